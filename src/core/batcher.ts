@@ -1,0 +1,102 @@
+/** Group commit: many callers, one flush, one answer each. Generic and pure: it knows neither messages nor PostgreSQL. */
+import { QueueError } from './errors.ts'
+
+export interface BatcherOptions<Item, Answer> {
+  /** One commit for all items; an answer or an error for each, in their order. What it throws is every item's answer. */
+  flush: (lane: string, items: Item[]) => Promise<(Answer | Error)[]>
+  /** What one item counts against the two bounds below. */
+  weigh: (item: Item) => number
+  /** A flush takes items until their weight reaches this. */
+  flushWeightMax: number
+  /** Waiting weight, over all lanes, beyond which callers are turned away. */
+  waitingWeightMax: number
+  /** Flushes of one lane in flight at once. */
+  inFlightMax: number
+  /** Whether an error is the fault of one item, so that a flush that met it is split to find the item. */
+  isPoison: (error: unknown) => boolean
+}
+
+interface Entry<Item, Answer> { item: Item, resolve: (answer: Answer) => void, reject: (error: unknown) => void }
+interface Lane<Item, Answer> { waiting: Entry<Item, Answer>[], inFlight: number, scheduled: boolean }
+
+/**
+ * Back-pressure sets the size of a batch, not a timer: an idle lane flushes what this turn of the event loop brought, a
+ * busy one gathers callers until a flush returns. Lanes flush independently, and callers within one keep their order.
+ */
+export class Batcher<Item, Answer> {
+  readonly #options: BatcherOptions<Item, Answer>
+  readonly #lanes = new Map<string, Lane<Item, Answer>>()
+  #waitingWeight = 0
+  #idle: (() => void)[] = []
+
+  constructor (options: BatcherOptions<Item, Answer>) {
+    this.#options = options
+  }
+
+  /** Resolves after the commit that held the item. Refuses with overloaded, having done nothing, when too much waits. */
+  add (lane: string, item: Item): Promise<Answer> {
+    const weight = this.#options.weigh(item)
+    if (this.#waitingWeight > 0 && this.#waitingWeight + weight > this.#options.waitingWeightMax) {
+      return Promise.reject(new QueueError('overloaded', 'Too much is waiting for the database already; nothing was changed. Send the request again a little later.'))
+    }
+    this.#waitingWeight += weight
+    return new Promise((resolve, reject) => {
+      let state = this.#lanes.get(lane)
+      if (state === undefined) this.#lanes.set(lane, state = { waiting: [], inFlight: 0, scheduled: false })
+      state.waiting.push({ item, resolve, reject })
+      this.#schedule(lane, state)
+    })
+  }
+
+  /** Resolves once nothing waits and nothing is in flight. */
+  async drained (): Promise<void> {
+    if (this.#lanes.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  #schedule (name: string, lane: Lane<Item, Answer>): void {
+    if (lane.scheduled || lane.inFlight >= this.#options.inFlightMax || lane.waiting.length === 0) return
+    lane.scheduled = true
+    // After this turn's sockets have been read, so that requests that arrived together leave together.
+    setImmediate(() => {
+      lane.scheduled = false
+      lane.inFlight++
+      this.#flush(name, this.#take(lane)).finally(() => {
+        lane.inFlight--
+        if (lane.waiting.length === 0 && lane.inFlight === 0) {
+          this.#lanes.delete(name)
+          if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+        } else {
+          this.#schedule(name, lane)
+        }
+      })
+      this.#schedule(name, lane)
+    })
+  }
+
+  #take (lane: Lane<Item, Answer>): Entry<Item, Answer>[] {
+    let weight = 0
+    let count = 0
+    while (count < lane.waiting.length && (count === 0 || weight < this.#options.flushWeightMax)) weight += this.#options.weigh(lane.waiting[count++]!.item)
+    this.#waitingWeight -= weight
+    return lane.waiting.splice(0, count)
+  }
+
+  async #flush (lane: string, entries: Entry<Item, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.#options.flush(lane, entries.map((entry) => entry.item))
+      entries.forEach(({ resolve, reject }, index) => {
+        const answer = answers[index]!
+        if (answer instanceof Error) reject(answer)
+        else resolve(answer)
+      })
+    } catch (error) {
+      if (entries.length > 1 && this.#options.isPoison(error)) {
+        const middle = entries.length >> 1
+        await this.#flush(lane, entries.slice(0, middle))
+        await this.#flush(lane, entries.slice(middle))
+      } else {
+        for (const { reject } of entries) reject(error)
+      }
+    }
+  }
+}

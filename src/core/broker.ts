@@ -1,0 +1,404 @@
+/** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
+import type { Database, Row, Session } from '../store/database.ts'
+import type { EnqueueRow, Extension, Failure, Held, LeasedRow } from '../store/messages.ts'
+import type { MessageDetail, MessageView } from '../store/browse.ts'
+import { Batcher } from './batcher.ts'
+import { QueueError } from './errors.ts'
+import { answerBytesMax, formatReceipt, parseReceipt, priorityDefault, type Digits, type Enqueued, type LeasedMessage, type NewMessage, type State } from './message.ts'
+import type { Queue, QueueReport, SettingsChange } from './queue.ts'
+import type { Wakeups } from './wakeups.ts'
+
+/** What the broker needs of the store: the functions of its modules, as they are. */
+export interface Store {
+  database: Database
+  messages: typeof import('../store/messages.ts')
+  queues: typeof import('../store/queues.ts')
+  browse: typeof import('../store/browse.ts')
+}
+
+/** Who is to hear of what a commit has made ready, or will at a later time. */
+export interface Heralds {
+  onReady: (queueId: Digits, count: number) => void
+  onDue: (timeMs: number) => void
+}
+
+export interface BrokerOptions {
+  /** Whether the first enqueue makes an unknown queue. */
+  createQueues: boolean
+  /** Bytes of messages that may wait for a flush. */
+  waitingBytesMax: number
+  isPoison: (error: unknown) => boolean
+}
+
+export interface LeaseRequest { max: number, waitSeconds: number, leaseSeconds: number | null, worker: string, idempotencyKey: string | null }
+
+export type Outcome =
+  | { outcome: 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost' }
+  | { outcome: 'retrying', visibleAt: string }
+  | { outcome: 'extended', leaseExpiresAt: string }
+
+/** A receipt as it came, with what its verb needs. */
+export interface Settlement { receipt: string, reason?: string, delaySeconds?: number, dead?: boolean, leaseSeconds?: number }
+
+type Verb = 'ack' | 'fail' | 'extend' | 'release'
+type HeldBy<V extends Verb> = V extends 'fail' ? Failure : V extends 'extend' ? Extension : Held
+
+const settingsMsMax = 1000
+const flushBytesMax = 4 * 1024 * 1024
+const flushMessagesMax = 1000
+const rowBytes = 256
+const watchMs = 500
+
+export class Broker {
+  readonly #store: Store
+  readonly #wakeups: Wakeups
+  readonly #heralds: Heralds
+  readonly #createQueues: boolean
+  readonly #queues = new Map<string, { queue: Queue, untilMs: number }>()
+  readonly #enqueues: Batcher<{ list: boolean, rows: EnqueueRow[], bytes: number }, (Enqueued | null)[]>
+  readonly #leases: Batcher<LeaseRequest, { rows: LeasedRow[], more: boolean }>
+  readonly #settles: { [V in Verb]: Batcher<HeldBy<V>[], Outcome[]> }
+  readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
+
+  constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, isPoison }: BrokerOptions) {
+    this.#store = store
+    this.#wakeups = wakeups
+    this.#heralds = heralds
+    this.#createQueues = createQueues
+    const counted = { flushWeightMax: flushMessagesMax, waitingWeightMax: 100_000, isPoison }
+    this.#enqueues = new Batcher({
+      flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2, isPoison
+    })
+    this.#leases = new Batcher({ ...counted, flush: (queueId, asks) => this.#flushLeases(queueId, asks), weigh: (ask) => ask.max, inFlightMax: 2 })
+    const settler = <V extends Verb>(verb: V) => new Batcher<HeldBy<V>[], Outcome[]>({
+      ...counted, flush: (queueId, calls) => this.#flushSettles(verb, queueId, calls), weigh: (call) => call.length, inFlightMax: 2
+    })
+    this.#settles = { ack: settler('ack'), fail: settler('fail'), extend: settler('extend'), release: settler('release') }
+    this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database, messages), weigh: () => 1, inFlightMax: 1 })
+  }
+
+  /** Stores messages, all or none of a list; answers after the commit. Refuses with idempotencyMismatch, queueFull, queueNotFound, overloaded. */
+  async enqueue (name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const queue = await this.#resolve(name, this.#createQueues)
+      const rows = messages.map(({ idempotencyKey, priority, ...message }): EnqueueRow => ({
+        ...message, queueId: queue.id, key: idempotencyKey, priority: priority ?? priorityDefault
+      } as EnqueueRow))
+      const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+      const keyed = rows.some((row) => row.key !== undefined)
+      const lane = queue.settings.maxDepth !== null ? queue.id : keyed ? 'keyed' : 'plain'
+      const answers = await this.#enqueues.add(lane, { list, rows, bytes })
+      if (answers.every((answer) => answer !== null)) return answers
+      this.#queues.delete(name) // deleted elsewhere since it was looked up; nothing was stored
+    }
+    throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again; nothing was stored.`)
+  }
+
+  /** Takes up to `max` messages, waiting for the first one if asked to. Refuses with queueNotFound, tooManyWaiting, overloaded. */
+  async lease (name: string, request: LeaseRequest, signal: AbortSignal): Promise<LeasedMessage[]> {
+    const untilMs = performance.now() + request.waitSeconds * 1000
+    for (;;) {
+      const queue = await this.#resolve(name, false)
+      // Taken before the look, or a message committed between the two would be missed.
+      const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
+      try {
+        for (let again = true; again;) {
+          const { rows, more } = request.idempotencyKey === null
+            ? await this.#leases.add(queue.id, request)
+            : await this.#leaseKeyed(queue.id, request, request.idempotencyKey)
+          if (rows.length > 0 && signal.aborted) {
+            await this.#settles.release.add(queue.id, rows.map(({ id, fence }) => ({ id, fence })))
+            return []
+          }
+          if (rows.length > 0) return rows.map((row) => leasedMessage(name, queue.id, row))
+          again = more && !signal.aborted
+        }
+        if (seat === null || !await seat.wait(untilMs, signal)) return []
+      } finally {
+        seat?.leave()
+      }
+    }
+  }
+
+  /** Ends messages whose work is done. A superseded receipt changes nothing. Refuses with invalidReceipt, queueNotFound. */
+  ack (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle('ack', name, settlements, pointer, (_, lease) => lease)
+  }
+
+  /** Ends attempts that did not work out: the message is retried after a delay, or dead after its last attempt. */
+  fail (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle('fail', name, settlements, pointer, ({ reason, delaySeconds, dead }, lease) =>
+      ({ ...lease, reason: reason ?? null, delaySeconds: delaySeconds ?? null, dead: dead ?? false }))
+  }
+
+  /** Moves the end of leases, counted from now. */
+  extend (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle('extend', name, settlements, pointer, ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }))
+  }
+
+  /** Gives messages back; the attempt is not counted. */
+  release (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle('release', name, settlements, pointer, (_, lease) => lease)
+  }
+
+  /** Makes a queue or changes settings. True when it was made. */
+  async putQueue (name: string, change: SettingsChange): Promise<{ created: boolean, report: QueueReport }> {
+    const created = await this.#store.queues.putQueue(this.#store.database, name, change)
+    this.#queues.delete(name)
+    const queue = await this.#resolve(name, false)
+    if (change.paused === false) this.#heralds.onReady(queue.id, flushMessagesMax)
+    return { created, report: await this.reportQueue(name) }
+  }
+
+  async reportQueue (name: string): Promise<QueueReport> {
+    return await this.#store.queues.reportQueue(this.#store.database, name) ?? notFound(name)
+  }
+
+  async listQueues (after: string, limit: number): Promise<{ queues: QueueReport[], next: string | null }> {
+    const queues = await this.#store.queues.listQueues(this.#store.database, after, limit)
+    return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
+  }
+
+  /** Removes the queue and all in it; no matter if there is none. */
+  async deleteQueue (name: string): Promise<void> {
+    const known = this.#queues.get(name)
+    await this.#store.queues.removeQueue(this.#store.database, name)
+    this.#queues.delete(name)
+    if (known) this.#wakeups.wake(known.queue.id, Infinity)
+  }
+
+  async purge (name: string, state: State | null): Promise<number> {
+    return await this.#store.browse.purge(this.#store.database, (await this.#resolve(name, false)).id, state)
+  }
+
+  async redrive (name: string, ids: Digits[] | null, limit: number): Promise<number> {
+    const { id } = await this.#resolve(name, false)
+    return await this.#store.browse.redrive(this.#store.database, id, ids, limit, (count) => this.#heralds.onReady(id, count))
+  }
+
+  async browse (name: string, state: State | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
+    return await this.#store.browse.browse(this.#store.database, (await this.#resolve(name, false)).id, state, after, limit, answerBytesMax)
+  }
+
+  /** One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses with ackedNotKept where an ack leaves nothing to see. */
+  async message (name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
+    const queue = await this.#resolve(name, false)
+    if (waitSeconds > 0) {
+      if (queue.settings.keepAckedSeconds <= 0) throw new QueueError('ackedNotKept', `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its keepAckedSeconds first.`)
+      const untilMs = performance.now() + waitSeconds * 1000
+      const seat = this.#wakeups.sit(`${queue.id}/${id}`)
+      try {
+        while (!await this.#watches.add('', { queueId: queue.id, id }) && performance.now() < untilMs && !signal.aborted) {
+          // An ack here wakes it at once; one on another replica, or in SQL, is seen at the next look, shared by all who wait.
+          if (!await seat.wait(Math.min(untilMs, performance.now() + watchMs), signal) && this.#wakeups.closed) break
+        }
+      } finally {
+        seat.leave()
+      }
+    }
+    const found = await this.#store.browse.findMessage(this.#store.database, queue.id, id)
+    if (found === null) throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`)
+    return found
+  }
+
+  /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
+  async cancel (name: string, id: Digits): Promise<void> {
+    const queue = await this.#resolve(name, false)
+    const result = await this.#store.browse.cancel(this.#store.database, queue.id, id)
+    if (result === 'leased') throw new QueueError('messageLeased', 'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.')
+    if (result === 'unknown') throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
+    this.#ended(queue.id, id)
+  }
+
+  /** Resolves once every call taken in has been answered. */
+  async drained (): Promise<void> {
+    await Promise.all([this.#enqueues, this.#leases, this.#watches, ...Object.values(this.#settles)].map((batcher) => batcher.drained()))
+  }
+
+  // Settings are looked up at most once a second per queue; what must be exact, the statements read themselves.
+  async #resolve (name: string, create: boolean): Promise<Queue> {
+    const known = this.#queues.get(name)
+    if (known !== undefined && known.untilMs > performance.now()) return known.queue
+    const { database, queues } = this.#store
+    let queue = await queues.findQueue(database, name)
+    if (queue === null && create) {
+      await queues.putQueue(database, name, {})
+      queue = await queues.findQueue(database, name)
+    }
+    if (queue === null) return notFound(name)
+    if (this.#queues.size >= 10_000) this.#queues.clear()
+    this.#queues.set(name, { queue, untilMs: performance.now() + settingsMsMax })
+    return queue
+  }
+
+  async #flushEnqueues (lane: string, calls: { list: boolean, rows: EnqueueRow[] }[]): Promise<((Enqueued | null)[] | Error)[]> {
+    const { database, queues } = this.#store
+    const answers: ((Enqueued | null)[] | Error)[] = Array(calls.length)
+    let room = lane === 'plain' || lane === 'keyed' ? Infinity : await queues.roomIn(database, lane) ?? Infinity
+    const together: number[] = []
+    for (const [index, { list, rows }] of calls.entries()) {
+      if (rows.length > room) {
+        answers[index] = new QueueError('queueFull', `The queue holds as many messages as its maxDepth allows${list ? '; nothing of the list was stored' : ''}. Send the request again when some have been acked.`)
+        continue
+      }
+      room -= rows.length
+      // A list is all or none, also when one of its keys stands for other content: that needs a transaction of its own.
+      if (list && rows.some((row) => row.key !== undefined)) answers[index] = await this.#enqueueList(rows).catch((error) => error)
+      else together.push(index)
+    }
+    const stored = await this.#enqueueRounds(database, together.flatMap((index) => calls[index]!.rows))
+    for (const index of together) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    const ready = new Map<Digits, number>()
+    for (const [index, { rows }] of calls.entries()) {
+      if (answers[index] instanceof Error) continue
+      for (const row of rows) {
+        if (row.delaySeconds === undefined && row.visibleAt === undefined) ready.set(row.queueId, (ready.get(row.queueId) ?? 0) + 1)
+        else this.#heralds.onDue(row.visibleAt === undefined ? Date.now() + row.delaySeconds! * 1000 : Date.parse(row.visibleAt))
+      }
+    }
+    for (const [queueId, count] of ready) this.#heralds.onReady(queueId, count)
+    return answers
+  }
+
+  async #enqueueList (rows: EnqueueRow[]): Promise<(Enqueued | null)[] | Error> {
+    return await this.#store.database.transaction(async (session) => {
+      const answers = refuseMismatch(await this.#enqueueRounds(session, rows))
+      if (answers instanceof Error) throw answers
+      return answers
+    })
+  }
+
+  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees the first one's row.
+  async #enqueueRounds (session: Session, rows: EnqueueRow[]): Promise<Answers> {
+    const answers: Answers = Array(rows.length).fill(null)
+    for (let rest = [...rows.keys()]; rest.length > 0;) {
+      const seen = new Set<string>()
+      const later: number[] = []
+      const now = rest.filter((index) => {
+        const { queueId, key } = rows[index]!
+        if (key === undefined) return true
+        const first = !seen.has(`${queueId} ${key}`)
+        if (first) seen.add(`${queueId} ${key}`)
+        else later.push(index)
+        return first
+      })
+      const round = await this.#store.messages.enqueue(session, now.map((index) => rows[index]!))
+      round.forEach((answer, i) => { answers[now[i]!] = answer })
+      rest = later
+    }
+    return answers
+  }
+
+  async #flushLeases (queueId: Digits, asks: LeaseRequest[]): Promise<{ rows: LeasedRow[], more: boolean }[]> {
+    const { rows, full } = await this.#store.messages.lease(this.#store.database, queueId, asks, answerBytesMax)
+    let from = 0
+    return asks.map((ask) => ({ rows: rows.slice(from, from += ask.max), more: full }))
+  }
+
+  // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
+  async #leaseKeyed (queueId: Digits, request: LeaseRequest, key: string): Promise<{ rows: LeasedRow[], more: boolean }> {
+    const { database, messages } = this.#store
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await database.transaction(async (session) => {
+          const again = await messages.leaseAgain(session, queueId, key)
+          return { rows: again.length > 0 ? again : (await messages.lease(session, queueId, [request], answerBytesMax, key)).rows, more: false }
+        })
+      } catch (error) {
+        if (attempt === 3 || !messages.isKeyTaken(error)) throw error
+      }
+    }
+  }
+
+  async #settle<V extends Verb> (verb: V, name: string, settlements: Settlement[], pointer: (index: number) => string, held: (settlement: Settlement, lease: Held) => HeldBy<V>): Promise<Outcome[]> {
+    const leases = settlements.map(({ receipt }, index) => parseReceipt(name, receipt, pointer(index)))
+    let queue = await this.#resolve(name, false)
+    if (leases.some(({ queueId }) => queueId !== queue.id)) {
+      this.#queues.delete(name)
+      queue = await this.#resolve(name, false)
+    }
+    const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' })) // of an earlier queue of this name
+    const ours = [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id)
+    if (ours.length > 0) {
+      const batcher = this.#settles[verb] as Batcher<HeldBy<V>[], Outcome[]>
+      const answers = await batcher.add(queue.id, ours.map((index) => held(settlements[index]!, leases[index]!)))
+      ours.forEach((index, i) => { outcomes[index] = answers[i]! })
+    }
+    return outcomes
+  }
+
+  async #flushSettles<V extends Verb> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<Outcome[][]> {
+    const { database, messages } = this.#store
+    const distinct = new Map(calls.flat().map((held) => [`${held.id}.${held.fence}`, held]))
+    const statement = messages.settle[verb] as (session: Session, queueId: Digits, held: HeldBy<V>[]) => Promise<Row[]>
+    const changed = new Map((await statement(database, queueId, [...distinct.values()])).map((row) => [`${row.id}.${row.fence}`, row]))
+    const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
+    const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed) : null
+    let ready = 0
+    const outcomes = new Map<string, Outcome>()
+    for (const [key, { id, fence }] of distinct) {
+      const row = changed.get(key)
+      if (row === undefined) {
+        outcomes.set(key, unchanged(verb, fence, standing!.get(id)))
+      } else if (verb === 'fail') {
+        outcomes.set(key, row.dead ? { outcome: 'dead' } : { outcome: 'retrying', visibleAt: row.at })
+        if (row.ready) ready++
+        else if (!row.dead) this.#heralds.onDue(Date.parse(row.at))
+        if (row.dead) this.#ended(queueId, id)
+      } else if (verb === 'extend') {
+        outcomes.set(key, { outcome: 'extended', leaseExpiresAt: row.at })
+        this.#heralds.onDue(Date.parse(row.at))
+      } else {
+        outcomes.set(key, { outcome: verb === 'ack' ? 'acked' : 'released' })
+        if (verb === 'ack') this.#ended(queueId, id)
+        else ready++
+      }
+    }
+    if (ready > 0) this.#heralds.onReady(queueId, ready)
+    return calls.map((call) => call.map(({ id, fence }) => outcomes.get(`${id}.${fence}`)!))
+  }
+
+  #ended (queueId: Digits, id: Digits): void {
+    if (this.#wakeups.size > 0) this.#wakeups.wake(`${queueId}/${id}`, Infinity)
+  }
+}
+
+type Answers = Awaited<ReturnType<Store['messages']['enqueue']>>
+
+function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {
+  if (answers.some((answer) => answer?.mismatch)) {
+    return new QueueError('idempotencyMismatch', 'This idempotency key was used for other content not long ago; nothing was stored. Use a new key for a new message.')
+  }
+  return answers.map((answer) => answer === null ? null : { id: answer.id, duplicate: answer.duplicate })
+}
+
+// A receipt that changed nothing: its message is gone, or under another fence, or the same call came before.
+function unchanged (verb: Verb, fence: Digits, at: { fence: Digits, dead: boolean, acked: boolean } | undefined): Outcome {
+  if (at === undefined) return { outcome: 'gone' }
+  if (at.fence !== fence) return { outcome: 'leaseLost' }
+  if (at.acked) return { outcome: verb === 'ack' ? 'acked' : 'gone' }
+  if (verb === 'release') return { outcome: at.dead ? 'dead' : 'released' }
+  return { outcome: 'leaseLost' }
+}
+
+function leasedMessage (name: string, queueId: Digits, row: LeasedRow): LeasedMessage {
+  return {
+    id: row.id,
+    receipt: formatReceipt(name, { queueId, id: row.id, fence: row.fence }),
+    fence: Number(row.fence),
+    attempt: row.attempt,
+    maxAttempts: row.max_attempts,
+    body: row.body,
+    bodyBytes: row.bodyBytes,
+    contentType: row.contentType,
+    headers: row.headers,
+    priority: row.rank >> 1,
+    enqueuedAt: row.enqueued_at,
+    leaseExpiresAt: row.leased_until,
+    lastFailure: row.last_failure
+  }
+}
+
+function notFound (name: string): never {
+  throw new QueueError('queueNotFound', `There is no queue ${name}. The first message enqueued to it makes it, or PUT /queues/${name}.`)
+}

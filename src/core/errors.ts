@@ -1,0 +1,34 @@
+/** The one error type callers are meant to see, and the closed list of its codes. Knows nothing of HTTP. */
+
+/** Every code a refusal or a fault can carry. docs/errors.md has one heading for each. */
+export const codes = [
+  'malformedRequest', 'malformedJson', 'invalidRequest', 'invalidReceipt', 'invalidCursor',
+  'queueNotFound', 'messageNotFound', 'routeNotFound', 'methodNotAllowed',
+  'leaseLost', 'gone', 'messageLeased', 'ackedNotKept',
+  'requestTimeout', 'bodyTooLarge', 'requestTooLarge', 'headersTooLarge', 'unsupportedMediaType', 'idempotencyMismatch',
+  'queueFull', 'tooManyWaiting',
+  'databaseUnavailable', 'outcomeUnknown', 'overloaded', 'shuttingDown', 'internal'
+] as const
+
+export type Code = typeof codes[number]
+
+/** What a 5xx says of the write it was asked for: it never happened, or nobody here can know. */
+export type Outcome = 'none' | 'unknown'
+
+/** One fault in a request; `pointer` is a JSON Pointer (RFC 6901) into the body, or names a parameter. */
+export interface Fault { pointer: string, message: string }
+
+export class QueueError extends Error {
+  readonly code: Code
+  readonly outcome: Outcome
+  readonly faults: Fault[]
+
+  /** `message` is a sentence for the caller: what is wrong and what to do. It never holds SQL, a path or a secret. */
+  constructor (code: Code, message: string, options: { outcome?: Outcome, faults?: Fault[], cause?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.name = 'QueueError'
+    this.code = code
+    this.outcome = options.outcome ?? 'none'
+    this.faults = options.faults ?? []
+  }
+}

@@ -1,0 +1,81 @@
+/** The nouns a message is made of: what is enqueued, what is leased, and the receipt that proves one lease. */
+import { QueueError } from './errors.ts'
+
+export type State = 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+
+/** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
+export type Digits = string
+
+/** The opaque proof of one lease of one message. */
+export type Receipt = string & { readonly receipt: unique symbol }
+
+export const priorityDefault = 4
+export const messageBytesMax = 1_048_576
+export const listMax = 1000
+/** An answer that carries bodies stops before this many bytes, though it brings at least one message. */
+export const answerBytesMax = 8_388_608
+
+/** A message as a front hands it in: checked against the schema, its body as the bytes or text that came. */
+export interface NewMessage {
+  body: string | Buffer
+  /** null: `application/json`. */
+  contentType: string | null
+  headers?: Record<string, string> | undefined
+  priority?: number | undefined
+  delaySeconds?: number | undefined
+  visibleAt?: string | undefined
+  ttlSeconds?: number | undefined
+  maxAttempts?: number | undefined
+  idempotencyKey?: string | undefined
+}
+
+export interface Enqueued { id: Digits, duplicate: boolean }
+
+export interface LastFailure { attempt: number, reason: string | null, at: string }
+
+/** A stored body: text where it could be kept as text, else bytes. */
+export interface Body { body: string | null, bodyBytes: Buffer | null, contentType: string | null }
+
+export interface LeasedMessage extends Body {
+  id: Digits
+  receipt: Receipt
+  fence: number
+  attempt: number
+  maxAttempts: number
+  headers: Record<string, string> | null
+  priority: number
+  enqueuedAt: string
+  leaseExpiresAt: string
+  lastFailure: LastFailure | null
+}
+
+/** What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same name is another one. */
+export interface Lease { queueId: Digits, id: Digits, fence: Digits }
+
+export function formatReceipt (queue: string, { queueId, id, fence }: Lease): Receipt {
+  return `${queueId}.${id}.${fence}.${check(queue, `${queueId}.${id}.${fence}`)}` as Receipt
+}
+
+/** Reads a receipt. Refuses with invalidReceipt one that is damaged, or was given for a queue of another name. */
+export function parseReceipt (queue: string, receipt: string, pointer: string): Lease {
+  const parts = receiptPattern.exec(receipt)
+  if (parts === null || parts[5] !== check(queue, parts[1]!) || BigInt(parts[3]!) > idMax || BigInt(parts[4]!) > idMax) {
+    throw new QueueError('invalidReceipt', 'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of this queue gave it.', {
+      faults: [{ pointer, message: 'not a receipt of this queue' }]
+    })
+  }
+  return { queueId: parts[2]!, id: parts[3]!, fence: parts[4]! }
+}
+
+const receiptPattern = /^(([1-9]\d{0,9})\.([1-9]\d{0,18})\.([1-9]\d{0,18}))\.([0-9a-f]{8})$/
+const idMax = 2n ** 63n - 1n
+
+// FNV-1a over the queue's name and the numbers. It finds mistakes (a truncated receipt, the wrong queue), not forgers:
+// who may settle is a matter of the right to the queue, and what is settled is a matter of the fence.
+function check (queue: string, numbers: string): string {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < queue.length; i++) hash = Math.imul(hash ^ queue.charCodeAt(i), 0x01000193)
+  hash = Math.imul(hash ^ 0x2f, 0x01000193)
+  for (let i = 0; i < numbers.length; i++) hash = Math.imul(hash ^ numbers.charCodeAt(i), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
+}

@@ -1,0 +1,36 @@
+/** A queue: its name, its settings, and what it reports of itself. */
+import type { Digits } from './message.ts'
+
+export interface Retry {
+  strategy: 'exponential' | 'linear' | 'fixed'
+  delaySeconds: number
+  maxDelaySeconds: number
+  jitter: boolean
+}
+
+export interface Settings {
+  leaseSeconds: number
+  maxAttempts: number
+  retry: Retry
+  retentionSeconds: number
+  dedupSeconds: number
+  maxDepth: number | null
+  paused: boolean
+  keepAckedSeconds: number
+}
+
+/** Settings to change: what is left out stays as it is. */
+export type SettingsChange = Partial<Omit<Settings, 'retry'> & { retry: Partial<Retry> }>
+
+export interface Queue { id: Digits, name: string, settings: Settings }
+
+export interface QueueReport {
+  queue: string
+  settings: Settings
+  counts: { ready: number, delayed: number, leased: number, dead: number, acked: number }
+  oldestReadySeconds: number | null
+  createdAt: string
+  updatedAt: string
+}
+
+export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'

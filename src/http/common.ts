@@ -1,0 +1,38 @@
+/** What several route files share: cursors, ids, and the responses every route can give. */
+import { QueueError } from '../core/errors.ts'
+import { Problem } from './schemas.ts'
+
+/** Reads a cursor of ours. Refuses with invalidCursor what does not hold what such a cursor holds. */
+export function cursorOf (cursor: string | undefined, pattern: RegExp): string | undefined {
+  if (cursor === undefined) return undefined
+  const text = Buffer.from(cursor, 'base64url').toString()
+  if (!pattern.test(text) || Buffer.from(text).toString('base64url') !== cursor || (/^\d+$/.test(text) && !isId(text))) {
+    throw new QueueError('invalidCursor', 'The cursor cannot be read. Send it exactly as the page before gave it, or leave it out to begin again.', { faults: [{ pointer: 'query/cursor', message: 'is not a cursor of this list' }] })
+  }
+  return text
+}
+
+/** The id in the path; one that no message can have is as unknown as any other. */
+export function idOf ({ queue, id }: { queue: string, id: string }): string {
+  if (!isId(id)) throw new QueueError('messageNotFound', `The queue ${queue} has no such message.`)
+  return id
+}
+
+function isId (text: string): boolean {
+  return /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) < 2n ** 63n
+}
+
+const reasons: Record<number, string> = {
+  400: 'Malformed, or refused by the schema.',
+  404: 'No such queue or message.',
+  409: 'Not in this state.',
+  413: 'Too large.',
+  415: 'A content type that is not taken.',
+  422: 'The idempotency key stands for other content.',
+  429: 'Full; see Retry-After.',
+  503: 'The database is away, or the service overloaded or shutting down; see Retry-After and `outcome`.'
+}
+
+export function problemResponses (...statuses: number[]): Record<number, object> {
+  return Object.fromEntries(statuses.map((status) => [status, { description: reasons[status], content: { 'application/problem+json': { schema: Problem } } }]))
+}

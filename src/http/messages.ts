@@ -1,0 +1,172 @@
+/** Routes of messages: enqueue, lease, browse, look at one, cancel. */
+import type { FastifyReply } from 'fastify'
+import type { Static } from 'typebox'
+import type { Broker } from '../core/broker.ts'
+import { RawJson } from '../core/envelope.ts'
+import { QueueError } from '../core/errors.ts'
+import { messageBytesMax, type LeasedMessage, type NewMessage } from '../core/message.ts'
+import type { MessageDetail, MessageView } from '../store/browse.ts'
+import { bodyMembers, storedForm } from './bodies.ts'
+import { cursorOf, idOf, problemResponses } from './common.ts'
+import { BrowseQuery, EnqueueAnswer, EnqueueHeaders, EnqueueQuery, Leased, LeaseRequest, Message, MessageDetail as MessageDetailSchema, MessageList, MessagePage, MessageParams, QueueParams, WaitQuery, type MessageInput } from './schemas.ts'
+import type { Server } from './server.ts'
+import { validator } from './validation.ts'
+
+const yearMs = 31_536_000_000
+const never = new AbortController().signal
+const checkMessage = validator<MessageInput>(Message)
+const checkList = validator<Static<typeof MessageList>>(MessageList)
+
+/** Registered in a scope of its own, because only the enqueue takes bodies of any content type. */
+export function messageRoutes (app: Server, broker: Broker): void {
+  app.post('/queues/:queue/lease', {
+    preValidation: async (request) => { request.body ??= {} },
+    schema: {
+      operationId: 'lease', tags: ['Messages'], summary: 'Lease messages',
+      description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time.',
+      params: QueueParams, body: LeaseRequest,
+      response: { 200: Leased, ...problemResponses(400, 404, 415, 429, 503) }
+    }
+  }, async (request, reply) => {
+    const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null } = request.body
+    const leased = await broker.lease(request.params.queue, { max, waitSeconds, leaseSeconds, worker, idempotencyKey }, waitSeconds > 0 ? hangUp(reply) : never)
+    return json(reply, `{"messages":[${leased.map(leasedJson).join(',')}]}`)
+  })
+
+  app.get('/queues/:queue/messages', {
+    schema: {
+      operationId: 'browse', tags: ['Messages'], summary: 'Browse messages',
+      description: 'Looks at messages by id without leasing them. One page examines at most 10,000 messages, so a page of a rare state may be short and still have a cursor.',
+      params: QueueParams, querystring: BrowseQuery, response: { 200: MessagePage, ...problemResponses(400, 404, 503) }
+    }
+  }, async (request, reply) => {
+    const { state = null, limit = 100, cursor } = request.query
+    const page = await broker.browse(request.params.queue, state, cursorOf(cursor, /^\d{1,19}$/) ?? '0', limit)
+    return json(reply, `{"messages":[${page.messages.map((message) => `{${viewJson(message)}}`).join(',')}],"cursor":${JSON.stringify(cursorTo(page.cursor))}}`)
+  })
+
+  app.get('/queues/:queue/messages/:id', {
+    schema: {
+      operationId: 'getMessage', tags: ['Messages'], summary: 'Look at one message',
+      description: 'One message with its lease and its history. With `waitSeconds` it answers when the message has been acked, is dead or gone, or the time is up, whatever the state then: so a producer waits for the confirmation of its consumer.',
+      params: MessageParams, querystring: WaitQuery, response: { 200: MessageDetailSchema, ...problemResponses(400, 404, 409, 503) }
+    }
+  }, async (request, reply) => {
+    const { waitSeconds = 0 } = request.query
+    const message = await broker.message(request.params.queue, idOf(request.params), waitSeconds, waitSeconds > 0 ? hangUp(reply) : never)
+    return json(reply, `{${viewJson(message)}${message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`},"history":${JSON.stringify(message.history.map(historyEntry))}}`)
+  })
+
+  app.delete('/queues/:queue/messages/:id', {
+    schema: {
+      operationId: 'cancelMessage', tags: ['Messages'], summary: 'Cancel one message', description: 'Removes a message that nobody holds just now.',
+      params: MessageParams, response: { 204: { type: 'null', description: 'It is removed.' }, ...problemResponses(400, 404, 409, 503) }
+    }
+  }, async (request, reply) => {
+    await broker.cancel(request.params.queue, idOf(request.params))
+    return reply.code(204).send(null)
+  })
+
+  app.register(async (instance) => {
+    const scope = instance as Server
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
+    scope.post('/queues/:queue/messages', {
+      schema: {
+        operationId: 'enqueue', tags: ['Messages'], summary: 'Enqueue messages',
+        description: 'Answers 201 only after the commit. `application/json` holds one message or a list that is stored whole or not at all; with any other content type the request body *is* the message body, byte for byte, and the options are query parameters.',
+        params: QueueParams, querystring: EnqueueQuery, headers: EnqueueHeaders,
+        body: {
+          content: {
+            'application/json': { schema: { anyOf: [Message, MessageList], examples: [{ body: { to: 'ada@example.org', subject: 'Welcome' } }] } },
+            'text/plain': { schema: { type: 'string', description: 'Any other content type: the message body itself.' } }
+          }
+        },
+        response: { 200: EnqueueAnswer, 201: EnqueueAnswer, ...problemResponses(400, 404, 413, 415, 422, 429, 503) }
+      },
+      validatorCompiler: ({ schema, httpPart, method, url }) => httpPart === 'body' ? () => true : app.validatorCompiler!({ schema, httpPart: httpPart!, method, url } as never) as never
+    }, async (request, reply) => {
+      const { messages, list } = Buffer.isBuffer(request.body)
+        ? { messages: [rawMessage(request.body, request.headers['content-type'] ?? 'application/octet-stream', request.query, request.headers['idempotency-key'])], list: false }
+        : jsonMessages(request.body, request.query, request.headers['idempotency-key'])
+      const answers = await broker.enqueue(request.params.queue, messages, list)
+      const ids = answers.map(({ id, duplicate }) => duplicate ? { id, duplicate: true as const } : { id })
+      reply.code(answers.every(({ duplicate }) => duplicate) ? 200 : 201)
+      return list ? { messages: ids } : ids[0]!
+    })
+  })
+}
+
+function rawMessage (bytes: Buffer, contentType: string, query: Static<typeof EnqueueQuery>, key: string | undefined): NewMessage {
+  if (contentType.length > 256) throw invalid('header/content-type', 'must be at most 256 characters')
+  return checked({ body: storedForm(bytes, contentType), contentType, ...query, idempotencyKey: oneKey(query.idempotencyKey, key, 'query/idempotencyKey') }, 'query')
+}
+
+function jsonMessages (body: unknown, query: object, key: string | undefined): { messages: NewMessage[], list: boolean } {
+  const [parameter] = Object.keys(query)
+  if (parameter !== undefined) throw invalid(`query/${parameter}`, 'belongs in the message when that is application/json')
+  if (typeof body === 'object' && body !== null && 'messages' in body) {
+    if (key !== undefined) throw invalid('header/idempotency-key', 'serves a single message; give each message of a list its own idempotencyKey')
+    return { messages: checkList(body).messages.map((message, index) => jsonMessage(message, `/messages/${index}`)), list: true }
+  }
+  const message = checkMessage(body)
+  return { messages: [jsonMessage({ ...message, idempotencyKey: oneKey(message.idempotencyKey, key, '/idempotencyKey') }, '')], list: false }
+}
+
+function jsonMessage ({ body, ...rest }: Omit<MessageInput, 'idempotencyKey'> & { idempotencyKey?: string | undefined }, pointer: string): NewMessage {
+  return checked({ body: (body as RawJson).text, contentType: null, ...rest }, pointer)
+}
+
+/** What the schema cannot say: sizes in bytes, and fields that exclude one another. */
+function checked (message: NewMessage, pointer: string): NewMessage {
+  if (message.body.length > messageBytesMax || Buffer.byteLength(message.body) > messageBytesMax) {
+    throw new QueueError('bodyTooLarge', `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things elsewhere and enqueue where to find them.`, {
+      faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }]
+    })
+  }
+  if (message.visibleAt === undefined) return message
+  if (message.delaySeconds !== undefined) throw invalid(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
+  const timeMs = Date.parse(message.visibleAt)
+  if (Number.isNaN(timeMs) || timeMs < 0 || timeMs > Date.now() + yearMs) throw invalid(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
+  return { ...message, visibleAt: new Date(timeMs).toISOString() }
+}
+
+function oneKey (field: string | undefined, header: string | undefined, pointer: string): string | undefined {
+  if (field !== undefined && header !== undefined && field !== header) throw invalid(pointer, 'differs from the Idempotency-Key header')
+  return field ?? header
+}
+
+function invalid (pointer: string, message: string): QueueError {
+  return new QueueError('invalidRequest', `${pointer} ${message}. Mend the request and send it again; nothing was changed.`, { faults: [{ pointer, message }] })
+}
+
+/** Aborts when the caller hangs up before its answer. */
+function hangUp (reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  reply.raw.once('close', () => { if (!reply.raw.writableFinished) controller.abort() })
+  return controller.signal
+}
+
+// Sent as text, because a serializer would read a body and write it anew.
+function json (reply: FastifyReply, text: string): FastifyReply {
+  return reply.type('application/json; charset=utf-8').serializer((payload: string) => payload).send(text)
+}
+
+function leasedJson (message: LeasedMessage): string {
+  return `{"id":"${message.id}","receipt":"${message.receipt}","fence":${message.fence},"attempt":${message.attempt},"maxAttempts":${message.maxAttempts},${bodyMembers(message)},` +
+    `"headers":${message.headers === null ? '{}' : JSON.stringify(message.headers)},"priority":${message.priority},"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
+    `${message.lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(message.lastFailure)}`}}`
+}
+
+function viewJson (message: MessageView | MessageDetail): string {
+  return `"id":"${message.id}","state":"${message.state}",${bodyMembers(message)},"headers":${JSON.stringify(message.headers ?? {})},"priority":${message.rank >> 1},` +
+    `"attempt":${message.attempt},"maxAttempts":${message.max_attempts},"enqueuedAt":"${message.enqueued_at}"${message.visible_at === null ? '' : `,"visibleAt":"${message.visible_at}"`}` +
+    `${message.last_failure === null ? '' : `,"lastFailure":${JSON.stringify(message.last_failure)}`}`
+}
+
+function historyEntry ({ reason, ...entry }: MessageDetail['history'][number]): object {
+  return reason === null ? entry : { ...entry, reason }
+}
+
+function cursorTo (id: string | null): string | null {
+  return id === null ? null : Buffer.from(id).toString('base64url')
+}

@@ -1,0 +1,123 @@
+/** The REST front: limits, parsing, validation, errors; the routes stand in their own files. */
+import { isUtf8 } from 'node:buffer'
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { Broker } from '../core/broker.ts'
+import { parseEnvelope } from '../core/envelope.ts'
+import { QueueError } from '../core/errors.ts'
+import { documentRoutes } from './docs.ts'
+import { healthRoutes, type Health } from './health.ts'
+import { messageRoutes } from './messages.ts'
+import { problems, sendProblem } from './problem.ts'
+import { queueRoutes } from './queues.ts'
+import { settleRoutes } from './settle.ts'
+import { compileValidator } from './validation.ts'
+
+export interface ServerOptions {
+  requestBytesMax: number
+  logLevel: string
+  health: Health
+  /** Called when closing begins: whoever waits is to be answered now. */
+  onClosing: () => void
+}
+
+export type Server = ReturnType<typeof createFastify>
+
+/** Builds the server without listening. Closed by `close()`: what was begun is finished, new requests get 503. */
+export async function buildServer (broker: Broker, options: ServerOptions): Promise<Server> {
+  const app = createFastify(options)
+  app.setErrorHandler(sendProblem)
+  app.setNotFoundHandler((request, reply) => sendProblem(new QueueError('routeNotFound', 'There is no such route. GET /docs shows them all.'), request, reply))
+  app.setValidatorCompiler(compileValidator)
+  app.removeContentTypeParser(['application/json', 'text/plain'])
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
+  let closing = false
+  app.addHook('preClose', async () => { closing = true; options.onClosing() })
+  app.addHook('onRequest', async (request, reply) => {
+    if (closing) {
+      reply.header('connection', 'close')
+      throw new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.')
+    }
+    if (request.headers['content-encoding'] !== undefined) throw new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.')
+  })
+
+  await documentRoutes(app)
+  const methods = collectMethods(app)
+  queueRoutes(app, broker)
+  await app.register(async (scope) => messageRoutes(scope as Server, broker))
+  settleRoutes(app, broker)
+  healthRoutes(app, options.health)
+  await app.after()
+  refuseOtherMethods(app, methods)
+  await app.ready()
+  return app
+}
+
+/** The document as text, as openapi/openapi.json holds it: made from the routes alone, without a database. */
+export async function describeApi (): Promise<string> {
+  const app = await buildServer(undefined as never, { requestBytesMax: 1, logLevel: 'silent', onClosing () {}, health: { unready: () => null, metrics: async () => '' } })
+  const document = JSON.stringify(app.swagger(), null, 2)
+  await app.close()
+  return `${document}\n`
+}
+
+function createFastify ({ requestBytesMax, logLevel }: ServerOptions) {
+  return Fastify({
+    bodyLimit: requestBytesMax,
+    logger: logLevel === 'silent' ? false : { level: logLevel },
+    logController: new LogController({ disableRequestLogging: true }),
+    return503OnClosing: false, // answered by the hook, as a problem
+    requestTimeout: 30_000,
+    keepAliveTimeout: 75_000,
+    http: { headersTimeout: 15_000 },
+    routerOptions: { maxParamLength: 200 },
+    frameworkErrors: sendProblem as (error: Error, request: FastifyRequest, reply: FastifyReply) => void,
+    clientErrorHandler (error, socket) {
+      if (!socket.writable) return
+      const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headersTooLarge' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'requestTimeout' : 'malformedRequest'
+      const { status, title } = problems[code]
+      const body = JSON.stringify({ type: `urn:holdfast:error:${code}`, title, status, detail: `${title}; the connection is closed and nothing was changed.`, code, requestId: 'none' })
+      socket.end(`HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+    }
+  }).withTypeProvider<TypeBoxTypeProvider>()
+}
+
+function readJson (request: FastifyRequest, bytes: string | Buffer, done: (error: Error | null, body?: unknown) => void): void {
+  try {
+    if (bytes.length === 0) return done(null, undefined)
+    if (/charset\s*=\s*"?(?!utf-?8)/i.test(request.headers['content-type']!)) throw new QueueError('unsupportedMediaType', 'JSON is taken in UTF-8 only.')
+    if (!isUtf8(bytes as Buffer)) {
+      throw new QueueError('malformedJson', 'The body is not valid UTF-8. Send JSON in UTF-8.', { faults: [{ pointer: '', message: 'is not valid UTF-8' }] })
+    }
+    done(null, parseEnvelope(bytes.toString()))
+  } catch (error) {
+    done(error as Error)
+  }
+}
+
+function collectMethods (app: FastifyInstance): Map<string, Set<string>> {
+  const methods = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set()
+    for (const name of [method].flat()) known.add(name)
+    methods.set(url, known)
+  })
+  return methods
+}
+
+// A known address with another method is 405, not 404.
+function refuseOtherMethods (app: FastifyInstance, methods: Map<string, Set<string>>): void {
+  for (const [url, known] of [...methods]) {
+    const allow = [...known].sort().join(', ')
+    app.route({
+      url,
+      method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'].filter((method) => !known.has(method)),
+      schema: { hide: true } as object,
+      exposeHeadRoute: false,
+      onRequest: (request, reply) => {
+        sendProblem(new QueueError('methodNotAllowed', `This route takes ${allow}.`), request, reply.header('allow', allow))
+      },
+      handler: async () => {}
+    })
+  }
+}

@@ -1,0 +1,22 @@
+/** Checking requests against their schemas: exactly in bodies, reading numbers from text elsewhere. */
+import { Ajv, type ErrorObject } from 'ajv'
+import formats from 'ajv-formats'
+import type { FastifySchemaCompiler } from 'fastify'
+
+// Query and path arrive as text, so numbers in them are read; a body says what it means, so "30" is no number there.
+const shared = { strict: false, allErrors: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true, strictNumbers: true } as const
+const exact = new Ajv({ ...shared, coerceTypes: false })
+const reading = new Ajv({ ...shared, coerceTypes: true })
+for (const ajv of [exact, reading]) formats.default(ajv)
+
+/** The validator compiler of every route. */
+export const compileValidator: FastifySchemaCompiler<any> = ({ schema, httpPart }) => (httpPart === 'body' ? exact : reading).compile(schema)
+
+/** Checks a body against a schema of its own choosing; throws what a route's own schema would have thrown. */
+export function validator<T> (schema: object): (body: unknown) => T {
+  const validate = exact.compile(schema)
+  return (body) => {
+    if (validate(body)) return body as T
+    throw Object.assign(new Error('invalid body'), { validation: validate.errors as ErrorObject[], validationContext: 'body' })
+  }
+}

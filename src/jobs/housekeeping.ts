@@ -1,0 +1,25 @@
+/** The service's own recurring work, once per cluster however many replicas run. The only user of pg-boss. */
+import { PgBoss } from 'pg-boss'
+import { createChores } from '../store/chores.ts'
+import type { Database } from '../store/database.ts'
+
+const schema = 'holdfast_jobs'
+const everyMinute = '* * * * *'
+
+/** Starts pg-boss on our own connections, in its own schema. Each chore is idempotent and works in chunks. */
+export async function startHousekeeping (database: Database, onError: (error: unknown) => void): Promise<{ stop: () => Promise<void> }> {
+  const boss = new PgBoss({
+    schema,
+    db: { executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.query(text, values) }) },
+    supervise: true,
+    schedule: true
+  } as ConstructorParameters<typeof PgBoss>[0])
+  boss.on('error', onError)
+  await boss.start()
+  for (const [name, chore] of Object.entries(createChores(database))) {
+    await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
+    await boss.work(name, { pollingIntervalSeconds: 5 }, async () => { await chore() })
+    await boss.schedule(name, everyMinute)
+  }
+  return { stop: () => boss.stop({ graceful: true, close: false, timeout: 5000 }) }
+}

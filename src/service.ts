@@ -1,0 +1,89 @@
+/** The composition root: opens every part in order, and closes them in reverse. */
+import type pg from 'pg'
+import type { Config } from './config.ts'
+import { Broker } from './core/broker.ts'
+import { Wakeups } from './core/wakeups.ts'
+import { createMetrics } from './http/metrics.ts'
+import { buildServer, type Server } from './http/server.ts'
+import { startHousekeeping } from './jobs/housekeeping.ts'
+import * as browse from './store/browse.ts'
+import { isServerError, openDatabase } from './store/database.ts'
+import { startEmbedded } from './store/embedded.ts'
+import { startListener } from './store/listener.ts'
+import * as messages from './store/messages.ts'
+import { migrate } from './store/migrate.ts'
+import * as queues from './store/queues.ts'
+import { startSweeper } from './store/sweeper.ts'
+
+export interface Service {
+  /** Where it serves, as http://host:port. */
+  url: string
+  /** Where its data is, for the one who started it. */
+  database: string
+  /** No new work, waiting callers answered, what was begun finished, everything closed. */
+  stop (): Promise<void>
+}
+
+/** Starts a whole replica. `say` hears progress in lines for a person. */
+export async function startService (config: Config, say: (line: string) => void): Promise<Service> {
+  const closers: (() => Promise<unknown>)[] = []
+  const stop = async () => { for (const close of closers.splice(0).reverse()) await close() }
+  try {
+    const { target, name } = await openPostgres(config, say, closers)
+    await migrate(target)
+
+    let server: Server | undefined
+    const report = (part: string) => (error: unknown) => server?.log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
+    const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
+    closers.push(() => database.close())
+
+    const wakeups = new Wakeups(config.waitersMax)
+    const heralds = {
+      onReady: (queueId: string, count: number) => { wakeups.wake(queueId, count); listener.announce(queueId, count) },
+      onDue: (timeMs: number) => sweeper.dueAt(timeMs)
+    }
+    const broker = new Broker({ database, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison: isDataError })
+    const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
+      onReady: (queueId, count) => wakeups.wake(queueId, count), onDue: heralds.onDue, onGap: () => wakeups.wakeAll(), onError: report('listener')
+    })
+    closers.push(() => listener.stop())
+    let away = false
+    const sweeper = startSweeper(database, {
+      onReady: heralds.onReady,
+      waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')),
+      onSwept: () => { away = false },
+      onError: (error) => { away = true; report('sweeper')(error) }
+    })
+    closers.push(() => sweeper.stop())
+    const housekeeping = await startHousekeeping(database, report('housekeeping'))
+    closers.push(() => housekeeping.stop())
+
+    const metrics = createMetrics({
+      pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, queues: () => queues.queueTotals(database)
+    })
+    server = await buildServer(broker, {
+      onClosing: () => wakeups.close(),
+      requestBytesMax: config.requestBytesMax,
+      logLevel: config.logLevel,
+      health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
+    })
+    closers.push(async () => { await server!.close(); await broker.drained() })
+    const url = await server.listen({ host: config.host, port: config.port })
+    return { url, database: name, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function openPostgres (config: Config, say: (line: string) => void, closers: (() => Promise<unknown>)[]): Promise<{ target: pg.ClientConfig, name: string }> {
+  if (config.databaseUrl !== '') return { target: { connectionString: config.databaseUrl }, name: 'the database of HOLDFAST_DATABASE_URL' }
+  const embedded = await startEmbedded(config.dataDir, say)
+  closers.push(() => embedded.stop())
+  return { target: embedded.config, name: `an embedded PostgreSQL under ${config.dataDir}/` }
+}
+
+// Class 22: a value PostgreSQL refuses. Checked before, so this is the net under a gap in the checks.
+function isDataError (error: unknown): boolean {
+  return isServerError(error) && error.code.startsWith('22')
+}

@@ -1,0 +1,97 @@
+/** What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the rows of deleted queues. */
+import type { Database, Statement } from './database.ts'
+
+const chunk = 5000
+
+const retention: Statement = {
+  name: 'retention',
+  text: `
+  with old as materialized (
+    select m.id from holdfast.messages m join holdfast.queues q on q.id = m.queue_id
+    where m.queue_id = $1 and m.id > $2 and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+    order by m.id limit ${chunk} for update of m skip locked
+  ), expired as (
+    delete from holdfast.messages m using old where m.queue_id = $1 and m.id = old.id and m.leased_until is null
+    returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  ), forgotten as (
+    delete from holdfast.history h using expired e where h.queue_id = $1 and h.message_id = e.id
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+    select $1, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'dead'), count(*)
+    from expired having count(*) > 0
+  )
+  select max(id) as seen_to from old`
+}
+
+// Ids rise with the time of the enqueue, so the first message that is young enough ends the look.
+const oldest: Statement = {
+  name: 'oldest',
+  text: `
+  select q.id from holdfast.queues q
+  cross join lateral (select m.enqueued_at from holdfast.messages m where m.queue_id = q.id order by m.id limit 1) first
+  where first.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)`
+}
+
+const forgetAcked: Statement = {
+  name: 'forget_acked',
+  text: `
+  with gone as (
+    delete from holdfast.acked a using (select queue_id, id from holdfast.acked where keep_until <= statement_timestamp() order by keep_until limit ${chunk} for update skip locked) old
+    where a.queue_id = old.queue_id and a.id = old.id returning a.queue_id, a.id
+  ), forgotten as (
+    delete from holdfast.history h using gone where h.queue_id = gone.queue_id and h.message_id = gone.id
+  ), noted as (
+    insert into holdfast.ledger (queue_id, acked) select queue_id, -count(*) from gone group by queue_id
+  )
+  select count(*) as removed from gone`
+}
+
+const forgetKeys: Statement = {
+  name: 'forget_keys',
+  text: `
+  with gone as (
+    delete from holdfast.idempotency_keys k
+    using (select queue_id, key from holdfast.idempotency_keys where expires_at <= statement_timestamp() order by expires_at limit ${chunk} for update skip locked) old
+    where k.queue_id = old.queue_id and k.key = old.key returning 1
+  )
+  select count(*) as removed from gone`
+}
+
+const removed: Statement = { name: 'removed_queues', text: 'select queue_id from holdfast.removed_queues' }
+
+// A row that a slow enqueue commits after the queue's end is found on a later round, so the number is kept for a while.
+const removedDone: Statement = {
+  name: 'removed_done',
+  text: "delete from holdfast.removed_queues where queue_id = $1 and removed_at < statement_timestamp() - interval '10 minutes'"
+}
+
+const rowsOf: Statement[] = ['messages', 'acked', 'history', 'leases', 'idempotency_keys', 'ledger'].map((table) => ({
+  name: `remove_${table}`,
+  text: `
+  with gone as (
+    delete from holdfast.${table} where ctid = any(array(select ctid from holdfast.${table} where queue_id = $1 limit ${chunk})) returning 1
+  )
+  select count(*) as removed from gone`
+}))
+
+/** The chores by the name of their job. Each may run at any time, any number of times; a pass works in chunks, each its own commit. */
+export function createChores (database: Database): Record<'retention' | 'forget-acked' | 'forget-keys' | 'remove-queues', () => Promise<void>> {
+  const untilNone = async (statement: Statement, values: unknown[] = []) => {
+    while (Number((await database.query(statement, values))[0]!.removed) >= chunk);
+  }
+  return {
+    async retention () {
+      for (const { id } of await database.query(oldest)) {
+        for (let after: string | null = '0'; after !== null;) after = (await database.query(retention, [id, after]))[0]!.seen_to
+      }
+    },
+    'forget-acked': () => untilNone(forgetAcked),
+    'forget-keys': () => untilNone(forgetKeys),
+    async 'remove-queues' () {
+      for (const { queue_id: id } of await database.query(removed)) {
+        for (const statement of rowsOf) await untilNone(statement, [id])
+        await database.query(removedDone, [id])
+      }
+    }
+  }
+}

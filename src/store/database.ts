@@ -1,0 +1,148 @@
+/** Connections: a pool whose every session is durable, and errors told apart by whether a write can have happened. */
+import pg from 'pg'
+import { QueueError } from '../core/errors.ts'
+
+/** A named statement: planned once per connection, never assembled from input. */
+export interface Statement { name: string, text: string }
+
+export type Row = Record<string, any>
+
+export interface Session { query (statement: Statement | string, values?: unknown[]): Promise<Row[]> }
+
+export interface Database extends Session {
+  /** Runs the work between begin and commit on one connection; anything it throws rolls back. */
+  transaction<T> (work: (session: Session) => Promise<T>): Promise<T>
+  /** Connections in use, idle, and callers waiting for one. */
+  readonly usage: { total: number, idle: number, waiting: number }
+  close (): Promise<void>
+}
+
+const connectMsMax = 3000
+const statementMsMax = 15_000
+const attemptsMax = 5
+
+// Set on every connection, because a role or a database can carry other values without a word. The planner is kept to
+// index scans: generic plans are made while tables are small and must stay right when they have grown.
+const sessionSettings = `
+  set synchronous_commit = on; set default_transaction_isolation = 'read committed';
+  set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set search_path = pg_catalog; set standard_conforming_strings = on;
+  set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; set jit = off;
+  set statement_timeout = ${statementMsMax}; set lock_timeout = 5000; set idle_in_transaction_session_timeout = 10000`
+
+/** Opens the pool (lazily: no connection is made yet). Closed by `close()`. */
+export function openDatabase (config: pg.ClientConfig, options: { poolSize: number, onError: (error: Error) => void }): Database {
+  const pool = new pg.Pool({
+    ...config,
+    application_name: 'holdfast',
+    max: options.poolSize,
+    connectionTimeoutMillis: connectMsMax,
+    query_timeout: statementMsMax + 3000,
+    keepAlive: true,
+    types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
+    onConnect: async (client: pg.ClientBase) => { await client.query(sessionSettings) }
+  })
+  pool.on('error', options.onError)
+
+  async function withClient<T> (work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient
+    try {
+      client = await pool.connect()
+    } catch (error) {
+      throw lost(error, 'none')
+    }
+    try {
+      const result = await work(client)
+      client.release()
+      return result
+    } catch (error) {
+      client.release(isBroken(error))
+      throw error
+    }
+  }
+
+  return {
+    get usage () { return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount } },
+    close: () => pool.end(),
+    query: (statement, values) => retrying(() => withClient((client) => run(client, statement, values))),
+    transaction: (work) => retrying(() => withClient(async (client) => {
+      await run(client, 'begin')
+      try {
+        const result = await work({ query: (statement, values) => run(client, statement, values) })
+        await commit(client)
+        return result
+      } catch (error) {
+        if (!isBroken(error)) await run(client, 'rollback')
+        throw error
+      }
+    }))
+  }
+}
+
+async function run (client: pg.ClientBase, statement: Statement | string, values: unknown[] = []): Promise<Row[]> {
+  try {
+    const query = typeof statement === 'string' ? { text: statement, values } : { ...statement, values }
+    return (await client.query(query)).rows
+  } catch (error) {
+    throw isServerError(error) && !isFatal(error) ? error : lost(error, 'unknown')
+  }
+}
+
+async function commit (client: pg.ClientBase): Promise<void> {
+  const result = await client.query('commit').catch((error) => { throw lost(error, 'unknown') })
+  // The commit of a failed transaction succeeds, and only its tag says that it was rolled back.
+  if (result.command !== 'COMMIT') throw new QueueError('databaseUnavailable', 'The transaction was rolled back; send the request again.')
+}
+
+// A deadlock or a serialization failure is a definite abort: nothing happened, so it is safe to run the work again.
+async function retrying<T> (work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isServerError(error)) throw error
+      if (attempt < attemptsMax && ['40P01', '40001'].includes(error.code)) continue
+      throw isPassing(error) ? new QueueError('databaseUnavailable', 'The database is not taking this just now; nothing was changed. Send the request again.', { cause: error }) : error
+    }
+  }
+}
+
+/** Whether the server itself answered with an error: then the statement definitely had no effect, unless it was fatal. */
+export function isServerError (error: unknown): error is pg.DatabaseError & { code: string } {
+  return error instanceof pg.DatabaseError && typeof error.code === 'string'
+}
+
+// The session is gone, and with it the answer: shutdown, a killed backend, the crash of a neighbour.
+function isFatal (error: pg.DatabaseError): boolean {
+  return error.severity === 'FATAL' || error.severity === 'PANIC' || /^(08|57P)/.test(error.code ?? '')
+}
+
+// Not the statement's fault: aborted, out of resources, cancelled, locked out, read-only for a while.
+function isPassing (error: pg.DatabaseError): boolean {
+  return /^(40|53|55|57|58|25006)/.test(error.code ?? '')
+}
+
+// A client that timed out or lost its server is still busy or dead, and one on a read-only server is on the wrong one.
+function isBroken (error: unknown): boolean {
+  if (error instanceof QueueError) return error.outcome === 'unknown'
+  return !isServerError(error) || error.code === '25006'
+}
+
+function lost (error: unknown, outcome: 'none' | 'unknown'): QueueError {
+  return outcome === 'none'
+    ? new QueueError('databaseUnavailable', 'The database cannot be reached just now; nothing was changed. Send the request again.', { cause: error })
+    : new QueueError('outcomeUnknown', 'The connection to the database was lost before it answered, so the change may or may not have been made. ' +
+      'Send the request again with the same idempotency key.', { outcome, cause: error })
+}
+
+// Times leave as RFC 3339 in UTC with milliseconds; whole numbers stay text, since 64 bits do not fit a double.
+function parserFor (oid: number, format?: 'text' | 'binary'): unknown {
+  if (oid === pg.types.builtins.TIMESTAMPTZ) return rfc3339
+  return pg.types.getTypeParser(oid, format as 'text')
+}
+
+function rfc3339 (text: string): string {
+  const dot = text.indexOf('.')
+  const end = text.lastIndexOf('+')
+  const fraction = dot < 0 ? '000' : text.slice(dot + 1, end).padEnd(3, '0').slice(0, 3)
+  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${fraction}Z`
+}

@@ -1,0 +1,108 @@
+/** Notices between replicas, by LISTEN/NOTIFY on one connection of its own. Hints only: whatever is lost, the sweeper's net finds. */
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import type { Digits } from '../core/message.ts'
+
+export interface Listener {
+  /** Tells the other replicas that messages of a queue have become ready; joined with what else is said within a few milliseconds. */
+  announce (queueId: Digits, count: number): void
+  readonly connected: boolean
+  stop (): Promise<void>
+}
+
+export interface ListenerOptions {
+  onReady: (queueId: Digits, count: number) => void
+  /** A message was stored that falls due at this time (ms since the epoch). */
+  onDue: (timeMs: number) => void
+  /** Connected again after a gap: nobody can say what was missed. */
+  onGap: () => void
+  onError: (error: unknown) => void
+}
+
+const channel = 'holdfast'
+const joinMs = 5
+const noticeQueuesMax = 300 // a payload holds 8000 bytes
+const heartbeatMs = 5000
+const answerMsMax = 3000
+
+/** Connects in the background and reconnects for as long as it runs. */
+export function startListener (config: pg.ClientConfig, options: ListenerOptions): Listener {
+  const self = randomUUID().slice(0, 8)
+  const pending = new Map<Digits, number>()
+  let client: pg.Client | null = null
+  let timer: NodeJS.Timeout | undefined
+  let stopping = false
+  let hurry = () => {}
+
+  async function connection (): Promise<void> {
+    const fresh = new pg.Client({ ...config, application_name: 'holdfast listener', connectionTimeoutMillis: answerMsMax, query_timeout: answerMsMax, keepAlive: true })
+    const ended = new Promise<void>((resolve) => fresh.on('end', resolve).on('error', (error) => { options.onError(error); resolve() }))
+    try {
+      await fresh.connect()
+      fresh.on('notification', ({ payload }) => { if (payload) hear(payload) })
+      // Hints need no flush of their own.
+      await fresh.query(`set synchronous_commit = off; listen ${channel}`)
+      client = fresh
+      options.onGap()
+      while (!stopping) {
+        const beat = await Promise.race([ended.then(() => false), pause(heartbeatMs).then(() => true)])
+        if (!beat || stopping) break
+        await fresh.query('select 1') // a half-open connection fails this within its time
+      }
+    } finally {
+      client = null
+      await Promise.race([fresh.end().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 500))])
+    }
+  }
+
+  async function run (): Promise<void> {
+    for (let failures = 0; !stopping; failures++) {
+      const startedMs = performance.now()
+      await connection().catch(options.onError)
+      if (performance.now() - startedMs > heartbeatMs) failures = 0
+      if (!stopping) await pause(Math.min(2000, 100 * 2 ** Math.min(failures, 5)))
+    }
+  }
+
+  function pause (ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      hurry = () => { clearTimeout(timer); resolve() }
+    })
+  }
+
+  function hear (payload: string): void {
+    const [from, kind, text] = payload.split(' ', 3)
+    if (from === self || text === undefined) return
+    if (kind === 'due') options.onDue(Number(text))
+    if (kind !== 'ready') return
+    for (const part of text.split(',')) {
+      const [queueId, count] = part.split(':')
+      options.onReady(queueId!, Number(count))
+    }
+  }
+
+  function send (): void {
+    timer = undefined
+    const parts = [...pending].slice(0, noticeQueuesMax)
+    for (const [queueId] of parts) pending.delete(queueId)
+    client?.query('select pg_notify($1, $2)', [channel, `${self} ready ${parts.map(([queueId, count]) => `${queueId}:${count}`).join(',')}`]).catch(options.onError)
+    if (pending.size > 0) timer = setTimeout(send, joinMs)
+  }
+
+  const running = run()
+  return {
+    get connected () { return client !== null },
+    announce (queueId, count) {
+      if (client === null) return
+      pending.set(queueId, (pending.get(queueId) ?? 0) + count)
+      timer ??= setTimeout(send, joinMs)
+    },
+    async stop () {
+      stopping = true
+      clearTimeout(timer)
+      hurry()
+      await running
+    }
+  }
+}

@@ -1,0 +1,369 @@
+/** The statements of the hot path: arrays in, one answer per element out. Each is one commit for every caller in it. */
+import type { Body, Digits, LastFailure } from '../core/message.ts'
+import { isServerError, type Row, type Session, type Statement } from './database.ts'
+
+/** One message to store. `priority` and `maxAttempts` as given; a missing queue shows as a missing answer. */
+export interface EnqueueRow {
+  queueId: Digits
+  body: string | Buffer
+  contentType: string | null
+  headers: Record<string, string> | undefined
+  priority: number
+  delaySeconds: number | undefined
+  visibleAt: string | undefined
+  ttlSeconds: number | undefined
+  maxAttempts: number | undefined
+  key: string | undefined
+}
+
+/** null where the queue is gone; `mismatch` where the key stands for other content. */
+export type EnqueueAnswer = { id: Digits, duplicate: boolean, mismatch: boolean } | null
+
+const stored = `
+    select i.n, q.id as queue_id, nextval('holdfast.positions') as id, i.b as body, decode(i.x, 'base64') as body_bytes, i.t as content_type, i.h as headers,
+      i.p * 2 as rank, i.a as max_attempts, i.k as key, q.dedup_seconds, statement_timestamp() as enqueued_at,
+      statement_timestamp() + make_interval(secs => i.l) as expires_at, concat_ws(' ', i.p, 'd', i.d, 'v', i.v, 'l', i.l, 'a', i.a) as options,
+      case when coalesce(i.v, statement_timestamp() + make_interval(secs => i.d)) > statement_timestamp()
+        then coalesce(i.v, statement_timestamp() + make_interval(secs => i.d)) end as visible_at
+    from (
+      select * from rows from (jsonb_to_recordset($1::jsonb) as (q integer, b text, x text, t text, h jsonb, p smallint, d float8, v timestamptz, l float8, a integer, k text))
+        with ordinality as i (q, b, x, t, h, p, d, v, l, a, k, n)
+      order by n
+    ) i
+    join holdfast.queues q on q.id = i.q`
+
+const insertMessages = `
+    insert into holdfast.messages (id, position, enqueued_at, visible_at, expires_at, queue_id, max_attempts, rank, body, body_bytes, content_type, headers)
+    select id, id, enqueued_at, visible_at, expires_at, queue_id, max_attempts, rank, body, body_bytes, content_type, headers`
+
+const ledgerOf = (rows: string) => `
+    insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+    select queue_id, count(*) filter (where visible_at is null), count(*) filter (where visible_at is not null), count(*) from ${rows} group by queue_id`
+
+const enqueuePlain: Statement = {
+  name: 'enqueue',
+  text: `
+  with stored as materialized (${stored}
+  ), inserted as (${insertMessages} from stored
+  ), noted as (${ledgerOf('stored')}
+  )
+  select n, id from stored`
+}
+
+// A key whose time is over is taken over by the new message. "Do update" rather than "do nothing", because only it
+// waits for, locks and returns a row that another transaction has just inserted.
+const enqueueKeyed: Statement = {
+  name: 'enqueue_keyed',
+  text: `
+  with candidates as materialized (${stored}
+  ), digested as materialized (
+    select *, holdfast.digest_of(body, body_bytes, content_type, headers, options) as digest from candidates
+  ), claimed as (
+    insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+    select queue_id, key, id, digest, enqueued_at + make_interval(secs => dedup_seconds) from digested where key is not null order by queue_id, key
+    on conflict (queue_id, key) do update set
+      message_id = case when k.expires_at <= statement_timestamp() then excluded.message_id else k.message_id end,
+      digest = case when k.expires_at <= statement_timestamp() then excluded.digest else k.digest end,
+      expires_at = case when k.expires_at <= statement_timestamp() then excluded.expires_at else k.expires_at end
+    returning queue_id, key, message_id, digest
+  ), stored as materialized (
+    select d.* from digested d left join claimed c on c.queue_id = d.queue_id and c.key = d.key where d.key is null or c.message_id = d.id
+  ), inserted as (${insertMessages} from stored
+  ), noted as (${ledgerOf('stored')}
+  )
+  select d.n, coalesce(c.message_id, d.id) as id, coalesce(c.message_id <> d.id, false) as duplicate, coalesce(c.digest <> d.digest, false) as mismatch
+  from digested d left join claimed c on c.queue_id = d.queue_id and c.key = d.key`
+}
+
+/** Stores the rows in the order given. Keys must be distinct within a queue: callers collapse repeats first. */
+export async function enqueue (session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
+  const keyed = rows.some((row) => row.key !== undefined)
+  const parameter = JSON.stringify(rows.map((row) => ({
+    q: row.queueId,
+    [typeof row.body === 'string' ? 'b' : 'x']: typeof row.body === 'string' ? row.body : row.body.toString('base64'),
+    t: row.contentType ?? undefined,
+    h: row.headers,
+    p: row.priority,
+    d: row.delaySeconds,
+    v: row.visibleAt,
+    l: row.ttlSeconds,
+    a: row.maxAttempts,
+    k: row.key
+  })))
+  const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
+  for (const row of await session.query(keyed ? enqueueKeyed : enqueuePlain, [parameter])) {
+    answers[Number(row.n) - 1] = { id: row.id, duplicate: row.duplicate ?? false, mismatch: row.mismatch ?? false }
+  }
+  return answers
+}
+
+export interface LeaseAsk { max: number, leaseSeconds: number | null, worker: string }
+
+export interface LeasedRow extends Body {
+  id: Digits
+  fence: Digits
+  attempt: number
+  max_attempts: number
+  headers: Record<string, string> | null
+  rank: number
+  enqueued_at: string
+  leased_until: string
+  last_failure: LastFailure | null
+}
+
+// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
+// position) in one scan would start from the front of every rank.
+const ranks = Array.from({ length: 20 }, (_, index) => 19 - index)
+
+const leasedColumns = `
+    m.id, m.fence, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType",
+    m.headers, m.rank, m.enqueued_at, m.leased_until, f.last_failure`
+
+// Only a message that was leased before can have failed before: the others are spared the look.
+const lastFailure = `
+  left join lateral (
+    select json_build_object('attempt', h.attempt, 'reason', coalesce(h.reason, case when h.outcome = 'expired' then 'lease expired' end), 'at', holdfast.rfc3339(h.ended_at)) as last_failure
+    from holdfast.history h
+    where m.fence > 1 and h.queue_id = $1 and h.message_id = m.id and h.outcome in ('failed', 'expired')
+    order by h.fence desc limit 1
+  ) f on true`
+
+// What a body takes in the answer's JSON, so that the answer can stop before its limit and lease nothing beyond it.
+const answerBytes = `
+      case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 1.34 end
+        when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
+
+const leaseStatement: Statement = {
+  name: 'lease',
+  text: `
+  with q as materialized (
+    select id, lease_seconds, max_attempts from holdfast.queues where id = $1 and not paused
+  ), found as materialized (
+    select m.*
+    from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+    cross join lateral (
+      select m.id, m.rank, m.position, ${answerBytes} as bytes
+      from holdfast.messages m
+      where m.queue_id = $1 and m.rank = level.rank and m.position >= level.hint and m.visible_at is null and m.dead_at is null
+        and m.leased_until is null and (m.expires_at is null or m.expires_at > statement_timestamp())
+      order by m.position
+      limit $4
+      for no key update skip locked
+    ) m
+    limit $4
+  ), taken as materialized (
+    select id, n from (
+      select id, row_number() over in_order as n, sum(bytes) over in_order as bytes from found window in_order as (order by rank desc, position)
+    ) f where n = 1 or bytes <= $5
+  ), lease as materialized (
+    select nextval('holdfast.lease_ids') as id, clock_timestamp() as at where exists (select from taken)
+  ), leased as (
+    update holdfast.messages m
+    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = lease.id, leased_until = lease.at + make_interval(secs => coalesce(s.seconds, q.lease_seconds))
+    from taken, lease, q, unnest($6::smallint[], $7::float8[]) with ordinality as s (holder, seconds, n)
+    where m.queue_id = $1 and m.id = taken.id and s.n = taken.n
+    returning m.*, s.n, s.holder
+  ), kept as (
+    insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders, idempotency_key)
+    select lease.id, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), $9::text
+    from leased l, lease group by lease.id, lease.at
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, leased, leased_total) select $1, -count(*), count(*), count(*) from leased having count(*) > 0
+  )
+  select ${leasedColumns}, (select max(bytes) > $5 from (select sum(bytes) as bytes from found) t) as full
+  from leased m join q on true ${lastFailure}
+  order by m.n`
+}
+
+/**
+ * Leases the first ready messages of a queue, as many as the asks add up to, but no more than `bytesMax` of answer
+ * (one message at least). They are handed out in order: the first ask's share first. Nothing beyond them is leased.
+ */
+export async function lease (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, key: string | null = null): Promise<{ rows: LeasedRow[], full: boolean }> {
+  const workers = [...new Set(asks.map((ask) => ask.worker))]
+  const holders: number[] = []
+  const seconds: (number | null)[] = []
+  for (const ask of asks) {
+    const holder = workers.indexOf(ask.worker) + 1
+    for (let i = 0; i < ask.max; i++) {
+      holders.push(holder)
+      seconds.push(ask.leaseSeconds)
+    }
+  }
+  const rows = await session.query(leaseStatement, [queueId, ranks, ranks.map(() => 0), holders.length, bytesMax, holders, seconds, workers, key])
+  return { rows: rows as LeasedRow[], full: rows[0]?.full ?? false }
+}
+
+/** Whether a lease met the row of another one with the same key: that one has just taken the messages. */
+export function isKeyTaken (error: unknown): boolean {
+  return isServerError(error) && error.code === '23505'
+}
+
+const leasedByKey: Statement = {
+  name: 'leased_by_key',
+  text: `
+  select ${leasedColumns}
+  from holdfast.leases l
+  cross join unnest(l.message_ids, l.fences) with ordinality as h (id, fence, n)
+  join holdfast.messages m on m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp()
+  join holdfast.queues q on q.id = $1 ${lastFailure}
+  where l.queue_id = $1 and l.idempotency_key = $2
+  order by h.n`
+}
+
+const forgetLeaseKey: Statement = {
+  name: 'forget_lease_key',
+  text: 'update holdfast.leases set idempotency_key = null where queue_id = $1 and idempotency_key = $2'
+}
+
+/** The messages an earlier lease with this key took and still holds; when it holds none any more, the key is free again. */
+export async function leaseAgain (session: Session, queueId: Digits, key: string): Promise<LeasedRow[]> {
+  const rows = await session.query(leasedByKey, [queueId, key])
+  if (rows.length === 0) await session.query(forgetLeaseKey, [queueId, key])
+  return rows as LeasedRow[]
+}
+
+// Settling. Every statement finds its rows by (queue_id, id) in key order and by exact fence, so a superseded receipt
+// matches nothing, and two batches lock in one order.
+const heldRows = `m.queue_id = $1 and m.id = any($2::bigint[]) and (m.id, m.fence) in (select id, fence from unnest($2::bigint[], $3::bigint[]) as r (id, fence))`
+
+const stateCounts = `
+      -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`
+
+const ackStatement: Statement = {
+  name: 'ack',
+  text: `
+  with done as (
+    delete from holdfast.messages m where ${heldRows}
+    returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  ), kept as (
+    insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body, body_bytes, content_type, headers)
+    select m.id, m.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => q.keep_acked_seconds), m.fence, m.queue_id, m.attempt,
+      coalesce(m.max_attempts, q.max_attempts), m.rank, m.body, m.body_bytes, m.content_type, m.headers
+    from done m join holdfast.queues q on q.id = m.queue_id where q.keep_acked_seconds > 0
+    returning 1
+  ), forgotten as (
+    delete from holdfast.history h using done d
+    where d.fence > 1 and h.queue_id = $1 and h.message_id = d.id and not exists (select from holdfast.queues where id = $1 and keep_acked_seconds > 0)
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+    select $1, ${stateCounts}, (select count(*) from kept), count(*) from done having count(*) > 0
+  )
+  select id, fence from done`
+}
+
+const failStatement: Statement = {
+  name: 'fail',
+  text: `
+  with held as materialized (
+    select m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state, i.reason,
+      m.dead_at is not null or i.dead or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+      coalesce(i.delay_seconds, least(q.retry_max_delay_seconds, (1 + case when q.retry_jitter then random() else 0 end) * q.retry_delay_seconds *
+        case q.retry_strategy when 'fixed' then 1 when 'linear' then greatest(m.attempt, 1) else 2 ^ least(greatest(m.attempt - 1, 0), 60) end)) as delay_seconds
+    from holdfast.messages m
+    join unnest($2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::boolean[]) as i (id, fence, reason, delay_seconds, dead) on i.id = m.id and i.fence = m.fence
+    join holdfast.queues q on q.id = $1
+    where m.queue_id = $1 and m.id = any($2::bigint[])
+    order by m.id
+    for no key update of m
+  ), failed as (
+    update holdfast.messages m
+    set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'),
+      dead_at = case when held.dies then coalesce(m.dead_at, statement_timestamp()) end,
+      visible_at = case when not held.dies and held.delay_seconds > 0 then statement_timestamp() + make_interval(secs => held.delay_seconds) end
+    from held where m.queue_id = $1 and m.id = held.id
+    returning m.id, m.fence, m.visible_at, m.dead_at, held.state
+  ), recorded as (
+    insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker, reason)
+    select l.leased_at, statement_timestamp(), h.id, h.fence, $1, h.attempt, 'failed', l.workers[l.holders[array_position(l.message_ids, h.id)]], h.reason
+    from held h left join holdfast.leases l on l.id = h.lease_id where h.state = 'leased'
+    on conflict do nothing
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, failed_total, dead_total)
+    select $1, count(*) filter (where new = 'ready') - count(*) filter (where state = 'ready'),
+      count(*) filter (where new = 'delayed') - count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'),
+      count(*) filter (where new = 'dead') - count(*) filter (where state = 'dead'),
+      count(*) filter (where state = 'leased'), count(*) filter (where new = 'dead' and state <> 'dead')
+    from (select state, holdfast.state_of(visible_at, null, dead_at) as new from failed) f having count(*) > 0
+  )
+  select id, fence, coalesce(visible_at, statement_timestamp()) as at, visible_at is null and dead_at is null as ready, dead_at is not null as dead from failed`
+}
+
+const releaseStatement: Statement = {
+  name: 'release',
+  text: `
+  with held as materialized (
+    select m.id, m.fence, m.attempt, m.lease_id from holdfast.messages m
+    where ${heldRows} and m.leased_until > statement_timestamp() and m.dead_at is null order by m.id for no key update
+  ), released as (
+    update holdfast.messages m
+    set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), attempt = m.attempt - 1
+    from held where m.queue_id = $1 and m.id = held.id
+    returning m.id, m.fence
+  ), recorded as (
+    insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker)
+    select l.leased_at, statement_timestamp(), h.id, h.fence, $1, h.attempt, 'released', l.workers[l.holders[array_position(l.message_ids, h.id)]]
+    from held h left join holdfast.leases l on l.id = h.lease_id
+    on conflict do nothing
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, leased, released_total) select $1, count(*), -count(*), count(*) from released having count(*) > 0
+  )
+  select id, fence from released`
+}
+
+// A lease that is shortened may now end before the flush's row says, so the row is drawn nearer; one that is lengthened
+// needs nothing, for the sweeper moves a row on whose leases have not all ended.
+const extendStatement: Statement = {
+  name: 'extend',
+  text: `
+  with held as materialized (
+    select m.id, m.lease_id, i.seconds
+    from holdfast.messages m
+    join unnest($2::bigint[], $3::bigint[], $4::float8[]) as i (id, fence, seconds) on i.id = m.id and i.fence = m.fence
+    where m.queue_id = $1 and m.id = any($2::bigint[]) and m.leased_until > statement_timestamp() and m.dead_at is null
+    order by m.id
+    for no key update of m
+  ), extended as (
+    update holdfast.messages m set leased_until = statement_timestamp() + make_interval(secs => held.seconds)
+    from held where m.queue_id = $1 and m.id = held.id
+    returning m.id, m.fence, m.lease_id, m.leased_until
+  ), drawn as (
+    update holdfast.leases l set ends_at = e.ends_at
+    from (select lease_id, min(leased_until) as ends_at from extended group by lease_id order by lease_id) e
+    where l.id = e.lease_id and l.ends_at > e.ends_at
+  )
+  select id, fence, leased_until as at from extended`
+}
+
+// Asked only for receipts that changed nothing: is the message still there, and under which fence?
+const standing: Statement = {
+  name: 'standing',
+  text: `
+  select i.id, coalesce(m.fence, a.fence) as fence, m.dead_at is not null as dead, a.id is not null as acked
+  from (select distinct unnest($2::bigint[]) as id) i
+  left join holdfast.messages m on m.queue_id = $1 and m.id = i.id
+  left join holdfast.acked a on a.queue_id = $1 and a.id = i.id`
+}
+
+export interface Failure { id: Digits, fence: Digits, reason: string | null, delaySeconds: number | null, dead: boolean }
+export interface Extension { id: Digits, fence: Digits, leaseSeconds: number }
+export interface Held { id: Digits, fence: Digits }
+
+/** Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that fence. */
+export const settle = {
+  ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
+    session.query(ackStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence)]),
+  release: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
+    session.query(releaseStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence)]),
+  fail: (session: Session, queueId: Digits, held: Failure[]): Promise<Row[]> =>
+    session.query(failStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence), held.map((one) => one.reason),
+      held.map((one) => one.delaySeconds), held.map((one) => one.dead)]),
+  extend: (session: Session, queueId: Digits, held: Extension[]): Promise<Row[]> =>
+    session.query(extendStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence), held.map((one) => one.leaseSeconds)])
+}
+
+/** Where the messages stand whose receipts changed nothing; an id without a row in the answer is gone. */
+export async function whereTheyStand (session: Session, queueId: Digits, ids: Digits[]): Promise<Map<Digits, { fence: Digits, dead: boolean, acked: boolean }>> {
+  const rows = await session.query(standing, [queueId, ids])
+  return new Map(rows.filter((row) => row.fence !== null).map((row) => [row.id, { fence: row.fence, dead: row.dead, acked: row.acked }]))
+}

@@ -1,0 +1,197 @@
+/** The sweeper: re-exposes expired leases, brings delayed messages due, ends those past their time, folds the ledger. */
+import type { Digits } from '../core/message.ts'
+import type { Database, Statement } from './database.ts'
+
+export interface Sweeper {
+  /** Something falls due at this time (ms since the epoch, our clock): sweep then, if that is sooner than planned. */
+  dueAt (timeMs: number): void
+  stop (): Promise<void>
+}
+
+export interface SweeperOptions {
+  /** Messages of a queue have become ready. */
+  onReady: (queueId: Digits, count: number) => void
+  /** Once a second: queues somebody waits for here, as a net under lost notices. */
+  waitingFor: () => Digits[]
+  /** A whole sweep has gone well, or it has not. */
+  onSwept: () => void
+  onError: (error: unknown) => void
+}
+
+const pauseMsMax = 1000
+const chunk = 1000
+
+// Every statement takes its rows with "skip locked" and checks them again in the same statement, so any number of
+// replicas may sweep at once and none waits for a worker's ack. A lease counts only while its fence is still the
+// message's. A row of leases goes when none of its leases is open, and moves to the end of the next one otherwise.
+const sweepLeases: Statement = {
+  name: 'sweep_leases',
+  text: `
+  with due as materialized (
+    select l.* from holdfast.leases l where l.ends_at <= statement_timestamp() and l.ends_at > $1 order by l.ends_at limit 20 for update skip locked
+  ), open as materialized (
+    select due.id as lease_id, m.id, m.queue_id, m.leased_until, due.leased_at, due.workers[due.holders[t.n]] as worker
+    from due cross join unnest(due.message_ids, due.fences) with ordinality as t (id, fence, n)
+    join holdfast.messages m on m.queue_id = due.queue_id and m.id = t.id and m.fence = t.fence and m.leased_until is not null
+  ), locked as materialized (
+    select m.id, m.queue_id, m.fence, m.attempt, m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies, open.lease_id, open.leased_at, open.worker, open.leased_until
+    from open join holdfast.messages m on m.queue_id = open.queue_id and m.id = open.id
+    join holdfast.queues q on q.id = m.queue_id
+    where m.leased_until <= statement_timestamp()
+    for no key update of m skip locked
+  ), lapsed as (
+    update holdfast.messages m
+    set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), dead_at = case when l.dies then statement_timestamp() end
+    from (select * from locked order by leased_until, id) l where m.queue_id = l.queue_id and m.id = l.id
+    returning m.queue_id, m.dead_at is not null as died
+  ), recorded as (
+    insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker)
+    select leased_at, leased_until, id, fence, queue_id, attempt, 'expired', worker from locked
+    on conflict do nothing
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
+    select queue_id, count(*) filter (where not died), -count(*), count(*) filter (where died), count(*), count(*) filter (where died) from lapsed group by queue_id
+  ), rest as (
+    select o.lease_id, min(o.leased_until) as ends_at from open o
+    where not exists (select from locked k where k.queue_id = o.queue_id and k.id = o.id) group by o.lease_id
+  ), moved as (
+    update holdfast.leases l set ends_at = greatest(rest.ends_at, statement_timestamp() + interval '250 ms') from rest where l.id = rest.lease_id
+  ), swept as (
+    delete from holdfast.leases l using due where l.id = due.id and not exists (select from rest where rest.lease_id = due.id)
+  )
+  select due.n as looked, l.queue_id, l.ready from (select count(*) as n from due) due
+  left join (select queue_id, count(*) filter (where not died) as ready from lapsed group by queue_id) l on true`
+}
+
+const exposeDue: Statement = {
+  name: 'expose_due',
+  text: `
+  with due as materialized (
+    select m.queue_id, m.id, m.visible_at from holdfast.messages m where m.visible_at <= statement_timestamp() and m.visible_at > $1
+    order by m.visible_at limit ${chunk} for no key update skip locked
+  ), exposed as (
+    update holdfast.messages m set visible_at = null, position = due.position
+    from (select queue_id, id, nextval('holdfast.positions') as position from (select * from due order by visible_at, id) d) due
+    where m.queue_id = due.queue_id and m.id = due.id
+    returning m.queue_id
+  ), ready as (
+    select queue_id, count(*) as ready from exposed group by queue_id
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, delayed) select queue_id, ready, -ready from ready
+  )
+  select due.n as looked, ready.queue_id, ready.ready from (select count(*) as n from due) due left join ready on true`
+}
+
+const expire: Statement = {
+  name: 'expire',
+  text: `
+  with due as materialized (
+    select m.queue_id, m.id from holdfast.messages m where m.expires_at <= statement_timestamp() and m.leased_until is null
+    order by m.expires_at limit ${chunk} for update skip locked
+  ), expired as (
+    delete from holdfast.messages m using due where m.queue_id = due.queue_id and m.id = due.id
+    returning m.queue_id, m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  ), forgotten as (
+    delete from holdfast.history h using expired e where h.queue_id = e.queue_id and h.message_id = e.id
+  ), noted as (
+    insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+    select queue_id, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'dead'), count(*)
+    from expired group by queue_id
+  )
+  select count(*) as looked, null as queue_id, null as ready from due`
+}
+
+const totals = ['ready', 'delayed', 'leased', 'dead', 'acked', 'enqueued_total', 'leased_total', 'acked_total', 'failed_total', 'lapsed_total', 'released_total',
+  'dead_total', 'redriven_total', 'expired_total', 'purged_total']
+
+// One replica folds at a time; the others find the lock taken and leave it.
+const fold: Statement = {
+  name: 'fold_ledger',
+  text: `
+  with turn as materialized (
+    select pg_try_advisory_xact_lock(4011977) as ours
+  ), taken as (
+    delete from holdfast.ledger l using turn where turn.ours returning l.*
+  ), sums as (
+    select queue_id, ${totals.map((column) => `sum(${column}) as ${column}`).join(', ')} from taken group by queue_id
+  )
+  update holdfast.counts c set ${totals.map((column) => `${column} = c.${column} + s.${column}`).join(', ')}
+  from sums s where c.queue_id = s.queue_id`
+}
+
+const nextDue: Statement = {
+  name: 'next_due',
+  text: `
+  select extract(epoch from least(
+    (select min(ends_at) from holdfast.leases where ends_at > $1),
+    (select min(visible_at) from holdfast.messages where visible_at > $1)) - clock_timestamp()) * 1000 as ms`
+}
+
+const withReady: Statement = {
+  name: 'queues_with_ready',
+  text: `
+  select c.queue_id, c.ready + t.ready as ready from holdfast.counts c
+  cross join lateral (select coalesce(sum(l.ready), 0) as ready from holdfast.ledger l where l.queue_id = c.queue_id) t
+  where c.queue_id = any($1::integer[]) and c.ready + t.ready > 0`
+}
+
+/** Sweeps until stopped. Sleeps until the next thing it knows of is due, never longer than a second: whoever knew of a sooner one may have died. */
+export function startSweeper (database: Database, { onReady, waitingFor, onSwept, onError }: SweeperOptions): Sweeper {
+  let stopping = false
+  let plannedMs = 0
+  let timer: NodeJS.Timeout | undefined
+  let wake = () => {}
+  let foldedMs = 0
+
+  async function until (statement: Statement, values: unknown[], full: number): Promise<void> {
+    for (let looked = full; looked >= full && !stopping;) {
+      const rows = await database.query(statement, values)
+      looked = Number(rows[0]?.looked ?? 0)
+      for (const row of rows) if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready))
+    }
+  }
+
+  async function sweep (): Promise<number> {
+    const from = '-infinity'
+    await until(sweepLeases, [from], 20)
+    await until(exposeDue, [from], chunk)
+    await until(expire, [], chunk)
+    if (performance.now() - foldedMs >= pauseMsMax - 50) {
+      foldedMs = performance.now()
+      await database.query(fold)
+      const queues = waitingFor()
+      if (queues.length > 0) for (const row of await database.query(withReady, [queues])) onReady(String(row.queue_id), Number(row.ready))
+    }
+    const [row] = await database.query(nextDue, [from])
+    onSwept()
+    return row?.ms === null ? pauseMsMax : Math.min(pauseMsMax, Math.max(10, Math.ceil(Number(row?.ms))))
+  }
+
+  async function run (): Promise<void> {
+    while (!stopping) {
+      plannedMs = Date.now() + pauseMsMax
+      const pause = await sweep().catch((error) => { onError(error); return pauseMsMax / 4 })
+      await new Promise<void>((resolve) => {
+        wake = resolve
+        schedule(Math.min(plannedMs, Date.now() + pause))
+      })
+    }
+  }
+
+  function schedule (timeMs: number): void {
+    plannedMs = timeMs
+    clearTimeout(timer)
+    timer = setTimeout(() => wake(), Math.max(0, timeMs - Date.now()))
+  }
+
+  const running = run()
+  return {
+    dueAt (timeMs) { if (timeMs < plannedMs) schedule(timeMs) },
+    async stop () {
+      stopping = true
+      clearTimeout(timer)
+      wake()
+      await running
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/** A whole service for tests: in this process over a fresh database, or as a process of its own that can be killed. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { Test } from 'tap'
+import { readConfig } from '../../src/config.ts'
+import { startService } from '../../src/service.ts'
+import { freshDatabase } from './postgres.ts'
+
+export interface Answer { status: number, headers: Headers, body: any, text: string }
+
+export interface Client {
+  url: string
+  /** One call. An object goes as JSON; text goes as JSON text, unless a content type is given. */
+  call (method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  post (path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  get (path: string): Promise<Answer>
+}
+
+export function client (url: string): Client {
+  async function call (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const payload = body === undefined ? null : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
+    const response = await fetch(url + path, { method, body: payload as string | null, headers: { ...(payload === null ? {} : { 'content-type': 'application/json' }), ...headers } })
+    const text = await response.text()
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    return { status: response.status, headers: response.headers, body: isJson && text !== '' ? JSON.parse(text) : text, text }
+  }
+  return { url, call, post: (path, body, headers) => call('POST', path, body, headers), get: (path) => call('GET', path) }
+}
+
+/** A service in this process, stopped when `t` ends. Give `database` to run a second replica over the same one. */
+export async function service (t: Test, { database, env = {} }: { database?: { url: string }, env?: Record<string, string> } = {}): Promise<Client & { databaseUrl: string, stop: () => Promise<void> }> {
+  const { url } = database ?? await freshDatabase(t)
+  const running = await startService(readConfig({ HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env }), () => {})
+  let stopped: Promise<void> | undefined
+  const stop = () => stopped ??= running.stop()
+  t.teardown(stop)
+  return { ...client(running.url), databaseUrl: url, stop }
+}
+
+/** A service in a process of its own, for tests that kill or stop it. Killed when `t` ends. */
+export async function serviceProcess (t: Test, env: Record<string, string>): Promise<Client & { child: ChildProcess, ended: Promise<number | null> }> {
+  const child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], {
+    env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const ended = once(child, 'exit').then(([code]) => code as number | null)
+  t.teardown(() => { if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL'); return ended })
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const match = /serves on (http:\/\/\S+),/.exec(line)
+    if (match !== null) {
+      child.stdout!.resume()
+      return { ...client(match[1]!), child, ended }
+    }
+  }
+  throw new Error('the service ended before it served')
+}
