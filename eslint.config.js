@@ -5,6 +5,7 @@ export default [
   {
     rules: {
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      '@stylistic/object-property-newline': 'off', // schemas read better in lines that belong together
       'no-console': 'error'
     }
   }

@@ -9,6 +9,7 @@ import { startHousekeeping } from './jobs/housekeeping.ts'
 import * as browse from './store/browse.ts'
 import { isServerError, openDatabase } from './store/database.ts'
 import { startEmbedded } from './store/embedded.ts'
+import { SeekHints } from './store/hints.ts'
 import { startListener } from './store/listener.ts'
 import * as messages from './store/messages.ts'
 import { migrate } from './store/migrate.ts'
@@ -38,18 +39,21 @@ export async function startService (config: Config, say: (line: string) => void)
     closers.push(() => database.close())
 
     const wakeups = new Wakeups(config.waitersMax)
+    const hints = new SeekHints()
+    const hear = (queueId: string, count: number, position: number) => { hints.lower(queueId, position); wakeups.wake(queueId, count) }
     const heralds = {
-      onReady: (queueId: string, count: number) => { wakeups.wake(queueId, count); listener.announce(queueId, count) },
+      onReady: (queueId: string, count: number, position: number) => { hear(queueId, count, position); listener.announce(queueId, count, position) },
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
-    const broker = new Broker({ database, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison: isDataError })
+    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison: isDataError })
     const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
-      onReady: (queueId, count) => wakeups.wake(queueId, count), onDue: heralds.onDue, onGap: () => wakeups.wakeAll(), onError: report('listener')
+      onReady: hear, onDue: heralds.onDue, onGap: () => { hints.forget(); wakeups.wakeAll() }, onError: report('listener')
     })
     closers.push(() => listener.stop())
     let away = false
     const sweeper = startSweeper(database, {
       onReady: heralds.onReady,
+      onCounted: (queueId, count) => wakeups.wake(queueId, count),
       waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')),
       onSwept: () => { away = false },
       onError: (error) => { away = true; report('sweeper')(error) }

@@ -1,5 +1,6 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
 import type { Database, Row, Session } from '../store/database.ts'
+import type { SeekHints } from '../store/hints.ts'
 import type { EnqueueRow, Extension, Failure, Held, LeasedRow } from '../store/messages.ts'
 import type { MessageDetail, MessageView } from '../store/browse.ts'
 import { Batcher } from './batcher.ts'
@@ -11,6 +12,7 @@ import type { Wakeups } from './wakeups.ts'
 /** What the broker needs of the store: the functions of its modules, as they are. */
 export interface Store {
   database: Database
+  hints: SeekHints
   messages: typeof import('../store/messages.ts')
   queues: typeof import('../store/queues.ts')
   browse: typeof import('../store/browse.ts')
@@ -18,7 +20,8 @@ export interface Store {
 
 /** Who is to hear of what a commit has made ready, or will at a later time. */
 export interface Heralds {
-  onReady: (queueId: Digits, count: number) => void
+  /** `position` is the lowest among them. */
+  onReady: (queueId: Digits, count: number, position: number) => void
   onDue: (timeMs: number) => void
 }
 
@@ -146,7 +149,7 @@ export class Broker {
     const created = await this.#store.queues.putQueue(this.#store.database, name, change)
     this.#queues.delete(name)
     const queue = await this.#resolve(name, false)
-    if (change.paused === false) this.#heralds.onReady(queue.id, flushMessagesMax)
+    if (change.paused === false) this.#heralds.onReady(queue.id, flushMessagesMax, 0)
     return { created, report: await this.reportQueue(name) }
   }
 
@@ -173,7 +176,7 @@ export class Broker {
 
   async redrive (name: string, ids: Digits[] | null, limit: number): Promise<number> {
     const { id } = await this.#resolve(name, false)
-    return await this.#store.browse.redrive(this.#store.database, id, ids, limit, (count) => this.#heralds.onReady(id, count))
+    return await this.#store.browse.redrive(this.#store.database, id, ids, limit, (count, position) => this.#heralds.onReady(id, count, position))
   }
 
   async browse (name: string, state: State | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
@@ -243,20 +246,24 @@ export class Broker {
       }
       room -= rows.length
       // A list is all or none, also when one of its keys stands for other content: that needs a transaction of its own.
-      if (list && rows.some((row) => row.key !== undefined)) answers[index] = await this.#enqueueList(rows).catch((error) => error)
+      if (list && rows.some((row) => row.key !== undefined)) answers[index] = await this.#enqueueList(rows).catch((error: Error) => error)
       else together.push(index)
     }
     const stored = await this.#enqueueRounds(database, together.flatMap((index) => calls[index]!.rows))
     for (const index of together) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
-    const ready = new Map<Digits, number>()
-    for (const [index, { rows }] of calls.entries()) {
-      if (answers[index] instanceof Error) continue
-      for (const row of rows) {
-        if (row.delaySeconds === undefined && row.visibleAt === undefined) ready.set(row.queueId, (ready.get(row.queueId) ?? 0) + 1)
-        else this.#heralds.onDue(row.visibleAt === undefined ? Date.now() + row.delaySeconds! * 1000 : Date.parse(row.visibleAt))
+    const ready = new Map<Digits, { count: number, position: number }>()
+    for (const [index, answer] of answers.entries()) {
+      if (answer instanceof Error) continue
+      for (const [i, row] of calls[index]!.rows.entries()) {
+        const stored = answer[i]
+        if (stored == null || stored.duplicate) continue
+        if (row.delaySeconds !== undefined) this.#heralds.onDue(Date.now() + row.delaySeconds * 1000)
+        if (row.visibleAt !== undefined) this.#heralds.onDue(Date.parse(row.visibleAt))
+        const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
+        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
       }
     }
-    for (const [queueId, count] of ready) this.#heralds.onReady(queueId, count)
+    for (const [queueId, { count, position }] of ready) this.#heralds.onReady(queueId, count, position)
     return answers
   }
 
@@ -290,19 +297,20 @@ export class Broker {
   }
 
   async #flushLeases (queueId: Digits, asks: LeaseRequest[]): Promise<{ rows: LeasedRow[], more: boolean }[]> {
-    const { rows, full } = await this.#store.messages.lease(this.#store.database, queueId, asks, answerBytesMax)
+    const { database, hints, messages } = this.#store
+    const { rows, full } = await messages.lease(database, hints, queueId, asks, answerBytesMax)
     let from = 0
     return asks.map((ask) => ({ rows: rows.slice(from, from += ask.max), more: full }))
   }
 
   // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
   async #leaseKeyed (queueId: Digits, request: LeaseRequest, key: string): Promise<{ rows: LeasedRow[], more: boolean }> {
-    const { database, messages } = this.#store
+    const { database, hints, messages } = this.#store
     for (let attempt = 1; ; attempt++) {
       try {
         return await database.transaction(async (session) => {
           const again = await messages.leaseAgain(session, queueId, key)
-          return { rows: again.length > 0 ? again : (await messages.lease(session, queueId, [request], answerBytesMax, key)).rows, more: false }
+          return { rows: again.length > 0 ? again : (await messages.lease(session, hints, queueId, [request], answerBytesMax, key)).rows, more: false }
         })
       } catch (error) {
         if (attempt === 3 || !messages.isKeyTaken(error)) throw error
@@ -335,6 +343,11 @@ export class Broker {
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
     const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed) : null
     let ready = 0
+    let position = Infinity
+    const makeReady = (row: Row) => {
+      ready++
+      position = Math.min(position, Number(row.position))
+    }
     const outcomes = new Map<string, Outcome>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
@@ -342,7 +355,7 @@ export class Broker {
         outcomes.set(key, unchanged(verb, fence, standing!.get(id)))
       } else if (verb === 'fail') {
         outcomes.set(key, row.dead ? { outcome: 'dead' } : { outcome: 'retrying', visibleAt: row.at })
-        if (row.ready) ready++
+        if (row.ready) makeReady(row)
         else if (!row.dead) this.#heralds.onDue(Date.parse(row.at))
         if (row.dead) this.#ended(queueId, id)
       } else if (verb === 'extend') {
@@ -351,10 +364,10 @@ export class Broker {
       } else {
         outcomes.set(key, { outcome: verb === 'ack' ? 'acked' : 'released' })
         if (verb === 'ack') this.#ended(queueId, id)
-        else ready++
+        else makeReady(row)
       }
     }
-    if (ready > 0) this.#heralds.onReady(queueId, ready)
+    if (ready > 0) this.#heralds.onReady(queueId, ready, position)
     return calls.map((call) => call.map(({ id, fence }) => outcomes.get(`${id}.${fence}`)!))
   }
 

@@ -201,22 +201,22 @@ const redriveStatement: Statement = {
     update holdfast.messages m set dead_at = null, attempt = 0, rank = m.rank & ~1, position = c.position
     from (select id, nextval('holdfast.positions') as position from (select id from chosen order by id) c) c
     where m.queue_id = $1 and m.id = c.id
-    returning m.id
+    returning m.id, m.position
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, dead, redriven_total) select $1, count(*), -count(*), count(*) from redriven having count(*) > 0
   )
-  select count(*) as redriven, max(id) as redriven_to from redriven`
+  select count(*) as redriven, max(id) as redriven_to, min(position) as position from redriven`
 }
 
 /** Dead messages become ready again, attempts from zero: those named, or the first `limit` by id. In chunks, each its own commit. */
-export async function redrive (database: Database, queueId: Digits, ids: Digits[] | null, limit: number, onReady: (count: number) => void): Promise<number> {
+export async function redrive (database: Database, queueId: Digits, ids: Digits[] | null, limit: number, onReady: (count: number, position: number) => void): Promise<number> {
   let redriven = 0
   for (let after = '0'; redriven < limit;) {
     const [row] = await database.query(redriveStatement, [queueId, after, ids, Math.min(chunk, limit - redriven)]) as [Row]
     const count = Number(row.redriven)
     if (count === 0) break
     redriven += count
-    onReady(count)
+    onReady(count, Number(row.position))
     after = row.redriven_to
   }
   return redriven

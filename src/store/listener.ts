@@ -5,13 +5,13 @@ import type { Digits } from '../core/message.ts'
 
 export interface Listener {
   /** Tells the other replicas that messages of a queue have become ready; joined with what else is said within a few milliseconds. */
-  announce (queueId: Digits, count: number): void
+  announce (queueId: Digits, count: number, position: number): void
   readonly connected: boolean
   stop (): Promise<void>
 }
 
 export interface ListenerOptions {
-  onReady: (queueId: Digits, count: number) => void
+  onReady: (queueId: Digits, count: number, position: number) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
   /** Connected again after a gap: nobody can say what was missed. */
@@ -21,17 +21,17 @@ export interface ListenerOptions {
 
 const channel = 'holdfast'
 const joinMs = 5
-const noticeQueuesMax = 300 // a payload holds 8000 bytes
+const noticeQueuesMax = 150 // a payload holds 8000 bytes
 const heartbeatMs = 5000
 const answerMsMax = 3000
 
 /** Connects in the background and reconnects for as long as it runs. */
 export function startListener (config: pg.ClientConfig, options: ListenerOptions): Listener {
   const self = randomUUID().slice(0, 8)
-  const pending = new Map<Digits, number>()
+  const pending = new Map<Digits, { count: number, position: number }>()
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
-  let stopping = false
+  const stopping = new AbortController()
   let hurry = () => {}
 
   async function connection (): Promise<void> {
@@ -44,9 +44,9 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
       await fresh.query(`set synchronous_commit = off; listen ${channel}`)
       client = fresh
       options.onGap()
-      while (!stopping) {
+      while (!stopping.signal.aborted) {
         const beat = await Promise.race([ended.then(() => false), pause(heartbeatMs).then(() => true)])
-        if (!beat || stopping) break
+        if (!beat || stopping.signal.aborted) break
         await fresh.query('select 1') // a half-open connection fails this within its time
       }
     } finally {
@@ -56,11 +56,11 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
   }
 
   async function run (): Promise<void> {
-    for (let failures = 0; !stopping; failures++) {
+    for (let failures = 0; !stopping.signal.aborted; failures++) {
       const startedMs = performance.now()
       await connection().catch(options.onError)
       if (performance.now() - startedMs > heartbeatMs) failures = 0
-      if (!stopping) await pause(Math.min(2000, 100 * 2 ** Math.min(failures, 5)))
+      if (!stopping.signal.aborted) await pause(Math.min(2000, 100 * 2 ** Math.min(failures, 5)))
     }
   }
 
@@ -77,8 +77,8 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
     if (kind === 'due') options.onDue(Number(text))
     if (kind !== 'ready') return
     for (const part of text.split(',')) {
-      const [queueId, count] = part.split(':')
-      options.onReady(queueId!, Number(count))
+      const [queueId, count, position] = part.split(':')
+      options.onReady(queueId!, Number(count), Number(position))
     }
   }
 
@@ -86,20 +86,21 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
     timer = undefined
     const parts = [...pending].slice(0, noticeQueuesMax)
     for (const [queueId] of parts) pending.delete(queueId)
-    client?.query('select pg_notify($1, $2)', [channel, `${self} ready ${parts.map(([queueId, count]) => `${queueId}:${count}`).join(',')}`]).catch(options.onError)
+    client?.query('select pg_notify($1, $2)', [channel, `${self} ready ${parts.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`).join(',')}`]).catch(options.onError)
     if (pending.size > 0) timer = setTimeout(send, joinMs)
   }
 
   const running = run()
   return {
     get connected () { return client !== null },
-    announce (queueId, count) {
+    announce (queueId, count, position) {
       if (client === null) return
-      pending.set(queueId, (pending.get(queueId) ?? 0) + count)
+      const known = pending.get(queueId)
+      pending.set(queueId, known === undefined ? { count, position } : { count: known.count + count, position: Math.min(known.position, position) })
       timer ??= setTimeout(send, joinMs)
     },
     async stop () {
-      stopping = true
+      stopping.abort()
       clearTimeout(timer)
       hurry()
       await running

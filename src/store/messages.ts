@@ -1,5 +1,6 @@
 /** The statements of the hot path: arrays in, one answer per element out. Each is one commit for every caller in it. */
 import type { Body, Digits, LastFailure } from '../core/message.ts'
+import { ranks, type SeekHints } from './hints.ts'
 import { isServerError, type Row, type Session, type Statement } from './database.ts'
 
 /** One message to store. `priority` and `maxAttempts` as given; a missing queue shows as a missing answer. */
@@ -111,10 +112,6 @@ export interface LeasedRow extends Body {
   last_failure: LastFailure | null
 }
 
-// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
-// position) in one scan would start from the front of every rank.
-const ranks = Array.from({ length: 20 }, (_, index) => 19 - index)
-
 const leasedColumns = `
     m.id, m.fence, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType",
     m.headers, m.rank, m.enqueued_at, m.leased_until, f.last_failure`
@@ -133,6 +130,8 @@ const answerBytes = `
       case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 1.34 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
+// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
+// position) in one scan would start from the front of every rank.
 const leaseStatement: Statement = {
   name: 'lease',
   text: `
@@ -170,8 +169,9 @@ const leaseStatement: Statement = {
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, leased, leased_total) select $1, -count(*), count(*), count(*) from leased having count(*) > 0
   )
-  select ${leasedColumns}, (select max(bytes) > $5 from (select sum(bytes) as bytes from found) t) as full
-  from leased m join q on true ${lastFailure}
+  select ${leasedColumns}, m.position, s.last, s.found, s.full
+  from q cross join (select last_value as last, (select count(*) from found) as found, (select coalesce(sum(bytes), 0) > $5 from found) as full from holdfast.positions) s
+  left join leased m on true ${lastFailure}
   order by m.n`
 }
 
@@ -179,7 +179,7 @@ const leaseStatement: Statement = {
  * Leases the first ready messages of a queue, as many as the asks add up to, but no more than `bytesMax` of answer
  * (one message at least). They are handed out in order: the first ask's share first. Nothing beyond them is leased.
  */
-export async function lease (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, key: string | null = null): Promise<{ rows: LeasedRow[], full: boolean }> {
+export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, key: string | null = null): Promise<{ rows: LeasedRow[], full: boolean }> {
   const workers = [...new Set(asks.map((ask) => ask.worker))]
   const holders: number[] = []
   const seconds: (number | null)[] = []
@@ -190,8 +190,20 @@ export async function lease (session: Session, queueId: Digits, asks: LeaseAsk[]
       seconds.push(ask.leaseSeconds)
     }
   }
-  const rows = await session.query(leaseStatement, [queueId, ranks, ranks.map(() => 0), holders.length, bytesMax, holders, seconds, workers, key])
-  return { rows: rows as LeasedRow[], full: rows[0]?.full ?? false }
+  const scan = hints.begin(queueId)
+  try {
+    const rows = await session.query(leaseStatement, [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers, key])
+    const [first] = rows
+    const last = rows.at(-1)
+    // No row at all: the queue is paused or gone, and the scan did not take place.
+    hints.end(queueId, scan, first === undefined
+      ? null
+      : { rank: last!.rank ?? -1, position: Number(last!.position), exhausted: Number(first.found) < holders.length && !first.full, last: Number(first.last) })
+    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full: first?.full ?? false }
+  } catch (error) {
+    hints.forget(queueId)
+    throw error
+  }
 }
 
 /** Whether a lease met the row of another one with the same key: that one has just taken the messages. */
@@ -272,7 +284,7 @@ const failStatement: Statement = {
       dead_at = case when held.dies then coalesce(m.dead_at, statement_timestamp()) end,
       visible_at = case when not held.dies and held.delay_seconds > 0 then statement_timestamp() + make_interval(secs => held.delay_seconds) end
     from held where m.queue_id = $1 and m.id = held.id
-    returning m.id, m.fence, m.visible_at, m.dead_at, held.state
+    returning m.id, m.fence, m.position, m.visible_at, m.dead_at, held.state
   ), recorded as (
     insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker, reason)
     select l.leased_at, statement_timestamp(), h.id, h.fence, $1, h.attempt, 'failed', l.workers[l.holders[array_position(l.message_ids, h.id)]], h.reason
@@ -286,7 +298,7 @@ const failStatement: Statement = {
       count(*) filter (where state = 'leased'), count(*) filter (where new = 'dead' and state <> 'dead')
     from (select state, holdfast.state_of(visible_at, null, dead_at) as new from failed) f having count(*) > 0
   )
-  select id, fence, coalesce(visible_at, statement_timestamp()) as at, visible_at is null and dead_at is null as ready, dead_at is not null as dead from failed`
+  select id, fence, position, coalesce(visible_at, statement_timestamp()) as at, visible_at is null and dead_at is null as ready, dead_at is not null as dead from failed`
 }
 
 const releaseStatement: Statement = {
@@ -299,7 +311,7 @@ const releaseStatement: Statement = {
     update holdfast.messages m
     set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), attempt = m.attempt - 1
     from held where m.queue_id = $1 and m.id = held.id
-    returning m.id, m.fence
+    returning m.id, m.fence, m.position
   ), recorded as (
     insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker)
     select l.leased_at, statement_timestamp(), h.id, h.fence, $1, h.attempt, 'released', l.workers[l.holders[array_position(l.message_ids, h.id)]]
@@ -308,7 +320,7 @@ const releaseStatement: Statement = {
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, leased, released_total) select $1, count(*), -count(*), count(*) from released having count(*) > 0
   )
-  select id, fence from released`
+  select id, fence, position from released`
 }
 
 // A lease that is shortened may now end before the flush's row says, so the row is drawn nearer; one that is lengthened

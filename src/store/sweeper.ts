@@ -9,8 +9,10 @@ export interface Sweeper {
 }
 
 export interface SweeperOptions {
-  /** Messages of a queue have become ready. */
-  onReady: (queueId: Digits, count: number) => void
+  /** Messages of a queue have become ready, the first of them at this position. */
+  onReady: (queueId: Digits, count: number, position: number) => void
+  /** Messages of a queue are ready, wherever: wakes those who wait here. */
+  onCounted: (queueId: Digits, count: number) => void
   /** Once a second: queues somebody waits for here, as a net under lost notices. */
   waitingFor: () => Digits[]
   /** A whole sweep has gone well, or it has not. */
@@ -43,7 +45,7 @@ const sweepLeases: Statement = {
     update holdfast.messages m
     set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), dead_at = case when l.dies then statement_timestamp() end
     from (select * from locked order by leased_until, id) l where m.queue_id = l.queue_id and m.id = l.id
-    returning m.queue_id, m.dead_at is not null as died
+    returning m.queue_id, m.position, m.dead_at is not null as died
   ), recorded as (
     insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker)
     select leased_at, leased_until, id, fence, queue_id, attempt, 'expired', worker from locked
@@ -59,8 +61,8 @@ const sweepLeases: Statement = {
   ), swept as (
     delete from holdfast.leases l using due where l.id = due.id and not exists (select from rest where rest.lease_id = due.id)
   )
-  select due.n as looked, l.queue_id, l.ready from (select count(*) as n from due) due
-  left join (select queue_id, count(*) filter (where not died) as ready from lapsed group by queue_id) l on true`
+  select due.n as looked, l.* from (select count(*) as n from due) due
+  left join (select queue_id, count(*) filter (where not died) as ready, min(position) filter (where not died) as position from lapsed group by queue_id) l on true`
 }
 
 const exposeDue: Statement = {
@@ -73,13 +75,13 @@ const exposeDue: Statement = {
     update holdfast.messages m set visible_at = null, position = due.position
     from (select queue_id, id, nextval('holdfast.positions') as position from (select * from due order by visible_at, id) d) due
     where m.queue_id = due.queue_id and m.id = due.id
-    returning m.queue_id
+    returning m.queue_id, m.position
   ), ready as (
-    select queue_id, count(*) as ready from exposed group by queue_id
+    select queue_id, count(*) as ready, min(position) as position from exposed group by queue_id
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, delayed) select queue_id, ready, -ready from ready
   )
-  select due.n as looked, ready.queue_id, ready.ready from (select count(*) as n from due) due left join ready on true`
+  select due.n as looked, ready.* from (select count(*) as n from due) due left join ready on true`
 }
 
 const expire: Statement = {
@@ -136,18 +138,18 @@ const withReady: Statement = {
 }
 
 /** Sweeps until stopped. Sleeps until the next thing it knows of is due, never longer than a second: whoever knew of a sooner one may have died. */
-export function startSweeper (database: Database, { onReady, waitingFor, onSwept, onError }: SweeperOptions): Sweeper {
-  let stopping = false
+export function startSweeper (database: Database, { onReady, onCounted, waitingFor, onSwept, onError }: SweeperOptions): Sweeper {
+  const stopping = new AbortController()
   let plannedMs = 0
   let timer: NodeJS.Timeout | undefined
   let wake = () => {}
   let foldedMs = 0
 
   async function until (statement: Statement, values: unknown[], full: number): Promise<void> {
-    for (let looked = full; looked >= full && !stopping;) {
+    for (let looked = full; looked >= full && !stopping.signal.aborted;) {
       const rows = await database.query(statement, values)
       looked = Number(rows[0]?.looked ?? 0)
-      for (const row of rows) if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready))
+      for (const row of rows) if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready), Number(row.position))
     }
   }
 
@@ -160,7 +162,7 @@ export function startSweeper (database: Database, { onReady, waitingFor, onSwept
       foldedMs = performance.now()
       await database.query(fold)
       const queues = waitingFor()
-      if (queues.length > 0) for (const row of await database.query(withReady, [queues])) onReady(String(row.queue_id), Number(row.ready))
+      if (queues.length > 0) for (const row of await database.query(withReady, [queues])) onCounted(String(row.queue_id), Number(row.ready))
     }
     const [row] = await database.query(nextDue, [from])
     onSwept()
@@ -168,7 +170,7 @@ export function startSweeper (database: Database, { onReady, waitingFor, onSwept
   }
 
   async function run (): Promise<void> {
-    while (!stopping) {
+    while (!stopping.signal.aborted) {
       plannedMs = Date.now() + pauseMsMax
       const pause = await sweep().catch((error) => { onError(error); return pauseMsMax / 4 })
       await new Promise<void>((resolve) => {
@@ -188,7 +190,7 @@ export function startSweeper (database: Database, { onReady, waitingFor, onSwept
   return {
     dueAt (timeMs) { if (timeMs < plannedMs) schedule(timeMs) },
     async stop () {
-      stopping = true
+      stopping.abort()
       clearTimeout(timer)
       wake()
       await running
