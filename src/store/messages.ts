@@ -23,7 +23,7 @@ export type EnqueueAnswer = { id: Digits, duplicate: boolean, mismatch: boolean 
 const stored = `
     select i.n, q.id as queue_id, nextval('holdfast.positions') as id, i.b as body, decode(i.x, 'base64') as body_bytes, i.t as content_type, i.h as headers,
       i.p * 2 as rank, i.a as max_attempts, i.k as key, q.dedup_seconds, statement_timestamp() as enqueued_at,
-      statement_timestamp() + make_interval(secs => i.l) as expires_at, concat_ws(' ', i.p, 'd', i.d, 'v', i.v, 'l', i.l, 'a', i.a) as options,
+      statement_timestamp() + make_interval(secs => i.l) as expires_at, i.p as priority, i.d as delay_seconds, i.v as given_visible_at, i.l as ttl_seconds,
       case when coalesce(i.v, statement_timestamp() + make_interval(secs => i.d)) > statement_timestamp()
         then coalesce(i.v, statement_timestamp() + make_interval(secs => i.d)) end as visible_at
     from (
@@ -58,7 +58,7 @@ const enqueueKeyed: Statement = {
   text: `
   with candidates as materialized (${stored}
   ), digested as materialized (
-    select *, holdfast.digest_of(body, body_bytes, content_type, headers, options) as digest from candidates
+    select *, holdfast.digest_of(body, body_bytes, content_type, headers, priority, delay_seconds, given_visible_at, ttl_seconds, max_attempts) as digest from candidates
   ), claimed as (
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
     select queue_id, key, id, digest, enqueued_at + make_interval(secs => dedup_seconds) from digested where key is not null order by queue_id, key
