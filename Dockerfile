@@ -1,0 +1,25 @@
+# The service alone, for a deployment against a PostgreSQL of its own: no embedded database, no development tools.
+FROM node:24-slim
+
+WORKDIR /app
+ENV NODE_ENV=production
+
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --omit=optional --no-fund --no-audit && npm cache clean --force
+
+COPY LICENSE NOTICE ./
+COPY bin ./bin
+COPY migrations ./migrations
+COPY openapi ./openapi
+COPY src ./src
+
+# In a container every address is the container's own; who reaches it is decided by what is published.
+ENV HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8080
+EXPOSE 8080
+USER node
+
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HOLDFAST_PORT}/readyz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+
+# Not through npm, which would keep SIGTERM from the service.
+CMD ["node", "bin/holdfast.mjs", "serve"]
