@@ -33,8 +33,8 @@ export async function startService (config: Config, say: (line: string) => void)
     const { target, name } = await openPostgres(config, say, closers)
     await migrate(target)
 
-    let server: Server | undefined
-    const report = (part: string) => (error: unknown) => server?.log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
+    const opened: { server?: Server } = {} // what goes wrong before it is there is thrown to whoever starts the service
+    const report = (part: string) => (error: unknown) => opened.server?.log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
     const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
     closers.push(() => database.close())
 
@@ -65,13 +65,13 @@ export async function startService (config: Config, say: (line: string) => void)
     const metrics = createMetrics({
       pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, queues: () => queues.queueTotals(database)
     })
-    server = await buildServer(broker, {
+    const server = opened.server = await buildServer(broker, {
       onClosing: () => wakeups.close(),
       requestBytesMax: config.requestBytesMax,
       logLevel: config.logLevel,
       health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
     })
-    closers.push(async () => { await server!.close(); await broker.drained() })
+    closers.push(async () => { await server.close(); await broker.drained() })
     const url = await server.listen({ host: config.host, port: config.port })
     return { url, database: name, stop }
   } catch (error) {

@@ -299,8 +299,7 @@ export class Broker {
   async #flushLeases (queueId: Digits, asks: LeaseRequest[]): Promise<{ rows: LeasedRow[], more: boolean }[]> {
     const { database, hints, messages } = this.#store
     const { rows, full } = await messages.lease(database, hints, queueId, asks, answerBytesMax)
-    let from = 0
-    return asks.map((ask) => ({ rows: rows.slice(from, from += ask.max), more: full }))
+    return asks.map((ask) => ({ rows: rows.splice(0, ask.max), more: full }))
   }
 
   // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.

@@ -29,7 +29,7 @@ export async function documentRoutes (app: FastifyInstance): Promise<void> {
 }
 
 // These two run in the browser, sent as text: they carry the id and the receipt of one call into the next.
-/* eslint-disable */
+
 function fillIn (request: any) {
   const memory = (globalThis as any).holdfast ?? {}
   for (const name of ['id', 'receipt']) {
@@ -47,4 +47,3 @@ function remember (response: any) {
   for (const name of ['id', 'receipt']) if (message && message[name]) memory[name] = message[name]
   return response
 }
-/* eslint-enable */

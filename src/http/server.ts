@@ -33,12 +33,12 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
   let closing = false
   app.addHook('preClose', async () => { closing = true; options.onClosing() })
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     if (closing) {
       reply.header('connection', 'close')
-      throw new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.')
+      return done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
     }
-    if (request.headers['content-encoding'] !== undefined) throw new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.')
+    done(request.headers['content-encoding'] === undefined ? undefined : new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
   })
 
   await documentRoutes(app)

@@ -10,7 +10,7 @@ const lastReceipt = '{receipt}'
 
 const texts = {
   ack: { summary: 'Ack: the work is done', description: 'Removes the message. Safe to send twice.', example: { receipt: lastReceipt } },
-  fail: { summary: "Fail: it did not work out", description: "The message is retried after the queue's delay for this attempt, or after `delaySeconds`; after the last attempt, or with `dead`, it is dead.", example: { receipt: lastReceipt, reason: 'the mail server said no' } },
+  fail: { summary: 'Fail: it did not work out', description: "The message is retried after the queue's delay for this attempt, or after `delaySeconds`; after the last attempt, or with `dead`, it is dead.", example: { receipt: lastReceipt, reason: 'the mail server said no' } },
   extend: { summary: 'Extend the lease', description: 'The lease ends so long from now. `leaseLost` and `gone` are 409: stop working on it.', example: { receipt: lastReceipt, leaseSeconds: 60 } },
   release: { summary: 'Release: give it back', description: 'The message is ready again at once, and the attempt does not count.', example: { receipt: lastReceipt } }
 }

@@ -38,7 +38,7 @@ const lastFailure = `
     order by h.fence desc limit 1
   ) f on true`
 
-const bytesOf = "coalesce(octet_length(m.body), octet_length(m.body_bytes)) * 2 + coalesce(octet_length(m.headers::text), 0) + 600"
+const bytesOf = 'coalesce(octet_length(m.body), octet_length(m.body_bytes)) * 2 + coalesce(octet_length(m.headers::text), 0) + 600'
 
 // Only so many messages are examined for one page, so that a rare state in a long queue costs a bounded look: such a page
 // may be short, or empty, and still have a cursor.

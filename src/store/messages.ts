@@ -237,7 +237,7 @@ export async function leaseAgain (session: Session, queueId: Digits, key: string
 
 // Settling. Every statement finds its rows by (queue_id, id) in key order and by exact fence, so a superseded receipt
 // matches nothing, and two batches lock in one order.
-const heldRows = `m.queue_id = $1 and m.id = any($2::bigint[]) and (m.id, m.fence) in (select id, fence from unnest($2::bigint[], $3::bigint[]) as r (id, fence))`
+const heldRows = 'm.queue_id = $1 and m.id = any($2::bigint[]) and (m.id, m.fence) in (select id, fence from unnest($2::bigint[], $3::bigint[]) as r (id, fence))'
 
 const stateCounts = `
       -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`

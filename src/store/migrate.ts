@@ -12,7 +12,7 @@ const lockKey = 4_011_976
 export async function migrate (config: pg.ClientConfig): Promise<void> {
   const client = new pg.Client({ ...config, application_name: 'holdfast migrate', connectionTimeoutMillis: 5000 })
   client.on('error', () => {}) // the query under way reports it
-  await client.connect()
+  await client.connect().catch((error) => { throw new Error(`The database cannot be reached (${error.message}). Start it, or mend HOLDFAST_DATABASE_URL.`) })
   try {
     await refuseUnsafe(client)
     await client.query('begin')

@@ -21,6 +21,7 @@ export interface SweeperOptions {
 }
 
 const pauseMsMax = 1000
+const fullLookMs = 60_000
 const chunk = 1000
 
 // Every statement takes its rows with "skip locked" and checks them again in the same statement, so any number of
@@ -88,7 +89,7 @@ const expire: Statement = {
   name: 'expire',
   text: `
   with due as materialized (
-    select m.queue_id, m.id from holdfast.messages m where m.expires_at <= statement_timestamp() and m.leased_until is null
+    select m.queue_id, m.id from holdfast.messages m where m.expires_at <= statement_timestamp() and m.expires_at > $1 and m.leased_until is null
     order by m.expires_at limit ${chunk} for update skip locked
   ), expired as (
     delete from holdfast.messages m using due where m.queue_id = due.queue_id and m.id = due.id
@@ -113,12 +114,15 @@ const fold: Statement = {
   with turn as materialized (
     select pg_try_advisory_xact_lock(4011977) as ours
   ), taken as (
-    delete from holdfast.ledger l using turn where turn.ours returning l.*
+    delete from holdfast.ledger l using turn where turn.ours and l.id > $1 returning l.*
   ), sums as (
     select queue_id, ${totals.map((column) => `sum(${column}) as ${column}`).join(', ')} from taken group by queue_id
   )
-  update holdfast.counts c set ${totals.map((column) => `${column} = c.${column} + s.${column}`).join(', ')}
-  from sums s where c.queue_id = s.queue_id`
+  , folded as (
+    update holdfast.counts c set ${totals.map((column) => `${column} = c.${column} + s.${column}`).join(', ')}
+    from sums s where c.queue_id = s.queue_id
+  )
+  select coalesce(max(id), $1) as folded_to from taken`
 }
 
 const nextDue: Statement = {
@@ -126,7 +130,8 @@ const nextDue: Statement = {
   text: `
   select extract(epoch from least(
     (select min(ends_at) from holdfast.leases where ends_at > $1),
-    (select min(visible_at) from holdfast.messages where visible_at > $1)) - clock_timestamp()) * 1000 as ms`
+    (select min(visible_at) from holdfast.messages where visible_at > $1)) - clock_timestamp()) * 1000 as ms,
+    (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
 }
 
 const withReady: Statement = {
@@ -144,6 +149,9 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
   let timer: NodeJS.Timeout | undefined
   let wake = () => {}
   let foldedMs = 0
+  let fullLookDueMs = 0
+  let sweptTo = '-infinity'
+  const foldedTo: Digits[] = ['0'] // the last id folded, at each fold of the last minute
 
   async function until (statement: Statement, values: unknown[], full: number): Promise<void> {
     for (let looked = full; looked >= full && !stopping.signal.aborted;) {
@@ -154,19 +162,26 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
   }
 
   async function sweep (): Promise<number> {
-    const from = '-infinity'
+    // All that was due a minute ago has been dealt with, and all that commits now falls due later: the looks begin
+    // there, past dead rows that somebody's old snapshot keeps. A look from the very start goes with it each minute.
+    const full = performance.now() >= fullLookDueMs
+    if (full) fullLookDueMs = performance.now() + fullLookMs
+    const from = full ? '-infinity' : sweptTo
     await until(sweepLeases, [from], 20)
     await until(exposeDue, [from], chunk)
-    await until(expire, [], chunk)
+    await until(expire, [from], chunk)
     if (performance.now() - foldedMs >= pauseMsMax - 50) {
       foldedMs = performance.now()
-      await database.query(fold)
+      const [ledger] = await database.query(fold, [full ? 0 : foldedTo[0]])
+      foldedTo.push(ledger!.folded_to)
+      if (foldedTo.length > fullLookMs / pauseMsMax) foldedTo.shift()
       const queues = waitingFor()
       if (queues.length > 0) for (const row of await database.query(withReady, [queues])) onCounted(String(row.queue_id), Number(row.ready))
     }
-    const [row] = await database.query(nextDue, [from])
+    const [next] = await database.query(nextDue, [from])
+    sweptTo = next!.a_minute_ago
     onSwept()
-    return row?.ms === null ? pauseMsMax : Math.min(pauseMsMax, Math.max(10, Math.ceil(Number(row?.ms))))
+    return next!.ms === null ? pauseMsMax : Math.min(pauseMsMax, Math.max(10, Math.ceil(Number(next!.ms))))
   }
 
   async function run (): Promise<void> {
