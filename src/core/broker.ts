@@ -278,20 +278,9 @@ export class Broker {
   // A statement can claim a key once, so a key that comes twice goes in a later round, which sees the first one's row.
   async #enqueueRounds (session: Session, rows: EnqueueRow[]): Promise<Answers> {
     const answers: Answers = Array(rows.length).fill(null)
-    for (let rest = [...rows.keys()]; rest.length > 0;) {
-      const seen = new Set<string>()
-      const later: number[] = []
-      const now = rest.filter((index) => {
-        const { queueId, key } = rows[index]!
-        if (key === undefined) return true
-        const first = !seen.has(`${queueId} ${key}`)
-        if (first) seen.add(`${queueId} ${key}`)
-        else later.push(index)
-        return first
-      })
-      const round = await this.#store.messages.enqueue(session, now.map((index) => rows[index]!))
-      round.forEach((answer, i) => { answers[now[i]!] = answer })
-      rest = later
+    for (const round of rounds([...rows.keys()], (index) => rows[index]!.key === undefined ? null : `${rows[index]!.queueId} ${rows[index]!.key}`)) {
+      const stored = await this.#store.messages.enqueue(session, round.map((index) => rows[index]!))
+      stored.forEach((answer, i) => { answers[round[i]!] = answer })
     }
     return answers
   }
@@ -338,7 +327,10 @@ export class Broker {
     const { database, messages } = this.#store
     const distinct = new Map(calls.flat().map((held) => [`${held.id}.${held.fence}`, held]))
     const statement = messages.settle[verb] as (session: Session, queueId: Digits, held: HeldBy<V>[]) => Promise<Row[]>
-    const changed = new Map((await statement(database, queueId, [...distinct.values()])).map((row) => [`${row.id}.${row.fence}`, row]))
+    const changed = new Map<string, Row>()
+    for (const round of rounds([...distinct.values()], ({ id }) => id)) {
+      for (const row of await statement(database, queueId, round)) changed.set(`${row.id}.${row.fence}`, row)
+    }
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
     const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed) : null
     let ready = 0
@@ -376,6 +368,20 @@ export class Broker {
 }
 
 type Answers = Awaited<ReturnType<Store['messages']['enqueue']>>
+
+/** Splits items so that none of the parts holds a key twice; what has no key goes with the first. */
+function rounds<T> (items: T[], keyOf: (item: T) => string | null): T[][] {
+  const parts: T[][] = []
+  const seen = new Map<string, number>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const round = key === null ? 0 : seen.get(key) ?? 0
+    if (key !== null) seen.set(key, round + 1)
+    if (parts.length <= round) parts.push([])
+    parts[round]!.push(item)
+  }
+  return parts
+}
 
 function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {
   if (answers.some((answer) => answer?.mismatch)) {

@@ -20,6 +20,7 @@ export interface EnqueueRow {
 /** null where the queue is gone; `mismatch` where the key stands for other content. */
 export type EnqueueAnswer = { id: Digits, duplicate: boolean, mismatch: boolean } | null
 
+// The limit keeps the planner to a look-up per message, also when it has only ever seen a handful of queues.
 const stored = `
     select i.n, q.id as queue_id, nextval('holdfast.positions') as id, i.b as body, decode(i.x, 'base64') as body_bytes, i.t as content_type, i.h as headers,
       i.p * 2 as rank, i.a as max_attempts, i.k as key, q.dedup_seconds, statement_timestamp() as enqueued_at,
@@ -31,7 +32,7 @@ const stored = `
         with ordinality as i (q, b, x, t, h, p, d, v, l, a, k, n)
       order by n
     ) i
-    join holdfast.queues q on q.id = i.q`
+    cross join lateral (select * from holdfast.queues where id = i.q limit 1) q`
 
 const insertMessages = `
     insert into holdfast.messages (id, position, enqueued_at, visible_at, expires_at, queue_id, max_attempts, rank, body, body_bytes, content_type, headers)
@@ -235,9 +236,10 @@ export async function leaseAgain (session: Session, queueId: Digits, key: string
   return rows as LeasedRow[]
 }
 
-// Settling. Every statement finds its rows by (queue_id, id) in key order and by exact fence, so a superseded receipt
-// matches nothing, and two batches lock in one order.
-const heldRows = 'm.queue_id = $1 and m.id = any($2::bigint[]) and (m.id, m.fence) in (select id, fence from unnest($2::bigint[], $3::bigint[]) as r (id, fence))'
+// Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
+// come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
+// ids locks in key order, so that two batches cannot wait for one another.
+const heldRows = 'm.queue_id = $1 and m.id = any($2::bigint[]) and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]'
 
 const stateCounts = `
       -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`
@@ -252,7 +254,7 @@ const ackStatement: Statement = {
     insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body, body_bytes, content_type, headers)
     select m.id, m.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => q.keep_acked_seconds), m.fence, m.queue_id, m.attempt,
       coalesce(m.max_attempts, q.max_attempts), m.rank, m.body, m.body_bytes, m.content_type, m.headers
-    from done m join holdfast.queues q on q.id = m.queue_id where q.keep_acked_seconds > 0
+    from done m join holdfast.queues q on q.id = $1 where q.keep_acked_seconds > 0
     returning 1
   ), forgotten as (
     delete from holdfast.history h using done d
@@ -275,7 +277,7 @@ const failStatement: Statement = {
     from holdfast.messages m
     join unnest($2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::boolean[]) as i (id, fence, reason, delay_seconds, dead) on i.id = m.id and i.fence = m.fence
     join holdfast.queues q on q.id = $1
-    where m.queue_id = $1 and m.id = any($2::bigint[])
+    where m.queue_id = $1
     order by m.id
     for no key update of m
   ), failed as (
@@ -332,7 +334,7 @@ const extendStatement: Statement = {
     select m.id, m.lease_id, i.seconds
     from holdfast.messages m
     join unnest($2::bigint[], $3::bigint[], $4::float8[]) as i (id, fence, seconds) on i.id = m.id and i.fence = m.fence
-    where m.queue_id = $1 and m.id = any($2::bigint[]) and m.leased_until > statement_timestamp() and m.dead_at is null
+    where m.queue_id = $1 and m.leased_until > statement_timestamp() and m.dead_at is null
     order by m.id
     for no key update of m
   ), extended as (
@@ -361,17 +363,19 @@ export interface Failure { id: Digits, fence: Digits, reason: string | null, del
 export interface Extension { id: Digits, fence: Digits, leaseSeconds: number }
 export interface Held { id: Digits, fence: Digits }
 
-/** Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that fence. */
+/** Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that fence. An id may come once only. */
 export const settle = {
-  ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
-    session.query(ackStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence)]),
-  release: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
-    session.query(releaseStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence)]),
+  ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> => session.query(ackStatement, heldArrays(queueId, held)),
+  release: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> => session.query(releaseStatement, heldArrays(queueId, held)),
   fail: (session: Session, queueId: Digits, held: Failure[]): Promise<Row[]> =>
-    session.query(failStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence), held.map((one) => one.reason),
-      held.map((one) => one.delaySeconds), held.map((one) => one.dead)]),
+    session.query(failStatement, [...heldArrays(queueId, held), held.map((one) => one.reason), held.map((one) => one.delaySeconds), held.map((one) => one.dead)]),
   extend: (session: Session, queueId: Digits, held: Extension[]): Promise<Row[]> =>
-    session.query(extendStatement, [queueId, held.map((one) => one.id), held.map((one) => one.fence), held.map((one) => one.leaseSeconds)])
+    session.query(extendStatement, [...heldArrays(queueId, held), held.map((one) => one.leaseSeconds)])
+}
+
+function heldArrays (queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]] {
+  held.sort((a, b) => a.id.length - b.id.length || (a.id < b.id ? -1 : 1))
+  return [queueId, held.map((one) => one.id), held.map((one) => one.fence)]
 }
 
 /** Where the messages stand whose receipts changed nothing; an id without a row in the answer is gone. */

@@ -39,7 +39,7 @@ const sweepLeases: Statement = {
   ), locked as materialized (
     select m.id, m.queue_id, m.fence, m.attempt, m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies, open.lease_id, open.leased_at, open.worker, open.leased_until
     from open join holdfast.messages m on m.queue_id = open.queue_id and m.id = open.id
-    join holdfast.queues q on q.id = m.queue_id
+    cross join lateral (select max_attempts from holdfast.queues where id = m.queue_id limit 1) q
     where m.leased_until <= statement_timestamp()
     for no key update of m skip locked
   ), lapsed as (
