@@ -15,11 +15,11 @@ const Status = Type.Object({ status: Type.Literal('ok') })
 
 export function healthRoutes (app: Server, { unready, metrics }: Health): void {
   app.get('/livez', {
-    schema: { operationId: 'livez', tags: ['Health'], summary: 'Alive?', description: 'Answers while the process does; it never asks the database.', response: { 200: Status } }
+    schema: { operationId: 'livez', summary: 'Alive?', description: 'Answers while the process does; it never asks the database.', response: { 200: Status } }
   }, async () => ({ status: 'ok' as const }))
 
   app.get('/readyz', {
-    schema: { operationId: 'readyz', tags: ['Health'], summary: 'Able to serve?', description: '503 while the database is away or the service is shutting down.', response: { 200: Status, ...problemResponses(503) } }
+    schema: { operationId: 'readyz', summary: 'Able to serve?', description: '503 while the database is away or the service is shutting down.', response: { 200: Status, ...problemResponses(503) } }
   }, async () => {
     const reason = unready()
     if (reason !== null) throw new QueueError('databaseUnavailable', reason)
@@ -27,6 +27,6 @@ export function healthRoutes (app: Server, { unready, metrics }: Health): void {
   })
 
   app.get('/metrics', {
-    schema: { operationId: 'metrics', tags: ['Health'], summary: 'Metrics', description: 'In the text format of Prometheus.', response: { 200: Type.String() } }
+    schema: { operationId: 'metrics', summary: 'Metrics', description: 'In the text format of Prometheus.', response: { 200: Type.String() } }
   }, async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()))
 }

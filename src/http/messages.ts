@@ -22,7 +22,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
   app.post('/queues/:queue/lease', {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
-      operationId: 'lease', tags: ['Messages'], summary: 'Lease messages',
+      operationId: 'lease', summary: 'Lease messages',
       description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time.',
       params: QueueParams, body: LeaseRequest,
       response: { 200: Leased, ...problemResponses(400, 404, 415, 429, 503) }
@@ -35,7 +35,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
 
   app.get('/queues/:queue/messages', {
     schema: {
-      operationId: 'browse', tags: ['Messages'], summary: 'Browse messages',
+      operationId: 'browse', summary: 'Browse messages',
       description: 'Looks at messages by id without leasing them. One page examines at most 10,000 messages, so a page of a rare state may be short and still have a cursor.',
       params: QueueParams, querystring: BrowseQuery, response: { 200: MessagePage, ...problemResponses(400, 404, 503) }
     }
@@ -47,7 +47,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
 
   app.get('/queues/:queue/messages/:id', {
     schema: {
-      operationId: 'getMessage', tags: ['Messages'], summary: 'Look at one message',
+      operationId: 'getMessage', summary: 'Look at one message',
       description: 'One message with its lease and its history. With `waitSeconds` it answers when the message has been acked, is dead or gone, or the time is up, whatever the state then: so a producer waits for the confirmation of its consumer.',
       params: MessageParams, querystring: WaitQuery, response: { 200: MessageDetailSchema, ...problemResponses(400, 404, 409, 503) }
     }
@@ -59,7 +59,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
 
   app.delete('/queues/:queue/messages/:id', {
     schema: {
-      operationId: 'cancelMessage', tags: ['Messages'], summary: 'Cancel one message', description: 'Removes a message that nobody holds just now.',
+      operationId: 'cancelMessage', summary: 'Cancel one message', description: 'Removes a message that nobody holds just now.',
       params: MessageParams, response: { 204: { type: 'null', description: 'It is removed.' }, ...problemResponses(400, 404, 409, 503) }
     }
   }, async (request, reply) => {
@@ -72,7 +72,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
     scope.post('/queues/:queue/messages', {
       schema: {
-        operationId: 'enqueue', tags: ['Messages'], summary: 'Enqueue messages',
+        operationId: 'enqueue', summary: 'Enqueue messages',
         description: 'Answers 201 only after the commit. `application/json` holds one message or a list that is stored whole or not at all; with any other content type the request body *is* the message body, byte for byte, and the options are query parameters.',
         params: QueueParams, querystring: EnqueueQuery, headers: EnqueueHeaders,
         body: {

@@ -9,7 +9,7 @@ export function queueRoutes (app: Server, broker: Broker): void {
   app.put('/queues/:queue', {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
-      operationId: 'putQueue', tags: ['Queues'], summary: 'Make a queue, or change its settings',
+      operationId: 'putQueue', summary: 'Make a queue, or change its settings',
       description: 'Settings that are left out stay as they are. The same call twice is the same queue. A queue need not be made: the first message enqueued to it makes it with the defaults.',
       params: QueueParams, body: SettingsChange, response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 415, 503) }
     }
@@ -20,7 +20,7 @@ export function queueRoutes (app: Server, broker: Broker): void {
 
   app.get('/queues', {
     schema: {
-      operationId: 'listQueues', tags: ['Queues'], summary: 'List queues', description: 'By name. Counts cost the same at any backlog.',
+      operationId: 'listQueues', summary: 'List queues', description: 'By name. Counts cost the same at any backlog.',
       querystring: PageQuery, response: { 200: QueueList, ...problemResponses(400, 503) }
     }
   }, async (request) => {
@@ -30,13 +30,13 @@ export function queueRoutes (app: Server, broker: Broker): void {
   })
 
   app.get('/queues/:queue', {
-    schema: { operationId: 'getQueue', tags: ['Queues'], summary: 'Look at a queue', description: 'Its settings and how many messages are in which state.', params: QueueParams, response: { 200: QueueReport, ...problemResponses(400, 404, 503) } }
+    schema: { operationId: 'getQueue', summary: 'Look at a queue', description: 'Its settings and how many messages are in which state.', params: QueueParams, response: { 200: QueueReport, ...problemResponses(400, 404, 503) } }
   }, (request) => broker.reportQueue(request.params.queue))
 
   app.post('/queues/:queue/purge', {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
-      operationId: 'purge', tags: ['Queues'], summary: 'Purge messages', description: 'Removes the messages that are there when it begins: all, or those of one state.',
+      operationId: 'purge', summary: 'Purge messages', description: 'Removes the messages that are there when it begins: all, or those of one state.',
       params: QueueParams, body: PurgeRequest, response: { 200: PurgeAnswer, ...problemResponses(400, 404, 415, 503) }
     }
   }, async (request) => ({ purged: await broker.purge(request.params.queue, request.body.state ?? null) }))
@@ -44,13 +44,13 @@ export function queueRoutes (app: Server, broker: Broker): void {
   app.post('/queues/:queue/redrive', {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
-      operationId: 'redrive', tags: ['Queues'], summary: 'Redrive dead messages', description: 'Dead messages become ready again, their attempts counted from zero.',
+      operationId: 'redrive', summary: 'Redrive dead messages', description: 'Dead messages become ready again, their attempts counted from zero.',
       params: QueueParams, body: RedriveRequest, response: { 200: RedriveAnswer, ...problemResponses(400, 404, 415, 503) }
     }
   }, async (request) => ({ redriven: await broker.redrive(request.params.queue, request.body.ids ?? null, request.body.limit ?? Number.MAX_SAFE_INTEGER) }))
 
   app.delete('/queues/:queue', {
-    schema: { operationId: 'deleteQueue', tags: ['Queues'], summary: 'Delete a queue', description: 'Removes the queue and all in it.', params: QueueParams, response: { 204: { type: 'null', description: 'It is removed, or was not there.' }, ...problemResponses(400, 503) } }
+    schema: { operationId: 'deleteQueue', summary: 'Delete a queue', description: 'Removes the queue and all in it.', params: QueueParams, response: { 204: { type: 'null', description: 'It is removed, or was not there.' }, ...problemResponses(400, 503) } }
   }, async (request, reply) => {
     await broker.deleteQueue(request.params.queue)
     return reply.code(204).send(null)

@@ -11,7 +11,7 @@ const id = Type.String({ description: 'A message id.', examples: ['1'] })
 
 export const QueueName = Type.String({ pattern: queueNamePattern, description: 'The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.', examples: ['mail'] })
 export const QueueParams = object({ queue: QueueName })
-export const MessageParams = object({ queue: QueueName, id: Type.String({ description: 'The message id from the enqueue.' }) })
+export const MessageParams = object({ queue: QueueName, id: Type.String({ description: 'The message id from the enqueue.', examples: ['{id}'] }) })
 
 const leaseSeconds = (description: string) => Type.Number({ exclusiveMinimum: 0, maximum: 43_200, description })
 

@@ -24,7 +24,7 @@ export function settleRoutes (app: Server, broker: Broker): void {
 
     app.post(`/queues/:queue/${verb}`, {
       schema: {
-        operationId: verb, tags: ['Settle'], summary, params: QueueParams,
+        operationId: verb, summary, params: QueueParams,
         description: `${description} Takes one receipt, or up to 1000 in \`${list}\`. A receipt is good until its message is leased again; after that the answer is \`leaseLost\` and nothing is changed.`,
         body: { content: { 'application/json': { schema: { anyOf: [one, many], examples: [example] } } } },
         response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 415, 503) }
