@@ -1,6 +1,5 @@
 /** What several route files share: cursors, ids, and the responses every route can give. */
 import { QueueError } from '../core/errors.ts'
-import { Problem } from './schemas.ts'
 
 /** Reads a cursor of ours. Refuses with invalidCursor what does not hold what such a cursor holds. */
 export function cursorOf (cursor: string | undefined, pattern: RegExp): string | undefined {
@@ -34,5 +33,5 @@ const reasons: Record<number, string> = {
 }
 
 export function problemResponses (...statuses: number[]): Record<number, object> {
-  return Object.fromEntries(statuses.map((status) => [status, { description: reasons[status], content: { 'application/problem+json': { schema: Problem } } }]))
+  return Object.fromEntries(statuses.map((status) => [status, { description: reasons[status], content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } }]))
 }

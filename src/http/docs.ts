@@ -21,6 +21,7 @@ const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40"><g fi
 
 export async function documentRoutes (app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
+    refResolver: { buildLocalReference: (json, _base, _fragment, i) => typeof json.$id === 'string' ? json.$id : `def-${i}` },
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Holdfast', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },

@@ -11,7 +11,7 @@ export interface Health {
   metrics: () => Promise<string>
 }
 
-const Status = Type.Object({ status: Type.Literal('ok') })
+const Status = Type.Object({ status: Type.Literal('ok') }, { description: 'Yes.' })
 
 export function healthRoutes (app: Server, { unready, metrics }: Health): void {
   app.get('/livez', {
@@ -27,6 +27,6 @@ export function healthRoutes (app: Server, { unready, metrics }: Health): void {
   })
 
   app.get('/metrics', {
-    schema: { operationId: 'metrics', summary: 'Metrics', description: 'In the text format of Prometheus.', response: { 200: Type.String() } }
+    schema: { operationId: 'metrics', summary: 'Metrics', description: 'In the text format of Prometheus.', response: { 200: Type.String({ description: 'The metrics.' }) } }
   }, async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()))
 }

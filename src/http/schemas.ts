@@ -49,9 +49,9 @@ export const QueueReport = Type.Object({
   oldestReadySeconds: Type.Union([Type.Number(), Type.Null()], { description: 'Age since its enqueue of the oldest message at the head of a priority; null when none is ready.' }),
   createdAt: time('When the queue was made.'),
   updatedAt: time('When its settings last changed.')
-})
+}, { description: 'The queue.' })
 
-export const QueueList = Type.Object({ queues: Type.Array(QueueReport), cursor: Type.Union([Type.String(), Type.Null()], { description: 'Send it to get the next page; null at the end.' }) })
+export const QueueList = Type.Object({ queues: Type.Array(QueueReport), cursor: Type.Union([Type.String(), Type.Null()], { description: 'Send it to get the next page; null at the end.' }) }, { description: 'A page of queues, by name.' })
 
 const cursor = maybe(Type.String({ minLength: 1, maxLength: 200, description: 'From the page before.' }))
 const limit = maybe(Type.Integer({ minimum: 1, maximum: 1000, default: 100 }))
@@ -86,7 +86,7 @@ export const EnqueueQuery = object({ ...options, idempotencyKey: maybe(Idempoten
 export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
 
 export const Enqueued = Type.Object({ id, duplicate: maybe(Type.Literal(true, { description: 'The key stood for this message already; nothing was stored.' })) })
-export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })])
+export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], { description: 'Committed: the id, or for a list the ids in the order given. 200 when nothing new was stored, because the idempotency keys stood for these messages already.' })
 
 export const LeaseRequest = object({
   max: maybe(Type.Integer({ minimum: 1, maximum: 1000, description: 'Take at most so many. Default 1.' })),
@@ -116,7 +116,7 @@ export const Leased = Type.Object({
     leaseExpiresAt: time('When the lease ends.'),
     lastFailure: maybe(LastFailure)
   }))
-})
+}, { description: 'The messages, now leased; an empty list when none came in time.' })
 
 const receipt = Type.String({ minLength: 1, maxLength: 200, description: 'From the lease.' })
 const delaySeconds = maybe(Type.Number({ minimum: 0, maximum: yearSeconds, description: "Retry after so long, instead of the queue's delay. 0: at once." }))
@@ -142,7 +142,7 @@ const Outcome = Type.Object({
   visibleAt: maybe(time('retrying: when the message is ready again.')),
   leaseExpiresAt: maybe(time('extended: when the lease ends now.'))
 })
-export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Array(Outcome) })])
+export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Array(Outcome) })], { description: 'Committed: what became of it, or for a list of each in the order given.' })
 
 const view = {
   id,
@@ -158,7 +158,7 @@ const view = {
   visibleAt: maybe(time('delayed: when it is ready.')),
   lastFailure: maybe(LastFailure)
 }
-export const MessagePage = Type.Object({ messages: Type.Array(Type.Object(view)), cursor: Type.Union([Type.String(), Type.Null()], { description: 'A page may be short, or empty, and still have one; null at the end.' }) })
+export const MessagePage = Type.Object({ messages: Type.Array(Type.Object(view)), cursor: Type.Union([Type.String(), Type.Null()], { description: 'A page may be short, or empty, and still have one; null at the end.' }) }, { description: 'A page of messages, by id.' })
 export const MessageDetail = Type.Object({
   ...view,
   lease: maybe(Type.Object({ worker: Type.String(), leasedAt: time('Since when.'), expiresAt: time('Until when.') })),
@@ -170,15 +170,15 @@ export const MessageDetail = Type.Object({
     outcome: Type.Enum(['failed', 'expired', 'released']),
     reason: maybe(Type.String())
   }), { description: 'Each attempt that ended badly, the oldest first; at most the last 1000.' })
-})
+}, { description: 'The message.' })
 
 export const PurgeRequest = object({ state: maybe(StateName) }, { examples: [{}] })
-export const PurgeAnswer = Type.Object({ purged: Type.Integer() })
+export const PurgeAnswer = Type.Object({ purged: Type.Integer() }, { description: 'How many were removed.' })
 export const RedriveRequest = object({
   ids: maybe(Type.Array(Type.String({ minLength: 1, maxLength: 19, pattern: '^\\d+$' }), { minItems: 1, maxItems: listMax, description: 'Only these.' })),
   limit: maybe(Type.Integer({ minimum: 1, description: 'At most so many, the lowest ids first.' }))
 }, { examples: [{ limit: 100 }] })
-export const RedriveAnswer = Type.Object({ redriven: Type.Integer() })
+export const RedriveAnswer = Type.Object({ redriven: Type.Integer() }, { description: 'How many became ready.' })
 
 export const Problem = Type.Object({
   type: Type.String(),
@@ -189,4 +189,4 @@ export const Problem = Type.Object({
   requestId: Type.String(),
   errors: maybe(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
   outcome: maybe(Type.Enum(['none', 'unknown'], { description: 'On every 5xx: nothing happened, or it is not known.' }))
-}, { title: 'Problem' })
+}, { $id: 'Problem', title: 'Problem' })

@@ -10,6 +10,7 @@ import { healthRoutes, type Health } from './health.ts'
 import { messageRoutes } from './messages.ts'
 import { problems, sendProblem } from './problem.ts'
 import { queueRoutes } from './queues.ts'
+import { Problem } from './schemas.ts'
 import { settleRoutes } from './settle.ts'
 import { compileValidator } from './validation.ts'
 
@@ -41,6 +42,7 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
     done(request.headers['content-encoding'] === undefined ? undefined : new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
   })
 
+  app.addSchema(Problem)
   await documentRoutes(app)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
