@@ -21,7 +21,7 @@ export const settings = {
   requestBytesMax: { name: 'HOLDFAST_REQUEST_BYTES_MAX', default: 8_388_608, read: whole(1024, 268_435_456), help: 'Bytes of the largest request taken.' },
   waitingBytesMax: { name: 'HOLDFAST_WAITING_BYTES_MAX', default: 67_108_864, read: whole(1_048_576, 4_294_967_296), help: 'Bytes of messages that may wait for the database before enqueues are refused with overloaded.' },
   waitersMax: { name: 'HOLDFAST_WAITERS_MAX', default: 20_000, read: whole(1, 1_000_000), help: 'Calls that may wait for messages at once before further ones are refused with tooManyWaiting.' },
-  logLevel: { name: 'HOLDFAST_LOG_LEVEL', default: 'info', read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'), help: 'What is logged: trace, debug, info, warn, error or silent.' }
+  logLevel: { name: 'HOLDFAST_LOG_LEVEL', default: 'warn', read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'), help: 'What is logged: trace, debug, info, warn, error or silent.' }
 } satisfies Record<string, Setting<any>>
 
 export type Config = { [K in keyof typeof settings]: (typeof settings)[K]['default'] extends infer T ? T extends boolean ? boolean : T : never }

@@ -31,9 +31,10 @@ async function runTap (results: string): Promise<number | NodeJS.Signals | null>
   const postgres = process.env.HOLDFAST_TEST_POSTGRES === undefined ? await startEmbedded(join(folder, 'data'), say) : undefined
   try {
     const tap = fileURLToPath(new URL('../node_modules/.bin/tap', import.meta.url))
-    // tap's own reporters write cursor movements even into a file, or (tap) every line twice beside an output file.
-    const reporter = process.stdout.isTTY ? [] : ['--reporter=cat']
-    const child = spawn(process.execPath, [tap, `--output-file=${results}`, ...reporter, ...process.argv.slice(2)], {
+    // Where there is no terminal tee prints the results and keeps them: tap's own reporters write cursor movements even
+    // into a pipe or, like every other that prints plain lines, each line twice beside an output file.
+    const reporting = process.stdout.isTTY ? [`--output-file=${results}`] : ['--reporter=tee', `--reporter-arg=${results}`]
+    const child = spawn(process.execPath, [tap, ...reporting, ...process.argv.slice(2)], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       // What an interrupted test leaves lying about goes with the folder.
       env: { ...process.env, TMPDIR: folder, ...postgres && { HOLDFAST_TEST_POSTGRES: postgres.url } },
