@@ -28,7 +28,11 @@ export interface Service {
 /** Starts a whole replica. `say` hears progress in lines for a person. */
 export async function startService (config: Config, say: (line: string) => void): Promise<Service> {
   const closers: (() => Promise<unknown>)[] = []
-  const stop = async () => { for (const close of closers.splice(0).reverse()) await close() }
+  const stop = async () => {
+    const failures: unknown[] = []
+    for (const close of closers.splice(0).reverse()) await Promise.resolve().then(close).catch((error) => failures.push(error))
+    if (failures.length > 0) throw new AggregateError(failures, 'Not every part could be closed.')
+  }
   try {
     const { target, name } = await openPostgres(config, say, closers)
     await migrate(target)
