@@ -69,6 +69,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
 
   app.register(async (instance) => {
     const scope = instance as Server
+    scope.removeContentTypeParser('*')
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
     scope.post('/queues/:queue/messages', {
       schema: {

@@ -32,6 +32,7 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   app.setValidatorCompiler(compileValidator)
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
   let closing = false
   app.addHook('preClose', async () => { closing = true; options.onClosing() })
   app.addHook('onRequest', (request, reply, done) => {
@@ -95,6 +96,11 @@ function readJson (request: FastifyRequest, bytes: string | Buffer, done: (error
   } catch (error) {
     done(error as Error)
   }
+}
+
+// curl -d '' names a content type for nothing at all.
+function takeNothing (_request: FastifyRequest, bytes: string | Buffer, done: (error: Error | null, body?: unknown) => void): void {
+  done(bytes.length === 0 ? null : new QueueError('unsupportedMediaType', 'This route takes application/json in UTF-8, without a content encoding.'))
 }
 
 function collectMethods (app: FastifyInstance): Map<string, Set<string>> {
