@@ -2,6 +2,7 @@
 import type pg from 'pg'
 import type { Config } from './config.ts'
 import { Broker } from './core/broker.ts'
+import { QueueError } from './core/errors.ts'
 import { Wakeups } from './core/wakeups.ts'
 import { createMetrics } from './http/metrics.ts'
 import { buildServer, type Server } from './http/server.ts'
@@ -49,7 +50,7 @@ export async function startService (config: Config, say: (line: string) => void)
       onReady: (queueId: string, count: number, position: number) => { hear(queueId, count, position); listener.announce(queueId, count, position) },
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
-    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison: isDataError })
+    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison })
     const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
       onReady: hear, onDue: heralds.onDue, onGap: () => { hints.forget(); wakeups.wakeAll() }, onError: report('listener')
     })
@@ -57,7 +58,8 @@ export async function startService (config: Config, say: (line: string) => void)
     let away = false
     const sweeper = startSweeper(database, {
       onReady: heralds.onReady,
-      onCounted: (queueId, count) => wakeups.wake(queueId, count),
+      // Ready, and yet somebody waits: a notice was lost, so the hints may be too high.
+      onCounted: (queueId, count) => { hints.forget(queueId); wakeups.wake(queueId, count) },
       waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')),
       onSwept: () => { away = false },
       onError: (error) => { away = true; report('sweeper')(error) }
@@ -91,7 +93,9 @@ async function openPostgres (config: Config, say: (line: string) => void, closer
   return { target: embedded.config, name: `an embedded PostgreSQL under ${config.dataDir}/` }
 }
 
-// Class 22: a value PostgreSQL refuses. Checked before, so this is the net under a gap in the checks.
-function isDataError (error: unknown): boolean {
-  return isServerError(error) && error.code.startsWith('22')
+// One message's fault. Class 22, a value that PostgreSQL refuses, is the net under a gap in the checks; 55P03, a lock not
+// had in time, is a message that somebody's open transaction has acked in SQL.
+function isPoison (error: unknown): boolean {
+  const cause = error instanceof QueueError ? error.cause : error
+  return isServerError(cause) && (cause.code.startsWith('22') || cause.code === '55P03')
 }

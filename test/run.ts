@@ -34,15 +34,21 @@ async function runTap (results: string): Promise<number | NodeJS.Signals | null>
     // Where there is no terminal tee prints the results and keeps them: tap's own reporters write cursor movements even
     // into a pipe or, like every other that prints plain lines, each line twice beside an output file.
     const reporting = process.stdout.isTTY ? [`--output-file=${results}`] : ['--reporter=tee', `--reporter-arg=${results}`]
+    interrupted.signal.throwIfAborted()
     const child = spawn(process.execPath, [tap, ...reporting, ...process.argv.slice(2)], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       // What an interrupted test leaves lying about goes with the folder.
       env: { ...process.env, TMPDIR: folder, ...postgres && { HOLDFAST_TEST_POSTGRES: postgres.url } },
-      stdio: 'inherit',
-      signal: interrupted.signal
+      stdio: ['ignore', 'inherit', 'inherit'],
+      detached: true
     })
-    child.on('error', () => {}) // an abort, told by the exit as well
-    return await new Promise(resolve => child.on('exit', (code, signal) => resolve(code ?? signal)))
+    // To its whole process group: tap alone would wait for a last test file that knows nothing of the signal.
+    const end = () => process.kill(-(child.pid as number), 'SIGTERM')
+    interrupted.signal.addEventListener('abort', end)
+    return await new Promise(resolve => child.on('exit', (code, signal) => {
+      interrupted.signal.removeEventListener('abort', end)
+      resolve(code ?? signal)
+    }))
   } finally {
     await postgres?.stop()
   }

@@ -92,8 +92,7 @@ export class Batcher<Item, Answer> {
     } catch (error) {
       if (entries.length > 1 && this.#options.isPoison(error)) {
         const middle = entries.length >> 1
-        await this.#flush(lane, entries.slice(0, middle))
-        await this.#flush(lane, entries.slice(middle))
+        await Promise.all([this.#flush(lane, entries.slice(0, middle)), this.#flush(lane, entries.slice(middle))])
       } else {
         for (const { reject } of entries) reject(error)
       }

@@ -73,8 +73,8 @@ const headerText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
 
 export const Message = object({
   body: Type.Unsafe<unknown>({ description: 'Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.' }),
-  headers: maybe(Type.Record(Type.String({ pattern: headerText }), Type.String({ maxLength: 4096, pattern: headerText }), {
-    maxProperties: 64, propertyNames: { minLength: 1, maxLength: 256 }, description: 'Strings that travel beside the body: up to 64 of up to 4096 characters.'
+  headers: maybe(Type.Record(Type.String(), Type.String({ maxLength: 4096, pattern: headerText }), {
+    maxProperties: 64, propertyNames: { minLength: 1, maxLength: 256, pattern: headerText }, description: 'Strings that travel beside the body: up to 64 of up to 4096 characters.'
   })),
   ...options,
   idempotencyKey: maybe(IdempotencyKey)
@@ -175,7 +175,7 @@ export const MessageDetail = Type.Object({
 export const PurgeRequest = object({ state: maybe(StateName) }, { examples: [{}] })
 export const PurgeAnswer = Type.Object({ purged: Type.Integer() }, { description: 'How many were removed.' })
 export const RedriveRequest = object({
-  ids: maybe(Type.Array(Type.String({ minLength: 1, maxLength: 19, pattern: '^\\d+$' }), { minItems: 1, maxItems: listMax, description: 'Only these.' })),
+  ids: maybe(Type.Array(Type.String({ minLength: 1, maxLength: 18, pattern: '^\\d+$' }), { minItems: 1, maxItems: listMax, description: 'Only these.' })),
   limit: maybe(Type.Integer({ minimum: 1, description: 'At most so many, the lowest ids first.' }))
 }, { examples: [{ limit: 100 }] })
 export const RedriveAnswer = Type.Object({ redriven: Type.Integer() }, { description: 'How many became ready.' })
