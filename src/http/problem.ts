@@ -61,7 +61,8 @@ function refusalOf (thrown: unknown, request: FastifyRequest): QueueError {
   }
   const error = thrown as FastifyError
   if (error.validation !== undefined) {
-    const faults = error.validation.map(({ instancePath, keyword, params, message }) => ({
+    // The schema's own word on a bad name only repeats what was said of the name.
+    const faults = error.validation.filter(({ keyword }) => keyword !== 'propertyNames').map(({ instancePath, keyword, params, message }) => ({
       pointer: pointerOf(error.validationContext, instancePath, keyword, params as Record<string, string>),
       message: messageOf(keyword, params as Record<string, string>, message)
     }))
