@@ -1,6 +1,7 @@
 /** Looking at messages without leasing them, and mending: one message, a page of them, cancel, purge, redrive. */
 import type { Body, Digits, LastFailure, State } from '../core/message.ts'
 import type { Database, Row, Session, Statement } from './database.ts'
+import { answerBytes, lastFailureAbove } from './messages.ts'
 
 export interface MessageView extends Body {
   id: Digits
@@ -30,23 +31,13 @@ const ackedColumns = `
     m.id, 'acked' as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
     m.rank, m.attempt, m.max_attempts, m.enqueued_at, null::timestamptz as visible_at, f.last_failure`
 
-const lastFailure = `
-  left join lateral (
-    select json_build_object('attempt', h.attempt, 'reason', coalesce(h.reason, case when h.outcome = 'expired' then 'lease expired' end), 'at', holdfast.rfc3339(h.ended_at)) as last_failure
-    from holdfast.history h
-    where m.fence > 0 and h.queue_id = $1 and h.message_id = m.id and h.outcome in ('failed', 'expired')
-    order by h.fence desc limit 1
-  ) f on true`
-
-const bytesOf = 'coalesce(octet_length(m.body), octet_length(m.body_bytes)) * 2 + coalesce(octet_length(m.headers::text), 0) + 600'
-
 // Only so many messages are examined for one page, so that a rare state in a long queue costs a bounded look: such a page
 // may be short, or empty, and still have a cursor.
 const pageOf = (name: string, table: string, columns: string, state: string, examined: string): Statement => ({
   name,
   text: `
   with examined as materialized (
-    select m.id, ${state} as state, ${bytesOf} as bytes from ${table} m where m.queue_id = $1 and m.id > $2 ${examined} order by m.id limit ${examinedMax}
+    select m.id, ${state} as state, ${answerBytes} as bytes from ${table} m where m.queue_id = $1 and m.id > $2 ${examined} order by m.id limit ${examinedMax}
   ), picked as materialized (
     select id, bytes from examined where $3::text is null or state = $3 order by id limit $4
   ), fitting as materialized (
@@ -54,7 +45,7 @@ const pageOf = (name: string, table: string, columns: string, state: string, exa
   )
   select ${columns}, (select max(id) from examined) as examined_to, (select count(*) from examined) = ${examinedMax} as more_to_examine,
     (select count(*) from picked) = $4 or (select count(*) from picked) > (select count(*) from fitting) as cut
-  from (select 1) one left join fitting on true left join ${table} m on m.queue_id = $1 and m.id = fitting.id left join holdfast.queues q on q.id = $1 ${lastFailure}
+  from (select 1) one left join fitting on true left join ${table} m on m.queue_id = $1 and m.id = fitting.id left join holdfast.queues q on q.id = $1 ${lastFailureAbove(0)}
   order by m.id`
 })
 
@@ -78,10 +69,10 @@ const detailStatement = (name: string, table: string, columns: string, lease: st
   text: `
   select ${columns}, ${lease} as lease, (
     select coalesce(json_agg(json_build_object('attempt', h.attempt, 'worker', h.worker, 'leasedAt', holdfast.rfc3339(h.leased_at), 'endedAt', holdfast.rfc3339(h.ended_at), 'outcome', h.outcome,
-      'reason', coalesce(h.reason, case when h.outcome = 'expired' then 'lease expired' end)) order by h.fence), '[]')
+      'reason', h.reason) order by h.fence), '[]')
     from (select * from holdfast.history h where h.queue_id = $1 and h.message_id = $2 order by h.fence desc limit ${historyMax}) h
   ) as history
-  from ${table} m join holdfast.queues q on q.id = $1 ${lastFailure}
+  from ${table} m join holdfast.queues q on q.id = $1 ${lastFailureAbove(0)}
   where m.queue_id = $1 and m.id = $2`
 })
 

@@ -117,17 +117,17 @@ const leasedColumns = `
     m.id, m.fence, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType",
     m.headers, m.rank, m.enqueued_at, m.leased_until, f.last_failure`
 
-// Only a message that was leased before can have failed before: the others are spared the look.
-const lastFailure = `
+/** Joins the last attempt that ended badly; a message with no more leases than `fence` cannot have one, and is spared the look. */
+export const lastFailureAbove = (fence: number) => `
   left join lateral (
-    select json_build_object('attempt', h.attempt, 'reason', coalesce(h.reason, case when h.outcome = 'expired' then 'lease expired' end), 'at', holdfast.rfc3339(h.ended_at)) as last_failure
+    select json_build_object('attempt', h.attempt, 'reason', h.reason, 'at', holdfast.rfc3339(h.ended_at)) as last_failure
     from holdfast.history h
-    where m.fence > 1 and h.queue_id = $1 and h.message_id = m.id and h.outcome in ('failed', 'expired')
+    where m.fence > ${fence} and h.queue_id = $1 and h.message_id = m.id and h.outcome in ('failed', 'expired')
     order by h.fence desc limit 1
   ) f on true`
 
-// What a body takes in the answer's JSON, so that the answer can stop before its limit and lease nothing beyond it.
-const answerBytes = `
+/** What a message takes in an answer's JSON, so that the answer can stop before its limit. */
+export const answerBytes = `
       case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 1.34 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
@@ -172,7 +172,7 @@ const leaseStatement: Statement = {
   )
   select ${leasedColumns}, m.position, s.last, s.found, s.full
   from q cross join (select last_value as last, (select count(*) from found) as found, (select coalesce(sum(bytes), 0) > $5 from found) as full from holdfast.positions) s
-  left join leased m on true ${lastFailure}
+  left join leased m on true ${lastFailureAbove(1)}
   order by m.n`
 }
 
@@ -219,7 +219,7 @@ const leasedByKey: Statement = {
   from holdfast.leases l
   cross join unnest(l.message_ids, l.fences) with ordinality as h (id, fence, n)
   join holdfast.messages m on m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp()
-  join holdfast.queues q on q.id = $1 ${lastFailure}
+  join holdfast.queues q on q.id = $1 ${lastFailureAbove(1)}
   where l.queue_id = $1 and l.idempotency_key = $2
   order by h.n`
 }

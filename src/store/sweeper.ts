@@ -48,8 +48,8 @@ const sweepLeases: Statement = {
     from (select * from locked order by leased_until, id) l where m.queue_id = l.queue_id and m.id = l.id
     returning m.queue_id, m.position, m.dead_at is not null as died
   ), recorded as (
-    insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker)
-    select leased_at, leased_until, id, fence, queue_id, attempt, 'expired', worker from locked
+    insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker, reason)
+    select leased_at, leased_until, id, fence, queue_id, attempt, 'expired', worker, 'lease expired' from locked
     on conflict do nothing
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
