@@ -33,7 +33,10 @@ export async function service (t: Test, { database, env = {} }: { database?: { u
   const { url } = database ?? await freshDatabase(t)
   const running = await startService(readConfig({ HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env }), () => {})
   let stopped: Promise<void> | undefined
-  const stop = () => stopped ??= running.stop()
+  const stop = () => {
+    stopped ??= running.stop()
+    return stopped
+  }
   t.teardown(stop)
   return { ...client(running.url), databaseUrl: url, stop }
 }

@@ -1,0 +1,176 @@
+/** Group commit and waiting, on the pure classes: what they promise whoever flushes and whoever waits. */
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { Batcher, type BatcherOptions } from '../../src/core/batcher.ts'
+import { Wakeups } from '../../src/core/wakeups.ts'
+
+interface Flush { lane: string, items: number[], answer: (answers?: (string | Error)[]) => void, fail: (error: Error) => void }
+
+/** A batcher whose flushes are answered by the test. */
+function batcher (options: Partial<BatcherOptions<number, string>> = {}) {
+  const flushes: Flush[] = []
+  const under = new Batcher<number, string>({
+    flush: (lane, items) => new Promise((resolve, reject) => {
+      flushes.push({ lane, items, answer: (answers = items.map(String)) => resolve(answers), fail: reject })
+    }),
+    weigh: () => 1,
+    flushWeightMax: 100,
+    waitingWeightMax: 1000,
+    inFlightMax: 1,
+    isPoison: (error) => (error as Error).message === 'poison',
+    ...options
+  })
+  return { under, flushes }
+}
+
+t.test('calls of one turn leave together, an idle lane at once, a busy one gathers', async (t) => {
+  const { under, flushes } = batcher()
+  const first = [under.add('a', 1), under.add('a', 2)]
+  await turn()
+  t.strictSame(flushes.map(({ items }) => items), [[1, 2]])
+  const second = [3, 4, 5].map((item) => under.add('a', item))
+  await turn()
+  t.equal(flushes.length, 1, 'while one is in flight, callers gather')
+  flushes[0]!.answer()
+  t.strictSame(await Promise.all(first), ['1', '2'])
+  await turn()
+  t.strictSame(flushes[1]!.items, [3, 4, 5])
+  flushes[1]!.answer(['x', new Error('yours alone'), 'z'])
+  t.strictSame(await second[0], 'x')
+  await t.rejects(second[1]!, { message: 'yours alone' })
+  t.strictSame(await second[2], 'z')
+})
+
+t.test('lanes do not wait for one another', async (t) => {
+  const { under, flushes } = batcher()
+  const blocked = under.add('a', 1)
+  await turn()
+  const free = under.add('b', 2)
+  await turn()
+  flushes.find(({ lane }) => lane === 'b')!.answer()
+  t.equal(await free, '2')
+  flushes[0]!.answer()
+  await blocked
+})
+
+t.test('a flush takes no more than its weight, and no more are in flight than allowed', async (t) => {
+  const { under, flushes } = batcher({ flushWeightMax: 2, inFlightMax: 2 })
+  const all = Promise.all([1, 2, 3, 4, 5].map((item) => under.add('a', item)))
+  await turn()
+  await turn()
+  t.strictSame(flushes.map(({ items }) => items), [[1, 2], [3, 4]])
+  flushes[1]!.answer()
+  await turn()
+  await turn()
+  t.strictSame(flushes[2]!.items, [5])
+  flushes[0]!.answer()
+  flushes[2]!.answer()
+  t.strictSame(await all, ['1', '2', '3', '4', '5'])
+})
+
+t.test('a poison item fails alone', async (t) => {
+  const stored: number[] = []
+  const { under } = batcher({
+    flush: async (_, items) => {
+      if (items.includes(7)) throw new Error('poison')
+      stored.push(...items)
+      return items.map(String)
+    }
+  })
+  const answers = await Promise.allSettled(Array.from({ length: 64 }, (_, item) => under.add('a', item)))
+  t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 63)
+  t.equal(answers[7]!.status, 'rejected')
+  t.strictSame(stored.sort((a, b) => a - b), Array.from({ length: 64 }, (_, item) => item).filter((item) => item !== 7))
+})
+
+t.test('any other error is every caller\'s, and nothing is tried twice', async (t) => {
+  let flushed = 0
+  const { under } = batcher({ flush: async () => { flushed++; throw new Error('database away') } })
+  const answers = await Promise.allSettled([under.add('a', 1), under.add('a', 2)])
+  t.ok(answers.every(({ status }) => status === 'rejected'))
+  t.equal(flushed, 1)
+})
+
+t.test('too much waiting is refused with overloaded, and room comes back', async (t) => {
+  const { under, flushes } = batcher({ waitingWeightMax: 2 })
+  const flushed = async (count: number) => { while (flushes.length < count) await turn() }
+  const inFlight = under.add('a', 0)
+  await flushed(1)
+  const waiting = [under.add('a', 1), under.add('a', 2)]
+  await t.rejects(under.add('a', 3), { code: 'overloaded', outcome: 'none' })
+  flushes[0]!.answer()
+  await inFlight
+  await flushed(2)
+  const later = under.add('a', 4)
+  flushes[1]!.answer()
+  await Promise.all(waiting)
+  await flushed(3)
+  flushes[2]!.answer()
+  t.equal(await later, '4')
+})
+
+t.test('drained resolves when everything has been answered', async (t) => {
+  const { under, flushes } = batcher()
+  await under.drained()
+  const call = under.add('a', 1)
+  let drained = false
+  const draining = under.drained().then(() => { drained = true })
+  await turn()
+  t.equal(drained, false)
+  flushes[0]!.answer()
+  await call
+  await draining
+})
+
+t.test('waiting', async (t) => {
+  const never = new AbortController().signal
+  const inMs = (ms: number) => performance.now() + ms
+
+  t.test('a wake between the look and the wait is not missed', async (t) => {
+    const wakeups = new Wakeups(10)
+    const seat = wakeups.sit('q')
+    wakeups.wake('q', 1)
+    t.equal(await seat.wait(inMs(10_000), never), true)
+    seat.leave()
+    t.strictSame(wakeups.topics(), [])
+  })
+
+  t.test('one message wakes one, the longest waiting first, of its own topic', async (t) => {
+    const wakeups = new Wakeups(10)
+    const woken: string[] = []
+    const waits = ['first', 'second', 'other'].map(async (name) => {
+      const seat = wakeups.sit(name === 'other' ? 'r' : 'q')
+      woken.push(`${name} ${await seat.wait(inMs(10_000), never)}`)
+      seat.leave()
+    })
+    wakeups.wake('q', 1)
+    await waits[0]
+    t.strictSame(woken, ['first true'])
+    wakeups.close()
+    await Promise.all(waits)
+    t.strictSame(woken.slice(1).sort(), ['other false', 'second false'], 'closing ends every wait')
+    t.equal(wakeups.size, 0)
+    const late = wakeups.sit('q')
+    t.equal(await late.wait(inMs(10_000), never), false, 'and every later one')
+  })
+
+  t.test('a wait ends with its time and with its caller', async (t) => {
+    const wakeups = new Wakeups(10)
+    const seat = wakeups.sit('q')
+    t.equal(await seat.wait(inMs(5), never), false)
+    const caller = new AbortController()
+    const waiting = seat.wait(inMs(10_000), caller.signal)
+    caller.abort()
+    t.equal(await waiting, false)
+    t.equal(await seat.wait(inMs(10_000), caller.signal), false)
+  })
+
+  t.test('more than may wait are refused with tooManyWaiting', async (t) => {
+    const wakeups = new Wakeups(2)
+    const seat = wakeups.sit('q')
+    wakeups.sit('q')
+    t.throws(() => wakeups.sit('r'), { code: 'tooManyWaiting' })
+    seat.leave()
+    t.doesNotThrow(() => wakeups.sit('r'))
+  })
+})

@@ -1,0 +1,271 @@
+/** Races, made with two real sessions and a third that holds what they race for. After each, the ledger must equal the rows. */
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { answerBytesMax } from '../../src/core/message.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { SeekHints } from '../../src/store/hints.ts'
+import * as messages from '../../src/store/messages.ts'
+import { putQueue } from '../../src/store/queues.ts'
+import { startSweeper } from '../../src/store/sweeper.ts'
+import { freshDatabase } from '../support/postgres.ts'
+
+let url: string
+let one: Database
+let two: Database
+let blocker: pg.Client
+let made = 0
+
+t.before(async () => {
+  url = (await freshDatabase(t)).url
+  one = openDatabase({ connectionString: url }, { poolSize: 4, onError: () => {} })
+  two = openDatabase({ connectionString: url }, { poolSize: 4, onError: () => {} })
+  blocker = new pg.Client(url)
+  await blocker.connect()
+  t.teardown(async () => { await Promise.all([one.close(), two.close(), blocker.end()]) })
+})
+
+async function queue (settings: object = {}): Promise<string> {
+  const name = `race${++made}`
+  await putQueue(one, name, settings)
+  return String((await one.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
+}
+
+const row = (queueId: string, key?: string, body = '1'): messages.EnqueueRow =>
+  ({ queueId, body, contentType: null, headers: undefined, priority: 4, delaySeconds: undefined, visibleAt: undefined, ttlSeconds: undefined, maxAttempts: undefined, key })
+const enqueue = (queueId: string, count: number) => messages.enqueue(one, Array.from({ length: count }, () => row(queueId)))
+const lease = async (database: Database, queueId: string, max: number, leaseSeconds: number | null = null) =>
+  (await messages.lease(database, new SeekHints(), queueId, [{ max, leaseSeconds, worker: 'w' }], answerBytesMax)).rows
+const held = (rows: messages.LeasedRow[]) => rows.map(({ id, fence }) => ({ id, fence }))
+
+/** Sweeps until nothing of the queue is overdue. */
+async function sweep (...databases: Database[]): Promise<void> {
+  const errors: unknown[] = []
+  const sweepers = databases.map((database) => {
+    let swept = 0
+    let done: () => void
+    const finished = new Promise<void>((resolve) => { done = resolve })
+    const sweeper = startSweeper(database, { onReady: () => {}, onCounted: () => {}, waitingFor: () => [], onSwept: () => { if (++swept === 2) done() }, onError: (error) => { errors.push(error) } })
+    sweeper.dueAt(Date.now() + 20)
+    return finished.then(() => sweeper.stop())
+  })
+  await Promise.all(sweepers)
+  if (errors.length > 0) throw errors[0]
+}
+
+const expire = (queueId: string) => one.query("with m as (update holdfast.messages set leased_until = now() - interval '1 s' where queue_id = $1 and leased_until is not null) update holdfast.leases set ends_at = now() - interval '1 s' where queue_id = $1", [queueId])
+const state = async (queueId: string) => (await one.query('select id, fence, attempt, holdfast.state_of(visible_at, leased_until, dead_at) as state from holdfast.messages where queue_id = $1 order by id', [queueId]))
+
+/** Until so many sessions wait for a lock. */
+async function blocked (count: number): Promise<void> {
+  for (;;) {
+    const { rows: [{ n }] } = await blocker.query("select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+    if (n >= count) return
+  }
+}
+
+/** Conservation: the counts equal the rows, and all that was enqueued is accounted for. */
+async function conserved (t: Test, queueId: string): Promise<void> {
+  const [counted] = await one.query(`
+    with sums as (
+      select ready, delayed, leased, dead, acked, enqueued_total, acked_total, expired_total, purged_total from holdfast.counts where queue_id = $1
+      union all select ready, delayed, leased, dead, acked, enqueued_total, acked_total, expired_total, purged_total from holdfast.ledger where queue_id = $1
+    ) select sum(ready)::int as ready, sum(delayed)::int as delayed, sum(leased)::int as leased, sum(dead)::int as dead,
+      (sum(enqueued_total) - sum(acked_total) - sum(expired_total) - sum(purged_total))::int as left from sums`, [queueId])
+  const rows = await state(queueId)
+  const count = (name: string) => rows.filter((one) => one.state === name).length
+  t.strictSame(counted, { ready: count('ready'), delayed: count('delayed'), leased: count('leased'), dead: count('dead'), left: rows.length }, 'the ledger equals the rows')
+}
+
+t.test('two leases at once never share a message, and leave none', async (t) => {
+  const id = await queue()
+  await enqueue(id, 400)
+  const batches = await Promise.all(Array.from({ length: 40 }, (_, i) => lease(i % 2 ? one : two, id, 10)))
+  const ids = batches.flat().map((one) => one.id)
+  t.equal(new Set(ids).size, ids.length)
+  t.equal(ids.length + (await lease(one, id, 400)).length, 400)
+  await conserved(t, id)
+})
+
+t.test('a lease passes by what another one is taking, without waiting', async (t) => {
+  const id = await queue()
+  await enqueue(id, 2)
+  await blocker.query('begin')
+  const { rows: [{ id: locked }] } = await blocker.query('select id from holdfast.messages where queue_id = $1 order by id limit 1 for update', [id])
+  const got = await lease(one, id, 5)
+  t.equal(got.length, 1)
+  t.not(got[0]!.id, locked)
+  await blocker.query('rollback')
+  t.strictSame((await lease(two, id, 5)).map((one) => one.id), [locked])
+  await conserved(t, id)
+})
+
+t.test('the limit is never overrun, whatever plan the server takes', async (t) => {
+  const id = await queue()
+  await enqueue(id, 50)
+  for (const setting of ['enable_nestloop', 'enable_hashjoin', 'enable_material', 'enable_indexscan', 'enable_sort']) {
+    const client = new pg.Client(url)
+    await client.connect()
+    await client.query(`set ${setting} = off`)
+    const session = { query: async (statement: any, values?: unknown[]) => (await client.query({ ...statement, values })).rows }
+    t.equal((await messages.lease(session, new SeekHints(), id, [{ max: 3, leaseSeconds: null, worker: 'w' }], answerBytesMax)).rows.length, 3, `${setting} = off`)
+    await client.end()
+  }
+  await conserved(t, id)
+})
+
+t.test('a late ack after a new lease changes nothing, in whichever order they arrive', async (t) => {
+  const id = await queue()
+  await enqueue(id, 1)
+  const late = await lease(one, id, 1)
+  await expire(id)
+  await sweep(one)
+  const [{ fence: before }] = await state(id) as any
+  t.equal(before, '1', 'a sweep does not touch the fence')
+  const holder = await lease(two, id, 1)
+  t.strictSame(await messages.settle.ack(one, id, held(late)), [])
+  t.strictSame((await messages.whereTheyStand(one, id, [late[0]!.id])).get(late[0]!.id), { fence: '2', dead: false, acked: false })
+  t.equal((await messages.settle.ack(two, id, held(holder))).length, 1)
+  await conserved(t, id)
+})
+
+t.test('an ack that waits behind a lease of the same message finds the new fence and changes nothing', async (t) => {
+  const id = await queue()
+  await enqueue(id, 1)
+  const late = await lease(one, id, 1)
+  await blocker.query('begin')
+  await blocker.query('update holdfast.messages set fence = fence + 1, attempt = attempt + 1 where queue_id = $1', [id])
+  const acking = messages.settle.ack(one, id, held(late))
+  await blocked(1)
+  await blocker.query('commit')
+  t.strictSame(await acking, [])
+  t.match(await state(id), [{ fence: '2' }])
+})
+
+t.test('a sweep passes by a message whose ack is under way, and does not forget it', async (t) => {
+  for (const end of ['commit', 'rollback']) {
+    const id = await queue()
+    await enqueue(id, 2)
+    const [first] = await lease(one, id, 2)
+    await expire(id)
+    await blocker.query('begin')
+    await blocker.query('delete from holdfast.messages where queue_id = $1 and id = $2', [id, first!.id])
+    await blocker.query('insert into holdfast.ledger (queue_id, leased, acked_total) values ($1, -1, 1)', [id])
+    await sweep(two)
+    t.match(await state(id), [{ id: first!.id, state: 'leased' }, { state: 'ready' }])
+    await blocker.query(end)
+    await one.query('update holdfast.leases set ends_at = now() where queue_id = $1', [id])
+    await sweep(two)
+    t.match(await state(id), end === 'commit' ? [{ state: 'ready' }] : [{ id: first!.id, state: 'ready' }, { state: 'ready' }], end)
+    t.equal((await one.query('select from holdfast.leases where queue_id = $1', [id])).length, 0, 'its row is gone')
+    await conserved(t, id)
+  }
+})
+
+t.test('an ack before the sweep wins, and one between two sweeps too', async (t) => {
+  const id = await queue()
+  await enqueue(id, 2)
+  const rows = await lease(one, id, 2)
+  await expire(id)
+  t.equal((await messages.settle.ack(one, id, held(rows.slice(0, 1)))).length, 1)
+  await sweep(two)
+  t.match(await state(id), [{ id: rows[1]!.id, state: 'ready', attempt: 1 }])
+  t.equal((await messages.settle.ack(one, id, held(rows.slice(1)))).length, 1, 'a receipt is good until its message is leased again')
+  await conserved(t, id)
+})
+
+t.test('an extended lease outlives the row that it came with, and ends in its own time', async (t) => {
+  const id = await queue()
+  await enqueue(id, 2)
+  const rows = await lease(one, id, 2, 1)
+  await messages.settle.extend(one, id, held(rows.slice(0, 1)).map((one) => ({ ...one, leaseSeconds: 1000 })))
+  await one.query('update holdfast.leases set ends_at = now() where queue_id = $1', [id])
+  await one.query('update holdfast.messages set leased_until = now() where queue_id = $1 and id = $2', [id, rows[1]!.id])
+  await sweep(one)
+  t.match(await state(id), [{ state: 'leased' }, { state: 'ready' }])
+  await expire(id)
+  await sweep(one)
+  t.match(await state(id), [{ state: 'ready' }, { state: 'ready' }])
+  await conserved(t, id)
+})
+
+t.test('two sweepers over thousands of expired leases count each expiry once', async (t) => {
+  const id = await queue({ maxAttempts: 1 })
+  const other = await queue({ maxAttempts: 2 })
+  for (const queueId of [id, other]) {
+    for (let i = 0; i < 3; i++) await enqueue(queueId, 1000)
+    for (let i = 0; i < 30; i++) await lease(one, queueId, 100)
+    await expire(queueId)
+  }
+  const startedMs = performance.now()
+  await sweep(one, two)
+  t.comment(`6000 expired leases swept in ${Math.round(performance.now() - startedMs)} ms`)
+  t.ok((await state(id)).every((one) => one.state === 'dead' && one.attempt === 1))
+  t.ok((await state(other)).every((one) => one.state === 'ready' && one.attempt === 1))
+  const [counted] = await one.query('select sum(lapsed_total)::int as lapsed, sum(dead_total)::int as died from (select queue_id, lapsed_total, dead_total from holdfast.counts union all select queue_id, lapsed_total, dead_total from holdfast.ledger) c where queue_id = $1', [id])
+  t.strictSame(counted, { lapsed: 3000, died: 3000 })
+  t.equal((await one.query('select from holdfast.history where queue_id = $1', [id])).length, 3000)
+  await conserved(t, id)
+  await conserved(t, other)
+})
+
+t.test('batches that settle the same messages in opposite order do not deadlock', async (t) => {
+  const id = await queue()
+  await enqueue(id, 200)
+  const rows = held(await lease(one, id, 200))
+  const { rows: [{ deadlocks: before }] } = await blocker.query('select deadlocks from pg_stat_database where datname = current_database()')
+  const work: Promise<unknown>[] = []
+  for (let i = 0; i < 20; i++) {
+    const [forth, back] = [[...rows], [...rows].reverse()]
+    work.push(messages.settle.extend(one, id, forth.map((one) => ({ ...one, leaseSeconds: 60 }))), messages.settle.extend(two, id, back.map((one) => ({ ...one, leaseSeconds: 90 }))))
+  }
+  await Promise.all(work)
+  const [acked, again] = await Promise.all([messages.settle.ack(one, id, [...rows]), messages.settle.ack(two, id, [...rows].reverse())])
+  t.equal(acked.length + again.length, 200, 'each message is acked once')
+  await blocker.query('select pg_stat_force_next_flush()').catch(() => {})
+  const { rows: [{ deadlocks: after }] } = await blocker.query('select deadlocks from pg_stat_database where datname = current_database()')
+  t.equal(after, before)
+  await conserved(t, id)
+})
+
+t.test('two enqueues of one key at once store one message, also when the first has not committed', async (t) => {
+  const id = await queue()
+  await blocker.query('begin')
+  const name = (await one.query('select name from holdfast.queues where id = $1', [id]))[0]!.name
+  const { rows: [{ enqueue: first }] } = await blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { idempotencyKey: 'k' }])
+  const second = messages.enqueue(one, [row(id, 'k')])
+  await blocked(1)
+  await blocker.query('commit')
+  t.match(await second, [{ id: first, duplicate: true, mismatch: false }])
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { idempotencyKey: 'undone' }])
+  const third = messages.enqueue(one, [row(id, 'undone')])
+  await blocked(1)
+  await blocker.query('rollback')
+  t.match(await third, [{ duplicate: false }], 'the key of a rolled-back enqueue is free')
+  const both = await Promise.all([messages.enqueue(one, ['a', 'b', 'c'].map((key) => row(id, key))), messages.enqueue(two, ['c', 'b', 'a'].map((key) => row(id, key)))])
+  t.strictSame(both[0].map((one) => one!.id).sort(), both[1].map((one) => one!.id).sort())
+  t.equal((await state(id)).length, 5)
+  await conserved(t, id)
+})
+
+t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async (t) => {
+  const id = await queue()
+  await one.query('delete from holdfast.queues where id = $1', [id])
+  t.strictSame(await messages.enqueue(two, [row(id)]), [null])
+  t.equal((await state(id)).length, 0)
+})
+
+t.test('the fold and those who count see each row of the ledger once', async (t) => {
+  const id = await queue()
+  const { reportQueue } = await import('../../src/store/queues.ts')
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  const counting = new AbortController()
+  const folding = (async () => { while (!counting.signal.aborted) await sweep(one, two) })()
+  for (let i = 1; i <= 60; i++) {
+    await enqueue(id, 5)
+    t.equal((await reportQueue(two, name))!.counts.ready, i * 5)
+  }
+  counting.abort()
+  await folding
+  await conserved(t, id)
+})
