@@ -39,7 +39,11 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
     query_timeout: statementMsMax + 3000,
     keepAlive: true,
     types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
-    onConnect: async (client: pg.ClientBase) => { await client.query(sessionSettings) }
+    onConnect: async (client: pg.ClientBase) => {
+      // While a client is checked out the pool does not listen, and an error between two queries would end the process.
+      client.on('error', options.onError)
+      await client.query(sessionSettings)
+    }
   })
   pool.on('error', options.onError)
 

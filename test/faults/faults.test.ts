@@ -1,0 +1,275 @@
+/** Bad luck, with real processes: what is killed, cut off, stopped or misconfigured, and what callers see of it. */
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { freshDatabase, freshServer } from '../support/postgres.ts'
+import { service, serviceProcess, type Client } from '../support/service.ts'
+
+async function connect (t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  client.on('error', () => {}) // some tests take its server away
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+/** Enqueues from eight callers until told to stop; knows which messages were confirmed. */
+function load (holdfast: { post: Client['post'] }, queue: string) {
+  const confirmed: string[] = []
+  const odd: unknown[] = []
+  const stopping = new AbortController()
+  let body = 0
+  const callers = Array.from({ length: 8 }, async () => {
+    while (!stopping.signal.aborted) {
+      const answer = await holdfast.post(`/queues/${queue}/messages`, { body: ++body }).catch(() => null)
+      if (answer === null) continue // the connection was lost: not confirmed
+      if (answer.status === 201) confirmed.push(answer.body.id)
+      else if (answer.status !== 503 || !['none', 'unknown'].includes(answer.body.outcome) || !answer.headers.get('retry-after')) odd.push(answer.text)
+    }
+  })
+  return {
+    confirmed,
+    odd,
+    async reaching (count: number) { while (confirmed.length < count) await new Promise(setImmediate) },
+    async stop () { stopping.abort(); await Promise.all(callers) }
+  }
+}
+
+async function stored (client: pg.Client, queue: string): Promise<Set<string>> {
+  const { rows } = await client.query('select m.id from holdfast.messages m join holdfast.queues q on q.id = m.queue_id where q.name = $1', [queue])
+  return new Set(rows.map((row) => row.id))
+}
+
+t.test('two replicas', async (t) => {
+  const database = await freshDatabase(t)
+  const a = await service(t, { database })
+  const b = await service(t, { database })
+  const sql = await connect(t, database.url)
+  const waits = async (client: Client, count: number) => { while (!(await client.get('/metrics')).text.includes(`\nholdfast_waiting_calls ${count}\n`)); }
+  const consume = async (client: Client, queue: string, waitSeconds = 20) => (await client.post(`/queues/${queue}/lease`, { waitSeconds })).body.messages
+
+  t.test('a consumer that waits at one is woken by an enqueue at the other', async (t) => {
+    await a.call('PUT', '/queues/across')
+    const tookMs: number[] = []
+    for (let i = 0; i < 20; i++) {
+      const waiting = consume(b, 'across')
+      await waits(b, 1)
+      const startedMs = performance.now()
+      await a.post('/queues/across/messages', { body: i })
+      t.equal((await waiting).length, 1)
+      tookMs.push(performance.now() - startedMs)
+    }
+    const median = tookMs.sort((x, y) => x - y)[10]!
+    t.comment(`enqueue at one to receipt at the other: median ${median.toFixed(1)} ms, worst ${tookMs.at(-1)!.toFixed(1)} ms`)
+    t.ok(median < 100)
+  })
+
+  t.test('a message is leased by one of many consumers at both', async (t) => {
+    await a.call('PUT', '/queues/many')
+    const waiting = Array.from({ length: 30 }, (_, i) => consume(i % 2 ? a : b, 'many'))
+    await Promise.all([waits(a, 15), waits(b, 15)])
+    await a.post('/queues/many/messages', { messages: Array.from({ length: 30 }, (_, body) => ({ body })) })
+    const ids = (await Promise.all(waiting)).map((messages) => messages.map((one: any) => one.id)).flat()
+    t.equal(ids.length, 30)
+    t.equal(new Set(ids).size, 30)
+  })
+
+  t.test('with the listening connection cut, consumers still get messages within seconds, and it comes back', async (t) => {
+    await a.call('PUT', '/queues/deaf')
+    const waiting = consume(b, 'deaf')
+    await waits(b, 1)
+    await sql.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'holdfast listener' and datname = current_database()")
+    const startedMs = performance.now()
+    await a.post('/queues/deaf/messages', { body: 1 })
+    t.equal((await waiting).length, 1)
+    t.ok(performance.now() - startedMs < 3000, `had after ${Math.round(performance.now() - startedMs)} ms`)
+    while (!(await b.get('/metrics')).text.includes('\nholdfast_listener_connected 1\n'));
+    t.pass('it listens again')
+  })
+
+  t.test('two hundred waiting consumers hold no connection and ask the database nothing', async (t) => {
+    await a.call('PUT', '/queues/idle')
+    const waiting = Array.from({ length: 200 }, () => consume(b, 'idle', 3))
+    await waits(b, 200)
+    const { rows: [{ sessions }] } = await sql.query("select count(*)::int as sessions from pg_stat_activity where application_name = 'holdfast' and datname = current_database()")
+    t.ok(sessions <= 20, `${sessions} connections of two replicas`)
+    const transactions = async () => {
+      await sql.query('select pg_stat_force_next_flush()')
+      return Number((await sql.query('select xact_commit from pg_stat_database where datname = current_database()')).rows[0].xact_commit)
+    }
+    const before = await transactions()
+    t.strictSame((await Promise.all(waiting)).flat(), [])
+    t.ok(await transactions() - before < 200, `${await transactions() - before} transactions while 200 waited`)
+  })
+
+  t.test('a caller that hangs up while waiting takes no message with it', async (t) => {
+    await a.call('PUT', '/queues/hangup')
+    for (let i = 0; i < 30; i++) {
+      const caller = new AbortController()
+      const waiting = fetch(`${a.url}/queues/hangup/lease`, { method: 'POST', body: '{"waitSeconds":20}', headers: { 'content-type': 'application/json' }, signal: caller.signal }).catch(() => {})
+      await waits(a, 1)
+      caller.abort()
+      await a.post('/queues/hangup/messages', { body: i })
+      await waiting
+      const [message] = await consume(a, 'hangup')
+      t.match(message, { body: i, attempt: 1 })
+      await a.post('/queues/hangup/ack', { receipt: message.receipt })
+    }
+  })
+
+  t.test('an expired lease is back within a second or so, at either', async (t) => {
+    await a.call('PUT', '/queues/expiry', { leaseSeconds: 0.5 })
+    await a.post('/queues/expiry/messages', { body: 1 })
+    const [first] = await consume(a, 'expiry')
+    const [second] = await consume(b, 'expiry')
+    t.equal(second.attempt, 2)
+    const lateMs = Date.parse(second.leaseExpiresAt) - 500 - Date.parse(first.leaseExpiresAt)
+    t.ok(lateMs >= 0 && lateMs < 1200, `${lateMs} ms after its end`)
+  })
+
+  t.test('a delayed message enqueued in SQL, through no replica, comes within 250 ms of its time', async (t) => {
+    await a.call('PUT', '/queues/sqldelay')
+    for (const seconds of [0.3, 0.7, 1.4]) {
+      const waiting = consume(b, 'sqldelay')
+      await sql.query("select holdfast.enqueue('sqldelay', '1', $1)", [{ delaySeconds: seconds }])
+      const [message] = await waiting
+      const leasedMs = Date.parse(message.leaseExpiresAt) - 30_000
+      const lateMs = leasedMs - Date.parse(message.enqueuedAt) - seconds * 1000
+      t.ok(lateMs >= -1 && lateMs <= 250, `${seconds} s: ${Math.round(lateMs)} ms late`)
+    }
+  })
+
+  t.test('a message that an open transaction has acked in SQL holds up nobody but its own caller', async (t) => {
+    await a.post('/queues/locked/messages', { messages: Array.from({ length: 20 }, (_, body) => ({ body })) })
+    const { messages } = (await a.post('/queues/locked/lease', { max: 20 })).body
+    await sql.query('begin')
+    await sql.query('select holdfast.ack($1)', [messages[7].receipt])
+    const answers = await Promise.all(messages.map(({ receipt }: any) => a.post('/queues/locked/ack', { receipt })))
+    t.strictSame(answers.map(({ status }) => status), messages.map((_: unknown, i: number) => i === 7 ? 503 : 200))
+    t.equal(answers[7].body.outcome, 'none')
+    await sql.query('commit')
+    t.match((await a.post('/queues/locked/ack', { receipt: messages[7].receipt })).body, { outcome: 'gone' })
+  })
+
+  t.test('sessions are durable though the role says otherwise', async (t) => {
+    const { rows: [{ role }] } = await sql.query('select current_user as role')
+    await sql.query(`alter role ${role} in database ${database.name} set synchronous_commit = off`)
+    const c = await service(t, { database })
+    await c.post('/queues/durable/messages', { body: 1 })
+    const { openDatabase } = await import('../../src/store/database.ts')
+    const pool = openDatabase({ connectionString: database.url }, { poolSize: 1, onError: () => {} })
+    t.strictSame(await pool.query('show synchronous_commit'), [{ synchronous_commit: 'on' }])
+    await pool.close()
+  })
+})
+
+t.test('a service killed under load has lost no confirmed message', async (t) => {
+  const database = await freshDatabase(t)
+  const sql = await connect(t, database.url)
+  let killed = 0
+  for (let round = 0; round < 3; round++) {
+    const holdfast = await serviceProcess(t, { HOLDFAST_DATABASE_URL: database.url })
+    const running = load(holdfast, 'killed')
+    await running.reaching(300)
+    holdfast.child.kill('SIGKILL')
+    await holdfast.ended
+    await running.stop()
+    const there = await stored(sql, 'killed')
+    t.strictSame(running.confirmed.filter((id) => !there.has(id)), [], `all of ${running.confirmed.length} confirmed are there`)
+    t.strictSame(running.odd, [])
+    killed++
+  }
+  t.equal(killed, 3)
+})
+
+t.test('PostgreSQL killed under load: 503 at once, no confirmed message lost, service again by itself', async (t) => {
+  const server = await freshServer(t)
+  const holdfast = await serviceProcess(t, { HOLDFAST_DATABASE_URL: server.url })
+  const sql = async () => await connect(t, server.url)
+  const running = load(holdfast, 'killed')
+  const recoveries: Record<string, number> = {}
+  for (const [what, kill] of [
+    ['its postmaster', async () => process.kill(server.pid, 'SIGKILL')],
+    ['one backend', async () => { const { rows: [{ pid }] } = await (await sql()).query("select pid from pg_stat_activity where application_name = 'holdfast' limit 1"); process.kill(pid, 'SIGKILL') }]
+  ] as const) {
+    await running.reaching(running.confirmed.length + 300)
+    await kill()
+    const startedMs = performance.now()
+    await running.reaching(running.confirmed.length + 100)
+    recoveries[what] = Math.round(performance.now() - startedMs)
+    t.ok(recoveries[what] < 5000, `${what}: a hundred messages more confirmed ${recoveries[what]} ms after the kill`)
+  }
+  await running.stop()
+  const there = await stored(await sql(), 'killed')
+  t.strictSame(running.confirmed.filter((id) => !there.has(id)), [], `all of ${running.confirmed.length} confirmed are there`)
+  t.strictSame(running.odd, [])
+  t.equal(holdfast.child.exitCode, null, 'the same process all along')
+})
+
+t.test('with the database away, 503 with Retry-After at once, and no crash', async (t) => {
+  const server = await freshServer(t)
+  const holdfast = await serviceProcess(t, { HOLDFAST_DATABASE_URL: server.url })
+  await holdfast.post('/queues/q/messages', { body: 1 })
+  await server.stop()
+  for (const [method, path, body] of [['POST', '/queues/q/messages', { body: 1 }], ['POST', '/queues/q/lease', {}], ['POST', '/queues/new/messages', { body: 1 }], ['GET', '/queues/q', undefined], ['PUT', '/queues/q', {}]] as const) {
+    const startedMs = performance.now()
+    const answer = await holdfast.call(method, path, body)
+    t.match(answer, { status: 503, body: { code: 'databaseUnavailable', outcome: 'none' } }, `${method} ${path}`)
+    t.ok(answer.headers.get('retry-after'))
+    t.ok(performance.now() - startedMs < 500)
+  }
+  while ((await holdfast.get('/readyz')).status !== 503);
+  t.equal((await holdfast.get('/livez')).status, 200)
+  holdfast.child.kill('SIGTERM')
+  t.equal(await holdfast.ended, 0, 'it stops cleanly without a database')
+})
+
+t.test('SIGTERM under load: waiting consumers get an empty answer, what was begun is finished, exit 0', async (t) => {
+  const database = await freshDatabase(t)
+  const holdfast = await serviceProcess(t, { HOLDFAST_DATABASE_URL: database.url })
+  await holdfast.call('PUT', '/queues/empty')
+  const running = load(holdfast, 'busy')
+  await running.reaching(200)
+  const waiting = Array.from({ length: 20 }, () => holdfast.post('/queues/empty/lease', { waitSeconds: 50 }))
+  while (!(await holdfast.get('/metrics')).text.includes('\nholdfast_waiting_calls 20\n'));
+  const startedMs = performance.now()
+  holdfast.child.kill('SIGTERM')
+  for (const answer of await Promise.all(waiting)) t.match(answer, { status: 200, body: { messages: [] } })
+  t.ok(performance.now() - startedMs < 1000, `answered after ${Math.round(performance.now() - startedMs)} ms`)
+  t.equal(await holdfast.ended, 0)
+  await running.stop()
+  t.strictSame(running.odd, [])
+  const there = await stored(await connect(t, database.url), 'busy')
+  t.strictSame(running.confirmed.filter((id) => !there.has(id)), [])
+})
+
+t.test('a PostgreSQL that does not keep its promises is refused at the start, with the reason', async (t) => {
+  const server = await freshServer(t)
+  const sql = await connect(t, server.url)
+  for (const setting of ['fsync', 'full_page_writes']) {
+    await sql.query(`alter system set ${setting} = off`)
+    await sql.query('select pg_reload_conf()')
+    while ((await sql.query(`show ${setting}`)).rows[0][setting] !== 'off');
+    const child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], { env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: server.url, HOLDFAST_PORT: '0' }, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.on('data', (data) => { said += data })
+    const [code] = await once(child, 'close')
+    t.equal(code, 1)
+    t.match(said, new RegExp(`^PostgreSQL runs with ${setting} = off, so a committed message could be lost in a crash\\.[^\\n]*\\n$`))
+    await sql.query(`alter system reset ${setting}`)
+    await sql.query('select pg_reload_conf()')
+    while ((await sql.query(`show ${setting}`)).rows[0][setting] !== 'on');
+  }
+})
+
+t.test('settings that cannot be read stop the start, all at once', async (t) => {
+  const child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], { env: { PATH: process.env.PATH, HOLDFAST_PORT: 'eighty', HOLDFAST_DATBASE_URL: 'x', HOLDFAST_POOL_SIZE: '0' }, stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (data) => { said += data })
+  const [code] = await once(child, 'close')
+  t.equal(code, 1)
+  t.match(said, /HOLDFAST_PORT must be a whole number/)
+  t.match(said, /HOLDFAST_DATBASE_URL is not a setting; did you mean HOLDFAST_DATABASE_URL\?/)
+  t.match(said, /HOLDFAST_POOL_SIZE must be/)
+})
