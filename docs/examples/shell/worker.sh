@@ -16,7 +16,7 @@ give_back () {
 trap give_back TERM INT
 
 while :; do
-  message=$(post lease '{"waitSeconds":20,"worker":"worker.sh"}') || { sleep 1; continue; }
+  message=$(post lease '{"waitSeconds":5,"worker":"worker.sh"}') || { sleep 1; continue; }
   receipt=$(field receipt <<< "$message")
   [ -n "$receipt" ] || continue
   id=$(field id <<< "$message")
