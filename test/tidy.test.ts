@@ -1,0 +1,69 @@
+/** What a machine can see of the house: who imports whom, where SQL and the environment are read, what is documented, what is stale. */
+import { glob, readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { readConfig, settings } from '../src/config.ts'
+import { codes } from '../src/core/errors.ts'
+import { describeApi } from '../src/http/server.ts'
+
+async function files (pattern: string): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for await (const name of glob(pattern)) found.set(name, await readFile(name, 'utf8'))
+  return found
+}
+
+t.test('imports point inward', async (t) => {
+  // Who may import what, besides Node, packages and their own folder; a type of another layer is no dependency at run time.
+  const allowed: Record<string, RegExp> = { core: /^$/, store: /^core$/, jobs: /^(core|store)$/, http: /^core$/ }
+  for (const [name, text] of await files('src/*/*.ts')) {
+    const layer = name.split('/')[1]!
+    for (const [, type, target] of text.matchAll(/^import (type )?[^]*? from '([^']+)'$/gm)) {
+      if (target!.startsWith('node:')) continue
+      if (!target!.startsWith('.')) {
+        t.not(layer, 'core', `${name} imports ${target}`)
+        continue
+      }
+      const other = join(dirname(name), target!).split('/')[1]!
+      if (other !== layer && type === undefined) t.match(other, allowed[layer]!, `${name} imports ${target}`)
+    }
+  }
+  for (const [name, text] of await files('src/**/*.ts')) {
+    if (name !== 'src/main.ts') t.notMatch(text, /from '\.+\/(main|service)\.ts'/, name)
+    if (name !== 'src/service.ts' && name !== 'src/main.ts') t.notMatch(text, /from '\.+\/config\.ts'/, name)
+  }
+})
+
+t.test('SQL stands under src/store, and the environment is read in one place', async (t) => {
+  for (const [name, text] of await files('src/**/*.ts')) {
+    if (!name.startsWith('src/store/')) t.notMatch(text, /\b(select .+ from|insert into|update \w+\.\w+|delete from) holdfast/i, name)
+    if (name !== 'src/config.ts' && name !== 'src/main.ts') t.notMatch(text, /process\.env/, name)
+  }
+})
+
+t.test('every error code and every setting is documented, with its default', async (t) => {
+  const errors = await readFile('docs/errors.md', 'utf8')
+  t.strictSame([...errors.matchAll(/^## (\w+)$/gm)].map(([, code]) => code).sort(), [...codes].sort())
+  const configuration = await readFile('docs/configuration.md', 'utf8')
+  for (const { name, default: value, help } of Object.values(settings)) {
+    const shown = value === '' ? '(not set)' : `\`${value === true ? 'on' : value}\``
+    t.ok(configuration.includes(`| \`${name}\` | ${shown} | ${help} |`), name)
+  }
+  t.equal([...configuration.matchAll(/^\| `HOLDFAST_/gm)].length, Object.keys(settings).length)
+  t.equal(readConfig({}).port, 8080)
+})
+
+t.test('openapi/openapi.json is what the routes make', async (t) => {
+  t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run openapi')
+})
+
+t.test('links between documents lead somewhere', async (t) => {
+  for (const [name, text] of new Map([...await files('*.md'), ...await files('docs/**/*.md')])) {
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
+      t.ok(await stat(join(dirname(name), target!)).catch(() => false), `${name} → ${target}`)
+    }
+  }
+})
+
+t.test('the lockfile holds no addresses', async (t) => {
+  t.notMatch(await readFile('package-lock.json', 'utf8'), /"resolved": "http/)
+})
