@@ -150,7 +150,7 @@ export class Broker {
     this.#queues.delete(name)
     const queue = await this.#resolve(name, false)
     if (change.paused === false) this.#heralds.onReady(queue.id, flushMessagesMax, 0)
-    return { created, report: await this.reportQueue(name) }
+    return { created, report: await this.reportQueue(name).catch((error: Error) => { throw partlyDone(error) }) }
   }
 
   async reportQueue (name: string): Promise<QueueReport> {
@@ -171,12 +171,20 @@ export class Broker {
   }
 
   async purge (name: string, state: State | null): Promise<number> {
-    return await this.#store.browse.purge(this.#store.database, (await this.#resolve(name, false)).id, state)
+    let purged = 0
+    const { id } = await this.#resolve(name, false)
+    await this.#store.browse.purge(this.#store.database, id, state, (count) => { purged += count }).catch((error: Error) => { throw purged > 0 ? partlyDone(error) : error })
+    return purged
   }
 
   async redrive (name: string, ids: Digits[] | null, limit: number): Promise<number> {
+    let redriven = 0
     const { id } = await this.#resolve(name, false)
-    return await this.#store.browse.redrive(this.#store.database, id, ids, limit, (count, position) => this.#heralds.onReady(id, count, position))
+    await this.#store.browse.redrive(this.#store.database, id, ids, limit, (count, position) => {
+      redriven += count
+      this.#heralds.onReady(id, count, position)
+    }).catch((error: Error) => { throw redriven > 0 ? partlyDone(error) : error })
+    return redriven
   }
 
   async browse (name: string, state: State | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
@@ -239,6 +247,7 @@ export class Broker {
     const answers: ((Enqueued | null)[] | Error)[] = Array(calls.length)
     let room = lane === 'plain' || lane === 'keyed' ? Infinity : await queues.roomIn(database, lane) ?? Infinity
     const together: number[] = []
+    const alone: number[] = []
     for (const [index, { list, rows }] of calls.entries()) {
       if (rows.length > room) {
         answers[index] = new QueueError('queueFull', `The queue holds as many messages as its maxDepth allows${list ? '; nothing of the list was stored' : ''}. Send the request again when some have been acked.`)
@@ -246,19 +255,24 @@ export class Broker {
       }
       room -= rows.length
       // A list is all or none, also when one of its keys stands for other content: that needs a transaction of its own.
-      if (list && rows.some((row) => row.key !== undefined)) answers[index] = await this.#enqueueList(rows).catch((error: Error) => error)
+      if (list && rows.some((row) => row.key !== undefined)) alone.push(index)
       else together.push(index)
     }
-    const stored = await this.#enqueueRounds(database, together.flatMap((index) => calls[index]!.rows))
+    // First what is shared: should it fail, nothing of this flush has been stored, which is then every caller's answer.
+    const stored = await this.#enqueueRounds(together.flatMap((index) => calls[index]!.rows), false)
     for (const index of together) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    for (const index of alone) answers[index] = await this.#enqueueRounds(calls[index]!.rows, true).then(refuseMismatch, (error: Error) => error)
     const ready = new Map<Digits, { count: number, position: number }>()
     for (const [index, answer] of answers.entries()) {
       if (answer instanceof Error) continue
       for (const [i, row] of calls[index]!.rows.entries()) {
         const stored = answer[i]
         if (stored == null || stored.duplicate) continue
-        if (row.delaySeconds !== undefined) this.#heralds.onDue(Date.now() + row.delaySeconds * 1000)
-        if (row.visibleAt !== undefined) this.#heralds.onDue(Date.parse(row.visibleAt))
+        const dueMs = row.visibleAt !== undefined ? Date.parse(row.visibleAt) : Date.now() + (row.delaySeconds ?? 0) * 1000
+        if (dueMs > Date.now()) {
+          this.#heralds.onDue(dueMs)
+          continue
+        }
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
         ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
       }
@@ -267,22 +281,22 @@ export class Broker {
     return answers
   }
 
-  async #enqueueList (rows: EnqueueRow[]): Promise<(Enqueued | null)[] | Error> {
-    return await this.#store.database.transaction(async (session) => {
-      const answers = refuseMismatch(await this.#enqueueRounds(session, rows))
-      if (answers instanceof Error) throw answers
+  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees the first one's row. All
+  // rounds are one commit; with `whole`, one mismatch undoes it.
+  async #enqueueRounds (rows: EnqueueRow[], whole: boolean): Promise<Answers> {
+    const { database, messages } = this.#store
+    const parts = rounds([...rows.keys()], (index) => rows[index]!.key === undefined ? null : `${rows[index]!.queueId} ${rows[index]!.key}`)
+    const store = async (session: Session) => {
+      const answers: Answers = Array(rows.length).fill(null)
+      for (const part of parts) {
+        const stored = await messages.enqueue(session, part.map((index) => rows[index]!))
+        stored.forEach((answer, i) => { answers[part[i]!] = answer })
+      }
+      const refusal = refuseMismatch(answers)
+      if (whole && refusal instanceof Error) throw refusal
       return answers
-    })
-  }
-
-  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees the first one's row.
-  async #enqueueRounds (session: Session, rows: EnqueueRow[]): Promise<Answers> {
-    const answers: Answers = Array(rows.length).fill(null)
-    for (const round of rounds([...rows.keys()], (index) => rows[index]!.key === undefined ? null : `${rows[index]!.queueId} ${rows[index]!.key}`)) {
-      const stored = await this.#store.messages.enqueue(session, round.map((index) => rows[index]!))
-      stored.forEach((answer, i) => { answers[round[i]!] = answer })
     }
-    return answers
+    return await (parts.length > 1 || whole ? database.transaction(store) : store(database))
   }
 
   async #flushLeases (queueId: Digits, asks: LeaseRequest[]): Promise<{ rows: LeasedRow[], more: boolean }[]> {
@@ -323,27 +337,30 @@ export class Broker {
     return outcomes
   }
 
-  async #flushSettles<V extends Verb> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<Outcome[][]> {
+  async #flushSettles<V extends Verb> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<(Outcome[] | Error)[]> {
     const { database, messages } = this.#store
     const distinct = new Map(calls.flat().map((held) => [`${held.id}.${held.fence}`, held]))
     const statement = messages.settle[verb] as (session: Session, queueId: Digits, held: HeldBy<V>[]) => Promise<Row[]>
     const changed = new Map<string, Row>()
-    for (const round of rounds([...distinct.values()], ({ id }) => id)) {
-      for (const row of await statement(database, queueId, round)) changed.set(`${row.id}.${row.fence}`, row)
+    const parts = rounds([...distinct.values()], ({ id }) => id)
+    const settle = async (session: Session) => {
+      for (const part of parts) for (const row of await statement(session, queueId, part)) changed.set(`${row.id}.${row.fence}`, row)
     }
+    await (parts.length > 1 ? database.transaction(settle) : settle(database))
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
-    const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed) : null
+    // What was changed is committed: a look that fails now is the answer of those alone whose receipts changed nothing.
+    const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error) : new Map()
     let ready = 0
     let position = Infinity
     const makeReady = (row: Row) => {
       ready++
       position = Math.min(position, Number(row.position))
     }
-    const outcomes = new Map<string, Outcome>()
+    const outcomes = new Map<string, Outcome | Error>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
       if (row === undefined) {
-        outcomes.set(key, unchanged(verb, fence, standing!.get(id)))
+        outcomes.set(key, standing instanceof Error ? standing : unchanged(verb, fence, standing.get(id)))
       } else if (verb === 'fail') {
         outcomes.set(key, row.dead ? { outcome: 'dead' } : { outcome: 'retrying', visibleAt: row.at })
         if (row.ready) makeReady(row)
@@ -359,7 +376,10 @@ export class Broker {
       }
     }
     if (ready > 0) this.#heralds.onReady(queueId, ready, position)
-    return calls.map((call) => call.map(({ id, fence }) => outcomes.get(`${id}.${fence}`)!))
+    return calls.map((call) => {
+      const answers = call.map(({ id, fence }) => outcomes.get(`${id}.${fence}`)!)
+      return answers.find((answer) => answer instanceof Error) ?? answers as Outcome[]
+    })
   }
 
   #ended (queueId: Digits, id: Digits): void {
@@ -388,6 +408,11 @@ function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {
     return new QueueError('idempotencyMismatch', 'This idempotency key was used for other content not long ago; nothing was stored. Use a new key for a new message.')
   }
   return answers.map((answer) => answer === null ? null : { id: answer.id, duplicate: answer.duplicate })
+}
+
+// Chunks that were committed before this error stay done, so "nothing happened" would be a lie.
+function partlyDone (error: Error): Error {
+  return new QueueError('outcomeUnknown', 'The database was lost when part of this was done. Send the request again: it goes on where it stopped.', { outcome: 'unknown', cause: error })
 }
 
 // A receipt that changed nothing: its message is gone, or under another fence, or the same call came before.

@@ -166,19 +166,17 @@ const purgeAckedStatement: Statement = {
   select (select max(id) from purged) as examined_to, (select count(*) from purged) as purged`
 }
 
-/** Removes the messages that are there when it begins: all of them, or those of one state. In chunks, each its own commit. */
-export async function purge (database: Database, queueId: Digits, state: State | null): Promise<number> {
+/** Removes the messages that are there when it begins: all of them, or those of one state. In chunks, each its own commit, of which it tells. */
+export async function purge (database: Database, queueId: Digits, state: State | null, onPurged: (count: number) => void): Promise<void> {
   const [{ last_value: last }] = await database.query(lastId) as [Row]
-  let purged = 0
   for (const statement of state === 'acked' ? [purgeAckedStatement] : state === null ? [purgeStatement, purgeAckedStatement] : [purgeStatement]) {
     for (let after: Digits | null = '0'; after !== null;) {
       const values: unknown[] = [queueId, after, last]
       const [row] = await database.query(statement, statement === purgeStatement ? [...values, state] : values) as [Row]
-      purged += Number(row.purged)
+      onPurged(Number(row.purged))
       after = row.examined_to
     }
   }
-  return purged
 }
 
 const redriveStatement: Statement = {
@@ -199,8 +197,8 @@ const redriveStatement: Statement = {
   select count(*) as redriven, max(id) as redriven_to, min(position) as position from redriven`
 }
 
-/** Dead messages become ready again, attempts from zero: those named, or the first `limit` by id. In chunks, each its own commit. */
-export async function redrive (database: Database, queueId: Digits, ids: Digits[] | null, limit: number, onReady: (count: number, position: number) => void): Promise<number> {
+/** Dead messages become ready again, attempts from zero: those named, or the first `limit` by id. In chunks, each its own commit, of which it tells. */
+export async function redrive (database: Database, queueId: Digits, ids: Digits[] | null, limit: number, onReady: (count: number, position: number) => void): Promise<void> {
   let redriven = 0
   for (let after = '0'; redriven < limit;) {
     const [row] = await database.query(redriveStatement, [queueId, after, ids, Math.min(chunk, limit - redriven)]) as [Row]
@@ -210,7 +208,6 @@ export async function redrive (database: Database, queueId: Digits, ids: Digits[
     onReady(count, Number(row.position))
     after = row.redriven_to
   }
-  return redriven
 }
 
 const endedStatement: Statement = {

@@ -1,11 +1,14 @@
 /** Races, made with two real sessions and a third that holds what they race for. After each, the ledger must equal the rows. */
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { Broker } from '../../src/core/broker.ts'
 import { answerBytesMax } from '../../src/core/message.ts'
-import { openDatabase, type Database } from '../../src/store/database.ts'
+import { Wakeups } from '../../src/core/wakeups.ts'
+import * as browse from '../../src/store/browse.ts'
+import { isServerError, openDatabase, type Database } from '../../src/store/database.ts'
 import { SeekHints } from '../../src/store/hints.ts'
 import * as messages from '../../src/store/messages.ts'
-import { putQueue } from '../../src/store/queues.ts'
+import * as queues from '../../src/store/queues.ts'
 import { startSweeper } from '../../src/store/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -26,7 +29,7 @@ t.before(async () => {
 
 async function queue (settings: object = {}): Promise<string> {
   const name = `race${++made}`
-  await putQueue(one, name, settings)
+  await queues.putQueue(one, name, settings)
   return String((await one.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
 }
 
@@ -248,6 +251,25 @@ t.test('two enqueues of one key at once store one message, also when the first h
   await conserved(t, id)
 })
 
+t.test('a bad message takes no neighbour with it, and a flush that was split stores nothing twice', async (t) => {
+  const id = await queue()
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  const broker = new Broker({ database: one, hints: new SeekHints(), messages, queues, browse }, new Wakeups(1), { onReady: () => {}, onDue: () => {} }, {
+    createQueues: false, waitingBytesMax: 1e6, isPoison: (error) => isServerError(error) && error.code.startsWith('22')
+  })
+  const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
+  // Past every check of a front: a time that PostgreSQL cannot read, under a key that makes it go in a second round.
+  const keyed = (visibleAt?: string) => broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey: 'k', visibleAt }], false)
+  await plain('0')
+  const answers = await Promise.allSettled([keyed(), keyed('99999999-99-99'), broker.enqueue(name, [{ body: '7', contentType: null, idempotencyKey: 'other' }], false), broker.enqueue(name, ['8', '9'].map((body) => ({ body, contentType: null, idempotencyKey: body })), true)])
+  t.strictSame(answers.map(({ status }) => status), ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+  t.equal((await state(id)).length, 5)
+  const many = await Promise.allSettled(Array.from({ length: 63 }, (_, i) => i === 31 ? broker.enqueue(name, [{ body: '1', contentType: null, visibleAt: 'never' }], false) : plain(String(i))))
+  t.equal(many.filter(({ status }) => status === 'fulfilled').length, 62)
+  t.equal((await state(id)).length, 67)
+  await conserved(t, id)
+})
+
 t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async (t) => {
   const id = await queue()
   await one.query('delete from holdfast.queues where id = $1', [id])
@@ -257,13 +279,12 @@ t.test('an enqueue into a queue that is deleted meanwhile is answered as not sto
 
 t.test('the fold and those who count see each row of the ledger once', async (t) => {
   const id = await queue()
-  const { reportQueue } = await import('../../src/store/queues.ts')
   const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
   const counting = new AbortController()
   const folding = (async () => { while (!counting.signal.aborted) await sweep(one, two) })()
   for (let i = 1; i <= 60; i++) {
     await enqueue(id, 5)
-    t.equal((await reportQueue(two, name))!.counts.ready, i * 5)
+    t.equal((await queues.reportQueue(two, name))!.counts.ready, i * 5)
   }
   counting.abort()
   await folding
