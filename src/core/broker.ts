@@ -315,6 +315,7 @@ export class Broker {
           return { rows: again.length > 0 ? again : (await messages.lease(session, hints, queueId, [request], answerBytesMax, key)).rows, more: false }
         })
       } catch (error) {
+        hints.forget(queueId) // raised past messages that the lost commit may have left where they were
         if (attempt === 3 || !messages.isKeyTaken(error)) throw error
       }
     }

@@ -89,6 +89,13 @@ t.test('queues', async (t) => {
     t.equal((await holdfast.get('/queues/unknown')).body.counts.ready, 1)
   })
 
+  t.test('where enqueues may not make queues, an unknown one is refused', async (t) => {
+    const strict = await service(t, { env: { HOLDFAST_CREATE_QUEUES: 'off' } })
+    t.match(await strict.post('/queues/unmade/messages', { body: 1 }), { status: 404, body: { code: 'queueNotFound' } })
+    await strict.call('PUT', '/queues/unmade')
+    t.equal((await strict.post('/queues/unmade/messages', { body: 1 })).status, 201)
+  })
+
   t.test('a deleted queue is gone with all in it, and one of the same name is another', async (t) => {
     const q = await queue()
     await q.enqueue({ body: 1 })
