@@ -5,21 +5,26 @@ import type { Database } from '../store/database.ts'
 
 const schema = 'holdfast_jobs'
 const everyMinute = '* * * * *'
+// pg-boss makes its schema at its start, and two that do so at once get in each other's way.
+const startLockKey = 4_011_978
 
 /** Starts pg-boss on our own connections, in its own schema. Each chore is idempotent and works in chunks. */
 export async function startHousekeeping (database: Database, onError: (error: unknown) => void): Promise<{ stop: () => Promise<void> }> {
   const boss = new PgBoss({
     schema,
-    db: { executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.query(text, values) }) },
+    db: { executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) }) },
     supervise: true,
     schedule: true
   } as ConstructorParameters<typeof PgBoss>[0])
   boss.on('error', onError)
-  await boss.start()
-  for (const [name, chore] of Object.entries(createChores(database))) {
-    await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
-    await boss.work(name, { pollingIntervalSeconds: 5 }, async () => { await chore() })
-    await boss.schedule(name, everyMinute)
-  }
+  const chores = Object.entries(createChores(database))
+  await database.exclusively(startLockKey, async () => {
+    await boss.start()
+    for (const [name] of chores) {
+      await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
+      await boss.schedule(name, everyMinute)
+    }
+  })
+  for (const [name, chore] of chores) await boss.work(name, { pollingIntervalSeconds: 5 }, async () => { await chore() })
   return { stop: () => boss.stop({ graceful: true, close: false, timeout: 5000 }) }
 }

@@ -12,6 +12,10 @@ export interface Session { query (statement: Statement | string, values?: unknow
 export interface Database extends Session {
   /** Runs the work between begin and commit on one connection; anything it throws rolls back. */
   transaction<T> (work: (session: Session) => Promise<T>): Promise<T>
+  /** Runs text that may hold several statements and transactions of its own; a connection on which it failed is not used again. */
+  script (text: string, values?: unknown[]): Promise<Row[]>
+  /** Runs the work on one replica at a time: the others wait for it, for up to a minute. */
+  exclusively<T> (lockKey: number, work: () => Promise<T>): Promise<T>
   /** Connections in use, idle, and callers waiting for one. */
   readonly usage: { total: number, idle: number, waiting: number }
   close (): Promise<void>
@@ -47,7 +51,7 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
   })
   pool.on('error', options.onError)
 
-  async function withClient<T> (work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  async function withClient<T> (work: (client: pg.PoolClient) => Promise<T>, isSpoilt = isBroken): Promise<T> {
     let client: pg.PoolClient
     try {
       client = await pool.connect()
@@ -59,26 +63,34 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
       client.release()
       return result
     } catch (error) {
-      client.release(isBroken(error))
+      client.release(isSpoilt(error))
       throw error
     }
   }
+
+  const transaction: Database['transaction'] = (work) => retrying(() => withClient(async (client) => {
+    await run(client, 'begin')
+    try {
+      const result = await work({ query: (statement, values) => run(client, statement, values) })
+      await commit(client)
+      return result
+    } catch (error) {
+      if (!isBroken(error)) await run(client, 'rollback')
+      throw error
+    }
+  }))
 
   return {
     get usage () { return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount } },
     close: () => pool.end(),
     query: (statement, values) => retrying(() => withClient((client) => run(client, statement, values))),
-    transaction: (work) => retrying(() => withClient(async (client) => {
-      await run(client, 'begin')
-      try {
-        const result = await work({ query: (statement, values) => run(client, statement, values) })
-        await commit(client)
-        return result
-      } catch (error) {
-        if (!isBroken(error)) await run(client, 'rollback')
-        throw error
-      }
-    }))
+    script: (text, values) => withClient((client) => run(client, text, values), () => true),
+    transaction,
+    exclusively: (lockKey, work) => transaction(async (session) => {
+      await session.query('set local lock_timeout = 60000; set local statement_timeout = 60000; set local idle_in_transaction_session_timeout = 60000')
+      await session.query('select pg_advisory_xact_lock($1)', [lockKey])
+      return await work()
+    })
   }
 }
 
