@@ -25,7 +25,7 @@ t.test('in SQL', async (t) => {
 
   t.test('an enqueue exists when its transaction commits, body as it was written, and wakes who waits', async (t) => {
     await app.query('begin')
-    const { rows: [{ enqueue: id }] } = await app.query('select holdfast.enqueue(\'work\', \'{"n":12345678901234567890,  "a":1, "a":2}\')')
+    const { rows: [{ enqueue: id }] } = await app.query('select holdfast.enqueue(\'tasks\', \'{"n":12345678901234567890,  "a":1, "a":2}\')')
     t.equal(await leaseOne(holdfast), undefined, 'not before the commit')
     const waiting = holdfast.post('/queues/tasks/lease', { waitSeconds: 20 })
     const startedMs = performance.now()
