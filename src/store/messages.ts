@@ -224,9 +224,15 @@ const leasedByKey: Statement = {
   order by h.n`
 }
 
+// Looks at the leases again, since a call with the same key may have been committed after the first look.
 const forgetLeaseKey: Statement = {
   name: 'forget_lease_key',
-  text: 'update holdfast.leases set idempotency_key = null where queue_id = $1 and idempotency_key = $2'
+  text: `
+  update holdfast.leases l set idempotency_key = null
+  where l.queue_id = $1 and l.idempotency_key = $2 and not exists (
+    select from unnest(l.message_ids, l.fences) as h (id, fence)
+    join holdfast.messages m on m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp()
+  )`
 }
 
 /** The messages an earlier lease with this key took and still holds; when it holds none any more, the key is free again. */

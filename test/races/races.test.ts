@@ -5,6 +5,7 @@ import { Broker } from '../../src/core/broker.ts'
 import { answerBytesMax } from '../../src/core/message.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 import * as browse from '../../src/store/browse.ts'
+import { createChores } from '../../src/store/chores.ts'
 import { isServerError, openDatabase, type Database } from '../../src/store/database.ts'
 import { SeekHints } from '../../src/store/hints.ts'
 import * as messages from '../../src/store/messages.ts'
@@ -72,11 +73,30 @@ async function conserved (t: Test, queueId: string): Promise<void> {
     with sums as (
       select ready, delayed, leased, dead, acked, enqueued_total, acked_total, expired_total, purged_total from holdfast.counts where queue_id = $1
       union all select ready, delayed, leased, dead, acked, enqueued_total, acked_total, expired_total, purged_total from holdfast.ledger where queue_id = $1
-    ) select sum(ready)::int as ready, sum(delayed)::int as delayed, sum(leased)::int as leased, sum(dead)::int as dead,
+    ) select sum(ready)::int as ready, sum(delayed)::int as delayed, sum(leased)::int as leased, sum(dead)::int as dead, sum(acked)::int as acked,
       (sum(enqueued_total) - sum(acked_total) - sum(expired_total) - sum(purged_total))::int as left from sums`, [queueId])
   const rows = await state(queueId)
+  const [kept] = await one.query('select count(*)::int as count from holdfast.acked where queue_id = $1', [queueId])
   const count = (name: string) => rows.filter((one) => one.state === name).length
-  t.strictSame(counted, { ready: count('ready'), delayed: count('delayed'), leased: count('leased'), dead: count('dead'), left: rows.length }, 'the ledger equals the rows')
+  t.strictSame(counted, { ready: count('ready'), delayed: count('delayed'), leased: count('leased'), dead: count('dead'), acked: kept!.count, left: rows.length }, 'the ledger equals the rows')
+}
+
+/** A replica without its front: the broker, its waiters and its sweeper. */
+function replica (database: Database) {
+  const wakeups = new Wakeups(100)
+  const hints = new SeekHints()
+  const errors: unknown[] = []
+  const onReady = (queueId: string, count: number, position: number) => { hints.lower(queueId, position); wakeups.wake(queueId, count) }
+  const sweeper = startSweeper(database, {
+    onReady, onCounted: (queueId, count) => { hints.forget(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics(), onSwept: () => {}, onError: (error) => { errors.push(error) }
+  })
+  const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, isPoison: () => false })
+  return { broker, errors, stop: async () => { await broker.drained(); await sweeper.stop() } }
+}
+
+const deadlocks = async () => {
+  await blocker.query('select pg_stat_force_next_flush()')
+  return (await blocker.query('select deadlocks from pg_stat_database where datname = current_database()')).rows[0].deadlocks
 }
 
 t.test('two leases at once never share a message, and leave none', async (t) => {
@@ -104,15 +124,27 @@ t.test('a lease passes by what another one is taking, without waiting', async (t
 
 t.test('the limit is never overrun, whatever plan the server takes', async (t) => {
   const id = await queue()
-  await enqueue(id, 50)
-  for (const setting of ['enable_nestloop', 'enable_hashjoin', 'enable_material', 'enable_indexscan', 'enable_sort']) {
-    const client = new pg.Client(url)
-    await client.connect()
-    await client.query(`set ${setting} = off`)
-    const session = { query: async (statement: any, values?: unknown[]) => (await client.query({ ...statement, values })).rows }
-    t.equal((await messages.lease(session, new SeekHints(), id, [{ max: 3, leaseSeconds: null, worker: 'w' }], answerBytesMax)).rows.length, 3, `${setting} = off`)
-    await client.end()
+  await enqueue(id, 400)
+  const scans = ['enable_seqscan', 'enable_indexscan', 'enable_bitmapscan']
+  const joins = ['enable_nestloop', 'enable_hashjoin', 'enable_mergejoin']
+  for (const scan of scans) {
+    for (const join of joins) {
+      const client = new pg.Client(url)
+      await client.connect()
+      for (const setting of [...scans, ...joins]) await client.query(`set ${setting} = ${setting === scan || setting === join ? 'on' : 'off'}`)
+      await client.query('set enable_material = off; set enable_memoize = off')
+      const session = { query: async (statement: any, values?: unknown[]) => (await client.query({ ...statement, values })).rows }
+      await blocker.query('begin')
+      await blocker.query('select from holdfast.messages where queue_id = $1 and leased_until is null order by id limit 2 for update', [id])
+      t.equal((await messages.lease(session, new SeekHints(), id, [{ max: 3, leaseSeconds: null, worker: 'w' }], answerBytesMax)).rows.length, 3, `only ${scan} and ${join}`)
+      await blocker.query('rollback')
+      const [asked, at] = [[{ max: 3, leaseSeconds: null, worker: 'w' }], new SeekHints()]
+      const both = await Promise.all([messages.lease(session, at, id, asked, answerBytesMax), lease(two, id, 3)])
+      t.equal(both[0].rows.length + both[1].length, 6)
+      await client.end()
+    }
   }
+  t.equal((await state(id)).filter((one) => one.state === 'leased').length, 81)
   await conserved(t, id)
 })
 
@@ -270,11 +302,69 @@ t.test('a bad message takes no neighbour with it, and a flush that was split sto
   await conserved(t, id)
 })
 
+t.test('one lease key from two replicas at once is one set of messages and receipts', async (t) => {
+  const id = await queue({ leaseSeconds: 60 })
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  await enqueue(id, 500)
+  const replicas = [replica(one), replica(two)]
+  const never = new AbortController().signal
+  for (let round = 0; round < 10; round++) {
+    const answers = await Promise.all(Array.from({ length: 6 }, (_, i) => replicas[i % 2]!.broker.lease(name, { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: `k${round}` }, never)))
+    t.strictSame(new Set(answers.map((answer) => answer.map(({ receipt }) => receipt).sort().join())).size, 1)
+    t.equal(answers[0]!.length, 5)
+  }
+  await Promise.all(replicas.map((one) => one.stop()))
+  t.equal((await state(id)).filter((one) => one.state === 'leased').length, 50)
+  await conserved(t, id)
+})
+
 t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async (t) => {
   const id = await queue()
   await one.query('delete from holdfast.queues where id = $1', [id])
   t.strictSame(await messages.enqueue(two, [row(id)]), [null])
   t.equal((await state(id)).length, 0)
+})
+
+t.test('an enqueue that a delete of its queue overtakes leaves nothing behind, and the queue of the same name is another one', async (t) => {
+  const id = await queue()
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { idempotencyKey: 'slow' }])
+  await queues.removeQueue(one, name)
+  const chores = createChores(two)
+  await chores['remove-queues']()
+  await blocker.query('commit')
+  t.equal((await state(id)).length, 1, 'committed after the first clean-up')
+  await chores['remove-queues']()
+  for (const table of ['messages', 'idempotency_keys', 'ledger', 'counts', 'leases', 'history']) t.strictSame(await one.query(`select from holdfast.${table} where queue_id = $1`, [id]), [], table)
+
+  // And under load: each enqueue is stored in the queue of before or in that of after, and none is refused.
+  const replicas = [replica(one), replica(two)]
+  await queues.putQueue(one, name, {})
+  for (let round = 0; round < 20; round++) {
+    const answers: Promise<unknown>[] = []
+    for (const { broker } of replicas) for (let i = 0; i < 10; i++) answers.push(broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey: i % 2 ? undefined : `${round} ${i}` }], false))
+    await blocker.query('begin')
+    await queues.removeQueue({ query: async (statement: any, values) => (await blocker.query({ text: statement.text, values: values! })).rows }, name)
+    const [{ id: made }] = (await blocker.query('insert into holdfast.queues (name) values ($1) returning id', [name])).rows
+    await blocker.query('insert into holdfast.counts (queue_id) values ($1)', [made])
+    await blocker.query('commit')
+    t.strictSame((await Promise.allSettled(answers)).filter(({ status }) => status === 'rejected'), [])
+  }
+  await Promise.all(replicas.map((one) => one.stop()))
+  const [{ id: last }] = await one.query('select id from holdfast.queues where name = $1', [name]) as any
+  await conserved(t, String(last))
+  await chores['remove-queues']()
+  t.strictSame(await one.query('select queue_id from holdfast.messages m where not exists (select from holdfast.queues q where q.id = m.queue_id)'), [])
+})
+
+t.test('a queue made and deleted from all sides at once is there or not, and never half', async (t) => {
+  const before = await deadlocks()
+  const last = await queue()
+  const results = await Promise.allSettled(Array.from({ length: 200 }, (_, i) => i % 3 ? queues.putQueue(i % 2 ? one : two, 'flicker', { maxAttempts: 1 + i % 7 }) : queues.removeQueue(i % 2 ? one : two, 'flicker')))
+  t.strictSame(results.filter(({ status }) => status === 'rejected'), [])
+  t.equal(await deadlocks(), before)
+  t.strictSame(await one.query('select from holdfast.queues q full join holdfast.counts c on c.queue_id = q.id where (c.queue_id is null or q.id is null) and coalesce(q.id, c.queue_id) > $1', [last]), [])
 })
 
 t.test('the fold and those who count see each row of the ledger once', async (t) => {
@@ -288,5 +378,66 @@ t.test('the fold and those who count see each row of the ledger once', async (t)
   }
   counting.abort()
   await folding
+  await conserved(t, id)
+})
+
+t.test('whatever two replicas do to one queue at once, nothing is lost, doubled, or deadlocked', async (t) => {
+  const id = await queue({ leaseSeconds: 0.02, maxAttempts: 3, keepAckedSeconds: 60, retry: { strategy: 'fixed', delaySeconds: 0.02 } })
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  const replicas = [replica(one), replica(two)]
+  const before = await deadlocks()
+  const leases = new Set<string>()
+  const twice: string[] = []
+  const acked: string[] = []
+  const refused: unknown[] = []
+  const known: string[] = []
+  const never = new AbortController().signal
+  const pick = <T>(from: T[]): T => from[Math.floor(Math.random() * from.length)]!
+  const pointer = () => ''
+  const untilMs = performance.now() + 3000
+  const caller = async (index: number) => {
+    const { broker } = replicas[index % 2]!
+    let receipts: string[] = []
+    while (performance.now() < untilMs) {
+      const some = receipts.filter(() => Math.random() < 0.7).sort(() => Math.random() - 0.5)
+      const work: (() => Promise<unknown>)[] = [
+        async () => {
+          const list = Array.from({ length: 1 + Math.floor(Math.random() * 20) }, (_, i) => ({
+            body: String(i), contentType: null, priority: pick([4, 4, 9]), delaySeconds: pick([undefined, undefined, 0.03]), ttlSeconds: pick([undefined, undefined, undefined, 0.1]), idempotencyKey: pick([undefined, `${index} ${Math.random()}`])
+          }))
+          for (const { id, duplicate } of await broker.enqueue(name, list, true)) if (!duplicate) known.push(id)
+        },
+        async () => {
+          const leased = await broker.lease(name, { max: 30, waitSeconds: 0, leaseSeconds: pick([null, 5]), worker: 'w', idempotencyKey: pick([null, null, String(Math.random())]) }, never)
+          for (const { id, fence, receipt } of leased) {
+            if (leases.has(`${id} ${fence}`)) twice.push(`${id} ${fence}`)
+            leases.add(`${id} ${fence}`)
+            receipts.push(receipt)
+          }
+          receipts = receipts.slice(-60)
+        },
+        async () => {
+          const outcomes = await broker.ack(name, some.map((receipt) => ({ receipt })), pointer)
+          acked.push(...some.filter((_, i) => outcomes[i]!.outcome === 'acked').map((receipt) => receipt.split('.')[1]!))
+          receipts = receipts.filter((receipt) => !some.includes(receipt))
+        },
+        () => broker.fail(name, some.map((receipt) => ({ receipt, delaySeconds: pick([0, 0.02]), dead: Math.random() < 0.1 })), pointer),
+        () => broker.release(name, some.map((receipt) => ({ receipt })), pointer),
+        () => broker.extend(name, some.map((receipt) => ({ receipt, leaseSeconds: pick([0.01, 1]) })), pointer),
+        () => broker.redrive(name, null, 20),
+        async () => { if (Math.random() < 0.1) await broker.purge(name, pick(['dead', 'delayed', 'ready', null] as const)) },
+        () => known.length > 0 ? broker.cancel(name, pick(known)).catch((error) => { if (!['messageLeased', 'messageNotFound'].includes(error.code)) throw error }) : Promise.resolve()
+      ]
+      await pick([...work.slice(0, 3), ...work])!().catch((error) => refused.push(error))
+    }
+  }
+  await Promise.all(Array.from({ length: 12 }, (_, index) => caller(index)))
+  await Promise.all(replicas.map((one) => one.stop()))
+  t.strictSame([...refused, ...replicas.flatMap(({ errors }) => errors)], [])
+  t.strictSame(twice, [], 'no lease is given twice')
+  t.equal(new Set(acked).size, acked.length, 'no message is acked by two receipts')
+  t.equal(await deadlocks(), before)
+  t.comment(`${known.length} enqueued, ${leases.size} leases, ${acked.length} acks`)
+  t.ok(acked.length > 100 && leases.size > 1000)
   await conserved(t, id)
 })
