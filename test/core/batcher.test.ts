@@ -1,4 +1,5 @@
 /** Group commit and waiting, on the pure classes: what they promise whoever flushes and whoever waits. */
+import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { Batcher, type BatcherOptions } from '../../src/core/batcher.ts'
@@ -83,6 +84,25 @@ t.test('a poison item fails alone', async (t) => {
   t.strictSame(stored.sort((a, b) => a - b), Array.from({ length: 64 }, (_, item) => item).filter((item) => item !== 7))
 })
 
+t.test('several poison items fail alone, each with its own error, and every other call is answered once', async (t) => {
+  const stored: number[] = []
+  const { under } = batcher({
+    inFlightMax: 2,
+    flushWeightMax: 7,
+    flush: async (_, items) => {
+      await turn()
+      const bad = items.find((item) => item % 10 === 3)
+      if (bad !== undefined) throw Object.assign(new Error('poison'), { item: bad })
+      stored.push(...items)
+      return items.map(String)
+    }
+  })
+  const answers = await Promise.allSettled(Array.from({ length: 50 }, (_, item) => under.add(item % 2 ? 'odd' : 'even', item)))
+  answers.forEach((answer, item) => t.match(answer, item % 10 === 3 ? { status: 'rejected', reason: { item } } : { status: 'fulfilled', value: String(item) }))
+  t.equal(stored.length, 45)
+  await under.drained()
+})
+
 t.test('any other error is every caller\'s, and nothing is tried twice', async (t) => {
   let flushed = 0
   const { under } = batcher({ flush: async () => { flushed++; throw new Error('database away') } })
@@ -98,6 +118,7 @@ t.test('too much waiting is refused with overloaded, and room comes back', async
   await flushed(1)
   const waiting = [under.add('a', 1), under.add('a', 2)]
   await t.rejects(under.add('a', 3), { code: 'overloaded', outcome: 'none' })
+  await t.rejects(under.add('b', 3), { code: 'overloaded' }, 'the bound is that of all lanes')
   flushes[0]!.answer()
   await inFlight
   await flushed(2)
@@ -107,6 +128,12 @@ t.test('too much waiting is refused with overloaded, and room comes back', async
   await flushed(3)
   flushes[2]!.answer()
   t.equal(await later, '4')
+  t.strictSame(flushes.flatMap(({ items }) => items), [0, 1, 2, 4], 'what was refused was never flushed')
+})
+
+t.test('one item heavier than the bound is taken when nothing else waits', async (t) => {
+  const { under } = batcher({ weigh: () => 50, flushWeightMax: 10, waitingWeightMax: 20, flush: async (_, items) => items.map(String) })
+  t.equal(await under.add('a', 1), '1')
 })
 
 t.test('drained resolves when everything has been answered', async (t) => {
@@ -152,6 +179,53 @@ t.test('waiting', async (t) => {
     t.equal(wakeups.size, 0)
     const late = wakeups.sit('q')
     t.equal(await late.wait(inMs(10_000), never), false, 'and every later one')
+  })
+
+  t.test('a wake during the look is seen by each who was looking, and the one that waited is woken besides', async (t) => {
+    const wakeups = new Wakeups(10)
+    const [waiter, looker] = [wakeups.sit('q'), wakeups.sit('q')]
+    const waiting = waiter.wait(inMs(10_000), never)
+    wakeups.wake('q', 1)
+    t.equal(await looker.wait(inMs(10_000), never), true)
+    t.equal(await waiting, true)
+    t.equal(await looker.wait(inMs(5), never), false, 'one wake is seen once')
+  })
+
+  t.test('as many are woken as there are messages, in their order, and one that woke and waits again stands behind', async (t) => {
+    const wakeups = new Wakeups(10)
+    const woken: number[] = []
+    const seats = [0, 1, 2, 3].map(() => wakeups.sit('q'))
+    const wait = (index: number) => seats[index]!.wait(inMs(10_000), never).then(() => { woken.push(index) })
+    const waits = [0, 1, 2, 3].map(wait)
+    wakeups.wake('q', 2)
+    await Promise.all(waits.slice(0, 2))
+    t.strictSame(woken, [0, 1])
+    const again = wait(0)
+    wakeups.wake('q', 2)
+    await Promise.all(waits)
+    t.strictSame(woken, [0, 1, 2, 3])
+    wakeups.wakeAll()
+    await again
+    t.strictSame(woken, [0, 1, 2, 3, 0])
+  })
+
+  t.test('nothing is left behind by any of the ways a wait can end', async (t) => {
+    const wakeups = new Wakeups(1000)
+    const caller = new AbortController()
+    const gone = new AbortController()
+    const ends = Array.from({ length: 90 }, async (_, i) => {
+      const seat = wakeups.sit(`q${i % 3}`)
+      await seat.wait(i % 3 === 0 ? inMs(2) : inMs(10_000), i % 3 === 1 ? gone.signal : caller.signal)
+      seat.leave()
+    })
+    gone.abort()
+    wakeups.wake('q2', 100)
+    await Promise.all(ends)
+    t.equal(wakeups.size, 0)
+    t.strictSame(wakeups.topics(), [])
+    t.equal(getEventListeners(caller.signal, 'abort').length + getEventListeners(gone.signal, 'abort').length, 0)
+    wakeups.wake('q0', 1)
+    t.strictSame(wakeups.topics(), [], 'a wake of nobody makes no topic')
   })
 
   t.test('a wait ends with its time and with its caller', async (t) => {
