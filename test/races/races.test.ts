@@ -2,11 +2,11 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Broker } from '../../src/core/broker.ts'
-import { answerBytesMax } from '../../src/core/message.ts'
+import { answerBytesMax, type LeasedMessage } from '../../src/core/message.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 import * as browse from '../../src/store/browse.ts'
 import { createChores } from '../../src/store/chores.ts'
-import { isServerError, openDatabase, type Database } from '../../src/store/database.ts'
+import { isServerError, openDatabase, type Database, type Statement } from '../../src/store/database.ts'
 import { SeekHints } from '../../src/store/hints.ts'
 import * as messages from '../../src/store/messages.ts'
 import * as queues from '../../src/store/queues.ts'
@@ -313,8 +313,20 @@ t.test('one lease key from two replicas at once is one set of messages and recei
     t.strictSame(new Set(answers.map((answer) => answer.map(({ receipt }) => receipt).sort().join())).size, 1)
     t.equal(answers[0]!.length, 5)
   }
+  // The other one's whole lease between this one's look, which finds nothing, and its freeing of the key.
+  const other = () => replicas[1]!.broker.lease(name, { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: 'between' }, never)
+  let first: Promise<LeasedMessage[]> | undefined
+  const session = {
+    query: async (statement: Statement | string, values?: unknown[]) => {
+      const rows = await one.query(statement, values)
+      await (first ??= other())
+      return rows
+    }
+  }
+  t.strictSame(await messages.leaseAgain(session, id, 'between'), [])
+  t.strictSame(await other(), await first!)
   await Promise.all(replicas.map((one) => one.stop()))
-  t.equal((await state(id)).filter((one) => one.state === 'leased').length, 50)
+  t.equal((await state(id)).filter((one) => one.state === 'leased').length, 55)
   await conserved(t, id)
 })
 
