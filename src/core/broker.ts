@@ -347,7 +347,10 @@ export class Broker {
     const settle = async (session: Session) => {
       for (const part of parts) for (const row of await statement(session, queueId, part)) changed.set(`${row.id}.${row.fence}`, row)
     }
-    await (parts.length > 1 ? database.transaction(settle) : settle(database))
+    // Receipts of one message under several fences take several statements, whose locks together must be in order too.
+    await (parts.length > 1
+      ? database.transaction(async (session) => { await messages.lock(session, queueId, [...distinct.values()].map(({ id }) => id)); await settle(session) })
+      : settle(database))
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
     // What was changed is committed: a look that fails now is the answer of those alone whose receipts changed nothing.
     const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error) : new Map()

@@ -355,6 +355,16 @@ const extendStatement: Statement = {
   select id, fence, leased_until as at from extended`
 }
 
+const lockStatement: Statement = {
+  name: 'lock',
+  text: 'select from holdfast.messages where queue_id = $1 and id = any($2::bigint[]) order by id for no key update'
+}
+
+/** Locks messages in the order in which every statement locks them: for a transaction that settles some of them twice. */
+export async function lock (session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+  await session.query(lockStatement, [queueId, ids])
+}
+
 // Asked only for receipts that changed nothing: is the message still there, and under which fence?
 const standing: Statement = {
   name: 'standing',

@@ -2,7 +2,7 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Broker } from '../../src/core/broker.ts'
-import { answerBytesMax, type LeasedMessage } from '../../src/core/message.ts'
+import { answerBytesMax, formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 import * as browse from '../../src/store/browse.ts'
 import { createChores } from '../../src/store/chores.ts'
@@ -259,6 +259,30 @@ t.test('batches that settle the same messages in opposite order do not deadlock'
   await blocker.query('select pg_stat_force_next_flush()').catch(() => {})
   const { rows: [{ deadlocks: after }] } = await blocker.query('select deadlocks from pg_stat_database where datname = current_database()')
   t.equal(after, before)
+  await conserved(t, id)
+})
+
+t.test('a list that holds two receipts of one message does not deadlock with another batch', async (t) => {
+  const id = await queue()
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  await enqueue(id, 1)
+  const [stale] = await lease(one, id, 1)
+  await messages.settle.release(one, id, held([stale!]))
+  await enqueue(id, 1)
+  const current = await lease(one, id, 2)
+  const before = await deadlocks()
+  await blocker.query('begin')
+  await blocker.query('select from holdfast.messages where queue_id = $1 and id = $2 for update', [id, stale!.id])
+  const { broker, stop } = replica(one)
+  const other = messages.settle.extend(two, id, held(current).map((one) => ({ ...one, leaseSeconds: 60 })))
+  await blocked(1)
+  const acking = broker.ack(name, [stale!, ...current].map(({ id: message, fence }) => ({ receipt: formatReceipt(name, { queueId: id, id: message, fence }) })), () => '')
+  await blocked(2)
+  await blocker.query('rollback')
+  t.equal((await other).length, 2)
+  t.match(await acking, [{ outcome: 'gone' }, { outcome: 'acked' }, { outcome: 'acked' }])
+  t.equal(await deadlocks(), before)
+  await stop()
   await conserved(t, id)
 })
 
