@@ -2,6 +2,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { service, type Client } from '../support/service.ts'
@@ -16,6 +18,23 @@ const programs: Record<string, (role: string) => string[]> = {
 
 let holdfast: Client
 t.before(async () => { holdfast = await service(t) })
+
+/** A bad network before the service: `upset` may refuse a call, lose its answer after it was done, or hold it up. */
+async function badNetwork (t: Test, upset: (path: string) => Promise<'refuse' | 'lose' | 'pass'>): Promise<string> {
+  const server = createServer(async (request, reply) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk as Buffer)
+    const what = await upset(request.url!)
+    if (what === 'refuse') return reply.writeHead(503, { 'retry-after': '0' }).end()
+    const headers = Object.fromEntries(['content-type', 'idempotency-key'].flatMap((name) => request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]]))
+    const answer = await holdfast.call(request.method!, request.url!, chunks.length > 0 ? Buffer.concat(chunks) : undefined, headers).catch(() => null)
+    if (what === 'lose' || answer === null) return reply.destroy()
+    return reply.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(answer.text)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
 
 interface Running { child: ChildProcess, ended: Promise<unknown[]>, lines: string[], line: (pattern: RegExp) => Promise<RegExpExecArray> }
 
@@ -80,20 +99,114 @@ t.test('a worker told to stop gives back what it holds, and the attempt does not
     const working = run(t, program('worker'), queue, { WORK_SECONDS: '600' })
     await working.line(/^working/)
     working.child.kill('SIGTERM')
-    await working.ended
+    t.strictSame((await working.ended)[0], 0, `${name} ends with 0`)
     t.match((await holdfast.get(`/queues/${queue}/messages/${id}`)).body, { state: 'ready', attempt: 0 }, name)
   }
 })
 
+t.test('a refusal and a lost answer: the producer asks again, and there is one message', async (t) => {
+  await Promise.all(Object.entries(programs).map(async ([name, program]) => {
+    const queue = `unsure-${name}`
+    const upsets = ['refuse', 'lose'] as const
+    let calls = 0
+    const url = await badNetwork(t, async () => upsets[calls++] ?? 'pass')
+    const producer = run(t, [...program('producer'), '@once'], queue, { QUEUE_URL: `${url}/queues/${queue}` })
+    const [, id] = await producer.line(/^enqueued (\d+)$/)
+    t.strictSame((await producer.ended)[0], 0, name)
+    t.equal(calls, 3, `${name}: asked three times`)
+    const { body: { messages } } = await holdfast.get(`/queues/${queue}/messages`)
+    t.strictSame(messages.map((message: { id: string }) => message.id), [id], name)
+    t.match(JSON.stringify(messages[0].body), '@once', name)
+  }))
+})
+
+t.test('a refusal is told, and not asked again', async (t) => {
+  await Promise.all(Object.entries(programs).map(async ([name, program]) => {
+    const producer = run(t, [...program('producer'), 'x'], '-')
+    t.not((await producer.ended)[0], 0, name)
+    t.strictSame(producer.lines, [], name)
+  }))
+})
+
+t.test('a refusal and a lost answer to the ack: the worker asks again, and the work counts', async (t) => {
+  await Promise.all(Object.entries(programs).map(async ([name, program]) => {
+    const queue = `ack-unsure-${name}`
+    const upsets = ['refuse', 'lose'] as const
+    let acks = 0
+    const url = await badNetwork(t, async (path) => path.endsWith('/ack') ? upsets[acks++] ?? 'pass' : 'pass')
+    const { body: { id } } = await holdfast.post(`/queues/${queue}/messages`, { body: { id: '7', receipt: 'x', attempt: 9, contentType: 'y' } })
+    const worker = run(t, program('worker'), queue, { QUEUE_URL: `${url}/queues/${queue}`, WORK_SECONDS: '0' })
+    await worker.line(new RegExp(`^acked ${id}$`))
+    t.match(worker.lines[0], new RegExp(`^working ${id} attempt 1 \\{"id": ?"7".*"y"\\}$`), name)
+    t.equal(worker.lines.length, 2, `${name}: worked once`)
+    t.equal(acks, 3, name)
+    t.equal((await holdfast.get(`/queues/${queue}/messages/${id}`)).status, 404, name)
+  }))
+})
+
+t.test('a worker that lost its lease says so and goes on', async (t) => {
+  await Promise.all(Object.entries(programs).map(async ([name, program]) => {
+    const queue = `lost-${name}`
+    await holdfast.call('PUT', `/queues/${queue}`, { leaseSeconds: 1 })
+    const { body: { id } } = await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
+    let held = false
+    const url = await badNetwork(t, async (path) => {
+      if (path.endsWith('/ack') && !held) { // the ack is late: somebody else has the message by then
+        held = true
+        t.match((await holdfast.post(`/queues/${queue}/lease`, { waitSeconds: 60, leaseSeconds: 600 })).body, { messages: [{ id, attempt: 2 }] }, name)
+      }
+      return 'pass'
+    })
+    const worker = run(t, program('worker'), queue, { QUEUE_URL: `${url}/queues/${queue}`, WORK_SECONDS: '0' })
+    await worker.line(new RegExp(`^lost the lease of ${id}$`))
+    const next = (await holdfast.post(`/queues/${queue}/messages`, { body: 2 })).body.id
+    await worker.line(new RegExp(`^acked ${next}$`))
+    t.match((await holdfast.get(`/queues/${queue}/messages/${id}`)).body, { state: 'leased', attempt: 2 }, name)
+  }))
+})
+
+t.test('work that fails is failed with its reason', async (t) => {
+  await Promise.all(Object.entries(programs).map(async ([name, program]) => {
+    const queue = `failing-${name}`
+    await holdfast.call('PUT', `/queues/${queue}`, { maxAttempts: 2, retry: { strategy: 'fixed', delaySeconds: 0, jitter: false } })
+    const { body: { id } } = await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
+    const worker = run(t, program('worker'), queue, { WORK_SECONDS: 'soon' })
+    await worker.line(new RegExp(`^failed ${id}$`))
+    // The second attempt comes with the first one's failure, whose attempt must not be taken for the message's.
+    await worker.line(new RegExp(`^working ${id} attempt 2 1$`))
+    worker.child.kill('SIGTERM')
+    await worker.ended
+    t.match((await holdfast.get(`/queues/${queue}/messages/${id}`)).body.lastFailure.reason, /exit code 1|ValueError|TypeError/, name)
+  }))
+})
+
 t.test('send and wait: the producer learns of the ack, and not before', { skip: noPython }, async (t) => {
-  const sender = run(t, ['python3', 'docs/examples/python/send_and_wait.py', 'tell me'], 'confirmed')
+  let ask = () => {}
+  const asked = new Promise<void>((resolve) => { ask = resolve })
+  const url = await badNetwork(t, async (path) => {
+    if (path.includes('?waitSeconds=')) ask()
+    if (path.endsWith('/ack')) {
+      t.match((await holdfast.get(`/queues/confirmed/messages/${id}`)).body, { state: 'leased' })
+      t.equal(sender.lines.length, 1, 'nothing yet, though the work is done: its ack is still on its way')
+    }
+    return 'pass'
+  })
+  const sender = run(t, ['python3', 'docs/examples/python/send_and_wait.py', 'tell me'], 'confirmed', { QUEUE_URL: `${url}/queues/confirmed` })
   const [, id] = await sender.line(/^enqueued (\d+)$/)
-  t.match((await holdfast.get(`/queues/confirmed/messages/${id}`)).body, { state: 'ready' })
-  t.equal(sender.lines.length, 1, 'nothing yet')
-  const worker = run(t, ['python3', 'docs/examples/python/worker.py'], 'confirmed', { WORK_SECONDS: '0.2' })
+  await asked
+  const worker = run(t, ['python3', 'docs/examples/python/worker.py'], 'confirmed', { QUEUE_URL: `${url}/queues/confirmed`, WORK_SECONDS: '0' })
   await worker.line(new RegExp(`^acked ${id}$`))
   await sender.line(new RegExp(`^acked ${id}$`))
   t.strictSame((await sender.ended)[0], 0)
+})
+
+t.test('send and wait: a message that nobody could do is told as dead', { skip: noPython }, async (t) => {
+  await holdfast.call('PUT', '/queues/hopeless', { maxAttempts: 1 })
+  const sender = run(t, ['python3', 'docs/examples/python/send_and_wait.py', 'impossible'], 'hopeless')
+  const [, id] = await sender.line(/^enqueued (\d+)$/)
+  run(t, ['python3', 'docs/examples/python/worker.py'], 'hopeless', { WORK_SECONDS: 'soon' })
+  await sender.line(new RegExp(`^dead ${id}$`))
+  t.strictSame((await sender.ended)[0], 1)
 })
 
 t.test("the README's lines work as they stand", async (t) => {

@@ -3,8 +3,11 @@
 
     docs/examples/python/worker.py
 
-On SIGTERM or Ctrl-C it gives back what it holds, and the attempt does not count.
+QUEUE_URL names the queue; WORK_SECONDS says how long the work takes here. On SIGTERM or Ctrl-C it gives back what it
+holds, and the attempt does not count.
 """
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -14,21 +17,7 @@ import urllib.error
 import urllib.request
 
 URL = os.environ.get("QUEUE_URL", "http://127.0.0.1:8080/queues/work")
-
-
-class LeaseLost(Exception):
-    """Somebody else has the message now: whatever was done must not count."""
-
-
-def post(verb, body):
-    request = urllib.request.Request(f"{URL}/{verb}", json.dumps(body).encode(), {"content-type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=90) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as refusal:
-        if refusal.code == 409:
-            raise LeaseLost from refusal
-        raise
+NO_ANSWER = (OSError, http.client.HTTPException)
 
 
 def work(message):
@@ -36,20 +25,44 @@ def work(message):
     time.sleep(float(os.environ.get("WORK_SECONDS", "1")))
 
 
+def post(verb, body):
+    request = urllib.request.Request(f"{URL}/{verb}", json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def settle(verb, body):
+    """Says how the lease ended, and asks again while there is no answer; it is safe to say twice. False: lease lost."""
+    while True:
+        try:
+            post(verb, body)
+            return True
+        except urllib.error.HTTPError as refusal:
+            if refusal.code == 409:
+                return False
+            if refusal.code != 429 and refusal.code < 500:
+                raise
+        except NO_ANSWER:
+            pass
+        time.sleep(1)
+
+
 def handle(message):
-    receipt = message["receipt"]
-    print("working", message["id"], "attempt", message["attempt"], json.dumps(message.get("body")), flush=True)
+    message_id, receipt = message["id"], message["receipt"]
+    end = ("release", {"receipt": receipt})
     try:
-        work(message)
-        post("ack", {"receipt": receipt})
-        print("acked", message["id"], flush=True)
-    except LeaseLost:
-        print("lost the lease of", message["id"], flush=True)
+        body = message["body"] if "body" in message else message["bodyBase64"]
+        print("working", message_id, "attempt", message["attempt"], json.dumps(body), flush=True)
+        try:
+            work(message)
+            end, told = ("ack", {"receipt": receipt}), "acked"
+        except Exception as error:
+            end, told = ("fail", {"receipt": receipt, "reason": repr(error)[:500]}), "failed"
+        print(told if settle(*end) else "lost the lease of", message_id, flush=True)
     except KeyboardInterrupt:
-        post("release", {"receipt": receipt})
+        with contextlib.suppress(*NO_ANSWER):  # if this is lost too, the lease runs out by itself
+            post(*end)
         raise
-    except Exception as error:
-        post("fail", {"receipt": receipt, "reason": repr(error)})
 
 
 def stop(*_):
@@ -58,13 +71,13 @@ def stop(*_):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         while True:
             try:
-                for message in post("lease", {"waitSeconds": 20, "worker": "worker.py"})["messages"]:
-                    handle(message)
-            except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+                messages = post("lease", {"waitSeconds": 20, "worker": "worker.py"})["messages"]
+            except NO_ANSWER as error:
                 print("trying again:", error, file=sys.stderr)
                 time.sleep(1)
-    except KeyboardInterrupt:
-        sys.exit(0)
+                continue
+            for message in messages:
+                handle(message)

@@ -1,32 +1,62 @@
 #!/usr/bin/env bash
 # A worker in curl: one message at a time, the ack after the work. Kill it whenever you like: the message comes back.
+#
 #   docs/examples/shell/worker.sh
+#
+# QUEUE_URL names the queue; WORK_SECONDS says how long the work takes here. On SIGTERM or Ctrl-C it gives back what it
+# holds, and the attempt does not count.
 set -euo pipefail
 url=${QUEUE_URL:-http://127.0.0.1:8080/queues/work}
+answer=$(mktemp)
+trap 'rm -f "$answer"' EXIT
 
-post () { curl -sS --max-time 90 -X POST "$url/$1" -H 'content-type: application/json' -d "$2"; }
-field () { sed -nE "s/.*\"$1\":\"?([^\",}]+).*/\1/p"; }
+receipt= running= status=
+post () { curl -sS --max-time 30 "$url/$1" -H 'content-type: application/json' -d "$2" "${@:3}"; }
 
-receipt= work=
-give_back () {
-  [ -z "$work" ] || kill "$work" || true
-  [ -z "$receipt" ] || post release "{\"receipt\":\"$receipt\"}" > /dev/null
+# settle VERB JSON: says how the lease ended, and asks again while there is no answer; it is safe to say twice.
+settle () {
+  while :; do
+    status=$(post "$1" "$2" -o /dev/null -w '%{http_code}') || status=000
+    case $status in
+      200 | 409) return ;;
+      000 | 429 | 5??) echo "$1: no answer, trying again" >&2; sleep 1 ;;
+      *) echo "$1: refused with $status" >&2; exit 1 ;;
+    esac
+  done
+}
+
+stop () {
+  trap '' TERM INT
+  if [ -n "$running" ]; then kill "$running" 2> /dev/null || true; wait "$running" || true; fi
+  [ -z "$receipt" ] || post release "{\"receipt\":\"$receipt\"}" -o /dev/null || true
   exit 0
 }
-trap give_back TERM INT
+trap stop TERM INT
 
 while :; do
-  message=$(post lease '{"waitSeconds":5,"worker":"worker.sh"}') || { sleep 1; continue; }
-  receipt=$(field receipt <<< "$message")
+  # What may take long runs in the background, so that a signal is heard at once.
+  post lease '{"waitSeconds":20,"worker":"worker.sh"}' --fail > "$answer" & running=$!
+  wait "$running" || { running=; sleep 1; continue; }
+  running=
+  message=$(< "$answer")
+  before=${message%%'"body'*} # id, receipt and attempt stand before the body, which may hold the same names
+  receipt=$(sed -nE 's/.*"receipt":"([^"]+)".*/\1/p' <<< "$before")
   [ -n "$receipt" ] || continue
-  id=$(field id <<< "$message")
-  echo "working $id attempt $(field attempt <<< "$message") $(sed -nE 's/.*"body":(.*),"contentType".*/\1/p' <<< "$message")"
-  sleep "${WORK_SECONDS:-1}" & # the work; in the background, so that a signal is heard at once
-  work=$!
-  if wait "$work"; then
-    echo "$(post ack "{\"receipt\":\"$receipt\"}" | field outcome) $id"
+  id=$(sed -nE 's/.*"id":"([^"]+)".*/\1/p' <<< "$before")
+  attempt=$(sed -nE 's/.*"attempt":([0-9]+).*/\1/p' <<< "$before")
+  body=${message#*'"body'} body=${body#*:} body=${body%',"contentType":'*}
+  echo "working $id attempt $attempt $body"
+
+  # Your own program goes here, with the body on its standard input. It fails when it ends with anything but 0.
+  sleep "${WORK_SECONDS:-1}" <<< "$body" & running=$!
+  if wait "$running"; then
+    verb=ack told="acked $id" settled="{\"receipt\":\"$receipt\"}"
   else
-    post fail "{\"receipt\":\"$receipt\",\"reason\":\"exit code $?\"}" > /dev/null
+    told="failed $id" settled="{\"receipt\":\"$receipt\",\"reason\":\"exit code $?\"}" verb=fail
   fi
-  receipt= work=
+  running=
+  settle "$verb" "$settled"
+  [ "$status" = 200 ] || told="lost the lease of $id"
+  receipt=
+  echo "$told"
 done

@@ -2,6 +2,8 @@
  * A producer: enqueues each argument, and believes it only when the service says that it is committed.
  *
  *     node docs/examples/typescript/producer.ts "first message" "second message"
+ *
+ * QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,10 +15,17 @@ async function enqueue (body: unknown): Promise<string> {
   // One key for every try: an answer that was lost costs nothing, for the second try is the same message.
   const message = JSON.stringify({ body, idempotencyKey: randomUUID() })
   for (;;) {
-    const answer = await fetch(`${url}/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: message }).catch(() => null)
-    if (answer?.ok) return (await answer.json() as { id: string }).id
-    if (answer !== null && answer.status !== 429 && answer.status !== 503) throw new Error(await answer.text())
-    await sleep(1000)
+    let answer: { status: number, text: string, retryAfter: number }
+    try {
+      const response = await fetch(`${url}/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: message, signal: AbortSignal.timeout(30_000) })
+      answer = { status: response.status, text: await response.text(), retryAfter: Number(response.headers.get('retry-after') ?? 1) }
+    } catch { // no connection, or lost before the answer was here
+      answer = { status: 503, text: '', retryAfter: 1 }
+    }
+    if (answer.status === 200 || answer.status === 201) return (JSON.parse(answer.text) as { id: string }).id
+    if (answer.status !== 429 && answer.status < 500) throw new Error(`refused: ${answer.text}`)
+    process.stderr.write('not confirmed, trying again\n')
+    await sleep(answer.retryAfter * 1000)
   }
 }
 
