@@ -6,7 +6,7 @@ import { parseEnvelope, RawJson } from '../../src/core/envelope.ts'
 import { QueueError } from '../../src/core/errors.ts'
 
 /** An object is a list of pairs here, so that a name given twice can be told. */
-type Node = { pairs: [string, Node][] } | { items: Node[] } | null
+type Node = { pairs: [string, Node][] } | { items: Node[] } | { scalar: unknown }
 
 /** Reads what JSON.parse has accepted; apart from that it shares nothing with the code under test. */
 function outline (text: string): Node {
@@ -20,7 +20,7 @@ function outline (text: string): Node {
       at++
       return { pairs }
     }
-    if (token !== '[') return null
+    if (token !== '[') return { scalar: JSON.parse(token!) }
     const items: Node[] = []
     while (tokens[at] !== ']') items.push(read())
     at++
@@ -29,12 +29,22 @@ function outline (text: string): Node {
   return read()
 }
 
+/**
+ * The value of a text. Not JSON.parse's own: once V8 has read an object with a member named by one backslash, it may
+ * take another member whose name is written as one escape for it (https://github.com/nodejs/node/issues/63785).
+ */
+function valueOf (node: Node): unknown {
+  if ('scalar' in node) return node.scalar
+  if ('items' in node) return node.items.map(valueOf)
+  return Object.fromEntries(node.pairs.map(([name, inner]) => [name, valueOf(inner)]))
+}
+
 const isBody = (path: string): boolean => /^(\/messages\/#\d+)?\/body$/.test(path)
 const step = (path: string, name: string): string => `${path}/${name.replaceAll('/', '~1').replaceAll('#', '~2')}`
 
 /** Whether one of the refusals JSON.parse does not know applies. An index is written #3, a name never starts so. */
 function refused (node: Node, path = ''): boolean {
-  if (node === null || isBody(path)) return false
+  if ('scalar' in node || isBody(path)) return false
   if ('items' in node) return node.items.some((item, index) => refused(item, `${path}/#${index}`))
   const names = node.pairs.map(([name]) => name)
   return new Set(names).size < names.length || names.includes('__proto__') ||
@@ -46,7 +56,7 @@ function opened (value: unknown, source: string, path = ''): unknown {
   assert.equal(value instanceof RawJson, isBody(path), `raw or not at ${path}`)
   if (value instanceof RawJson) {
     assert.ok(source.includes(value.text) && value.text === value.text.trim())
-    return JSON.parse(value.text)
+    return valueOf(outline(value.text))
   }
   if (Array.isArray(value)) return value.map((item, index) => opened(item, source, `${path}/#${index}`))
   if (typeof value !== 'object' || value === null) return value
@@ -68,15 +78,16 @@ function refusal (text: string): { pointer: string, message: string } {
 }
 
 function agree (text: string): boolean {
-  let expected: unknown
+  let expected: Node
   try {
-    expected = JSON.parse(text)
-    if (refused(outline(text))) throw new SyntaxError('refused')
+    JSON.parse(text)
+    expected = outline(text)
+    if (refused(expected)) throw new SyntaxError('refused')
   } catch {
     refusal(text)
     return false
   }
-  assert.deepEqual(opened(parseEnvelope(text), text), expected)
+  assert.deepEqual(opened(parseEnvelope(text), text), valueOf(expected))
   return true
 }
 
