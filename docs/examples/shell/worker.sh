@@ -10,13 +10,13 @@ url=${QUEUE_URL:-http://127.0.0.1:8080/queues/work}
 answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 
-receipt= running= status=
-post () { curl -sS --max-time 30 "$url/$1" -H 'content-type: application/json' -d "$2" "${@:3}"; }
+receipt= status=
+post=(curl -sS --max-time 30 -H 'content-type: application/json')
 
 # settle VERB JSON: says how the lease ended, and asks again while there is no answer; it is safe to say twice.
 settle () {
   while :; do
-    status=$(post "$1" "$2" -o /dev/null -w '%{http_code}') || status=000
+    status=$("${post[@]}" "$url/$1" -d "$2" -o /dev/null -w '%{http_code}') || status=000
     case $status in
       200 | 409) return ;;
       000 | 429 | 5??) echo "$1: no answer, trying again" >&2; sleep 1 ;;
@@ -27,17 +27,18 @@ settle () {
 
 stop () {
   trap '' TERM INT
-  if [ -n "$running" ]; then kill "$running" 2> /dev/null || true; wait "$running" || true; fi
-  [ -z "$receipt" ] || post release "{\"receipt\":\"$receipt\"}" -o /dev/null || true
+  # Asked for, not remembered: the signal may come before the job's number has been noted.
+  local started; started=$(jobs -p)
+  if [ -n "$started" ]; then kill $started 2> /dev/null || true; wait; fi
+  [ -z "$receipt" ] || "${post[@]}" "$url/release" -d "{\"receipt\":\"$receipt\"}" -o /dev/null || true
   exit 0
 }
 trap stop TERM INT
 
 while :; do
   # What may take long runs in the background, so that a signal is heard at once.
-  post lease '{"waitSeconds":20,"worker":"worker.sh"}' --fail > "$answer" & running=$!
-  wait "$running" || { running=; sleep 1; continue; }
-  running=
+  "${post[@]}" "$url/lease" -d '{"waitSeconds":20,"worker":"worker.sh"}' --fail > "$answer" &
+  wait $! || { sleep 1; continue; }
   message=$(< "$answer")
   before=${message%%'"body'*} # id, receipt and attempt stand before the body, which may hold the same names
   receipt=$(sed -nE 's/.*"receipt":"([^"]+)".*/\1/p' <<< "$before")
@@ -48,13 +49,12 @@ while :; do
   echo "working $id attempt $attempt $body"
 
   # Your own program goes here, with the body on its standard input. It fails when it ends with anything but 0.
-  sleep "${WORK_SECONDS:-1}" <<< "$body" & running=$!
-  if wait "$running"; then
+  sleep "${WORK_SECONDS:-1}" <<< "$body" &
+  if wait $!; then
     verb=ack told="acked $id" settled="{\"receipt\":\"$receipt\"}"
   else
     told="failed $id" settled="{\"receipt\":\"$receipt\",\"reason\":\"exit code $?\"}" verb=fail
   fi
-  running=
   settle "$verb" "$settled"
   [ "$status" = 200 ] || told="lost the lease of $id"
   receipt=
