@@ -1,0 +1,148 @@
+/** Starts what is measured, each in a process of its own, and reads what it has used: processor time, memory, WAL, flushes, rows. */
+import { fork, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, readdir } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import type { Embedded } from '../src/store/embedded.ts'
+import type { Load, LoadEvent, LoadResult } from './load.ts'
+import type { PeerName } from './peers.ts'
+
+export type SubjectName = 'holdfast' | PeerName
+
+export interface Subject {
+  name: SubjectName
+  port: number
+  pid: number
+  /** null: it keeps nothing in PostgreSQL. */
+  database: pg.Client | null
+  stop (): Promise<void>
+}
+
+/** What a slice used within its window. Processor times are null where the system does not tell (it does on Linux). */
+export interface Usage { serviceCpuMs: number | null, databaseCpuMs: number | null, walBytes: number, flushes: number }
+
+const folder = fileURLToPath(new URL('..', import.meta.url))
+const tickMs = 10 // of /proc's processor times: sysconf(_SC_CLK_TCK) is 100 wherever Node runs
+
+/** Starts one, with a database of its own if it needs one. */
+export async function startSubject (name: SubjectName, postgres: Embedded, env: Record<string, string> = {}): Promise<Subject> {
+  const stored = name === 'holdfast' || name === 'plain' || name === 'pgboss'
+  const database = stored ? await openDatabase(postgres, `bench_${name}`) : null
+  const url = `${postgres.url.replace('/holdfast?', `/bench_${name}?`)}`
+  const args = name === 'holdfast' ? ['src/main.ts', 'serve'] : ['bench/peers.ts', name, url]
+  const child = spawn(process.execPath, [...process.execArgv, ...args], { // so that node --cpu-prof profiles what is measured too
+    cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, ...name === 'holdfast' && { HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0' }, ...env }
+  })
+  const port = await portOf(child)
+  return {
+    name, port, pid: child.pid!, database,
+    async stop () {
+      child.kill('SIGTERM')
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      await database?.end()
+    }
+  }
+}
+
+async function openDatabase (postgres: Embedded, name: string): Promise<pg.Client> {
+  const admin = new pg.Client(postgres.config)
+  await admin.connect()
+  const { rowCount } = await admin.query('select from pg_database where datname = $1', [name])
+  if (rowCount === 0) await admin.query(`create database ${name}`)
+  await admin.end()
+  const client = new pg.Client({ ...postgres.config, database: name })
+  await client.connect()
+  return client
+}
+
+async function portOf (child: ChildProcess): Promise<number> {
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const match = /serves on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)
+    if (match === null) continue
+    child.stdout!.resume()
+    return Number(match[1])
+  }
+  throw new Error(`${child.spawnargs.slice(1).join(' ')} ended before it served.`)
+}
+
+const stored: Record<'holdfast' | 'plain' | 'pgboss', string> = {
+  holdfast: 'select count(*) as n from holdfast.messages',
+  plain: 'select count(*) as n from plain',
+  pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
+}
+
+/** Messages in the database, counted by row; null for what keeps none there. */
+export async function countStored ({ name, database }: Subject): Promise<number | null> {
+  if (database === null) return null
+  return Number((await database.query(stored[name as keyof typeof stored])).rows[0].n)
+}
+
+/** Runs a load from start to end; what it did, and what the service and the database used for it. */
+export async function measure (subject: Subject, postgres: Embedded, load: Omit<Load, 'port' | 'dialect' | 'queue'>): Promise<LoadResult & Usage> {
+  const generator = fork(new URL('load.ts', import.meta.url))
+  let before: Reading | undefined
+  let after: Reading | undefined
+  generator.send({ port: subject.port, dialect: subject.name === 'fauxqs' ? 'sqs' : 'rest', queue: 'bench', ...load } satisfies Load)
+  const result = await new Promise<LoadResult>((resolve, reject) => {
+    generator.on('message', (event: LoadEvent) => {
+      if (event.event === 'window') void read(subject, postgres).then((reading) => { before = reading }, reject)
+      else if (event.event === 'end') void read(subject, postgres).then((reading) => { after = reading }, reject)
+      else resolve(event.result)
+    })
+    generator.once('exit', (code) => reject(new Error(`the load generator ended with ${code}`)))
+  })
+  generator.kill()
+  while (after === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  const minus = (a: number | null, b: number | null) => a === null || b === null ? null : a - b
+  return {
+    ...result,
+    serviceCpuMs: minus(after.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: minus(after.databaseCpuMs, before!.databaseCpuMs),
+    walBytes: after.walBytes - before!.walBytes, flushes: after.flushes - before!.flushes
+  }
+}
+
+type Reading = Usage
+
+async function read (subject: Subject, postgres: Embedded): Promise<Reading> {
+  const [serviceCpuMs, databaseCpuMs, wal] = await Promise.all([cpuOf(subject.pid), treeCpuOf(postgres.pid), readWal(subject.database)])
+  return { serviceCpuMs, databaseCpuMs, ...wal }
+}
+
+async function readWal (database: pg.Client | null): Promise<{ walBytes: number, flushes: number }> {
+  if (database === null) return { walBytes: 0, flushes: 0 }
+  const { rows: [row] } = await database.query(`
+    select pg_current_wal_insert_lsn() - '0/0'::pg_lsn as bytes, (select sum(fsyncs) from pg_stat_io where object = 'wal') as flushes`)
+  return { walBytes: Number(row.bytes), flushes: Number(row.flushes) }
+}
+
+async function statOf (pid: number | string): Promise<{ parent: number, ownMs: number, childrenMs: number } | null> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
+  if (text === null) return null
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number) // from the third field on
+  return { parent: fields[1]!, ownMs: (fields[11]! + fields[12]!) * tickMs, childrenMs: (fields[13]! + fields[14]!) * tickMs }
+}
+
+async function cpuOf (pid: number): Promise<number | null> {
+  return (await statOf(pid))?.ownMs ?? null
+}
+
+/** A server and its children, those that have ended included. */
+async function treeCpuOf (pid: number): Promise<number | null> {
+  const server = await statOf(pid)
+  if (server === null) return null
+  let sum = server.ownMs + server.childrenMs
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const stat = await statOf(entry)
+    if (stat?.parent === pid) sum += stat.ownMs
+  }
+  return sum
+}
+
+/** Resident memory of a process, in bytes. */
+export async function memoryOf (pid: number): Promise<number | null> {
+  const text = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => null)
+  return text === null ? null : Number(text.split(' ')[1]) * 4096
+}
