@@ -8,11 +8,10 @@ import net from 'node:net'
 /** What each caller does again and again. */
 export interface Load {
   port: number
-  /** The host name of another address, for the second replica's consumers. */
   dialect: 'rest' | 'sqs'
   queue: string
   callers: number
-  /** enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`; nothing: one request to a route that does nothing; latency: see `ratePerSecond`. */
+  /** enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`; latency: see `ratePerSecond`. */
   step: 'enqueue' | 'consume' | 'loop' | 'latency'
   /** Messages per request. */
   count: number
@@ -20,10 +19,12 @@ export interface Load {
   bodyBytes: number
   warmMs: number
   runMs: number
+  /** enqueue: the slice ends when so many have been sent, if that comes first. */
+  messagesMax?: number
   /** latency: so many enqueues a second, while `callers` consumers wait (at `consumersPort`). */
   ratePerSecond?: number
   consumersPort?: number
-  /** consume and loop: receipts failed instead of acked, as a share. */
+  /** consume: receipts failed instead of acked, as a share. */
   failShare?: number
   /** Enqueue: a priority at random among ten. */
   priorities?: boolean
@@ -82,7 +83,7 @@ class Connection {
   }
 
   #read (bytes: number): boolean {
-    this.#text = this.#text === '' ? shared.latin1Slice(0, bytes) : this.#text + shared.latin1Slice(0, bytes)
+    this.#text = this.#text === '' ? shared.toString('latin1', 0, bytes) : this.#text + shared.toString('latin1', 0, bytes)
     if (this.#length < 0) {
       const headEnd = this.#text.indexOf('\r\n\r\n')
       if (headEnd < 0) return true
@@ -187,13 +188,21 @@ function run (load: Load): void {
     for (const match of answer.matchAll(dialect.receipts)) if (match[1] !== undefined) receipts.push(match[1])
     return receipts
   }
-  const over = () => { if (--busy === 0 && ending) finish() }
+  /** A caller has ended: at the end of the slice, or early where there is nothing more to do. */
+  const over = () => {
+    if (--busy > 0) return
+    if (ending) finish()
+    else stop()
+  }
   const body = bodyOf(load.bodyBytes)
   const request = dialect.enqueue(load.count, body)
+  const leaseRequest = dialect.lease(load.count, [])
   const prioritised = Array.from({ length: 10 }, (_, priority) => dialect.enqueue(load.count, body, priority))
 
+  let sent = 0
   const enqueueing = (connection: Connection): void => {
-    if (ending) return over()
+    if (ending || (load.messagesMax !== undefined && sent >= load.messagesMax)) return over()
+    sent += load.count
     ask(connection, load.priorities === true ? prioritised[Math.floor(Math.random() * 10)]! : request, () => {
       done(load.count)
       enqueueing(connection)
@@ -201,7 +210,7 @@ function run (load: Load): void {
   }
   const consuming = (connection: Connection): void => {
     if (ending) return over()
-    ask(connection, dialect.lease(load.count, []), (answer) => {
+    ask(connection, leaseRequest, (answer) => {
       const receipts = receiptsIn(answer)
       if (receipts.length === 0) {
         result.empty++
@@ -279,12 +288,17 @@ function run (load: Load): void {
   }
 
   setTimeout(() => {
+    if (ending) return
     measuring = true
     startedAt = performance.now()
     cpu = process.cpuUsage()
     tell({ event: 'window' })
   }, load.warmMs)
-  setTimeout(() => {
+  setTimeout(stop, load.warmMs + load.runMs)
+
+  /** The measured time is over: callers finish what they have begun. */
+  function stop (): void {
+    if (ending) return
     measuring = false
     ending = true
     const { user, system } = process.cpuUsage(cpu)
@@ -293,7 +307,7 @@ function run (load: Load): void {
     clearInterval(producer)
     tell({ event: 'end' })
     if (load.step === 'latency' || busy === 0) finish()
-  }, load.warmMs + load.runMs)
+  }
 
   function finish (): void {
     for (const connection of connections) connection.close()

@@ -93,7 +93,7 @@ async function serve (peer: Peer): Promise<number> {
     return receipt === undefined ? { outcomes: receipts.map((receipt) => ({ receipt, outcome: 'acked' })) } : { outcome: 'acked' }
   })
   // A waiting call and nothing else: what ten thousand of them cost a process by themselves.
-  app.post('/hold', (request, reply) => { setTimeout(() => reply.send({ messages: [] }), 120_000) })
+  app.post('/hold', (_request, reply) => { setTimeout(() => reply.send({ messages: [] }), 120_000) })
   await app.listen({ port: 0, host: '127.0.0.1' })
   return (app.server.address() as { port: number }).port
 }

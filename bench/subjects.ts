@@ -16,12 +16,12 @@ export interface Subject {
   port: number
   pid: number
   /** null: it keeps nothing in PostgreSQL. */
-  database: pg.Client | null
+  database: pg.Pool | null
   stop (): Promise<void>
 }
 
 /** What a slice used within its window. Processor times are null where the system does not tell (it does on Linux). */
-export interface Usage { serviceCpuMs: number | null, databaseCpuMs: number | null, walBytes: number, flushes: number }
+export interface Usage { serviceCpuMs: number | null, databaseCpuMs: number | null, walBytes: number, flushes: number, buffers: number }
 
 const folder = fileURLToPath(new URL('..', import.meta.url))
 const tickMs = 10 // of /proc's processor times: sysconf(_SC_CLK_TCK) is 100 wherever Node runs
@@ -46,15 +46,13 @@ export async function startSubject (name: SubjectName, postgres: Embedded, env: 
   }
 }
 
-async function openDatabase (postgres: Embedded, name: string): Promise<pg.Client> {
+async function openDatabase (postgres: Embedded, name: string): Promise<pg.Pool> {
   const admin = new pg.Client(postgres.config)
   await admin.connect()
   const { rowCount } = await admin.query('select from pg_database where datname = $1', [name])
   if (rowCount === 0) await admin.query(`create database ${name}`)
   await admin.end()
-  const client = new pg.Client({ ...postgres.config, database: name })
-  await client.connect()
-  return client
+  return new pg.Pool({ ...postgres.config, database: name, max: 1 })
 }
 
 async function portOf (child: ChildProcess): Promise<number> {
@@ -73,48 +71,69 @@ const stored: Record<'holdfast' | 'plain' | 'pgboss', string> = {
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
+const emptied: Record<'holdfast' | 'plain' | 'pgboss', string> = {
+  holdfast: 'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history',
+  plain: 'truncate plain',
+  pgboss: 'truncate pgboss.job'
+}
+
+const queueUrl = 'http://sqs.us-east-1.localhost/000000000000/bench'
+
 /** Messages in the database, counted by row; null for what keeps none there. */
 export async function countStored ({ name, database }: Subject): Promise<number | null> {
   if (database === null) return null
   return Number((await database.query(stored[name as keyof typeof stored])).rows[0].n)
 }
 
-/** Runs a load from start to end; what it did, and what the service and the database used for it. */
-export async function measure (subject: Subject, postgres: Embedded, load: Omit<Load, 'port' | 'dialect' | 'queue'>): Promise<LoadResult & Usage> {
+/** Empties it, so that every slice meets tables without a past. */
+export async function empty (subject: Subject): Promise<void> {
+  if (subject.name === 'fauxqs') await fetch(`http://127.0.0.1:${subject.port}/`, { method: 'POST', headers: { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'AmazonSQS.PurgeQueue' }, body: JSON.stringify({ QueueUrl: queueUrl }) })
+  else if (subject.database !== null) await subject.database.query(emptied[subject.name as keyof typeof emptied])
+}
+
+/** Runs a load to its end without reading anything. */
+export async function drive (subject: Subject, load: Omit<Load, 'port' | 'dialect' | 'queue'>, onEvent: (event: 'window' | 'end') => void = () => {}): Promise<LoadResult> {
   const generator = fork(new URL('load.ts', import.meta.url))
-  let before: Reading | undefined
-  let after: Reading | undefined
   generator.send({ port: subject.port, dialect: subject.name === 'fauxqs' ? 'sqs' : 'rest', queue: 'bench', ...load } satisfies Load)
-  const result = await new Promise<LoadResult>((resolve, reject) => {
-    generator.on('message', (event: LoadEvent) => {
-      if (event.event === 'window') void read(subject, postgres).then((reading) => { before = reading }, reject)
-      else if (event.event === 'end') void read(subject, postgres).then((reading) => { after = reading }, reject)
-      else resolve(event.result)
+  try {
+    return await new Promise<LoadResult>((resolve, reject) => {
+      generator.on('message', (event: LoadEvent) => {
+        if (event.event === 'result') resolve(event.result)
+        else onEvent(event.event)
+      })
+      generator.once('exit', (code) => reject(new Error(`the load generator ended with ${code}`)))
     })
-    generator.once('exit', (code) => reject(new Error(`the load generator ended with ${code}`)))
-  })
-  generator.kill()
-  while (after === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
-  const minus = (a: number | null, b: number | null) => a === null || b === null ? null : a - b
-  return {
-    ...result,
-    serviceCpuMs: minus(after.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: minus(after.databaseCpuMs, before!.databaseCpuMs),
-    walBytes: after.walBytes - before!.walBytes, flushes: after.flushes - before!.flushes
+  } finally {
+    generator.kill()
   }
 }
 
-type Reading = Usage
-
-async function read (subject: Subject, postgres: Embedded): Promise<Reading> {
-  const [serviceCpuMs, databaseCpuMs, wal] = await Promise.all([cpuOf(subject.pid), treeCpuOf(postgres.pid), readWal(subject.database)])
-  return { serviceCpuMs, databaseCpuMs, ...wal }
+/** The same, with what the service and the database used between the beginning and the end of the measured window. */
+export async function measure (subject: Subject, postgres: Embedded, load: Omit<Load, 'port' | 'dialect' | 'queue'>): Promise<LoadResult & Usage> {
+  const readings: Promise<Usage>[] = []
+  const result = await drive(subject, load, () => readings.push(read(subject, postgres)))
+  const [before, after] = await Promise.all(readings)
+  const minus = (a: number | null, b: number | null) => a === null || b === null ? null : a - b
+  return {
+    ...result,
+    serviceCpuMs: minus(after!.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: minus(after!.databaseCpuMs, before!.databaseCpuMs),
+    walBytes: after!.walBytes - before!.walBytes, flushes: after!.flushes - before!.flushes, buffers: after!.buffers - before!.buffers
+  }
 }
 
-async function readWal (database: pg.Client | null): Promise<{ walBytes: number, flushes: number }> {
-  if (database === null) return { walBytes: 0, flushes: 0 }
+async function read (subject: Subject, postgres: Embedded): Promise<Usage> {
+  const [serviceCpuMs, databaseCpuMs, stored] = await Promise.all([cpuOf(subject.pid), treeCpuOf(postgres.pid), readStored(subject.database)])
+  return { serviceCpuMs, databaseCpuMs, ...stored }
+}
+
+// Only what the sessions of callers have done: the WAL writer flushes by itself, durable or not.
+async function readStored (database: pg.Pool | null): Promise<{ walBytes: number, flushes: number, buffers: number }> {
+  if (database === null) return { walBytes: 0, flushes: 0, buffers: 0 }
   const { rows: [row] } = await database.query(`
-    select pg_current_wal_insert_lsn() - '0/0'::pg_lsn as bytes, (select sum(fsyncs) from pg_stat_io where object = 'wal') as flushes`)
-  return { walBytes: Number(row.bytes), flushes: Number(row.flushes) }
+    select pg_current_wal_insert_lsn() - '0/0'::pg_lsn as bytes,
+      (select sum(fsyncs) from pg_stat_io where object = 'wal' and backend_type = 'client backend') as flushes,
+      (select sum(hits) + sum(reads) from pg_stat_io where object = 'relation' and backend_type = 'client backend') as buffers`)
+  return { walBytes: Number(row.bytes), flushes: Number(row.flushes), buffers: Number(row.buffers) }
 }
 
 async function statOf (pid: number | string): Promise<{ parent: number, ownMs: number, childrenMs: number } | null> {

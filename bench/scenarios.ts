@@ -1,0 +1,153 @@
+/** What is measured, and what it must reach: a scenario is a set of entries measured side by side in every round. */
+import type { Load } from './load.ts'
+import type { SubjectName } from './subjects.ts'
+
+/** One slice's figures; those of one message, where not said otherwise. Null: not to be had here. */
+export interface Figures {
+  perSecond: number
+  bytesPerSecond: number
+  p50Ms: number
+  p99Ms: number
+  serviceUs: number | null
+  databaseUs: number | null
+  generatorUs: number
+  walBytes: number | null
+  flushes: number | null
+  buffers: number | null
+}
+
+export interface Entry {
+  name: string
+  subject: SubjectName
+  /** A second replica on the same database takes the consumers. */
+  acrossReplicas?: true
+  /** Requests that count as one message, where the subject does nothing. */
+  requestsPerMessage?: number
+  load: Omit<Load, 'port' | 'dialect' | 'queue'>
+}
+
+/** One round of a scenario, by the entry's name. */
+export type Round = Record<string, Figures>
+
+export interface Target {
+  what: string
+  bound: '≥' | '≤'
+  must: number
+  aim?: number
+  of: (round: Round) => number | null
+}
+
+export interface Scenario { title: string, entries: Entry[], targets: Target[] }
+
+const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 2000 } as const
+const consume = { ...enqueue, step: 'consume' } as const
+const hundred = { callers: 16, count: 100 }
+const ten = { callers: 16, count: 10 } // as many as SQS takes
+
+const ratio = (figure: (figures: Figures) => number | null, a: string, b: string) => (round: Round) => {
+  const [x, y] = [figure(round[a]!), figure(round[b]!)]
+  return x === null || y === null ? null : x / y
+}
+const rate = (a: string, b: string) => ratio(({ perSecond }) => perSecond, a, b)
+
+export const scenarios: Scenario[] = [
+  {
+    title: 'Enqueue, one message per request, 64 callers',
+    entries: [
+      { name: 'do-nothing route', subject: 'nothing', load: enqueue },
+      { name: 'Holdfast', subject: 'holdfast', load: enqueue },
+      { name: 'plain queue', subject: 'plain', load: enqueue },
+      { name: 'pg-boss', subject: 'pgboss', load: enqueue },
+      { name: 'fauxqs, in memory', subject: 'fauxqs', load: enqueue }
+    ],
+    targets: [
+      { what: 'of the do-nothing route', bound: '≥', must: 0.75, aim: 0.9, of: rate('Holdfast', 'do-nothing route') },
+      { what: '× fauxqs in memory', bound: '≥', must: 1.2, of: rate('Holdfast', 'fauxqs, in memory') },
+      { what: '× the plain queue', bound: '≥', must: 2.2, aim: 3, of: rate('Holdfast', 'plain queue') },
+      { what: '× pg-boss', bound: '≥', must: 9, of: rate('Holdfast', 'pg-boss') },
+      { what: "database CPU, of the plain queue's", bound: '≤', must: 0.25, of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue') },
+      { what: "WAL, of the plain queue's", bound: '≤', must: 0.75, of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue') }
+    ]
+  },
+  {
+    title: 'Lease and ack, one message each, 64 callers',
+    entries: [
+      { name: 'do-nothing route, two requests', subject: 'nothing', requestsPerMessage: 2, load: enqueue },
+      { name: 'Holdfast', subject: 'holdfast', load: consume },
+      { name: 'Holdfast, ack within lease', subject: 'holdfast', load: { ...consume, step: 'loop' } },
+      { name: 'plain queue', subject: 'plain', load: consume },
+      { name: 'pg-boss', subject: 'pgboss', load: consume },
+      { name: 'fauxqs, in memory', subject: 'fauxqs', load: consume }
+    ],
+    targets: [
+      { what: 'of two requests to the do-nothing route', bound: '≥', must: 0.5, aim: 0.65, of: rate('Holdfast', 'do-nothing route, two requests') },
+      { what: '× fauxqs in memory', bound: '≥', must: 1.3, of: rate('Holdfast', 'fauxqs, in memory') },
+      { what: '× the plain queue', bound: '≥', must: 3, aim: 4, of: rate('Holdfast', 'plain queue') },
+      { what: 'ack within lease, × the two requests', bound: '≥', must: 1.5, of: rate('Holdfast, ack within lease', 'Holdfast') },
+      { what: "database CPU, of the plain queue's", bound: '≤', must: 0.25, of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue') },
+      { what: "WAL, of the plain queue's", bound: '≤', must: 0.75, of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue') }
+    ]
+  },
+  {
+    title: 'Enqueue, 100 messages per request, 16 callers',
+    entries: [
+      { name: 'Holdfast', subject: 'holdfast', load: { ...enqueue, ...hundred } },
+      { name: 'plain queue', subject: 'plain', load: { ...enqueue, ...hundred } },
+      { name: 'pg-boss', subject: 'pgboss', load: { ...enqueue, ...hundred } },
+      { name: 'fauxqs, in memory, by tens', subject: 'fauxqs', load: { ...enqueue, ...ten } }
+    ],
+    targets: [
+      { what: '× the plain queue', bound: '≥', must: 1.2, of: rate('Holdfast', 'plain queue') },
+      { what: '× pg-boss', bound: '≥', must: 1, of: rate('Holdfast', 'pg-boss') },
+      { what: '× fauxqs in memory', bound: '≥', must: 1, of: rate('Holdfast', 'fauxqs, in memory, by tens') }
+    ]
+  },
+  {
+    title: 'Lease and ack, 100 messages per request, 16 callers',
+    entries: [
+      { name: 'Holdfast', subject: 'holdfast', load: { ...consume, ...hundred } },
+      { name: 'plain queue', subject: 'plain', load: { ...consume, ...hundred } },
+      { name: 'pg-boss', subject: 'pgboss', load: { ...consume, ...hundred } },
+      { name: 'fauxqs, in memory, by tens', subject: 'fauxqs', load: { ...consume, ...ten } }
+    ],
+    targets: [
+      { what: '× the plain queue', bound: '≥', must: 2, of: rate('Holdfast', 'plain queue') },
+      { what: '× pg-boss', bound: '≥', must: 1, of: rate('Holdfast', 'pg-boss') },
+      { what: '× fauxqs in memory', bound: '≥', must: 1, of: rate('Holdfast', 'fauxqs, in memory, by tens') }
+    ]
+  },
+  {
+    title: 'Enqueue, one message per request, one caller alone',
+    entries: [
+      { name: 'do-nothing route', subject: 'nothing', load: { ...enqueue, callers: 1 } },
+      { name: 'Holdfast', subject: 'holdfast', load: { ...enqueue, callers: 1 } },
+      { name: 'plain queue', subject: 'plain', load: { ...enqueue, callers: 1 } }
+    ],
+    targets: [{ what: "p50, of the plain queue's", bound: '≤', must: 1.3, of: ratio(({ p50Ms }) => p50Ms, 'Holdfast', 'plain queue') }]
+  },
+  {
+    title: 'From enqueue to receipt, 64 consumers waiting, 200 messages a second',
+    entries: [
+      { name: 'one replica', subject: 'holdfast', load: { ...enqueue, step: 'latency', ratePerSecond: 200 } },
+      { name: 'enqueued at one replica, leased at another', subject: 'holdfast', acrossReplicas: true, load: { ...enqueue, step: 'latency', ratePerSecond: 200 } }
+    ],
+    targets: [
+      { what: 'p50 in ms', bound: '≤', must: 2, of: (round) => round['one replica']!.p50Ms },
+      { what: 'p99 in ms', bound: '≤', must: 10, of: (round) => round['one replica']!.p99Ms },
+      { what: 'p50 in ms, across replicas', bound: '≤', must: 10, of: (round) => round['enqueued at one replica, leased at another']!.p50Ms }
+    ]
+  },
+  ...[['Enqueue', enqueue], ['Lease and ack', consume]].map(([title, load]) => bodies(title as string, load as typeof enqueue))
+]
+
+function bodies (title: string, load: typeof enqueue): Scenario {
+  const bytes = ({ bytesPerSecond }: Figures) => bytesPerSecond
+  return {
+    title: `${title}, by size of the body, 64 callers`,
+    entries: [['200 B', 200], ['4 KiB', 4096], ['64 KiB', 65_536]].map(([name, bodyBytes]) => ({ name: name as string, subject: 'holdfast', load: { ...load, bodyBytes: bodyBytes as number } })),
+    targets: [
+      { what: 'bytes/s at 4 KiB, × those at 200 B', bound: '≥', must: 1, of: ratio(bytes, '4 KiB', '200 B') },
+      { what: 'bytes/s at 64 KiB, × those at 4 KiB', bound: '≥', must: 1, of: ratio(bytes, '64 KiB', '4 KiB') }
+    ]
+  }
+}
