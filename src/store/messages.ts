@@ -1,5 +1,6 @@
 /** The statements of the hot path: arrays in, one answer per element out. Each is one commit for every caller in it. */
 import type { Body, Digits, LastFailure } from '../core/message.ts'
+import { int2Array, int4Array, jsonbArray, textArray } from './arrays.ts'
 import { ranks, type SeekHints } from './hints.ts'
 import { isServerError, type Row, type Session, type Statement } from './database.ts'
 
@@ -20,19 +21,18 @@ export interface EnqueueRow {
 /** null where the queue is gone; `mismatch` where the key stands for other content. */
 export type EnqueueAnswer = { id: Digits, duplicate: boolean, mismatch: boolean } | null
 
-// The limit keeps the planner to a look-up per message, also when it has only ever seen a handful of queues.
+// What few messages carry comes as JSON, null where there is nothing of it. The limit keeps the planner to a look-up per
+// message, also when it has only ever seen a handful of queues.
 const stored = `
-    select i.n, q.id as queue_id, nextval('holdfast.positions') as id, i.b as body, decode(i.x, 'base64') as body_bytes, i.t as content_type, i.h as headers,
-      i.p * 2 as rank, i.a as max_attempts, i.k as key, q.dedup_seconds, statement_timestamp() as enqueued_at,
-      statement_timestamp() + make_interval(secs => i.l) as expires_at, i.p as priority, i.d as delay_seconds, i.v as given_visible_at, i.l as ttl_seconds,
-      case when coalesce(i.v, statement_timestamp() + make_interval(secs => i.d)) > statement_timestamp()
-        then coalesce(i.v, statement_timestamp() + make_interval(secs => i.d)) end as visible_at
-    from (
-      select * from rows from (jsonb_to_recordset($1::jsonb) as (q integer, b text, x text, t text, h jsonb, p smallint, d float8, v timestamptz, l float8, a integer, k text))
-        with ordinality as i (q, b, x, t, h, p, d, v, l, a, k, n)
-      order by n
-    ) i
-    cross join lateral (select * from holdfast.queues where id = i.q limit 1) q`
+    select i.n, q.id as queue_id, nextval('holdfast.positions') as id, i.body, decode(i.o->>'bytes', 'base64') as body_bytes, i.o->>'contentType' as content_type,
+      i.o->'headers' as headers, i.priority * 2 as rank, (i.o->>'maxAttempts')::integer as max_attempts, i.o->>'key' as key, q.dedup_seconds,
+      statement_timestamp() as enqueued_at, statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at, i.priority,
+      (i.o->>'delaySeconds')::float8 as delay_seconds, (i.o->>'visibleAt')::timestamptz as given_visible_at, (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+      case when i.o is null then null
+        when coalesce((i.o->>'visibleAt')::timestamptz, statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)) > statement_timestamp()
+        then coalesce((i.o->>'visibleAt')::timestamptz, statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)) end as visible_at
+    from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[]) with ordinality as i (queue_id, priority, body, o, n)
+    cross join lateral (select * from holdfast.queues where id = i.queue_id limit 1) q`
 
 const insertMessages = `
     insert into holdfast.messages (id, position, enqueued_at, visible_at, expires_at, queue_id, max_attempts, rank, body, body_bytes, content_type, headers)
@@ -80,23 +80,22 @@ const enqueueKeyed: Statement = {
 /** Stores the rows in the order given. Keys must be distinct within a queue: callers collapse repeats first. */
 export async function enqueue (session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
   const keyed = rows.some((row) => row.key !== undefined)
-  const parameter = JSON.stringify(rows.map((row) => ({
-    q: row.queueId,
-    [typeof row.body === 'string' ? 'b' : 'x']: typeof row.body === 'string' ? row.body : row.body.toString('base64'),
-    t: row.contentType ?? undefined,
-    h: row.headers,
-    p: row.priority,
-    d: row.delaySeconds,
-    v: row.visibleAt,
-    l: row.ttlSeconds,
-    a: row.maxAttempts,
-    k: row.key
-  })))
+  const options = rows.map(optionsOf)
+  const parameters = [
+    int4Array(rows.map((row) => Number(row.queueId))), int2Array(rows.map((row) => row.priority)), textArray(rows.map((row) => typeof row.body === 'string' ? row.body : null)),
+    options.every((one) => one === null) ? null : jsonbArray(options)
+  ]
   const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-  for (const row of await session.query(keyed ? enqueueKeyed : enqueuePlain, [parameter])) {
+  for (const row of await session.query(keyed ? enqueueKeyed : enqueuePlain, parameters)) {
     answers[Number(row.n) - 1] = { id: row.id, duplicate: row.duplicate ?? false, mismatch: row.mismatch ?? false }
   }
   return answers
+}
+
+function optionsOf (row: EnqueueRow): string | null {
+  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, key } = row
+  if (typeof body === 'string' && (contentType ?? headers ?? delaySeconds ?? visibleAt ?? ttlSeconds ?? maxAttempts ?? key ?? null) === null) return null
+  return JSON.stringify({ bytes: typeof body === 'string' ? undefined : body.toString('base64'), contentType: contentType ?? undefined, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, key })
 }
 
 export interface LeaseAsk { max: number, leaseSeconds: number | null, worker: string }
