@@ -127,7 +127,7 @@ export const lastFailureAbove = (fence: number) => `
 
 /** What a message takes in an answer's JSON, so that the answer can stop before its limit. */
 export const answerBytes = `
-      case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 1.34 end
+      case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 2 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
@@ -158,10 +158,11 @@ const leaseStatement: Statement = {
     select nextval('holdfast.lease_ids') as id, clock_timestamp() as at where exists (select from taken)
   ), leased as (
     update holdfast.messages m
-    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = lease.id, leased_until = lease.at + make_interval(secs => coalesce(s.seconds, q.lease_seconds))
-    from taken, lease, q, unnest($6::smallint[], $7::float8[]) with ordinality as s (holder, seconds, n)
-    where m.queue_id = $1 and m.id = taken.id and s.n = taken.n
-    returning m.*, s.n, s.holder
+    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = lease.id,
+      leased_until = lease.at + make_interval(secs => coalesce(nullif(($7::float8[])[taken.n], 0), q.lease_seconds))
+    from taken, lease, q
+    where m.queue_id = $1 and m.id = taken.id
+    returning m.id, m.fence, m.attempt, m.max_attempts, m.body, m.body_bytes, m.content_type, m.headers, m.rank, m.position, m.enqueued_at, m.leased_until, taken.n, ($6::smallint[])[taken.n] as holder
   ), kept as (
     insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders, idempotency_key)
     select lease.id, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), $9::text
@@ -182,12 +183,12 @@ const leaseStatement: Statement = {
 export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, key: string | null = null): Promise<{ rows: LeasedRow[], full: boolean }> {
   const workers = [...new Set(asks.map((ask) => ask.worker))]
   const holders: number[] = []
-  const seconds: (number | null)[] = []
+  const seconds: number[] = [] // 0: the queue's
   for (const ask of asks) {
     const holder = workers.indexOf(ask.worker) + 1
     for (let i = 0; i < ask.max; i++) {
       holders.push(holder)
-      seconds.push(ask.leaseSeconds)
+      seconds.push(ask.leaseSeconds ?? 0)
     }
   }
   const scan = hints.begin(queueId)
@@ -252,18 +253,20 @@ const stateCounts = `
 const ackStatement: Statement = {
   name: 'ack',
   text: `
-  with done as (
+  with keeping as materialized (
+    select keep_acked_seconds, max_attempts from holdfast.queues where id = $1 and keep_acked_seconds > 0
+  ), done as (
     delete from holdfast.messages m where ${heldRows}
     returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
   ), kept as (
     insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body, body_bytes, content_type, headers)
-    select m.id, m.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => q.keep_acked_seconds), m.fence, m.queue_id, m.attempt,
-      coalesce(m.max_attempts, q.max_attempts), m.rank, m.body, m.body_bytes, m.content_type, m.headers
-    from done m join holdfast.queues q on q.id = $1 where q.keep_acked_seconds > 0
+    select m.id, m.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds), m.fence, m.queue_id, m.attempt,
+      coalesce(m.max_attempts, keeping.max_attempts), m.rank, m.body, m.body_bytes, m.content_type, m.headers
+    from keeping, done m
     returning 1
   ), forgotten as (
     delete from holdfast.history h using done d
-    where d.fence > 1 and h.queue_id = $1 and h.message_id = d.id and not exists (select from holdfast.queues where id = $1 and keep_acked_seconds > 0)
+    where d.fence > 1 and h.queue_id = $1 and h.message_id = d.id and not exists (select from keeping)
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
     select $1, ${stateCounts}, (select count(*) from kept), count(*) from done having count(*) > 0
