@@ -34,6 +34,8 @@ export interface BrokerOptions {
 }
 
 export interface LeaseRequest { max: number, waitSeconds: number, leaseSeconds: number | null, worker: string, idempotencyKey: string | null }
+type LeaseCall = LeaseRequest & { acks: Held[] }
+interface LeaseAnswer { rows: LeasedRow[], more: boolean, outcomes: Outcome[] }
 
 export type Outcome =
   | { outcome: 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost' }
@@ -59,7 +61,7 @@ export class Broker {
   readonly #createQueues: boolean
   readonly #queues = new Map<string, { queue: Queue, untilMs: number }>()
   readonly #enqueues: Batcher<{ list: boolean, rows: EnqueueRow[], bytes: number }, (Enqueued | null)[]>
-  readonly #leases: Batcher<LeaseRequest, { rows: LeasedRow[], more: boolean }>
+  readonly #leases: Batcher<LeaseCall, LeaseAnswer>
   readonly #settles: { [V in Verb]: Batcher<HeldBy<V>[], Outcome[]> }
   readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
 
@@ -72,7 +74,7 @@ export class Broker {
     this.#enqueues = new Batcher({
       flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2, isPoison
     })
-    this.#leases = new Batcher({ ...counted, flush: (queueId, asks) => this.#flushLeases(queueId, asks), weigh: (ask) => ask.max, inFlightMax: 2 })
+    this.#leases = new Batcher({ ...counted, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: (call) => call.max + call.acks.length, inFlightMax: 2 })
     const settler = <V extends Verb>(verb: V) => new Batcher<HeldBy<V>[], Outcome[]>({
       ...counted, flush: (queueId, calls) => this.#flushSettles(verb, queueId, calls), weigh: (call) => call.length, inFlightMax: 2
     })
@@ -97,29 +99,45 @@ export class Broker {
     throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again; nothing was stored.`)
   }
 
-  /** Takes up to `max` messages, waiting for the first one if asked to. Refuses with queueNotFound, tooManyWaiting, overloaded. */
-  async lease (name: string, request: LeaseRequest, signal: AbortSignal): Promise<LeasedMessage[]> {
+  /**
+   * Acks what it is given, and takes up to `max` messages, waiting for the first one if asked to. The acks are committed
+   * with the first look, and never wait. Refuses with invalidReceipt, queueNotFound, tooManyWaiting, overloaded.
+   */
+  async lease (name: string, request: LeaseRequest, receipts: string[], signal: AbortSignal): Promise<{ messages: LeasedMessage[], outcomes: Outcome[] }> {
     const untilMs = performance.now() + request.waitSeconds * 1000
-    for (;;) {
-      const queue = await this.#resolve(name, false)
-      // Taken before the look, or a message committed between the two would be missed.
-      const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
-      try {
-        for (let again = true; again;) {
-          const { rows, more } = request.idempotencyKey === null
-            ? await this.#leases.add(queue.id, request)
-            : await this.#leaseKeyed(queue.id, request, request.idempotencyKey)
-          if (rows.length > 0 && signal.aborted) {
-            await this.#settles.release.add(queue.id, rows.map(({ id, fence }) => ({ id, fence })))
-            return []
+    let { queue, leases, ours } = await this.#held(name, receipts, (index) => `/ack/${index}`)
+    let acks = ours.map((index) => leases[index]!)
+    const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
+    try {
+      for (;;) {
+        // Taken before the look, or a message committed between the two would be missed.
+        const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
+        try {
+          for (let again = true; again;) {
+            const call = { ...request, acks }
+            const answer = request.idempotencyKey === null
+              ? await this.#leases.add(queue.id, call)
+              : await this.#leaseKeyed(queue.id, call, request.idempotencyKey)
+            acks.forEach((_, i) => { outcomes[ours[i]!] = answer.outcomes[i]! })
+            acks = []
+            const { rows } = answer
+            if (rows.length > 0 && signal.aborted) {
+              await this.#settles.release.add(queue.id, rows.map(({ id, fence }) => ({ id, fence })))
+              return { messages: [], outcomes }
+            }
+            if (rows.length > 0) return { messages: rows.map((row) => leasedMessage(name, queue.id, row)), outcomes }
+            again = answer.more && !signal.aborted
           }
-          if (rows.length > 0) return rows.map((row) => leasedMessage(name, queue.id, row))
-          again = more && !signal.aborted
+          if (seat === null || !await seat.wait(untilMs, signal)) return { messages: [], outcomes }
+        } finally {
+          seat?.leave()
         }
-        if (seat === null || !await seat.wait(untilMs, signal)) return []
-      } finally {
-        seat?.leave()
+        queue = await this.#resolve(name, false)
       }
+    } catch (error) {
+      // Once the acks are committed their outcomes are the answer, whatever the wait for messages has met.
+      if (ours.length > 0 && acks.length === 0) return { messages: [], outcomes }
+      throw error
     }
   }
 
@@ -299,21 +317,38 @@ export class Broker {
     return await (parts.length > 1 || whole ? database.transaction(store) : store(database))
   }
 
-  async #flushLeases (queueId: Digits, asks: LeaseRequest[]): Promise<{ rows: LeasedRow[], more: boolean }[]> {
+  async #flushLeases (queueId: Digits, calls: LeaseCall[]): Promise<(LeaseAnswer | Error)[]> {
     const { database, hints, messages } = this.#store
-    const { rows, full } = await messages.lease(database, hints, queueId, asks, answerBytesMax)
-    return asks.map((ask) => ({ rows: rows.splice(0, ask.max), more: full }))
+    const distinct = distinctOf(calls.flatMap((call) => call.acks))
+    const parts = rounds([...distinct.values()], ({ id }) => id)
+    const { rows, full, acked } = await (parts.length > 1
+      ? database.transaction(async (session) => {
+        const settled = await this.#inRounds(session, 'ack', queueId, parts)
+        return { ...await messages.lease(session, hints, queueId, calls, answerBytesMax), acked: [...settled.keys()] }
+      })
+      : messages.lease(database, hints, queueId, calls, answerBytesMax, { acks: parts[0] ?? [] }))
+    const outcomes = await this.#outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
+    return calls.map((call) => {
+      const share = rows.splice(0, call.max)
+      const answers = outcomesFor(call.acks, outcomes)
+      return answers instanceof Error ? partlyDone(answers) : { rows: share, more: full, outcomes: answers }
+    })
   }
 
   // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
-  async #leaseKeyed (queueId: Digits, request: LeaseRequest, key: string): Promise<{ rows: LeasedRow[], more: boolean }> {
+  async #leaseKeyed (queueId: Digits, call: LeaseCall, key: string): Promise<LeaseAnswer> {
     const { database, hints, messages } = this.#store
+    const distinct = distinctOf(call.acks)
     for (let attempt = 1; ; attempt++) {
       try {
-        return await database.transaction(async (session) => {
+        const { rows, settled } = await database.transaction(async (session) => {
+          const settled = await this.#inRounds(session, 'ack', queueId, rounds([...distinct.values()], ({ id }) => id))
           const again = await messages.leaseAgain(session, queueId, key)
-          return { rows: again.length > 0 ? again : (await messages.lease(session, hints, queueId, [request], answerBytesMax, key)).rows, more: false }
+          return { settled, rows: again.length > 0 ? again : (await messages.lease(session, hints, queueId, [call], answerBytesMax, { key })).rows }
         })
+        const outcomes = outcomesFor(call.acks, await this.#outcomesOf('ack', queueId, distinct, settled))
+        if (outcomes instanceof Error) throw partlyDone(outcomes)
+        return { rows, more: false, outcomes }
       } catch (error) {
         hints.forget(queueId) // raised past messages that the lost commit may have left where they were
         if (attempt === 3 || !messages.isKeyTaken(error)) throw error
@@ -322,14 +357,8 @@ export class Broker {
   }
 
   async #settle<V extends Verb> (verb: V, name: string, settlements: Settlement[], pointer: (index: number) => string, held: (settlement: Settlement, lease: Held) => HeldBy<V>): Promise<Outcome[]> {
-    const leases = settlements.map(({ receipt }, index) => parseReceipt(name, receipt, pointer(index)))
-    let queue = await this.#resolve(name, false)
-    if (leases.some(({ queueId }) => queueId !== queue.id)) {
-      this.#queues.delete(name)
-      queue = await this.#resolve(name, false)
-    }
-    const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' })) // of an earlier queue of this name
-    const ours = [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id)
+    const { queue, leases, ours } = await this.#held(name, settlements.map(({ receipt }) => receipt), pointer)
+    const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
     if (ours.length > 0) {
       const batcher = this.#settles[verb] as Batcher<HeldBy<V>[], Outcome[]>
       const answers = await batcher.add(queue.id, ours.map((index) => held(settlements[index]!, leases[index]!)))
@@ -338,19 +367,40 @@ export class Broker {
     return outcomes
   }
 
+  // What receipts stand for. `ours` are those of the queue as it is now; the others' queue, of the same name, is gone.
+  async #held (name: string, receipts: string[], pointer: (index: number) => string): Promise<{ queue: Queue, leases: ReturnType<typeof parseReceipt>[], ours: number[] }> {
+    const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
+    let queue = await this.#resolve(name, false)
+    if (leases.some(({ queueId }) => queueId !== queue.id)) {
+      this.#queues.delete(name)
+      queue = await this.#resolve(name, false)
+    }
+    return { queue, leases, ours: [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id) }
+  }
+
   async #flushSettles<V extends Verb> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<(Outcome[] | Error)[]> {
-    const { database, messages } = this.#store
-    const distinct = new Map(calls.flat().map((held) => [`${held.id}.${held.fence}`, held]))
+    const { database } = this.#store
+    const distinct = distinctOf(calls.flat())
+    const parts = rounds([...distinct.values()], ({ id }) => id)
+    const changed = await (parts.length > 1
+      ? database.transaction((session) => this.#inRounds(session, verb, queueId, parts))
+      : this.#inRounds(database, verb, queueId, parts))
+    const outcomes = await this.#outcomesOf(verb, queueId, distinct, changed)
+    return calls.map((call) => outcomesFor(call, outcomes))
+  }
+
+  // Receipts of one message under several fences take several statements, whose locks together must be in order too.
+  async #inRounds<V extends Verb> (session: Session, verb: V, queueId: Digits, parts: HeldBy<V>[][]): Promise<Map<string, Row>> {
+    const { messages } = this.#store
     const statement = messages.settle[verb] as (session: Session, queueId: Digits, held: HeldBy<V>[]) => Promise<Row[]>
     const changed = new Map<string, Row>()
-    const parts = rounds([...distinct.values()], ({ id }) => id)
-    const settle = async (session: Session) => {
-      for (const part of parts) for (const row of await statement(session, queueId, part)) changed.set(`${row.id}.${row.fence}`, row)
-    }
-    // Receipts of one message under several fences take several statements, whose locks together must be in order too.
-    await (parts.length > 1
-      ? database.transaction(async (session) => { await messages.lock(session, queueId, [...distinct.values()].map(({ id }) => id)); await settle(session) })
-      : settle(database))
+    if (parts.length > 1) await messages.lock(session, queueId, parts.flat().map(({ id }) => id))
+    for (const part of parts) for (const row of await statement(session, queueId, part)) changed.set(`${row.id}.${row.fence}`, row)
+    return changed
+  }
+
+  async #outcomesOf (verb: Verb, queueId: Digits, distinct: Map<string, Held>, changed: Map<string, Row>): Promise<Map<string, Outcome | Error>> {
+    const { database, messages } = this.#store
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
     // What was changed is committed: a look that fails now is the answer of those alone whose receipts changed nothing.
     const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error) : new Map()
@@ -380,10 +430,7 @@ export class Broker {
       }
     }
     if (ready > 0) this.#heralds.onReady(queueId, ready, position)
-    return calls.map((call) => {
-      const answers = call.map(({ id, fence }) => outcomes.get(`${id}.${fence}`)!)
-      return answers.find((answer) => answer instanceof Error) ?? answers as Outcome[]
-    })
+    return outcomes
   }
 
   #ended (queueId: Digits, id: Digits): void {
@@ -405,6 +452,19 @@ function rounds<T> (items: T[], keyOf: (item: T) => string | null): T[][] {
     parts[round]!.push(item)
   }
   return parts
+}
+
+function keyOf ({ id, fence }: Held): string {
+  return `${id}.${fence}`
+}
+
+function distinctOf<H extends Held> (held: H[]): Map<string, H> {
+  return new Map(held.map((one) => [keyOf(one), one]))
+}
+
+function outcomesFor (held: Held[], outcomes: Map<string, Outcome | Error>): Outcome[] | Error {
+  const answers = held.map((one) => outcomes.get(keyOf(one))!)
+  return answers.find((answer) => answer instanceof Error) ?? answers as Outcome[]
 }
 
 function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {

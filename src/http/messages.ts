@@ -23,14 +23,15 @@ export function messageRoutes (app: Server, broker: Broker): void {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
       operationId: 'lease', summary: 'Lease messages',
-      description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time.',
+      description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time. Receipts in `ack` are settled first, in the same commit, with their outcomes in the answer: so a worker needs one request per step.',
       params: QueueParams, body: LeaseRequest,
       response: { 200: Leased, ...problemResponses(400, 404, 415, 429, 503) }
     }
   }, async (request, reply) => {
-    const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null } = request.body
-    const leased = await broker.lease(request.params.queue, { max, waitSeconds, leaseSeconds, worker, idempotencyKey }, waitSeconds > 0 ? hangUp(reply) : never)
-    return json(reply, `{"messages":[${leased.map(leasedJson).join(',')}]}`)
+    const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null, ack } = request.body
+    const { messages, outcomes } = await broker.lease(request.params.queue, { max, waitSeconds, leaseSeconds, worker, idempotencyKey }, ack ?? [], waitSeconds > 0 ? hangUp(reply) : never)
+    const settled = ack === undefined ? '' : `,"outcomes":${JSON.stringify(outcomes.map((outcome, index) => ({ receipt: ack[index], ...outcome })))}`
+    return json(reply, `{"messages":[${messages.map(leasedJson).join(',')}]${settled}}`)
   })
 
   app.get('/queues/:queue/messages', {

@@ -88,18 +88,27 @@ export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(Idempotency
 export const Enqueued = Type.Object({ id, duplicate: maybe(Type.Literal(true, { description: 'The key stood for this message already; nothing was stored.' })) })
 export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], { description: 'Committed: the id, or for a list the ids in the order given. 200 when nothing new was stored, because the idempotency keys stood for these messages already.' })
 
+const receipt = Type.String({ minLength: 1, maxLength: 200, description: 'From the lease.' })
+
 export const LeaseRequest = object({
   max: maybe(Type.Integer({ minimum: 1, maximum: 1000, description: 'Take at most so many. Default 1.' })),
   waitSeconds: maybe(Type.Number({ minimum: 0, maximum: 60, description: 'Wait so long for the first one. Default 0.' })),
   leaseSeconds: maybe(leaseSeconds("Instead of the queue's.")),
   worker: maybe(Type.String({ minLength: 1, maxLength: 128, pattern: headerText, description: 'Who asks, for the history. Default: the User-Agent.' })),
-  idempotencyKey: maybe(IdempotencyKey)
+  idempotencyKey: maybe(IdempotencyKey),
+  ack: maybe(Type.Array(receipt, { maxItems: listMax, description: 'Ack these first, in the same commit; it never waits.' }))
 }, { examples: [{ max: 1, waitSeconds: 5, worker: 'me' }] })
 
 const AnyBody = Type.Unsafe<unknown>({ description: 'JSON as it was sent, or other text in UTF-8 as a string.' })
 const LastFailure = Type.Object({ attempt: Type.Integer(), reason: Type.Union([Type.String(), Type.Null()]), at: time('When the attempt ended.') })
 const Headers = Type.Record(Type.String(), Type.String())
 
+const Outcome = Type.Object({
+  receipt: maybe(Type.String()),
+  outcome: Type.Enum(['acked', 'retrying', 'dead', 'extended', 'released', 'gone', 'leaseLost']),
+  visibleAt: maybe(time('retrying: when the message is ready again.')),
+  leaseExpiresAt: maybe(time('extended: when the lease ends now.'))
+})
 export const Leased = Type.Object({
   messages: Type.Array(Type.Object({
     id,
@@ -115,10 +124,10 @@ export const Leased = Type.Object({
     enqueuedAt: time('When it was stored.'),
     leaseExpiresAt: time('When the lease ends.'),
     lastFailure: maybe(LastFailure)
-  }))
+  })),
+  outcomes: maybe(Type.Array(Outcome, { description: 'Of the receipts in `ack`, in the order given; there when `ack` was.' }))
 }, { description: 'The messages, now leased; an empty list when none came in time.' })
 
-const receipt = Type.String({ minLength: 1, maxLength: 200, description: 'From the lease.' })
 const delaySeconds = maybe(Type.Number({ minimum: 0, maximum: yearSeconds, description: "Retry after so long, instead of the queue's delay. 0: at once." }))
 const reason = maybe(Type.String({ maxLength: 4096, pattern: headerText, description: 'Why, for the history.' }))
 const dead = maybe(Type.Boolean({ description: 'true: no further attempt.' }))
@@ -136,12 +145,6 @@ export const Settle = {
   release: { one: Receipt, many: many('receipts', receipt), list: 'receipts' }
 } as const
 
-const Outcome = Type.Object({
-  receipt: maybe(Type.String()),
-  outcome: Type.Enum(['acked', 'retrying', 'dead', 'extended', 'released', 'gone', 'leaseLost']),
-  visibleAt: maybe(time('retrying: when the message is ready again.')),
-  leaseExpiresAt: maybe(time('extended: when the lease ends now.'))
-})
 export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Array(Outcome) })], { description: 'Committed: what became of it, or for a list of each in the order given.' })
 
 const view = {

@@ -130,13 +130,39 @@ export const answerBytes = `
       case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 2 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
+// Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
+// come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
+// ids locks in key order, so that two batches cannot wait for one another.
+const heldRows = (ids: string, fences: string) => `m.queue_id = $1 and m.id = any(${ids}::bigint[]) and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
+
+const stateCounts = `
+      -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`
+
+const acking = (ids: string, fences: string) => `
+  keeping as materialized (
+    select keep_acked_seconds, max_attempts from holdfast.queues where id = $1 and keep_acked_seconds > 0
+  ), done as (
+    delete from holdfast.messages m where ${heldRows(ids, fences)}
+    returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  ), archived as (
+    insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body, body_bytes, content_type, headers)
+    select m.id, m.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds), m.fence, m.queue_id, m.attempt,
+      coalesce(m.max_attempts, keeping.max_attempts), m.rank, m.body, m.body_bytes, m.content_type, m.headers
+    from keeping, done m
+    returning 1
+  ), forgotten as (
+    delete from holdfast.history h using done d
+    where d.fence > 1 and h.queue_id = $1 and h.message_id = d.id and not exists (select from keeping)
+  ), acks_noted as (
+    insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+    select $1, ${stateCounts}, (select count(*) from archived), count(*) from done having count(*) > 0
+  )`
+
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
 // position) in one scan would start from the front of every rank.
-const leaseStatement: Statement = {
-  name: 'lease',
-  text: `
-  with q as materialized (
-    select id, lease_seconds, max_attempts from holdfast.queues where id = $1 and not paused
+const leasing = (after = 'true') => `
+  q as materialized (
+    select id, lease_seconds, max_attempts from holdfast.queues where id = $1 and not paused and ${after}
   ), found as materialized (
     select m.*
     from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
@@ -169,18 +195,30 @@ const leaseStatement: Statement = {
     from leased l, lease group by lease.id, lease.at
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, leased, leased_total) select $1, -count(*), count(*), count(*) from leased having count(*) > 0
-  )
-  select ${leasedColumns}, m.position, s.last, s.found, s.full
-  from q cross join (select last_value as last, (select count(*) from found) as found, (select coalesce(sum(bytes), 0) > $5 from found) as full from holdfast.positions) s
+  )`
+
+const leased = (acked: string) => `
+  select ${leasedColumns}, m.position, s.last, s.found, s.full, q.id is not null as scanned, case when coalesce(m.n, 1) = 1 then ${acked} end as acked
+  from (select last_value as last, (select count(*) from found) as found, (select coalesce(sum(bytes), 0) > $5 from found) as full from holdfast.positions) s
+  left join q on true
   left join leased m on true ${lastFailureAbove(1)}
   order by m.n`
+
+const leaseStatement: Statement = { name: 'lease', text: `with ${leasing()} ${leased('null')}` }
+
+// Both in one statement, hence one round trip and one commit. All acks come first: they may wait for a lock, and whoever
+// waits must hold no message that it has only just leased.
+const ackAndLeaseStatement: Statement = {
+  name: 'ack_and_lease',
+  text: `with ${acking('$10', '$11')}, ${leasing('(select count(*) from done) >= 0')} ${leased("(select string_agg(id || '.' || fence, ',') from done)")}`
 }
 
 /**
  * Leases the first ready messages of a queue, as many as the asks add up to, but no more than `bytesMax` of answer
  * (one message at least). They are handed out in order: the first ask's share first. Nothing beyond them is leased.
+ * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`.
  */
-export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, key: string | null = null): Promise<{ rows: LeasedRow[], full: boolean }> {
+export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, { acks = [], key = null }: { acks?: Held[], key?: string | null } = {}): Promise<{ rows: LeasedRow[], full: boolean, acked: string[] }> {
   const workers = [...new Set(asks.map((ask) => ask.worker))]
   const holders: number[] = []
   const seconds: number[] = [] // 0: the queue's
@@ -193,14 +231,17 @@ export async function lease (session: Session, hints: SeekHints, queueId: Digits
   }
   const scan = hints.begin(queueId)
   try {
-    const rows = await session.query(leaseStatement, [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers, key])
-    const [first] = rows
-    const last = rows.at(-1)
-    // No row at all: the queue is paused or gone, and the scan did not take place.
-    hints.end(queueId, scan, first === undefined
-      ? null
-      : { rank: last!.rank ?? -1, position: Number(last!.position), exhausted: Number(first.found) < holders.length && !first.full, last: Number(first.last) })
-    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full: first?.full ?? false }
+    const parameters = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers, key]
+    const rows = acks.length === 0
+      ? await session.query(leaseStatement, parameters)
+      : await session.query(ackAndLeaseStatement, [...parameters, ...heldArrays(queueId, acks).slice(1)])
+    const first = rows[0]!
+    const last = rows.at(-1)!
+    // Not scanned: the queue is paused or gone.
+    hints.end(queueId, scan, first.scanned
+      ? { rank: last.rank ?? -1, position: Number(last.position), exhausted: Number(first.found) < holders.length && !first.full, last: Number(first.last) }
+      : null)
+    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full: first.full, acked: first.acked?.split(',') ?? [] }
   } catch (error) {
     hints.forget(queueId)
     throw error
@@ -242,37 +283,7 @@ export async function leaseAgain (session: Session, queueId: Digits, key: string
   return rows as LeasedRow[]
 }
 
-// Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
-// come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
-// ids locks in key order, so that two batches cannot wait for one another.
-const heldRows = 'm.queue_id = $1 and m.id = any($2::bigint[]) and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]'
-
-const stateCounts = `
-      -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`
-
-const ackStatement: Statement = {
-  name: 'ack',
-  text: `
-  with keeping as materialized (
-    select keep_acked_seconds, max_attempts from holdfast.queues where id = $1 and keep_acked_seconds > 0
-  ), done as (
-    delete from holdfast.messages m where ${heldRows}
-    returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-  ), kept as (
-    insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body, body_bytes, content_type, headers)
-    select m.id, m.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds), m.fence, m.queue_id, m.attempt,
-      coalesce(m.max_attempts, keeping.max_attempts), m.rank, m.body, m.body_bytes, m.content_type, m.headers
-    from keeping, done m
-    returning 1
-  ), forgotten as (
-    delete from holdfast.history h using done d
-    where d.fence > 1 and h.queue_id = $1 and h.message_id = d.id and not exists (select from keeping)
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
-    select $1, ${stateCounts}, (select count(*) from kept), count(*) from done having count(*) > 0
-  )
-  select id, fence from done`
-}
+const ackStatement: Statement = { name: 'ack', text: `with ${acking('$2', '$3')} select id, fence from done` }
 
 const failStatement: Statement = {
   name: 'fail',
@@ -316,7 +327,7 @@ const releaseStatement: Statement = {
   text: `
   with held as materialized (
     select m.id, m.fence, m.attempt, m.lease_id from holdfast.messages m
-    where ${heldRows} and m.leased_until > statement_timestamp() and m.dead_at is null order by m.id for no key update
+    where ${heldRows('$2', '$3')} and m.leased_until > statement_timestamp() and m.dead_at is null order by m.id for no key update
   ), released as (
     update holdfast.messages m
     set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), attempt = m.attempt - 1

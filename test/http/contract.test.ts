@@ -321,6 +321,51 @@ t.test('lease', async (t) => {
     t.ok(seconds(byQueue) > 90 && seconds(byQueue) < 101)
     t.ok(seconds(byCall) > 5 && seconds(byCall) < 8)
   })
+
+  t.test('receipts in ack are settled with the lease, in its one commit', async (t) => {
+    const q = await queue()
+    const step = async (request: object) => (await holdfast.post(`${q.path}/lease`, request)).body
+    await q.enqueue({ messages: [{ body: 1 }, { body: 2 }, { body: 3 }] })
+    const first = await step({ ack: [] })
+    t.match(first, { messages: [{ body: 1 }], outcomes: [] })
+    const [{ receipt, fence }] = first.messages
+    const second = await step({ ack: [receipt] })
+    t.match(second, { messages: [{ body: 2 }], outcomes: [{ receipt, outcome: 'acked' }] })
+    const other = second.messages[0].receipt
+    t.match((await step({ max: 5, ack: [other, receipt, other] })), { messages: [{ body: 3 }], outcomes: [{ outcome: 'acked' }, { receipt, outcome: 'gone' }, { outcome: 'acked' }] })
+    t.match(await q.report(), { counts: { ready: 0, leased: 1 } })
+    t.equal(fence, 1)
+    t.notHas(await step({}), { outcomes: [] }, 'no outcomes where none were asked for')
+  })
+
+  t.test('the acks of a waiting lease are committed before it waits', async (t) => {
+    const q = await queue({ keepAckedSeconds: 60 })
+    const id = await q.id({ body: 1 })
+    const [{ receipt }] = await q.lease() as any
+    const waiting = holdfast.post(`${q.path}/lease`, { waitSeconds: 20, ack: [receipt] })
+    t.match((await holdfast.get(`${q.path}/messages/${id}?waitSeconds=20`)).body, { state: 'acked' })
+    await q.enqueue({ body: 2 })
+    t.match((await waiting).body, { messages: [{ body: 2 }], outcomes: [{ outcome: 'acked' }] })
+  })
+
+  t.test('acks of a lease work on a paused queue, with a lease key, and tell a lost lease', async (t) => {
+    const q = await queue()
+    await q.enqueue({ messages: [{ body: 1 }, { body: 2 }, { body: 3 }] })
+    const [one, two] = await q.lease({ max: 2 }) as [any, any]
+    await q.put({ paused: true })
+    t.match((await holdfast.post(`${q.path}/lease`, { ack: [one.receipt] })).body, { messages: [], outcomes: [{ outcome: 'acked' }] })
+    await q.put({ paused: false })
+    await q.age(60)
+    const again = await holdfast.post(`${q.path}/lease`, { max: 1, idempotencyKey: 'k', waitSeconds: 5, ack: [one.receipt] })
+    t.match(again.body, { outcomes: [{ outcome: 'gone' }] })
+    const all = [...again.body.messages, ...await q.lease({ max: 5, waitSeconds: 5 })]
+    const taken = all.find(({ body }) => body === 2)
+    t.match(taken, { fence: 2 })
+    // Both fences of one message in one call: only the newer holds.
+    t.match((await holdfast.post(`${q.path}/lease`, { ack: [two.receipt, taken.receipt] })).body, { outcomes: [{ outcome: 'gone' }, { outcome: 'acked' }] })
+    t.match(await holdfast.post(`${q.path}/lease`, { ack: [all.find(({ body }) => body === 3).receipt, 'nonsense'] }), { status: 400, body: { code: 'invalidReceipt', errors: [{ pointer: '/ack/1' }] } })
+    t.match((await q.report()).counts, { leased: 1 }, 'a receipt that cannot be read stops the whole call')
+  })
 })
 
 t.test('settle', async (t) => {

@@ -1,7 +1,7 @@
 /** Races, made with two real sessions and a third that holds what they race for. After each, the ledger must equal the rows. */
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { Broker } from '../../src/core/broker.ts'
+import { Broker, type Outcome } from '../../src/core/broker.ts'
 import { answerBytesMax, formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 import * as browse from '../../src/store/browse.ts'
@@ -333,12 +333,12 @@ t.test('one lease key from two replicas at once is one set of messages and recei
   const replicas = [replica(one), replica(two)]
   const never = new AbortController().signal
   for (let round = 0; round < 10; round++) {
-    const answers = await Promise.all(Array.from({ length: 6 }, (_, i) => replicas[i % 2]!.broker.lease(name, { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: `k${round}` }, never)))
-    t.strictSame(new Set(answers.map((answer) => answer.map(({ receipt }) => receipt).sort().join())).size, 1)
-    t.equal(answers[0]!.length, 5)
+    const answers = await Promise.all(Array.from({ length: 6 }, (_, i) => replicas[i % 2]!.broker.lease(name, { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: `k${round}` }, [], never)))
+    t.strictSame(new Set(answers.map(({ messages }) => messages.map(({ receipt }) => receipt).sort().join())).size, 1)
+    t.equal(answers[0]!.messages.length, 5)
   }
   // The other one's whole lease between this one's look, which finds nothing, and its freeing of the key.
-  const other = () => replicas[1]!.broker.lease(name, { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: 'between' }, never)
+  const other = async () => (await replicas[1]!.broker.lease(name, { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: 'between' }, [], never)).messages
   let first: Promise<LeasedMessage[]> | undefined
   const session = {
     query: async (statement: Statement | string, values?: unknown[]) => {
@@ -434,6 +434,10 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled,
   const caller = async (index: number) => {
     const { broker } = replicas[index % 2]!
     let receipts: string[] = []
+    const noteAcks = (some: string[], outcomes: Outcome[]) => {
+      acked.push(...some.filter((_, i) => outcomes[i]!.outcome === 'acked').map((receipt) => receipt.split('.')[1]!))
+      receipts = receipts.filter((receipt) => !some.includes(receipt))
+    }
     while (performance.now() < untilMs) {
       const some = receipts.filter(() => Math.random() < 0.7).sort(() => Math.random() - 0.5)
       const work: (() => Promise<unknown>)[] = [
@@ -444,8 +448,10 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled,
           for (const { id, duplicate } of await broker.enqueue(name, list, true)) if (!duplicate) known.push(id)
         },
         async () => {
-          const leased = await broker.lease(name, { max: 30, waitSeconds: 0, leaseSeconds: pick([null, 5]), worker: 'w', idempotencyKey: pick([null, null, String(Math.random())]) }, never)
-          for (const { id, fence, receipt } of leased) {
+          const acks = pick([[], some])
+          const leased = await broker.lease(name, { max: 30, waitSeconds: 0, leaseSeconds: pick([null, 5]), worker: 'w', idempotencyKey: pick([null, null, String(Math.random())]) }, acks, never)
+          noteAcks(acks, leased.outcomes)
+          for (const { id, fence, receipt } of leased.messages) {
             if (leases.has(`${id} ${fence}`)) twice.push(`${id} ${fence}`)
             leases.add(`${id} ${fence}`)
             receipts.push(receipt)
@@ -453,9 +459,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled,
           receipts = receipts.slice(-60)
         },
         async () => {
-          const outcomes = await broker.ack(name, some.map((receipt) => ({ receipt })), pointer)
-          acked.push(...some.filter((_, i) => outcomes[i]!.outcome === 'acked').map((receipt) => receipt.split('.')[1]!))
-          receipts = receipts.filter((receipt) => !some.includes(receipt))
+          noteAcks(some, await broker.ack(name, some.map((receipt) => ({ receipt })), pointer))
         },
         () => broker.fail(name, some.map((receipt) => ({ receipt, delaySeconds: pick([0, 0.02]), dead: Math.random() < 0.1 })), pointer),
         () => broker.release(name, some.map((receipt) => ({ receipt })), pointer),
