@@ -228,7 +228,7 @@ function run (load: Load): void {
     ask(connection, ending ? dialect.ack(held) : dialect.lease(load.count, held), (answer) => {
       done(held.length)
       if (ending) return over()
-      const receipts = receiptsIn(answer.slice(answer.indexOf('"messages"')))
+      const receipts = receiptsIn(answer.slice(0, answer.lastIndexOf(',"outcomes":')))
       if (receipts.length === 0) result.empty++
       looping(connection, receipts)
     }, over)

@@ -120,4 +120,4 @@ async function main (): Promise<void> {
 }
 
 if (options.help) say(help)
-else await main()
+else await main().catch((error: Error) => { say(`\n${error.message}\n`); process.exitCode = 1 })
