@@ -198,8 +198,9 @@ const leasing = (after = 'true') => `
   )`
 
 const leased = (acked: string) => `
-  select ${leasedColumns}, m.position, s.last, s.found, s.full, q.id is not null as scanned, case when coalesce(m.n, 1) = 1 then ${acked} end as acked
-  from (select last_value as last, (select count(*) from found) as found, (select coalesce(sum(bytes), 0) > $5 from found) as full from holdfast.positions) s
+  select ${leasedColumns}, m.position, case when coalesce(m.n, 1) = 1 then json_build_object('scanned', q.id is not null, 'last', (select last_value from holdfast.positions),
+    'found', (select count(*) from found), 'full', (select coalesce(sum(bytes), 0) > $5 from found), 'acked', ${acked}) end as scan
+  from (select) one
   left join q on true
   left join leased m on true ${lastFailureAbove(1)}
   order by m.n`
@@ -235,13 +236,11 @@ export async function lease (session: Session, hints: SeekHints, queueId: Digits
     const rows = acks.length === 0
       ? await session.query(leaseStatement, parameters)
       : await session.query(ackAndLeaseStatement, [...parameters, ...heldArrays(queueId, acks).slice(1)])
-    const first = rows[0]!
-    const last = rows.at(-1)!
+    const { scanned, last, found, full, acked } = rows[0]!.scan
+    const { rank, position } = rows.at(-1)!
     // Not scanned: the queue is paused or gone.
-    hints.end(queueId, scan, first.scanned
-      ? { rank: last.rank ?? -1, position: Number(last.position), exhausted: Number(first.found) < holders.length && !first.full, last: Number(first.last) }
-      : null)
-    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full: first.full, acked: first.acked?.split(',') ?? [] }
+    hints.end(queueId, scan, scanned ? { rank: rank ?? -1, position: Number(position), exhausted: found < holders.length && !full, last } : null)
+    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [] }
   } catch (error) {
     hints.forget(queueId)
     throw error
