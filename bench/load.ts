@@ -11,23 +11,25 @@ export interface Load {
   dialect: 'rest' | 'sqs'
   queue: string
   callers: number
-  /** enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`; latency: see `ratePerSecond`. */
-  step: 'enqueue' | 'consume' | 'loop' | 'latency'
+  /** enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`; pass: enqueue, lease and ack in turn; latency: see `ratePerSecond`. */
+  step: 'enqueue' | 'consume' | 'loop' | 'pass' | 'latency'
   /** Messages per request. */
   count: number
   /** Bytes of one message's body. */
   bodyBytes: number
   warmMs: number
   runMs: number
-  /** enqueue: the slice ends when so many have been sent, if that comes first. */
+  /** enqueue and pass: the slice ends when so many have been sent, if that comes first. */
   messagesMax?: number
   /** latency: so many enqueues a second, while `callers` consumers wait (at `consumersPort`). */
   ratePerSecond?: number
   consumersPort?: number
   /** consume: receipts failed instead of acked, as a share. */
   failShare?: number
-  /** Enqueue: a priority at random among ten. */
+  /** enqueue: a priority at random among ten. */
   priorities?: boolean
+  /** enqueue: of every message. */
+  delaySeconds?: number
 }
 
 export interface LoadResult {
@@ -101,7 +103,7 @@ class Connection {
 }
 
 interface Dialect {
-  enqueue (count: number, body: string, priority?: number): string
+  enqueue (count: number, body: string, options?: { priority?: number, delaySeconds?: number | undefined }): string
   lease (max: number, ack: string[], waitSeconds?: number): string
   ack (receipts: string[]): string
   fail (receipts: string[]): string
@@ -114,8 +116,8 @@ function post (path: string, body: string, headers = 'content-type: application/
 
 const dialects: Record<Load['dialect'], (queue: string) => Dialect> = {
   rest: (queue) => ({
-    enqueue (count, body, priority) {
-      const message = `{"body":${body}${priority === undefined ? '' : `,"priority":${priority}`}}`
+    enqueue (count, body, options = {}) {
+      const message = `{"body":${body}${JSON.stringify(options).slice(1, -1).replace(/^(?=.)/, ',')}}`
       return post(`/queues/${queue}/messages`, count === 1 ? message : `{"messages":[${Array(count).fill(message).join(',')}]}`)
     },
     lease: (max, ack, waitSeconds) => post(`/queues/${queue}/lease`, `{"max":${max}${waitSeconds === undefined ? '' : `,"waitSeconds":${waitSeconds}`}${ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`}}`),
@@ -157,8 +159,8 @@ function run (load: Load): void {
   let startedAt = 0
   let cpu = process.cpuUsage()
 
-  const done = (messages: number) => {
-    result.total += messages
+  const done = (messages: number, stays = false) => {
+    if (!stays) result.total += messages
     if (measuring) result.messages += messages
   }
   const failed = (status: number, answer: string) => {
@@ -195,9 +197,9 @@ function run (load: Load): void {
     else stop()
   }
   const body = bodyOf(load.bodyBytes)
-  const request = dialect.enqueue(load.count, body)
+  const request = dialect.enqueue(load.count, body, { delaySeconds: load.delaySeconds })
   const leaseRequest = dialect.lease(load.count, [])
-  const prioritised = Array.from({ length: 10 }, (_, priority) => dialect.enqueue(load.count, body, priority))
+  const prioritised = Array.from({ length: 10 }, (_, priority) => dialect.enqueue(load.count, body, { priority }))
 
   let sent = 0
   const enqueueing = (connection: Connection): void => {
@@ -218,11 +220,24 @@ function run (load: Load): void {
       }
       const fails = load.failShare !== undefined && Math.random() < load.failShare
       ask(connection, fails ? dialect.fail(receipts) : dialect.ack(receipts), () => {
-        done(receipts.length)
+        done(receipts.length, fails)
         consuming(connection)
       }, over)
     }, over)
   }
+  const passing = (connection: Connection): void => {
+    if (ending || sent >= load.messagesMax!) return over()
+    sent += load.count
+    ask(connection, request, () => taking(connection), over)
+  }
+  const taking = (connection: Connection): void => ask(connection, leaseRequest, (answer) => {
+    const receipts = receiptsIn(answer)
+    if (receipts.length === 0) return taking(connection)
+    ask(connection, dialect.ack(receipts), () => {
+      done(receipts.length)
+      passing(connection)
+    }, over)
+  }, over)
   const looping = (connection: Connection, held: string[]): void => {
     if (ending && held.length === 0) return over()
     ask(connection, ending ? dialect.ack(held) : dialect.lease(load.count, held), (answer) => {
@@ -264,6 +279,7 @@ function run (load: Load): void {
     if (load.step === 'enqueue') enqueueing(connection)
     else if (load.step === 'consume') consuming(connection)
     else if (load.step === 'loop') looping(connection, [])
+    else if (load.step === 'pass') passing(connection)
     else awaiting(connection)
   }
   let producer: NodeJS.Timeout | undefined

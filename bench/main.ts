@@ -3,41 +3,57 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import type { Client } from 'pg'
 import { startEmbedded, type Embedded } from '../src/store/embedded.ts'
+import { large } from './large.ts'
 import { chart, rows, table, targetRows, targetTable, type Results } from './report.ts'
 import { scenarios, type Entry, type Figures, type Round } from './scenarios.ts'
-import { countStored, drive, empty, measure, startSubject, type Subject, type SubjectName } from './subjects.ts'
+import { connectTo, countStored, dropDatabase, drive, empty, measure, season, startSubject, type Subject, type SubjectName } from './subjects.ts'
 
 const help = `npm run bench [-- options]: rates and costs of Holdfast beside its peers, on this machine.
 
   --rounds N     rounds of each scenario (3)
   --only TEXT    only scenarios whose title holds this text
+  --full         the large set-ups instead: millions of messages beside, a held snapshot, 10,000 waiting (about 20 minutes)
   --help         this text
 
 It starts all it needs, takes about 5 minutes, and writes results.json and chart.svg to data/bench.
 `
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, only: { type: 'string', default: '' }, help: { type: 'boolean', default: false } } })
+const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, only: { type: 'string', default: '' }, full: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
 
 const folder = fileURLToPath(new URL('../data/bench/', import.meta.url))
 const say = (text: string) => process.stdout.write(text)
 const progress = (text: string) => { if (process.stdout.isTTY) say(`\r\x1b[K${text}`) }
 
-class Bench {
+export class Bench {
   readonly #postgres: Embedded
   readonly #subjects = new Map<string, Subject>()
-  /** Messages a second that each entry reached last, to fill the queue for the next slice. */
-  readonly #rates = new Map<Entry, number>()
+  /** Messages that a slice of this entry needs, so that it does not run dry. */
+  readonly #needs = new Map<Entry, number>()
 
   constructor (postgres: Embedded) {
     this.#postgres = postgres
   }
 
-  async subject (name: SubjectName, replica = ''): Promise<Subject> {
-    const known = this.#subjects.get(name + replica)
+  /** The one of this name on this database, started when it is first asked for; `replica` makes a second one beside it. */
+  async subject (name: SubjectName, { database = '', replica = '' } = {}): Promise<Subject> {
+    const key = `${name} ${database} ${replica}`
+    const known = this.#subjects.get(key)
     if (known !== undefined) return known
-    const subject = await startSubject(name, this.#postgres)
-    this.#subjects.set(name + replica, subject)
+    const subject = await startSubject(name, this.#postgres, database)
+    this.#subjects.set(key, subject)
     return subject
+  }
+
+  /** Ends one and drops its database. */
+  async drop (subject: Subject): Promise<void> {
+    for (const [key, value] of this.#subjects) if (value === subject) this.#subjects.delete(key)
+    await subject.stop()
+    await dropDatabase(subject, this.#postgres)
+  }
+
+  async connectTo (subject: Subject): Promise<Client> {
+    return await connectTo(subject, this.#postgres)
   }
 
   async stop (): Promise<void> {
@@ -45,28 +61,27 @@ class Bench {
     await this.#postgres.stop()
   }
 
-  /** One slice of one entry. Throws where its figures would say nothing. */
-  async slice (entry: Entry): Promise<Figures> {
-    const subject = await this.subject(entry.subject)
-    const load = entry.acrossReplicas ? { ...entry.load, consumersPort: (await this.subject(entry.subject, '2')).port } : entry.load
-    await empty(subject)
+  /** One slice of one entry, on empty tables unless they are to be kept. Throws where its figures would say nothing. */
+  async slice (entry: Entry, on?: Subject, { keep = false } = {}): Promise<Figures> {
+    const subject = on ?? await this.subject(entry.subject)
+    const load = entry.acrossReplicas ? { ...entry.load, consumersPort: (await this.subject(entry.subject, { replica: '2' })).port } : entry.load
     const consumes = load.step === 'consume' || load.step === 'loop'
-    for (let spare = 1.5; ; spare *= 2) {
-      const filled = consumes ? await this.#fill(subject, load.bodyBytes, Math.ceil((this.#rates.get(entry) ?? 5000) * spare * (load.warmMs + load.runMs) / 1000) + 2 * load.callers * load.count) : 0
+    for (;;) {
+      if (!keep) await empty(subject)
+      const need = this.#needs.get(entry) ?? 10_000 * load.count ** 0.5
+      if (consumes) await this.#fill(subject, load, need)
+      const before = await countStored(subject)
       const result = await measure(subject, this.#postgres, load)
       if (result.errors > 0) throw new Error(`${entry.name}: ${result.errors} requests failed; the first: ${result.error}`)
-      const seconds = result.windowMs / 1000
-      const messages = result.messages / (entry.requestsPerMessage ?? 1)
-      this.#rates.set(entry, messages / seconds)
-      if (result.empty > 0) { // the queue ran dry, so it was measured doing nothing
-        await empty(subject)
-        continue
-      }
+      this.#needs.set(entry, result.empty > 0 ? 2 * need : Math.ceil(1.5 * result.messages / result.windowMs * (load.warmMs + load.runMs)) + 2 * load.callers * load.count)
+      if (result.empty > 0) continue // the queue ran dry, so it was measured doing nothing
       const stored = await countStored(subject)
-      const expected = load.step === 'latency' ? 0 : consumes ? filled - result.total : result.total
+      const expected = before! + (load.step === 'latency' ? 0 : consumes ? -result.total : result.total)
       if (stored !== null && stored !== expected) throw new Error(`${entry.name}: the database holds ${stored} messages where the callers were told of ${expected}.`)
       const durable = subject.database !== null
       if (durable && result.flushes === 0) throw new Error(`${entry.name}: nothing was flushed, so what was measured is not durable.`)
+      const seconds = result.windowMs / 1000
+      const messages = result.messages / (entry.requestsPerMessage ?? 1)
       const each = (figure: number | null, unit = 1) => figure === null ? null : figure * unit / messages
       return {
         perSecond: messages / seconds, bytesPerSecond: messages * load.bodyBytes / seconds, p50Ms: result.p50Ms, p99Ms: result.p99Ms,
@@ -76,20 +91,23 @@ class Bench {
     }
   }
 
-  async #fill (subject: Subject, bodyBytes: number, messagesMax: number): Promise<number> {
-    const result = await drive(subject, { step: 'enqueue', callers: 8, count: bodyBytes > 10_000 || subject.name === 'fauxqs' ? 10 : 100, bodyBytes, warmMs: 0, runMs: 60_000, messagesMax })
+  async #fill (subject: Subject, { bodyBytes, priorities }: Entry['load'], messagesMax: number): Promise<void> {
+    const count = bodyBytes > 10_000 || subject.name === 'fauxqs' ? 10 : 100
+    const result = await drive(subject, { step: 'enqueue', callers: 8, count, bodyBytes, warmMs: 0, runMs: 60_000, messagesMax, ...priorities && { priorities } })
     if (result.errors > 0) throw new Error(`${subject.name}: filling the queue failed: ${result.error}`)
-    return result.total
   }
 }
 
 async function main (): Promise<void> {
-  const chosen = scenarios.filter(({ title }) => title.includes(options.only))
+  const chosen = options.full ? [] : scenarios.filter(({ title }) => title.includes(options.only))
   const rounds = Number(options.rounds)
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
-  const bench = new Bench(await startEmbedded(folder, (line) => say(`${line}\n`)))
+  progress('Preparing PostgreSQL')
+  const postgres = await startEmbedded(folder, (line) => say(`${line}\n`))
+  const bench = new Bench(postgres)
   try {
+    await season(postgres)
     const slices = rounds * chosen.reduce((sum, { entries }) => sum + entries.length, 0)
     const startedMs = Date.now()
     let done = 0
@@ -108,6 +126,11 @@ async function main (): Promise<void> {
       }
       progress('')
       say(`${table(rows(results.slice(-1)))}\n`)
+    }
+    if (options.full) {
+      results.push(...await large(bench, rounds, progress))
+      progress('')
+      say(`${table(rows(results))}\n`)
     }
     say(`${targetTable(targetRows(results))}\n`)
     await writeFile(join(folder, 'results.json'), `${JSON.stringify({ at: new Date().toISOString(), node: process.version, results }, null, 2)}\n`)

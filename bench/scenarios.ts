@@ -39,7 +39,7 @@ export interface Target {
 
 export interface Scenario { title: string, entries: Entry[], targets: Target[] }
 
-const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 2000 } as const
+const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 1500 } as const
 const consume = { ...enqueue, step: 'consume' } as const
 const hundred = { callers: 16, count: 100 }
 const ten = { callers: 16, count: 10 } // as many as SQS takes

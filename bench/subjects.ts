@@ -13,6 +13,7 @@ export type SubjectName = 'holdfast' | PeerName
 
 export interface Subject {
   name: SubjectName
+  databaseName: string
   port: number
   pid: number
   /** null: it keeps nothing in PostgreSQL. */
@@ -27,23 +28,34 @@ const folder = fileURLToPath(new URL('..', import.meta.url))
 const tickMs = 10 // of /proc's processor times: sysconf(_SC_CLK_TCK) is 100 wherever Node runs
 
 /** Starts one, with a database of its own if it needs one. */
-export async function startSubject (name: SubjectName, postgres: Embedded, env: Record<string, string> = {}): Promise<Subject> {
+export async function startSubject (name: SubjectName, postgres: Embedded, database = ''): Promise<Subject> {
   const stored = name === 'holdfast' || name === 'plain' || name === 'pgboss'
-  const database = stored ? await openDatabase(postgres, `bench_${name}`) : null
-  const url = `${postgres.url.replace('/holdfast?', `/bench_${name}?`)}`
+  const databaseName = `bench_${name}${database === '' ? '' : `_${database}`}`
+  const pool = stored ? await openDatabase(postgres, databaseName) : null
+  const url = postgres.url.replace('/holdfast?', `/${databaseName}?`)
   const args = name === 'holdfast' ? ['src/main.ts', 'serve'] : ['bench/peers.ts', name, url]
   const child = spawn(process.execPath, [...process.execArgv, ...args], { // so that node --cpu-prof profiles what is measured too
-    cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, ...name === 'holdfast' && { HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0' }, ...env }
+    cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, ...name === 'holdfast' && { HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0' } }
   })
   const port = await portOf(child)
   return {
-    name, port, pid: child.pid!, database,
+    name, databaseName, port, pid: child.pid!, database: pool,
     async stop () {
       child.kill('SIGTERM')
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-      await database?.end()
+      await pool?.end()
     }
   }
+}
+
+/** Lets the server write a gigabyte of WAL and take a checkpoint: a fresh one would make new WAL files, zeroed and flushed, all the time that is measured, where one that has run for a while has old ones to write over. */
+export async function season (postgres: Embedded): Promise<void> {
+  const client = new pg.Client(postgres.config)
+  await client.connect()
+  await client.query('create table ballast as select repeat(md5(n::text), 60) as text from generate_series(1, 500000) as n')
+  await client.query('drop table ballast')
+  await client.query('checkpoint')
+  await client.end()
 }
 
 async function openDatabase (postgres: Embedded, name: string): Promise<pg.Pool> {
@@ -53,6 +65,20 @@ async function openDatabase (postgres: Embedded, name: string): Promise<pg.Pool>
   if (rowCount === 0) await admin.query(`create database ${name}`)
   await admin.end()
   return new pg.Pool({ ...postgres.config, database: name, max: 1 })
+}
+
+export async function dropDatabase ({ databaseName }: Subject, postgres: Embedded): Promise<void> {
+  const admin = new pg.Client(postgres.config)
+  await admin.connect()
+  await admin.query(`drop database if exists ${databaseName} with (force)`)
+  await admin.end()
+}
+
+/** A session of its own on a subject's database. */
+export async function connectTo ({ databaseName }: Subject, postgres: Embedded): Promise<pg.Client> {
+  const client = new pg.Client({ ...postgres.config, database: databaseName })
+  await client.connect()
+  return client
 }
 
 async function portOf (child: ChildProcess): Promise<number> {
