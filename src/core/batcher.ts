@@ -4,10 +4,13 @@ import { QueueError } from './errors.ts'
 export interface BatcherOptions<Item, Answer> {
   /** One commit for all items; an answer or an error for each, in their order. What it throws is every item's answer. */
   flush: (lane: string, items: Item[]) => Promise<(Answer | Error)[]>
-  /** What one item counts against the two bounds below. */
+  /** What one item counts against the bounds of weight. */
   weigh: (item: Item) => number
-  /** A flush takes items until their weight reaches this. */
+  /** Messages in one item. */
+  count: (item: Item) => number
+  /** A flush takes items until their weight, or their messages, reach these. */
   flushWeightMax: number
+  flushCountMax: number
   /** Waiting weight, over all lanes, beyond which callers are turned away. */
   waitingWeightMax: number
   /** Flushes of one lane in flight at once. */
@@ -74,11 +77,15 @@ export class Batcher<Item, Answer> {
   }
 
   #take (lane: Lane<Item, Answer>): Entry<Item, Answer>[] {
-    let weight = 0
-    let count = 0
-    while (count < lane.waiting.length && (count === 0 || weight < this.#options.flushWeightMax)) weight += this.#options.weigh(lane.waiting[count++]!.item)
+    const { weigh, count, flushWeightMax, flushCountMax } = this.#options
+    let [taken, weight, messages] = [0, 0, 0]
+    while (taken < lane.waiting.length && weight < flushWeightMax && messages < flushCountMax) {
+      const { item } = lane.waiting[taken++]!
+      weight += weigh(item)
+      messages += count(item)
+    }
     this.#waitingWeight -= weight
-    return lane.waiting.splice(0, count)
+    return lane.waiting.splice(0, taken)
   }
 
   async #flush (lane: string, entries: Entry<Item, Answer>[]): Promise<void> {

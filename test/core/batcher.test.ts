@@ -15,7 +15,9 @@ function batcher (options: Partial<BatcherOptions<number, string>> = {}) {
       flushes.push({ lane, items, answer: (answers = items.map(String)) => resolve(answers), fail: reject })
     }),
     weigh: () => 1,
+    count: () => 1,
     flushWeightMax: 100,
+    flushCountMax: 100,
     waitingWeightMax: 1000,
     inFlightMax: 1,
     isPoison: (error) => (error as Error).message === 'poison',
@@ -54,20 +56,22 @@ t.test('lanes do not wait for one another', async (t) => {
   await blocked
 })
 
-t.test('a flush takes no more than its weight, and no more are in flight than allowed', async (t) => {
-  const { under, flushes } = batcher({ flushWeightMax: 2, inFlightMax: 2 })
-  const all = Promise.all([1, 2, 3, 4, 5].map((item) => under.add('a', item)))
-  await turn()
-  await turn()
-  t.strictSame(flushes.map(({ items }) => items), [[1, 2], [3, 4]])
-  flushes[1]!.answer()
-  await turn()
-  await turn()
-  t.strictSame(flushes[2]!.items, [5])
-  flushes[0]!.answer()
-  flushes[2]!.answer()
-  t.strictSame(await all, ['1', '2', '3', '4', '5'])
-})
+for (const bound of ['flushWeightMax', 'flushCountMax']) {
+  t.test(`a flush takes no more than its ${bound}, and no more are in flight than allowed`, async (t) => {
+    const { under, flushes } = batcher({ [bound]: 2, inFlightMax: 2 })
+    const all = Promise.all([1, 2, 3, 4, 5].map((item) => under.add('a', item)))
+    await turn()
+    await turn()
+    t.strictSame(flushes.map(({ items }) => items), [[1, 2], [3, 4]])
+    flushes[1]!.answer()
+    await turn()
+    await turn()
+    t.strictSame(flushes[2]!.items, [5])
+    flushes[0]!.answer()
+    flushes[2]!.answer()
+    t.strictSame(await all, ['1', '2', '3', '4', '5'])
+  })
+}
 
 t.test('a poison item fails alone', async (t) => {
   const stored: number[] = []
