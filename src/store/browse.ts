@@ -214,7 +214,7 @@ const endedStatement: Statement = {
   name: 'ended',
   text: `
   select i.n from unnest($1::integer[], $2::bigint[]) with ordinality as i (queue_id, id, n)
-  left join holdfast.messages m on m.queue_id = i.queue_id and m.id = i.id
+  left join lateral (select * from holdfast.messages where queue_id = i.queue_id and id = i.id limit 1) m on true
   where m.id is null or m.dead_at is not null`
 }
 

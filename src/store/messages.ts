@@ -130,6 +130,10 @@ export const answerBytes = `
       case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 2 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
+// A note on plans: they are made once per connection, perhaps while a table is empty, when walking over a whole queue looks
+// as cheap as finding a few of its messages. So each look-up names an id among the ids given, or has a limit of its own,
+// which leaves the planner no other way than the key.
+
 // Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
 // come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
 // ids locks in key order, so that two batches cannot wait for one another.
@@ -180,15 +184,18 @@ const leasing = (after = 'true') => `
     select id, n from (
       select id, row_number() over in_order as n, sum(bytes) over in_order as bytes from found window in_order as (order by rank desc, position)
     ) f where n = 1 or bytes <= $5
+  ), places as materialized (
+    select array_agg(id order by id) as ids, array_agg(n order by id) as ns from taken
   ), lease as materialized (
     select nextval('holdfast.lease_ids') as id, clock_timestamp() as at where exists (select from taken)
   ), leased as (
     update holdfast.messages m
     set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = lease.id,
-      leased_until = lease.at + make_interval(secs => coalesce(nullif(($7::float8[])[taken.n], 0), q.lease_seconds))
-    from taken, lease, q
-    where m.queue_id = $1 and m.id = taken.id
-    returning m.id, m.fence, m.attempt, m.max_attempts, m.body, m.body_bytes, m.content_type, m.headers, m.rank, m.position, m.enqueued_at, m.leased_until, taken.n, ($6::smallint[])[taken.n] as holder
+      leased_until = lease.at + make_interval(secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds))
+    from lease, q, places
+    where m.queue_id = $1 and m.id = any((select ids from places)::bigint[])
+    returning m.id, m.fence, m.attempt, m.max_attempts, m.body, m.body_bytes, m.content_type, m.headers, m.rank, m.position, m.enqueued_at, m.leased_until,
+      places.ns[width_bucket(m.id, places.ids)] as n, ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
   ), kept as (
     insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders, idempotency_key)
     select lease.id, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), $9::text
@@ -258,8 +265,10 @@ const leasedByKey: Statement = {
   select ${leasedColumns}
   from holdfast.leases l
   cross join unnest(l.message_ids, l.fences) with ordinality as h (id, fence, n)
-  join holdfast.messages m on m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp()
-  join holdfast.queues q on q.id = $1 ${lastFailureAbove(1)}
+  cross join lateral (
+    select * from holdfast.messages m where m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp() limit 1
+  ) m
+  cross join lateral (select max_attempts from holdfast.queues where id = $1 limit 1) q ${lastFailureAbove(1)}
   where l.queue_id = $1 and l.idempotency_key = $2
   order by h.n`
 }
@@ -271,7 +280,7 @@ const forgetLeaseKey: Statement = {
   update holdfast.leases l set idempotency_key = null
   where l.queue_id = $1 and l.idempotency_key = $2 and not exists (
     select from unnest(l.message_ids, l.fences) as h (id, fence)
-    join holdfast.messages m on m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp()
+    cross join lateral (select from holdfast.messages m where m.queue_id = $1 and m.id = h.id and m.fence = h.fence and m.leased_until > statement_timestamp() limit 1) m
   )`
 }
 
@@ -288,14 +297,14 @@ const failStatement: Statement = {
   name: 'fail',
   text: `
   with held as materialized (
-    select m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state, i.reason,
-      m.dead_at is not null or i.dead or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
-      coalesce(i.delay_seconds, least(q.retry_max_delay_seconds, (1 + case when q.retry_jitter then random() else 0 end) * q.retry_delay_seconds *
+    select m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state, ($4::text[])[i.n] as reason,
+      m.dead_at is not null or ($6::boolean[])[i.n] or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+      coalesce(($5::float8[])[i.n], least(q.retry_max_delay_seconds, (1 + case when q.retry_jitter then random() else 0 end) * q.retry_delay_seconds *
         case q.retry_strategy when 'fixed' then 1 when 'linear' then greatest(m.attempt, 1) else 2 ^ least(greatest(m.attempt - 1, 0), 60) end)) as delay_seconds
     from holdfast.messages m
-    join unnest($2::bigint[], $3::bigint[], $4::text[], $5::float8[], $6::boolean[]) as i (id, fence, reason, delay_seconds, dead) on i.id = m.id and i.fence = m.fence
-    join holdfast.queues q on q.id = $1
-    where m.queue_id = $1
+    cross join lateral (select width_bucket(m.id, $2::bigint[]) as n) i
+    cross join lateral (select * from holdfast.queues where id = $1 limit 1) q
+    where ${heldRows('$2', '$3')}
     order by m.id
     for no key update of m
   ), failed as (
@@ -303,7 +312,7 @@ const failStatement: Statement = {
     set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'),
       dead_at = case when held.dies then coalesce(m.dead_at, statement_timestamp()) end,
       visible_at = case when not held.dies and held.delay_seconds > 0 then statement_timestamp() + make_interval(secs => held.delay_seconds) end
-    from held where m.queue_id = $1 and m.id = held.id
+    from held where m.queue_id = $1 and m.id = any($2::bigint[]) and m.id = held.id
     returning m.id, m.fence, m.position, m.visible_at, m.dead_at, held.state
   ), recorded as (
     insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker, reason)
@@ -330,7 +339,7 @@ const releaseStatement: Statement = {
   ), released as (
     update holdfast.messages m
     set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), attempt = m.attempt - 1
-    from held where m.queue_id = $1 and m.id = held.id
+    from held where m.queue_id = $1 and m.id = any($2::bigint[]) and m.id = held.id
     returning m.id, m.fence, m.position
   ), recorded as (
     insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker)
@@ -348,16 +357,9 @@ const releaseStatement: Statement = {
 const extendStatement: Statement = {
   name: 'extend',
   text: `
-  with held as materialized (
-    select m.id, m.lease_id, i.seconds
-    from holdfast.messages m
-    join unnest($2::bigint[], $3::bigint[], $4::float8[]) as i (id, fence, seconds) on i.id = m.id and i.fence = m.fence
-    where m.queue_id = $1 and m.leased_until > statement_timestamp() and m.dead_at is null
-    order by m.id
-    for no key update of m
-  ), extended as (
-    update holdfast.messages m set leased_until = statement_timestamp() + make_interval(secs => held.seconds)
-    from held where m.queue_id = $1 and m.id = held.id
+  with extended as (
+    update holdfast.messages m set leased_until = statement_timestamp() + make_interval(secs => ($4::float8[])[width_bucket(m.id, $2::bigint[])])
+    where ${heldRows('$2', '$3')} and m.leased_until > statement_timestamp() and m.dead_at is null
     returning m.id, m.fence, m.lease_id, m.leased_until
   ), drawn as (
     update holdfast.leases l set ends_at = e.ends_at
@@ -383,8 +385,8 @@ const standing: Statement = {
   text: `
   select i.id, coalesce(m.fence, a.fence) as fence, m.dead_at is not null as dead, a.id is not null as acked
   from (select distinct unnest($2::bigint[]) as id) i
-  left join holdfast.messages m on m.queue_id = $1 and m.id = i.id
-  left join holdfast.acked a on a.queue_id = $1 and a.id = i.id`
+  left join lateral (select * from holdfast.messages where queue_id = $1 and id = i.id limit 1) m on true
+  left join lateral (select * from holdfast.acked where queue_id = $1 and id = i.id limit 1) a on true`
 }
 
 export interface Failure { id: Digits, fence: Digits, reason: string | null, delaySeconds: number | null, dead: boolean }

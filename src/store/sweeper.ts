@@ -35,13 +35,13 @@ const sweepLeases: Statement = {
   ), open as materialized (
     select due.id as lease_id, m.id, m.queue_id, m.leased_until, due.leased_at, due.workers[due.holders[t.n]] as worker
     from due cross join unnest(due.message_ids, due.fences) with ordinality as t (id, fence, n)
-    join holdfast.messages m on m.queue_id = due.queue_id and m.id = t.id and m.fence = t.fence and m.leased_until is not null
+    cross join lateral (select * from holdfast.messages where queue_id = due.queue_id and id = t.id and fence = t.fence and leased_until is not null limit 1) m
   ), locked as materialized (
     select m.id, m.queue_id, m.fence, m.attempt, m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies, open.lease_id, open.leased_at, open.worker, open.leased_until
-    from open join holdfast.messages m on m.queue_id = open.queue_id and m.id = open.id
+    from open cross join lateral (
+      select * from holdfast.messages where queue_id = open.queue_id and id = open.id and leased_until <= statement_timestamp() limit 1 for no key update skip locked
+    ) m
     cross join lateral (select max_attempts from holdfast.queues where id = m.queue_id limit 1) q
-    where m.leased_until <= statement_timestamp()
-    for no key update of m skip locked
   ), lapsed as (
     update holdfast.messages m
     set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), dead_at = case when l.dies then statement_timestamp() end

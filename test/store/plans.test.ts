@@ -1,0 +1,116 @@
+/** The statements of the hot path, as PostgreSQL runs them: by index, and over no more pages when the tables are large. */
+import pg from 'pg'
+import t from 'tap'
+import { answerBytesMax } from '../../src/core/message.ts'
+import { openDatabase, type Database, type Session } from '../../src/store/database.ts'
+import { SeekHints } from '../../src/store/hints.ts'
+import * as messages from '../../src/store/messages.ts'
+import * as queues from '../../src/store/queues.ts'
+import { freshDatabase } from '../support/postgres.ts'
+
+interface Plan { 'Node Type': string, 'Relation Name'?: string, 'Index Name'?: string, 'Shared Hit Blocks': number, 'Shared Read Blocks': number, Plans?: Plan[] }
+/** Pages touched, and what was scanned how. */
+interface Run { pages: number, scans: string[] }
+
+const batch = 20
+const row = (queueId: string, options: Partial<messages.EnqueueRow> = {}): messages.EnqueueRow => ({
+  queueId, body: '{"to":"ada@example.org"}', contentType: null, headers: undefined, priority: 4, delaySeconds: undefined, visibleAt: undefined, ttlSeconds: undefined, maxAttempts: undefined, key: undefined, ...options
+})
+const rows = (count: number, queueId: string, options?: Partial<messages.EnqueueRow>) => Array.from({ length: count }, () => row(queueId, options))
+const held = (leased: messages.LeasedRow[]) => leased.map(({ id, fence }) => ({ id, fence }))
+
+async function leaseSome (session: Session, hints: SeekHints, queueId: string, max: number, acks: messages.Held[] = []) {
+  return (await messages.lease(session, hints, queueId, [{ max, leaseSeconds: 3600, worker: 'w' }], answerBytesMax, { acks })).rows
+}
+
+/** A session of the service's own kind that also tells how each statement ran: the plan that was used, generic as it is there, from auto_explain. */
+function explaining (url: string): { database: Database, session: Session, runs: Map<string, Run> } {
+  const runs = new Map<string, Run>()
+  let name = ''
+  class Client extends pg.Client {
+    constructor (config: pg.ClientConfig) {
+      super(config)
+      this.on('notice', ({ message }) => { if (message?.includes('plan:')) runs.set(name, runOf(JSON.parse(message.slice(message.indexOf('{'))).Plan)) })
+    }
+  }
+  const options = Object.entries({ log_min_duration: 0, log_analyze: 'on', log_buffers: 'on', log_timing: 'off', log_format: 'json', log_level: 'notice' })
+  const database = openDatabase({
+    connectionString: url, Client, options: `-c session_preload_libraries=auto_explain ${options.map(([option, value]) => `-c auto_explain.${option}=${value}`).join(' ')}`
+  } as pg.ClientConfig, { poolSize: 1, onError: () => {} })
+  const session: Session = {
+    query (statement, values) {
+      name = typeof statement === 'string' ? 'other' : statement.name
+      return database.query(statement, values)
+    }
+  }
+  return { database, session, runs }
+}
+
+function runOf (plan: Plan): Run {
+  const run: Run = { pages: 0, scans: [] }
+  const pages = (node: Plan) => node['Shared Hit Blocks'] + node['Shared Read Blocks']
+  const visit = (node: Plan) => {
+    const below = (node.Plans ?? []).reduce((sum, child) => sum + pages(child), 0)
+    if (node['Relation Name'] !== undefined) run.pages += Math.max(0, pages(node) - below)
+    if (node['Node Type'].includes('Scan') && node['Relation Name'] !== undefined) run.scans.push(`${node['Relation Name']} by ${node['Index Name'] ?? node['Node Type']}`)
+    node.Plans?.forEach(visit)
+  }
+  visit(plan)
+  return run
+}
+
+/** Every verb on a batch of messages of one queue. */
+async function walk (session: Session, queueId: string): Promise<void> {
+  const hints = new SeekHints()
+  // More than once, since the first time meets cold caches and ranks that no hint is known of.
+  for (let time = 0; time < 3; time++) {
+    await messages.enqueue(session, rows(batch, queueId))
+    await messages.enqueue(session, rows(batch, queueId).map((one, index) => ({ ...one, key: `${queueId} ${time} ${index}` })))
+    for (const verb of ['ack', 'fail', 'release', 'extend'] as const) {
+      const some = held(await leaseSome(session, hints, queueId, batch))
+      await messages.settle[verb](session, queueId, some.map((one) => ({ ...one, reason: null, delaySeconds: 5, dead: false, leaseSeconds: 60 })))
+    }
+    const before = await leaseSome(session, hints, queueId, batch)
+    await leaseSome(session, hints, queueId, batch, held(before))
+  }
+}
+
+t.test('no statement of the hot path depends on how much there is beside it', async (t) => {
+  const { url } = await freshDatabase(t)
+  const { database, session, runs } = explaining(url)
+  t.teardown(() => database.close())
+  const made = async (name: string) => {
+    await queues.putQueue(database, name, {})
+    return String((await database.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
+  }
+
+  const small = await made('small')
+  await messages.enqueue(database, rows(10 * batch, small))
+  await walk(session, small)
+  const before = new Map(runs)
+  runs.clear()
+
+  const large = await made('large')
+  const hints = new SeekHints()
+  for (let n = 0; n < 5; n++) await messages.enqueue(database, rows(1000, large))
+  for (let n = 0; n < 5; n++) await leaseSome(database, hints, large, 1000)
+  for (let n = 0; n < 3; n++) {
+    await messages.enqueue(database, rows(1000, large))
+    const dying = held(await leaseSome(database, hints, large, 1000))
+    await messages.settle.fail(database, large, dying.map((one) => ({ ...one, reason: null, delaySeconds: null, dead: true })))
+  }
+  for (let n = 0; n < 20; n++) await messages.enqueue(database, rows(1000, large, { delaySeconds: 3600 }))
+  for (let n = 0; n < 20; n++) await messages.enqueue(database, rows(1000, large, { priority: n % 10 }))
+  for (let n = 0; n < 300; n++) await queues.putQueue(database, `beside${n}`, {})
+  await walk(session, large)
+
+  t.strictSame([...runs.keys()].sort(), ['ack', 'ack_and_lease', 'enqueue', 'enqueue_keyed', 'extend', 'fail', 'lease', 'release'], 'each verb was seen')
+  for (const [name, { pages, scans }] of runs) {
+    t.strictSame(scans, before.get(name)!.scans, `${name}: the same plan`)
+    t.strictSame(scans.filter((scan) => scan.endsWith('Scan') && scan !== 'positions by Seq Scan'), [], `${name}: all by index`)
+    t.ok(scans.every((scan) => !scan.startsWith('messages by') || ['messages by messages_pkey', 'messages by messages_in_order'].includes(scan)), `${name}: ${scans.join(', ')}`)
+    // An index of a larger table may be one level deeper, for each message of the batch.
+    t.ok(pages <= before.get(name)!.pages * 1.15 + 2 * batch, `${name}: ${pages} pages for ${batch} messages, ${before.get(name)!.pages} where there is little`)
+    t.comment(`${name}: ${before.get(name)!.pages} → ${pages} pages`)
+  }
+})
