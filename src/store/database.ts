@@ -30,7 +30,7 @@ const attemptsMax = 5
 const sessionSettings = `
   set synchronous_commit = on; set default_transaction_isolation = 'read committed';
   set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set search_path = pg_catalog; set standard_conforming_strings = on;
-  set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; set enable_hashjoin = off; set jit = off;
+  set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; set jit = off;
   set statement_timeout = ${statementMsMax}; set lock_timeout = 1000; set idle_in_transaction_session_timeout = 10000`
 
 /** Opens the pool (lazily: no connection is made yet). Closed by `close()`. */
