@@ -84,23 +84,30 @@ t.test('no statement of the hot path depends on how much there is beside it', as
     return String((await database.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
   }
 
+  /** `thousands` of messages in each state and as many with ranks of their own; vacuumed, as autovacuum would at a moment of its own choice. */
+  const fill = async (queueId: string, thousands: number) => {
+    const hints = new SeekHints()
+    const some = (count: number) => rows(Math.min(1000, count), queueId)
+    for (let left = thousands * 1000; left > 0; left -= 1000) {
+      await messages.enqueue(database, some(left))
+      await leaseSome(database, hints, queueId, 1000)
+      await messages.enqueue(database, some(left))
+      const dying = held(await leaseSome(database, hints, queueId, 1000))
+      await messages.settle.fail(database, queueId, dying.map((one) => ({ ...one, reason: null, delaySeconds: null, dead: true })))
+      await messages.enqueue(database, some(left).map((one, index) => ({ ...one, delaySeconds: 3600 + index })))
+      await messages.enqueue(database, some(left).map((one, index) => ({ ...one, priority: index % 10 })))
+    }
+    await database.query('vacuum analyze holdfast.messages')
+  }
+
   const small = await made('small')
-  await messages.enqueue(database, rows(10 * batch, small))
+  await fill(small, 1)
   await walk(session, small)
   const before = new Map(runs)
   runs.clear()
 
   const large = await made('large')
-  const hints = new SeekHints()
-  for (let n = 0; n < 5; n++) await messages.enqueue(database, rows(1000, large))
-  for (let n = 0; n < 5; n++) await leaseSome(database, hints, large, 1000)
-  for (let n = 0; n < 3; n++) {
-    await messages.enqueue(database, rows(1000, large))
-    const dying = held(await leaseSome(database, hints, large, 1000))
-    await messages.settle.fail(database, large, dying.map((one) => ({ ...one, reason: null, delaySeconds: null, dead: true })))
-  }
-  for (let n = 0; n < 20; n++) await messages.enqueue(database, rows(1000, large, { delaySeconds: 3600 }))
-  for (let n = 0; n < 20; n++) await messages.enqueue(database, rows(1000, large, { priority: n % 10 }))
+  await fill(large, 10)
   for (let n = 0; n < 300; n++) await queues.putQueue(database, `beside${n}`, {})
   await walk(session, large)
 
@@ -109,8 +116,10 @@ t.test('no statement of the hot path depends on how much there is beside it', as
     t.strictSame(scans, before.get(name)!.scans, `${name}: the same plan`)
     t.strictSame(scans.filter((scan) => scan.endsWith('Scan') && scan !== 'positions by Seq Scan'), [], `${name}: all by index`)
     t.ok(scans.every((scan) => !scan.startsWith('messages by') || ['messages by messages_pkey', 'messages by messages_in_order'].includes(scan)), `${name}: ${scans.join(', ')}`)
-    // An index of a larger table may be one level deeper, for each message of the batch.
-    t.ok(pages <= before.get(name)!.pages * 1.15 + 2 * batch, `${name}: ${pages} pages for ${batch} messages, ${before.get(name)!.pages} where there is little`)
+    // A failed or released message goes down four indexes (found, its new version, its place or due time, its history), and each may be a level
+    // deeper where there is ten times as much. Whatever walks over a queue touches hundreds of pages more.
+    const deeper = ['fail', 'release'].includes(name) ? 4 : 1
+    t.ok(pages <= before.get(name)!.pages * 1.15 + deeper * batch, `${name}: ${pages} pages for ${batch} messages, ${before.get(name)!.pages} where there is little`)
     t.comment(`${name}: ${before.get(name)!.pages} → ${pages} pages`)
   }
 })
