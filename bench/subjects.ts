@@ -38,6 +38,7 @@ export async function startSubject (name: SubjectName, postgres: Embedded, datab
     cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, ...name === 'holdfast' && { HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0' } }
   })
   const port = await portOf(child)
+  if (name === 'holdfast') await fetch(`http://127.0.0.1:${port}/queues/bench`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{}' })
   return {
     name, databaseName, port, pid: child.pid!, database: pool,
     async stop () {
@@ -139,11 +140,13 @@ export async function measure (subject: Subject, postgres: Embedded, load: Omit<
   const readings: Promise<Usage>[] = []
   const result = await drive(subject, load, () => readings.push(read(subject, postgres)))
   const [before, after] = await Promise.all(readings)
+  if (result.errors === 0 && after === undefined) throw new Error(`${subject.name}: the load ended before anything was measured.`)
+  if (after === undefined) return { ...result, serviceCpuMs: null, databaseCpuMs: null, walBytes: 0, flushes: 0, buffers: 0 }
   const minus = (a: number | null, b: number | null) => a === null || b === null ? null : a - b
   return {
     ...result,
-    serviceCpuMs: minus(after!.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: minus(after!.databaseCpuMs, before!.databaseCpuMs),
-    walBytes: after!.walBytes - before!.walBytes, flushes: after!.flushes - before!.flushes, buffers: after!.buffers - before!.buffers
+    serviceCpuMs: minus(after.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: minus(after.databaseCpuMs, before!.databaseCpuMs),
+    walBytes: after.walBytes - before!.walBytes, flushes: after.flushes - before!.flushes, buffers: after.buffers - before!.buffers
   }
 }
 
