@@ -1,11 +1,12 @@
 /** The composition root: opens every part in order, and closes them in reverse. */
 import type pg from 'pg'
+import { pino } from 'pino'
 import type { Config } from './config.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
 import { Wakeups } from './core/wakeups.ts'
 import { createMetrics } from './http/metrics.ts'
-import { buildServer, type Server } from './http/server.ts'
+import { buildServer } from './http/server.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
 import * as browse from './store/browse.ts'
 import { isServerError, openDatabase } from './store/database.ts'
@@ -38,8 +39,8 @@ export async function startService (config: Config, say: (line: string) => void)
     const { target, name } = await openPostgres(config, say, closers)
     await migrate(target)
 
-    const opened: { server?: Server } = {} // what goes wrong before it is there is thrown to whoever starts the service
-    const report = (part: string) => (error: unknown) => opened.server?.log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
+    const log = pino({ level: config.logLevel })
+    const report = (part: string) => (error: unknown) => log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
     const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
     closers.push(() => database.close())
 
@@ -71,10 +72,10 @@ export async function startService (config: Config, say: (line: string) => void)
     const metrics = createMetrics({
       pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, queues: () => queues.queueTotals(database)
     })
-    const server = opened.server = await buildServer(broker, {
+    const server = await buildServer(broker, {
       onClosing: () => wakeups.close(),
       requestBytesMax: config.requestBytesMax,
-      logLevel: config.logLevel,
+      log,
       health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
     })
     closers.push(async () => { await server.close(); await broker.drained() })

@@ -1,9 +1,9 @@
 /** Who is waiting for which queue or message. Knows nothing of HTTP or PostgreSQL. */
 import { QueueError } from './errors.ts'
 
-interface Topic { version: number, seats: number, waiting: Set<() => void> }
+interface Topic { version: number, seats: number, waiting: Set<Seat> }
 
-/** Waiters of one topic are woken in the order in which they began to wait. A waiter costs a closure and a timer. */
+/** Waiters of one topic are woken in the order in which they began to wait. */
 export class Wakeups {
   readonly #topics = new Map<string, Topic>()
   readonly #waitersMax: number
@@ -26,33 +26,13 @@ export class Wakeups {
     if (entry === undefined) this.#topics.set(topic, entry = { version: 0, seats: 0, waiting: new Set() })
     entry.seats++
     this.#seats++
-    let version = entry.version
-    const wait = (untilMs: number, signal: AbortSignal): Promise<boolean> => new Promise((resolve) => {
-      const left = untilMs - performance.now()
-      const woken = entry.version !== version
-      version = entry.version
-      if (woken || left <= 0 || signal.aborted || this.#closed) {
-        resolve(woken && left > 0 && !signal.aborted && !this.#closed)
-        return
-      }
-      const end = (again: boolean) => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', abort)
-        entry.waiting.delete(wake)
-        version = entry.version
-        resolve(again)
-      }
-      const wake = () => end(!this.#closed)
-      const abort = () => end(false)
-      const timer = setTimeout(end, left, false)
-      signal.addEventListener('abort', abort, { once: true })
-      entry.waiting.add(wake)
-    })
-    const leave = () => {
-      this.#seats--
-      if (--entry.seats === 0) this.#topics.delete(topic)
-    }
-    return { wait, leave }
+    return new Seat(this, topic, entry)
+  }
+
+  /** For a seat alone. */
+  left (topic: string, entry: Topic): void {
+    this.#seats--
+    if (--entry.seats === 0) this.#topics.delete(topic)
   }
 
   /** Wakes up to `count` waiters of a topic, the longest waiting first. */
@@ -60,9 +40,9 @@ export class Wakeups {
     const entry = this.#topics.get(topic)
     if (entry === undefined) return
     entry.version++
-    for (const wake of entry.waiting) {
+    for (const seat of entry.waiting) {
       if (count-- <= 0) break
-      wake()
+      seat.wake()
     }
   }
 
@@ -91,8 +71,62 @@ export class Wakeups {
   }
 }
 
-export interface Seat {
-  /** True when there may be something; false when the time is up (on the clock of `performance.now()`), the caller has gone, or the service closes. */
-  wait: (untilMs: number, signal: AbortSignal) => Promise<boolean>
-  leave: () => void
+/** One who waits. Tens of thousands may, so it is one object and a timer: no closures, and it is the listener of its signal itself. */
+export class Seat {
+  readonly #wakeups: Wakeups
+  readonly #topic: string
+  readonly #entry: Topic
+  #version: number
+  #signal: AbortSignal | null = null
+  #timer: NodeJS.Timeout | undefined
+  #resolve: ((again: boolean) => void) | null = null
+
+  constructor (wakeups: Wakeups, topic: string, entry: Topic) {
+    this.#wakeups = wakeups
+    this.#topic = topic
+    this.#entry = entry
+    this.#version = entry.version
+  }
+
+  /** True when there may be something; false when the time is up (on the clock of `performance.now()`), the caller has gone, or the service closes. One wait at a time. */
+  wait (untilMs: number, signal: AbortSignal): Promise<boolean> {
+    const left = untilMs - performance.now()
+    const woken = this.#entry.version !== this.#version
+    this.#version = this.#entry.version
+    const over = left <= 0 || signal.aborted || this.#wakeups.closed
+    if (woken || over) return Promise.resolve(!over)
+    this.#signal = signal
+    signal.addEventListener('abort', this)
+    this.#timer = setTimeout(expire, left, this)
+    this.#entry.waiting.add(this)
+    return new Promise((resolve) => { this.#resolve = resolve })
+  }
+
+  wake (): void {
+    this.#end(!this.#wakeups.closed)
+  }
+
+  /** The time is up. */
+  expire (): void {
+    this.#end(false)
+  }
+
+  /** The caller has gone. */
+  handleEvent (): void {
+    this.#end(false)
+  }
+
+  leave (): void {
+    this.#wakeups.left(this.#topic, this.#entry)
+  }
+
+  #end (again: boolean): void {
+    clearTimeout(this.#timer)
+    this.#signal!.removeEventListener('abort', this)
+    this.#entry.waiting.delete(this)
+    this.#version = this.#entry.version
+    this.#resolve!(again)
+  }
 }
+
+const expire = (seat: Seat) => seat.expire()

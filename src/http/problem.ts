@@ -1,5 +1,6 @@
 /** Errors as callers see them: application/problem+json (RFC 9457), from one table that every code must stand in. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
 import { QueueError, type Code } from '../core/errors.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
@@ -34,12 +35,14 @@ export const problems = {
 
 const retryAfterSeconds = 1
 
-/** The error handler of every route. */
-export function sendProblem (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
+
+/** The error handler of every route; what is our fault or the database's is logged. */
+export const problemSender = (log: Logger): SendProblem => (thrown, request, reply) => {
   const error = refusalOf(thrown, request)
   const { status, title } = problems[error.code]
-  if (status === 500) request.log.error({ err: thrown }, 'unexpected error')
-  else if (status === 503) request.log.warn({ code: error.code, cause: (error.cause as Error | undefined)?.message }, 'unavailable')
+  if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
+  else if (status === 503) log.warn({ requestId: request.id, code: error.code, cause: (error.cause as Error | undefined)?.message }, 'unavailable')
   if (status === 429 || status === 503) reply.header('retry-after', retryAfterSeconds)
   return reply.code(status).type('application/problem+json').send(JSON.stringify({
     type: `urn:holdfast:error:${error.code}`,

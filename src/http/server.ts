@@ -1,14 +1,15 @@
 /** The REST front: limits, parsing, validation, errors; the routes stand in their own files. */
 import { isUtf8 } from 'node:buffer'
-import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { pino, type Logger } from 'pino'
 import type { Broker } from '../core/broker.ts'
 import { parseEnvelope } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
 import { documentRoutes } from './docs.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { messageRoutes } from './messages.ts'
-import { problems, sendProblem } from './problem.ts'
+import { problems, problemSender, type SendProblem } from './problem.ts'
 import { queueRoutes } from './queues.ts'
 import { Problem } from './schemas.ts'
 import { settleRoutes } from './settle.ts'
@@ -16,7 +17,7 @@ import { compileValidator } from './validation.ts'
 
 export interface ServerOptions {
   requestBytesMax: number
-  logLevel: string
+  log: Logger
   health: Health
   /** Called when closing begins: whoever waits is to be answered now. */
   onClosing: () => void
@@ -26,7 +27,8 @@ export type Server = ReturnType<typeof createFastify>
 
 /** Builds the server without listening. Closed by `close()`: what was begun is finished, new requests get 503. */
 export async function buildServer (broker: Broker, options: ServerOptions): Promise<Server> {
-  const app = createFastify(options)
+  const sendProblem = problemSender(options.log)
+  const app = createFastify(options, sendProblem)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler((request, reply) => sendProblem(new QueueError('routeNotFound', 'There is no such route. GET /docs shows them all.'), request, reply))
   app.setValidatorCompiler(compileValidator)
@@ -51,30 +53,29 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   settleRoutes(app, broker)
   healthRoutes(app, options.health)
   await app.after()
-  refuseOtherMethods(app, methods)
+  refuseOtherMethods(app, methods, sendProblem)
   await app.ready()
   return app
 }
 
 /** The document as text, as openapi/openapi.json holds it: made from the routes alone, without a database. */
 export async function describeApi (): Promise<string> {
-  const app = await buildServer(undefined as never, { requestBytesMax: 1, logLevel: 'silent', onClosing () {}, health: { unready: () => null, metrics: async () => '' } })
+  const app = await buildServer(undefined as never, { requestBytesMax: 1, log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' } })
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()
   return `${document}\n`
 }
 
-function createFastify ({ requestBytesMax, logLevel }: ServerOptions) {
+function createFastify ({ requestBytesMax }: ServerOptions, sendProblem: SendProblem) {
   return Fastify({
     bodyLimit: requestBytesMax,
-    logger: logLevel === 'silent' ? false : { level: logLevel },
-    logController: new LogController({ disableRequestLogging: true }),
+    logger: false, // its own would be a child logger and two listeners for every request; what there is to say, we say ourselves
     return503OnClosing: false, // answered by the hook, as a problem
     requestTimeout: 30_000,
     keepAliveTimeout: 75_000,
     http: { headersTimeout: 15_000 },
     routerOptions: { maxParamLength: 200 },
-    frameworkErrors: sendProblem as (error: Error, request: FastifyRequest, reply: FastifyReply) => void,
+    frameworkErrors: sendProblem as (...args: Parameters<SendProblem>) => void,
     clientErrorHandler (error, socket) {
       if (!socket.writable) return
       const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headersTooLarge' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'requestTimeout' : 'malformedRequest'
@@ -114,7 +115,7 @@ function collectMethods (app: FastifyInstance): Map<string, Set<string>> {
 }
 
 // A known address with another method is 405, not 404.
-function refuseOtherMethods (app: FastifyInstance, methods: Map<string, Set<string>>): void {
+function refuseOtherMethods (app: FastifyInstance, methods: Map<string, Set<string>>, sendProblem: SendProblem): void {
   for (const [url, known] of [...methods]) {
     const allow = [...known].sort().join(', ')
     app.route({
