@@ -13,18 +13,23 @@ export interface BatcherOptions<Item, Answer> {
   flushCountMax: number
   /** Waiting weight, over all lanes, beyond which callers are turned away. */
   waitingWeightMax: number
-  /** Flushes of one lane in flight at once. */
+  /** Flushes of one lane in flight at once: more than one only beside a slow one, or when half a flush waits. */
   inFlightMax: number
   /** Whether an error is the fault of one item, so that a flush that met it is split to find the item. */
   isPoison: (error: unknown) => boolean
 }
 
 interface Entry<Item, Answer> { item: Item, resolve: (answer: Answer) => void, reject: (error: unknown) => void }
-interface Lane<Item, Answer> { waiting: Entry<Item, Answer>[], inFlight: number, scheduled: boolean }
+/** `weight` and `messages` are of what waits. */
+interface Lane<Item, Answer> { waiting: Entry<Item, Answer>[], weight: number, messages: number, inFlight: number, flushedMs: number, scheduled: boolean }
+
+// A flush that takes so long may be waiting for somebody's lock, which is no reason for others to wait.
+const slowMs = 20
 
 /**
  * Back-pressure sets the size of a batch, not a timer: an idle lane flushes what this turn of the event loop brought, a
- * busy one gathers callers until a flush returns. Lanes flush independently, and callers within one keep their order.
+ * busy one gathers callers until the flush returns. A commit costs as much as a dozen messages, so a second flush sets
+ * out beside the first only when there is enough for it. Lanes flush independently, and callers within one keep their order.
  */
 export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
@@ -45,7 +50,9 @@ export class Batcher<Item, Answer> {
     this.#waitingWeight += weight
     return new Promise((resolve, reject) => {
       let state = this.#lanes.get(lane)
-      if (state === undefined) this.#lanes.set(lane, state = { waiting: [], inFlight: 0, scheduled: false })
+      if (state === undefined) this.#lanes.set(lane, state = { waiting: [], weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false })
+      state.weight += weight
+      state.messages += this.#options.count(item)
       state.waiting.push({ item, resolve, reject })
       this.#schedule(lane, state)
     })
@@ -57,12 +64,13 @@ export class Batcher<Item, Answer> {
   }
 
   #schedule (name: string, lane: Lane<Item, Answer>): void {
-    if (lane.scheduled || lane.inFlight >= this.#options.inFlightMax || lane.waiting.length === 0) return
+    if (lane.scheduled || lane.waiting.length === 0 || lane.inFlight >= this.#inFlightMax(lane)) return
     lane.scheduled = true
     // After this turn's sockets have been read, so that requests that arrived together leave together.
     setImmediate(() => {
       lane.scheduled = false
       lane.inFlight++
+      lane.flushedMs = performance.now()
       this.#flush(name, this.#take(lane)).finally(() => {
         lane.inFlight--
         if (lane.waiting.length === 0 && lane.inFlight === 0) {
@@ -76,6 +84,13 @@ export class Batcher<Item, Answer> {
     })
   }
 
+  #inFlightMax (lane: Lane<Item, Answer>): number {
+    if (lane.inFlight === 0) return 1
+    const { flushWeightMax, flushCountMax, inFlightMax } = this.#options
+    const enough = lane.messages >= flushCountMax / 2 || lane.weight >= flushWeightMax / 2 || performance.now() > lane.flushedMs + slowMs
+    return enough ? inFlightMax : 1
+  }
+
   #take (lane: Lane<Item, Answer>): Entry<Item, Answer>[] {
     const { weigh, count, flushWeightMax, flushCountMax } = this.#options
     let [taken, weight, messages] = [0, 0, 0]
@@ -85,6 +100,8 @@ export class Batcher<Item, Answer> {
       messages += count(item)
     }
     this.#waitingWeight -= weight
+    lane.weight -= weight
+    lane.messages -= messages
     return lane.waiting.splice(0, taken)
   }
 

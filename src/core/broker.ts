@@ -48,6 +48,7 @@ export interface Settlement { receipt: string, reason?: string, delaySeconds?: n
 type Verb = 'ack' | 'fail' | 'extend' | 'release'
 type HeldBy<V extends Verb> = V extends 'fail' ? Failure : V extends 'extend' ? Extension : Held
 
+const noLease = { max: 0, waitSeconds: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const settingsMsMax = 1000
 const flushBytesMax = 4 * 1024 * 1024
 // More at once is no cheaper for each, and leaves less to do side by side: of 1600 messages at hand, the next share is
@@ -64,7 +65,7 @@ export class Broker {
   readonly #queues = new Map<string, { queue: Queue, untilMs: number }>()
   readonly #enqueues: Batcher<{ list: boolean, rows: EnqueueRow[], bytes: number }, (Enqueued | null)[]>
   readonly #leases: Batcher<LeaseCall, LeaseAnswer>
-  readonly #settles: { [V in Verb]: Batcher<HeldBy<V>[], Outcome[]> }
+  readonly #settles: { [V in Exclude<Verb, 'ack'>]: Batcher<HeldBy<V>[], Outcome[]> }
   readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
 
   constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, isPoison }: BrokerOptions) {
@@ -76,11 +77,11 @@ export class Broker {
     this.#enqueues = new Batcher({
       flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, flushWeightMax: flushBytesMax, flushCountMax: flushMessagesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2, isPoison
     })
-    this.#leases = new Batcher({ ...counted, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, inFlightMax: 2 })
-    const settler = <V extends Verb>(verb: V) => new Batcher<HeldBy<V>[], Outcome[]>({
+    this.#leases = new Batcher({ ...counted, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, flushCountMax: 2 * flushMessagesMax, inFlightMax: 2 })
+    const settler = <V extends Exclude<Verb, 'ack'>>(verb: V) => new Batcher<HeldBy<V>[], Outcome[]>({
       ...counted, flush: (queueId, calls) => this.#flushSettles(verb, queueId, calls), weigh: (call) => call.length, count: (call) => call.length, inFlightMax: 2
     })
-    this.#settles = { ack: settler('ack'), fail: settler('fail'), extend: settler('extend'), release: settler('release') }
+    this.#settles = { fail: settler('fail'), extend: settler('extend'), release: settler('release') }
     this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database, messages), weigh: () => 1, count: () => 1, inFlightMax: 1 })
   }
 
@@ -145,23 +146,23 @@ export class Broker {
 
   /** Ends messages whose work is done. A superseded receipt changes nothing. Refuses with invalidReceipt, queueNotFound. */
   ack (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle('ack', name, settlements, pointer, (_, lease) => lease)
+    return this.#settle(name, settlements, pointer, (_, lease) => lease, async (queueId, acks) => (await this.#leases.add(queueId, { ...noLease, acks })).outcomes)
   }
 
   /** Ends attempts that did not work out: the message is retried after a delay, or dead after its last attempt. */
   fail (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle('fail', name, settlements, pointer, ({ reason, delaySeconds, dead }, lease) =>
-      ({ ...lease, reason: reason ?? null, delaySeconds: delaySeconds ?? null, dead: dead ?? false }))
+    return this.#settle(name, settlements, pointer, ({ reason, delaySeconds, dead }, lease) =>
+      ({ ...lease, reason: reason ?? null, delaySeconds: delaySeconds ?? null, dead: dead ?? false }), (queueId, held) => this.#settles.fail.add(queueId, held))
   }
 
   /** Moves the end of leases, counted from now. */
   extend (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle('extend', name, settlements, pointer, ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }))
+    return this.#settle(name, settlements, pointer, ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }), (queueId, held) => this.#settles.extend.add(queueId, held))
   }
 
   /** Gives messages back; the attempt is not counted. */
   release (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle('release', name, settlements, pointer, (_, lease) => lease)
+    return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, held) => this.#settles.release.add(queueId, held))
   }
 
   /** Makes a queue or changes settings. True when it was made. */
@@ -319,21 +320,24 @@ export class Broker {
     return await (parts.length > 1 || whole ? database.transaction(store) : store(database))
   }
 
+  // Leases and acks of a queue share their flushes: consumers bring both in turn, and apart each flush would be half as full.
   async #flushLeases (queueId: Digits, calls: LeaseCall[]): Promise<(LeaseAnswer | Error)[]> {
     const { database, hints, messages } = this.#store
     const distinct = distinctOf(calls.flatMap((call) => call.acks))
     const parts = rounds([...distinct.values()], ({ id }) => id)
-    const { rows, full, acked } = await (parts.length > 1
-      ? database.transaction(async (session) => {
-        const settled = await this.#inRounds(session, 'ack', queueId, parts)
-        return { ...await messages.lease(session, hints, queueId, calls, answerBytesMax), acked: [...settled.keys()] }
-      })
-      : messages.lease(database, hints, queueId, calls, answerBytesMax, { acks: parts[0] ?? [] }))
+    const asks = calls.filter(({ max }) => max > 0)
+    const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
+    const apart = async (session: Session) => {
+      const settled = await this.#inRounds(session, 'ack', queueId, parts)
+      return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false }, acked: [...settled.keys()] }
+    }
+    const { rows, full, acked } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
     const outcomes = await this.#outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
     return calls.map((call) => {
       const share = rows.splice(0, call.max)
       const answers = outcomesFor(call.acks, outcomes)
-      return answers instanceof Error ? partlyDone(answers) : { rows: share, more: full, outcomes: answers }
+      if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
+      return { rows: share, more: full, outcomes: answers }
     })
   }
 
@@ -358,12 +362,11 @@ export class Broker {
     }
   }
 
-  async #settle<V extends Verb> (verb: V, name: string, settlements: Settlement[], pointer: (index: number) => string, held: (settlement: Settlement, lease: Held) => HeldBy<V>): Promise<Outcome[]> {
+  async #settle<H extends Held> (name: string, settlements: Settlement[], pointer: (index: number) => string, held: (settlement: Settlement, lease: Held) => H, add: (queueId: Digits, held: H[]) => Promise<Outcome[]>): Promise<Outcome[]> {
     const { queue, leases, ours } = await this.#held(name, settlements.map(({ receipt }) => receipt), pointer)
     const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
     if (ours.length > 0) {
-      const batcher = this.#settles[verb] as Batcher<HeldBy<V>[], Outcome[]>
-      const answers = await batcher.add(queue.id, ours.map((index) => held(settlements[index]!, leases[index]!)))
+      const answers = await add(queue.id, ours.map((index) => held(settlements[index]!, leases[index]!)))
       ours.forEach((index, i) => { outcomes[index] = answers[i]! })
     }
     return outcomes
@@ -380,7 +383,7 @@ export class Broker {
     return { queue, leases, ours: [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id) }
   }
 
-  async #flushSettles<V extends Verb> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<(Outcome[] | Error)[]> {
+  async #flushSettles<V extends Exclude<Verb, 'ack'>> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<(Outcome[] | Error)[]> {
     const { database } = this.#store
     const distinct = distinctOf(calls.flat())
     const parts = rounds([...distinct.values()], ({ id }) => id)

@@ -73,6 +73,29 @@ for (const bound of ['flushWeightMax', 'flushCountMax']) {
   })
 }
 
+t.test('a second flush sets out beside the first with half a flush, or when the first is slow', async (t) => {
+  const { under, flushes } = batcher({ inFlightMax: 2, flushCountMax: 6 })
+  const add = async (items: number[]) => {
+    const added = items.map((item) => under.add('a', item))
+    await turn()
+    await turn()
+    return added
+  }
+  const answered = [...await add([1]), ...await add([2, 3])]
+  t.strictSame(flushes.map(({ items }) => items), [[1]], 'two of six would not fill half a flush')
+  answered.push(...await add([4]))
+  t.strictSame(flushes.map(({ items }) => items), [[1], [2, 3, 4]])
+  flushes[1]!.answer()
+  answered.push(...await add([5]))
+  t.equal(flushes.length, 2)
+  const slowMs = performance.now() + 50
+  while (performance.now() < slowMs) await turn()
+  answered.push(...await add([6]))
+  t.strictSame(flushes[2]?.items, [5, 6], 'what waits behind a slow flush goes past it with the next caller')
+  for (const index of [0, 2]) flushes[index]!.answer()
+  t.strictSame(await Promise.all(answered), ['1', '2', '3', '4', '5', '6'])
+})
+
 t.test('a poison item fails alone', async (t) => {
   const stored: number[] = []
   const { under } = batcher({
