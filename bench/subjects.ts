@@ -33,7 +33,7 @@ export async function startSubject (name: SubjectName, postgres: Embedded, datab
   const databaseName = `bench_${name}${database === '' ? '' : `_${database}`}`
   const pool = stored ? await openDatabase(postgres, databaseName) : null
   const url = postgres.url.replace('/holdfast?', `/${databaseName}?`)
-  const args = name === 'holdfast' ? ['src/main.ts', 'serve'] : ['bench/peers.ts', name, url]
+  const args = name === 'holdfast' ? await startArguments() : ['bench/peers.ts', name, url]
   const child = spawn(process.execPath, [...process.execArgv, ...args], { // so that node --cpu-prof profiles what is measured too
     cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, ...name === 'holdfast' && { HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0' } }
   })
@@ -47,6 +47,12 @@ export async function startSubject (name: SubjectName, postgres: Embedded, datab
       await pool?.end()
     }
   }
+}
+
+/** What npm start hands to Node.js: what is measured is what is run. */
+async function startArguments (): Promise<string[]> {
+  const { scripts } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
+  return scripts.start.split(' node ')[1].split(' ')
 }
 
 /** Lets the server write a gigabyte of WAL and take a checkpoint: a fresh one would make new WAL files, zeroed and flushed, all the time that is measured, where one that has run for a while has old ones to write over. */

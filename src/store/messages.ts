@@ -21,18 +21,28 @@ export interface EnqueueRow {
 /** null where the queue is gone; `mismatch` where the key stands for other content. */
 export type EnqueueAnswer = { id: Digits, duplicate: boolean, mismatch: boolean } | null
 
-// What few messages carry comes as JSON, null where there is nothing of it. The limit keeps the planner to a look-up per
-// message, also when it has only ever seen a handful of queues.
-const stored = `
-    select i.n, q.id as queue_id, nextval('holdfast.positions') as id, i.body, decode(i.o->>'bytes', 'base64') as body_bytes, i.o->>'contentType' as content_type,
-      i.o->'headers' as headers, i.priority * 2 as rank, (i.o->>'maxAttempts')::integer as max_attempts, i.o->>'key' as key, q.dedup_seconds,
+// Of messages those whose queue there is. Asked so, PostgreSQL looks each queue up once by key, and keeps the order of the
+// messages, in which positions are given out; for a join it would hash the messages and lose it.
+const queueIsThere = '(i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true'
+
+// What few messages carry comes as JSON, null where there is nothing of it.
+const described = `
+    select i.n, i.queue_id, nextval('holdfast.positions') as id, i.body, decode(i.o->>'bytes', 'base64') as body_bytes, i.o->>'contentType' as content_type,
+      i.o->'headers' as headers, i.priority * 2 as rank, (i.o->>'maxAttempts')::integer as max_attempts, i.o->>'key' as key,
       statement_timestamp() as enqueued_at, statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at, i.priority,
       (i.o->>'delaySeconds')::float8 as delay_seconds, (i.o->>'visibleAt')::timestamptz as given_visible_at, (i.o->>'ttlSeconds')::float8 as ttl_seconds,
       case when i.o is null then null
         when coalesce((i.o->>'visibleAt')::timestamptz, statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)) > statement_timestamp()
         then coalesce((i.o->>'visibleAt')::timestamptz, statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)) end as visible_at
     from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[]) with ordinality as i (queue_id, priority, body, o, n)
-    cross join lateral (select * from holdfast.queues where id = i.queue_id limit 1) q`
+    where ${queueIsThere}`
+
+// A flush in which no message has more than a body and a priority, as most are, is spared working out the rest.
+const bare = `
+    select i.n, i.queue_id, nextval('holdfast.positions') as id, i.body, null::bytea as body_bytes, null as content_type, null::jsonb as headers, i.priority * 2 as rank,
+      null::integer as max_attempts, statement_timestamp() as enqueued_at, null::timestamptz as expires_at, null::timestamptz as visible_at
+    from unnest($1::integer[], $2::smallint[], $3::text[]) with ordinality as i (queue_id, priority, body, n)
+    where ${queueIsThere}`
 
 const insertMessages = `
     insert into holdfast.messages (id, position, enqueued_at, visible_at, expires_at, queue_id, max_attempts, rank, body, body_bytes, content_type, headers)
@@ -42,27 +52,31 @@ const ledgerOf = (rows: string) => `
     insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
     select queue_id, count(*) filter (where visible_at is null), count(*) filter (where visible_at is not null), count(*) from ${rows} group by queue_id`
 
-const enqueuePlain: Statement = {
-  name: 'enqueue',
+const enqueueUnkeyed = (name: string, stored: string): Statement => ({
+  name,
   text: `
   with stored as materialized (${stored}
   ), inserted as (${insertMessages} from stored
   ), noted as (${ledgerOf('stored')}
   )
   select n, id from stored`
-}
+})
+const enqueueBare = enqueueUnkeyed('enqueue', bare)
+const enqueueDescribed = enqueueUnkeyed('enqueue_described', described)
 
 // A key whose time is over is taken over by the new message. "Do update" rather than "do nothing", because only it
 // waits for, locks and returns a row that another transaction has just inserted.
 const enqueueKeyed: Statement = {
   name: 'enqueue_keyed',
   text: `
-  with candidates as materialized (${stored}
+  with candidates as materialized (${described}
   ), digested as materialized (
     select *, holdfast.digest_of(body, body_bytes, content_type, headers, priority, delay_seconds, given_visible_at, ttl_seconds, max_attempts) as digest from candidates
   ), claimed as (
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
-    select queue_id, key, id, digest, enqueued_at + make_interval(secs => dedup_seconds) from digested where key is not null order by queue_id, key
+    select queue_id, key, d.id, digest, enqueued_at + make_interval(secs => q.dedup_seconds)
+    from digested d cross join lateral (select dedup_seconds from holdfast.queues where id = d.queue_id limit 1) q
+    where key is not null order by queue_id, key
     on conflict (queue_id, key) do update set
       message_id = case when k.expires_at <= statement_timestamp() then excluded.message_id else k.message_id end,
       digest = case when k.expires_at <= statement_timestamp() then excluded.digest else k.digest end,
@@ -79,14 +93,14 @@ const enqueueKeyed: Statement = {
 
 /** Stores the rows in the order given. Keys must be distinct within a queue: callers collapse repeats first. */
 export async function enqueue (session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
-  const keyed = rows.some((row) => row.key !== undefined)
   const options = rows.map(optionsOf)
+  const statement = rows.some((row) => row.key !== undefined) ? enqueueKeyed : options.some((one) => one !== null) ? enqueueDescribed : enqueueBare
   const parameters = [
     int4Array(rows.map((row) => Number(row.queueId))), int2Array(rows.map((row) => row.priority)), textArray(rows.map((row) => typeof row.body === 'string' ? row.body : null)),
-    options.every((one) => one === null) ? null : jsonbArray(options)
+    ...statement === enqueueBare ? [] : [jsonbArray(options)]
   ]
   const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-  for (const row of await session.query(keyed ? enqueueKeyed : enqueuePlain, parameters)) {
+  for (const row of await session.query(statement, parameters)) {
     answers[Number(row.n) - 1] = { id: row.id, duplicate: row.duplicate ?? false, mismatch: row.mismatch ?? false }
   }
   return answers
