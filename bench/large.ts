@@ -70,10 +70,11 @@ export async function large (bench: Bench, rounds: number, say: Say): Promise<Re
           { what: 'buffers, of the small case', bound: '≤', must: 1.15, of: ({ small, large }) => large!.buffers! / small!.buffers! }
         ]
       }
+      await bench.slice(beside!, subject, { keep: true }) // its process is new, and its code not yet compiled as that of the small case is
       const measured: Round[] = []
       for (let number = 0; number < rounds; number++) {
         say(`${scenario.title} · round ${number + 1} of ${rounds}`)
-        const turns = [async () => ({ small: await bench.slice(alone!, small) }), async () => ({ large: await bench.slice(beside!, subject, { keep: true }) })]
+        const turns = [async () => ({ small: await bench.slice(alone!, small, { checkpoint: true }) }), async () => ({ large: await bench.slice(beside!, subject, { keep: true, checkpoint: true }) })]
         if (number % 2 === 1) turns.reverse()
         measured.push({ ...await turns[0]!(), ...await turns[1]!() } as Round)
       }
