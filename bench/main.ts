@@ -132,7 +132,7 @@ async function main (): Promise<void> {
       say(`${table(rows(results.slice(-1)))}\n`)
     }
     if (options.full) {
-      results.push(...await large(bench, rounds, progress))
+      results.push(...await large(bench, rounds, options.only, progress))
       progress('')
       say(`${table(rows(results))}\n`)
     }

@@ -17,6 +17,7 @@ import * as messages from './store/messages.ts'
 import { migrate } from './store/migrate.ts'
 import * as queues from './store/queues.ts'
 import { startSweeper } from './store/sweeper.ts'
+import { startVacuum } from './store/vacuum.ts'
 
 export interface Service {
   /** Where it serves, as http://host:port. */
@@ -66,6 +67,8 @@ export async function startService (config: Config, say: (line: string) => void)
       onError: (error) => { away = true; report('sweeper')(error) }
     })
     closers.push(() => sweeper.stop())
+    const vacuum = startVacuum(database, report('vacuum'))
+    closers.push(() => vacuum.stop())
     const housekeeping = await startHousekeeping(database, report('housekeeping'))
     closers.push(() => housekeeping.stop())
 

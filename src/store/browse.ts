@@ -99,7 +99,7 @@ const cancelStatement: Statement = {
     select m.id, m.leased_until is not null as leased, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
     from holdfast.messages m where m.queue_id = $1 and m.id = $2 for update
   ), gone as (
-    delete from holdfast.messages m using found where not found.leased and m.queue_id = $1 and m.id = found.id returning found.state
+    delete from holdfast.messages m using found where not found.leased and m.queue_id = $1 and m.id = $2 returning found.state
   ), forgotten as (
     delete from holdfast.history h using gone where h.queue_id = $1 and h.message_id = $2
   ), noted as (
@@ -135,16 +135,16 @@ const purgeStatement: Statement = {
   name: 'purge',
   text: `
   with examined as materialized (
-    select m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state from holdfast.messages m
+    select m.id from holdfast.messages m
     where m.queue_id = $1 and m.id > $2 and m.id <= $3 order by m.id limit ${chunk}
   ), locked as materialized (
-    select m.id, e.state from examined e join holdfast.messages m on m.queue_id = $1 and m.id = e.id
-    where $4::text is null or holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $4 order by m.id for update of m
+    select m.id from holdfast.messages m where m.queue_id = $1 and m.id = any(array(select id from examined))
+      and ($4::text is null or holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $4) order by m.id for update
   ), purged as (
-    delete from holdfast.messages m using locked where m.queue_id = $1 and m.id = locked.id
+    delete from holdfast.messages m where m.queue_id = $1 and m.id = any(array(select id from locked))
     returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
   ), forgotten as (
-    delete from holdfast.history h using purged p where h.queue_id = $1 and h.message_id = p.id
+    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from purged))
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, purged_total)
     select $1, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'),
@@ -159,7 +159,7 @@ const purgeAckedStatement: Statement = {
   with purged as (
     delete from holdfast.acked where queue_id = $1 and id = any(array(select id from holdfast.acked where queue_id = $1 and id > $2 and id <= $3 order by id limit ${chunk})) returning id
   ), forgotten as (
-    delete from holdfast.history h using purged p where h.queue_id = $1 and h.message_id = p.id
+    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from purged))
   ), noted as (
     insert into holdfast.ledger (queue_id, acked) select $1, -count(*) from purged having count(*) > 0
   )
@@ -189,7 +189,7 @@ const redriveStatement: Statement = {
   ), redriven as (
     update holdfast.messages m set dead_at = null, attempt = 0, rank = m.rank & ~1, position = c.position
     from (select id, nextval('holdfast.positions') as position from (select id from chosen order by id) c) c
-    where m.queue_id = $1 and m.id = c.id
+    where m.queue_id = $1 and m.id = any(array(select id from chosen)) and m.id = c.id
     returning m.id, m.position
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, dead, redriven_total) select $1, count(*), -count(*), count(*) from redriven having count(*) > 0

@@ -1,5 +1,6 @@
 /** What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the rows of deleted queues. */
 import type { Database, Statement } from './database.ts'
+import { historyOf } from './messages.ts'
 
 const chunk = 5000
 
@@ -11,10 +12,10 @@ const retention: Statement = {
     where m.queue_id = $1 and m.id > $2 and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
     order by m.id limit ${chunk} for update of m skip locked
   ), expired as (
-    delete from holdfast.messages m using old where m.queue_id = $1 and m.id = old.id and m.leased_until is null
+    delete from holdfast.messages m where m.queue_id = $1 and m.id = any(array(select id from old)) and m.leased_until is null
     returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
   ), forgotten as (
-    delete from holdfast.history h using expired e where h.queue_id = $1 and h.message_id = e.id
+    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from expired))
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
     select $1, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'dead'), count(*)
@@ -36,10 +37,9 @@ const forgetAcked: Statement = {
   name: 'forget_acked',
   text: `
   with gone as (
-    delete from holdfast.acked a using (select queue_id, id from holdfast.acked where keep_until <= statement_timestamp() order by keep_until limit ${chunk} for update skip locked) old
-    where a.queue_id = old.queue_id and a.id = old.id returning a.queue_id, a.id
-  ), forgotten as (
-    delete from holdfast.history h using gone where h.queue_id = gone.queue_id and h.message_id = gone.id
+    delete from holdfast.acked where ctid = any(array(select ctid from holdfast.acked where keep_until <= statement_timestamp() order by keep_until limit ${chunk} for update skip locked))
+    returning queue_id, id
+  ), forgotten as (${historyOf('gone')}
   ), noted as (
     insert into holdfast.ledger (queue_id, acked) select queue_id, -count(*) from gone group by queue_id
   )
@@ -50,9 +50,8 @@ const forgetKeys: Statement = {
   name: 'forget_keys',
   text: `
   with gone as (
-    delete from holdfast.idempotency_keys k
-    using (select queue_id, key from holdfast.idempotency_keys where expires_at <= statement_timestamp() order by expires_at limit ${chunk} for update skip locked) old
-    where k.queue_id = old.queue_id and k.key = old.key returning 1
+    delete from holdfast.idempotency_keys
+    where ctid = any(array(select ctid from holdfast.idempotency_keys where expires_at <= statement_timestamp() order by expires_at limit ${chunk} for update skip locked)) returning 1
   )
   select count(*) as removed from gone`
 }

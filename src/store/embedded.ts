@@ -150,7 +150,6 @@ const port = 5432 // only names the socket's file; no TCP port is opened
 const settings = [
   'listen_addresses=', 'max_connections=100', 'timezone=UTC', 'log_timezone=UTC',
   'shared_buffers=256MB', 'max_wal_size=2GB', 'checkpoint_timeout=15min',
-  'autovacuum_naptime=5s', // a queue's tables turn over in seconds
   'log_min_messages=warning', 'log_checkpoints=off', 'log_min_error_statement=panic' // statements may carry messages, which are no business of a log
 ]
 

@@ -144,9 +144,14 @@ export const answerBytes = `
       case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 2 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
-// A note on plans: they are made once per connection, perhaps while a table is empty, when walking over a whole queue looks
-// as cheap as finding a few of its messages. So each look-up names an id among the ids given, or has a limit of its own,
-// which leaves the planner no other way than the key.
+// A note on plans: they are made once per connection, perhaps while a table is empty, or full of dead rows only, when walking
+// over a whole queue looks as cheap as finding a few of its messages. So each look-up names an id among the ids given, or
+// has a limit of its own (or an offset of 0), which leaves the planner no other way than the key.
+
+/** Forgets the history of messages of any queues, those of a common table expression with their queue_id and id. */
+export const historyOf = (gone: string) => `
+    delete from holdfast.history where ctid = any(array(
+      select h.ctid from ${gone} g cross join lateral (select ctid from holdfast.history where queue_id = g.queue_id and message_id = g.id offset 0) h))`
 
 // Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
 // come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
@@ -169,8 +174,8 @@ const acking = (ids: string, fences: string) => `
     from keeping, done m
     returning 1
   ), forgotten as (
-    delete from holdfast.history h using done d
-    where d.fence > 1 and h.queue_id = $1 and h.message_id = d.id and not exists (select from keeping)
+    delete from holdfast.history
+    where queue_id = $1 and message_id = any(array(select id from done where fence > 1)) and not exists (select from keeping)
   ), acks_noted as (
     insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
     select $1, ${stateCounts}, (select count(*) from archived), count(*) from done having count(*) > 0
@@ -378,7 +383,7 @@ const extendStatement: Statement = {
   ), drawn as (
     update holdfast.leases l set ends_at = e.ends_at
     from (select lease_id, min(leased_until) as ends_at from extended group by lease_id order by lease_id) e
-    where l.id = e.lease_id and l.ends_at > e.ends_at
+    where l.id = any(array(select lease_id from extended)) and l.id = e.lease_id and l.ends_at > e.ends_at
   )
   select id, fence, leased_until as at from extended`
 }

@@ -1,6 +1,7 @@
 /** The sweeper: re-exposes expired leases, brings delayed messages due, ends those past their time, folds the ledger. */
 import type { Digits } from '../core/message.ts'
 import type { Database, Statement } from './database.ts'
+import { historyOf } from './messages.ts'
 
 export interface Sweeper {
   /** Something falls due at this time (ms since the epoch, our clock): sweep then, if that is sooner than planned. */
@@ -25,42 +26,54 @@ const fullLookMs = 60_000
 const chunk = 1000
 
 // Every statement takes its rows with "skip locked" and checks them again in the same statement, so any number of
-// replicas may sweep at once and none waits for a worker's ack. A lease counts only while its fence is still the
-// message's. A row of leases goes when none of its leases is open, and moves to the end of the next one otherwise.
+// replicas may sweep at once and none waits for a worker's ack. What it has locked it changes by its place in the table:
+// for a join with the messages, which are of several queues, PostgreSQL may walk over all of them. A row that was updated
+// in the moment before it was locked is elsewhere by now and stays as it is until the next sweep, so all that follows
+// is taken from the rows that were changed.
+//
+// A lease counts only while its fence is still the message's. A row of leases goes when none of its leases is open, and
+// moves to the end of the next one otherwise.
 const sweepLeases: Statement = {
   name: 'sweep_leases',
   text: `
   with due as materialized (
     select l.* from holdfast.leases l where l.ends_at <= statement_timestamp() and l.ends_at > $1 order by l.ends_at limit 20 for update skip locked
-  ), open as materialized (
-    select due.id as lease_id, m.id, m.queue_id, m.leased_until, due.leased_at, due.workers[due.holders[t.n]] as worker
-    from due cross join unnest(due.message_ids, due.fences) with ordinality as t (id, fence, n)
-    cross join lateral (select * from holdfast.messages where queue_id = due.queue_id and id = t.id and fence = t.fence and leased_until is not null limit 1) m
-  ), locked as materialized (
-    select m.id, m.queue_id, m.fence, m.attempt, m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies, open.lease_id, open.leased_at, open.worker, open.leased_until
-    from open cross join lateral (
-      select * from holdfast.messages where queue_id = open.queue_id and id = open.id and leased_until <= statement_timestamp() limit 1 for no key update skip locked
+  ), claims as materialized (
+    select due.id as lease_id, due.leased_at, due.workers[t.holder] as worker, t.id, t.fence
+    from due cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
+  ), found as materialized (
+    select distinct m.id, m.queue_id, m.fence, m.leased_until from due cross join lateral (
+      select * from holdfast.messages where queue_id = due.queue_id and id = any(due.message_ids) and leased_until is not null offset 0
     ) m
-    cross join lateral (select max_attempts from holdfast.queues where id = m.queue_id limit 1) q
+  ), open as materialized (
+    select c.lease_id, m.id, m.queue_id, m.leased_until, c.leased_at, c.worker from found m join claims c on c.id = m.id and c.fence = m.fence
+  ), locked as materialized (
+    select open.id, open.leased_until, m.place from open cross join lateral (
+      select ctid as place from holdfast.messages where queue_id = open.queue_id and id = open.id and leased_until <= statement_timestamp() limit 1 for no key update skip locked
+    ) m
+  ), places as materialized (
+    select array_agg(place) as places, array_agg(id order by id) as ids, array_agg(position order by id) as positions
+    from (select *, nextval('holdfast.positions') as position from (select * from locked order by leased_until, id) l) l
   ), lapsed as (
     update holdfast.messages m
-    set leased_until = null, lease_id = null, rank = m.rank | 1, position = nextval('holdfast.positions'), dead_at = case when l.dies then statement_timestamp() end
-    from (select * from locked order by leased_until, id) l where m.queue_id = l.queue_id and m.id = l.id
-    returning m.queue_id, m.position, m.dead_at is not null as died
+    set leased_until = null, lease_id = null, rank = m.rank | 1, position = places.positions[width_bucket(m.id, places.ids)],
+      dead_at = case when m.attempt >= coalesce(m.max_attempts, (select max_attempts from holdfast.queues where id = m.queue_id)) then statement_timestamp() end
+    from places where m.ctid = any((select places from places)::tid[])
+    returning m.id, m.queue_id, m.fence, m.attempt, m.position, m.dead_at is not null as died
   ), recorded as (
     insert into holdfast.history (leased_at, ended_at, message_id, fence, queue_id, attempt, outcome, worker, reason)
-    select leased_at, leased_until, id, fence, queue_id, attempt, 'expired', worker, 'lease expired' from locked
+    select o.leased_at, o.leased_until, l.id, l.fence, l.queue_id, l.attempt, 'expired', o.worker, 'lease expired' from lapsed l join open o on o.id = l.id
     on conflict do nothing
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
     select queue_id, count(*) filter (where not died), -count(*), count(*) filter (where died), count(*), count(*) filter (where died) from lapsed group by queue_id
-  ), rest as (
-    select o.lease_id, min(o.leased_until) as ends_at from open o
-    where not exists (select from locked k where k.queue_id = o.queue_id and k.id = o.id) group by o.lease_id
+  ), rest as materialized (
+    select o.lease_id, min(o.leased_until) as ends_at from open o where not exists (select from lapsed l where l.id = o.id) group by o.lease_id
   ), moved as (
-    update holdfast.leases l set ends_at = greatest(rest.ends_at, statement_timestamp() + interval '250 ms') from rest where l.id = rest.lease_id
+    update holdfast.leases l set ends_at = greatest(rest.ends_at, statement_timestamp() + interval '250 ms')
+    from rest where l.id = any(array(select lease_id from rest)) and l.id = rest.lease_id
   ), swept as (
-    delete from holdfast.leases l using due where l.id = due.id and not exists (select from rest where rest.lease_id = due.id)
+    delete from holdfast.leases where id = any(array(select id from due where not exists (select from rest where rest.lease_id = due.id)))
   )
   select due.n as looked, l.* from (select count(*) as n from due) due
   left join (select queue_id, count(*) filter (where not died) as ready, min(position) filter (where not died) as position from lapsed group by queue_id) l on true`
@@ -70,12 +83,14 @@ const exposeDue: Statement = {
   name: 'expose_due',
   text: `
   with due as materialized (
-    select m.queue_id, m.id, m.visible_at from holdfast.messages m where m.visible_at <= statement_timestamp() and m.visible_at > $1
+    select m.id, m.visible_at, m.ctid as place from holdfast.messages m where m.visible_at <= statement_timestamp() and m.visible_at > $1
     order by m.visible_at limit ${chunk} for no key update skip locked
+  ), places as materialized (
+    select array_agg(place) as places, array_agg(id order by id) as ids, array_agg(position order by id) as positions
+    from (select *, nextval('holdfast.positions') as position from (select * from due order by visible_at, id) d) d
   ), exposed as (
-    update holdfast.messages m set visible_at = null, position = due.position
-    from (select queue_id, id, nextval('holdfast.positions') as position from (select * from due order by visible_at, id) d) due
-    where m.queue_id = due.queue_id and m.id = due.id
+    update holdfast.messages m set visible_at = null, position = places.positions[width_bucket(m.id, places.ids)]
+    from places where m.ctid = any((select places from places)::tid[])
     returning m.queue_id, m.position
   ), ready as (
     select queue_id, count(*) as ready, min(position) as position from exposed group by queue_id
@@ -89,13 +104,12 @@ const expire: Statement = {
   name: 'expire',
   text: `
   with due as materialized (
-    select m.queue_id, m.id from holdfast.messages m where m.expires_at <= statement_timestamp() and m.expires_at > $1 and m.leased_until is null
+    select m.ctid as place from holdfast.messages m where m.expires_at <= statement_timestamp() and m.expires_at > $1 and m.leased_until is null
     order by m.expires_at limit ${chunk} for update skip locked
   ), expired as (
-    delete from holdfast.messages m using due where m.queue_id = due.queue_id and m.id = due.id
+    delete from holdfast.messages m where m.ctid = any(array(select place from due))
     returning m.queue_id, m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-  ), forgotten as (
-    delete from holdfast.history h using expired e where h.queue_id = e.queue_id and h.message_id = e.id
+  ), forgotten as (${historyOf('expired')}
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
     select queue_id, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'dead'), count(*)
@@ -125,11 +139,12 @@ const fold: Statement = {
   select coalesce(max(id), $1) as folded_to from taken`
 }
 
+// Most leases that end are over long since, their messages acked; a busy queue's are swept up together, a few times a second.
 const nextDue: Statement = {
   name: 'next_due',
   text: `
   select extract(epoch from least(
-    (select min(ends_at) from holdfast.leases where ends_at > $1),
+    (select min(ends_at) from holdfast.leases where ends_at > $1) + interval '200 ms',
     (select min(visible_at) from holdfast.messages where visible_at > $1)) - clock_timestamp()) * 1000 as ms,
     (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
 }
