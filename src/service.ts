@@ -60,8 +60,8 @@ export async function startService (config: Config, say: (line: string) => void)
     let away = false
     const sweeper = startSweeper(database, {
       onReady: heralds.onReady,
-      // Ready, and yet somebody waits: a notice was lost, so the hints may be too high.
-      onCounted: (queueId, count) => { hints.forget(queueId); wakeups.wake(queueId, count) },
+      // Ready, and yet somebody waits: perhaps a notice was lost.
+      onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) },
       waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')),
       onSwept: () => { away = false },
       onError: (error) => { away = true; report('sweeper')(error) }

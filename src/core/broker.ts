@@ -331,6 +331,7 @@ export class Broker {
       const settled = await this.#inRounds(session, 'ack', queueId, parts)
       return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false }, acked: [...settled.keys()] }
     }
+    if (asks.length > 0) messages.lookFromStart(database, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
     const { rows, full, acked } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
     const outcomes = await this.#outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
     return calls.map((call) => {

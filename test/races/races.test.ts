@@ -88,7 +88,7 @@ function replica (database: Database) {
   const errors: unknown[] = []
   const onReady = (queueId: string, count: number, position: number) => { hints.lower(queueId, position); wakeups.wake(queueId, count) }
   const sweeper = startSweeper(database, {
-    onReady, onCounted: (queueId, count) => { hints.forget(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics(), onSwept: () => {}, onError: (error) => { errors.push(error) }
+    onReady, onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics(), onSwept: () => {}, onError: (error) => { errors.push(error) }
   })
   const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, isPoison: () => false })
   return { broker, errors, stop: async () => { await broker.drained(); await sweeper.stop() } }
@@ -324,6 +324,37 @@ t.test('a bad message takes no neighbour with it, and a flush that was split sto
   t.equal(many.filter(({ status }) => status === 'fulfilled').length, 62)
   t.equal((await state(id)).length, 68)
   await conserved(t, id)
+})
+
+t.test('a message below a hint, whose notice was lost, is found by the next look from the start', async (t) => {
+  const id = await queue()
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  let nowMs = 0
+  const hints = new SeekHints(() => nowMs)
+  const wakeups = new Wakeups(10)
+  const broker = new Broker({ database: one, hints, messages, queues, browse }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, isPoison: () => false })
+  const take = async (waitSeconds = 0) => (await broker.lease(name, { max: 1, waitSeconds, leaseSeconds: null, worker: 'w', idempotencyKey: null }, [], AbortSignal.timeout(20_000))).messages.length
+  const unheard = async () => {
+    await enqueue(id, 1)
+    hints.end(id, hints.begin(id), { rank: -1, position: NaN, exhausted: true, last: 1e9 })
+  }
+  t.equal(await take(), 0)
+  await unheard()
+  t.equal(await take(), 0, 'no look is due yet')
+  nowMs += 6_000
+  t.equal(await take(20), 1, 'the look wakes the one who waits')
+  await unheard()
+  t.equal(await take(), 0)
+  hints.suspect(id)
+  t.equal(await take(20), 1, 'a suspicion makes it due at once')
+  // A look that has proved slow is made more rarely.
+  t.ok(hints.takeLook(id) === false && (nowMs += 5_000) && hints.takeLook(id))
+  nowMs += 200
+  hints.looked(id, [])
+  nowMs += 19_000
+  t.notOk(hints.takeLook(id), 'a hundred times as long as it took')
+  nowMs += 2_000
+  t.ok(hints.takeLook(id))
 })
 
 t.test('one lease key from two replicas at once is one set of messages and receipts', async (t) => {
