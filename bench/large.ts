@@ -74,7 +74,7 @@ export async function large (bench: Bench, rounds: number, only: string, say: Sa
       const measured: Round[] = []
       for (let number = 0; number < rounds; number++) {
         say(`${scenario.title} · round ${number + 1} of ${rounds}`)
-        const turns = [async () => ({ small: await bench.slice(alone!, small, { checkpoint: true }) }), async () => ({ large: await bench.slice(beside!, subject, { keep: true, checkpoint: true }) })]
+        const turns = [async () => ({ small: await bench.slice(alone!, small, { settled: true }) }), async () => ({ large: await bench.slice(beside!, subject, { keep: true, settled: true }) })]
         if (number % 2 === 1) turns.reverse()
         measured.push({ ...await turns[0]!(), ...await turns[1]!() } as Round)
       }

@@ -62,10 +62,10 @@ export class Bench {
   }
 
   /**
-   * One slice of one entry, on empty tables unless they are to be kept; after a checkpoint, if asked to, so that the pages of
-   * messages old and new are written whole when they are next touched. Throws where its figures would say nothing.
+   * One slice of one entry, on empty tables unless they are to be kept; `settled`, after a vacuum, which goes through what was
+   * filled once whatever happens to it, and a checkpoint, so that the pages of messages old and new are written whole when they are next touched. Throws where its figures would say nothing.
    */
-  async slice (entry: Entry, on?: Subject, { keep = false, checkpoint = false } = {}): Promise<Figures> {
+  async slice (entry: Entry, on?: Subject, { keep = false, settled = false } = {}): Promise<Figures> {
     const subject = on ?? await this.subject(entry.subject)
     const load = entry.acrossReplicas ? { ...entry.load, consumersPort: (await this.subject(entry.subject, { replica: '2' })).port } : entry.load
     const consumes = load.step === 'consume' || load.step === 'loop'
@@ -73,7 +73,7 @@ export class Bench {
       if (!keep) await empty(subject)
       const need = this.#needs.get(entry) ?? 10_000 * load.count ** 0.5
       if (consumes) await this.#fill(subject, load, need)
-      if (checkpoint) await subject.database!.query('checkpoint')
+      if (settled) for (const statement of ['vacuum holdfast.messages', 'checkpoint']) await subject.database!.query(statement)
       const before = await countStored(subject)
       const result = await measure(subject, this.#postgres, load)
       if (result.errors > 0) throw new Error(`${entry.name}: ${result.errors} requests failed; the first: ${result.error}`)
