@@ -7,6 +7,7 @@ const text = (text: string) => text
 const whole = (min: number, max: number) => (text: string) =>
   /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : `must be a whole number from ${min} to ${max}`
 const oneOf = (...values: string[]) => (text: string) => values.includes(text) ? text : `must be one of ${values.join(', ')}`
+const listOf = (...values: string[]) => (text: string) => text.split(',').every((part) => values.includes(part.trim())) ? text : `must be a list of ${values.join(', ')}, with commas`
 const onOff = (text: string) => text === 'on' ? true : text === 'off' ? false : 'must be on or off'
 const url = (text: string) => /^postgres(ql)?:\/\//.test(text) ? text : 'must be a URL that begins with postgresql://'
 
@@ -15,6 +16,9 @@ export const settings = {
   listenUrl: { name: 'HOLDFAST_LISTEN_URL', default: '', read: url, help: 'Where to LISTEN, for those whose HOLDFAST_DATABASE_URL leads through PgBouncer: a direct URL of the same database. Not set: the same as HOLDFAST_DATABASE_URL.' },
   host: { name: 'HOLDFAST_HOST', default: '127.0.0.1', read: text, help: 'The address to serve on.' },
   port: { name: 'HOLDFAST_PORT', default: 8080, read: whole(0, 65535), help: 'The port to serve on; 0 takes a free one.' },
+  auth: { name: 'HOLDFAST_AUTH', default: 'keys', read: oneOf('keys', 'off'), help: 'keys: every call needs an API key, once there is one; without any the service serves on loopback addresses only. off: nobody is asked for a key, on whatever address.' },
+  adminKeyFile: { name: 'HOLDFAST_ADMIN_KEY_FILE', default: '', read: text, help: 'A file that holds an admin key of 32 characters or more, stored nowhere else; with it keys are in force from the start.' },
+  open: { name: 'HOLDFAST_OPEN', default: '', read: listOf('docs', 'metrics'), help: 'What needs no key where keys are in force: docs (Swagger UI and the OpenAPI document), metrics, or both as docs,metrics.' },
   dataDir: { name: 'HOLDFAST_DATA_DIR', default: 'data', read: text, help: 'The folder of the embedded PostgreSQL, from the folder of the project.' },
   poolSize: { name: 'HOLDFAST_POOL_SIZE', default: 10, read: whole(2, 1000), help: 'Connections to the database, besides one that listens. Group commit needs few.' },
   createQueues: { name: 'HOLDFAST_CREATE_QUEUES', default: true, read: onOff, help: 'on: the first enqueue makes an unknown queue; off: it is refused with queueNotFound.' },

@@ -1,17 +1,22 @@
 /** The composition root: opens every part in order, and closes them in reverse. */
+import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import type pg from 'pg'
 import { pino } from 'pino'
 import type { Config } from './config.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
+import { KeyRing } from './core/keys.ts'
 import { Wakeups } from './core/wakeups.ts'
 import { createMetrics } from './http/metrics.ts'
+import type { Keys } from './http/keys.ts'
 import { buildServer } from './http/server.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
 import * as browse from './store/browse.ts'
-import { isServerError, openDatabase } from './store/database.ts'
-import { startEmbedded } from './store/embedded.ts'
+import { isServerError, openDatabase, type Database } from './store/database.ts'
+import { runningEmbedded, startEmbedded } from './store/embedded.ts'
 import { SeekHints } from './store/hints.ts'
+import * as keys from './store/keys.ts'
 import { startListener } from './store/listener.ts'
 import * as messages from './store/messages.ts'
 import { migrate } from './store/migrate.ts'
@@ -44,6 +49,13 @@ export async function startService (config: Config, say: (line: string) => void)
     const report = (part: string) => (error: unknown) => log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
     const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
     closers.push(() => database.close())
+
+    const ring = config.auth === 'off' ? null : new KeyRing(await adminSecret(config.adminKeyFile))
+    if (ring !== null) {
+      const kept = await keys.keepKeys(database, ring, report('keys'))
+      closers.push(() => kept.stop())
+    }
+    if (ring?.inForce !== true) say(openness(config, ring))
 
     const wakeups = new Wakeups(config.waitersMax)
     const hints = new SeekHints()
@@ -79,6 +91,8 @@ export async function startService (config: Config, say: (line: string) => void)
       onClosing: () => wakeups.close(),
       requestBytesMax: config.requestBytesMax,
       log,
+      guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
+      keys: keysOf(database),
       health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
     })
     closers.push(async () => { await server.close(); await broker.drained() })
@@ -88,6 +102,39 @@ export async function startService (config: Config, say: (line: string) => void)
     await stop()
     throw error
   }
+}
+
+/** The keys alone, for the command line: beside a service that runs, or with the database started for the purpose. */
+export async function withKeys<T> (config: Config, work: (keys: Keys) => Promise<T>): Promise<T> {
+  const running = config.databaseUrl === '' ? await runningEmbedded(config.dataDir) : null
+  const closers: (() => Promise<unknown>)[] = []
+  try {
+    const target = running ?? (await openPostgres(config, () => {}, closers)).target
+    await migrate(target)
+    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+    closers.push(() => database.close())
+    return await work(keysOf(database))
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+}
+
+function keysOf (database: Database): Keys {
+  return { create: (grant) => keys.createKey(database, grant), list: () => keys.listKeys(database), revoke: (id) => keys.revokeKey(database, id) }
+}
+
+async function adminSecret (file: string): Promise<string | null> {
+  if (file === '') return null
+  const secret = (await readFile(file, 'utf8').catch((error) => { throw new Error(`HOLDFAST_ADMIN_KEY_FILE cannot be read (${error.code}).`) })).trim()
+  if (!/^[\x21-\x7e]{32,256}$/.test(secret)) throw new Error('HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters; openssl rand -base64 32 makes one.')
+  return secret
+}
+
+/** What to tell whoever starts a service that asks nobody for a key; throws where it must not serve so. */
+function openness ({ host }: Config, ring: KeyRing | null): string {
+  if (ring === null) return `HOLDFAST_AUTH=off: whoever reaches ${host} may use every queue.`
+  if (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))) return `There is no API key yet, so nobody is asked for one, and only this machine is served (${host}). holdfast keys create makes one.`
+  throw new Error(`There is no API key yet, and on ${host} others could reach the queues. Make a key (holdfast keys create), give one (HOLDFAST_ADMIN_KEY_FILE), or say HOLDFAST_AUTH=off to serve whoever comes.`)
 }
 
 async function openPostgres (config: Config, say: (line: string) => void, closers: (() => Promise<unknown>)[]): Promise<{ target: pg.ClientConfig, name: string }> {

@@ -6,7 +6,7 @@ import type { MessageDetail, MessageView } from '../store/browse.ts'
 import { Batcher } from './batcher.ts'
 import { QueueError } from './errors.ts'
 import { answerBytesMax, formatReceipt, listMax, parseReceipt, priorityDefault, type Digits, type Enqueued, type LeasedMessage, type NewMessage, type State } from './message.ts'
-import type { Queue, QueueReport, SettingsChange } from './queue.ts'
+import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
 import type { Wakeups } from './wakeups.ts'
 
 /** What the broker needs of the store: the functions of its modules, as they are. */
@@ -175,11 +175,14 @@ export class Broker {
   }
 
   async reportQueue (name: string): Promise<QueueReport> {
-    return await this.#store.queues.reportQueue(this.#store.database, name) ?? notFound(name)
+    const report = await this.#store.queues.reportQueue(this.#store.database, name)
+    if (report === null) throw queueNotFound(name)
+    return report
   }
 
-  async listQueues (after: string, limit: number): Promise<{ queues: QueueReport[], next: string | null }> {
-    const queues = await this.#store.queues.listQueues(this.#store.database, after, limit)
+  /** By name, from `after` on; `within` names the queues that the caller may look at, and beginnings of such names. */
+  async listQueues (after: string, limit: number, within: { names: string[], prefixes: string[] }): Promise<{ queues: QueueReport[], next: string | null }> {
+    const queues = await this.#store.queues.listQueues(this.#store.database, after, limit, within)
     return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
   }
 
@@ -257,7 +260,7 @@ export class Broker {
       await queues.putQueue(database, name, {})
       queue = await queues.findQueue(database, name)
     }
-    if (queue === null) return notFound(name)
+    if (queue === null) throw queueNotFound(name)
     if (this.#queues.size >= 10_000) this.#queues.clear()
     this.#queues.set(name, { queue, untilMs: performance.now() + settingsMsMax })
     return queue
@@ -510,8 +513,4 @@ function leasedMessage (name: string, queueId: Digits, row: LeasedRow): LeasedMe
     leaseExpiresAt: row.leased_until,
     lastFailure: row.last_failure
   }
-}
-
-function notFound (name: string): never {
-  throw new QueueError('queueNotFound', `There is no queue ${name}. The first message enqueued to it makes it, or PUT /queues/${name}.`)
 }

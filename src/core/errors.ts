@@ -3,10 +3,11 @@
 /** Every code a refusal or a fault can carry. docs/errors.md has one heading for each. */
 export const codes = [
   'malformedRequest', 'malformedJson', 'invalidRequest', 'invalidReceipt', 'invalidCursor',
-  'queueNotFound', 'messageNotFound', 'routeNotFound', 'methodNotAllowed',
+  'unauthorized', 'forbidden',
+  'queueNotFound', 'messageNotFound', 'keyNotFound', 'routeNotFound', 'methodNotAllowed',
   'leaseLost', 'gone', 'messageLeased', 'ackedNotKept',
   'requestTimeout', 'bodyTooLarge', 'requestTooLarge', 'headersTooLarge', 'unsupportedMediaType', 'idempotencyMismatch',
-  'queueFull', 'tooManyWaiting',
+  'queueFull', 'tooManyWaiting', 'rateLimited', 'tooManyKeys',
   'databaseUnavailable', 'outcomeUnknown', 'overloaded', 'shuttingDown', 'internal'
 ] as const
 
@@ -22,13 +23,16 @@ export class QueueError extends Error {
   readonly code: Code
   readonly outcome: Outcome
   readonly faults: Fault[]
+  /** When to try again, for those codes that say so; null: soon. */
+  readonly retryAfterSeconds: number | null
 
   /** `message` is a sentence for the caller: what is wrong and what to do. It never holds SQL, a path or a secret. */
-  constructor (code: Code, message: string, options: { outcome?: Outcome, faults?: Fault[], cause?: unknown } = {}) {
+  constructor (code: Code, message: string, options: { outcome?: Outcome, faults?: Fault[], retryAfterSeconds?: number, cause?: unknown } = {}) {
     super(message, { cause: options.cause })
     this.name = 'QueueError'
     this.code = code
     this.outcome = options.outcome ?? 'none'
     this.faults = options.faults ?? []
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null
   }
 }

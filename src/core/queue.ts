@@ -1,4 +1,5 @@
 /** A queue: its name, its settings, and what it reports of itself. */
+import { QueueError } from './errors.ts'
 import type { Digits } from './message.ts'
 
 export interface Retry {
@@ -34,3 +35,8 @@ export interface QueueReport {
 }
 
 export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
+
+/** Also the answer to a key that has no right to the queue, so it tells nothing of whether there is one. */
+export function queueNotFound (name: string): QueueError {
+  return new QueueError('queueNotFound', `There is no queue ${name}. The first message enqueued to it makes it, or PUT /queues/${name}.`)
+}

@@ -23,15 +23,18 @@ function isId (text: string): boolean {
 
 const reasons: Record<number, string> = {
   400: 'Malformed, or refused by the schema.',
+  401: 'No API key, or not a good one.',
+  403: 'The key may not do this here.',
   404: 'No such queue or message.',
   409: 'Not in this state.',
   413: 'Too large.',
   415: 'A content type that is not taken.',
   422: 'The idempotency key stands for other content.',
-  429: 'Full; see Retry-After.',
+  429: 'Full, or a rate used up; see Retry-After.',
   503: 'The database is away, or the service overloaded or shutting down; see Retry-After and `outcome`.'
 }
 
+/** The refusals a route can answer with, beside those that every route can. */
 export function problemResponses (...statuses: number[]): Record<number, object> {
-  return Object.fromEntries(statuses.map((status) => [status, { description: reasons[status], content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } }]))
+  return Object.fromEntries([...statuses, 401, 403].sort().map((status) => [status, { description: reasons[status], content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } }]))
 }

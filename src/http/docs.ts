@@ -12,6 +12,7 @@ const tour: Record<string, { description: string, operations: string[] }> = {
   Queues: { description: 'Make them and look at them.', operations: ['putQueue', 'getQueue', 'listQueues'] },
   Messages: { description: 'From the enqueue to the ack.', operations: ['enqueue', 'browse', 'lease', 'extend', 'ack', 'fail', 'release', 'getMessage'] },
   Mend: { description: 'What went wrong, or is no longer wanted.', operations: ['redrive', 'cancelMessage', 'purge', 'deleteQueue'] },
+  Keys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
   Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
 }
 
@@ -25,6 +26,8 @@ export async function documentRoutes (app: FastifyInstance): Promise<void> {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Holdfast', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key. Needed once there is one, or where HOLDFAST_ADMIN_KEY_FILE is set.' } } },
+      security: [{ key: [] }, {}],
       servers: [{ url: '/', description: 'This service' }],
       tags: Object.entries(tour).map(([name, { description }]) => ({ name, description }))
     },

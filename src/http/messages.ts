@@ -8,6 +8,7 @@ import { messageBytesMax, type LeasedMessage, type NewMessage } from '../core/me
 import type { MessageDetail, MessageView } from '../store/browse.ts'
 import { bodyMembers, storedForm } from './bodies.ts'
 import { cursorOf, idOf, problemResponses } from './common.ts'
+import { checkMessages, takeMessages } from './guard.ts'
 import { BrowseQuery, EnqueueAnswer, EnqueueHeaders, EnqueueQuery, Leased, LeaseRequest, Message, MessageDetail as MessageDetailSchema, MessageList, MessagePage, MessageParams, QueueParams, WaitQuery, type MessageInput } from './schemas.ts'
 import type { Server } from './server.ts'
 import { validator } from './validation.ts'
@@ -20,6 +21,7 @@ const checkList = validator<Static<typeof MessageList>>(MessageList)
 /** Registered in a scope of its own, because only the enqueue takes bodies of any content type. */
 export function messageRoutes (app: Server, broker: Broker): void {
   app.post('/queues/:queue/lease', {
+    config: { access: 'lease' },
     preValidation: async (request) => { request.body ??= {} },
     schema: {
       operationId: 'lease', summary: 'Lease messages',
@@ -29,12 +31,15 @@ export function messageRoutes (app: Server, broker: Broker): void {
     }
   }, async (request, reply) => {
     const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null, ack } = request.body
-    const { messages, outcomes } = await broker.lease(request.params.queue, { max, waitSeconds, leaseSeconds, worker, idempotencyKey }, ack ?? [], waitSeconds > 0 ? hangUp(reply) : never)
+    const wanted = checkMessages(request, ack !== undefined && ack.length > 0) ? { max, waitSeconds } : { max: 0, waitSeconds: 0 }
+    const { messages, outcomes } = await broker.lease(request.params.queue, { ...wanted, leaseSeconds, worker, idempotencyKey }, ack ?? [], waitSeconds > 0 ? hangUp(reply) : never)
+    takeMessages(request, messages.length)
     const settled = ack === undefined ? '' : `,"outcomes":${JSON.stringify(outcomes.map((outcome, index) => ({ receipt: ack[index], ...outcome })))}`
     return json(reply, `{"messages":[${messages.map(leasedJson).join(',')}]${settled}}`)
   })
 
   app.get('/queues/:queue/messages', {
+    config: { access: 'browse' },
     schema: {
       operationId: 'browse', summary: 'Browse messages',
       description: 'Looks at messages by id without leasing them. One page examines at most 10,000 messages, so a page of a rare state may be short and still have a cursor.',
@@ -47,6 +52,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
   })
 
   app.get('/queues/:queue/messages/:id', {
+    config: { access: 'browse' },
     schema: {
       operationId: 'getMessage', summary: 'Look at one message',
       description: 'One message with its lease and its history. With `waitSeconds` it answers when the message has been acked, is dead or gone, or the time is up, whatever the state then: so a producer waits for the confirmation of its consumer.',
@@ -59,6 +65,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
   })
 
   app.delete('/queues/:queue/messages/:id', {
+    config: { access: 'manage' },
     schema: {
       operationId: 'cancelMessage', summary: 'Cancel one message', description: 'Removes a message that nobody holds just now.',
       params: MessageParams, response: { 204: { type: 'null', description: 'It is removed.' }, ...problemResponses(400, 404, 409, 503) }
@@ -73,6 +80,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
     scope.removeContentTypeParser('*')
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
     scope.post('/queues/:queue/messages', {
+      config: { access: 'enqueue' },
       schema: {
         operationId: 'enqueue', summary: 'Enqueue messages',
         description: 'Answers 201 only after the commit. `application/json` holds one message or a list that is stored whole or not at all; with any other content type the request body *is* the message body, byte for byte, and the options are query parameters.',
@@ -90,6 +98,8 @@ export function messageRoutes (app: Server, broker: Broker): void {
       const { messages, list } = Buffer.isBuffer(request.body)
         ? { messages: [rawMessage(request.body, request.headers['content-type'] ?? 'application/octet-stream', request.query, request.headers['idempotency-key'])], list: false }
         : jsonMessages(request.body, request.query, request.headers['idempotency-key'])
+      checkMessages(request)
+      takeMessages(request, messages.length)
       const answers = await broker.enqueue(request.params.queue, messages, list)
       const ids = answers.map(({ id, duplicate }) => duplicate ? { id, duplicate: true as const } : { id })
       reply.code(answers.every(({ duplicate }) => duplicate) ? 200 : 201)

@@ -10,8 +10,11 @@ export const problems = {
   invalidRequest: { status: 400, title: 'The request does not fit the schema' },
   invalidReceipt: { status: 400, title: 'The receipt cannot be read' },
   invalidCursor: { status: 400, title: 'The cursor cannot be read' },
+  unauthorized: { status: 401, title: 'An API key is needed' },
+  forbidden: { status: 403, title: 'The API key may not do this' },
   queueNotFound: { status: 404, title: 'There is no such queue' },
   messageNotFound: { status: 404, title: 'There is no such message' },
+  keyNotFound: { status: 404, title: 'There is no such key' },
   routeNotFound: { status: 404, title: 'There is no such route' },
   methodNotAllowed: { status: 405, title: 'The route does not take this method' },
   leaseLost: { status: 409, title: 'The lease has been lost' },
@@ -26,6 +29,8 @@ export const problems = {
   idempotencyMismatch: { status: 422, title: 'The idempotency key stands for other content' },
   queueFull: { status: 429, title: 'The queue is full' },
   tooManyWaiting: { status: 429, title: 'Too many calls are waiting' },
+  rateLimited: { status: 429, title: 'The API key has used up its rate' },
+  tooManyKeys: { status: 429, title: 'There are too many keys' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
   outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },
   overloaded: { status: 503, title: 'The service is overloaded' },
@@ -43,7 +48,8 @@ export const problemSender = (log: Logger): SendProblem => (thrown, request, rep
   const { status, title } = problems[error.code]
   if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
   else if (status === 503) log.warn({ requestId: request.id, code: error.code, cause: (error.cause as Error | undefined)?.message }, 'unavailable')
-  if (status === 429 || status === 503) reply.header('retry-after', retryAfterSeconds)
+  if (status === 429 || status === 503) reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds)
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="holdfast"')
   return reply.code(status).type('application/problem+json').send(JSON.stringify({
     type: `urn:holdfast:error:${error.code}`,
     title,

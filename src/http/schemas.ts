@@ -1,5 +1,6 @@
 /** The shapes of the REST contract, once: they validate, type the handlers, and make the OpenAPI document. */
 import { Type, type Static, type TSchema } from 'typebox'
+import { rateMax, rightPattern } from '../core/keys.ts'
 import { listMax, priorityDefault } from '../core/message.ts'
 import { queueNamePattern } from '../core/queue.ts'
 
@@ -193,3 +194,18 @@ export const Problem = Type.Object({
   errors: maybe(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
   outcome: maybe(Type.Enum(['none', 'unknown'], { description: 'On every 5xx: nothing happened, or it is not known.' }))
 }, { $id: 'Problem', title: 'Problem' })
+
+const rate = (what: string) => Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: rateMax }), Type.Null()], { description: `${what} a second, a second's worth at once, counted by each replica for itself. Default null: no bound.` })
+const keyFields = {
+  name: Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000]*$', description: 'Who uses it, for people.', examples: ['mail worker'] }),
+  rights: Type.Array(Type.String({ pattern: rightPattern }), {
+    minItems: 1, maxItems: 100, examples: [['lease:mail', 'enqueue:orders-*']],
+    description: 'An action on a queue (`lease:mail`), on all whose name begins so (`enqueue:orders-*`), or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings, purge, redrive, cancel, delete); `admin`, alone, is everything, keys too.'
+  })
+}
+const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
+export const KeyRequest = object({ ...keyFields, requestsPerSecond: maybe(rates.requestsPerSecond), messagesPerSecond: maybe(rates.messagesPerSecond) })
+const KeyInfo = Type.Object({ id: Type.String({ description: 'Names the key; it is part of it, and no secret.' }), ...keyFields, ...rates, createdAt: time('When it was made.') })
+export const KeyMade = Type.Object({ ...KeyInfo.properties, secret: Type.String({ description: 'The key. Send it as `Authorization: Bearer …`; it cannot be shown again.' }) }, { description: 'The new key.' })
+export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
+export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })

@@ -7,7 +7,9 @@ import type { Broker } from '../core/broker.ts'
 import { parseEnvelope } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
 import { documentRoutes } from './docs.ts'
+import { guard, type GuardOptions } from './guard.ts'
 import { healthRoutes, type Health } from './health.ts'
+import { keyRoutes, type Keys } from './keys.ts'
 import { messageRoutes } from './messages.ts'
 import { problems, problemSender, type SendProblem } from './problem.ts'
 import { queueRoutes } from './queues.ts'
@@ -19,6 +21,8 @@ export interface ServerOptions {
   requestBytesMax: number
   log: Logger
   health: Health
+  guard: GuardOptions
+  keys: Keys
   /** Called when closing begins: whoever waits is to be answered now. */
   onClosing: () => void
 }
@@ -45,12 +49,15 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
     done(request.headers['content-encoding'] === undefined ? undefined : new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
   })
 
+  guard(app, options.guard)
+
   app.addSchema(Problem)
   await documentRoutes(app)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   await app.register(async (scope) => messageRoutes(scope as Server, broker))
   settleRoutes(app, broker)
+  keyRoutes(app, options.keys)
   healthRoutes(app, options.health)
   await app.after()
   refuseOtherMethods(app, methods, sendProblem)
@@ -60,7 +67,7 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
 
 /** The document as text, as openapi/openapi.json holds it: made from the routes alone, without a database. */
 export async function describeApi (): Promise<string> {
-  const app = await buildServer(undefined as never, { requestBytesMax: 1, log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' } })
+  const app = await buildServer(undefined as never, { requestBytesMax: 1, log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' }, guard: { ring: null, open: { docs: false, metrics: false } }, keys: undefined as never })
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()
   return `${document}\n`
@@ -121,6 +128,7 @@ function refuseOtherMethods (app: FastifyInstance, methods: Map<string, Set<stri
     app.route({
       url,
       method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'].filter((method) => !known.has(method)),
+      config: { access: 'key' },
       schema: { hide: true } as object,
       exposeHeadRoute: false,
       onRequest: (request, reply) => {

@@ -128,7 +128,7 @@ export async function startEmbedded (dataDir: string, log: (line: string) => voi
   }
 
   return {
-    config: { host, port, user, database: 'holdfast', ssl: false },
+    config: configOf(host),
     url: `postgresql://${user}@/holdfast?host=${encodeURIComponent(host)}&port=${port}`,
     get pid () { return pid },
     async stop () {
@@ -143,6 +143,14 @@ export async function startEmbedded (dataDir: string, log: (line: string) => voi
     }
   }
 }
+
+/** Where a server that a service is running over this folder can be reached; null when there is none. Nothing is started, and nothing need be stopped. */
+export async function runningEmbedded (dataDir: string): Promise<Embedded['config'] | null> {
+  const held = await realpath(dataDir).then((home) => holder(join(home, 'postgres')), () => undefined)
+  return held === undefined ? null : configOf(held.host)
+}
+
+const configOf = (host: string): Embedded['config'] => ({ host, port, user, database: 'holdfast', ssl: false })
 
 const user = 'holdfast'
 const port = 5432 // only names the socket's file; no TCP port is opened

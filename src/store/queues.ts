@@ -85,7 +85,7 @@ const reportStatement: Statement = {
 
 const listStatement: Statement = {
   name: 'list_queues',
-  text: `with r as materialized (select ${reportColumns} from (select * from holdfast.queues where name > $1 order by name limit $2) q ${reportJoins}) ${withOldest}`
+  text: `with r as materialized (select ${reportColumns} from (select * from holdfast.queues where name > $1 and (name = any($3::text[]) or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))) order by name limit $2) q ${reportJoins}) ${withOldest}`
 }
 
 export async function reportQueue (session: Session, name: string): Promise<QueueReport | null> {
@@ -93,9 +93,9 @@ export async function reportQueue (session: Session, name: string): Promise<Queu
   return row === undefined ? null : reportOf(row)
 }
 
-/** Queues by name, beyond the one named `after`. */
-export async function listQueues (session: Session, after: string, limit: number): Promise<QueueReport[]> {
-  return (await session.query(listStatement, [after, limit])).map(reportOf)
+/** Queues by name, beyond the one named `after`: those of these names and beginnings. */
+export async function listQueues (session: Session, after: string, limit: number, { names, prefixes }: { names: string[], prefixes: string[] }): Promise<QueueReport[]> {
+  return (await session.query(listStatement, [after, limit, names, prefixes])).map(reportOf)
 }
 
 const depthStatement: Statement = {
