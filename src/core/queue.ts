@@ -29,12 +29,19 @@ export interface QueueReport {
   queue: string
   settings: Settings
   counts: { ready: number, delayed: number, leased: number, dead: number, acked: number }
+  reliability: number | null
   oldestReadySeconds: number | null
   createdAt: string
   updatedAt: string
 }
 
 export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
+
+/** Of the messages that have come to an end, the share whose work was done: what is dead counts until it is redriven, what expired for good. null before the first end. */
+export function reliabilityOf ({ acked, dead, expired }: { acked: number, dead: number, expired: number }): number | null {
+  const ended = acked + dead + expired
+  return ended === 0 ? null : acked / ended
+}
 
 /** Also the answer to a key that has no right to the queue, so it tells nothing of whether there is one. */
 export function queueNotFound (name: string): QueueError {

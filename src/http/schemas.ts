@@ -47,6 +47,7 @@ export const QueueReport = Type.Object({
     keepAckedSeconds: Type.Number()
   }),
   counts: Type.Object({ ready: Type.Integer(), delayed: Type.Integer(), leased: Type.Integer(), dead: Type.Integer(), acked: Type.Integer({ description: 'Kept acked messages.' }) }),
+  reliability: Type.Union([Type.Number(), Type.Null()], { description: 'acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead ones count until they are redriven; null before the first end.' }),
   oldestReadySeconds: Type.Union([Type.Number(), Type.Null()], { description: 'Age since its enqueue of the oldest message at the head of a priority; null when none is ready.' }),
   createdAt: time('When the queue was made.'),
   updatedAt: time('When its settings last changed.')

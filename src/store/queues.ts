@@ -1,6 +1,6 @@
 /** Queues: their settings, their counts, their end. */
 import type { Digits } from '../core/message.ts'
-import type { Queue, QueueReport, SettingsChange } from '../core/queue.ts'
+import { reliabilityOf, type Queue, type QueueReport, type SettingsChange } from '../core/queue.ts'
 import type { Database, Row, Session, Statement } from './database.ts'
 
 const findStatement: Statement = { name: 'find_queue', text: 'select * from holdfast.queues where name = $1' }
@@ -53,12 +53,14 @@ export async function putQueue (database: Database, name: string, change: Settin
 
 // The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the sum is exact.
 const reportColumns = `
-    q.*, (c.ready + t.ready) as ready, (c.delayed + t.delayed) as delayed, (c.leased + t.leased) as leased, (c.dead + t.dead) as dead, (c.acked + t.acked) as acked`
+    q.*, (c.ready + t.ready) as ready, (c.delayed + t.delayed) as delayed, (c.leased + t.leased) as leased, (c.dead + t.dead) as dead, (c.acked + t.acked) as acked,
+    (c.acked_total + t.acked_total) as acked_total, (c.expired_total + t.expired_total) as expired_total`
 const reportJoins = `
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
     select coalesce(sum(l.ready), 0) as ready, coalesce(sum(l.delayed), 0) as delayed, coalesce(sum(l.leased), 0) as leased,
-      coalesce(sum(l.dead), 0) as dead, coalesce(sum(l.acked), 0) as acked
+      coalesce(sum(l.dead), 0) as dead, coalesce(sum(l.acked), 0) as acked,
+      coalesce(sum(l.acked_total), 0) as acked_total, coalesce(sum(l.expired_total), 0) as expired_total
     from holdfast.ledger l where l.queue_id = q.id
   ) t`
 
@@ -148,6 +150,7 @@ function reportOf (row: Row): QueueReport {
     queue: row.name,
     settings: settingsOf(row),
     counts,
+    reliability: reliabilityOf({ acked: Number(row.acked_total), dead: counts.dead, expired: Number(row.expired_total) }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
     createdAt: row.created_at,
     updatedAt: row.updated_at

@@ -5,8 +5,10 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
+import pg from 'pg'
 import t, { type Test } from 'tap'
-import { service, type Client } from '../support/service.ts'
+import { freshServer } from '../support/postgres.ts'
+import { client, service, serviceProcess, type Client } from '../support/service.ts'
 
 const python = spawnSync('python3', ['--version']).status === 0
 const noPython = python ? false : 'python3 is not installed'
@@ -225,3 +227,80 @@ t.test("the README's lines work as they stand", async (t) => {
   t.notMatch(stdout, /"status":[45]/)
   t.match(stdout, /"id":"\d+"[^]*"receipt"[^]*"outcome":"acked"/)
 })
+
+t.test('an effect counts exactly once while everything is killed', async (t) => {
+  const server = await freshServer(t)
+  const sql = () => connected(server.url)
+  const replicas: ChildProcess[] = []
+  const urls = new Map<ChildProcess, string>()
+  const startReplica = async () => {
+    const { child, url } = await serviceProcess(t, { HOLDFAST_DATABASE_URL: server.url, HOLDFAST_LOG_LEVEL: 'silent' })
+    replicas.push(child)
+    urls.set(child, url)
+  }
+  await startReplica()
+  // The examples know one address; a replica that is started anew has another.
+  const front = createServer(async (request, reply) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk as Buffer)
+    const headers = Object.fromEntries(['content-type', 'idempotency-key'].flatMap((name) => request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]]))
+    const answer = await client(urls.get(replicas.at(-1)!)!).call(request.method!, request.url!, Buffer.concat(chunks), headers).catch(() => null)
+    if (answer === null) return reply.destroy()
+    return reply.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.text)
+  }).listen(0, '127.0.0.1')
+  await once(front, 'listening')
+  t.teardown(() => { front.closeAllConnections(); front.close() })
+  const env = { QUEUE_URL: `http://127.0.0.1:${(front.address() as AddressInfo).port}/queues/bookings`, DATABASE_URL: server.url }
+  const examples = new Map<number, Running>()
+  const start = (place: number) => { examples.set(place, run(t, [process.execPath, 'docs/examples/typescript/exactly_once.ts', place === 0 ? 'relay' : 'work'], 'bookings', env)) }
+  for (const place of [0, 1, 2]) start(place)
+
+  /** Until it has been answered, whatever goes away meanwhile. */
+  const ask = async (text: string, values: unknown[] = []): Promise<any[]> => {
+    for (const untilMs = Date.now() + 60_000; ;) {
+      const session = await sql().catch(() => null)
+      try {
+        if (session !== null) return (await session.query(text, values)).rows
+      } catch (error) {
+        if (Date.now() > untilMs) throw error
+      } finally {
+        await session?.end().catch(() => {})
+      }
+    }
+  }
+  const booked = async () => Number((await ask("select count(*) as n from bookings where to_regclass('bookings') is not null"))[0].n)
+  const kills: [string, () => unknown][] = [
+    ['a worker', () => { examples.get(1)!.child.kill('SIGKILL'); start(1) }],
+    ['the relay', () => { examples.get(0)!.child.kill('SIGKILL'); start(0) }],
+    ['every session', () => ask('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = $1', ['client backend'])],
+    ['the service', async () => { replicas.at(-1)!.kill('SIGKILL'); await startReplica() }],
+    ['PostgreSQL', () => process.kill(server.pid, 'SIGKILL')],
+    ['the other worker', () => { examples.get(2)!.child.kill('SIGKILL'); start(2) }]
+  ]
+  while ((await ask("select to_regclass('bookings') as made"))[0].made === null);
+  let orders = 0
+  for (const [what, kill] of kills) {
+    const before = await booked()
+    await ask('insert into outbox (body) select json_build_object($1::text, $2::int + n) from generate_series(1, 24) as n', ['order', orders])
+    orders += 24
+    while (await booked() < before + 5);
+    await kill()
+    t.comment(`killed ${what}, ${await booked()} of ${orders} booked`)
+  }
+  while (await booked() < orders || (await ask('select 1 from outbox limit 1')).length > 0);
+  const rows = await ask('select order_id, count(*)::int as times from bookings group by order_id having count(*) <> 1')
+  t.strictSame(rows, [], 'no order was booked twice')
+  t.equal(Number((await ask('select count(distinct order_id) as n from bookings'))[0].n), orders, 'and none was not')
+
+  const [, audit] = /```sql\n([^`]*)```/.exec(await readFile('docs/guarantees.md', 'utf8'))!
+  t.strictSame(await ask(audit!), [], 'the audit accounts for every message')
+  await ask('insert into holdfast.ledger (queue_id, enqueued_total) select id, 1 from holdfast.queues')
+  t.equal((await ask(audit!)).length, 1, 'and would tell of one that is missing')
+})
+
+async function connected (url: string): Promise<pg.Client> {
+  const session = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000, query_timeout: 10_000 })
+  session.on('error', () => {})
+  await session.connect()
+  return session
+}

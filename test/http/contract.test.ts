@@ -52,7 +52,7 @@ t.test('queues', async (t) => {
     t.strictSame(body.settings, {
       leaseSeconds: 30, maxAttempts: 5, retry: { strategy: 'exponential', delaySeconds: 1, maxDelaySeconds: 3600, jitter: true }, retentionSeconds: 1209600, dedupSeconds: 86400, maxDepth: null, paused: false, keepAckedSeconds: 0
     })
-    t.strictSame(Object.keys(body), ['queue', 'settings', 'counts', 'oldestReadySeconds', 'createdAt', 'updatedAt'])
+    t.strictSame(Object.keys(body), ['queue', 'settings', 'counts', 'reliability', 'oldestReadySeconds', 'createdAt', 'updatedAt'])
     t.match(body.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
   })
 
@@ -66,6 +66,21 @@ t.test('queues', async (t) => {
     }
     t.strictSame(seen, [...seen].sort())
     t.ok(seen.includes('made') && seen.includes('defaults'))
+  })
+
+  t.test('reliability is the share of ended messages whose work was done, in the report and in the metrics', async (t) => {
+    const q = await queue()
+    t.equal((await q.report()).reliability, null)
+    await q.enqueue({ messages: [...[1, 2, 3, 4].map((body) => ({ body })), { body: 5, ttlSeconds: 0.001 }] })
+    while ((await q.report()).counts.ready > 4); // the sweeper ends the fifth
+    const leased = await q.lease({ max: 4 })
+    await q.settle('ack', { receipts: leased.slice(0, 3).map(({ receipt }: any) => receipt) })
+    await q.settle('fail', { receipt: leased[3].receipt, dead: true })
+    t.equal((await q.report()).reliability, 3 / 5)
+    await holdfast.post(`${q.path}/redrive`)
+    t.equal((await q.report()).reliability, 3 / 4, 'what is redriven may yet be done')
+    const line = `holdfast_reliability{queue="${q.path.slice(8)}"} 0.75`
+    for (const untilMs = Date.now() + 10_000; !(await holdfast.get('/metrics')).text.includes(line);) if (Date.now() > untilMs) return t.fail(line)
   })
 
   t.test('counts follow every message through its states', async (t) => {
