@@ -1,4 +1,5 @@
 /** The composition root: opens every part in order, and closes them in reverse. */
+import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino } from 'pino'
 import type { Config } from './config.ts'
@@ -73,11 +74,11 @@ export async function startService (config: Config, say: (line: string) => void)
     closers.push(() => housekeeping.stop())
 
     const metrics = createMetrics({
-      pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, queues: () => queues.queueTotals(database)
+      pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, connections: () => promisify(server.server.getConnections).call(server.server), queues: () => queues.queueTotals(database)
     })
     const server = await buildServer(broker, {
       onClosing: () => wakeups.close(),
-      requestBytesMax: config.requestBytesMax,
+      ...config,
       log,
       health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
     })

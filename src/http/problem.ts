@@ -34,6 +34,8 @@ export const problems = {
 } as const satisfies Record<Code, { status: number, title: string }>
 
 const retryAfterSeconds = 1
+/** How long a refused caller may go on sending before its connection is closed. */
+export const lingerMs = 1000
 
 export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
@@ -44,7 +46,8 @@ export const problemSender = (log: Logger): SendProblem => (thrown, request, rep
   if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
   else if (status === 503) log.warn({ requestId: request.id, code: error.code, cause: (error.cause as Error | undefined)?.message }, 'unavailable')
   if (status === 429 || status === 503) reply.header('retry-after', retryAfterSeconds)
-  return reply.code(status).type('application/problem+json').send(JSON.stringify({
+  reply.code(status).type('application/problem+json')
+  const body = JSON.stringify({
     type: `urn:holdfast:error:${error.code}`,
     title,
     status,
@@ -53,7 +56,12 @@ export const problemSender = (log: Logger): SendProblem => (thrown, request, rep
     requestId: request.id,
     ...(error.faults.length > 0 ? { errors: error.faults } : {}),
     ...(status >= 500 ? { outcome: error.outcome } : {})
-  }))
+  })
+  if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) return reply.send(body)
+  // A connection closed while its caller still sends is reset, often before the caller has read why.
+  const linger = setTimeout(() => reply.send(body), lingerMs)
+  request.raw.resume().once('close', () => { clearTimeout(linger); if (!reply.sent) reply.send(body) })
+  return reply
 }
 
 function refusalOf (thrown: unknown, request: FastifyRequest): QueueError {
