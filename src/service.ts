@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
 import { Wakeups } from './core/wakeups.ts'
+import { Allowance } from './http/allowance.ts'
 import { createMetrics } from './http/metrics.ts'
 import { buildServer } from './http/server.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
@@ -46,6 +47,9 @@ export async function startService (config: Config, say: (line: string) => void)
     const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
     closers.push(() => database.close())
 
+    // What waits for the database is within these twice over: once while it is read, once while it waits.
+    const requests = new Allowance(2 * config.waitingBytesMax)
+    const answers = new Allowance(2 * config.waitingBytesMax)
     const wakeups = new Wakeups(config.waitersMax)
     const hints = new SeekHints()
     const hear = (queueId: string, count: number, position: number) => { hints.lower(queueId, position); wakeups.wake(queueId, count) }
@@ -53,13 +57,13 @@ export async function startService (config: Config, say: (line: string) => void)
       onReady: (queueId: string, count: number, position: number) => { hear(queueId, count, position); listener.announce(queueId, count, position) },
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
-    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison })
+    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { ...config, answersFull: () => answers.full, isPoison })
     const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
       onReady: hear, onDue: heralds.onDue, onGap: () => { hints.forget(); wakeups.wakeAll() }, onError: report('listener')
     })
     closers.push(() => listener.stop())
     let away = false
-    const sweeper = startSweeper(database, {
+    const sweeper = startSweeper(database.first, {
       onReady: heralds.onReady,
       // Ready, and yet somebody waits: perhaps a notice was lost.
       onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) },
@@ -79,6 +83,8 @@ export async function startService (config: Config, say: (line: string) => void)
     const server = await buildServer(broker, {
       onClosing: () => wakeups.close(),
       ...config,
+      requests,
+      answers,
       log,
       health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
     })

@@ -2,12 +2,13 @@
 import { isUtf8 } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { pino, type Logger } from 'pino'
 import type { Broker } from '../core/broker.ts'
 import { parseEnvelope } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
+import { Allowance } from './allowance.ts'
 import { documentRoutes } from './docs.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { messageRoutes } from './messages.ts'
@@ -22,11 +23,24 @@ export interface ServerOptions {
   requestSecondsMax: number
   silentSecondsMax: number
   connectionsMax: number
+  requests: Allowance
+  answers: Allowance
   log: Logger
   health: Health
   /** Called when closing begins: whoever waits is to be answered now. */
   onClosing: () => void
 }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Settling: among the last to be refused under load. */
+    makesRoom?: boolean
+    /** Answered while closing too. */
+    always?: boolean
+  }
+}
+
+const full = new QueueError('overloaded', 'Too many requests are on their way in already; nothing was changed. Send the request again a little later.')
 
 export type Server = ReturnType<typeof createFastify>
 
@@ -44,18 +58,39 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   app.addHook('preClose', async () => { closing = true; options.onClosing() })
   app.addHook('onRequest', (request, reply, done) => {
     const { headers, httpVersion } = request.raw
-    const lastOne = closing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
+    const isClosing = closing && !request.routeOptions.config.always
+    const lastOne = isClosing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
     if (lastOne) reply.header('connection', 'close')
-    if (closing) done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
+    if (isClosing) done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
     else if (lastOne) done(new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.'))
-    else done(headers['content-encoding'] === undefined ? undefined : new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
+    else if (headers['content-encoding'] !== undefined) done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
+    else done(admit(request, reply, Number(headers['content-length'])))
+  })
+  // Before its body is read, so that what cannot be held is not.
+  const admit = (request: FastifyRequest, reply: FastifyReply, bytes: number) => {
+    if (!Allowance.counts(bytes) || bytes > options.requestBytesMax) return
+    if (!options.requests.hasRoom(bytes, request.routeOptions.config.makesRoom === true)) return full
+    options.requests.hold(bytes, reply.raw)
+  }
+  // A body in chunks does not say how long it will be, so it is counted as it comes, beside the one who reads it.
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.raw.headers['transfer-encoding'] !== undefined) {
+      const makesRoom = request.routeOptions.config.makesRoom === true
+      const more = options.requests.hold(0, reply.raw)
+      payload.on('data', function count (chunk: Buffer) {
+        if (options.requests.hasRoom(chunk.length, makesRoom)) return more(chunk.length)
+        payload.off('data', count)
+        if (payload.listenerCount('error') > 0) payload.emit('error', full)
+      })
+    }
+    done(null, payload)
   })
 
   app.addSchema(Problem)
   await documentRoutes(app)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
-  await app.register(async (scope) => messageRoutes(scope as Server, broker))
+  await app.register(async (scope) => messageRoutes(scope as Server, broker, options.answers))
   settleRoutes(app, broker)
   healthRoutes(app, options.health)
   await app.after()
@@ -66,7 +101,7 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
 
 /** The document as text, as openapi/openapi.json holds it: made from the routes alone, without a database. */
 export async function describeApi (): Promise<string> {
-  const app = await buildServer(undefined as never, { requestBytesMax: 1, requestSecondsMax: 1, silentSecondsMax: 1, connectionsMax: 1, log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' } })
+  const app = await buildServer(undefined as never, { requestBytesMax: 1, requestSecondsMax: 1, silentSecondsMax: 1, connectionsMax: 1, requests: new Allowance(1), answers: new Allowance(1), log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' } })
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()
   return `${document}\n`
