@@ -1,6 +1,7 @@
 /** The composition root: opens every part in order, and closes them in reverse. */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino } from 'pino'
 import type { Config } from './config.ts'
@@ -8,6 +9,7 @@ import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
 import { KeyRing } from './core/keys.ts'
 import { Wakeups } from './core/wakeups.ts'
+import { Allowance } from './http/allowance.ts'
 import { createMetrics } from './http/metrics.ts'
 import type { Keys } from './http/keys.ts'
 import { buildServer } from './http/server.ts'
@@ -52,11 +54,14 @@ export async function startService (config: Config, say: (line: string) => void)
 
     const ring = config.auth === 'off' ? null : new KeyRing(await adminSecret(config.adminKeyFile))
     if (ring !== null) {
-      const kept = await keys.keepKeys(database, ring, report('keys'))
+      const kept = await keys.keepKeys(database.first, ring, report('keys'))
       closers.push(() => kept.stop())
     }
     if (ring?.inForce !== true) say(openness(config, ring))
 
+    // What waits for the database is within these twice over: once while it is read, once while it waits.
+    const requests = new Allowance(2 * config.waitingBytesMax)
+    const answers = new Allowance(2 * config.waitingBytesMax)
     const wakeups = new Wakeups(config.waitersMax)
     const hints = new SeekHints()
     const hear = (queueId: string, count: number, position: number) => { hints.lower(queueId, position); wakeups.wake(queueId, count) }
@@ -64,13 +69,13 @@ export async function startService (config: Config, say: (line: string) => void)
       onReady: (queueId: string, count: number, position: number) => { hear(queueId, count, position); listener.announce(queueId, count, position) },
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
-    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { createQueues: config.createQueues, waitingBytesMax: config.waitingBytesMax, isPoison })
+    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { ...config, answersFull: () => answers.full, isPoison })
     const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
       onReady: hear, onDue: heralds.onDue, onGap: () => { hints.forget(); wakeups.wakeAll() }, onError: report('listener')
     })
     closers.push(() => listener.stop())
     let away = false
-    const sweeper = startSweeper(database, {
+    const sweeper = startSweeper(database.first, {
       onReady: heralds.onReady,
       // Ready, and yet somebody waits: perhaps a notice was lost.
       onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) },
@@ -79,17 +84,19 @@ export async function startService (config: Config, say: (line: string) => void)
       onError: (error) => { away = true; report('sweeper')(error) }
     })
     closers.push(() => sweeper.stop())
-    const vacuum = startVacuum(database, report('vacuum'))
+    const vacuum = startVacuum(database.last, report('vacuum'))
     closers.push(() => vacuum.stop())
     const housekeeping = await startHousekeeping(database, report('housekeeping'))
     closers.push(() => housekeeping.stop())
 
     const metrics = createMetrics({
-      pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, queues: () => queues.queueTotals(database)
+      pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, connections: () => promisify(server.server.getConnections).call(server.server), queues: () => queues.queueTotals(database)
     })
     const server = await buildServer(broker, {
       onClosing: () => wakeups.close(),
-      requestBytesMax: config.requestBytesMax,
+      ...config,
+      requests,
+      answers,
       log,
       guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
       keys: keysOf(database),

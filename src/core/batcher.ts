@@ -11,20 +11,30 @@ export interface BatcherOptions<Item, Answer> {
   /** A flush takes items until their weight, or their messages, reach these. */
   flushWeightMax: number
   flushCountMax: number
-  /** Waiting weight, over all lanes, beyond which callers are turned away. */
+  /** Over all lanes: the waiting weight and the waiting items beyond which callers are turned away. */
   waitingWeightMax: number
+  waitingItemsMax: number
+  /** An item that has waited for so long is turned away, and its caller told so, rather than done late; halfway there its lane takes no more. */
+  waitingMsMax: number
+  /** Items that make room for others: they have a quarter more of it, and three times as long. */
+  isUrgent: (item: Item) => boolean
   /** Flushes of one lane in flight at once: more than one only beside a slow one, or when half a flush waits. */
   inFlightMax: number
   /** Whether an error is the fault of one item, so that a flush that met it is split to find the item. */
   isPoison: (error: unknown) => boolean
 }
 
-interface Entry<Item, Answer> { item: Item, resolve: (answer: Answer) => void, reject: (error: unknown) => void }
+interface Entry<Item, Answer> { item: Item, sinceMs: number, resolve: (answer: Answer) => void, reject: (error: unknown) => void }
 /** `weight` and `messages` are of what waits. */
 interface Lane<Item, Answer> { waiting: Entry<Item, Answer>[], weight: number, messages: number, inFlight: number, flushedMs: number, scheduled: boolean }
 
 // A flush that takes so long may be waiting for somebody's lock, which is no reason for others to wait.
 const slowMs = 20
+const urgentRoom = 1.25
+const urgentPatience = 3
+
+// One for all: those turned away may be thousands a second, and a stack for each is dearer than all the rest.
+const overloaded = new QueueError('overloaded', 'Too much is waiting for the database already; nothing was changed. Send the request again a little later.')
 
 /**
  * Back-pressure sets the size of a batch, not a timer: an idle lane flushes what this turn of the event loop brought, a
@@ -35,25 +45,37 @@ export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
   readonly #lanes = new Map<string, Lane<Item, Answer>>()
   #waitingWeight = 0
+  #waitingItems = 0
+  #watch: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
 
   constructor (options: BatcherOptions<Item, Answer>) {
     this.#options = options
   }
 
-  /** Resolves after the commit that held the item. Refuses with overloaded, having done nothing, when too much waits. */
+  /** Whether any caller who is not urgent would be turned away. */
+  get full (): boolean {
+    return this.#waitingWeight >= this.#options.waitingWeightMax || this.#waitingItems >= this.#options.waitingItemsMax
+  }
+
+  /** Resolves after the commit that held the item. Refuses with overloaded, having done nothing, when too much waits or it has waited too long. */
   add (lane: string, item: Item): Promise<Answer> {
-    const weight = this.#options.weigh(item)
-    if (this.#waitingWeight > 0 && this.#waitingWeight + weight > this.#options.waitingWeightMax) {
-      return Promise.reject(new QueueError('overloaded', 'Too much is waiting for the database already; nothing was changed. Send the request again a little later.'))
-    }
+    const { weigh, count, isUrgent, waitingWeightMax, waitingItemsMax, waitingMsMax } = this.#options
+    const weight = weigh(item)
+    const sinceMs = performance.now()
+    const urgent = isUrgent(item)
+    const room = urgent ? urgentRoom : 1
+    let state = this.#lanes.get(lane)
+    if (this.#waitingItems > 0 && (this.#waitingWeight + weight > waitingWeightMax * room || this.#waitingItems >= waitingItemsMax * room ||
+      (!urgent && state !== undefined && state.waiting.length > 0 && sinceMs - state.waiting[0]!.sinceMs > waitingMsMax / 2))) return Promise.reject(overloaded)
     this.#waitingWeight += weight
+    this.#waitingItems++
+    this.#watch ??= setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref()
     return new Promise((resolve, reject) => {
-      let state = this.#lanes.get(lane)
       if (state === undefined) this.#lanes.set(lane, state = { waiting: [], weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false })
       state.weight += weight
-      state.messages += this.#options.count(item)
-      state.waiting.push({ item, resolve, reject })
+      state.messages += count(item)
+      state.waiting.push({ item, sinceMs, resolve, reject })
       this.#schedule(lane, state)
     })
   }
@@ -69,19 +91,22 @@ export class Batcher<Item, Answer> {
     // After this turn's sockets have been read, so that requests that arrived together leave together.
     setImmediate(() => {
       lane.scheduled = false
+      if (lane.waiting.length === 0) return this.#tidy(name, lane) // all turned away in between
       lane.inFlight++
       lane.flushedMs = performance.now()
       this.#flush(name, this.#take(lane)).finally(() => {
         lane.inFlight--
-        if (lane.waiting.length === 0 && lane.inFlight === 0) {
-          this.#lanes.delete(name)
-          if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
-        } else {
-          this.#schedule(name, lane)
-        }
+        this.#schedule(name, lane)
+        this.#tidy(name, lane)
       })
       this.#schedule(name, lane)
     })
+  }
+
+  #tidy (name: string, lane: Lane<Item, Answer>): void {
+    if (lane.waiting.length > 0 || lane.inFlight > 0) return
+    this.#lanes.delete(name)
+    if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   #inFlightMax (lane: Lane<Item, Answer>): number {
@@ -99,10 +124,32 @@ export class Batcher<Item, Answer> {
       weight += weigh(item)
       messages += count(item)
     }
+    this.#forget(lane, weight, messages, taken)
+    return lane.waiting.splice(0, taken)
+  }
+
+  #forget (lane: Lane<Item, Answer>, weight: number, messages: number, items: number): void {
     this.#waitingWeight -= weight
+    this.#waitingItems -= items
     lane.weight -= weight
     lane.messages -= messages
-    return lane.waiting.splice(0, taken)
+  }
+
+  // Looked for a few times in waitingMsMax, by one timer for all who wait.
+  #turnAwayLate (): void {
+    const { weigh, count, isUrgent, waitingMsMax } = this.#options
+    const nowMs = performance.now()
+    const isLate = ({ item, sinceMs }: Entry<Item, Answer>) => nowMs - sinceMs > waitingMsMax * (isUrgent(item) ? urgentPatience : 1)
+    for (const lane of this.#lanes.values()) {
+      if (lane.waiting.length === 0 || nowMs - lane.waiting[0]!.sinceMs <= waitingMsMax) continue
+      const late = lane.waiting.filter(isLate)
+      lane.waiting = lane.waiting.filter((entry) => !isLate(entry))
+      for (const { item, reject } of late) {
+        this.#forget(lane, weigh(item), count(item), 1)
+        reject(overloaded)
+      }
+    }
+    this.#watch = this.#waitingItems > 0 ? setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref() : undefined
   }
 
   async #flush (lane: string, entries: Entry<Item, Answer>[]): Promise<void> {

@@ -28,8 +28,11 @@ export interface Heralds {
 export interface BrokerOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
-  /** Bytes of messages that may wait for a flush. */
+  /** Bytes of messages, and calls of each kind, that may wait for a flush. */
   waitingBytesMax: number
+  waitingCallsMax: number
+  /** Whether callers have so many bytes of answers still to take that there should be no more just now. */
+  answersFull: () => boolean
   isPoison: (error: unknown) => boolean
 }
 
@@ -56,33 +59,45 @@ const flushBytesMax = 4 * 1024 * 1024
 const flushMessagesMax = 300
 const rowBytes = 256
 const watchMs = 500
+const waitingMsMax = 5000
+
+const unread = new QueueError('overloaded', 'Too much is waiting to be read by callers already; nothing was changed. Send the request again a little later.')
 
 export class Broker {
   readonly #store: Store
   readonly #wakeups: Wakeups
   readonly #heralds: Heralds
   readonly #createQueues: boolean
+  readonly #answersFull: () => boolean
   readonly #queues = new Map<string, { queue: Queue, untilMs: number }>()
+  readonly #finding = new Map<string, Promise<Queue | null>>()
   readonly #enqueues: Batcher<{ list: boolean, rows: EnqueueRow[], bytes: number }, (Enqueued | null)[]>
   readonly #leases: Batcher<LeaseCall, LeaseAnswer>
   readonly #settles: { [V in Exclude<Verb, 'ack'>]: Batcher<HeldBy<V>[], Outcome[]> }
   readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
 
-  constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, isPoison }: BrokerOptions) {
+  constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, waitingCallsMax, answersFull, isPoison }: BrokerOptions) {
     this.#store = store
     this.#wakeups = wakeups
     this.#heralds = heralds
     this.#createQueues = createQueues
-    const counted = { flushWeightMax: Infinity, flushCountMax: flushMessagesMax, waitingWeightMax: 100_000, isPoison }
+    this.#answersFull = answersFull
+    const shared = { flushCountMax: flushMessagesMax, waitingItemsMax: waitingCallsMax, waitingMsMax, isPoison }
+    const counted = { ...shared, flushWeightMax: Infinity, waitingWeightMax: 100_000 }
     this.#enqueues = new Batcher({
-      flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, flushWeightMax: flushBytesMax, flushCountMax: flushMessagesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2, isPoison
+      ...shared, flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, isUrgent: () => false, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2
     })
-    this.#leases = new Batcher({ ...counted, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, flushCountMax: 2 * flushMessagesMax, inFlightMax: 2 })
+    this.#leases = new Batcher({ ...counted, isUrgent: ({ acks }) => acks.length > 0, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, flushCountMax: 2 * flushMessagesMax, inFlightMax: 2 })
     const settler = <V extends Exclude<Verb, 'ack'>>(verb: V) => new Batcher<HeldBy<V>[], Outcome[]>({
-      ...counted, flush: (queueId, calls) => this.#flushSettles(verb, queueId, calls), weigh: (call) => call.length, count: (call) => call.length, inFlightMax: 2
+      ...counted, isUrgent: () => true, flush: (queueId, calls) => this.#flushSettles(verb, queueId, calls), weigh: (call) => call.length, count: (call) => call.length, inFlightMax: 2
     })
     this.#settles = { fail: settler('fail'), extend: settler('extend'), release: settler('release') }
-    this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database, messages), weigh: () => 1, count: () => 1, inFlightMax: 1 })
+    this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
+  }
+
+  /** Whether an enqueue would be refused with overloaded just now: asked before its body is read. */
+  get enqueuesFull (): boolean {
+    return this.#enqueues.full
   }
 
   /** Stores messages, all or none of a list; answers after the commit. Refuses with idempotencyMismatch, queueFull, queueNotFound, overloaded. */
@@ -97,7 +112,7 @@ export class Broker {
       const lane = queue.settings.maxDepth !== null ? queue.id : keyed ? 'keyed' : 'plain'
       const answers = await this.#enqueues.add(lane, { list, rows, bytes })
       if (answers.every((answer) => answer !== null)) return answers
-      this.#queues.delete(name) // deleted elsewhere since it was looked up; nothing was stored
+      this.#forget(name) // deleted elsewhere since it was looked up; nothing was stored
     }
     throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again; nothing was stored.`)
   }
@@ -167,44 +182,44 @@ export class Broker {
 
   /** Makes a queue or changes settings. True when it was made. */
   async putQueue (name: string, change: SettingsChange): Promise<{ created: boolean, report: QueueReport }> {
-    const created = await this.#store.queues.putQueue(this.#store.database, name, change)
-    this.#queues.delete(name)
+    const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
+    this.#forget(name)
     const queue = await this.#resolve(name, false)
     if (change.paused === false) this.#heralds.onReady(queue.id, listMax, 0)
     return { created, report: await this.reportQueue(name).catch((error: Error) => { throw partlyDone(error) }) }
   }
 
   async reportQueue (name: string): Promise<QueueReport> {
-    const report = await this.#store.queues.reportQueue(this.#store.database, name)
+    const report = await this.#store.queues.reportQueue(this.#store.database.last, name)
     if (report === null) throw queueNotFound(name)
     return report
   }
 
   /** By name, from `after` on; `within` names the queues that the caller may look at, and beginnings of such names. */
   async listQueues (after: string, limit: number, within: { names: string[], prefixes: string[] }): Promise<{ queues: QueueReport[], next: string | null }> {
-    const queues = await this.#store.queues.listQueues(this.#store.database, after, limit, within)
+    const queues = await this.#store.queues.listQueues(this.#store.database.last, after, limit, within)
     return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
   }
 
   /** Removes the queue and all in it; no matter if there is none. */
   async deleteQueue (name: string): Promise<void> {
     const known = this.#queues.get(name)
-    await this.#store.queues.removeQueue(this.#store.database, name)
-    this.#queues.delete(name)
+    await this.#store.queues.removeQueue(this.#store.database.last, name)
+    this.#forget(name)
     if (known) this.#wakeups.wake(known.queue.id, Infinity)
   }
 
   async purge (name: string, state: State | null): Promise<number> {
     let purged = 0
     const { id } = await this.#resolve(name, false)
-    await this.#store.browse.purge(this.#store.database, id, state, (count) => { purged += count }).catch((error: Error) => { throw purged > 0 ? partlyDone(error) : error })
+    await this.#store.browse.purge(this.#store.database.last, id, state, (count) => { purged += count }).catch((error: Error) => { throw purged > 0 ? partlyDone(error) : error })
     return purged
   }
 
   async redrive (name: string, ids: Digits[] | null, limit: number): Promise<number> {
     let redriven = 0
     const { id } = await this.#resolve(name, false)
-    await this.#store.browse.redrive(this.#store.database, id, ids, limit, (count, position) => {
+    await this.#store.browse.redrive(this.#store.database.last, id, ids, limit, (count, position) => {
       redriven += count
       this.#heralds.onReady(id, count, position)
     }).catch((error: Error) => { throw redriven > 0 ? partlyDone(error) : error })
@@ -212,7 +227,9 @@ export class Broker {
   }
 
   async browse (name: string, state: State | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
-    return await this.#store.browse.browse(this.#store.database, (await this.#resolve(name, false)).id, state, after, limit, answerBytesMax)
+    const page = await this.#store.browse.browse(this.#store.database.last, (await this.#resolve(name, false)).id, state, after, limit, answerBytesMax)
+    if (this.#answersFull()) throw unread
+    return page
   }
 
   /** One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses with ackedNotKept where an ack leaves nothing to see. */
@@ -231,7 +248,7 @@ export class Broker {
         seat.leave()
       }
     }
-    const found = await this.#store.browse.findMessage(this.#store.database, queue.id, id)
+    const found = await this.#store.browse.findMessage(this.#store.database.last, queue.id, id)
     if (found === null) throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`)
     return found
   }
@@ -239,7 +256,7 @@ export class Broker {
   /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
   async cancel (name: string, id: Digits): Promise<void> {
     const queue = await this.#resolve(name, false)
-    const result = await this.#store.browse.cancel(this.#store.database, queue.id, id)
+    const result = await this.#store.browse.cancel(this.#store.database.last, queue.id, id)
     if (result === 'leased') throw new QueueError('messageLeased', 'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.')
     if (result === 'unknown') throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
     this.#ended(queue.id, id)
@@ -254,16 +271,37 @@ export class Broker {
   async #resolve (name: string, create: boolean): Promise<Queue> {
     const known = this.#queues.get(name)
     if (known !== undefined && known.untilMs > performance.now()) return known.queue
-    const { database, queues } = this.#store
-    let queue = await queues.findQueue(database, name)
+    let queue = await this.#find(name, known !== undefined)
     if (queue === null && create) {
-      await queues.putQueue(database, name, {})
-      queue = await queues.findQueue(database, name)
+      await this.#store.queues.putQueue(this.#store.database, name, {})
+      this.#forget(name)
+      queue = await this.#find(name, false)
     }
     if (queue === null) throw queueNotFound(name)
-    if (this.#queues.size >= 10_000) this.#queues.clear()
-    this.#queues.set(name, { queue, untilMs: performance.now() + settingsMsMax })
     return queue
+  }
+
+  // One look-up for all who need it at the moment: at its second's end a busy queue has hundreds. Acks among them, so that
+  // of a queue in use goes first; of a name that anyone may have made up it does not.
+  #find (name: string, inUse: boolean): Promise<Queue | null> {
+    const underway = this.#finding.get(name)
+    if (underway !== undefined) return underway
+    const { database, queues } = this.#store
+    const found = queues.findQueue(inUse ? database.first : database, name).then((queue) => {
+      if (queue !== null && this.#finding.get(name) === found) {
+        if (this.#queues.size >= 10_000) this.#queues.clear()
+        this.#queues.set(name, { queue, untilMs: performance.now() + settingsMsMax })
+      }
+      return queue
+    }).finally(() => { if (this.#finding.get(name) === found) this.#finding.delete(name) })
+    this.#finding.set(name, found)
+    return found
+  }
+
+  // A look-up under way may have begun before the change.
+  #forget (name: string): void {
+    this.#queues.delete(name)
+    this.#finding.delete(name)
   }
 
   async #flushEnqueues (lane: string, calls: { list: boolean, rows: EnqueueRow[] }[]): Promise<((Enqueued | null)[] | Error)[]> {
@@ -325,29 +363,35 @@ export class Broker {
 
   // Leases and acks of a queue share their flushes: consumers bring both in turn, and apart each flush would be half as full.
   async #flushLeases (queueId: Digits, calls: LeaseCall[]): Promise<(LeaseAnswer | Error)[]> {
-    const { database, hints, messages } = this.#store
+    const { hints, messages } = this.#store
     const distinct = distinctOf(calls.flatMap((call) => call.acks))
     const parts = rounds([...distinct.values()], ({ id }) => id)
-    const asks = calls.filter(({ max }) => max > 0)
+    const database = distinct.size > 0 ? this.#store.database.first : this.#store.database
+    // Asked here, in the last moment, because of those who have waited in the meantime thousands may have been answered.
+    const full = this.#answersFull()
+    const asks = full ? [] : calls.filter(({ max }) => max > 0)
     const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
     const apart = async (session: Session) => {
       const settled = await this.#inRounds(session, 'ack', queueId, parts)
       return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false }, acked: [...settled.keys()] }
     }
-    if (asks.length > 0) messages.lookFromStart(database, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
-    const { rows, full, acked } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
+    if (asks.length > 0) messages.lookFromStart(database.last, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
+    if (asks.length === 0 && distinct.size === 0) return calls.map(() => unread)
+    const { rows, full: cut, acked } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
     const outcomes = await this.#outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
     return calls.map((call) => {
+      if (full && call.acks.length === 0) return unread
       const share = rows.splice(0, call.max)
       const answers = outcomesFor(call.acks, outcomes)
       if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
-      return { rows: share, more: full, outcomes: answers }
+      return { rows: share, more: cut, outcomes: answers }
     })
   }
 
   // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
   async #leaseKeyed (queueId: Digits, call: LeaseCall, key: string): Promise<LeaseAnswer> {
     const { database, hints, messages } = this.#store
+    if (this.#answersFull()) throw unread
     const distinct = distinctOf(call.acks)
     for (let attempt = 1; ; attempt++) {
       try {
@@ -381,14 +425,14 @@ export class Broker {
     const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
     let queue = await this.#resolve(name, false)
     if (leases.some(({ queueId }) => queueId !== queue.id)) {
-      this.#queues.delete(name)
+      this.#forget(name)
       queue = await this.#resolve(name, false)
     }
     return { queue, leases, ours: [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id) }
   }
 
   async #flushSettles<V extends Exclude<Verb, 'ack'>> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<(Outcome[] | Error)[]> {
-    const { database } = this.#store
+    const database = this.#store.database.first
     const distinct = distinctOf(calls.flat())
     const parts = rounds([...distinct.values()], ({ id }) => id)
     const changed = await (parts.length > 1
@@ -409,7 +453,7 @@ export class Broker {
   }
 
   async #outcomesOf (verb: Verb, queueId: Digits, distinct: Map<string, Held>, changed: Map<string, Row>): Promise<Map<string, Outcome | Error>> {
-    const { database, messages } = this.#store
+    const { database: { first: database }, messages } = this.#store
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
     // What was changed is committed: a look that fails now is the answer of those alone whose receipts changed nothing.
     const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error) : new Map()

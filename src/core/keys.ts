@@ -39,8 +39,8 @@ function digestOf (secret: string): Buffer {
 export class Key {
   readonly id: string
   readonly digest: Buffer
-  readonly requests: Allowance
-  readonly messages: Allowance
+  readonly requests: Rate
+  readonly messages: Rate
   readonly #admin: boolean
   readonly #exact = new Map<string, Set<string>>()
   readonly #prefixes: { action: string, prefix: string }[] = []
@@ -48,8 +48,8 @@ export class Key {
   constructor ({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredKey) {
     this.id = id
     this.digest = digest
-    this.requests = new Allowance(requestsPerSecond)
-    this.messages = new Allowance(messagesPerSecond)
+    this.requests = new Rate(requestsPerSecond)
+    this.messages = new Rate(messagesPerSecond)
     this.#admin = rights.includes('admin')
     for (const right of rights) {
       const [action, queues] = right.split(':') as [string, string | undefined]
@@ -83,7 +83,7 @@ export class Key {
 }
 
 /** So many a second, a second's worth at once; whoever takes more than is left pays it back by waiting. */
-export class Allowance {
+export class Rate {
   readonly #perSecond: number | null
   #left: number
   #atMs = performance.now()

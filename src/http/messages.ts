@@ -6,6 +6,7 @@ import { RawJson } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
 import { messageBytesMax, type LeasedMessage, type NewMessage } from '../core/message.ts'
 import type { MessageDetail, MessageView } from '../store/browse.ts'
+import { Allowance } from './allowance.ts'
 import { bodyMembers, storedForm } from './bodies.ts'
 import { cursorOf, idOf, problemResponses } from './common.ts'
 import { checkMessages, takeMessages } from './guard.ts'
@@ -14,14 +15,17 @@ import type { Server } from './server.ts'
 import { validator } from './validation.ts'
 
 const yearMs = 31_536_000_000
+const tooManyEnqueues = new QueueError('overloaded', 'Too many messages are waiting to be stored already; nothing was changed. Send the request again a little later.')
 const never = new AbortController().signal
 const checkMessage = validator<MessageInput>(Message)
 const checkList = validator<Static<typeof MessageList>>(MessageList)
 
 /** Registered in a scope of its own, because only the enqueue takes bodies of any content type. */
-export function messageRoutes (app: Server, broker: Broker): void {
+export function messageRoutes (app: Server, broker: Broker, answers: Allowance): void {
+  const json = (reply: FastifyReply, text: string) => sendJson(reply, text, answers)
+
   app.post('/queues/:queue/lease', {
-    config: { access: 'lease' },
+    config: { access: 'lease', makesRoom: true },
     preValidation: async (request) => { request.body ??= {} },
     schema: {
       operationId: 'lease', summary: 'Lease messages',
@@ -81,6 +85,7 @@ export function messageRoutes (app: Server, broker: Broker): void {
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
     scope.post('/queues/:queue/messages', {
       config: { access: 'enqueue' },
+      onRequest: (_request, _reply, done) => done(broker.enqueuesFull ? tooManyEnqueues : undefined), // before the work of reading it
       schema: {
         operationId: 'enqueue', summary: 'Enqueue messages',
         description: 'Answers 201 only after the commit. `application/json` holds one message or a list that is stored whole or not at all; with any other content type the request body *is* the message body, byte for byte, and the options are query parameters.',
@@ -159,7 +164,8 @@ function hangUp (reply: FastifyReply): AbortSignal {
 }
 
 // Sent as text, because a serializer would read a body and write it anew.
-function json (reply: FastifyReply, text: string): FastifyReply {
+function sendJson (reply: FastifyReply, text: string, answers: Allowance): FastifyReply {
+  if (Allowance.counts(text.length)) answers.hold(text.length, reply.raw)
   return reply.type('application/json; charset=utf-8').serializer((payload: string) => payload).send(text)
 }
 

@@ -8,6 +8,8 @@ export interface QueueTotals { queue: string, states: Record<string, number>, to
 export interface MetricsSources {
   pool: () => { total: number, idle: number, waiting: number }
   waiters: () => number
+  /** Of callers. */
+  connections: () => Promise<number>
   listening: () => boolean
   /** At most a thousand queues, by name. */
   queues: () => Promise<QueueTotals[]>
@@ -30,8 +32,9 @@ export function createMetrics (sources: MetricsSources): () => Promise<string> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number) => new Gauge({ name, help, registers, collect () { this.set(read()) } })
+  const gauge = (name: string, help: string, read: () => number | Promise<number>) => new Gauge({ name, help, registers, async collect () { this.set(await read()) } })
   gauge('holdfast_waiting_calls', 'Calls waiting for messages on this replica.', sources.waiters)
+  gauge('holdfast_connections', 'Open connections of callers.', sources.connections)
   gauge('holdfast_pool_connections', 'Open connections to the database.', () => sources.pool().total)
   gauge('holdfast_pool_idle_connections', 'Open connections that nobody uses.', () => sources.pool().idle)
   gauge('holdfast_pool_waiting', 'Statements waiting for a connection.', () => sources.pool().waiting)

@@ -38,19 +38,37 @@ export const problems = {
   internal: { status: 500, title: 'Something went wrong here' }
 } as const satisfies Record<Code, { status: number, title: string }>
 
-const retryAfterSeconds = 1
+// Those refused together are not to come back together.
+const retryAfterSeconds = (code: Code) => code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1
+/** How long a refused caller may go on sending before its connection is closed. */
+export const lingerMs = 1000
 
 export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
 /** The error handler of every route; what is our fault or the database's is logged. */
-export const problemSender = (log: Logger): SendProblem => (thrown, request, reply) => {
+export const problemSender = (log: Logger): SendProblem => {
+  // Refusals may be thousands a second: of each code one line a second, which says how many there were since the last.
+  const told = new Map<Code, { atMs: number, since: number }>()
+  const tell = (request: FastifyRequest, { code, cause }: QueueError) => {
+    const last = told.get(code) ?? { atMs: -Infinity, since: 0 }
+    last.since++
+    told.set(code, last)
+    if (performance.now() < last.atMs + 1000) return
+    log.warn({ requestId: request.id, code, cause: (cause as Error | undefined)?.message, since: last.since }, 'unavailable')
+    Object.assign(last, { atMs: performance.now(), since: 0 })
+  }
+  return (thrown, request, reply) => send(thrown, request, reply, log, tell)
+}
+
+function send (thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger, tell: (request: FastifyRequest, error: QueueError) => void): FastifyReply {
   const error = refusalOf(thrown, request)
   const { status, title } = problems[error.code]
   if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
-  else if (status === 503) log.warn({ requestId: request.id, code: error.code, cause: (error.cause as Error | undefined)?.message }, 'unavailable')
-  if (status === 429 || status === 503) reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds)
+  else if (status === 503) tell(request, error)
+  if (status === 429 || status === 503) reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds(error.code))
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="holdfast"')
-  return reply.code(status).type('application/problem+json').send(JSON.stringify({
+  reply.code(status).type('application/problem+json')
+  const body = JSON.stringify({
     type: `urn:holdfast:error:${error.code}`,
     title,
     status,
@@ -59,7 +77,12 @@ export const problemSender = (log: Logger): SendProblem => (thrown, request, rep
     requestId: request.id,
     ...(error.faults.length > 0 ? { errors: error.faults } : {}),
     ...(status >= 500 ? { outcome: error.outcome } : {})
-  }))
+  })
+  if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) return reply.send(body)
+  // A connection closed while its caller still sends is reset, often before the caller has read why.
+  const linger = setTimeout(() => reply.send(body), lingerMs)
+  request.raw.resume().once('close', () => { clearTimeout(linger); if (!reply.sent) reply.send(body) })
+  return reply
 }
 
 function refusalOf (thrown: unknown, request: FastifyRequest): QueueError {

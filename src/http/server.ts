@@ -1,17 +1,20 @@
 /** The REST front: limits, parsing, validation, errors; the routes stand in their own files. */
 import { isUtf8 } from 'node:buffer'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { pino, type Logger } from 'pino'
 import type { Broker } from '../core/broker.ts'
 import { parseEnvelope } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
+import { Allowance } from './allowance.ts'
 import { documentRoutes } from './docs.ts'
 import { guard, type GuardOptions } from './guard.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { keyRoutes, type Keys } from './keys.ts'
 import { messageRoutes } from './messages.ts'
-import { problems, problemSender, type SendProblem } from './problem.ts'
+import { lingerMs, problems, problemSender, type SendProblem } from './problem.ts'
 import { queueRoutes } from './queues.ts'
 import { Problem } from './schemas.ts'
 import { settleRoutes } from './settle.ts'
@@ -19,6 +22,11 @@ import { compileValidator } from './validation.ts'
 
 export interface ServerOptions {
   requestBytesMax: number
+  requestSecondsMax: number
+  silentSecondsMax: number
+  connectionsMax: number
+  requests: Allowance
+  answers: Allowance
   log: Logger
   health: Health
   guard: GuardOptions
@@ -26,6 +34,17 @@ export interface ServerOptions {
   /** Called when closing begins: whoever waits is to be answered now. */
   onClosing: () => void
 }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Settling: among the last to be refused under load. */
+    makesRoom?: boolean
+    /** Answered while closing too. */
+    always?: boolean
+  }
+}
+
+const full = new QueueError('overloaded', 'Too many requests are on their way in already; nothing was changed. Send the request again a little later.')
 
 export type Server = ReturnType<typeof createFastify>
 
@@ -39,23 +58,44 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
   app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
+  guard(app, options.guard) // before all that costs something
   let closing = false
   app.addHook('preClose', async () => { closing = true; options.onClosing() })
   app.addHook('onRequest', (request, reply, done) => {
-    if (closing) {
-      reply.header('connection', 'close')
-      return done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
-    }
-    done(request.headers['content-encoding'] === undefined ? undefined : new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
+    const { headers, httpVersion } = request.raw
+    const isClosing = closing && !request.routeOptions.config.always
+    const lastOne = isClosing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
+    if (lastOne) reply.header('connection', 'close')
+    if (isClosing) done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
+    else if (lastOne) done(new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.'))
+    else if (headers['content-encoding'] !== undefined) done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
+    else done(admit(request, reply, Number(headers['content-length'])))
   })
-
-  guard(app, options.guard)
+  // Before its body is read, so that what cannot be held is not.
+  const admit = (request: FastifyRequest, reply: FastifyReply, bytes: number) => {
+    if (!Allowance.counts(bytes) || bytes > options.requestBytesMax) return
+    if (!options.requests.hasRoom(bytes, request.routeOptions.config.makesRoom === true)) return full
+    options.requests.hold(bytes, reply.raw)
+  }
+  // A body in chunks does not say how long it will be, so it is counted as it comes, beside the one who reads it.
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.raw.headers['transfer-encoding'] !== undefined) {
+      const makesRoom = request.routeOptions.config.makesRoom === true
+      const more = options.requests.hold(0, reply.raw)
+      payload.on('data', function count (chunk: Buffer) {
+        if (options.requests.hasRoom(chunk.length, makesRoom)) return more(chunk.length)
+        payload.off('data', count)
+        if (payload.listenerCount('error') > 0) payload.emit('error', full)
+      })
+    }
+    done(null, payload)
+  })
 
   app.addSchema(Problem)
   await documentRoutes(app)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
-  await app.register(async (scope) => messageRoutes(scope as Server, broker))
+  await app.register(async (scope) => messageRoutes(scope as Server, broker, options.answers))
   settleRoutes(app, broker)
   keyRoutes(app, options.keys)
   healthRoutes(app, options.health)
@@ -67,30 +107,52 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
 
 /** The document as text, as openapi/openapi.json holds it: made from the routes alone, without a database. */
 export async function describeApi (): Promise<string> {
-  const app = await buildServer(undefined as never, { requestBytesMax: 1, log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' }, guard: { ring: null, open: { docs: false, metrics: false } }, keys: undefined as never })
+  const app = await buildServer(undefined as never, { requestBytesMax: 1, requestSecondsMax: 1, silentSecondsMax: 1, connectionsMax: 1, requests: new Allowance(1), answers: new Allowance(1), log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' }, guard: { ring: null, open: { docs: false, metrics: false } }, keys: undefined as never })
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()
   return `${document}\n`
 }
 
-function createFastify ({ requestBytesMax }: ServerOptions, sendProblem: SendProblem) {
-  return Fastify({
+function createFastify ({ requestBytesMax, requestSecondsMax, silentSecondsMax, connectionsMax }: ServerOptions, sendProblem: SendProblem) {
+  const requestTimeout = requestSecondsMax * 1000
+  const app = Fastify({
     bodyLimit: requestBytesMax,
     logger: false, // its own would be a child logger and two listeners for every request; what there is to say, we say ourselves
     return503OnClosing: false, // answered by the hook, as a problem
-    requestTimeout: 30_000,
+    requestTimeout,
+    connectionTimeout: silentSecondsMax * 1000,
     keepAliveTimeout: 75_000,
-    http: { headersTimeout: 15_000 },
+    http: {
+      headersTimeout: requestTimeout / 2,
+      connectionsCheckingInterval: requestTimeout / 10, // Node looks every 30 s by default, which made 30 s up to 60
+      requireHostHeader: false // Node's own refusal would be no problem document
+    },
     routerOptions: { maxParamLength: 200 },
     frameworkErrors: sendProblem as (...args: Parameters<SendProblem>) => void,
-    clientErrorHandler (error, socket) {
-      if (!socket.writable) return
-      const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'headersTooLarge' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'requestTimeout' : 'malformedRequest'
-      const { status, title } = problems[code]
-      const body = JSON.stringify({ type: `urn:holdfast:error:${code}`, title, status, detail: `${title}; the connection is closed and nothing was changed.`, code, requestId: 'none' })
-      socket.end(`HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
-    }
+    clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
   }).withTypeProvider<TypeBoxTypeProvider>()
+  app.server.maxConnections = connectionsMax
+  // Else Node invites every body that asks for leave, one over the limit too.
+  app.server.on('checkContinue', (request, response) => {
+    if (!(Number(request.headers['content-length']) > requestBytesMax)) response.writeContinue()
+    app.server.emit('request', request, response)
+  })
+  return app
+}
+
+// What is no HTTP has no request to answer, so this goes to the socket itself. Whole requests that came before it on the
+// connection are answered first: in their place "nothing was changed" would be said of what they change.
+function refuseUnreadable (cause: string, socket: Socket & { _httpMessage?: ServerResponse | null }): void {
+  if (!socket.writable) return
+  const before = socket._httpMessage
+  if (before?.req.complete) {
+    before.once('close', () => refuseUnreadable(cause, socket))
+    return
+  }
+  const code = cause === 'HPE_HEADER_OVERFLOW' ? 'headersTooLarge' : cause === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'requestTimeout' : 'malformedRequest'
+  const { status, title } = problems[code]
+  const body = JSON.stringify({ type: `urn:holdfast:error:${code}`, title, status, detail: `${title}; the connection is closed and nothing was changed.`, code, requestId: 'none' })
+  socket.end(`HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`, () => setTimeout(() => socket.destroy(), lingerMs).unref())
 }
 
 function readJson (request: FastifyRequest, bytes: string | Buffer, done: (error: Error | null, body?: unknown) => void): void {

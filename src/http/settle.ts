@@ -23,7 +23,7 @@ export function settleRoutes (app: Server, broker: Broker): void {
     const checkMany = validator<Record<string, (Settlement | string)[]>>(many)
 
     app.post(`/queues/:queue/${verb}`, {
-      config: { access: 'lease', settles: true },
+      config: { access: 'lease', settles: true, makesRoom: true },
       schema: {
         operationId: verb, summary, params: QueueParams,
         description: `${description} Takes one receipt, or up to 1000 in \`${list}\`. A receipt is good until its message is leased again; after that the answer is \`leaseLost\` and nothing is changed.`,

@@ -10,6 +10,9 @@ export type Row = Record<string, any>
 export interface Session { query (statement: Statement | string, values?: unknown[]): Promise<Row[]> }
 
 export interface Database extends Session {
+  /** The same connections, for work that is let in before all other (settling makes room), or after it (looks, mending). */
+  readonly first: Database
+  readonly last: Database
   /** Runs the work between begin and commit on one connection; anything it throws rolls back. */
   transaction<T> (work: (session: Session) => Promise<T>): Promise<T>
   /** Runs text that may hold several statements and transactions of its own; a connection on which it failed is not used again. */
@@ -22,6 +25,9 @@ export interface Database extends Session {
 }
 
 const connectMsMax = 3000
+const connectionWaitMsMax = 3000
+// Of flushes there are a few per queue in use; of looks each has a caller of its own.
+const waitingMax = { first: 20_000, usual: 20_000, last: 200 }
 const statementMsMax = 15_000
 const attemptsMax = 5
 
@@ -51,46 +57,114 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
   })
   pool.on('error', options.onError)
 
-  async function withClient<T> (work: (client: pg.PoolClient) => Promise<T>, isSpoilt = isBroken): Promise<T> {
-    let client: pg.PoolClient
+  const door = new Door(options.poolSize)
+
+  async function withClient<T> (rank: Rank, work: (client: pg.PoolClient) => Promise<T>, isSpoilt = isBroken): Promise<T> {
+    const turn = door.enter(rank)
+    if (turn !== undefined) await turn
     try {
-      client = await pool.connect()
-    } catch (error) {
-      throw lost(error, 'none')
-    }
-    try {
-      const result = await work(client)
-      client.release()
-      return result
-    } catch (error) {
-      client.release(isSpoilt(error))
-      throw error
+      let client: pg.PoolClient
+      try {
+        client = await pool.connect()
+      } catch (error) {
+        throw lost(error, 'none')
+      }
+      try {
+        const result = await work(client)
+        client.release()
+        return result
+      } catch (error) {
+        client.release(isSpoilt(error))
+        throw error
+      }
+    } finally {
+      door.leave(rank)
     }
   }
 
-  const transaction: Database['transaction'] = (work) => retrying(() => withClient(async (client) => {
-    await run(client, 'begin')
-    try {
-      const result = await work({ query: (statement, values) => run(client, statement, values) })
-      await commit(client)
-      return result
-    } catch (error) {
-      if (!isBroken(error)) await run(client, 'rollback')
-      throw error
+  function ranked (rank: Rank): Database {
+    const transaction: Database['transaction'] = (work) => retrying(() => withClient(rank, async (client) => {
+      await run(client, 'begin')
+      try {
+        const result = await work({ query: (statement, values) => run(client, statement, values) })
+        await commit(client)
+        return result
+      } catch (error) {
+        if (!isBroken(error)) await run(client, 'rollback')
+        throw error
+      }
+    }))
+    return {
+      get first () { return first },
+      get last () { return last },
+      get usage () { return { total: pool.totalCount, idle: pool.idleCount, waiting: door.waiting } },
+      close: () => pool.end(),
+      query: (statement, values) => retrying(() => withClient(rank, (client) => run(client, statement, values))),
+      script: (text, values) => withClient(rank, (client) => run(client, text, values), () => true),
+      transaction,
+      exclusively: (lockKey, work) => transaction(async (session) => {
+        await session.query('set local lock_timeout = 60000; set local statement_timeout = 60000; set local idle_in_transaction_session_timeout = 60000')
+        await session.query('select pg_advisory_xact_lock($1)', [lockKey])
+        return await work()
+      })
     }
-  }))
+  }
+  const first = ranked('first')
+  const last = ranked('last')
+  return ranked('usual')
+}
 
-  return {
-    get usage () { return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount } },
-    close: () => pool.end(),
-    query: (statement, values) => retrying(() => withClient((client) => run(client, statement, values))),
-    script: (text, values) => withClient((client) => run(client, text, values), () => true),
-    transaction,
-    exclusively: (lockKey, work) => transaction(async (session) => {
-      await session.query('set local lock_timeout = 60000; set local statement_timeout = 60000; set local idle_in_transaction_session_timeout = 60000')
-      await session.query('select pg_advisory_xact_lock($1)', [lockKey])
-      return await work()
+type Rank = 'first' | 'usual' | 'last'
+
+/**
+ * Lets work to the connections by its rank, since the pool itself knows only who came first. One connection is kept for
+ * the first rank, and the last has no more than half of them, so that nobody's looks hold up everybody's messages.
+ */
+class Door {
+  readonly #limits: Record<Rank, number>
+  readonly #inside = { first: 0, usual: 0, last: 0 }
+  readonly #waiting = { first: new Set<() => void>(), usual: new Set<() => void>(), last: new Set<() => void>() }
+
+  constructor (connections: number) {
+    // Two at least: work done `exclusively` holds one and asks for another.
+    this.#limits = { first: connections, usual: Math.max(2, connections - 1), last: Math.max(1, connections >> 1) }
+  }
+
+  get waiting (): number {
+    return this.#waiting.first.size + this.#waiting.usual.size + this.#waiting.last.size
+  }
+
+  /** Undefined when the way is free; else wait for it. Refuses with overloaded when it is not free in time. */
+  enter (rank: Rank): Promise<void> | undefined {
+    if (this.#isFree(rank)) {
+      this.#inside[rank]++
+      return
+    }
+    const waiting = this.#waiting[rank]
+    const refusal = () => new QueueError('overloaded', 'Every connection to the database is busy; nothing was changed. Send the request again a little later.')
+    if (waiting.size >= waitingMax[rank]) return Promise.reject(refusal())
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => { waiting.delete(admit); reject(refusal()) }, connectionWaitMsMax)
+      const admit = () => { clearTimeout(timer); resolve() }
+      waiting.add(admit)
     })
+  }
+
+  leave (rank: Rank): void {
+    this.#inside[rank]--
+    for (const next of ['first', 'usual', 'last'] as const) {
+      for (const admit of this.#waiting[next]) {
+        if (!this.#isFree(next)) break
+        this.#waiting[next].delete(admit)
+        this.#inside[next]++
+        admit()
+      }
+    }
+  }
+
+  #isFree (rank: Rank): boolean {
+    const { first, usual, last } = this.#inside
+    return first + usual + last < this.#limits[rank === 'last' ? 'usual' : rank] && (rank !== 'last' || last < this.#limits.last)
   }
 }
 

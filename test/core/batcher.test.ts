@@ -1,7 +1,7 @@
 /** Group commit and waiting, on the pure classes: what they promise whoever flushes and whoever waits. */
 import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Batcher, type BatcherOptions } from '../../src/core/batcher.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 
@@ -19,11 +19,20 @@ function batcher (options: Partial<BatcherOptions<number, string>> = {}) {
     flushWeightMax: 100,
     flushCountMax: 100,
     waitingWeightMax: 1000,
+    waitingItemsMax: 1000,
+    waitingMsMax: 60_000,
+    isUrgent: () => false,
     inFlightMax: 1,
     isPoison: (error) => (error as Error).message === 'poison',
     ...options
   })
   return { under, flushes }
+}
+
+/** The batcher's own timer keeps no process alive. */
+function keepAlive (t: Test): void {
+  const timer = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(timer))
 }
 
 t.test('calls of one turn leave together, an idle lane at once, a busy one gathers', async (t) => {
@@ -157,6 +166,59 @@ t.test('too much waiting is refused with overloaded, and room comes back', async
   flushes[2]!.answer()
   t.equal(await later, '4')
   t.strictSame(flushes.flatMap(({ items }) => items), [0, 1, 2, 4], 'what was refused was never flushed')
+})
+
+t.test('what makes room is turned away last, by weight and by number', async (t) => {
+  for (const bound of ['waitingWeightMax', 'waitingItemsMax']) {
+    const { under, flushes } = batcher({ [bound]: 4, isUrgent: (item) => item < 0 })
+    const all = [under.add('a', 0)]
+    while (flushes.length < 1) await turn()
+    for (const item of [1, 2, 3, 4]) all.push(under.add('a', item))
+    await t.rejects(under.add('a', 5), { code: 'overloaded' }, bound)
+    all.push(under.add('a', -1))
+    await t.rejects(under.add('a', -2), { code: 'overloaded' }, `${bound}: a quarter more, and no further`)
+    flushes[0]!.answer()
+    while (flushes.length < 2) await turn()
+    t.notOk(under.full)
+    flushes[1]!.answer()
+    await Promise.all(all)
+    t.strictSame(flushes[1]!.items, [1, 2, 3, 4, -1])
+  }
+})
+
+t.test('a lane that does not get on takes no more, and those who have waited too long are told so and not done late', async (t) => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ waitingMsMax: 100, isUrgent: (item) => item < 0 })
+  const stuck = under.add('a', 0)
+  while (flushes.length < 1) await turn()
+  const late = [under.add('a', 1), under.add('a', 2)]
+  const urgent = under.add('a', -1)
+  const startedMs = performance.now()
+  while (performance.now() < startedMs + 55) await turn()
+  await t.rejects(under.add('a', 3), { code: 'overloaded' }, 'halfway there: no more')
+  const other = under.add('b', 4)
+  while (flushes.length < 2) await turn()
+  flushes[1]!.answer()
+  t.equal(await other, '4', 'another lane goes on')
+  for (const call of late) await t.rejects(call, { code: 'overloaded', outcome: 'none' })
+  flushes[0]!.answer()
+  t.equal(await stuck, '0')
+  while (flushes.length < 3) await turn()
+  flushes[2]!.answer()
+  t.equal(await urgent, '-1', 'what makes room waits longer')
+  t.strictSame(flushes[2]!.items, [-1])
+})
+
+t.test('a lane whose every item was turned away is forgotten', async (t) => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ waitingMsMax: 20 })
+  const stuck = under.add('a', 0)
+  while (flushes.length < 1) await turn()
+  await t.rejects(under.add('a', 1), { code: 'overloaded' })
+  flushes[0]!.fail(new Error('lost'))
+  await t.rejects(stuck, { message: 'lost' })
+  await under.drained()
+  t.equal(flushes.length, 1)
 })
 
 t.test('one item heavier than the bound is taken when nothing else waits', async (t) => {

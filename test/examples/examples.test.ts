@@ -70,8 +70,7 @@ t.test('every producer is confirmed, and every worker works and acks what it enq
     const queue = `${from}-to-${to}`
     const enqueued = run(t, [...producer('producer'), 'first', 'second "quoted"'], queue)
     const ids = [(await enqueued.line(/^enqueued (\d+)$/))[1]]
-    await enqueued.ended
-    ids.push(/\d+/.exec(enqueued.lines[1]!)![0])
+    ids.push((await enqueued.line(new RegExp(`^enqueued (?!${ids[0]}$)(\\d+)$`)))[1])
     const working = run(t, worker('worker'), queue, { WORK_SECONDS: '0.05' })
     for (const id of ids) await working.line(new RegExp(`^acked ${id}$`))
     t.match(working.lines[0], new RegExp(`^working ${ids[0]} attempt 1 .*first`), queue)

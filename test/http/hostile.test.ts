@@ -1,23 +1,58 @@
-/** Bad input, as data: the answer each must get; after each the state is unchanged and the next good request is served. */
+/**
+ * Bad input, as data: the answer each must get. After each, in one place (`unharmed`): the rows are what they were, the
+ * same process serves the next good request, and neither the answer nor the log shows a secret or an inside.
+ */
 import net from 'node:net'
-import t from 'tap'
+import tls from 'node:tls'
+import { gzipSync } from 'node:zlib'
+import pg from 'pg'
+import t, { type Test } from 'tap'
 import { problems } from '../../src/http/problem.ts'
 import type { Code } from '../../src/core/errors.ts'
-import { service, type Client } from '../support/service.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { serviceProcess } from '../support/service.ts'
 
-let holdfast: Client
-t.before(async () => {
-  holdfast = await service(t, { env: { HOLDFAST_REQUEST_BYTES_MAX: '3000000' } })
-  await holdfast.call('PUT', '/queues/q')
-  await holdfast.call('PUT', '/queues/other')
+const requestSecondsMax = 2
+const secret = 'hk_0123456789abcdefSECRET'
+const database = await freshDatabase(t)
+const holdfast = await serviceProcess(t, {
+  HOLDFAST_DATABASE_URL: database.url, HOLDFAST_REQUEST_BYTES_MAX: '3000000', HOLDFAST_LOG_LEVEL: 'trace',
+  HOLDFAST_REQUEST_SECONDS_MAX: `${requestSecondsMax}`, HOLDFAST_SILENT_SECONDS_MAX: '3'
 })
+const sql = new pg.Client(database.url)
+await sql.connect()
+t.teardown(() => sql.end())
 
-interface Case { name: string, method?: string, path?: string, body?: string | Uint8Array, headers?: Record<string, string>, code: Code, pointer?: string }
+await holdfast.call('PUT', '/queues/q')
+await holdfast.call('PUT', '/queues/other')
+await holdfast.call('PUT', '/queues/large')
+for (let i = 0; i < 8; i++) await holdfast.post('/queues/large/messages', Buffer.alloc(1_000_000), { 'content-type': 'text/plain' })
+const lease = async () => (await holdfast.post('/queues/other/lease', { leaseSeconds: 43_200 })).body.messages[0].receipt as string
+await holdfast.post('/queues/other/messages', { body: 1 })
+const stale = await lease()
+await holdfast.post('/queues/other/release', { receipt: stale })
+const held = await lease()
+const good = () => holdfast.post('/queues/other/messages', { body: 'good', idempotencyKey: 'good' })
+const { body: { id: goodId } } = await good()
+
+interface Case {
+  name: string
+  method?: string
+  path?: string
+  body?: string | Uint8Array
+  headers?: Record<string, string>
+  /** Instead of all these: the bytes to send. */
+  bytes?: string | Buffer
+  code: Code
+  pointer?: string
+}
 
 const message = '/queues/q/messages'
 const enqueue = (name: string, body: string | Uint8Array, code: Code, pointer?: string): Case => ({ name, body, code, ...(pointer === undefined ? {} : { pointer }) })
 const post = (verb: string, body: string, code: Code, pointer: string): Case => ({ name: `${verb} ${body.slice(0, 60)}`, path: `/queues/q/${verb}`, body, code, pointer })
 const typed = (type: string, code: Code): Case => ({ name: `content type ${JSON.stringify(type)}`, path: '/queues/q/lease', body: '{}', headers: { 'content-type': type }, code })
+
+const head = 'POST /queues/q/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n'
 
 const cases: Case[] = [
   enqueue('nothing', '', 'invalidRequest', ''),
@@ -118,64 +153,181 @@ const cases: Case[] = [
   ...['limit=0', 'limit=1001', 'limit=x'].map((query): Case => ({ name: query, method: 'GET', path: `${message}?${query}`, code: 'invalidRequest', pointer: 'query/limit' })),
   { name: 'an unknown state', method: 'GET', path: `${message}?state=lost`, code: 'invalidRequest', pointer: 'query/state' },
   ...['x', 'LTE', 'OTk5OTk5OTk5OTk5OTk5OTk5OTk5', "'; drop table"].map((cursor): Case => ({ name: `cursor ${cursor}`, method: 'GET', path: `${message}?cursor=${encodeURIComponent(cursor)}`, code: 'invalidCursor', pointer: 'query/cursor' })),
-  { name: 'a tampered cursor of queues', method: 'GET', path: '/queues?cursor=Li4v', code: 'invalidCursor', pointer: 'query/cursor' }
+  { name: 'a cursor of 10 kB', method: 'GET', path: `${message}?cursor=${'MQ'.repeat(5000)}`, code: 'invalidRequest', pointer: 'query/cursor' },
+  { name: 'a cursor with a bit flipped', method: 'GET', path: `${message}?cursor=${Buffer.from('1').toString('base64url').replace('M', 'L')}`, code: 'invalidCursor', pointer: 'query/cursor' },
+  { name: 'a tampered cursor of queues', method: 'GET', path: '/queues?cursor=Li4v', code: 'invalidCursor', pointer: 'query/cursor' },
+  { name: 'a cursor of messages for queues', method: 'GET', path: `/queues?cursor=${Buffer.from('other/../q').toString('base64url')}`, code: 'invalidCursor', pointer: 'query/cursor' },
+
+  ...['ack', 'fail', 'release', 'extend'].flatMap((verb): Case[] => {
+    const more = verb === 'extend' ? { leaseSeconds: 5 } : {}
+    const to = (queue: string, receipt: string) => ({ path: `/queues/${queue}/${verb}`, body: JSON.stringify({ receipt, ...more }) })
+    return [
+      { name: `${verb} with a receipt of another queue`, ...to('q', held), code: 'invalidReceipt', pointer: '/receipt' },
+      { name: `${verb} with a stale receipt`, ...to('other', stale), code: 'leaseLost' },
+      { name: `${verb} with a receipt cut short`, ...to('other', held.slice(0, -1)), code: 'invalidReceipt', pointer: '/receipt' },
+      { name: `${verb} with a receipt grown longer`, ...to('other', `${held}0`), code: 'invalidReceipt', pointer: '/receipt' },
+      { name: `${verb} with another message's number`, ...to('other', held.replace(/\.(\d+)\./, '.$10.')), code: 'invalidReceipt', pointer: '/receipt' }
+    ]
+  }),
+  { name: 'a good receipt beside a bad one', path: '/queues/other/ack', body: JSON.stringify({ receipts: [held, 'bad'] }), code: 'invalidReceipt', pointer: '/receipts/1' },
+  { name: 'a good receipt in ack beside a bad one', path: '/queues/other/lease', body: JSON.stringify({ ack: [held, 'bad'] }), code: 'invalidReceipt', pointer: '/ack/1' },
+
+  { name: 'the good key with other content', path: '/queues/other/messages', body: '{"body":"evil","idempotencyKey":"good"}', code: 'idempotencyMismatch' },
+  { name: 'an idempotency key of 256 characters in the header', body: '{"body":1}', headers: { 'idempotency-key': 'k'.repeat(256) }, code: 'invalidRequest', pointer: 'header/idempotency-key' },
+  { name: 'an idempotency key with a tab', body: '{"body":1}', headers: { 'idempotency-key': 'a\tb' }, code: 'invalidRequest', pointer: 'header/idempotency-key' },
+  { name: 'an idempotency key of control characters', body: '{"body":1}', headers: { 'idempotency-key': 'a\u0001\u0002' }, code: 'malformedRequest' },
+  { name: 'an empty idempotency key', body: '{"body":1}', headers: { 'idempotency-key': '' }, code: 'invalidRequest', pointer: 'header/idempotency-key' },
+
+  { name: 'a gzip bomb', body: gzipSync(Buffer.alloc(100_000_000)), headers: { 'content-encoding': 'gzip' }, code: 'unsupportedMediaType' },
+  { name: 'a gzip bomb for a raw body', body: gzipSync(Buffer.alloc(1_000_000)), headers: { 'content-type': 'text/plain', 'content-encoding': 'deflate, gzip' }, code: 'unsupportedMediaType' },
+  { name: 'a DELETE in disguise', method: 'GET', path: '/queues/other/messages/0', headers: { 'x-http-method-override': 'DELETE' }, code: 'messageNotFound' },
+  { name: 'TRACE', method: 'TRACE', path: '/queues/q', code: 'methodNotAllowed' },
+  { name: 'a browser asking for leave', method: 'OPTIONS', path: '/queues/q', headers: { origin: 'https://evil.example', 'access-control-request-method': 'DELETE' }, code: 'forbidden' },
+  { name: 'a page that wants HTML', method: 'GET', path: '/<script>alert(1)</script>', headers: { accept: 'text/html' }, code: 'routeNotFound' },
+  { name: 'a path with a parameter behind', path: '/queues/q/messages;a=b', body: '{"body":1}', code: 'routeNotFound' },
+  { name: 'a path that climbs', method: 'GET', path: '/docs/static/..%2f..%2f..%2fpackage.json', code: 'routeNotFound' },
+  { name: 'a query of 15 kB', path: `${message}?${'a=b&'.repeat(3800)}`, body: '{"body":1}', code: 'invalidRequest', pointer: 'query/a' },
+
+  ...([
+    ['garbage', 'hello\r\n\r\n'],
+    ['the first bytes of TLS', Buffer.from('160301020001000001fc0303', 'hex')],
+    ['the banner of SSH', 'SSH-2.0-OpenSSH_9.9\r\n'],
+    ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    ['HTTP/0.9', 'GET /livez\r\n\r\n'],
+    ['a method in small letters', 'get /livez HTTP/1.1\r\nhost: x\r\n\r\n'],
+    ['no host', 'GET /livez HTTP/1.1\r\n\r\n'],
+    ['length and chunked together', `${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['chunked and length together', `${head}transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n`],
+    ['a request hidden behind both', `${head}content-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nDELETE /queues/other HTTP/1.1\r\nhost: x\r\n\r\n`],
+    ['chunked, then something else', `${head}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n`],
+    ['almost chunked', `${head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n`],
+    ['chunked with a space', `${head}transfer-encoding: chunk ed\r\n\r\n0\r\n\r\n`],
+    ['chunked with a space before the colon', `${head}transfer-encoding : chunked\r\n\r\n0\r\n\r\n`],
+    ['a chunk size that is no number', `${head}transfer-encoding: chunked\r\n\r\nZZ\r\n`],
+    ['a chunk size of 17 digits', `${head}transfer-encoding: chunked\r\n\r\n10000000000000000\r\n`],
+    ['a negative chunk size', `${head}transfer-encoding: chunked\r\n\r\n-1\r\n`],
+    ['a chunk size in C', `${head}transfer-encoding: chunked\r\n\r\n0x5\r\n`],
+    ['a chunk longer than it says', `${head}transfer-encoding: chunked\r\n\r\n2\r\n{"body":1}\r\n0\r\n\r\n`],
+    ['a chunk that ends in a line feed only', `${head}transfer-encoding: chunked\r\n\r\na\n{"body":1}\n0\n\n`],
+    ...['-1', '+10', '1e1', '0x0a', '10, 11', '10 10', '99999999999999999999', ''].map((length): [string, string] => [`the length ${JSON.stringify(length)}`, `${head}content-length: ${length}\r\n\r\n{"body":1}`]),
+    ['two lengths', `${head}content-length: 10\r\ncontent-length: 11\r\n\r\n{"body":1}`],
+    ['two lengths alike', `${head}content-length: 10\r\ncontent-length: 10\r\n\r\n{"body":1}`],
+    ['a header folded over two lines', `${head}x: a\r\n content-length: 10\r\n\r\n{"body":1}`],
+    ['a header ended by a carriage return', `${head}x: a\rcontent-length: 10\r\n\r\n{"body":1}`],
+    ['a header with NUL', `${head}user-agent: a\0b\r\ncontent-length: 10\r\n\r\n{"body":1}`],
+    ['a header without a name', `${head}: a\r\ncontent-length: 10\r\n\r\n{"body":1}`]
+  ] as [string, string | Buffer][]).map(([name, bytes]): Case => ({ name, bytes, code: 'malformedRequest' })),
+  { name: '17 kB of headers', bytes: `${head}x: ${'a'.repeat(17_000)}\r\n\r\n`, code: 'headersTooLarge' },
+  { name: '2001 headers', bytes: `${head}${'x1234567: y\r\n'.repeat(2001)}\r\n`, code: 'headersTooLarge' },
+  { name: 'a body over the limit without a length', bytes: `${head}transfer-encoding: chunked\r\n\r\n${`10000\r\n${'x'.repeat(65_536)}\r\n`.repeat(50)}0\r\n\r\n`, code: 'requestTooLarge' },
+  { name: 'a body over the limit that waits for leave', bytes: `${head}expect: 100-continue\r\ncontent-length: 3000001\r\n\r\n`, code: 'requestTooLarge' },
+  { name: 'an address of another host', bytes: 'GET http://evil.example/.env HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n', code: 'forbidden' },
+  { name: 'a request to become a websocket', bytes: 'GET /chat HTTP/1.1\r\nhost: x\r\nconnection: close, upgrade\r\nupgrade: websocket\r\n\r\n', code: 'routeNotFound' },
+  { name: 'headers that never end', bytes: 'POST /queues/q/messages HTTP/1.1\r\nhost: x\r\n', code: 'requestTimeout' },
+  { name: 'a body that never ends', bytes: `${head}content-length: 10\r\n\r\n{"bod`, code: 'requestTimeout' },
+  { name: 'chunks that never end', bytes: `${head}transfer-encoding: chunked\r\n\r\n5\r\n{"bod\r\n`, code: 'requestTimeout' }
 ]
 
-t.test('each bad request gets its code and pointer, and changes nothing', async (t) => {
-  const before = (await holdfast.get('/queues')).body
-  for (const { name, method = 'POST', path = message, body, headers = {}, code, pointer } of cases) {
-    const answer = await raw(method, path, body, { 'content-type': 'application/json', ...headers })
-    t.equal(answer.status, problems[code].status, `${name}: ${answer.text.slice(0, 200)}`)
-    if (method === 'HEAD') continue
-    const problem = JSON.parse(answer.text)
-    t.match(problem, { code, type: `urn:holdfast:error:${code}`, title: problems[code].title, status: problems[code].status, detail: /\.$/, requestId: /./ }, name)
-    if (pointer !== undefined) t.equal(problem.errors?.[0]?.pointer, pointer, `${name}: its pointer`)
-    t.notMatch(answer.text, /select |insert |\/src\/|node_modules|at .*\.ts/i, `${name}: no inside shows`)
-    if (code === 'methodNotAllowed') t.ok(answer.head.includes('allow: '), name)
-  }
-  t.strictSame((await holdfast.get('/queues')).body, before, 'nothing was stored or changed')
-})
+/** What misbehaves over time, or in numbers; it resolves when it is over. */
+const misdeeds: [string, (t: Test) => Promise<void>][] = [
+  ['headers and bodies sent a byte at a time are cut off in time, all the same', async (t) => {
+    const startedMs = performance.now()
+    for (const bytes of [`${head}x: ${'a'.repeat(1000)}`, `${head}content-length: 1000\r\n\r\n${'1'.repeat(1000)}`]) {
+      const { socket, answer } = open()
+      let sent = bytes.indexOf('aaa') > 0 ? 0 : bytes.indexOf('\r\n\r\n') + 4
+      socket.write(bytes.slice(0, sent))
+      const drip = setInterval(() => { if (socket.writable) socket.write(bytes[sent++]!) }, 20)
+      t.match(await answer, /^HTTP\/1.1 408 .*"code":"requestTimeout"/s)
+      clearInterval(drip)
+      socket.destroy()
+    }
+    t.ok(performance.now() - startedMs < 2 * requestSecondsMax * 2000, `both cut off after ${Math.round(performance.now() - startedMs)} ms`)
+  }],
+  ['readers that never read are cut off, and what was theirs is let go', async () => {
+    const before = await gauge('connections')
+    for (let i = 0; i < 5; i++) {
+      const { socket } = open()
+      socket.pause()
+      socket.write('GET /queues/large/messages HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(5))
+    }
+    while (await gauge('connections') <= before);
+    while (await gauge('connections') > before);
+  }],
+  ['1000 requests at once on one connection, then a reset, leave nothing waiting', async () => {
+    const before = await gauge('connections')
+    const ask = '{"waitSeconds":60}'
+    for (const requests of [`POST /queues/q/lease HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${ask.length}\r\n\r\n${ask}`, 'GET /queues/other HTTP/1.1\r\nhost: x\r\n\r\n']) {
+      const { socket } = open()
+      socket.write(requests.repeat(1000))
+      if (requests.startsWith('POST')) while (await gauge('waiting_calls') < 100);
+      socket.resetAndDestroy()
+      while (await gauge('waiting_calls') > 0);
+    }
+    while (await gauge('connections') > before);
+  }],
+  ['connections opened and reset, before and after a part of a request', async () => {
+    const before = await gauge('connections')
+    for (let i = 0; i < 100; i++) {
+      const { socket } = open()
+      await new Promise((resolve) => socket.once('connect', resolve))
+      if (i % 2) await new Promise((resolve) => socket.write(`${head}content-length: 10\r\n\r\n{"bod`, resolve))
+      socket.resetAndDestroy()
+    }
+    while (await gauge('connections') > before);
+  }],
+  ['TLS on the plain port fails its handshake', async (t) => {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    const failure = await new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve))
+    t.match(failure.code, /ERR_SSL|ECONNRESET/)
+  }],
+  ['an expectation nobody can meet is 417', async (t) => {
+    t.match(await say(`${head}expect: miracles\r\ncontent-length: 10\r\n\r\n{"body":1}`), /^HTTP\/1.1 417 /)
+  }],
+  ['a whole request before a broken one gets its own answer', async (t) => {
+    const [whole, broken] = (await say(`${head.replace('connection: close\r\n', '').replace('/q/', '/other/')}content-length: 40\r\n\r\n{"body":"good","idempotencyKey":"good"} GARBAGE\r\n\r\n`)).split(/(?=HTTP\/1.1 )/)
+    t.match(whole, /^HTTP\/1.1 200 .*"duplicate":true/s)
+    t.match(broken, /^HTTP\/1.1 400 .*"code":"malformedRequest"/s)
+  }],
+  ['a header named __proto__ is a header like any other', async (t) => {
+    t.match(await say('GET /queues/other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n__proto__: x\r\nconstructor: y\r\n\r\n'), /^HTTP\/1.1 200 .*"queue":"other"/s)
+  }],
+  ['the host is not believed', async (t) => {
+    const answer = await say('GET /docs HTTP/1.1\r\nhost: evil.example\r\nx-forwarded-host: evil.example\r\nconnection: close\r\n\r\n')
+    t.match(answer, /^HTTP\/1.1 403 /)
+    t.notMatch(answer, 'evil.example')
+  }],
+  ['one idempotency key used 200 times at once is one message', async (t) => {
+    const answers = await Promise.all(Array.from({ length: 200 }, good))
+    for (const answer of answers) t.match(answer, { status: 200, body: { id: goodId, duplicate: true } })
+  }],
+  ['names that JavaScript knows are queues that are not there', async (t) => {
+    for (const name of ['constructor', 'toString', 'hasOwnProperty']) t.match(await holdfast.get(`/queues/${name}`), { status: 404, body: { code: 'queueNotFound' } })
+  }]
+]
 
-t.test('a receipt of another queue, and a damaged one, are refused and hurt nobody', async (t) => {
-  await holdfast.post('/queues/other/messages', { body: 1 })
-  const { receipt } = (await holdfast.post('/queues/other/lease')).body.messages[0]
-  for (const bad of [receipt.slice(0, -1), receipt + '0', receipt.replace(/\.\d+\./, '.9.'), receipt.toUpperCase().replace(/[a-f]/gi, 'F')]) {
-    if (bad !== receipt) t.match(await holdfast.post('/queues/other/ack', { receipt: bad }), { status: 400, body: { code: 'invalidReceipt' } }, bad)
+t.test('each bad request gets its code and pointer, and does no harm', async (t) => {
+  t.ok(cases.length > 200, `${cases.length} cases and ${misdeeds.length} misdeeds`)
+  const check = await harmCheck()
+  for (const { name, method = 'POST', path = message, body, headers = {}, bytes, code, pointer } of cases) {
+    const text = await say(bytes ?? request(method, path, Buffer.from(body ?? ''), { 'content-type': 'application/json', authorization: `Bearer ${secret}`, ...headers }))
+    const end = text.indexOf('\r\n\r\n')
+    t.equal(Number(text.slice(9, 12)), problems[code].status, `${name}: ${text.slice(end, end + 200)}`)
+    if (method !== 'HEAD') {
+      t.match(text.slice(0, end), /\r\ncontent-type: application\/problem\+json/, name)
+      const problem = JSON.parse(text.slice(end + 4))
+      t.match(problem, { code, type: `urn:holdfast:error:${code}`, title: problems[code].title, status: problems[code].status, detail: /\.$/, requestId: /./ }, name)
+      if (pointer !== undefined) t.equal(problem.errors?.[0]?.pointer, pointer, `${name}: its pointer`)
+      if (code === 'methodNotAllowed') t.match(text.slice(0, end), /\r\nallow: /, name)
+    }
+    await check(t, name, text)
   }
-  for (const verb of ['ack', 'fail', 'release']) t.match(await holdfast.post(`/queues/q/${verb}`, { receipt }), { status: 400, body: { code: 'invalidReceipt', errors: [{ pointer: '/receipt' }] } })
-  t.match(await holdfast.post('/queues/other/ack', { receipts: [receipt, 'bad'] }), { status: 400, body: { errors: [{ pointer: '/receipts/1' }] } })
-  t.match(await holdfast.post('/queues/other/ack', { receipt }), { status: 200, body: { outcome: 'acked' } })
-})
-
-t.test('what is not HTTP gets an answer and a closed connection, and the service goes on', async (t) => {
-  const { port } = new URL(holdfast.url)
-  const say = (text: string | Buffer) => new Promise<string>((resolve, reject) => {
-    const socket = net.connect(Number(port), '127.0.0.1', () => socket.write(text))
-    let answer = ''
-    socket.on('data', (data) => { answer += data })
-    socket.on('close', () => resolve(answer))
-    socket.on('error', reject)
-  })
-  const head = 'POST /queues/q/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n'
-  const chunk = 'x'.repeat(65_536)
-  const bad: [string, string | Buffer, number][] = [
-    ['garbage', 'hello\r\n\r\n', 400],
-    ['TLS on the plain port', Buffer.from('160301020001000001fc0303', 'hex'), 400],
-    ['length and chunked together', `${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
-    ['a bad chunk size', `${head}transfer-encoding: chunked\r\n\r\nZZ\r\n`, 400],
-    ['a negative length', `${head}content-length: -1\r\n\r\n`, 400],
-    ['two lengths', `${head}content-length: 5\r\ncontent-length: 6\r\n\r\n{}`, 400],
-    ['17 kB of headers', `${head}x: ${'a'.repeat(17_000)}\r\n\r\n`, 431],
-    ['a body over the limit without a length', `${head}transfer-encoding: chunked\r\n\r\n${`10000\r\n${chunk}\r\n`.repeat(50)}0\r\n\r\n`, 413],
-    ['a good one, to compare', `${head}content-length: 10\r\n\r\n{"body":1}`, 201]
-  ]
-  for (const [name, text, status] of bad) {
-    const answer = await say(text)
-    t.match(answer, new RegExp(`^HTTP/1.1 ${status} `), name)
-    if (status !== 201) t.match(answer, /application\/problem\+json/, name)
-    t.equal((await holdfast.get('/livez')).status, 200)
+  for (const [name, misdeed] of misdeeds) {
+    const startedMs = performance.now()
+    await misdeed(t)
+    await check(t, name)
+    t.comment(`${name}: ${Math.round(performance.now() - startedMs)} ms`)
   }
-  t.equal((await holdfast.get('/queues/q')).body.counts.ready, 1)
+  check.summary(t)
 })
 
 t.test('names that JavaScript knows are names like any other', async (t) => {
@@ -185,20 +337,74 @@ t.test('names that JavaScript knows are names like any other', async (t) => {
   }
 })
 
-/** Exactly these bytes and headers, which fetch would mend. */
-function raw (method: string, path: string, body: string | Uint8Array = '', headers: Record<string, string>): Promise<{ status: number, head: string, text: string }> {
-  const bytes = Buffer.from(body)
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(Number(new URL(holdfast.url).port), '127.0.0.1')
-    const answer: Buffer[] = []
-    socket.on('data', (data) => answer.push(data))
-    socket.on('error', (error) => answer.length > 0 ? undefined : reject(error))
-    socket.on('close', () => {
-      const text = Buffer.concat(answer).toString()
-      const end = text.indexOf('\r\n\r\n')
-      resolve({ status: Number(text.slice(9, 12)), head: text.slice(0, end), text: text.slice(end + 4) })
-    })
-    socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}content-length: ${bytes.length}\r\n\r\n`)
-    socket.write(bytes)
+/** The rows of every table that a call can change, as one digest: the ledger and its folded counts as their sums, since the sweeper folds one into the other. */
+async function state (): Promise<string> {
+  // Bodies by their length: a few megabytes are not to be read anew after every case.
+  const messages = '(select id, queue_id, fence, attempt, rank, position, lease_id, visible_at, leased_until, dead_at, expires_at, octet_length(body) from holdfast.messages)'
+  const tables = ['queues', 'acked', 'history', 'leases', 'idempotency_keys', 'removed_queues'].map((name) => `holdfast.${name}`)
+  const digests = [messages, ...tables].map((rows) => `(select count(*) || ' ' || coalesce(md5(string_agg(t::text, ' ' order by t::text)), '') from ${rows} t)`)
+  const columns = ['ready', 'delayed', 'leased', 'dead', 'acked', 'enqueued_total', 'acked_total', 'leased_total', 'purged_total', 'expired_total']
+  const counts = `(select json_agg(t order by queue_id) from (select queue_id, ${columns.map((column) => `sum(${column})`).join(', ')} from (
+    select queue_id, ${columns.join(', ')} from holdfast.counts union all select queue_id, ${columns.join(', ')} from holdfast.ledger) c group by queue_id) t)`
+  const { rows: [row] } = await sql.query({ text: `select ${[...digests, counts].join(', ')}`, rowMode: 'array' })
+  return JSON.stringify([messages, ...tables, 'counts'].map((name, index) => [name.slice(0, 30), row![index]]), null, 1)
+}
+
+// The service is to be itself within 50 ms. Other processes can take this machine's processors for longer than that, so one
+// late answer proves nothing: nine of ten must come within 50 ms, and each within a second, which no stall explains.
+async function harmCheck () {
+  let before = await state()
+  const tookMs: number[] = []
+  let logged = holdfast.said().length
+  const check = async (t: Test, name: string, answer = '') => {
+    const startedMs = performance.now()
+    t.match(await good(), { status: 200, body: { id: goodId, duplicate: true } }, `${name}: the next good request is served`)
+    tookMs.push(performance.now() - startedMs)
+    t.ok(tookMs.at(-1)! < 1000, `${name}: the next good request took ${Math.round(tookMs.at(-1)!)} ms`)
+    const now = await state()
+    t.equal(now, before, `${name}: no row has changed`)
+    before = now
+    t.equal(holdfast.child.exitCode, null, `${name}: the process lives`)
+    const log = holdfast.said().slice(logged)
+    logged += log.length
+    for (const text of [answer, log]) t.notMatch(text, inside, `${name}: nothing of the inside shows`)
+  }
+  const summary = (t: Test) => {
+    tookMs.sort((a, b) => a - b)
+    const [median, late, worst] = [0.5, 0.9, 1].map((share) => tookMs[Math.ceil(tookMs.length * share) - 1]!) as [number, number, number]
+    t.comment(`the next good request: median ${median.toFixed(1)} ms, 90 % within ${late.toFixed(1)} ms, worst ${worst.toFixed(1)} ms`)
+    t.ok(late < 50, `90 % of the next good requests within ${late.toFixed(1)} ms`)
+    t.notMatch(holdfast.said(), inside)
+  }
+  return Object.assign(check, { summary })
+}
+const inside = new RegExp(`${secret}|${process.cwd()}|node_modules|/src/|\\bat .*[.]m?[jt]s:\\d|node:internal|\\bselect \\w|insert into|\\bupdate holdfast|delete from|holdfast[.](messages|queues|leases)|postgres(ql)?://|password|unexpected error`, 'i')
+
+const port = Number(new URL(holdfast.url).port)
+
+function open (): { socket: net.Socket, answer: Promise<string> } {
+  const socket = net.connect(port, '127.0.0.1')
+  const answer = new Promise<string>((resolve) => {
+    const parts: Buffer[] = []
+    socket.on('data', (data) => parts.push(data))
+    socket.on('error', () => {}) // a connection cut off has said what it had to say
+    socket.on('close', () => resolve(Buffer.concat(parts).toString()))
   })
+  return { socket, answer }
+}
+
+/** Exactly these bytes, on a connection of their own; all that was answered until its end. */
+function say (bytes: string | Buffer): Promise<string> {
+  const { socket, answer } = open()
+  socket.write(bytes)
+  return answer
+}
+
+/** Headers that fetch would mend. */
+function request (method: string, path: string, body: Buffer, headers: Record<string, string>): Buffer {
+  return Buffer.concat([Buffer.from(`${method} ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}content-length: ${body.length}\r\n\r\n`), body])
+}
+
+async function gauge (name: string): Promise<number> {
+  return Number(new RegExp(`^holdfast_${name} (\\d+)$`, 'm').exec((await holdfast.get('/metrics')).text)![1])
 }

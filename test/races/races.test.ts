@@ -90,7 +90,7 @@ function replica (database: Database) {
   const sweeper = startSweeper(database, {
     onReady, onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics(), onSwept: () => {}, onError: (error) => { errors.push(error) }
   })
-  const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, isPoison: () => false })
+  const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, waitingCallsMax: 20_000, answersFull: () => false, isPoison: () => false })
   return { broker, errors, stop: async () => { await broker.drained(); await sweeper.stop() } }
 }
 
@@ -311,7 +311,7 @@ t.test('a bad message takes no neighbour with it, and a flush that was split sto
   const id = await queue({ maxDepth: 1000 }) // such a queue has one lane for messages with keys and without
   const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
   const broker = new Broker({ database: one, hints: new SeekHints(), messages, queues, browse }, new Wakeups(1), { onReady: () => {}, onDue: () => {} }, {
-    createQueues: false, waitingBytesMax: 1e6, isPoison: (error) => isServerError(error) && error.code.startsWith('22')
+    createQueues: false, waitingBytesMax: 1e6, waitingCallsMax: 20_000, answersFull: () => false, isPoison: (error) => isServerError(error) && error.code.startsWith('22')
   })
   const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
   // Past every check of a front: a time that PostgreSQL cannot read, under a key that makes it go in a second round.
@@ -332,7 +332,7 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   let nowMs = 0
   const hints = new SeekHints(() => nowMs)
   const wakeups = new Wakeups(10)
-  const broker = new Broker({ database: one, hints, messages, queues, browse }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, isPoison: () => false })
+  const broker = new Broker({ database: one, hints, messages, queues, browse }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, waitingCallsMax: 20_000, answersFull: () => false, isPoison: () => false })
   const take = async (waitSeconds = 0) => (await broker.lease(name, { max: 1, waitSeconds, leaseSeconds: null, worker: 'w', idempotencyKey: null }, [], AbortSignal.timeout(20_000))).messages.length
   const unheard = async () => {
     await enqueue(id, 1)

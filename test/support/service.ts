@@ -41,18 +41,21 @@ export async function service (t: Test, { database, env = {} }: { database?: { u
   return { ...client(running.url), databaseUrl: url, stop }
 }
 
-/** A service in a process of its own, for tests that kill or stop it. Killed when `t` ends. */
-export async function serviceProcess (t: Test, env: Record<string, string>): Promise<Client & { child: ChildProcess, ended: Promise<number | null> }> {
+/** A service in a process of its own, for tests that kill or stop it. Killed when `t` ends. `said` is all it has printed, its log too. */
+export async function serviceProcess (t: Test, env: Record<string, string>): Promise<Client & { child: ChildProcess, ended: Promise<number | null>, said: () => string }> {
   const child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], {
-    env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'pipe', 'inherit']
+    env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'pipe', 'pipe']
   })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data })
+  child.stderr.pipe(process.stderr, { end: false })
   const ended = once(child, 'exit').then(([code]) => code as number | null)
   t.teardown(() => { if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL'); return ended })
-  for await (const line of createInterface({ input: child.stdout! })) {
+  for await (const line of createInterface({ input: child.stdout })) {
     const match = /serves on (http:\/\/\S+),/.exec(line)
     if (match !== null) {
-      child.stdout!.resume()
-      return { ...client(match[1]!), child, ended }
+      child.stdout.resume()
+      return { ...client(match[1]!), child, ended, said: () => said }
     }
   }
   throw new Error('the service ended before it served')

@@ -1,0 +1,60 @@
+/** Who gets a connection when all of them are busy. */
+import t from 'tap'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { freshDatabase } from '../support/postgres.ts'
+
+/** A pool of four, and a way to keep some of its connections busy until told. */
+async function pool () {
+  const { config } = await freshDatabase(t, { migrated: false })
+  const database = openDatabase(config, { poolSize: 4, onError: () => {} })
+  t.teardown(() => database.close())
+  const busy = async (which: Database, count: number) => {
+    let release = () => {}
+    const held = new Promise<void>((resolve) => { release = resolve })
+    const all: Promise<unknown>[] = []
+    for (let i = 0; i < count; i++) await new Promise<void>((resolve) => all.push(which.transaction(async () => { resolve(); await held })))
+    return async () => { release(); await Promise.all(all) }
+  }
+  return { database, busy }
+}
+
+t.test('one connection is kept for what makes room, which goes before all who wait', async (t) => {
+  const { database, busy } = await pool()
+  const release = await busy(database, 3)
+  const order: string[] = []
+  const looks = database.last.query('select 1').then(() => order.push('last'))
+  const usual = database.query('select 1').then(() => order.push('usual'))
+  t.equal(database.usage.waiting, 2)
+  await database.first.query('select 1')
+  t.strictSame(order, [], 'the way is free for the first rank alone')
+  const releaseFourth = await busy(database.first, 1)
+  const first = database.first.query('select 1').then(() => order.push('first'))
+  await release()
+  await Promise.all([looks, usual, first])
+  t.equal(order[0], 'first')
+  t.equal(database.usage.waiting, 0)
+  await releaseFourth()
+})
+
+t.test('looks take no more than half of the connections', async (t) => {
+  const { database, busy } = await pool()
+  const release = await busy(database.last, 2)
+  const third = database.last.query('select 1')
+  t.equal(database.usage.waiting, 1)
+  t.strictSame(await database.query('select 1 as one'), [{ one: 1 }])
+  await release()
+  await third
+})
+
+t.test('who has waited three seconds for a connection, or finds too many waiting, is refused with overloaded, and nothing leaks', async (t) => {
+  const { database, busy } = await pool()
+  const release = await busy(database.last, 2)
+  const waiting = Array.from({ length: 200 }, () => database.last.query('select 1'))
+  await t.rejects(database.last.query('select 1'), { code: 'overloaded', outcome: 'none' })
+  const startedMs = performance.now()
+  for (const { status } of await Promise.allSettled(waiting)) t.equal(status, 'rejected')
+  t.ok(performance.now() - startedMs < 4000)
+  t.equal(database.usage.waiting, 0)
+  await release()
+  t.strictSame(await database.last.query('select 1 as one'), [{ one: 1 }])
+})
