@@ -28,8 +28,8 @@ export const sins = {
   miscounted: 'an attempt number that did not rise by one, or a death too early or too late',
   early: 'delivered before its delay was over',
   unbalanced: 'counts that do not equal the rows',
-  odd: 'an answer, or an end of a process, that is not allowed',
-  slow: 'no service within 5 s of the end of a fault, or a queue that never ran empty'
+  odd: 'an answer that is not allowed, a process that ended, a queue that never ran empty',
+  slow: 'no service within 5 s of the end of a fault'
 } as const
 export type Sin = keyof typeof sins
 

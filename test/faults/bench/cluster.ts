@@ -2,7 +2,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -89,9 +89,10 @@ export async function startCluster (root: string, folder: string, say: (line: st
     const fillDisk = async () => {
       const ballast = join(disk, 'ballast')
       const { bavail, bsize } = await statfs(disk)
-      await run('fallocate', ['-l', String(bavail * bsize), ballast])
-      await writeFile(join(disk, 'crumbs'), Buffer.alloc(1_048_576)).catch(() => {})
-      return async () => { for (const name of ['ballast', 'crumbs']) await rm(join(disk, name), { force: true }) }
+      await run('fallocate', ['-l', String(bavail * bsize - 16_777_216), ballast])
+      const crumbs = Buffer.alloc(65_536)
+      while (await appendFile(ballast, crumbs).then(() => true, () => false));
+      return () => rm(ballast)
     }
     return { postgres, replicas, crashes, sql, connect, fillDisk: small ? fillDisk : null, stop }
   } catch (error) {

@@ -78,7 +78,7 @@ export class Proxy {
         if (chunk === null) to.end()
         else forward(chunk)
       }
-      if (held.length > 0) setTimeout(release, held[0]!.dueMs - performance.now())
+      if (held.length > 0) setTimeout(release, Math.max(0, held[0]!.dueMs - performance.now()))
     }
     const hold = (chunk: Buffer | null) => {
       held.push({ chunk, dueMs: Math.max(performance.now() + this.delayMs, held.at(-1)?.dueMs ?? 0) })

@@ -41,13 +41,14 @@ export async function run (plan: Plan): Promise<Report> {
   const dice = random(seed)
   const cluster = await startCluster(root, folder, () => {})
   const startedAt = Date.now()
+  const workloads: Workload[] = []
   try {
     for (const [name, change] of [...Object.entries(queues), ['probe-a', {}], ['probe-b', {}], ['aside', settings], ['swept', settings], ['quiet', settings]] as const) await put(cluster.replicas[0]!, name, change)
     const events: Event[] = []
     const load = (name: string, producers: number, consumers: number, zombies: number): Load => ({
       name, seed: seed * 10 + name.length, urls: cluster.replicas.map(({ url }) => url), queues: Object.keys(queues), history: join(folder, `${name}.jsonl`), producers, consumers, zombies
     })
-    const workloads = [new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0))]
+    workloads.push(new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0)))
     const stage: Stage = {
       cluster, dice, root, spare: workloads[1]!.child,
       odd: (what) => events.push({ t: 'odd', at: Date.now(), what }),
@@ -68,7 +69,7 @@ export async function run (plan: Plan): Promise<Report> {
       }
     }
     await Promise.all(workloads.map((workload) => workload.say('drain')))
-    if (!await drained(cluster)) events.push({ t: 'fault', name: 'drain', at: Date.now(), healedAt: Date.now(), upAfterMs: null })
+    if (!await drained(cluster)) stage.odd(`the queues did not run empty within ${drainMsMax / 1000} s`)
     await Promise.all(workloads.map((workload) => workload.stop()))
     for (const what of cluster.crashes) stage.odd(what)
     await appendFile(join(folder, 'faults.jsonl'), events.map((event) => `${JSON.stringify(event)}\n`).join(''))
@@ -77,6 +78,7 @@ export async function run (plan: Plan): Promise<Report> {
     const history = (await Promise.all(['main', 'spare', 'faults'].map((name) => readFile(join(folder, `${name}.jsonl`), 'utf8')))).flatMap((text) => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Event))
     return { ...check(history, final), seed, seconds: Math.round((Date.now() - startedAt) / 1000), startedAt, faults: events.filter((event) => event.t === 'fault') }
   } finally {
+    for (const { child } of workloads) child.kill('SIGKILL')
     await cluster.stop()
   }
 }
@@ -86,8 +88,8 @@ async function suffer (name: string, stage: Stage, begun: () => void): Promise<F
   const at = Date.now()
   const heal = await faults[name]!.inject(stage)
   if (typeof heal === 'string') return { t: 'fault', name, at, healedAt: at, upAfterMs: 0, skipped: heal }
-  const healedAt = Date.now()
   await heal()
+  const healedAt = Date.now()
   const tookMs = await recovery(stage.cluster, healedAt)
   return { t: 'fault', name, at, healedAt, upAfterMs: tookMs }
 }

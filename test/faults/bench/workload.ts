@@ -90,7 +90,7 @@ async function produce (dice: Random): Promise<void> {
     if (keyed) while (!sure && phase.producing) sure = await send(drafts)
     if (keyed && sure && dice.chance(0.1)) await send(drafts)
     if (keyed && sure && !list && dice.chance(0.1)) await reuse(queue, drafts[0]!, dice)
-    await pause(10 + dice.below(40))
+    await pause(30 + dice.below(100))
   }
 }
 
@@ -169,16 +169,24 @@ async function consume (dice: Random): Promise<void> {
     done = []
     const fates: Record<string, Held[]> = { ack: [], step: [], fail: [], back: [], dead: [], release: [], extend: [], abandon: [] }
     for (const one of held) fates[dice.weighted({ ack: 60, step: 24, fail: 4, back: 3, release: 4, extend: 3, dead: 1, abandon: 1 })]!.push(one)
-    await settle('extend', fates.extend!, dice, { leaseSeconds: 2 * leaseMs / 1000 })
-    if (fates.extend!.length > 0) await pause(leaseMs + 300) // longer than the lease was at first
+    if (fates.extend!.length > 0) longJobs.add(work(fates.extend!, dice))
     await settle('fail', fates.fail!, dice)
     await settle('fail', fates.back!, dice, { delaySeconds: 0 })
     await settle('fail', fates.dead!, dice, { dead: true })
     await settle('release', fates.release!, dice)
-    await settle('ack', [...fates.ack!, ...fates.extend!], dice)
+    await settle('ack', fates.ack!, dice)
     done = fates.step!
   }
   await settle('ack', done, dice)
+}
+
+const longJobs = new Set<Promise<void>>()
+
+/** Takes longer than the lease was at first, and so extends it. */
+async function work (held: Held[], dice: Random): Promise<void> {
+  await settle('extend', held, dice, { leaseSeconds: 2 * leaseMs / 1000 })
+  await pause(leaseMs + 300)
+  await settle('ack', held, dice)
 }
 
 async function haunt (dice: Random): Promise<void> {
@@ -195,10 +203,12 @@ process.on('message', (word) => {
   phase.producing = false
   if (word === 'stop') phase.consuming = false
 })
+process.on('disconnect', () => process.exit())
 const telling = setInterval(() => process.send!(tally), 250)
 const callers = ([[produce, load.producers], [consume, load.consumers], [haunt, load.zombies]] as const).flatMap(([work, count], kind) =>
   Array.from({ length: count }, (_, index) => work(random(load.seed * 1000 + kind * 100 + index))))
 await Promise.all(callers)
+await Promise.all(longJobs)
 clearInterval(telling)
 await new Promise<void>((resolve) => { history.end(resolve) })
-process.disconnect()
+process.exit()
