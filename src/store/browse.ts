@@ -133,6 +133,7 @@ const lastId: Statement = { name: 'last_id', text: 'select last_value from holdf
 
 const purgeStatement: Statement = {
   name: 'purge',
+  slow: true,
   text: `
   with examined as materialized (
     select m.id from holdfast.messages m
@@ -155,6 +156,7 @@ const purgeStatement: Statement = {
 
 const purgeAckedStatement: Statement = {
   name: 'purge_acked',
+  slow: true,
   text: `
   with purged as (
     delete from holdfast.acked where queue_id = $1 and id = any(array(select id from holdfast.acked where queue_id = $1 and id > $2 and id <= $3 order by id limit ${chunk})) returning id
@@ -181,6 +183,7 @@ export async function purge (database: Database, queueId: Digits, state: State |
 
 const redriveStatement: Statement = {
   name: 'redrive',
+  slow: true,
   text: `
   with chosen as materialized (
     select m.id from holdfast.messages m

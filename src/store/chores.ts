@@ -6,6 +6,7 @@ const chunk = 5000
 
 const retention: Statement = {
   name: 'retention',
+  slow: true,
   text: `
   with old as materialized (
     select m.id from holdfast.messages m join holdfast.queues q on q.id = m.queue_id
@@ -35,6 +36,7 @@ const oldest: Statement = {
 
 const forgetAcked: Statement = {
   name: 'forget_acked',
+  slow: true,
   text: `
   with gone as (
     delete from holdfast.acked where ctid = any(array(select ctid from holdfast.acked where keep_until <= statement_timestamp() order by keep_until limit ${chunk} for update skip locked))
@@ -48,6 +50,7 @@ const forgetAcked: Statement = {
 
 const forgetKeys: Statement = {
   name: 'forget_keys',
+  slow: true,
   text: `
   with gone as (
     delete from holdfast.idempotency_keys
@@ -66,6 +69,7 @@ const removedDone: Statement = {
 
 const rowsOf: Statement[] = ['messages', 'acked', 'history', 'leases', 'idempotency_keys', 'ledger'].map((table) => ({
   name: `remove_${table}`,
+  slow: true,
   text: `
   with gone as (
     delete from holdfast.${table} where ctid = any(array(select ctid from holdfast.${table} where queue_id = $1 limit ${chunk})) returning 1

@@ -3,7 +3,12 @@ import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
 
 /** A named statement: planned once per connection, never assembled from input. */
-export interface Statement { name: string, text: string }
+export interface Statement {
+  name: string
+  text: string
+  /** It works through a chunk of thousands, or looks past as many, which may take seconds. */
+  slow?: true
+}
 
 export type Row = Record<string, any>
 
@@ -29,7 +34,13 @@ const connectionWaitMsMax = 3000
 // Of flushes there are a few per queue in use; of looks each has a caller of its own.
 const waitingMax = { first: 20_000, usual: 20_000, last: 200 }
 const statementMsMax = 15_000
+// Other statements take milliseconds: one without an answer for so long is on a connection that goes nowhere, which nobody
+// tells us of when a host or a firewall on the way has forgotten it.
+const answerMsMax = 4000
 const attemptsMax = 5
+const begin: Statement = { name: 'begin', text: 'begin' }
+const commitQuery = { text: 'commit', query_timeout: answerMsMax }
+const rollback: Statement = { name: 'rollback', text: 'rollback' }
 
 // Set on every connection, because a role or a database can carry other values without a word. The planner is kept to
 // index scans: generic plans are made while tables are small and must stay right when they have grown.
@@ -57,23 +68,31 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
   })
   pool.on('error', options.onError)
 
+  // Where one connection was lost, the others may be dead without a word: what was opened before is not used again.
+  const openedMs = new WeakMap<pg.ClientBase, number>()
+  let lostMs = 0
+  pool.on('connect', (client) => openedMs.set(client, performance.now()))
+  async function takeClient (): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await pool.connect().catch((error) => { throw lost(error, 'none') })
+      if (openedMs.get(client)! > lostMs) return client
+      client.release(true)
+    }
+  }
+
   const door = new Door(options.poolSize)
 
   async function withClient<T> (rank: Rank, work: (client: pg.PoolClient) => Promise<T>, isSpoilt = isBroken): Promise<T> {
     const turn = door.enter(rank)
     if (turn !== undefined) await turn
     try {
-      let client: pg.PoolClient
-      try {
-        client = await pool.connect()
-      } catch (error) {
-        throw lost(error, 'none')
-      }
+      const client = await takeClient()
       try {
         const result = await work(client)
         client.release()
         return result
       } catch (error) {
+        if (isBroken(error)) lostMs = performance.now()
         client.release(isSpoilt(error))
         throw error
       }
@@ -84,13 +103,13 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
 
   function ranked (rank: Rank): Database {
     const transaction: Database['transaction'] = (work) => retrying(() => withClient(rank, async (client) => {
-      await run(client, 'begin')
+      await run(client, begin)
       try {
         const result = await work({ query: (statement, values) => run(client, statement, values) })
         await commit(client)
         return result
       } catch (error) {
-        if (!isBroken(error)) await run(client, 'rollback')
+        if (!isBroken(error)) await run(client, rollback)
         throw error
       }
     }))
@@ -170,7 +189,7 @@ class Door {
 
 async function run (client: pg.ClientBase, statement: Statement | string, values: unknown[] = []): Promise<Row[]> {
   try {
-    const query = typeof statement === 'string' ? { text: statement, values } : { ...statement, values }
+    const query = typeof statement === 'string' ? { text: statement, values } : { name: statement.name, text: statement.text, values, ...statement.slow ? {} : { query_timeout: answerMsMax } }
     return (await client.query(query)).rows
   } catch (error) {
     throw isServerError(error) && !isFatal(error) ? error : lost(error, 'unknown')
@@ -178,7 +197,7 @@ async function run (client: pg.ClientBase, statement: Statement | string, values
 }
 
 async function commit (client: pg.ClientBase): Promise<void> {
-  const result = await client.query('commit').catch((error) => { throw lost(error, 'unknown') })
+  const result = await client.query(commitQuery).catch((error) => { throw lost(error, 'unknown') })
   // The commit of a failed transaction succeeds, and only its tag says that it was rolled back.
   if (result.command !== 'COMMIT') throw new QueueError('databaseUnavailable', 'The transaction was rolled back; send the request again.')
 }

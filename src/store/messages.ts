@@ -275,6 +275,7 @@ export async function lease (session: Session, hints: SeekHints, queueId: Digits
 
 const firstReady: Statement = {
   name: 'first_ready',
+  slow: true,
   text: `
   select level.rank, m.position
   from unnest($2::smallint[]) as level (rank)

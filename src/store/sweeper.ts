@@ -102,6 +102,7 @@ const exposeDue: Statement = {
 
 const expire: Statement = {
   name: 'expire',
+  slow: true,
   text: `
   with due as materialized (
     select m.ctid as place from holdfast.messages m where m.expires_at <= statement_timestamp() and m.expires_at > $1 and m.leased_until is null

@@ -3,6 +3,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { Proxy } from './bench/proxy.ts'
 import { freshDatabase, freshServer } from '../support/postgres.ts'
 import { service, serviceProcess, type Client } from '../support/service.ts'
 
@@ -289,6 +290,24 @@ t.test('with the database away, 503 with Retry-After at once, and no crash', asy
   t.equal((await holdfast.get('/livez')).status, 200)
   holdfast.child.kill('SIGTERM')
   t.equal(await holdfast.ended, 0, 'it stops cleanly without a database')
+})
+
+t.test('connections to PostgreSQL on which nothing passes any more, and of which nobody is told, hold up service for less than five seconds', async (t) => {
+  const database = await freshDatabase(t)
+  const proxy = new Proxy()
+  const { host, port } = database.config
+  proxy.target = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port }
+  const { user, password = '' } = database.config
+  const holdfast = await service(t, { database: { url: `postgresql://${user}:${password}@127.0.0.1:${await proxy.listen()}/${database.name}` } })
+  t.teardown(() => proxy.close())
+  // Several at once, on several queues, so that many connections are open.
+  const enqueueAll = () => Promise.all([...Array(8).keys()].map((n) => holdfast.post(`/queues/q${n}/messages`, { body: n, idempotencyKey: 'k' })))
+  await enqueueAll()
+  proxy.silence()
+  const startedMs = performance.now()
+  while (!(await enqueueAll()).every(({ status }) => status < 300));
+  t.ok(performance.now() - startedMs < 5000, `after ${Math.round(performance.now() - startedMs)} ms`)
+  proxy.reset()
 })
 
 t.test('SIGTERM under load: waiting consumers get an empty answer, what was begun is finished, exit 0', async (t) => {
