@@ -80,6 +80,18 @@ t.test('every producer is confirmed, and every worker works and acks what it enq
   })))
 })
 
+t.test('where a key is asked for, each sends the one it is given', async (t) => {
+  const guarded = await service(t)
+  const { secret } = (await guarded.post('/keys', { name: 'examples', rights: ['lease:keyed-*', 'enqueue:keyed-*'] })).body
+  while ((await guarded.get('/queues')).status !== 401);
+  await Promise.all(Object.entries(programs).map(async ([name, program]) => {
+    const env = { QUEUE_URL: `${guarded.url}/queues/keyed-${name}`, HOLDFAST_KEY: secret, WORK_SECONDS: '0' }
+    const [, id] = await run(t, [...program('producer'), 'guarded'], '', env).line(/^enqueued (\d+)$/)
+    await run(t, program('worker'), '', env).line(new RegExp(`^acked ${id}$`))
+    t.pass(name)
+  }))
+})
+
 t.test('a worker killed in the middle of its work: another one gets the message as attempt 2', { skip: noPython }, async (t) => {
   await holdfast.call('PUT', '/queues/killed', { leaseSeconds: 1 })
   const producer = run(t, ['python3', 'docs/examples/python/producer.py', 'precious'], 'killed')

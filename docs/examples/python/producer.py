@@ -3,7 +3,8 @@
 
     docs/examples/python/producer.py "first message" "second message"
 
-QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it.
+QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it. HOLDFAST_KEY is an
+API key where one is asked for.
 """
 import http.client
 import json
@@ -15,13 +16,16 @@ import urllib.request
 import uuid
 
 URL = os.environ.get("QUEUE_URL", "http://127.0.0.1:8080/queues/work")
+HEADERS = {"content-type": "application/json"}
+if key := os.environ.get("HOLDFAST_KEY"):
+    HEADERS["authorization"] = f"Bearer {key}"
 
 
 def call(method, path, body=None):
     """One call that is safe to repeat: asks until there is an answer, and raises when that is a refusal."""
     data = None if body is None else json.dumps(body).encode()
     while True:
-        request = urllib.request.Request(URL + path, data, {"content-type": "application/json"} if data else {}, method=method)
+        request = urllib.request.Request(URL + path, data, HEADERS, method=method)
         pause = 1
         try:
             with urllib.request.urlopen(request, timeout=90) as answer:

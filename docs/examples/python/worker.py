@@ -3,8 +3,8 @@
 
     docs/examples/python/worker.py
 
-QUEUE_URL names the queue; WORK_SECONDS says how long the work takes here. On SIGTERM or Ctrl-C it gives back what it
-holds, and the attempt does not count.
+QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says how
+long the work takes here. On SIGTERM or Ctrl-C it gives back what it holds, and the attempt does not count.
 """
 import contextlib
 import http.client
@@ -17,6 +17,9 @@ import urllib.error
 import urllib.request
 
 URL = os.environ.get("QUEUE_URL", "http://127.0.0.1:8080/queues/work")
+HEADERS = {"content-type": "application/json"}
+if key := os.environ.get("HOLDFAST_KEY"):
+    HEADERS["authorization"] = f"Bearer {key}"
 NO_ANSWER = (OSError, http.client.HTTPException)
 
 
@@ -26,7 +29,7 @@ def work(message):
 
 
 def post(verb, body):
-    request = urllib.request.Request(f"{URL}/{verb}", json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(f"{URL}/{verb}", json.dumps(body).encode(), HEADERS)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 

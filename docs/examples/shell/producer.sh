@@ -3,7 +3,8 @@
 #
 #   docs/examples/shell/producer.sh "first message" "second message"
 #
-# QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it.
+# QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it. HOLDFAST_KEY is an
+# API key where one is asked for.
 set -euo pipefail
 url=${QUEUE_URL:-http://127.0.0.1:8080/queues/work}
 
@@ -13,7 +14,7 @@ for text in "$@"; do
   key=${key//[[:space:]]/}
   while :; do
     answer=$(printf %s "$text" | curl -sS --max-time 30 -w '\n%{http_code}' "$url/messages" \
-      -H 'content-type: text/plain' -H "idempotency-key: $key" --data-binary @-) || answer=$'\n000'
+      -H 'content-type: text/plain' -H @<(printf %s "${HOLDFAST_KEY:+authorization: Bearer $HOLDFAST_KEY}") -H "idempotency-key: $key" --data-binary @-) || answer=$'\n000'
     case ${answer##*$'\n'} in
       200 | 201) break ;; # committed; 200: by an earlier try
       000 | 429 | 5??) echo "not confirmed, trying again" >&2; sleep 1 ;;

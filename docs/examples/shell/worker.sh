@@ -3,15 +3,16 @@
 #
 #   docs/examples/shell/worker.sh
 #
-# QUEUE_URL names the queue; WORK_SECONDS says how long the work takes here. On SIGTERM or Ctrl-C it gives back what it
-# holds, and the attempt does not count.
+# QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says how
+# long the work takes here. On SIGTERM or Ctrl-C it gives back what it holds, and the attempt does not count.
 set -euo pipefail
 url=${QUEUE_URL:-http://127.0.0.1:8080/queues/work}
-answer=$(mktemp)
-trap 'rm -f "$answer"' EXIT
+answer=$(mktemp) headers=$(mktemp)
+trap 'rm -f "$answer" "$headers"' EXIT
+printf %s "${HOLDFAST_KEY:+authorization: Bearer $HOLDFAST_KEY}" > "$headers" # where no list of processes shows it
 
 receipt= status=
-post=(curl -sS --max-time 30 -H 'content-type: application/json')
+post=(curl -sS --max-time 30 -H 'content-type: application/json' -H "@$headers")
 
 # settle VERB JSON: says how the lease ended, and asks again while there is no answer; it is safe to say twice.
 settle () {

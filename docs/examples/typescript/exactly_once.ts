@@ -9,20 +9,22 @@
  * it the same message. Out of the queue: the booking and holdfast.ack are one transaction, so that a worker that comes late,
  * or dies before its commit, has booked nothing.
  *
- * DATABASE_URL is the database that the application shares with Holdfast; QUEUE_URL names the queue. Where they do not share
+ * DATABASE_URL is the database that the application shares with Holdfast; QUEUE_URL names the queue, HOLDFAST_KEY is
+ * an API key where the service asks for one. Where they do not share
  * one, keep a table of message ids beside the effect, `insert … on conflict do nothing` in its transaction, and ack after it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 
 const queue = process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/bookings'
+const key = process.env.HOLDFAST_KEY
 const tables = `
   create table if not exists outbox (id bigint generated always as identity primary key, body json not null);
   create table if not exists bookings (order_id bigint not null, booked_at timestamptz not null default now())`
 
 async function post (path: string, body: object, headers: Record<string, string> = {}): Promise<any> {
   const response = await fetch(`${queue}/${path}`, {
-    method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body), signal: AbortSignal.timeout(30_000)
+    method: 'POST', headers: { 'content-type': 'application/json', ...key !== undefined && { authorization: `Bearer ${key}` }, ...headers }, body: JSON.stringify(body), signal: AbortSignal.timeout(30_000)
   })
   if (!response.ok) throw new Error(await response.text())
   return await response.json()

@@ -3,12 +3,14 @@
  *
  *     node docs/examples/typescript/producer.ts "first message" "second message"
  *
- * QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it.
+ * QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it. HOLDFAST_KEY is an
+ * API key where one is asked for.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const url = process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/work'
+const headers = { 'content-type': 'application/json', ...process.env.HOLDFAST_KEY !== undefined && { authorization: `Bearer ${process.env.HOLDFAST_KEY}` } }
 
 /** The id of the committed message, however often it has to ask. */
 async function enqueue (body: unknown): Promise<string> {
@@ -17,7 +19,7 @@ async function enqueue (body: unknown): Promise<string> {
   for (;;) {
     let answer: { status: number, text: string, retryAfter: number }
     try {
-      const response = await fetch(`${url}/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: message, signal: AbortSignal.timeout(30_000) })
+      const response = await fetch(`${url}/messages`, { method: 'POST', headers, body: message, signal: AbortSignal.timeout(30_000) })
       answer = { status: response.status, text: await response.text(), retryAfter: Number(response.headers.get('retry-after') ?? 1) }
     } catch { // no connection, or lost before the answer was here
       answer = { status: 503, text: '', retryAfter: 1 }

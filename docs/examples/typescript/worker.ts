@@ -3,14 +3,15 @@
  *
  *     node docs/examples/typescript/worker.ts
  *
- * QUEUE_URL names the queue; WORK_SECONDS says how long the work takes here. On SIGTERM or Ctrl-C it gives back what it
- * holds, and the attempt does not count.
+ * QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says how
+ * long the work takes here. On SIGTERM or Ctrl-C it gives back what it holds, and the attempt does not count.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 interface Message { id: string, receipt: string, attempt: number, fence: number, body?: unknown, bodyBase64?: string }
 
 const url = process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/work'
+const headers = { 'content-type': 'application/json', ...process.env.HOLDFAST_KEY !== undefined && { authorization: `Bearer ${process.env.HOLDFAST_KEY}` } }
 const stopping = new AbortController()
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort())
 
@@ -23,7 +24,7 @@ async function work (_message: Message, signal: AbortSignal): Promise<void> {
 
 async function post (verb: string, body: object, signals: AbortSignal[] = []): Promise<{ status: number, text: string }> {
   const response = await fetch(`${url}/${verb}`, {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal: AbortSignal.any([AbortSignal.timeout(30_000), ...signals])
+    method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.any([AbortSignal.timeout(30_000), ...signals])
   })
   return { status: response.status, text: await response.text() }
 }
