@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import { readConfig, settings } from './config.ts'
-import { rateMax, rightPattern } from './core/keys.ts'
+import { keyNamePattern, rateMax, rightPattern } from './core/keys.ts'
 import { startService, withKeys } from './service.ts'
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
@@ -64,7 +64,8 @@ async function keys (args: string[]): Promise<void> {
     if (value !== null && !(value > 0 && value <= rateMax)) throw new Error(`--${name} must be a number above 0, at most ${rateMax}.`)
     return value
   }
-  if (verb === 'create' && subject !== undefined && subject.length <= 128) {
+  if (verb === 'create' && subject !== undefined) {
+    if (!new RegExp(keyNamePattern).test(subject)) throw new Error('A key is named by 1 to 128 characters, none of them a control character.')
     const bad = values.allow.find((right) => !new RegExp(rightPattern).test(right))
     if (bad !== undefined) throw new Error(`${bad} is not a right. A right is admin, or an action and a queue: lease:mail, enqueue:orders-*, browse:*.`)
     if (values.allow.length === 0) throw new Error('Say what the key may do: --allow lease:mail, say, or --allow admin.')

@@ -7,6 +7,8 @@ export type Action = 'enqueue' | 'lease' | 'browse' | 'manage' | 'admin'
 
 /** `lease:mail` for one queue, `enqueue:orders-*` for all whose name begins so, `browse:*` for all; `admin` stands alone. */
 export const rightPattern = '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
+/** No control characters, since names are shown on terminals. */
+export const keyNamePattern = '^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$'
 export const keysMax = 1000
 export const rateMax = 1_000_000
 
@@ -44,6 +46,8 @@ export class Key {
   readonly #admin: boolean
   readonly #exact = new Map<string, Set<string>>()
   readonly #prefixes: { action: string, prefix: string }[] = []
+  readonly #waiting = new Set<() => void>()
+  #ended = false
 
   constructor ({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredKey) {
     this.id = id
@@ -61,6 +65,22 @@ export class Key {
 
   may (action: Action, queue: string): boolean {
     return this.#admin || this.#exact.get(queue)?.has(action) === true || this.#prefixes.some((one) => one.action === action && queue.startsWith(one.prefix))
+  }
+
+  /** Whether it has been revoked while a request of it was under way. */
+  get ended (): boolean {
+    return this.#ended
+  }
+
+  /** For a call that waits: called when the key is revoked. Answers with the end of listening. */
+  onEnd (listener: () => void): () => void {
+    this.#waiting.add(listener)
+    return () => this.#waiting.delete(listener)
+  }
+
+  end (): void {
+    this.#ended = true
+    for (const listener of this.#waiting) listener()
   }
 
   get isAdmin (): boolean {
@@ -143,6 +163,7 @@ export class KeyRing {
     const known = this.#keys
     // The rights and rates of a key never change, so one with the same digest is the same.
     this.#keys = new Map(stored.map((key) => [key.id, known.get(key.id)?.digest.equals(key.digest) ? known.get(key.id)! : new Key(key)]))
+    for (const [id, key] of known) if (this.#keys.get(id) !== key) key.end()
     this.#readMs = this.#now()
     if (stored.length > 0) this.#inForce = true
   }

@@ -65,8 +65,17 @@ function keyOf ({ headers: { authorization } }: FastifyRequest, ring: KeyRing): 
   const [, secret] = /^bearer +(\S+)$/i.exec(authorization ?? '') ?? []
   if (secret === undefined) throw new QueueError('unauthorized', 'This service asks for an API key. Send it as Authorization: Bearer hf_…; holdfast keys create makes one.')
   const key = ring.identify(secret)
-  if (key === null) throw new QueueError('unauthorized', 'The API key is not known here: it is misspelt, or it has been revoked.')
+  if (key === null) throw notKnown()
   return key
+}
+
+function notKnown (): QueueError {
+  return new QueueError('unauthorized', 'The API key is not known here: it is misspelt, or it has been revoked.')
+}
+
+/** Of a call that has waited: refuses when its key has been revoked meanwhile. */
+export function refuseEnded ({ key }: FastifyRequest): void {
+  if (key?.ended) throw notKnown()
 }
 
 function authorize (key: Key, access: Exclude<Access, 'anyone'>, queue: string | undefined): void {

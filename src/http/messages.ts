@@ -1,5 +1,5 @@
 /** Routes of messages: enqueue, lease, browse, look at one, cancel. */
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../core/broker.ts'
 import { RawJson } from '../core/envelope.ts'
@@ -9,7 +9,7 @@ import type { MessageDetail, MessageView } from '../store/browse.ts'
 import { Allowance } from './allowance.ts'
 import { bodyMembers, storedForm } from './bodies.ts'
 import { cursorOf, idOf, problemResponses } from './common.ts'
-import { checkMessages, takeMessages } from './guard.ts'
+import { checkMessages, refuseEnded, takeMessages } from './guard.ts'
 import { BrowseQuery, EnqueueAnswer, EnqueueHeaders, EnqueueQuery, Leased, LeaseRequest, Message, MessageDetail as MessageDetailSchema, MessageList, MessagePage, MessageParams, QueueParams, WaitQuery, type MessageInput } from './schemas.ts'
 import type { Server } from './server.ts'
 import { validator } from './validation.ts'
@@ -36,7 +36,8 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
   }, async (request, reply) => {
     const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null, ack } = request.body
     const wanted = checkMessages(request, ack !== undefined && ack.length > 0) ? { max, waitSeconds } : { max: 0, waitSeconds: 0 }
-    const { messages, outcomes } = await broker.lease(request.params.queue, { ...wanted, leaseSeconds, worker, idempotencyKey }, ack ?? [], waitSeconds > 0 ? hangUp(reply) : never)
+    const { messages, outcomes } = await broker.lease(request.params.queue, { ...wanted, leaseSeconds, worker, idempotencyKey }, ack ?? [], waitSeconds > 0 ? givenUp(request, reply) : never)
+    if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
     takeMessages(request, messages.length)
     const settled = ack === undefined ? '' : `,"outcomes":${JSON.stringify(outcomes.map((outcome, index) => ({ receipt: ack[index], ...outcome })))}`
     return json(reply, `{"messages":[${messages.map(leasedJson).join(',')}]${settled}}`)
@@ -64,7 +65,8 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
     }
   }, async (request, reply) => {
     const { waitSeconds = 0 } = request.query
-    const message = await broker.message(request.params.queue, idOf(request.params), waitSeconds, waitSeconds > 0 ? hangUp(reply) : never)
+    const message = await broker.message(request.params.queue, idOf(request.params), waitSeconds, waitSeconds > 0 ? givenUp(request, reply) : never)
+    refuseEnded(request)
     return json(reply, `{${viewJson(message)}${message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`},"history":${JSON.stringify(message.history.map(historyEntry))}}`)
   })
 
@@ -156,10 +158,14 @@ function invalid (pointer: string, message: string): QueueError {
   return new QueueError('invalidRequest', `${pointer} ${message}. Mend the request and send it again; nothing was changed.`, { faults: [{ pointer, message }] })
 }
 
-/** Aborts when the caller hangs up before its answer. */
-function hangUp (reply: FastifyReply): AbortSignal {
+/** Aborts when the caller hangs up before its answer, or its key is revoked. */
+function givenUp ({ key }: FastifyRequest, reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
-  reply.raw.once('close', () => { if (!reply.raw.writableFinished) controller.abort() })
+  const leave = key?.onEnd(() => controller.abort())
+  reply.raw.once('close', () => {
+    leave?.()
+    if (!reply.raw.writableFinished) controller.abort()
+  })
   return controller.signal
 }
 

@@ -1,6 +1,6 @@
 /** The shapes of the REST contract, once: they validate, type the handlers, and make the OpenAPI document. */
 import { Type, type Static, type TSchema } from 'typebox'
-import { rateMax, rightPattern } from '../core/keys.ts'
+import { keyNamePattern, rateMax, rightPattern } from '../core/keys.ts'
 import { listMax, priorityDefault } from '../core/message.ts'
 import { queueNamePattern } from '../core/queue.ts'
 
@@ -198,7 +198,7 @@ export const Problem = Type.Object({
 
 const rate = (what: string) => Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: rateMax }), Type.Null()], { description: `${what} a second, a second's worth at once, counted by each replica for itself. Default null: no bound.` })
 const keyFields = {
-  name: Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000]*$', description: 'Who uses it, for people.', examples: ['mail worker'] }),
+  name: Type.String({ pattern: keyNamePattern, description: 'Who uses it, for people. 1 to 128 characters.', examples: ['mail worker'] }),
   rights: Type.Array(Type.String({ pattern: rightPattern }), {
     minItems: 1, maxItems: 100, examples: [['lease:mail', 'enqueue:orders-*']],
     description: 'An action on a queue (`lease:mail`), on all whose name begins so (`enqueue:orders-*`), or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings, purge, redrive, cancel, delete); `admin`, alone, is everything, keys too.'
