@@ -20,7 +20,7 @@ export interface Database extends Session {
   readonly last: Database
   /** Runs the work between begin and commit on one connection; anything it throws rolls back. */
   transaction<T> (work: (session: Session) => Promise<T>): Promise<T>
-  /** Runs text that may hold several statements and transactions of its own; a connection on which it failed is not used again. */
+  /** Runs text that may hold several statements and transactions of its own, and answers the rows of all; a connection on which it failed is not used again. */
   script (text: string, values?: unknown[]): Promise<Row[]>
   /** Runs the work on one replica at a time: the others wait for it, for up to a minute. */
   exclusively<T> (lockKey: number, work: () => Promise<T>): Promise<T>
@@ -190,7 +190,8 @@ class Door {
 async function run (client: pg.ClientBase, statement: Statement | string, values: unknown[] = []): Promise<Row[]> {
   try {
     const query = typeof statement === 'string' ? { text: statement, values } : { name: statement.name, text: statement.text, values, ...statement.slow ? {} : { query_timeout: answerMsMax } }
-    return (await client.query(query)).rows
+    const result: pg.QueryResult | pg.QueryResult[] = await client.query(query)
+    return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows // of several statements, the rows of all
   } catch (error) {
     throw isServerError(error) && !isFatal(error) ? error : lost(error, 'unknown')
   }

@@ -58,3 +58,8 @@ t.test('who has waited three seconds for a connection, or finds too many waiting
   await release()
   t.strictSame(await database.last.query('select 1 as one'), [{ one: 1 }])
 })
+
+t.test('a script of several statements answers the rows of all of them', async (t) => {
+  const { database } = await pool()
+  t.strictSame(await database.script('begin; select 1 as a; commit; select 2 as b'), [{ a: 1 }, { b: 2 }])
+})
