@@ -113,10 +113,10 @@ export const faults: Record<string, Fault> = {
     }
   },
   'reset-all': {
-    what: 'all connections reset at once, five times, with 50 ms worth of packets under way',
+    what: 'all connections reset at once, five times, with 50 ms worth of packets on their way to PostgreSQL',
     async inject ({ cluster }) {
       const proxies = cluster.replicas.flatMap(({ database, front }) => [database, front])
-      for (const proxy of proxies) proxy.delayMs = 50
+      for (const { database } of cluster.replicas) database.delayMs = 50
       for (let time = 0; time < 5; time++) {
         await pause(600)
         for (const proxy of proxies) proxy.reset()
