@@ -36,9 +36,11 @@ const waitingMax = { first: 20_000, usual: 20_000, last: 200 }
 const statementMsMax = 15_000
 // Other statements take milliseconds: one without an answer for so long is on a connection that goes nowhere, which nobody
 // tells us of when a host or a firewall on the way has forgotten it.
-const answerMsMax = 4000
+const answerMsMax = 3000
 const attemptsMax = 5
 const begin: Statement = { name: 'begin', text: 'begin' }
+const restMsMax = 500
+const ping = { text: 'select', query_timeout: 1000 }
 const commitQuery = { text: 'commit', query_timeout: answerMsMax }
 const rollback: Statement = { name: 'rollback', text: 'rollback' }
 
@@ -68,14 +70,20 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
   })
   pool.on('error', options.onError)
 
-  // Where one connection was lost, the others may be dead without a word: what was opened before is not used again.
-  const openedMs = new WeakMap<pg.ClientBase, number>()
+  // A connection that has rested may be dead without a word, so it is asked first, when nothing is at stake yet. Where one was
+  // lost, those that have not answered since are given up.
+  const answeredMs = new WeakMap<pg.ClientBase, number>()
   let lostMs = 0
-  pool.on('connect', (client) => openedMs.set(client, performance.now()))
+  const lives = (client: pg.ClientBase) => answeredMs.set(client, performance.now())
+  pool.on('connect', lives)
   async function takeClient (): Promise<pg.PoolClient> {
     for (;;) {
       const client = await pool.connect().catch((error) => { throw lost(error, 'none') })
-      if (openedMs.get(client)! > lostMs) return client
+      const lastMs = answeredMs.get(client)!
+      if (lastMs > lostMs) {
+        if (performance.now() < lastMs + restMsMax || await client.query(ping).then(() => true, () => false)) return client
+        lostMs = performance.now()
+      }
       client.release(true)
     }
   }
@@ -89,6 +97,7 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
       const client = await takeClient()
       try {
         const result = await work(client)
+        lives(client)
         client.release()
         return result
       } catch (error) {

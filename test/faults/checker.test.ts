@@ -53,6 +53,7 @@ t.test('a history in which all is well passes, with its figures', async (t) => {
 const wrongs: [Sin, string, (world: World) => void][] = [
   ['lost', 'a confirmed message that is nowhere', (world) => { world.events.push(enqueue('six', '6')) }],
   ['lost', 'an acked message that its queue was to keep', (world) => { unstore(world, '1') }],
+  ['lost', 'a message that is gone before anybody acked it', (world) => { world.events.push(settle('ack', '2', 1, 3350, 'gone')) }],
   ['unexpected', 'a message nobody sent', (world) => { world.events.push(lease('ghost', '7', 1, 1100)); world.audit.queues[0]!.messages.push({ ...stored(world, '1'), id: '7', token: 'ghost' }) }],
   ['unexpected', 'an id that stands for two messages', (world) => { world.events.push(enqueue('six', '1')) }],
   ['resurrected', 'a message whose enqueue was answered "none"', (world) => { Object.assign(find<EnqueueEvent>(world, { token: 'four' }), { out: 'none' }) }],

@@ -130,6 +130,10 @@ function judge (one: Story, sent: EnqueueEvent | undefined, found: (sin: Sin, wh
   const acks = settles.filter(({ verb, out }) => verb === 'ack' && ['acked', 'unknown'].includes(out))
   if (stored === null && (kept || acks.length === 0)) found('lost', `${id} (${one.token})${acks.length > 0 ? ', acked and yet not kept' : ''}`, one.confirmedAt)
 
+  const firstAckAt = Math.min(...acks.map(({ at }) => at))
+  const gone = settles.find(({ out, end }) => out === 'gone' && end < firstAckAt)
+  if (gone !== undefined) found('lost', `${id} was gone before anybody had acked it`, gone.end)
+
   for (const print of [...leases, ...stored === null ? [] : [stored]].map(({ print }) => print)) if (sent !== undefined && print !== sent.print) { found('changed', `${id} (${one.token})`, leases[0]?.end); break }
 
   const acked = settles.filter(({ verb, out }) => verb === 'ack' && out === 'acked')

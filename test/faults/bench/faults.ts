@@ -113,10 +113,10 @@ export const faults: Record<string, Fault> = {
     }
   },
   'reset-all': {
-    what: 'all connections reset at once, five times, with 50 ms worth of packets under way',
+    what: 'all connections reset at once, five times, with 50 ms worth of packets on their way to PostgreSQL',
     async inject ({ cluster }) {
       const proxies = cluster.replicas.flatMap(({ database, front }) => [database, front])
-      for (const proxy of proxies) proxy.delayMs = 50
+      for (const { database } of cluster.replicas) database.delayMs = 50
       for (let time = 0; time < 5; time++) {
         await pause(600)
         for (const proxy of proxies) proxy.reset()
@@ -193,13 +193,17 @@ export const faults: Record<string, Fault> = {
     }
   },
   'clock-off': {
-    what: "a replica's clock is an hour ahead, or behind; service must go on",
+    what: "one replica's clock is an hour ahead, the other's an hour behind; service must go on",
     async inject (stage) {
-      const replica = stage.dice.pick(stage.cluster.replicas)
-      await replica.end('SIGTERM')
-      await replica.start({ NODE_OPTIONS: `--import=${new URL('clock.ts', import.meta.url)}`, HOLDFAST_TEST_CLOCK_MS: stage.dice.pick(['3600000', '-3600000']) })
+      const restart = async (env: (index: number) => Record<string, string>) => {
+        for (const [index, replica] of stage.cluster.replicas.entries()) {
+          await replica.end('SIGTERM')
+          await replica.start(env(index))
+        }
+      }
+      await restart((index) => ({ NODE_OPTIONS: `--import=${new URL('clock.ts', import.meta.url)}`, HOLDFAST_TEST_CLOCK_MS: ['3600000', '-3600000'][index]! }))
       await Promise.all([stage.serves(), pause(lastsMs)])
-      return async () => { await replica.end('SIGTERM'); await replica.start() }
+      return () => restart(() => ({}))
     }
   },
   'read-only': {
