@@ -46,6 +46,7 @@ export class Batcher<Item, Answer> {
   readonly #lanes = new Map<string, Lane<Item, Answer>>()
   #waitingWeight = 0
   #waitingItems = 0
+  #full = false
   #watch: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
 
@@ -53,9 +54,9 @@ export class Batcher<Item, Answer> {
     this.#options = options
   }
 
-  /** Whether any caller who is not urgent would be turned away. */
+  /** Whether one was turned away for want of room, and there has been no more room since: a cheap answer for the next. */
   get full (): boolean {
-    return this.#waitingWeight >= this.#options.waitingWeightMax || this.#waitingItems >= this.#options.waitingItemsMax
+    return this.#full
   }
 
   /** Resolves after the commit that held the item. Refuses with overloaded, having done nothing, when too much waits or it has waited too long. */
@@ -65,9 +66,13 @@ export class Batcher<Item, Answer> {
     const sinceMs = performance.now()
     const urgent = isUrgent(item)
     const room = urgent ? urgentRoom : 1
+    if (this.#waitingItems > 0 && (this.#waitingWeight + weight > waitingWeightMax * room || this.#waitingItems >= waitingItemsMax * room)) {
+      this.#full = true
+      return Promise.reject(overloaded)
+    }
     let state = this.#lanes.get(lane)
-    if (this.#waitingItems > 0 && (this.#waitingWeight + weight > waitingWeightMax * room || this.#waitingItems >= waitingItemsMax * room ||
-      (!urgent && state !== undefined && state.waiting.length > 0 && sinceMs - state.waiting[0]!.sinceMs > waitingMsMax / 2))) return Promise.reject(overloaded)
+    const [oldest] = state?.waiting ?? []
+    if (!urgent && oldest !== undefined && sinceMs - oldest.sinceMs > waitingMsMax / 2) return Promise.reject(overloaded)
     this.#waitingWeight += weight
     this.#waitingItems++
     this.#watch ??= setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref()
@@ -131,6 +136,7 @@ export class Batcher<Item, Answer> {
   #forget (lane: Lane<Item, Answer>, weight: number, messages: number, items: number): void {
     this.#waitingWeight -= weight
     this.#waitingItems -= items
+    this.#full = false
     lane.weight -= weight
     lane.messages -= messages
   }

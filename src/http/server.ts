@@ -63,11 +63,10 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   app.addHook('preClose', async () => { closing = true; options.onClosing() })
   app.addHook('onRequest', (request, reply, done) => {
     const { headers, httpVersion } = request.raw
-    const isClosing = closing && !request.routeOptions.config.always
-    const lastOne = isClosing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
+    const lastOne = closing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
     if (lastOne) reply.header('connection', 'close')
-    if (isClosing) done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
-    else if (lastOne) done(new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.'))
+    if (closing && request.routeOptions.config.always !== true) done(new QueueError('shuttingDown', 'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'))
+    else if (lastOne && !closing) done(new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.'))
     else if (headers['content-encoding'] !== undefined) done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
     else done(admit(request, reply, Number(headers['content-length'])))
   })

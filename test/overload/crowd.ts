@@ -1,0 +1,175 @@
+/** The crowd, a process of its own: producers that come whether or not they are served, consumers, and callers who only wait. */
+import net from 'node:net'
+
+/** What the crowd does for a while. */
+export interface Rush {
+  port: number
+  /** Lists of messages sent by so many producers, each its next when the last is answered; or so many lists a second, whatever the answers. */
+  producers?: number
+  listsPerSecond?: number
+  /** Each leases and acks in turn. */
+  consumers: number
+  waiters: number
+  ms: number
+}
+
+export interface RushResult {
+  ms: number
+  /** Messages confirmed stored, and confirmed acked. */
+  stored: number
+  acked: number
+  lists: number
+  /** Lists there was no connection left to send on: the crowd is a bounded place too. */
+  unsent: number
+  /** Answers other than 2xx by what was asked and the code. */
+  refused: Record<string, number>
+  /** Refusals without Retry-After, 5xx without outcome none, broken connections. */
+  odd: string[]
+  /** Milliseconds from the request to its answer. */
+  admittedMs: Spread
+  refusedMs: Spread
+}
+export interface Spread { median: number, p99: number, worst: number }
+
+export const listLength = 400
+const connectionsMax = 1000
+const message = JSON.stringify({ body: { text: 'x'.repeat(40) } })
+const list = post('/queues/rush/messages', `{"messages":[${Array(listLength).fill(message).join(',')}]}`)
+
+function post (path: string, body: string): string {
+  return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+}
+
+interface Answer { status: number, head: string, body: string }
+
+/** One keep-alive connection with one request under way. */
+class Connection {
+  readonly #socket: net.Socket
+  /** Resolves when it stands. */
+  readonly open: Promise<unknown>
+  #text = ''
+  #answered: ((answer: Answer | null) => void) | null = null
+
+  constructor (port: number) {
+    this.#socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+    this.open = new Promise((resolve) => this.#socket.once('connect', resolve))
+    this.#socket.setEncoding('latin1').on('data', (text: string) => this.#read(text)).on('error', () => {}).on('close', () => this.#answer(null))
+  }
+
+  /** Null when the connection broke. */
+  ask (request: string): Promise<Answer | null> {
+    return new Promise((resolve) => {
+      this.#answered = resolve
+      if (this.#socket.destroyed) return this.#answer(null)
+      this.#socket.write(request, 'latin1')
+    })
+  }
+
+  reset (): void {
+    this.#socket.resetAndDestroy()
+  }
+
+  #read (text: string): void {
+    this.#text += text
+    const end = this.#text.indexOf('\r\n\r\n')
+    if (end < 0) return
+    const head = this.#text.slice(0, end)
+    const body = this.#text.slice(end + 4)
+    if (body.length < Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)) return
+    this.#text = ''
+    this.#answer({ status: Number(head.slice(9, 12)), head, body })
+  }
+
+  #answer (answer: Answer | null): void {
+    this.#answered?.(answer)
+    this.#answered = null
+  }
+}
+
+async function rush ({ port, producers, listsPerSecond, consumers, waiters, ms }: Rush): Promise<RushResult> {
+  const result: RushResult = { ms: 0, stored: 0, acked: 0, lists: 0, unsent: 0, refused: {}, odd: [], admittedMs: spread([]), refusedMs: spread([]) }
+  const admitted: number[] = []
+  const refused: number[] = []
+  const connections: Connection[] = []
+  const connect = () => {
+    const connection = new Connection(port)
+    connections.push(connection)
+    return connection
+  }
+  const time = { over: false }
+  /** The body of a 2xx, or null. */
+  const ask = async (connection: Connection, what: string, request: string): Promise<string | null> => {
+    const sentMs = performance.now()
+    const answer = await connection.ask(request)
+    if (answer === null) {
+      result.odd.push(`${what}: the connection broke`)
+      return null
+    }
+    const good = answer.status < 300;
+    (good ? admitted : refused).push(performance.now() - sentMs)
+    if (good) return answer.body
+    const { code, outcome } = JSON.parse(answer.body)
+    result.refused[`${what} ${code}`] = (result.refused[`${what} ${code}`] ?? 0) + 1
+    if (![429, 503].includes(answer.status) || !/\r\nretry-after: \d/.test(answer.head) || (answer.status === 503 && outcome !== 'none')) result.odd.push(`${what}: ${answer.body}`)
+    return null
+  }
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+  const produce = async (connection: Connection) => {
+    result.lists++
+    if (await ask(connection, 'enqueue', list) !== null) result.stored += listLength
+  }
+  const consume = async (connection: Connection) => {
+    while (!time.over) {
+      const answer = await ask(connection, 'lease', post('/queues/rush/lease', `{"max":${listLength}}`))
+      const receipts = answer?.match(/"receipt":"[^"]+"/g) ?? []
+      if (receipts.length === 0) {
+        await pause(20)
+        continue
+      }
+      const acks = `{"receipts":[${receipts.map((receipt) => receipt.slice(10)).join(',')}]}`
+      if (await ask(connection, 'extend', post('/queues/rush/extend', `{"extensions":[{${receipts[0]},"leaseSeconds":60}]}`)) === null) continue
+      result.acked += (await ask(connection, 'ack', post('/queues/rush/ack', acks)))?.match(/"acked"/g)?.length ?? 0
+    }
+  }
+
+  const waiting = Array.from({ length: waiters }, connect)
+  for (const connection of waiting) connection.ask(post('/queues/nothing/lease', '{"waitSeconds":60}')) // never answered in time
+  const consuming = Array.from({ length: consumers }, connect)
+  const idle = Array.from({ length: producers ?? connectionsMax }, connect)
+  await Promise.all(connections.map(({ open }) => open))
+
+  const startedMs = performance.now()
+  const all = consuming.map(consume)
+  if (listsPerSecond !== undefined) {
+    let due = 0
+    while (performance.now() - startedMs < ms) {
+      for (; due < (performance.now() - startedMs) / 1000 * listsPerSecond; due++) {
+        const connection = idle.pop()
+        if (connection === undefined) result.unsent++
+        else all.push(produce(connection).then(() => { idle.push(connection) }))
+      }
+      await pause(2)
+    }
+  } else {
+    all.push(...idle.map(async (connection) => { while (!time.over) await produce(connection) }))
+    await pause(ms)
+  }
+  time.over = true
+  result.ms = performance.now() - startedMs
+  // What was confirmed within the time is what counts; what is under way is waited for, so that it too is answered in time.
+  const { stored, acked } = result
+  await Promise.all(all)
+  Object.assign(result, { stored, acked })
+  for (const connection of connections) connection.reset()
+  result.admittedMs = spread(admitted)
+  result.refusedMs = spread(refused)
+  return result
+}
+
+function spread (ms: number[]): Spread {
+  ms.sort((a, b) => a - b)
+  const at = (share: number) => Math.round(ms[Math.ceil(ms.length * share) - 1] ?? 0)
+  return { median: at(0.5), p99: at(0.99), worst: at(1) }
+}
+
+if (process.send !== undefined) process.on('message', (order: Rush) => { rush(order).then((result) => process.send!(result)) })
