@@ -31,7 +31,7 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
       operationId: 'lease', summary: 'Lease messages',
       description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time. Receipts in `ack` are settled first, in the same commit, with their outcomes in the answer: so a worker needs one request per step.',
       params: QueueParams, body: LeaseRequest,
-      response: { 200: Leased, ...problemResponses(400, 404, 415, 429, 503) }
+      response: { 200: Leased, ...problemResponses(400, 404, 413, 415, 429, 503) }
     }
   }, async (request, reply) => {
     const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null, ack } = request.body
@@ -61,7 +61,7 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
     schema: {
       operationId: 'getMessage', summary: 'Look at one message',
       description: 'One message with its lease and its history. With `waitSeconds` it answers when the message has been acked, is dead or gone, or the time is up, whatever the state then: so a producer waits for the confirmation of its consumer.',
-      params: MessageParams, querystring: WaitQuery, response: { 200: MessageDetailSchema, ...problemResponses(400, 404, 409, 503) }
+      params: MessageParams, querystring: WaitQuery, response: { 200: MessageDetailSchema, ...problemResponses(400, 404, 409, 429, 503) }
     }
   }, async (request, reply) => {
     const { waitSeconds = 0 } = request.query

@@ -14,7 +14,7 @@ export function queueRoutes (app: Server, broker: Broker): void {
     schema: {
       operationId: 'putQueue', summary: 'Make a queue, or change its settings',
       description: 'Settings that are left out stay as they are. The same call twice is the same queue. A queue need not be made: the first message enqueued to it makes it with the defaults.',
-      params: QueueParams, body: SettingsChange, response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 415, 503) }
+      params: QueueParams, body: SettingsChange, response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 413, 415, 503) }
     }
   }, async (request, reply) => {
     const { created, report } = await broker.putQueue(request.params.queue, request.body as Parameters<Broker['putQueue']>[1])
@@ -43,7 +43,7 @@ export function queueRoutes (app: Server, broker: Broker): void {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
       operationId: 'purge', summary: 'Purge messages', description: 'Removes the messages that are there when it begins: all, or those of one state.',
-      params: QueueParams, body: PurgeRequest, response: { 200: PurgeAnswer, ...problemResponses(400, 404, 415, 503) }
+      params: QueueParams, body: PurgeRequest, response: { 200: PurgeAnswer, ...problemResponses(400, 404, 413, 415, 503) }
     }
   }, async (request) => ({ purged: await broker.purge(request.params.queue, request.body.state ?? null) }))
 
@@ -52,7 +52,7 @@ export function queueRoutes (app: Server, broker: Broker): void {
     preValidation: async (request) => { request.body ??= {} },
     schema: {
       operationId: 'redrive', summary: 'Redrive dead messages', description: 'Dead messages become ready again, their attempts counted from zero.',
-      params: QueueParams, body: RedriveRequest, response: { 200: RedriveAnswer, ...problemResponses(400, 404, 415, 503) }
+      params: QueueParams, body: RedriveRequest, response: { 200: RedriveAnswer, ...problemResponses(400, 404, 413, 415, 503) }
     }
   }, async (request) => ({ redriven: await broker.redrive(request.params.queue, request.body.ids ?? null, request.body.limit ?? Number.MAX_SAFE_INTEGER) }))
 

@@ -28,7 +28,7 @@ export function settleRoutes (app: Server, broker: Broker): void {
         operationId: verb, summary, params: QueueParams,
         description: `${description} Takes one receipt, or up to 1000 in \`${list}\`. A receipt is good until its message is leased again; after that the answer is \`leaseLost\` and nothing is changed.`,
         body: { content: { 'application/json': { schema: { anyOf: [one, many], examples: [example] } } } },
-        response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 415, 503) }
+        response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
       },
       validatorCompiler: ({ schema, httpPart }) => httpPart === 'body' ? () => true : app.validatorCompiler!({ schema, httpPart } as never) as never
     }, async (request) => {
