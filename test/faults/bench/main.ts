@@ -46,6 +46,8 @@ try {
   process.stderr.write(`${(error as Error).message}\n`)
   process.exitCode = 1
 }
+// A connection that was silenced may linger; nobody waits for it.
+process.exit()
 
 async function runs (): Promise<number> {
   const soakMs = options.soak === undefined ? 0 : msOf(options.soak)
