@@ -182,16 +182,18 @@ export class Broker {
 
   /** Makes a queue or changes settings. True when it was made. */
   async putQueue (name: string, change: SettingsChange): Promise<{ created: boolean, report: QueueReport }> {
-    const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
-    this.#forget(name)
-    try {
-      const queue = await this.#resolve(name, false)
-      if (change.paused === false) this.#heralds.onReady(queue.id, listMax, 0)
-      return { created, report: await this.reportQueue(name) }
-    } catch (error) {
-      // Made, and deleted by somebody else before it could be looked at: whoever makes it last has it.
-      if (error instanceof QueueError && error.code === 'queueNotFound') return await this.putQueue(name, change)
-      throw partlyDone(error as Error)
+    for (let attempt = 1; ; attempt++) {
+      const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
+      this.#forget(name)
+      try {
+        const queue = await this.#resolve(name, false)
+        if (change.paused === false) this.#heralds.onReady(queue.id, listMax, 0)
+        return { created, report: await this.reportQueue(name) }
+      } catch (error) {
+        // Made, and deleted by somebody else before it could be looked at: whoever makes it last has it.
+        if (attempt < 3 && error instanceof QueueError && error.code === 'queueNotFound') continue
+        throw partlyDone(error as Error)
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 /** Bad luck, with real processes: what is killed, cut off, stopped or misconfigured, and what callers see of it. */
+import net from 'node:net'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { spawn } from 'node:child_process'
@@ -326,6 +327,35 @@ t.test('SIGTERM under load: waiting consumers get an empty answer, what was begu
   await running.stop()
   t.strictSame([...running.refusals].filter((code) => code !== 'shuttingDown'), [], 'what was begun is finished')
   await running.kept(t, database.url)
+})
+
+t.test('while it drains, a replica is alive and not ready, and what was begun is finished', async (t) => {
+  const holdfast = await service(t)
+  await holdfast.post('/queues/q/messages', { body: 1 })
+  const { receipt } = (await holdfast.post('/queues/q/lease')).body.messages[0]
+  const sql = await connect(t, holdfast.databaseUrl)
+  await sql.query('begin; select from holdfast.messages for update')
+  const acking = holdfast.post('/queues/q/ack', { receipt })
+  while ((await sql.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount === 0);
+  // Connections that rest are closed at once; on these a request is on its way.
+  const { hostname, port } = new URL(holdfast.url)
+  const [alive, ready] = await Promise.all(['/livez', '/readyz'].map(async (path) => {
+    const socket = net.connect(Number(port), hostname)
+    socket.on('error', () => {})
+    t.teardown(() => socket.destroy())
+    const answer = new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(String(bytes))))
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n`)
+    await holdfast.get('/livez') // by now it has been read
+    return { socket, answer }
+  }))
+  const stopping = holdfast.stop()
+  await new Promise(setImmediate)
+  for (const { socket } of [alive!, ready!]) socket.write('\r\n')
+  t.match(await alive!.answer, /^HTTP\/1.1 200 /)
+  t.match(await ready!.answer, /^HTTP\/1.1 503 .*"code":"shuttingDown"/s)
+  await sql.query('commit')
+  t.match(await acking, { status: 200, body: { outcome: 'acked' } })
+  await stopping
 })
 
 t.test('a PostgreSQL that does not keep its promises is refused at the start, with the reason', async (t) => {
