@@ -4,9 +4,10 @@ import formats from 'ajv-formats'
 import type { FastifySchemaCompiler } from 'fastify'
 
 // Query and path arrive as text, so numbers in them are read; a body says what it means, so "30" is no number there.
-const shared = { strict: false, allErrors: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true, strictNumbers: true } as const
-const exact = new Ajv({ ...shared, coerceTypes: false })
-const reading = new Ajv({ ...shared, coerceTypes: true })
+const shared = { strict: false, allErrors: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true } as const
+const exact = new Ajv({ ...shared, coerceTypes: false, strictNumbers: true })
+// With strictNumbers the bounds are not looked at for what is infinite, which here is read from text after its type was.
+const reading = new Ajv({ ...shared, coerceTypes: true, strictNumbers: false })
 for (const ajv of [exact, reading]) formats.default(ajv)
 
 /** The validator compiler of every route. */

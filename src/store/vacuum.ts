@@ -15,8 +15,8 @@ const dead: Statement = {
   name: 'dead_rows',
   text: `
   select name, pg_stat_get_dead_tuples(class) as dead,
-    coalesce(clock_timestamp() - greatest(pg_stat_get_last_vacuum_time(class), pg_stat_get_last_autovacuum_time(class)) < $1::float8 * interval '1 ms', false) as recent
-  from unnest($2::text[]) as name, to_regclass('holdfast.' || name) as class`
+    extract(epoch from clock_timestamp() - greatest(pg_stat_get_last_vacuum_time(class), pg_stat_get_last_autovacuum_time(class))) * 1000 as vacuumed_ms_ago
+  from unnest($1::text[]) as name, to_regclass('holdfast.' || name) as class`
 }
 
 /** Looks every few seconds until stopped. Several replicas may: whoever comes second finds little to do. */
@@ -31,7 +31,7 @@ export function startVacuum (database: Database, onError: (error: unknown) => vo
     try {
       // Rows that are locked, or a table that another replica vacuums, are no reason to wait.
       await database.query(`vacuum (skip_locked, truncate false, parallel 0) holdfast.${table}`)
-      left = Number((await database.query(dead, [0, [table]]))[0]!.dead)
+      left = Number((await database.query(dead, [[table]]))[0]!.dead)
     } finally {
       const pause = pauses.get(table) ?? pauseMsMin
       pauses.set(table, left > before / 2 ? Math.min(pauseMsMax, 2 * pause) : pauseMsMin)
@@ -39,9 +39,9 @@ export function startVacuum (database: Database, onError: (error: unknown) => vo
   }
 
   async function look (): Promise<void> {
-    for (const table of tables) {
-      const [found] = await database.query(dead, [pauses.get(table) ?? pauseMsMin, [table]])
-      if (!stopping && !found!.recent && Number(found!.dead) >= deadRowsMin) await vacuum(table, Number(found!.dead))
+    for (const { name, dead: rows, vacuumed_ms_ago: ago } of await database.query(dead, [tables])) {
+      const recent = ago !== null && Number(ago) < (pauses.get(name) ?? pauseMsMin)
+      if (!stopping && !recent && Number(rows) >= deadRowsMin) await vacuum(name, Number(rows))
     }
   }
 

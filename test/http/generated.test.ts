@@ -96,6 +96,6 @@ t.test('every made-up request gets an answer that the OpenAPI document knows', a
   }))
   t.strictSame(wrong.slice(0, 10), [], `seed ${seed}; HOLDFAST_TEST_SEED=${seed} makes the same again`)
   const good = [...seen].filter(([key]) => / 20\d$/.test(key))
-  t.ok(good.length > 15, `${good.length} operations and statuses among the good: ${good.map(([key, n]) => `${key} ×${n}`).join(', ')}`)
+  t.ok(good.length >= 10, `${good.length} operations and statuses among the good: ${good.map(([key, n]) => `${key} ×${n}`).join(', ')}`)
   t.equal((await holdfast.get('/livez')).status, 200)
 })

@@ -150,7 +150,7 @@ const cases: Case[] = [
   ...['{"leaseSeconds":0}', '{"leaseSeconds":"30"}'].map((body): Case => ({ name: `settings ${body}`, method: 'PUT', path: '/queues/q', body, code: 'invalidRequest', pointer: '/leaseSeconds' })),
   { name: 'settings with an unknown strategy', method: 'PUT', path: '/queues/q', body: '{"retry":{"strategy":"random"}}', code: 'invalidRequest', pointer: '/retry/strategy' },
   { name: 'settings with an unknown field', method: 'PUT', path: '/queues/q', body: '{"retry":{"x":1}}', code: 'invalidRequest', pointer: '/retry/x' },
-  ...['limit=0', 'limit=1001', 'limit=x'].map((query): Case => ({ name: query, method: 'GET', path: `${message}?${query}`, code: 'invalidRequest', pointer: 'query/limit' })),
+  ...['limit=0', 'limit=1001', 'limit=x', 'limit=1e999', `limit=${'9'.repeat(400)}`].map((query): Case => ({ name: query, method: 'GET', path: `${message}?${query}`, code: 'invalidRequest', pointer: 'query/limit' })),
   { name: 'an unknown state', method: 'GET', path: `${message}?state=lost`, code: 'invalidRequest', pointer: 'query/state' },
   ...['x', 'LTE', 'OTk5OTk5OTk5OTk5OTk5OTk5OTk5', "'; drop table"].map((cursor): Case => ({ name: `cursor ${cursor}`, method: 'GET', path: `${message}?cursor=${encodeURIComponent(cursor)}`, code: 'invalidCursor', pointer: 'query/cursor' })),
   { name: 'a cursor of 10 kB', method: 'GET', path: `${message}?cursor=${'MQ'.repeat(5000)}`, code: 'invalidRequest', pointer: 'query/cursor' },
