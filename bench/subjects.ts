@@ -38,7 +38,9 @@ export async function startSubject (name: SubjectName, postgres: Embedded, datab
     cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, ...name === 'holdfast' && { HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0' } }
   })
   const port = await portOf(child)
-  if (name === 'holdfast') await fetch(`http://127.0.0.1:${port}/queues/bench`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{}' })
+  if (name === 'holdfast') {
+    await fetch(`http://127.0.0.1:${port}/queues/bench`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{}' }).catch((error) => { child.kill(); throw error })
+  }
   return {
     name, databaseName, port, pid: child.pid!, database: pool,
     async stop () {

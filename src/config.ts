@@ -24,7 +24,6 @@ export const settings = {
   createQueues: { name: 'HOLDFAST_CREATE_QUEUES', default: true, read: onOff, help: 'on: the first enqueue makes an unknown queue; off: it is refused with queueNotFound.' },
   requestBytesMax: { name: 'HOLDFAST_REQUEST_BYTES_MAX', default: 8_388_608, read: whole(1024, 268_435_456), help: 'Bytes of the largest request taken.' },
   waitingBytesMax: { name: 'HOLDFAST_WAITING_BYTES_MAX', default: 67_108_864, read: whole(1_048_576, 4_294_967_296), help: 'Bytes of messages that may wait for the database before enqueues are refused with overloaded.' },
-  waitingCallsMax: { name: 'HOLDFAST_WAITING_CALLS_MAX', default: 20_000, read: whole(10, 1_000_000), help: 'Calls of each kind (enqueues; leases and acks; …) that may wait for the database before further ones are refused with overloaded.' },
   waitersMax: { name: 'HOLDFAST_WAITERS_MAX', default: 20_000, read: whole(1, 1_000_000), help: 'Calls that may wait for messages at once before further ones are refused with tooManyWaiting.' },
   connectionsMax: { name: 'HOLDFAST_CONNECTIONS_MAX', default: 25_000, read: whole(1, 1_000_000), help: 'Connections of callers at once; further ones are closed unanswered. The limit of open files must be higher.' },
   requestSecondsMax: { name: 'HOLDFAST_REQUEST_SECONDS_MAX', default: 30, read: whole(1, 3600), help: 'Seconds in which a request must arrive whole, its header fields in half of them, or it is refused with requestTimeout.' },

@@ -1,12 +1,14 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
-import type { Database, Row, Session } from '../store/database.ts'
+import type { Database, Session } from '../store/database.ts'
 import type { SeekHints } from '../store/hints.ts'
-import type { EnqueueRow, Extension, Failure, Held, LeasedRow } from '../store/messages.ts'
+import type { EnqueueRow, Held, LeasedRow } from '../store/messages.ts'
 import type { MessageDetail, MessageView } from '../store/browse.ts'
 import { Batcher } from './batcher.ts'
-import { QueueError } from './errors.ts'
+import { Directory } from './directory.ts'
+import { partlyDone, QueueError } from './errors.ts'
 import { answerBytesMax, formatReceipt, listMax, parseReceipt, priorityDefault, type Digits, type Enqueued, type LeasedMessage, type NewMessage, type State } from './message.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
+import { distinctOf, outcomesFor, rounds, Settling, type Outcome, type Settlement } from './settling.ts'
 import type { Wakeups } from './wakeups.ts'
 
 /** What the broker needs of the store: the functions of its modules, as they are. */
@@ -28,9 +30,8 @@ export interface Heralds {
 export interface BrokerOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
-  /** Bytes of messages, and calls of each kind, that may wait for a flush. */
+  /** Bytes of messages that may wait for a flush. */
   waitingBytesMax: number
-  waitingCallsMax: number
   /** Whether callers have so many bytes of answers still to take that there should be no more just now. */
   answersFull: () => boolean
   isPoison: (error: unknown) => boolean
@@ -40,19 +41,7 @@ export interface LeaseRequest { max: number, waitSeconds: number, leaseSeconds: 
 type LeaseCall = LeaseRequest & { acks: Held[] }
 interface LeaseAnswer { rows: LeasedRow[], more: boolean, outcomes: Outcome[] }
 
-export type Outcome =
-  | { outcome: 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost' }
-  | { outcome: 'retrying', visibleAt: string }
-  | { outcome: 'extended', leaseExpiresAt: string }
-
-/** A receipt as it came, with what its verb needs. */
-export interface Settlement { receipt: string, reason?: string, delaySeconds?: number, dead?: boolean, leaseSeconds?: number }
-
-type Verb = 'ack' | 'fail' | 'extend' | 'release'
-type HeldBy<V extends Verb> = V extends 'fail' ? Failure : V extends 'extend' ? Extension : Held
-
 const noLease = { max: 0, waitSeconds: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
-const settingsMsMax = 1000
 const flushBytesMax = 4 * 1024 * 1024
 // More at once is no cheaper for each, and leaves less to do side by side: of 1600 messages at hand, the next share is
 // read and parsed here while the database stores the last.
@@ -60,6 +49,7 @@ const flushMessagesMax = 300
 const rowBytes = 256
 const watchMs = 500
 const waitingMsMax = 5000
+const waitingCallsMax = 20_000
 
 const unread = new QueueError('overloaded', 'Too much is waiting to be read by callers already; nothing was changed. Send the request again a little later.')
 
@@ -69,29 +59,26 @@ export class Broker {
   readonly #heralds: Heralds
   readonly #createQueues: boolean
   readonly #answersFull: () => boolean
-  readonly #queues = new Map<string, { queue: Queue, untilMs: number }>()
-  readonly #finding = new Map<string, Promise<Queue | null>>()
+  readonly #directory: Directory
+  readonly #settling: Settling
   readonly #enqueues: Batcher<{ list: boolean, rows: EnqueueRow[], bytes: number }, (Enqueued | null)[]>
   readonly #leases: Batcher<LeaseCall, LeaseAnswer>
-  readonly #settles: { [V in Exclude<Verb, 'ack'>]: Batcher<HeldBy<V>[], Outcome[]> }
   readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
 
-  constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, waitingCallsMax, answersFull, isPoison }: BrokerOptions) {
+  constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, answersFull, isPoison }: BrokerOptions) {
     this.#store = store
     this.#wakeups = wakeups
     this.#heralds = heralds
     this.#createQueues = createQueues
     this.#answersFull = answersFull
+    this.#directory = new Directory(store)
     const shared = { flushCountMax: flushMessagesMax, waitingItemsMax: waitingCallsMax, waitingMsMax, isPoison }
     const counted = { ...shared, flushWeightMax: Infinity, waitingWeightMax: 100_000 }
     this.#enqueues = new Batcher({
       ...shared, flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, isUrgent: () => false, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2
     })
     this.#leases = new Batcher({ ...counted, isUrgent: ({ acks }) => acks.length > 0, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, flushCountMax: 2 * flushMessagesMax, inFlightMax: 2 })
-    const settler = <V extends Exclude<Verb, 'ack'>>(verb: V) => new Batcher<HeldBy<V>[], Outcome[]>({
-      ...counted, isUrgent: () => true, flush: (queueId, calls) => this.#flushSettles(verb, queueId, calls), weigh: (call) => call.length, count: (call) => call.length, inFlightMax: 2
-    })
-    this.#settles = { fail: settler('fail'), extend: settler('extend'), release: settler('release') }
+    this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), counted)
     this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
   }
 
@@ -103,7 +90,7 @@ export class Broker {
   /** Stores messages, all or none of a list; answers after the commit. Refuses with idempotencyMismatch, queueFull, queueNotFound, overloaded. */
   async enqueue (name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     for (let attempt = 0; attempt < 3; attempt++) {
-      const queue = await this.#resolve(name, this.#createQueues)
+      const queue = await this.#directory.find(name, this.#createQueues)
       const rows = messages.map(({ idempotencyKey, priority, ...message }): EnqueueRow => ({
         ...message, queueId: queue.id, key: idempotencyKey, priority: priority ?? priorityDefault
       } as EnqueueRow))
@@ -112,7 +99,7 @@ export class Broker {
       const lane = queue.settings.maxDepth !== null ? queue.id : keyed ? 'keyed' : 'plain'
       const answers = await this.#enqueues.add(lane, { list, rows, bytes })
       if (answers.every((answer) => answer !== null)) return answers
-      this.#forget(name) // deleted elsewhere since it was looked up; nothing was stored
+      this.#directory.forget(name) // deleted elsewhere since it was looked up; nothing was stored
     }
     throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again; nothing was stored.`)
   }
@@ -140,7 +127,7 @@ export class Broker {
             acks = []
             const { rows } = answer
             if (rows.length > 0 && signal.aborted) {
-              await this.#settles.release.add(queue.id, rows.map(({ id, fence }) => ({ id, fence })))
+              await this.#settling.settle('release', queue.id, rows.map(({ id, fence }) => ({ id, fence })))
               return { messages: [], outcomes }
             }
             if (rows.length > 0) return { messages: rows.map((row) => leasedMessage(name, queue.id, row)), outcomes }
@@ -150,7 +137,7 @@ export class Broker {
         } finally {
           seat?.leave()
         }
-        queue = await this.#resolve(name, false)
+        queue = await this.#directory.find(name)
       }
     } catch (error) {
       // Once the acks are committed their outcomes are the answer, whatever the wait for messages has met.
@@ -167,26 +154,26 @@ export class Broker {
   /** Ends attempts that did not work out: the message is retried after a delay, or dead after its last attempt. */
   fail (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
     return this.#settle(name, settlements, pointer, ({ reason, delaySeconds, dead }, lease) =>
-      ({ ...lease, reason: reason ?? null, delaySeconds: delaySeconds ?? null, dead: dead ?? false }), (queueId, held) => this.#settles.fail.add(queueId, held))
+      ({ ...lease, reason: reason ?? null, delaySeconds: delaySeconds ?? null, dead: dead ?? false }), (queueId, held) => this.#settling.settle('fail', queueId, held))
   }
 
   /** Moves the end of leases, counted from now. */
   extend (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }), (queueId, held) => this.#settles.extend.add(queueId, held))
+    return this.#settle(name, settlements, pointer, ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }), (queueId, held) => this.#settling.settle('extend', queueId, held))
   }
 
   /** Gives messages back; the attempt is not counted. */
   release (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, held) => this.#settles.release.add(queueId, held))
+    return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, held) => this.#settling.settle('release', queueId, held))
   }
 
   /** Makes a queue or changes settings. True when it was made. */
   async putQueue (name: string, change: SettingsChange): Promise<{ created: boolean, report: QueueReport }> {
     for (let attempt = 1; ; attempt++) {
       const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
-      this.#forget(name)
+      this.#directory.forget(name)
       try {
-        const queue = await this.#resolve(name, false)
+        const queue = await this.#directory.find(name)
         if (change.paused === false) this.#heralds.onReady(queue.id, listMax, 0)
         return { created, report: await this.reportQueue(name) }
       } catch (error) {
@@ -211,22 +198,22 @@ export class Broker {
 
   /** Removes the queue and all in it; no matter if there is none. */
   async deleteQueue (name: string): Promise<void> {
-    const known = this.#queues.get(name)
+    const known = this.#directory.remembered(name)
     await this.#store.queues.removeQueue(this.#store.database.last, name)
-    this.#forget(name)
-    if (known) this.#wakeups.wake(known.queue.id, Infinity)
+    this.#directory.forget(name)
+    if (known !== undefined) this.#wakeups.wake(known.id, Infinity)
   }
 
   async purge (name: string, state: State | null): Promise<number> {
     let purged = 0
-    const { id } = await this.#resolve(name, false)
+    const { id } = await this.#directory.find(name)
     await this.#store.browse.purge(this.#store.database.last, id, state, (count) => { purged += count }).catch((error: Error) => { throw purged > 0 ? partlyDone(error) : error })
     return purged
   }
 
   async redrive (name: string, ids: Digits[] | null, limit: number): Promise<number> {
     let redriven = 0
-    const { id } = await this.#resolve(name, false)
+    const { id } = await this.#directory.find(name)
     await this.#store.browse.redrive(this.#store.database.last, id, ids, limit, (count, position) => {
       redriven += count
       this.#heralds.onReady(id, count, position)
@@ -235,14 +222,14 @@ export class Broker {
   }
 
   async browse (name: string, state: State | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
-    const page = await this.#store.browse.browse(this.#store.database.last, (await this.#resolve(name, false)).id, state, after, limit, answerBytesMax)
+    const page = await this.#store.browse.browse(this.#store.database.last, (await this.#directory.find(name)).id, state, after, limit, answerBytesMax)
     if (this.#answersFull()) throw unread
     return page
   }
 
   /** One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses with ackedNotKept where an ack leaves nothing to see. */
   async message (name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
-    const queue = await this.#resolve(name, false)
+    const queue = await this.#directory.find(name)
     if (waitSeconds > 0) {
       if (queue.settings.keepAckedSeconds <= 0) throw new QueueError('ackedNotKept', `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its keepAckedSeconds first.`)
       const untilMs = performance.now() + waitSeconds * 1000
@@ -263,7 +250,7 @@ export class Broker {
 
   /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
   async cancel (name: string, id: Digits): Promise<void> {
-    const queue = await this.#resolve(name, false)
+    const queue = await this.#directory.find(name)
     const result = await this.#store.browse.cancel(this.#store.database.last, queue.id, id)
     if (result === 'leased') throw new QueueError('messageLeased', 'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.')
     if (result === 'unknown') throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
@@ -272,44 +259,7 @@ export class Broker {
 
   /** Resolves once every call taken in has been answered. */
   async drained (): Promise<void> {
-    await Promise.all([this.#enqueues, this.#leases, this.#watches, ...Object.values(this.#settles)].map((batcher) => batcher.drained()))
-  }
-
-  // Settings are looked up at most once a second per queue; what must be exact, the statements read themselves.
-  async #resolve (name: string, create: boolean): Promise<Queue> {
-    const known = this.#queues.get(name)
-    if (known !== undefined && known.untilMs > performance.now()) return known.queue
-    let queue = await this.#find(name, known !== undefined)
-    if (queue === null && create) {
-      await this.#store.queues.putQueue(this.#store.database, name, {})
-      this.#forget(name)
-      queue = await this.#find(name, false)
-    }
-    if (queue === null) throw queueNotFound(name)
-    return queue
-  }
-
-  // One look-up for all who need it at the moment: at its second's end a busy queue has hundreds. Acks among them, so that
-  // of a queue in use goes first; of a name that anyone may have made up it does not.
-  #find (name: string, inUse: boolean): Promise<Queue | null> {
-    const underway = this.#finding.get(name)
-    if (underway !== undefined) return underway
-    const { database, queues } = this.#store
-    const found = queues.findQueue(inUse ? database.first : database, name).then((queue) => {
-      if (queue !== null && this.#finding.get(name) === found) {
-        if (this.#queues.size >= 10_000) this.#queues.clear()
-        this.#queues.set(name, { queue, untilMs: performance.now() + settingsMsMax })
-      }
-      return queue
-    }).finally(() => { if (this.#finding.get(name) === found) this.#finding.delete(name) })
-    this.#finding.set(name, found)
-    return found
-  }
-
-  // A look-up under way may have begun before the change.
-  #forget (name: string): void {
-    this.#queues.delete(name)
-    this.#finding.delete(name)
+    await Promise.all([this.#enqueues, this.#leases, this.#watches, this.#settling].map((batcher) => batcher.drained()))
   }
 
   async #flushEnqueues (lane: string, calls: { list: boolean, rows: EnqueueRow[] }[]): Promise<((Enqueued | null)[] | Error)[]> {
@@ -380,13 +330,13 @@ export class Broker {
     const asks = full ? [] : calls.filter(({ max }) => max > 0)
     const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
     const apart = async (session: Session) => {
-      const settled = await this.#inRounds(session, 'ack', queueId, parts)
+      const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
       return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false }, acked: [...settled.keys()] }
     }
     if (asks.length > 0) messages.lookFromStart(database.last, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
     if (asks.length === 0 && distinct.size === 0) return calls.map(() => unread)
     const { rows, full: cut, acked } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
-    const outcomes = await this.#outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
+    const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
     return calls.map((call) => {
       if (full && call.acks.length === 0) return unread
       const share = rows.splice(0, call.max)
@@ -404,11 +354,11 @@ export class Broker {
     for (let attempt = 1; ; attempt++) {
       try {
         const { rows, settled } = await database.transaction(async (session) => {
-          const settled = await this.#inRounds(session, 'ack', queueId, rounds([...distinct.values()], ({ id }) => id))
+          const settled = await this.#settling.inRounds(session, 'ack', queueId, rounds([...distinct.values()], ({ id }) => id))
           const again = await messages.leaseAgain(session, queueId, key)
           return { settled, rows: again.length > 0 ? again : (await messages.lease(session, hints, queueId, [call], answerBytesMax, { key })).rows }
         })
-        const outcomes = outcomesFor(call.acks, await this.#outcomesOf('ack', queueId, distinct, settled))
+        const outcomes = outcomesFor(call.acks, await this.#settling.outcomesOf('ack', queueId, distinct, settled))
         if (outcomes instanceof Error) throw partlyDone(outcomes)
         return { rows, more: false, outcomes }
       } catch (error) {
@@ -431,67 +381,12 @@ export class Broker {
   // What receipts stand for. `ours` are those of the queue as it is now; the others' queue, of the same name, is gone.
   async #held (name: string, receipts: string[], pointer: (index: number) => string): Promise<{ queue: Queue, leases: ReturnType<typeof parseReceipt>[], ours: number[] }> {
     const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
-    let queue = await this.#resolve(name, false)
+    let queue = await this.#directory.find(name)
     if (leases.some(({ queueId }) => queueId !== queue.id)) {
-      this.#forget(name)
-      queue = await this.#resolve(name, false)
+      this.#directory.forget(name)
+      queue = await this.#directory.find(name)
     }
     return { queue, leases, ours: [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id) }
-  }
-
-  async #flushSettles<V extends Exclude<Verb, 'ack'>> (verb: V, queueId: Digits, calls: HeldBy<V>[][]): Promise<(Outcome[] | Error)[]> {
-    const database = this.#store.database.first
-    const distinct = distinctOf(calls.flat())
-    const parts = rounds([...distinct.values()], ({ id }) => id)
-    const changed = await (parts.length > 1
-      ? database.transaction((session) => this.#inRounds(session, verb, queueId, parts))
-      : this.#inRounds(database, verb, queueId, parts))
-    const outcomes = await this.#outcomesOf(verb, queueId, distinct, changed)
-    return calls.map((call) => outcomesFor(call, outcomes))
-  }
-
-  // Receipts of one message under several fences take several statements, whose locks together must be in order too.
-  async #inRounds<V extends Verb> (session: Session, verb: V, queueId: Digits, parts: HeldBy<V>[][]): Promise<Map<string, Row>> {
-    const { messages } = this.#store
-    const statement = messages.settle[verb] as (session: Session, queueId: Digits, held: HeldBy<V>[]) => Promise<Row[]>
-    const changed = new Map<string, Row>()
-    if (parts.length > 1) await messages.lock(session, queueId, parts.flat().map(({ id }) => id))
-    for (const part of parts) for (const row of await statement(session, queueId, part)) changed.set(`${row.id}.${row.fence}`, row)
-    return changed
-  }
-
-  async #outcomesOf (verb: Verb, queueId: Digits, distinct: Map<string, Held>, changed: Map<string, Row>): Promise<Map<string, Outcome | Error>> {
-    const { database: { first: database }, messages } = this.#store
-    const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
-    // What was changed is committed: a look that fails now is the answer of those alone whose receipts changed nothing.
-    const standing = missed.length > 0 ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error) : new Map()
-    let ready = 0
-    let position = Infinity
-    const makeReady = (row: Row) => {
-      ready++
-      position = Math.min(position, Number(row.position))
-    }
-    const outcomes = new Map<string, Outcome | Error>()
-    for (const [key, { id, fence }] of distinct) {
-      const row = changed.get(key)
-      if (row === undefined) {
-        outcomes.set(key, standing instanceof Error ? standing : unchanged(verb, fence, standing.get(id)))
-      } else if (verb === 'fail') {
-        outcomes.set(key, row.dead ? { outcome: 'dead' } : { outcome: 'retrying', visibleAt: row.at })
-        if (row.ready) makeReady(row)
-        else if (!row.dead) this.#heralds.onDue(Date.parse(row.at))
-        if (row.dead) this.#ended(queueId, id)
-      } else if (verb === 'extend') {
-        outcomes.set(key, { outcome: 'extended', leaseExpiresAt: row.at })
-        this.#heralds.onDue(Date.parse(row.at))
-      } else {
-        outcomes.set(key, { outcome: verb === 'ack' ? 'acked' : 'released' })
-        if (verb === 'ack') this.#ended(queueId, id)
-        else makeReady(row)
-      }
-    }
-    if (ready > 0) this.#heralds.onReady(queueId, ready, position)
-    return outcomes
   }
 
   #ended (queueId: Digits, id: Digits): void {
@@ -501,52 +396,11 @@ export class Broker {
 
 type Answers = Awaited<ReturnType<Store['messages']['enqueue']>>
 
-/** Splits items so that none of the parts holds a key twice; what has no key goes with the first. */
-function rounds<T> (items: T[], keyOf: (item: T) => string | null): T[][] {
-  const parts: T[][] = []
-  const seen = new Map<string, number>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const round = key === null ? 0 : seen.get(key) ?? 0
-    if (key !== null) seen.set(key, round + 1)
-    if (parts.length <= round) parts.push([])
-    parts[round]!.push(item)
-  }
-  return parts
-}
-
-function keyOf ({ id, fence }: Held): string {
-  return `${id}.${fence}`
-}
-
-function distinctOf<H extends Held> (held: H[]): Map<string, H> {
-  return new Map(held.map((one) => [keyOf(one), one]))
-}
-
-function outcomesFor (held: Held[], outcomes: Map<string, Outcome | Error>): Outcome[] | Error {
-  const answers = held.map((one) => outcomes.get(keyOf(one))!)
-  return answers.find((answer) => answer instanceof Error) ?? answers as Outcome[]
-}
-
 function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {
   if (answers.some((answer) => answer?.mismatch)) {
     return new QueueError('idempotencyMismatch', 'This idempotency key was used for other content not long ago; nothing was stored. Use a new key for a new message.')
   }
   return answers.map((answer) => answer === null ? null : { id: answer.id, duplicate: answer.duplicate })
-}
-
-// Chunks that were committed before this error stay done, so "nothing happened" would be a lie.
-function partlyDone (error: Error): Error {
-  return new QueueError('outcomeUnknown', 'The database was lost when part of this was done. Send the request again: it goes on where it stopped.', { outcome: 'unknown', cause: error })
-}
-
-// A receipt that changed nothing: its message is gone, or under another fence, or the same call came before.
-function unchanged (verb: Verb, fence: Digits, at: { fence: Digits, dead: boolean, acked: boolean } | undefined): Outcome {
-  if (at === undefined) return { outcome: 'gone' }
-  if (at.fence !== fence) return { outcome: 'leaseLost' }
-  if (at.acked) return { outcome: verb === 'ack' ? 'acked' : 'gone' }
-  if (verb === 'release') return { outcome: at.dead ? 'dead' : 'released' }
-  return { outcome: 'leaseLost' }
 }
 
 function leasedMessage (name: string, queueId: Digits, row: LeasedRow): LeasedMessage {

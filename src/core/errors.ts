@@ -36,3 +36,8 @@ export class QueueError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds ?? null
   }
 }
+
+/** Chunks that were committed before this error stay done, so "nothing happened" would be a lie. */
+export function partlyDone (error: Error): Error {
+  return new QueueError('outcomeUnknown', 'The database was lost when part of this was done. Send the request again: it goes on where it stopped.', { outcome: 'unknown', cause: error })
+}

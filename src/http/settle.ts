@@ -1,6 +1,7 @@
 /** Routes that settle leases: ack, fail, extend, release. One shape for all four: one receipt, or a list of them. */
-import type { Broker, Outcome, Settlement } from '../core/broker.ts'
+import type { Broker } from '../core/broker.ts'
 import { QueueError } from '../core/errors.ts'
+import type { Outcome, Settlement } from '../core/settling.ts'
 import { problemResponses } from './common.ts'
 import { QueueParams, Settle, SettleAnswer } from './schemas.ts'
 import type { Server } from './server.ts'

@@ -187,6 +187,47 @@ t.test('two replicas', async (t) => {
     }
   })
 
+  t.test('visibility: whatever way messages become ready, a waiting consumer has them within a second', async (t) => {
+    await a.call('PUT', '/queues/seen', { leaseSeconds: 1, maxAttempts: 10, retry: { strategy: 'fixed', delaySeconds: 0.5, jitter: false } })
+    const each = 25
+    const ways = ['fresh', 'delayed', 'expired', 'failed', 'released', 'redriven']
+    const lateMs = new Map<string, number[]>(ways.map((way) => [way, []]))
+    const readyMs = new Map<string, number>() // on the database's clock, by body
+    const note = (body: string, leasedMs: number) => lateMs.get(body.split(' ')[0]!)!.push(leasedMs - readyMs.get(body)!)
+    const seen = () => [...lateMs.values()].reduce((sum, { length }) => sum + length, 0)
+    const worker = async (client: Client) => {
+      while (seen() < each * ways.length) {
+        for (const { receipt, body, attempt, fence, enqueuedAt, leaseExpiresAt } of (await client.post('/queues/seen/lease', { waitSeconds: 2 })).body.messages) {
+          const leasedMs = Date.parse(leaseExpiresAt) - 1000
+          const [way] = body.split(' ')
+          if (way === 'fresh' || way === 'delayed') readyMs.set(body, Date.parse(enqueuedAt) + (way === 'delayed' ? 1000 : 0))
+          else if (fence === 1) {
+            if (way === 'expired') readyMs.set(body, Date.parse(leaseExpiresAt))
+            const answer = way === 'failed'
+              ? await client.post('/queues/seen/fail', { receipt })
+              : way === 'redriven'
+                ? await client.post('/queues/seen/fail', { receipt, dead: true })
+                : way === 'released' ? await client.post('/queues/seen/release', { receipt }) : null
+            if (way === 'failed') readyMs.set(body, Date.parse(answer!.body.visibleAt))
+            // No answer says when; what the database's clock says before and after is near enough for a second.
+            else if (way !== 'expired') readyMs.set(body, Number((await sql.query('select extract(epoch from clock_timestamp()) * 1000 as ms')).rows[0].ms))
+            if (way === 'redriven') await client.post('/queues/seen/redrive')
+            continue
+          }
+          t.ok(attempt <= 2)
+          note(body, leasedMs)
+          await client.post('/queues/seen/ack', { receipt })
+        }
+      }
+    }
+    const workers = [a, b, a, b, a, b].map(worker)
+    await a.post('/queues/seen/messages', { messages: ways.flatMap((way) => Array.from({ length: each }, (_, n) => ({ body: `${way} ${n}`, ...way === 'delayed' && { delaySeconds: 1 } }))) })
+    await Promise.all(workers)
+    const all = [...lateMs.values()].flat()
+    t.comment(`visibility ${all.filter((late) => late < 1000).length} of ${all.length}; at the latest, in ms: ${[...lateMs].map(([way, late]) => `${way} ${Math.round(Math.max(...late))}`).join(', ')}`)
+    t.strictSame(all.filter((late) => late >= 1000), [])
+  })
+
   t.test('an enqueue in SQL, through no replica, wakes a consumer', async (t) => {
     await a.call('PUT', '/queues/sqlready')
     const waiting = consume(b, 'sqlready')

@@ -1,8 +1,9 @@
 /** Races, made with two real sessions and a third that holds what they race for. After each, the ledger must equal the rows. */
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { Broker, type Outcome } from '../../src/core/broker.ts'
+import { Broker } from '../../src/core/broker.ts'
 import { answerBytesMax, formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
+import type { Outcome } from '../../src/core/settling.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 import * as browse from '../../src/store/browse.ts'
 import { createChores } from '../../src/store/chores.ts'
@@ -90,7 +91,7 @@ function replica (database: Database) {
   const sweeper = startSweeper(database, {
     onReady, onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics(), onSwept: () => {}, onError: (error) => { errors.push(error) }
   })
-  const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, waitingCallsMax: 20_000, answersFull: () => false, isPoison: () => false })
+  const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, answersFull: () => false, isPoison: () => false })
   return { broker, errors, stop: async () => { await broker.drained(); await sweeper.stop() } }
 }
 
@@ -311,7 +312,7 @@ t.test('a bad message takes no neighbour with it, and a flush that was split sto
   const id = await queue({ maxDepth: 1000 }) // such a queue has one lane for messages with keys and without
   const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
   const broker = new Broker({ database: one, hints: new SeekHints(), messages, queues, browse }, new Wakeups(1), { onReady: () => {}, onDue: () => {} }, {
-    createQueues: false, waitingBytesMax: 1e6, waitingCallsMax: 20_000, answersFull: () => false, isPoison: (error) => isServerError(error) && error.code.startsWith('22')
+    createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: (error) => isServerError(error) && error.code.startsWith('22')
   })
   const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
   // Past every check of a front: a time that PostgreSQL cannot read, under a key that makes it go in a second round.
@@ -332,7 +333,7 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   let nowMs = 0
   const hints = new SeekHints(() => nowMs)
   const wakeups = new Wakeups(10)
-  const broker = new Broker({ database: one, hints, messages, queues, browse }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, waitingCallsMax: 20_000, answersFull: () => false, isPoison: () => false })
+  const broker = new Broker({ database: one, hints, messages, queues, browse }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: () => false })
   const take = async (waitSeconds = 0) => (await broker.lease(name, { max: 1, waitSeconds, leaseSeconds: null, worker: 'w', idempotencyKey: null }, [], AbortSignal.timeout(20_000))).messages.length
   const unheard = async () => {
     await enqueue(id, 1)
