@@ -1,7 +1,7 @@
 import neostandard, { resolveIgnoresFromGitignore } from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: resolveIgnoresFromGitignore() }),
+  ...neostandard({ ts: true, env: ['browser'], ignores: resolveIgnoresFromGitignore() }),
   {
     rules: {
       '@stylistic/object-property-newline': 'off', // schemas read better in lines that belong together

@@ -75,7 +75,7 @@ export class Bench {
       if (consumes) await this.#fill(subject, load, need)
       if (settled) for (const statement of ['vacuum holdfast.messages', 'checkpoint']) await subject.database!.query(statement)
       const before = await countStored(subject)
-      const result = await measure(subject, this.#postgres, load)
+      const result = await measure(subject, load)
       if (result.errors > 0) throw new Error(`${entry.name}: ${result.errors} requests failed; the first: ${result.error}`)
       this.#needs.set(entry, result.empty > 0 ? 2 * need : Math.ceil(1.5 * result.messages / result.windowMs * (load.warmMs + load.runMs)) + 2 * load.callers * load.count)
       if (result.empty > 0) continue // the queue ran dry, so it was measured doing nothing

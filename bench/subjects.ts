@@ -1,7 +1,7 @@
 /** Starts what is measured, each in a process of its own, and reads what it has used: processor time, memory, WAL, flushes, rows. */
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -20,6 +20,9 @@ export interface Subject {
   database: pg.Pool | null
   stop (): Promise<void>
 }
+
+/** What a subject has used so far. */
+type Reading = Omit<Usage, 'databaseCpuMs'> & { sessionsCpuMs: Map<number, number> | null }
 
 /** What a slice used within its window. Processor times are null where the system does not tell (it does on Linux). */
 export interface Usage { serviceCpuMs: number | null, databaseCpuMs: number | null, walBytes: number, flushes: number, buffers: number }
@@ -144,23 +147,23 @@ export async function drive (subject: Subject, load: Omit<Load, 'port' | 'dialec
 }
 
 /** The same, with what the service and the database used between the beginning and the end of the measured window. */
-export async function measure (subject: Subject, postgres: Embedded, load: Omit<Load, 'port' | 'dialect' | 'queue'>): Promise<LoadResult & Usage> {
-  const readings: Promise<Usage>[] = []
-  const result = await drive(subject, load, () => readings.push(read(subject, postgres)))
+export async function measure (subject: Subject, load: Omit<Load, 'port' | 'dialect' | 'queue'>): Promise<LoadResult & Usage> {
+  const readings: Promise<Reading>[] = []
+  const result = await drive(subject, load, () => readings.push(read(subject)))
   const [before, after] = await Promise.all(readings)
   if (result.errors === 0 && after === undefined) throw new Error(`${subject.name}: the load ended before anything was measured.`)
   if (after === undefined) return { ...result, serviceCpuMs: null, databaseCpuMs: null, walBytes: 0, flushes: 0, buffers: 0 }
   const minus = (a: number | null, b: number | null) => a === null || b === null ? null : a - b
   return {
     ...result,
-    serviceCpuMs: minus(after.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: minus(after.databaseCpuMs, before!.databaseCpuMs),
+    serviceCpuMs: minus(after.serviceCpuMs, before!.serviceCpuMs), databaseCpuMs: usedBetween(before!.sessionsCpuMs, after.sessionsCpuMs),
     walBytes: after.walBytes - before!.walBytes, flushes: after.flushes - before!.flushes, buffers: after.buffers - before!.buffers
   }
 }
 
-async function read (subject: Subject, postgres: Embedded): Promise<Usage> {
-  const [serviceCpuMs, databaseCpuMs, stored] = await Promise.all([cpuOf(subject.pid), treeCpuOf(postgres.pid), readStored(subject.database)])
-  return { serviceCpuMs, databaseCpuMs, ...stored }
+async function read (subject: Subject): Promise<Reading> {
+  const [serviceCpuMs, sessionsCpuMs, stored] = await Promise.all([cpuOf(subject.pid), sessionsCpuOf(subject), readStored(subject.database)])
+  return { serviceCpuMs, sessionsCpuMs, ...stored }
 }
 
 // Only what the sessions of callers have done: the WAL writer flushes by itself, durable or not.
@@ -173,28 +176,31 @@ async function readStored (database: pg.Pool | null): Promise<{ walBytes: number
   return { walBytes: Number(row.bytes), flushes: Number(row.flushes), buffers: Number(row.buffers) }
 }
 
-async function statOf (pid: number | string): Promise<{ parent: number, ownMs: number, childrenMs: number } | null> {
+async function cpuOf (pid: number): Promise<number | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
   if (text === null) return null
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number) // from the third field on
-  return { parent: fields[1]!, ownMs: (fields[11]! + fields[12]!) * tickMs, childrenMs: (fields[13]! + fields[14]!) * tickMs }
+  return (fields[11]! + fields[12]!) * tickMs
 }
 
-async function cpuOf (pid: number): Promise<number | null> {
-  return (await statOf(pid))?.ownMs ?? null
-}
-
-/** A server and its children, those that have ended included. */
-async function treeCpuOf (pid: number): Promise<number | null> {
-  const server = await statOf(pid)
-  if (server === null) return null
-  let sum = server.ownMs + server.childrenMs
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    const stat = await statOf(entry)
-    if (stat?.parent === pid) sum += stat.ownMs
+// By session, and only those on the subject's own database, vacuums among them: the server also works for the others, and the
+// time of a session that ends goes over to its parent, as if it had all been used within one slice.
+async function sessionsCpuOf ({ database }: Subject): Promise<Map<number, number> | null> {
+  if (database === null) return null
+  const { rows } = await database.query('select pid from pg_stat_activity where datname = current_database()')
+  const sessions = new Map<number, number>()
+  for (const { pid } of rows) {
+    // In nanoseconds, but of one thread alone, which is all that a session is.
+    const text = await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => null)
+    if (text !== null) sessions.set(pid, Number(text.split(' ')[0]) / 1e6)
   }
-  return sum
+  return sessions.size === 0 ? null : sessions
+}
+
+/** What sessions have used between two readings; one that began in between counts from its beginning. */
+function usedBetween (before: Map<number, number> | null, after: Map<number, number> | null): number | null {
+  if (before === null || after === null) return null
+  return [...after].reduce((sum, [pid, cpuMs]) => sum + cpuMs - (before.get(pid) ?? 0), 0)
 }
 
 /** Resident memory of a process, in bytes. */

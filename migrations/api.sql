@@ -14,6 +14,12 @@ language sql stable as $$
   select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
+-- The elements of two arrays added up, place by place.
+create or replace function holdfast.sums_of (a integer[], b integer[]) returns integer[]
+language sql immutable as $$
+  select coalesce(array_agg(coalesce(x, 0) + coalesce(y, 0) order by n), '{}') from unnest(a, b) with ordinality as pairs (x, y, n)
+$$;
+
 -- What two enqueues under one idempotency key must share: body, type, headers and options. Nothing in it depends on the
 -- settings of a session, so that a key means the same over HTTP and in SQL.
 create or replace function holdfast.digest_of (body text, body_bytes bytea, content_type text, headers jsonb,

@@ -1,4 +1,5 @@
 /** Every setting once: name, unit, default, bounds, help. The only file that reads the environment. */
+import { isIP } from 'node:net'
 
 interface Setting<T> { name: string, help: string, default: T, read: (text: string) => T | string }
 
@@ -28,7 +29,7 @@ export const settings = {
   connectionsMax: { name: 'HOLDFAST_CONNECTIONS_MAX', default: 25_000, read: whole(1, 1_000_000), help: 'Connections of callers at once; further ones are closed unanswered. The limit of open files must be higher.' },
   requestSecondsMax: { name: 'HOLDFAST_REQUEST_SECONDS_MAX', default: 30, read: whole(1, 3600), help: 'Seconds in which a request must arrive whole, its header fields in half of them, or it is refused with requestTimeout.' },
   silentSecondsMax: { name: 'HOLDFAST_SILENT_SECONDS_MAX', default: 90, read: whole(1, 3600), help: 'Seconds without a byte either way after which a connection with an unfinished request is cut. Longer than any waitSeconds.' },
-  logLevel: { name: 'HOLDFAST_LOG_LEVEL', default: 'warn', read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'), help: 'What is logged: trace, debug, info, warn, error or silent.' }
+  logLevel: { name: 'HOLDFAST_LOG_LEVEL', default: 'warn', read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'), help: 'What is logged: trace, debug, info (one line for each request), warn, error or silent.' }
 } satisfies Record<string, Setting<any>>
 
 export type Config = { [K in keyof typeof settings]: (typeof settings)[K]['default'] extends infer T ? T extends boolean ? boolean : T : never }
@@ -53,8 +54,12 @@ export function readConfig (env: NodeJS.ProcessEnv): Config {
   return config as Config
 }
 
-function nearest (name: string, names: string[]): string {
+/** The one of the names that looks most like it. */
+export function nearest (name: string, names: string[]): string {
   const pairs = (text: string) => new Set([...text].map((_, i) => text.slice(i, i + 2)))
   const score = (other: string) => [...pairs(name)].filter((pair) => pairs(other).has(pair)).length / (name.length + other.length)
   return names.reduce((best, other) => score(other) > score(best) ? other : best)
 }
+
+/** Whether an address to serve on can be reached from this machine only. */
+export const isLoopback = (host: string) => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))

@@ -1,28 +1,39 @@
 /** The composition root: opens every part in order, and closes them in reverse. */
 import { readFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino } from 'pino'
-import type { Config } from './config.ts'
+import { isLoopback, type Config } from './config.ts'
+import { consoleRoutes } from './console/routes.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
 import { KeyRing } from './core/keys.ts'
+import { Schedules } from './core/schedules.ts'
 import { Wakeups } from './core/wakeups.ts'
 import { Allowance } from './http/allowance.ts'
 import { createMetrics } from './http/metrics.ts'
 import type { Keys } from './http/keys.ts'
+import { Served } from './http/served.ts'
 import { buildServer } from './http/server.ts'
+import { nextTime } from './jobs/calendar.ts'
+import { startClock } from './jobs/clock.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
 import * as browse from './store/browse.ts'
+import { examine, type Facts } from './store/checkup.ts'
 import { isServerError, openDatabase, type Database } from './store/database.ts'
 import { runningEmbedded, startEmbedded } from './store/embedded.ts'
+import * as explain from './store/explain.ts'
 import { SeekHints } from './store/hints.ts'
 import * as keys from './store/keys.ts'
 import { startListener } from './store/listener.ts'
+import * as mending from './store/mending.ts'
 import * as messages from './store/messages.ts'
 import { migrate } from './store/migrate.ts'
+import { oldestReady, overview } from './store/overview.ts'
 import * as queues from './store/queues.ts'
+import * as scheduleStore from './store/schedules.ts'
+import * as series from './store/series.ts'
+import { watchSnapshots } from './store/snapshots.ts'
 import { startSweeper } from './store/sweeper.ts'
 import { startVacuum } from './store/vacuum.ts'
 
@@ -69,27 +80,47 @@ export async function startService (config: Config, say: (line: string) => void)
       onReady: (queueId: string, count: number, position: number) => { hear(queueId, count, position); listener.announce(queueId, count, position) },
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
-    const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, heralds, { ...config, answersFull: () => answers.full, isPoison })
+    const broker = new Broker({ database, hints, messages, queues, browse, explain, mending, series }, wakeups, heralds, { ...config, answersFull: () => answers.full, isPoison })
     const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
       onReady: hear, onDue: heralds.onDue, onGap: () => { hints.forget(); wakeups.wakeAll() }, onError: report('listener')
     })
     closers.push(() => listener.stop())
     let away = false
+    let swept = { atMs: performance.now(), lateMs: 0 }
     const sweeper = startSweeper(database.first, {
       onReady: heralds.onReady,
       // Ready, and yet somebody waits: perhaps a notice was lost.
       onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) },
       waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')),
-      onSwept: () => { away = false },
+      onSwept: (lateMs) => { away = false; swept = { atMs: performance.now(), lateMs } },
       onError: (error) => { away = true; report('sweeper')(error) }
     })
     closers.push(() => sweeper.stop())
     const vacuum = startVacuum(database.last, report('vacuum'))
     closers.push(() => vacuum.stop())
-    const housekeeping = await startHousekeeping(database, report('housekeeping'))
+    const steps = series.startSeries(database.last, () => {
+      for (const topic of wakeups.topics()) if (!topic.includes('/')) broker.tally.asked(topic)
+      return broker.tally.take()
+    }, report('series'))
+    closers.push(() => steps.stop())
+    const schedules = new Schedules({ database, messages, queues, schedules: scheduleStore }, broker, heralds, nextTime, { ...config, onDue: (timeMs) => clock.dueAt(timeMs) })
+    const clock = startClock(() => schedules.fireDue(), report('schedules'))
+    closers.push(() => clock.stop())
+    const housekeeping = await startHousekeeping(database, () => clock.look(), report('housekeeping'))
     closers.push(() => housekeeping.stop())
 
+    const snapshots = watchSnapshots(database.last, ({ kind, name, application, user, state, ageSeconds }, hidden) => log.warn({
+      part: 'snapshots', kind, [kind === 'session' ? 'pid' : 'name']: name, application, user, state, ageSeconds: Math.round(ageSeconds), hiddenSessions: hidden
+    }, 'An old snapshot is held, so nothing that has been removed since can be cleaned away.'), report('snapshots'))
+    closers.push(() => snapshots.stop())
+
+    const served = new Served(log)
     const metrics = createMetrics({
+      sweeperLagSeconds: () => Math.max(swept.lateMs, performance.now() - swept.atMs) / 1000,
+      snapshots: () => snapshots.look(),
+      oldestReady: (queueIds) => oldestReady(database, queueIds),
+      tally: broker.tally,
+      served,
       pool: () => database.usage, waiters: () => wakeups.size, listening: () => listener.connected, connections: () => promisify(server.server.getConnections).call(server.server), queues: () => queues.queueTotals(database)
     })
     const server = await buildServer(broker, {
@@ -98,8 +129,11 @@ export async function startService (config: Config, say: (line: string) => void)
       requests,
       answers,
       log,
+      served,
       guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
       keys: keysOf(database),
+      console: (app) => consoleRoutes(app, { overview: () => overview(database.last), oldestReady: (queueIds) => oldestReady(database.last, queueIds), sparks: (names) => broker.sparks(names), onError: report('console') }),
+      schedules,
       health: { unready: () => away ? 'The database cannot be reached just now.' : null, metrics }
     })
     closers.push(async () => { await server.close(); await broker.drained() })
@@ -111,16 +145,27 @@ export async function startService (config: Config, say: (line: string) => void)
   }
 }
 
-/** The keys alone, for the command line: beside a service that runs, or with the database started for the purpose. */
+/** The keys alone, for the command line. */
 export async function withKeys<T> (config: Config, work: (keys: Keys) => Promise<T>): Promise<T> {
+  return await withPostgres(config, async (target) => {
+    await migrate(target)
+    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+    return await work(keysOf(database)).finally(() => database.close())
+  })
+}
+
+/** The schema alone. Answers the names of the migrations applied. */
+export const migrateDatabase = (config: Config): Promise<string[]> => withPostgres(config, migrate)
+
+/** What the database tells of itself, for holdfast doctor. */
+export const examineDatabase = (config: Config): Promise<Facts> => withPostgres(config, (target) => examine(target, config.listenUrl))
+
+/** The database without a service: beside one that runs, or started for the purpose. */
+async function withPostgres<T> (config: Config, work: (target: pg.ClientConfig) => Promise<T>): Promise<T> {
   const running = config.databaseUrl === '' ? await runningEmbedded(config.dataDir) : null
   const closers: (() => Promise<unknown>)[] = []
   try {
-    const target = running ?? (await openPostgres(config, () => {}, closers)).target
-    await migrate(target)
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    closers.push(() => database.close())
-    return await work(keysOf(database))
+    return await work(running ?? (await openPostgres(config, () => {}, closers)).target)
   } finally {
     for (const close of closers.reverse()) await close()
   }
@@ -140,7 +185,7 @@ async function adminSecret (file: string): Promise<string | null> {
 /** What to tell whoever starts a service that asks nobody for a key; throws where it must not serve so. */
 function openness ({ host }: Config, ring: KeyRing | null): string {
   if (ring === null) return `HOLDFAST_AUTH=off: whoever reaches ${host} may use every queue.`
-  if (host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))) return `There is no API key yet, so nobody is asked for one, and only this machine is served (${host}). holdfast keys create makes one.`
+  if (isLoopback(host)) return `There is no API key yet, so nobody is asked for one, and only this machine is served (${host}). holdfast keys create makes one.`
   throw new Error(`There is no API key yet, and on ${host} others could reach the queues. Make a key (holdfast keys create), give one (HOLDFAST_ADMIN_KEY_FILE), or say HOLDFAST_AUTH=off to serve whoever comes.`)
 }
 

@@ -3,12 +3,16 @@ import type { Database, Session } from '../store/database.ts'
 import type { SeekHints } from '../store/hints.ts'
 import type { EnqueueRow, Held, LeasedRow } from '../store/messages.ts'
 import type { MessageDetail, MessageView } from '../store/browse.ts'
+import type { Action } from '../store/mending.ts'
 import { Batcher } from './batcher.ts'
 import { Directory } from './directory.ts'
 import { partlyDone, QueueError } from './errors.ts'
-import { answerBytesMax, formatReceipt, listMax, parseReceipt, priorityDefault, type Digits, type Enqueued, type LeasedMessage, type NewMessage, type State } from './message.ts'
+import { reasonsOf, type Explanation } from './explain.ts'
+import { answerBytesMax, formatReceipt, listMax, parseReceipt, priorityDefault, type Digits, type Enqueued, type Filter, type LeasedMessage, type NewMessage, type Selection, type State } from './message.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
+import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
 import { distinctOf, outcomesFor, rounds, Settling, type Outcome, type Settlement } from './settling.ts'
+import { Tally } from './tally.ts'
 import type { Wakeups } from './wakeups.ts'
 
 /** What the broker needs of the store: the functions of its modules, as they are. */
@@ -18,6 +22,9 @@ export interface Store {
   messages: typeof import('../store/messages.ts')
   queues: typeof import('../store/queues.ts')
   browse: typeof import('../store/browse.ts')
+  explain: typeof import('../store/explain.ts')
+  series: typeof import('../store/series.ts')
+  mending: typeof import('../store/mending.ts')
 }
 
 /** Who is to hear of what a commit has made ready, or will at a later time. */
@@ -54,6 +61,7 @@ const waitingCallsMax = 20_000
 const unread = new QueueError('overloaded', 'Too much is waiting to be read by callers already; nothing was changed. Send the request again a little later.')
 
 export class Broker {
+  readonly tally = new Tally()
   readonly #store: Store
   readonly #wakeups: Wakeups
   readonly #heralds: Heralds
@@ -167,7 +175,7 @@ export class Broker {
     return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, held) => this.#settling.settle('release', queueId, held))
   }
 
-  /** Makes a queue or changes settings. True when it was made. */
+  /** Makes a queue or changes settings. True when it was made. Refuses with queueNotFound where others delete it each time. */
   async putQueue (name: string, change: SettingsChange): Promise<{ created: boolean, report: QueueReport }> {
     for (let attempt = 1; ; attempt++) {
       const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
@@ -178,7 +186,10 @@ export class Broker {
         return { created, report: await this.reportQueue(name) }
       } catch (error) {
         // Made, and deleted by somebody else before it could be looked at: whoever makes it last has it.
-        if (attempt < 3 && error instanceof QueueError && error.code === 'queueNotFound') continue
+        if (error instanceof QueueError && error.code === 'queueNotFound') {
+          if (attempt < 3) continue
+          throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again: it was made, and is gone by now.`)
+        }
         throw partlyDone(error as Error)
       }
     }
@@ -196,6 +207,19 @@ export class Broker {
     return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
   }
 
+  /** The last hour of a queue. */
+  async series (name: string): Promise<Series> {
+    const { id } = await this.#directory.find(name)
+    const { last, samples, times } = await this.#store.series.readSeries(this.#store.database.last, id)
+    return seriesOf(name, last, samples, times)
+  }
+
+  /** The rates of these queues' last hour, of those that there are. */
+  async sparks (names: string[]): Promise<Map<string, Spark>> {
+    const rows = await this.#store.series.readSparks(this.#store.database.last, names)
+    return new Map(rows.map(({ name, last, samples }) => [name, sparkOf(last, samples)]))
+  }
+
   /** Removes the queue and all in it; no matter if there is none. */
   async deleteQueue (name: string): Promise<void> {
     const known = this.#directory.remembered(name)
@@ -204,25 +228,29 @@ export class Broker {
     if (known !== undefined) this.#wakeups.wake(known.id, Infinity)
   }
 
-  async purge (name: string, state: State | null): Promise<number> {
-    let purged = 0
-    const { id } = await this.#directory.find(name)
-    await this.#store.browse.purge(this.#store.database.last, id, state, (count) => { purged += count }).catch((error: Error) => { throw purged > 0 ? partlyDone(error) : error })
-    return purged
+  /** Removes messages; of those named by id, those that nobody holds. Answers how many; a caller that hangs up ends it, here and in the verbs below. */
+  purge (name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#mend(name, (database, id, onDone) => this.#store.mending.purge(database, id, state, selection, signal, onDone))
   }
 
-  async redrive (name: string, ids: Digits[] | null, limit: number): Promise<number> {
-    let redriven = 0
-    const { id } = await this.#directory.find(name)
-    await this.#store.browse.redrive(this.#store.database.last, id, ids, limit, (count, position) => {
-      redriven += count
-      this.#heralds.onReady(id, count, position)
-    }).catch((error: Error) => { throw redriven > 0 ? partlyDone(error) : error })
-    return redriven
+  /** Dead messages become ready again, attempts from zero. */
+  redrive (name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#mend(name, (database, id, onDone) => this.#store.mending.redrive(database, id, selection, signal, onDone))
   }
 
-  async browse (name: string, state: State | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
-    const page = await this.#store.browse.browse(this.#store.database.last, (await this.#directory.find(name)).id, state, after, limit, answerBytesMax)
+  /** Delayed and backing-off messages become ready now. */
+  retry (name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#mend(name, (database, id, onDone) => this.#store.mending.retry(database, id, selection, signal, onDone))
+  }
+
+  /** How many messages one of these would change just now; `more` when there was no time to count them all. */
+  async matched (name: string, action: Action, state: State | null, selection: Selection, signal: AbortSignal): Promise<{ matched: number, more: boolean }> {
+    this.#directory.forget(name) // of a queue deleted in the last second there would be rows to count, that are on their way out
+    return await this.#store.mending.matched(this.#store.database.last, (await this.#directory.find(name)).id, action, state, selection, signal)
+  }
+
+  async browse (name: string, state: State | null, where: Filter | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
+    const page = await this.#store.browse.browse(this.#store.database.last, (await this.#directory.find(name)).id, state, where, after, limit, answerBytesMax)
     if (this.#answersFull()) throw unread
     return page
   }
@@ -244,14 +272,25 @@ export class Broker {
       }
     }
     const found = await this.#store.browse.findMessage(this.#store.database.last, queue.id, id)
-    if (found === null) throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`)
+    if (found === null) throw messageNotFound(name, id)
     return found
+  }
+
+  /** Why a message is where it is. Refuses with messageNotFound. */
+  async explain (name: string, id: Digits): Promise<Explanation> {
+    const queue = await this.#directory.find(name)
+    const found = await this.#store.explain.standing(this.#store.database.last, queue.id, id)
+    if (found === null) throw messageNotFound(name, id)
+    const { at, ahead } = found
+    const hereMs = this.#wakeups.has(queue.id) ? Date.now() : this.tally.askedMs(queue.id)
+    const askedMs = Math.max(hereMs ?? 0, at.asked_at === null ? 0 : Date.parse(at.asked_at))
+    return { id, state: at.state, reasons: reasonsOf(at, ahead, askedMs === 0 ? null : askedMs) }
   }
 
   /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
   async cancel (name: string, id: Digits): Promise<void> {
     const queue = await this.#directory.find(name)
-    const result = await this.#store.browse.cancel(this.#store.database.last, queue.id, id)
+    const result = await this.#store.mending.cancel(this.#store.database.last, queue.id, id)
     if (result === 'leased') throw new QueueError('messageLeased', 'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.')
     if (result === 'unknown') throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
     this.#ended(queue.id, id)
@@ -283,6 +322,7 @@ export class Broker {
     for (const index of together) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
     for (const index of alone) answers[index] = await this.#enqueueRounds(calls[index]!.rows, true).then(refuseMismatch, (error: Error) => error)
     const ready = new Map<Digits, { count: number, position: number }>()
+    this.tally.flushed('enqueue', calls.reduce((sum, { rows }) => sum + rows.length, 0))
     for (const [index, answer] of answers.entries()) {
       if (answer instanceof Error) continue
       for (const [i, row] of calls[index]!.rows.entries()) {
@@ -331,11 +371,14 @@ export class Broker {
     const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
     const apart = async (session: Session) => {
       const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
-      return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false }, acked: [...settled.keys()] }
+      return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false, atMs: 0 }, acked: [...settled.keys()] }
     }
+    if (asks.length > 0) this.tally.asked(queueId)
     if (asks.length > 0) messages.lookFromStart(database.last, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
     if (asks.length === 0 && distinct.size === 0) return calls.map(() => unread)
-    const { rows, full: cut, acked } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
+    const { rows, full: cut, acked, atMs } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
+    this.tally.leased(queueId, rows, atMs)
+    this.tally.acked(queueId, acked)
     const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
     return calls.map((call) => {
       if (full && call.acks.length === 0) return unread
@@ -351,13 +394,16 @@ export class Broker {
     const { database, hints, messages } = this.#store
     if (this.#answersFull()) throw unread
     const distinct = distinctOf(call.acks)
+    this.tally.asked(queueId)
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, settled } = await database.transaction(async (session) => {
+        const { rows, settled, atMs } = await database.transaction(async (session) => {
           const settled = await this.#settling.inRounds(session, 'ack', queueId, rounds([...distinct.values()], ({ id }) => id))
           const again = await messages.leaseAgain(session, queueId, key)
-          return { settled, rows: again.length > 0 ? again : (await messages.lease(session, hints, queueId, [call], answerBytesMax, { key })).rows }
+          return { settled, ...again.length > 0 ? { rows: again, atMs: null } : await messages.lease(session, hints, queueId, [call], answerBytesMax, { key }) }
         })
+        if (atMs !== null) this.tally.leased(queueId, rows, atMs)
+        this.tally.acked(queueId, [...settled.keys()])
         const outcomes = outcomesFor(call.acks, await this.#settling.outcomesOf('ack', queueId, distinct, settled))
         if (outcomes instanceof Error) throw partlyDone(outcomes)
         return { rows, more: false, outcomes }
@@ -389,6 +435,17 @@ export class Broker {
     return { queue, leases, ours: [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id) }
   }
 
+  // In chunks, each a commit of its own, of which it is told.
+  async #mend (name: string, work: (database: Database, queueId: Digits, onDone: (count: number, position?: number) => void) => Promise<void>): Promise<number> {
+    const { id } = await this.#directory.find(name)
+    let done = 0
+    await work(this.#store.database.last, id, (count, position) => {
+      done += count
+      if (position !== undefined) this.#heralds.onReady(id, count, position)
+    }).catch((error: Error) => { throw done > 0 ? partlyDone(error) : error })
+    return done
+  }
+
   #ended (queueId: Digits, id: Digits): void {
     if (this.#wakeups.size > 0) this.#wakeups.wake(`${queueId}/${id}`, Infinity)
   }
@@ -401,6 +458,10 @@ function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {
     return new QueueError('idempotencyMismatch', 'This idempotency key was used for other content not long ago; nothing was stored. Use a new key for a new message.')
   }
   return answers.map((answer) => answer === null ? null : { id: answer.id, duplicate: answer.duplicate })
+}
+
+function messageNotFound (name: string, id: Digits): QueueError {
+  return new QueueError('messageNotFound', `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`)
 }
 
 function leasedMessage (name: string, queueId: Digits, row: LeasedRow): LeasedMessage {

@@ -2,9 +2,9 @@
 
 /** Every code a refusal or a fault can carry. docs/errors.md has one heading for each. */
 export const codes = [
-  'malformedRequest', 'malformedJson', 'invalidRequest', 'invalidReceipt', 'invalidCursor',
+  'malformedRequest', 'malformedJson', 'invalidRequest', 'invalidReceipt', 'invalidCursor', 'invalidSchedule',
   'unauthorized', 'forbidden',
-  'queueNotFound', 'messageNotFound', 'keyNotFound', 'routeNotFound', 'methodNotAllowed',
+  'queueNotFound', 'messageNotFound', 'keyNotFound', 'scheduleNotFound', 'routeNotFound', 'methodNotAllowed',
   'leaseLost', 'gone', 'messageLeased', 'ackedNotKept',
   'requestTimeout', 'bodyTooLarge', 'requestTooLarge', 'headersTooLarge', 'unsupportedMediaType', 'idempotencyMismatch',
   'queueFull', 'tooManyWaiting', 'rateLimited', 'tooManyKeys',

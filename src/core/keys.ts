@@ -2,7 +2,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
 
-/** On queues. `lease` includes settling, `manage` settings, purge, redrive, cancel and delete; `admin` is all of it on every queue, and keys. */
+/** On queues. `lease` includes settling, `manage` settings, purge, redrive, retry, cancel and delete; `admin` is all of it on every queue, and keys. */
 export type Action = 'enqueue' | 'lease' | 'browse' | 'manage' | 'admin'
 
 /** `lease:mail` for one queue, `enqueue:orders-*` for all whose name begins so, `browse:*` for all; `admin` stands alone. */

@@ -12,6 +12,7 @@ export type Receipt = string & { readonly receipt: unique symbol }
 export const priorityDefault = 4
 export const messageBytesMax = 1_048_576
 export const listMax = 1000
+export const idMax: Digits = '9223372036854775807'
 /** An answer that carries bodies stops before this many bytes, though it brings at least one message. */
 export const answerBytesMax = 8_388_608
 
@@ -48,6 +49,12 @@ export interface LeasedMessage extends Body {
   leaseExpiresAt: string
   lastFailure: LastFailure | null
 }
+
+/** What a message must be; null: no matter. `contains` is a piece of a body kept as text, `reason` of its last failure's. */
+export interface Filter { contains: string | null, reason: string | null, enqueuedAfter: string | null, enqueuedBefore: string | null }
+
+/** Which messages of a queue a mass action is for: those named, or all; those that pass the filter; the first `limit` of them by id. */
+export interface Selection { ids: Digits[] | null, where: Filter | null, limit: number }
 
 /** What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same name is another one. */
 export interface Lease { queueId: Digits, id: Digits, fence: Digits }

@@ -56,6 +56,11 @@ export class Wakeups {
     return [...this.#topics.keys()]
   }
 
+  /** Whether somebody has a seat for it. */
+  has (topic: string): boolean {
+    return this.#topics.has(topic)
+  }
+
   get size (): number {
     return this.#seats
   }

@@ -21,12 +21,16 @@ export class Allowance {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#bytesMax * (makesRoom ? 1.25 : 1)
   }
 
-  /** Counts bytes until the response has been taken or its connection is gone. Answers with a function that counts more. */
+  /** Counts bytes until the response has been taken or its connection is gone, which it may be already. Answers with a function that counts more. */
   hold (bytes: number, response: ServerResponse): (more: number) => void {
     let held = 0
-    const more = (bytes: number) => { held += bytes; this.#bytes += bytes }
+    const more = (bytes: number) => {
+      if (response.closed) return // there will be no other event to give them back at
+      held += bytes
+      this.#bytes += bytes
+    }
     more(bytes)
-    response.once('close', () => more(-held))
+    response.once('close', () => { this.#bytes -= held })
     return more
   }
 

@@ -9,9 +9,10 @@ Open the calls from top to bottom and press **Execute**: make a queue, enqueue a
 
 /** Every operation under its heading, in the order in which a first visitor would press them. */
 const tour: Record<string, { description: string, operations: string[] }> = {
-  Queues: { description: 'Make them and look at them.', operations: ['putQueue', 'getQueue', 'listQueues'] },
-  Messages: { description: 'From the enqueue to the ack.', operations: ['enqueue', 'browse', 'lease', 'extend', 'ack', 'fail', 'release', 'getMessage'] },
-  Mend: { description: 'What went wrong, or is no longer wanted.', operations: ['redrive', 'cancelMessage', 'purge', 'deleteQueue'] },
+  Queues: { description: 'Make them and look at them.', operations: ['putQueue', 'getQueue', 'getSeries', 'listQueues'] },
+  Messages: { description: 'From the enqueue to the ack.', operations: ['enqueue', 'browse', 'lease', 'extend', 'ack', 'fail', 'release', 'getMessage', 'explainMessage'] },
+  Mend: { description: 'What went wrong, or is no longer wanted.', operations: ['retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue'] },
+  Schedules: { description: 'Messages that come again and again.', operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule'] },
   Keys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
   Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
 }

@@ -86,7 +86,22 @@ function authorize (key: Key, access: Exclude<Access, 'anyone'>, queue: string |
   }
   if (access === 'admin' || queue === undefined) throw new QueueError('forbidden', 'This takes a key with the right admin.')
   if (!key.sees(queue)) throw queueNotFound(queue)
-  if (!key.may(access, queue)) throw new QueueError('forbidden', `This key has no right to ${access} on the queue ${queue}; nothing was changed.`)
+  allow(key, access, queue)
+}
+
+/** The queues whose looks the key may have, as names and beginnings of names. */
+export function browsable ({ key }: FastifyRequest): { names: string[], prefixes: string[] } {
+  return key?.within('browse') ?? { names: [], prefixes: [''] }
+}
+
+/** Of what belongs to a queue that is not in the path: refuses with notFound what the key does not see, with forbidden what it may not do. */
+export function permit ({ key }: FastifyRequest, action: Action, queue: string, notFound: () => QueueError): void {
+  if (key !== null && !key.sees(queue)) throw notFound()
+  if (key !== null) allow(key, action, queue)
+}
+
+function allow (key: Key, action: Action, queue: string): void {
+  if (!key.may(action, queue)) throw new QueueError('forbidden', `This key has no right to ${action} on the queue ${queue}; nothing was changed.`)
 }
 
 /** Messages that the request is about to enqueue, or has leased, go off the key's rate. */

@@ -1,21 +1,22 @@
 /** Routes of messages: enqueue, lease, browse, look at one, cancel. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../core/broker.ts'
 import { RawJson } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
 import { messageBytesMax, type LeasedMessage, type NewMessage } from '../core/message.ts'
+import type { Outcome } from '../core/settling.ts'
 import type { MessageDetail, MessageView } from '../store/browse.ts'
 import { Allowance } from './allowance.ts'
 import { bodyMembers, storedForm } from './bodies.ts'
-import { cursorOf, idOf, problemResponses } from './common.ts'
+import { cursorOf, filterOf, givenUp, idOf, invalid, problemResponses, timeOf } from './common.ts'
 import { checkMessages, refuseEnded, takeMessages } from './guard.ts'
-import { BrowseQuery, EnqueueAnswer, EnqueueHeaders, EnqueueQuery, Leased, LeaseRequest, Message, MessageDetail as MessageDetailSchema, MessageList, MessagePage, MessageParams, QueueParams, WaitQuery, type MessageInput } from './schemas.ts'
+import { ackHeader, rawAnswer, rawBody, rawHeaders, wantsRaw } from './raw.ts'
+import { BrowseQuery, EnqueueAnswer, EnqueueHeaders, EnqueueQuery, Leased, LeaseQuery, LeaseRequest, Message, MessageDetail as MessageDetailSchema, MessageList, MessagePage, MessageParams, QueueParams, WaitQuery, type MessageInput } from './schemas.ts'
 import type { Server } from './server.ts'
 import { validator } from './validation.ts'
 
 const yearMs = 31_536_000_000
-const tooManyEnqueues = new QueueError('overloaded', 'Too many messages are waiting to be stored already; nothing was changed. Send the request again a little later.')
 const never = new AbortController().signal
 const checkMessage = validator<MessageInput>(Message)
 const checkList = validator<Static<typeof MessageList>>(MessageList)
@@ -29,16 +30,22 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
     preValidation: async (request) => { request.body ??= {} },
     schema: {
       operationId: 'lease', summary: 'Lease messages',
-      description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time. Receipts in `ack` are settled first, in the same commit, with their outcomes in the answer: so a worker needs one request per step.',
-      params: QueueParams, body: LeaseRequest,
-      response: { 200: Leased, ...problemResponses(400, 404, 413, 415, 429, 503) }
+      description: 'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time. Receipts in `ack` are settled first, in the same commit, with their outcomes in the answer: so a worker needs one request per step. Options stand in the body, or in the address.\n\nFor programs that read no JSON: with an `Accept` that does not take it (`application/octet-stream`, `text/*`) the answer is the one message itself, its bytes and content type as they were enqueued, whatever that type is, and the rest stands in headers; 204 when none came in time. `*/*` stays JSON, since curl and others send it unasked.',
+      params: QueueParams, querystring: LeaseQuery, body: LeaseRequest,
+      response: {
+        200: { description: 'The messages, now leased; an empty list when none came in time.', headers: rawAnswer.headers, content: { 'application/json': { schema: Leased }, ...rawAnswer.content } },
+        204: { type: 'null', description: 'With an Accept that does not take JSON: no message came in time.' },
+        ...problemResponses(400, 404, 413, 415, 429, 503)
+      } as object as { 200: typeof Leased }
     }
   }, async (request, reply) => {
-    const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null, ack } = request.body
+    const raw = wantsRaw(request.headers.accept)
+    const { max = 1, waitSeconds = 0, leaseSeconds = null, worker = request.headers['user-agent']?.slice(0, 128) || 'unknown', idempotencyKey = null, ack } = leaseOptions(request, raw)
     const wanted = checkMessages(request, ack !== undefined && ack.length > 0) ? { max, waitSeconds } : { max: 0, waitSeconds: 0 }
     const { messages, outcomes } = await broker.lease(request.params.queue, { ...wanted, leaseSeconds, worker, idempotencyKey }, ack ?? [], waitSeconds > 0 ? givenUp(request, reply) : never)
     if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
     takeMessages(request, messages.length)
+    if (raw) return sendRaw(reply, messages[0], outcomes, answers)
     const settled = ack === undefined ? '' : `,"outcomes":${JSON.stringify(outcomes.map((outcome, index) => ({ receipt: ack[index], ...outcome })))}`
     return json(reply, `{"messages":[${messages.map(leasedJson).join(',')}]${settled}}`)
   })
@@ -47,12 +54,12 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
     config: { access: 'browse' },
     schema: {
       operationId: 'browse', summary: 'Browse messages',
-      description: 'Looks at messages by id without leasing them. One page examines at most 10,000 messages, so a page of a rare state may be short and still have a cursor.',
+      description: 'Looks at messages by id without leasing them. One page looks at no more than some thousands of messages, so a page of a rare state or with a filter may be short, or empty, and still have a cursor.',
       params: QueueParams, querystring: BrowseQuery, response: { 200: MessagePage, ...problemResponses(400, 404, 503) }
     }
   }, async (request, reply) => {
-    const { state = null, limit = 100, cursor } = request.query
-    const page = await broker.browse(request.params.queue, state, cursorOf(cursor, /^\d{1,19}$/) ?? '0', limit)
+    const { state = null, limit = 100, cursor, ...where } = request.query
+    const page = await broker.browse(request.params.queue, state, Object.keys(where).length === 0 ? null : filterOf(where, 'query'), cursorOf(cursor, /^\d{1,19}$/) ?? '0', limit)
     return json(reply, `{"messages":[${page.messages.map((message) => `{${viewJson(message)}}`).join(',')}],"cursor":${JSON.stringify(cursorTo(page.cursor))}}`)
   })
 
@@ -86,8 +93,7 @@ export function messageRoutes (app: Server, broker: Broker, answers: Allowance):
     scope.removeContentTypeParser('*')
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
     scope.post('/queues/:queue/messages', {
-      config: { access: 'enqueue' },
-      onRequest: (_request, _reply, done) => done(broker.enqueuesFull ? tooManyEnqueues : undefined), // before the work of reading it
+      config: { access: 'enqueue', stores: true },
       schema: {
         operationId: 'enqueue', summary: 'Enqueue messages',
         description: 'Answers 201 only after the commit. `application/json` holds one message or a list that is stored whole or not at all; with any other content type the request body *is* the message body, byte for byte, and the options are query parameters.',
@@ -137,42 +143,50 @@ function jsonMessage ({ body, ...rest }: Omit<MessageInput, 'idempotencyKey'> & 
 
 /** What the schema cannot say: sizes in bytes, and fields that exclude one another. */
 function checked (message: NewMessage, pointer: string): NewMessage {
-  if (message.body.length > messageBytesMax || Buffer.byteLength(message.body) > messageBytesMax) {
-    throw new QueueError('bodyTooLarge', `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things elsewhere and enqueue where to find them.`, {
-      faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }]
-    })
-  }
+  checkSize(message.body, pointer)
   if (message.visibleAt === undefined) return message
   if (message.delaySeconds !== undefined) throw invalid(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
-  const timeMs = Date.parse(message.visibleAt)
-  if (Number.isNaN(timeMs) || timeMs < 0 || timeMs > Date.now() + yearMs) throw invalid(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
-  return { ...message, visibleAt: new Date(timeMs).toISOString() }
+  const visibleAt = timeOf(message.visibleAt)
+  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + yearMs) throw invalid(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
+  return { ...message, visibleAt }
 }
 
-function oneKey (field: string | undefined, header: string | undefined, pointer: string): string | undefined {
+/** Refuses with bodyTooLarge. */
+export function checkSize (body: string | Buffer, pointer: string): void {
+  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
+  throw new QueueError('bodyTooLarge', `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things elsewhere and enqueue where to find them.`, {
+    faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }]
+  })
+}
+
+/** The key as the member or the header says it; both may, if they agree. */
+export function oneKey (field: string | undefined, header: string | undefined, pointer: string): string | undefined {
   if (field !== undefined && header !== undefined && field !== header) throw invalid(pointer, 'differs from the Idempotency-Key header')
   return field ?? header
 }
 
-function invalid (pointer: string, message: string): QueueError {
-  return new QueueError('invalidRequest', `${pointer} ${message}. Mend the request and send it again; nothing was changed.`, { faults: [{ pointer, message }] })
-}
-
-/** Aborts when the caller hangs up before its answer, or its key is revoked. */
-function givenUp ({ key }: FastifyRequest, reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  const leave = key?.onEnd(() => controller.abort())
-  reply.raw.once('close', () => {
-    leave?.()
-    if (!reply.raw.writableFinished) controller.abort()
-  })
-  return controller.signal
+function leaseOptions ({ query: { ack, ...query }, body }: { query: Static<typeof LeaseQuery>, body: Static<typeof LeaseRequest> }, raw: boolean): Static<typeof LeaseRequest> {
+  const inQuery = Object.keys(ack === undefined ? query : { ...query, ack })
+  const twice = inQuery.find((name) => name in body)
+  if (twice !== undefined) throw invalid(`query/${twice}`, 'stands in the body already')
+  const options = inQuery.length === 0 ? body : { ...query, ...body, ...ack !== undefined && { ack: [ack] } }
+  if (raw && options.max !== undefined && options.max > 1) throw invalid(inQuery.includes('max') ? 'query/max' : '/max', 'must be 1 where the Accept header does not take JSON, because the answer is one message itself')
+  if (raw && options.ack !== undefined && options.ack.length > 1) throw invalid('/ack', 'must be one receipt where the Accept header does not take JSON, because its outcome stands in a header')
+  return options
 }
 
 // Sent as text, because a serializer would read a body and write it anew.
-function sendJson (reply: FastifyReply, text: string, answers: Allowance): FastifyReply {
+export function sendJson (reply: FastifyReply, text: string, answers: Allowance): FastifyReply {
   if (Allowance.counts(text.length)) answers.hold(text.length, reply.raw)
   return reply.type('application/json; charset=utf-8').serializer((payload: string) => payload).send(text)
+}
+
+function sendRaw (reply: FastifyReply, message: LeasedMessage | undefined, outcomes: Outcome[], answers: Allowance): FastifyReply {
+  reply.headers(ackHeader(outcomes))
+  if (message === undefined) return reply.code(204).send()
+  const body = rawBody(message)
+  if (Allowance.counts(body.length)) answers.hold(body.length, reply.raw)
+  return reply.headers(rawHeaders(message)).send(body)
 }
 
 function leasedJson (message: LeasedMessage): string {

@@ -2,6 +2,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { QueueError, type Code } from '../core/errors.ts'
+import { Pace } from './pace.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
 export const problems = {
@@ -10,11 +11,13 @@ export const problems = {
   invalidRequest: { status: 400, title: 'The request does not fit the schema' },
   invalidReceipt: { status: 400, title: 'The receipt cannot be read' },
   invalidCursor: { status: 400, title: 'The cursor cannot be read' },
+  invalidSchedule: { status: 400, title: 'The schedule cannot be kept' },
   unauthorized: { status: 401, title: 'An API key is needed' },
   forbidden: { status: 403, title: 'The API key may not do this' },
   queueNotFound: { status: 404, title: 'There is no such queue' },
   messageNotFound: { status: 404, title: 'There is no such message' },
   keyNotFound: { status: 404, title: 'There is no such key' },
+  scheduleNotFound: { status: 404, title: 'There is no such schedule' },
   routeNotFound: { status: 404, title: 'There is no such route' },
   methodNotAllowed: { status: 405, title: 'The route does not take this method' },
   leaseLost: { status: 409, title: 'The lease has been lost' },
@@ -40,6 +43,8 @@ export const problems = {
 
 // Those refused together are not to come back together.
 const retryAfterSeconds = (code: Code) => code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1
+/** Refusals that callers may bring on themselves again and again, as fast as they are answered. */
+const paced = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting'])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000
 
@@ -57,10 +62,11 @@ export const problemSender = (log: Logger): SendProblem => {
     log.warn({ requestId: request.id, code, cause: (cause as Error | undefined)?.message, since: last.since }, 'unavailable')
     Object.assign(last, { atMs: performance.now(), since: 0 })
   }
-  return (thrown, request, reply) => send(thrown, request, reply, log, tell)
+  const pace = new Pace()
+  return (thrown, request, reply) => send(thrown, request, reply, log, tell, pace)
 }
 
-function send (thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger, tell: (request: FastifyRequest, error: QueueError) => void): FastifyReply {
+function send (thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger, tell: (request: FastifyRequest, error: QueueError) => void, pace: Pace): FastifyReply {
   const error = refusalOf(thrown, request)
   const { status, title } = problems[error.code]
   if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
@@ -78,6 +84,16 @@ function send (thrown: unknown, request: FastifyRequest, reply: FastifyReply, lo
     ...(error.faults.length > 0 ? { errors: error.faults } : {}),
     ...(status >= 500 ? { outcome: error.outcome } : {})
   })
+  if (paced.has(error.code)) {
+    const bytesLeft = request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
+    const { lateMs, turnOut } = pace.next(bytesLeft)
+    if (turnOut) reply.header('connection', 'close')
+    if (turnOut || lateMs > 0) {
+      setTimeout(() => { pace.answered(bytesLeft); reply.send(body) }, lateMs)
+      return reply
+    }
+    pace.answered(bytesLeft)
+  }
   if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) return reply.send(body)
   // A connection closed while its caller still sends is reset, often before the caller has read why.
   const linger = setTimeout(() => reply.send(body), lingerMs)

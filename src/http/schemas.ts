@@ -3,11 +3,14 @@ import { Type, type Static, type TSchema } from 'typebox'
 import { keyNamePattern, rateMax, rightPattern } from '../core/keys.ts'
 import { listMax, priorityDefault } from '../core/message.ts'
 import { queueNamePattern } from '../core/queue.ts'
+import { scheduleNamePattern } from '../core/schedule.ts'
 
 const yearSeconds = 31_536_000
 const object = <T extends Record<string, TSchema>>(properties: T, options = {}) => Type.Object(properties, { additionalProperties: false, ...options })
 const maybe = Type.Optional
 const time = (description: string) => Type.String({ format: 'date-time', description: `${description} RFC 3339, UTC.` })
+// PostgreSQL's text and jsonb hold neither U+0000 nor half of a surrogate pair.
+const storableText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
 const id = Type.String({ description: 'A message id.', examples: ['1'] })
 
 export const QueueName = Type.String({ pattern: queueNamePattern, description: 'The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.', examples: ['mail'] })
@@ -55,11 +58,36 @@ export const QueueReport = Type.Object({
 
 export const QueueList = Type.Object({ queues: Type.Array(QueueReport), cursor: Type.Union([Type.String(), Type.Null()], { description: 'Send it to get the next page; null at the end.' }) }, { description: 'A page of queues, by name.' })
 
+const steps = (description: string) => Type.Array(Type.Number(), { description })
+const gaps = (description: string) => Type.Array(Type.Union([Type.Number(), Type.Null()]), { description })
+export const Series = Type.Object({
+  queue: QueueName,
+  stepSeconds: Type.Integer(),
+  at: Type.Array(Type.Integer(), { description: 'The ends of the steps, in seconds since the epoch, the oldest first; every other list has an element for each.' }),
+  ready: gaps('Messages at the end of the step; null before the queue was made.'),
+  delayed: gaps('As ready.'),
+  leased: gaps('As ready.'),
+  dead: gaps('As ready.'),
+  enqueuedPerSecond: steps('Messages stored in the step.'),
+  ackedPerSecond: steps('Messages acked.'),
+  failedPerSecond: steps('Attempts that ended badly: by a fail, or because the lease ran out.'),
+  waitSecondsP50: gaps('From the enqueue to the lease, of the messages leased in the step: half of them waited no longer. Messages that were delayed or came back (retried, released, redriven) are left out, since it is not known when they became ready. Read from buckets that double, so within a factor of two. null: none was leased.'),
+  waitSecondsP95: gaps('As waitSecondsP50, for 95 of a hundred.'),
+  workSecondsP50: gaps('From the lease to the ack, of the messages acked in the step: half took no longer. Of those that one replica has both leased and acked, and of a flush that leased more than eight, of eight. Also from buckets.'),
+  workSecondsP95: gaps('As workSecondsP50, for 95 of a hundred.')
+}, { description: 'The last hour.' })
+
 const cursor = maybe(Type.String({ minLength: 1, maxLength: 200, description: 'From the page before.' }))
 const limit = maybe(Type.Integer({ minimum: 1, maximum: 1000, default: 100 }))
 export const PageQuery = object({ limit, cursor })
 export const StateName = Type.Enum(['ready', 'delayed', 'leased', 'dead', 'acked'], { description: 'A message state.' })
-export const BrowseQuery = object({ state: maybe(StateName), limit, cursor })
+const filter = {
+  contains: maybe(Type.String({ minLength: 1, maxLength: 200, pattern: storableText, description: 'A piece of the body, in the case given, as the body was sent: escapes in JSON are compared as written. A body stored as bytes never matches.' })),
+  reason: maybe(Type.String({ minLength: 1, maxLength: 200, pattern: storableText, description: "A piece of the last failure's reason, in the case given." })),
+  enqueuedAfter: maybe(time('Enqueued at this time or later.')),
+  enqueuedBefore: maybe(time('Enqueued before this time.'))
+}
+export const BrowseQuery = object({ state: maybe(StateName), ...filter, limit, cursor })
 export const WaitQuery = object({ waitSeconds: maybe(Type.Number({ minimum: 0, maximum: 60, description: 'Wait so long for the message to be acked, dead or gone. Needs keepAckedSeconds > 0.' })) })
 
 const options = {
@@ -70,14 +98,15 @@ const options = {
   maxAttempts: maybe(Type.Integer({ minimum: 1, maximum: 1000, description: "Instead of the queue's." }))
 }
 const IdempotencyKey = Type.String({ pattern: '^[ -~]{1,255}$', description: 'The same key with the same content within dedupSeconds is the same message. 1 to 255 printable ASCII characters.' })
-// jsonb holds neither U+0000 nor half of a surrogate pair.
-const headerText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
+
+const givenBody = Type.Unsafe<unknown>({ description: 'Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.' })
+const givenHeaders = Type.Record(Type.String(), Type.String({ maxLength: 4096, pattern: storableText }), {
+  maxProperties: 64, propertyNames: { minLength: 1, maxLength: 256, pattern: storableText }, description: 'Strings that travel beside the body: up to 64 of up to 4096 characters.'
+})
 
 export const Message = object({
-  body: Type.Unsafe<unknown>({ description: 'Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.' }),
-  headers: maybe(Type.Record(Type.String(), Type.String({ maxLength: 4096, pattern: headerText }), {
-    maxProperties: 64, propertyNames: { minLength: 1, maxLength: 256, pattern: headerText }, description: 'Strings that travel beside the body: up to 64 of up to 4096 characters.'
-  })),
+  body: givenBody,
+  headers: maybe(givenHeaders),
   ...options,
   idempotencyKey: maybe(IdempotencyKey)
 }, { title: 'Message' })
@@ -92,20 +121,24 @@ export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.
 
 const receipt = Type.String({ minLength: 1, maxLength: 200, description: 'From the lease.' })
 
-export const LeaseRequest = object({
+const leaseOptions = {
   max: maybe(Type.Integer({ minimum: 1, maximum: 1000, description: 'Take at most so many. Default 1.' })),
   waitSeconds: maybe(Type.Number({ minimum: 0, maximum: 60, description: 'Wait so long for the first one. Default 0.' })),
   leaseSeconds: maybe(leaseSeconds("Instead of the queue's.")),
-  worker: maybe(Type.String({ minLength: 1, maxLength: 128, pattern: headerText, description: 'Who asks, for the history. Default: the User-Agent.' })),
-  idempotencyKey: maybe(IdempotencyKey),
+  worker: maybe(Type.String({ minLength: 1, maxLength: 128, pattern: storableText, description: 'Who asks, for the history. Default: the User-Agent.' })),
+  idempotencyKey: maybe(Type.String({ pattern: '^[ -~]{1,255}$', description: 'The same one again while those leases last brings the same messages and receipts, for when the answer was lost. 1 to 255 printable ASCII characters.' }))
+}
+export const LeaseRequest = object({
+  ...leaseOptions,
   ack: maybe(Type.Array(receipt, { maxItems: listMax, description: 'Ack these first, in the same commit; it never waits.' }))
 }, { examples: [{ max: 1, waitSeconds: 5, worker: 'me' }] })
+export const LeaseQuery = object({ ...leaseOptions, ack: maybe(Type.String({ minLength: 1, maxLength: 200, description: 'One receipt to ack first.' })) })
 
 const AnyBody = Type.Unsafe<unknown>({ description: 'JSON as it was sent, or other text in UTF-8 as a string.' })
 const LastFailure = Type.Object({ attempt: Type.Integer(), reason: Type.Union([Type.String(), Type.Null()]), at: time('When the attempt ended.') })
 const Headers = Type.Record(Type.String(), Type.String())
 
-const Outcome = Type.Object({
+export const Outcome = Type.Object({
   receipt: maybe(Type.String()),
   outcome: Type.Enum(['acked', 'retrying', 'dead', 'extended', 'released', 'gone', 'leaseLost']),
   visibleAt: maybe(time('retrying: when the message is ready again.')),
@@ -131,7 +164,7 @@ export const Leased = Type.Object({
 }, { description: 'The messages, now leased; an empty list when none came in time.' })
 
 const delaySeconds = maybe(Type.Number({ minimum: 0, maximum: yearSeconds, description: "Retry after so long, instead of the queue's delay. 0: at once." }))
-const reason = maybe(Type.String({ maxLength: 4096, pattern: headerText, description: 'Why, for the history.' }))
+const reason = maybe(Type.String({ maxLength: 4096, pattern: storableText, description: 'Why, for the history.' }))
 const dead = maybe(Type.Boolean({ description: 'true: no further attempt.' }))
 
 const Receipt = object({ receipt })
@@ -177,13 +210,35 @@ export const MessageDetail = Type.Object({
   }), { description: 'Each attempt that ended badly, the oldest first; at most the last 1000.' })
 }, { description: 'The message.' })
 
-export const PurgeRequest = object({ state: maybe(StateName) }, { examples: [{}] })
-export const PurgeAnswer = Type.Object({ purged: Type.Integer() }, { description: 'How many were removed.' })
-export const RedriveRequest = object({
+export const Explanation = Type.Object({
+  id,
+  state: StateName,
+  reasons: Type.Array(Type.Object({
+    code: Type.Enum(['delayed', 'backingOff', 'paused', 'leased', 'behind', 'noConsumer', 'dead', 'acked', 'next'], { description: 'next: nothing hinders it.' }),
+    detail: Type.String({ description: 'A sentence for a person.' }),
+    until: maybe(time('leased, delayed, backingOff: when that ends; acked: how long it is kept.')),
+    worker: maybe(Type.String({ description: 'leased: who holds it.' })),
+    ahead: maybe(Type.Integer({ description: 'behind: how many ready messages come before it. Counted among the 10,000 before it, leased ones not; detail says when there are more.' })),
+    lastAskedAt: maybe(time('noConsumer: when a lease was last asked for, on this replica or, up to half a minute ago, on another. Left out: never.'))
+  }), { description: 'What to mend first comes first.' })
+}, { description: 'Why the message is where it is.' })
+
+const selection = {
   ids: maybe(Type.Array(Type.String({ minLength: 1, maxLength: 18, pattern: '^\\d+$' }), { minItems: 1, maxItems: listMax, description: 'Only these.' })),
-  limit: maybe(Type.Integer({ minimum: 1, description: 'At most so many, the lowest ids first.' }))
-}, { examples: [{ limit: 100 }] })
-export const RedriveAnswer = Type.Object({ redriven: Type.Integer() }, { description: 'How many became ready.' })
+  where: maybe(object(filter, { minProperties: 1, description: 'Only those for which all of this is so.' })),
+  limit: maybe(Type.Integer({ minimum: 1, description: 'At most so many, the lowest ids first.' })),
+  dryRun: maybe(Type.Boolean({ description: 'true: nothing is changed; the answer says how many there are.' }))
+}
+const Matched = Type.Object({
+  matched: Type.Integer({ description: 'Of a dry run: how many would be changed at this moment.' }),
+  more: maybe(Type.Literal(true, { description: 'There was no time to look at all: so many, or more.' }))
+})
+export const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{}] })
+export const PurgeAnswer = Type.Union([Type.Object({ purged: Type.Integer() }), Matched], { description: 'How many were removed.' })
+export const RedriveRequest = object(selection, { examples: [{ limit: 100 }] })
+export const RedriveAnswer = Type.Union([Type.Object({ redriven: Type.Integer() }), Matched], { description: 'How many became ready.' })
+export const RetryRequest = object(selection, { examples: [{ limit: 100 }] })
+export const RetryAnswer = Type.Union([Type.Object({ retried: Type.Integer() }), Matched], { description: 'How many became ready.' })
 
 export const Problem = Type.Object({
   type: Type.String(),
@@ -201,7 +256,7 @@ const keyFields = {
   name: Type.String({ pattern: keyNamePattern, description: 'Who uses it, for people. 1 to 128 characters.', examples: ['mail worker'] }),
   rights: Type.Array(Type.String({ pattern: rightPattern }), {
     minItems: 1, maxItems: 100, examples: [['lease:mail', 'enqueue:orders-*']],
-    description: 'An action on a queue (`lease:mail`), on all whose name begins so (`enqueue:orders-*`), or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings, purge, redrive, cancel, delete); `admin`, alone, is everything, keys too.'
+    description: 'An action on a queue (`lease:mail`), on all whose name begins so (`enqueue:orders-*`), or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings, purge, redrive, retry, cancel, delete); `admin`, alone, is everything, keys too.'
   })
 }
 const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
@@ -210,3 +265,36 @@ const KeyInfo = Type.Object({ id: Type.String({ description: 'Names the key; it 
 export const KeyMade = Type.Object({ ...KeyInfo.properties, secret: Type.String({ description: 'The key. Send it as `Authorization: Bearer …`; it cannot be shown again.' }) }, { description: 'The new key.' })
 export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
 export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
+
+export const ScheduleParams = object({ schedule: Type.String({ pattern: scheduleNamePattern, description: 'The schedule. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.', examples: ['nightly-report'] }) })
+const scheduleTimes = {
+  cron: Type.String({ maxLength: 200, description: 'Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not finer than a minute.', examples: ['30 6 * * 1-5'] }),
+  timezone: Type.String({ minLength: 1, maxLength: 64, description: 'Whose clock it follows: a name of the IANA database. Default UTC.', examples: ['Europe/London'] })
+}
+const scheduleSettings = {
+  priority: Type.Integer({ minimum: 0, maximum: 9, description: `Of its messages. Higher goes first. Default ${priorityDefault}.` }),
+  paused: Type.Boolean({ description: 'While true it is not due; what that passes over is not made up for. Default false.' }),
+  missed: Type.Enum(['once', 'skip'], { description: 'When it was due for more than a minute and nothing ran: one message for all that was missed, or none. Default once.' })
+}
+export const ScheduleChange = object({
+  queue: maybe(QueueName), cron: maybe(scheduleTimes.cron), timezone: maybe(scheduleTimes.timezone), body: maybe(givenBody), headers: maybe(givenHeaders),
+  priority: maybe(scheduleSettings.priority), paused: maybe(scheduleSettings.paused), missed: maybe(scheduleSettings.missed)
+}, { examples: [{ queue: 'mail', cron: '30 6 * * 1-5', timezone: 'Europe/London', body: { report: 'daily' } }] })
+const scheduleView = {
+  name: Type.String(),
+  queue: QueueName,
+  ...scheduleTimes,
+  ...scheduleSettings,
+  nextRuns: Type.Array(time('A time at which it is due.'), { description: 'The next times, five at most; in a list the next one alone; none while it is paused.' }),
+  lastRun: Type.Union([Type.Object({
+    at: time('When it was due; of several that were missed, the first.'),
+    firedAt: time('When that was seen to.'),
+    outcome: Type.Enum(['enqueued', 'skipped', 'queueNotFound', 'queueFull', 'invalidSchedule'], { description: 'What became of it.' }),
+    messageId: maybe(id)
+  }), Type.Null()], { description: 'What became of the last time at which it was due; null before the first. A run by hand is not told here.' }),
+  createdAt: time('When it was made.'),
+  updatedAt: time('When it was last changed.')
+}
+export const Schedule = Type.Object({ ...scheduleView, body: AnyBody, headers: Headers }, { description: 'The schedule.' })
+export const ScheduleList = Type.Object({ schedules: Type.Array(Type.Object(scheduleView)), cursor: Type.Union([Type.String(), Type.Null()], { description: 'Send it to get the next page; null at the end.' }) }, { description: 'A page of schedules, by name, without their messages.' })
+export const RunRequest = object({ idempotencyKey: maybe(IdempotencyKey) }, { examples: [{}] })

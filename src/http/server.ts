@@ -1,14 +1,14 @@
 /** The REST front: limits, parsing, validation, errors; the routes stand in their own files. */
 import { isUtf8 } from 'node:buffer'
-import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { pino, type Logger } from 'pino'
 import type { Broker } from '../core/broker.ts'
 import { parseEnvelope } from '../core/envelope.ts'
 import { QueueError } from '../core/errors.ts'
+import type { Schedules } from '../core/schedules.ts'
 import { Allowance } from './allowance.ts'
+import { closesConnections, type Connection } from './closing.ts'
 import { documentRoutes } from './docs.ts'
 import { guard, type GuardOptions } from './guard.ts'
 import { healthRoutes, type Health } from './health.ts'
@@ -16,8 +16,11 @@ import { keyRoutes, type Keys } from './keys.ts'
 import { messageRoutes } from './messages.ts'
 import { lingerMs, problems, problemSender, type SendProblem } from './problem.ts'
 import { queueRoutes } from './queues.ts'
+import { scheduleRoutes } from './schedules.ts'
+import { Served } from './served.ts'
 import { Problem } from './schemas.ts'
 import { settleRoutes } from './settle.ts'
+import { telemetryRoutes } from './telemetry.ts'
 import { compileValidator } from './validation.ts'
 
 export interface ServerOptions {
@@ -28,9 +31,13 @@ export interface ServerOptions {
   requests: Allowance
   answers: Allowance
   log: Logger
+  served: Served
   health: Health
   guard: GuardOptions
   keys: Keys
+  /** Registers the routes of the web console, which is a front of its own. */
+  console: (app: Server) => Promise<void>
+  schedules: Schedules
   /** Called when closing begins: whoever waits is to be answered now. */
   onClosing: () => void
 }
@@ -39,11 +46,14 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Settling: among the last to be refused under load. */
     makesRoom?: boolean
+    /** Stores messages: refused before its body is read while too many wait to be stored. */
+    stores?: boolean
     /** Answered while closing too. */
     always?: boolean
   }
 }
 
+const tooManyEnqueues = new QueueError('overloaded', 'Too many messages are waiting to be stored already; nothing was changed. Send the request again a little later.')
 const full = new QueueError('overloaded', 'Too many requests are on their way in already; nothing was changed. Send the request again a little later.')
 
 export type Server = ReturnType<typeof createFastify>
@@ -58,9 +68,11 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
   app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
+  options.served.watch(app)
   guard(app, options.guard) // before all that costs something
   let closing = false
-  app.addHook('preClose', async () => { closing = true; options.onClosing() })
+  const closeConnections = closesConnections(app.server)
+  app.addHook('preClose', async () => { closing = true; closeConnections(); options.onClosing() })
   app.addHook('onRequest', (request, reply, done) => {
     const { headers, httpVersion } = request.raw
     const lastOne = closing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
@@ -72,6 +84,7 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   })
   // Before its body is read, so that what cannot be held is not.
   const admit = (request: FastifyRequest, reply: FastifyReply, bytes: number) => {
+    if (request.routeOptions.config.stores && broker.enqueuesFull) return tooManyEnqueues
     if (!Allowance.counts(bytes) || bytes > options.requestBytesMax) return
     if (!options.requests.hasRoom(bytes, request.routeOptions.config.makesRoom === true)) return full
     options.requests.hold(bytes, reply.raw)
@@ -96,8 +109,11 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
   queueRoutes(app, broker)
   await app.register(async (scope) => messageRoutes(scope as Server, broker, options.answers))
   settleRoutes(app, broker)
+  telemetryRoutes(app, broker)
+  scheduleRoutes(app, options.schedules, options.answers)
   keyRoutes(app, options.keys)
   healthRoutes(app, options.health)
+  await options.console(app)
   await app.after()
   refuseOtherMethods(app, methods, sendProblem)
   await app.ready()
@@ -106,7 +122,8 @@ export async function buildServer (broker: Broker, options: ServerOptions): Prom
 
 /** The document as text, as openapi/openapi.json holds it: made from the routes alone, without a database. */
 export async function describeApi (): Promise<string> {
-  const app = await buildServer(undefined as never, { requestBytesMax: 1, requestSecondsMax: 1, silentSecondsMax: 1, connectionsMax: 1, requests: new Allowance(1), answers: new Allowance(1), log: pino({ level: 'silent' }), onClosing () {}, health: { unready: () => null, metrics: async () => '' }, guard: { ring: null, open: { docs: false, metrics: false } }, keys: undefined as never })
+  const silent = pino({ level: 'silent' })
+  const app = await buildServer(undefined as never, { requestBytesMax: 1, requestSecondsMax: 1, silentSecondsMax: 1, connectionsMax: 1, requests: new Allowance(1), answers: new Allowance(1), log: silent, served: new Served(silent), onClosing () {}, health: { unready: () => null, metrics: async () => '' }, guard: { ring: null, open: { docs: false, metrics: false } }, keys: undefined as never, console: async () => {}, schedules: undefined as never })
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()
   return `${document}\n`
@@ -141,7 +158,7 @@ function createFastify ({ requestBytesMax, requestSecondsMax, silentSecondsMax, 
 
 // What is no HTTP has no request to answer, so this goes to the socket itself. Whole requests that came before it on the
 // connection are answered first: in their place "nothing was changed" would be said of what they change.
-function refuseUnreadable (cause: string, socket: Socket & { _httpMessage?: ServerResponse | null }): void {
+function refuseUnreadable (cause: string, socket: Connection): void {
   if (!socket.writable) return
   const before = socket._httpMessage
   if (before?.req.complete) {

@@ -9,7 +9,7 @@ const everyMinute = '* * * * *'
 const startLockKey = 4_011_978
 
 /** Starts pg-boss on our own connections, in its own schema. Each chore is idempotent and works in chunks. */
-export async function startHousekeeping (database: Database, onError: (error: unknown) => void): Promise<{ stop: () => Promise<void> }> {
+export async function startHousekeeping (database: Database, fireSchedules: () => Promise<void>, onError: (error: unknown) => void): Promise<{ stop: () => Promise<void> }> {
   const boss = new PgBoss({
     schema,
     db: { executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) }) },
@@ -17,7 +17,7 @@ export async function startHousekeeping (database: Database, onError: (error: un
     schedule: true
   } as ConstructorParameters<typeof PgBoss>[0])
   boss.on('error', onError)
-  const chores = Object.entries(createChores(database))
+  const chores = Object.entries({ ...createChores(database), 'fire-schedules': fireSchedules })
   await database.exclusively(startLockKey, async () => {
     await boss.start()
     for (const [name] of chores) {

@@ -1,6 +1,6 @@
-/** Looking at messages without leasing them, and mending: one message, a page of them, cancel, purge, redrive. */
-import type { Body, Digits, LastFailure, State } from '../core/message.ts'
-import type { Database, Row, Session, Statement } from './database.ts'
+/** Looking at messages without leasing them: which of them are wanted, a page of them, one of them. */
+import { idMax, type Body, type Digits, type Filter, type LastFailure, type State } from '../core/message.ts'
+import type { Row, Session, Statement } from './database.ts'
 import { answerBytes, lastFailureAbove } from './messages.ts'
 
 export interface MessageView extends Body {
@@ -21,47 +21,103 @@ export interface MessageDetail extends MessageView {
 }
 
 export const historyMax = 1000
-const examinedMax = 10_000
-const chunk = 5000
+const chunk = 2000
+const chunksMax = 5
+const chunkBytesMax = 8 * 1024 * 1024
 
+const state = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
 const viewColumns = `
-    m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
+    m.id, ${state} as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
     m.rank, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.enqueued_at, m.visible_at, f.last_failure`
 const ackedColumns = `
     m.id, 'acked' as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
     m.rank, m.attempt, m.max_attempts, m.enqueued_at, null::timestamptz as visible_at, f.last_failure`
 
-// Only so many messages are examined for one page, so that a rare state in a long queue costs a bounded look: such a page
-// may be short, or empty, and still have a cursor.
-const pageOf = (name: string, table: string, columns: string, state: string, examined: string): Statement => ({
+// Which of the next messages by id are meant: one mechanism for browsing and for every mass action. A statement looks at
+// so many messages, and at so many bytes of their bodies, however few of them match: so it is short, and costs the same
+// in a queue of any length. It reads a body or a history only where the filter asks for it.
+const lookOf = (name: string, table: string, state: string, more: string): Statement => ({
+  name,
+  slow: true,
+  text: `
+  select max(id) filter (where fits) as looked_to, count(*) = $4 or bool_or(not fits) as more, coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+  from (
+    select m.id, m.bytes <= ${chunkBytesMax} as fits, case when m.bytes <= ${chunkBytesMax} then
+      m.state = any($5::text[])
+      and ($8::timestamptz is null or m.enqueued_at >= $8)
+      and ($9::timestamptz is null or m.enqueued_at < $9)
+      and ($6::text is null or strpos(m.body, $6) > 0)
+      and ($7::text is null or strpos((
+        select h.reason from holdfast.history h where h.queue_id = $1 and h.message_id = m.id and h.outcome in ('failed', 'expired') order by h.fence desc limit 1
+      ), $7) > 0) end as matched
+    from (
+      select m.*, sum(case when $6::text is null then 0 else octet_length(m.body) end) over (order by m.id rows unbounded preceding) as bytes
+      from (
+        select m.id, m.body, m.enqueued_at, ${state} as state from ${table} m where m.queue_id = $1 and m.id > $2 and m.id <= $3 ${more} order by m.id limit $4
+      ) m
+    ) m
+  ) looked`
+})
+
+const looks = {
+  messages: lookOf('look', 'holdfast.messages', state, ''),
+  dead: lookOf('look_dead', 'holdfast.messages', "'dead'", 'and m.dead_at is not null'),
+  acked: lookOf('look_acked', 'holdfast.acked', "'acked'", '')
+}
+const looksAt = {
+  messages: lookOf('look_at', 'holdfast.messages', state, 'and m.id = any($10::bigint[])'),
+  acked: lookOf('look_at_acked', 'holdfast.acked', "'acked'", 'and m.id = any($10::bigint[])')
+}
+
+/** What to look for, acked ones apart from others; `ids` null: among all. */
+export interface Wanted { states: State[], where: Filter | null, ids: Digits[] | null }
+
+export const unacked: State[] = ['ready', 'delayed', 'leased', 'dead']
+
+/** Looks at the next messages by id after `after` and up to `last`: which are wanted, how far it looked, and whether there are more. */
+export async function look (session: Session, queueId: Digits, { states, where, ids }: Wanted, after: Digits, last: Digits, count = chunk): Promise<{ ids: Digits[], lookedTo: Digits | null, more: boolean }> {
+  const [state] = states.length === 1 ? states : []
+  const statement = ids === null ? looks[state === 'dead' || state === 'acked' ? state : 'messages'] : looksAt[state === 'acked' ? state : 'messages']
+  const values = [queueId, after, last, count, states, where?.contains, where?.reason, where?.enqueuedAfter, where?.enqueuedBefore]
+  const [row] = await session.query(statement, ids === null ? values : [...values, ids]) as [Row]
+  return { ids: row.ids, lookedTo: row.looked_to, more: row.more ?? false }
+}
+
+// Looked at once more, since by now they may be acked, or in another state.
+const pageOf = (name: string, table: string, columns: string, state: string): Statement => ({
   name,
   text: `
-  with examined as materialized (
-    select m.id, ${state} as state, ${answerBytes} as bytes from ${table} m where m.queue_id = $1 and m.id > $2 ${examined} order by m.id limit ${examinedMax}
-  ), picked as materialized (
-    select id, bytes from examined where $3::text is null or state = $3 order by id limit $4
+  with picked as materialized (
+    select m.id, ${answerBytes} as bytes from ${table} m where m.queue_id = $1 and m.id = any($2::bigint[]) and ($3::text is null or ${state} = $3)
   ), fitting as materialized (
-    select id from (select id, row_number() over (order by id) as n, sum(bytes) over (order by id) as bytes from picked) p where n = 1 or bytes <= $5
+    select id from (select id, row_number() over (order by id) as n, sum(bytes) over (order by id) as bytes from picked) p where n = 1 or bytes <= $4
   )
-  select ${columns}, (select max(id) from examined) as examined_to, (select count(*) from examined) = ${examinedMax} as more_to_examine,
-    (select count(*) from picked) = $4 or (select count(*) from picked) > (select count(*) from fitting) as cut
-  from (select 1) one left join fitting on true left join ${table} m on m.queue_id = $1 and m.id = fitting.id left join holdfast.queues q on q.id = $1 ${lastFailureAbove(0)}
+  select ${columns}, (select count(*) from picked) > (select count(*) from fitting) as cut
+  from ${table} m left join holdfast.queues q on q.id = $1 ${lastFailureAbove(0)}
+  where m.queue_id = $1 and m.id = any(array(select id from fitting))
   order by m.id`
 })
 
 const pages = {
-  messages: pageOf('browse', 'holdfast.messages', viewColumns, 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)', ''),
-  dead: pageOf('browse_dead', 'holdfast.messages', viewColumns, "'dead'", 'and m.dead_at is not null'),
-  acked: pageOf('browse_acked', 'holdfast.acked', ackedColumns, "'acked'", '')
+  messages: pageOf('browse', 'holdfast.messages', viewColumns, state),
+  acked: pageOf('browse_acked', 'holdfast.acked', ackedColumns, "'acked'")
 }
 
-/** A page of messages by id beyond `after`; `cursor` is null at the end. */
-export async function browse (session: Session, queueId: Digits, state: State | null, after: Digits, limit: number, bytesMax: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
-  const rows = await session.query(pages[state === 'dead' || state === 'acked' ? state : 'messages'], [queueId, after, state, limit, bytesMax])
-  const messages = rows.filter((row) => row.id !== null) as (MessageView & Row)[]
-  const [first] = rows
-  const cursor = first?.cut ? messages.at(-1)!.id : first?.more_to_examine ? first.examined_to : null
-  return { messages, cursor }
+/** A page of messages by id beyond `after`; `cursor` is null at the end. It looks at a bounded number of messages, so a page of rare ones may be short, or empty, and still have a cursor. */
+export async function browse (session: Session, queueId: Digits, state: State | null, where: Filter | null, after: Digits, limit: number, bytesMax: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
+  const found: Digits[] = []
+  let cursor: Digits | null = after
+  // Where every message is wanted, no more are looked at than the page holds.
+  const count = where === null && (state === null || state === 'dead' || state === 'acked') ? limit : chunk
+  for (let n = 0; n < chunksMax && cursor !== null && found.length < limit; n++) {
+    const { ids, lookedTo, more } = await look(session, queueId, { states: state === null ? unacked : [state], where, ids: null }, cursor, idMax, count)
+    found.push(...ids)
+    cursor = more ? lookedTo : null
+  }
+  const ids = found.slice(0, limit)
+  if (ids.length < found.length) cursor = ids.at(-1)!
+  const messages = ids.length === 0 ? [] : await session.query(pages[state === 'acked' ? state : 'messages'], [queueId, ids, state, bytesMax]) as (MessageView & Row)[]
+  return { messages, cursor: messages[0]?.cut ? messages.at(-1)!.id : cursor }
 }
 
 const detailStatement = (name: string, table: string, columns: string, lease: string): Statement => ({
@@ -90,127 +146,6 @@ export async function findMessage (session: Session, queueId: Digits, id: Digits
     if (row !== undefined) return row as MessageDetail
   }
   return null
-}
-
-const cancelStatement: Statement = {
-  name: 'cancel',
-  text: `
-  with found as materialized (
-    select m.id, m.leased_until is not null as leased, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-    from holdfast.messages m where m.queue_id = $1 and m.id = $2 for update
-  ), gone as (
-    delete from holdfast.messages m using found where not found.leased and m.queue_id = $1 and m.id = $2 returning found.state
-  ), forgotten as (
-    delete from holdfast.history h using gone where h.queue_id = $1 and h.message_id = $2
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, delayed, dead, purged_total)
-    select $1, -(state = 'ready')::int, -(state = 'delayed')::int, -(state = 'dead')::int, 1 from gone
-  )
-  select leased from found`
-}
-
-const cancelAckedStatement: Statement = {
-  name: 'cancel_acked',
-  text: `
-  with gone as (
-    delete from holdfast.acked where queue_id = $1 and id = $2 returning id
-  ), forgotten as (
-    delete from holdfast.history h using gone where h.queue_id = $1 and h.message_id = $2
-  ), noted as (
-    insert into holdfast.ledger (queue_id, acked) select $1, -1 from gone
-  )
-  select id from gone`
-}
-
-/** Removes one message that nobody holds. */
-export async function cancel (session: Session, queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'> {
-  const [row] = await session.query(cancelStatement, [queueId, id])
-  if (row !== undefined) return row.leased ? 'leased' : 'cancelled'
-  return (await session.query(cancelAckedStatement, [queueId, id])).length > 0 ? 'cancelled' : 'unknown'
-}
-
-const lastId: Statement = { name: 'last_id', text: 'select last_value from holdfast.positions' }
-
-const purgeStatement: Statement = {
-  name: 'purge',
-  slow: true,
-  text: `
-  with examined as materialized (
-    select m.id from holdfast.messages m
-    where m.queue_id = $1 and m.id > $2 and m.id <= $3 order by m.id limit ${chunk}
-  ), locked as materialized (
-    select m.id from holdfast.messages m where m.queue_id = $1 and m.id = any(array(select id from examined))
-      and ($4::text is null or holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $4) order by m.id for update
-  ), purged as (
-    delete from holdfast.messages m where m.queue_id = $1 and m.id = any(array(select id from locked))
-    returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-  ), forgotten as (
-    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from purged))
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, purged_total)
-    select $1, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'),
-      -count(*) filter (where state = 'dead'), count(*) from purged having count(*) > 0
-  )
-  select (select max(id) from examined) as examined_to, (select count(*) from purged) as purged`
-}
-
-const purgeAckedStatement: Statement = {
-  name: 'purge_acked',
-  slow: true,
-  text: `
-  with purged as (
-    delete from holdfast.acked where queue_id = $1 and id = any(array(select id from holdfast.acked where queue_id = $1 and id > $2 and id <= $3 order by id limit ${chunk})) returning id
-  ), forgotten as (
-    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from purged))
-  ), noted as (
-    insert into holdfast.ledger (queue_id, acked) select $1, -count(*) from purged having count(*) > 0
-  )
-  select (select max(id) from purged) as examined_to, (select count(*) from purged) as purged`
-}
-
-/** Removes the messages that are there when it begins: all of them, or those of one state. In chunks, each its own commit, of which it tells. */
-export async function purge (database: Database, queueId: Digits, state: State | null, onPurged: (count: number) => void): Promise<void> {
-  const [{ last_value: last }] = await database.query(lastId) as [Row]
-  for (const statement of state === 'acked' ? [purgeAckedStatement] : state === null ? [purgeStatement, purgeAckedStatement] : [purgeStatement]) {
-    for (let after: Digits | null = '0'; after !== null;) {
-      const values: unknown[] = [queueId, after, last]
-      const [row] = await database.query(statement, statement === purgeStatement ? [...values, state] : values) as [Row]
-      onPurged(Number(row.purged))
-      after = row.examined_to
-    }
-  }
-}
-
-const redriveStatement: Statement = {
-  name: 'redrive',
-  slow: true,
-  text: `
-  with chosen as materialized (
-    select m.id from holdfast.messages m
-    where m.queue_id = $1 and m.dead_at is not null and m.id > $2 and ($3::bigint[] is null or m.id = any($3::bigint[]))
-    order by m.id limit $4 for no key update
-  ), redriven as (
-    update holdfast.messages m set dead_at = null, attempt = 0, rank = m.rank & ~1, position = c.position
-    from (select id, nextval('holdfast.positions') as position from (select id from chosen order by id) c) c
-    where m.queue_id = $1 and m.id = any(array(select id from chosen)) and m.id = c.id
-    returning m.id, m.position
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, dead, redriven_total) select $1, count(*), -count(*), count(*) from redriven having count(*) > 0
-  )
-  select count(*) as redriven, max(id) as redriven_to, min(position) as position from redriven`
-}
-
-/** Dead messages become ready again, attempts from zero: those named, or the first `limit` by id. In chunks, each its own commit, of which it tells. */
-export async function redrive (database: Database, queueId: Digits, ids: Digits[] | null, limit: number, onReady: (count: number, position: number) => void): Promise<void> {
-  let redriven = 0
-  for (let after = '0'; redriven < limit;) {
-    const [row] = await database.query(redriveStatement, [queueId, after, ids, Math.min(chunk, limit - redriven)]) as [Row]
-    const count = Number(row.redriven)
-    if (count === 0) break
-    redriven += count
-    onReady(count, Number(row.position))
-    after = row.redriven_to
-  }
 }
 
 const endedStatement: Statement = {

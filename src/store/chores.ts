@@ -1,4 +1,4 @@
-/** What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the rows of deleted queues. */
+/** What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the series past its hour, the rows of deleted queues. */
 import type { Database, Statement } from './database.ts'
 import { historyOf } from './messages.ts'
 
@@ -59,28 +59,50 @@ const forgetKeys: Statement = {
   select count(*) as removed from gone`
 }
 
-const removed: Statement = { name: 'removed_queues', text: 'select queue_id from holdfast.removed_queues' }
+// Of the series, the last row before the hour stays: the hour's first step begins from it.
+const forgetOld = (table: 'series' | 'times', old: string): Statement => ({
+  name: `forget_${table}`,
+  slow: true,
+  text: `
+  with gone as (
+    delete from holdfast.${table} where ctid = any(array(
+      select old.ctid from holdfast.series_turn t cross join holdfast.counts c
+      cross join lateral (select ctid from holdfast.${table} where queue_id = c.queue_id and ${old} offset 0) old limit ${chunk}
+    )) returning 1
+  )
+  select count(*) as removed from gone`
+})
+const forgetSeries = [
+  forgetOld('series', 'at < (select at from holdfast.series where queue_id = c.queue_id and at <= t.at - 3600 order by at desc limit 1)'),
+  forgetOld('times', 'at <= t.at - 3600')
+]
 
-// A row that a slow enqueue commits after the queue's end is found on a later round, so the number is kept for a while.
-const removedDone: Statement = {
-  name: 'removed_done',
-  text: "delete from holdfast.removed_queues where queue_id = $1 and removed_at < statement_timestamp() - interval '10 minutes'"
-}
+// A row that a slow enqueue commits after the queue's end is found on a later round, so the number is kept for a while. Those
+// kept long enough by now may go when this round is over: it has looked at each of them.
+const removed: Statement = { name: 'removed_queues', text: "select statement_timestamp() - interval '10 minutes' as done_before from holdfast.removed_queues limit 1" }
+const removedDone: Statement = { name: 'removed_done', text: 'delete from holdfast.removed_queues where removed_at < $1' }
 
-const rowsOf: Statement[] = ['messages', 'acked', 'history', 'leases', 'idempotency_keys', 'ledger'].map((table) => ({
+// One statement for all deleted queues: of thousands that have nothing left each costs a look into an index. Two small tables have no
+// index for that; these are walked over once.
+const byQueue = (table: string) => `holdfast.removed_queues r cross join lateral (select ctid from holdfast.${table} where queue_id = r.queue_id limit ${chunk}) t`
+const byWalk = (table: string) => `holdfast.${table} t where exists (select from holdfast.removed_queues r where r.queue_id = t.queue_id)`
+const rowsOf: Statement[] = [
+  ...['messages', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked'].map((table) => [table, byQueue(table)]),
+  ...['leases', 'ledger'].map((table) => [table, byWalk(table)])
+].map(([table, left]) => ({
   name: `remove_${table}`,
   slow: true,
   text: `
   with gone as (
-    delete from holdfast.${table} where ctid = any(array(select ctid from holdfast.${table} where queue_id = $1 limit ${chunk})) returning 1
+    delete from holdfast.${table} where ctid = any(array(select t.ctid from ${left} limit ${chunk})) returning 1
   )
   select count(*) as removed from gone`
 }))
 
 /** The chores by the name of their job. Each may run at any time, any number of times; a pass works in chunks, each its own commit. */
-export function createChores (database: Database): Record<'retention' | 'forget-acked' | 'forget-keys' | 'remove-queues', () => Promise<void>> {
-  const untilNone = async (statement: Statement, values: unknown[] = []) => {
-    while (Number((await database.query(statement, values))[0]!.removed) >= chunk);
+export function createChores (database: Database): Record<'retention' | 'forget-acked' | 'forget-keys' | 'forget-series' | 'remove-queues', () => Promise<void>> {
+  const untilNone = async (statement: Statement) => {
+    while (Number((await database.query(statement))[0]!.removed) >= chunk);
   }
   return {
     async retention () {
@@ -90,11 +112,14 @@ export function createChores (database: Database): Record<'retention' | 'forget-
     },
     'forget-acked': () => untilNone(forgetAcked),
     'forget-keys': () => untilNone(forgetKeys),
+    async 'forget-series' () {
+      for (const statement of forgetSeries) await untilNone(statement)
+    },
     async 'remove-queues' () {
-      for (const { queue_id: id } of await database.query(removed)) {
-        for (const statement of rowsOf) await untilNone(statement, [id])
-        await database.query(removedDone, [id])
-      }
+      const [round] = await database.query(removed)
+      if (round === undefined) return
+      for (const statement of rowsOf) await untilNone(statement)
+      await database.query(removedDone, [round.done_before])
     }
   }
 }

@@ -54,6 +54,9 @@ const sessionSettings = `
 
 /** Opens the pool (lazily: no connection is made yet). Closed by `close()`. */
 export function openDatabase (config: pg.ClientConfig, options: { poolSize: number, onError: (error: Error) => void }): Database {
+  // The pool is closed before the last of its connections is, and a database that stops meanwhile says so to each.
+  let closing = false
+  const onError = (error: Error) => { if (!closing) options.onError(error) }
   const pool = new pg.Pool({
     ...config,
     application_name: 'holdfast',
@@ -64,11 +67,11 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
     types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
     onConnect: async (client: pg.ClientBase) => {
       // While a client is checked out the pool does not listen, and an error between two queries would end the process.
-      client.on('error', options.onError)
+      client.on('error', onError)
       await client.query(sessionSettings)
     }
   })
-  pool.on('error', options.onError)
+  pool.on('error', onError)
 
   // A connection that has rested may be dead without a word, so it is asked first, when nothing is at stake yet. Where one was
   // lost, those that have not answered since are given up.
@@ -126,7 +129,10 @@ export function openDatabase (config: pg.ClientConfig, options: { poolSize: numb
       get first () { return first },
       get last () { return last },
       get usage () { return { total: pool.totalCount, idle: pool.idleCount, waiting: door.waiting } },
-      close: () => pool.end(),
+      close () {
+        closing = true
+        return pool.end()
+      },
       query: (statement, values) => retrying(() => withClient(rank, (client) => run(client, statement, values))),
       script: (text, values) => withClient(rank, (client) => run(client, text, values), () => true),
       transaction,

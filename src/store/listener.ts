@@ -4,7 +4,7 @@ import pg from 'pg'
 import type { Digits } from '../core/message.ts'
 
 export interface Listener {
-  /** Tells the other replicas that messages of a queue have become ready; joined with what else is said within a few milliseconds. */
+  /** Tells the other replicas, if there are any, that messages of a queue have become ready; joined with what else is said within a few milliseconds. */
   announce (queueId: Digits, count: number, position: number): void
   readonly connected: boolean
   stop (): Promise<void>
@@ -23,6 +23,9 @@ const channel = 'holdfast'
 const joinMs = 5
 const noticeQueuesMax = 150 // a payload holds 8000 bytes
 const heartbeatMs = 5000
+// A replica that has not been heard for two of its heartbeats is taken for gone, and one that is alone says nothing: each
+// notice is a statement, a commit and a signal, as dear as a flush of messages.
+const companyMs = 2.5 * heartbeatMs
 const answerMsMax = 3000
 
 /** Connects in the background and reconnects for as long as it runs. */
@@ -31,8 +34,10 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
   const pending = new Map<Digits, { count: number, position: number }>()
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
+  let answered: Promise<unknown> = Promise.resolve()
   const stopping = new AbortController()
   let hurry = () => {}
+  let heardMs = 0
 
   async function connection (): Promise<void> {
     const fresh = new pg.Client({ ...config, application_name: 'holdfast listener', connectionTimeoutMillis: answerMsMax, query_timeout: answerMsMax, keepAlive: true })
@@ -43,11 +48,12 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
       // Hints need no flush of their own.
       await fresh.query(`set synchronous_commit = off; listen ${channel}`)
       client = fresh
+      heardMs = performance.now() // of others nothing is known yet
       options.onGap()
       while (!stopping.signal.aborted) {
+        await tell(fresh, 'here') // a half-open connection fails this within its time
         const beat = await Promise.race([ended.then(() => false), pause(heartbeatMs).then(() => true)])
-        if (!beat || stopping.signal.aborted) break
-        await fresh.query('select 1') // a half-open connection fails this within its time
+        if (!beat) break
       }
     } finally {
       client = null
@@ -73,7 +79,9 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
 
   function hear (payload: string): void {
     const [from, kind, text] = payload.split(' ', 3)
-    if (from === self || text === undefined) return
+    if (from === self) return
+    if (kind === 'here') heardMs = performance.now()
+    if (text === undefined) return
     if (kind === 'due') options.onDue(Number(text))
     if (kind !== 'ready') return
     for (const part of text.split(',')) {
@@ -82,19 +90,25 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
     }
   }
 
-  function send (): void {
-    timer = undefined
+  // One at a time: a connection takes no query before it has answered the last.
+  function tell (client: pg.Client, notice: string): Promise<unknown> {
+    const answer = answered.then(() => client.query('select pg_notify($1, $2)', [channel, `${self} ${notice}`]))
+    answered = answer.catch(() => {})
+    return answer
+  }
+
+  async function send (): Promise<void> {
     const parts = [...pending].slice(0, noticeQueuesMax)
     for (const [queueId] of parts) pending.delete(queueId)
-    client?.query('select pg_notify($1, $2)', [channel, `${self} ready ${parts.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`).join(',')}`]).catch(options.onError)
-    if (pending.size > 0) timer = setTimeout(send, joinMs)
+    if (client !== null) await tell(client, `ready ${parts.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`).join(',')}`).catch(options.onError)
+    timer = pending.size > 0 ? setTimeout(send, joinMs) : undefined
   }
 
   const running = run()
   return {
     get connected () { return client !== null },
     announce (queueId, count, position) {
-      if (client === null) return
+      if (client === null || performance.now() > heardMs + companyMs) return
       const known = pending.get(queueId)
       pending.set(queueId, known === undefined ? { count, position } : { count: known.count + count, position: Math.min(known.position, position) })
       timer ??= setTimeout(send, joinMs)

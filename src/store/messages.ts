@@ -59,7 +59,7 @@ const enqueueUnkeyed = (name: string, stored: string): Statement => ({
   ), inserted as (${insertMessages} from stored
   ), noted as (${ledgerOf('stored')}
   )
-  select n, id from stored`
+  select string_agg(n || ' ' || id, ' ') as stored from stored`
 })
 const enqueueBare = enqueueUnkeyed('enqueue', bare)
 const enqueueDescribed = enqueueUnkeyed('enqueue_described', described)
@@ -100,8 +100,13 @@ export async function enqueue (session: Session, rows: EnqueueRow[]): Promise<En
     ...statement === enqueueBare ? [] : [jsonbArray(options)]
   ]
   const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-  for (const row of await session.query(statement, parameters)) {
-    answers[Number(row.n) - 1] = { id: row.id, duplicate: row.duplicate ?? false, mismatch: row.mismatch ?? false }
+  const answered = await session.query(statement, parameters)
+  if (statement === enqueueKeyed) {
+    for (const { n, id, duplicate, mismatch } of answered) answers[Number(n) - 1] = { id, duplicate, mismatch }
+  } else {
+    // In one value, because a row for each costs both sides more than all else of the answer.
+    const words: string[] = answered[0]!.stored?.split(' ') ?? []
+    for (let i = 0; i < words.length; i += 2) answers[Number(words[i]) - 1] = { id: words[i + 1]!, duplicate: false, mismatch: false }
   }
   return answers
 }
@@ -121,6 +126,7 @@ export interface LeasedRow extends Body {
   max_attempts: number
   headers: Record<string, string> | null
   rank: number
+  position: Digits
   enqueued_at: string
   leased_until: string
   last_failure: LastFailure | null
@@ -225,7 +231,7 @@ const leasing = (after = 'true') => `
 
 const leased = (acked: string) => `
   select ${leasedColumns}, m.position, case when coalesce(m.n, 1) = 1 then json_build_object('scanned', q.id is not null, 'last', (select last_value from holdfast.positions),
-    'found', (select count(*) from found), 'full', (select coalesce(sum(bytes), 0) > $5 from found), 'acked', ${acked}) end as scan
+    'found', (select count(*) from found), 'full', (select coalesce(sum(bytes), 0) > $5 from found), 'acked', ${acked}, 'at', (select extract(epoch from at) * 1000 from lease)) end as scan
   from (select) one
   left join q on true
   left join leased m on true ${lastFailureAbove(1)}
@@ -243,9 +249,9 @@ const ackAndLeaseStatement: Statement = {
 /**
  * Leases the first ready messages of a queue, as many as the asks add up to, but no more than `bytesMax` of answer
  * (one message at least). They are handed out in order: the first ask's share first. Nothing beyond them is leased.
- * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`.
+ * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the database's clock.
  */
-export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, { acks = [], key = null }: { acks?: Held[], key?: string | null } = {}): Promise<{ rows: LeasedRow[], full: boolean, acked: string[] }> {
+export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, { acks = [], key = null }: { acks?: Held[], key?: string | null } = {}): Promise<{ rows: LeasedRow[], full: boolean, acked: string[], atMs: number }> {
   const workers = [...new Set(asks.map((ask) => ask.worker))]
   const holders: number[] = []
   const seconds: number[] = [] // 0: the queue's
@@ -262,11 +268,11 @@ export async function lease (session: Session, hints: SeekHints, queueId: Digits
     const rows = acks.length === 0
       ? await session.query(leaseStatement, parameters)
       : await session.query(ackAndLeaseStatement, [...parameters, ...heldArrays(queueId, acks).slice(1)])
-    const { scanned, last, found, full, acked } = rows[0]!.scan
+    const { scanned, last, found, full, acked, at } = rows[0]!.scan
     const { rank, position } = rows.at(-1)!
     // Not scanned: the queue is paused or gone.
     hints.end(queueId, scan, scanned ? { rank: rank ?? -1, position: Number(position), exhausted: found < holders.length && !full, last } : null)
-    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [] }
+    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [], atMs: at }
   } catch (error) {
     hints.forget(queueId)
     throw error

@@ -64,21 +64,25 @@ const reportJoins = `
     from holdfast.ledger l where l.queue_id = q.id
   ) t`
 
-// The oldest at the head of each rank. Leased messages stay in that index, so the look is bounded: where a thousand of
-// them come first, the last of those stands for the ready ones behind it.
-const withOldest = `
-  select r.*, case when r.ready > 0 then (
-    select extract(epoch from clock_timestamp() - min(coalesce(head.ready, head.any)))::float8
-    from generate_series(0, 19) as rank
+/**
+ * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of one of the ranks. Leased messages stay in
+ * that index, so the look is bounded: where so many of them come first, the last of those stands for the ready ones behind it.
+ */
+export const oldestReadyAt = (queueId: string, look: number) => `(
+    select min(coalesce(head.ready, head.any))
+    from generate_series(0, 19) as level (rank)
     cross join lateral (
       select min(enqueued_at) filter (where leased_until is null) as ready, max(enqueued_at) as any
       from (
         select m.enqueued_at, m.leased_until from holdfast.messages m
-        where m.queue_id = r.id and m.rank = rank::smallint and m.visible_at is null and m.dead_at is null
-        order by m.position limit 1000
+        where m.queue_id = ${queueId} and m.rank = level.rank::smallint and m.visible_at is null and m.dead_at is null
+        order by m.position limit ${look}
       ) first
     ) head
-  ) end as oldest_ready_seconds from r order by r.name`
+  )`
+
+const withOldest = `
+  select r.*, case when r.ready > 0 then extract(epoch from clock_timestamp() - ${oldestReadyAt('r.id', 1000)})::float8 end as oldest_ready_seconds from r order by r.name`
 
 const reportStatement: Statement = {
   name: 'report_queue',
@@ -163,10 +167,11 @@ const totalsStatement: Statement = {
 }
 
 /** The folded counts and totals of the first thousand queues. */
-export async function queueTotals (session: Session): Promise<{ queue: string, states: Record<string, number>, totals: Record<string, number> }[]> {
-  return (await session.query(totalsStatement)).map(({ name, queue_id: _, ...row }) => {
+export async function queueTotals (session: Session): Promise<{ id: number, queue: string, states: Record<string, number>, totals: Record<string, number> }[]> {
+  return (await session.query(totalsStatement)).map(({ name, queue_id: id, ...row }) => {
     const entries = Object.entries(row).map(([column, count]) => [column, Math.max(0, Number(count))] as const)
     return {
+      id,
       queue: name,
       states: Object.fromEntries(entries.filter(([column]) => !column.endsWith('_total'))),
       totals: Object.fromEntries(entries.filter(([column]) => column.endsWith('_total')).map(([column, count]) => [column.slice(0, -6), count]))

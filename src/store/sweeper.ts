@@ -16,8 +16,8 @@ export interface SweeperOptions {
   onCounted: (queueId: Digits, count: number) => void
   /** Once a second: queues somebody waits for here, as a net under lost notices. */
   waitingFor: () => Digits[]
-  /** A whole sweep has gone well, or it has not. */
-  onSwept: () => void
+  /** A whole sweep has gone well, and found what was due so much later; or it has not. */
+  onSwept: (lateMs: number) => void
   onError: (error: unknown) => void
 }
 
@@ -75,7 +75,7 @@ const sweepLeases: Statement = {
   ), swept as (
     delete from holdfast.leases where id = any(array(select id from due where not exists (select from rest where rest.lease_id = due.id)))
   )
-  select due.n as looked, l.* from (select count(*) as n from due) due
+  select due.n as looked, due.late_ms, l.* from (select count(*) as n, extract(epoch from statement_timestamp() - min(ends_at)) * 1000 as late_ms from due) due
   left join (select queue_id, count(*) filter (where not died) as ready, min(position) filter (where not died) as position from lapsed group by queue_id) l on true`
 }
 
@@ -97,7 +97,7 @@ const exposeDue: Statement = {
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, delayed) select queue_id, ready, -ready from ready
   )
-  select due.n as looked, ready.* from (select count(*) as n from due) due left join ready on true`
+  select due.n as looked, due.late_ms, ready.* from (select count(*) as n, extract(epoch from statement_timestamp() - min(visible_at)) * 1000 as late_ms from due) due left join ready on true`
 }
 
 const expire: Statement = {
@@ -167,12 +167,14 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
   let foldedMs = 0
   let fullLookDueMs = 0
   let sweptTo = '-infinity'
+  let lateMs = 0
   const foldedTo: Digits[] = ['0'] // the last id folded, at each fold of the last minute
 
   async function until (statement: Statement, values: unknown[], full: number): Promise<void> {
     for (let looked = full; looked >= full && !stopping.signal.aborted;) {
       const rows = await database.query(statement, values)
       looked = Number(rows[0]?.looked ?? 0)
+      lateMs = Math.max(lateMs, Number(rows[0]?.late_ms ?? 0))
       for (const row of rows) if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready), Number(row.position))
     }
   }
@@ -183,6 +185,7 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
     const full = performance.now() >= fullLookDueMs
     if (full) fullLookDueMs = performance.now() + fullLookMs
     const from = full ? '-infinity' : sweptTo
+    lateMs = 0
     await until(sweepLeases, [from], 20)
     await until(exposeDue, [from], chunk)
     await until(expire, [from], chunk)
@@ -196,7 +199,7 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
     }
     const [next] = await database.query(nextDue, [from])
     sweptTo = next!.a_minute_ago
-    onSwept()
+    onSwept(lateMs)
     return next!.ms === null ? pauseMsMax : Math.min(pauseMsMax, Math.max(10, Math.ceil(Number(next!.ms))))
   }
 

@@ -7,6 +7,9 @@ const tables = ['messages', 'leases', 'ledger', 'history'] as const
 const deadRowsMin = 10_000
 const pauseMsMin = 5_000
 const pauseMsMax = 40_000
+// What a vacuum costs goes by the pages it finds dead rows on, not by the rows, and where messages of ten priorities lie
+// mixed that is every page: so however much there is to remove, no more than a twentieth of the time is spent on it.
+const restPerWork = 20
 
 // Autovacuum looks once a minute where nobody has set it otherwise, by when a busy queue's tables are mostly dead rows; told
 // to look every few seconds, it goes through all of them each time in vain while a snapshot is held, which took a
@@ -28,13 +31,14 @@ export function startVacuum (database: Database, onError: (error: unknown) => vo
 
   async function vacuum (table: string, before: number): Promise<void> {
     let left = before
+    const startedMs = performance.now()
     try {
       // Rows that are locked, or a table that another replica vacuums, are no reason to wait.
       await database.query(`vacuum (skip_locked, truncate false, parallel 0) holdfast.${table}`)
       left = Number((await database.query(dead, [[table]]))[0]!.dead)
     } finally {
-      const pause = pauses.get(table) ?? pauseMsMin
-      pauses.set(table, left > before / 2 ? Math.min(pauseMsMax, 2 * pause) : pauseMsMin)
+      const rest = Math.min(pauseMsMax, Math.max(pauseMsMin, restPerWork * (performance.now() - startedMs)))
+      pauses.set(table, left > before / 2 ? Math.min(pauseMsMax, 2 * Math.max(rest, pauses.get(table) ?? 0)) : rest)
     }
   }
 

@@ -7,7 +7,7 @@ import { service } from '../support/service.ts'
 
 type Verb = 'ack' | 'fail' | 'failLater' | 'kill' | 'extend' | 'release'
 /** `pick` chooses among all receipts ever given, old ones too. */
-type Step = { do: 'enqueue', key: number | null, delayed: boolean } | { do: 'lease', max: number } | { do: Verb, pick: number } | { do: 'purge' | 'redrive' | 'pause' | 'expire' }
+type Step = { do: 'enqueue', key: number | null, delayed: boolean } | { do: 'lease', max: number } | { do: Verb, pick: number } | { do: 'purgeIds', some: number[] } | { do: 'purge' | 'redrive' | 'retry' | 'pause' | 'expire' }
 interface Message { state: 'ready' | 'delayed' | 'leased' | 'dead', attempt: number, fence: number, body: string }
 
 const maxAttempts = 2
@@ -16,8 +16,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('enqueue' as const), key: fc.option(fc.nat(2)), delayed: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('lease' as const), max: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom(...verbs), pick: fc.nat(20) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'redrive' as const, 'pause' as const, 'expire' as const) }) }
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('purgeIds' as const), some: fc.array(fc.nat(9), { minLength: 1, maxLength: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'redrive' as const, 'retry' as const, 'pause' as const, 'expire' as const) }) }
 )
+
+const plain: Step = { do: 'enqueue', key: null, delayed: false }
+const one: Step = { do: 'lease', max: 1 }
+/** The calls that found a bug, shrunk; the bugs were put in on purpose (test/faults/bugs). */
+const found: Record<string, Step[]> = {
+  'release-counted': [plain, one, { do: 'release', pick: 0 }, one],
+  'superseded-told-done': [plain, one, { do: 'release', pick: 0 }, one, { do: 'release', pick: 0 }],
+  'key-for-other-content': [{ do: 'enqueue', key: 2, delayed: true }, { do: 'enqueue', key: 2, delayed: false }]
+}
 
 t.test('whatever is called in whatever order, the service says what the model says', async (t) => {
   const database = await freshDatabase(t)
@@ -101,6 +111,16 @@ t.test('whatever is called in whatever order, the service says what the model sa
         const dead = inState('dead')
         same('redrive', (await holdfast.post(`${queue}/redrive`)).body.redriven, dead.length)
         for (const message of dead) Object.assign(message, { state: 'ready', attempt: 0 })
+      } else if (step.do === 'retry') {
+        const delayed = inState('delayed')
+        same('retry', (await holdfast.post(`${queue}/retry`)).body.retried, delayed.length)
+        for (const message of delayed) message.state = 'ready'
+      } else if (step.do === 'purgeIds') {
+        const ids = [...new Set(step.some.flatMap((index) => [...messages.keys()][index] ?? []))]
+        if (ids.length === 0) continue
+        const free = ids.filter((id) => messages.get(id)!.state !== 'leased')
+        same('purge by ids', (await holdfast.post(`${queue}/purge`, { ids })).body.purged, free.length)
+        for (const id of free) messages.delete(id)
       } else if (step.do === 'pause') {
         paused = !paused
         await holdfast.call('PUT', queue, { paused })
@@ -115,6 +135,7 @@ t.test('whatever is called in whatever order, the service says what the model sa
     }
   }
 
+  for (const [bug, steps] of Object.entries(found)) await t.resolves(follow(steps), bug)
   await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), follow), { numRuns: 25, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: false })
   t.ok(runs >= 5, `${runs} runs`)
 })

@@ -17,7 +17,7 @@ const secret = 'hk_0123456789abcdefSECRET'
 const database = await freshDatabase(t)
 const holdfast = await serviceProcess(t, {
   HOLDFAST_DATABASE_URL: database.url, HOLDFAST_REQUEST_BYTES_MAX: '3000000', HOLDFAST_LOG_LEVEL: 'trace',
-  HOLDFAST_REQUEST_SECONDS_MAX: `${requestSecondsMax}`, HOLDFAST_SILENT_SECONDS_MAX: '3'
+  HOLDFAST_REQUEST_SECONDS_MAX: `${requestSecondsMax}`, HOLDFAST_SILENT_SECONDS_MAX: '5'
 })
 const sql = new pg.Client(database.url)
 await sql.connect()
@@ -145,12 +145,48 @@ const cases: Case[] = [
   post('extend', '{"receipt":"x","leaseSeconds":43201}', 'invalidRequest', '/leaseSeconds'),
   post('purge', '{"state":"gone"}', 'invalidRequest', '/state'),
   post('redrive', '{"ids":["99999999999999999999"]}', 'invalidRequest', '/ids/0'),
-  post('redrive', '{"limit":0}', 'invalidRequest', '/limit'),
+  ...['retry', 'redrive', 'purge'].flatMap((verb) => [
+    post(verb, '{"limit":0}', 'invalidRequest', '/limit'),
+    post(verb, '{"ids":[]}', 'invalidRequest', '/ids'),
+    post(verb, '{"ids":[1]}', 'invalidRequest', '/ids/0'),
+    post(verb, JSON.stringify({ ids: Array(1001).fill('1') }), 'invalidRequest', '/ids'),
+    post(verb, '{"dryRun":"yes"}', 'invalidRequest', '/dryRun'),
+    post(verb, '{"where":{}}', 'invalidRequest', '/where'),
+    { name: `${verb} where __proto__`, path: `/queues/q/${verb}`, body: '{"where":{"__proto__":"x"}}', code: 'malformedJson' } satisfies Case,
+    post(verb, '{"where":{"body":"x"}}', 'invalidRequest', '/where/body'),
+    ...['contains', 'reason'].flatMap((name) => ['""', JSON.stringify('x'.repeat(201)), '"\\u0000"', '"\\ud800"', 'null', '1'].map((value) => post(verb, `{"where":{"${name}":${value}}}`, 'invalidRequest', `/where/${name}`))),
+    ...['enqueuedAfter', 'enqueuedBefore'].flatMap((name) => ['"yesterday"', '"2026-13-01T00:00:00Z"', '"0000-01-01T00:00:00Z"', '"2016-12-31T23:59:60Z"', '0', 'null'].map((value) => post(verb, `{"where":{"${name}":${value}}}`, 'invalidRequest', `/where/${name}`)))
+  ]),
 
   ...['{"leaseSeconds":0}', '{"leaseSeconds":"30"}'].map((body): Case => ({ name: `settings ${body}`, method: 'PUT', path: '/queues/q', body, code: 'invalidRequest', pointer: '/leaseSeconds' })),
   { name: 'settings with an unknown strategy', method: 'PUT', path: '/queues/q', body: '{"retry":{"strategy":"random"}}', code: 'invalidRequest', pointer: '/retry/strategy' },
   { name: 'settings with an unknown field', method: 'PUT', path: '/queues/q', body: '{"retry":{"x":1}}', code: 'invalidRequest', pointer: '/retry/x' },
   ...['limit=0', 'limit=1001', 'limit=x', 'limit=1e999', `limit=${'9'.repeat(400)}`].map((query): Case => ({ name: query, method: 'GET', path: `${message}?${query}`, code: 'invalidRequest', pointer: 'query/limit' })),
+  ...['contains=', `contains=${'x'.repeat(201)}`, 'contains=%00', 'reason=', 'enqueuedAfter=yesterday', 'enqueuedBefore=0000-01-01T00:00:00Z'].map((query): Case =>
+    ({ name: query.slice(0, 30), method: 'GET', path: `${message}?${query}`, code: 'invalidRequest', pointer: `query/${query.split('=')[0]}` })),
+  ...(['series', 'messages/1/explain'].map((path): Case => ({ name: `${path} of no queue`, method: 'GET', path: `/queues/nowhere/${path}`, code: 'queueNotFound' }))),
+  ...['0', '-1', '1e3', '99999999999999999999', "1'--", '%00'].map((id): Case => ({ name: `explain ${id}`, method: 'GET', path: `/queues/q/messages/${id}/explain`, code: 'messageNotFound' })),
+  { name: 'a POST of a series', path: '/queues/q/series', body: '{}', code: 'methodNotAllowed' },
+
+  ...(['{"queue":"../q","cron":"* * * * *","body":1}:/queue', '{"queue":"q","cron":1,"body":1}:/cron', '{"priority":10}:/priority', '{"paused":"no"}:/paused', '{"missed":"twice"}:/missed', '{"command":"ls"}:/command', '{"timezone":""}:/timezone',
+    '{"queue":"q","cron":"* * * * *","body":1,"headers":{"holdfast-schedule":"x"}}:/headers/holdfast-schedule', '{"headers":{"a":"\\u0000"}}:/headers/a'].map((text): Case => {
+    const end = text.lastIndexOf(':')
+    return { name: `schedule ${text.slice(0, 60)}`, method: 'PUT', path: '/schedules/s', body: text.slice(0, end), code: 'invalidRequest', pointer: text.slice(end + 1) }
+  })),
+  ...['', '* * * *', '* * * * * *', '60 * * * *', '0 0 31 2 *', '*/0 * * * *', '1-0 * * * *', '9'.repeat(100) + ' * * * *', '@reboot', "* * * * *'; drop table holdfast.queues; --", '\\u0000 * * * *', '\\ud800 * * * *'].map((cron): Case =>
+    ({ name: `cron ${cron.slice(0, 30)}`, method: 'PUT', path: '/schedules/s', body: `{"queue":"q","cron":"${cron}","body":1}`, code: 'invalidSchedule' })),
+  ...['Nowhere/Else', '../../etc/passwd', '+25:00', '\\u0000', "UTC' or true"].map((zone): Case => ({ name: `time zone ${zone}`, method: 'PUT', path: '/schedules/s', body: `{"queue":"q","cron":"* * * * *","timezone":"${zone}","body":1}`, code: 'invalidSchedule' })),
+  { name: 'a schedule without a body', method: 'PUT', path: '/schedules/s', body: '{"queue":"q","cron":"* * * * *"}', code: 'scheduleNotFound' },
+  { name: 'a schedule with a body over 1 MiB', method: 'PUT', path: '/schedules/s', body: JSON.stringify({ queue: 'q', cron: '* * * * *', body: 'x'.repeat(1_048_575) }), code: 'bodyTooLarge' },
+  { name: 'a schedule by a name that is none', method: 'PUT', path: '/schedules/..%2fs', body: '{"paused":true}', code: 'invalidRequest', pointer: 'path/schedule' },
+  ...['GET', 'DELETE'].map((method): Case => ({ name: `${method} of no schedule`, method, path: '/schedules/constructor', code: 'scheduleNotFound' })),
+  { name: 'a run of no schedule', path: '/schedules/s/run', body: '{}', code: 'scheduleNotFound' },
+  { name: 'a tampered cursor of schedules', method: 'GET', path: '/schedules?cursor=Li4v', code: 'invalidCursor', pointer: 'query/cursor' },
+
+  ...['/console/..%2f..%2fpackage.json', '/console/%2e%2e/package.json', '/console/pages.js.map', '/console/vendor/..%2f..%2froutes.ts', '/console/routes.ts'].map((path): Case => ({ name: path, method: 'GET', path, code: 'routeNotFound' })),
+  ...['sort=__proto__', 'sort=name;drop', 'page=-1', 'page=1e999', 'limit=101', 'descending=perhaps', `search=${'x'.repeat(81)}`, 'colour=red'].map((query): Case => ({ name: `live ${query.slice(0, 20)}`, method: 'GET', path: `/console/live?${query}`, code: 'invalidRequest', pointer: `query/${query.split('=')[0]}` })),
+  { name: 'a POST to the live figures', path: '/console/live', body: '{}', code: 'methodNotAllowed' },
+
   { name: 'an unknown state', method: 'GET', path: `${message}?state=lost`, code: 'invalidRequest', pointer: 'query/state' },
   ...['x', 'LTE', 'OTk5OTk5OTk5OTk5OTk5OTk5OTk5', "'; drop table"].map((cursor): Case => ({ name: `cursor ${cursor}`, method: 'GET', path: `${message}?cursor=${encodeURIComponent(cursor)}`, code: 'invalidCursor', pointer: 'query/cursor' })),
   { name: 'a cursor of 10 kB', method: 'GET', path: `${message}?cursor=${'MQ'.repeat(5000)}`, code: 'invalidRequest', pointer: 'query/cursor' },
@@ -341,7 +377,7 @@ t.test('names that JavaScript knows are names like any other', async (t) => {
 async function state (): Promise<string> {
   // Bodies by their length: a few megabytes are not to be read anew after every case.
   const messages = '(select id, queue_id, fence, attempt, rank, position, lease_id, visible_at, leased_until, dead_at, expires_at, octet_length(body) from holdfast.messages)'
-  const tables = ['queues', 'acked', 'history', 'leases', 'idempotency_keys', 'removed_queues'].map((name) => `holdfast.${name}`)
+  const tables = ['queues', 'acked', 'history', 'leases', 'idempotency_keys', 'removed_queues', 'schedules', 'keys'].map((name) => `holdfast.${name}`)
   const digests = [messages, ...tables].map((rows) => `(select count(*) || ' ' || coalesce(md5(string_agg(t::text, ' ' order by t::text)), '') from ${rows} t)`)
   const columns = ['ready', 'delayed', 'leased', 'dead', 'acked', 'enqueued_total', 'acked_total', 'leased_total', 'purged_total', 'expired_total']
   const counts = `(select json_agg(t order by queue_id) from (select queue_id, ${columns.map((column) => `sum(${column})`).join(', ')} from (

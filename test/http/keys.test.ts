@@ -97,10 +97,14 @@ t.test('a key does what its rights say, on the queues they name, and no more', a
   for (const [method, path, body] of mine) t.match(await worker.call(method, path, body), { status: 403, body: { code: 'forbidden' } }, `${method} ${path}`)
 
   const others: [string, string, object?][] = [['POST', '/queues/QUEUE/messages', { body: 1 }], ['POST', '/queues/QUEUE/lease'], ['POST', '/queues/QUEUE/ack', { receipt: 'x' }], ['GET', '/queues/QUEUE'], ['PUT', '/queues/QUEUE', { paused: true }],
-    ['DELETE', '/queues/QUEUE'], ['POST', '/queues/QUEUE/purge'], ['GET', '/queues/QUEUE/messages'], ['GET', '/queues/QUEUE/messages/1'], ['DELETE', '/queues/QUEUE/messages/1'], ['POST', '/queues/QUEUE/redrive']]
+    ['DELETE', '/queues/QUEUE'], ['POST', '/queues/QUEUE/purge'], ['GET', '/queues/QUEUE/messages'], ['GET', '/queues/QUEUE/messages/1'], ['DELETE', '/queues/QUEUE/messages/1'], ['POST', '/queues/QUEUE/redrive'],
+    ['POST', '/queues/QUEUE/retry', { dryRun: true }], ['POST', '/queues/QUEUE/purge', { where: { contains: 'x' }, dryRun: true }], ['GET', '/queues/QUEUE/messages?contains=x'], ['GET', '/queues/QUEUE/series'], ['GET', '/queues/QUEUE/messages/1/explain'],
+    ['GET', '/console/live/QUEUE'], ['PUT', '/schedules/QUEUE', { paused: true }], ['GET', '/schedules/QUEUE'], ['POST', '/schedules/QUEUE/run'], ['DELETE', '/schedules/QUEUE'], ['PUT', '/schedules/mine', { queue: 'QUEUE', cron: '* * * * *', body: 1 }]]
+  await admin.call('PUT', '/schedules/orders', { queue: 'orders', cron: '0 0 1 1 *', body: 1 })
   for (const [method, path, body] of others) {
-    const there = seen(await worker.call(method, path.replace('QUEUE', 'orders'), body))
-    const notThere = seen(await worker.call(method, path.replace('QUEUE', 'ordera'), body))
+    const ask = async (name: string) => seen(await worker.call(method, path.replace('QUEUE', name), body && JSON.stringify(body).replace('QUEUE', name)))
+    const there = await ask('orders')
+    const notThere = await ask('ordera')
     t.strictSame({ ...there, text: there.text.replaceAll('orders', 'ordera') }, notThere, `${method} ${path}: the same, there or not`)
     t.equal(there.status, 404)
   }
@@ -235,7 +239,34 @@ t.test('keys are made, shown and revoked on the command line, beside a running s
   t.match((await run('list')).stdout, new RegExp(`${id}  mail worker  lease:mail browse:m\\*`))
   await run('revoke', id)
   t.equal((await admin.get('/keys')).body.keys.length, 0)
-  const wrong: [string[], string][] = [[['revoke', id], 'There is no key'], [['create', 'x', '--allow', 'steal:*'], 'is not a right'], [['create', 'x', '--allow', 'admin', '--requests-per-second', '0'], '--requests-per-second must be'], [['burn'], 'holdfast keys create NAME']]
-  await Promise.all(wrong.map(([args, word]) => t.rejects(run(...args), { code: 1, stderr: new RegExp(word) }, args.join(' '))))
+  const wrong: [string[], number, string][] = [
+    [['revoke', id], 1, 'There is no key'], [['create', 'x', '--allow', 'steal:*'], 2, 'is not a right'],
+    [['create', 'x', '--allow', 'admin', '--requests-per-second', '0'], 2, '--requests-per-second must be'], [['burn'], 2, 'holdfast keys create NAME'], [['create', 'mail', 'worker'], 2, 'in quotes']
+  ]
+  await Promise.all(wrong.map(([args, code, word]) => t.rejects(run(...args), { code, stderr: new RegExp(word) }, args.join(' '))))
   t.match(await admin.post('/keys', { name: 'x', rights: ['lease:mail', 'lease:'] }), { status: 400, body: { errors: [{ pointer: '/rights/1' }] } })
+})
+
+t.test('schedules: manage on their queue changes them, browse looks, and to other keys they are not there', async (t) => {
+  const { holdfast, admin } = await guarded(t)
+  const schedule = { queue: 'mail', cron: '@daily', body: 1 }
+  t.equal((await admin.call('PUT', '/schedules/nightly', schedule)).status, 201)
+  t.equal((await admin.call('PUT', '/schedules/other', { ...schedule, queue: 'other' })).status, 201)
+  const [manager, viewer, worker, stranger] = await Promise.all([['manage:mail', 'browse:mail'], ['browse:mail'], ['lease:mail'], ['manage:else*']].map((rights) => inUse(holdfast, admin, rights)))
+  const statuses = async (key: Client, name: string) => [(await key.get(`/schedules/${name}`)).status, (await key.call('PUT', `/schedules/${name}`, { priority: 5 })).status, (await key.post(`/schedules/${name}/run`)).status]
+  t.strictSame(await statuses(manager!, 'nightly'), [200, 200, 201])
+  t.strictSame(await statuses(viewer!, 'nightly'), [200, 403, 403])
+  t.strictSame(await statuses(worker!, 'nightly'), [403, 403, 403])
+  t.strictSame(await statuses(stranger!, 'nightly'), [404, 404, 404])
+  t.equal((await stranger!.call('DELETE', '/schedules/nightly')).status, 404)
+  t.equal((await viewer!.call('DELETE', '/schedules/nightly')).status, 403)
+  for (const [method, path, body] of [['GET', ''], ['PUT', '', { paused: true }], ['DELETE', ''], ['POST', '/run']] as const) {
+    const told = async (name: string) => (({ text, ...rest }) => ({ ...rest, text: text.replaceAll(name, 'NAME') }))(seen(await stranger!.call(method, `/schedules/${name}${path}`, body)))
+    t.strictSame(await told('nightly'), await told('unheard'), `${method} ${path}: one that it may not see is as one that is not there`)
+  }
+  t.equal((await stranger!.call('PUT', '/schedules/nightly', { ...schedule, queue: 'elsewhere' })).status, 404, 'it cannot be taken over either')
+  t.equal((await manager!.call('PUT', '/schedules/nightly', { queue: 'other' })).status, 404, 'nor moved to a queue that the key does not see')
+  t.strictSame((await viewer!.get('/schedules')).body.schedules.map(({ name }: { name: string }) => name), ['nightly'])
+  t.strictSame((await stranger!.get('/schedules')).body.schedules, [])
+  t.equal((await manager!.call('DELETE', '/schedules/nightly')).status, 204)
 })

@@ -12,7 +12,7 @@ t.test('two replicas start at once, share one schedule, and a chore that is due 
   await sql.connect()
   t.teardown(() => sql.end())
   const { rows } = await sql.query('select name, cron from holdfast_jobs.schedule order by name')
-  t.strictSame(rows, ['forget-acked', 'forget-keys', 'remove-queues', 'retention'].map((name) => ({ name, cron: '* * * * *' })))
+  t.strictSame(rows, ['fire-schedules', 'forget-acked', 'forget-keys', 'forget-series', 'remove-queues', 'retention'].map((name) => ({ name, cron: '* * * * *' })))
 
   await holdfast.post('/queues/q/messages', { messages: [{ body: 1, idempotencyKey: 'old' }, { body: 2, idempotencyKey: 'new' }] })
   await sql.query("update holdfast.idempotency_keys set expires_at = now() where key = 'old'")

@@ -7,6 +7,9 @@ export interface Rush {
   /** Lists of messages sent by so many producers, each its next when the last is answered; or so many lists a second, whatever the answers. */
   producers?: number
   listsPerSecond?: number
+  /** Messages in a list, and bytes of each. */
+  listLength: number
+  bodyBytes: number
   /** Each leases and acks in turn. */
   consumers: number
   waiters: number
@@ -31,10 +34,8 @@ export interface RushResult {
 }
 export interface Spread { median: number, p99: number, worst: number }
 
-export const listLength = 400
 const connectionsMax = 1000
-const message = JSON.stringify({ body: { text: 'x'.repeat(40) } })
-const list = post('/queues/rush/messages', `{"messages":[${Array(listLength).fill(message).join(',')}]}`)
+const leaseMax = 400
 
 function post (path: string, body: string): string {
   return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
@@ -55,6 +56,9 @@ class Connection {
     this.open = new Promise((resolve) => this.#socket.once('connect', resolve))
     this.#socket.setEncoding('latin1').on('data', (text: string) => this.#read(text)).on('error', () => {}).on('close', () => this.#answer(null))
   }
+
+  /** To be replaced: closed with its last answer. */
+  spent = false
 
   /** Null when the connection broke. */
   ask (request: string): Promise<Answer | null> {
@@ -77,6 +81,7 @@ class Connection {
     const body = this.#text.slice(end + 4)
     if (body.length < Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)) return
     this.#text = ''
+    this.spent = /\r\nconnection: close/i.test(head)
     this.#answer({ status: Number(head.slice(9, 12)), head, body })
   }
 
@@ -86,7 +91,9 @@ class Connection {
   }
 }
 
-async function rush ({ port, producers, listsPerSecond, consumers, waiters, ms }: Rush): Promise<RushResult> {
+async function rush ({ port, producers, listsPerSecond, listLength, bodyBytes, consumers, waiters, ms }: Rush): Promise<RushResult> {
+  const message = JSON.stringify({ body: { text: 'x'.repeat(bodyBytes) } })
+  const list = post('/queues/rush/messages', `{"messages":[${Array(listLength).fill(message).join(',')}]}`)
   const result: RushResult = { ms: 0, stored: 0, acked: 0, lists: 0, unsent: 0, refused: {}, odd: [], admittedMs: spread([]), refusedMs: spread([]) }
   const admitted: number[] = []
   const refused: number[] = []
@@ -120,7 +127,7 @@ async function rush ({ port, producers, listsPerSecond, consumers, waiters, ms }
   }
   const consume = async (connection: Connection) => {
     while (!time.over) {
-      const answer = await ask(connection, 'lease', post('/queues/rush/lease', `{"max":${listLength}}`))
+      const answer = await ask(connection, 'lease', post('/queues/rush/lease', `{"max":${Math.min(leaseMax, Math.ceil(1_000_000 / bodyBytes))}}`))
       const receipts = answer?.match(/"receipt":"[^"]+"/g) ?? []
       if (receipts.length === 0) {
         await pause(20)
@@ -146,7 +153,7 @@ async function rush ({ port, producers, listsPerSecond, consumers, waiters, ms }
       for (; due < (performance.now() - startedMs) / 1000 * listsPerSecond; due++) {
         const connection = idle.pop()
         if (connection === undefined) result.unsent++
-        else all.push(produce(connection).then(() => { idle.push(connection) }))
+        else all.push(produce(connection).then(() => { idle.push(connection.spent ? connect() : connection) }))
       }
       await pause(2)
     }

@@ -2,15 +2,21 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Broker } from '../../src/core/broker.ts'
+import { QueueError } from '../../src/core/errors.ts'
 import { answerBytesMax, formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
+import { Schedules } from '../../src/core/schedules.ts'
 import type { Outcome } from '../../src/core/settling.ts'
 import { Wakeups } from '../../src/core/wakeups.ts'
 import * as browse from '../../src/store/browse.ts'
 import { createChores } from '../../src/store/chores.ts'
 import { isServerError, openDatabase, type Database, type Statement } from '../../src/store/database.ts'
+import * as explain from '../../src/store/explain.ts'
 import { SeekHints } from '../../src/store/hints.ts'
+import * as mending from '../../src/store/mending.ts'
 import * as messages from '../../src/store/messages.ts'
 import * as queues from '../../src/store/queues.ts'
+import * as scheduled from '../../src/store/schedules.ts'
+import * as series from '../../src/store/series.ts'
 import { startSweeper } from '../../src/store/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -83,15 +89,15 @@ async function conserved (t: Test, queueId: string): Promise<void> {
 }
 
 /** A replica without its front: the broker, its waiters and its sweeper. */
-function replica (database: Database) {
+function replica (database: Database, createQueues = false) {
   const wakeups = new Wakeups(100)
   const hints = new SeekHints()
   const errors: unknown[] = []
   const onReady = (queueId: string, count: number, position: number) => { hints.lower(queueId, position); wakeups.wake(queueId, count) }
   const sweeper = startSweeper(database, {
-    onReady, onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics(), onSwept: () => {}, onError: (error) => { errors.push(error) }
+    onReady, onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')), onSwept: () => {}, onError: (error) => { errors.push(error) }
   })
-  const broker = new Broker({ database, hints, messages, queues, browse }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues: false, waitingBytesMax: 1e8, answersFull: () => false, isPoison: () => false })
+  const broker = new Broker({ database, hints, messages, queues, browse, explain, mending, series }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues, waitingBytesMax: 1e8, answersFull: () => false, isPoison: () => false })
   return { broker, errors, stop: async () => { await broker.drained(); await sweeper.stop() } }
 }
 
@@ -311,7 +317,7 @@ t.test('two enqueues of one key at once store one message, also when the first h
 t.test('a bad message takes no neighbour with it, and a flush that was split stores nothing twice', async (t) => {
   const id = await queue({ maxDepth: 1000 }) // such a queue has one lane for messages with keys and without
   const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
-  const broker = new Broker({ database: one, hints: new SeekHints(), messages, queues, browse }, new Wakeups(1), { onReady: () => {}, onDue: () => {} }, {
+  const broker = new Broker({ database: one, hints: new SeekHints(), messages, queues, browse, explain, mending, series }, new Wakeups(1), { onReady: () => {}, onDue: () => {} }, {
     createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: (error) => isServerError(error) && error.code.startsWith('22')
   })
   const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
@@ -333,7 +339,7 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   let nowMs = 0
   const hints = new SeekHints(() => nowMs)
   const wakeups = new Wakeups(10)
-  const broker = new Broker({ database: one, hints, messages, queues, browse }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: () => false })
+  const broker = new Broker({ database: one, hints, messages, queues, browse, explain, mending, series }, wakeups, { onReady: () => {}, onDue: () => {} }, { createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: () => false })
   const take = async (waitSeconds = 0) => (await broker.lease(name, { max: 1, waitSeconds, leaseSeconds: null, worker: 'w', idempotencyKey: null }, [], AbortSignal.timeout(20_000))).messages.length
   const unheard = async () => {
     await enqueue(id, 1)
@@ -386,6 +392,66 @@ t.test('one lease key from two replicas at once is one set of messages and recei
   await conserved(t, id)
 })
 
+t.test('what another session leases or acks between the look of a mass action and its act is left alone, and not counted', async (t) => {
+  const never = new AbortController().signal
+  const all = { ids: null, where: null, limit: Infinity }
+  const sessionOf = (client: pg.Client) => ({ query: async (statement: any, values?: unknown[]) => (await client.query({ ...statement, values })).rows }) as Database
+  type Act = (database: Database, id: string, ids: string[], count: (count: number) => void) => Promise<void>
+  const acts: Record<string, { from: 'ready' | 'delayed' | 'dead' | 'acked', act: Act }> = {
+    retry: { from: 'delayed', act: (database, id, _, count) => mending.retry(database, id, all, never, count) },
+    'retry by ids': { from: 'delayed', act: (database, id, ids, count) => mending.retry(database, id, { ...all, ids }, never, count) },
+    redrive: { from: 'dead', act: (database, id, _, count) => mending.redrive(database, id, all, never, count) },
+    purge: { from: 'ready', act: (database, id, _, count) => mending.purge(database, id, 'ready', all, never, count) },
+    'purge by ids': { from: 'ready', act: (database, id, ids, count) => mending.purge(database, id, 'ready', { ...all, ids }, never, count) },
+    'purge of dead ones': { from: 'dead', act: (database, id, _, count) => mending.purge(database, id, 'dead', all, never, count) },
+    'purge of acked ones': { from: 'acked', act: (database, id, _, count) => mending.purge(database, id, 'acked', all, never, count) }
+  }
+  for (const [name, { from, act }] of Object.entries(acts)) {
+    for (const when of ['before the act', 'while the act waits']) {
+      const id = await queue({ keepAckedSeconds: 60 })
+      const ids = (await messages.enqueue(one, Array.from({ length: 3 }, () => ({ ...row(id), delaySeconds: from === 'delayed' ? 60 : undefined })))).map((one) => one!.id)
+      if (from === 'dead') await messages.settle.fail(one, id, held(await lease(one, id, 3)).map((one) => ({ ...one, reason: null, delaySeconds: null, dead: true })))
+      if (from === 'acked') await messages.settle.ack(one, id, held(await lease(one, id, 3)))
+
+      /** Another session's: the first message is leased, the second acked; of those that are acked already the first two are removed. */
+      let taken: messages.LeasedRow[] = []
+      const other = async (database: Database) => {
+        const two = { ...all, ids: ids.slice(0, 2) }
+        if (from === 'acked') for (const one of two.ids) await mending.cancel(database, id, one)
+        if (from === 'delayed') await mending.retry(database, id, two, never, () => {})
+        if (from === 'dead') await mending.redrive(database, id, two, never, () => {})
+        taken = await lease(database, id, 2)
+        await messages.settle.ack(database, id, held(taken.slice(1)))
+      }
+      let raced: Promise<unknown> | undefined
+      const database: Database = {
+        ...two,
+        async query (statement, values) {
+          const rows = await two.query(statement, values)
+          if ((statement as Statement).name?.startsWith('look') && raced === undefined) {
+            raced = Promise.resolve()
+            if (when === 'before the act') await other(one)
+            else {
+              await blocker.query('begin')
+              await other(sessionOf(blocker))
+              raced = blocked(1).then(() => blocker.query('commit'))
+            }
+          }
+          return rows
+        }
+      }
+      let counted = 0
+      await act(database, id, ids, (count) => { counted += count })
+      await raced
+      t.equal(counted, 1, `${name}, ${when}: only the third`)
+      const third = name.startsWith('purge') ? [] : [{ id: ids[2], state: 'ready' }]
+      t.match(await state(id), from === 'acked' ? [] : [{ id: ids[0], state: 'leased' }, ...third])
+      if (from !== 'acked') t.equal((await messages.settle.ack(one, id, held(taken.slice(0, 1)))).length, 1, 'the lease holds')
+      await conserved(t, id)
+    }
+  }
+})
+
 t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async (t) => {
   const id = await queue()
   await one.query('delete from holdfast.queues where id = $1', [id])
@@ -433,6 +499,94 @@ t.test('a queue made and deleted from all sides at once is there or not, and nev
   t.strictSame(results.filter(({ status }) => status === 'rejected'), [])
   t.equal(await deadlocks(), before)
   t.strictSame(await one.query('select from holdfast.queues q full join holdfast.counts c on c.queue_id = q.id where (c.queue_id is null or q.id is null) and coalesce(q.id, c.queue_id) > $1', [last]), [])
+})
+
+t.test('no verb fails because another session deletes its queue before it, beside it, or all the time', async (t) => {
+  const never = new AbortController().signal
+  const all = { ids: null, where: null, limit: 1000 }
+  const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null }
+  const request = { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: null }
+  const [here, there] = [replica(one, true), replica(two, true)]
+  const schedulesOf = ({ broker }: typeof here) => new Schedules({ database: one, messages, queues, schedules: scheduled }, broker, { onReady: () => {}, onDue: () => {} }, () => 4e12, { createQueues: true, onDue: () => {} })
+  type Held = { id: string, receipt: string }
+  const verbs: Record<string, (broker: Broker, name: string, held: Held) => Promise<unknown>> = {
+    enqueue: (broker, name) => broker.enqueue(name, [{ body: '1', contentType: null }], false),
+    'enqueue with keys': (broker, name) => broker.enqueue(name, ['a', 'b'].map((key) => ({ body: '1', contentType: null, idempotencyKey: key })), true),
+    lease: (broker, name) => broker.lease(name, request, [], never),
+    'lease with a key': (broker, name) => broker.lease(name, { ...request, idempotencyKey: 'k' }, [], never),
+    'lease and wait': (broker, name) => broker.lease(name, { ...request, waitSeconds: 0.1 }, [], never),
+    'lease with an ack': (broker, name, { receipt }) => broker.lease(name, request, [receipt], never),
+    ack: (broker, name, { receipt }) => broker.ack(name, [{ receipt }], String),
+    fail: (broker, name, { receipt }) => broker.fail(name, [{ receipt }], String),
+    extend: (broker, name, { receipt }) => broker.extend(name, [{ receipt, leaseSeconds: 9 }], String),
+    release: (broker, name, { receipt }) => broker.release(name, [{ receipt }], String),
+    put: (broker, name) => broker.putQueue(name, { maxAttempts: 3 }),
+    delete: (broker, name) => broker.deleteQueue(name),
+    report: (broker, name) => broker.reportQueue(name),
+    list: (broker) => broker.listQueues('', 100, { names: [], prefixes: [''] }),
+    browse: (broker, name) => broker.browse(name, null, filter, '0', 10),
+    message: (broker, name, { id }) => broker.message(name, id, 0.1, never),
+    cancel: (broker, name, { id }) => broker.cancel(name, id),
+    explain: (broker, name, { id }) => broker.explain(name, id),
+    series: (broker, name) => broker.series(name),
+    purge: (broker, name) => broker.purge(name, null, all, never),
+    redrive: (broker, name) => broker.redrive(name, all, never),
+    retry: (broker, name) => broker.retry(name, all, never),
+    'dry run': (broker, name) => broker.matched(name, 'purge', null, all, never),
+    'dry run with a filter': (broker, name) => broker.matched(name, 'purge', null, { ...all, where: filter }, never),
+    'schedule run': (broker, name) => schedulesOf(broker === here.broker ? here : there).run(name, undefined, () => {})
+  }
+  const answerOf = (answer: Promise<unknown>) => answer.then(() => 'served', (error) => error instanceof QueueError && error.outcome === 'none' ? error.code : `failed: ${error.stack}`)
+  const fine = ['served', 'queueNotFound', 'messageNotFound', 'messageLeased', 'ackedNotKept']
+  /** A queue with a message in every state, that this replica has just seen. */
+  const furnish = async (name: string): Promise<Held> => {
+    const { broker } = here
+    await broker.putQueue(name, { keepAckedSeconds: 60, maxDepth: 100 })
+    await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, () => {})
+    await broker.enqueue(name, [undefined, undefined, undefined, undefined, 60].map((delaySeconds) => ({ body: '1', contentType: null, delaySeconds })), true)
+    const { messages: [held, dead, acked] } = await broker.lease(name, { ...request, max: 3 }, [], never)
+    await broker.fail(name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
+    await broker.ack(name, [{ receipt: acked!.receipt }], String)
+    return held!
+  }
+
+  for (const [verb, call] of Object.entries(verbs)) {
+    const [before, beside] = [`race${++made}`, `race${++made}`]
+    const gone = await furnish(before)
+    await there.broker.deleteQueue(before)
+    const late = await answerOf(call(here.broker, before, gone))
+    t.ok(fine.includes(late), `${verb} after: ${late}`)
+    if (verb.startsWith('dry run')) t.equal(late, 'queueNotFound', `${verb}: there is nothing to count`)
+
+    const held = await furnish(beside)
+    await blocker.query('begin')
+    await queues.removeQueue({ query: async (statement: any, values) => (await blocker.query({ text: statement.text, values: values! })).rows }, beside)
+    const over = new AbortController()
+    const answer = answerOf(call(here.broker, beside, held)).finally(() => over.abort())
+    while (!over.signal.aborted && (await blocker.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount === 0);
+    await blocker.query('commit')
+    t.ok(fine.includes(await answer), `${verb} beside: ${await answer}`)
+  }
+
+  let held = await furnish('flicker')
+  const answers = new Map<string, number>()
+  const untilMs = performance.now() + 2000
+  const caller = async (index: number) => {
+    for (let i = index; performance.now() < untilMs; i++) {
+      const { broker } = i % 2 ? here : there
+      const verb = i % 8 === 0 ? 'delete' : i % 4 === 0 ? 'put' : Object.keys(verbs)[Math.floor(Math.random() * Object.keys(verbs).length)]!
+      const answer = await answerOf(verbs[verb]!(broker, 'flicker', held))
+      const told = fine.includes(answer) ? answer : `${verb}: ${answer}`
+      answers.set(told, (answers.get(told) ?? 0) + 1)
+      if (i % 40 === 1) held = (await broker.lease('flicker', request, [], never).catch(() => null))?.messages[0] ?? held
+    }
+  }
+  await Promise.all(Array.from({ length: 12 }, (_, index) => caller(index)))
+  await Promise.all([here.stop(), there.stop()])
+  t.comment(Object.fromEntries(answers))
+  t.strictSame([...answers.keys()].filter((answer) => !fine.includes(answer)), [], 'made and deleted all the time')
+  t.ok(answers.get('served')! > 0 && answers.get('queueNotFound')! > 0)
+  t.strictSame([...here.errors, ...there.errors], [])
 })
 
 t.test('the fold and those who count see each row of the ledger once', async (t) => {
@@ -496,8 +650,8 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled,
         () => broker.fail(name, some.map((receipt) => ({ receipt, delaySeconds: pick([0, 0.02]), dead: Math.random() < 0.1 })), pointer),
         () => broker.release(name, some.map((receipt) => ({ receipt })), pointer),
         () => broker.extend(name, some.map((receipt) => ({ receipt, leaseSeconds: pick([0.01, 1]) })), pointer),
-        () => broker.redrive(name, null, 20),
-        async () => { if (Math.random() < 0.1) await broker.purge(name, pick(['dead', 'delayed', 'ready', null] as const)) },
+        () => broker.redrive(name, { ids: null, where: null, limit: 20 }, never),
+        async () => { if (Math.random() < 0.1) await broker.purge(name, pick(['dead', 'delayed', 'ready', null] as const), { ids: null, where: null, limit: Infinity }, never) },
         () => known.length > 0 ? broker.cancel(name, pick(known)).catch((error) => { if (!['messageLeased', 'messageNotFound'].includes(error.code)) throw error }) : Promise.resolve()
       ]
       await pick([...work.slice(0, 3), ...work])!().catch((error) => refused.push(error))

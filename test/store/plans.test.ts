@@ -3,9 +3,14 @@ import pg from 'pg'
 import t from 'tap'
 import { answerBytesMax } from '../../src/core/message.ts'
 import { openDatabase, type Database, type Session, type Statement } from '../../src/store/database.ts'
+import { browse } from '../../src/store/browse.ts'
+import { createChores } from '../../src/store/chores.ts'
+import * as explain from '../../src/store/explain.ts'
 import { SeekHints } from '../../src/store/hints.ts'
+import * as mending from '../../src/store/mending.ts'
 import * as messages from '../../src/store/messages.ts'
 import * as queues from '../../src/store/queues.ts'
+import * as series from '../../src/store/series.ts'
 import { startSweeper } from '../../src/store/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -135,6 +140,100 @@ t.test('no statement of the hot path depends on how much there is beside it', as
     const deeper = ['fail', 'release'].includes(name) ? 4 : 1
     t.ok(pages <= before.get(name)!.pages * 1.15 + deeper * batch, `${name}: ${pages} pages for ${batch} messages, ${before.get(name)!.pages} where there is little`)
     t.comment(`${name}: ${before.get(name)!.pages} → ${pages} pages`)
+  }
+})
+
+t.test('a look at a queue costs no more when the queue is long', async (t) => {
+  const { url } = await freshDatabase(t)
+  const { database, session, runs } = explaining(url)
+  t.teardown(() => database.close())
+  const lookAt = async (name: string, thousands: number) => {
+    await queues.putQueue(database, name, {})
+    const queueId = (await queues.findQueue(database, name))!.id
+    for (let n = 0; n < thousands; n++) await messages.enqueue(database, rows(1000, queueId, { priority: 3 + n % 2 }))
+    await leaseSome(database, new SeekHints(), queueId, 500)
+    await database.query('vacuum analyze holdfast.messages')
+    await database.query('update holdfast.counts set ready = 1')
+    const [{ id }] = await database.query('select id from holdfast.messages where queue_id = $1 and rank = 8 order by position offset 900 limit 1', [queueId]) as [{ id: string }]
+    for (let time = 0; time < 3; time++) {
+      t.ok((await queues.reportQueue(session, name))!.oldestReadySeconds! > 0)
+      await queues.listQueues(session, '', 10, { names: [name], prefixes: [] })
+      t.strictSame((await explain.standing(session, queueId, id))!.ahead, { count: 400, all: true })
+      await series.readSeries(session, queueId)
+      await series.readSparks(session, [name])
+    }
+    const seen = new Map(runs)
+    runs.clear()
+    return seen
+  }
+  const [short, long] = [await lookAt('short', 2), await lookAt('long', 20)]
+  t.strictSame([...long.keys()].sort(), ['ahead', 'explain', 'list_queues', 'report_queue', 'series', 'sparks'])
+  for (const [name, { pages, scans }] of long) {
+    t.comment(`${name}: ${short.get(name)!.pages} → ${pages} pages`)
+    // One level more of an index for each of twenty priorities; whatever walks over the queue touches hundreds more.
+    t.ok(pages <= short.get(name)!.pages + 30, `${name}: ${pages} pages, ${short.get(name)!.pages} of a short queue (${scans.join(', ')})`)
+  }
+})
+
+t.test('looking for messages and mending many costs no more when the queue is long, though the plans were made on empty tables', async (t) => {
+  const { url } = await freshDatabase(t)
+  const { database, session, runs, seen } = explaining(url)
+  t.teardown(() => database.close())
+  const never = new AbortController().signal
+  const limit = 50
+  /** `count` messages in each state; one in a hundred bodies and reasons is rare. */
+  const fill = async (name: string, count: number): Promise<string> => {
+    await queues.putQueue(database, name, {})
+    const queueId = (await queues.findQueue(database, name))!.id
+    const [n, rare] = [`generate_series(1, ${count}) n`, "case when n % 100 = 1 then 'rare' else 'common' end"]
+    await database.query(`
+      with ids as (select n, state, nextval('holdfast.positions') as id from ${n} cross join unnest('{ready,delayed,leased,dead,acked}'::text[]) as state)
+      , living as (
+        insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body, visible_at, leased_until, dead_at)
+        select id, id, now(), ${queueId}, 8, ${rare}, case state when 'delayed' then now() + interval '1 h' end, case state when 'leased' then now() + interval '1 h' end, case state when 'dead' then now() end
+        from ids where state <> 'acked' order by id
+      ), acked as (
+        insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, rank, body) select id, now(), now(), now() + interval '1 h', 1, ${queueId}, 1, 8, ${rare} from ids where state = 'acked' order by id
+      ) insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome, reason) select now(), id, 1, ${queueId}, 1, 'failed', ${rare} from ids where state = 'dead'`)
+    return queueId
+  }
+  const work = async (queueId: string): Promise<Map<string, Run>> => {
+    runs.clear()
+    seen.clear()
+    const watched = { ...database, query: (...call) => session.query(...call) } as Database
+    const filter = { contains: null, reason: null, enqueuedAfter: null, enqueuedBefore: null }
+    for (let time = 0; time < 3; time++) {
+      await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
+      await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
+      await browse(session, queueId, 'dead', { ...filter, reason: 'rare' }, '0', batch, answerBytesMax)
+      await mending.redrive(watched, queueId, { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 }, never, () => {})
+      await mending.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
+      for (const table of ['messages', 'acked']) {
+        const some = await database.query(`select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`, [queueId])
+        await mending.purge(watched, queueId, null, { ids: some.map(({ id }) => id), where: null, limit: Infinity }, never, () => {})
+      }
+      await mending.matched(watched, queueId, 'purge', null, { ids: null, where: null, limit: Infinity }, never)
+      await createChores(watched)['remove-queues']()
+    }
+    return new Map(runs)
+  }
+  // The chore looks for what these left, and they left nothing.
+  await database.query('insert into holdfast.removed_queues select generate_series(100001, 100010)')
+  await work(await fill('tiny', 200))
+  const before = await work(await fill('short', 2000))
+  const long = await fill('long', 20_000)
+  const without = await work(long)
+  for (const table of ['messages', 'acked', 'history']) await database.query(`vacuum analyze holdfast.${table}`)
+  const analyzed = await work(long)
+  t.strictSame([...before.keys()].filter((name) => !name.startsWith('remove')).sort(), ['browse', 'browse_acked', 'counts_of', 'last_id', 'look', 'look_acked', 'look_at', 'look_at_acked', 'look_dead', 'purge', 'purge_acked', 'redrive', 'retry'])
+  t.ok(before.has('remove_messages'))
+  for (const [when, after] of Object.entries({ 'without statistics': without, analyzed })) {
+    for (const [name, { pages, scans }] of after) {
+      const short = before.get(name)!.pages
+      t.comment(`${name}, ${when}: ${short} → ${pages} pages`)
+      // A level more of each of a few indexes for each message; whatever walks over the queue touches thousands.
+      t.ok(pages <= short * 1.2 + 5 * limit, `${name}, ${when}: ${pages} pages, ${short} of a short queue (${scans.join(', ')})`)
+    }
   }
 })
 

@@ -1,0 +1,18 @@
+/** holdfast migrate: the schema alone, for deployments that change it in a step of its own. */
+import type { Command } from './command.ts'
+
+export const migrate: Command = {
+  summary: "bring the database to this release's schema, and exit",
+  about: `
+Applies the migrations that the database has not seen, in one transaction, prints the name of each, and exits. Safe to run
+beside services of this release and the one before, and by several at once: one works, the others wait for it.
+
+holdfast serve does the same at its start; this is for those who want it done, or to see it fail, before.`,
+  flags: {},
+  async run ({ config, say }) {
+    const { migrateDatabase } = await import('../service.ts')
+    const applied = await migrateDatabase(config())
+    for (const name of applied) say(name)
+    if (applied.length === 0) say('Nothing to do: the database has this release’s schema.')
+  }
+}

@@ -1,0 +1,2 @@
+// Served from node_modules as vendor/uplot.js.
+export { default } from 'uplot'

@@ -1,0 +1,51 @@
+/** A schedule: a message that is enqueued again and again, at the times of a cron expression. */
+import type { Digits } from './message.ts'
+import { QueueError } from './errors.ts'
+
+export const scheduleNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
+export const nextRunsCount = 5
+/** What is due for longer than this was missed: by an outage, that is. */
+export const lateMsMax = 60_000
+
+/** After an outage: one message for all that was missed, or none. */
+export type Missed = 'once' | 'skip'
+
+export interface ScheduleSettings {
+  queue: string
+  cron: string
+  timezone: string
+  /** JSON, as the text that came. */
+  body: string
+  headers: Record<string, string>
+  priority: number
+  paused: boolean
+  missed: Missed
+}
+
+export type ScheduleChange = Partial<ScheduleSettings>
+
+/** What became of the last time at which it was due. */
+export interface LastRun {
+  /** The time it was due; of several that were missed, the first. */
+  at: string
+  firedAt: string
+  outcome: 'enqueued' | 'skipped' | 'queueNotFound' | 'queueFull' | 'invalidSchedule'
+  messageId: Digits | null
+}
+
+export interface Schedule extends ScheduleSettings {
+  name: string
+  /** null while it is paused. */
+  nextAt: string | null
+  lastRun: LastRun | null
+  createdAt: string
+  updatedAt: string
+}
+
+/** The first time after another at which a cron expression is due. Refuses with invalidSchedule. */
+export type Calendar = (cron: string, timezone: string, afterMs: number) => number
+
+/** Also the answer to a key that has no right to its queue, so it tells nothing of whether there is one. */
+export function scheduleNotFound (name: string): QueueError {
+  return new QueueError('scheduleNotFound', `There is no schedule ${name}; nothing was changed. A new one needs queue, cron and body: PUT /schedules/${name}.`)
+}

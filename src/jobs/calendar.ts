@@ -1,0 +1,104 @@
+/** When a schedule is due: cron expressions on the clock of a time zone, through its changes. */
+import { CronExpressionParser } from 'cron-parser'
+import { QueueError } from '../core/errors.ts'
+import type { Calendar } from '../core/schedule.ts'
+
+const dayMs = 86_400_000
+const yearsMax = 10
+const aliases = ['@YEARLY', '@ANNUALLY', '@MONTHLY', '@WEEKLY', '@DAILY', '@HOURLY']
+
+/**
+ * A cron that names every hour follows real time: it is due whenever the clock shows what it asks for, twice where the clock
+ * is put back. Any other follows the clock on the wall: what the clock leaves out is due once, right after, and what it
+ * shows twice is due the first time. Refuses with invalidSchedule what cannot be read, is finer than a minute, or does not come.
+ */
+export const nextTime: Calendar = (cron, timezone, afterMs) => {
+  // The parser is asked in UTC, where no clock is changed, for what the clock on the wall shows; when it does is found here.
+  const offsetAt = offsetsOf(timezone)
+  const around = (ms: number) => [offsetAt(ms - dayMs), offsetAt(ms), offsetAt(ms + dayMs)]
+  const { nextWall, everyHour } = read(cron, afterMs + Math.min(...around(afterMs)))
+  let best = Infinity
+  for (;;) {
+    const wallMs = nextWall()
+    // While the clock shows an hour twice, a later reading can come at an earlier time.
+    if (best < Infinity && wallMs > best + Math.max(...around(best))) return best
+    const shown = timesOf(wallMs, offsetAt)
+    const due = everyHour ? shown : [shown[0] ?? changeOver(wallMs, offsetAt)]
+    for (const ms of due) if (ms > afterMs && ms < best) best = ms
+    if (best < Infinity && new Set(around(best)).size === 1) return best
+  }
+}
+
+function read (cron: string, afterWallMs: number): { nextWall: () => number, everyHour: boolean } {
+  const refuse = (why: string) => refusal('/cron', `The cron expression ${why}`)
+  const fields = cron.trim().toUpperCase().split(/\s+/)
+  const one = fields.length === 1 ? fields[0]! : ''
+  if (fields.length === 6 || one === '@SECONDLY' || one.includes('SECONDLY')) throw refuse('is finer than a minute, and a schedule keeps time to the minute. Give five fields: minute, hour, day of the month, month, weekday.')
+  if (fields.length !== 5 && !aliases.includes(one)) throw refuse(`must have five fields, minute, hour, day of the month, month and weekday, or be one of ${aliases.join(' ').toLowerCase()}.`)
+  if (fields.some((field) => field.replaceAll('THU', '').includes('H')) && one === '') throw refuse('has an H, for which a number would be chosen at random. Choose one.')
+  // The parser finds only some of the days that either of them names.
+  if (fields[4]?.includes('#') && !/^[*?]$/.test(fields[2]!)) throw refuse('has a weekday with #, which cannot stand beside a day of the month. Make two schedules.')
+  try {
+    const endMs = new Date(afterWallMs).setUTCFullYear(new Date(afterWallMs).getUTCFullYear() + yearsMax)
+    const expression = CronExpressionParser.parse(one === '' ? fields.join(' ') : one.toLowerCase(), { tz: 'UTC', currentDate: new Date(afterWallMs), endDate: new Date(endMs) })
+    return {
+      nextWall () {
+        try {
+          return expression.next().getTime()
+        } catch {
+          throw refuse(`does not come within ${yearsMax} years.`)
+        }
+      },
+      everyHour: expression.fields.hour.values.length === 24
+    }
+  } catch (error) {
+    throw refuse(`cannot be read: ${(error as Error).message}.`)
+  }
+}
+
+type Offsets = (ms: number) => number
+
+const zonesMax = 1000
+const zones = new Map<string, Offsets>()
+
+/** How far a zone's clock is ahead of UTC at a time. Refuses with invalidSchedule a zone that is not known. */
+function offsetsOf (timezone: string): Offsets {
+  const known = zones.get(timezone)
+  if (known !== undefined) return known
+  let format: Intl.DateTimeFormat
+  try {
+    format = new Intl.DateTimeFormat('en-US', { timeZone: timezone, timeZoneName: 'longOffset' })
+  } catch {
+    throw refusal('/timezone', 'The time zone is not known. Give a name of the IANA database, such as Europe/London or UTC.')
+  }
+  const offsetAt = (ms: number) => {
+    const [, sign, hours, minutes] = /GMT([+-])(\d\d):(\d\d)/.exec(format.format(ms)) ?? []
+    return sign === undefined ? 0 : Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes)) * 60_000
+  }
+  if (zones.size >= zonesMax) zones.clear()
+  zones.set(timezone, offsetAt)
+  return offsetAt
+}
+
+/** The times at which the clock shows this: mostly one; none where it is put forward over it, two where it is put back. */
+function timesOf (wallMs: number, offsetAt: Offsets): number[] {
+  const offsets = new Set([offsetAt(wallMs - dayMs), offsetAt(wallMs + dayMs)])
+  return [...offsets].filter((offset) => offsetAt(wallMs - offset) === offset).map((offset) => wallMs - offset).sort((a, b) => a - b)
+}
+
+/** When the clock is put forward over what it does not show. */
+function changeOver (wallMs: number, offsetAt: Offsets): number {
+  const before = offsetAt(wallMs - dayMs)
+  let low = wallMs - offsetAt(wallMs + dayMs)
+  let high = wallMs - before
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (offsetAt(middle) === before) low = middle
+    else high = middle
+  }
+  return high
+}
+
+function refusal (pointer: string, why: string): QueueError {
+  return new QueueError('invalidSchedule', `${why} Nothing was changed.`, { faults: [{ pointer, message: why }] })
+}
