@@ -29,14 +29,17 @@ export function closesConnections (server: Server): () => void {
     }
     const look = () => {
       const late = performance.now() > startedMs + patienceMs
-      let unread = false
+      const unread: Connection[] = []
       for (const socket of connections) {
         const answer = socket._httpMessage
         const stalled = !answer?.req.complete || answer.headersSent
         if (socket.bytesRead === 0 || (late && stalled)) socket.destroy()
-        else if (socket.writableLength > 0) unread = true
+        else if (socket.writableLength > 0) unread.push(socket)
       }
-      if (!unread) closeIdle()
+      // Node takes a connection for idle once its answer is handed over, read or not: these are not its to end meanwhile.
+      for (const socket of unread) socket.destroy = () => socket
+      closeIdle()
+      for (const socket of unread) Reflect.deleteProperty(socket, 'destroy')
     }
     const watch = setInterval(look, lookMs)
     server.once('close', () => clearInterval(watch))
