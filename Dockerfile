@@ -22,4 +22,4 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HOLDFAST_PORT}/readyz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
 # As npm start does, but not through npm, which would keep SIGTERM from the service.
-CMD ["node", "--max-semi-space-size=16", "--initial-old-space-size=128", "bin/holdfast.mjs", "serve"]
+CMD ["node", "--max-semi-space-size=16", "--initial-old-space-size=128", "--heap-growing-percent=150", "bin/holdfast.mjs", "serve"]

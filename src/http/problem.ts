@@ -86,13 +86,13 @@ function send (thrown: unknown, request: FastifyRequest, reply: FastifyReply, lo
   })
   if (paced.has(error.code)) {
     const bytesLeft = request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
-    const { lateMs, turnOut } = pace.next(bytesLeft)
-    if (turnOut) reply.header('connection', 'close')
-    if (turnOut || lateMs > 0) {
-      setTimeout(() => { pace.answered(bytesLeft); reply.send(body) }, lateMs)
+    const lateMs = pace.next(bytesLeft)
+    if (lateMs > 0) {
+      // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its caller's next one.
+      request.raw.resume()
+      setTimeout(() => reply.send(body), lateMs)
       return reply
     }
-    pace.answered(bytesLeft)
   }
   if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) return reply.send(body)
   // A connection closed while its caller still sends is reset, often before the caller has read why.

@@ -43,7 +43,7 @@ export async function service (t: Test, { database, env = {} }: { database?: { u
 
 /** A service in a process of its own, started as npm start does, for tests that kill or stop it. Killed when `t` ends. `said` is all it has printed, its log too. */
 export async function serviceProcess (t: Test, env: Record<string, string>): Promise<Client & { child: ChildProcess, ended: Promise<number | null>, said: () => string }> {
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', '--initial-old-space-size=128', 'bin/holdfast.mjs', 'serve'], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=16', '--initial-old-space-size=128', '--heap-growing-percent=150', 'bin/holdfast.mjs', 'serve'], {
     env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'pipe', 'pipe']
   })
   let said = ''
