@@ -50,9 +50,9 @@ interface LeaseAnswer { rows: LeasedRow[], more: boolean, outcomes: Outcome[] }
 
 const noLease = { max: 0, waitSeconds: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const flushBytesMax = 4 * 1024 * 1024
-// More at once is no cheaper for each, and leaves less to do side by side: of 1600 messages at hand, the next share is
+// More at once is hardly cheaper for each, and leaves less to do side by side: of 1600 messages at hand, the next share is
 // read and parsed here while the database stores the last.
-const flushMessagesMax = 300
+const flushMessagesMax = 600
 const rowBytes = 256
 const watchMs = 500
 const waitingMsMax = 5000
@@ -85,7 +85,7 @@ export class Broker {
     this.#enqueues = new Batcher({
       ...shared, flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, isUrgent: () => false, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2
     })
-    this.#leases = new Batcher({ ...counted, isUrgent: ({ acks }) => acks.length > 0, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, flushCountMax: 2 * flushMessagesMax, inFlightMax: 2 })
+    this.#leases = new Batcher({ ...counted, isUrgent: ({ acks }) => acks.length > 0, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, inFlightMax: 2 })
     this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), counted)
     this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
   }
