@@ -168,7 +168,8 @@ async function consume (dice: Random): Promise<void> {
     const held = await lease(queue, 1 + dice.below(20), leaseMs, done, dice)
     done = []
     const fates: Record<string, Held[]> = { ack: [], step: [], fail: [], back: [], dead: [], release: [], extend: [], abandon: [] }
-    for (const one of held) fates[dice.weighted({ ack: 60, step: 24, fail: 4, back: 3, release: 4, extend: 3, dead: 1, abandon: 1 })]!.push(one)
+    // What has been leased before is often worked on for long, so that its former holder's late call meets a newer lease.
+    for (const one of held) fates[dice.weighted({ ack: 60, step: 24, fail: 4, back: 3, release: 4, extend: Number(one.fence) > 1 ? 100 : 3, dead: 1, abandon: 1 })]!.push(one)
     if (fates.extend!.length > 0) longJobs.add(work(fates.extend!, dice))
     await settle('fail', fates.fail!, dice)
     await settle('fail', fates.back!, dice, { delaySeconds: 0 })
