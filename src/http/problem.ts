@@ -84,16 +84,16 @@ function send (thrown: unknown, request: FastifyRequest, reply: FastifyReply, lo
     ...(error.faults.length > 0 ? { errors: error.faults } : {}),
     ...(status >= 500 ? { outcome: error.outcome } : {})
   })
-  if (paced.has(error.code)) {
-    const bytesLeft = request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
-    const lateMs = pace.next(bytesLeft)
-    if (lateMs > 0) {
-      // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its caller's next one.
-      request.raw.resume()
-      setTimeout(() => reply.send(body), lateMs)
-      return reply
-    }
-  }
+  if (!paced.has(error.code)) return answer(request, reply, body)
+  const lateMs = pace.next(request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0))
+  if (lateMs === 0) return answer(request, reply, body)
+  // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its caller's next one.
+  request.raw.resume()
+  setTimeout(answer, lateMs, request, reply, body)
+  return reply
+}
+
+function answer (request: FastifyRequest, reply: FastifyReply, body: string): FastifyReply {
   if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) return reply.send(body)
   // A connection closed while its caller still sends is reset, often before the caller has read why.
   const linger = setTimeout(() => reply.send(body), lingerMs)
