@@ -1,5 +1,5 @@
 /** The console: signs in, finds the page that the address names, and holds what is above every page. */
-import { html, render, useEffect, useErrorBoundary, useState } from './vendor/htm.js'
+import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useState } from './vendor/htm.js'
 import { readAddress } from './address.js'
 import { readRights, storedKey, storeKey, whenSignedOut } from './api.js'
 import { MessagePage } from './message.js'
@@ -103,7 +103,8 @@ function App () {
     const timer = setTimeout(() => setToast(null), 6000)
     return () => clearTimeout(timer)
   }, [toast])
-  useEffect(() => { setDialog(null); document.title = `${address.parts.slice(1).join(' · ') || 'Queues'} – Holdfast` }, [address.parts.join('/')])
+  // With the page itself, not after it is shown: a dialog opened at once would be closed again.
+  useLayoutEffect(() => { setDialog(null); document.title = `${address.parts.slice(1).join(' · ') || 'Queues'} – Holdfast` }, [address.parts.join('/')])
 
   if (rights === null) {
     if (problem === null) return null
