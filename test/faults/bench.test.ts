@@ -9,15 +9,6 @@ import { random } from './bench/random.ts'
 import { run } from './bench/run.ts'
 
 const root = new URL('../../', import.meta.url).pathname
-const lingerMs = 10_000
-
-// A connection that a fault left half-open may linger after the verdict, as in bench/main.ts: it is named, and nobody waits for it.
-t.teardown(() => {
-  setTimeout(() => {
-    process.stderr.write(`still open after the fault bench: ${process.getActiveResourcesInfo().join(', ')}\n`)
-    process.exit()
-  }, lingerMs).unref()
-})
 const short = ['replica-kill', 'consumer-stop', 'backend-kill', 'commit-reply-cut', 'reset-all']
 
 t.test('nothing is lost, doubled or given to two, whatever breaks', async (t) => {

@@ -10,6 +10,7 @@ import t, { type Test } from 'tap'
 import { problems } from '../../src/http/problem.ts'
 import type { Code } from '../../src/core/errors.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { reset } from '../support/reset.ts'
 import { serviceProcess } from '../support/service.ts'
 
 const requestSecondsMax = 2
@@ -296,7 +297,7 @@ const misdeeds: [string, (t: Test) => Promise<void>][] = [
       const { socket } = open()
       socket.write(requests.repeat(1000))
       if (requests.startsWith('POST')) while (await gauge('waiting_calls') < 100);
-      socket.resetAndDestroy()
+      reset(socket)
       while (await gauge('waiting_calls') > 0);
     }
     while (await gauge('connections') > before);
@@ -307,7 +308,7 @@ const misdeeds: [string, (t: Test) => Promise<void>][] = [
       const { socket } = open()
       await new Promise((resolve) => socket.once('connect', resolve))
       if (i % 2) await new Promise((resolve) => socket.write(`${head}content-length: 10\r\n\r\n{"bod`, resolve))
-      socket.resetAndDestroy()
+      reset(socket)
     }
     while (await gauge('connections') > before);
   }],

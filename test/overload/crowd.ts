@@ -1,5 +1,6 @@
 /** The crowd, a process of its own: producers that come whether or not they are served, consumers, and callers who only wait. */
 import net from 'node:net'
+import { reset } from '../support/reset.ts'
 
 /** What the crowd does for a while. */
 export interface Rush {
@@ -70,7 +71,7 @@ class Connection {
   }
 
   reset (): void {
-    this.#socket.resetAndDestroy()
+    reset(this.#socket)
   }
 
   #read (text: string): void {

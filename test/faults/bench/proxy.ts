@@ -1,6 +1,7 @@
 /** A TCP proxy that does to connections what networks do: cuts, silences and slows them, and loses the answer to a request. */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type NetConnectOpts, type Server, type Socket } from 'node:net'
+import { reset } from '../../support/reset.ts'
 
 /** A request whose answer is to be lost: it is passed on, and the connection is reset when `answered` says that the answer is there. */
 export interface Swallow { wants: (request: Buffer) => boolean, answered: (answer: Buffer) => boolean }
@@ -47,7 +48,7 @@ export class Proxy {
 
   #open (client: Socket): void {
     if (this.target === null) {
-      client.resetAndDestroy()
+      reset(client)
       return
     }
     const server = connect(this.target)
@@ -90,7 +91,7 @@ export class Proxy {
   #cut (link: Link): void {
     if (!this.#links.delete(link)) return
     // Only TCP can be reset; the way to PostgreSQL is a Unix socket.
-    link.client.resetAndDestroy()
+    reset(link.client)
     link.server.destroy()
   }
 }
