@@ -2,14 +2,17 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../core/errors.ts'
+import type { Key } from '../core/keys.ts'
 import type { Board } from './board.ts'
 
 const streamsMax = 100
+// So that no key, lost or careless, keeps everybody else's pages out.
+const streamsPerKeyMax = 50
 const heartbeatMs = 10_000
 
 export class Streams {
   readonly board: Board
-  readonly #open = new Set<Readable>()
+  readonly #open = new Map<Readable, Key | null>()
   #closed = false
 
   constructor (board: Board) {
@@ -19,6 +22,9 @@ export class Streams {
   /** Sends each part of what `look` finds, now and whenever it has changed, until the page goes, its key is revoked or the service closes. Refuses with tooManyWaiting. */
   send ({ key }: FastifyRequest, reply: FastifyReply, look: () => object[]): FastifyReply {
     if (this.#open.size >= streamsMax) throw new QueueError('tooManyWaiting', `${streamsMax} pages of the console are open on this replica already. Close one, or try again later.`)
+    if (key !== null && [...this.#open.values()].filter((one) => one === key).length >= streamsPerKeyMax) {
+      throw new QueueError('tooManyWaiting', `${streamsPerKeyMax} pages of the console are open with this key on this replica already. Close one, or try again later.`)
+    }
     const stream = new Readable({ read () {} })
     let last: string[] = []
     // A page that does not read gets no more until it does, and then what holds by then.
@@ -38,7 +44,7 @@ export class Streams {
       unwatch()
       leave?.()
     })
-    this.#open.add(stream)
+    this.#open.set(stream, key)
     push(': open\n\n')
     if (this.#closed) stream.push(null)
     // The connection ends with its stream, or the service would wait for it at its own end.
@@ -47,7 +53,7 @@ export class Streams {
 
   async close (): Promise<void> {
     this.#closed = true
-    for (const stream of this.#open) stream.push(null)
+    for (const stream of this.#open.keys()) stream.push(null)
     await this.board.close()
   }
 }

@@ -137,6 +137,9 @@ t.test('assets are open and hold no data, everything else asks for a key; a page
   t.match(await looker.next(), { total: 2, rows: [{ queue: 'orders-a' }, { queue: 'orders-b' }] })
   t.equal((await holdfast.call('GET', '/console/live/secret', undefined, limited)).status, 404, 'it is not there for this key')
   t.equal((await holdfast.call('GET', '/console/live/mail', undefined, limited)).status, 403)
+  await Promise.all(Array.from({ length: 49 }, () => stream(t, holdfast, '/console/live', made.body.secret)))
+  t.match(await holdfast.call('GET', '/console/live', undefined, limited), { status: 429, body: { code: 'tooManyWaiting' } }, 'no key has more than half of the streams')
+  t.equal((await stream(t, holdfast, '/console/live', secret)).status, 200)
   await holdfast.call('DELETE', `/keys/${made.body.id}`, undefined, admin)
   while (await looker.next() !== undefined) { /* what was on its way */ }
   t.equal((await holdfast.call('GET', '/console/live', undefined, limited)).status, 401)

@@ -68,6 +68,11 @@ t.test('bytes of requests on their way in', async (t) => {
   t.match(String(bytes), /^HTTP\/1.1 503 .*"code":"overloaded".*"outcome":"none"/s, 'nor one that does not say how long it is')
   const acks = `{"receipt":"${receipt}"${' '.repeat(300_000)}}`
   t.match(await holdfast.post('/queues/held/ack', acks), { status: 200, body: { outcome: 'acked' } }, 'for what makes room there is more of it')
+  // A refusal as large as this comes late, and to a caller that is to close its connection no sooner than it has sent all, or a second is over.
+  const beganMs = performance.now()
+  const closing = open(t, head('/queues/q/messages', 'connection: close\r\ncontent-type: text/plain\r\ncontent-length: 1000000'))
+  t.match(String((await once(closing, 'data'))[0]), /^HTTP\/1.1 503 .*"code":"overloaded"/s)
+  t.ok(performance.now() - beganMs > 900, 'while it sends it is not cut off')
   for (const socket of arriving) socket.destroy()
   t.equal((await served(() => text(300_000))).status, 201)
 })
