@@ -46,7 +46,8 @@ export interface BrokerOptions {
 
 export interface LeaseRequest { max: number, waitSeconds: number, leaseSeconds: number | null, worker: string, idempotencyKey: string | null }
 type LeaseCall = LeaseRequest & { acks: Held[] }
-interface LeaseAnswer { rows: LeasedRow[], more: boolean, outcomes: Outcome[] }
+/** `used`: with this key messages have been leased before, perhaps for this very caller; whose are to be given again. */
+interface LeaseAnswer { rows: LeasedRow[], more: boolean, outcomes: Outcome[], used: boolean }
 
 const noLease = { max: 0, waitSeconds: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const flushBytesMax = 4 * 1024 * 1024
@@ -85,7 +86,10 @@ export class Broker {
     this.#enqueues = new Batcher({
       ...shared, flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, isUrgent: () => false, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2
     })
-    this.#leases = new Batcher({ ...counted, isUrgent: ({ acks }) => acks.length > 0, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, inFlightMax: 2 })
+    this.#leases = new Batcher({
+      ...counted, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, isUrgent: ({ acks }) => acks.length > 0, inFlightMax: 2,
+      isPoison: (error) => isPoison(error) || store.messages.isKeyTaken(error)
+    })
     this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), counted)
     this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
   }
@@ -127,13 +131,10 @@ export class Broker {
         const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
         try {
           for (let again = true; again;) {
-            const call = { ...request, acks }
-            const answer = request.idempotencyKey === null
-              ? await this.#leases.add(queue.id, call)
-              : await this.#leaseKeyed(queue.id, call, request.idempotencyKey)
+            const answer = await this.#leases.add(queue.id, { ...request, acks })
             acks.forEach((_, i) => { outcomes[ours[i]!] = answer.outcomes[i]! })
             acks = []
-            const { rows } = answer
+            const rows = answer.used ? await this.#leaseAgain(queue.id, request) : answer.rows
             if (rows.length > 0 && signal.aborted) {
               await this.#settling.settle('release', queue.id, rows.map(({ id, fence }) => ({ id, fence })))
               return { messages: [], outcomes }
@@ -371,12 +372,21 @@ export class Broker {
     const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
     const apart = async (session: Session) => {
       const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
-      return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false, atMs: 0 }, acked: [...settled.keys()] }
+      return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false, known: [], atMs: 0 }, acked: [...settled.keys()] }
     }
     if (asks.length > 0) this.tally.asked(queueId)
     if (asks.length > 0) messages.lookFromStart(database.last, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
     if (asks.length === 0 && distinct.size === 0) return calls.map(() => unread)
-    const { rows, full: cut, acked, atMs } = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? []))
+    const flushed = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? [])).catch((error: Error) => {
+      if (calls.length > 1 || !messages.isKeyTaken(error)) throw error // whose key it was the batcher finds out
+      return null
+    })
+    if (flushed === null) {
+      const [call] = calls as [LeaseCall]
+      const [settled] = call.acks.length > 0 ? await this.#flushLeases(queueId, [{ ...call, max: 0 }]) : [{ outcomes: [] }]
+      return [settled instanceof Error ? settled : { rows: [], more: false, outcomes: settled!.outcomes, used: true }]
+    }
+    const { rows, full: cut, acked, known, atMs } = flushed
     this.tally.leased(queueId, rows, atMs)
     this.tally.acked(queueId, acked)
     const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
@@ -385,31 +395,26 @@ export class Broker {
       const share = rows.splice(0, call.max)
       const answers = outcomesFor(call.acks, outcomes)
       if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
-      return { rows: share, more: cut, outcomes: answers }
+      return { rows: share, more: cut, outcomes: answers, used: share.length === 0 && call.idempotencyKey !== null && known.includes(call.idempotencyKey) }
     })
   }
 
   // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
-  async #leaseKeyed (queueId: Digits, call: LeaseCall, key: string): Promise<LeaseAnswer> {
+  async #leaseAgain (queueId: Digits, request: LeaseRequest): Promise<LeasedRow[]> {
     const { database, hints, messages } = this.#store
     if (this.#answersFull()) throw unread
-    const distinct = distinctOf(call.acks)
-    this.tally.asked(queueId)
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, settled, atMs } = await database.transaction(async (session) => {
-          const settled = await this.#settling.inRounds(session, 'ack', queueId, rounds([...distinct.values()], ({ id }) => id))
-          const again = await messages.leaseAgain(session, queueId, key)
-          return { settled, ...again.length > 0 ? { rows: again, atMs: null } : await messages.lease(session, hints, queueId, [call], answerBytesMax, { key }) }
+        const { rows, atMs } = await database.transaction(async (session) => {
+          const again = await messages.leaseAgain(session, queueId, request.idempotencyKey!)
+          return again.length > 0 ? { rows: again, atMs: null } : await messages.lease(session, hints, queueId, [request], answerBytesMax)
         })
         if (atMs !== null) this.tally.leased(queueId, rows, atMs)
-        this.tally.acked(queueId, [...settled.keys()])
-        const outcomes = outcomesFor(call.acks, await this.#settling.outcomesOf('ack', queueId, distinct, settled))
-        if (outcomes instanceof Error) throw partlyDone(outcomes)
-        return { rows, more: false, outcomes }
+        return rows
       } catch (error) {
         hints.forget(queueId) // raised past messages that the lost commit may have left where they were
-        if (attempt === 3 || !messages.isKeyTaken(error)) throw error
+        if (!messages.isKeyTaken(error)) throw error
+        if (attempt === 3) throw new QueueError('overloaded', 'Others lease with this idempotency key again and again; nothing was leased. Use a key of its own for each lease.')
       }
     }
   }

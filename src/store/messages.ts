@@ -117,7 +117,8 @@ function optionsOf (row: EnqueueRow): string | null {
   return JSON.stringify({ bytes: typeof body === 'string' ? undefined : body.toString('base64'), contentType: contentType ?? undefined, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, key })
 }
 
-export interface LeaseAsk { max: number, leaseSeconds: number | null, worker: string }
+/** With a key the messages get a row of leases of their own, which says for whom they were if their answer is lost. */
+export interface LeaseAsk { max: number, leaseSeconds: number | null, worker: string, idempotencyKey: string | null }
 
 export interface LeasedRow extends Body {
   id: Digits
@@ -187,9 +188,31 @@ const acking = (ids: string, fences: string) => `
     select $1, ${stateCounts}, (select count(*) from archived), count(*) from done having count(*) > 0
   )`
 
+// Which row of leases the messages of a flush go in: one for all of them; or, where some are leased with a key, one for each
+// key beside the first, which costs the others a twentieth of the rate.
+const sharedRow = {
+  ids: "nextval('holdfast.lease_ids')",
+  idOf: (_n: string) => 'lease.ids',
+  kept: `
+    select lease.ids, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), null
+    from leased l, lease group by lease.ids, lease.at`,
+  known: 'null'
+}
+const rowPerKey = {
+  ids: "(select array_agg(nextval('holdfast.lease_ids')) from generate_series(1, cardinality($12::text[])))",
+  idOf: (n: string) => `lease.ids[($11::smallint[])[${n}]]`,
+  kept: `
+    select l.id, l.ends_at, lease.at, $1, l.ids, l.fences, case part when 1 then $8::text[] else array[($13::text[])[part]] end, l.holders, ($12::text[])[part] as key
+    from (select lease_id as id, min(leased_until) as ends_at, array_agg(id) as ids, array_agg(fence) as fences, array_agg(holder) as holders from leased group by lease_id) l,
+      lease, lateral array_position(lease.ids, l.id) as part
+    order by key`,
+  // Keys that have been used before. Where there are messages to lease the unique index says so, by an error; where there are none, only this does.
+  known: '(select array_agg(idempotency_key) from holdfast.leases where queue_id = $1 and idempotency_key = any($12::text[]))'
+}
+
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
 // position) in one scan would start from the front of every rank.
-const leasing = (after = 'true') => `
+const leasing = (rows: typeof sharedRow, after = 'true') => `
   q as materialized (
     select id, lease_seconds, max_attempts from holdfast.queues where id = $1 and not paused and ${after}
   ), found as materialized (
@@ -212,69 +235,79 @@ const leasing = (after = 'true') => `
   ), places as materialized (
     select array_agg(id order by id) as ids, array_agg(n order by id) as ns from taken
   ), lease as materialized (
-    select nextval('holdfast.lease_ids') as id, clock_timestamp() as at where exists (select from taken)
+    select ${rows.ids} as ids, clock_timestamp() as at where exists (select from taken)
   ), leased as (
     update holdfast.messages m
-    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = lease.id,
+    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = ${rows.idOf('places.ns[width_bucket(m.id, places.ids)]')},
       leased_until = lease.at + make_interval(secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds))
     from lease, q, places
     where m.queue_id = $1 and m.id = any((select ids from places)::bigint[])
-    returning m.id, m.fence, m.attempt, m.max_attempts, m.body, m.body_bytes, m.content_type, m.headers, m.rank, m.position, m.enqueued_at, m.leased_until,
+    returning m.id, m.fence, m.attempt, m.max_attempts, m.body, m.body_bytes, m.content_type, m.headers, m.rank, m.position, m.enqueued_at, m.leased_until, m.lease_id,
       places.ns[width_bucket(m.id, places.ids)] as n, ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
   ), kept as (
-    insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders, idempotency_key)
-    select lease.id, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), $9::text
-    from leased l, lease group by lease.id, lease.at
+    insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders, idempotency_key)${rows.kept}
   ), noted as (
     insert into holdfast.ledger (queue_id, ready, leased, leased_total) select $1, -count(*), count(*), count(*) from leased having count(*) > 0
   )`
 
-const leased = (acked: string) => `
+const leased = (acked: string, { known }: typeof sharedRow) => `
   select ${leasedColumns}, m.position, case when coalesce(m.n, 1) = 1 then json_build_object('scanned', q.id is not null, 'last', (select last_value from holdfast.positions),
-    'found', (select count(*) from found), 'full', (select coalesce(sum(bytes), 0) > $5 from found), 'acked', ${acked}, 'at', (select extract(epoch from at) * 1000 from lease)) end as scan
+    'found', (select count(*) from found), 'full', (select coalesce(sum(bytes), 0) > $5 from found), 'known', ${known}, 'acked', ${acked}, 'at', (select extract(epoch from at) * 1000 from lease)) end as scan
   from (select) one
   left join q on true
   left join leased m on true ${lastFailureAbove(1)}
   order by m.n`
 
-const leaseStatement: Statement = { name: 'lease', text: `with ${leasing()} ${leased('null')}` }
+const leaseStatement: Statement = { name: 'lease', text: `with ${leasing(sharedRow)} ${leased('null', sharedRow)}` }
 
 // Both in one statement, hence one round trip and one commit. All acks come first: they may wait for a lock, and whoever
 // waits must hold no message that it has only just leased.
-const ackAndLeaseStatement: Statement = {
-  name: 'ack_and_lease',
-  text: `with ${acking('$10', '$11')}, ${leasing('(select count(*) from done) >= 0')} ${leased("(select string_agg(id || '.' || fence, ',') from done)")}`
-}
+const ackingAndLeasing = (name: string, rows: typeof sharedRow): Statement => ({
+  name,
+  text: `with ${acking('$9', '$10')}, ${leasing(rows, '(select count(*) from done) >= 0')} ${leased("(select string_agg(id || '.' || fence, ',') from done)", rows)}`
+})
+const ackAndLeaseStatement = ackingAndLeasing('ack_and_lease', sharedRow)
+const ackAndLeaseKeyedStatement = ackingAndLeasing('ack_and_lease_keyed', rowPerKey)
 
 /**
  * Leases the first ready messages of a queue, as many as the asks add up to, but no more than `bytesMax` of answer
  * (one message at least). They are handed out in order: the first ask's share first. Nothing beyond them is leased.
  * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the database's clock.
+ * A key that an earlier lease has used fails it all with an error that isKeyTaken knows; `known` are such keys of asks for which there was no message.
  */
-export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, { acks = [], key = null }: { acks?: Held[], key?: string | null } = {}): Promise<{ rows: LeasedRow[], full: boolean, acked: string[], atMs: number }> {
-  const workers = [...new Set(asks.map((ask) => ask.worker))]
+export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, { acks = [] }: { acks?: Held[] } = {}): Promise<{ rows: LeasedRow[], full: boolean, acked: string[], known: string[], atMs: number }> {
+  // Of each message it leases: who holds it, for how long (0: as long as the queue says), and which row of leases it goes in.
+  // The first row is shared by all who ask without a key; each of the others has one worker and one key.
+  const workers = [...new Set(asks.filter((ask) => ask.idempotencyKey === null).map((ask) => ask.worker))]
+  const only: (string | null)[] = [null]
+  const keys: (string | null)[] = [null]
   const holders: number[] = []
-  const seconds: number[] = [] // 0: the queue's
-  for (const ask of asks) {
-    const holder = workers.indexOf(ask.worker) + 1
-    for (let i = 0; i < ask.max; i++) {
+  const seconds: number[] = []
+  const parts: number[] = []
+  for (const { max, leaseSeconds, worker, idempotencyKey: key } of asks) {
+    const holder = key === null ? workers.indexOf(worker) + 1 : 1
+    const part = key === null ? 1 : keys.push(key)
+    if (key !== null) only.push(worker)
+    for (let i = 0; i < max; i++) {
       holders.push(holder)
-      seconds.push(ask.leaseSeconds ?? 0)
+      seconds.push(leaseSeconds ?? 0)
+      parts.push(part)
     }
   }
   const scan = hints.begin(queueId)
   try {
-    const parameters = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers, key]
-    const rows = acks.length === 0
-      ? await session.query(leaseStatement, parameters)
-      : await session.query(ackAndLeaseStatement, [...parameters, ...heldArrays(queueId, acks).slice(1)])
-    const { scanned, last, found, full, acked, at } = rows[0]!.scan
+    const parameters = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
+    const settled = heldArrays(queueId, acks).slice(1)
+    const rows = await (keys.length > 1
+      ? session.query(ackAndLeaseKeyedStatement, [...parameters, ...settled, parts, keys, only])
+      : acks.length > 0 ? session.query(ackAndLeaseStatement, [...parameters, ...settled]) : session.query(leaseStatement, parameters))
+    const { scanned, last, found, full, acked, known, at } = rows[0]!.scan
     const { rank, position } = rows.at(-1)!
     // Not scanned: the queue is paused or gone.
     hints.end(queueId, scan, scanned ? { rank: rank ?? -1, position: Number(position), exhausted: found < holders.length && !full, last } : null)
-    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [], atMs: at }
+    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [], known: known ?? [], atMs: at }
   } catch (error) {
-    hints.forget(queueId)
+    hints.forget(queueId) // what it had locked another scan may have taken for gone
     throw error
   }
 }
@@ -299,7 +332,7 @@ export async function lookFromStart (session: Session, hints: SeekHints, queueId
   return hints.looked(queueId, rows.map(({ rank, position }) => ({ rank, position: Number(position) })))
 }
 
-/** Whether a lease met the row of another one with the same key: that one has just taken the messages. */
+/** Whether a lease met the row of another one with the same key; nothing was leased or acked. */
 export function isKeyTaken (error: unknown): boolean {
   return isServerError(error) && error.code === '23505'
 }

@@ -45,7 +45,7 @@ const row = (queueId: string, key?: string, body = '1'): messages.EnqueueRow =>
   ({ queueId, body, contentType: null, headers: undefined, priority: 4, delaySeconds: undefined, visibleAt: undefined, ttlSeconds: undefined, maxAttempts: undefined, key })
 const enqueue = (queueId: string, count: number) => messages.enqueue(one, Array.from({ length: count }, () => row(queueId)))
 const lease = async (database: Database, queueId: string, max: number, leaseSeconds: number | null = null) =>
-  (await messages.lease(database, new SeekHints(), queueId, [{ max, leaseSeconds, worker: 'w' }], answerBytesMax)).rows
+  (await messages.lease(database, new SeekHints(), queueId, [{ max, leaseSeconds, worker: 'w', idempotencyKey: null }], answerBytesMax)).rows
 const held = (rows: messages.LeasedRow[]) => rows.map(({ id, fence }) => ({ id, fence }))
 
 /** Sweeps until nothing of the queue is overdue. */
@@ -143,9 +143,9 @@ t.test('the limit is never overrun, whatever plan the server takes', async (t) =
       const session = { query: async (statement: any, values?: unknown[]) => (await client.query({ ...statement, values })).rows }
       await blocker.query('begin')
       await blocker.query('select from holdfast.messages where queue_id = $1 and leased_until is null order by id limit 2 for update', [id])
-      t.equal((await messages.lease(session, new SeekHints(), id, [{ max: 3, leaseSeconds: null, worker: 'w' }], answerBytesMax)).rows.length, 3, `only ${scan} and ${join}`)
+      t.equal((await messages.lease(session, new SeekHints(), id, [{ max: 3, leaseSeconds: null, worker: 'w', idempotencyKey: null }], answerBytesMax)).rows.length, 3, `only ${scan} and ${join}`)
       await blocker.query('rollback')
-      const [asked, at] = [[{ max: 3, leaseSeconds: null, worker: 'w' }], new SeekHints()]
+      const [asked, at] = [[{ max: 3, leaseSeconds: null, worker: 'w', idempotencyKey: null }], new SeekHints()]
       const both = await Promise.all([messages.lease(session, at, id, asked, answerBytesMax), lease(two, id, 3)])
       t.equal(both[0].rows.length + both[1].length, 6)
       await client.end()
@@ -389,6 +389,65 @@ t.test('one lease key from two replicas at once is one set of messages and recei
   t.strictSame(await other(), await first!)
   await Promise.all(replicas.map((one) => one.stop()))
   t.equal((await state(id)).filter((one) => one.state === 'leased').length, 55)
+  await conserved(t, id)
+})
+
+t.test('leases with keys share a flush with others, and each key brings its own messages again, from an empty queue too', async (t) => {
+  const id = await queue({ leaseSeconds: 60 })
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  await enqueue(id, 45)
+  const { broker, stop } = replica(one)
+  const never = new AbortController().signal
+  const take = async (worker: string, idempotencyKey: string | null, receipts: string[] = []) => await broker.lease(name, { max: 2, waitSeconds: 0, leaseSeconds: null, worker, idempotencyKey }, receipts, never)
+  const receiptsOf = ({ messages }: { messages: LeasedMessage[] }) => messages.map(({ receipt }) => receipt)
+  const askers = Array.from({ length: 20 }, (_, i) => [`w${i}`, i % 4 === 0 ? null : `k${i}`] as const)
+  const first = await Promise.all(askers.map(([worker, key]) => take(worker, key)))
+  t.strictSame(first.map(({ messages }) => messages.length), askers.map(() => 2))
+  t.equal(new Set(first.flatMap(receiptsOf)).size, 40, 'nobody has what somebody else has')
+  t.match(await one.query('select count(distinct xmin::text)::int as commits, count(*)::int as rows from holdfast.leases where queue_id = $1', [id]), [{ commits: 1, rows: 16 }], 'one commit; one row for all without a key, and one for each key')
+
+  const acked = receiptsOf(first[0]!)
+  const again = await Promise.all([...askers.slice(1, 4), ...askers.slice(1, 4)].map(([worker, key], i) => take(worker, key, i === 0 ? acked : [])))
+  t.strictSame(again.map(receiptsOf), [1, 2, 3, 1, 2, 3].map((i) => receiptsOf(first[i]!)), 'while there are others to lease')
+  t.strictSame(again[0]!.outcomes, [{ outcome: 'acked' }, { outcome: 'acked' }])
+  t.equal((await take('w', null)).messages.length + (await take('w', null)).messages.length + (await take('w', null)).messages.length, 5, 'which are still there')
+  t.strictSame(receiptsOf(await take('w7', 'k7', receiptsOf(first[4]!))), receiptsOf(first[7]!), 'and when there are none')
+
+  await one.query("update holdfast.leases set ends_at = now() - interval '1 s' where queue_id = $1", [id])
+  await one.query("update holdfast.messages set leased_until = now() - interval '1 s' where queue_id = $1", [id])
+  await sweep(one)
+  for (const i of [1, 8, 19]) {
+    const [{ id: message }] = first[i]!.messages as [LeasedMessage]
+    t.match(await one.query('select worker from holdfast.history where queue_id = $1 and message_id = $2', [id, message]), [{ worker: `w${i}` }], 'who held it')
+  }
+  await stop()
+  await conserved(t, id)
+})
+
+t.test('a lease key that many use and free at once is refused to some, with nothing leased, and to nobody else', async (t) => {
+  const id = await queue({ leaseSeconds: 60 })
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  await enqueue(id, 300)
+  const replicas = [replica(one), replica(two)]
+  const never = new AbortController().signal
+  let refused = 0
+  const use = async (i: number, idempotencyKey: string | null) => {
+    const { broker } = replicas[i % 2]!
+    for (let n = 0; n < 5; n++) {
+      try {
+        const { messages } = await broker.lease(name, { max: 1, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey }, [], never)
+        t.equal(messages.length, 1)
+        await broker.ack(name, messages.map(({ receipt }) => ({ receipt })), () => '')
+      } catch (error) {
+        if (idempotencyKey === null || !(error instanceof QueueError && error.code === 'overloaded' && error.outcome === 'none')) throw error
+        refused++
+      }
+    }
+  }
+  await Promise.all([...Array.from({ length: 20 }, (_, i) => use(i, 'shared')), ...Array.from({ length: 10 }, (_, i) => use(i, null))])
+  t.comment(`${refused} of 100 refused`)
+  await Promise.all(replicas.map((one) => one.stop()))
+  t.equal((await state(id)).filter((one) => one.state === 'leased').length, 0, 'what was leased has been told to somebody')
   await conserved(t, id)
 })
 

@@ -96,7 +96,7 @@ export class Proxy {
   }
 }
 
-const mutations = ['enqueue', 'enqueue_described', 'enqueue_keyed', 'lease', 'ack_and_lease', 'ack', 'fail', 'release', 'extend', 'sweep_leases', 'expose_due'].map((name) => `\0${name}\0`)
+const mutations = ['enqueue', 'enqueue_described', 'enqueue_keyed', 'lease', 'ack_and_lease', 'ack_and_lease_keyed', 'ack', 'fail', 'release', 'extend', 'sweep_leases', 'expose_due'].map((name) => `\0${name}\0`)
 
 /** The reply to a commit: PostgreSQL has said "ready, in no transaction", after one of the statements that change something or a commit. */
 export function commitReply (isHit: () => boolean): Swallow {
