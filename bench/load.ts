@@ -30,6 +30,8 @@ export interface Load {
   priorities?: boolean
   /** enqueue: of every message. */
   delaySeconds?: number
+  /** enqueue and loop: each request with an idempotency key of its own, as holdfast/client sends it. */
+  keyed?: boolean
 }
 
 export interface LoadResult {
@@ -102,8 +104,8 @@ class Connection {
 }
 
 interface Dialect {
-  enqueue (count: number, body: string, options?: { priority?: number, delaySeconds?: number | undefined }): string
-  lease (max: number, ack: string[], waitSeconds?: number): string
+  enqueue (count: number, body: string, options?: { priority?: number, delaySeconds?: number | undefined, idempotencyKey?: string }): string
+  lease (max: number, ack: string[], options?: { waitSeconds?: number, idempotencyKey?: string }): string
   ack (receipts: string[]): string
   fail (receipts: string[]): string
   receipts: RegExp
@@ -119,7 +121,7 @@ const dialects: Record<Load['dialect'], (queue: string) => Dialect> = {
       const message = `{"body":${body}${JSON.stringify(options).slice(1, -1).replace(/^(?=.)/, ',')}}`
       return post(`/queues/${queue}/messages`, count === 1 ? message : `{"messages":[${Array(count).fill(message).join(',')}]}`)
     },
-    lease: (max, ack, waitSeconds) => post(`/queues/${queue}/lease`, `{"max":${max}${waitSeconds === undefined ? '' : `,"waitSeconds":${waitSeconds}`}${ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`}}`),
+    lease: (max, ack, options = {}) => post(`/queues/${queue}/lease`, `{"max":${max}${JSON.stringify(options).slice(1, -1).replace(/^(?=.)/, ',')}${ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`}}`),
     ack: (receipts) => post(`/queues/${queue}/ack`, receipts.length === 1 ? `{"receipt":"${receipts[0]}"}` : `{"receipts":["${receipts.join('","')}"]}`),
     fail: (receipts) => post(`/queues/${queue}/fail`, `{"failures":[${receipts.map((receipt) => `{"receipt":"${receipt}","delaySeconds":0}`).join(',')}]}`),
     receipts: /"fence":|"receipt":"([^"]+)"/g
@@ -198,10 +200,13 @@ function run (load: Load): void {
   const prioritised = Array.from({ length: 10 }, (_, priority) => dialect.enqueue(load.count, body, { priority }))
 
   let sent = 0
+  let keys = 0
+  const newKey = () => `${process.pid}-${++keys}`
+  const again = () => load.priorities === true ? prioritised[Math.floor(Math.random() * 10)]! : load.keyed === true ? dialect.enqueue(1, body, { idempotencyKey: newKey() }) : request
   const enqueueing = (connection: Connection): void => {
     if (ending || (load.messagesMax !== undefined && sent >= load.messagesMax)) return over()
     sent += load.count
-    ask(connection, load.priorities === true ? prioritised[Math.floor(Math.random() * 10)]! : request, () => {
+    ask(connection, again(), () => {
       done(load.count)
       enqueueing(connection)
     }, over)
@@ -236,7 +241,7 @@ function run (load: Load): void {
   }, over)
   const looping = (connection: Connection, held: string[]): void => {
     if (ending && held.length === 0) return over()
-    ask(connection, ending ? dialect.ack(held) : dialect.lease(load.count, held), (answer) => {
+    ask(connection, ending ? dialect.ack(held) : dialect.lease(load.count, held, load.keyed === true ? { idempotencyKey: newKey() } : {}), (answer) => {
       done(held.length)
       if (ending) return over()
       const receipts = receiptsIn(answer.slice(0, answer.lastIndexOf(',"outcomes":')))
@@ -251,7 +256,7 @@ function run (load: Load): void {
   }
   /** Waits for one message after the other; the body says when it was sent. */
   const awaiting = (connection: Connection): void => {
-    ask(connection, dialect.lease(1, [], 20), (answer) => {
+    ask(connection, dialect.lease(1, [], { waitSeconds: 20 }), (answer) => {
       const sent = /"sentMs":([\d.]+)/.exec(answer)
       if (sent === null) return awaiting(connection)
       if (measuring) {

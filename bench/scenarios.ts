@@ -56,6 +56,7 @@ export const scenarios: Scenario[] = [
     entries: [
       { name: 'do-nothing route', subject: 'nothing', load: enqueue },
       { name: 'Holdfast', subject: 'holdfast', load: enqueue },
+      { name: 'Holdfast, with a key', subject: 'holdfast', load: { ...enqueue, keyed: true } },
       { name: 'plain queue', subject: 'plain', load: enqueue },
       { name: 'pg-boss', subject: 'pgboss', load: enqueue },
       { name: 'fauxqs, in memory', subject: 'fauxqs', load: enqueue }
@@ -65,6 +66,7 @@ export const scenarios: Scenario[] = [
       { what: '× fauxqs in memory', bound: '≥', must: 1.2, of: rate('Holdfast', 'fauxqs, in memory') },
       { what: '× the plain queue', bound: '≥', must: 2.2, aim: 3, of: rate('Holdfast', 'plain queue') },
       { what: '× pg-boss', bound: '≥', must: 9, of: rate('Holdfast', 'pg-boss') },
+      { what: 'with an idempotency key, × without', bound: '≥', must: 0.5, of: rate('Holdfast, with a key', 'Holdfast') },
       { what: "database CPU, of the plain queue's", bound: '≤', must: 0.25, of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue') },
       { what: "WAL, of the plain queue's", bound: '≤', must: 0.75, of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue') }
     ]
@@ -75,6 +77,7 @@ export const scenarios: Scenario[] = [
       { name: 'do-nothing route, two requests', subject: 'nothing', requestsPerMessage: 2, load: enqueue },
       { name: 'Holdfast', subject: 'holdfast', load: consume },
       { name: 'Holdfast, ack within lease', subject: 'holdfast', load: { ...consume, step: 'loop' } },
+      { name: 'Holdfast, so with a key', subject: 'holdfast', load: { ...consume, step: 'loop', keyed: true } },
       { name: 'plain queue', subject: 'plain', load: consume },
       { name: 'pg-boss', subject: 'pgboss', load: consume },
       { name: 'fauxqs, in memory', subject: 'fauxqs', load: consume }
@@ -84,6 +87,7 @@ export const scenarios: Scenario[] = [
       { what: '× fauxqs in memory', bound: '≥', must: 1.3, of: rate('Holdfast', 'fauxqs, in memory') },
       { what: '× the plain queue', bound: '≥', must: 3, aim: 4, of: rate('Holdfast', 'plain queue') },
       { what: 'ack within lease, × the two requests', bound: '≥', must: 1.5, of: rate('Holdfast, ack within lease', 'Holdfast') },
+      { what: 'the same with an idempotency key, × without', bound: '≥', must: 0.7, of: rate('Holdfast, so with a key', 'Holdfast, ack within lease') },
       { what: "database CPU, of the plain queue's", bound: '≤', must: 0.25, of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue') },
       { what: "WAL, of the plain queue's", bound: '≤', must: 0.75, of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue') }
     ]
