@@ -24,6 +24,9 @@ export interface BatcherOptions<Item, Answer> {
   isPoison: (error: unknown) => boolean
 }
 
+/** What all batches of a kind are kept to. */
+export type Bounds = Pick<BatcherOptions<unknown, unknown>, 'flushWeightMax' | 'flushCountMax' | 'waitingWeightMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'>
+
 interface Entry<Item, Answer> { item: Item, sinceMs: number, resolve: (answer: Answer) => void, reject: (error: unknown) => void }
 /** `weight` and `messages` are of what waits. */
 interface Lane<Item, Answer> { waiting: Entry<Item, Answer>[], weight: number, messages: number, inFlight: number, flushedMs: number, scheduled: boolean }

@@ -1,17 +1,19 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
-import type { Database, Session } from '../store/database.ts'
+import type { Database } from '../store/database.ts'
 import type { SeekHints } from '../store/hints.ts'
 import type { EnqueueRow, Held, LeasedRow } from '../store/messages.ts'
 import type { MessageDetail, MessageView } from '../store/browse.ts'
 import type { Action } from '../store/mending.ts'
 import { Batcher } from './batcher.ts'
 import { Directory } from './directory.ts'
+import { Enqueueing } from './enqueueing.ts'
 import { partlyDone, QueueError } from './errors.ts'
 import { reasonsOf, type Explanation } from './explain.ts'
+import { Leasing, unread, type LeaseRequest } from './leasing.ts'
 import { answerBytesMax, formatReceipt, listMax, parseReceipt, priorityDefault, type Digits, type Enqueued, type Filter, type LeasedMessage, type NewMessage, type Selection, type State } from './message.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
-import { distinctOf, outcomesFor, rounds, Settling, type Outcome, type Settlement } from './settling.ts'
+import { Settling, type Outcome, type Settlement } from './settling.ts'
 import { Tally } from './tally.ts'
 import type { Wakeups } from './wakeups.ts'
 
@@ -44,22 +46,12 @@ export interface BrokerOptions {
   isPoison: (error: unknown) => boolean
 }
 
-export interface LeaseRequest { max: number, waitSeconds: number, leaseSeconds: number | null, worker: string, idempotencyKey: string | null }
-type LeaseCall = LeaseRequest & { acks: Held[] }
-/** `used`: with this key messages have been leased before, perhaps for this very caller; whose are to be given again. */
-interface LeaseAnswer { rows: LeasedRow[], more: boolean, outcomes: Outcome[], used: boolean }
-
-const noLease = { max: 0, waitSeconds: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
-const flushBytesMax = 4 * 1024 * 1024
 // More at once is hardly cheaper for each, and leaves less to do side by side: of 1600 messages at hand, the next share is
 // read and parsed here while the database stores the last.
 const flushMessagesMax = 600
-const rowBytes = 256
 const watchMs = 500
 const waitingMsMax = 5000
 const waitingCallsMax = 20_000
-
-const unread = new QueueError('overloaded', 'Too much is waiting to be read by callers already; nothing was changed. Send the request again a little later.')
 
 export class Broker {
   readonly tally = new Tally()
@@ -70,8 +62,8 @@ export class Broker {
   readonly #answersFull: () => boolean
   readonly #directory: Directory
   readonly #settling: Settling
-  readonly #enqueues: Batcher<{ list: boolean, rows: EnqueueRow[], bytes: number }, (Enqueued | null)[]>
-  readonly #leases: Batcher<LeaseCall, LeaseAnswer>
+  readonly #enqueueing: Enqueueing
+  readonly #leasing: Leasing
   readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
 
   constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, answersFull, isPoison }: BrokerOptions) {
@@ -81,22 +73,16 @@ export class Broker {
     this.#createQueues = createQueues
     this.#answersFull = answersFull
     this.#directory = new Directory(store)
-    const shared = { flushCountMax: flushMessagesMax, waitingItemsMax: waitingCallsMax, waitingMsMax, isPoison }
-    const counted = { ...shared, flushWeightMax: Infinity, waitingWeightMax: 100_000 }
-    this.#enqueues = new Batcher({
-      ...shared, flush: (lane, calls) => this.#flushEnqueues(lane, calls), weigh: (call) => call.bytes, count: (call) => call.rows.length, isUrgent: () => false, flushWeightMax: flushBytesMax, waitingWeightMax: waitingBytesMax, inFlightMax: 2
-    })
-    this.#leases = new Batcher({
-      ...counted, flush: (queueId, calls) => this.#flushLeases(queueId, calls), weigh: ({ max, acks }) => max + acks.length, count: ({ max, acks }) => max + acks.length, isUrgent: ({ acks }) => acks.length > 0, inFlightMax: 2,
-      isPoison: (error) => isPoison(error) || store.messages.isKeyTaken(error)
-    })
-    this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), counted)
-    this.#watches = new Batcher({ ...counted, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
+    const bounds = { flushCountMax: flushMessagesMax, flushWeightMax: Infinity, waitingItemsMax: waitingCallsMax, waitingWeightMax: 100_000, waitingMsMax, isPoison }
+    this.#enqueueing = new Enqueueing(store, heralds, this.tally, waitingBytesMax, bounds)
+    this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), bounds)
+    this.#leasing = new Leasing(store, wakeups, this.tally, this.#settling, answersFull, bounds)
+    this.#watches = new Batcher({ ...bounds, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
   }
 
   /** Whether an enqueue would be refused with overloaded just now: asked before its body is read. */
   get enqueuesFull (): boolean {
-    return this.#enqueues.full
+    return this.#enqueueing.full
   }
 
   /** Stores messages, all or none of a list; answers after the commit. Refuses with idempotencyMismatch, queueFull, queueNotFound, overloaded. */
@@ -106,10 +92,7 @@ export class Broker {
       const rows = messages.map(({ idempotencyKey, priority, ...message }): EnqueueRow => ({
         ...message, queueId: queue.id, key: idempotencyKey, priority: priority ?? priorityDefault
       } as EnqueueRow))
-      const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-      const keyed = rows.some((row) => row.key !== undefined)
-      const lane = queue.settings.maxDepth !== null ? queue.id : keyed ? 'keyed' : 'plain'
-      const answers = await this.#enqueues.add(lane, { list, rows, bytes })
+      const answers = await this.#enqueueing.add(rows, list, queue.settings.maxDepth !== null)
       if (answers.every((answer) => answer !== null)) return answers
       this.#directory.forget(name) // deleted elsewhere since it was looked up; nothing was stored
     }
@@ -131,10 +114,10 @@ export class Broker {
         const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
         try {
           for (let again = true; again;) {
-            const answer = await this.#leases.add(queue.id, { ...request, acks })
+            const answer = await this.#leasing.lease(queue.id, request, acks)
             acks.forEach((_, i) => { outcomes[ours[i]!] = answer.outcomes[i]! })
             acks = []
-            const rows = answer.used ? await this.#leaseAgain(queue.id, request) : answer.rows
+            const rows = answer.used ? await this.#leasing.leaseAgain(queue.id, request) : answer.rows
             if (rows.length > 0 && signal.aborted) {
               await this.#settling.settle('release', queue.id, rows.map(({ id, fence }) => ({ id, fence })))
               return { messages: [], outcomes }
@@ -157,7 +140,7 @@ export class Broker {
 
   /** Ends messages whose work is done. A superseded receipt changes nothing. Refuses with invalidReceipt, queueNotFound. */
   ack (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, (_, lease) => lease, async (queueId, acks) => (await this.#leases.add(queueId, { ...noLease, acks })).outcomes)
+    return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, acks) => this.#leasing.ack(queueId, acks))
   }
 
   /** Ends attempts that did not work out: the message is retried after a delay, or dead after its last attempt. */
@@ -299,124 +282,7 @@ export class Broker {
 
   /** Resolves once every call taken in has been answered. */
   async drained (): Promise<void> {
-    await Promise.all([this.#enqueues, this.#leases, this.#watches, this.#settling].map((batcher) => batcher.drained()))
-  }
-
-  async #flushEnqueues (lane: string, calls: { list: boolean, rows: EnqueueRow[] }[]): Promise<((Enqueued | null)[] | Error)[]> {
-    const { database, queues } = this.#store
-    const answers: ((Enqueued | null)[] | Error)[] = Array(calls.length)
-    let room = lane === 'plain' || lane === 'keyed' ? Infinity : await queues.roomIn(database, lane) ?? Infinity
-    const together: number[] = []
-    const alone: number[] = []
-    for (const [index, { list, rows }] of calls.entries()) {
-      if (rows.length > room) {
-        answers[index] = new QueueError('queueFull', `The queue holds as many messages as its maxDepth allows${list ? '; nothing of the list was stored' : ''}. Send the request again when some have been acked.`)
-        continue
-      }
-      room -= rows.length
-      // A list is all or none, also when one of its keys stands for other content: that needs a transaction of its own.
-      if (list && rows.some((row) => row.key !== undefined)) alone.push(index)
-      else together.push(index)
-    }
-    // First what is shared: should it fail, nothing of this flush has been stored, which is then every caller's answer.
-    const stored = await this.#enqueueRounds(together.flatMap((index) => calls[index]!.rows), false)
-    for (const index of together) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
-    for (const index of alone) answers[index] = await this.#enqueueRounds(calls[index]!.rows, true).then(refuseMismatch, (error: Error) => error)
-    const ready = new Map<Digits, { count: number, position: number }>()
-    this.tally.flushed('enqueue', calls.reduce((sum, { rows }) => sum + rows.length, 0))
-    for (const [index, answer] of answers.entries()) {
-      if (answer instanceof Error) continue
-      for (const [i, row] of calls[index]!.rows.entries()) {
-        const stored = answer[i]
-        if (stored == null || stored.duplicate) continue
-        const dueMs = row.visibleAt !== undefined ? Date.parse(row.visibleAt) : Date.now() + (row.delaySeconds ?? 0) * 1000
-        if (dueMs > Date.now()) {
-          this.#heralds.onDue(dueMs)
-          continue
-        }
-        const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
-      }
-    }
-    for (const [queueId, { count, position }] of ready) this.#heralds.onReady(queueId, count, position)
-    return answers
-  }
-
-  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees the first one's row. All
-  // rounds are one commit; with `whole`, one mismatch undoes it.
-  async #enqueueRounds (rows: EnqueueRow[], whole: boolean): Promise<Answers> {
-    const { database, messages } = this.#store
-    const parts = rounds([...rows.keys()], (index) => rows[index]!.key === undefined ? null : `${rows[index]!.queueId} ${rows[index]!.key}`)
-    const store = async (session: Session) => {
-      const answers: Answers = Array(rows.length).fill(null)
-      for (const part of parts) {
-        const stored = await messages.enqueue(session, part.map((index) => rows[index]!))
-        stored.forEach((answer, i) => { answers[part[i]!] = answer })
-      }
-      const refusal = refuseMismatch(answers)
-      if (whole && refusal instanceof Error) throw refusal
-      return answers
-    }
-    return await (parts.length > 1 || whole ? database.transaction(store) : store(database))
-  }
-
-  // Leases and acks of a queue share their flushes: consumers bring both in turn, and apart each flush would be half as full.
-  async #flushLeases (queueId: Digits, calls: LeaseCall[]): Promise<(LeaseAnswer | Error)[]> {
-    const { hints, messages } = this.#store
-    const distinct = distinctOf(calls.flatMap((call) => call.acks))
-    const parts = rounds([...distinct.values()], ({ id }) => id)
-    const database = distinct.size > 0 ? this.#store.database.first : this.#store.database
-    // Asked here, in the last moment, because of those who have waited in the meantime thousands may have been answered.
-    const full = this.#answersFull()
-    const asks = full ? [] : calls.filter(({ max }) => max > 0)
-    const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
-    const apart = async (session: Session) => {
-      const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
-      return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false, known: [], atMs: 0 }, acked: [...settled.keys()] }
-    }
-    if (asks.length > 0) this.tally.asked(queueId)
-    if (asks.length > 0) messages.lookFromStart(database.last, hints, queueId).then((missed) => { if (missed) this.#wakeups.wake(queueId, 1) })
-    if (asks.length === 0 && distinct.size === 0) return calls.map(() => unread)
-    const flushed = await (parts.length > 1 ? database.transaction(apart) : asks.length === 0 ? apart(database) : take(database, parts[0] ?? [])).catch((error: Error) => {
-      if (calls.length > 1 || !messages.isKeyTaken(error)) throw error // whose key it was the batcher finds out
-      return null
-    })
-    if (flushed === null) {
-      const [call] = calls as [LeaseCall]
-      const [settled] = call.acks.length > 0 ? await this.#flushLeases(queueId, [{ ...call, max: 0 }]) : [{ outcomes: [] }]
-      return [settled instanceof Error ? settled : { rows: [], more: false, outcomes: settled!.outcomes, used: true }]
-    }
-    const { rows, full: cut, acked, known, atMs } = flushed
-    this.tally.leased(queueId, rows, atMs)
-    this.tally.acked(queueId, acked)
-    const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, new Map(acked.map((key) => [key, {}])))
-    return calls.map((call) => {
-      if (full && call.acks.length === 0) return unread
-      const share = rows.splice(0, call.max)
-      const answers = outcomesFor(call.acks, outcomes)
-      if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
-      return { rows: share, more: cut, outcomes: answers, used: share.length === 0 && call.idempotencyKey !== null && known.includes(call.idempotencyKey) }
-    })
-  }
-
-  // The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
-  async #leaseAgain (queueId: Digits, request: LeaseRequest): Promise<LeasedRow[]> {
-    const { database, hints, messages } = this.#store
-    if (this.#answersFull()) throw unread
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const { rows, atMs } = await database.transaction(async (session) => {
-          const again = await messages.leaseAgain(session, queueId, request.idempotencyKey!)
-          return again.length > 0 ? { rows: again, atMs: null } : await messages.lease(session, hints, queueId, [request], answerBytesMax)
-        })
-        if (atMs !== null) this.tally.leased(queueId, rows, atMs)
-        return rows
-      } catch (error) {
-        hints.forget(queueId) // raised past messages that the lost commit may have left where they were
-        if (!messages.isKeyTaken(error)) throw error
-        if (attempt === 3) throw new QueueError('overloaded', 'Others lease with this idempotency key again and again; nothing was leased. Use a key of its own for each lease.')
-      }
-    }
+    await Promise.all([this.#enqueueing, this.#leasing, this.#watches, this.#settling].map((batcher) => batcher.drained()))
   }
 
   async #settle<H extends Held> (name: string, settlements: Settlement[], pointer: (index: number) => string, held: (settlement: Settlement, lease: Held) => H, add: (queueId: Digits, held: H[]) => Promise<Outcome[]>): Promise<Outcome[]> {
@@ -454,15 +320,6 @@ export class Broker {
   #ended (queueId: Digits, id: Digits): void {
     if (this.#wakeups.size > 0) this.#wakeups.wake(`${queueId}/${id}`, Infinity)
   }
-}
-
-type Answers = Awaited<ReturnType<Store['messages']['enqueue']>>
-
-function refuseMismatch (answers: Answers): (Enqueued | null)[] | Error {
-  if (answers.some((answer) => answer?.mismatch)) {
-    return new QueueError('idempotencyMismatch', 'This idempotency key was used for other content not long ago; nothing was stored. Use a new key for a new message.')
-  }
-  return answers.map((answer) => answer === null ? null : { id: answer.id, duplicate: answer.duplicate })
 }
 
 function messageNotFound (name: string, id: Digits): QueueError {

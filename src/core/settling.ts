@@ -1,7 +1,7 @@
 /** Settling leases: receipts that end them, many callers' in one commit, with an outcome for each. */
 import type { Row, Session } from '../store/database.ts'
 import type { Extension, Failure, Held } from '../store/messages.ts'
-import { Batcher, type BatcherOptions } from './batcher.ts'
+import { Batcher, type Bounds } from './batcher.ts'
 import type { Heralds, Store } from './broker.ts'
 import type { Digits } from './message.ts'
 
@@ -15,9 +15,6 @@ export interface Settlement { receipt: string, reason?: string, delaySeconds?: n
 
 export type Verb = 'ack' | 'fail' | 'extend' | 'release'
 export type HeldBy<V extends Verb> = V extends 'fail' ? Failure : V extends 'extend' ? Extension : Held
-
-/** What a batch of settlings is kept to: the bounds of the broker's other batches. */
-type Bounds = Pick<BatcherOptions<unknown, unknown>, 'flushWeightMax' | 'flushCountMax' | 'waitingWeightMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'>
 
 export class Settling {
   readonly #store: Store
