@@ -52,7 +52,7 @@ export interface LeaseRequest {
   worker?: string | undefined
   /** The same one again while those leases last brings the same messages and receipts, for when the answer was lost. 1 to 255 printable ASCII characters. */
   idempotencyKey?: string | undefined
-  /** Ack these first, in the same commit; it never waits. */
+  /** Ack these first, in the same commit, or before it where the `idempotencyKey` has been used before; it never waits. */
   ack?: Array<string> | undefined
 }
 

@@ -117,7 +117,7 @@ export class Broker {
             const answer = await this.#leasing.lease(queue.id, request, acks)
             acks.forEach((_, i) => { outcomes[ours[i]!] = answer.outcomes[i]! })
             acks = []
-            const rows = answer.used ? await this.#leasing.leaseAgain(queue.id, request) : answer.rows
+            const rows = answer.used ? await this.#leasing.leaseWithUsedKey(queue.id, request) : answer.rows
             if (rows.length > 0 && signal.aborted) {
               await this.#settling.settle('release', queue.id, rows.map(({ id, fence }) => ({ id, fence })))
               return { messages: [], outcomes }
@@ -132,9 +132,11 @@ export class Broker {
         queue = await this.#directory.find(name)
       }
     } catch (error) {
-      // Once the acks are committed their outcomes are the answer, whatever the wait for messages has met.
-      if (ours.length > 0 && acks.length === 0) return { messages: [], outcomes }
-      throw error
+      if (ours.length === 0 || acks.length > 0) throw error
+      // Once the acks are committed their outcomes are the answer, whatever the wait for messages has met; but not where the
+      // key may stand for messages that nobody would ask for again.
+      if (request.idempotencyKey !== null) throw partlyDone(error as Error)
+      return { messages: [], outcomes }
     }
   }
 

@@ -39,5 +39,5 @@ export class QueueError extends Error {
 
 /** Chunks that were committed before this error stay done, so "nothing happened" would be a lie. */
 export function partlyDone (error: Error): Error {
-  return new QueueError('outcomeUnknown', 'The database was lost when part of this was done. Send the request again: it goes on where it stopped.', { outcome: 'unknown', cause: error })
+  return new QueueError('outcomeUnknown', 'This had to end when a part of it was done. Send the request again: it goes on where it stopped.', { outcome: 'unknown', cause: error })
 }

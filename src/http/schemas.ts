@@ -130,7 +130,7 @@ const leaseOptions = {
 }
 export const LeaseRequest = object({
   ...leaseOptions,
-  ack: maybe(Type.Array(receipt, { maxItems: listMax, description: 'Ack these first, in the same commit; it never waits.' }))
+  ack: maybe(Type.Array(receipt, { maxItems: listMax, description: 'Ack these first, in the same commit, or before it where the `idempotencyKey` has been used before; it never waits.' }))
 }, { examples: [{ max: 1, waitSeconds: 5, worker: 'me' }] })
 export const LeaseQuery = object({ ...leaseOptions, ack: maybe(Type.String({ minLength: 1, maxLength: 200, description: 'One receipt to ack first.' })) })
 

@@ -52,6 +52,14 @@ export class SeekHints {
     })
   }
 
+  /** The scan came to nothing: what it had locked, others may have passed by. So nobody knows more than it did at its begin. */
+  fail (queueId: Digits, scan: Scan): void {
+    const hints = this.#queues.get(queueId)
+    if (hints === undefined || !hints.scans.delete(scan)) return
+    hints.from.forEach((from, index) => { hints.from[index] = Math.min(from, scan.from[index]!) })
+    for (const other of hints.scans) other.loweredTo = 0
+  }
+
   /** A message has become ready at this position; positions are recent, so lowering every rank to it costs little. */
   lower (queueId: Digits, position: number): void {
     const hints = this.#queues.get(queueId)

@@ -191,20 +191,20 @@ const acking = (ids: string, fences: string) => `
 // Which row of leases the messages of a flush go in: one for all of them; or, where some are leased with a key, one for each
 // key beside the first, which costs the others a twentieth of the rate.
 const sharedRow = {
-  ids: "nextval('holdfast.lease_ids')",
-  idOf: (_n: string) => 'lease.ids',
+  made: "nextval('holdfast.lease_ids')",
+  rowOf: (_n: string) => 'lease.rows',
   kept: `
-    select lease.ids, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), null
-    from leased l, lease group by lease.ids, lease.at`,
+    select lease.rows, min(l.leased_until), lease.at, $1, array_agg(l.id), array_agg(l.fence), $8::text[], array_agg(l.holder), null
+    from leased l, lease group by lease.rows, lease.at`,
   known: 'null'
 }
 const rowPerKey = {
-  ids: "(select array_agg(nextval('holdfast.lease_ids')) from generate_series(1, cardinality($12::text[])))",
-  idOf: (n: string) => `lease.ids[($11::smallint[])[${n}]]`,
+  made: "(select array_agg(nextval('holdfast.lease_ids')) from generate_series(1, cardinality($12::text[])))",
+  rowOf: (n: string) => `lease.rows[($11::smallint[])[${n}]]`,
   kept: `
     select l.id, l.ends_at, lease.at, $1, l.ids, l.fences, case part when 1 then $8::text[] else array[($13::text[])[part]] end, l.holders, ($12::text[])[part] as key
     from (select lease_id as id, min(leased_until) as ends_at, array_agg(id) as ids, array_agg(fence) as fences, array_agg(holder) as holders from leased group by lease_id) l,
-      lease, lateral array_position(lease.ids, l.id) as part
+      lease, lateral array_position(lease.rows, l.id) as part
     order by key`,
   // Keys that have been used before. Where there are messages to lease the unique index says so, by an error; where there are none, only this does.
   known: '(select array_agg(idempotency_key) from holdfast.leases where queue_id = $1 and idempotency_key = any($12::text[]))'
@@ -235,10 +235,10 @@ const leasing = (rows: typeof sharedRow, after = 'true') => `
   ), places as materialized (
     select array_agg(id order by id) as ids, array_agg(n order by id) as ns from taken
   ), lease as materialized (
-    select ${rows.ids} as ids, clock_timestamp() as at where exists (select from taken)
+    select ${rows.made} as rows, clock_timestamp() as at where exists (select from taken)
   ), leased as (
     update holdfast.messages m
-    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = ${rows.idOf('places.ns[width_bucket(m.id, places.ids)]')},
+    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = ${rows.rowOf('places.ns[width_bucket(m.id, places.ids)]')},
       leased_until = lease.at + make_interval(secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds))
     from lease, q, places
     where m.queue_id = $1 and m.id = any((select ids from places)::bigint[])
@@ -307,7 +307,8 @@ export async function lease (session: Session, hints: SeekHints, queueId: Digits
     hints.end(queueId, scan, scanned ? { rank: rank ?? -1, position: Number(position), exhausted: found < holders.length && !full, last } : null)
     return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [], known: known ?? [], atMs: at }
   } catch (error) {
-    hints.forget(queueId) // what it had locked another scan may have taken for gone
+    if (isKeyTaken(error)) hints.fail(queueId, scan)
+    else hints.forget(queueId)
     throw error
   }
 }
@@ -334,7 +335,18 @@ export async function lookFromStart (session: Session, hints: SeekHints, queueId
 
 /** Whether a lease met the row of another one with the same key; nothing was leased or acked. */
 export function isKeyTaken (error: unknown): boolean {
-  return isServerError(error) && error.code === '23505'
+  return isServerError(error) && error.constraint === 'leases_by_key'
+}
+
+const usedKeysStatement: Statement = {
+  name: 'used_keys',
+  text: 'select idempotency_key as key from holdfast.leases where queue_id = $1 and idempotency_key = any($2::text[])'
+}
+
+/** Those of the keys with which messages have been leased, and may still be held. */
+export async function usedKeys (session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
+  const rows = await session.query(usedKeysStatement, [queueId, keys])
+  return new Set(rows.map(({ key }) => key))
 }
 
 const leasedByKey: Statement = {

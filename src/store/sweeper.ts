@@ -24,6 +24,11 @@ export interface SweeperOptions {
 const pauseMsMax = 1000
 const fullLookMs = 60_000
 const chunk = 1000
+// A row of leases holds one message, or as many as a flush leases.
+const rowsMax = 500
+const leasesMax = 12_000
+/** How long one kind of work may keep the others waiting. */
+const turnMsMax = 250
 
 // Every statement takes its rows with "skip locked" and checks them again in the same statement, so any number of
 // replicas may sweep at once and none waits for a worker's ack. What it has locked it changes by its place in the table:
@@ -36,8 +41,11 @@ const chunk = 1000
 const sweepLeases: Statement = {
   name: 'sweep_leases',
   text: `
-  with due as materialized (
-    select l.* from holdfast.leases l where l.ends_at <= statement_timestamp() and l.ends_at > $1 order by l.ends_at limit 20 for update skip locked
+  with seen as materialized (
+    select l.* from holdfast.leases l where l.ends_at <= statement_timestamp() and l.ends_at > $1 order by l.ends_at limit ${rowsMax} for update skip locked
+  ), due as materialized (
+    select * from (select seen.*, sum(cardinality(message_ids)) over in_turn as messages, row_number() over in_turn as n from seen window in_turn as (order by ends_at, id)) s
+    where n = 1 or messages <= ${leasesMax}
   ), claims as materialized (
     select due.id as lease_id, due.leased_at, due.workers[t.holder] as worker, t.id, t.fence
     from due cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
@@ -75,7 +83,8 @@ const sweepLeases: Statement = {
   ), swept as (
     delete from holdfast.leases where id = any(array(select id from due where not exists (select from rest where rest.lease_id = due.id)))
   )
-  select due.n as looked, due.late_ms, l.* from (select count(*) as n, extract(epoch from statement_timestamp() - min(ends_at)) * 1000 as late_ms from due) due
+  select case when due.n < (select count(*) from seen) then ${rowsMax} else due.n end as looked, due.late_ms, l.*
+  from (select count(*) as n, extract(epoch from statement_timestamp() - min(ends_at)) * 1000 as late_ms from due) due
   left join (select queue_id, count(*) filter (where not died) as ready, min(position) filter (where not died) as position from lapsed group by queue_id) l on true`
 }
 
@@ -170,13 +179,17 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
   let lateMs = 0
   const foldedTo: Digits[] = ['0'] // the last id folded, at each fold of the last minute
 
-  async function until (statement: Statement, values: unknown[], full: number): Promise<void> {
-    for (let looked = full; looked >= full && !stopping.signal.aborted;) {
+  /** Answers whether all of it was done; if not, what is left has its turn again after the others. */
+  async function until (statement: Statement, values: unknown[], full: number): Promise<boolean> {
+    const endMs = performance.now() + turnMsMax
+    while (!stopping.signal.aborted) {
       const rows = await database.query(statement, values)
-      looked = Number(rows[0]?.looked ?? 0)
       lateMs = Math.max(lateMs, Number(rows[0]?.late_ms ?? 0))
       for (const row of rows) if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready), Number(row.position))
+      if (Number(rows[0]?.looked ?? 0) < full) return true
+      if (performance.now() > endMs) break
     }
+    return false
   }
 
   async function sweep (): Promise<number> {
@@ -186,9 +199,9 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
     if (full) fullLookDueMs = performance.now() + fullLookMs
     const from = full ? '-infinity' : sweptTo
     lateMs = 0
-    await until(sweepLeases, [from], 20)
-    await until(exposeDue, [from], chunk)
-    await until(expire, [from], chunk)
+    let done = await until(sweepLeases, [from], rowsMax)
+    done = await until(exposeDue, [from], chunk) && done
+    done = await until(expire, [from], chunk) && done
     if (performance.now() - foldedMs >= pauseMsMax - 50) {
       foldedMs = performance.now()
       const [ledger] = await database.query(fold, [full ? 0 : foldedTo[0]])
@@ -198,8 +211,9 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
       if (queues.length > 0) for (const row of await database.query(withReady, [queues])) onCounted(String(row.queue_id), Number(row.ready))
     }
     const [next] = await database.query(nextDue, [from])
-    sweptTo = next!.a_minute_ago
     onSwept(lateMs)
+    if (!done) return 0
+    sweptTo = next!.a_minute_ago
     return next!.ms === null ? pauseMsMax : Math.min(pauseMsMax, Math.max(10, Math.ceil(Number(next!.ms))))
   }
 

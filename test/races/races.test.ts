@@ -89,7 +89,7 @@ async function conserved (t: Test, queueId: string): Promise<void> {
 }
 
 /** A replica without its front: the broker, its waiters and its sweeper. */
-function replica (database: Database, createQueues = false) {
+function replica (database: Database, createQueues = false, { answersFull = () => false, store = {} }: { answersFull?: () => boolean, store?: Partial<typeof messages> } = {}) {
   const wakeups = new Wakeups(100)
   const hints = new SeekHints()
   const errors: unknown[] = []
@@ -97,7 +97,7 @@ function replica (database: Database, createQueues = false) {
   const sweeper = startSweeper(database, {
     onReady, onCounted: (queueId, count) => { hints.suspect(queueId); wakeups.wake(queueId, count) }, waitingFor: () => wakeups.topics().filter((topic) => !topic.includes('/')), onSwept: () => {}, onError: (error) => { errors.push(error) }
   })
-  const broker = new Broker({ database, hints, messages, queues, browse, explain, mending, series }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues, waitingBytesMax: 1e8, answersFull: () => false, isPoison: () => false })
+  const broker = new Broker({ database, hints, messages: { ...messages, ...store }, queues, browse, explain, mending, series }, wakeups, { onReady, onDue: (timeMs) => sweeper.dueAt(timeMs) }, { createQueues, waitingBytesMax: 1e8, answersFull, isPoison: () => false })
   return { broker, errors, stop: async () => { await broker.drained(); await sweeper.stop() } }
 }
 
@@ -364,6 +364,23 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   t.ok(hints.takeLook(id))
 })
 
+t.test('what a failed scan had locked, and others have passed by, is looked for again', async (t) => {
+  const hints = new SeekHints()
+  const seen = (from: number) => { const scan = hints.begin('1'); hints.end('1', scan, null); return t.ok(scan.from.every((one) => one === from), `from ${from}`) }
+  const exhausted = (last: number) => ({ rank: -1, position: NaN, exhausted: true, last })
+  hints.end('1', hints.begin('1'), exhausted(100))
+  const failing = hints.begin('1')
+  hints.end('1', hints.begin('1'), exhausted(200))
+  const underWay = hints.begin('1')
+  seen(201)
+  hints.fail('1', failing)
+  seen(101)
+  hints.end('1', underWay, exhausted(300))
+  seen(101)
+  hints.end('1', hints.begin('1'), exhausted(300))
+  seen(301)
+})
+
 t.test('one lease key from two replicas at once is one set of messages and receipts', async (t) => {
   const id = await queue({ leaseSeconds: 60 })
   const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
@@ -422,6 +439,62 @@ t.test('leases with keys share a flush with others, and each key brings its own 
   }
   await stop()
   await conserved(t, id)
+})
+
+t.test('whatever hinders a call whose key has been used, it is never told that there is nothing', async (t) => {
+  const id = await queue({ leaseSeconds: 60 })
+  const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
+  await enqueue(id, 5)
+  let full = false
+  let away = false
+  const { broker, stop } = replica(one, false, {
+    answersFull: () => full,
+    store: { leaseAgain: async (...args) => { if (away) throw new QueueError('databaseUnavailable', 'away'); return await messages.leaseAgain(...args) } }
+  })
+  const never = new AbortController().signal
+  const take = async (idempotencyKey: string | null, receipts: string[] = []) => (await broker.lease(name, { max: 1, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey }, receipts, never)).messages.map(({ receipt }) => receipt)
+  const [first, ours, done] = [await take(null), await take('K'), await take(null)]
+  t.equal((await take('L')).length, 1)
+  const last = await Promise.all([take('M'), take('M'), take('M')])
+  t.strictSame(last, [last[0], last[0], last[0]], 'the same key again in a flush that leaves the queue empty')
+  t.equal(last[0]!.length, 1)
+
+  full = true
+  await t.rejects(take('K', first), { code: 'outcomeUnknown' }, 'callers have too much to read: the ack is done, the rest must be asked for again')
+  await t.rejects(take('K'), { code: 'overloaded' })
+  full = false
+  away = true
+  await t.rejects(take('K', done), { code: 'outcomeUnknown' }, 'the database went away between the two')
+  away = false
+  t.strictSame(await take('K', done), ours)
+  t.equal((await state(id)).length, 3, 'the acks were done')
+
+  // A row in the way that has nothing to do with keys, as behind a sequence set too low: an error, at once.
+  await queues.putQueue(one, name, { keepAckedSeconds: 60 })
+  const [{ id: message, fence }] = (await lease(one, id, 1)).concat(await one.query('select id, fence from holdfast.messages where queue_id = $1 limit 1', [id]) as any) as any
+  await one.query("insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body) values ($1, now(), now(), now(), 1, $2, 1, 1, 8, '1')", [message, id])
+  await broker.putQueue(name, {})
+  await t.rejects(broker.ack(name, [{ receipt: formatReceipt(name, { queueId: id, id: message, fence }) }], () => ''), { code: '23505' })
+  await one.query('delete from holdfast.acked where queue_id = $1', [id])
+  await stop()
+  await conserved(t, id)
+})
+
+t.test('what falls due has its turn beside any number of leases that end', async (t) => {
+  const id = await queue()
+  await one.query("insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders) select nextval('holdfast.lease_ids'), now() - interval '1 s', now(), $1, '{1}', '{1}', '{w}', '{1}' from generate_series(1, 150000)", [id])
+  await messages.enqueue(one, [{ ...row(id), delaySeconds: 0.01 }])
+  const left = await new Promise<number>((resolve) => {
+    const sweeper = startSweeper(two, {
+      onReady: async () => { resolve(Number((await one.query('select count(*) from holdfast.leases where queue_id = $1', [id]))[0]!.count)) },
+      onCounted: () => {}, waitingFor: () => [], onSwept: () => {}, onError: (error) => t.fail(String(error))
+    })
+    t.teardown(() => sweeper.stop())
+  })
+  t.ok(left > 0, `${left} of 150,000 were left`)
+  const began = performance.now()
+  while ((await one.query('select exists (select from holdfast.leases where queue_id = $1) as left', [id]))[0]!.left);
+  t.comment(`swept up ${Math.round(left / (performance.now() - began) * 1000)} a second`)
 })
 
 t.test('a lease key that many use and free at once is refused to some, with nothing leased, and to nobody else', async (t) => {
