@@ -25,6 +25,10 @@ const help = `npm run faults [-- options]: real processes, real faults, and a ch
 Exit code: 0 PASS, 1 FAIL, 2 UNKNOWN. History, audit and logs are left in data/faults. Faults:
 ${Object.entries(faults).map(([name, { what }]) => `  ${name.padEnd(18)} ${what}`).join('\n')}
 `
+const interruption = new AbortController()
+const interrupted = interruption.signal
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interruption.abort())
+
 const exitCodes = { PASS: 0, FAIL: 1, UNKNOWN: 2 }
 const { values: options } = parseArgs({
   options: {
@@ -44,7 +48,7 @@ try {
   else process.exitCode = await runs()
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`)
-  process.exitCode = 1
+  process.exitCode = interrupted.aborted ? exitCodes.UNKNOWN : exitCodes.FAIL
 }
 // A connection that was silenced may linger; nobody waits for it.
 process.exit()
@@ -57,7 +61,7 @@ async function runs (): Promise<number> {
   for (let seed = Number(options.seed ?? Math.floor(Math.random() * 1_000_000)); ; seed++) {
     say(`seed ${seed}`)
     const names = options.only ?? random(seed).shuffled(Object.keys(faults))
-    const report = await run({ root, folder, seed, faults: names, untilMs: options.only === undefined ? Date.now() + Number(options.minutes) * 60_000 : 0, say })
+    const report = await run({ root, folder, seed, faults: names, untilMs: options.only === undefined ? Date.now() + Number(options.minutes) * 60_000 : 0, say, interrupted })
     show(report)
     worst = Math.max(worst, exitCodes[report.verdict])
     if (report.verdict === 'FAIL') return 1
@@ -77,7 +81,7 @@ async function findBugs (chosen: string[] | undefined): Promise<number> {
   say('| bug | what is wrong | fault | found as | after |\n|---|---|---|---|---|')
   for (const { name, what, faults } of await bugs()) {
     if (chosen !== undefined && !chosen.includes(name)) continue
-    const report = await withBug(name, (root) => run({ root, folder, seed: 1, faults, untilMs: 0, say: () => {} }))
+    const report = await withBug(name, (root) => run({ root, folder, seed: 1, faults, untilMs: 0, say: () => {}, interrupted }))
     const found = Object.entries(report.findings).filter(([, list]) => list.length > 0).map(([sin, list]) => `${sin} ${list.length}`)
     if (report.verdict !== 'FAIL') missed++
     const afterMs = report.firstAt === null ? report.seconds * 1000 : Math.max(0, report.firstAt - report.startedAt)

@@ -23,6 +23,8 @@ export interface Plan {
   /** No fault begins after this; all faults come at least once. */
   untilMs: number
   say: (line: string) => void
+  /** Ends the run, and all that it has started. */
+  interrupted?: AbortSignal
 }
 
 export interface Report extends Verdict { seed: number, seconds: number, startedAt: number, faults: FaultEvent[] }
@@ -35,52 +37,66 @@ const queues = { kept: { ...settings, keepAckedSeconds: 86_400 }, plain: setting
 
 /** Runs once over a fresh cluster. The verdict is never retried. */
 export async function run (plan: Plan): Promise<Report> {
-  const { root, folder, seed, say } = plan
+  const { root, folder } = plan
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
-  const dice = random(seed)
   const cluster = await startCluster(root, folder, () => {})
-  const startedAt = Date.now()
   const workloads: Workload[] = []
   try {
-    for (const [name, change] of [...Object.entries(queues), ['probe-a', {}], ['probe-b', {}], ['aside', settings], ['swept', settings], ['quiet', settings]] as const) await put(cluster.replicas[0]!, name, change)
-    const events: Event[] = []
-    const load = (name: string, producers: number, consumers: number, zombies: number): Load => ({
-      name, seed: seed * 10 + name.length, urls: cluster.replicas.map(({ url }) => url), queues: Object.keys(queues), history: join(folder, `${name}.jsonl`), producers, consumers, zombies
-    })
-    workloads.push(new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0)))
-    const stage: Stage = {
-      cluster, dice, root, spare: workloads[1]!.child,
-      odd: (what) => events.push({ t: 'odd', at: Date.now(), what }),
-      serves: async () => {
-        const tookMs = await recovery(cluster)
-        if (tookMs === null || tookMs > recoveryMsMax) stage.odd(`while a fault lasted that should not matter, an enqueue and a lease took ${tookMs ?? 'more than 30,000'} ms`)
-      }
-    }
-    await pause(gapMs)
-    for (let round = 0; round === 0 || Date.now() < plan.untilMs; round++) {
-      for (const name of plan.faults) {
-        if (round > 0 && Date.now() >= plan.untilMs) break
-        events.push(await suffer(name, stage, () => say(`${clock(startedAt)} ${name.padEnd(16)} ${faults[name]!.what}`)))
-        const event = events.at(-1) as FaultEvent
-        const { enqueued, acked } = workloads.reduce((sum, { tally }) => ({ enqueued: sum.enqueued + tally.enqueued, acked: sum.acked + tally.acked }), { enqueued: 0, acked: 0 })
-        say(`${clock(startedAt)} ${' '.repeat(16)} ${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ${enqueued} enqueued, ${acked} acked so far`)
-        await pause(gapMs)
-      }
-    }
-    await Promise.all(workloads.map((workload) => workload.say('drain')))
-    if (!await drained(cluster)) stage.odd(`the queues did not run empty within ${drainMsMax / 1000} s`)
-    await Promise.all(workloads.map((workload) => workload.stop()))
-    for (const what of cluster.crashes) stage.odd(what)
-    await appendFile(join(folder, 'faults.jsonl'), events.map((event) => `${JSON.stringify(event)}\n`).join(''))
-    const final = await audit(cluster, Object.keys(queues))
-    await appendFile(join(folder, 'audit.json'), JSON.stringify(final))
-    const history = (await Promise.all(['main', 'spare', 'faults'].map((name) => readFile(join(folder, `${name}.jsonl`), 'utf8')))).flatMap((text) => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Event))
-    return { ...check(history, final), seed, seconds: Math.round((Date.now() - startedAt) / 1000), startedAt, faults: events.filter((event) => event.t === 'fault') }
+    return await Promise.race([play(plan, cluster, workloads), interruption(plan.interrupted)])
   } finally {
     for (const { child } of workloads) child.kill('SIGKILL')
     await cluster.stop()
   }
+}
+
+function interruption (signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = () => reject(new Error('Interrupted; what was started has been ended.'))
+    if (signal?.aborted) end()
+    else signal?.addEventListener('abort', end)
+  })
+}
+
+/** `workloads` is for what it starts. */
+async function play (plan: Plan, cluster: Cluster, workloads: Workload[]): Promise<Report> {
+  const { root, folder, seed, say } = plan
+  const dice = random(seed)
+  const startedAt = Date.now()
+  for (const [name, change] of [...Object.entries(queues), ['probe-a', {}], ['probe-b', {}], ['aside', settings], ['swept', settings], ['quiet', settings]] as const) await put(cluster.replicas[0]!, name, change)
+  const events: Event[] = []
+  const load = (name: string, producers: number, consumers: number, zombies: number): Load => ({
+    name, seed: seed * 10 + name.length, urls: cluster.replicas.map(({ url }) => url), queues: Object.keys(queues), history: join(folder, `${name}.jsonl`), producers, consumers, zombies
+  })
+  workloads.push(new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0)))
+  const stage: Stage = {
+    cluster, dice, root, spare: workloads[1]!.child,
+    odd: (what) => events.push({ t: 'odd', at: Date.now(), what }),
+    serves: async () => {
+      const tookMs = await recovery(cluster)
+      if (tookMs === null || tookMs > recoveryMsMax) stage.odd(`while a fault lasted that should not matter, an enqueue and a lease took ${tookMs ?? 'more than 30,000'} ms`)
+    }
+  }
+  await pause(gapMs)
+  for (let round = 0; round === 0 || Date.now() < plan.untilMs; round++) {
+    for (const name of plan.faults) {
+      if (round > 0 && Date.now() >= plan.untilMs) break
+      events.push(await suffer(name, stage, () => say(`${clock(startedAt)} ${name.padEnd(16)} ${faults[name]!.what}`)))
+      const event = events.at(-1) as FaultEvent
+      const { enqueued, acked } = workloads.reduce((sum, { tally }) => ({ enqueued: sum.enqueued + tally.enqueued, acked: sum.acked + tally.acked }), { enqueued: 0, acked: 0 })
+      say(`${clock(startedAt)} ${' '.repeat(16)} ${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ${enqueued} enqueued, ${acked} acked so far`)
+      await pause(gapMs)
+    }
+  }
+  await Promise.all(workloads.map((workload) => workload.say('drain')))
+  if (!await drained(cluster)) stage.odd(`the queues did not run empty within ${drainMsMax / 1000} s`)
+  await Promise.all(workloads.map((workload) => workload.stop()))
+  for (const what of cluster.crashes) stage.odd(what)
+  await appendFile(join(folder, 'faults.jsonl'), events.map((event) => `${JSON.stringify(event)}\n`).join(''))
+  const final = await audit(cluster, Object.keys(queues))
+  await appendFile(join(folder, 'audit.json'), JSON.stringify(final))
+  const history = (await Promise.all(['main', 'spare', 'faults'].map((name) => readFile(join(folder, `${name}.jsonl`), 'utf8')))).flatMap((text) => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Event))
+  return { ...check(history, final), seed, seconds: Math.round((Date.now() - startedAt) / 1000), startedAt, faults: events.filter((event) => event.t === 'fault') }
 }
 
 async function suffer (name: string, stage: Stage, begun: () => void): Promise<FaultEvent> {
