@@ -78,7 +78,7 @@ export class Leasing {
     // Asked here, in the last moment, because of those who have waited in the meantime thousands may have been answered.
     const full = this.#answersFull()
     const asks = full ? [] : calls.filter((call) => call.max > 0 && !aside.has(call))
-    const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, { acks })
+    const take = (session: Session, acks: Held[]) => messages.lease(session, hints, queueId, asks, answerBytesMax, acks)
     const apart = async (session: Session) => {
       const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
       return { ...asks.length > 0 ? await take(session, []) : { rows: [], full: false, known: [], atMs: 0 }, acked: [...settled.keys()] }

@@ -275,7 +275,7 @@ const ackAndLeaseKeyedStatement = ackingAndLeasing('ack_and_lease_keyed', rowPer
  * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the database's clock.
  * A key that an earlier lease has used fails it all with an error that isKeyTaken knows; `known` are such keys of asks for which there was no message.
  */
-export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, { acks = [] }: { acks?: Held[] } = {}): Promise<{ rows: LeasedRow[], full: boolean, acked: string[], known: string[], atMs: number }> {
+export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[] = []): Promise<{ rows: LeasedRow[], full: boolean, acked: string[], known: string[], atMs: number }> {
   // Of each message it leases: who holds it, for how long (0: as long as the queue says), and which row of leases it goes in.
   // The first row is shared by all who ask without a key; each of the others has one worker and one key.
   const workers = [...new Set(asks.filter((ask) => ask.idempotencyKey === null).map((ask) => ask.worker))]

@@ -497,7 +497,7 @@ t.test('what falls due has its turn beside any number of leases that end', async
   t.comment(`swept up ${Math.round(left / (performance.now() - began) * 1000)} a second`)
 })
 
-t.test('a lease key that many use and free at once is refused to some, with nothing leased, and to nobody else', async (t) => {
+t.test('of many who use and free one lease key at once, whoever is refused has been leased nothing; nobody else is refused', async (t) => {
   const id = await queue({ leaseSeconds: 60 })
   const [{ name }] = await one.query('select name from holdfast.queues where id = $1', [id]) as any
   await enqueue(id, 300)

@@ -28,7 +28,7 @@ const rows = (count: number, queueId: string, options?: Partial<messages.Enqueue
 const held = (leased: messages.LeasedRow[]) => leased.map(({ id, fence }) => ({ id, fence }))
 
 async function leaseSome (session: Session, hints: SeekHints, queueId: string, max: number, acks: messages.Held[] = []) {
-  return (await messages.lease(session, hints, queueId, [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }], answerBytesMax, { acks })).rows
+  return (await messages.lease(session, hints, queueId, [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }], answerBytesMax, acks)).rows
 }
 
 /** A session of the service's own kind that also tells how each statement ran: the plan that was used, generic as it is there, from auto_explain. */
@@ -91,7 +91,7 @@ async function walk (session: Session, queueId: string, hints = new SeekHints())
     const before = await leaseSome(session, hints, queueId, batch)
     const acked = await leaseSome(session, hints, queueId, batch, held(before))
     const asks = acked.map(({ id }) => ({ max: 1, leaseSeconds: 3600, worker: id, idempotencyKey: id }))
-    await messages.lease(session, hints, queueId, asks, answerBytesMax, { acks: held(acked) })
+    await messages.lease(session, hints, queueId, asks, answerBytesMax, held(acked))
   }
 }
 
