@@ -1,15 +1,13 @@
 import neostandard, { resolveIgnoresFromGitignore } from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, env: ['browser'], ignores: resolveIgnoresFromGitignore() }),
-  {
-    rules: {
-      '@stylistic/object-property-newline': 'off', // schemas read better in lines that belong together
-      'no-console': 'error'
-    }
-  },
+  // Prettier decides the layout.
+  ...neostandard({ ts: true, env: ['browser'], noStyle: true, ignores: resolveIgnoresFromGitignore() }),
+  { rules: { 'no-console': 'error' } },
   {
     files: ['**/*.ts'],
-    rules: { '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }] }
+    rules: {
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }]
+    }
   }
 ]

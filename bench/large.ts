@@ -11,22 +11,33 @@ const base = { callers: 64, count: 1, bodyBytes: 200, warmMs: 1500, runMs: 4000 
 const fill = { step: 'enqueue', callers: 8, count: 100, bodyBytes: 200, warmMs: 0, runMs: 600_000 } as const
 
 type Say = (text: string) => void
-interface SetUp { name: string, prepare: (subject: Subject, say: Say) => Promise<void>, loads: [string, Entry['load']][] }
+interface SetUp {
+  name: string
+  prepare: (subject: Subject, say: Say) => Promise<void>
+  loads: [string, Entry['load']][]
+}
 
-const steps: SetUp['loads'] = [['enqueue', { ...base, step: 'enqueue' }], ['lease and ack', { ...base, step: 'consume' }]]
+const steps: SetUp['loads'] = [
+  ['enqueue', { ...base, step: 'enqueue' }],
+  ['lease and ack', { ...base, step: 'consume' }]
+]
 
 const setUps: SetUp[] = [
   {
     name: '1 M ready in the queue',
-    prepare: async (subject) => { await drive(subject, { ...fill, messagesMax: million }) },
+    prepare: async subject => {
+      await drive(subject, { ...fill, messagesMax: million })
+    },
     loads: steps
   },
   {
     name: '1 M delayed, 100 k leased and 100 k dead in the queue, 10 k queues beside it',
-    async prepare (subject, say) {
+    async prepare(subject, say) {
       for (let n = 0; n < 10_000; n += 50) {
         say(`making queues, ${n}`)
-        await Promise.all(Array.from({ length: 50 }, (_, i) => ask(subject, 'PUT', `/queues/beside-${n + i}`, {})))
+        await Promise.all(
+          Array.from({ length: 50 }, (_, i) => ask(subject, 'PUT', `/queues/beside-${n + i}`, {}))
+        )
       }
       say('delayed messages')
       await drive(subject, { ...fill, messagesMax: million, delaySeconds: 86_400 })
@@ -39,12 +50,14 @@ const setUps: SetUp[] = [
   },
   {
     name: 'ten priorities in use',
-    prepare: async (subject) => { await drive(subject, { ...fill, messagesMax: 200_000, priorities: true }) },
+    prepare: async subject => {
+      await drive(subject, { ...fill, messagesMax: 200_000, priorities: true })
+    },
     loads: steps.map(([name, load]) => [name, { ...load, priorities: true }])
   },
   {
     name: 'a retry storm: every tenth message fails and comes back, 100 k leased',
-    async prepare (subject) {
+    async prepare(subject) {
       await drive(subject, { ...fill, messagesMax: 100_000 })
       await takeAway(subject, 100_000, false)
     },
@@ -53,65 +66,120 @@ const setUps: SetUp[] = [
 ]
 
 /** Runs those whose name holds `only`; each against the same load on an otherwise empty database, in turns. */
-export async function large (bench: Bench, rounds: number, only: string, say: Say): Promise<Results> {
+export async function large(bench: Bench, rounds: number, only: string, say: Say): Promise<Results> {
   const results: Results = []
   for (const setUp of setUps.filter(({ name }) => name.includes(only))) {
     say(`${setUp.name} · preparing`)
     const small = await bench.subject('holdfast')
     const subject = await bench.subject('holdfast', { database: 'large' })
-    await setUp.prepare(subject, (text) => say(`${setUp.name} · preparing · ${text}`))
+    await setUp.prepare(subject, text => say(`${setUp.name} · preparing · ${text}`))
     for (const [name, load] of setUp.loads) {
-      const [alone, beside] = ['small', 'large'].map((name) => ({ name, subject: 'holdfast' as const, load }))
+      const [alone, beside] = ['small', 'large'].map(name => ({ name, subject: 'holdfast' as const, load }))
       const scenario: Scenario = {
         title: `${setUp.name}: ${name}`,
         entries: [alone!, beside!],
         targets: [
-          { what: 'database CPU, of the small case', bound: '≤', must: 1.15, of: ({ small, large }) => large!.databaseUs! / small!.databaseUs! },
-          { what: 'buffers, of the small case', bound: '≤', must: 1.15, of: ({ small, large }) => large!.buffers! / small!.buffers! }
+          {
+            what: 'database CPU, of the small case',
+            bound: '≤',
+            must: 1.15,
+            of: ({ small, large }) => large!.databaseUs! / small!.databaseUs!
+          },
+          {
+            what: 'buffers, of the small case',
+            bound: '≤',
+            must: 1.15,
+            of: ({ small, large }) => large!.buffers! / small!.buffers!
+          }
         ]
       }
       await bench.slice(beside!, subject, { keep: true }) // its process is new, and its code not yet compiled as that of the small case is
       const measured: Round[] = []
       for (let number = 0; number < rounds; number++) {
         say(`${scenario.title} · round ${number + 1} of ${rounds}`)
-        const turns = [async () => ({ small: await bench.slice(alone!, small, { settled: true }) }), async () => ({ large: await bench.slice(beside!, subject, { keep: true, settled: true }) })]
+        const turns = [
+          async () => ({ small: await bench.slice(alone!, small, { settled: true }) }),
+          async () => ({ large: await bench.slice(beside!, subject, { keep: true, settled: true }) })
+        ]
         if (number % 2 === 1) turns.reverse()
-        measured.push({ ...await turns[0]!(), ...await turns[1]!() } as Round)
+        measured.push({ ...(await turns[0]!()), ...(await turns[1]!()) } as Round)
       }
       results.push({ scenario, rounds: measured })
     }
     await bench.drop(subject)
   }
-  if ('a held snapshot'.includes(only)) results.push(await heldSnapshot(bench, 'holdfast', million, say), await heldSnapshot(bench, 'plain', 60_000, say))
+  if ('a held snapshot'.includes(only)) {
+    results.push(
+      await heldSnapshot(bench, 'holdfast', million, say),
+      await heldSnapshot(bench, 'plain', 60_000, say)
+    )
+  }
   if ('10,000 consumers waiting'.includes(only)) results.push(await waiters(bench, say))
   return results
 }
 
 /** Leases so many for an hour and leaves them so, or lets them die. */
-async function takeAway (subject: Subject, count: number, dead: boolean): Promise<void> {
+async function takeAway(subject: Subject, count: number, dead: boolean): Promise<void> {
   for (let taken = 0; taken < count;) {
     const { messages } = await ask(subject, 'POST', '/queues/bench/lease', { max: 1000, leaseSeconds: 3600 })
     taken += messages.length
-    if (dead) await ask(subject, 'POST', '/queues/bench/fail', { failures: messages.map(({ receipt }: { receipt: string }) => ({ receipt, dead: true })) })
+    if (dead) {
+      await ask(subject, 'POST', '/queues/bench/fail', {
+        failures: messages.map(({ receipt }: { receipt: string }) => ({ receipt, dead: true }))
+      })
+    }
   }
 }
 
-async function ask (subject: Subject, method: string, path: string, body: object): Promise<any> {
-  const response = await fetch(`http://127.0.0.1:${subject.port}${path}`, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+async function ask(subject: Subject, method: string, path: string, body: object): Promise<any> {
+  const response = await fetch(`http://127.0.0.1:${subject.port}${path}`, {
+    method,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body)
+  })
   if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
   return await response.json()
 }
 
-const nothing: Figures = { perSecond: 0, bytesPerSecond: 0, p50Ms: NaN, p99Ms: NaN, serviceUs: null, databaseUs: null, generatorUs: NaN, walBytes: null, flushes: null, buffers: null }
+const nothing: Figures = {
+  perSecond: 0,
+  bytesPerSecond: 0,
+  p50Ms: NaN,
+  p99Ms: NaN,
+  serviceUs: null,
+  databaseUs: null,
+  generatorUs: NaN,
+  walBytes: null,
+  flushes: null,
+  buffers: null
+}
 
 /** Somebody's transaction stays open while messages pass: the rate by tenths, and after its end. */
-async function heldSnapshot (bench: Bench, name: 'holdfast' | 'plain', messages: number, say: Say): Promise<Results[number]> {
+async function heldSnapshot(
+  bench: Bench,
+  name: 'holdfast' | 'plain',
+  messages: number,
+  say: Say
+): Promise<Results[number]> {
   const title = `${messages.toLocaleString('en')} messages pass while a snapshot is held open, by tens: ${name === 'plain' ? 'plain queue' : 'Holdfast'}`
   const subject = await bench.subject(name, { database: 'snapshot' })
   const pass = async () => {
-    const result = await drive(subject, { step: 'pass', callers: 64, count: 10, bodyBytes: 200, warmMs: 0, runMs: 600_000, messagesMax: messages / 10 })
+    const result = await drive(subject, {
+      step: 'pass',
+      callers: 64,
+      count: 10,
+      bodyBytes: 200,
+      warmMs: 0,
+      runMs: 600_000,
+      messagesMax: messages / 10
+    })
     if (result.errors > 0) throw new Error(`${title}: ${result.error}`)
-    return { ...nothing, perSecond: result.total / result.windowMs * 1000, p50Ms: result.p50Ms, p99Ms: result.p99Ms }
+    return {
+      ...nothing,
+      perSecond: (result.total / result.windowMs) * 1000,
+      p50Ms: result.p50Ms,
+      p99Ms: result.p99Ms
+    }
   }
   await pass() // the first tenth finds everything warm
   const holder = await bench.connectTo(subject)
@@ -134,20 +202,35 @@ async function heldSnapshot (bench: Bench, name: 'holdfast' | 'plain', messages:
   return {
     scenario: {
       title,
-      entries: Object.keys(round).map((entry) => ({ name: entry, subject: name, load: { step: 'pass', callers: 64, count: 10, bodyBytes: 200, warmMs: 0, runMs: 0 } })),
-      targets: name === 'plain'
-        ? []
-        : [
-            { what: 'rate of the last tenth, of the first', bound: '≥', must: 0.8, of: (round) => round['tenth 10']!.perSecond / round['tenth 1']!.perSecond },
-            { what: 'rate within a minute of its end, of the first', bound: '≥', must: 0.95, of: (round) => round['after its end']!.perSecond / round['tenth 1']!.perSecond }
-          ]
+      entries: Object.keys(round).map(entry => ({
+        name: entry,
+        subject: name,
+        load: { step: 'pass', callers: 64, count: 10, bodyBytes: 200, warmMs: 0, runMs: 0 }
+      })),
+      targets:
+        name === 'plain'
+          ? []
+          : [
+              {
+                what: 'rate of the last tenth, of the first',
+                bound: '≥',
+                must: 0.8,
+                of: round => round['tenth 10']!.perSecond / round['tenth 1']!.perSecond
+              },
+              {
+                what: 'rate within a minute of its end, of the first',
+                bound: '≥',
+                must: 0.95,
+                of: round => round['after its end']!.perSecond / round['tenth 1']!.perSecond
+              }
+            ]
     },
     rounds: [round]
   }
 }
 
 /** Ten thousand calls that wait: what they weigh beside a bare route that holds as many, what they ask of the database, and how many one message wakes. */
-async function waiters (bench: Bench, say: Say): Promise<Results[number]> {
+async function waiters(bench: Bench, say: Say): Promise<Results[number]> {
   const title = '10,000 consumers waiting'
   const waiting = 10_000
   const memory: Record<string, number> = {}
@@ -162,21 +245,39 @@ async function waiters (bench: Bench, say: Say): Promise<Results[number]> {
     let answers = 0
     const sockets: net.Socket[] = []
     for (let n = 0; n < waiting; n += 100) {
-      await Promise.all(Array.from({ length: 100 }, () => new Promise<void>((resolve, reject) => {
-        const socket = net.connect(subject.port, '127.0.0.1')
-        socket.once('error', reject)
-        socket.on('data', () => { answers++ })
-        socket.write(`POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`, () => resolve())
-        sockets.push(socket)
-      })))
+      await Promise.all(
+        Array.from(
+          { length: 100 },
+          () =>
+            new Promise<void>((resolve, reject) => {
+              const socket = net.connect(subject.port, '127.0.0.1')
+              socket.once('error', reject)
+              socket.on('data', () => {
+                answers++
+              })
+              socket.write(
+                `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+                () => resolve()
+              )
+              sockets.push(socket)
+            })
+        )
+      )
     }
     await sleep(3000)
     memory[name] = (await memoryOf(subject.pid))!
     if (name === 'holdfast') {
-      const statements = async () => Number((await subject.database!.query('select xact_commit as n from pg_stat_database where datname = current_database()')).rows[0].n)
+      const statements = async () =>
+        Number(
+          (
+            await subject.database!.query(
+              'select xact_commit as n from pg_stat_database where datname = current_database()'
+            )
+          ).rows[0].n
+        )
       const before = await statements()
       await sleep(10_000)
-      statementsPerSecond = (await statements() - before) / 10
+      statementsPerSecond = ((await statements()) - before) / 10
       for (let i = 0; i < 100; i++) await ask(subject, 'POST', '/queues/bench/messages', { body: i })
       await sleep(1000)
       woken = answers / 100
@@ -189,8 +290,18 @@ async function waiters (bench: Bench, say: Say): Promise<Results[number]> {
       title,
       entries: [],
       targets: [
-        { what: 'resident memory, of a bare route holding as many', bound: '≤', must: 1.25, of: () => memory.holdfast! / memory.nothing! },
-        { what: 'transactions a second while they wait', bound: '≤', must: 20, of: () => statementsPerSecond },
+        {
+          what: 'resident memory, of a bare route holding as many',
+          bound: '≤',
+          must: 1.25,
+          of: () => memory.holdfast! / memory.nothing!
+        },
+        {
+          what: 'transactions a second while they wait',
+          bound: '≤',
+          must: 20,
+          of: () => statementsPerSecond
+        },
         { what: 'waiting calls answered per message', bound: '≤', must: 1, of: () => woken }
       ]
     },

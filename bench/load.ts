@@ -52,7 +52,7 @@ export interface LoadResult {
 }
 
 /** Messages to the parent: `window` when the measured time begins, `end` when it ends, then the result. */
-export type LoadEvent = { event: 'window' } | { event: 'end' } | { event: 'result', result: LoadResult }
+export type LoadEvent = { event: 'window' } | { event: 'end' } | { event: 'result'; result: LoadResult }
 
 const shared = Buffer.allocUnsafeSlow(1 << 20)
 
@@ -63,30 +63,38 @@ class Connection {
   #text = ''
   #length = -1
 
-  constructor (port: number) {
-    this.#socket = net.connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: shared, callback: (bytes) => this.#read(bytes) } })
-    this.#socket.on('error', (error) => this.#end(0, error.message))
+  constructor(port: number) {
+    this.#socket = net.connect({
+      port,
+      host: '127.0.0.1',
+      noDelay: true,
+      onread: { buffer: shared, callback: bytes => this.#read(bytes) }
+    })
+    this.#socket.on('error', error => this.#end(0, error.message))
     this.#socket.on('close', () => this.#end(0, 'connection closed'))
   }
 
-  ask (request: string, answered: (status: number, answer: string) => void): void {
+  ask(request: string, answered: (status: number, answer: string) => void): void {
     this.#waiting = answered
     this.#socket.write(request, 'latin1')
   }
 
-  close (): void {
+  close(): void {
     this.#waiting = null
     this.#socket.destroy()
   }
 
-  #end (status: number, answer: string): void {
+  #end(status: number, answer: string): void {
     const answered = this.#waiting
     this.#waiting = null
     answered?.(status, answer)
   }
 
-  #read (bytes: number): boolean {
-    this.#text = this.#text === '' ? shared.toString('latin1', 0, bytes) : this.#text + shared.toString('latin1', 0, bytes)
+  #read(bytes: number): boolean {
+    this.#text =
+      this.#text === ''
+        ? shared.toString('latin1', 0, bytes)
+        : this.#text + shared.toString('latin1', 0, bytes)
     if (this.#length < 0) {
       const headEnd = this.#text.indexOf('\r\n\r\n')
       if (headEnd < 0) return true
@@ -98,60 +106,109 @@ class Connection {
     const text = this.#text
     this.#text = ''
     this.#length = -1
-    this.#end((text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48, text)
+    this.#end(
+      (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48,
+      text
+    )
     return true
   }
 }
 
 interface Dialect {
-  enqueue (count: number, body: string, options?: { priority?: number, delaySeconds?: number | undefined, idempotencyKey?: string }): string
-  lease (max: number, ack: string[], options?: { waitSeconds?: number, idempotencyKey?: string }): string
-  ack (receipts: string[]): string
-  fail (receipts: string[]): string
+  enqueue(
+    count: number,
+    body: string,
+    options?: { priority?: number; delaySeconds?: number | undefined; idempotencyKey?: string }
+  ): string
+  lease(max: number, ack: string[], options?: { waitSeconds?: number; idempotencyKey?: string }): string
+  ack(receipts: string[]): string
+  fail(receipts: string[]): string
   receipts: RegExp
 }
 
-function post (path: string, body: string, headers = 'content-type: application/json\r\n'): string {
+function post(path: string, body: string, headers = 'content-type: application/json\r\n'): string {
   return `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
 const dialects: Record<Load['dialect'], (queue: string) => Dialect> = {
-  rest: (queue) => ({
-    enqueue (count, body, options = {}) {
-      const message = `{"body":${body}${JSON.stringify(options).slice(1, -1).replace(/^(?=.)/, ',')}}`
-      return post(`/queues/${queue}/messages`, count === 1 ? message : `{"messages":[${Array(count).fill(message).join(',')}]}`)
+  rest: queue => ({
+    enqueue(count, body, options = {}) {
+      const message = `{"body":${body}${JSON.stringify(options)
+        .slice(1, -1)
+        .replace(/^(?=.)/, ',')}}`
+      return post(
+        `/queues/${queue}/messages`,
+        count === 1 ? message : `{"messages":[${Array(count).fill(message).join(',')}]}`
+      )
     },
-    lease: (max, ack, options = {}) => post(`/queues/${queue}/lease`, `{"max":${max}${JSON.stringify(options).slice(1, -1).replace(/^(?=.)/, ',')}${ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`}}`),
-    ack: (receipts) => post(`/queues/${queue}/ack`, receipts.length === 1 ? `{"receipt":"${receipts[0]}"}` : `{"receipts":["${receipts.join('","')}"]}`),
-    fail: (receipts) => post(`/queues/${queue}/fail`, `{"failures":[${receipts.map((receipt) => `{"receipt":"${receipt}","delaySeconds":0}`).join(',')}]}`),
+    lease: (max, ack, options = {}) =>
+      post(
+        `/queues/${queue}/lease`,
+        `{"max":${max}${JSON.stringify(options)
+          .slice(1, -1)
+          .replace(/^(?=.)/, ',')}${ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`}}`
+      ),
+    ack: receipts =>
+      post(
+        `/queues/${queue}/ack`,
+        receipts.length === 1 ? `{"receipt":"${receipts[0]}"}` : `{"receipts":["${receipts.join('","')}"]}`
+      ),
+    fail: receipts =>
+      post(
+        `/queues/${queue}/fail`,
+        `{"failures":[${receipts.map(receipt => `{"receipt":"${receipt}","delaySeconds":0}`).join(',')}]}`
+      ),
     receipts: /"fence":|"receipt":"([^"]+)"/g
   }),
-  sqs (queue) {
+  sqs(queue) {
     const url = `http://sqs.us-east-1.localhost/000000000000/${queue}`
-    const call = (action: string, body: object) => post('/', JSON.stringify({ QueueUrl: url, ...body }), `content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.${action}\r\n`)
+    const call = (action: string, body: object) =>
+      post(
+        '/',
+        JSON.stringify({ QueueUrl: url, ...body }),
+        `content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.${action}\r\n`
+      )
     return {
-      enqueue: (count, body) => count === 1
-        ? call('SendMessage', { MessageBody: body })
-        : call('SendMessageBatch', { Entries: Array.from({ length: count }, (_, index) => ({ Id: `${index}`, MessageBody: body })) }),
-      lease: (max) => call('ReceiveMessage', { MaxNumberOfMessages: max }),
-      ack: (receipts) => receipts.length === 1
-        ? call('DeleteMessage', { ReceiptHandle: receipts[0] })
-        : call('DeleteMessageBatch', { Entries: receipts.map((receipt, index) => ({ Id: `${index}`, ReceiptHandle: receipt })) }),
-      fail: () => { throw new Error('not measured') },
+      enqueue: (count, body) =>
+        count === 1
+          ? call('SendMessage', { MessageBody: body })
+          : call('SendMessageBatch', {
+              Entries: Array.from({ length: count }, (_, index) => ({ Id: `${index}`, MessageBody: body }))
+            }),
+      lease: max => call('ReceiveMessage', { MaxNumberOfMessages: max }),
+      ack: receipts =>
+        receipts.length === 1
+          ? call('DeleteMessage', { ReceiptHandle: receipts[0] })
+          : call('DeleteMessageBatch', {
+              Entries: receipts.map((receipt, index) => ({ Id: `${index}`, ReceiptHandle: receipt }))
+            }),
+      fail: () => {
+        throw new Error('not measured')
+      },
       receipts: /"ReceiptHandle":"([^"]+)"/g
     }
   }
 }
 
 /** A JSON object of so many bytes. */
-function bodyOf (bytes: number): string {
+function bodyOf(bytes: number): string {
   const body = { to: 'ada@example.org', subject: 'Welcome', attempt: 1, text: '' }
   return JSON.stringify({ ...body, text: 'x'.repeat(Math.max(0, bytes - JSON.stringify(body).length)) })
 }
 
-function run (load: Load): void {
+function run(load: Load): void {
   const dialect = dialects[load.dialect](load.queue)
-  const result: LoadResult = { messages: 0, windowMs: 0, total: 0, errors: 0, error: null, empty: 0, p50Ms: 0, p99Ms: 0, cpuMs: 0 }
+  const result: LoadResult = {
+    messages: 0,
+    windowMs: 0,
+    total: 0,
+    errors: 0,
+    error: null,
+    empty: 0,
+    p50Ms: 0,
+    p99Ms: 0,
+    cpuMs: 0
+  }
   const latencies: number[] = []
   const connections: Connection[] = []
   let measuring = false
@@ -197,57 +254,97 @@ function run (load: Load): void {
   const body = bodyOf(load.bodyBytes)
   const request = dialect.enqueue(load.count, body, { delaySeconds: load.delaySeconds })
   const leaseRequest = dialect.lease(load.count, [])
-  const prioritised = Array.from({ length: 10 }, (_, priority) => dialect.enqueue(load.count, body, { priority }))
+  const prioritised = Array.from({ length: 10 }, (_, priority) =>
+    dialect.enqueue(load.count, body, { priority })
+  )
 
   let sent = 0
   let keys = 0
   const newKey = () => `${process.pid}-${++keys}`
-  const again = () => load.priorities === true ? prioritised[Math.floor(Math.random() * 10)]! : load.keyed === true ? dialect.enqueue(1, body, { idempotencyKey: newKey() }) : request
+  const again = () =>
+    load.priorities === true
+      ? prioritised[Math.floor(Math.random() * 10)]!
+      : load.keyed === true
+        ? dialect.enqueue(1, body, { idempotencyKey: newKey() })
+        : request
   const enqueueing = (connection: Connection): void => {
     if (ending || (load.messagesMax !== undefined && sent >= load.messagesMax)) return over()
     sent += load.count
-    ask(connection, again(), () => {
-      done(load.count)
-      enqueueing(connection)
-    }, over)
+    ask(
+      connection,
+      again(),
+      () => {
+        done(load.count)
+        enqueueing(connection)
+      },
+      over
+    )
   }
   const consuming = (connection: Connection): void => {
     if (ending) return over()
-    ask(connection, leaseRequest, (answer) => {
-      const receipts = receiptsIn(answer)
-      if (receipts.length === 0) {
-        result.empty++
-        return consuming(connection)
-      }
-      const fails = load.failShare !== undefined && Math.random() < load.failShare
-      ask(connection, fails ? dialect.fail(receipts) : dialect.ack(receipts), () => {
-        done(receipts.length, fails)
-        consuming(connection)
-      }, over)
-    }, over)
+    ask(
+      connection,
+      leaseRequest,
+      answer => {
+        const receipts = receiptsIn(answer)
+        if (receipts.length === 0) {
+          result.empty++
+          return consuming(connection)
+        }
+        const fails = load.failShare !== undefined && Math.random() < load.failShare
+        ask(
+          connection,
+          fails ? dialect.fail(receipts) : dialect.ack(receipts),
+          () => {
+            done(receipts.length, fails)
+            consuming(connection)
+          },
+          over
+        )
+      },
+      over
+    )
   }
   const passing = (connection: Connection): void => {
     if (ending || sent >= load.messagesMax!) return over()
     sent += load.count
     ask(connection, request, () => taking(connection), over)
   }
-  const taking = (connection: Connection): void => ask(connection, leaseRequest, (answer) => {
-    const receipts = receiptsIn(answer)
-    if (receipts.length === 0) return taking(connection)
-    ask(connection, dialect.ack(receipts), () => {
-      done(receipts.length)
-      passing(connection)
-    }, over)
-  }, over)
+  const taking = (connection: Connection): void =>
+    ask(
+      connection,
+      leaseRequest,
+      answer => {
+        const receipts = receiptsIn(answer)
+        if (receipts.length === 0) return taking(connection)
+        ask(
+          connection,
+          dialect.ack(receipts),
+          () => {
+            done(receipts.length)
+            passing(connection)
+          },
+          over
+        )
+      },
+      over
+    )
   const looping = (connection: Connection, held: string[]): void => {
     if (ending && held.length === 0) return over()
-    ask(connection, ending ? dialect.ack(held) : dialect.lease(load.count, held, load.keyed === true ? { idempotencyKey: newKey() } : {}), (answer) => {
-      done(held.length)
-      if (ending) return over()
-      const receipts = receiptsIn(answer.slice(0, answer.lastIndexOf(',"outcomes":')))
-      if (receipts.length === 0) result.empty++
-      looping(connection, receipts)
-    }, over)
+    ask(
+      connection,
+      ending
+        ? dialect.ack(held)
+        : dialect.lease(load.count, held, load.keyed === true ? { idempotencyKey: newKey() } : {}),
+      answer => {
+        done(held.length)
+        if (ending) return over()
+        const receipts = receiptsIn(answer.slice(0, answer.lastIndexOf(',"outcomes":')))
+        if (receipts.length === 0) result.empty++
+        looping(connection, receipts)
+      },
+      over
+    )
   }
   let underway = 0 // enqueued and not yet acked
   const landed = (count: number) => {
@@ -256,23 +353,33 @@ function run (load: Load): void {
   }
   /** Waits for one message after the other; the body says when it was sent. */
   const awaiting = (connection: Connection): void => {
-    ask(connection, dialect.lease(1, [], { waitSeconds: 20 }), (answer) => {
-      const sent = /"sentMs":([\d.]+)/.exec(answer)
-      if (sent === null) return awaiting(connection)
-      if (measuring) {
-        latencies.push(performance.now() - Number(sent[1]))
-        result.messages++
-      }
-      ask(connection, dialect.ack(receiptsIn(answer)), () => {
-        landed(1)
-        awaiting(connection)
-      }, over)
-    }, over)
+    ask(
+      connection,
+      dialect.lease(1, [], { waitSeconds: 20 }),
+      answer => {
+        const sent = /"sentMs":([\d.]+)/.exec(answer)
+        if (sent === null) return awaiting(connection)
+        if (measuring) {
+          latencies.push(performance.now() - Number(sent[1]))
+          result.messages++
+        }
+        ask(
+          connection,
+          dialect.ack(receiptsIn(answer)),
+          () => {
+            landed(1)
+            awaiting(connection)
+          },
+          over
+        )
+      },
+      over
+    )
   }
 
   busy = load.callers
   for (let i = 0; i < load.callers; i++) {
-    const connection = connect(load.step === 'latency' ? load.consumersPort ?? load.port : load.port)
+    const connection = connect(load.step === 'latency' ? (load.consumersPort ?? load.port) : load.port)
     if (load.step === 'enqueue') enqueueing(connection)
     else if (load.step === 'consume') consuming(connection)
     else if (load.step === 'loop') looping(connection, [])
@@ -285,7 +392,7 @@ function run (load: Load): void {
     const startMs = performance.now()
     let sent = 0
     producer = setInterval(() => {
-      while (sent < (performance.now() - startMs) / 1000 * load.ratePerSecond!) {
+      while (sent < ((performance.now() - startMs) / 1000) * load.ratePerSecond!) {
         sent++
         const connection = idle.pop()
         if (connection === undefined) {
@@ -313,7 +420,7 @@ function run (load: Load): void {
   setTimeout(stop, load.warmMs + load.runMs)
 
   /** The measured time is over: callers finish what they have begun. */
-  function stop (): void {
+  function stop(): void {
     if (ending) return
     measuring = false
     ending = true
@@ -326,17 +433,18 @@ function run (load: Load): void {
     else if (load.step === 'latency') setTimeout(finish, 5000) // what is not acked by then, the count in the database will show
   }
 
-  function finish (): void {
+  function finish(): void {
     for (const connection of connections) connection.close()
     latencies.sort((a, b) => a - b)
-    const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? NaN
+    const at = (share: number) =>
+      latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? NaN
     result.p50Ms = at(0.5)
     result.p99Ms = at(0.99)
     tell({ event: 'result', result })
   }
 }
 
-function tell (event: LoadEvent): void {
+function tell(event: LoadEvent): void {
   process.send!(event)
 }
 

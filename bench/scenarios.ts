@@ -37,7 +37,11 @@ export interface Target {
   of: (round: Round) => number | null
 }
 
-export interface Scenario { title: string, entries: Entry[], targets: Target[] }
+export interface Scenario {
+  title: string
+  entries: Entry[]
+  targets: Target[]
+}
 
 const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 1500 } as const
 const consume = { ...enqueue, step: 'consume' } as const
@@ -62,13 +66,34 @@ export const scenarios: Scenario[] = [
       { name: 'fauxqs, in memory', subject: 'fauxqs', load: enqueue }
     ],
     targets: [
-      { what: 'of the do-nothing route', bound: '≥', must: 0.75, aim: 0.9, of: rate('Holdfast', 'do-nothing route') },
+      {
+        what: 'of the do-nothing route',
+        bound: '≥',
+        must: 0.75,
+        aim: 0.9,
+        of: rate('Holdfast', 'do-nothing route')
+      },
       { what: '× fauxqs in memory', bound: '≥', must: 1.2, of: rate('Holdfast', 'fauxqs, in memory') },
       { what: '× the plain queue', bound: '≥', must: 2.2, aim: 3, of: rate('Holdfast', 'plain queue') },
       { what: '× pg-boss', bound: '≥', must: 9, of: rate('Holdfast', 'pg-boss') },
-      { what: 'with an idempotency key, × without', bound: '≥', must: 0.5, of: rate('Holdfast, with a key', 'Holdfast') },
-      { what: "database CPU, of the plain queue's", bound: '≤', must: 0.25, of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue') },
-      { what: "WAL, of the plain queue's", bound: '≤', must: 0.75, of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue') }
+      {
+        what: 'with an idempotency key, × without',
+        bound: '≥',
+        must: 0.5,
+        of: rate('Holdfast, with a key', 'Holdfast')
+      },
+      {
+        what: "database CPU, of the plain queue's",
+        bound: '≤',
+        must: 0.25,
+        of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue')
+      },
+      {
+        what: "WAL, of the plain queue's",
+        bound: '≤',
+        must: 0.75,
+        of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue')
+      }
     ]
   },
   {
@@ -77,19 +102,49 @@ export const scenarios: Scenario[] = [
       { name: 'do-nothing route, two requests', subject: 'nothing', requestsPerMessage: 2, load: enqueue },
       { name: 'Holdfast', subject: 'holdfast', load: consume },
       { name: 'Holdfast, ack within lease', subject: 'holdfast', load: { ...consume, step: 'loop' } },
-      { name: 'Holdfast, so with a key', subject: 'holdfast', load: { ...consume, step: 'loop', keyed: true } },
+      {
+        name: 'Holdfast, so with a key',
+        subject: 'holdfast',
+        load: { ...consume, step: 'loop', keyed: true }
+      },
       { name: 'plain queue', subject: 'plain', load: consume },
       { name: 'pg-boss', subject: 'pgboss', load: consume },
       { name: 'fauxqs, in memory', subject: 'fauxqs', load: consume }
     ],
     targets: [
-      { what: 'of two requests to the do-nothing route', bound: '≥', must: 0.5, aim: 0.65, of: rate('Holdfast', 'do-nothing route, two requests') },
+      {
+        what: 'of two requests to the do-nothing route',
+        bound: '≥',
+        must: 0.5,
+        aim: 0.65,
+        of: rate('Holdfast', 'do-nothing route, two requests')
+      },
       { what: '× fauxqs in memory', bound: '≥', must: 1.3, of: rate('Holdfast', 'fauxqs, in memory') },
       { what: '× the plain queue', bound: '≥', must: 3, aim: 4, of: rate('Holdfast', 'plain queue') },
-      { what: 'ack within lease, × the two requests', bound: '≥', must: 1.5, of: rate('Holdfast, ack within lease', 'Holdfast') },
-      { what: 'the same with an idempotency key, × without', bound: '≥', must: 0.7, of: rate('Holdfast, so with a key', 'Holdfast, ack within lease') },
-      { what: "database CPU, of the plain queue's", bound: '≤', must: 0.25, of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue') },
-      { what: "WAL, of the plain queue's", bound: '≤', must: 0.75, of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue') }
+      {
+        what: 'ack within lease, × the two requests',
+        bound: '≥',
+        must: 1.5,
+        of: rate('Holdfast, ack within lease', 'Holdfast')
+      },
+      {
+        what: 'the same with an idempotency key, × without',
+        bound: '≥',
+        must: 0.7,
+        of: rate('Holdfast, so with a key', 'Holdfast, ack within lease')
+      },
+      {
+        what: "database CPU, of the plain queue's",
+        bound: '≤',
+        must: 0.25,
+        of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue')
+      },
+      {
+        what: "WAL, of the plain queue's",
+        bound: '≤',
+        must: 0.75,
+        of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue')
+      }
     ]
   },
   {
@@ -127,31 +182,64 @@ export const scenarios: Scenario[] = [
       { name: 'Holdfast', subject: 'holdfast', load: { ...enqueue, callers: 1 } },
       { name: 'plain queue', subject: 'plain', load: { ...enqueue, callers: 1 } }
     ],
-    targets: [{ what: "p50, of the plain queue's", bound: '≤', must: 1.3, of: ratio(({ p50Ms }) => p50Ms, 'Holdfast', 'plain queue') }]
+    targets: [
+      {
+        what: "p50, of the plain queue's",
+        bound: '≤',
+        must: 1.3,
+        of: ratio(({ p50Ms }) => p50Ms, 'Holdfast', 'plain queue')
+      }
+    ]
   },
   {
     title: 'From enqueue to receipt, 64 consumers waiting, 200 messages a second',
     entries: [
       { name: 'one replica', subject: 'holdfast', load: { ...enqueue, step: 'latency', ratePerSecond: 200 } },
-      { name: 'enqueued at one replica, leased at another', subject: 'holdfast', acrossReplicas: true, load: { ...enqueue, step: 'latency', ratePerSecond: 200 } }
+      {
+        name: 'enqueued at one replica, leased at another',
+        subject: 'holdfast',
+        acrossReplicas: true,
+        load: { ...enqueue, step: 'latency', ratePerSecond: 200 }
+      }
     ],
     targets: [
-      { what: 'p50 in ms', bound: '≤', must: 2, of: (round) => round['one replica']!.p50Ms },
-      { what: 'p99 in ms', bound: '≤', must: 10, of: (round) => round['one replica']!.p99Ms },
-      { what: 'p50 in ms, across replicas', bound: '≤', must: 10, of: (round) => round['enqueued at one replica, leased at another']!.p50Ms }
+      { what: 'p50 in ms', bound: '≤', must: 2, of: round => round['one replica']!.p50Ms },
+      { what: 'p99 in ms', bound: '≤', must: 10, of: round => round['one replica']!.p99Ms },
+      {
+        what: 'p50 in ms, across replicas',
+        bound: '≤',
+        must: 10,
+        of: round => round['enqueued at one replica, leased at another']!.p50Ms
+      }
     ]
   },
-  ...[['Enqueue', enqueue], ['Lease and ack', consume]].map(([title, load]) => bodies(title as string, load as typeof enqueue))
+  ...[
+    ['Enqueue', enqueue],
+    ['Lease and ack', consume]
+  ].map(([title, load]) => bodies(title as string, load as typeof enqueue))
 ]
 
-function bodies (title: string, load: typeof enqueue): Scenario {
+function bodies(title: string, load: typeof enqueue): Scenario {
   const bytes = ({ bytesPerSecond }: Figures) => bytesPerSecond
   return {
     title: `${title}, by size of the body, 64 callers`,
-    entries: [['200 B', 200], ['4 KiB', 4096], ['64 KiB', 65_536]].map(([name, bodyBytes]) => ({ name: name as string, subject: 'holdfast', load: { ...load, bodyBytes: bodyBytes as number } })),
+    entries: [
+      ['200 B', 200],
+      ['4 KiB', 4096],
+      ['64 KiB', 65_536]
+    ].map(([name, bodyBytes]) => ({
+      name: name as string,
+      subject: 'holdfast',
+      load: { ...load, bodyBytes: bodyBytes as number }
+    })),
     targets: [
       { what: 'bytes/s at 4 KiB, × those at 200 B', bound: '≥', must: 1, of: ratio(bytes, '4 KiB', '200 B') },
-      { what: 'bytes/s at 64 KiB, × those at 4 KiB', bound: '≥', must: 1, of: ratio(bytes, '64 KiB', '4 KiB') }
+      {
+        what: 'bytes/s at 64 KiB, × those at 4 KiB',
+        bound: '≥',
+        must: 1,
+        of: ratio(bytes, '64 KiB', '4 KiB')
+      }
     ]
   }
 }

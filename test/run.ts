@@ -27,35 +27,42 @@ try {
 }
 
 /** Answers with tap's exit code, or with the signal that ended it. */
-async function runTap (results: string): Promise<number | NodeJS.Signals | null> {
-  const postgres = process.env.HOLDFAST_TEST_POSTGRES === undefined ? await startEmbedded(join(folder, 'data'), say) : undefined
+async function runTap(results: string): Promise<number | NodeJS.Signals | null> {
+  const postgres =
+    process.env.HOLDFAST_TEST_POSTGRES === undefined
+      ? await startEmbedded(join(folder, 'data'), say)
+      : undefined
   try {
     const tap = fileURLToPath(new URL('../node_modules/.bin/tap', import.meta.url))
     // Where there is no terminal tee prints the results and keeps them: tap's own reporters write cursor movements even
     // into a pipe or, like every other that prints plain lines, each line twice beside an output file.
-    const reporting = process.stdout.isTTY ? [`--output-file=${results}`] : ['--reporter=tee', `--reporter-arg=${results}`]
+    const reporting = process.stdout.isTTY
+      ? [`--output-file=${results}`]
+      : ['--reporter=tee', `--reporter-arg=${results}`]
     interrupted.signal.throwIfAborted()
     const child = spawn(process.execPath, [tap, ...reporting, ...process.argv.slice(2)], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       // What an interrupted test leaves lying about goes with the folder.
-      env: { ...process.env, TMPDIR: folder, ...postgres && { HOLDFAST_TEST_POSTGRES: postgres.url } },
+      env: { ...process.env, TMPDIR: folder, ...(postgres && { HOLDFAST_TEST_POSTGRES: postgres.url }) },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true
     })
     // To its whole process group: tap alone would wait for a last test file that knows nothing of the signal.
     const end = () => process.kill(-(child.pid as number), 'SIGTERM')
     interrupted.signal.addEventListener('abort', end)
-    return await new Promise(resolve => child.on('exit', (code, signal) => {
-      interrupted.signal.removeEventListener('abort', end)
-      resolve(code ?? signal)
-    }))
+    return await new Promise(resolve =>
+      child.on('exit', (code, signal) => {
+        interrupted.signal.removeEventListener('abort', end)
+        resolve(code ?? signal)
+      })
+    )
   } finally {
     await postgres?.stop()
   }
 }
 
 /** One per t.test of each file, not one per assertion; and one for a file that ended badly though its tests passed. */
-function count (tap: string): { passed: number, skipped: number, failures: string[] } {
+function count(tap: string): { passed: number; skipped: number; failures: string[] } {
   const failures: string[] = []
   const files = new Map<string, boolean>()
   let passed = 0
@@ -79,6 +86,6 @@ function count (tap: string): { passed: number, skipped: number, failures: strin
   return { passed, skipped, failures }
 }
 
-function say (line: string): void {
+function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }

@@ -7,15 +7,23 @@ import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/http/server.ts'
 import { clientTypes } from '../src/http/typings.ts'
 
-async function files (pattern: string): Promise<Map<string, string>> {
+async function files(pattern: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
   for await (const name of glob(pattern)) found.set(name, await readFile(name, 'utf8'))
   return found
 }
 
-t.test('imports point inward', async (t) => {
+t.test('imports point inward', async t => {
   // Who may import what, besides Node, packages and their own folder; a type of another layer is no dependency at run time.
-  const allowed: Record<string, RegExp> = { core: /^$/, store: /^core$/, jobs: /^(core|store)$/, http: /^core$/, console: /^core$/, client: /^$/, cli: /^(core|service\.ts|config\.ts)$/ }
+  const allowed: Record<string, RegExp> = {
+    core: /^$/,
+    store: /^core$/,
+    jobs: /^(core|store)$/,
+    http: /^core$/,
+    console: /^core$/,
+    client: /^$/,
+    cli: /^(core|service\.ts|config\.ts)$/
+  }
   for (const [name, text] of await files('src/*/*.ts')) {
     const layer = name.split('/')[1]!
     for (const [, type, target] of text.matchAll(/^import (type )?[^]*? from '([^']+)'$/gm)) {
@@ -31,18 +39,22 @@ t.test('imports point inward', async (t) => {
   for (const [name, text] of await files('src/**/*.ts')) {
     const isCommand = name.startsWith('src/cli/')
     if (!isCommand) t.notMatch(text, /from '\.+\/(main|service)\.ts'/, name)
-    if (!isCommand && name !== 'src/service.ts' && name !== 'src/main.ts') t.notMatch(text, /from '\.+\/config\.ts'/, name)
+    if (!isCommand && name !== 'src/service.ts' && name !== 'src/main.ts') {
+      t.notMatch(text, /from '\.+\/config\.ts'/, name)
+    }
   }
 })
 
-t.test('SQL stands under src/store, and the environment is read in one place', async (t) => {
+t.test('SQL stands under src/store, and the environment is read in one place', async t => {
   for (const [name, text] of await files('src/**/*.ts')) {
-    if (!name.startsWith('src/store/')) t.notMatch(text, /\b(select .+ from|insert into|update \w+\.\w+|delete from) holdfast/i, name)
+    if (!name.startsWith('src/store/')) {
+      t.notMatch(text, /\b(select .+ from|insert into|update \w+\.\w+|delete from) holdfast/i, name)
+    }
     if (name !== 'src/config.ts' && name !== 'src/main.ts') t.notMatch(text, /process\.env/, name)
   }
 })
 
-t.test('every error code and every setting is documented, with its default', async (t) => {
+t.test('every error code and every setting is documented, with its default', async t => {
   const errors = await readFile('docs/errors.md', 'utf8')
   t.strictSame([...errors.matchAll(/^## (\w+)$/gm)].map(([, code]) => code).sort(), [...codes].sort())
   const configuration = await readFile('docs/configuration.md', 'utf8')
@@ -54,19 +66,19 @@ t.test('every error code and every setting is documented, with its default', asy
   t.equal(readConfig({}).port, 8080)
 })
 
-t.test('openapi/openapi.json and src/client/types.ts are what the routes and schemas make', async (t) => {
+t.test('openapi/openapi.json and src/client/types.ts are what the routes and schemas make', async t => {
   t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run openapi')
   t.equal(await readFile('src/client/types.ts', 'utf8'), clientTypes(), 'else: npm run openapi')
 })
 
-t.test('links between documents lead somewhere', async (t) => {
-  for (const [name, text] of new Map([...await files('*.md'), ...await files('docs/**/*.md')])) {
+t.test('links between documents lead somewhere', async t => {
+  for (const [name, text] of new Map([...(await files('*.md')), ...(await files('docs/**/*.md'))])) {
     for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
       t.ok(await stat(join(dirname(name), target!)).catch(() => false), `${name} → ${target}`)
     }
   }
 })
 
-t.test('the lockfile holds no addresses', async (t) => {
+t.test('the lockfile holds no addresses', async t => {
   t.notMatch(await readFile('package-lock.json', 'utf8'), /"resolved":\s"http/)
 })

@@ -11,16 +11,22 @@ run with, and changes nothing. One line for each thing: ok, warning or bad, what
 
 Exit codes: 0 nothing is bad (there may be warnings), 1 something is bad, 2 it could not look.`,
   flags: {
-    replicas: { value: 'N', help: 'how many services will share the database (default: those that run, at least 1)' },
+    replicas: {
+      value: 'N',
+      help: 'how many services will share the database (default: those that run, at least 1)'
+    },
     json: { help: 'for machines: {"status", "checks": [{"name", "status", "value", "advice"}]}' }
   },
-  async run (call) {
+  async run(call) {
     const replicas = wholeNumber(call, 'replicas', { min: 1, max: 1000, otherwise: 0 })
     const config = call.config()
     const { examineDatabase } = await import('../service.ts')
-    const facts = await examineDatabase(config).catch((error) => { throw new UsageError(`Could not look. ${error.message}`) })
+    const facts = await examineDatabase(config).catch(error => {
+      throw new UsageError(`Could not look. ${error.message}`)
+    })
     const checks = judge(facts, config, { replicas, filesMax: filesMax() })
-    const status = (['bad', 'warning'] as const).find((status) => checks.some((check) => check.status === status)) ?? 'ok'
+    const status =
+      (['bad', 'warning'] as const).find(status => checks.some(check => check.status === status)) ?? 'ok'
     if (call.has('json')) call.say(JSON.stringify({ status, checks }, null, 2))
     else for (const line of render(checks)) call.say(line)
     return status === 'bad' ? exit.failed : exit.ok
@@ -29,14 +35,14 @@ Exit codes: 0 nothing is bad (there may be warnings), 1 something is bad, 2 it c
 
 const colours = { ok: 'green', warning: 'yellow', bad: 'red' } as const
 
-function render (checks: Check[]): string[] {
+function render(checks: Check[]): string[] {
   const width = Math.max(...checks.map(({ name }) => name.length))
-  const count = (status: Check['status']) => checks.filter((check) => check.status === status).length
+  const count = (status: Check['status']) => checks.filter(check => check.status === status).length
   return [
     // styleText leaves colours out where the output is no terminal, or NO_COLOR says so.
     ...checks.flatMap(({ name, status, value, advice }) => [
       `${styleText(colours[status], status.padEnd(7), { stream: process.stdout })}  ${name.padEnd(width)}  ${value}`,
-      ...advice === undefined ? [] : [`${' '.repeat(9 + width)}  → ${advice}`]
+      ...(advice === undefined ? [] : [`${' '.repeat(9 + width)}  → ${advice}`])
     ]),
     '',
     `${count('bad')} bad, ${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}, ${count('ok')} ok`
@@ -44,8 +50,10 @@ function render (checks: Check[]): string[] {
 }
 
 /** The limit of open files of this process, and so of a service started from the same shell. */
-function filesMax (): number | null {
-  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
+function filesMax(): number | null {
+  const { userLimits } = process.report.getReport() as {
+    userLimits?: { open_files?: { soft: number | 'unlimited' } }
+  }
   const soft = userLimits?.open_files?.soft
   return soft === undefined ? null : soft === 'unlimited' ? Infinity : soft
 }

@@ -9,7 +9,7 @@ beside services of this release and the one before, and by several at once: one 
 
 holdfast serve does the same at its start; this is for those who want it done, or to see it fail, before.`,
   flags: {},
-  async run ({ config, say }) {
+  async run({ config, say }) {
     const { migrateDatabase } = await import('../service.ts')
     const applied = await migrateDatabase(config())
     for (const name of applied) say(name)

@@ -4,9 +4,14 @@ import type { Command } from './command.ts'
 
 export const openapi: Command = {
   summary: 'print the OpenAPI document',
-  about: 'Prints the OpenAPI 3.1 document of this release; a service that runs serves the same at /openapi.json.',
-  flags: { write: { help: 'for development: write openapi/openapi.json and src/client/types.ts anew instead (npm run openapi)' } },
-  async run ({ has, say }) {
+  about:
+    'Prints the OpenAPI 3.1 document of this release; a service that runs serves the same at /openapi.json.',
+  flags: {
+    write: {
+      help: 'for development: write openapi/openapi.json and src/client/types.ts anew instead (npm run openapi)'
+    }
+  },
+  async run({ has, say }) {
     const { describeApi } = await import('../http/server.ts')
     const document = await describeApi()
     if (!has('write')) return say(document.trimEnd())

@@ -10,7 +10,7 @@ begun and exits with 0. A second signal ends it at once. Run as many as you like
 
 Without HOLDFAST_DATABASE_URL it starts a PostgreSQL of its own under HOLDFAST_DATA_DIR. All settings: holdfast help.`,
   flags: {},
-  async run ({ config, say }) {
+  async run({ config, say }) {
     const { startService } = await import('../service.ts')
     const service = await startService(config(), say)
     // What was begun has a statement's time to finish; the process manager's own patience should be longer.
@@ -23,7 +23,7 @@ Without HOLDFAST_DATABASE_URL it starts a PostgreSQL of its own under HOLDFAST_D
   }
 }
 
-function welcome (url: string, database: string): string {
+function welcome(url: string, database: string): string {
   const post = `curl -X POST ${url}/queues/mail`
   return `
 Holdfast serves on ${url}, with its messages in ${database}

@@ -1,6 +1,28 @@
 /** The REST contract as typed methods. A call that got no answer is repeated, each in a way that is safe to repeat. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { BrowseQuery, Enqueued, Extension, Failure, LeasedMessage, LeaseRequest, MessageDetail, MessagePage, NewMessage, Outcome, PageQuery, PurgeAnswer, PurgeRequest, QueueList, QueueReport, QueueSettings, RawOptions, RedriveAnswer, RedriveRequest, RetryAnswer, RetryRequest } from './types.ts'
+import type {
+  BrowseQuery,
+  Enqueued,
+  Extension,
+  Failure,
+  LeasedMessage,
+  LeaseRequest,
+  MessageDetail,
+  MessagePage,
+  NewMessage,
+  Outcome,
+  PageQuery,
+  PurgeAnswer,
+  PurgeRequest,
+  QueueList,
+  QueueReport,
+  QueueSettings,
+  RawOptions,
+  RedriveAnswer,
+  RedriveRequest,
+  RetryAnswer,
+  RetryRequest
+} from './types.ts'
 
 export interface ClientOptions {
   /** Where the service is: `http://127.0.0.1:8080`. */
@@ -28,7 +50,7 @@ export interface ErrorDetails {
   outcome?: 'none' | 'unknown' | undefined
   retryAfterSeconds?: number | undefined
   requestId?: string | undefined
-  errors?: Array<{ pointer: string, message: string }> | undefined
+  errors?: Array<{ pointer: string; message: string }> | undefined
   cause?: unknown
 }
 
@@ -43,9 +65,12 @@ export class HoldfastError extends Error {
   readonly retryAfterSeconds: number | undefined
   readonly requestId: string | undefined
   /** What does not fit in the request, and where. */
-  readonly errors: Array<{ pointer: string, message: string }>
+  readonly errors: Array<{ pointer: string; message: string }>
 
-  constructor (message: string, { status, code, outcome = 'none', retryAfterSeconds, requestId, errors = [], cause }: ErrorDetails) {
+  constructor(
+    message: string,
+    { status, code, outcome = 'none', retryAfterSeconds, requestId, errors = [], cause }: ErrorDetails
+  ) {
     super(message, { cause })
     this.name = 'HoldfastError'
     this.status = status
@@ -57,12 +82,18 @@ export class HoldfastError extends Error {
   }
 
   /** Whether the same request may fare better later. */
-  get passes (): boolean {
+  get passes(): boolean {
     return this.code === 'noAnswer' || this.status === 429 || this.status >= 500
   }
 }
 
-interface Request { body?: unknown, bytes?: Uint8Array, headers?: Record<string, string>, query?: object, waitSeconds?: number | undefined }
+interface Request {
+  body?: unknown
+  bytes?: Uint8Array
+  headers?: Record<string, string>
+  query?: object
+  waitSeconds?: number | undefined
+}
 
 export class Client {
   readonly #url: string
@@ -70,134 +101,217 @@ export class Client {
   readonly #timeoutSeconds: number
   readonly #retrySeconds: number
 
-  constructor ({ url, key, timeoutSeconds = 30, retrySeconds = 30 }: ClientOptions) {
+  constructor({ url, key, timeoutSeconds = 30, retrySeconds = 30 }: ClientOptions) {
     this.#url = new URL(url).href.replace(/\/+$/, '')
-    this.#headers = { accept: 'application/json', ...key !== undefined && { authorization: `Bearer ${key}` } }
+    this.#headers = {
+      accept: 'application/json',
+      ...(key !== undefined && { authorization: `Bearer ${key}` })
+    }
     this.#timeoutSeconds = timeoutSeconds
     this.#retrySeconds = retrySeconds
   }
 
   /** Stores a message; the answer comes after the commit. Without an `idempotencyKey` one is made up, so that a try repeated after a lost answer stores nothing twice. */
-  enqueue (queue: string, message: NewMessage, options?: CallOptions): Promise<Enqueued> {
+  enqueue(queue: string, message: NewMessage, options?: CallOptions): Promise<Enqueued> {
     return this.#call('POST', `${path(queue)}/messages`, { body: keyed(message) }, options)
   }
 
   /** Stores 1 to 1000 messages, all or none. */
-  async enqueueMany (queue: string, messages: NewMessage[], options?: CallOptions): Promise<Enqueued[]> {
-    return (await this.#call<{ messages: Enqueued[] }>('POST', `${path(queue)}/messages`, { body: { messages: messages.map(keyed) } }, options)).messages
+  async enqueueMany(queue: string, messages: NewMessage[], options?: CallOptions): Promise<Enqueued[]> {
+    return (
+      await this.#call<{ messages: Enqueued[] }>(
+        'POST',
+        `${path(queue)}/messages`,
+        { body: { messages: messages.map(keyed) } },
+        options
+      )
+    ).messages
   }
 
   /** Stores bytes, which come back as they are, with their content type. */
-  enqueueRaw (queue: string, body: Uint8Array | string, contentType: string, message: RawOptions = {}, options?: CallOptions): Promise<Enqueued> {
-    if (/^application\/json\s*(;|$)/i.test(contentType)) throw new TypeError('enqueueRaw is for what is not JSON. For application/json use enqueue.')
+  enqueueRaw(
+    queue: string,
+    body: Uint8Array | string,
+    contentType: string,
+    message: RawOptions = {},
+    options?: CallOptions
+  ): Promise<Enqueued> {
+    if (/^application\/json\s*(;|$)/i.test(contentType)) {
+      throw new TypeError('enqueueRaw is for what is not JSON. For application/json use enqueue.')
+    }
     const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
-    return this.#call('POST', `${path(queue)}/messages`, { bytes, headers: { 'content-type': contentType }, query: keyed(message) }, options)
+    return this.#call(
+      'POST',
+      `${path(queue)}/messages`,
+      { bytes, headers: { 'content-type': contentType }, query: keyed(message) },
+      options
+    )
   }
 
   /** Takes messages for a time. Without an `idempotencyKey` one is made up, so that a try repeated after a lost answer brings the same messages. */
-  lease (queue: string, request: LeaseRequest = {}, options?: CallOptions): Promise<{ messages: LeasedMessage[], outcomes?: Outcome[] }> {
-    return this.#call('POST', `${path(queue)}/lease`, { body: keyed(request), waitSeconds: request.waitSeconds }, options)
+  lease(
+    queue: string,
+    request: LeaseRequest = {},
+    options?: CallOptions
+  ): Promise<{ messages: LeasedMessage[]; outcomes?: Outcome[] }> {
+    return this.#call(
+      'POST',
+      `${path(queue)}/lease`,
+      { body: keyed(request), waitSeconds: request.waitSeconds },
+      options
+    )
   }
 
   /** The work is done. One receipt: throws `leaseLost` when it is somebody else's by now. A list: says of each what came of it, in the order given. */
-  ack (queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
-  ack (queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
-  ack (queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
+  ack(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
+  ack(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
+  ack(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
     return this.#settle(queue, 'ack', receipts, options)
   }
 
   /** The work did not succeed: the message is tried again later, or is dead. */
-  fail (queue: string, failure: Failure, options?: CallOptions): Promise<Outcome>
-  fail (queue: string, failures: Failure[], options?: CallOptions): Promise<Outcome[]>
-  fail (queue: string, failures: Failure | Failure[], options?: CallOptions): Promise<Outcome | Outcome[]> {
+  fail(queue: string, failure: Failure, options?: CallOptions): Promise<Outcome>
+  fail(queue: string, failures: Failure[], options?: CallOptions): Promise<Outcome[]>
+  fail(queue: string, failures: Failure | Failure[], options?: CallOptions): Promise<Outcome | Outcome[]> {
     return this.#settle(queue, 'fail', failures, options)
   }
 
   /** The lease ends so long from now. One: throws `leaseLost` or `gone` when it cannot be extended. */
-  extend (queue: string, extension: Extension, options?: CallOptions): Promise<Outcome>
-  extend (queue: string, extensions: Extension[], options?: CallOptions): Promise<Outcome[]>
-  extend (queue: string, extensions: Extension | Extension[], options?: CallOptions): Promise<Outcome | Outcome[]> {
+  extend(queue: string, extension: Extension, options?: CallOptions): Promise<Outcome>
+  extend(queue: string, extensions: Extension[], options?: CallOptions): Promise<Outcome[]>
+  extend(
+    queue: string,
+    extensions: Extension | Extension[],
+    options?: CallOptions
+  ): Promise<Outcome | Outcome[]> {
     return this.#settle(queue, 'extend', extensions, options)
   }
 
   /** Gives back what was leased; the attempt does not count. */
-  release (queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
-  release (queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
-  release (queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
+  release(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
+  release(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
+  release(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
     return this.#settle(queue, 'release', receipts, options)
   }
 
   /** Looks at messages, by id, without leasing them. */
-  browse (queue: string, query: BrowseQuery = {}, options?: CallOptions): Promise<MessagePage> {
+  browse(queue: string, query: BrowseQuery = {}, options?: CallOptions): Promise<MessagePage> {
     return this.#call('GET', `${path(queue)}/messages`, { query }, options)
   }
 
   /** One message with its lease and its history. With `waitSeconds` once it is acked, dead or gone, or the time is up. */
-  message (queue: string, id: string, query: { waitSeconds?: number | undefined } = {}, options?: CallOptions): Promise<MessageDetail> {
-    return this.#call('GET', `${path(queue)}/messages/${encodeURIComponent(id)}`, { query, waitSeconds: query.waitSeconds }, options)
+  message(
+    queue: string,
+    id: string,
+    query: { waitSeconds?: number | undefined } = {},
+    options?: CallOptions
+  ): Promise<MessageDetail> {
+    return this.#call(
+      'GET',
+      `${path(queue)}/messages/${encodeURIComponent(id)}`,
+      { query, waitSeconds: query.waitSeconds },
+      options
+    )
   }
 
   /** Removes a message that nobody holds. */
-  async cancel (queue: string, id: string, options?: CallOptions): Promise<void> {
+  async cancel(queue: string, id: string, options?: CallOptions): Promise<void> {
     await this.#call('DELETE', `${path(queue)}/messages/${encodeURIComponent(id)}`, {}, options)
   }
 
   /** A page of queues, by name. */
-  queues (query: PageQuery = {}, options?: CallOptions): Promise<QueueList> {
+  queues(query: PageQuery = {}, options?: CallOptions): Promise<QueueList> {
     return this.#call('GET', '/queues', { query }, options)
   }
 
   /** A queue's settings, and how many messages are in which state. */
-  queue (queue: string, options?: CallOptions): Promise<QueueReport> {
+  queue(queue: string, options?: CallOptions): Promise<QueueReport> {
     return this.#call('GET', path(queue), {}, options)
   }
 
   /** Makes a queue, or changes the settings given. */
-  putQueue (queue: string, settings: QueueSettings = {}, options?: CallOptions): Promise<QueueReport> {
+  putQueue(queue: string, settings: QueueSettings = {}, options?: CallOptions): Promise<QueueReport> {
     return this.#call('PUT', path(queue), { body: settings }, options)
   }
 
   /** Removes a queue and all in it. */
-  async deleteQueue (queue: string, options?: CallOptions): Promise<void> {
+  async deleteQueue(queue: string, options?: CallOptions): Promise<void> {
     await this.#call('DELETE', path(queue), {}, options)
   }
 
   /** Removes messages. */
-  purge (queue: string, request: PurgeRequest = {}, options?: CallOptions): Promise<PurgeAnswer> {
+  purge(queue: string, request: PurgeRequest = {}, options?: CallOptions): Promise<PurgeAnswer> {
     return this.#call('POST', `${path(queue)}/purge`, { body: request }, options)
   }
 
   /** Makes dead messages ready again. */
-  redrive (queue: string, request: RedriveRequest = {}, options?: CallOptions): Promise<RedriveAnswer> {
+  redrive(queue: string, request: RedriveRequest = {}, options?: CallOptions): Promise<RedriveAnswer> {
     return this.#call('POST', `${path(queue)}/redrive`, { body: request }, options)
   }
 
   /** Delayed and backing-off messages become ready now. */
-  retry (queue: string, request: RetryRequest = {}, options?: CallOptions): Promise<RetryAnswer> {
+  retry(queue: string, request: RetryRequest = {}, options?: CallOptions): Promise<RetryAnswer> {
     return this.#call('POST', `${path(queue)}/retry`, { body: request }, options)
   }
 
-  async #settle (queue: string, verb: keyof typeof lists, items: unknown, options?: CallOptions): Promise<Outcome | Outcome[]> {
-    if (!Array.isArray(items)) return await this.#call<Outcome>('POST', `${path(queue)}/${verb}`, { body: typeof items === 'string' ? { receipt: items } : items }, options)
-    return (await this.#call<{ outcomes: Outcome[] }>('POST', `${path(queue)}/${verb}`, { body: { [lists[verb]]: items } }, options)).outcomes
+  async #settle(
+    queue: string,
+    verb: keyof typeof lists,
+    items: unknown,
+    options?: CallOptions
+  ): Promise<Outcome | Outcome[]> {
+    if (!Array.isArray(items)) {
+      return await this.#call<Outcome>(
+        'POST',
+        `${path(queue)}/${verb}`,
+        { body: typeof items === 'string' ? { receipt: items } : items },
+        options
+      )
+    }
+    return (
+      await this.#call<{ outcomes: Outcome[] }>(
+        'POST',
+        `${path(queue)}/${verb}`,
+        { body: { [lists[verb]]: items } },
+        options
+      )
+    ).outcomes
   }
 
-  async #call<Answer> (method: string, path: string, request: Request, { signal, timeoutSeconds = this.#timeoutSeconds, retrySeconds = this.#retrySeconds }: CallOptions = {}): Promise<Answer> {
+  async #call<Answer>(
+    method: string,
+    path: string,
+    request: Request,
+    { signal, timeoutSeconds = this.#timeoutSeconds, retrySeconds = this.#retrySeconds }: CallOptions = {}
+  ): Promise<Answer> {
     const untilMs = performance.now() + retrySeconds * 1000
     const query = new URLSearchParams()
-    for (const [name, value] of Object.entries(request.query ?? {})) if (value !== undefined) query.set(name, String(value))
+    for (const [name, value] of Object.entries(request.query ?? {})) {
+      if (value !== undefined) query.set(name, String(value))
+    }
     const url = `${this.#url}${path}${query.size > 0 ? `?${query}` : ''}`
     const body = request.bytes ?? (request.body === undefined ? null : JSON.stringify(request.body))
-    const headers = { ...this.#headers, ...body !== null && { 'content-type': 'application/json' }, ...request.headers }
+    const headers = {
+      ...this.#headers,
+      ...(body !== null && { 'content-type': 'application/json' }),
+      ...request.headers
+    }
     for (let tries = 1; ; tries++) {
       try {
-        return await attempt({ method, url, headers, body, timeoutMs: (timeoutSeconds + (request.waitSeconds ?? 0)) * 1000, signal }) as Answer
+        return (await attempt({
+          method,
+          url,
+          headers,
+          body,
+          timeoutMs: (timeoutSeconds + (request.waitSeconds ?? 0)) * 1000,
+          signal
+        })) as Answer
       } catch (error) {
         signal?.throwIfAborted()
         if (!(error instanceof HoldfastError) || !error.passes) throw error
         const pauseMs = pauseAfter(tries, error)
         if (performance.now() + pauseMs >= untilMs) throw error
-        await sleep(pauseMs, undefined, { ...signal !== undefined && { signal } })
+        await sleep(pauseMs, undefined, { ...(signal !== undefined && { signal }) })
       }
     }
   }
@@ -206,27 +320,44 @@ export class Client {
 const lists = { ack: 'receipts', fail: 'failures', extend: 'extensions', release: 'receipts' } as const
 
 /** How long to wait after so many tries: at random up to twice as long as the time before, at most 5 s, on top of what the service asks for. */
-export function pauseAfter (tries: number, error: unknown): number {
+export function pauseAfter(tries: number, error: unknown): number {
   const askedMs = error instanceof HoldfastError ? (error.retryAfterSeconds ?? 0) * 1000 : 0
   return askedMs + Math.random() * Math.min(5000, 100 * 2 ** tries)
 }
 
-function path (queue: string): string {
+function path(queue: string): string {
   return `/queues/${encodeURIComponent(queue)}`
 }
 
 // A key that is there and undefined counts as none.
-function keyed<T extends { idempotencyKey?: string | undefined }> (request: T): T {
+function keyed<T extends { idempotencyKey?: string | undefined }>(request: T): T {
   return { ...request, idempotencyKey: request.idempotencyKey ?? crypto.randomUUID() }
 }
 
-async function attempt ({ method, url, headers, body, timeoutMs, signal }: { method: string, url: string, headers: Record<string, string>, body: string | Uint8Array | null, timeoutMs: number, signal: AbortSignal | undefined }): Promise<unknown> {
+async function attempt({
+  method,
+  url,
+  headers,
+  body,
+  timeoutMs,
+  signal
+}: {
+  method: string
+  url: string
+  headers: Record<string, string>
+  body: string | Uint8Array | null
+  timeoutMs: number
+  signal: AbortSignal | undefined
+}): Promise<unknown> {
   signal?.throwIfAborted()
   // Not AbortSignal.any: what it makes of a signal that lives long is kept as long.
   const ending = new AbortController()
   const giveUp = () => ending.abort(signal!.reason)
   signal?.addEventListener('abort', giveUp)
-  const timer = setTimeout(() => ending.abort(new Error(`nothing came within ${timeoutMs / 1000} s`)), timeoutMs)
+  const timer = setTimeout(
+    () => ending.abort(new Error(`nothing came within ${timeoutMs / 1000} s`)),
+    timeoutMs
+  )
   try {
     const response = await fetch(url, { method, headers, body: body as string | null, signal: ending.signal })
     const text = await response.text()
@@ -235,7 +366,10 @@ async function attempt ({ method, url, headers, body, timeoutMs, signal }: { met
   } catch (error) {
     if (error instanceof HoldfastError) throw error
     const { message, cause } = error as Error
-    throw new HoldfastError(`No answer to ${method} ${url}: ${(cause as Error | undefined)?.message || message}`, { status: 0, code: 'noAnswer', outcome: 'unknown', cause: error })
+    throw new HoldfastError(
+      `No answer to ${method} ${url}: ${(cause as Error | undefined)?.message || message}`,
+      { status: 0, code: 'noAnswer', outcome: 'unknown', cause: error }
+    )
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', giveUp)
@@ -243,7 +377,7 @@ async function attempt ({ method, url, headers, body, timeoutMs, signal }: { met
 }
 
 // What a proxy before the service says may be no problem document.
-function refusal ({ status, headers }: Response, text: string): HoldfastError {
+function refusal({ status, headers }: Response, text: string): HoldfastError {
   let problem: Partial<ErrorDetails & { detail: string }> = {}
   try {
     problem = JSON.parse(text) ?? {}

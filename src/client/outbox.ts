@@ -1,7 +1,10 @@
 /** What is to be settled, in lists: one call at a time, and what comes meanwhile goes with the next. Knows no HTTP. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-interface Entry<Item, Answer> { item: Item, resolve: (answer: Answer) => void }
+interface Entry<Item, Answer> {
+  item: Item
+  resolve: (answer: Answer) => void
+}
 
 const listMax = 1000
 
@@ -12,29 +15,29 @@ export class Outbox<Item, Answer> {
   #sending = false
 
   /** `send` answers for each item, in order, and never throws. What is added waits `delayMs` for somebody who takes it along. */
-  constructor (send: (items: Item[]) => Promise<Answer[]>, delayMs: number) {
+  constructor(send: (items: Item[]) => Promise<Answer[]>, delayMs: number) {
     this.#send = send
     this.#delayMs = delayMs
   }
 
-  add (item: Item): Promise<Answer> {
-    return new Promise((resolve) => {
+  add(item: Item): Promise<Answer> {
+    return new Promise(resolve => {
       this.#waiting.push({ item, resolve })
       this.#run()
     })
   }
 
   /** For a call that carries them itself, and answers for each. What it could not settle it puts back. */
-  take (): Entry<Item, Answer>[] {
+  take(): Entry<Item, Answer>[] {
     return this.#waiting.splice(0, listMax)
   }
 
-  putBack (entries: Entry<Item, Answer>[]): void {
+  putBack(entries: Entry<Item, Answer>[]): void {
     this.#waiting.unshift(...entries)
     this.#run()
   }
 
-  async #run (): Promise<void> {
+  async #run(): Promise<void> {
     if (this.#sending) return
     this.#sending = true
     while (this.#waiting.length > 0) {

@@ -4,7 +4,7 @@ import type { OverviewRow } from '../store/overview.ts'
 
 /** What the board reads. */
 export interface Sources {
-  overview: () => Promise<{ atSeconds: number, rows: OverviewRow[] }>
+  overview: () => Promise<{ atSeconds: number; rows: OverviewRow[] }>
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
   sparks: (queues: string[]) => Promise<Map<string, Spark>>
   onError: (error: unknown) => void
@@ -18,7 +18,7 @@ export interface BoardRow extends OverviewRow {
 }
 
 export const sorts = ['name', 'ready', 'delayed', 'leased', 'dead', 'oldest', 'enqueued', 'acked'] as const
-export type Sort = typeof sorts[number]
+export type Sort = (typeof sorts)[number]
 
 export interface View {
   search: string
@@ -27,7 +27,7 @@ export interface View {
   /** From 0. */
   page: number
   limit: number
-  within: { names: string[], prefixes: string[] }
+  within: { names: string[]; prefixes: string[] }
 }
 
 const pauseMs = 2000
@@ -42,25 +42,28 @@ const sparksMax = 100
 const sortedMax = 100
 
 const valueOf: Record<Exclude<Sort, 'name'>, (row: BoardRow) => number | null> = {
-  ready: (row) => row.ready,
-  delayed: (row) => row.delayed,
-  leased: (row) => row.leased,
-  dead: (row) => row.dead,
-  oldest: (row) => row.oldestReadySeconds,
-  enqueued: (row) => row.enqueuedPerSecond,
-  acked: (row) => row.ackedPerSecond
+  ready: row => row.ready,
+  delayed: row => row.delayed,
+  leased: row => row.leased,
+  dead: row => row.dead,
+  oldest: row => row.oldestReadySeconds,
+  enqueued: row => row.enqueuedPerSecond,
+  acked: row => row.ackedPerSecond
 }
 
-interface Reading { atSeconds: number, totals: Map<number, OverviewRow> }
+interface Reading {
+  atSeconds: number
+  totals: Map<number, OverviewRow>
+}
 
 export class Board {
   readonly #sources: Sources
   readonly #watchers = new Set<() => void>()
-  readonly #oldest = new Map<number, { atSeconds: number | null, lookedMs: number }>()
+  readonly #oldest = new Map<number, { atSeconds: number | null; lookedMs: number }>()
   #rows: BoardRow[] = []
   #byName = new Map<string, BoardRow>()
   #shown = new Map<number, string>()
-  readonly #sparks = new Map<string, { spark: Spark | undefined, readMs: number }>()
+  readonly #sparks = new Map<string, { spark: Spark | undefined; readMs: number }>()
   #sorted = new Map<string, BoardRow[]>()
   #readings: Reading[] = []
   #readMs = -Infinity
@@ -69,19 +72,23 @@ export class Board {
   #reading: Promise<void> | null = null
   #trouble = false
 
-  constructor (sources: Sources) {
+  constructor(sources: Sources) {
     this.#sources = sources
   }
 
   /** Whether the last read failed: what is shown is older than it should be. */
-  get trouble (): boolean {
+  get trouble(): boolean {
     return this.#trouble
   }
 
   /** Calls `onRead` after each read from now on, the first at once unless one is just being shown. Answers with the end of watching. */
-  watch (onRead: () => void): () => void {
+  watch(onRead: () => void): () => void {
     this.#watchers.add(onRead)
-    if (performance.now() < this.#readMs + this.#pauseMs) setImmediate(() => { if (this.#watchers.has(onRead)) onRead() })
+    if (performance.now() < this.#readMs + this.#pauseMs) {
+      setImmediate(() => {
+        if (this.#watchers.has(onRead)) onRead()
+      })
+    }
     this.#schedule()
     return () => {
       this.#watchers.delete(onRead)
@@ -92,56 +99,77 @@ export class Board {
   }
 
   /** Resolves when a read under way has ended. */
-  async close (): Promise<void> {
+  async close(): Promise<void> {
     this.#watchers.clear()
     clearTimeout(this.#timer)
     await this.#reading
   }
 
   /** One page of the queues within the view's rights, and what there is of all of them. */
-  page (view: View): { rows: BoardRow[], matched: number, total: number, sums: Record<'ready' | 'delayed' | 'leased' | 'dead', number> & { enqueuedPerSecond: number | null, ackedPerSecond: number | null } } {
+  page(view: View): {
+    rows: BoardRow[]
+    matched: number
+    total: number
+    sums: Record<'ready' | 'delayed' | 'leased' | 'dead', number> & {
+      enqueuedPerSecond: number | null
+      ackedPerSecond: number | null
+    }
+  } {
     const mine = this.#within(view)
     const found = this.#matching(view, mine)
     const rows = found.slice(view.page * view.limit, (view.page + 1) * view.limit)
     for (const { id, queue } of rows) this.#shown.set(id, queue)
-    const sum = (value: (row: BoardRow) => number | null) => mine.reduce((sum, row) => sum + (value(row) ?? 0), 0)
-    const rate = (value: (row: BoardRow) => number | null) => mine.some((row) => value(row) !== null) ? sum(value) : null
+    const sum = (value: (row: BoardRow) => number | null) =>
+      mine.reduce((sum, row) => sum + (value(row) ?? 0), 0)
+    const rate = (value: (row: BoardRow) => number | null) =>
+      mine.some(row => value(row) !== null) ? sum(value) : null
     return {
-      rows, matched: found.length, total: mine.length,
-      sums: { ready: sum(valueOf.ready), delayed: sum(valueOf.delayed), leased: sum(valueOf.leased), dead: sum(valueOf.dead), enqueuedPerSecond: rate(valueOf.enqueued), ackedPerSecond: rate(valueOf.acked) }
+      rows,
+      matched: found.length,
+      total: mine.length,
+      sums: {
+        ready: sum(valueOf.ready),
+        delayed: sum(valueOf.delayed),
+        leased: sum(valueOf.leased),
+        dead: sum(valueOf.dead),
+        enqueuedPerSecond: rate(valueOf.enqueued),
+        ackedPerSecond: rate(valueOf.acked)
+      }
     }
   }
 
   /** One queue; undefined when there is none. */
-  row (queue: string): BoardRow | undefined {
+  row(queue: string): BoardRow | undefined {
     const row = this.#byName.get(queue)
     if (row !== undefined) this.#shown.set(row.id, queue)
     return row
   }
 
   /** The last hour of a queue that some page shows. */
-  spark (queue: string): Spark | undefined {
+  spark(queue: string): Spark | undefined {
     return this.#sparks.get(queue)?.spark
   }
 
   // Most pages ask for the same, so what has been chosen and sorted is kept until the next read.
-  #once (key: string, make: () => BoardRow[]): BoardRow[] {
+  #once(key: string, make: () => BoardRow[]): BoardRow[] {
     let rows = this.#sorted.get(key)
     if (rows !== undefined) return rows
     if (this.#sorted.size >= sortedMax) this.#sorted.clear()
-    this.#sorted.set(key, rows = make())
+    this.#sorted.set(key, (rows = make()))
     return rows
   }
 
-  #within ({ within: { names, prefixes } }: View): BoardRow[] {
+  #within({ within: { names, prefixes } }: View): BoardRow[] {
     if (prefixes.includes('')) return this.#rows
     return this.#once(JSON.stringify([names, prefixes]), () => {
       const exact = new Set(names)
-      return this.#rows.filter(({ queue }) => exact.has(queue) || prefixes.some((prefix) => queue.startsWith(prefix)))
+      return this.#rows.filter(
+        ({ queue }) => exact.has(queue) || prefixes.some(prefix => queue.startsWith(prefix))
+      )
     })
   }
 
-  #matching (view: View, mine: BoardRow[]): BoardRow[] {
+  #matching(view: View, mine: BoardRow[]): BoardRow[] {
     const { search, sort, descending } = view
     return this.#once(JSON.stringify([view.within, search, sort, descending]), () => {
       const word = search.toLowerCase()
@@ -157,15 +185,21 @@ export class Board {
     })
   }
 
-  #schedule (): void {
+  #schedule(): void {
     if (this.#timer !== undefined || this.#reading !== null || this.#watchers.size === 0) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      this.#reading = this.#read().finally(() => { this.#reading = null; this.#schedule() })
-    }, Math.max(0, this.#readMs + this.#pauseMs - performance.now()))
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        this.#reading = this.#read().finally(() => {
+          this.#reading = null
+          this.#schedule()
+        })
+      },
+      Math.max(0, this.#readMs + this.#pauseMs - performance.now())
+    )
   }
 
-  async #read (): Promise<void> {
+  async #read(): Promise<void> {
     const beganMs = performance.now()
     try {
       const { atSeconds, rows } = await this.#sources.overview()
@@ -190,38 +224,58 @@ export class Board {
     }
   }
 
-  #take (atSeconds: number, rows: OverviewRow[]): void {
-    this.#readings = this.#readings.filter((reading) => reading.atSeconds >= atSeconds - rateSeconds && reading.atSeconds < atSeconds)
+  #take(atSeconds: number, rows: OverviewRow[]): void {
+    this.#readings = this.#readings.filter(
+      reading => reading.atSeconds >= atSeconds - rateSeconds && reading.atSeconds < atSeconds
+    )
     const [first] = this.#readings
     const rate = (row: OverviewRow, total: 'enqueuedTotal' | 'ackedTotal') => {
       const before = first?.totals.get(row.id)
-      return before === undefined ? null : Math.max(0, (row[total] - before[total]) / (atSeconds - first!.atSeconds))
+      return before === undefined
+        ? null
+        : Math.max(0, (row[total] - before[total]) / (atSeconds - first!.atSeconds))
     }
-    this.#rows = rows.map((row) => {
-      const since = row.ready > 0 ? this.#oldest.get(row.id)?.atSeconds ?? null : null
-      return { ...row, oldestReadySeconds: since === null ? null : Math.max(0, Math.round(atSeconds - since)), enqueuedPerSecond: rate(row, 'enqueuedTotal'), ackedPerSecond: rate(row, 'ackedTotal') }
+    this.#rows = rows.map(row => {
+      const since = row.ready > 0 ? (this.#oldest.get(row.id)?.atSeconds ?? null) : null
+      return {
+        ...row,
+        oldestReadySeconds: since === null ? null : Math.max(0, Math.round(atSeconds - since)),
+        enqueuedPerSecond: rate(row, 'enqueuedTotal'),
+        ackedPerSecond: rate(row, 'ackedTotal')
+      }
     })
-    this.#byName = new Map(this.#rows.map((row) => [row.queue, row]))
-    this.#readings.push({ atSeconds, totals: new Map(rows.map((row) => [row.id, row])) })
+    this.#byName = new Map(this.#rows.map(row => [row.queue, row]))
+    this.#readings.push({ atSeconds, totals: new Map(rows.map(row => [row.id, row])) })
     this.#sorted.clear()
   }
 
   // Of the queues that are shown each time, of the others in turn, so that the cost has a bound.
-  async #lookForOldest (rows: OverviewRow[]): Promise<void> {
-    const ready = rows.filter((row) => row.ready > 0)
+  async #lookForOldest(rows: OverviewRow[]): Promise<void> {
+    const ready = rows.filter(row => row.ready > 0)
     const known = new Set(ready.map(({ id }) => id))
     for (const id of this.#oldest.keys()) if (!known.has(id)) this.#oldest.delete(id)
-    const lookedMs = ({ id }: OverviewRow) => this.#shown.has(id) ? -Infinity : this.#oldest.get(id)?.lookedMs ?? 0
-    const chosen = (ready.length <= oldestMax ? ready : ready.toSorted((a, b) => lookedMs(a) - lookedMs(b) || 0).slice(0, oldestMax)).map(({ id }) => id)
+    const lookedMs = ({ id }: OverviewRow) =>
+      this.#shown.has(id) ? -Infinity : (this.#oldest.get(id)?.lookedMs ?? 0)
+    const chosen = (
+      ready.length <= oldestMax
+        ? ready
+        : ready.toSorted((a, b) => lookedMs(a) - lookedMs(b) || 0).slice(0, oldestMax)
+    ).map(({ id }) => id)
     if (chosen.length === 0) return
     const found = await this.#sources.oldestReady(chosen)
-    for (const id of chosen) this.#oldest.set(id, { atSeconds: found.get(id) ?? null, lookedMs: performance.now() })
+    for (const id of chosen) {
+      this.#oldest.set(id, { atSeconds: found.get(id) ?? null, lookedMs: performance.now() })
+    }
   }
 
-  async #readSparks (): Promise<void> {
+  async #readSparks(): Promise<void> {
     const nowMs = performance.now()
-    for (const [queue, { readMs }] of this.#sparks) if (readMs < nowMs - 2 * sparksMs) this.#sparks.delete(queue)
-    const due = [...this.#shown.values()].filter((queue) => (this.#sparks.get(queue)?.readMs ?? -Infinity) < nowMs - sparksMs).slice(0, sparksMax)
+    for (const [queue, { readMs }] of this.#sparks) {
+      if (readMs < nowMs - 2 * sparksMs) this.#sparks.delete(queue)
+    }
+    const due = [...this.#shown.values()]
+      .filter(queue => (this.#sparks.get(queue)?.readMs ?? -Infinity) < nowMs - sparksMs)
+      .slice(0, sparksMax)
     if (due.length === 0) return
     const found = await this.#sources.sparks(due)
     for (const queue of due) this.#sparks.set(queue, { spark: found.get(queue), readMs: nowMs })

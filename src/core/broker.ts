@@ -10,7 +10,20 @@ import { Enqueueing } from './enqueueing.ts'
 import { partlyDone, QueueError } from './errors.ts'
 import { reasonsOf, type Explanation } from './explain.ts'
 import { Leasing, unread, type LeaseRequest } from './leasing.ts'
-import { answerBytesMax, formatReceipt, listMax, parseReceipt, priorityDefault, type Digits, type Enqueued, type Filter, type LeasedMessage, type NewMessage, type Selection, type State } from './message.ts'
+import {
+  answerBytesMax,
+  formatReceipt,
+  listMax,
+  parseReceipt,
+  priorityDefault,
+  type Digits,
+  type Enqueued,
+  type Filter,
+  type LeasedMessage,
+  type NewMessage,
+  type Selection,
+  type State
+} from './message.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
 import { Settling, type Outcome, type Settlement } from './settling.ts'
@@ -64,49 +77,82 @@ export class Broker {
   readonly #settling: Settling
   readonly #enqueueing: Enqueueing
   readonly #leasing: Leasing
-  readonly #watches: Batcher<{ queueId: Digits, id: Digits }, boolean>
+  readonly #watches: Batcher<{ queueId: Digits; id: Digits }, boolean>
 
-  constructor (store: Store, wakeups: Wakeups, heralds: Heralds, { createQueues, waitingBytesMax, answersFull, isPoison }: BrokerOptions) {
+  constructor(
+    store: Store,
+    wakeups: Wakeups,
+    heralds: Heralds,
+    { createQueues, waitingBytesMax, answersFull, isPoison }: BrokerOptions
+  ) {
     this.#store = store
     this.#wakeups = wakeups
     this.#heralds = heralds
     this.#createQueues = createQueues
     this.#answersFull = answersFull
     this.#directory = new Directory(store)
-    const bounds = { flushCountMax: flushMessagesMax, flushWeightMax: Infinity, waitingItemsMax: waitingCallsMax, waitingWeightMax: 100_000, waitingMsMax, isPoison }
+    const bounds = {
+      flushCountMax: flushMessagesMax,
+      flushWeightMax: Infinity,
+      waitingItemsMax: waitingCallsMax,
+      waitingWeightMax: 100_000,
+      waitingMsMax,
+      isPoison
+    }
     this.#enqueueing = new Enqueueing(store, heralds, this.tally, waitingBytesMax, bounds)
     this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), bounds)
     this.#leasing = new Leasing(store, wakeups, this.tally, this.#settling, answersFull, bounds)
-    this.#watches = new Batcher({ ...bounds, flush: (_, messages) => store.browse.whichEnded(store.database.last, messages), weigh: () => 1, count: () => 1, isUrgent: () => false, inFlightMax: 1 })
+    this.#watches = new Batcher({
+      ...bounds,
+      flush: (_, messages) => store.browse.whichEnded(store.database.last, messages),
+      weigh: () => 1,
+      count: () => 1,
+      isUrgent: () => false,
+      inFlightMax: 1
+    })
   }
 
   /** Whether an enqueue would be refused with overloaded just now: asked before its body is read. */
-  get enqueuesFull (): boolean {
+  get enqueuesFull(): boolean {
     return this.#enqueueing.full
   }
 
   /** Stores messages, all or none of a list; answers after the commit. Refuses with idempotencyMismatch, queueFull, queueNotFound, overloaded. */
-  async enqueue (name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+  async enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     for (let attempt = 0; attempt < 3; attempt++) {
       const queue = await this.#directory.find(name, this.#createQueues)
-      const rows = messages.map(({ idempotencyKey, priority, ...message }): EnqueueRow => ({
-        ...message, queueId: queue.id, key: idempotencyKey, priority: priority ?? priorityDefault
-      } as EnqueueRow))
+      const rows = messages.map(
+        ({ idempotencyKey, priority, ...message }): EnqueueRow =>
+          ({
+            ...message,
+            queueId: queue.id,
+            key: idempotencyKey,
+            priority: priority ?? priorityDefault
+          }) as EnqueueRow
+      )
       const answers = await this.#enqueueing.add(rows, list, queue.settings.maxDepth !== null)
-      if (answers.every((answer) => answer !== null)) return answers
+      if (answers.every(answer => answer !== null)) return answers
       this.#directory.forget(name) // deleted elsewhere since it was looked up; nothing was stored
     }
-    throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again; nothing was stored.`)
+    throw new QueueError(
+      'queueNotFound',
+      `The queue ${name} is being deleted again and again; nothing was stored.`
+    )
   }
 
   /**
    * Acks what it is given, and takes up to `max` messages, waiting for the first one if asked to. The acks are committed
    * with the first look, and never wait. Refuses with invalidReceipt, queueNotFound, tooManyWaiting, overloaded.
    */
-  async lease (name: string, request: LeaseRequest, receipts: string[], signal: AbortSignal): Promise<{ messages: LeasedMessage[], outcomes: Outcome[] }> {
+  async lease(
+    name: string,
+    request: LeaseRequest,
+    receipts: string[],
+    signal: AbortSignal
+  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
     const untilMs = performance.now() + request.waitSeconds * 1000
-    let { queue, leases, ours } = await this.#held(name, receipts, (index) => `/ack/${index}`)
-    let acks = ours.map((index) => leases[index]!)
+    let { queue, leases, ours } = await this.#held(name, receipts, index => `/ack/${index}`)
+    let acks = ours.map(index => leases[index]!)
     const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
     try {
       for (;;) {
@@ -115,17 +161,25 @@ export class Broker {
         try {
           for (let again = true; again;) {
             const answer = await this.#leasing.lease(queue.id, request, acks)
-            acks.forEach((_, i) => { outcomes[ours[i]!] = answer.outcomes[i]! })
+            acks.forEach((_, i) => {
+              outcomes[ours[i]!] = answer.outcomes[i]!
+            })
             acks = []
             const rows = answer.used ? await this.#leasing.leaseWithUsedKey(queue.id, request) : answer.rows
             if (rows.length > 0 && signal.aborted) {
-              await this.#settling.settle('release', queue.id, rows.map(({ id, fence }) => ({ id, fence })))
+              await this.#settling.settle(
+                'release',
+                queue.id,
+                rows.map(({ id, fence }) => ({ id, fence }))
+              )
               return { messages: [], outcomes }
             }
-            if (rows.length > 0) return { messages: rows.map((row) => leasedMessage(name, queue.id, row)), outcomes }
+            if (rows.length > 0) {
+              return { messages: rows.map(row => leasedMessage(name, queue.id, row)), outcomes }
+            }
             again = answer.more && !signal.aborted
           }
-          if (seat === null || !await seat.wait(untilMs, signal)) return { messages: [], outcomes }
+          if (seat === null || !(await seat.wait(untilMs, signal))) return { messages: [], outcomes }
         } finally {
           seat?.leave()
         }
@@ -141,28 +195,56 @@ export class Broker {
   }
 
   /** Ends messages whose work is done. A superseded receipt changes nothing. Refuses with invalidReceipt, queueNotFound. */
-  ack (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, acks) => this.#leasing.ack(queueId, acks))
+  ack(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle(
+      name,
+      settlements,
+      pointer,
+      (_, lease) => lease,
+      (queueId, acks) => this.#leasing.ack(queueId, acks)
+    )
   }
 
   /** Ends attempts that did not work out: the message is retried after a delay, or dead after its last attempt. */
-  fail (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, ({ reason, delaySeconds, dead }, lease) =>
-      ({ ...lease, reason: reason ?? null, delaySeconds: delaySeconds ?? null, dead: dead ?? false }), (queueId, held) => this.#settling.settle('fail', queueId, held))
+  fail(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle(
+      name,
+      settlements,
+      pointer,
+      ({ reason, delaySeconds, dead }, lease) => ({
+        ...lease,
+        reason: reason ?? null,
+        delaySeconds: delaySeconds ?? null,
+        dead: dead ?? false
+      }),
+      (queueId, held) => this.#settling.settle('fail', queueId, held)
+    )
   }
 
   /** Moves the end of leases, counted from now. */
-  extend (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }), (queueId, held) => this.#settling.settle('extend', queueId, held))
+  extend(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle(
+      name,
+      settlements,
+      pointer,
+      ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }),
+      (queueId, held) => this.#settling.settle('extend', queueId, held)
+    )
   }
 
   /** Gives messages back; the attempt is not counted. */
-  release (name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(name, settlements, pointer, (_, lease) => lease, (queueId, held) => this.#settling.settle('release', queueId, held))
+  release(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
+    return this.#settle(
+      name,
+      settlements,
+      pointer,
+      (_, lease) => lease,
+      (queueId, held) => this.#settling.settle('release', queueId, held)
+    )
   }
 
   /** Makes a queue or changes settings. True when it was made. Refuses with queueNotFound where others delete it each time. */
-  async putQueue (name: string, change: SettingsChange): Promise<{ created: boolean, report: QueueReport }> {
+  async putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
     for (let attempt = 1; ; attempt++) {
       const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
       this.#directory.forget(name)
@@ -174,40 +256,47 @@ export class Broker {
         // Made, and deleted by somebody else before it could be looked at: whoever makes it last has it.
         if (error instanceof QueueError && error.code === 'queueNotFound') {
           if (attempt < 3) continue
-          throw new QueueError('queueNotFound', `The queue ${name} is being deleted again and again: it was made, and is gone by now.`)
+          throw new QueueError(
+            'queueNotFound',
+            `The queue ${name} is being deleted again and again: it was made, and is gone by now.`
+          )
         }
         throw partlyDone(error as Error)
       }
     }
   }
 
-  async reportQueue (name: string): Promise<QueueReport> {
+  async reportQueue(name: string): Promise<QueueReport> {
     const report = await this.#store.queues.reportQueue(this.#store.database.last, name)
     if (report === null) throw queueNotFound(name)
     return report
   }
 
   /** By name, from `after` on; `within` names the queues that the caller may look at, and beginnings of such names. */
-  async listQueues (after: string, limit: number, within: { names: string[], prefixes: string[] }): Promise<{ queues: QueueReport[], next: string | null }> {
+  async listQueues(
+    after: string,
+    limit: number,
+    within: { names: string[]; prefixes: string[] }
+  ): Promise<{ queues: QueueReport[]; next: string | null }> {
     const queues = await this.#store.queues.listQueues(this.#store.database.last, after, limit, within)
     return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
   }
 
   /** The last hour of a queue. */
-  async series (name: string): Promise<Series> {
+  async series(name: string): Promise<Series> {
     const { id } = await this.#directory.find(name)
     const { last, samples, times } = await this.#store.series.readSeries(this.#store.database.last, id)
     return seriesOf(name, last, samples, times)
   }
 
   /** The rates of these queues' last hour, of those that there are. */
-  async sparks (names: string[]): Promise<Map<string, Spark>> {
+  async sparks(names: string[]): Promise<Map<string, Spark>> {
     const rows = await this.#store.series.readSparks(this.#store.database.last, names)
     return new Map(rows.map(({ name, last, samples }) => [name, sparkOf(last, samples)]))
   }
 
   /** Removes the queue and all in it; no matter if there is none. */
-  async deleteQueue (name: string): Promise<void> {
+  async deleteQueue(name: string): Promise<void> {
     const known = this.#directory.remembered(name)
     await this.#store.queues.removeQueue(this.#store.database.last, name)
     this.#directory.forget(name)
@@ -215,43 +304,90 @@ export class Broker {
   }
 
   /** Removes messages; of those named by id, those that nobody holds. Answers how many; a caller that hangs up ends it, here and in the verbs below. */
-  purge (name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#mend(name, (database, id, onDone) => this.#store.mending.purge(database, id, state, selection, signal, onDone))
+  purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#mend(name, (database, id, onDone) =>
+      this.#store.mending.purge(database, id, state, selection, signal, onDone)
+    )
   }
 
   /** Dead messages become ready again, attempts from zero. */
-  redrive (name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#mend(name, (database, id, onDone) => this.#store.mending.redrive(database, id, selection, signal, onDone))
+  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#mend(name, (database, id, onDone) =>
+      this.#store.mending.redrive(database, id, selection, signal, onDone)
+    )
   }
 
   /** Delayed and backing-off messages become ready now. */
-  retry (name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#mend(name, (database, id, onDone) => this.#store.mending.retry(database, id, selection, signal, onDone))
+  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#mend(name, (database, id, onDone) =>
+      this.#store.mending.retry(database, id, selection, signal, onDone)
+    )
   }
 
   /** How many messages one of these would change just now; `more` when there was no time to count them all. */
-  async matched (name: string, action: Action, state: State | null, selection: Selection, signal: AbortSignal): Promise<{ matched: number, more: boolean }> {
+  async matched(
+    name: string,
+    action: Action,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal
+  ): Promise<{ matched: number; more: boolean }> {
     this.#directory.forget(name) // of a queue deleted in the last second there would be rows to count, that are on their way out
-    return await this.#store.mending.matched(this.#store.database.last, (await this.#directory.find(name)).id, action, state, selection, signal)
+    return await this.#store.mending.matched(
+      this.#store.database.last,
+      (await this.#directory.find(name)).id,
+      action,
+      state,
+      selection,
+      signal
+    )
   }
 
-  async browse (name: string, state: State | null, where: Filter | null, after: Digits, limit: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
-    const page = await this.#store.browse.browse(this.#store.database.last, (await this.#directory.find(name)).id, state, where, after, limit, answerBytesMax)
+  async browse(
+    name: string,
+    state: State | null,
+    where: Filter | null,
+    after: Digits,
+    limit: number
+  ): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
+    const page = await this.#store.browse.browse(
+      this.#store.database.last,
+      (await this.#directory.find(name)).id,
+      state,
+      where,
+      after,
+      limit,
+      answerBytesMax
+    )
     if (this.#answersFull()) throw unread
     return page
   }
 
   /** One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses with ackedNotKept where an ack leaves nothing to see. */
-  async message (name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
+  async message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
     const queue = await this.#directory.find(name)
     if (waitSeconds > 0) {
-      if (queue.settings.keepAckedSeconds <= 0) throw new QueueError('ackedNotKept', `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its keepAckedSeconds first.`)
+      if (queue.settings.keepAckedSeconds <= 0) {
+        throw new QueueError(
+          'ackedNotKept',
+          `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its keepAckedSeconds first.`
+        )
+      }
       const untilMs = performance.now() + waitSeconds * 1000
       const seat = this.#wakeups.sit(`${queue.id}/${id}`)
       try {
-        while (!await this.#watches.add('', { queueId: queue.id, id }) && performance.now() < untilMs && !signal.aborted) {
+        while (
+          !(await this.#watches.add('', { queueId: queue.id, id })) &&
+          performance.now() < untilMs &&
+          !signal.aborted
+        ) {
           // An ack here wakes it at once; one on another replica, or in SQL, is seen at the next look, shared by all who wait.
-          if (!await seat.wait(Math.min(untilMs, performance.now() + watchMs), signal) && this.#wakeups.closed) break
+          if (
+            !(await seat.wait(Math.min(untilMs, performance.now() + watchMs), signal)) &&
+            this.#wakeups.closed
+          ) {
+            break
+          }
         }
       } finally {
         seat.leave()
@@ -263,7 +399,7 @@ export class Broker {
   }
 
   /** Why a message is where it is. Refuses with messageNotFound. */
-  async explain (name: string, id: Digits): Promise<Explanation> {
+  async explain(name: string, id: Digits): Promise<Explanation> {
     const queue = await this.#directory.find(name)
     const found = await this.#store.explain.standing(this.#store.database.last, queue.id, id)
     if (found === null) throw messageNotFound(name, id)
@@ -274,61 +410,101 @@ export class Broker {
   }
 
   /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
-  async cancel (name: string, id: Digits): Promise<void> {
+  async cancel(name: string, id: Digits): Promise<void> {
     const queue = await this.#directory.find(name)
     const result = await this.#store.mending.cancel(this.#store.database.last, queue.id, id)
-    if (result === 'leased') throw new QueueError('messageLeased', 'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.')
-    if (result === 'unknown') throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
+    if (result === 'leased') {
+      throw new QueueError(
+        'messageLeased',
+        'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.'
+      )
+    }
+    if (result === 'unknown') {
+      throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
+    }
     this.#ended(queue.id, id)
   }
 
   /** Resolves once every call taken in has been answered. */
-  async drained (): Promise<void> {
-    await Promise.all([this.#enqueueing, this.#leasing, this.#watches, this.#settling].map((batcher) => batcher.drained()))
+  async drained(): Promise<void> {
+    await Promise.all(
+      [this.#enqueueing, this.#leasing, this.#watches, this.#settling].map(batcher => batcher.drained())
+    )
   }
 
-  async #settle<H extends Held> (name: string, settlements: Settlement[], pointer: (index: number) => string, held: (settlement: Settlement, lease: Held) => H, add: (queueId: Digits, held: H[]) => Promise<Outcome[]>): Promise<Outcome[]> {
-    const { queue, leases, ours } = await this.#held(name, settlements.map(({ receipt }) => receipt), pointer)
+  async #settle<H extends Held>(
+    name: string,
+    settlements: Settlement[],
+    pointer: (index: number) => string,
+    held: (settlement: Settlement, lease: Held) => H,
+    add: (queueId: Digits, held: H[]) => Promise<Outcome[]>
+  ): Promise<Outcome[]> {
+    const { queue, leases, ours } = await this.#held(
+      name,
+      settlements.map(({ receipt }) => receipt),
+      pointer
+    )
     const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
     if (ours.length > 0) {
-      const answers = await add(queue.id, ours.map((index) => held(settlements[index]!, leases[index]!)))
-      ours.forEach((index, i) => { outcomes[index] = answers[i]! })
+      const answers = await add(
+        queue.id,
+        ours.map(index => held(settlements[index]!, leases[index]!))
+      )
+      ours.forEach((index, i) => {
+        outcomes[index] = answers[i]!
+      })
     }
     return outcomes
   }
 
   // What receipts stand for. `ours` are those of the queue as it is now; the others' queue, of the same name, is gone.
-  async #held (name: string, receipts: string[], pointer: (index: number) => string): Promise<{ queue: Queue, leases: ReturnType<typeof parseReceipt>[], ours: number[] }> {
+  async #held(
+    name: string,
+    receipts: string[],
+    pointer: (index: number) => string
+  ): Promise<{ queue: Queue; leases: ReturnType<typeof parseReceipt>[]; ours: number[] }> {
     const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
     let queue = await this.#directory.find(name)
     if (leases.some(({ queueId }) => queueId !== queue.id)) {
       this.#directory.forget(name)
       queue = await this.#directory.find(name)
     }
-    return { queue, leases, ours: [...leases.keys()].filter((index) => leases[index]!.queueId === queue.id) }
+    return { queue, leases, ours: [...leases.keys()].filter(index => leases[index]!.queueId === queue.id) }
   }
 
   // In chunks, each a commit of its own, of which it is told.
-  async #mend (name: string, work: (database: Database, queueId: Digits, onDone: (count: number, position?: number) => void) => Promise<void>): Promise<number> {
+  async #mend(
+    name: string,
+    work: (
+      database: Database,
+      queueId: Digits,
+      onDone: (count: number, position?: number) => void
+    ) => Promise<void>
+  ): Promise<number> {
     const { id } = await this.#directory.find(name)
     let done = 0
     await work(this.#store.database.last, id, (count, position) => {
       done += count
       if (position !== undefined) this.#heralds.onReady(id, count, position)
-    }).catch((error: Error) => { throw done > 0 ? partlyDone(error) : error })
+    }).catch((error: Error) => {
+      throw done > 0 ? partlyDone(error) : error
+    })
     return done
   }
 
-  #ended (queueId: Digits, id: Digits): void {
+  #ended(queueId: Digits, id: Digits): void {
     if (this.#wakeups.size > 0) this.#wakeups.wake(`${queueId}/${id}`, Infinity)
   }
 }
 
-function messageNotFound (name: string, id: Digits): QueueError {
-  return new QueueError('messageNotFound', `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`)
+function messageNotFound(name: string, id: Digits): QueueError {
+  return new QueueError(
+    'messageNotFound',
+    `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`
+  )
 }
 
-function leasedMessage (name: string, queueId: Digits, row: LeasedRow): LeasedMessage {
+function leasedMessage(name: string, queueId: Digits, row: LeasedRow): LeasedMessage {
   return {
     id: row.id,
     receipt: formatReceipt(name, { queueId, id: row.id, fence: row.fence }),

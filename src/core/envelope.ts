@@ -6,16 +6,18 @@ import { QueueError } from './errors.ts'
  * things: no member twice and no `__proto__` outside a body, and no nesting deeper than `maxDepth` anywhere.
  * A refusal counts characters as JavaScript does, from 0.
  */
-export function parseEnvelope (text: string): unknown {
+export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []
   try {
     return scan(text, frames)
   } catch (error) {
     if (!(error instanceof Flaw)) throw error
     const message = `${error.what} at character ${error.at}${error.at >= text.length ? ', where the text ends' : ''}`
-    throw new QueueError('malformedJson',
+    throw new QueueError(
+      'malformedJson',
       `The JSON of the request is refused: ${message}. Correct it there and send the request again.`,
-      { faults: [{ pointer: pointerTo(frames), message }] })
+      { faults: [{ pointer: pointerTo(frames), message }] }
+    )
   }
 }
 
@@ -23,7 +25,7 @@ export function parseEnvelope (text: string): unknown {
 export class RawJson {
   readonly text: string
 
-  constructor (text: string) {
+  constructor(text: string) {
     this.text = text
   }
 }
@@ -50,14 +52,14 @@ class Flaw {
   readonly what: string
   readonly at: number
 
-  constructor (what: string, at: number) {
+  constructor(what: string, at: number) {
     this.what = what
     this.at = at
   }
 }
 
 /** No recursion: what the caller nests lies in `frames`, which is also where a refusal finds its path. */
-function scan (text: string, frames: Frame[]): unknown {
+function scan(text: string, frames: Frame[]): unknown {
   let frame: Frame | undefined
   let value: unknown
   let at = 0
@@ -123,7 +125,9 @@ function scan (text: string, frames: Frame[]): unknown {
       if (raw < 0) put(frame, value)
       const next = codeAt(text, at)
       if (next === 0x2c) break
-      if (next !== (frame.list ? 0x5d : 0x7d)) throw new Flaw(`expected ',' or '${frame.list ? ']' : '}'}'`, at)
+      if (next !== (frame.list ? 0x5d : 0x7d)) {
+        throw new Flaw(`expected ',' or '${frame.list ? ']' : '}'}'`, at)
+      }
       at++
       value = frame.into
       frames.pop()
@@ -133,12 +137,17 @@ function scan (text: string, frames: Frame[]): unknown {
   }
 }
 
-function newFrame (list: boolean, frames: Frame[]): Frame {
+function newFrame(list: boolean, frames: Frame[]): Frame {
   const inMessages = frames.length === 2 && frames[0]!.step === 'messages' && frames[1]!.list
-  return { list, into: list ? [] : {}, holdsBody: !list && (frames.length === 0 || inMessages), step: undefined }
+  return {
+    list,
+    into: list ? [] : {},
+    holdsBody: !list && (frames.length === 0 || inMessages),
+    step: undefined
+  }
 }
 
-function memberName (text: string, start: number, end: number, frame: Frame): string {
+function memberName(text: string, start: number, end: number, frame: Frame): string {
   const name = unquote(text, start, end)
   frame.step = name // before the refusals, so that they point at it
   if (name === '__proto__') throw new Flaw('a member may not be named __proto__', start)
@@ -146,26 +155,26 @@ function memberName (text: string, start: number, end: number, frame: Frame): st
   return name
 }
 
-function put (frame: Frame, value: unknown): void {
+function put(frame: Frame, value: unknown): void {
   if (frame.list) (frame.into as unknown[]).push(value)
   else (frame.into as Record<string, unknown>)[frame.step as string] = value
   frame.step = undefined
 }
 
 /** The string between two quotes; its escapes are known to be good, so `JSON.parse` cannot refuse it. */
-function unquote (text: string, start: number, end: number): string {
+function unquote(text: string, start: number, end: number): string {
   const plain = text.slice(start + 1, end - 1)
   return plain.includes('\\') ? JSON.parse(text.slice(start, end)) : plain
 }
 
 /** -1 past the end, which is no character and in no range, so a text that ends early is refused like any other slip. */
-function codeAt (text: string, at: number): number {
+function codeAt(text: string, at: number): number {
   return at < text.length ? text.charCodeAt(at) : -1 // twice as fast as letting charCodeAt give NaN
 }
 
 // Each skip function gives the offset after what it passes over. No loop among them goes over a character twice.
 
-function skipSpace (text: string, at: number): number {
+function skipSpace(text: string, at: number): number {
   while (true) {
     const code = codeAt(text, at)
     if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at
@@ -173,7 +182,7 @@ function skipSpace (text: string, at: number): number {
   }
 }
 
-function skipString (text: string, at: number): number {
+function skipString(text: string, at: number): number {
   at++
   for (let limit = at + shortRun; ;) {
     const code = codeAt(text, at)
@@ -189,7 +198,7 @@ function skipString (text: string, at: number): number {
   }
 }
 
-function skipEscape (text: string, at: number): number {
+function skipEscape(text: string, at: number): number {
   const code = codeAt(text, at)
   if (code !== 0x75) {
     if (code < 0 || !'"\\/bfnrt'.includes(text.charAt(at))) throw new Flaw('expected an escape', at)
@@ -203,7 +212,7 @@ function skipEscape (text: string, at: number): number {
   return at + 1
 }
 
-function skipNumber (text: string, at: number): number {
+function skipNumber(text: string, at: number): number {
   if (codeAt(text, at) === 0x2d) at++
   at = codeAt(text, at) === 0x30 ? at + 1 : skipDigits(text, at)
   if (codeAt(text, at) === 0x2e) at = skipDigits(text, at + 1)
@@ -212,7 +221,7 @@ function skipNumber (text: string, at: number): number {
   return skipDigits(text, sign === 0x2b || sign === 0x2d ? at + 1 : at)
 }
 
-function skipDigits (text: string, at: number): number {
+function skipDigits(text: string, at: number): number {
   const start = at
   for (let code = codeAt(text, at); code >= 0x30 && code <= 0x39;) code = codeAt(text, ++at)
   if (at === start) throw new Flaw('expected a digit', at)
@@ -220,7 +229,7 @@ function skipDigits (text: string, at: number): number {
 }
 
 /** RFC 6901. Ends at an enclosing place rather than echo a long path, for the names in it are the caller's. */
-function pointerTo (frames: Frame[]): string {
+function pointerTo(frames: Frame[]): string {
   let pointer = ''
   for (const { step } of frames) {
     if (step === undefined) break

@@ -2,22 +2,51 @@
 
 /** Every code a refusal or a fault can carry. docs/errors.md has one heading for each. */
 export const codes = [
-  'malformedRequest', 'malformedJson', 'invalidRequest', 'invalidReceipt', 'invalidCursor', 'invalidSchedule',
-  'unauthorized', 'forbidden',
-  'queueNotFound', 'messageNotFound', 'keyNotFound', 'scheduleNotFound', 'routeNotFound', 'methodNotAllowed',
-  'leaseLost', 'gone', 'messageLeased', 'ackedNotKept',
-  'requestTimeout', 'bodyTooLarge', 'requestTooLarge', 'headersTooLarge', 'unsupportedMediaType', 'idempotencyMismatch',
-  'queueFull', 'tooManyWaiting', 'rateLimited', 'tooManyKeys',
-  'databaseUnavailable', 'outcomeUnknown', 'overloaded', 'shuttingDown', 'internal'
+  'malformedRequest',
+  'malformedJson',
+  'invalidRequest',
+  'invalidReceipt',
+  'invalidCursor',
+  'invalidSchedule',
+  'unauthorized',
+  'forbidden',
+  'queueNotFound',
+  'messageNotFound',
+  'keyNotFound',
+  'scheduleNotFound',
+  'routeNotFound',
+  'methodNotAllowed',
+  'leaseLost',
+  'gone',
+  'messageLeased',
+  'ackedNotKept',
+  'requestTimeout',
+  'bodyTooLarge',
+  'requestTooLarge',
+  'headersTooLarge',
+  'unsupportedMediaType',
+  'idempotencyMismatch',
+  'queueFull',
+  'tooManyWaiting',
+  'rateLimited',
+  'tooManyKeys',
+  'databaseUnavailable',
+  'outcomeUnknown',
+  'overloaded',
+  'shuttingDown',
+  'internal'
 ] as const
 
-export type Code = typeof codes[number]
+export type Code = (typeof codes)[number]
 
 /** What a 5xx says of the write it was asked for: it never happened, or nobody here can know. */
 export type Outcome = 'none' | 'unknown'
 
 /** One fault in a request; `pointer` is a JSON Pointer (RFC 6901) into the body, or names a parameter. */
-export interface Fault { pointer: string, message: string }
+export interface Fault {
+  pointer: string
+  message: string
+}
 
 export class QueueError extends Error {
   readonly code: Code
@@ -27,7 +56,11 @@ export class QueueError extends Error {
   readonly retryAfterSeconds: number | null
 
   /** `message` is a sentence for the caller: what is wrong and what to do. It never holds SQL, a path or a secret. */
-  constructor (code: Code, message: string, options: { outcome?: Outcome, faults?: Fault[], retryAfterSeconds?: number, cause?: unknown } = {}) {
+  constructor(
+    code: Code,
+    message: string,
+    options: { outcome?: Outcome; faults?: Fault[]; retryAfterSeconds?: number; cause?: unknown } = {}
+  ) {
     super(message, { cause: options.cause })
     this.name = 'QueueError'
     this.code = code
@@ -38,6 +71,10 @@ export class QueueError extends Error {
 }
 
 /** Chunks that were committed before this error stay done, so "nothing happened" would be a lie. */
-export function partlyDone (error: Error): Error {
-  return new QueueError('outcomeUnknown', 'This had to end when a part of it was done. Send the request again: it goes on where it stopped.', { outcome: 'unknown', cause: error })
+export function partlyDone(error: Error): Error {
+  return new QueueError(
+    'outcomeUnknown',
+    'This had to end when a part of it was done. Send the request again: it goes on where it stopped.',
+    { outcome: 'unknown', cause: error }
+  )
 }

@@ -6,7 +6,8 @@ import { QueueError } from './errors.ts'
 export type Action = 'enqueue' | 'lease' | 'browse' | 'manage' | 'admin'
 
 /** `lease:mail` for one queue, `enqueue:orders-*` for all whose name begins so, `browse:*` for all; `admin` stands alone. */
-export const rightPattern = '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
+export const rightPattern =
+  '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
 /** No control characters, since names are shown on terminals. */
 export const keyNamePattern = '^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$'
 export const keysMax = 1000
@@ -21,11 +22,16 @@ export interface KeyGrant {
   messagesPerSecond: number | null
 }
 
-export interface KeyInfo extends KeyGrant { id: string, createdAt: string }
-export interface StoredKey extends KeyInfo { digest: Buffer }
+export interface KeyInfo extends KeyGrant {
+  id: string
+  createdAt: string
+}
+export interface StoredKey extends KeyInfo {
+  digest: Buffer
+}
 
 /** A new key: `secret` is shown once and never stored. */
-export function makeKey (): { id: string, secret: string, digest: Buffer } {
+export function makeKey(): { id: string; secret: string; digest: Buffer } {
   const id = randomBytes(5).toString('hex')
   const secret = `hf_${id}_${randomBytes(32).toString('base64url')}`
   return { id, secret, digest: digestOf(secret) }
@@ -33,7 +39,7 @@ export function makeKey (): { id: string, secret: string, digest: Buffer } {
 
 const keyPattern = /^hf_([0-9a-f]{10})_[A-Za-z0-9_-]{43}$/
 
-function digestOf (secret: string): Buffer {
+function digestOf(secret: string): Buffer {
   return hash('sha256', secret, 'buffer')
 }
 
@@ -45,11 +51,11 @@ export class Key {
   readonly messages: Rate
   readonly #admin: boolean
   readonly #exact = new Map<string, Set<string>>()
-  readonly #prefixes: { action: string, prefix: string }[] = []
+  readonly #prefixes: { action: string; prefix: string }[] = []
   readonly #waiting = new Set<() => void>()
   #ended = false
 
-  constructor ({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredKey) {
+  constructor({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredKey) {
     this.id = id
     this.digest = digest
     this.requests = new Rate(requestsPerSecond)
@@ -63,41 +69,47 @@ export class Key {
     }
   }
 
-  may (action: Action, queue: string): boolean {
-    return this.#admin || this.#exact.get(queue)?.has(action) === true || this.#prefixes.some((one) => one.action === action && queue.startsWith(one.prefix))
+  may(action: Action, queue: string): boolean {
+    return (
+      this.#admin ||
+      this.#exact.get(queue)?.has(action) === true ||
+      this.#prefixes.some(one => one.action === action && queue.startsWith(one.prefix))
+    )
   }
 
   /** Whether it has been revoked while a request of it was under way. */
-  get ended (): boolean {
+  get ended(): boolean {
     return this.#ended
   }
 
   /** For a call that waits: called when the key is revoked. Answers with the end of listening. */
-  onEnd (listener: () => void): () => void {
+  onEnd(listener: () => void): () => void {
     this.#waiting.add(listener)
     return () => this.#waiting.delete(listener)
   }
 
-  end (): void {
+  end(): void {
     this.#ended = true
     for (const listener of this.#waiting) listener()
   }
 
-  get isAdmin (): boolean {
+  get isAdmin(): boolean {
     return this.#admin
   }
 
   /** Whether it has any right to the queue; to a key that has none the queue is not there. */
-  sees (queue: string): boolean {
-    return this.#admin || this.#exact.has(queue) || this.#prefixes.some(({ prefix }) => queue.startsWith(prefix))
+  sees(queue: string): boolean {
+    return (
+      this.#admin || this.#exact.has(queue) || this.#prefixes.some(({ prefix }) => queue.startsWith(prefix))
+    )
   }
 
   /** The queues on which it may do something, as names and beginnings of names; a beginning of '' is all. */
-  within (action: Action): { names: string[], prefixes: string[] } {
+  within(action: Action): { names: string[]; prefixes: string[] } {
     if (this.#admin) return { names: [], prefixes: [''] }
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),
-      prefixes: this.#prefixes.filter((one) => one.action === action).map(({ prefix }) => prefix)
+      prefixes: this.#prefixes.filter(one => one.action === action).map(({ prefix }) => prefix)
     }
   }
 }
@@ -108,29 +120,36 @@ export class Rate {
   #left: number
   #atMs = performance.now()
 
-  constructor (perSecond: number | null) {
+  constructor(perSecond: number | null) {
     this.#perSecond = perSecond
     this.#left = Math.max(1, perSecond ?? 0)
   }
 
   /** Whether nothing is left just now. */
-  get spent (): boolean {
+  get spent(): boolean {
     if (this.#perSecond === null) return false
     const nowMs = performance.now()
-    this.#left = Math.min(Math.max(1, this.#perSecond), this.#left + (nowMs - this.#atMs) / 1000 * this.#perSecond)
+    this.#left = Math.min(
+      Math.max(1, this.#perSecond),
+      this.#left + ((nowMs - this.#atMs) / 1000) * this.#perSecond
+    )
     this.#atMs = nowMs
     return this.#left <= 0
   }
 
   /** Refuses with rateLimited when nothing is left. */
-  check (what: string): void {
+  check(what: string): void {
     if (this.#perSecond === null || !this.spent) return
-    throw new QueueError('rateLimited', `This key has used up its ${this.#perSecond} ${what} a second; nothing was changed. Send the request again after the time in Retry-After.`, {
-      retryAfterSeconds: Math.max(1, Math.ceil(-this.#left / this.#perSecond))
-    })
+    throw new QueueError(
+      'rateLimited',
+      `This key has used up its ${this.#perSecond} ${what} a second; nothing was changed. Send the request again after the time in Retry-After.`,
+      {
+        retryAfterSeconds: Math.max(1, Math.ceil(-this.#left / this.#perSecond))
+      }
+    )
   }
 
-  take (count: number): void {
+  take(count: number): void {
     this.#left -= count
   }
 }
@@ -147,35 +166,58 @@ export class KeyRing {
   #inForce: boolean
 
   /** `adminSecret` is an admin key that is given from outside and stored nowhere. */
-  constructor (adminSecret: string | null, now = () => performance.now()) {
+  constructor(adminSecret: string | null, now = () => performance.now()) {
     this.#now = now
-    this.#own = adminSecret === null ? [] : [new Key({ id: 'file', name: 'HOLDFAST_ADMIN_KEY_FILE', digest: digestOf(adminSecret), rights: ['admin'], requestsPerSecond: null, messagesPerSecond: null, createdAt: '' })]
+    this.#own =
+      adminSecret === null
+        ? []
+        : [
+            new Key({
+              id: 'file',
+              name: 'HOLDFAST_ADMIN_KEY_FILE',
+              digest: digestOf(adminSecret),
+              rights: ['admin'],
+              requestsPerSecond: null,
+              messagesPerSecond: null,
+              createdAt: ''
+            })
+          ]
     this.#inForce = adminSecret !== null
   }
 
   /** Whether callers need a key: from the first one on, until the end of the process, so that revoking the last opens nothing. */
-  get inForce (): boolean {
+  get inForce(): boolean {
     return this.#inForce
   }
 
   /** Takes what the database holds now; a key that stays keeps what it has used of its rates. */
-  replace (stored: StoredKey[]): void {
+  replace(stored: StoredKey[]): void {
     const known = this.#keys
     // The rights and rates of a key never change, so one with the same digest is the same.
-    this.#keys = new Map(stored.map((key) => [key.id, known.get(key.id)?.digest.equals(key.digest) ? known.get(key.id)! : new Key(key)]))
+    this.#keys = new Map(
+      stored.map(key => [
+        key.id,
+        known.get(key.id)?.digest.equals(key.digest) ? known.get(key.id)! : new Key(key)
+      ])
+    )
     for (const [id, key] of known) if (this.#keys.get(id) !== key) key.end()
     this.#readMs = this.#now()
     if (stored.length > 0) this.#inForce = true
   }
 
   /** The key that this is; null when there is none. Refuses with databaseUnavailable when it cannot be said whether the key still holds. */
-  identify (secret: string): Key | null {
+  identify(secret: string): Key | null {
     const digest = digestOf(secret)
     for (const key of this.#own) if (timingSafeEqual(key.digest, digest)) return key
     const id = keyPattern.exec(secret)?.[1]
     const key = id === undefined ? undefined : this.#keys.get(id)
     if (key === undefined || !timingSafeEqual(key.digest, digest)) return null
-    if (this.#now() > this.#readMs + ageMsMax) throw new QueueError('databaseUnavailable', 'The database cannot be asked just now whether this key still holds; nothing was changed. Send the request again.')
+    if (this.#now() > this.#readMs + ageMsMax) {
+      throw new QueueError(
+        'databaseUnavailable',
+        'The database cannot be asked just now whether this key still holds; nothing was changed. Send the request again.'
+      )
+    }
     return key
   }
 }

@@ -30,12 +30,23 @@ export interface NewMessage {
   idempotencyKey?: string | undefined
 }
 
-export interface Enqueued { id: Digits, duplicate: boolean }
+export interface Enqueued {
+  id: Digits
+  duplicate: boolean
+}
 
-export interface LastFailure { attempt: number, reason: string | null, at: string }
+export interface LastFailure {
+  attempt: number
+  reason: string | null
+  at: string
+}
 
 /** A stored body: text where it could be kept as text, else bytes. */
-export interface Body { body: string | null, bodyBytes: Buffer | null, contentType: string | null }
+export interface Body {
+  body: string | null
+  bodyBytes: Buffer | null
+  contentType: string | null
+}
 
 export interface LeasedMessage extends Body {
   id: Digits
@@ -51,25 +62,42 @@ export interface LeasedMessage extends Body {
 }
 
 /** What a message must be; null: no matter. `contains` is a piece of a body kept as text, `reason` of its last failure's. */
-export interface Filter { contains: string | null, reason: string | null, enqueuedAfter: string | null, enqueuedBefore: string | null }
+export interface Filter {
+  contains: string | null
+  reason: string | null
+  enqueuedAfter: string | null
+  enqueuedBefore: string | null
+}
 
 /** Which messages of a queue a mass action is for: those named, or all; those that pass the filter; the first `limit` of them by id. */
-export interface Selection { ids: Digits[] | null, where: Filter | null, limit: number }
+export interface Selection {
+  ids: Digits[] | null
+  where: Filter | null
+  limit: number
+}
 
 /** What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same name is another one. */
-export interface Lease { queueId: Digits, id: Digits, fence: Digits }
+export interface Lease {
+  queueId: Digits
+  id: Digits
+  fence: Digits
+}
 
-export function formatReceipt (queue: string, { queueId, id, fence }: Lease): Receipt {
+export function formatReceipt(queue: string, { queueId, id, fence }: Lease): Receipt {
   return `${queueId}.${id}.${fence}.${check(queue, `${queueId}.${id}.${fence}`)}` as Receipt
 }
 
 /** Reads a receipt. Refuses with invalidReceipt one that is damaged, or was given for a queue of another name. */
-export function parseReceipt (queue: string, receipt: string, pointer: string): Lease {
+export function parseReceipt(queue: string, receipt: string, pointer: string): Lease {
   const parts = receiptPattern.exec(receipt)
   if (parts === null || parts[5] !== check(queue, parts[1]!)) {
-    throw new QueueError('invalidReceipt', 'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of this queue gave it.', {
-      faults: [{ pointer, message: 'is not a receipt of this queue' }]
-    })
+    throw new QueueError(
+      'invalidReceipt',
+      'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of this queue gave it.',
+      {
+        faults: [{ pointer, message: 'is not a receipt of this queue' }]
+      }
+    )
   }
   return { queueId: parts[2]!, id: parts[3]!, fence: parts[4]! }
 }
@@ -78,7 +106,7 @@ const receiptPattern = /^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0
 
 // FNV-1a over the queue's name and the numbers. It finds mistakes (a truncated receipt, the wrong queue), not forgers:
 // who may settle is a matter of the right to the queue, and what is settled is a matter of the fence.
-function check (queue: string, numbers: string): string {
+function check(queue: string, numbers: string): string {
   let hash = 0x811c9dc5
   for (let i = 0; i < queue.length; i++) hash = Math.imul(hash ^ queue.charCodeAt(i), 0x01000193)
   hash = Math.imul(hash ^ 0x2f, 0x01000193)

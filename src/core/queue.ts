@@ -23,12 +23,16 @@ export interface Settings {
 /** Settings to change: what is left out stays as it is. */
 export type SettingsChange = Partial<Omit<Settings, 'retry'> & { retry: Partial<Retry> }>
 
-export interface Queue { id: Digits, name: string, settings: Settings }
+export interface Queue {
+  id: Digits
+  name: string
+  settings: Settings
+}
 
 export interface QueueReport {
   queue: string
   settings: Settings
-  counts: { ready: number, delayed: number, leased: number, dead: number, acked: number }
+  counts: { ready: number; delayed: number; leased: number; dead: number; acked: number }
   reliability: number | null
   oldestReadySeconds: number | null
   createdAt: string
@@ -38,12 +42,23 @@ export interface QueueReport {
 export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
 
 /** Of the messages that have come to an end, the share whose work was done: what is dead counts until it is redriven, what expired for good. null before the first end. */
-export function reliabilityOf ({ acked, dead, expired }: { acked: number, dead: number, expired: number }): number | null {
+export function reliabilityOf({
+  acked,
+  dead,
+  expired
+}: {
+  acked: number
+  dead: number
+  expired: number
+}): number | null {
   const ended = acked + dead + expired
   return ended === 0 ? null : acked / ended
 }
 
 /** Also the answer to a key that has no right to the queue, so it tells nothing of whether there is one. */
-export function queueNotFound (name: string): QueueError {
-  return new QueueError('queueNotFound', `There is no queue ${name}. The first message enqueued to it makes it, or PUT /queues/${name}.`)
+export function queueNotFound(name: string): QueueError {
+  return new QueueError(
+    'queueNotFound',
+    `There is no queue ${name}. The first message enqueued to it makes it, or PUT /queues/${name}.`
+  )
 }

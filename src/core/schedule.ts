@@ -46,6 +46,9 @@ export interface Schedule extends ScheduleSettings {
 export type Calendar = (cron: string, timezone: string, afterMs: number) => number
 
 /** Also the answer to a key that has no right to its queue, so it tells nothing of whether there is one. */
-export function scheduleNotFound (name: string): QueueError {
-  return new QueueError('scheduleNotFound', `There is no schedule ${name}; nothing was changed. A new one needs queue, cron and body: PUT /schedules/${name}.`)
+export function scheduleNotFound(name: string): QueueError {
+  return new QueueError(
+    'scheduleNotFound',
+    `There is no schedule ${name}; nothing was changed. A new one needs queue, cron and body: PUT /schedules/${name}.`
+  )
 }

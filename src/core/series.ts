@@ -5,9 +5,22 @@ const stepsCount = 120
 const sparkSteps = 60
 
 /** The counts and totals at the end of a step; what is not written has not changed. */
-export interface Sample { at: number, ready: number, delayed: number, leased: number, dead: number, enqueued: number, acked: number, failed: number }
+export interface Sample {
+  at: number
+  ready: number
+  delayed: number
+  leased: number
+  dead: number
+  enqueued: number
+  acked: number
+  failed: number
+}
 /** Messages by how long they waited and were worked on in a step, in the buckets of `Tally`. */
-export interface StepTimes { at: number, waits: number[], works: number[] }
+export interface StepTimes {
+  at: number
+  waits: number[]
+  works: number[]
+}
 
 export interface Series {
   queue: string
@@ -26,15 +39,20 @@ export interface Series {
   workSecondsP95: (number | null)[]
 }
 
-export interface Spark { enqueuedPerSecond: number[], ackedPerSecond: number[] }
+export interface Spark {
+  enqueuedPerSecond: number[]
+  ackedPerSecond: number[]
+}
 
 /** `last` is the end of the last step written. Samples in order of time, the first perhaps from before the hour. */
-export function seriesOf (queue: string, last: number, samples: Sample[], times: StepTimes[]): Series {
+export function seriesOf(queue: string, last: number, samples: Sample[], times: StepTimes[]): Series {
   const at = steps(last, stepsCount, stepSeconds)
   const known = at.map(standing(samples))
-  const count = (state: 'ready' | 'delayed' | 'leased' | 'dead') => known.map((sample) => sample?.[state] ?? null)
-  const timesAt = new Map(times.map((step) => [step.at, step]))
-  const quantiles = (kind: 'waits' | 'works', share: number) => at.map((end) => quantileSeconds(timesAt.get(end)?.[kind] ?? [], share))
+  const count = (state: 'ready' | 'delayed' | 'leased' | 'dead') =>
+    known.map(sample => sample?.[state] ?? null)
+  const timesAt = new Map(times.map(step => [step.at, step]))
+  const quantiles = (kind: 'waits' | 'works', share: number) =>
+    at.map(end => quantileSeconds(timesAt.get(end)?.[kind] ?? [], share))
   return {
     queue,
     stepSeconds,
@@ -54,38 +72,44 @@ export function seriesOf (queue: string, last: number, samples: Sample[], times:
 }
 
 /** The rates alone, in half as many steps. */
-export function sparkOf (last: number, samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[]): Spark {
+export function sparkOf(last: number, samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[]): Spark {
   const at = steps(last, sparkSteps, 2 * stepSeconds)
   return { enqueuedPerSecond: rates(at, samples, 'enqueued'), ackedPerSecond: rates(at, samples, 'acked') }
 }
 
-function steps (last: number, count: number, seconds: number): number[] {
+function steps(last: number, count: number, seconds: number): number[] {
   return Array.from({ length: count }, (_, index) => last - (count - 1 - index) * seconds)
 }
 
 /** The sample that holds at a time, asked for in order of time: null before the first, when there was no queue. */
-function standing<S extends { at: number }> (samples: S[]): (at: number) => S | null {
+function standing<S extends { at: number }>(samples: S[]): (at: number) => S | null {
   let next = 0
-  return (at) => {
+  return at => {
     while (next < samples.length && samples[next]!.at <= at) next++
     return samples[next - 1] ?? null
   }
 }
 
 // Every queue's first row is written when it is made, or when this table was: so before it nothing had been done.
-function rates<K extends 'enqueued' | 'acked' | 'failed'> (at: number[], samples: ({ at: number } & Record<K, number>)[], total: K): number[] {
+function rates<K extends 'enqueued' | 'acked' | 'failed'>(
+  at: number[],
+  samples: ({ at: number } & Record<K, number>)[],
+  total: K
+): number[] {
   const seconds = at[1]! - at[0]!
   const find = standing(samples)
-  const totals = [at[0]! - seconds, ...at].map((end) => find(end)?.[total] ?? 0)
-  return at.map((_, index) => Math.max(0, Math.round((totals[index + 1]! - totals[index]!) / seconds * 1000) / 1000))
+  const totals = [at[0]! - seconds, ...at].map(end => find(end)?.[total] ?? 0)
+  return at.map((_, index) =>
+    Math.max(0, Math.round(((totals[index + 1]! - totals[index]!) / seconds) * 1000) / 1000)
+  )
 }
 
 /** The time that this share of the messages was within, read from buckets as if they were spread evenly in each: null when there are none. */
-export function quantileSeconds (buckets: number[], share: number): number | null {
+export function quantileSeconds(buckets: number[], share: number): number | null {
   const wanted = buckets.reduce((sum, count) => sum + count, 0) * share
   if (wanted === 0) return null
   let below = 0
-  const index = buckets.findIndex((count) => (below += count) >= wanted)
+  const index = buckets.findIndex(count => (below += count) >= wanted)
   const [from, to] = [index === 0 ? 0 : 2 ** (index - 1), 2 ** index]
   const within = 1 - (below - wanted) / buckets[index]!
   return Math.round(from + (to - from) * within) / 1000

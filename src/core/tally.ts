@@ -5,8 +5,15 @@ import type { Digits } from './message.ts'
 export const bucketsCount = 29
 
 /** `askedMs` is by the clock of `performance.now()`; 0: not asked. */
-export interface Step { askedMs: number, waits: number[], works: number[] }
-export interface Times { buckets: number[], sumMs: number }
+export interface Step {
+  askedMs: number
+  waits: number[]
+  works: number[]
+}
+export interface Times {
+  buckets: number[]
+  sumMs: number
+}
 
 // Beyond so many queues in a step, or messages in two hands' worth of memory, nothing is counted of the rest.
 const queuesMax = 10_000
@@ -23,24 +30,32 @@ export class Tally {
   readonly waits: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }
   readonly works: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }
   /** Flushes that went to the database, and the messages in them. */
-  readonly flushes = { enqueue: { count: 0, messages: 0 }, lease: { count: 0, messages: 0 }, ack: { count: 0, messages: 0 } }
+  readonly flushes = {
+    enqueue: { count: 0, messages: 0 },
+    lease: { count: 0, messages: 0 },
+    ack: { count: 0, messages: 0 }
+  }
   #steps = new Map<Digits, Step>()
   // Leases that are never acked here leave when the older half does.
   #leased = new Map<string, number>()
   #leasedBefore = new Map<string, number>()
 
-  flushed (kind: keyof Tally['flushes'], messages: number): void {
+  flushed(kind: keyof Tally['flushes'], messages: number): void {
     this.flushes[kind].count++
     this.flushes[kind].messages += messages
   }
 
-  asked (queueId: Digits): void {
+  asked(queueId: Digits): void {
     const step = this.#step(queueId)
     if (step !== undefined) step.askedMs = performance.now()
   }
 
   /** Messages have been leased at this time (ms since the epoch) of the database. */
-  leased (queueId: Digits, rows: { id: Digits, fence: Digits, position: Digits, enqueued_at: string }[], atMs: number): void {
+  leased(
+    queueId: Digits,
+    rows: { id: Digits; fence: Digits; position: Digits; enqueued_at: string }[],
+    atMs: number
+  ): void {
     if (rows.length === 0) return
     this.flushed('lease', rows.length)
     const step = this.#step(queueId)
@@ -59,14 +74,16 @@ export class Tally {
       this.waits.sumMs += waitedMs
     }
     const nowMs = performance.now()
-    for (let i = 0; i < rows.length; i += Math.ceil(rows.length / timedMax)) this.#leased.set(`${rows[i]!.id}.${rows[i]!.fence}`, nowMs)
+    for (let i = 0; i < rows.length; i += Math.ceil(rows.length / timedMax)) {
+      this.#leased.set(`${rows[i]!.id}.${rows[i]!.fence}`, nowMs)
+    }
     if (this.#leased.size < rememberedMax) return
     this.#leasedBefore = this.#leased
     this.#leased = new Map()
   }
 
   /** Messages have been acked, each as `id.fence`. */
-  acked (queueId: Digits, keys: string[]): void {
+  acked(queueId: Digits, keys: string[]): void {
     if (keys.length === 0) return
     this.flushed('ack', keys.length)
     const nowMs = performance.now()
@@ -82,27 +99,30 @@ export class Tally {
   }
 
   /** When a lease was last asked for here, in this step (ms since the epoch); null when it was not. */
-  askedMs (queueId: Digits): number | null {
+  askedMs(queueId: Digits): number | null {
     const askedMs = this.#steps.get(queueId)?.askedMs || null
     return askedMs === null ? null : Date.now() - (performance.now() - askedMs)
   }
 
   /** What has been counted since it was last taken. */
-  take (): Map<Digits, Step> {
+  take(): Map<Digits, Step> {
     const steps = this.#steps
     this.#steps = new Map()
     return steps
   }
 
-  #step (queueId: Digits): Step | undefined {
+  #step(queueId: Digits): Step | undefined {
     let step = this.#steps.get(queueId)
     if (step === undefined && this.#steps.size < queuesMax) {
-      this.#steps.set(queueId, step = { askedMs: 0, waits: Array(bucketsCount).fill(0), works: Array(bucketsCount).fill(0) })
+      this.#steps.set(
+        queueId,
+        (step = { askedMs: 0, waits: Array(bucketsCount).fill(0), works: Array(bucketsCount).fill(0) })
+      )
     }
     return step
   }
 }
 
-function bucketOf (ms: number): number {
+function bucketOf(ms: number): number {
   return ms < 2 ** (bucketsCount - 2) ? 32 - Math.clz32(ms) : bucketsCount - 1
 }

@@ -8,21 +8,21 @@ export class Allowance {
   readonly #bytesMax: number
   #bytes = 0
 
-  constructor (bytesMax: number) {
+  constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
   }
 
-  get full (): boolean {
+  get full(): boolean {
     return this.#bytes >= this.#bytesMax
   }
 
   /** Whether there is room for so many bytes more; for what makes room itself there is a quarter more of it. */
-  hasRoom (bytes: number, makesRoom: boolean): boolean {
+  hasRoom(bytes: number, makesRoom: boolean): boolean {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#bytesMax * (makesRoom ? 1.25 : 1)
   }
 
   /** Counts bytes until the response has been taken or its connection is gone, which it may be already. Answers with a function that counts more. */
-  hold (bytes: number, response: ServerResponse): (more: number) => void {
+  hold(bytes: number, response: ServerResponse): (more: number) => void {
     let held = 0
     const more = (bytes: number) => {
       if (response.closed) return // there will be no other event to give them back at
@@ -30,11 +30,13 @@ export class Allowance {
       this.#bytes += bytes
     }
     more(bytes)
-    response.once('close', () => { this.#bytes -= held })
+    response.once('close', () => {
+      this.#bytes -= held
+    })
     return more
   }
 
-  static counts (bytes: number): boolean {
+  static counts(bytes: number): boolean {
     return bytes >= countedBytesMin
   }
 }

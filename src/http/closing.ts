@@ -3,16 +3,16 @@ import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** Node's own note of the answer that a connection is at. */
-export type Connection = Socket & { _httpMessage?: ServerResponse & { _last?: boolean } | null }
+export type Connection = Socket & { _httpMessage?: (ServerResponse & { _last?: boolean }) | null }
 
 /** How long callers may take to send the rest of a request, or to read the rest of an answer. */
 const patienceMs = 5000
 const lookMs = 50
 
 /** Answers with what to call when closing begins. */
-export function closesConnections (server: Server): () => void {
+export function closesConnections(server: Server): () => void {
   const connections = new Set<Connection>()
-  server.on('connection', (socket) => {
+  server.on('connection', socket => {
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })

@@ -11,7 +11,7 @@ export class Pace {
   #dueMs = 0
 
   /** Milliseconds until a refusal whose caller has so many bytes left to send should be answered: none as long as they are few. */
-  next (bytesLeft: number): number {
+  next(bytesLeft: number): number {
     const nowMs = performance.now()
     const dueMs = Math.max(this.#dueMs, nowMs) + (costMs + bytesLeft * costMsPerByte) / share
     this.#dueMs = Math.min(dueMs, nowMs + lateMsMax)

@@ -8,15 +8,31 @@ const messageHeadersBytesMax = 8192
 const reasonMax = 500
 
 /** Whether the caller asks for the message itself: its Accept takes something, and not JSON. */
-export function wantsRaw (accept: string | undefined): boolean {
+export function wantsRaw(accept: string | undefined): boolean {
   return accept !== undefined && accept.trim() !== '' && !takesJson.test(accept)
 }
 
-export function rawHeaders (message: LeasedMessage): Record<string, string> {
-  const { id, receipt, fence, attempt, maxAttempts, priority, enqueuedAt, leaseExpiresAt, lastFailure, contentType } = message
+export function rawHeaders(message: LeasedMessage): Record<string, string> {
+  const {
+    id,
+    receipt,
+    fence,
+    attempt,
+    maxAttempts,
+    priority,
+    enqueuedAt,
+    leaseExpiresAt,
+    lastFailure,
+    contentType
+  } = message
   const headers: Record<string, string> = {
     // One that came by SQL may hold what a header cannot.
-    'content-type': contentType === null ? 'application/json' : /^[\x20-\x7e]+$/.test(contentType) ? contentType : 'application/octet-stream',
+    'content-type':
+      contentType === null
+        ? 'application/json'
+        : /^[\x20-\x7e]+$/.test(contentType)
+          ? contentType
+          : 'application/octet-stream',
     // The bytes are a stranger's: no browser is to guess at them, show them or run them.
     'x-content-type-options': 'nosniff',
     'content-disposition': 'attachment',
@@ -30,7 +46,9 @@ export function rawHeaders (message: LeasedMessage): Record<string, string> {
     'holdfast-priority': String(priority),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
-    ...lastFailure?.reason != null && { 'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, reasonMax).toWellFormed()) }
+    ...(lastFailure?.reason != null && {
+      'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, reasonMax).toWellFormed())
+    })
   }
   let room = messageHeadersBytesMax
   let leftOut = 0
@@ -47,11 +65,11 @@ export function rawHeaders (message: LeasedMessage): Record<string, string> {
   return headers
 }
 
-export function rawBody ({ body, bodyBytes }: LeasedMessage): Buffer {
+export function rawBody({ body, bodyBytes }: LeasedMessage): Buffer {
   return body === null ? bodyBytes! : Buffer.from(body)
 }
 
-export function ackHeader (outcomes: Outcome[]): Record<string, string> {
+export function ackHeader(outcomes: Outcome[]): Record<string, string> {
   return outcomes.length === 0 ? {} : { 'holdfast-ack-outcome': outcomes[0]!.outcome }
 }
 
@@ -72,9 +90,22 @@ export const rawAnswer = {
     'Holdfast-Priority': described('0 to 9.'),
     'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
     'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
-    'Holdfast-Last-Failure': described(`Why the last attempt ended badly, percent-encoded, cut at ${reasonMax} characters.`),
+    'Holdfast-Last-Failure': described(
+      `Why the last attempt ended badly, percent-encoded, cut at ${reasonMax} characters.`
+    ),
     'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
-    'Holdfast-Headers-Left-Out': described(`How many of the message's own headers are not here, because together they are larger than ${messageHeadersBytesMax} bytes, or differ only in case. GET /queues/{queue}/messages/{id} has them all.`)
+    'Holdfast-Headers-Left-Out': described(
+      `How many of the message's own headers are not here, because together they are larger than ${messageHeadersBytesMax} bytes, or differ only in case. GET /queues/{queue}/messages/{id} has them all.`
+    )
   },
-  content: { '*/*': { schema: { type: 'string', format: 'binary', description: "With an Accept that does not take JSON: the message's own bytes and content type. Its headers stand in `Holdfast-Header-<name>`, name and value percent-encoded where HTTP could not carry them." } } }
+  content: {
+    '*/*': {
+      schema: {
+        type: 'string',
+        format: 'binary',
+        description:
+          "With an Accept that does not take JSON: the message's own bytes and content type. Its headers stand in `Holdfast-Header-<name>`, name and value percent-encoded where HTTP could not carry them."
+      }
+    }
+  }
 }

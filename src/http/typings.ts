@@ -28,28 +28,51 @@ const exported: Record<string, TSchema> = {
 }
 
 /** The text of src/client/types.ts. */
-export function clientTypes (): string {
-  const interfaces = Object.entries(exported).map(([name, schema]) => `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`)
+export function clientTypes(): string {
+  const interfaces = Object.entries(exported).map(
+    ([name, schema]) =>
+      `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`
+  )
   return `/** What goes over the wire. Made from src/http/schemas.ts by npm run openapi; do not edit. */\n\n${interfaces.join('\n')}`
 }
 
-interface Shape { type?: string, description?: string, properties?: Record<string, Shape>, required?: string[], patternProperties?: Record<string, Shape>, items?: Shape, anyOf?: Shape[], enum?: unknown[], const?: unknown }
+interface Shape {
+  type?: string
+  description?: string
+  properties?: Record<string, Shape>
+  required?: string[]
+  patternProperties?: Record<string, Shape>
+  items?: Shape
+  anyOf?: Shape[]
+  enum?: unknown[]
+  const?: unknown
+}
 
-function typeOf (shape: Shape, indent: string): string {
-  if (shape.anyOf !== undefined) return shape.anyOf.map((one) => typeOf(one, indent)).join(' | ')
+function typeOf(shape: Shape, indent: string): string {
+  if (shape.anyOf !== undefined) return shape.anyOf.map(one => typeOf(one, indent)).join(' | ')
   if (shape.enum !== undefined) return shape.enum.map(literal).join(' | ')
   if (shape.const !== undefined) return literal(shape.const)
-  if (shape.patternProperties !== undefined) return `Record<string, ${typeOf(Object.values(shape.patternProperties)[0]!, indent)}>`
+  if (shape.patternProperties !== undefined) {
+    return `Record<string, ${typeOf(Object.values(shape.patternProperties)[0]!, indent)}>`
+  }
   switch (shape.type) {
-    case 'object': return fieldsOf(shape, indent)
-    case 'array': return `Array<${typeOf(shape.items!, indent)}>`
-    case 'integer': return 'number'
-    case 'string': case 'number': case 'boolean': case 'null': return shape.type
-    default: return 'unknown'
+    case 'object':
+      return fieldsOf(shape, indent)
+    case 'array':
+      return `Array<${typeOf(shape.items!, indent)}>`
+    case 'integer':
+      return 'number'
+    case 'string':
+    case 'number':
+    case 'boolean':
+    case 'null':
+      return shape.type
+    default:
+      return 'unknown'
   }
 }
 
-function fieldsOf ({ properties = {}, required = [] }: Shape, indent: string): string {
+function fieldsOf({ properties = {}, required = [] }: Shape, indent: string): string {
   const fields = Object.entries(properties).map(([name, shape]) => {
     const comment = shape.description === undefined ? '' : `${indent}  /** ${shape.description} */\n`
     const type = typeOf(shape, `${indent}  `)
@@ -58,6 +81,6 @@ function fieldsOf ({ properties = {}, required = [] }: Shape, indent: string): s
   return `{\n${fields.join('')}${indent}}`
 }
 
-function literal (value: unknown): string {
+function literal(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : String(value)
 }

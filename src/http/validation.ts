@@ -4,20 +4,30 @@ import formats from 'ajv-formats'
 import type { FastifySchemaCompiler } from 'fastify'
 
 // Query and path arrive as text, so numbers in them are read; a body says what it means, so "30" is no number there.
-const shared = { strict: false, allErrors: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true } as const
+const shared = {
+  strict: false,
+  allErrors: false,
+  removeAdditional: false,
+  useDefaults: false,
+  allowUnionTypes: true
+} as const
 const exact = new Ajv({ ...shared, coerceTypes: false, strictNumbers: true })
 // With strictNumbers the bounds are not looked at for what is infinite, which here is read from text after its type was.
 const reading = new Ajv({ ...shared, coerceTypes: true, strictNumbers: false })
 for (const ajv of [exact, reading]) formats.default(ajv)
 
 /** The validator compiler of every route. */
-export const compileValidator: FastifySchemaCompiler<any> = ({ schema, httpPart }) => (httpPart === 'body' ? exact : reading).compile(schema)
+export const compileValidator: FastifySchemaCompiler<any> = ({ schema, httpPart }) =>
+  (httpPart === 'body' ? exact : reading).compile(schema)
 
 /** Checks a body against a schema of its own choosing; throws what a route's own schema would have thrown. */
-export function validator<T> (schema: object): (body: unknown) => T {
+export function validator<T>(schema: object): (body: unknown) => T {
   const validate = exact.compile(schema)
-  return (body) => {
+  return body => {
     if (validate(body)) return body as T
-    throw Object.assign(new Error('invalid body'), { validation: validate.errors as ErrorObject[], validationContext: 'body' })
+    throw Object.assign(new Error('invalid body'), {
+      validation: validate.errors as ErrorObject[],
+      validationContext: 'body'
+    })
   }
 }

@@ -29,20 +29,36 @@ export const nextTime: Calendar = (cron, timezone, afterMs) => {
   }
 }
 
-function read (cron: string, afterWallMs: number): { nextWall: () => number, everyHour: boolean } {
+function read(cron: string, afterWallMs: number): { nextWall: () => number; everyHour: boolean } {
   const refuse = (why: string) => refusal('/cron', `The cron expression ${why}`)
   const fields = cron.trim().toUpperCase().split(/\s+/)
   const one = fields.length === 1 ? fields[0]! : ''
-  if (fields.length === 6 || one === '@SECONDLY' || one.includes('SECONDLY')) throw refuse('is finer than a minute, and a schedule keeps time to the minute. Give five fields: minute, hour, day of the month, month, weekday.')
-  if (fields.length !== 5 && !aliases.includes(one)) throw refuse(`must have five fields, minute, hour, day of the month, month and weekday, or be one of ${aliases.join(' ').toLowerCase()}.`)
-  if (fields.some((field) => field.replaceAll('THU', '').includes('H')) && one === '') throw refuse('has an H, for which a number would be chosen at random. Choose one.')
+  if (fields.length === 6 || one === '@SECONDLY' || one.includes('SECONDLY')) {
+    throw refuse(
+      'is finer than a minute, and a schedule keeps time to the minute. Give five fields: minute, hour, day of the month, month, weekday.'
+    )
+  }
+  if (fields.length !== 5 && !aliases.includes(one)) {
+    throw refuse(
+      `must have five fields, minute, hour, day of the month, month and weekday, or be one of ${aliases.join(' ').toLowerCase()}.`
+    )
+  }
+  if (fields.some(field => field.replaceAll('THU', '').includes('H')) && one === '') {
+    throw refuse('has an H, for which a number would be chosen at random. Choose one.')
+  }
   // The parser finds only some of the days that either of them names.
-  if (fields[4]?.includes('#') && !/^[*?]$/.test(fields[2]!)) throw refuse('has a weekday with #, which cannot stand beside a day of the month. Make two schedules.')
+  if (fields[4]?.includes('#') && !/^[*?]$/.test(fields[2]!)) {
+    throw refuse('has a weekday with #, which cannot stand beside a day of the month. Make two schedules.')
+  }
   try {
     const endMs = new Date(afterWallMs).setUTCFullYear(new Date(afterWallMs).getUTCFullYear() + yearsMax)
-    const expression = CronExpressionParser.parse(one === '' ? fields.join(' ') : one.toLowerCase(), { tz: 'UTC', currentDate: new Date(afterWallMs), endDate: new Date(endMs) })
+    const expression = CronExpressionParser.parse(one === '' ? fields.join(' ') : one.toLowerCase(), {
+      tz: 'UTC',
+      currentDate: new Date(afterWallMs),
+      endDate: new Date(endMs)
+    })
     return {
-      nextWall () {
+      nextWall() {
         try {
           return expression.next().getTime()
         } catch {
@@ -62,14 +78,17 @@ const zonesMax = 1000
 const zones = new Map<string, Offsets>()
 
 /** How far a zone's clock is ahead of UTC at a time. Refuses with invalidSchedule a zone that is not known. */
-function offsetsOf (timezone: string): Offsets {
+function offsetsOf(timezone: string): Offsets {
   const known = zones.get(timezone)
   if (known !== undefined) return known
   let format: Intl.DateTimeFormat
   try {
     format = new Intl.DateTimeFormat('en-US', { timeZone: timezone, timeZoneName: 'longOffset' })
   } catch {
-    throw refusal('/timezone', 'The time zone is not known. Give a name of the IANA database, such as Europe/London or UTC.')
+    throw refusal(
+      '/timezone',
+      'The time zone is not known. Give a name of the IANA database, such as Europe/London or UTC.'
+    )
   }
   const offsetAt = (ms: number) => {
     const [, sign, hours, minutes] = /GMT([+-])(\d\d):(\d\d)/.exec(format.format(ms)) ?? []
@@ -81,13 +100,16 @@ function offsetsOf (timezone: string): Offsets {
 }
 
 /** The times at which the clock shows this: mostly one; none where it is put forward over it, two where it is put back. */
-function timesOf (wallMs: number, offsetAt: Offsets): number[] {
+function timesOf(wallMs: number, offsetAt: Offsets): number[] {
   const offsets = new Set([offsetAt(wallMs - dayMs), offsetAt(wallMs + dayMs)])
-  return [...offsets].filter((offset) => offsetAt(wallMs - offset) === offset).map((offset) => wallMs - offset).sort((a, b) => a - b)
+  return [...offsets]
+    .filter(offset => offsetAt(wallMs - offset) === offset)
+    .map(offset => wallMs - offset)
+    .sort((a, b) => a - b)
 }
 
 /** When the clock is put forward over what it does not show. */
-function changeOver (wallMs: number, offsetAt: Offsets): number {
+function changeOver(wallMs: number, offsetAt: Offsets): number {
   const before = offsetAt(wallMs - dayMs)
   let low = wallMs - offsetAt(wallMs + dayMs)
   let high = wallMs - before
@@ -99,6 +121,8 @@ function changeOver (wallMs: number, offsetAt: Offsets): number {
   return high
 }
 
-function refusal (pointer: string, why: string): QueueError {
-  return new QueueError('invalidSchedule', `${why} Nothing was changed.`, { faults: [{ pointer, message: why }] })
+function refusal(pointer: string, why: string): QueueError {
+  return new QueueError('invalidSchedule', `${why} Nothing was changed.`, {
+    faults: [{ pointer, message: why }]
+  })
 }

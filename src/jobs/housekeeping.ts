@@ -9,10 +9,16 @@ const everyMinute = '* * * * *'
 const startLockKey = 4_011_978
 
 /** Starts pg-boss on our own connections, in its own schema. Each chore is idempotent and works in chunks. */
-export async function startHousekeeping (database: Database, fireSchedules: () => Promise<void>, onError: (error: unknown) => void): Promise<{ stop: () => Promise<void> }> {
+export async function startHousekeeping(
+  database: Database,
+  fireSchedules: () => Promise<void>,
+  onError: (error: unknown) => void
+): Promise<{ stop: () => Promise<void> }> {
   const boss = new PgBoss({
     schema,
-    db: { executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) }) },
+    db: {
+      executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) })
+    },
     supervise: true,
     schedule: true
   } as ConstructorParameters<typeof PgBoss>[0])
@@ -25,6 +31,10 @@ export async function startHousekeeping (database: Database, fireSchedules: () =
       await boss.schedule(name, everyMinute)
     }
   })
-  for (const [name, chore] of chores) await boss.work(name, { pollingIntervalSeconds: 5 }, async () => { await chore() })
+  for (const [name, chore] of chores) {
+    await boss.work(name, { pollingIntervalSeconds: 5 }, async () => {
+      await chore()
+    })
+  }
   return { stop: () => boss.stop({ graceful: true, close: false, timeout: 5000 }) }
 }

@@ -16,8 +16,15 @@ export interface MessageView extends Body {
 }
 
 export interface MessageDetail extends MessageView {
-  lease: { worker: string, leasedAt: string, expiresAt: string } | null
-  history: { attempt: number, worker: string | null, leasedAt: string | null, endedAt: string, outcome: 'failed' | 'expired' | 'released', reason: string | null }[]
+  lease: { worker: string; leasedAt: string; expiresAt: string } | null
+  history: {
+    attempt: number
+    worker: string | null
+    leasedAt: string | null
+    endedAt: string
+    outcome: 'failed' | 'expired' | 'released'
+    reason: string | null
+  }[]
 }
 
 export const historyMax = 1000
@@ -70,16 +77,40 @@ const looksAt = {
 }
 
 /** What to look for, acked ones apart from others; `ids` null: among all. */
-export interface Wanted { states: State[], where: Filter | null, ids: Digits[] | null }
+export interface Wanted {
+  states: State[]
+  where: Filter | null
+  ids: Digits[] | null
+}
 
 export const unacked: State[] = ['ready', 'delayed', 'leased', 'dead']
 
 /** Looks at the next messages by id after `after` and up to `last`: which are wanted, how far it looked, and whether there are more. */
-export async function look (session: Session, queueId: Digits, { states, where, ids }: Wanted, after: Digits, last: Digits, count = chunk): Promise<{ ids: Digits[], lookedTo: Digits | null, more: boolean }> {
+export async function look(
+  session: Session,
+  queueId: Digits,
+  { states, where, ids }: Wanted,
+  after: Digits,
+  last: Digits,
+  count = chunk
+): Promise<{ ids: Digits[]; lookedTo: Digits | null; more: boolean }> {
   const [state] = states.length === 1 ? states : []
-  const statement = ids === null ? looks[state === 'dead' || state === 'acked' ? state : 'messages'] : looksAt[state === 'acked' ? state : 'messages']
-  const values = [queueId, after, last, count, states, where?.contains, where?.reason, where?.enqueuedAfter, where?.enqueuedBefore]
-  const [row] = await session.query(statement, ids === null ? values : [...values, ids]) as [Row]
+  const statement =
+    ids === null
+      ? looks[state === 'dead' || state === 'acked' ? state : 'messages']
+      : looksAt[state === 'acked' ? state : 'messages']
+  const values = [
+    queueId,
+    after,
+    last,
+    count,
+    states,
+    where?.contains,
+    where?.reason,
+    where?.enqueuedAfter,
+    where?.enqueuedBefore
+  ]
+  const [row] = (await session.query(statement, ids === null ? values : [...values, ids])) as [Row]
   return { ids: row.ids, lookedTo: row.looked_to, more: row.more ?? false }
 }
 
@@ -104,19 +135,42 @@ const pages = {
 }
 
 /** A page of messages by id beyond `after`; `cursor` is null at the end. It looks at a bounded number of messages, so a page of rare ones may be short, or empty, and still have a cursor. */
-export async function browse (session: Session, queueId: Digits, state: State | null, where: Filter | null, after: Digits, limit: number, bytesMax: number): Promise<{ messages: MessageView[], cursor: Digits | null }> {
+export async function browse(
+  session: Session,
+  queueId: Digits,
+  state: State | null,
+  where: Filter | null,
+  after: Digits,
+  limit: number,
+  bytesMax: number
+): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
   const found: Digits[] = []
   let cursor: Digits | null = after
   // Where every message is wanted, no more are looked at than the page holds.
   const count = where === null && (state === null || state === 'dead' || state === 'acked') ? limit : chunk
   for (let n = 0; n < chunksMax && cursor !== null && found.length < limit; n++) {
-    const { ids, lookedTo, more } = await look(session, queueId, { states: state === null ? unacked : [state], where, ids: null }, cursor, idMax, count)
+    const { ids, lookedTo, more } = await look(
+      session,
+      queueId,
+      { states: state === null ? unacked : [state], where, ids: null },
+      cursor,
+      idMax,
+      count
+    )
     found.push(...ids)
     cursor = more ? lookedTo : null
   }
   const ids = found.slice(0, limit)
   if (ids.length < found.length) cursor = ids.at(-1)!
-  const messages = ids.length === 0 ? [] : await session.query(pages[state === 'acked' ? state : 'messages'], [queueId, ids, state, bytesMax]) as (MessageView & Row)[]
+  const messages =
+    ids.length === 0
+      ? []
+      : ((await session.query(pages[state === 'acked' ? state : 'messages'], [
+          queueId,
+          ids,
+          state,
+          bytesMax
+        ])) as (MessageView & Row)[])
   return { messages, cursor: messages[0]?.cut ? messages.at(-1)!.id : cursor }
 }
 
@@ -133,14 +187,23 @@ const detailStatement = (name: string, table: string, columns: string, lease: st
 })
 
 const details = [
-  detailStatement('message', 'holdfast.messages', viewColumns, `(
+  detailStatement(
+    'message',
+    'holdfast.messages',
+    viewColumns,
+    `(
     select json_build_object('worker', l.workers[l.holders[array_position(l.message_ids, m.id)]], 'leasedAt', holdfast.rfc3339(l.leased_at), 'expiresAt', holdfast.rfc3339(m.leased_until))
-    from holdfast.leases l where l.id = m.lease_id and m.leased_until is not null)`),
+    from holdfast.leases l where l.id = m.lease_id and m.leased_until is not null)`
+  ),
   detailStatement('acked_message', 'holdfast.acked', ackedColumns, 'null::json')
 ]
 
 /** One message with its lease and its history, kept acked ones included; null when there is none. */
-export async function findMessage (session: Session, queueId: Digits, id: Digits): Promise<MessageDetail | null> {
+export async function findMessage(
+  session: Session,
+  queueId: Digits,
+  id: Digits
+): Promise<MessageDetail | null> {
   for (const statement of details) {
     const [row] = await session.query(statement, [queueId, id])
     if (row !== undefined) return row as MessageDetail
@@ -157,8 +220,16 @@ const endedStatement: Statement = {
 }
 
 /** Which of the messages have come to an end: acked, dead or gone. */
-export async function whichEnded (session: Session, messages: { queueId: Digits, id: Digits }[]): Promise<boolean[]> {
+export async function whichEnded(
+  session: Session,
+  messages: { queueId: Digits; id: Digits }[]
+): Promise<boolean[]> {
   const ended: boolean[] = Array(messages.length).fill(false)
-  for (const row of await session.query(endedStatement, [messages.map((one) => one.queueId), messages.map((one) => one.id)])) ended[Number(row.n) - 1] = true
+  for (const row of await session.query(endedStatement, [
+    messages.map(one => one.queueId),
+    messages.map(one => one.id)
+  ])) {
+    ended[Number(row.n) - 1] = true
+  }
   return ended
 }

@@ -73,22 +73,36 @@ const forgetOld = (table: 'series' | 'times', old: string): Statement => ({
   select count(*) as removed from gone`
 })
 const forgetSeries = [
-  forgetOld('series', 'at < (select at from holdfast.series where queue_id = c.queue_id and at <= t.at - 3600 order by at desc limit 1)'),
+  forgetOld(
+    'series',
+    'at < (select at from holdfast.series where queue_id = c.queue_id and at <= t.at - 3600 order by at desc limit 1)'
+  ),
   forgetOld('times', 'at <= t.at - 3600')
 ]
 
 // A row that a slow enqueue commits after the queue's end is found on a later round, so the number is kept for a while. Those
 // kept long enough by now may go when this round is over: it has looked at each of them.
-const removed: Statement = { name: 'removed_queues', text: "select statement_timestamp() - interval '10 minutes' as done_before from holdfast.removed_queues limit 1" }
-const removedDone: Statement = { name: 'removed_done', text: 'delete from holdfast.removed_queues where removed_at < $1' }
+const removed: Statement = {
+  name: 'removed_queues',
+  text: "select statement_timestamp() - interval '10 minutes' as done_before from holdfast.removed_queues limit 1"
+}
+const removedDone: Statement = {
+  name: 'removed_done',
+  text: 'delete from holdfast.removed_queues where removed_at < $1'
+}
 
 // One statement for all deleted queues: of thousands that have nothing left each costs a look into an index. Two small tables have no
 // index for that; these are walked over once.
-const byQueue = (table: string) => `holdfast.removed_queues r cross join lateral (select ctid from holdfast.${table} where queue_id = r.queue_id limit ${chunk}) t`
-const byWalk = (table: string) => `holdfast.${table} t where exists (select from holdfast.removed_queues r where r.queue_id = t.queue_id)`
+const byQueue = (table: string) =>
+  `holdfast.removed_queues r cross join lateral (select ctid from holdfast.${table} where queue_id = r.queue_id limit ${chunk}) t`
+const byWalk = (table: string) =>
+  `holdfast.${table} t where exists (select from holdfast.removed_queues r where r.queue_id = t.queue_id)`
 const rowsOf: Statement[] = [
-  ...['messages', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked'].map((table) => [table, byQueue(table)]),
-  ...['leases', 'ledger'].map((table) => [table, byWalk(table)])
+  ...['messages', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked'].map(table => [
+    table,
+    byQueue(table)
+  ]),
+  ...['leases', 'ledger'].map(table => [table, byWalk(table)])
 ].map(([table, left]) => ({
   name: `remove_${table}`,
   slow: true,
@@ -100,22 +114,29 @@ const rowsOf: Statement[] = [
 }))
 
 /** The chores by the name of their job. Each may run at any time, any number of times; a pass works in chunks, each its own commit. */
-export function createChores (database: Database): Record<'retention' | 'forget-acked' | 'forget-keys' | 'forget-series' | 'remove-queues', () => Promise<void>> {
+export function createChores(
+  database: Database
+): Record<
+  'retention' | 'forget-acked' | 'forget-keys' | 'forget-series' | 'remove-queues',
+  () => Promise<void>
+> {
   const untilNone = async (statement: Statement) => {
     while (Number((await database.query(statement))[0]!.removed) >= chunk);
   }
   return {
-    async retention () {
+    async retention() {
       for (const { id } of await database.query(oldest)) {
-        for (let after: string | null = '0'; after !== null;) after = (await database.query(retention, [id, after]))[0]!.seen_to
+        for (let after: string | null = '0'; after !== null;) {
+          after = (await database.query(retention, [id, after]))[0]!.seen_to
+        }
       }
     },
     'forget-acked': () => untilNone(forgetAcked),
     'forget-keys': () => untilNone(forgetKeys),
-    async 'forget-series' () {
+    async 'forget-series'() {
       for (const statement of forgetSeries) await untilNone(statement)
     },
-    async 'remove-queues' () {
+    async 'remove-queues'() {
       const [round] = await database.query(removed)
       if (round === undefined) return
       for (const statement of rowsOf) await untilNone(statement)

@@ -30,10 +30,17 @@ const aheadStatement: Statement = {
 }
 
 /** Where a message stands; of a ready one also how many ready ones come before it, of `aheadMax` looked at. null when there is none. */
-export async function standing (session: Session, queueId: Digits, id: Digits): Promise<{ at: Standing, ahead: { count: number, all: boolean } | null } | null> {
+export async function standing(
+  session: Session,
+  queueId: Digits,
+  id: Digits
+): Promise<{ at: Standing; ahead: { count: number; all: boolean } | null } | null> {
   const [row] = await session.query(standingStatement, [queueId, id])
   if (row === undefined) return null
   if (row.state !== 'ready') return { at: row as Standing, ahead: null }
-  const [before] = await session.query(aheadStatement, [queueId, row.rank, row.position]) as [Row]
-  return { at: row as Standing, ahead: { count: Number(before.ready), all: Number(before.examined) < aheadMax } }
+  const [before] = (await session.query(aheadStatement, [queueId, row.rank, row.position])) as [Row]
+  return {
+    at: row as Standing,
+    ahead: { count: Number(before.ready), all: Number(before.examined) < aheadMax }
+  }
 }

@@ -10,12 +10,12 @@ const allStatement: Statement = {
   from holdfast.keys order by created_at, id`
 }
 
-async function storedKeys (session: Session): Promise<StoredKey[]> {
-  return await session.query(allStatement) as StoredKey[]
+async function storedKeys(session: Session): Promise<StoredKey[]> {
+  return (await session.query(allStatement)) as StoredKey[]
 }
 
 /** All keys, the oldest first, without their digests. */
-export async function listKeys (session: Session): Promise<KeyInfo[]> {
+export async function listKeys(session: Session): Promise<KeyInfo[]> {
   return (await storedKeys(session)).map(({ digest: _, ...info }) => info)
 }
 
@@ -29,35 +29,59 @@ const createStatement: Statement = {
 }
 
 /** Makes a key. `secret` is told here and never again. Refuses with tooManyKeys. */
-export async function createKey (session: Session, grant: KeyGrant): Promise<KeyInfo & { secret: string }> {
+export async function createKey(session: Session, grant: KeyGrant): Promise<KeyInfo & { secret: string }> {
   const { id, secret, digest } = makeKey()
-  const [row] = await session.query(createStatement, [id, grant.name, digest, grant.rights, grant.requestsPerSecond, grant.messagesPerSecond])
-  if (row === undefined) throw new QueueError('tooManyKeys', `There are ${keysMax} keys already. Revoke those that nobody uses.`)
+  const [row] = await session.query(createStatement, [
+    id,
+    grant.name,
+    digest,
+    grant.rights,
+    grant.requestsPerSecond,
+    grant.messagesPerSecond
+  ])
+  if (row === undefined) {
+    throw new QueueError('tooManyKeys', `There are ${keysMax} keys already. Revoke those that nobody uses.`)
+  }
   return { id, ...grant, createdAt: row.createdAt, secret }
 }
 
-const revokeStatement: Statement = { name: 'revoke_key', text: 'delete from holdfast.keys where id = $1 returning id' }
+const revokeStatement: Statement = {
+  name: 'revoke_key',
+  text: 'delete from holdfast.keys where id = $1 returning id'
+}
 
 /** Ends a key: every replica refuses it within five seconds. False when there is none. */
-export async function revokeKey (session: Session, id: string): Promise<boolean> {
+export async function revokeKey(session: Session, id: string): Promise<boolean> {
   return (await session.query(revokeStatement, [id])).length > 0
 }
 
 const readMsPause = 1500
 
 /** Reads the keys into the ring, now and every second or two until stopped. */
-export async function keepKeys (session: Session, ring: KeyRing, onError: (error: unknown) => void): Promise<{ stop: () => Promise<void> }> {
+export async function keepKeys(
+  session: Session,
+  ring: KeyRing,
+  onError: (error: unknown) => void
+): Promise<{ stop: () => Promise<void> }> {
   let stopping = false
   let timer: NodeJS.Timeout
   let reading = Promise.resolve()
-  const read = async () => { ring.replace(await storedKeys(session)) }
+  const read = async () => {
+    ring.replace(await storedKeys(session))
+  }
   const schedule = () => {
-    timer = setTimeout(() => { reading = read().catch(onError).finally(() => { if (!stopping) schedule() }) }, readMsPause)
+    timer = setTimeout(() => {
+      reading = read()
+        .catch(onError)
+        .finally(() => {
+          if (!stopping) schedule()
+        })
+    }, readMsPause)
   }
   await read()
   schedule()
   return {
-    async stop () {
+    async stop() {
       stopping = true
       clearTimeout(timer)
       await reading

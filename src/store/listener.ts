@@ -5,9 +5,9 @@ import type { Digits } from '../core/message.ts'
 
 export interface Listener {
   /** Tells the other replicas, if there are any, that messages of a queue have become ready; joined with what else is said within a few milliseconds. */
-  announce (queueId: Digits, count: number, position: number): void
+  announce(queueId: Digits, count: number, position: number): void
   readonly connected: boolean
-  stop (): Promise<void>
+  stop(): Promise<void>
 }
 
 export interface ListenerOptions {
@@ -29,9 +29,9 @@ const companyMs = 2.5 * heartbeatMs
 const answerMsMax = 3000
 
 /** Connects in the background and reconnects for as long as it runs. */
-export function startListener (config: pg.ClientConfig, options: ListenerOptions): Listener {
+export function startListener(config: pg.ClientConfig, options: ListenerOptions): Listener {
   const self = randomUUID().slice(0, 8)
-  const pending = new Map<Digits, { count: number, position: number }>()
+  const pending = new Map<Digits, { count: number; position: number }>()
   let client: pg.Client | null = null
   let timer: NodeJS.Timeout | undefined
   let answered: Promise<unknown> = Promise.resolve()
@@ -39,12 +39,25 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
   let hurry = () => {}
   let heardMs = 0
 
-  async function connection (): Promise<void> {
-    const fresh = new pg.Client({ ...config, application_name: 'holdfast listener', connectionTimeoutMillis: answerMsMax, query_timeout: answerMsMax, keepAlive: true })
-    const ended = new Promise<void>((resolve) => fresh.on('end', resolve).on('error', (error) => { options.onError(error); resolve() }))
+  async function connection(): Promise<void> {
+    const fresh = new pg.Client({
+      ...config,
+      application_name: 'holdfast listener',
+      connectionTimeoutMillis: answerMsMax,
+      query_timeout: answerMsMax,
+      keepAlive: true
+    })
+    const ended = new Promise<void>(resolve =>
+      fresh.on('end', resolve).on('error', error => {
+        options.onError(error)
+        resolve()
+      })
+    )
     try {
       await fresh.connect()
-      fresh.on('notification', ({ payload }) => { if (payload) hear(payload) })
+      fresh.on('notification', ({ payload }) => {
+        if (payload) hear(payload)
+      })
       // Hints need no flush of their own.
       await fresh.query(`set synchronous_commit = off; listen ${channel}`)
       client = fresh
@@ -57,11 +70,11 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
       }
     } finally {
       client = null
-      await Promise.race([fresh.end().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 500))])
+      await Promise.race([fresh.end().catch(() => {}), new Promise(resolve => setTimeout(resolve, 500))])
     }
   }
 
-  async function run (): Promise<void> {
+  async function run(): Promise<void> {
     for (let failures = 0; !stopping.signal.aborted; failures++) {
       const startedMs = performance.now()
       await connection().catch(options.onError)
@@ -70,14 +83,17 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
     }
   }
 
-  function pause (ms: number): Promise<void> {
-    return new Promise((resolve) => {
+  function pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
       const timer = setTimeout(resolve, ms)
-      hurry = () => { clearTimeout(timer); resolve() }
+      hurry = () => {
+        clearTimeout(timer)
+        resolve()
+      }
     })
   }
 
-  function hear (payload: string): void {
+  function hear(payload: string): void {
     const [from, kind, text] = payload.split(' ', 3)
     if (from === self) return
     if (kind === 'here') heardMs = performance.now()
@@ -91,29 +107,43 @@ export function startListener (config: pg.ClientConfig, options: ListenerOptions
   }
 
   // One at a time: a connection takes no query before it has answered the last.
-  function tell (client: pg.Client, notice: string): Promise<unknown> {
-    const answer = answered.then(() => client.query('select pg_notify($1, $2)', [channel, `${self} ${notice}`]))
+  function tell(client: pg.Client, notice: string): Promise<unknown> {
+    const answer = answered.then(() =>
+      client.query('select pg_notify($1, $2)', [channel, `${self} ${notice}`])
+    )
     answered = answer.catch(() => {})
     return answer
   }
 
-  async function send (): Promise<void> {
+  async function send(): Promise<void> {
     const parts = [...pending].slice(0, noticeQueuesMax)
     for (const [queueId] of parts) pending.delete(queueId)
-    if (client !== null) await tell(client, `ready ${parts.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`).join(',')}`).catch(options.onError)
+    if (client !== null) {
+      await tell(
+        client,
+        `ready ${parts.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`).join(',')}`
+      ).catch(options.onError)
+    }
     timer = pending.size > 0 ? setTimeout(send, joinMs) : undefined
   }
 
   const running = run()
   return {
-    get connected () { return client !== null },
-    announce (queueId, count, position) {
+    get connected() {
+      return client !== null
+    },
+    announce(queueId, count, position) {
       if (client === null || performance.now() > heardMs + companyMs) return
       const known = pending.get(queueId)
-      pending.set(queueId, known === undefined ? { count, position } : { count: known.count + count, position: Math.min(known.position, position) })
+      pending.set(
+        queueId,
+        known === undefined
+          ? { count, position }
+          : { count: known.count + count, position: Math.min(known.position, position) }
+      )
       timer ??= setTimeout(send, joinMs)
     },
-    async stop () {
+    async stop() {
       stopping.abort()
       clearTimeout(timer)
       hurry()

@@ -34,7 +34,11 @@ const cancelAckedStatement: Statement = {
 }
 
 /** Removes one message that nobody holds. */
-export async function cancel (session: Session, queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'> {
+export async function cancel(
+  session: Session,
+  queueId: Digits,
+  id: Digits
+): Promise<'cancelled' | 'leased' | 'unknown'> {
   const [row] = await session.query(cancelStatement, [queueId, id])
   if (row !== undefined) return row.leased ? 'leased' : 'cancelled'
   return (await session.query(cancelAckedStatement, [queueId, id])).length > 0 ? 'cancelled' : 'unknown'
@@ -45,11 +49,13 @@ export type Action = 'purge' | 'redrive' | 'retry'
 const countMsMax = 2000
 
 // Where an action goes, and in which states it takes what it finds there.
-function placesOf (action: Action, state: State | null, { ids }: Selection): State[][] {
+function placesOf(action: Action, state: State | null, { ids }: Selection): State[][] {
   if (action === 'redrive') return [['dead']]
   if (action === 'retry') return [['delayed']]
-  const all = [ids === null ? unacked : unacked.filter((one) => one !== 'leased'), ['acked' as const]]
-  return all.map((states) => states.filter((one) => state === null || one === state)).filter((states) => states.length > 0)
+  const all = [ids === null ? unacked : unacked.filter(one => one !== 'leased'), ['acked' as const]]
+  return all
+    .map(states => states.filter(one => state === null || one === state))
+    .filter(states => states.length > 0)
 }
 
 const lastId: Statement = { name: 'last_id', text: 'select last_value from holdfast.positions' }
@@ -58,8 +64,15 @@ const lastId: Statement = { name: 'last_id', text: 'select last_value from holdf
  * Finds the messages that are there when it begins and are meant, and hands them on in chunks, the lowest ids first, until
  * the limit or the signal. `act` says how many it changed, for by then some may be in other hands. True when it came to the end.
  */
-async function each (database: Database, queueId: Digits, places: State[][], { ids, where, limit }: Selection, signal: AbortSignal, act: (ids: Digits[], states: State[]) => Promise<number>): Promise<boolean> {
-  const [{ last_value: last }] = await database.query(lastId) as [Row]
+async function each(
+  database: Database,
+  queueId: Digits,
+  places: State[][],
+  { ids, where, limit }: Selection,
+  signal: AbortSignal,
+  act: (ids: Digits[], states: State[]) => Promise<number>
+): Promise<boolean> {
+  const [{ last_value: last }] = (await database.query(lastId)) as [Row]
   let left = limit
   for (const states of places) {
     for (let after: Digits | null = '0'; after !== null && left > 0;) {
@@ -108,16 +121,38 @@ const purgeAckedStatement: Statement = {
 }
 
 /** Removes the messages meant: those of a state, or all. Of those named by id it leaves what is leased. */
-export async function purge (database: Database, queueId: Digits, state: State | null, selection: Selection, signal: AbortSignal, onPurged: (count: number) => void): Promise<void> {
-  await each(database, queueId, placesOf('purge', state, selection), selection, signal, async (ids, states) => {
-    const [row] = await (states[0] === 'acked' ? database.query(purgeAckedStatement, [queueId, ids]) : database.query(purgeStatement, [queueId, ids, states])) as [Row]
-    onPurged(Number(row.purged))
-    return Number(row.purged)
-  })
+export async function purge(
+  database: Database,
+  queueId: Digits,
+  state: State | null,
+  selection: Selection,
+  signal: AbortSignal,
+  onPurged: (count: number) => void
+): Promise<void> {
+  await each(
+    database,
+    queueId,
+    placesOf('purge', state, selection),
+    selection,
+    signal,
+    async (ids, states) => {
+      const [row] = (await (states[0] === 'acked'
+        ? database.query(purgeAckedStatement, [queueId, ids])
+        : database.query(purgeStatement, [queueId, ids, states]))) as [Row]
+      onPurged(Number(row.purged))
+      return Number(row.purged)
+    }
+  )
 }
 
 // A retried message comes due before its time, and takes its place as those do that come due: by when it would have been.
-const readying = (name: string, state: 'dead' | 'delayed', order: string, change: string, redriven: 'count(*)' | '0'): Statement => ({
+const readying = (
+  name: string,
+  state: 'dead' | 'delayed',
+  order: string,
+  change: string,
+  redriven: 'count(*)' | '0'
+): Statement => ({
   name,
   slow: true,
   text: `
@@ -138,13 +173,26 @@ const readying = (name: string, state: 'dead' | 'delayed', order: string, change
   select count(*) as changed, min(position) as position from changed`
 })
 
-const redriveStatement = readying('redrive', 'dead', 'id', 'dead_at = null, attempt = 0, rank = m.rank & ~1', 'count(*)')
+const redriveStatement = readying(
+  'redrive',
+  'dead',
+  'id',
+  'dead_at = null, attempt = 0, rank = m.rank & ~1',
+  'count(*)'
+)
 const retryStatement = readying('retry', 'delayed', 'visible_at, id', 'visible_at = null', '0')
 
-const readyingBy = (statement: Statement, action: 'redrive' | 'retry') =>
-  async (database: Database, queueId: Digits, selection: Selection, signal: AbortSignal, onReady: (count: number, position: number) => void): Promise<void> => {
-    await each(database, queueId, placesOf(action, null, selection), selection, signal, async (ids) => {
-      const [row] = await database.query(statement, [queueId, ids]) as [Row]
+const readyingBy =
+  (statement: Statement, action: 'redrive' | 'retry') =>
+  async (
+    database: Database,
+    queueId: Digits,
+    selection: Selection,
+    signal: AbortSignal,
+    onReady: (count: number, position: number) => void
+  ): Promise<void> => {
+    await each(database, queueId, placesOf(action, null, selection), selection, signal, async ids => {
+      const [row] = (await database.query(statement, [queueId, ids])) as [Row]
       const count = Number(row.changed)
       if (count > 0) onReady(count, Number(row.position))
       return count
@@ -169,16 +217,36 @@ const countsStatement: Statement = {
 }
 
 /** How many messages an action would change just now; `more` when it stopped counting early. Without ids or a filter nothing is counted: the ledger knows. */
-export async function matched (database: Database, queueId: Digits, action: Action, state: State | null, selection: Selection, signal: AbortSignal): Promise<{ matched: number, more: boolean }> {
+export async function matched(
+  database: Database,
+  queueId: Digits,
+  action: Action,
+  state: State | null,
+  selection: Selection,
+  signal: AbortSignal
+): Promise<{ matched: number; more: boolean }> {
   const places = placesOf(action, state, selection)
   if (selection.ids === null && selection.where === null) {
-    const [counts] = await database.query(countsStatement, [queueId]) as [Row]
-    return { matched: Math.min(selection.limit, places.flat().reduce((sum, one) => sum + Number(counts[one]), 0)), more: false }
+    const [counts] = (await database.query(countsStatement, [queueId])) as [Row]
+    return {
+      matched: Math.min(
+        selection.limit,
+        places.flat().reduce((sum, one) => sum + Number(counts[one]), 0)
+      ),
+      more: false
+    }
   }
   let matched = 0
-  const whole = await each(database, queueId, places, selection, AbortSignal.any([signal, AbortSignal.timeout(countMsMax)]), async (ids) => {
-    matched += ids.length
-    return ids.length
-  })
+  const whole = await each(
+    database,
+    queueId,
+    places,
+    selection,
+    AbortSignal.any([signal, AbortSignal.timeout(countMsMax)]),
+    async ids => {
+      matched += ids.length
+      return ids.length
+    }
+  )
   return { matched, more: !whole }
 }

@@ -19,7 +19,7 @@ export interface EnqueueRow {
 }
 
 /** null where the queue is gone; `mismatch` where the key stands for other content. */
-export type EnqueueAnswer = { id: Digits, duplicate: boolean, mismatch: boolean } | null
+export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
 
 // Of messages those whose queue there is. Asked so, PostgreSQL looks each queue up once by key, and keeps the order of the
 // messages, in which positions are given out; for a join it would hash the messages and lose it.
@@ -92,33 +92,62 @@ const enqueueKeyed: Statement = {
 }
 
 /** Stores the rows in the order given. Keys must be distinct within a queue: callers collapse repeats first. */
-export async function enqueue (session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
+export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
   const options = rows.map(optionsOf)
-  const statement = rows.some((row) => row.key !== undefined) ? enqueueKeyed : options.some((one) => one !== null) ? enqueueDescribed : enqueueBare
+  const statement = rows.some(row => row.key !== undefined)
+    ? enqueueKeyed
+    : options.some(one => one !== null)
+      ? enqueueDescribed
+      : enqueueBare
   const parameters = [
-    int4Array(rows.map((row) => Number(row.queueId))), int2Array(rows.map((row) => row.priority)), textArray(rows.map((row) => typeof row.body === 'string' ? row.body : null)),
-    ...statement === enqueueBare ? [] : [jsonbArray(options)]
+    int4Array(rows.map(row => Number(row.queueId))),
+    int2Array(rows.map(row => row.priority)),
+    textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null))),
+    ...(statement === enqueueBare ? [] : [jsonbArray(options)])
   ]
   const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
   const answered = await session.query(statement, parameters)
   if (statement === enqueueKeyed) {
-    for (const { n, id, duplicate, mismatch } of answered) answers[Number(n) - 1] = { id, duplicate, mismatch }
+    for (const { n, id, duplicate, mismatch } of answered) {
+      answers[Number(n) - 1] = { id, duplicate, mismatch }
+    }
   } else {
     // In one value, because a row for each costs both sides more than all else of the answer.
     const words: string[] = answered[0]!.stored?.split(' ') ?? []
-    for (let i = 0; i < words.length; i += 2) answers[Number(words[i]) - 1] = { id: words[i + 1]!, duplicate: false, mismatch: false }
+    for (let i = 0; i < words.length; i += 2) {
+      answers[Number(words[i]) - 1] = { id: words[i + 1]!, duplicate: false, mismatch: false }
+    }
   }
   return answers
 }
 
-function optionsOf (row: EnqueueRow): string | null {
+function optionsOf(row: EnqueueRow): string | null {
   const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, key } = row
-  if (typeof body === 'string' && (contentType ?? headers ?? delaySeconds ?? visibleAt ?? ttlSeconds ?? maxAttempts ?? key ?? null) === null) return null
-  return JSON.stringify({ bytes: typeof body === 'string' ? undefined : body.toString('base64'), contentType: contentType ?? undefined, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, key })
+  if (
+    typeof body === 'string' &&
+    (contentType ?? headers ?? delaySeconds ?? visibleAt ?? ttlSeconds ?? maxAttempts ?? key ?? null) === null
+  ) {
+    return null
+  }
+  return JSON.stringify({
+    bytes: typeof body === 'string' ? undefined : body.toString('base64'),
+    contentType: contentType ?? undefined,
+    headers,
+    delaySeconds,
+    visibleAt,
+    ttlSeconds,
+    maxAttempts,
+    key
+  })
 }
 
 /** With a key the messages get a row of leases of their own, which says for whom they were if their answer is lost. */
-export interface LeaseAsk { max: number, leaseSeconds: number | null, worker: string, idempotencyKey: string | null }
+export interface LeaseAsk {
+  max: number
+  leaseSeconds: number | null
+  worker: string
+  idempotencyKey: string | null
+}
 
 export interface LeasedRow extends Body {
   id: Digits
@@ -163,7 +192,8 @@ export const historyOf = (gone: string) => `
 // Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
 // come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
 // ids locks in key order, so that two batches cannot wait for one another.
-const heldRows = (ids: string, fences: string) => `m.queue_id = $1 and m.id = any(${ids}::bigint[]) and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
+const heldRows = (ids: string, fences: string) =>
+  `m.queue_id = $1 and m.id = any(${ids}::bigint[]) and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
 
 const stateCounts = `
       -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`
@@ -207,7 +237,8 @@ const rowPerKey = {
       lease, lateral array_position(lease.rows, l.id) as part
     order by key`,
   // Keys that have been used before. Where there are messages to lease the unique index says so, by an error; where there are none, only this does.
-  known: '(select array_agg(idempotency_key) from holdfast.leases where queue_id = $1 and idempotency_key = any($12::text[]))'
+  known:
+    '(select array_agg(idempotency_key) from holdfast.leases where queue_id = $1 and idempotency_key = any($12::text[]))'
 }
 
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
@@ -258,7 +289,10 @@ const leased = (acked: string, { known }: typeof sharedRow) => `
   left join leased m on true ${lastFailureAbove(1)}
   order by m.n`
 
-const leaseStatement: Statement = { name: 'lease', text: `with ${leasing(sharedRow)} ${leased('null', sharedRow)}` }
+const leaseStatement: Statement = {
+  name: 'lease',
+  text: `with ${leasing(sharedRow)} ${leased('null', sharedRow)}`
+}
 
 // Both in one statement, hence one round trip and one commit. All acks come first: they may wait for a lock, and whoever
 // waits must hold no message that it has only just leased.
@@ -275,10 +309,17 @@ const ackAndLeaseKeyedStatement = ackingAndLeasing('ack_and_lease_keyed', rowPer
  * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the database's clock.
  * A key that an earlier lease has used fails it all with an error that isKeyTaken knows; `known` are such keys of asks for which there was no message.
  */
-export async function lease (session: Session, hints: SeekHints, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[] = []): Promise<{ rows: LeasedRow[], full: boolean, acked: string[], known: string[], atMs: number }> {
+export async function lease(
+  session: Session,
+  hints: SeekHints,
+  queueId: Digits,
+  asks: LeaseAsk[],
+  bytesMax: number,
+  acks: Held[] = []
+): Promise<{ rows: LeasedRow[]; full: boolean; acked: string[]; known: string[]; atMs: number }> {
   // Of each message it leases: who holds it, for how long (0: as long as the queue says), and which row of leases it goes in.
   // The first row is shared by all who ask without a key; each of the others has one worker and one key.
-  const workers = [...new Set(asks.filter((ask) => ask.idempotencyKey === null).map((ask) => ask.worker))]
+  const workers = [...new Set(asks.filter(ask => ask.idempotencyKey === null).map(ask => ask.worker))]
   const only: (string | null)[] = [null]
   const keys: (string | null)[] = [null]
   const holders: number[] = []
@@ -300,12 +341,26 @@ export async function lease (session: Session, hints: SeekHints, queueId: Digits
     const settled = heldArrays(queueId, acks).slice(1)
     const rows = await (keys.length > 1
       ? session.query(ackAndLeaseKeyedStatement, [...parameters, ...settled, parts, keys, only])
-      : acks.length > 0 ? session.query(ackAndLeaseStatement, [...parameters, ...settled]) : session.query(leaseStatement, parameters))
+      : acks.length > 0
+        ? session.query(ackAndLeaseStatement, [...parameters, ...settled])
+        : session.query(leaseStatement, parameters))
     const { scanned, last, found, full, acked, known, at } = rows[0]!.scan
     const { rank, position } = rows.at(-1)!
     // Not scanned: the queue is paused or gone.
-    hints.end(queueId, scan, scanned ? { rank: rank ?? -1, position: Number(position), exhausted: found < holders.length && !full, last } : null)
-    return { rows: rows.filter((row) => row.id !== null) as LeasedRow[], full, acked: acked?.split(',') ?? [], known: known ?? [], atMs: at }
+    hints.end(
+      queueId,
+      scan,
+      scanned
+        ? { rank: rank ?? -1, position: Number(position), exhausted: found < holders.length && !full, last }
+        : null
+    )
+    return {
+      rows: rows.filter(row => row.id !== null) as LeasedRow[],
+      full,
+      acked: acked?.split(',') ?? [],
+      known: known ?? [],
+      atMs: at
+    }
   } catch (error) {
     if (isKeyTaken(error)) hints.fail(queueId, scan)
     else hints.forget(queueId)
@@ -327,14 +382,17 @@ const firstReady: Statement = {
 }
 
 /** Looks from the very start of a queue, if that is due, and lowers hints that were too high; true when one was. Beside the leases: past a million dead rows it takes a second or two. */
-export async function lookFromStart (session: Session, hints: SeekHints, queueId: Digits): Promise<boolean> {
+export async function lookFromStart(session: Session, hints: SeekHints, queueId: Digits): Promise<boolean> {
   if (!hints.takeLook(queueId)) return false
   const rows = await session.query(firstReady, [queueId, ranks]).catch(() => []) // looked again before long
-  return hints.looked(queueId, rows.map(({ rank, position }) => ({ rank, position: Number(position) })))
+  return hints.looked(
+    queueId,
+    rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
+  )
 }
 
 /** Whether a lease met the row of another one with the same key; nothing was leased or acked. */
-export function isKeyTaken (error: unknown): boolean {
+export function isKeyTaken(error: unknown): boolean {
   return isServerError(error) && error.constraint === 'leases_by_key'
 }
 
@@ -344,7 +402,7 @@ const usedKeysStatement: Statement = {
 }
 
 /** Those of the keys with which messages have been leased, and may still be held. */
-export async function usedKeys (session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
+export async function usedKeys(session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
   const rows = await session.query(usedKeysStatement, [queueId, keys])
   return new Set(rows.map(({ key }) => key))
 }
@@ -375,7 +433,7 @@ const forgetLeaseKey: Statement = {
 }
 
 /** The messages an earlier lease with this key took and still holds; when it holds none any more, the key is free again. */
-export async function leaseAgain (session: Session, queueId: Digits, key: string): Promise<LeasedRow[]> {
+export async function leaseAgain(session: Session, queueId: Digits, key: string): Promise<LeasedRow[]> {
   const rows = await session.query(leasedByKey, [queueId, key])
   if (rows.length === 0) await session.query(forgetLeaseKey, [queueId, key])
   return rows as LeasedRow[]
@@ -465,7 +523,7 @@ const lockStatement: Statement = {
 }
 
 /** Locks messages in the order in which every statement locks them: for a transaction that settles some of them twice. */
-export async function lock (session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+export async function lock(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])
 }
 
@@ -479,27 +537,55 @@ const standing: Statement = {
   left join lateral (select * from holdfast.acked where queue_id = $1 and id = i.id limit 1) a on true`
 }
 
-export interface Failure { id: Digits, fence: Digits, reason: string | null, delaySeconds: number | null, dead: boolean }
-export interface Extension { id: Digits, fence: Digits, leaseSeconds: number }
-export interface Held { id: Digits, fence: Digits }
+export interface Failure {
+  id: Digits
+  fence: Digits
+  reason: string | null
+  delaySeconds: number | null
+  dead: boolean
+}
+export interface Extension {
+  id: Digits
+  fence: Digits
+  leaseSeconds: number
+}
+export interface Held {
+  id: Digits
+  fence: Digits
+}
 
 /** Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that fence. An id may come once only. */
 export const settle = {
-  ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> => session.query(ackStatement, heldArrays(queueId, held)),
-  release: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> => session.query(releaseStatement, heldArrays(queueId, held)),
+  ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
+    session.query(ackStatement, heldArrays(queueId, held)),
+  release: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
+    session.query(releaseStatement, heldArrays(queueId, held)),
   fail: (session: Session, queueId: Digits, held: Failure[]): Promise<Row[]> =>
-    session.query(failStatement, [...heldArrays(queueId, held), held.map((one) => one.reason), held.map((one) => one.delaySeconds), held.map((one) => one.dead)]),
+    session.query(failStatement, [
+      ...heldArrays(queueId, held),
+      held.map(one => one.reason),
+      held.map(one => one.delaySeconds),
+      held.map(one => one.dead)
+    ]),
   extend: (session: Session, queueId: Digits, held: Extension[]): Promise<Row[]> =>
-    session.query(extendStatement, [...heldArrays(queueId, held), held.map((one) => one.leaseSeconds)])
+    session.query(extendStatement, [...heldArrays(queueId, held), held.map(one => one.leaseSeconds)])
 }
 
-function heldArrays (queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]] {
+function heldArrays(queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]] {
   held.sort((a, b) => a.id.length - b.id.length || (a.id < b.id ? -1 : 1))
-  return [queueId, held.map((one) => one.id), held.map((one) => one.fence)]
+  return [queueId, held.map(one => one.id), held.map(one => one.fence)]
 }
 
 /** Where the messages stand whose receipts changed nothing; an id without a row in the answer is gone. */
-export async function whereTheyStand (session: Session, queueId: Digits, ids: Digits[]): Promise<Map<Digits, { fence: Digits, dead: boolean, acked: boolean }>> {
+export async function whereTheyStand(
+  session: Session,
+  queueId: Digits,
+  ids: Digits[]
+): Promise<Map<Digits, { fence: Digits; dead: boolean; acked: boolean }>> {
   const rows = await session.query(standing, [queueId, ids])
-  return new Map(rows.filter((row) => row.fence !== null).map((row) => [row.id, { fence: row.fence, dead: row.dead, acked: row.acked }]))
+  return new Map(
+    rows
+      .filter(row => row.fence !== null)
+      .map(row => [row.id, { fence: row.fence, dead: row.dead, acked: row.acked }])
+  )
 }

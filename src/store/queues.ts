@@ -5,7 +5,7 @@ import type { Database, Row, Session, Statement } from './database.ts'
 
 const findStatement: Statement = { name: 'find_queue', text: 'select * from holdfast.queues where name = $1' }
 
-export async function findQueue (session: Session, name: string): Promise<Queue | null> {
+export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
   return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
 }
@@ -43,8 +43,8 @@ const changeStatement: Statement = {
 }
 
 /** Makes the queue where there is none, then changes the settings given. True when it was made. */
-export async function putQueue (database: Database, name: string, change: SettingsChange): Promise<boolean> {
-  return await database.transaction(async (session) => {
+export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
+  return await database.transaction(async session => {
     const made = await session.query(createStatement, [name])
     await session.query(changeStatement, [name, JSON.stringify(change)])
     return made.length > 0
@@ -94,13 +94,18 @@ const listStatement: Statement = {
   text: `with r as materialized (select ${reportColumns} from (select * from holdfast.queues where name > $1 and (name = any($3::text[]) or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))) order by name limit $2) q ${reportJoins}) ${withOldest}`
 }
 
-export async function reportQueue (session: Session, name: string): Promise<QueueReport | null> {
+export async function reportQueue(session: Session, name: string): Promise<QueueReport | null> {
   const [row] = await session.query(reportStatement, [name])
   return row === undefined ? null : reportOf(row)
 }
 
 /** Queues by name, beyond the one named `after`: those of these names and beginnings. */
-export async function listQueues (session: Session, after: string, limit: number, { names, prefixes }: { names: string[], prefixes: string[] }): Promise<QueueReport[]> {
+export async function listQueues(
+  session: Session,
+  after: string,
+  limit: number,
+  { names, prefixes }: { names: string[]; prefixes: string[] }
+): Promise<QueueReport[]> {
   return (await session.query(listStatement, [after, limit, names, prefixes])).map(reportOf)
 }
 
@@ -112,7 +117,7 @@ const depthStatement: Statement = {
 }
 
 /** How many more messages the queue takes; Infinity without a `maxDepth`, null when the queue is gone. */
-export async function roomIn (session: Session, queueId: Digits): Promise<number | null> {
+export async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
   const [row] = await session.query(depthStatement, [queueId])
   if (row === undefined) return null
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)
@@ -130,15 +135,20 @@ const removeStatement: Statement = {
 }
 
 /** Takes the name and the number away at once; the rows behind the number go later, in chunks. */
-export async function removeQueue (session: Session, name: string): Promise<void> {
+export async function removeQueue(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
 
-function settingsOf (row: Row): Queue['settings'] {
+function settingsOf(row: Row): Queue['settings'] {
   return {
     leaseSeconds: row.lease_seconds,
     maxAttempts: row.max_attempts,
-    retry: { strategy: row.retry_strategy, delaySeconds: row.retry_delay_seconds, maxDelaySeconds: row.retry_max_delay_seconds, jitter: row.retry_jitter },
+    retry: {
+      strategy: row.retry_strategy,
+      delaySeconds: row.retry_delay_seconds,
+      maxDelaySeconds: row.retry_max_delay_seconds,
+      jitter: row.retry_jitter
+    },
     retentionSeconds: row.retention_seconds,
     dedupSeconds: row.dedup_seconds,
     maxDepth: row.max_depth === null ? null : Number(row.max_depth),
@@ -147,14 +157,20 @@ function settingsOf (row: Row): Queue['settings'] {
   }
 }
 
-function reportOf (row: Row): QueueReport {
-  const counts = Object.fromEntries(['ready', 'delayed', 'leased', 'dead', 'acked'].map((state) => [state, Number(row[state])])) as QueueReport['counts']
+function reportOf(row: Row): QueueReport {
+  const counts = Object.fromEntries(
+    ['ready', 'delayed', 'leased', 'dead', 'acked'].map(state => [state, Number(row[state])])
+  ) as QueueReport['counts']
   const oldest = row.oldest_ready_seconds
   return {
     queue: row.name,
     settings: settingsOf(row),
     counts,
-    reliability: reliabilityOf({ acked: Number(row.acked_total), dead: counts.dead, expired: Number(row.expired_total) }),
+    reliability: reliabilityOf({
+      acked: Number(row.acked_total),
+      dead: counts.dead,
+      expired: Number(row.expired_total)
+    }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
     createdAt: row.created_at,
     updatedAt: row.updated_at
@@ -167,14 +183,22 @@ const totalsStatement: Statement = {
 }
 
 /** The folded counts and totals of the first thousand queues. */
-export async function queueTotals (session: Session): Promise<{ id: number, queue: string, states: Record<string, number>, totals: Record<string, number> }[]> {
+export async function queueTotals(
+  session: Session
+): Promise<{ id: number; queue: string; states: Record<string, number>; totals: Record<string, number> }[]> {
   return (await session.query(totalsStatement)).map(({ name, queue_id: id, ...row }) => {
-    const entries = Object.entries(row).map(([column, count]) => [column, Math.max(0, Number(count))] as const)
+    const entries = Object.entries(row).map(
+      ([column, count]) => [column, Math.max(0, Number(count))] as const
+    )
     return {
       id,
       queue: name,
       states: Object.fromEntries(entries.filter(([column]) => !column.endsWith('_total'))),
-      totals: Object.fromEntries(entries.filter(([column]) => column.endsWith('_total')).map(([column, count]) => [column.slice(0, -6), count]))
+      totals: Object.fromEntries(
+        entries
+          .filter(([column]) => column.endsWith('_total'))
+          .map(([column, count]) => [column.slice(0, -6), count])
+      )
     }
   })
 }

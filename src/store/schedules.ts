@@ -7,9 +7,12 @@ const views = `
     name, queue, cron, timezone, paused, missed, priority, next_at as "nextAt", created_at as "createdAt", updated_at as "updatedAt",
     last_at, last_fired_at, last_outcome, last_message_id`
 
-const findStatement: Statement = { name: 'find_schedule', text: `select ${views}, body, headers from holdfast.schedules where name = $1` }
+const findStatement: Statement = {
+  name: 'find_schedule',
+  text: `select ${views}, body, headers from holdfast.schedules where name = $1`
+}
 
-export async function findSchedule (session: Session, name: string): Promise<Schedule | null> {
+export async function findSchedule(session: Session, name: string): Promise<Schedule | null> {
   const [row] = await session.query(findStatement, [name])
   return row === undefined ? null : scheduleOf(row)
 }
@@ -23,7 +26,12 @@ const listStatement: Statement = {
 }
 
 /** Schedules by name, beyond the one named `after`, without their messages: those for queues of these names and beginnings. */
-export async function listSchedules (session: Session, after: string, limit: number, { names, prefixes }: { names: string[], prefixes: string[] }): Promise<Omit<Schedule, 'body' | 'headers'>[]> {
+export async function listSchedules(
+  session: Session,
+  after: string,
+  limit: number,
+  { names, prefixes }: { names: string[]; prefixes: string[] }
+): Promise<Omit<Schedule, 'body' | 'headers'>[]> {
   return (await session.query(listStatement, [after, limit, names, prefixes])).map(scheduleOf)
 }
 
@@ -35,7 +43,10 @@ const lockStatement: Statement = {
 }
 
 /** Keeps it as it is until the end of the transaction, and says what time it is there. */
-export async function lockSchedule (session: Session, name: string): Promise<{ now: string, schedule: Schedule | null }> {
+export async function lockSchedule(
+  session: Session,
+  name: string
+): Promise<{ now: string; schedule: Schedule | null }> {
   const [row] = await session.query(lockStatement, [name])
   return { now: row!.now, schedule: row!.name === null ? null : scheduleOf(row!) }
 }
@@ -57,22 +68,45 @@ const changeStatement: Statement = {
   returning ${views}, body, headers`
 }
 
-const valuesOf = (name: string, s: ScheduleSettings, nextAt: string | null) =>
-  [name, s.queue, s.cron, s.timezone, s.body, JSON.stringify(s.headers), s.priority, s.paused, s.missed, nextAt]
+const valuesOf = (name: string, s: ScheduleSettings, nextAt: string | null) => [
+  name,
+  s.queue,
+  s.cron,
+  s.timezone,
+  s.body,
+  JSON.stringify(s.headers),
+  s.priority,
+  s.paused,
+  s.missed,
+  nextAt
+]
 
 /** null when somebody else has just made one of this name. */
-export async function createSchedule (session: Session, name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule | null> {
+export async function createSchedule(
+  session: Session,
+  name: string,
+  settings: ScheduleSettings,
+  nextAt: string | null
+): Promise<Schedule | null> {
   const [row] = await session.query(createStatement, valuesOf(name, settings, nextAt))
   return row === undefined ? null : scheduleOf(row)
 }
 
-export async function changeSchedule (session: Session, name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule> {
+export async function changeSchedule(
+  session: Session,
+  name: string,
+  settings: ScheduleSettings,
+  nextAt: string | null
+): Promise<Schedule> {
   return scheduleOf((await session.query(changeStatement, valuesOf(name, settings, nextAt)))[0]!)
 }
 
-const removeStatement: Statement = { name: 'remove_schedule', text: 'delete from holdfast.schedules where name = $1' }
+const removeStatement: Statement = {
+  name: 'remove_schedule',
+  text: 'delete from holdfast.schedules where name = $1'
+}
 
-export async function removeSchedule (session: Session, name: string): Promise<void> {
+export async function removeSchedule(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
 
@@ -110,8 +144,8 @@ const takeDueStatement: Statement = {
 }
 
 /** Takes some of those that are due until the end of the transaction, those due first before all. */
-export async function takeDue (session: Session): Promise<DueSchedule[]> {
-  return await session.query(takeDueStatement) as DueSchedule[]
+export async function takeDue(session: Session): Promise<DueSchedule[]> {
+  return (await session.query(takeDueStatement)) as DueSchedule[]
 }
 
 const movedOnStatement: Statement = {
@@ -124,8 +158,16 @@ const movedOnStatement: Statement = {
 }
 
 /** Writes down what became of schedules that were taken, and when they are due next. */
-export async function moveOn (session: Session, ended: { name: string, nextAt: string | null, outcome: LastRun['outcome'], messageId: Digits | null }[]): Promise<void> {
-  await session.query(movedOnStatement, [ended.map(({ name }) => name), ended.map(({ nextAt }) => nextAt), ended.map(({ outcome }) => outcome), ended.map(({ messageId }) => messageId)])
+export async function moveOn(
+  session: Session,
+  ended: { name: string; nextAt: string | null; outcome: LastRun['outcome']; messageId: Digits | null }[]
+): Promise<void> {
+  await session.query(movedOnStatement, [
+    ended.map(({ name }) => name),
+    ended.map(({ nextAt }) => nextAt),
+    ended.map(({ outcome }) => outcome),
+    ended.map(({ messageId }) => messageId)
+  ])
 }
 
 const queuesMissingStatement: Statement = {
@@ -136,7 +178,7 @@ const queuesMissingStatement: Statement = {
 }
 
 /** Queues that schedules due now want and that are not there. */
-export async function queuesMissing (session: Session): Promise<string[]> {
+export async function queuesMissing(session: Session): Promise<string[]> {
   return (await session.query(queuesMissingStatement)).map(({ queue }) => queue)
 }
 
@@ -146,10 +188,17 @@ const nextStatement: Statement = {
 }
 
 /** How long until one is due, on the database's clock; Infinity when none is. */
-export async function msUntilDue (session: Session): Promise<number> {
+export async function msUntilDue(session: Session): Promise<number> {
   return (await session.query(nextStatement))[0]?.ms ?? Infinity
 }
 
-function scheduleOf ({ last_at: at, last_fired_at: firedAt, last_outcome: outcome, last_message_id: messageId, now: _, ...row }: Row): Schedule {
+function scheduleOf({
+  last_at: at,
+  last_fired_at: firedAt,
+  last_outcome: outcome,
+  last_message_id: messageId,
+  now: _,
+  ...row
+}: Row): Schedule {
   return { ...row, lastRun: at === null ? null : { at, firedAt, outcome, messageId } } as Schedule
 }

@@ -34,8 +34,8 @@ const writeStatement: Statement = {
 }
 
 /** Writes the step that has just ended, unless somebody has; answers how many rows that took, and when the next one ends. */
-export async function writeStep (session: Session): Promise<{ written: number, nextInMs: number }> {
-  const [row] = await session.query(writeStatement) as [Row]
+export async function writeStep(session: Session): Promise<{ written: number; nextInMs: number }> {
+  const [row] = (await session.query(writeStatement)) as [Row]
   return { written: Number(row.written), nextInMs: Number(row.next_in_ms) }
 }
 
@@ -58,21 +58,21 @@ const shareStatement: Statement = {
 }
 
 /** Adds what a replica has counted to what all have. */
-export async function shareTally (session: Session, steps: Map<Digits, Step>): Promise<void> {
+export async function shareTally(session: Session, steps: Map<Digits, Step>): Promise<void> {
   if (steps.size === 0) return
   const nowMs = performance.now()
   const all = [...steps.values()]
   await session.query(shareStatement, [
     [...steps.keys()],
-    all.map(({ askedMs }) => askedMs === 0 ? null : nowMs - askedMs),
+    all.map(({ askedMs }) => (askedMs === 0 ? null : nowMs - askedMs)),
     all.map(({ waits }) => arrayOf(waits)),
     all.map(({ works }) => arrayOf(works))
   ])
 }
 
 // As far as there is something: most times lie in the first half of the buckets.
-function arrayOf (buckets: number[]): string {
-  return `{${buckets.slice(0, buckets.findLastIndex((count) => count > 0) + 1)}}`
+function arrayOf(buckets: number[]): string {
+  return `{${buckets.slice(0, buckets.findLastIndex(count => count > 0) + 1)}}`
 }
 
 // The hour, and the row before it, from which its first step begins.
@@ -102,40 +102,60 @@ const sparksStatement: Statement = {
 }
 
 /** What is kept of a queue's last hour; `last` is the end of the last step written. */
-export async function readSeries (session: Session, queueId: Digits): Promise<{ last: number, samples: Sample[], times: StepTimes[] }> {
-  const [row] = await session.query(seriesStatement, [queueId]) as [Row]
+export async function readSeries(
+  session: Session,
+  queueId: Digits
+): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }> {
+  const [row] = (await session.query(seriesStatement, [queueId])) as [Row]
   return { last: row.last, samples: row.samples ?? [], times: row.times ?? [] }
 }
 
 /** The samples of these queues, of their totals alone. */
-export async function readSparks (session: Session, names: string[]): Promise<{ name: string, last: number, samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]> {
-  return (await session.query(sparksStatement, [names])).map(({ name, last, samples }) => ({ name, last, samples: samples ?? [] }))
+export async function readSparks(
+  session: Session,
+  names: string[]
+): Promise<{ name: string; last: number; samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]> {
+  return (await session.query(sparksStatement, [names])).map(({ name, last, samples }) => ({
+    name,
+    last,
+    samples: samples ?? []
+  }))
 }
 
 /** Shares what is counted here and writes the steps, in turn with the other replicas, until stopped. */
-export function startSeries (database: Database, take: () => Map<Digits, Step>, onError: (error: unknown) => void): { stop: () => Promise<void> } {
+export function startSeries(
+  database: Database,
+  take: () => Map<Digits, Step>,
+  onError: (error: unknown) => void
+): { stop: () => Promise<void> } {
   const stopping = new AbortController()
   let wake = () => {}
 
-  async function run (): Promise<void> {
+  async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const pauseMs = await step().catch((error) => { onError(error); return stepSeconds * 1000 })
-      await new Promise<void>((resolve) => {
+      const pauseMs = await step().catch(error => {
+        onError(error)
+        return stepSeconds * 1000
+      })
+      await new Promise<void>(resolve => {
         const timer = setTimeout(resolve, pauseMs)
-        wake = () => { clearTimeout(timer); resolve() }
+        wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
         if (stopping.signal.aborted) wake()
       })
     }
   }
 
-  async function step (): Promise<number> {
+  async function step(): Promise<number> {
     await shareTally(database, take())
     return (await writeStep(database)).nextInMs + 50 // a timer may go off a little early
   }
 
   const running = run()
   return {
-    async stop () {
+    async stop() {
       stopping.abort()
       wake()
       await running

@@ -18,8 +18,8 @@ export interface Snapshots {
 }
 
 export interface SnapshotWatch {
-  look (): Promise<Snapshots>
-  stop (): Promise<void>
+  look(): Promise<Snapshots>
+  stop(): Promise<void>
 }
 
 const warnAgeSeconds = 60
@@ -43,35 +43,53 @@ export const holders: Statement = {
 }
 
 /** Looks once a minute, and says who holds a snapshot that is older than a minute. */
-export function watchSnapshots (session: Session, say: (holder: Holder, hidden: number) => void, onError: (error: unknown) => void, { ageSeconds = warnAgeSeconds, pauseMs = everyMs } = {}): SnapshotWatch {
+export function watchSnapshots(
+  session: Session,
+  say: (holder: Holder, hidden: number) => void,
+  onError: (error: unknown) => void,
+  { ageSeconds = warnAgeSeconds, pauseMs = everyMs } = {}
+): SnapshotWatch {
   let slotsSinceMs = new Map<string, number>()
   let stopping = false
   let timer: NodeJS.Timeout
   let looking = Promise.resolve()
 
-  async function look (): Promise<Snapshots> {
+  async function look(): Promise<Snapshots> {
     const nowMs = performance.now()
     const rows = await session.query(holders)
-    const slots = rows.filter(({ keeps }) => keeps !== null).map((row) => ({ row, key: `${row.name} ${row.keeps}` }))
+    const slots = rows
+      .filter(({ keeps }) => keeps !== null)
+      .map(row => ({ row, key: `${row.name} ${row.keeps}` }))
     slotsSinceMs = new Map(slots.map(({ key }) => [key, slotsSinceMs.get(key) ?? nowMs]))
     for (const { row, key } of slots) row.ageSeconds = (nowMs - slotsSinceMs.get(key)!) / 1000
-    const known = rows.filter(({ hidden }) => !hidden).map(({ hidden: _, keeps: __, ...holder }) => holder as Holder)
-    const oldest = known.reduce<Holder | null>((best, one) => best === null || one.ageSeconds > best.ageSeconds ? one : best, null)
+    const known = rows
+      .filter(({ hidden }) => !hidden)
+      .map(({ hidden: _, keeps: __, ...holder }) => holder as Holder)
+    const oldest = known.reduce<Holder | null>(
+      (best, one) => (best === null || one.ageSeconds > best.ageSeconds ? one : best),
+      null
+    )
     return { oldest, hidden: rows.length - known.length }
   }
 
-  async function tell (): Promise<void> {
+  async function tell(): Promise<void> {
     const { oldest, hidden } = await look()
     if (oldest !== null && oldest.ageSeconds >= ageSeconds) say(oldest, hidden)
   }
 
   const schedule = () => {
-    timer = setTimeout(() => { looking = tell().catch(onError).finally(() => { if (!stopping) schedule() }) }, pauseMs)
+    timer = setTimeout(() => {
+      looking = tell()
+        .catch(onError)
+        .finally(() => {
+          if (!stopping) schedule()
+        })
+    }, pauseMs)
   }
   schedule()
   return {
     look,
-    async stop () {
+    async stop() {
       stopping = true
       clearTimeout(timer)
       await looking

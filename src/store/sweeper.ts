@@ -5,8 +5,8 @@ import { historyOf } from './messages.ts'
 
 export interface Sweeper {
   /** Something falls due at this time (ms since the epoch, our clock): sweep then, if that is sooner than planned. */
-  dueAt (timeMs: number): void
-  stop (): Promise<void>
+  dueAt(timeMs: number): void
+  stop(): Promise<void>
 }
 
 export interface SweeperOptions {
@@ -128,8 +128,23 @@ const expire: Statement = {
   select count(*) as looked, null as queue_id, null as ready from due`
 }
 
-const totals = ['ready', 'delayed', 'leased', 'dead', 'acked', 'enqueued_total', 'leased_total', 'acked_total', 'failed_total', 'lapsed_total', 'released_total',
-  'dead_total', 'redriven_total', 'expired_total', 'purged_total']
+const totals = [
+  'ready',
+  'delayed',
+  'leased',
+  'dead',
+  'acked',
+  'enqueued_total',
+  'leased_total',
+  'acked_total',
+  'failed_total',
+  'lapsed_total',
+  'released_total',
+  'dead_total',
+  'redriven_total',
+  'expired_total',
+  'purged_total'
+]
 
 // One replica folds at a time; the others find the lock taken and leave it.
 const fold: Statement = {
@@ -140,10 +155,10 @@ const fold: Statement = {
   ), taken as (
     delete from holdfast.ledger l using turn where turn.ours and l.id > $1 returning l.*
   ), sums as (
-    select queue_id, ${totals.map((column) => `sum(${column}) as ${column}`).join(', ')} from taken group by queue_id
+    select queue_id, ${totals.map(column => `sum(${column}) as ${column}`).join(', ')} from taken group by queue_id
   )
   , folded as (
-    update holdfast.counts c set ${totals.map((column) => `${column} = c.${column} + s.${column}`).join(', ')}
+    update holdfast.counts c set ${totals.map(column => `${column} = c.${column} + s.${column}`).join(', ')}
     from sums s where c.queue_id = s.queue_id
   )
   select coalesce(max(id), $1) as folded_to from taken`
@@ -168,7 +183,10 @@ const withReady: Statement = {
 }
 
 /** Sweeps until stopped. Sleeps until the next thing it knows of is due, never longer than a second: whoever knew of a sooner one may have died. */
-export function startSweeper (database: Database, { onReady, onCounted, waitingFor, onSwept, onError }: SweeperOptions): Sweeper {
+export function startSweeper(
+  database: Database,
+  { onReady, onCounted, waitingFor, onSwept, onError }: SweeperOptions
+): Sweeper {
   const stopping = new AbortController()
   let plannedMs = 0
   let timer: NodeJS.Timeout | undefined
@@ -180,19 +198,21 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
   const foldedTo: Digits[] = ['0'] // the last id folded, at each fold of the last minute
 
   /** Answers whether all of it was done; if not, what is left has its turn again after the others. */
-  async function until (statement: Statement, values: unknown[], full: number): Promise<boolean> {
+  async function until(statement: Statement, values: unknown[], full: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
     while (!stopping.signal.aborted) {
       const rows = await database.query(statement, values)
       lateMs = Math.max(lateMs, Number(rows[0]?.late_ms ?? 0))
-      for (const row of rows) if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready), Number(row.position))
+      for (const row of rows) {
+        if (row.ready > 0) onReady(String(row.queue_id), Number(row.ready), Number(row.position))
+      }
       if (Number(rows[0]?.looked ?? 0) < full) return true
       if (performance.now() > endMs) break
     }
     return false
   }
 
-  async function sweep (): Promise<number> {
+  async function sweep(): Promise<number> {
     // All that was due a minute ago has been dealt with, and all that commits now falls due later: the looks begin
     // there, past dead rows that somebody's old snapshot keeps. A look from the very start goes with it each minute.
     const full = performance.now() >= fullLookDueMs
@@ -200,15 +220,19 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
     const from = full ? '-infinity' : sweptTo
     lateMs = 0
     let done = await until(sweepLeases, [from], rowsMax)
-    done = await until(exposeDue, [from], chunk) && done
-    done = await until(expire, [from], chunk) && done
+    done = (await until(exposeDue, [from], chunk)) && done
+    done = (await until(expire, [from], chunk)) && done
     if (performance.now() - foldedMs >= pauseMsMax - 50) {
       foldedMs = performance.now()
       const [ledger] = await database.query(fold, [full ? 0 : foldedTo[0]])
       foldedTo.push(ledger!.folded_to)
       if (foldedTo.length > fullLookMs / pauseMsMax) foldedTo.shift()
       const queues = waitingFor()
-      if (queues.length > 0) for (const row of await database.query(withReady, [queues])) onCounted(String(row.queue_id), Number(row.ready))
+      if (queues.length > 0) {
+        for (const row of await database.query(withReady, [queues])) {
+          onCounted(String(row.queue_id), Number(row.ready))
+        }
+      }
     }
     const [next] = await database.query(nextDue, [from])
     onSwept(lateMs)
@@ -217,18 +241,21 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
     return next!.ms === null ? pauseMsMax : Math.min(pauseMsMax, Math.max(10, Math.ceil(Number(next!.ms))))
   }
 
-  async function run (): Promise<void> {
+  async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       plannedMs = Date.now() + pauseMsMax
-      const pause = await sweep().catch((error) => { onError(error); return pauseMsMax / 4 })
-      await new Promise<void>((resolve) => {
+      const pause = await sweep().catch(error => {
+        onError(error)
+        return pauseMsMax / 4
+      })
+      await new Promise<void>(resolve => {
         wake = resolve
         schedule(Math.min(plannedMs, Date.now() + pause))
       })
     }
   }
 
-  function schedule (timeMs: number): void {
+  function schedule(timeMs: number): void {
     plannedMs = timeMs
     clearTimeout(timer)
     timer = setTimeout(() => wake(), Math.max(0, timeMs - Date.now()))
@@ -236,8 +263,10 @@ export function startSweeper (database: Database, { onReady, onCounted, waitingF
 
   const running = run()
   return {
-    dueAt (timeMs) { if (timeMs < plannedMs) schedule(timeMs) },
-    async stop () {
+    dueAt(timeMs) {
+      if (timeMs < plannedMs) schedule(timeMs)
+    },
+    async stop() {
       stopping.abort()
       clearTimeout(timer)
       wake()

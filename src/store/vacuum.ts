@@ -1,7 +1,9 @@
 /** Vacuums the tables that turn over in seconds: as often as it pays, and rarely while somebody's old snapshot keeps it from removing anything. */
 import type { Database, Statement } from './database.ts'
 
-export interface Vacuum { stop (): Promise<void> }
+export interface Vacuum {
+  stop(): Promise<void>
+}
 
 const tables = ['messages', 'leases', 'ledger', 'history'] as const
 const deadRowsMin = 10_000
@@ -23,13 +25,13 @@ const dead: Statement = {
 }
 
 /** Looks every few seconds until stopped. Several replicas may: whoever comes second finds little to do. */
-export function startVacuum (database: Database, onError: (error: unknown) => void): Vacuum {
+export function startVacuum(database: Database, onError: (error: unknown) => void): Vacuum {
   const pauses = new Map<string, number>()
   let stopping = false
   let timer: NodeJS.Timeout
   let looking = Promise.resolve()
 
-  async function vacuum (table: string, before: number): Promise<void> {
+  async function vacuum(table: string, before: number): Promise<void> {
     let left = before
     const startedMs = performance.now()
     try {
@@ -38,11 +40,14 @@ export function startVacuum (database: Database, onError: (error: unknown) => vo
       left = Number((await database.query(dead, [[table]]))[0]!.dead)
     } finally {
       const rest = Math.min(pauseMsMax, Math.max(pauseMsMin, restPerWork * (performance.now() - startedMs)))
-      pauses.set(table, left > before / 2 ? Math.min(pauseMsMax, 2 * Math.max(rest, pauses.get(table) ?? 0)) : rest)
+      pauses.set(
+        table,
+        left > before / 2 ? Math.min(pauseMsMax, 2 * Math.max(rest, pauses.get(table) ?? 0)) : rest
+      )
     }
   }
 
-  async function look (): Promise<void> {
+  async function look(): Promise<void> {
     for (const { name, dead: rows, vacuumed_ms_ago: ago } of await database.query(dead, [tables])) {
       const recent = ago !== null && Number(ago) < (pauses.get(name) ?? pauseMsMin)
       if (!stopping && !recent && Number(rows) >= deadRowsMin) await vacuum(name, Number(rows))
@@ -50,11 +55,17 @@ export function startVacuum (database: Database, onError: (error: unknown) => vo
   }
 
   const schedule = () => {
-    timer = setTimeout(() => { looking = look().catch(onError).finally(() => { if (!stopping) schedule() }) }, pauseMsMin / 2)
+    timer = setTimeout(() => {
+      looking = look()
+        .catch(onError)
+        .finally(() => {
+          if (!stopping) schedule()
+        })
+    }, pauseMsMin / 2)
   }
   schedule()
   return {
-    async stop () {
+    async stop() {
       stopping = true
       clearTimeout(timer)
       await looking

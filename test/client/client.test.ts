@@ -8,10 +8,12 @@ import { httpAnswer, Proxy } from '../faults/bench/proxy.ts'
 import { service } from '../support/service.ts'
 
 let url: string
-t.before(async () => { url = (await service(t)).url })
+t.before(async () => {
+  url = (await service(t)).url
+})
 
 /** The service behind a network that loses the answers to the first `count` calls. */
-async function losing (t: Test, count: number): Promise<{ url: string, proxy: Proxy }> {
+async function losing(t: Test, count: number): Promise<{ url: string; proxy: Proxy }> {
   const proxy = new Proxy()
   const { hostname: host, port } = new URL(url)
   proxy.target = { host, port: Number(port) }
@@ -21,33 +23,58 @@ async function losing (t: Test, count: number): Promise<{ url: string, proxy: Pr
 }
 
 /** What stands in the service's place and answers as it is told. */
-async function stub (t: Test, answer: (reply: ServerResponse, call: number) => void): Promise<string> {
+async function stub(t: Test, answer: (reply: ServerResponse, call: number) => void): Promise<string> {
   let calls = 0
-  const server = createServer((request, reply) => { request.resume().on('end', () => answer(reply, ++calls)) }).listen(0, '127.0.0.1')
+  const server = createServer((request, reply) => {
+    request.resume().on('end', () => answer(reply, ++calls))
+  }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.teardown(() => { server.closeAllConnections(); server.close() })
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('every call does what it says', async (t) => {
+t.test('every call does what it says', async t => {
   const client = new Client({ url: `${url}/` })
-  t.match(await client.putQueue('calls', { keepAckedSeconds: 60, maxAttempts: 2 }), { queue: 'calls', settings: { maxAttempts: 2 } })
+  t.match(await client.putQueue('calls', { keepAckedSeconds: 60, maxAttempts: 2 }), {
+    queue: 'calls',
+    settings: { maxAttempts: 2 }
+  })
   const one = await client.enqueue('calls', { body: { n: 1 }, headers: { trace: 'x' }, priority: 9 })
   const [two, again] = await client.enqueueMany('calls', [{ body: 2 }, { body: 2, idempotencyKey: 'two' }])
-  t.strictSame(await client.enqueueMany('calls', [{ body: 2, idempotencyKey: 'two' }]), [{ id: again!.id, duplicate: true }])
+  t.strictSame(await client.enqueueMany('calls', [{ body: 2, idempotencyKey: 'two' }]), [
+    { id: again!.id, duplicate: true }
+  ])
   const raw = await client.enqueueRaw('calls', new Uint8Array([0, 255]), 'image/png', { priority: 0 })
-  t.throws(() => client.enqueueRaw('calls', '{}', 'application/json; charset=utf-8'), { message: /use enqueue/ })
+  t.throws(() => client.enqueueRaw('calls', '{}', 'application/json; charset=utf-8'), {
+    message: /use enqueue/
+  })
 
   const { messages } = await client.lease('calls', { max: 10, worker: 'me' })
-  t.match(messages, [{ id: one.id, body: { n: 1 }, headers: { trace: 'x' }, attempt: 1 }, { id: two!.id, body: 2 }, { id: again!.id }, { id: raw.id, bodyBase64: 'AP8=', contentType: 'image/png' }])
+  t.match(messages, [
+    { id: one.id, body: { n: 1 }, headers: { trace: 'x' }, attempt: 1 },
+    { id: two!.id, body: 2 },
+    { id: again!.id },
+    { id: raw.id, bodyBase64: 'AP8=', contentType: 'image/png' }
+  ])
   const receipts = messages.map(({ receipt }) => receipt)
   t.match(await client.extend('calls', { receipt: receipts[0]!, leaseSeconds: 60 }), { outcome: 'extended' })
   t.match(await client.ack('calls', receipts[0]!), { outcome: 'acked' })
-  t.match(await client.fail('calls', [{ receipt: receipts[1]!, reason: 'no', dead: true }, { receipt: receipts[2]!, delaySeconds: 600 }]), [{ outcome: 'dead' }, { outcome: 'retrying' }])
+  t.match(
+    await client.fail('calls', [
+      { receipt: receipts[1]!, reason: 'no', dead: true },
+      { receipt: receipts[2]!, delaySeconds: 600 }
+    ]),
+    [{ outcome: 'dead' }, { outcome: 'retrying' }]
+  )
   t.match(await client.release('calls', receipts[3]!), { outcome: 'released' })
 
   t.match(await client.message('calls', one.id, { waitSeconds: 5 }), { state: 'acked' })
-  t.match(await client.browse('calls', { state: 'dead', limit: 1 }), { messages: [{ id: two!.id, lastFailure: { reason: 'no' } }] })
+  t.match(await client.browse('calls', { state: 'dead', limit: 1 }), {
+    messages: [{ id: two!.id, lastFailure: { reason: 'no' } }]
+  })
   t.match(await client.queue('calls'), { counts: { ready: 1, delayed: 1, dead: 1, acked: 1 } })
   t.strictSame(await client.redrive('calls', { ids: [two!.id] }), { redriven: 1 })
   await client.cancel('calls', two!.id)
@@ -58,48 +85,82 @@ t.test('every call does what it says', async (t) => {
   await t.rejects(client.queue('calls'), { status: 404, code: 'queueNotFound' })
 })
 
-t.test('a refusal is an error with all that the service said, and is not repeated', async (t) => {
+t.test('a refusal is an error with all that the service said, and is not repeated', async t => {
   const client = new Client({ url })
-  const error = await client.enqueue('refused', { body: 1, priority: 11 }).then(() => null, (error: unknown) => error as HoldfastError)
+  const error = await client.enqueue('refused', { body: 1, priority: 11 }).then(
+    () => null,
+    (error: unknown) => error as HoldfastError
+  )
   t.ok(error instanceof HoldfastError)
-  t.match(error, { status: 400, code: 'invalidRequest', outcome: 'none', requestId: /./, errors: [{ pointer: '/priority' }], message: /priority/ })
-  const { messages: [message] } = await client.enqueue('refused', { body: 1 }).then(() => client.lease('refused', { leaseSeconds: 60 }))
+  t.match(error, {
+    status: 400,
+    code: 'invalidRequest',
+    outcome: 'none',
+    requestId: /./,
+    errors: [{ pointer: '/priority' }],
+    message: /priority/
+  })
+  const {
+    messages: [message]
+  } = await client.enqueue('refused', { body: 1 }).then(() => client.lease('refused', { leaseSeconds: 60 }))
   await client.release('refused', message!.receipt)
   await client.lease('refused')
   await t.rejects(client.ack('refused', message!.receipt), { status: 409, code: 'leaseLost' })
-  t.match(await client.ack('refused', [message!.receipt]), [{ outcome: 'leaseLost' }], 'in a list it is an outcome')
+  t.match(
+    await client.ack('refused', [message!.receipt]),
+    [{ outcome: 'leaseLost' }],
+    'in a list it is an outcome'
+  )
 })
 
-t.test('an enqueue whose answer was lost, twice, is one message, with a key of its own or without', async (t) => {
-  for (const idempotencyKey of ['mine', undefined]) {
-    const { url, proxy } = await losing(t, 2)
+t.test(
+  'an enqueue whose answer was lost, twice, is one message, with a key of its own or without',
+  async t => {
+    for (const idempotencyKey of ['mine', undefined]) {
+      const { url, proxy } = await losing(t, 2)
+      const client = new Client({ url })
+      const queue = `once-${idempotencyKey}`
+      const { id } = await client.enqueue(queue, { body: 1, idempotencyKey })
+      t.equal(proxy.swallowed, 2)
+      t.match(await client.browse(queue), { messages: [{ id }], cursor: null })
+      t.equal((await client.browse(queue)).messages.length, 1)
+      if (idempotencyKey !== undefined) {
+        t.match(
+          await client.enqueue(queue, { body: 1, idempotencyKey }),
+          { id, duplicate: true },
+          'its own key was sent'
+        )
+      }
+    }
+    const { url, proxy } = await losing(t, 1)
     const client = new Client({ url })
-    const queue = `once-${idempotencyKey}`
-    const { id } = await client.enqueue(queue, { body: 1, idempotencyKey })
-    t.equal(proxy.swallowed, 2)
-    t.match(await client.browse(queue), { messages: [{ id }], cursor: null })
-    t.equal((await client.browse(queue)).messages.length, 1)
-    if (idempotencyKey !== undefined) t.match(await client.enqueue(queue, { body: 1, idempotencyKey }), { id, duplicate: true }, 'its own key was sent')
+    t.equal(
+      (await client.enqueueMany('once-list', [{ body: 1 }, { body: 2, idempotencyKey: undefined }])).length,
+      2
+    )
+    await client.enqueueRaw('once-list', 'text', 'text/plain', { idempotencyKey: undefined })
+    t.equal(proxy.swallowed, 1)
+    t.match(
+      (await client.browse('once-list')).messages.map(({ body }) => body),
+      [1, 2, 'text']
+    )
   }
-  const { url, proxy } = await losing(t, 1)
-  const client = new Client({ url })
-  t.equal((await client.enqueueMany('once-list', [{ body: 1 }, { body: 2, idempotencyKey: undefined }])).length, 2)
-  await client.enqueueRaw('once-list', 'text', 'text/plain', { idempotencyKey: undefined })
-  t.equal(proxy.swallowed, 1)
-  t.match((await client.browse('once-list')).messages.map(({ body }) => body), [1, 2, 'text'])
-})
+)
 
-t.test('a lease whose answer was lost brings the same messages again', async (t) => {
+t.test('a lease whose answer was lost brings the same messages again', async t => {
   const straight = new Client({ url })
   await straight.enqueueMany('leased-once', [{ body: 1 }, { body: 2 }])
   const { url: shaky, proxy } = await losing(t, 1)
-  const { messages } = await new Client({ url: shaky }).lease('leased-once', { max: 1, idempotencyKey: undefined })
+  const { messages } = await new Client({ url: shaky }).lease('leased-once', {
+    max: 1,
+    idempotencyKey: undefined
+  })
   t.equal(proxy.swallowed, 1)
   t.match(messages, [{ body: 1, attempt: 1, fence: 1 }])
   t.match((await straight.queue('leased-once')).counts, { ready: 1, leased: 1 })
 })
 
-t.test('Retry-After is waited out, other pauses are short, and repeats end', async (t) => {
+t.test('Retry-After is waited out, other pauses are short, and repeats end', async t => {
   const times: number[] = []
   const busy = await stub(t, (reply, call) => {
     times.push(performance.now())
@@ -109,20 +170,42 @@ t.test('Retry-After is waited out, other pauses are short, and repeats end', asy
   t.strictSame(await new Client({ url: busy }).enqueue('q', { body: 1 }), { id: '7' })
   t.ok(times[1]! - times[0]! >= 990, 'not before it was asked to')
 
-  const away = await stub(t, (reply) => reply.writeHead(503, { 'content-type': 'application/problem+json' }).end('{"code":"overloaded","detail":"Later.","outcome":"none"}'))
-  await t.rejects(new Client({ url: away, retrySeconds: 0.3 }).queue('q'), { status: 503, code: 'overloaded', outcome: 'none', message: 'Later.' })
-  await t.rejects(new Client({ url: away }).queue('q', { retrySeconds: 0 }), { status: 503, code: 'overloaded' })
+  const away = await stub(t, reply =>
+    reply
+      .writeHead(503, { 'content-type': 'application/problem+json' })
+      .end('{"code":"overloaded","detail":"Later.","outcome":"none"}')
+  )
+  await t.rejects(new Client({ url: away, retrySeconds: 0.3 }).queue('q'), {
+    status: 503,
+    code: 'overloaded',
+    outcome: 'none',
+    message: 'Later.'
+  })
+  await t.rejects(new Client({ url: away }).queue('q', { retrySeconds: 0 }), {
+    status: 503,
+    code: 'overloaded'
+  })
   const unheard = new Proxy()
   const port = await unheard.listen()
   await unheard.close()
-  await t.rejects(new Client({ url: `http://127.0.0.1:${port}`, retrySeconds: 0 }).queue('q'), { status: 0, code: 'noAnswer', outcome: 'unknown', message: /ECONNREFUSED/ })
+  await t.rejects(new Client({ url: `http://127.0.0.1:${port}`, retrySeconds: 0 }).queue('q'), {
+    status: 0,
+    code: 'noAnswer',
+    outcome: 'unknown',
+    message: /ECONNREFUSED/
+  })
   const silent = await stub(t, () => {})
-  await t.rejects(new Client({ url: silent, timeoutSeconds: 0.05, retrySeconds: undefined }).queue('q', { retrySeconds: 0 }), { code: 'noAnswer', message: /nothing came within 0.05 s/ })
-  const garbled = await stub(t, (reply) => reply.end('{"queue":'))
+  await t.rejects(
+    new Client({ url: silent, timeoutSeconds: 0.05, retrySeconds: undefined }).queue('q', {
+      retrySeconds: 0
+    }),
+    { code: 'noAnswer', message: /nothing came within 0.05 s/ }
+  )
+  const garbled = await stub(t, reply => reply.end('{"queue":'))
   await t.rejects(new Client({ url: garbled, retrySeconds: 0 }).queue('q'), { code: 'noAnswer' })
 })
 
-t.test('a signal gives a call up', async (t) => {
+t.test('a signal gives a call up', async t => {
   const control = new AbortController()
   const client = new Client({ url })
   await client.putQueue('given-up')
@@ -131,10 +214,13 @@ t.test('a signal gives a call up', async (t) => {
   await t.rejects(waiting, { message: 'no longer wanted' })
 })
 
-t.test('an API key is sent', async (t) => {
+t.test('an API key is sent', async t => {
   const guarded = await service(t)
   const { secret } = (await guarded.post('/keys', { name: 'client', rights: ['enqueue:mail'] })).body
   while ((await guarded.get('/queues')).status !== 401);
   t.ok((await new Client({ url: guarded.url, key: secret }).enqueue('mail', { body: 1 })).id)
-  await t.rejects(new Client({ url: guarded.url, key: undefined }).enqueue('mail', { body: 1 }), { status: 401, code: 'unauthorized' })
+  await t.rejects(new Client({ url: guarded.url, key: undefined }).enqueue('mail', { body: 1 }), {
+    status: 401,
+    code: 'unauthorized'
+  })
 })

@@ -21,7 +21,7 @@ t.before(async () => {
 })
 
 /** The first Node.js 20 on the path, if there is one. */
-async function node20 (): Promise<string | undefined> {
+async function node20(): Promise<string | undefined> {
   for (const place of (process.env.PATH ?? '').split(delimiter)) {
     const { stdout } = await run(join(place, 'node'), ['--version']).catch(() => ({ stdout: '' }))
     if (stdout.startsWith('v20.')) return join(place, 'node')
@@ -29,31 +29,56 @@ async function node20 (): Promise<string | undefined> {
   return undefined
 }
 
-t.test('it is one package, of the same version, and small', async (t) => {
-  t.strictSame((await readdir(join(folder, 'node_modules'))).filter((name) => !name.startsWith('.')), ['holdfast'])
+t.test('it is one package, of the same version, and small', async t => {
+  t.strictSame(
+    (await readdir(join(folder, 'node_modules'))).filter(name => !name.startsWith('.')),
+    ['holdfast']
+  )
   const { version } = JSON.parse(await readFile(join(folder, 'node_modules/holdfast/package.json'), 'utf8'))
   t.equal(version, JSON.parse(await readFile('package.json', 'utf8')).version)
 })
 
 const oldest = await node20()
-t.test('a worker runs on Node.js 20', { skip: oldest === undefined && 'there is no Node.js 20 on the path' }, async (t) => {
-  const { url, get } = await service(t)
-  await writeFile(join(folder, 'worker.js'), `
+t.test(
+  'a worker runs on Node.js 20',
+  { skip: oldest === undefined && 'there is no Node.js 20 on the path' },
+  async t => {
+    const { url, get } = await service(t)
+    await writeFile(
+      join(folder, 'worker.js'),
+      `
     import { Client, Worker } from 'holdfast/client'
     const url = ${JSON.stringify(url)}
     await new Client({ url }).enqueueMany('packed', [{ body: 1 }, { body: 2 }, { body: 3 }])
     let left = 3
     const worker = new Worker({ url, queue: 'packed', concurrency: 2, handler ({ body }) { console.log('worked on', body) }, onSettled () { if (--left === 0) worker.stop() } })
     await worker.stopped
-    console.log('stopped on', process.version)`)
-  const { stdout } = await run(oldest!, [join(folder, 'worker.js')])
-  t.match(stdout, /^worked on 1\n(.*\n)+stopped on v20\./)
-  t.match((await get('/queues/packed')).body.counts, { ready: 0, leased: 0 })
-})
+    console.log('stopped on', process.version)`
+    )
+    const { stdout } = await run(oldest!, [join(folder, 'worker.js')])
+    t.match(stdout, /^worked on 1\n(.*\n)+stopped on v20\./)
+    t.match((await get('/queues/packed')).body.counts, { ready: 0, leased: 0 })
+  }
+)
 
-t.test('its types stand by themselves', async (t) => {
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: { noEmit: true, strict: true, exactOptionalPropertyTypes: true, target: 'es2022', module: 'nodenext', types: [] }, files: ['typed.ts'] }))
-  await writeFile(join(folder, 'typed.ts'), `
+t.test('its types stand by themselves', async t => {
+  await writeFile(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({
+      compilerOptions: {
+        noEmit: true,
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        target: 'es2022',
+        module: 'nodenext',
+        types: []
+      },
+      files: ['typed.ts']
+    })
+  )
+  await writeFile(
+    join(folder, 'typed.ts'),
+    `
     import { Client, Dead, HoldfastError, RetryAfter, Worker, type LeasedMessage, type QueueReport } from 'holdfast/client'
     const client = new Client({ url: 'http://127.0.0.1:8080', key: undefined })
     export const worker = new Worker<{ n: number }>({
@@ -71,7 +96,10 @@ t.test('its types stand by themselves', async (t) => {
     // @ts-expect-error: there is no such option
     client.lease('typed', { maximum: 1 })
     // @ts-expect-error: there is no such strategy
-    client.putQueue('typed', { retry: { strategy: 'none' } })`)
-  const { stdout } = await run(process.execPath, [tsc, '-p', folder]).catch((error: { stdout: string }) => error)
+    client.putQueue('typed', { retry: { strategy: 'none' } })`
+  )
+  const { stdout } = await run(process.execPath, [tsc, '-p', folder]).catch(
+    (error: { stdout: string }) => error
+  )
   t.equal(stdout, '')
 })

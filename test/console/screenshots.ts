@@ -11,25 +11,91 @@ import { chromiumArgs, chromiumPath } from '../support/chromium.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'holdfast-screenshots-'))
 const postgres = await startEmbedded(folder, () => {})
-const running = await startService(readConfig({ HOLDFAST_DATABASE_URL: postgres.url, HOLDFAST_PORT: process.env.HOLDFAST_PORT ?? '0', HOLDFAST_LOG_LEVEL: 'silent' }), () => {})
+const running = await startService(
+  readConfig({
+    HOLDFAST_DATABASE_URL: postgres.url,
+    HOLDFAST_PORT: process.env.HOLDFAST_PORT ?? '0',
+    HOLDFAST_LOG_LEVEL: 'silent'
+  }),
+  () => {}
+)
 const { url } = running
-async function call (method: string, path: string, body?: object): Promise<any> {
-  return (await fetch(url + path, { method, ...body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) } })).json()
+async function call(method: string, path: string, body?: object): Promise<any> {
+  return (
+    await fetch(url + path, {
+      method,
+      ...(body !== undefined && {
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body)
+      })
+    })
+  ).json()
 }
 const post = (path: string, body?: object) => call('POST', path, body)
 const reasons = ['HTTP 503 from api.example.org', 'timeout after 10 s', 'no such user: 4711']
-const queues = ['audit-log', 'invoices', 'mail', 'mail-replies', 'orders', 'orders-refunds', 'payments', 'reports', 'search-index', 'sms', 'thumbnails', 'webhooks']
+const queues = [
+  'audit-log',
+  'invoices',
+  'mail',
+  'mail-replies',
+  'orders',
+  'orders-refunds',
+  'payments',
+  'reports',
+  'search-index',
+  'sms',
+  'thumbnails',
+  'webhooks'
+]
 
 for (const [q, queue] of queues.entries()) {
-  const body = (n: number) => ({ body: { order: 48_210 + n, customer: { name: 'Ada Lovelace', mail: 'ada@example.org' }, lines: [{ sku: 'TEA-250', quantity: 2 }], total: 24.5 }, headers: { trace: `4bf92f35-${1000 + n}` } })
-  await post(`/queues/${queue}/messages`, { messages: Array.from({ length: 20 + q * 37 % 160 }, (_, n) => ({ ...body(n), ...n % 9 === 0 && { delaySeconds: 900 } })) })
-  const { messages } = (await post(`/queues/${queue}/lease`, { max: 12, leaseSeconds: 900, worker: `worker-${q % 3 + 1}@eu-1` }))
-  await post(`/queues/${queue}/fail`, { failures: messages.slice(0, 6).map(({ receipt }: { receipt: string }, n: number) => ({ receipt, reason: reasons[n % 3], delaySeconds: n === 5 ? 0 : 900, dead: n < q % 4 })) })
+  const body = (n: number) => ({
+    body: {
+      order: 48_210 + n,
+      customer: { name: 'Ada Lovelace', mail: 'ada@example.org' },
+      lines: [{ sku: 'TEA-250', quantity: 2 }],
+      total: 24.5
+    },
+    headers: { trace: `4bf92f35-${1000 + n}` }
+  })
+  await post(`/queues/${queue}/messages`, {
+    messages: Array.from({ length: 20 + ((q * 37) % 160) }, (_, n) => ({
+      ...body(n),
+      ...(n % 9 === 0 && { delaySeconds: 900 })
+    }))
+  })
+  const { messages } = await post(`/queues/${queue}/lease`, {
+    max: 12,
+    leaseSeconds: 900,
+    worker: `worker-${(q % 3) + 1}@eu-1`
+  })
+  await post(`/queues/${queue}/fail`, {
+    failures: messages.slice(0, 6).map(({ receipt }: { receipt: string }, n: number) => ({
+      receipt,
+      reason: reasons[n % 3],
+      delaySeconds: n === 5 ? 0 : 900,
+      dead: n < q % 4
+    }))
+  })
 }
 await call('PUT', '/queues/reports', { paused: true })
-await call('PUT', '/schedules/daily-report', { queue: 'reports', cron: '30 6 * * 1-5', timezone: 'Europe/Berlin', body: { report: 'daily' } })
-await call('PUT', '/schedules/dunning', { queue: 'mail', cron: '0 9 1 * *', timezone: 'Europe/London', body: { template: 'dunning' } })
-await call('PUT', '/schedules/reindex', { queue: 'search-index', cron: '*/15 * * * *', body: { full: false } })
+await call('PUT', '/schedules/daily-report', {
+  queue: 'reports',
+  cron: '30 6 * * 1-5',
+  timezone: 'Europe/Berlin',
+  body: { report: 'daily' }
+})
+await call('PUT', '/schedules/dunning', {
+  queue: 'mail',
+  cron: '0 9 1 * *',
+  timezone: 'Europe/London',
+  body: { template: 'dunning' }
+})
+await call('PUT', '/schedules/reindex', {
+  queue: 'search-index',
+  cron: '*/15 * * * *',
+  body: { full: false }
+})
 await post('/schedules/reindex/run')
 
 const database = new pg.Client(postgres.url)
@@ -54,15 +120,28 @@ const busy = setInterval(async () => {
   for (const queue of ['orders', 'mail', 'payments', 'webhooks']) {
     await post(`/queues/${queue}/messages`, { messages: Array(8).fill({ body: {} }) })
     const { messages } = await post(`/queues/${queue}/lease`, { max: 7, leaseSeconds: 60 })
-    if (messages?.length > 0) await post(`/queues/${queue}/ack`, { receipts: messages.map(({ receipt }: { receipt: string }) => receipt) })
+    if (messages?.length > 0) {
+      await post(`/queues/${queue}/ack`, {
+        receipts: messages.map(({ receipt }: { receipt: string }) => receipt)
+      })
+    }
   }
 }, 400)
 
 const browser = await chromium.launch({ executablePath: chromiumPath!, args: chromiumArgs })
-const { messages: [delayed] } = await call('GET', '/queues/webhooks/messages?state=delayed&reason=HTTP&limit=1')
-const pages = { queues: ['#/', 'tr .spark .line'], queue: ['#/queues/webhooks?state=dead', '.list tbody tr'], message: [`#/queues/webhooks/messages/${delayed?.id ?? 1}`, '.timeline'], schedules: ['#/schedules', '.card'] } as const
+const {
+  messages: [delayed]
+} = await call('GET', '/queues/webhooks/messages?state=delayed&reason=HTTP&limit=1')
+const pages = {
+  queues: ['#/', 'tr .spark .line'],
+  queue: ['#/queues/webhooks?state=dead', '.list tbody tr'],
+  message: [`#/queues/webhooks/messages/${delayed?.id ?? 1}`, '.timeline'],
+  schedules: ['#/schedules', '.card']
+} as const
 for (const colorScheme of ['light', 'dark'] as const) {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1, colorScheme })).newPage()
+  const page = await (
+    await browser.newContext({ viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1, colorScheme })
+  ).newPage()
   for (const [name, [hash, wanted]] of Object.entries(pages)) {
     await page.goto(`${url}/console`)
     await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)

@@ -8,7 +8,12 @@ import t, { type Test } from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
-interface Block { page: string, line: number, language: string, text: string }
+interface Block {
+  page: string
+  line: number
+  language: string
+  text: string
+}
 
 // What is none of these is refused, so that nobody forgets to say whether a block can be run. `console` and `text` are
 // only shown: they install, serve or deploy, or are no program.
@@ -20,29 +25,48 @@ for (const pattern of ['*.md', 'docs/**/*.md']) {
   for await (const page of glob(pattern)) pages.set(page, blocksOf(page, await readFile(page, 'utf8')))
 }
 
-function blocksOf (page: string, text: string): Block[] {
-  return [...text.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map((match) => ({ page, line: text.slice(0, match.index).split('\n').length, language: match[1]!, text: match[2]! }))
+function blocksOf(page: string, text: string): Block[] {
+  return [...text.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(match => ({
+    page,
+    line: text.slice(0, match.index).split('\n').length,
+    language: match[1]!,
+    text: match[2]!
+  }))
 }
 
 const blockAt = ({ page, line }: Block) => `${page}:${line}`
 
-t.test('every block says in which language it is', async (t) => {
-  for (const block of [...pages.values()].flat()) t.ok([...run, ...shown].includes(block.language), `${blockAt(block)} is ${block.language || 'of no language'}`)
+t.test('every block says in which language it is', async t => {
+  for (const block of [...pages.values()].flat()) {
+    t.ok(
+      [...run, ...shown].includes(block.language),
+      `${blockAt(block)} is ${block.language || 'of no language'}`
+    )
+  }
 })
 
 for (const [page, blocks] of pages) {
   const count = blocks.filter(({ language }) => run.includes(language)).length
-  if (count > 0) t.test(`${page}: ${count} blocks run as they stand`, (t) => runPage(t, blocks))
+  if (count > 0) t.test(`${page}: ${count} blocks run as they stand`, t => runPage(t, blocks))
 }
 
-async function runPage (t: Test, blocks: Block[]): Promise<void> {
+async function runPage(t: Test, blocks: Block[]): Promise<void> {
   const holdfast = await service(t)
   const folder = t.testdir({ bin: {} })
   // The folder a reader is in: a clone, whose `holdfast` is on the path.
   for (const name of ['docs', 'openapi']) await symlink(resolve(name), join(folder, name))
-  await writeFile(join(folder, 'bin/holdfast'), `#!/bin/sh\nexec '${process.execPath}' '${resolve('bin/holdfast.mjs')}' "$@"\n`)
+  await writeFile(
+    join(folder, 'bin/holdfast'),
+    `#!/bin/sh\nexec '${process.execPath}' '${resolve('bin/holdfast.mjs')}' "$@"\n`
+  )
   await chmod(join(folder, 'bin/holdfast'), 0o755)
-  const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, HOME: folder, HOLDFAST_DATABASE_URL: holdfast.databaseUrl, PYTHONDONTWRITEBYTECODE: '1', PGDATABASE: holdfast.databaseUrl }
+  const env = {
+    PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
+    HOME: folder,
+    HOLDFAST_DATABASE_URL: holdfast.databaseUrl,
+    PYTHONDONTWRITEBYTECODE: '1',
+    PGDATABASE: holdfast.databaseUrl
+  }
   const here = (text: string) => text.replaceAll('http://127.0.0.1:8080', holdfast.url)
   const shell = startShell(t, folder, env)
   let sql: pg.Client | undefined
@@ -61,7 +85,11 @@ async function runPage (t: Test, blocks: Block[]): Promise<void> {
     } else if (block.language === 'python' || block.language === 'typescript') {
       const file = join(folder, block.language === 'python' ? 'example.py' : 'example.ts')
       await writeFile(file, here(block.text))
-      const child = spawn(block.language === 'python' ? 'python3' : process.execPath, block.language === 'python' ? [file] : ['--conditions=holdfast-source', file], { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] })
+      const child = spawn(
+        block.language === 'python' ? 'python3' : process.execPath,
+        block.language === 'python' ? [file] : ['--conditions=holdfast-source', file],
+        { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] }
+      )
       const ended = once(child, 'exit')
       // A worker goes on until it is told to stop; it has worked when nothing is left to do.
       const queue = /\bWorker\b[^]*queue: '(\w+)'/.exec(block.text)?.[1]
@@ -78,7 +106,7 @@ async function runPage (t: Test, blocks: Block[]): Promise<void> {
   }
 }
 
-async function connect (t: Test, url: string): Promise<pg.Client> {
+async function connect(t: Test, url: string): Promise<pg.Client> {
   const client = new pg.Client(url)
   await client.connect()
   t.teardown(() => client.end())
@@ -86,122 +114,202 @@ async function connect (t: Test, url: string): Promise<pg.Client> {
 }
 
 /** A receipt in SQL comes from a lease over HTTP, so one that is written out is replaced by one that holds. */
-async function withReceipt (text: string, holdfast: Awaited<ReturnType<typeof service>>): Promise<string> {
+async function withReceipt(text: string, holdfast: Awaited<ReturnType<typeof service>>): Promise<string> {
   const written = /'\d+\.\d+\.\d+\.[0-9a-f]{8}'/
   if (!written.test(text)) return text
   await holdfast.post('/queues/leased/messages', { body: 1 })
-  const { body: { messages: [{ receipt }] } } = await holdfast.post('/queues/leased/lease')
+  const {
+    body: {
+      messages: [{ receipt }]
+    }
+  } = await holdfast.post('/queues/leased/lease')
   return text.replace(written, `'${receipt}'`)
 }
 
 /** One shell for all of a page, so that a later block knows the variables of an earlier one. Answers what a block printed, null when it failed. */
-function startShell (t: Test, cwd: string, env: Record<string, string>): (block: string) => Promise<string | null> {
+function startShell(
+  t: Test,
+  cwd: string,
+  env: Record<string, string>
+): (block: string) => Promise<string | null> {
   const child = spawn('bash', ['-euo', 'pipefail'], { cwd, env, stdio: ['pipe', 'pipe', 'inherit'] })
-  t.teardown(() => { child.kill('SIGKILL') })
+  t.teardown(() => {
+    child.kill('SIGKILL')
+  })
   let said = ''
   let heard = () => {}
   const closed = once(child, 'exit').then(() => null)
   child.stdin.on('error', () => {})
-  child.stdout.setEncoding('utf8').on('data', (data) => { said += data; heard() })
+  child.stdout.setEncoding('utf8').on('data', data => {
+    said += data
+    heard()
+  })
   let blocks = 0
-  return async (block) => {
+  return async block => {
     const end = `-- the end of block ${++blocks}\n`
     await mkdir(join(cwd, 'blocks'), { recursive: true })
     await writeFile(join(cwd, 'blocks', `${blocks}.sh`), block)
     said = ''
     child.stdin.write(`. blocks/${blocks}.sh < /dev/null; echo '${end.trimEnd()}'\n`)
     while (!said.endsWith(end)) {
-      if (await Promise.race([closed, new Promise<void>((resolve) => { heard = resolve })]) === null) return null
+      if (
+        (await Promise.race([
+          closed,
+          new Promise<void>(resolve => {
+            heard = resolve
+          })
+        ])) === null
+      ) {
+        return null
+      }
     }
     return said.slice(0, -end.length)
   }
 }
 
 /** Whether what was printed has the shape of the answer shown: one document a line, or one on several. `…` stands for more. */
-function fits (t: Test, said: string, answer: Block): void {
+function fits(t: Test, said: string, answer: Block): void {
   const documents = (text: string): unknown[] => {
     try {
       return [JSON.parse(text)]
     } catch {
-      return text.split('\n').filter((line) => line.trim() !== '').map((line) => JSON.parse(line))
+      return text
+        .split('\n')
+        .filter(line => line.trim() !== '')
+        .map(line => JSON.parse(line))
     }
   }
-  const whole = answer.text.replace(/,?\s*…\s*([}\]])/g, (more, end) => end === ']' ? end : `${more.startsWith(',') ? ',' : ''}"…":0}`)
+  const whole = answer.text.replace(/,?\s*…\s*([}\]])/g, (more, end) =>
+    end === ']' ? end : `${more.startsWith(',') ? ',' : ''}"…":0}`
+  )
   let [expected, actual]: unknown[][] = [[], []]
   try {
-    [expected, actual] = [documents(whole), documents(said)]
+    ;[expected, actual] = [documents(whole), documents(said)]
   } catch (error) {
     return t.fail(`${blockAt(answer)}: ${(error as Error).message}\n${said}`) as unknown as void
   }
-  t.strictSame(expected.map((document, i) => differs(document, actual[i], '')).filter((fault) => fault !== null), [], `${blockAt(answer)} is what comes: ${said}`)
+  t.strictSame(
+    expected.map((document, i) => differs(document, actual[i], '')).filter(fault => fault !== null),
+    [],
+    `${blockAt(answer)} is what comes: ${said}`
+  )
   t.equal(actual.length, expected.length, blockAt(answer))
 }
 
 /** Where the two differ in shape, in words; null where they do not. A state, an outcome or a code must be the same. */
-function differs (expected: any, actual: any, path: string): string | null {
-  const kind = (value: unknown) => value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+function differs(expected: any, actual: any, path: string): string | null {
+  const kind = (value: unknown) => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value)
   if (kind(expected) !== kind(actual)) return `${path || '/'} is ${kind(actual)}, not ${kind(expected)}`
   if (Array.isArray(expected)) {
     if (expected.length > actual.length) return `${path} has ${actual.length} elements`
-    return expected.map((element, i) => differs(element, actual[i], `${path}/${i}`)).find((fault) => fault !== null) ?? null
+    return (
+      expected
+        .map((element, i) => differs(element, actual[i], `${path}/${i}`))
+        .find(fault => fault !== null) ?? null
+    )
   }
   if (typeof expected === 'object' && expected !== null) {
-    const names = Object.keys(expected).filter((name) => name !== '…')
-    const unknown = names.length === Object.keys(expected).length ? Object.keys(actual).find((name) => !names.includes(name)) : undefined
+    const names = Object.keys(expected).filter(name => name !== '…')
+    const unknown =
+      names.length === Object.keys(expected).length
+        ? Object.keys(actual).find(name => !names.includes(name))
+        : undefined
     if (unknown !== undefined) return `${path}/${unknown} is not shown`
-    return names.map((name) => differs(expected[name], actual[name], `${path}/${name}`)).find((fault) => fault !== null) ?? null
+    return (
+      names
+        .map(name => differs(expected[name], actual[name], `${path}/${name}`))
+        .find(fault => fault !== null) ?? null
+    )
   }
-  return /\/(state|outcome|code|redriven|purged|retried|matched)$/.test(path) && expected !== actual ? `${path} is ${actual}` : null
+  return /\/(state|outcome|code|redriven|purged|retried|matched)$/.test(path) && expected !== actual
+    ? `${path} is ${actual}`
+    : null
 }
 
-t.test('the grants of docs/sql.md are all that holdfast.enqueue and holdfast.ack need, and no more', async (t) => {
-  const { url, name } = await freshDatabase(t)
-  const owner = await connect(t, url)
-  const role = `app_${name}`
-  await owner.query(`create role ${role} login`)
-  t.teardown(async () => { const client = new pg.Client(url.replace(name, 'postgres')); await client.connect(); await client.query(`drop role ${role}`).finally(() => client.end()) })
-  t.teardown(() => owner.query(`drop owned by ${role}`))
-  const [block] = pages.get('docs/sql.md')!.filter(({ text }) => text.includes('grant '))
-  const grants = block!.text.split(';').map((grant) => grant.replace(/^\s*--.*$/gm, '').trim().replaceAll(/\bapp\b/g, role)).filter((grant) => grant.startsWith('grant'))
-  for (const grant of grants) await owner.query(grant)
+t.test(
+  'the grants of docs/sql.md are all that holdfast.enqueue and holdfast.ack need, and no more',
+  async t => {
+    const { url, name } = await freshDatabase(t)
+    const owner = await connect(t, url)
+    const role = `app_${name}`
+    await owner.query(`create role ${role} login`)
+    t.teardown(async () => {
+      const client = new pg.Client(url.replace(name, 'postgres'))
+      await client.connect()
+      await client.query(`drop role ${role}`).finally(() => client.end())
+    })
+    t.teardown(() => owner.query(`drop owned by ${role}`))
+    const [block] = pages.get('docs/sql.md')!.filter(({ text }) => text.includes('grant '))
+    const grants = block!.text
+      .split(';')
+      .map(grant =>
+        grant
+          .replace(/^\s*--.*$/gm, '')
+          .trim()
+          .replaceAll(/\bapp\b/g, role)
+      )
+      .filter(grant => grant.startsWith('grant'))
+    for (const grant of grants) await owner.query(grant)
 
-  const app = await connect(t, url.replace(/\/\/[^@]*@/, `//${role}@`))
-  // Everything that the two do, each way it can go; rolled back, so that it can be done again.
-  const use = async () => {
-    await app.query('begin')
-    try {
-      const { rows: [{ id }] } = await app.query("select holdfast.enqueue('q', '1', '{\"idempotencyKey\": \"a\", \"headers\": {\"b\": \"c\"}}') as id")
-      await app.query("select holdfast.enqueue('q', '1', '{\"idempotencyKey\": \"a\", \"headers\": {\"b\": \"c\"}}')")
-      await app.query("select holdfast.enqueue('full', '1')")
-      for (const queue of ['kept', 'plain']) await app.query('select holdfast.ack((select receipts.receipt from public.receipts where receipts.queue = $1))', [queue])
-      return id
-    } finally {
-      await app.query('rollback')
+    const app = await connect(t, url.replace(/\/\/[^@]*@/, `//${role}@`))
+    // Everything that the two do, each way it can go; rolled back, so that it can be done again.
+    const use = async () => {
+      await app.query('begin')
+      try {
+        const {
+          rows: [{ id }]
+        } = await app.query(
+          'select holdfast.enqueue(\'q\', \'1\', \'{"idempotencyKey": "a", "headers": {"b": "c"}}\') as id'
+        )
+        await app.query(
+          'select holdfast.enqueue(\'q\', \'1\', \'{"idempotencyKey": "a", "headers": {"b": "c"}}\')'
+        )
+        await app.query("select holdfast.enqueue('full', '1')")
+        for (const queue of ['kept', 'plain']) {
+          await app.query(
+            'select holdfast.ack((select receipts.receipt from public.receipts where receipts.queue = $1))',
+            [queue]
+          )
+        }
+        return id
+      } finally {
+        await app.query('rollback')
+      }
     }
-  }
-  await owner.query('create table public.receipts (queue text, receipt text)')
-  await owner.query(`grant select on public.receipts to ${role}`)
-  const holdfast = await service(t, { database: { url } })
-  await holdfast.call('PUT', '/queues/full', { maxDepth: 10 })
-  await holdfast.call('PUT', '/queues/kept', { keepAckedSeconds: 60 })
-  for (const queue of ['kept', 'plain']) {
-    await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
-    await owner.query('insert into public.receipts values ($1, $2)', [queue, (await holdfast.post(`/queues/${queue}/lease`, { leaseSeconds: 600 })).body.messages[0].receipt])
-  }
-  t.ok(await use(), 'they are enough')
+    await owner.query('create table public.receipts (queue text, receipt text)')
+    await owner.query(`grant select on public.receipts to ${role}`)
+    const holdfast = await service(t, { database: { url } })
+    await holdfast.call('PUT', '/queues/full', { maxDepth: 10 })
+    await holdfast.call('PUT', '/queues/kept', { keepAckedSeconds: 60 })
+    for (const queue of ['kept', 'plain']) {
+      await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
+      await owner.query('insert into public.receipts values ($1, $2)', [
+        queue,
+        (await holdfast.post(`/queues/${queue}/lease`, { leaseSeconds: 600 })).body.messages[0].receipt
+      ])
+    }
+    t.ok(await use(), 'they are enough')
 
-  await t.rejects(app.query('select * from holdfast.keys'), { code: '42501' }, 'the keys are out of reach')
-  for (const sql of ["insert into holdfast.keys (id, name, digest, rights) values ('x', 'x', '', '{admin}')", 'delete from holdfast.queues', 'update holdfast.queues set paused = true', "update holdfast.messages set body = ''"]) await t.rejects(app.query(sql), { code: '42501' }, sql)
+    await t.rejects(app.query('select * from holdfast.keys'), { code: '42501' }, 'the keys are out of reach')
+    for (const sql of [
+      "insert into holdfast.keys (id, name, digest, rights) values ('x', 'x', '', '{admin}')",
+      'delete from holdfast.queues',
+      'update holdfast.queues set paused = true',
+      "update holdfast.messages set body = ''"
+    ]) {
+      await t.rejects(app.query(sql), { code: '42501' }, sql)
+    }
 
-  for (const grant of grants) {
-    const [, privileges, objects] = /^grant (.+?) on (.+?) to /s.exec(grant)!
-    for (const privilege of privileges!.split(',')) {
-      for (const object of objects!.replace(/^(schema|sequence|table) /, '').split(',')) {
-        const kind = /^(schema|sequence) /.exec(objects!)?.[0] ?? ''
-        await owner.query(`revoke ${privilege} on ${kind}${object} from ${role}`)
-        await t.rejects(use(), { code: '42501' }, `${privilege.trim()} on ${object.trim()} is needed`)
-        await owner.query(`grant ${privilege} on ${kind}${object} to ${role}`)
+    for (const grant of grants) {
+      const [, privileges, objects] = /^grant (.+?) on (.+?) to /s.exec(grant)!
+      for (const privilege of privileges!.split(',')) {
+        for (const object of objects!.replace(/^(schema|sequence|table) /, '').split(',')) {
+          const kind = /^(schema|sequence) /.exec(objects!)?.[0] ?? ''
+          await owner.query(`revoke ${privilege} on ${kind}${object} from ${role}`)
+          await t.rejects(use(), { code: '42501' }, `${privilege.trim()} on ${object.trim()} is needed`)
+          await owner.query(`grant ${privilege} on ${kind}${object} to ${role}`)
+        }
       }
     }
   }
-})
+)

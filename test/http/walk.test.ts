@@ -2,7 +2,7 @@
 import t from 'tap'
 import { service } from '../support/service.ts'
 
-t.test('a message that was enqueued is leased with its body, acked, and gone', async (t) => {
+t.test('a message that was enqueued is leased with its body, acked, and gone', async t => {
   const { call, post, get } = await service(t)
   t.equal((await call('PUT', '/queues/mail')).status, 201)
   t.equal((await call('PUT', '/queues/mail')).status, 200)
@@ -15,7 +15,13 @@ t.test('a message that was enqueued is leased with its body, acked, and gone', a
   const [message] = leased.body.messages
   t.match(message, { id: enqueued.body.id, attempt: 1, fence: 1, contentType: 'application/json' })
   t.equal((await post('/queues/mail/lease')).body.messages.length, 0, 'nobody else gets it')
-  t.match(await post('/queues/mail/ack', { receipt: message.receipt }), { status: 200, body: { outcome: 'acked' } })
-  t.match(await post('/queues/mail/ack', { receipt: message.receipt }), { status: 200, body: { outcome: 'gone' } })
+  t.match(await post('/queues/mail/ack', { receipt: message.receipt }), {
+    status: 200,
+    body: { outcome: 'acked' }
+  })
+  t.match(await post('/queues/mail/ack', { receipt: message.receipt }), {
+    status: 200,
+    body: { outcome: 'gone' }
+  })
   t.match((await get('/queues/mail')).body.counts, { ready: 0, leased: 0 })
 })

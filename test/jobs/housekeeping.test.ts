@@ -5,21 +5,41 @@ import t from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
-t.test('two replicas start at once, share one schedule, and a chore that is due runs once', async (t) => {
+t.test('two replicas start at once, share one schedule, and a chore that is due runs once', async t => {
   const database = await freshDatabase(t, { migrated: false })
   const [holdfast] = await Promise.all([service(t, { database }), service(t, { database })])
   const sql = new pg.Client(database.url)
   await sql.connect()
   t.teardown(() => sql.end())
   const { rows } = await sql.query('select name, cron from holdfast_jobs.schedule order by name')
-  t.strictSame(rows, ['fire-schedules', 'forget-acked', 'forget-keys', 'forget-series', 'remove-queues', 'retention'].map((name) => ({ name, cron: '* * * * *' })))
+  t.strictSame(
+    rows,
+    ['fire-schedules', 'forget-acked', 'forget-keys', 'forget-series', 'remove-queues', 'retention'].map(
+      name => ({ name, cron: '* * * * *' })
+    )
+  )
 
-  await holdfast.post('/queues/q/messages', { messages: [{ body: 1, idempotencyKey: 'old' }, { body: 2, idempotencyKey: 'new' }] })
+  await holdfast.post('/queues/q/messages', {
+    messages: [
+      { body: 1, idempotencyKey: 'old' },
+      { body: 2, idempotencyKey: 'new' }
+    ]
+  })
   await sql.query("update holdfast.idempotency_keys set expires_at = now() where key = 'old'")
-  const boss = new PgBoss({ connectionString: database.url, schema: 'holdfast_jobs', supervise: false, schedule: false })
+  const boss = new PgBoss({
+    connectionString: database.url,
+    schema: 'holdfast_jobs',
+    supervise: false,
+    schedule: false
+  })
   await boss.start()
   t.teardown(() => boss.stop({ graceful: false }))
   const id = await boss.send('forget-keys', {})
-  while ((await sql.query("select from holdfast_jobs.job where id = $1 and state = 'completed'", [id])).rowCount === 0) await new Promise(setImmediate)
+  while (
+    (await sql.query("select from holdfast_jobs.job where id = $1 and state = 'completed'", [id]))
+      .rowCount === 0
+  ) {
+    await new Promise(setImmediate)
+  }
   t.strictSame((await sql.query('select key from holdfast.idempotency_keys')).rows, [{ key: 'new' }])
 })

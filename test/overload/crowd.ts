@@ -33,16 +33,24 @@ export interface RushResult {
   admittedMs: Spread
   refusedMs: Spread
 }
-export interface Spread { median: number, p99: number, worst: number }
+export interface Spread {
+  median: number
+  p99: number
+  worst: number
+}
 
 const connectionsMax = 1000
 const leaseMax = 400
 
-function post (path: string, body: string): string {
+function post(path: string, body: string): string {
   return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 }
 
-interface Answer { status: number, head: string, body: string }
+interface Answer {
+  status: number
+  head: string
+  body: string
+}
 
 /** One keep-alive connection with one request under way. */
 class Connection {
@@ -52,29 +60,33 @@ class Connection {
   #text = ''
   #answered: ((answer: Answer | null) => void) | null = null
 
-  constructor (port: number) {
+  constructor(port: number) {
     this.#socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
-    this.open = new Promise((resolve) => this.#socket.once('connect', resolve))
-    this.#socket.setEncoding('latin1').on('data', (text: string) => this.#read(text)).on('error', () => {}).on('close', () => this.#answer(null))
+    this.open = new Promise(resolve => this.#socket.once('connect', resolve))
+    this.#socket
+      .setEncoding('latin1')
+      .on('data', (text: string) => this.#read(text))
+      .on('error', () => {})
+      .on('close', () => this.#answer(null))
   }
 
   /** To be replaced: closed with its last answer. */
   spent = false
 
   /** Null when the connection broke. */
-  ask (request: string): Promise<Answer | null> {
-    return new Promise((resolve) => {
+  ask(request: string): Promise<Answer | null> {
+    return new Promise(resolve => {
       this.#answered = resolve
       if (this.#socket.destroyed) return this.#answer(null)
       this.#socket.write(request, 'latin1')
     })
   }
 
-  reset (): void {
+  reset(): void {
     reset(this.#socket)
   }
 
-  #read (text: string): void {
+  #read(text: string): void {
     this.#text += text
     const end = this.#text.indexOf('\r\n\r\n')
     if (end < 0) return
@@ -86,16 +98,35 @@ class Connection {
     this.#answer({ status: Number(head.slice(9, 12)), head, body })
   }
 
-  #answer (answer: Answer | null): void {
+  #answer(answer: Answer | null): void {
     this.#answered?.(answer)
     this.#answered = null
   }
 }
 
-async function rush ({ port, producers, listsPerSecond, listLength, bodyBytes, consumers, waiters, ms }: Rush): Promise<RushResult> {
+async function rush({
+  port,
+  producers,
+  listsPerSecond,
+  listLength,
+  bodyBytes,
+  consumers,
+  waiters,
+  ms
+}: Rush): Promise<RushResult> {
   const message = JSON.stringify({ body: { text: 'x'.repeat(bodyBytes) } })
   const list = post('/queues/rush/messages', `{"messages":[${Array(listLength).fill(message).join(',')}]}`)
-  const result: RushResult = { ms: 0, stored: 0, acked: 0, lists: 0, unsent: 0, refused: {}, odd: [], admittedMs: spread([]), refusedMs: spread([]) }
+  const result: RushResult = {
+    ms: 0,
+    stored: 0,
+    acked: 0,
+    lists: 0,
+    unsent: 0,
+    refused: {},
+    odd: [],
+    admittedMs: spread([]),
+    refusedMs: spread([])
+  }
   const admitted: number[] = []
   const refused: number[] = []
   const connections: Connection[] = []
@@ -113,30 +144,49 @@ async function rush ({ port, producers, listsPerSecond, listLength, bodyBytes, c
       result.odd.push(`${what}: the connection broke`)
       return null
     }
-    const good = answer.status < 300;
-    (good ? admitted : refused).push(performance.now() - sentMs)
+    const good = answer.status < 300
+    ;(good ? admitted : refused).push(performance.now() - sentMs)
     if (good) return answer.body
     const { code, outcome } = JSON.parse(answer.body)
     result.refused[`${what} ${code}`] = (result.refused[`${what} ${code}`] ?? 0) + 1
-    if (![429, 503].includes(answer.status) || !/\r\nretry-after: \d/.test(answer.head) || (answer.status === 503 && outcome !== 'none')) result.odd.push(`${what}: ${answer.body}`)
+    if (
+      ![429, 503].includes(answer.status) ||
+      !/\r\nretry-after: \d/.test(answer.head) ||
+      (answer.status === 503 && outcome !== 'none')
+    ) {
+      result.odd.push(`${what}: ${answer.body}`)
+    }
     return null
   }
-  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+  const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
   const produce = async (connection: Connection) => {
     result.lists++
-    if (await ask(connection, 'enqueue', list) !== null) result.stored += listLength
+    if ((await ask(connection, 'enqueue', list)) !== null) result.stored += listLength
   }
   const consume = async (connection: Connection) => {
     while (!time.over) {
-      const answer = await ask(connection, 'lease', post('/queues/rush/lease', `{"max":${Math.min(leaseMax, Math.ceil(1_000_000 / bodyBytes))}}`))
+      const answer = await ask(
+        connection,
+        'lease',
+        post('/queues/rush/lease', `{"max":${Math.min(leaseMax, Math.ceil(1_000_000 / bodyBytes))}}`)
+      )
       const receipts = answer?.match(/"receipt":"[^"]+"/g) ?? []
       if (receipts.length === 0) {
         await pause(20)
         continue
       }
-      const acks = `{"receipts":[${receipts.map((receipt) => receipt.slice(10)).join(',')}]}`
-      if (await ask(connection, 'extend', post('/queues/rush/extend', `{"extensions":[{${receipts[0]},"leaseSeconds":60}]}`)) === null) continue
-      result.acked += (await ask(connection, 'ack', post('/queues/rush/ack', acks)))?.match(/"acked"/g)?.length ?? 0
+      const acks = `{"receipts":[${receipts.map(receipt => receipt.slice(10)).join(',')}]}`
+      if (
+        (await ask(
+          connection,
+          'extend',
+          post('/queues/rush/extend', `{"extensions":[{${receipts[0]},"leaseSeconds":60}]}`)
+        )) === null
+      ) {
+        continue
+      }
+      result.acked +=
+        (await ask(connection, 'ack', post('/queues/rush/ack', acks)))?.match(/"acked"/g)?.length ?? 0
     }
   }
 
@@ -151,15 +201,25 @@ async function rush ({ port, producers, listsPerSecond, listLength, bodyBytes, c
   if (listsPerSecond !== undefined) {
     let due = 0
     while (performance.now() - startedMs < ms) {
-      for (; due < (performance.now() - startedMs) / 1000 * listsPerSecond; due++) {
+      for (; due < ((performance.now() - startedMs) / 1000) * listsPerSecond; due++) {
         const connection = idle.pop()
         if (connection === undefined) result.unsent++
-        else all.push(produce(connection).then(() => { idle.push(connection.spent ? connect() : connection) }))
+        else {
+          all.push(
+            produce(connection).then(() => {
+              idle.push(connection.spent ? connect() : connection)
+            })
+          )
+        }
       }
       await pause(2)
     }
   } else {
-    all.push(...idle.map(async (connection) => { while (!time.over) await produce(connection) }))
+    all.push(
+      ...idle.map(async connection => {
+        while (!time.over) await produce(connection)
+      })
+    )
     await pause(ms)
   }
   time.over = true
@@ -174,10 +234,14 @@ async function rush ({ port, producers, listsPerSecond, listLength, bodyBytes, c
   return result
 }
 
-function spread (ms: number[]): Spread {
+function spread(ms: number[]): Spread {
   ms.sort((a, b) => a - b)
   const at = (share: number) => Math.round(ms[Math.ceil(ms.length * share) - 1] ?? 0)
   return { median: at(0.5), p99: at(0.99), worst: at(1) }
 }
 
-if (process.send !== undefined) process.on('message', (order: Rush) => { rush(order).then((result) => process.send!(result)) })
+if (process.send !== undefined) {
+  process.on('message', (order: Rush) => {
+    rush(order).then(result => process.send!(result))
+  })
+}

@@ -4,22 +4,51 @@ import { createChores } from '../../src/store/chores.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-const tables = ['messages', 'acked', 'history', 'leases', 'idempotency_keys', 'ledger', 'series', 'times', 'asked']
+const tables = [
+  'messages',
+  'acked',
+  'history',
+  'leases',
+  'idempotency_keys',
+  'ledger',
+  'series',
+  'times',
+  'asked'
+]
 
-t.test('a thousand deleted queues take as few statements as one, and all their rows go; other queues keep theirs', async (t) => {
-  const database = openDatabase({ connectionString: (await freshDatabase(t)).url }, { poolSize: 2, onError: () => {} })
-  t.teardown(() => database.close())
-  let statements = 0
-  const chores = createChores({ ...database, query: (...call) => { statements++; return database.query(...call) } })
-  const left = async () => Object.fromEntries(await Promise.all(tables.map(async (table) => [table, (await database.query(`select count(*)::int as n from holdfast.${table}`))[0]!.n])))
-  const round = async () => {
-    statements = 0
-    await chores['remove-queues']()
-    return statements
-  }
-  t.equal(await round(), 1, 'nothing was deleted')
+t.test(
+  'a thousand deleted queues take as few statements as one, and all their rows go; other queues keep theirs',
+  async t => {
+    const database = openDatabase(
+      { connectionString: (await freshDatabase(t)).url },
+      { poolSize: 2, onError: () => {} }
+    )
+    t.teardown(() => database.close())
+    let statements = 0
+    const chores = createChores({
+      ...database,
+      query: (...call) => {
+        statements++
+        return database.query(...call)
+      }
+    })
+    const left = async () =>
+      Object.fromEntries(
+        await Promise.all(
+          tables.map(async table => [
+            table,
+            (await database.query(`select count(*)::int as n from holdfast.${table}`))[0]!.n
+          ])
+        )
+      )
+    const round = async () => {
+      statements = 0
+      await chores['remove-queues']()
+      return statements
+    }
+    t.equal(await round(), 1, 'nothing was deleted')
 
-  await database.query(`
+    await database.query(`
     insert into holdfast.removed_queues select generate_series(1, 1000);
     insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body) select n, n, now(), n % 1200 + 1, 8, '1' from generate_series(1, 12000) n;
     insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, rank, body) select n, now(), now(), now(), 1, n, 1, 8, '1' from generate_series(1, 1200) n;
@@ -30,14 +59,27 @@ t.test('a thousand deleted queues take as few statements as one, and all their r
     insert into holdfast.series (queue_id, at, ready, delayed, leased, dead, enqueued_total, acked_total, failed_total) select n, 1, 0, 0, 0, 0, 0, 0, 0 from generate_series(1, 1200) n;
     insert into holdfast.times (queue_id, at, waits, works) select n, 1, '{}', '{}' from generate_series(1, 1200) n;
     insert into holdfast.asked (queue_id, asked_at) select n, now() from generate_series(1, 1200) n`)
-  t.equal(await round(), 2 + tables.length + 2, 'one each, and two more for ten thousand messages')
-  t.strictSame(await left(), { ...Object.fromEntries(tables.map((table) => [table, 200])), messages: 2000 })
-  t.equal(await round(), 2 + tables.length, 'and nothing is left to do')
-  t.equal((await database.query('select from holdfast.removed_queues')).length, 1000, 'looked for again for a while')
+    t.equal(await round(), 2 + tables.length + 2, 'one each, and two more for ten thousand messages')
+    t.strictSame(await left(), { ...Object.fromEntries(tables.map(table => [table, 200])), messages: 2000 })
+    t.equal(await round(), 2 + tables.length, 'and nothing is left to do')
+    t.equal(
+      (await database.query('select from holdfast.removed_queues')).length,
+      1000,
+      'looked for again for a while'
+    )
 
-  await database.query("update holdfast.removed_queues set removed_at = now() - interval '11 minutes' where queue_id <= 999")
-  await database.query("insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body) select 1, 1, now(), 7, 8, 'late'")
-  await round()
-  t.strictSame(await database.query('select queue_id from holdfast.removed_queues'), [{ queue_id: 1000 }], 'and then no more')
-  t.equal((await left()).messages, 2000, 'what came late is gone too')
-})
+    await database.query(
+      "update holdfast.removed_queues set removed_at = now() - interval '11 minutes' where queue_id <= 999"
+    )
+    await database.query(
+      "insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body) select 1, 1, now(), 7, 8, 'late'"
+    )
+    await round()
+    t.strictSame(
+      await database.query('select queue_id from holdfast.removed_queues'),
+      [{ queue_id: 1000 }],
+      'and then no more'
+    )
+    t.equal((await left()).messages, 2000, 'what came late is gone too')
+  }
+)

@@ -4,21 +4,35 @@ import { openDatabase, type Database } from '../../src/store/database.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 /** A pool of four, and a way to keep some of its connections busy until told. */
-async function pool () {
+async function pool() {
   const { config } = await freshDatabase(t, { migrated: false })
   const database = openDatabase(config, { poolSize: 4, onError: () => {} })
   t.teardown(() => database.close())
   const busy = async (which: Database, count: number) => {
     let release = () => {}
-    const held = new Promise<void>((resolve) => { release = resolve })
+    const held = new Promise<void>(resolve => {
+      release = resolve
+    })
     const all: Promise<unknown>[] = []
-    for (let i = 0; i < count; i++) await new Promise<void>((resolve) => all.push(which.transaction(async () => { resolve(); await held })))
-    return async () => { release(); await Promise.all(all) }
+    for (let i = 0; i < count; i++) {
+      await new Promise<void>(resolve =>
+        all.push(
+          which.transaction(async () => {
+            resolve()
+            await held
+          })
+        )
+      )
+    }
+    return async () => {
+      release()
+      await Promise.all(all)
+    }
   }
   return { database, busy }
 }
 
-t.test('one connection is kept for what makes room, which goes before all who wait', async (t) => {
+t.test('one connection is kept for what makes room, which goes before all who wait', async t => {
   const { database, busy } = await pool()
   const [release, ...others] = [await busy(database, 1), await busy(database, 1), await busy(database, 1)]
   const order: string[] = []
@@ -38,7 +52,7 @@ t.test('one connection is kept for what makes room, which goes before all who wa
   await releaseFourth()
 })
 
-t.test('looks take no more than half of the connections', async (t) => {
+t.test('looks take no more than half of the connections', async t => {
   const { database, busy } = await pool()
   const release = await busy(database.last, 2)
   const third = database.last.query('select 1')
@@ -48,20 +62,23 @@ t.test('looks take no more than half of the connections', async (t) => {
   await third
 })
 
-t.test('who has waited three seconds for a connection, or finds too many waiting, is refused with overloaded, and nothing leaks', async (t) => {
-  const { database, busy } = await pool()
-  const release = await busy(database.last, 2)
-  const waiting = Array.from({ length: 200 }, () => database.last.query('select 1'))
-  await t.rejects(database.last.query('select 1'), { code: 'overloaded', outcome: 'none' })
-  const startedMs = performance.now()
-  for (const { status } of await Promise.allSettled(waiting)) t.equal(status, 'rejected')
-  t.ok(performance.now() - startedMs < 4000)
-  t.equal(database.usage.waiting, 0)
-  await release()
-  t.strictSame(await database.last.query('select 1 as one'), [{ one: 1 }])
-})
+t.test(
+  'who has waited three seconds for a connection, or finds too many waiting, is refused with overloaded, and nothing leaks',
+  async t => {
+    const { database, busy } = await pool()
+    const release = await busy(database.last, 2)
+    const waiting = Array.from({ length: 200 }, () => database.last.query('select 1'))
+    await t.rejects(database.last.query('select 1'), { code: 'overloaded', outcome: 'none' })
+    const startedMs = performance.now()
+    for (const { status } of await Promise.allSettled(waiting)) t.equal(status, 'rejected')
+    t.ok(performance.now() - startedMs < 4000)
+    t.equal(database.usage.waiting, 0)
+    await release()
+    t.strictSame(await database.last.query('select 1 as one'), [{ one: 1 }])
+  }
+)
 
-t.test('a script of several statements answers the rows of all of them', async (t) => {
+t.test('a script of several statements answers the rows of all of them', async t => {
   const { database } = await pool()
   t.strictSame(await database.script('begin; select 1 as a; commit; select 2 as b'), [{ a: 1 }, { b: 2 }])
 })

@@ -13,18 +13,24 @@ import { EmbeddedUnavailable, startEmbedded, type Embedded } from '../../src/sto
 const linux = process.platform === 'linux'
 const root = process.getuid?.() === 0
 
-t.test('starts in a folder that does not exist yet, answers a query, opens no TCP port and leaves no process', async t => {
-  const server = await start(t, join(await folder(t), 'not', 'yet'))
-  const [row] = await query(server, "select current_database() as database, current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes, current_setting('listen_addresses') as tcp, current_setting('timezone') as timezone")
-  t.same(row, { database: 'holdfast', fsync: 'on', full_page_writes: 'on', tcp: '', timezone: 'UTC' })
-  t.equal((await stat(server.config.host)).mode & 0o777, 0o700, 'only we reach the socket')
-  const client = new pg.Client(server.url)
-  await client.connect()
-  await client.end()
-  const processes = await processesOf(server)
-  await server.stop()
-  await gone(processes)
-})
+t.test(
+  'starts in a folder that does not exist yet, answers a query, opens no TCP port and leaves no process',
+  async t => {
+    const server = await start(t, join(await folder(t), 'not', 'yet'))
+    const [row] = await query(
+      server,
+      "select current_database() as database, current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes, current_setting('listen_addresses') as tcp, current_setting('timezone') as timezone"
+    )
+    t.same(row, { database: 'holdfast', fsync: 'on', full_page_writes: 'on', tcp: '', timezone: 'UTC' })
+    t.equal((await stat(server.config.host)).mode & 0o777, 0o700, 'only we reach the socket')
+    const client = new pg.Client(server.url)
+    await client.connect()
+    await client.end()
+    const processes = await processesOf(server)
+    await server.stop()
+    await gone(processes)
+  }
+)
 
 t.test('keeps what was committed across a stop and a start', async t => {
   const dataDir = await folder(t)
@@ -34,16 +40,19 @@ t.test('keeps what was committed across a stop and a start', async t => {
   t.same(await readRows(await start(t, dataDir)), [1])
 })
 
-t.test('is back by itself within 5 seconds after a kill -9 of the postmaster, with every committed row', async t => {
-  const server = await start(t, await folder(t))
-  await writeRow(server)
-  for (const round of [1, 2]) {
-    const { pid } = server
-    process.kill(pid, 'SIGKILL')
-    t.same(await eventually(() => readRows(server)), [1], `round ${round}`)
-    t.not(server.pid, pid)
+t.test(
+  'is back by itself within 5 seconds after a kill -9 of the postmaster, with every committed row',
+  async t => {
+    const server = await start(t, await folder(t))
+    await writeRow(server)
+    for (const round of [1, 2]) {
+      const { pid } = server
+      process.kill(pid, 'SIGKILL')
+      t.same(await eventually(() => readRows(server)), [1], `round ${round}`)
+      t.not(server.pid, pid)
+    }
   }
-})
+)
 
 t.test('is back by itself after a kill -9 of the postmaster while a backend is busy', async t => {
   const server = await start(t, await folder(t))
@@ -51,7 +60,9 @@ t.test('is back by itself after a kill -9 of the postmaster while a backend is b
   const busy = new pg.Client(server.config)
   busy.on('error', () => {})
   await busy.connect()
-  const answer = busy.query('select sum(length(md5(n::text))) from generate_series(1, 3000000) n').catch(() => {})
+  const answer = busy
+    .query('select sum(length(md5(n::text))) from generate_series(1, 3000000) n')
+    .catch(() => {})
   process.kill(server.pid, 'SIGKILL')
   t.same(await eventually(() => readRows(server), 10_000), [1])
   await answer
@@ -63,50 +74,70 @@ t.test('is back by itself after a kill -9 of one backend', async t => {
   const client = new pg.Client(server.config)
   client.on('error', () => {})
   await client.connect()
-  const { rows: [row] } = await client.query('select pg_backend_pid() as pid')
-  const ended = new Promise<void>(resolve => { client.on('end', resolve) })
+  const {
+    rows: [row]
+  } = await client.query('select pg_backend_pid() as pid')
+  const ended = new Promise<void>(resolve => {
+    client.on('end', resolve)
+  })
   process.kill(row.pid, 'SIGKILL')
   await ended
   t.same(await eventually(() => readRows(server)), [1])
 })
 
-t.test('leaves no process behind when its parent is killed with -9, and starts again with the data', { skip: !linux && 'Linux only' }, async t => {
-  const dataDir = await folder(t)
-  const parent = await startInChild(t, dataDir)
-  await writeRow(parent)
-  const processes = await processesOf(parent)
-  await kill(parent.child)
-  await gone(processes)
-  t.same(await readRows(await start(t, dataDir)), [1])
-})
+t.test(
+  'leaves no process behind when its parent is killed with -9, and starts again with the data',
+  { skip: !linux && 'Linux only' },
+  async t => {
+    const dataDir = await folder(t)
+    const parent = await startInChild(t, dataDir)
+    await writeRow(parent)
+    const processes = await processesOf(parent)
+    await kill(parent.child)
+    await gone(processes)
+    t.same(await readRows(await start(t, dataDir)), [1])
+  }
+)
 
-t.test('starts right behind a parent killed with -9, while the old server is still shutting down', async t => {
-  const dataDir = await folder(t)
-  const parent = await startInChild(t, dataDir)
-  await writeRow(parent)
-  await kill(parent.child)
-  const server = await start(t, dataDir)
-  t.same(await eventually(() => readRows(server)), [1])
-})
+t.test(
+  'starts right behind a parent killed with -9, while the old server is still shutting down',
+  async t => {
+    const dataDir = await folder(t)
+    const parent = await startInChild(t, dataDir)
+    await writeRow(parent)
+    await kill(parent.child)
+    const server = await start(t, dataDir)
+    t.same(await eventually(() => readRows(server)), [1])
+  }
+)
 
-t.test('adopts a server that outlived its parent, and stops it', { skip: !linux && 'Linux only' }, async t => {
-  const dataDir = await folder(t)
-  // What a machine without pdeathsig does.
-  const parent = await startInChild(t, dataDir, { setpriv: 'shift 2; exec "$@"' })
-  await writeRow(parent)
-  await kill(parent.child)
-  const server = await start(t, dataDir)
-  t.equal(server.pid, parent.pid)
-  t.same(await readRows(server), [1])
-  const processes = await processesOf(server)
-  await server.stop()
-  await gone(processes)
-})
+t.test(
+  'adopts a server that outlived its parent, and stops it',
+  { skip: !linux && 'Linux only' },
+  async t => {
+    const dataDir = await folder(t)
+    // What a machine without pdeathsig does.
+    const parent = await startInChild(t, dataDir, { setpriv: 'shift 2; exec "$@"' })
+    await writeRow(parent)
+    await kill(parent.child)
+    const server = await start(t, dataDir)
+    t.equal(server.pid, parent.pid)
+    t.same(await readRows(server), [1])
+    const processes = await processesOf(server)
+    await server.stop()
+    await gone(processes)
+  }
+)
 
 t.test('refuses a folder on which another Holdfast runs, and leaves that one alone', async t => {
   const dataDir = await folder(t)
   const first = await start(t, dataDir)
-  await t.rejects(startEmbedded(dataDir, () => {}), { message: /^Another Holdfast is running on .*: stop it, or give this one a data directory of its own\.$/ })
+  await t.rejects(
+    startEmbedded(dataDir, () => {}),
+    {
+      message: /^Another Holdfast is running on .*: stop it, or give this one a data directory of its own\.$/
+    }
+  )
   await writeRow(first)
   t.same(await readRows(first), [1])
 })
@@ -114,7 +145,11 @@ t.test('refuses a folder on which another Holdfast runs, and leaves that one alo
 t.test('takes no half-made cluster for a whole one when the first start was killed', async t => {
   const dataDir = await folder(t)
   const { child } = launchChild(t, dataDir)
-  await eventually(async () => { if (!(await readdir(dataDir)).some(name => name.startsWith('postgres.new-'))) throw new Error('not there yet') })
+  await eventually(async () => {
+    if (!(await readdir(dataDir)).some(name => name.startsWith('postgres.new-'))) {
+      throw new Error('not there yet')
+    }
+  })
   await kill(child)
   t.notOk((await readdir(dataDir)).includes('postgres'), 'killed in the middle')
   const server = await start(t, dataDir)
@@ -122,18 +157,21 @@ t.test('takes no half-made cluster for a whole one when the first start was kill
   t.same((await readdir(dataDir)).sort(), ['postgres', 'postgres.log', 'socket'])
 })
 
-t.test('starts although the process id in a lock file left by a crash now belongs to somebody else', async t => {
-  const dataDir = await folder(t)
-  const first = await start(t, dataDir)
-  await writeRow(first)
-  const lockFile = join(dataDir, 'postgres', 'postmaster.pid')
-  const lock = await readFile(lockFile, 'utf8')
-  await first.stop()
-  const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
-  t.teardown(() => kill(stranger))
-  await writeFile(lockFile, lock.replace(/^\d+/, String(stranger.pid)))
-  t.same(await readRows(await start(t, dataDir)), [1])
-})
+t.test(
+  'starts although the process id in a lock file left by a crash now belongs to somebody else',
+  async t => {
+    const dataDir = await folder(t)
+    const first = await start(t, dataDir)
+    await writeRow(first)
+    const lockFile = join(dataDir, 'postgres', 'postmaster.pid')
+    const lock = await readFile(lockFile, 'utf8')
+    await first.stop()
+    const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+    t.teardown(() => kill(stranger))
+    await writeFile(lockFile, lock.replace(/^\d+/, String(stranger.pid)))
+    t.same(await readRows(await start(t, dataDir)), [1])
+  }
+)
 
 t.test('works in a folder whose path is too long for a socket', async t => {
   const dataDir = join(await folder(t), 'long'.repeat(30))
@@ -153,59 +191,75 @@ t.test('works in a folder that only its owner can enter, root too', async t => {
   t.same(await query(server, 'select 1 as one'), [{ one: 1 }])
 })
 
-t.test('as root where user namespaces are forbidden, runs as nobody; and goes on with that data where they are allowed', { skip: !(linux && root) && 'for root on Linux' }, async t => {
-  const dataDir = await folder(t)
-  await chmod(dataDir, 0o755)
-  const parent = await startInChild(t, dataDir, { unshare: 'exit 1' })
-  await writeRow(parent)
-  t.equal((await stat(join(dataDir, 'postgres'))).uid, 65534)
-  const processes = await processesOf(parent)
-  await kill(parent.child)
-  await gone(processes)
-  t.same(await readRows(await start(t, dataDir)), [1])
-})
+t.test(
+  'as root where user namespaces are forbidden, runs as nobody; and goes on with that data where they are allowed',
+  { skip: !(linux && root) && 'for root on Linux' },
+  async t => {
+    const dataDir = await folder(t)
+    await chmod(dataDir, 0o755)
+    const parent = await startInChild(t, dataDir, { unshare: 'exit 1' })
+    await writeRow(parent)
+    t.equal((await stat(join(dataDir, 'postgres'))).uid, 65534)
+    const processes = await processesOf(parent)
+    await kill(parent.child)
+    await gone(processes)
+    t.same(await readRows(await start(t, dataDir)), [1])
+  }
+)
 
 t.test('says in one sentence what to install where it has no build', async t => {
   t.intercept(process, 'arch', { value: 'riscv64' })
   const error = await startEmbedded(await folder(t), () => {}).catch(error => error)
   t.type(error, EmbeddedUnavailable)
-  t.match(error.message, /^The embedded PostgreSQL has no build for \w+-riscv64 .*: install PostgreSQL 15 or later and set HOLDFAST_DATABASE_URL to it\.$/)
+  t.match(
+    error.message,
+    /^The embedded PostgreSQL has no build for \w+-riscv64 .*: install PostgreSQL 15 or later and set HOLDFAST_DATABASE_URL to it\.$/
+  )
 })
 
-async function folder (t: Test): Promise<string> {
+async function folder(t: Test): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'holdfast-test-'))
   t.teardown(() => rm(path, { recursive: true, force: true }))
   return path
 }
 
-async function start (t: Test, dataDir: string): Promise<Embedded> {
+async function start(t: Test, dataDir: string): Promise<Embedded> {
   const server = await startEmbedded(dataDir, line => t.comment(line))
   t.teardown(() => server.stop())
   return server
 }
 
-type Launched = { child: ChildProcess, output: AsyncIterableIterator<string> }
+type Launched = { child: ChildProcess; output: AsyncIterableIterator<string> }
 
 /** A small service of its own to be killed; `fakes` are shell scripts found on its path before the real programs. */
-function launchChild (t: Test, dataDir: string, path = process.env.PATH): Launched {
+function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launched {
   const script = `
     import { startEmbedded } from ${JSON.stringify(new URL('../../src/store/embedded.ts', import.meta.url))}
     const { pid, config } = await startEmbedded(${JSON.stringify(dataDir)}, () => {})
     console.log(JSON.stringify({ pid, config }))`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, PATH: path } })
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, PATH: path }
+  })
   t.teardown(() => kill(child))
   return { child, output: createInterface(child.stdout)[Symbol.asyncIterator]() }
 }
 
-async function startInChild (t: Test, dataDir: string, fakes: Record<string, string> = {}): Promise<Pick<Embedded, 'pid' | 'config'> & Launched> {
+async function startInChild(
+  t: Test,
+  dataDir: string,
+  fakes: Record<string, string> = {}
+): Promise<Pick<Embedded, 'pid' | 'config'> & Launched> {
   const bin = await folder(t)
   await mkdir(bin, { recursive: true })
-  for (const [name, body] of Object.entries(fakes)) await writeFile(join(bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 })
+  for (const [name, body] of Object.entries(fakes)) {
+    await writeFile(join(bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 })
+  }
   const launched = launchChild(t, dataDir, `${bin}:${process.env.PATH}`)
   return { ...launched, ...JSON.parse((await launched.output.next()).value) }
 }
 
-async function kill (child: ChildProcess): Promise<void> {
+async function kill(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exit = once(child, 'exit')
   child.kill('SIGKILL')
@@ -214,7 +268,7 @@ async function kill (child: ChildProcess): Promise<void> {
 
 type Server = Pick<Embedded, 'pid' | 'config'>
 
-async function query (server: Pick<Server, 'config'>, sql: string): Promise<any[]> {
+async function query(server: Pick<Server, 'config'>, sql: string): Promise<any[]> {
   const client = new pg.Client(server.config)
   client.on('error', () => {})
   await client.connect()
@@ -225,31 +279,40 @@ async function query (server: Pick<Server, 'config'>, sql: string): Promise<any[
   }
 }
 
-async function writeRow (server: Server): Promise<void> {
+async function writeRow(server: Server): Promise<void> {
   await query(server, 'create table kept as select 1 as n')
 }
 
-async function readRows (server: Server): Promise<number[]> {
+async function readRows(server: Server): Promise<number[]> {
   return (await query(server, 'select n from kept')).map(row => row.n)
 }
 
 /** The postmaster and everything it started. */
-async function processesOf (server: Server): Promise<number[]> {
-  return [server.pid, ...(await query(server, 'select pid from pg_stat_activity where pid <> pg_backend_pid()')).map(row => row.pid)]
+async function processesOf(server: Server): Promise<number[]> {
+  return [
+    server.pid,
+    ...(await query(server, 'select pid from pg_stat_activity where pid <> pg_backend_pid()')).map(
+      row => row.pid
+    )
+  ]
 }
 
 /** Waits for the processes to end, and to be reaped by whoever inherited them. */
-async function gone (pids: number[]): Promise<void> {
+async function gone(pids: number[]): Promise<void> {
   await eventually(async () => {
     for (const pid of pids) {
       let there = true
-      try { process.kill(pid, 0) } catch { there = false }
+      try {
+        process.kill(pid, 0)
+      } catch {
+        there = false
+      }
       if (there) throw new Error(`process ${pid} is still there`)
     }
   })
 }
 
-async function eventually<T> (attempt: () => Promise<T>, limitMs = 5_000): Promise<T> {
+async function eventually<T>(attempt: () => Promise<T>, limitMs = 5_000): Promise<T> {
   for (const untilMs = Date.now() + limitMs; ; await sleep(20)) {
     try {
       return await attempt()

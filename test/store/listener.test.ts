@@ -6,58 +6,83 @@ import { startListener, type Listener } from '../../src/store/listener.ts'
 import { Proxy } from '../faults/bench/proxy.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-t.test('while a notice is on its way the next ones gather: a connection has one query at a time, and none is lost', async (t) => {
-  const { config } = await freshDatabase(t, { migrated: false })
-  const proxy = new Proxy()
-  proxy.target = config.host.startsWith('/') ? { path: `${config.host}/.s.PGSQL.${config.port}` } : config
-  proxy.delayMs = 20
-  const port = await proxy.listen()
-  t.teardown(() => proxy.close())
-  const warnings: string[] = []
-  const warn = ({ message }: Error) => { warnings.push(message) }
-  process.on('warning', warn)
-  t.teardown(() => process.off('warning', warn))
-  const heard = new Map<string, number>()
-  let all = () => {}
-  const listen = async (where: object, onReady: (queueId: string, count: number) => void): Promise<Listener> => {
-    let listener!: Listener
-    await new Promise<void>((resolve, reject) => {
-      listener = startListener({ ...config, ...where }, { onReady, onDue: () => {}, onGap: resolve, onError: reject })
+t.test(
+  'while a notice is on its way the next ones gather: a connection has one query at a time, and none is lost',
+  async t => {
+    const { config } = await freshDatabase(t, { migrated: false })
+    const proxy = new Proxy()
+    proxy.target = config.host.startsWith('/') ? { path: `${config.host}/.s.PGSQL.${config.port}` } : config
+    proxy.delayMs = 20
+    const port = await proxy.listen()
+    t.teardown(() => proxy.close())
+    const warnings: string[] = []
+    const warn = ({ message }: Error) => {
+      warnings.push(message)
+    }
+    process.on('warning', warn)
+    t.teardown(() => process.off('warning', warn))
+    const heard = new Map<string, number>()
+    let all = () => {}
+    const listen = async (
+      where: object,
+      onReady: (queueId: string, count: number) => void
+    ): Promise<Listener> => {
+      let listener!: Listener
+      await new Promise<void>((resolve, reject) => {
+        listener = startListener(
+          { ...config, ...where },
+          { onReady, onDue: () => {}, onGap: resolve, onError: reject }
+        )
+      })
+      t.teardown(() => listener.stop())
+      return listener
+    }
+    const speaker = await listen({ host: '127.0.0.1', port }, () => {})
+    await listen({}, (queueId, count) => {
+      heard.set(queueId, (heard.get(queueId) ?? 0) + count)
+      if (heard.get('7') === 5 && heard.size === 401) all()
     })
-    t.teardown(() => listener.stop())
-    return listener
+    const done = new Promise<void>(resolve => {
+      all = resolve
+    })
+    for (let time = 0; time < 5; time++) {
+      speaker.announce('7', 1, 1)
+      await pause(8) // longer than notices are joined, shorter than one takes
+    }
+    for (let queue = 1000; queue < 1400; queue++) speaker.announce(String(queue), 1, 1)
+    await done
+    t.strictSame(warnings, [])
   }
-  const speaker = await listen({ host: '127.0.0.1', port }, () => {})
-  await listen({}, (queueId, count) => {
-    heard.set(queueId, (heard.get(queueId) ?? 0) + count)
-    if (heard.get('7') === 5 && heard.size === 401) all()
-  })
-  const done = new Promise<void>((resolve) => { all = resolve })
-  for (let time = 0; time < 5; time++) {
-    speaker.announce('7', 1, 1)
-    await pause(8) // longer than notices are joined, shorter than one takes
-  }
-  for (let queue = 1000; queue < 1400; queue++) speaker.announce(String(queue), 1, 1)
-  await done
-  t.strictSame(warnings, [])
-})
+)
 
-t.test('a replica that is alone says nothing, until another is heard', async (t) => {
+t.test('a replica that is alone says nothing, until another is heard', async t => {
   const { config } = await freshDatabase(t, { migrated: false })
   const notices: string[] = []
   let onNotice = () => {}
   const witness = new pg.Client(config)
   await witness.connect()
   t.teardown(() => witness.end())
-  witness.on('notification', ({ payload }) => { notices.push(payload!); onNotice() })
+  witness.on('notification', ({ payload }) => {
+    notices.push(payload!)
+    onNotice()
+  })
   await witness.query('listen holdfast')
   const noticed = async (pattern: RegExp, from = 0) => {
-    while (!notices.slice(from).some((notice) => pattern.test(notice))) await new Promise<void>((resolve) => { onNotice = resolve })
+    while (!notices.slice(from).some(notice => pattern.test(notice))) {
+      await new Promise<void>(resolve => {
+        onNotice = resolve
+      })
+    }
   }
   const start = async () => {
     let listener!: Listener
     await new Promise<void>((resolve, reject) => {
-      listener = startListener(config, { onReady: () => {}, onDue: () => {}, onGap: resolve, onError: reject })
+      listener = startListener(config, {
+        onReady: () => {},
+        onDue: () => {},
+        onGap: resolve,
+        onError: reject
+      })
     })
     t.teardown(() => listener.stop())
     return listener
@@ -65,7 +90,9 @@ t.test('a replica that is alone says nothing, until another is heard', async (t)
   const now = performance.now.bind(performance)
   let later = 0
   performance.now = () => now() + later
-  t.teardown(() => { performance.now = now })
+  t.teardown(() => {
+    performance.now = now
+  })
 
   const alone = await start()
   alone.announce('7', 1, 1)
@@ -76,9 +103,9 @@ t.test('a replica that is alone says nothing, until another is heard', async (t)
   await start()
   await noticed(/ here$/, before)
   // Heard by the witness, it has been sent to the replica too, which may need a moment more to read it.
-  while (!notices.some((notice) => / ready 9:/.test(notice))) {
+  while (!notices.some(notice => / ready 9:/.test(notice))) {
     alone.announce('9', 1, 1)
     await pause(8)
   }
-  t.notOk(notices.some((notice) => / ready 8:/.test(notice)))
+  t.notOk(notices.some(notice => / ready 8:/.test(notice)))
 })

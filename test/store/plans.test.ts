@@ -14,47 +14,100 @@ import * as series from '../../src/store/series.ts'
 import { startSweeper } from '../../src/store/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-interface Plan { 'Node Type': string, 'Relation Name'?: string, 'Index Name'?: string, 'Shared Hit Blocks': number, 'Shared Read Blocks': number, Plans?: Plan[] }
+interface Plan {
+  'Node Type': string
+  'Relation Name'?: string
+  'Index Name'?: string
+  'Shared Hit Blocks': number
+  'Shared Read Blocks': number
+  Plans?: Plan[]
+}
 /** Pages touched, and what was scanned how. */
-interface Run { pages: number, scans: string[] }
+interface Run {
+  pages: number
+  scans: string[]
+}
 
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 const batch = 20
 const row = (queueId: string, options: Partial<messages.EnqueueRow> = {}): messages.EnqueueRow => ({
-  queueId, body: '{"to":"ada@example.org"}', contentType: null, headers: undefined, priority: 4, delaySeconds: undefined, visibleAt: undefined, ttlSeconds: undefined, maxAttempts: undefined, key: undefined, ...options
+  queueId,
+  body: '{"to":"ada@example.org"}',
+  contentType: null,
+  headers: undefined,
+  priority: 4,
+  delaySeconds: undefined,
+  visibleAt: undefined,
+  ttlSeconds: undefined,
+  maxAttempts: undefined,
+  key: undefined,
+  ...options
 })
-const rows = (count: number, queueId: string, options?: Partial<messages.EnqueueRow>) => Array.from({ length: count }, () => row(queueId, options))
+const rows = (count: number, queueId: string, options?: Partial<messages.EnqueueRow>) =>
+  Array.from({ length: count }, () => row(queueId, options))
 const held = (leased: messages.LeasedRow[]) => leased.map(({ id, fence }) => ({ id, fence }))
 
-async function leaseSome (session: Session, hints: SeekHints, queueId: string, max: number, acks: messages.Held[] = []) {
-  return (await messages.lease(session, hints, queueId, [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }], answerBytesMax, acks)).rows
+async function leaseSome(
+  session: Session,
+  hints: SeekHints,
+  queueId: string,
+  max: number,
+  acks: messages.Held[] = []
+) {
+  return (
+    await messages.lease(
+      session,
+      hints,
+      queueId,
+      [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }],
+      answerBytesMax,
+      acks
+    )
+  ).rows
 }
 
 /** A session of the service's own kind that also tells how each statement ran: the plan that was used, generic as it is there, from auto_explain. */
-function explaining (url: string): { database: Database, session: Session, runs: Map<string, Run>, seen: Map<string, number[]> } {
+function explaining(url: string): {
+  database: Database
+  session: Session
+  runs: Map<string, Run>
+  seen: Map<string, number[]>
+} {
   const runs = new Map<string, Run>()
   const seen = new Map<string, number[]>()
   let name = ''
   class Client extends pg.Client {
-    constructor (config: pg.ClientConfig) {
+    constructor(config: pg.ClientConfig) {
       super(config)
       this.on('notice', ({ message }) => {
         if (name === '' || !message?.includes('plan:')) return
         const { pages, scans } = runOf(JSON.parse(message.slice(message.indexOf('{'))).Plan)
         // The median of several runs: any one of them may also have split a page, or cleaned one of dead entries.
-        const all = [...seen.get(name) ?? [], pages]
+        const all = [...(seen.get(name) ?? []), pages]
         seen.set(name, all)
         runs.set(name, { pages: median(all), scans })
       })
     }
   }
-  const options = Object.entries({ log_min_duration: 0, log_analyze: 'on', log_buffers: 'on', log_timing: 'off', log_format: 'json', log_level: 'notice' })
-  const database = openDatabase({
-    connectionString: url, Client, options: `-c session_preload_libraries=auto_explain ${options.map(([option, value]) => `-c auto_explain.${option}=${value}`).join(' ')}`
-  } as pg.ClientConfig, { poolSize: 1, onError: () => {} })
+  const options = Object.entries({
+    log_min_duration: 0,
+    log_analyze: 'on',
+    log_buffers: 'on',
+    log_timing: 'off',
+    log_format: 'json',
+    log_level: 'notice'
+  })
+  const database = openDatabase(
+    {
+      connectionString: url,
+      Client,
+      options: `-c session_preload_libraries=auto_explain ${options.map(([option, value]) => `-c auto_explain.${option}=${value}`).join(' ')}`
+    } as pg.ClientConfig,
+    { poolSize: 1, onError: () => {} }
+  )
   const session: Session = {
-    async query (statement, values) {
+    async query(statement, values) {
       name = (statement as Statement).name
       const rows = await database.query(statement, values)
       name = '' // what goes past this session is not of the hot path
@@ -64,13 +117,15 @@ function explaining (url: string): { database: Database, session: Session, runs:
   return { database, session, runs, seen }
 }
 
-function runOf (plan: Plan): Run {
+function runOf(plan: Plan): Run {
   const run: Run = { pages: 0, scans: [] }
   const pages = (node: Plan) => node['Shared Hit Blocks'] + node['Shared Read Blocks']
   const visit = (node: Plan) => {
     const below = (node.Plans ?? []).reduce((sum, child) => sum + pages(child), 0)
     if (node['Relation Name'] !== undefined) run.pages += Math.max(0, pages(node) - below)
-    if (node['Node Type'].includes('Scan') && node['Relation Name'] !== undefined) run.scans.push(`${node['Relation Name']} by ${node['Index Name'] ?? node['Node Type']}`)
+    if (node['Node Type'].includes('Scan') && node['Relation Name'] !== undefined) {
+      run.scans.push(`${node['Relation Name']} by ${node['Index Name'] ?? node['Node Type']}`)
+    }
     node.Plans?.forEach(visit)
   }
   visit(plan)
@@ -78,15 +133,22 @@ function runOf (plan: Plan): Run {
 }
 
 /** Every verb on a batch of messages of one queue. */
-async function walk (session: Session, queueId: string, hints = new SeekHints()): Promise<void> {
+async function walk(session: Session, queueId: string, hints = new SeekHints()): Promise<void> {
   // Several times: the first meets cold caches and ranks that no hint is known of.
   for (let time = 0; time < 6; time++) {
     await messages.enqueue(session, rows(batch, queueId))
     await messages.enqueue(session, rows(batch, queueId, { delaySeconds: 3600 }))
-    await messages.enqueue(session, rows(batch, queueId).map((one, index) => ({ ...one, key: `${queueId} ${time} ${index}` })))
+    await messages.enqueue(
+      session,
+      rows(batch, queueId).map((one, index) => ({ ...one, key: `${queueId} ${time} ${index}` }))
+    )
     for (const verb of ['ack', 'fail', 'release', 'extend'] as const) {
       const some = held(await leaseSome(session, hints, queueId, batch))
-      await messages.settle[verb](session, queueId, some.map((one) => ({ ...one, reason: null, delaySeconds: 5, dead: false, leaseSeconds: 60 })))
+      await messages.settle[verb](
+        session,
+        queueId,
+        some.map(one => ({ ...one, reason: null, delaySeconds: 5, dead: false, leaseSeconds: 60 }))
+      )
     }
     const before = await leaseSome(session, hints, queueId, batch)
     const acked = await leaseSome(session, hints, queueId, batch, held(before))
@@ -95,7 +157,7 @@ async function walk (session: Session, queueId: string, hints = new SeekHints())
   }
 }
 
-t.test('no statement of the hot path depends on how much there is beside it', async (t) => {
+t.test('no statement of the hot path depends on how much there is beside it', async t => {
   const { url } = await freshDatabase(t)
   const { database, session, runs, seen } = explaining(url)
   t.teardown(() => database.close())
@@ -113,9 +175,19 @@ t.test('no statement of the hot path depends on how much there is beside it', as
       await leaseSome(database, hints, queueId, 1000)
       await messages.enqueue(database, some(left))
       const dying = held(await leaseSome(database, hints, queueId, 1000))
-      await messages.settle.fail(database, queueId, dying.map((one) => ({ ...one, reason: null, delaySeconds: null, dead: true })))
-      await messages.enqueue(database, some(left).map((one, index) => ({ ...one, delaySeconds: 3600 + index })))
-      await messages.enqueue(database, some(left).map((one, index) => ({ ...one, priority: index % 10 })))
+      await messages.settle.fail(
+        database,
+        queueId,
+        dying.map(one => ({ ...one, reason: null, delaySeconds: null, dead: true }))
+      )
+      await messages.enqueue(
+        database,
+        some(left).map((one, index) => ({ ...one, delaySeconds: 3600 + index }))
+      )
+      await messages.enqueue(
+        database,
+        some(left).map((one, index) => ({ ...one, priority: index % 10 }))
+      )
     }
     await database.query('vacuum analyze holdfast.messages')
   }
@@ -132,31 +204,65 @@ t.test('no statement of the hot path depends on how much there is beside it', as
   for (let n = 0; n < 300; n++) await queues.putQueue(database, `beside${n}`, {})
   await walk(session, large)
 
-  t.strictSame([...runs.keys()].sort(), ['ack', 'ack_and_lease', 'ack_and_lease_keyed', 'enqueue', 'enqueue_described', 'enqueue_keyed', 'extend', 'fail', 'lease', 'release'], 'each verb was seen')
+  t.strictSame(
+    [...runs.keys()].sort(),
+    [
+      'ack',
+      'ack_and_lease',
+      'ack_and_lease_keyed',
+      'enqueue',
+      'enqueue_described',
+      'enqueue_keyed',
+      'extend',
+      'fail',
+      'lease',
+      'release'
+    ],
+    'each verb was seen'
+  )
   for (const [name, { pages, scans }] of runs) {
     t.strictSame(scans, before.get(name)!.scans, `${name}: the same plan`)
-    t.strictSame(scans.filter((scan) => scan.endsWith('Scan') && scan !== 'positions by Seq Scan'), [], `${name}: all by index`)
-    t.ok(scans.every((scan) => !scan.startsWith('messages by') || ['messages by messages_pkey', 'messages by messages_in_order'].includes(scan)), `${name}: ${scans.join(', ')}`)
+    t.strictSame(
+      scans.filter(scan => scan.endsWith('Scan') && scan !== 'positions by Seq Scan'),
+      [],
+      `${name}: all by index`
+    )
+    t.ok(
+      scans.every(
+        scan =>
+          !scan.startsWith('messages by') ||
+          ['messages by messages_pkey', 'messages by messages_in_order'].includes(scan)
+      ),
+      `${name}: ${scans.join(', ')}`
+    )
     // A failed or released message goes down four indexes (found, its new version, its place or due time, its history), and each may be a level
     // deeper where there is ten times as much. Whatever walks over a queue touches hundreds of pages more.
     const deeper = ['fail', 'release'].includes(name) ? 4 : 1
-    t.ok(pages <= before.get(name)!.pages * 1.15 + deeper * batch, `${name}: ${pages} pages for ${batch} messages, ${before.get(name)!.pages} where there is little`)
+    t.ok(
+      pages <= before.get(name)!.pages * 1.15 + deeper * batch,
+      `${name}: ${pages} pages for ${batch} messages, ${before.get(name)!.pages} where there is little`
+    )
     t.comment(`${name}: ${before.get(name)!.pages} → ${pages} pages`)
   }
 })
 
-t.test('a look at a queue costs no more when the queue is long', async (t) => {
+t.test('a look at a queue costs no more when the queue is long', async t => {
   const { url } = await freshDatabase(t)
   const { database, session, runs } = explaining(url)
   t.teardown(() => database.close())
   const lookAt = async (name: string, thousands: number) => {
     await queues.putQueue(database, name, {})
     const queueId = (await queues.findQueue(database, name))!.id
-    for (let n = 0; n < thousands; n++) await messages.enqueue(database, rows(1000, queueId, { priority: 3 + n % 2 }))
+    for (let n = 0; n < thousands; n++) {
+      await messages.enqueue(database, rows(1000, queueId, { priority: 3 + (n % 2) }))
+    }
     await leaseSome(database, new SeekHints(), queueId, 500)
     await database.query('vacuum analyze holdfast.messages')
     await database.query('update holdfast.counts set ready = 1')
-    const [{ id }] = await database.query('select id from holdfast.messages where queue_id = $1 and rank = 8 order by position offset 900 limit 1', [queueId]) as [{ id: string }]
+    const [{ id }] = (await database.query(
+      'select id from holdfast.messages where queue_id = $1 and rank = 8 order by position offset 900 limit 1',
+      [queueId]
+    )) as [{ id: string }]
     for (let time = 0; time < 3; time++) {
       t.ok((await queues.reportQueue(session, name))!.oldestReadySeconds! > 0)
       await queues.listQueues(session, '', 10, { names: [name], prefixes: [] })
@@ -169,26 +275,41 @@ t.test('a look at a queue costs no more when the queue is long', async (t) => {
     return seen
   }
   const [short, long] = [await lookAt('short', 2), await lookAt('long', 20)]
-  t.strictSame([...long.keys()].sort(), ['ahead', 'explain', 'list_queues', 'report_queue', 'series', 'sparks'])
+  t.strictSame([...long.keys()].sort(), [
+    'ahead',
+    'explain',
+    'list_queues',
+    'report_queue',
+    'series',
+    'sparks'
+  ])
   for (const [name, { pages, scans }] of long) {
     t.comment(`${name}: ${short.get(name)!.pages} → ${pages} pages`)
     // One level more of an index for each of twenty priorities; whatever walks over the queue touches hundreds more.
-    t.ok(pages <= short.get(name)!.pages + 30, `${name}: ${pages} pages, ${short.get(name)!.pages} of a short queue (${scans.join(', ')})`)
+    t.ok(
+      pages <= short.get(name)!.pages + 30,
+      `${name}: ${pages} pages, ${short.get(name)!.pages} of a short queue (${scans.join(', ')})`
+    )
   }
 })
 
-t.test('looking for messages and mending many costs no more when the queue is long, though the plans were made on empty tables', async (t) => {
-  const { url } = await freshDatabase(t)
-  const { database, session, runs, seen } = explaining(url)
-  t.teardown(() => database.close())
-  const never = new AbortController().signal
-  const limit = 50
-  /** `count` messages in each state; one in a hundred bodies and reasons is rare. */
-  const fill = async (name: string, count: number): Promise<string> => {
-    await queues.putQueue(database, name, {})
-    const queueId = (await queues.findQueue(database, name))!.id
-    const [n, rare] = [`generate_series(1, ${count}) n`, "case when n % 100 = 1 then 'rare' else 'common' end"]
-    await database.query(`
+t.test(
+  'looking for messages and mending many costs no more when the queue is long, though the plans were made on empty tables',
+  async t => {
+    const { url } = await freshDatabase(t)
+    const { database, session, runs, seen } = explaining(url)
+    t.teardown(() => database.close())
+    const never = new AbortController().signal
+    const limit = 50
+    /** `count` messages in each state; one in a hundred bodies and reasons is rare. */
+    const fill = async (name: string, count: number): Promise<string> => {
+      await queues.putQueue(database, name, {})
+      const queueId = (await queues.findQueue(database, name))!.id
+      const [n, rare] = [
+        `generate_series(1, ${count}) n`,
+        "case when n % 100 = 1 then 'rare' else 'common' end"
+      ]
+      await database.query(`
       with ids as (select n, state, nextval('holdfast.positions') as id from ${n} cross join unnest('{ready,delayed,leased,dead,acked}'::text[]) as state)
       , living as (
         insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body, visible_at, leased_until, dead_at)
@@ -197,50 +318,93 @@ t.test('looking for messages and mending many costs no more when the queue is lo
       ), acked as (
         insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, rank, body) select id, now(), now(), now() + interval '1 h', 1, ${queueId}, 1, 8, ${rare} from ids where state = 'acked' order by id
       ) insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome, reason) select now(), id, 1, ${queueId}, 1, 'failed', ${rare} from ids where state = 'dead'`)
-    return queueId
-  }
-  const work = async (queueId: string): Promise<Map<string, Run>> => {
-    runs.clear()
-    seen.clear()
-    const watched = { ...database, query: (...call) => session.query(...call) } as Database
-    const filter = { contains: null, reason: null, enqueuedAfter: null, enqueuedBefore: null }
-    for (let time = 0; time < 3; time++) {
-      await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
-      await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
-      await browse(session, queueId, 'dead', { ...filter, reason: 'rare' }, '0', batch, answerBytesMax)
-      await mending.redrive(watched, queueId, { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 }, never, () => {})
-      await mending.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
-      for (const table of ['messages', 'acked']) {
-        const some = await database.query(`select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`, [queueId])
-        await mending.purge(watched, queueId, null, { ids: some.map(({ id }) => id), where: null, limit: Infinity }, never, () => {})
+      return queueId
+    }
+    const work = async (queueId: string): Promise<Map<string, Run>> => {
+      runs.clear()
+      seen.clear()
+      const watched = { ...database, query: (...call) => session.query(...call) } as Database
+      const filter = { contains: null, reason: null, enqueuedAfter: null, enqueuedBefore: null }
+      for (let time = 0; time < 3; time++) {
+        await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
+        await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
+        await browse(session, queueId, 'dead', { ...filter, reason: 'rare' }, '0', batch, answerBytesMax)
+        await mending.redrive(
+          watched,
+          queueId,
+          { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 },
+          never,
+          () => {}
+        )
+        await mending.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
+        for (const table of ['messages', 'acked']) {
+          const some = await database.query(
+            `select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`,
+            [queueId]
+          )
+          await mending.purge(
+            watched,
+            queueId,
+            null,
+            { ids: some.map(({ id }) => id), where: null, limit: Infinity },
+            never,
+            () => {}
+          )
+        }
+        await mending.matched(
+          watched,
+          queueId,
+          'purge',
+          null,
+          { ids: null, where: null, limit: Infinity },
+          never
+        )
+        await createChores(watched)['remove-queues']()
       }
-      await mending.matched(watched, queueId, 'purge', null, { ids: null, where: null, limit: Infinity }, never)
-      await createChores(watched)['remove-queues']()
+      return new Map(runs)
     }
-    return new Map(runs)
-  }
-  // The chore looks for what these left, and they left nothing.
-  await database.query('insert into holdfast.removed_queues select generate_series(100001, 100010)')
-  await work(await fill('tiny', 200))
-  const before = await work(await fill('short', 2000))
-  const long = await fill('long', 20_000)
-  const without = await work(long)
-  for (const table of ['messages', 'acked', 'history']) await database.query(`vacuum analyze holdfast.${table}`)
-  const analyzed = await work(long)
-  t.strictSame([...before.keys()].filter((name) => !name.startsWith('remove')).sort(), ['browse', 'browse_acked', 'counts_of', 'last_id', 'look', 'look_acked', 'look_at', 'look_at_acked', 'look_dead', 'purge', 'purge_acked', 'redrive', 'retry'])
-  t.ok(before.has('remove_messages'))
-  for (const [when, after] of Object.entries({ 'without statistics': without, analyzed })) {
-    for (const [name, { pages, scans }] of after) {
-      const short = before.get(name)!.pages
-      t.comment(`${name}, ${when}: ${short} → ${pages} pages`)
-      // A level more of each of a few indexes for each message; whatever walks over the queue touches thousands.
-      t.ok(pages <= short * 1.2 + 5 * limit, `${name}, ${when}: ${pages} pages, ${short} of a short queue (${scans.join(', ')})`)
+    // The chore looks for what these left, and they left nothing.
+    await database.query('insert into holdfast.removed_queues select generate_series(100001, 100010)')
+    await work(await fill('tiny', 200))
+    const before = await work(await fill('short', 2000))
+    const long = await fill('long', 20_000)
+    const without = await work(long)
+    for (const table of ['messages', 'acked', 'history']) {
+      await database.query(`vacuum analyze holdfast.${table}`)
+    }
+    const analyzed = await work(long)
+    t.strictSame([...before.keys()].filter(name => !name.startsWith('remove')).sort(), [
+      'browse',
+      'browse_acked',
+      'counts_of',
+      'last_id',
+      'look',
+      'look_acked',
+      'look_at',
+      'look_at_acked',
+      'look_dead',
+      'purge',
+      'purge_acked',
+      'redrive',
+      'retry'
+    ])
+    t.ok(before.has('remove_messages'))
+    for (const [when, after] of Object.entries({ 'without statistics': without, analyzed })) {
+      for (const [name, { pages, scans }] of after) {
+        const short = before.get(name)!.pages
+        t.comment(`${name}, ${when}: ${short} → ${pages} pages`)
+        // A level more of each of a few indexes for each message; whatever walks over the queue touches thousands.
+        t.ok(
+          pages <= short * 1.2 + 5 * limit,
+          `${name}, ${when}: ${pages} pages, ${short} of a short queue (${scans.join(', ')})`
+        )
+      }
     }
   }
-})
+)
 
 /** Has the sweeper find `batch` expired leases, due delays and ended messages, and that several times. */
-async function sweepOften (database: Database, session: Session, queueId: string): Promise<void> {
+async function sweepOften(database: Database, session: Session, queueId: string): Promise<void> {
   const hints = new SeekHints()
   const times = 6
   const prepare = async () => {
@@ -249,58 +413,97 @@ async function sweepOften (database: Database, session: Session, queueId: string
     await leaseSome(database, hints, queueId, batch)
     const past = "statement_timestamp() - interval '1 s'"
     await database.query(`update holdfast.leases set ends_at = ${past} where queue_id = $1`, [queueId])
-    await database.query(`update holdfast.messages set leased_until = ${past} where queue_id = $1 and leased_until is not null`, [queueId])
-    await database.query(`update holdfast.messages set visible_at = ${past} where queue_id = $1 and id in (select id from holdfast.messages where queue_id = $1 and visible_at is not null limit ${batch})`, [queueId])
-    await database.query(`update holdfast.messages set expires_at = ${past} where queue_id = $1 and id in (select id from holdfast.messages where queue_id = $1 and visible_at > now() limit ${batch})`, [queueId])
+    await database.query(
+      `update holdfast.messages set leased_until = ${past} where queue_id = $1 and leased_until is not null`,
+      [queueId]
+    )
+    await database.query(
+      `update holdfast.messages set visible_at = ${past} where queue_id = $1 and id in (select id from holdfast.messages where queue_id = $1 and visible_at is not null limit ${batch})`,
+      [queueId]
+    )
+    await database.query(
+      `update holdfast.messages set expires_at = ${past} where queue_id = $1 and id in (select id from holdfast.messages where queue_id = $1 and visible_at > now() limit ${batch})`,
+      [queueId]
+    )
   }
   await prepare()
   await new Promise<void>((resolve, reject) => {
     let swept = 0
-    const sweeper = startSweeper({ ...database, query: (...call) => session.query(...call) }, {
-      onReady: () => {}, onCounted: () => {}, waitingFor: () => [], onError: reject,
-      onSwept () {
-        if (++swept === times) sweeper.stop().then(resolve, reject)
-        else prepare().then(() => sweeper.dueAt(0), reject)
+    const sweeper = startSweeper(
+      { ...database, query: (...call) => session.query(...call) },
+      {
+        onReady: () => {},
+        onCounted: () => {},
+        waitingFor: () => [],
+        onError: reject,
+        onSwept() {
+          if (++swept === times) sweeper.stop().then(resolve, reject)
+          else prepare().then(() => sweeper.dueAt(0), reject)
+        }
       }
-    })
+    )
   })
 }
 
-t.test('no statement walks over dead rows that a held snapshot keeps, however empty the tables seem', async (t) => {
-  const pagesOf = async (kept: number) => {
-    const { url } = await freshDatabase(t)
-    const filling = openDatabase({ connectionString: url }, { poolSize: 2, onError: () => {} })
-    await queues.putQueue(filling, 'one', {})
-    const queueId = String((await filling.query("select id from holdfast.queues where name = 'one'"))[0]!.id)
-    const holder = new pg.Client(url)
-    await holder.connect()
-    await holder.query('begin isolation level repeatable read; select 1 from pg_class')
-    const hints = new SeekHints()
-    for (let left = kept; left > 0; left -= 500) {
-      await messages.enqueue(filling, rows(500, queueId))
-      await messages.settle.fail(filling, queueId, held(await leaseSome(filling, hints, queueId, 500)).map((one) => ({ ...one, reason: 'no', delaySeconds: 0, dead: false })))
-      await messages.settle.ack(filling, queueId, held(await leaseSome(filling, hints, queueId, 500)))
+t.test(
+  'no statement walks over dead rows that a held snapshot keeps, however empty the tables seem',
+  async t => {
+    const pagesOf = async (kept: number) => {
+      const { url } = await freshDatabase(t)
+      const filling = openDatabase({ connectionString: url }, { poolSize: 2, onError: () => {} })
+      await queues.putQueue(filling, 'one', {})
+      const queueId = String(
+        (await filling.query("select id from holdfast.queues where name = 'one'"))[0]!.id
+      )
+      const holder = new pg.Client(url)
+      await holder.connect()
+      await holder.query('begin isolation level repeatable read; select 1 from pg_class')
+      const hints = new SeekHints()
+      for (let left = kept; left > 0; left -= 500) {
+        await messages.enqueue(filling, rows(500, queueId))
+        await messages.settle.fail(
+          filling,
+          queueId,
+          held(await leaseSome(filling, hints, queueId, 500)).map(one => ({
+            ...one,
+            reason: 'no',
+            delaySeconds: 0,
+            dead: false
+          }))
+        )
+        await messages.settle.ack(filling, queueId, held(await leaseSome(filling, hints, queueId, 500)))
+      }
+      await filling.query('delete from holdfast.leases; delete from holdfast.ledger')
+      for (const table of ['messages', 'leases', 'history', 'ledger']) {
+        await filling.query(`vacuum analyze holdfast.${table}`)
+      }
+      const { database, session, runs } = explaining(url)
+      // What the service knows by then: nothing before this is ready.
+      const [{ last_value: last }] = (await filling.query('select last_value from holdfast.positions')) as [
+        { last_value: string }
+      ]
+      const known = hints.begin(queueId)
+      hints.end(queueId, known, { rank: -1, position: NaN, exhausted: true, last: Number(last) })
+      await messages.enqueue(filling, rows(1000, queueId)) // enough for every verb
+      await walk(session, queueId, hints)
+      await sweepOften(database, session, queueId)
+      await holder.end()
+      await Promise.all([database.close(), filling.close()])
+      return runs
     }
-    await filling.query('delete from holdfast.leases; delete from holdfast.ledger')
-    for (const table of ['messages', 'leases', 'history', 'ledger']) await filling.query(`vacuum analyze holdfast.${table}`)
-    const { database, session, runs } = explaining(url)
-    // What the service knows by then: nothing before this is ready.
-    const [{ last_value: last }] = await filling.query('select last_value from holdfast.positions') as [{ last_value: string }]
-    const known = hints.begin(queueId)
-    hints.end(queueId, known, { rank: -1, position: NaN, exhausted: true, last: Number(last) })
-    await messages.enqueue(filling, rows(1000, queueId)) // enough for every verb
-    await walk(session, queueId, hints)
-    await sweepOften(database, session, queueId)
-    await holder.end()
-    await Promise.all([database.close(), filling.close()])
-    return runs
+    const fresh = await pagesOf(0)
+    const aged = await pagesOf(5000)
+    t.ok(
+      ['sweep_leases', 'expose_due', 'expire'].every(name => aged.has(name)),
+      'the sweeper was seen'
+    )
+    for (const [name, { pages, scans }] of aged) {
+      t.comment(`${name}: ${fresh.get(name)!.pages} → ${pages} pages`)
+      // The indexes are deeper by a level or two; whatever walks over what is dead touches thousands of pages.
+      t.ok(
+        pages <= fresh.get(name)!.pages * 2 + 5 * batch,
+        `${name}: ${pages} pages, ${fresh.get(name)!.pages} where nothing was before (${scans.join(', ')})`
+      )
+    }
   }
-  const fresh = await pagesOf(0)
-  const aged = await pagesOf(5000)
-  t.ok(['sweep_leases', 'expose_due', 'expire'].every((name) => aged.has(name)), 'the sweeper was seen')
-  for (const [name, { pages, scans }] of aged) {
-    t.comment(`${name}: ${fresh.get(name)!.pages} → ${pages} pages`)
-    // The indexes are deeper by a level or two; whatever walks over what is dead touches thousands of pages.
-    t.ok(pages <= fresh.get(name)!.pages * 2 + 5 * batch, `${name}: ${pages} pages, ${fresh.get(name)!.pages} where nothing was before (${scans.join(', ')})`)
-  }
-})
+)

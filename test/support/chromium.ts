@@ -4,36 +4,76 @@ import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import { chromium, type Browser, type Page } from 'playwright-core'
 
-export const chromiumPath = [process.env.HOLDFAST_TEST_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => path !== undefined && existsSync(path))
+export const chromiumPath = [
+  process.env.HOLDFAST_TEST_CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome'
+].find(path => path !== undefined && existsSync(path))
 
-export const chromiumArgs = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+export const chromiumArgs = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync'
+]
 
 /** Why tests that need a browser are skipped; false where there is one. */
-export const noBrowser = chromiumPath === undefined && 'there is no Chromium here: apt-get install chromium, or name one in HOLDFAST_TEST_CHROMIUM'
+export const noBrowser =
+  chromiumPath === undefined &&
+  'there is no Chromium here: apt-get install chromium, or name one in HOLDFAST_TEST_CHROMIUM'
 
-export async function browser (t: Pick<Test, 'teardown'>): Promise<Browser> {
+export async function browser(t: Pick<Test, 'teardown'>): Promise<Browser> {
   const launched = await chromium.launch({ executablePath: chromiumPath!, args: chromiumArgs })
   t.teardown(() => launched.close())
   return launched
 }
 
-export interface Opened { page: Page, faults: string[] }
+export interface Opened {
+  page: Page
+  faults: string[]
+}
 
 /** A page of its own; `faults` gathers what its console calls an error and what its content security policy stopped, which should be nothing. */
-export async function openPage (browser: Browser, url: string, { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark' } = {}): Promise<Opened> {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark' } = {}
+): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme })
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   const faults: string[] = []
-  page.on('pageerror', (error) => faults.push(error.message))
+  page.on('pageerror', error => faults.push(error.message))
   // A refusal that the page shows is also told by the browser itself, as a failed load.
-  page.on('console', (message) => { if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text()) })
+  page.on('console', message => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
+      faults.push(message.text())
+    }
+  })
   await page.goto(url)
   return { page, faults }
 }
 
 if (process.argv[1] === import.meta.filename && noBrowser !== false) {
-  const apt = (...args: string[]) => spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: 'ignore', timeout: 180_000 }).status === 0
-  const installed = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get') && apt('update') && apt('install', '-y', '--no-install-recommends', 'chromium')
-  process.stdout.write(installed ? 'Chromium is installed for the tests of the console.\n' : 'Chromium could not be installed here; the tests of the console that need a browser are skipped.\n')
+  const apt = (...args: string[]) =>
+    spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      stdio: 'ignore',
+      timeout: 180_000
+    }).status === 0
+  const installed =
+    process.getuid?.() === 0 &&
+    existsSync('/usr/bin/apt-get') &&
+    apt('update') &&
+    apt('install', '-y', '--no-install-recommends', 'chromium')
+  process.stdout.write(
+    installed
+      ? 'Chromium is installed for the tests of the console.\n'
+      : 'Chromium could not be installed here; the tests of the console that need a browser are skipped.\n'
+  )
 }

@@ -11,26 +11,30 @@ import { migrate } from '../../src/store/migrate.ts'
 export interface Database {
   name: string
   /** Single fields, so that one can be replaced (by a proxy's port, say), which pg would not heed beside a url. */
-  config: { host: string, port: number, user: string, database: string, password?: string, ssl: false }
+  config: { host: string; port: number; user: string; database: string; password?: string; ssl: false }
   /** For a child process' HOLDFAST_DATABASE_URL. */
   url: string
   /** Done by itself when `t` ends; cuts every connection. */
-  drop (): Promise<void>
+  drop(): Promise<void>
 }
 
 /** A migrated, empty database that lives as long as `t`. `migrated: false` gives one without any schema. */
-export async function freshDatabase (t: Pick<Test, 'teardown'>, { migrated = true } = {}): Promise<Database> {
+export async function freshDatabase(t: Pick<Test, 'teardown'>, { migrated = true } = {}): Promise<Database> {
   const server = await sharedServer()
   const template = migrated ? await templateOn(server) : 'template0'
   const name = `test_${randomBytes(6).toString('hex')}`
   await onServer(server, client => client.query(`create database ${name} template ${template}`))
-  const drop = async () => { await onServer(server, client => client.query(`drop database if exists ${name} with (force)`)) }
+  const drop = async () => {
+    await onServer(server, client => client.query(`drop database if exists ${name} with (force)`))
+  }
   t.teardown(drop)
   return { name, ...locate(server, name), drop }
 }
 
 /** A server of one's own, with an empty database `holdfast` and no schema: for tests that kill it. */
-export async function freshServer (t: Pick<Test, 'teardown' | 'comment'>): Promise<Embedded & { dataDir: string }> {
+export async function freshServer(
+  t: Pick<Test, 'teardown' | 'comment'>
+): Promise<Embedded & { dataDir: string }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-test-'))
   t.teardown(() => rm(dataDir, { recursive: true, force: true }))
   const server = await startEmbedded(dataDir, line => t.comment(line))
@@ -42,17 +46,21 @@ let shared: Promise<string> | undefined
 let template: Promise<string> | undefined
 
 /** The url of the run's server (test/run.ts starts it) or, for a file run by itself, of the file's own. */
-function sharedServer (): Promise<string> {
-  shared ??= Promise.resolve(process.env.HOLDFAST_TEST_POSTGRES ?? freshServer(tap).then(server => server.url))
+function sharedServer(): Promise<string> {
+  shared ??= Promise.resolve(
+    process.env.HOLDFAST_TEST_POSTGRES ?? freshServer(tap).then(server => server.url)
+  )
   return shared
 }
 
 /** Made once per server, by whichever file comes first. Named by the migrations, since a server may outlive an edit of them. */
-function templateOn (server: string): Promise<string> {
+function templateOn(server: string): Promise<string> {
   template ??= onServer(server, async client => {
     const folder = new URL('../../migrations/', import.meta.url)
     const hash = createHash('sha256')
-    for (const name of (await readdir(folder)).sort()) hash.update(name).update(await readFile(new URL(name, folder)))
+    for (const name of (await readdir(folder)).sort()) {
+      hash.update(name).update(await readFile(new URL(name, folder)))
+    }
     const name = `holdfast_template_${hash.digest('hex').slice(0, 12)}`
     await client.query('select pg_advisory_lock(7081)') // let go when onServer ends the connection
     const { rowCount } = await client.query('select from pg_database where datname = $1', [name])
@@ -68,7 +76,7 @@ function templateOn (server: string): Promise<string> {
   return template
 }
 
-async function onServer<T> (url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+async function onServer<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client(url)
   await client.connect()
   try {
@@ -78,10 +86,10 @@ async function onServer<T> (url: string, work: (client: pg.Client) => Promise<T>
   }
 }
 
-function locate (server: string, database: string): Pick<Database, 'config' | 'url'> {
+function locate(server: string, database: string): Pick<Database, 'config' | 'url'> {
   const { host, port, user = '', password } = new pg.Client(server)
   return {
-    config: { host, port, user, database, ssl: false, ...typeof password === 'string' && { password } },
+    config: { host, port, user, database, ssl: false, ...(typeof password === 'string' && { password }) },
     url: server.replace(/^(\w+:\/\/[^/]*\/)[^?]*/, `$1${database}`)
   }
 }

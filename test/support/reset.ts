@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
  * kernel libuv refuses the reset, Node takes the socket for closed all the same, and the process never ends: it spins in
  * node::Environment::CleanupHandles (Node 20 and 24).
  */
-export function reset (socket: Socket): void {
+export function reset(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()
 }

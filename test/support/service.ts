@@ -7,31 +7,66 @@ import { readConfig } from '../../src/config.ts'
 import { startService } from '../../src/service.ts'
 import { freshDatabase } from './postgres.ts'
 
-export interface Answer { status: number, headers: Headers, body: any, text: string }
+export interface Answer {
+  status: number
+  headers: Headers
+  body: any
+  text: string
+}
 
 export interface Client {
   url: string
   /** One call. An object goes as JSON; text goes as JSON text, unless a content type is given. */
-  call (method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
-  post (path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
-  get (path: string): Promise<Answer>
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  get(path: string): Promise<Answer>
 }
 
-export function client (url: string): Client {
-  async function call (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const payload = body === undefined ? null : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
-    const response = await fetch(url + path, { method, body: payload as string | null, headers: { ...(payload === null ? {} : { 'content-type': 'application/json' }), ...headers } })
+export function client(url: string): Client {
+  async function call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {}
+  ): Promise<Answer> {
+    const payload =
+      body === undefined
+        ? null
+        : typeof body === 'string' || body instanceof Uint8Array
+          ? body
+          : JSON.stringify(body)
+    const response = await fetch(url + path, {
+      method,
+      body: payload as string | null,
+      headers: { ...(payload === null ? {} : { 'content-type': 'application/json' }), ...headers }
+    })
     const text = await response.text()
     const isJson = /json/.test(response.headers.get('content-type') ?? '')
-    return { status: response.status, headers: response.headers, body: isJson && text !== '' ? JSON.parse(text) : text, text }
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && text !== '' ? JSON.parse(text) : text,
+      text
+    }
   }
-  return { url, call, post: (path, body, headers) => call('POST', path, body, headers), get: (path) => call('GET', path) }
+  return {
+    url,
+    call,
+    post: (path, body, headers) => call('POST', path, body, headers),
+    get: path => call('GET', path)
+  }
 }
 
 /** A service in this process, stopped when `t` ends. Give `database` to run a second replica over the same one. */
-export async function service (t: Test, { database, env = {} }: { database?: { url: string }, env?: Record<string, string> } = {}): Promise<Client & { databaseUrl: string, stop: () => Promise<void> }> {
-  const { url } = database ?? await freshDatabase(t)
-  const running = await startService(readConfig({ HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env }), () => {})
+export async function service(
+  t: Test,
+  { database, env = {} }: { database?: { url: string }; env?: Record<string, string> } = {}
+): Promise<Client & { databaseUrl: string; stop: () => Promise<void> }> {
+  const { url } = database ?? (await freshDatabase(t))
+  const running = await startService(
+    readConfig({ HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env }),
+    () => {}
+  )
   let stopped: Promise<void> | undefined
   const stop = () => {
     stopped ??= running.stop()
@@ -42,15 +77,36 @@ export async function service (t: Test, { database, env = {} }: { database?: { u
 }
 
 /** A service in a process of its own, started as npm start does, for tests that kill or stop it. Killed when `t` ends. `said` is all it has printed, its log too. */
-export async function serviceProcess (t: Test, env: Record<string, string>): Promise<Client & { child: ChildProcess, ended: Promise<number | null>, said: () => string }> {
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', '--initial-old-space-size=128', '--heap-growing-percent=150', 'bin/holdfast.mjs', 'serve'], {
-    env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env }, stdio: ['ignore', 'pipe', 'pipe']
-  })
+export async function serviceProcess(
+  t: Test,
+  env: Record<string, string>
+): Promise<Client & { child: ChildProcess; ended: Promise<number | null>; said: () => string }> {
+  const child = spawn(
+    process.execPath,
+    [
+      '--max-semi-space-size=16',
+      '--initial-old-space-size=128',
+      '--heap-growing-percent=150',
+      'bin/holdfast.mjs',
+      'serve'
+    ],
+    {
+      env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env },
+      stdio: ['ignore', 'pipe', 'pipe']
+    }
+  )
   let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', data => {
+      said += data
+    })
+  }
   child.stderr.pipe(process.stderr, { end: false })
   const ended = once(child, 'exit').then(([code]) => code as number | null)
-  t.teardown(() => { if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL'); return ended })
+  t.teardown(() => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    return ended
+  })
   for await (const line of createInterface({ input: child.stdout })) {
     const match = /serves on (http:\/\/\S+),/.exec(line)
     if (match !== null) {

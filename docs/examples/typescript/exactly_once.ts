@@ -22,16 +22,23 @@ const tables = `
   create table if not exists outbox (id bigint generated always as identity primary key, body json not null);
   create table if not exists bookings (order_id bigint not null, booked_at timestamptz not null default now())`
 
-async function post (path: string, body: object, headers: Record<string, string> = {}): Promise<any> {
+async function post(path: string, body: object, headers: Record<string, string> = {}): Promise<any> {
   const response = await fetch(`${queue}/${path}`, {
-    method: 'POST', headers: { 'content-type': 'application/json', ...key !== undefined && { authorization: `Bearer ${key}` }, ...headers }, body: JSON.stringify(body), signal: AbortSignal.timeout(30_000)
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
+      ...headers
+    },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(30_000)
   })
   if (!response.ok) throw new Error(await response.text())
   return await response.json()
 }
 
 const roles: Record<string, (client: pg.Client) => Promise<void>> = {
-  async relay (client) {
+  async relay(client) {
     const { rows } = await client.query('select id, body from outbox order by id limit 100')
     for (const { id, body } of rows) {
       await post('messages', { body }, { 'idempotency-key': `outbox-${id}` })
@@ -40,7 +47,7 @@ const roles: Record<string, (client: pg.Client) => Promise<void>> = {
     if (rows.length === 0) await sleep(50)
   },
 
-  async work (client) {
+  async work(client) {
     const { messages } = await post('lease', { waitSeconds: 5, leaseSeconds: 5 })
     for (const { receipt, body } of messages) {
       await client.query('begin')

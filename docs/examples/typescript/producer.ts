@@ -8,8 +8,11 @@
  */
 import { Client } from 'holdfast/client'
 
-const [, url, queue] = /^(.+)\/queues\/([^/]+)$/.exec(process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/work') ?? []
-if (url === undefined || queue === undefined) throw new Error('QUEUE_URL must be as http://127.0.0.1:8080/queues/work.')
+const [, url, queue] =
+  /^(.+)\/queues\/([^/]+)$/.exec(process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/work') ?? []
+if (url === undefined || queue === undefined) {
+  throw new Error('QUEUE_URL must be as http://127.0.0.1:8080/queues/work.')
+}
 const client = new Client({ url, key: process.env.HOLDFAST_KEY })
 
 for (const text of process.argv.slice(2)) {

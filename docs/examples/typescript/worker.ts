@@ -9,11 +9,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Dead, Worker, type Job } from 'holdfast/client'
 
-const [, url, queue] = /^(.+)\/queues\/([^/]+)$/.exec(process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/work') ?? []
-if (url === undefined || queue === undefined) throw new Error('QUEUE_URL must be as http://127.0.0.1:8080/queues/work.')
+const [, url, queue] =
+  /^(.+)\/queues\/([^/]+)$/.exec(process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/work') ?? []
+if (url === undefined || queue === undefined) {
+  throw new Error('QUEUE_URL must be as http://127.0.0.1:8080/queues/work.')
+}
 
 /** Your own work goes here. Throw to have the message tried again later; `signal` aborts when the message is no longer yours. */
-async function work ({ body, message: { id }, attempt, signal }: Job): Promise<void> {
+async function work({ body, message: { id }, attempt, signal }: Job): Promise<void> {
   process.stdout.write(`working ${id} attempt ${attempt} ${JSON.stringify(body)}\n`)
   if (body === undefined) throw new Dead('a body that nobody can work on, however often')
   const seconds = Number(process.env.WORK_SECONDS ?? 1)
@@ -30,8 +33,10 @@ const worker = new Worker({
   graceSeconds: Number(process.env.GRACE_SECONDS ?? 10),
   handler: work,
   // gone: it was acked by a try whose answer was lost
-  onSettled ({ message: { id }, outcome }) {
-    process.stdout.write(`${{ acked: 'acked', gone: 'acked', retrying: 'failed', dead: 'failed', leaseLost: 'lost the lease of' }[outcome as string] ?? outcome} ${id}\n`)
+  onSettled({ message: { id }, outcome }) {
+    process.stdout.write(
+      `${{ acked: 'acked', gone: 'acked', retrying: 'failed', dead: 'failed', leaseLost: 'lost the lease of' }[outcome as string] ?? outcome} ${id}\n`
+    )
   }
 })
 await worker.stopped // close here what you have opened

@@ -9,15 +9,28 @@ const idsMax = 1000
 
 /** @type {Record<Verb, { yes: string, done: string, danger?: boolean, text: string }>} */
 const words = {
-  redrive: { yes: 'Redrive', done: 'redriven', text: 'Dead messages become ready again, their attempts counted from zero.' },
-  retry: { yes: 'Retry now', done: 'retried', text: 'Delayed messages become ready at once; their attempts stay counted.' },
-  purge: { yes: 'Cancel', done: 'purged', danger: true, text: 'Removed is removed: it cannot be brought back.' }
+  redrive: {
+    yes: 'Redrive',
+    done: 'redriven',
+    text: 'Dead messages become ready again, their attempts counted from zero.'
+  },
+  retry: {
+    yes: 'Retry now',
+    done: 'retried',
+    text: 'Delayed messages become ready at once; their attempts stay counted.'
+  },
+  purge: {
+    yes: 'Cancel',
+    done: 'purged',
+    danger: true,
+    text: 'Removed is removed: it cannot be brought back.'
+  }
 }
 
 const path = (queue, verb) => `/queues/${encodeURIComponent(queue)}/${verb}`
 
 /** Of messages that were checked. @param {Verb} verb @param {string} queue @param {string[]} ids @param {() => void} onDone */
-export function askForIds (verb, queue, ids, onDone) {
+export function askForIds(verb, queue, ids, onDone) {
   const { yes, done, danger = false, text } = words[verb]
   confirm({
     title: `${yes} ${plural(ids.length, 'message')}?`,
@@ -26,7 +39,9 @@ export function askForIds (verb, queue, ids, onDone) {
     danger,
     act: async () => {
       let total = 0
-      for (let at = 0; at < ids.length; at += idsMax) total += (await call('POST', path(queue, verb), { ids: ids.slice(at, at + idsMax) }))[done]
+      for (let at = 0; at < ids.length; at += idsMax) {
+        total += (await call('POST', path(queue, verb), { ids: ids.slice(at, at + idsMax) }))[done]
+      }
       above.toast(told(verb, total, ids.length))
       onDone()
     }
@@ -34,7 +49,7 @@ export function askForIds (verb, queue, ids, onDone) {
 }
 
 /** Of all that match: counted first by the service itself, which changes nothing then. @param {Verb} verb @param {string} queue @param {object} body @param {string} what @param {() => void} onDone */
-export async function askForAll (verb, queue, body, what, onDone) {
+export async function askForAll(verb, queue, body, what, onDone) {
   const { yes, done, danger = false, text } = words[verb]
   try {
     const { matched, more } = await call('POST', path(queue, verb), { ...body, dryRun: true })
@@ -57,7 +72,7 @@ export async function askForAll (verb, queue, body, what, onDone) {
 }
 
 /** @param {Verb} verb @param {number} n @param {number} wanted */
-function told (verb, n, wanted) {
+function told(verb, n, wanted) {
   const did = { redrive: 'redriven', retry: 'made ready', purge: 'removed' }[verb]
   return `${plural(n, 'message')} ${did}${n < wanted ? `; ${count(wanted - n)} had changed meanwhile` : ''}.`
 }

@@ -7,7 +7,7 @@ export const root = new URL('.', location.href).href.replace(/\/$/, '')
 /** A refusal, as the service told it. */
 export class Problem extends Error {
   /** @param {number} status @param {{ code?: string, detail?: string, errors?: { pointer: string, message: string }[] }} body */
-  constructor (status, { code = 'internal', detail = 'The service gave no reason.', errors = [] }) {
+  constructor(status, { code = 'internal', detail = 'The service gave no reason.', errors = [] }) {
     super(detail)
     this.status = status
     this.code = code
@@ -17,19 +17,26 @@ export class Problem extends Error {
 
 let onSignedOut = (/** @type {Problem} */ _problem) => {}
 /** @param {(problem: Problem) => void} listener called when the service asks for another key */
-export function whenSignedOut (listener) { onSignedOut = listener }
+export function whenSignedOut(listener) {
+  onSignedOut = listener
+}
 
 export const storedKey = () => sessionStorage.getItem(keyName)
 /** @param {string | null} key */
-export function storeKey (key) { key === null ? sessionStorage.removeItem(keyName) : sessionStorage.setItem(keyName, key) }
+export function storeKey(key) {
+  key === null ? sessionStorage.removeItem(keyName) : sessionStorage.setItem(keyName, key)
+}
 
 /** @param {string} path @param {RequestInit} [init] */
-async function send (path, init = {}) {
+async function send(path, init = {}) {
   const key = storedKey()
-  const headers = { ...init.headers, ...key === null ? {} : { authorization: `Bearer ${key}` } }
-  const response = await fetch(`${root}${path}`, { ...init, headers, cache: 'no-store' }).catch((error) => {
+  const headers = { ...init.headers, ...(key === null ? {} : { authorization: `Bearer ${key}` }) }
+  const response = await fetch(`${root}${path}`, { ...init, headers, cache: 'no-store' }).catch(error => {
     if (error.name === 'AbortError') throw error
-    throw new Problem(0, { code: 'unreachable', detail: 'The service cannot be reached. Look whether it runs and try again.' })
+    throw new Problem(0, {
+      code: 'unreachable',
+      detail: 'The service cannot be reached. Look whether it runs and try again.'
+    })
   })
   if (response.ok) return response
   const body = await response.json().catch(() => ({}))
@@ -39,13 +46,19 @@ async function send (path, init = {}) {
 }
 
 /** One call whose answer is kept as the text it came as. @param {string} method @param {string} path @param {string | object} [body] @param {Record<string, string>} [headers] @returns {Promise<string>} */
-export async function callText (method, path, body, headers = {}) {
-  const payload = body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } }
+export async function callText(method, path, body, headers = {}) {
+  const payload =
+    body === undefined
+      ? {}
+      : {
+          body: typeof body === 'string' ? body : JSON.stringify(body),
+          headers: { 'content-type': 'application/json', ...headers }
+        }
   return await (await send(path, { method, ...payload })).text()
 }
 
 /** One call, its answer read as JSON. @param {string} method @param {string} path @param {string | object} [body] @param {Record<string, string>} [headers] @returns {Promise<any>} */
-export async function call (method, path, body, headers) {
+export async function call(method, path, body, headers) {
   const text = await callText(method, path, body, headers)
   return text === '' ? null : JSON.parse(text)
 }
@@ -57,17 +70,19 @@ export async function call (method, path, body, headers) {
  * background costs nothing (and holds none of the few connections a browser opens to one host).
  * @param {string} path @param {(data: any) => void} onData @param {(state: LiveState) => void} onState @returns {() => void}
  */
-export function live (path, onData, onState) {
+export function live(path, onData, onState) {
   let controller = new AbortController()
   let stopped = false
   let retryMs = 500
   /** @type {number | undefined} */
   let timer
-  async function hear () {
+  async function hear() {
     controller = new AbortController()
     try {
       const response = await send(path, { signal: controller.signal })
-      const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader()
+      const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body)
+        .pipeThrough(/** @type {any} */ (new TextDecoderStream()))
+        .getReader()
       let text = ''
       for (;;) {
         const { value, done } = await reader.read()
@@ -93,7 +108,7 @@ export function live (path, onData, onState) {
     timer = setTimeout(hear, retryMs)
     retryMs = Math.min(8000, retryMs * 2)
   }
-  function onVisibility () {
+  function onVisibility() {
     clearTimeout(timer)
     controller.abort()
     if (!document.hidden) hear()
@@ -112,7 +127,7 @@ export function live (path, onData, onState) {
 let rights = { signedIn: false, admin: false, rights: {} }
 
 /** Asks what the key may do; fails as any call does when it is none. */
-export async function readRights () {
+export async function readRights() {
   rights = await call('GET', '/console/rights')
   return rights
 }
@@ -120,13 +135,16 @@ export async function readRights () {
 export const isAdmin = () => rights.admin
 
 /** What the key may not do is not offered. @param {'enqueue' | 'lease' | 'browse' | 'manage'} action @param {string} queue */
-export function may (action, queue) {
+export function may(action, queue) {
   const within = rights.rights[action]
-  return within !== undefined && (within.names.includes(queue) || within.prefixes.some((prefix) => queue.startsWith(prefix)))
+  return (
+    within !== undefined &&
+    (within.names.includes(queue) || within.prefixes.some(prefix => queue.startsWith(prefix)))
+  )
 }
 
 /** Whether there is any queue on which it may. @param {'enqueue' | 'manage'} action */
-export function mayAnywhere (action) {
+export function mayAnywhere(action) {
   const within = rights.rights[action]
   return within !== undefined && within.names.length + within.prefixes.length > 0
 }

@@ -3,14 +3,14 @@
 const token = /"(?:[^"\\]|\\[^])*"|[{}[\],:]|[^\s"{}[\],:]+/g
 
 /** One message, or a page of them. @param {string} text */
-export const readMessages = (text) => readBodies(text, 'messages')
+export const readMessages = text => readBodies(text, 'messages')
 
 /**
  * Reads an answer that has a body, or a list of what has one. JSON.parse would read the body too, and then 1.0 and a number of twenty
  * digits were lost; so each is cut out first and given back as `bodyText`.
  * @param {string} text @param {string} list @returns {any}
  */
-export function readBodies (text, list) {
+export function readBodies(text, list) {
   const depthWanted = text.startsWith(`{"${list}":`) ? 3 : 1
   /** @type {string[]} */
   const bodies = []
@@ -46,7 +46,7 @@ export function readBodies (text, list) {
 }
 
 /** JSON in lines, as pieces with what each is. Every token is as it came. @param {string} text @returns {{ kind: string, text: string }[]} */
-export function pretty (text) {
+export function pretty(text) {
   /** @type {{ kind: string, text: string }[]} */
   const pieces = []
   const parts = text.match(token) ?? []
@@ -55,12 +55,22 @@ export function pretty (text) {
   for (const [i, part] of parts.entries()) {
     const opens = part === '{' || part === '['
     const closes = part === '}' || part === ']'
-    const empty = (opens && /[}\]]/.test(parts[i + 1] ?? '') && parts[i + 1]?.length === 1) || (closes && /^[{[]$/.test(parts[i - 1] ?? ''))
+    const empty =
+      (opens && /[}\]]/.test(parts[i + 1] ?? '') && parts[i + 1]?.length === 1) ||
+      (closes && /^[{[]$/.test(parts[i - 1] ?? ''))
     if (closes) {
       indent--
       if (!empty) line()
     }
-    const kind = part.startsWith('"') ? (parts[i + 1] === ':' ? 'key' : 'string') : /^[-\d]/.test(part) ? 'number' : /^[a-z]/.test(part) ? 'word' : ''
+    const kind = part.startsWith('"')
+      ? parts[i + 1] === ':'
+        ? 'key'
+        : 'string'
+      : /^[-\d]/.test(part)
+        ? 'number'
+        : /^[a-z]/.test(part)
+          ? 'word'
+          : ''
     pieces.push({ kind, text: part === ':' ? ': ' : part })
     if (opens) {
       indent++
@@ -71,11 +81,18 @@ export function pretty (text) {
 }
 
 /** The first bytes as a hex dump: place, bytes, and what of them can be read. @param {Uint8Array} bytes */
-export function hexDump (bytes, max = 512) {
+export function hexDump(bytes, max = 512) {
   const lines = []
   for (let at = 0; at < Math.min(bytes.length, max); at += 16) {
     const row = [...bytes.subarray(at, at + 16)]
-    lines.push(`${at.toString(16).padStart(6, '0')}  ${row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ').padEnd(47)}  ${row.map((byte) => byte > 31 && byte < 127 ? String.fromCharCode(byte) : '·').join('')}`)
+    lines.push(
+      `${at.toString(16).padStart(6, '0')}  ${row
+        .map(byte => byte.toString(16).padStart(2, '0'))
+        .join(' ')
+        .padEnd(
+          47
+        )}  ${row.map(byte => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : '·')).join('')}`
+    )
   }
   return lines.join('\n')
 }

@@ -2,8 +2,21 @@
 import type { EnqueueEvent, Event, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'
 
 /** A message as the database has it in the end. `state` is acked for one that its queue keeps. */
-export interface StoredMessage { id: string, state: string, fence: number, attempt: number, maxAttempts: number, token: string, print: string }
-export interface StoredAttempt { id: string, fence: number, attempt: number, outcome: 'failed' | 'expired' | 'released' }
+export interface StoredMessage {
+  id: string
+  state: string
+  fence: number
+  attempt: number
+  maxAttempts: number
+  token: string
+  print: string
+}
+export interface StoredAttempt {
+  id: string
+  fence: number
+  attempt: number
+  outcome: 'failed' | 'expired' | 'released'
+}
 export interface AuditedQueue {
   queue: string
   /** Whether acked messages are kept, and their history with them. */
@@ -12,7 +25,10 @@ export interface AuditedQueue {
   history: StoredAttempt[]
 }
 /** `unbalanced`: sentences about counts that do not equal the rows. */
-export interface Audit { queues: AuditedQueue[], unbalanced: string[] }
+export interface Audit {
+  queues: AuditedQueue[]
+  unbalanced: string[]
+}
 
 /** What is looked for; each must be 0. */
 export const sins = {
@@ -41,35 +57,77 @@ export interface Verdict {
   untested: string[]
   /** When the first thing went wrong that has a time, in ms since the epoch. */
   firstAt: number | null
-  figures: Record<'messages' | 'confirmed' | 'leases' | 'acked' | 'dead' | 'redelivered' | 'superseded' | 'unknown' | 'unknownDone' | 'refused', number>
+  figures: Record<
+    | 'messages'
+    | 'confirmed'
+    | 'leases'
+    | 'acked'
+    | 'dead'
+    | 'redelivered'
+    | 'superseded'
+    | 'unknown'
+    | 'unknownDone'
+    | 'refused',
+    number
+  >
 }
 
 export const recoveryMsMax = 5000
 // Times are cut to milliseconds, the database's and ours.
 const slackMs = 2
 
-interface Story { id: string, queue: string, token: string, confirmedAt: number | null, leases: LeaseEvent[], settles: SettleEvent[], stored: StoredMessage | null, history: Map<number, StoredAttempt>, kept: boolean }
+interface Story {
+  id: string
+  queue: string
+  token: string
+  confirmedAt: number | null
+  leases: LeaseEvent[]
+  settles: SettleEvent[]
+  stored: StoredMessage | null
+  history: Map<number, StoredAttempt>
+  kept: boolean
+}
 
 const changes = ['acked', 'retrying', 'dead', 'extended', 'released']
 
-export function check (events: Event[], audit: Audit): Verdict {
-  const findings = Object.fromEntries(Object.keys(sins).map((sin) => [sin, []])) as unknown as Verdict['findings']
+export function check(events: Event[], audit: Audit): Verdict {
+  const findings = Object.fromEntries(
+    Object.keys(sins).map(sin => [sin, []])
+  ) as unknown as Verdict['findings']
   let firstAt: number | null = null
   const found = (sin: Sin, what: string, at: number | null = null) => {
     findings[sin].push(what)
     if (at !== null) firstAt = Math.min(firstAt ?? Infinity, at)
   }
-  const of = <T extends Event['t']>(t: T) => events.filter((event) => event.t === t) as Extract<Event, { t: T }>[]
+  const of = <T extends Event['t']>(t: T) =>
+    events.filter(event => event.t === t) as Extract<Event, { t: T }>[]
   const enqueues = Map.groupBy(of('enqueue'), ({ token }) => token)
 
   const stories = new Map<string, Story>()
   const story = (queue: string, id: string, token: string | null): Story => {
     let known = stories.get(id)
-    if (known === undefined) stories.set(id, known = { id, queue, token: token ?? '', confirmedAt: null, leases: [], settles: [], stored: null, history: new Map(), kept: false })
+    if (known === undefined) {
+      stories.set(
+        id,
+        (known = {
+          id,
+          queue,
+          token: token ?? '',
+          confirmedAt: null,
+          leases: [],
+          settles: [],
+          stored: null,
+          history: new Map(),
+          kept: false
+        })
+      )
+    }
     if (token !== null && known.token !== token) found('unexpected', `${id} is ${token} and ${known.token}`)
     return known
   }
-  for (const event of of('enqueue')) if (event.id !== undefined) story(event.queue, event.id, event.token).confirmedAt ??= event.end
+  for (const event of of('enqueue')) {
+    if (event.id !== undefined) story(event.queue, event.id, event.token).confirmedAt ??= event.end
+  }
   for (const event of of('lease')) story(event.queue, event.id, event.token).leases.push(event)
   for (const { queue, kept, messages, history } of audit.queues) {
     for (const message of messages) story(queue, message.id, message.token).stored = message
@@ -82,8 +140,12 @@ export function check (events: Event[], audit: Audit): Verdict {
   for (const [token, copies] of idsOf) {
     const sent = enqueues.get(token)
     if (sent === undefined) found('unexpected', `${copies[0]!.id} is ${token}, which nobody sent`)
-    else if (sent.every(({ out }) => out === 'none')) found('resurrected', `${token} is message ${copies[0]!.id}`, sent[0]!.end)
-    if (copies.length > 1) found('doubled', `${token} is messages ${copies.map(({ id }) => id).join(' and ')}`, sent?.[0]!.end)
+    else if (sent.every(({ out }) => out === 'none')) {
+      found('resurrected', `${token} is message ${copies[0]!.id}`, sent[0]!.end)
+    }
+    if (copies.length > 1) {
+      found('doubled', `${token} is messages ${copies.map(({ id }) => id).join(' and ')}`, sent?.[0]!.end)
+    }
   }
   for (const one of stories.values()) judge(one, enqueues.get(one.token)?.[0], found)
 
@@ -91,7 +153,9 @@ export function check (events: Event[], audit: Audit): Verdict {
   for (const what of audit.unbalanced) found('unbalanced', what)
   const faults = of('fault')
   for (const { name, upAfterMs, skipped, healedAt } of faults) {
-    if (skipped === undefined && (upAfterMs === null || upAfterMs > recoveryMsMax)) found('slow', `after ${name}: ${upAfterMs === null ? 'not again' : `${upAfterMs} ms`}`, healedAt)
+    if (skipped === undefined && (upAfterMs === null || upAfterMs > recoveryMsMax)) {
+      found('slow', `after ${name}: ${upAfterMs === null ? 'not again' : `${upAfterMs} ms`}`, healedAt)
+    }
   }
 
   const settles = of('settle')
@@ -99,9 +163,15 @@ export function check (events: Event[], audit: Audit): Verdict {
   const superseded = settles.filter(({ out }) => out === 'leaseLost').length
   if (superseded === 0) untested.push('no superseded receipt was used')
   const all = [...stories.values()]
-  const unsure = [...enqueues].filter(([, sent]) => sent.every(({ out }) => out !== 'ok') && sent.some(({ out }) => out === 'unknown'))
+  const unsure = [...enqueues].filter(
+    ([, sent]) => sent.every(({ out }) => out !== 'ok') && sent.some(({ out }) => out === 'unknown')
+  )
   return {
-    verdict: Object.values(findings).some((list) => list.length > 0) ? 'FAIL' : untested.length > 0 ? 'UNKNOWN' : 'PASS',
+    verdict: Object.values(findings).some(list => list.length > 0)
+      ? 'FAIL'
+      : untested.length > 0
+        ? 'UNKNOWN'
+        : 'PASS',
     findings,
     untested,
     firstAt,
@@ -109,91 +179,184 @@ export function check (events: Event[], audit: Audit): Verdict {
       messages: all.length,
       confirmed: all.filter(({ confirmedAt }) => confirmedAt !== null).length,
       leases: of('lease').length,
-      acked: all.filter(({ settles, stored }) => stored?.state === 'acked' || settles.some(({ out }) => out === 'acked')).length,
+      acked: all.filter(
+        ({ settles, stored }) => stored?.state === 'acked' || settles.some(({ out }) => out === 'acked')
+      ).length,
       dead: all.filter(({ stored }) => stored?.state === 'dead').length,
       redelivered: all.reduce((sum, { leases }) => sum + Math.max(0, leases.length - 1), 0),
       superseded,
       unknown: unsure.length,
       unknownDone: unsure.filter(([token]) => idsOf.has(token)).length,
-      refused: [...enqueues.values()].filter((sent) => sent.every(({ out }) => out === 'none')).length
+      refused: [...enqueues.values()].filter(sent => sent.every(({ out }) => out === 'none')).length
     }
   }
 }
 
 /** One message's life, lease by lease. */
-function judge (one: Story, sent: EnqueueEvent | undefined, found: (sin: Sin, what: string, at?: number | null) => void): void {
+function judge(
+  one: Story,
+  sent: EnqueueEvent | undefined,
+  found: (sin: Sin, what: string, at?: number | null) => void
+): void {
   const { id, stored, settles, history, kept } = one
   const leases = one.leases.sort((a, b) => a.fence - b.fence)
-  const settlesOf = (fence: number) => settles.filter((settle) => settle.fence === fence)
+  const settlesOf = (fence: number) => settles.filter(settle => settle.fence === fence)
   const leasedAt = (lease: LeaseEvent) => lease.until - lease.leaseMs
 
   const acks = settles.filter(({ verb, out }) => verb === 'ack' && ['acked', 'unknown'].includes(out))
-  if (stored === null && (kept || acks.length === 0)) found('lost', `${id} (${one.token})${acks.length > 0 ? ', acked and yet not kept' : ''}`, one.confirmedAt)
+  if (stored === null && (kept || acks.length === 0)) {
+    found('lost', `${id} (${one.token})${acks.length > 0 ? ', acked and yet not kept' : ''}`, one.confirmedAt)
+  }
 
   const firstAckAt = Math.min(...acks.map(({ at }) => at))
   const gone = settles.find(({ out, end }) => out === 'gone' && end < firstAckAt)
   if (gone !== undefined) found('lost', `${id} was gone before anybody had acked it`, gone.end)
 
-  for (const print of [...leases, ...stored === null ? [] : [stored]].map(({ print }) => print)) if (sent !== undefined && print !== sent.print) { found('changed', `${id} (${one.token})`, leases[0]?.end); break }
+  for (const print of [...leases, ...(stored === null ? [] : [stored])].map(({ print }) => print)) {
+    if (sent !== undefined && print !== sent.print) {
+      found('changed', `${id} (${one.token})`, leases[0]?.end)
+      break
+    }
+  }
 
   const acked = settles.filter(({ verb, out }) => verb === 'ack' && out === 'acked')
   const ackedFence = Math.min(...acked.map(({ fence }) => fence))
-  if (acked.some(({ fence }) => fence !== ackedFence)) found('stale', `${id} was acked under two fences`, acked[0]!.end)
-  for (const { fence, end } of leases) if (fence > ackedFence) found('afterAck', `${id} was delivered with fence ${fence} after the ack of ${ackedFence}`, end)
-  if (acked.length > 0 && stored !== null && stored.state !== 'acked') found('afterAck', `${id} is ${stored.state} after its ack`)
+  if (acked.some(({ fence }) => fence !== ackedFence)) {
+    found('stale', `${id} was acked under two fences`, acked[0]!.end)
+  }
+  for (const { fence, end } of leases) {
+    if (fence > ackedFence) {
+      found('afterAck', `${id} was delivered with fence ${fence} after the ack of ${ackedFence}`, end)
+    }
+  }
+  if (acked.length > 0 && stored !== null && stored.state !== 'acked') {
+    found('afterAck', `${id} is ${stored.state} after its ack`)
+  }
 
   leases.forEach((lease, index) => {
     const next = leases[index + 1]
-    if (index === 0 && sent !== undefined && sent.delayMs > 0 && leasedAt(lease) < sent.at + sent.delayMs - slackMs) found('early', `${id} was leased ${sent.at + sent.delayMs - leasedAt(lease)} ms early`, lease.end)
-    if (lease.attempt > lease.maxAttempts) found('miscounted', `${id} came for attempt ${lease.attempt} of ${lease.maxAttempts}`, lease.end)
+    if (
+      index === 0 &&
+      sent !== undefined &&
+      sent.delayMs > 0 &&
+      leasedAt(lease) < sent.at + sent.delayMs - slackMs
+    ) {
+      found('early', `${id} was leased ${sent.at + sent.delayMs - leasedAt(lease)} ms early`, lease.end)
+    }
+    if (lease.attempt > lease.maxAttempts) {
+      found('miscounted', `${id} came for attempt ${lease.attempt} of ${lease.maxAttempts}`, lease.end)
+    }
     if (next === undefined) return
-    if (next.fence === lease.fence) return found('overlapping', `${id} was handed out twice with fence ${lease.fence}`, next.end)
+    if (next.fence === lease.fence) {
+      return found('overlapping', `${id} was handed out twice with fence ${lease.fence}`, next.end)
+    }
     const mine = settlesOf(lease.fence)
-    const endsAt = Math.max(lease.until, ...mine.filter(({ out }) => out === 'extended').map(({ until }) => until!))
-    const givenBack = mine.some(({ verb, out, at }) => (verb === 'fail' || verb === 'release') && [...changes, 'unknown'].includes(out) && at <= leasedAt(next) + slackMs)
-    if (!givenBack && leasedAt(next) < endsAt - slackMs) found('overlapping', `${id}: fence ${next.fence} was leased ${endsAt - leasedAt(next)} ms before the end of ${lease.fence}`, next.end)
+    const endsAt = Math.max(
+      lease.until,
+      ...mine.filter(({ out }) => out === 'extended').map(({ until }) => until!)
+    )
+    const givenBack = mine.some(
+      ({ verb, out, at }) =>
+        (verb === 'fail' || verb === 'release') &&
+        [...changes, 'unknown'].includes(out) &&
+        at <= leasedAt(next) + slackMs
+    )
+    if (!givenBack && leasedAt(next) < endsAt - slackMs) {
+      found(
+        'overlapping',
+        `${id}: fence ${next.fence} was leased ${endsAt - leasedAt(next)} ms before the end of ${lease.fence}`,
+        next.end
+      )
+    }
     const waits = mine.filter(({ out }) => [...changes, 'unknown'].includes(out))
-    if (waits.length === 1 && waits[0]!.out === 'retrying' && leasedAt(next) < waits[0]!.until! - slackMs) found('early', `${id} was leased again ${waits[0]!.until! - leasedAt(next)} ms before its retry was due`, next.end)
+    if (waits.length === 1 && waits[0]!.out === 'retrying' && leasedAt(next) < waits[0]!.until! - slackMs) {
+      found(
+        'early',
+        `${id} was leased again ${waits[0]!.until! - leasedAt(next)} ms before its retry was due`,
+        next.end
+      )
+    }
   })
 
   for (const { fence, out, verb, at, end } of settles) {
-    const newer = leases.find((lease) => lease.fence > fence && leasedAt(lease) < at - slackMs)
-    if (newer !== undefined && changes.includes(out)) found('stale', `${id}: ${verb} of fence ${fence} was answered ${out} while ${newer.fence} was leased`, end)
+    const newer = leases.find(lease => lease.fence > fence && leasedAt(lease) < at - slackMs)
+    if (newer !== undefined && changes.includes(out)) {
+      found(
+        'stale',
+        `${id}: ${verb} of fence ${fence} was answered ${out} while ${newer.fence} was leased`,
+        end
+      )
+    }
   }
 
   const last = stored?.fence ?? Infinity
-  for (const { fence, end } of leases) if (fence > last) found('unexplained', `${id} was delivered with fence ${fence}, and the database knows only of ${last}`, end)
+  for (const { fence, end } of leases) {
+    if (fence > last) {
+      found(
+        'unexplained',
+        `${id} was delivered with fence ${fence}, and the database knows only of ${last}`,
+        end
+      )
+    }
+  }
   if (stored !== null) {
     const over = stored.state === 'leased' || stored.state === 'acked' ? last - 1 : last
     for (let fence = 1; fence <= over; fence++) {
       const how = history.get(fence)
       const mine = settlesOf(fence)
-      const seen = leases.some((lease) => lease.fence === fence)
-      const said = (verb: string) => mine.some((settle) => settle.verb === verb && [...changes, 'unknown'].includes(settle.out))
+      const seen = leases.some(lease => lease.fence === fence)
+      const said = (verb: string) =>
+        mine.some(settle => settle.verb === verb && [...changes, 'unknown'].includes(settle.out))
       // A release nobody asked for is that of a caller who hung up before its answer.
-      const explained = how !== undefined && (how.outcome === 'expired' || (how.outcome === 'failed' ? said('fail') : said('release') || !seen))
-      if (!explained) found('unexplained', `${id}: the lease with fence ${fence} ended ${how === undefined ? 'without a record' : `${how.outcome}, which nobody asked for`}`)
+      const explained =
+        how !== undefined &&
+        (how.outcome === 'expired' || (how.outcome === 'failed' ? said('fail') : said('release') || !seen))
+      if (!explained) {
+        found(
+          'unexplained',
+          `${id}: the lease with fence ${fence} ended ${how === undefined ? 'without a record' : `${how.outcome}, which nobody asked for`}`
+        )
+      }
     }
-    if (stored.state === 'dead' && stored.attempt < stored.maxAttempts && !settles.some(({ dead }) => dead)) found('miscounted', `${id} died in attempt ${stored.attempt} of ${stored.maxAttempts}`)
+    if (stored.state === 'dead' && stored.attempt < stored.maxAttempts && !settles.some(({ dead }) => dead)) {
+      found('miscounted', `${id} died in attempt ${stored.attempt} of ${stored.maxAttempts}`)
+    }
   }
 
-  const attempts = new Map([...[...history.values()].map(({ fence, attempt }) => [fence, attempt] as const), ...leases.map(({ fence, attempt }) => [fence, attempt] as const)])
-  if (stored !== null && ['acked', 'leased', 'dead'].includes(stored.state) && stored.fence > 0) attempts.set(stored.fence, stored.attempt)
+  const attempts = new Map([
+    ...[...history.values()].map(({ fence, attempt }) => [fence, attempt] as const),
+    ...leases.map(({ fence, attempt }) => [fence, attempt] as const)
+  ])
+  if (stored !== null && ['acked', 'leased', 'dead'].includes(stored.state) && stored.fence > 0) {
+    attempts.set(stored.fence, stored.attempt)
+  }
   for (const [fence, attempt] of attempts) {
     const before = attempts.get(fence - 1)
     const mine = settlesOf(fence - 1)
     // Without a record: a release that came after the end of its lease is answered like one in time, but it was an expiry.
-    const end = leases.find((lease) => lease.fence === fence - 1)?.until ?? 0
-    const doubtful = mine.some((settle) => settle.out === 'unknown' || (settle.out === 'released' && settle.end >= end - slackMs))
-    const how = history.get(fence - 1)?.outcome ?? (doubtful ? null : mine.some(({ out }) => out === 'released') ? 'released' : 'failed')
-    if (fence === 1 ? attempt !== 1 : before !== undefined && how !== null && attempt !== before + (how === 'released' ? 0 : 1)) {
-      found('miscounted', `${id}: fence ${fence} is attempt ${attempt}${before === undefined ? '' : `, after attempt ${before}, ${how}`}`, leases.find((lease) => lease.fence === fence)?.end)
+    const end = leases.find(lease => lease.fence === fence - 1)?.until ?? 0
+    const doubtful = mine.some(
+      settle => settle.out === 'unknown' || (settle.out === 'released' && settle.end >= end - slackMs)
+    )
+    const how =
+      history.get(fence - 1)?.outcome ??
+      (doubtful ? null : mine.some(({ out }) => out === 'released') ? 'released' : 'failed')
+    if (
+      fence === 1
+        ? attempt !== 1
+        : before !== undefined && how !== null && attempt !== before + (how === 'released' ? 0 : 1)
+    ) {
+      found(
+        'miscounted',
+        `${id}: fence ${fence} is attempt ${attempt}${before === undefined ? '' : `, after attempt ${before}, ${how}`}`,
+        leases.find(lease => lease.fence === fence)?.end
+      )
     }
   }
 }
 
 /** A fault during which, until the next one, nothing was enqueued, leased and acked has tested nothing. */
-function untestedOf (faults: FaultEvent[], events: Event[]): string[] {
+function untestedOf(faults: FaultEvent[], events: Event[]): string[] {
   const done = { enqueued: [] as number[], leased: [] as number[], acked: [] as number[] }
   for (const event of events) {
     if (event.t === 'enqueue' && event.out === 'ok') done.enqueued.push(event.end)
@@ -203,7 +366,9 @@ function untestedOf (faults: FaultEvent[], events: Event[]): string[] {
   const ran = faults.filter(({ skipped }) => skipped === undefined)
   const untested = ran.flatMap(({ name, at }, index) => {
     const until = ran[index + 1]?.at ?? Infinity
-    return Object.entries(done).filter(([, times]) => !times.some((time) => time >= at && time < until)).map(([what]) => `nothing was ${what} during ${name}`)
+    return Object.entries(done)
+      .filter(([, times]) => !times.some(time => time >= at && time < until))
+      .map(([what]) => `nothing was ${what} during ${name}`)
   })
   return ran.length === 0 ? ['no fault was injected', ...untested] : untested
 }

@@ -23,10 +23,10 @@ export interface Replica {
   readonly database: Proxy
   readonly front: Proxy
   /** Answers once it serves. It is started again and again until it does, as a process manager would. */
-  start (env?: Record<string, string>): Promise<void>
-  signal (signal: NodeJS.Signals): void
+  start(env?: Record<string, string>): Promise<void>
+  signal(signal: NodeJS.Signals): void
   /** Sends the signal and answers with the exit code. */
-  end (signal: NodeJS.Signals): Promise<number | null>
+  end(signal: NodeJS.Signals): Promise<number | null>
 }
 
 export interface Cluster {
@@ -35,24 +35,35 @@ export interface Cluster {
   /** Processes that ended though nobody ended them. */
   readonly crashes: string[]
   /** One statement on a connection of its own past the proxies; waits for a PostgreSQL that is away. */
-  sql (text: string, values?: unknown[]): Promise<any[]>
-  connect (): Promise<pg.Client>
+  sql(text: string, values?: unknown[]): Promise<any[]>
+  connect(): Promise<pg.Client>
   /** Fills the disk under PostgreSQL, or null where no small file system could be made; answers how to free it. */
   readonly fillDisk: (() => Promise<() => Promise<void>>) | null
-  stop (): Promise<void>
+  stop(): Promise<void>
 }
 
 /** `root` is where the service's source is: the product, or a copy with a bug in it. */
-export async function startCluster (root: string, folder: string, say: (line: string) => void): Promise<Cluster> {
+export async function startCluster(
+  root: string,
+  folder: string,
+  say: (line: string) => void
+): Promise<Cluster> {
   const disk = join(folder, 'disk')
   await mkdir(disk, { recursive: true })
-  const small = await run('mount', ['-t', 'tmpfs', '-o', `size=${diskSize},mode=755`, 'tmpfs', disk]).then(() => true, () => false)
+  const small = await run('mount', ['-t', 'tmpfs', '-o', `size=${diskSize},mode=755`, 'tmpfs', disk]).then(
+    () => true,
+    () => false
+  )
   const crashes: string[] = []
-  const closers: (() => unknown)[] = [async () => {
-    if (small) await run('umount', ['-l', disk])
-    await rm(disk, { recursive: true, force: true })
-  }]
-  const stop = async () => { for (const close of closers.splice(0).reverse()) await close() }
+  const closers: (() => unknown)[] = [
+    async () => {
+      if (small) await run('umount', ['-l', disk])
+      await rm(disk, { recursive: true, force: true })
+    }
+  ]
+  const stop = async () => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
   try {
     const postgres = await startEmbedded(disk, say)
     closers.push(() => postgres.stop())
@@ -91,7 +102,12 @@ export async function startCluster (root: string, folder: string, say: (line: st
       const { bavail, bsize } = await statfs(disk)
       await run('fallocate', ['-l', String(bavail * bsize - 16_777_216), ballast])
       const crumbs = Buffer.alloc(65_536)
-      while (await appendFile(ballast, crumbs).then(() => true, () => false));
+      while (
+        await appendFile(ballast, crumbs).then(
+          () => true,
+          () => false
+        )
+      );
       return () => rm(ballast)
     }
     return { postgres, replicas, crashes, sql, connect, fillDisk: small ? fillDisk : null, stop }
@@ -101,7 +117,13 @@ export async function startCluster (root: string, folder: string, say: (line: st
   }
 }
 
-async function makeReplica (name: string, root: string, postgres: Embedded, logFile: string, crashes: string[]): Promise<Replica & { close (): Promise<void> }> {
+async function makeReplica(
+  name: string,
+  root: string,
+  postgres: Embedded,
+  logFile: string,
+  crashes: string[]
+): Promise<Replica & { close(): Promise<void> }> {
   const database = new Proxy()
   database.target = { path: join(postgres.config.host, `.s.PGSQL.${postgres.config.port}`) }
   const front = new Proxy()
@@ -112,18 +134,20 @@ async function makeReplica (name: string, root: string, postgres: Embedded, logF
   let child: ChildProcess | null = null
   let ending = false
 
-  async function start (env: Record<string, string> = {}): Promise<void> {
+  async function start(env: Record<string, string> = {}): Promise<void> {
     ending = false
     for (const untilMs = Date.now() + 60_000; ; await pause(100)) {
-      const started = child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], {
-        cwd: root, env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe']
-      })
+      const started = (child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], {
+        cwd: root,
+        env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0', ...env },
+        stdio: ['ignore', 'pipe', 'pipe']
+      }))
       started.stderr!.pipe(log, { end: false })
       for await (const line of createInterface({ input: started.stdout! })) {
         const port = /serves on http:\/\/127\.0\.0\.1:(\d+),/.exec(line)?.[1]
         if (port === undefined) continue
         front.target = { host: '127.0.0.1', port: Number(port), noDelay: true }
-        started.stdout!.on('data', (text) => log.write(text)).resume()
+        started.stdout!.on('data', text => log.write(text)).resume()
         started.once('exit', (code, signal) => {
           front.target = null
           if (!ending) crashes.push(`replica ${name} ended by itself (${code ?? signal})`)
@@ -134,7 +158,7 @@ async function makeReplica (name: string, root: string, postgres: Embedded, logF
     }
   }
 
-  async function end (signal: NodeJS.Signals): Promise<number | null> {
+  async function end(signal: NodeJS.Signals): Promise<number | null> {
     const process = child!
     ending = true
     if (process.exitCode !== null || process.signalCode !== null) return process.exitCode
@@ -144,10 +168,22 @@ async function makeReplica (name: string, root: string, postgres: Embedded, logF
   }
 
   return {
-    name, url, database, front, start, end,
-    signal: (signal) => { child!.kill(signal) },
-    async close () {
-      if (child !== null) await Promise.race([end('SIGTERM'), pause(5000, undefined, { ref: false }).then(() => end('SIGKILL'))])
+    name,
+    url,
+    database,
+    front,
+    start,
+    end,
+    signal: signal => {
+      child!.kill(signal)
+    },
+    async close() {
+      if (child !== null) {
+        await Promise.race([
+          end('SIGTERM'),
+          pause(5000, undefined, { ref: false }).then(() => end('SIGKILL'))
+        ])
+      }
       await Promise.all([database.close(), front.close()])
       log.end()
     }
@@ -155,9 +191,14 @@ async function makeReplica (name: string, root: string, postgres: Embedded, logF
 }
 
 /** One call; null when it was refused, or there was no answer. */
-export async function post (url: string, body: object = {}, signal: AbortSignal | null = null): Promise<any> {
+export async function post(url: string, body: object = {}, signal: AbortSignal | null = null): Promise<any> {
   try {
-    const response = await fetch(url, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' }, signal: signal ?? AbortSignal.timeout(callMsMax) })
+    const response = await fetch(url, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+      signal: signal ?? AbortSignal.timeout(callMsMax)
+    })
     const answer = await response.json()
     return response.ok ? answer : null
   } catch {

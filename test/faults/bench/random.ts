@@ -1,13 +1,13 @@
 /** Chance that a seed decides: the same seed, the same draws. */
 export interface Random {
-  below (limit: number): number
-  chance (part: number): boolean
-  pick<T> (items: readonly T[]): T
-  weighted (weights: Record<string, number>): string
-  shuffled<T> (items: readonly T[]): T[]
+  below(limit: number): number
+  chance(part: number): boolean
+  pick<T>(items: readonly T[]): T
+  weighted(weights: Record<string, number>): string
+  shuffled<T>(items: readonly T[]): T[]
 }
 
-export function random (seed: number): Random {
+export function random(seed: number): Random {
   let state = seed >>> 0
   // mulberry32
   const next = () => {
@@ -19,14 +19,19 @@ export function random (seed: number): Random {
   const below = (limit: number) => Math.floor(next() * limit)
   return {
     below,
-    chance: (part) => next() < part,
-    pick: (items) => items[below(items.length)]!,
-    weighted (weights) {
+    chance: part => next() < part,
+    pick: items => items[below(items.length)]!,
+    weighted(weights) {
       let left = next() * Object.values(weights).reduce((sum, weight) => sum + weight)
-      return Object.entries(weights).find(([, weight]) => (left -= weight) < 0)?.[0] ?? Object.keys(weights)[0]!
+      return (
+        Object.entries(weights).find(([, weight]) => (left -= weight) < 0)?.[0] ?? Object.keys(weights)[0]!
+      )
     },
-    shuffled (items) {
-      return items.map((item) => ({ item, order: next() })).sort((a, b) => a.order - b.order).map(({ item }) => item)
+    shuffled(items) {
+      return items
+        .map(item => ({ item, order: next() }))
+        .sort((a, b) => a.order - b.order)
+        .map(({ item }) => item)
     }
   }
 }

@@ -27,16 +27,25 @@ export interface Plan {
   interrupted?: AbortSignal
 }
 
-export interface Report extends Verdict { seed: number, seconds: number, startedAt: number, faults: FaultEvent[] }
+export interface Report extends Verdict {
+  seed: number
+  seconds: number
+  startedAt: number
+  faults: FaultEvent[]
+}
 
 const gapMs = 1500
 const recoveryMsPatience = 30_000
 const drainMsMax = 60_000
-const settings = { leaseSeconds: 5, maxAttempts: 8, retry: { strategy: 'fixed', delaySeconds: 0.2, jitter: false } }
+const settings = {
+  leaseSeconds: 5,
+  maxAttempts: 8,
+  retry: { strategy: 'fixed', delaySeconds: 0.2, jitter: false }
+}
 const queues = { kept: { ...settings, keepAckedSeconds: 86_400 }, plain: settings }
 
 /** Runs once over a fresh cluster. The verdict is never retried. */
-export async function run (plan: Plan): Promise<Report> {
+export async function run(plan: Plan): Promise<Report> {
   const { root, folder } = plan
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
@@ -50,7 +59,7 @@ export async function run (plan: Plan): Promise<Report> {
   }
 }
 
-function interruption (signal: AbortSignal | undefined): Promise<never> {
+function interruption(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_resolve, reject) => {
     const end = () => reject(new Error('Interrupted; what was started has been ended.'))
     if (signal?.aborted) end()
@@ -59,47 +68,92 @@ function interruption (signal: AbortSignal | undefined): Promise<never> {
 }
 
 /** `workloads` is for what it starts. */
-async function play (plan: Plan, cluster: Cluster, workloads: Workload[]): Promise<Report> {
+async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promise<Report> {
   const { root, folder, seed, say } = plan
   const dice = random(seed)
   const startedAt = Date.now()
-  for (const [name, change] of [...Object.entries(queues), ['probe-a', {}], ['probe-b', {}], ['aside', settings], ['swept', settings], ['quiet', settings]] as const) await put(cluster.replicas[0]!, name, change)
+  for (const [name, change] of [
+    ...Object.entries(queues),
+    ['probe-a', {}],
+    ['probe-b', {}],
+    ['aside', settings],
+    ['swept', settings],
+    ['quiet', settings]
+  ] as const) {
+    await put(cluster.replicas[0]!, name, change)
+  }
   const events: Event[] = []
   const load = (name: string, producers: number, consumers: number, zombies: number): Load => ({
-    name, seed: seed * 10 + name.length, urls: cluster.replicas.map(({ url }) => url), queues: Object.keys(queues), history: join(folder, `${name}.jsonl`), producers, consumers, zombies
+    name,
+    seed: seed * 10 + name.length,
+    urls: cluster.replicas.map(({ url }) => url),
+    queues: Object.keys(queues),
+    history: join(folder, `${name}.jsonl`),
+    producers,
+    consumers,
+    zombies
   })
   workloads.push(new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0)))
   const stage: Stage = {
-    cluster, dice, root, spare: workloads[1]!.child,
-    odd: (what) => events.push({ t: 'odd', at: Date.now(), what }),
+    cluster,
+    dice,
+    root,
+    spare: workloads[1]!.child,
+    odd: what => events.push({ t: 'odd', at: Date.now(), what }),
     serves: async () => {
       const tookMs = await recovery(cluster)
-      if (tookMs === null || tookMs > recoveryMsMax) stage.odd(`while a fault lasted that should not matter, an enqueue and a lease took ${tookMs ?? 'more than 30,000'} ms`)
+      if (tookMs === null || tookMs > recoveryMsMax) {
+        stage.odd(
+          `while a fault lasted that should not matter, an enqueue and a lease took ${tookMs ?? 'more than 30,000'} ms`
+        )
+      }
     }
   }
   await pause(gapMs)
   for (let round = 0; round === 0 || Date.now() < plan.untilMs; round++) {
     for (const name of plan.faults) {
       if (round > 0 && Date.now() >= plan.untilMs) break
-      events.push(await suffer(name, stage, () => say(`${clock(startedAt)} ${name.padEnd(16)} ${faults[name]!.what}`)))
+      events.push(
+        await suffer(name, stage, () => say(`${clock(startedAt)} ${name.padEnd(16)} ${faults[name]!.what}`))
+      )
       const event = events.at(-1) as FaultEvent
-      const { enqueued, acked } = workloads.reduce((sum, { tally }) => ({ enqueued: sum.enqueued + tally.enqueued, acked: sum.acked + tally.acked }), { enqueued: 0, acked: 0 })
-      say(`${clock(startedAt)} ${' '.repeat(16)} ${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ${enqueued} enqueued, ${acked} acked so far`)
+      const { enqueued, acked } = workloads.reduce(
+        (sum, { tally }) => ({ enqueued: sum.enqueued + tally.enqueued, acked: sum.acked + tally.acked }),
+        { enqueued: 0, acked: 0 }
+      )
+      say(
+        `${clock(startedAt)} ${' '.repeat(16)} ${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ${enqueued} enqueued, ${acked} acked so far`
+      )
       await pause(gapMs)
     }
   }
-  await Promise.all(workloads.map((workload) => workload.say('drain')))
-  if (!await drained(cluster)) stage.odd(`the queues did not run empty within ${drainMsMax / 1000} s`)
-  await Promise.all(workloads.map((workload) => workload.stop()))
+  await Promise.all(workloads.map(workload => workload.say('drain')))
+  if (!(await drained(cluster))) stage.odd(`the queues did not run empty within ${drainMsMax / 1000} s`)
+  await Promise.all(workloads.map(workload => workload.stop()))
   for (const what of cluster.crashes) stage.odd(what)
-  await appendFile(join(folder, 'faults.jsonl'), events.map((event) => `${JSON.stringify(event)}\n`).join(''))
+  await appendFile(join(folder, 'faults.jsonl'), events.map(event => `${JSON.stringify(event)}\n`).join(''))
   const final = await audit(cluster, Object.keys(queues))
   await appendFile(join(folder, 'audit.json'), JSON.stringify(final))
-  const history = (await Promise.all(['main', 'spare', 'faults'].map((name) => readFile(join(folder, `${name}.jsonl`), 'utf8')))).flatMap((text) => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Event))
-  return { ...check(history, final), seed, seconds: Math.round((Date.now() - startedAt) / 1000), startedAt, faults: events.filter((event) => event.t === 'fault') }
+  const history = (
+    await Promise.all(
+      ['main', 'spare', 'faults'].map(name => readFile(join(folder, `${name}.jsonl`), 'utf8'))
+    )
+  ).flatMap(text =>
+    text
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => JSON.parse(line) as Event)
+  )
+  return {
+    ...check(history, final),
+    seed,
+    seconds: Math.round((Date.now() - startedAt) / 1000),
+    startedAt,
+    faults: events.filter(event => event.t === 'fault')
+  }
 }
 
-async function suffer (name: string, stage: Stage, begun: () => void): Promise<FaultEvent> {
+async function suffer(name: string, stage: Stage, begun: () => void): Promise<FaultEvent> {
   begun()
   const at = Date.now()
   const heal = await faults[name]!.inject(stage)
@@ -111,41 +165,50 @@ async function suffer (name: string, stage: Stage, begun: () => void): Promise<F
 }
 
 /** How long it took, from then, until each replica had taken a message and a consumer who waited at it had been given one that came in at another. */
-async function recovery ({ replicas }: Cluster, sinceMs = Date.now()): Promise<number | null> {
-  const times = await Promise.all(replicas.map(async (replica, index) => {
-    const other = replicas[(index + 1) % replicas.length]!
-    while (Date.now() < sinceMs + recoveryMsPatience) {
-      const queue = `queues/probe-${replica.name}`
-      // A caller who hangs up takes no message with it.
-      const call = new AbortController()
-      const over = setTimeout(() => call.abort(), recoveryMsMax)
-      const waiting = post(`${replica.url}/${queue}/lease`, { waitSeconds: 6 }, call.signal)
-      await post(`${replica.url}/livez`, {}, call.signal) // by then, its wait has begun
-      const stored = await post(`${other.url}/${queue}/messages`, { body: 1 }, call.signal)
-      if (stored === null) call.abort()
-      const leased = await waiting
-      clearTimeout(over)
-      if (stored !== null && leased?.messages.length > 0) {
-        await post(`${replica.url}/${queue}/ack`, { receipt: leased.messages[0].receipt })
-        return Date.now() - sinceMs
+async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<number | null> {
+  const times = await Promise.all(
+    replicas.map(async (replica, index) => {
+      const other = replicas[(index + 1) % replicas.length]!
+      while (Date.now() < sinceMs + recoveryMsPatience) {
+        const queue = `queues/probe-${replica.name}`
+        // A caller who hangs up takes no message with it.
+        const call = new AbortController()
+        const over = setTimeout(() => call.abort(), recoveryMsMax)
+        const waiting = post(`${replica.url}/${queue}/lease`, { waitSeconds: 6 }, call.signal)
+        await post(`${replica.url}/livez`, {}, call.signal) // by then, its wait has begun
+        const stored = await post(`${other.url}/${queue}/messages`, { body: 1 }, call.signal)
+        if (stored === null) call.abort()
+        const leased = await waiting
+        clearTimeout(over)
+        if (stored !== null && leased?.messages.length > 0) {
+          await post(`${replica.url}/${queue}/ack`, { receipt: leased.messages[0].receipt })
+          return Date.now() - sinceMs
+        }
+        await pause(50)
       }
-      await pause(50)
-    }
-    return null
-  }))
-  return times.includes(null) ? null : Math.max(...times as number[])
+      return null
+    })
+  )
+  return times.includes(null) ? null : Math.max(...(times as number[]))
 }
 
-async function put (replica: Replica, queue: string, change: object): Promise<void> {
-  const response = await fetch(`${replica.url}/queues/${queue}`, { method: 'PUT', body: JSON.stringify(change), headers: { 'content-type': 'application/json' } })
+async function put(replica: Replica, queue: string, change: object): Promise<void> {
+  const response = await fetch(`${replica.url}/queues/${queue}`, {
+    method: 'PUT',
+    body: JSON.stringify(change),
+    headers: { 'content-type': 'application/json' }
+  })
   if (!response.ok) throw new Error(`The queue ${queue} could not be made: ${await response.text()}`)
 }
 
 /** Whether consumers have emptied the queues in time. */
-async function drained (cluster: Cluster): Promise<boolean> {
+async function drained(cluster: Cluster): Promise<boolean> {
   for (const untilMs = Date.now() + drainMsMax; Date.now() < untilMs; await pause(200)) {
-    const [{ left }] = await cluster.sql(`select count(*)::int as left from holdfast.messages m join holdfast.queues q on q.id = m.queue_id
-      where q.name = any($1) and m.dead_at is null`, [Object.keys(queues)]) as [{ left: number }]
+    const [{ left }] = (await cluster.sql(
+      `select count(*)::int as left from holdfast.messages m join holdfast.queues q on q.id = m.queue_id
+      where q.name = any($1) and m.dead_at is null`,
+      [Object.keys(queues)]
+    )) as [{ left: number }]
     if (left === 0) return true
   }
   return false
@@ -155,16 +218,20 @@ class Workload {
   readonly child: ChildProcess
   tally = { enqueued: 0, leased: 0, acked: 0 }
 
-  constructor (load: Load) {
+  constructor(load: Load) {
     this.child = fork(new URL('workload.ts', import.meta.url), [JSON.stringify(load)])
-    this.child.on('message', (tally: typeof this.tally) => { this.tally = tally })
+    this.child.on('message', (tally: typeof this.tally) => {
+      this.tally = tally
+    })
   }
 
-  async say (word: 'drain' | 'stop'): Promise<void> {
-    await new Promise<void>((resolve, reject) => this.child.send(word, (error) => error === null ? resolve() : reject(error)))
+  async say(word: 'drain' | 'stop'): Promise<void> {
+    await new Promise<void>((resolve, reject) =>
+      this.child.send(word, error => (error === null ? resolve() : reject(error)))
+    )
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     const ended = once(this.child, 'exit')
     await this.say('stop')
     const [code] = await ended
@@ -172,6 +239,6 @@ class Workload {
   }
 }
 
-function clock (sinceMs: number): string {
+function clock(sinceMs: number): string {
   return `${((Date.now() - sinceMs) / 1000).toFixed(0).padStart(4)} s`
 }
