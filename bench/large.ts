@@ -1,4 +1,7 @@
-/** The large set-ups of `npm run bench -- --full`: whether a message stays as cheap with millions beside it, under a held snapshot, and while thousands wait. */
+/**
+ * The large set-ups of `npm run bench -- --full`: whether a message stays as cheap with millions
+ * beside it, under a held snapshot, and while thousands wait.
+ */
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench } from './main.ts'
@@ -65,7 +68,10 @@ const setUps: SetUp[] = [
   }
 ]
 
-/** Runs those whose name holds `only`; each against the same load on an otherwise empty database, in turns. */
+/**
+ * Runs those whose name holds `only`; each against the same load on an otherwise empty database,
+ * in turns.
+ */
 export async function large(bench: Bench, rounds: number, only: string, say: Say): Promise<Results> {
   const results: Results = []
   for (const setUp of setUps.filter(({ name }) => name.includes(only))) {
@@ -93,7 +99,8 @@ export async function large(bench: Bench, rounds: number, only: string, say: Say
           }
         ]
       }
-      await bench.slice(beside!, subject, { keep: true }) // its process is new, and its code not yet compiled as that of the small case is
+      // its process is new, and its code not yet compiled as that of the small case is
+      await bench.slice(beside!, subject, { keep: true })
       const measured: Round[] = []
       for (let number = 0; number < rounds; number++) {
         say(`${scenario.title} · round ${number + 1} of ${rounds}`)
@@ -161,7 +168,9 @@ async function heldSnapshot(
   messages: number,
   say: Say
 ): Promise<Results[number]> {
-  const title = `${messages.toLocaleString('en')} messages pass while a snapshot is held open, by tens: ${name === 'plain' ? 'plain queue' : 'Holdfast'}`
+  const title =
+    `${messages.toLocaleString('en')} messages pass while a snapshot is held open, by ` +
+    `tens: ${name === 'plain' ? 'plain queue' : 'Holdfast'}`
   const subject = await bench.subject(name, { database: 'snapshot' })
   const pass = async () => {
     const result = await drive(subject, {
@@ -229,7 +238,10 @@ async function heldSnapshot(
   }
 }
 
-/** Ten thousand calls that wait: what they weigh beside a bare route that holds as many, what they ask of the database, and how many one message wakes. */
+/**
+ * Ten thousand calls that wait: what they weigh beside a bare route that holds as many, what they
+ * ask of the database, and how many one message wakes.
+ */
 async function waiters(bench: Bench, say: Say): Promise<Results[number]> {
   const title = '10,000 consumers waiting'
   const waiting = 10_000
@@ -256,7 +268,8 @@ async function waiters(bench: Bench, say: Say): Promise<Results[number]> {
                 answers++
               })
               socket.write(
-                `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+                `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: ` +
+                  `application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
                 () => resolve()
               )
               sockets.push(socket)

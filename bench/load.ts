@@ -1,7 +1,8 @@
 /**
- * The load generator, a process of its own: callers on raw sockets, each with one request under way. Told what to do by
- * its parent in messages. It reads into one buffer for all sockets and looks only for what it needs, since every
- * microsecond it takes is taken from the service on the machine's other core.
+ * The load generator, a process of its own: callers on raw sockets, each with one request under
+ * way. Told what to do by its parent in messages. It reads into one buffer for all sockets and
+ * looks only for what it needs, since every microsecond it takes is taken from the service on the
+ * machine's other core.
  */
 import net from 'node:net'
 
@@ -11,7 +12,10 @@ export interface Load {
   dialect: 'rest' | 'sqs'
   queue: string
   callers: number
-  /** enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`; pass: enqueue, lease and ack in turn; latency: see `ratePerSecond`. */
+  /**
+   * enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`;
+   * pass: enqueue, lease and ack in turn; latency: see `ratePerSecond`.
+   */
   step: 'enqueue' | 'consume' | 'loop' | 'pass' | 'latency'
   /** Messages per request. */
   count: number
@@ -38,7 +42,10 @@ export interface LoadResult {
   /** Messages confirmed within the window, and how long that was. */
   messages: number
   windowMs: number
-  /** All messages confirmed (enqueued, or acked), warm-up and end included: what the database must agree with. */
+  /**
+   * All messages confirmed (enqueued, or acked), warm-up and end included: what the database must
+   * agree with.
+   */
   total: number
   errors: number
   /** The first error's status line and body. */
@@ -127,7 +134,10 @@ interface Dialect {
 }
 
 function post(path: string, body: string, headers = 'content-type: application/json\r\n'): string {
-  return `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  return (
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}content-length: ` +
+    `${Buffer.byteLength(body)}\r\n\r\n${body}`
+  )
 }
 
 const dialects: Record<Load['dialect'], (queue: string) => Dialect> = {
@@ -430,7 +440,8 @@ function run(load: Load): void {
     clearInterval(producer)
     tell({ event: 'end' })
     if (busy === 0 || (load.step === 'latency' && underway === 0)) finish()
-    else if (load.step === 'latency') setTimeout(finish, 5000) // what is not acked by then, the count in the database will show
+    // what is not acked by then, the count in the database will show
+    else if (load.step === 'latency') setTimeout(finish, 5000)
   }
 
   function finish(): void {

@@ -1,4 +1,7 @@
-/** `npm run bench`: measures Holdfast beside its peers on this machine. `npm run bench -- --help` says what can be chosen. */
+/**
+ * `npm run bench`: measures Holdfast beside its peers on this machine. `npm run bench -- --help`
+ * says what can be chosen.
+ */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -55,7 +58,10 @@ export class Bench {
     this.#postgres = postgres
   }
 
-  /** The one of this name on this database, started when it is first asked for; `replica` makes a second one beside it. */
+  /**
+   * The one of this name on this database, started when it is first asked for; `replica` makes a
+   * second one beside it.
+   */
   async subject(name: SubjectName, { database = '', replica = '' } = {}): Promise<Subject> {
     const key = `${name} ${database} ${replica}`
     const known = this.#subjects.get(key)
@@ -82,8 +88,10 @@ export class Bench {
   }
 
   /**
-   * One slice of one entry, on empty tables unless they are to be kept; `settled`, after a vacuum, which goes through what was
-   * filled once whatever happens to it, and a checkpoint, so that the pages of messages old and new are written whole when they are next touched. Throws where its figures would say nothing.
+   * One slice of one entry, on empty tables unless they are to be kept; `settled`, after a vacuum,
+   * which goes through what was filled once whatever happens to it, and a checkpoint, so that the
+   * pages of messages old and new are written whole when they are next touched. Throws where its
+   * figures would say nothing.
    */
   async slice(entry: Entry, on?: Subject, { keep = false, settled = false } = {}): Promise<Figures> {
     const subject = on ?? (await this.subject(entry.subject))
@@ -190,10 +198,12 @@ async function main(): Promise<void> {
       }
       for (const [number, round] of measured.entries()) {
         for (let i = 0; i < scenario.entries.length; i++) {
-          const entry = scenario.entries[(i + number) % scenario.entries.length]! // so that none is always measured after the same other
+          // so that none is always measured after the same other
+          const entry = scenario.entries[(i + number) % scenario.entries.length]!
           const leftMs = done === 0 ? 0 : ((Date.now() - startedMs) / done) * (slices - done)
           progress(
-            `${done + 1} of ${slices} · ${scenario.title} · ${entry.name}${done === 0 ? '' : ` · ${Math.ceil(leftMs / 60_000)} min left`}`
+            `${done + 1} of ${slices} · ${scenario.title} · ` +
+              `${entry.name}${done === 0 ? '' : ` · ${Math.ceil(leftMs / 60_000)} min left`}`
           )
           round[entry.name] = await bench.slice(entry)
           done++

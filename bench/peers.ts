@@ -1,6 +1,7 @@
 /**
- * What Holdfast is measured against, each in a process of its own: `node bench/peers.ts nothing|plain|pgboss|fauxqs [database url]`.
- * All but fauxqs, which brings its own server, stand behind the same Fastify and the same request schemas.
+ * What Holdfast is measured against, each in a process of its own: `node bench/peers.ts
+ * nothing|plain|pgboss|fauxqs [database url]`. All but fauxqs, which brings its own server, stand
+ * behind the same Fastify and the same request schemas.
  */
 import Fastify from 'fastify'
 import { startFauxqs } from 'fauxqs'
@@ -58,7 +59,9 @@ async function plain(url: string): Promise<Peer> {
     },
     async lease(queue, max) {
       const { rows } = await pool.query(
-        "update plain set vt = now() + interval '30 s', read = read + 1 where id = any(array(select id from plain where queue = $1 and vt <= now() order by id limit $2 for update skip locked)) returning id, body, read",
+        "update plain set vt = now() + interval '30 s', read = read + 1 where id = any(array(select " +
+          'id from plain where queue = $1 and vt <= now() order by id limit $2 for update skip ' +
+          'locked)) returning id, body, read',
         [queue, max]
       )
       return rows.map(({ id, body, read }) => ({ id, body, attempt: read }))
@@ -88,7 +91,8 @@ async function pgBoss(url: string): Promise<Peer> {
 }
 
 async function serve(peer: Peer): Promise<number> {
-  const app = Fastify({ ajv: { customOptions: { removeAdditional: false } } }) // or it would empty what the first schema of an anyOf does not know
+  // or it would empty what the first schema of an anyOf does not know
+  const app = Fastify({ ajv: { customOptions: { removeAdditional: false } } })
   app.post<{ Params: { queue: string }; Body: { body: unknown } }>(
     '/queues/:queue/messages',
     {

@@ -1,4 +1,7 @@
-/** Turns slices into tables and a chart. Ratios are taken within a round, since the next one may meet another machine. */
+/**
+ * Turns slices into tables and a chart. Ratios are taken within a round, since the next one may
+ * meet another machine.
+ */
 import type { Figures, Round, Scenario, Target } from './scenarios.ts'
 
 export type Results = { scenario: Scenario; rounds: Round[] }[]
@@ -44,7 +47,10 @@ const columns: [string, (figures: Figures) => number | null][] = [
   ['flushes', ({ flushes }) => flushes]
 ]
 
-/** One row per entry: medians, with least and greatest; the ratio is to the first entry of the scenario, round by round. */
+/**
+ * One row per entry: medians, with least and greatest; the ratio is to the first entry of the
+ * scenario, round by round.
+ */
 export function rows(results: Results): string[][] {
   const all = [['', ...columns.map(([name]) => name), 'of the first']]
   for (const { scenario, rounds } of results) {

@@ -1,4 +1,7 @@
-/** What is measured, and what it must reach: a scenario is a set of entries measured side by side in every round. */
+/**
+ * What is measured, and what it must reach: a scenario is a set of entries measured side by side
+ * in every round.
+ */
 import type { Load } from './load.ts'
 import type { SubjectName } from './subjects.ts'
 

@@ -1,4 +1,7 @@
-/** Starts what is measured, each in a process of its own, and reads what it has used: processor time, memory, WAL, flushes, rows. */
+/**
+ * Starts what is measured, each in a process of its own, and reads what it has used: processor
+ * time, memory, WAL, flushes, rows.
+ */
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
@@ -24,7 +27,10 @@ export interface Subject {
 /** What a subject has used so far. */
 type Reading = Omit<Usage, 'databaseCpuMs'> & { sessionsCpuMs: Map<number, number> | null }
 
-/** What a slice used within its window. Processor times are null where the system does not tell (it does on Linux). */
+/**
+ * What a slice used within its window. Processor times are null where the system does not tell (it
+ * does on Linux).
+ */
 export interface Usage {
   serviceCpuMs: number | null
   databaseCpuMs: number | null
@@ -83,7 +89,11 @@ async function startArguments(): Promise<string[]> {
   return scripts.start.split(' node ')[1].split(' ')
 }
 
-/** Lets the server write a gigabyte of WAL and take a checkpoint: a fresh one would make new WAL files, zeroed and flushed, all the time that is measured, where one that has run for a while has old ones to write over. */
+/**
+ * Lets the server write a gigabyte of WAL and take a checkpoint: a fresh one would make new WAL
+ * files, zeroed and flushed, all the time that is measured, where one that has run for a while has
+ * old ones to write over.
+ */
 export async function season(postgres: Embedded): Promise<void> {
   const client = new pg.Client(postgres.config)
   await client.connect()
@@ -187,7 +197,10 @@ export async function drive(
   }
 }
 
-/** The same, with what the service and the database used between the beginning and the end of the measured window. */
+/**
+ * The same, with what the service and the database used between the beginning and the end of the
+ * measured window.
+ */
 export async function measure(
   subject: Subject,
   load: Omit<Load, 'port' | 'dialect' | 'queue'>
@@ -245,8 +258,9 @@ async function cpuOf(pid: number): Promise<number | null> {
   return (fields[11]! + fields[12]!) * tickMs
 }
 
-// By session, and only those on the subject's own database, vacuums among them: the server also works for the others, and the
-// time of a session that ends goes over to its parent, as if it had all been used within one slice.
+// By session, and only those on the subject's own database, vacuums among them: the server also
+// works for the others, and the time of a session that ends goes over to its parent, as if it had
+// all been used within one slice.
 async function sessionsCpuOf({ database }: Subject): Promise<Map<number, number> | null> {
   if (database === null) return null
   const { rows } = await database.query('select pid from pg_stat_activity where datname = current_database()')

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Runs the command line on a Node.js that can run TypeScript as it stands, and says what to install on one that cannot.
+// Runs the command line on a Node.js that can run TypeScript as it stands, and says what to
+// install on one that cannot.
 const [major, minor] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(

@@ -33,13 +33,18 @@ export const settings = {
     name: 'HOLDFAST_DATABASE_URL',
     default: '',
     read: url,
-    help: 'The PostgreSQL database to use (15 or later), as postgresql://user:password@host/database. Not set: an embedded PostgreSQL under HOLDFAST_DATA_DIR.'
+    help:
+      'The PostgreSQL database to use (15 or later), as ' +
+      'postgresql://user:password@host/database. Not set: an embedded PostgreSQL under ' +
+      'HOLDFAST_DATA_DIR.'
   },
   listenUrl: {
     name: 'HOLDFAST_LISTEN_URL',
     default: '',
     read: url,
-    help: 'Where to LISTEN, for those whose HOLDFAST_DATABASE_URL leads through PgBouncer: a direct URL of the same database. Not set: the same as HOLDFAST_DATABASE_URL.'
+    help:
+      'Where to LISTEN, for those whose HOLDFAST_DATABASE_URL leads through PgBouncer: a direct ' +
+      'URL of the same database. Not set: the same as HOLDFAST_DATABASE_URL.'
   },
   host: { name: 'HOLDFAST_HOST', default: '127.0.0.1', read: text, help: 'The address to serve on.' },
   port: {
@@ -52,19 +57,25 @@ export const settings = {
     name: 'HOLDFAST_AUTH',
     default: 'keys',
     read: oneOf('keys', 'off'),
-    help: 'keys: every call needs an API key, once there is one; without any the service serves on loopback addresses only. off: nobody is asked for a key, on whatever address.'
+    help:
+      'keys: every call needs an API key, once there is one; without any the service serves on ' +
+      'loopback addresses only. off: nobody is asked for a key, on whatever address.'
   },
   adminKeyFile: {
     name: 'HOLDFAST_ADMIN_KEY_FILE',
     default: '',
     read: text,
-    help: 'A file that holds an admin key of 32 characters or more, stored nowhere else; with it keys are in force from the start.'
+    help:
+      'A file that holds an admin key of 32 characters or more, stored nowhere else; with it ' +
+      'keys are in force from the start.'
   },
   open: {
     name: 'HOLDFAST_OPEN',
     default: '',
     read: listOf('docs', 'metrics'),
-    help: 'What needs no key where keys are in force: docs (Swagger UI and the OpenAPI document), metrics, or both as docs,metrics.'
+    help:
+      'What needs no key where keys are in force: docs (Swagger UI and the OpenAPI document), ' +
+      'metrics, or both as docs,metrics.'
   },
   dataDir: {
     name: 'HOLDFAST_DATA_DIR',
@@ -106,19 +117,25 @@ export const settings = {
     name: 'HOLDFAST_CONNECTIONS_MAX',
     default: 25_000,
     read: whole(1, 1_000_000),
-    help: 'Connections of callers at once; further ones are closed unanswered. The limit of open files must be higher.'
+    help:
+      'Connections of callers at once; further ones are closed unanswered. The limit of open ' +
+      'files must be higher.'
   },
   requestSecondsMax: {
     name: 'HOLDFAST_REQUEST_SECONDS_MAX',
     default: 30,
     read: whole(1, 3600),
-    help: 'Seconds in which a request must arrive whole, its header fields in half of them, or it is refused with requestTimeout.'
+    help:
+      'Seconds in which a request must arrive whole, its header fields in half of them, or it is ' +
+      'refused with requestTimeout.'
   },
   silentSecondsMax: {
     name: 'HOLDFAST_SILENT_SECONDS_MAX',
     default: 90,
     read: whole(1, 3600),
-    help: 'Seconds without a byte either way after which a connection with an unfinished request is cut. Longer than any waitSeconds.'
+    help:
+      'Seconds without a byte either way after which a connection with an unfinished request is ' +
+      'cut. Longer than any waitSeconds.'
   },
   logLevel: {
     name: 'HOLDFAST_LOG_LEVEL',

@@ -41,7 +41,8 @@ async function main([first = 'help', ...rest]: string[]): Promise<number | void>
   const command = Object.hasOwn(commands, name) ? commands[name]! : undefined
   if (command === undefined) {
     throw new UsageError(
-      `There is no command ${name}${offer(name, Object.keys(commands), 'holdfast ')} holdfast help shows them all.`
+      `There is no command ${name}${offer(name, Object.keys(commands), 'holdfast ')} holdfast help ` +
+        'shows them all.'
     )
   }
   if (asked || rest.some(arg => arg === '--help' || arg === '-h')) return say(usage(name, command))

@@ -261,7 +261,8 @@ async function adminSecret(file: string): Promise<string | null> {
   ).trim()
   if (!/^[\x21-\x7e]{32,256}$/.test(secret)) {
     throw new Error(
-      'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters; openssl rand -base64 32 makes one.'
+      'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters; openssl rand ' +
+        '-base64 32 makes one.'
     )
   }
   return secret
@@ -271,10 +272,15 @@ async function adminSecret(file: string): Promise<string | null> {
 function openness({ host }: Config, ring: KeyRing | null): string {
   if (ring === null) return `HOLDFAST_AUTH=off: whoever reaches ${host} may use every queue.`
   if (isLoopback(host)) {
-    return `There is no API key yet, so nobody is asked for one, and only this machine is served (${host}). holdfast keys create makes one.`
+    return (
+      'There is no API key yet, so nobody is asked for one, and only this machine is served ' +
+      `(${host}). holdfast keys create makes one.`
+    )
   }
   throw new Error(
-    `There is no API key yet, and on ${host} others could reach the queues. Make a key (holdfast keys create), give one (HOLDFAST_ADMIN_KEY_FILE), or say HOLDFAST_AUTH=off to serve whoever comes.`
+    `There is no API key yet, and on ${host} others could reach the queues. Make a key (holdfast ` +
+      'keys create), give one (HOLDFAST_ADMIN_KEY_FILE), or say HOLDFAST_AUTH=off to serve ' +
+      'whoever comes.'
   )
 }
 
@@ -291,8 +297,9 @@ async function openPostgres(
   return { target: embedded.config, name: `an embedded PostgreSQL under ${config.dataDir}/` }
 }
 
-// One message's fault. Class 22, a value that PostgreSQL refuses, is the net under a gap in the checks; 55P03, a lock not
-// had in time, is a message that somebody's open transaction has acked in SQL.
+// One message's fault. Class 22, a value that PostgreSQL refuses, is the net under a gap in the
+// checks; 55P03, a lock not had in time, is a message that somebody's open transaction has acked
+// in SQL.
 function isPoison(error: unknown): boolean {
   const cause = error instanceof QueueError ? error.cause : error
   return isServerError(cause) && (cause.code.startsWith('22') || cause.code === '55P03')

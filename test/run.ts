@@ -1,4 +1,7 @@
-/** Runs the tests on one PostgreSQL of their own and says in its last line how many passed: `N passed, N failed`. */
+/**
+ * Runs the tests on one PostgreSQL of their own and says in its last line how many passed: `N
+ * passed, N failed`.
+ */
 import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,7 +16,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => i
 const folder = await mkdtemp(join(tmpdir(), 'holdfast-run-'))
 await chmod(folder, 0o755) // one test runs PostgreSQL as nobody
 try {
-  // Not .tap/test-results: a second run in the same tree writes there too, and it does not tell how a file ended.
+  // Not .tap/test-results: a second run in the same tree writes there too, and it does not tell
+  // how a file ended.
   const results = join(folder, 'results.tap')
   const ended = await runTap(results)
   const { passed, skipped, failures } = count(await readFile(results, 'utf8').catch(() => ''))
@@ -34,8 +38,9 @@ async function runTap(results: string): Promise<number | NodeJS.Signals | null> 
       : undefined
   try {
     const tap = fileURLToPath(new URL('../node_modules/.bin/tap', import.meta.url))
-    // Where there is no terminal tee prints the results and keeps them: tap's own reporters write cursor movements even
-    // into a pipe or, like every other that prints plain lines, each line twice beside an output file.
+    // Where there is no terminal tee prints the results and keeps them: tap's own reporters write
+    // cursor movements even into a pipe or, like every other that prints plain lines, each line
+    // twice beside an output file.
     const reporting = process.stdout.isTTY
       ? [`--output-file=${results}`]
       : ['--reporter=tee', `--reporter-arg=${results}`]
@@ -61,7 +66,10 @@ async function runTap(results: string): Promise<number | NodeJS.Signals | null> 
   }
 }
 
-/** One per t.test of each file, not one per assertion; and one for a file that ended badly though its tests passed. */
+/**
+ * One per t.test of each file, not one per assertion; and one for a file that ended badly though
+ * its tests passed.
+ */
 function count(tap: string): { passed: number; skipped: number; failures: string[] } {
   const failures: string[] = []
   const files = new Map<string, boolean>()

@@ -1,4 +1,7 @@
-/** What a machine can see of the house: who imports whom, where SQL and the environment are read, what is documented, what is stale. */
+/**
+ * What a machine can see of the house: who imports whom, where SQL and the environment are read,
+ * what is documented, what is stale.
+ */
 import { glob, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
@@ -14,7 +17,8 @@ async function files(pattern: string): Promise<Map<string, string>> {
 }
 
 t.test('imports point inward', async t => {
-  // Who may import what, besides Node, packages and their own folder; a type of another layer is no dependency at run time.
+  // Who may import what, besides Node, packages and their own folder; a type of another layer is
+  // no dependency at run time.
   const allowed: Record<string, RegExp> = {
     core: /^$/,
     store: /^core$/,

@@ -50,7 +50,8 @@ A key for it needs: enqueue, lease and manage on holdfast-bench-*.`,
         })
         if (!answer.ok) {
           throw new Error(
-            `${url} answered ${answer.status} to ${method} /queues/${queue}: ${(await answer.text()).slice(0, 500)}`
+            `${url} answered ${answer.status} to ${method} /queues/${queue}: ` +
+              `${(await answer.text()).slice(0, 500)}`
           )
         }
       }

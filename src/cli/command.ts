@@ -1,4 +1,7 @@
-/** What a command is, and how its words are read: whatever nobody knows is refused, with the nearest that somebody does. */
+/**
+ * What a command is, and how its words are read: whatever nobody knows is refused, with the
+ * nearest that somebody does.
+ */
 import { parseArgs } from 'node:util'
 import { nearest, type Config } from '../config.ts'
 
@@ -27,7 +30,10 @@ export interface Call {
   say(line: string): void
 }
 
-/** Exit codes of every command; `doctor` gives `failed` for what must be mended and `usage` also where it could not look. */
+/**
+ * Exit codes of every command; `doctor` gives `failed` for what must be mended and `usage` also
+ * where it could not look.
+ */
 export const exit = { ok: 0, failed: 1, usage: 2 } as const
 
 /** The words or the settings are wrong: nothing has been done. */
@@ -55,7 +61,9 @@ export function readCall(
     const more = `holdfast ${name} --help shows them all.`
     if (flag === undefined) {
       throw new UsageError(
-        `There is no flag ${token.rawName}${offer(token.rawName.replace(/^-+/, ''), Object.keys(command.flags), '--')} ${more}`
+        'There is no flag ' +
+          `${token.rawName}${offer(token.rawName.replace(/^-+/, ''), Object.keys(command.flags), '--')} ` +
+          `${more}`
       )
     }
     if (flag.value !== undefined && token.value === undefined) {

@@ -41,11 +41,13 @@ function render(checks: Check[]): string[] {
   return [
     // styleText leaves colours out where the output is no terminal, or NO_COLOR says so.
     ...checks.flatMap(({ name, status, value, advice }) => [
-      `${styleText(colours[status], status.padEnd(7), { stream: process.stdout })}  ${name.padEnd(width)}  ${value}`,
+      `${styleText(colours[status], status.padEnd(7), { stream: process.stdout })}  ` +
+        `${name.padEnd(width)}  ${value}`,
       ...(advice === undefined ? [] : [`${' '.repeat(9 + width)}  → ${advice}`])
     ]),
     '',
-    `${count('bad')} bad, ${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}, ${count('ok')} ok`
+    `${count('bad')} bad, ${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}, ` +
+      `${count('ok')} ok`
   ]
 }
 

@@ -1,4 +1,7 @@
-/** What the facts of a deployment mean: each ok, a warning or bad, with what to do. Pure, so that every judgement can be tested. */
+/**
+ * What the facts of a deployment mean: each ok, a warning or bad, with what to do. Pure, so that
+ * every judgement can be tested.
+ */
 import { isLoopback, type Config } from '../config.ts'
 import type { Facts } from '../store/checkup.ts'
 
@@ -96,39 +99,47 @@ const synchronousCommit: Judge = ({ settings, overrides, pooled }) => {
   const own = settings.synchronous_commit
   const where = loose.map(
     ({ role, database, value }) =>
-      `${value} for ${role === null ? 'every role' : `role ${role}`}${database === null ? '' : ` in ${database}`}`
+      `${value} for ` +
+      `${role === null ? 'every role' : `role ${role}`}${database === null ? '' : ` in ${database}`}`
   )
   const value = [`${own.value} (${own.source})`, ...where].join(', ')
   if (safe(own.value) && loose.length === 0) return ok(name, value)
   const set = loose.map(
     ({ role, database }) =>
-      `alter ${role === null ? `database ${quote(database!)}` : `role ${quote(role)}${database === null ? '' : ` in database ${quote(database)}`}`} set synchronous_commit = on;`
+      'alter ' +
+      `${role === null ? `database ${quote(database!)}` : `role ${quote(role)}${database === null ? '' : ` in database ${quote(database)}`}`} ` +
+      'set synchronous_commit = on;'
   )
   const mend = set.join(' ') || 'alter system set synchronous_commit = on; select pg_reload_conf();'
   return pooled
     ? bad(
         name,
         value,
-        `Through a pooler that gives each transaction another session, what was confirmed could be lost in a crash: ${mend}`
+        'Through a pooler that gives each transaction another session, what was confirmed could be ' +
+          `lost in a crash: ${mend}`
       )
     : warning(
         name,
         value,
-        `The service sets it on for itself, but a transaction that calls holdfast.enqueue or holdfast.ack in SQL could be lost in a crash: ${mend}`
+        'The service sets it on for itself, but a transaction that calls holdfast.enqueue or ' +
+          `holdfast.ack in SQL could be lost in a crash: ${mend}`
       )
 }
 
 const standbys: Judge = ({ server, standbys }) => {
   const name = 'standbys'
   const synchronous = standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum')
-  const value = `${standbys.length}, of them synchronous ${synchronous.length}; synchronous_standby_names = '${server.syncStandbys}'`
+  const value =
+    `${standbys.length}, of them synchronous ${synchronous.length}; ` +
+    `synchronous_standby_names = '${server.syncStandbys}'`
   if (server.syncStandbys === '') {
     return standbys.length === 0
       ? ok(name, 'none')
       : warning(
           name,
           value,
-          "A failover loses what the standby had not received yet. Where that must not be: alter system set synchronous_standby_names = 'ANY 1 (*)'; select pg_reload_conf();"
+          'A failover loses what the standby had not received yet. Where that must not be: alter ' +
+            "system set synchronous_standby_names = 'ANY 1 (*)'; select pg_reload_conf();"
         )
   }
   // Which of them are synchronous is shown to members of pg_read_all_stats only.
@@ -136,20 +147,24 @@ const standbys: Judge = ({ server, standbys }) => {
     return bad(
       name,
       value,
-      'Commits wait for a synchronous standby, and none is connected: connect it, or set synchronous_standby_names to one that is.'
+      'Commits wait for a synchronous standby, and none is connected: connect it, or set ' +
+        'synchronous_standby_names to one that is.'
     )
   }
   return ok(name, value)
 }
 
 const clock: Judge = ({ clock: { aheadMs, uncertainMs } }) => {
-  const value = `${Math.abs(Math.round(aheadMs))} ms ${aheadMs < 0 ? 'behind' : 'ahead of'} the database's (± ${Math.ceil(uncertainMs)} ms)`
+  const value =
+    `${Math.abs(Math.round(aheadMs))} ms ${aheadMs < 0 ? 'behind' : 'ahead of'} the ` +
+    `database's (± ${Math.ceil(uncertainMs)} ms)`
   return Math.abs(aheadMs) - uncertainMs < 1000
     ? ok('clock', value)
     : warning(
         'clock',
         value,
-        "Leases and delays go by the database's clock and are right, but due messages may be found up to a second late, and logs do not fit together: let both keep time by NTP."
+        "Leases and delays go by the database's clock and are right, but due messages may be found " +
+          'up to a second late, and logs do not fit together: let both keep time by NTP.'
       )
 }
 
@@ -161,15 +176,19 @@ const notices: Judge = ({ notice }, { listenUrl }) => {
       : warning(
           name,
           `a notice took ${Math.round(notice)} ms`,
-          'Waiting consumers hear so late of what is enqueued at another replica: look at the way to the database and its load.'
+          'Waiting consumers hear so late of what is enqueued at another replica: look at the way to ' +
+            'the database and its load.'
         )
   }
   return bad(
     name,
     notice,
     listenUrl === ''
-      ? "LISTEN does not work through a pooler in transaction mode: give a direct URL in HOLDFAST_LISTEN_URL. Until then waiting consumers hear of other replicas' messages up to a second late."
-      : "It must lead to PostgreSQL itself and to the same database as HOLDFAST_DATABASE_URL. Until then waiting consumers hear of other replicas' messages up to a second late."
+      ? 'LISTEN does not work through a pooler in transaction mode: give a direct URL in ' +
+          "HOLDFAST_LISTEN_URL. Until then waiting consumers hear of other replicas' messages " +
+          'up to a second late.'
+      : 'It must lead to PostgreSQL itself and to the same database as HOLDFAST_DATABASE_URL. Until ' +
+          "then waiting consumers hear of other replicas' messages up to a second late."
   )
 }
 
@@ -178,7 +197,8 @@ const pooler: Judge = ({ pooled }) =>
     ? warning(
         'pooler',
         'the connection leads through one',
-        'In transaction mode it needs max_prepared_statements above 200, HOLDFAST_LISTEN_URL, and synchronous_commit and timezone set on the role (docs/operations.md, PgBouncer).'
+        'In transaction mode it needs max_prepared_statements above 200, HOLDFAST_LISTEN_URL, and ' +
+          'synchronous_commit and timezone set on the role (docs/operations.md, PgBouncer).'
       )
     : undefined
 
@@ -187,20 +207,25 @@ const connections: Judge = ({ server, pooled }, { poolSize }, { replicas }) => {
   const wanted = count * (poolSize + 1)
   // Those that run now may have fewer connections open than they are entitled to.
   const free = server.connectionsMax - server.connectionsUsed
-  const value = `${count} ${count === 1 ? 'replica' : 'replicas'} × (${poolSize} + 1) = ${wanted} of ${server.connectionsMax}; ${server.connectionsUsed} in use now`
+  const value =
+    `${count} ${count === 1 ? 'replica' : 'replicas'} × (${poolSize} + 1) = ${wanted} of ` +
+    `${server.connectionsMax}; ${server.connectionsUsed} in use now`
   if (pooled) return ok('connections', `${value}; a pooler shares them`)
   if (wanted > server.connectionsMax) {
     return bad(
       'connections',
       value,
-      `Replicas will be refused connections: lower HOLDFAST_POOL_SIZE to ${Math.max(2, Math.floor(server.connectionsMax / count) - 1)}, or raise max_connections (a restart of PostgreSQL; or the limit of the role or the database).`
+      'Replicas will be refused connections: lower HOLDFAST_POOL_SIZE to ' +
+        `${Math.max(2, Math.floor(server.connectionsMax / count) - 1)}, or raise ` +
+        'max_connections (a restart of PostgreSQL; or the limit of the role or the database).'
     )
   }
   if (wanted > 0.8 * server.connectionsMax || free < 5) {
     return warning(
       'connections',
       value,
-      'Little is left for others, and for a replica beside those that it replaces: lower HOLDFAST_POOL_SIZE, or raise max_connections.'
+      'Little is left for others, and for a replica beside those that it replaces: lower ' +
+        'HOLDFAST_POOL_SIZE, or raise max_connections.'
     )
   }
   return ok('connections', value)
@@ -267,7 +292,8 @@ const transactionIds: Judge = ({ server }) =>
     : bad(
         'transaction ids',
         `${server.transactionIds.toLocaleString('en')} old`,
-        'PostgreSQL stops taking writes at 2,140,000,000: end what holds the oldest snapshot, then vacuum (freeze) every table of the database.'
+        'PostgreSQL stops taking writes at 2,140,000,000: end what holds the oldest snapshot, then ' +
+          'vacuum (freeze) every table of the database.'
       )
 
 const schema: Judge = ({ schema, server }) => {
@@ -278,7 +304,8 @@ const schema: Judge = ({ schema, server }) => {
       : bad(
           name,
           'not made yet',
-          `The role may not make it: grant create on database ${quote(server.database)} to ${quote(server.role)};`
+          `The role may not make it: grant create on database ${quote(server.database)} to ` +
+            `${quote(server.role)};`
         )
   }
   const { missing, edited, later } = schema
@@ -313,7 +340,8 @@ const owners: Judge = ({ schema, server }) => {
   return bad(
     'ownership',
     `${server.role} does not own ${foreign.join(', ')}`,
-    `The service can neither vacuum nor migrate them. As their owner, for each: alter table holdfast.${foreign[0]} owner to ${quote(server.role)};`
+    'The service can neither vacuum nor migrate them. As their owner, for each: alter table ' +
+      `holdfast.${foreign[0]} owner to ${quote(server.role)};`
   )
 }
 
@@ -326,7 +354,8 @@ const deadRows: Judge = ({ schema, server }) => {
         'dead rows',
         describeTable(table),
         server.replicas > 0
-          ? `Services run and vacuum it, so something keeps the rows: see the oldest snapshot and ownership. By hand: vacuum holdfast.${table.name};`
+          ? 'Services run and vacuum it, so something keeps the rows: see the oldest snapshot and ' +
+              `ownership. By hand: vacuum holdfast.${table.name};`
           : `No service runs that would remove them: start one, or vacuum holdfast.${table.name};`
       )
     )
@@ -341,7 +370,8 @@ const describeTable = ({
   live,
   vacuumedSecondsAgo: ago
 }: NonNullable<Facts['schema']>['tables'][number]) =>
-  `${name}: ${dead.toLocaleString('en')} beside ${live.toLocaleString('en')} live, vacuumed ${ago === null ? 'never' : `${duration(ago)} ago`}`
+  `${name}: ${dead.toLocaleString('en')} beside ${live.toLocaleString('en')} live, vacuumed ` +
+  `${ago === null ? 'never' : `${duration(ago)} ago`}`
 
 const autovacuum: Judge = ({ settings }) =>
   settings.autovacuum.value === 'on'
@@ -349,7 +379,8 @@ const autovacuum: Judge = ({ settings }) =>
     : warning(
         'autovacuum',
         'off',
-        'Services vacuum only the tables that turn over in seconds, while they run: alter system set autovacuum = on; select pg_reload_conf();'
+        'Services vacuum only the tables that turn over in seconds, while they run: alter system set ' +
+          'autovacuum = on; select pg_reload_conf();'
       )
 
 const jobs: Judge = ({ schema, server }) => {
@@ -364,19 +395,25 @@ const jobs: Judge = ({ schema, server }) => {
           'A service makes holdfast_jobs at its start; retention and schedules wait for it. Start one anew.'
         )
   }
-  const value = `pg-boss schema ${jobs.version}${jobs.lookedSecondsAgo === null ? '' : `, looked ${duration(jobs.lookedSecondsAgo)} ago`}`
+  const value =
+    'pg-boss schema ' +
+    `${jobs.version}${jobs.lookedSecondsAgo === null ? '' : `, looked ${duration(jobs.lookedSecondsAgo)} ago`}`
   return server.replicas > 0 && jobs.lookedSecondsAgo !== null && jobs.lookedSecondsAgo > 10 * minute
     ? warning(
         'chores',
         value,
-        'Services run, and none has looked for chores that are due: their log (HOLDFAST_LOG_LEVEL=warn) says why, under housekeeping.'
+        'Services run, and none has looked for chores that are due: their log ' +
+          '(HOLDFAST_LOG_LEVEL=warn) says why, under housekeeping.'
       )
     : ok('chores', value)
 }
 
 const keys: Judge = ({ schema }, { auth, adminKeyFile, host }) => {
   const count = schema?.keys ?? 0
-  const value = `${count} ${count === 1 ? 'key' : 'keys'}${adminKeyFile === '' ? '' : ' and an admin key from a file'}; served on ${host}`
+  const value =
+    `${count} ` +
+    `${count === 1 ? 'key' : 'keys'}${adminKeyFile === '' ? '' : ' and an admin key from a file'}; ` +
+    `served on ${host}`
   if (auth === 'off') {
     return isLoopback(host)
       ? ok('keys', 'HOLDFAST_AUTH=off, loopback only')
@@ -392,7 +429,8 @@ const keys: Judge = ({ schema }, { auth, adminKeyFile, host }) => {
     : bad(
         'keys',
         value,
-        "The service refuses to start so: holdfast keys create 'ops' --allow admin, or HOLDFAST_ADMIN_KEY_FILE."
+        "The service refuses to start so: holdfast keys create 'ops' --allow admin, or " +
+          'HOLDFAST_ADMIN_KEY_FILE.'
       )
 }
 
@@ -405,7 +443,9 @@ const openFiles: Judge = (_, { connectionsMax }, { filesMax }) => {
     : warning(
         'open files',
         value,
-        `Callers beyond the limit hang instead of being refused: ulimit -n ${2 ** Math.ceil(Math.log2(connectionsMax + 100))} (LimitNOFILE in systemd, ulimits in Compose), or a lower HOLDFAST_CONNECTIONS_MAX.`
+        'Callers beyond the limit hang instead of being refused: ulimit -n ' +
+          `${2 ** Math.ceil(Math.log2(connectionsMax + 100))} (LimitNOFILE in systemd, ulimits ` +
+          'in Compose), or a lower HOLDFAST_CONNECTIONS_MAX.'
       )
 }
 

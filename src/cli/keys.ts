@@ -28,7 +28,8 @@ alone, is everything. So:
       Object.hasOwn(verbs, verb) && extra === undefined && (verb === 'list') === (subject === undefined)
     if (!fits) {
       throw new UsageError(
-        'It is holdfast keys create NAME --allow RIGHT (a name of several words in quotes), holdfast keys list, or holdfast keys revoke ID.'
+        'It is holdfast keys create NAME --allow RIGHT (a name of several words in quotes), holdfast ' +
+          'keys list, or holdfast keys revoke ID.'
       )
     }
     return await verbs[verb as keyof typeof verbs](call, subject!)
@@ -50,7 +51,8 @@ async function create(call: Call, name: string): Promise<void> {
   const bad = rights.find(right => !new RegExp(rightPattern).test(right))
   if (bad !== undefined) {
     throw new UsageError(
-      `${bad} is not a right. A right is admin, or an action and a queue: lease:mail, enqueue:orders-*, browse:*.`
+      `${bad} is not a right. A right is admin, or an action and a queue: lease:mail, ` +
+        'enqueue:orders-*, browse:*.'
     )
   }
   if (rights.length === 0) {

@@ -13,7 +13,10 @@ export interface Load {
   bytes: number
 }
 
-/** What was confirmed after a short warm-up; times of single requests, for the second step of those that ack and lease in one. */
+/**
+ * What was confirmed after a short warm-up; times of single requests, for the second step of those
+ * that ack and lease in one.
+ */
 export interface Measured {
   step: Load['step']
   perSecond: number

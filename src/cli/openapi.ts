@@ -8,7 +8,9 @@ export const openapi: Command = {
     'Prints the OpenAPI 3.1 document of this release; a service that runs serves the same at /openapi.json.',
   flags: {
     write: {
-      help: 'for development: write openapi/openapi.json and src/client/types.ts anew instead (npm run openapi)'
+      help:
+        'for development: write openapi/openapi.json and src/client/types.ts anew instead (npm ' +
+        'run openapi)'
     }
   },
   async run({ has, say }) {

@@ -1,4 +1,7 @@
-/** The REST contract as typed methods. A call that got no answer is repeated, each in a way that is safe to repeat. */
+/**
+ * The REST contract as typed methods. A call that got no answer is repeated, each in a way that is
+ * safe to repeat.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   BrowseQuery,
@@ -31,7 +34,10 @@ export interface ClientOptions {
   key?: string | undefined
   /** How long one try may take, beside the time it asks the service to wait. Default 30. */
   timeoutSeconds?: number | undefined
-  /** How long after the first try another may begin, while there is no answer, or one that says to come again later. 0: never. Default 30. */
+  /**
+   * How long after the first try another may begin, while there is no answer, or one that says to
+   * come again later. 0: never. Default 30.
+   */
   retrySeconds?: number | undefined
 }
 
@@ -111,7 +117,10 @@ export class Client {
     this.#retrySeconds = retrySeconds
   }
 
-  /** Stores a message; the answer comes after the commit. Without an `idempotencyKey` one is made up, so that a try repeated after a lost answer stores nothing twice. */
+  /**
+   * Stores a message; the answer comes after the commit. Without an `idempotencyKey` one is made
+   * up, so that a try repeated after a lost answer stores nothing twice.
+   */
   enqueue(queue: string, message: NewMessage, options?: CallOptions): Promise<Enqueued> {
     return this.#call('POST', `${path(queue)}/messages`, { body: keyed(message) }, options)
   }
@@ -148,7 +157,10 @@ export class Client {
     )
   }
 
-  /** Takes messages for a time. Without an `idempotencyKey` one is made up, so that a try repeated after a lost answer brings the same messages. */
+  /**
+   * Takes messages for a time. Without an `idempotencyKey` one is made up, so that a try repeated
+   * after a lost answer brings the same messages.
+   */
   lease(
     queue: string,
     request: LeaseRequest = {},
@@ -162,7 +174,10 @@ export class Client {
     )
   }
 
-  /** The work is done. One receipt: throws `leaseLost` when it is somebody else's by now. A list: says of each what came of it, in the order given. */
+  /**
+   * The work is done. One receipt: throws `leaseLost` when it is somebody else's by now. A list:
+   * says of each what came of it, in the order given.
+   */
   ack(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
   ack(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
   ack(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
@@ -199,7 +214,10 @@ export class Client {
     return this.#call('GET', `${path(queue)}/messages`, { query }, options)
   }
 
-  /** One message with its lease and its history. With `waitSeconds` once it is acked, dead or gone, or the time is up. */
+  /**
+   * One message with its lease and its history. With `waitSeconds` once it is acked, dead or gone,
+   * or the time is up.
+   */
   message(
     queue: string,
     id: string,
@@ -319,7 +337,10 @@ export class Client {
 
 const lists = { ack: 'receipts', fail: 'failures', extend: 'extensions', release: 'receipts' } as const
 
-/** How long to wait after so many tries: at random up to twice as long as the time before, at most 5 s, on top of what the service asks for. */
+/**
+ * How long to wait after so many tries: at random up to twice as long as the time before, at most
+ * 5 s, on top of what the service asks for.
+ */
 export function pauseAfter(tries: number, error: unknown): number {
   const askedMs = error instanceof HoldfastError ? (error.retryAfterSeconds ?? 0) * 1000 : 0
   return askedMs + Math.random() * Math.min(5000, 100 * 2 ** tries)

@@ -1,4 +1,7 @@
-/** What is to be settled, in lists: one call at a time, and what comes meanwhile goes with the next. Knows no HTTP. */
+/**
+ * What is to be settled, in lists: one call at a time, and what comes meanwhile goes with the
+ * next. Knows no HTTP.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 interface Entry<Item, Answer> {
@@ -14,7 +17,10 @@ export class Outbox<Item, Answer> {
   #waiting: Entry<Item, Answer>[] = []
   #sending = false
 
-  /** `send` answers for each item, in order, and never throws. What is added waits `delayMs` for somebody who takes it along. */
+  /**
+   * `send` answers for each item, in order, and never throws. What is added waits `delayMs` for
+   * somebody who takes it along.
+   */
   constructor(send: (items: Item[]) => Promise<Answer[]>, delayMs: number) {
     this.#send = send
     this.#delayMs = delayMs

@@ -1,4 +1,7 @@
-/** A worker: leases messages, has a handler work on them, keeps the leases while it works, and settles each. */
+/**
+ * A worker: leases messages, has a handler work on them, keeps the leases while it works, and
+ * settles each.
+ */
 import { hostname } from 'node:os'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { Client, HoldfastError, pauseAfter, type CallOptions, type ClientOptions } from './client.ts'
@@ -19,7 +22,10 @@ export interface Job<Body = unknown> {
   signal: AbortSignal
 }
 
-/** Does the work. When it returns, the message is acked; when it throws, it is failed with the error's message. */
+/**
+ * Does the work. When it returns, the message is acked; when it throws, it is failed with the
+ * error's message.
+ */
 export type Handler<Body = unknown> = (job: Job<Body>) => unknown
 
 /** What became of a message. `unsettled`: the service could not be told, so the lease runs out by itself. */
@@ -35,7 +41,10 @@ export interface WorkerOptions<Body = unknown> extends ClientOptions {
   handler: Handler<Body>
   /** So many messages at once, at most: never more are in hand. 1 to 1000, default 1. */
   concurrency?: number | undefined
-  /** How long a lease lasts, unless it is extended, as it is while the handler works. Instead of the queue's. Default 30. */
+  /**
+   * How long a lease lasts, unless it is extended, as it is while the handler works. Instead of
+   * the queue's. Default 30.
+   */
   leaseSeconds?: number | undefined
   /** How long a call waits for a message; another follows. 1 to 60, default 20. */
   waitSeconds?: number | undefined
@@ -47,7 +56,10 @@ export interface WorkerOptions<Body = unknown> extends ClientOptions {
   signals?: boolean | undefined
   /** Hears what became of each message. */
   onSettled?: ((settled: Settled) => void) | undefined
-  /** Hears of trouble: the service does not answer, say. The worker goes on by itself. Default: writes a line to standard error. */
+  /**
+   * Hears of trouble: the service does not answer, say. The worker goes on by itself. Default:
+   * writes a line to standard error.
+   */
   onError?: ((error: Error) => void) | undefined
 }
 
@@ -85,7 +97,10 @@ interface Running {
 
 /** An ack waits so long for the next lease to take it along. */
 const ackDelayMs = 20
-/** So often in a lease the worker looks which leases are a third over and to be extended. At the last look it gives those up that it could not. */
+/**
+ * So often in a lease the worker looks which leases are a third over and to be extended. At the
+ * last look it gives those up that it could not.
+ */
 const looksPerLease = 6
 /** How long handlers that were told to stop have to return, and how long the last calls may take. */
 const returnMs = 1000
@@ -157,7 +172,10 @@ export class Worker<Body = unknown> {
     this.stopped = this.#run(signals)
   }
 
-  /** Leases no more; waits up to graceSeconds for running handlers, then tells them to stop; gives back what is left. Takes 11 s longer at most. */
+  /**
+   * Leases no more; waits up to graceSeconds for running handlers, then tells them to stop; gives
+   * back what is left. Takes 11 s longer at most.
+   */
   stop(): Promise<void> {
     this.#stopping.abort(new Error('The worker is stopping.'))
     this.#onFree()
@@ -203,11 +221,14 @@ export class Worker<Body = unknown> {
     over.abort()
   }
 
-  /** One call, repeated until it is answered: acks what has been done, and takes as many messages as there are hands free. */
+  /**
+   * One call, repeated until it is answered: acks what has been done, and takes as many messages
+   * as there are hands free.
+   */
   async #lease(): Promise<void> {
     const acks = this.#acks.take()
-    // With the same key a repeated call brings the messages of the answer that was lost. One with acks does not wait, so
-    // that what became of them is known at once.
+    // With the same key a repeated call brings the messages of the answer that was lost. One with
+    // acks does not wait, so that what became of them is known at once.
     const request = {
       max: this.#free,
       waitSeconds: acks.length > 0 ? 0 : this.#waitSeconds,
@@ -241,7 +262,8 @@ export class Worker<Body = unknown> {
     }
   }
 
-  // An answer that was on its way when the call was given up may have brought messages. The same key brings them again.
+  // An answer that was on its way when the call was given up may have brought messages. The same
+  // key brings them again.
   async #giveBack(request: LeaseRequest): Promise<void> {
     const options = { timeoutSeconds: lastCallsMs / 1000, retrySeconds: 0 }
     try {
@@ -344,7 +366,10 @@ export class Worker<Body = unknown> {
     }
   }
 
-  /** Of what is being worked on, has the service extend the leases that are a third over, and tells the handlers whose leases are lost. */
+  /**
+   * Of what is being worked on, has the service extend the leases that are a third over, and tells
+   * the handlers whose leases are lost.
+   */
   async #extend(all: Iterable<Running>): Promise<void> {
     const sentMs = performance.now()
     const leaseMs = this.#leaseSeconds * 1000
@@ -391,7 +416,8 @@ export class Worker<Body = unknown> {
   }
 }
 
-// One listener for all workers of the process, gone with the first signal, so that a second one ends the process at once.
+// One listener for all workers of the process, gone with the first signal, so that a second one
+// ends the process at once.
 const listening = new Set<() => void>()
 
 function listen(stop: () => void): void {

@@ -1,4 +1,7 @@
-/** All queues as they were a moment ago: read once for every page that is open, and not at all while nobody looks. */
+/**
+ * All queues as they were a moment ago: read once for every page that is open, and not at all
+ * while nobody looks.
+ */
 import type { Spark } from '../core/series.ts'
 import type { OverviewRow } from '../store/overview.ts'
 
@@ -81,7 +84,10 @@ export class Board {
     return this.#trouble
   }
 
-  /** Calls `onRead` after each read from now on, the first at once unless one is just being shown. Answers with the end of watching. */
+  /**
+   * Calls `onRead` after each read from now on, the first at once unless one is just being shown.
+   * Answers with the end of watching.
+   */
   watch(onRead: () => void): () => void {
     this.#watchers.add(onRead)
     if (performance.now() < this.#readMs + this.#pauseMs) {
@@ -179,7 +185,8 @@ export class Board {
       const sign = descending ? -1 : 1
       return found.toSorted((a, b) => {
         const [x, y] = [value(a), value(b)]
-        if (x === null || y === null) return Number(x === null) - Number(y === null) // what is not known comes last, either way
+        // what is not known comes last, either way
+        if (x === null || y === null) return Number(x === null) - Number(y === null)
         return sign * (x - y)
       })
     })

@@ -1,4 +1,7 @@
-/** The console's own routes: its files, what a key may do, and the live figures. All that is done from its pages is done by the REST routes. */
+/**
+ * The console's own routes: its files, what a key may do, and the live figures. All that is done
+ * from its pages is done by the REST routes.
+ */
 import type { FastifyRequest } from 'fastify'
 import type { Action } from '../core/keys.ts'
 import type { Server } from '../http/server.ts'

@@ -1,4 +1,7 @@
-/** Event streams to open pages: each tells its page what has changed since the last time, one event at most per read of the board. */
+/**
+ * Event streams to open pages: each tells its page what has changed since the last time, one event
+ * at most per read of the board.
+ */
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../core/errors.ts'
@@ -19,7 +22,10 @@ export class Streams {
     this.board = board
   }
 
-  /** Sends each part of what `look` finds, now and whenever it has changed, until the page goes, its key is revoked or the service closes. Refuses with tooManyWaiting. */
+  /**
+   * Sends each part of what `look` finds, now and whenever it has changed, until the page goes,
+   * its key is revoked or the service closes. Refuses with tooManyWaiting.
+   */
   send({ key }: FastifyRequest, reply: FastifyReply, look: () => object[]): FastifyReply {
     if (this.#open.size >= streamsMax) {
       throw new QueueError(
@@ -30,7 +36,8 @@ export class Streams {
     if (key !== null && [...this.#open.values()].filter(one => one === key).length >= streamsPerKeyMax) {
       throw new QueueError(
         'tooManyWaiting',
-        `${streamsPerKeyMax} pages of the console are open with this key on this replica already. Close one, or try again later.`
+        `${streamsPerKeyMax} pages of the console are open with this key on this replica already. ` +
+          'Close one, or try again later.'
       )
     }
     const stream = new Readable({ read() {} })

@@ -1,8 +1,14 @@
-/** Group commit: many callers, one flush, one answer each. Generic and pure: it knows neither messages nor PostgreSQL. */
+/**
+ * Group commit: many callers, one flush, one answer each. Generic and pure: it knows neither
+ * messages nor PostgreSQL.
+ */
 import { QueueError } from './errors.ts'
 
 export interface BatcherOptions<Item, Answer> {
-  /** One commit for all items; an answer or an error for each, in their order. What it throws is every item's answer. */
+  /**
+   * One commit for all items; an answer or an error for each, in their order. What it throws is
+   * every item's answer.
+   */
   flush: (lane: string, items: Item[]) => Promise<(Answer | Error)[]>
   /** What one item counts against the bounds of weight. */
   weigh: (item: Item) => number
@@ -14,11 +20,17 @@ export interface BatcherOptions<Item, Answer> {
   /** Over all lanes: the waiting weight and the waiting items beyond which callers are turned away. */
   waitingWeightMax: number
   waitingItemsMax: number
-  /** An item that has waited for so long is turned away, and its caller told so, rather than done late; halfway there its lane takes no more. */
+  /**
+   * An item that has waited for so long is turned away, and its caller told so, rather than done
+   * late; halfway there its lane takes no more.
+   */
   waitingMsMax: number
   /** Items that make room for others: they have a quarter more of it, and three times as long. */
   isUrgent: (item: Item) => boolean
-  /** Flushes of one lane in flight at once: more than one only beside a slow one, or when half a flush waits. */
+  /**
+   * Flushes of one lane in flight at once: more than one only beside a slow one, or when half a
+   * flush waits.
+   */
   inFlightMax: number
   /** Whether an error is the fault of one item, so that a flush that met it is split to find the item. */
   isPoison: (error: unknown) => boolean
@@ -58,9 +70,10 @@ const overloaded = new QueueError(
 )
 
 /**
- * Back-pressure sets the size of a batch, not a timer: an idle lane flushes what this turn of the event loop brought, a
- * busy one gathers callers until the flush returns. A commit costs as much as a dozen messages, so a second flush sets
- * out beside the first only when there is enough for it. Lanes flush independently, and callers within one keep their order.
+ * Back-pressure sets the size of a batch, not a timer: an idle lane flushes what this turn of the
+ * event loop brought, a busy one gathers callers until the flush returns. A commit costs as much
+ * as a dozen messages, so a second flush sets out beside the first only when there is enough for
+ * it. Lanes flush independently, and callers within one keep their order.
  */
 export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
@@ -75,12 +88,18 @@ export class Batcher<Item, Answer> {
     this.#options = options
   }
 
-  /** Whether one was turned away for want of room, and there has been no more room since: a cheap answer for the next. */
+  /**
+   * Whether one was turned away for want of room, and there has been no more room since: a cheap
+   * answer for the next.
+   */
   get full(): boolean {
     return this.#full
   }
 
-  /** Resolves after the commit that held the item. Refuses with overloaded, having done nothing, when too much waits or it has waited too long. */
+  /**
+   * Resolves after the commit that held the item. Refuses with overloaded, having done nothing,
+   * when too much waits or it has waited too long.
+   */
   add(lane: string, item: Item): Promise<Answer> {
     const { weigh, count, isUrgent, waitingWeightMax, waitingItemsMax, waitingMsMax } = this.#options
     const weight = weigh(item)

@@ -59,8 +59,8 @@ export interface BrokerOptions {
   isPoison: (error: unknown) => boolean
 }
 
-// More at once is hardly cheaper for each, and leaves less to do side by side: of 1600 messages at hand, the next share is
-// read and parsed here while the database stores the last.
+// More at once is hardly cheaper for each, and leaves less to do side by side: of 1600 messages at
+// hand, the next share is read and parsed here while the database stores the last.
 const flushMessagesMax = 600
 const watchMs = 500
 const waitingMsMax = 5000
@@ -117,7 +117,10 @@ export class Broker {
     return this.#enqueueing.full
   }
 
-  /** Stores messages, all or none of a list; answers after the commit. Refuses with idempotencyMismatch, queueFull, queueNotFound, overloaded. */
+  /**
+   * Stores messages, all or none of a list; answers after the commit. Refuses with
+   * idempotencyMismatch, queueFull, queueNotFound, overloaded.
+   */
   async enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     for (let attempt = 0; attempt < 3; attempt++) {
       const queue = await this.#directory.find(name, this.#createQueues)
@@ -141,8 +144,9 @@ export class Broker {
   }
 
   /**
-   * Acks what it is given, and takes up to `max` messages, waiting for the first one if asked to. The acks are committed
-   * with the first look, and never wait. Refuses with invalidReceipt, queueNotFound, tooManyWaiting, overloaded.
+   * Acks what it is given, and takes up to `max` messages, waiting for the first one if asked to.
+   * The acks are committed with the first look, and never wait. Refuses with invalidReceipt,
+   * queueNotFound, tooManyWaiting, overloaded.
    */
   async lease(
     name: string,
@@ -187,14 +191,17 @@ export class Broker {
       }
     } catch (error) {
       if (ours.length === 0 || acks.length > 0) throw error
-      // Once the acks are committed their outcomes are the answer, whatever the wait for messages has met; but not where the
-      // key may stand for messages that nobody would ask for again.
+      // Once the acks are committed their outcomes are the answer, whatever the wait for messages
+      // has met; but not where the key may stand for messages that nobody would ask for again.
       if (request.idempotencyKey !== null) throw partlyDone(error as Error)
       return { messages: [], outcomes }
     }
   }
 
-  /** Ends messages whose work is done. A superseded receipt changes nothing. Refuses with invalidReceipt, queueNotFound. */
+  /**
+   * Ends messages whose work is done. A superseded receipt changes nothing. Refuses with
+   * invalidReceipt, queueNotFound.
+   */
   ack(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
     return this.#settle(
       name,
@@ -205,7 +212,10 @@ export class Broker {
     )
   }
 
-  /** Ends attempts that did not work out: the message is retried after a delay, or dead after its last attempt. */
+  /**
+   * Ends attempts that did not work out: the message is retried after a delay, or dead after its
+   * last attempt.
+   */
   fail(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
     return this.#settle(
       name,
@@ -243,7 +253,10 @@ export class Broker {
     )
   }
 
-  /** Makes a queue or changes settings. True when it was made. Refuses with queueNotFound where others delete it each time. */
+  /**
+   * Makes a queue or changes settings. True when it was made. Refuses with queueNotFound where
+   * others delete it each time.
+   */
   async putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
     for (let attempt = 1; ; attempt++) {
       const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
@@ -272,7 +285,10 @@ export class Broker {
     return report
   }
 
-  /** By name, from `after` on; `within` names the queues that the caller may look at, and beginnings of such names. */
+  /**
+   * By name, from `after` on; `within` names the queues that the caller may look at, and
+   * beginnings of such names.
+   */
   async listQueues(
     after: string,
     limit: number,
@@ -303,7 +319,10 @@ export class Broker {
     if (known !== undefined) this.#wakeups.wake(known.id, Infinity)
   }
 
-  /** Removes messages; of those named by id, those that nobody holds. Answers how many; a caller that hangs up ends it, here and in the verbs below. */
+  /**
+   * Removes messages; of those named by id, those that nobody holds. Answers how many; a caller
+   * that hangs up ends it, here and in the verbs below.
+   */
   purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
     return this.#mend(name, (database, id, onDone) =>
       this.#store.mending.purge(database, id, state, selection, signal, onDone)
@@ -324,7 +343,10 @@ export class Broker {
     )
   }
 
-  /** How many messages one of these would change just now; `more` when there was no time to count them all. */
+  /**
+   * How many messages one of these would change just now; `more` when there was no time to count
+   * them all.
+   */
   async matched(
     name: string,
     action: Action,
@@ -332,7 +354,8 @@ export class Broker {
     selection: Selection,
     signal: AbortSignal
   ): Promise<{ matched: number; more: boolean }> {
-    this.#directory.forget(name) // of a queue deleted in the last second there would be rows to count, that are on their way out
+    // of a queue deleted in the last second there would be rows to count, that are on their way out
+    this.#directory.forget(name)
     return await this.#store.mending.matched(
       this.#store.database.last,
       (await this.#directory.find(name)).id,
@@ -363,14 +386,18 @@ export class Broker {
     return page
   }
 
-  /** One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses with ackedNotKept where an ack leaves nothing to see. */
+  /**
+   * One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses
+   * with ackedNotKept where an ack leaves nothing to see.
+   */
   async message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
     const queue = await this.#directory.find(name)
     if (waitSeconds > 0) {
       if (queue.settings.keepAckedSeconds <= 0) {
         throw new QueueError(
           'ackedNotKept',
-          `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its keepAckedSeconds first.`
+          `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its ` +
+            'keepAckedSeconds first.'
         )
       }
       const untilMs = performance.now() + waitSeconds * 1000
@@ -381,7 +408,8 @@ export class Broker {
           performance.now() < untilMs &&
           !signal.aborted
         ) {
-          // An ack here wakes it at once; one on another replica, or in SQL, is seen at the next look, shared by all who wait.
+          // An ack here wakes it at once; one on another replica, or in SQL, is seen at the next
+          // look, shared by all who wait.
           if (
             !(await seat.wait(Math.min(untilMs, performance.now() + watchMs), signal)) &&
             this.#wakeups.closed
@@ -457,7 +485,8 @@ export class Broker {
     return outcomes
   }
 
-  // What receipts stand for. `ours` are those of the queue as it is now; the others' queue, of the same name, is gone.
+  // What receipts stand for. `ours` are those of the queue as it is now; the others' queue, of the
+  // same name, is gone.
   async #held(
     name: string,
     receipts: string[],
@@ -500,7 +529,8 @@ export class Broker {
 function messageNotFound(name: string, id: Digits): QueueError {
   return new QueueError(
     'messageNotFound',
-    `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or has expired.`
+    `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or ` +
+      'has expired.'
   )
 }
 

@@ -5,7 +5,10 @@ import { queueNotFound, type Queue } from './queue.ts'
 const settingsMsMax = 1000
 const queuesMax = 10_000
 
-/** Settings are looked up at most once a second per queue; what must be exact, the statements read themselves. */
+/**
+ * Settings are looked up at most once a second per queue; what must be exact, the statements read
+ * themselves.
+ */
 export class Directory {
   readonly #store: { database: Database; queues: typeof import('../store/queues.ts') }
   readonly #queues = new Map<string, { queue: Queue; untilMs: number }>()
@@ -40,8 +43,9 @@ export class Directory {
     this.#finding.delete(name)
   }
 
-  // One look-up for all who need it at the moment: at its second's end a busy queue has hundreds. Acks among them, so that
-  // of a queue in use goes first; of a name that anyone may have made up it does not.
+  // One look-up for all who need it at the moment: at its second's end a busy queue has hundreds.
+  // Acks among them, so that of a queue in use goes first; of a name that anyone may have made up
+  // it does not.
   #lookUp(name: string, inUse: boolean): Promise<Queue | null> {
     const underway = this.#finding.get(name)
     if (underway !== undefined) return underway

@@ -45,7 +45,10 @@ export class Enqueueing {
     return this.#batcher.full
   }
 
-  /** Stores messages of one queue, all or none of a list; null for each whose queue is gone. A `bounded` queue has a lane of its own, in which its room is asked for. */
+  /**
+   * Stores messages of one queue, all or none of a list; null for each whose queue is gone. A
+   * `bounded` queue has a lane of its own, in which its room is asked for.
+   */
   add(rows: EnqueueRow[], list: boolean, bounded: boolean): Promise<(Enqueued | null)[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
     const lane = bounded ? rows[0]!.queueId : rows.some(row => row.key !== undefined) ? 'keyed' : 'plain'
@@ -67,16 +70,20 @@ export class Enqueueing {
       if (rows.length > room) {
         answers[index] = new QueueError(
           'queueFull',
-          `The queue holds as many messages as its maxDepth allows${list ? '; nothing of the list was stored' : ''}. Send the request again when some have been acked.`
+          'The queue holds as many messages as its maxDepth ' +
+            `allows${list ? '; nothing of the list was stored' : ''}. Send the request again ` +
+            'when some have been acked.'
         )
         continue
       }
       room -= rows.length
-      // A list is all or none, also when one of its keys stands for other content: that needs a transaction of its own.
+      // A list is all or none, also when one of its keys stands for other content: that needs a
+      // transaction of its own.
       if (list && rows.some(row => row.key !== undefined)) alone.push(index)
       else together.push(index)
     }
-    // First what is shared: should it fail, nothing of this flush has been stored, which is then every caller's answer.
+    // First what is shared: should it fail, nothing of this flush has been stored, which is then
+    // every caller's answer.
     const stored = await this.#storeRounds(
       together.flatMap(index => calls[index]!.rows),
       false
@@ -114,8 +121,8 @@ export class Enqueueing {
     return answers
   }
 
-  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees the first one's row. All
-  // rounds are one commit; with `whole`, one mismatch undoes it.
+  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees
+  // the first one's row. All rounds are one commit; with `whole`, one mismatch undoes it.
   async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<Answers> {
     const { database, messages } = this.#store
     const parts = rounds([...rows.keys()], index =>
@@ -146,7 +153,8 @@ function refuseMismatch(answers: Answers): (Enqueued | null)[] | Error {
   if (answers.some(answer => answer?.mismatch)) {
     return new QueueError(
       'idempotencyMismatch',
-      'This idempotency key was used for other content not long ago; nothing was stored. Use a new key for a new message.'
+      'This idempotency key was used for other content not long ago; nothing was stored. Use a new ' +
+        'key for a new message.'
     )
   }
   return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))

@@ -2,9 +2,9 @@
 import { QueueError } from './errors.ts'
 
 /**
- * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than `JSON.parse` in three
- * things: no member twice and no `__proto__` outside a body, and no nesting deeper than `maxDepth` anywhere.
- * A refusal counts characters as JavaScript does, from 0.
+ * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than
+ * `JSON.parse` in three things: no member twice and no `__proto__` outside a body, and no nesting
+ * deeper than `maxDepth` anywhere. A refusal counts characters as JavaScript does, from 0.
  */
 export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []
@@ -21,7 +21,10 @@ export function parseEnvelope(text: string): unknown {
   }
 }
 
-/** A message body, checked to be JSON but not read: parsing it would lose big numbers, repeated names and spacing. */
+/**
+ * A message body, checked to be JSON but not read: parsing it would lose big numbers, repeated
+ * names and spacing.
+ */
 export class RawJson {
   readonly text: string
 
@@ -35,7 +38,10 @@ const maxPointer = 128
 const shortRun = 16 // as far as it is quicker to look at each character than to call a regular expression
 const ordinary = /[ !#-[\]-\uffff]*/y // all but quote, backslash and control characters
 
-/** One open object or array. `step` is the name or index of the member being read, and unset between two members. */
+/**
+ * One open object or array. `step` is the name or index of the member being read, and unset
+ * between two members.
+ */
 interface Frame {
   readonly list: boolean
   readonly into: Record<string, unknown> | unknown[]
@@ -43,11 +49,15 @@ interface Frame {
   step: string | number | undefined
 }
 
-// Inside a raw body only the kind of bracket matters, so all its frames are these two. Nothing writes to them.
+// Inside a raw body only the kind of bracket matters, so all its frames are these two. Nothing
+// writes to them.
 const rawList: Frame = { list: true, into: [], holdsBody: false, step: undefined }
 const rawObject: Frame = { list: false, into: {}, holdsBody: false, step: undefined }
 
-/** What is wrong and where, before the path is known. Not an Error: it never leaves this file, so needs no stack. */
+/**
+ * What is wrong and where, before the path is known. Not an Error: it never leaves this file, so
+ * needs no stack.
+ */
 class Flaw {
   readonly what: string
   readonly at: number
@@ -167,12 +177,16 @@ function unquote(text: string, start: number, end: number): string {
   return plain.includes('\\') ? JSON.parse(text.slice(start, end)) : plain
 }
 
-/** -1 past the end, which is no character and in no range, so a text that ends early is refused like any other slip. */
+/**
+ * -1 past the end, which is no character and in no range, so a text that ends early is refused
+ * like any other slip.
+ */
 function codeAt(text: string, at: number): number {
   return at < text.length ? text.charCodeAt(at) : -1 // twice as fast as letting charCodeAt give NaN
 }
 
-// Each skip function gives the offset after what it passes over. No loop among them goes over a character twice.
+// Each skip function gives the offset after what it passes over. No loop among them goes over a
+// character twice.
 
 function skipSpace(text: string, at: number): number {
   while (true) {
@@ -228,7 +242,10 @@ function skipDigits(text: string, at: number): number {
   return at
 }
 
-/** RFC 6901. Ends at an enclosing place rather than echo a long path, for the names in it are the caller's. */
+/**
+ * RFC 6901. Ends at an enclosing place rather than echo a long path, for the names in it are the
+ * caller's.
+ */
 function pointerTo(frames: Frame[]): string {
   let pointer = ''
   for (const { step } of frames) {

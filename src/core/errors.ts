@@ -55,7 +55,10 @@ export class QueueError extends Error {
   /** When to try again, for those codes that say so; null: soon. */
   readonly retryAfterSeconds: number | null
 
-  /** `message` is a sentence for the caller: what is wrong and what to do. It never holds SQL, a path or a secret. */
+  /**
+   * `message` is a sentence for the caller: what is wrong and what to do. It never holds SQL, a
+   * path or a secret.
+   */
   constructor(
     code: Code,
     message: string,

@@ -39,7 +39,10 @@ export const aheadMax = 10_000
 /** A consumer with something to do does not ask meanwhile, and what other replicas know may be a step old. */
 const silentSeconds = 2 * stepSeconds
 
-/** `ahead` is of a ready message: how many ready ones come before it, and whether that is all of them. `askedMs` is when a lease was last asked for. */
+/**
+ * `ahead` is of a ready message: how many ready ones come before it, and whether that is all of
+ * them. `askedMs` is when a lease was last asked for.
+ */
 export function reasonsOf(
   at: Standing,
   ahead: { count: number; all: boolean } | null,
@@ -49,7 +52,8 @@ export function reasonsOf(
   const failure =
     at.last_failure === null
       ? ''
-      : ` Attempt ${at.last_failure.attempt} ended at ${at.last_failure.at}${at.last_failure.reason === null ? ' without a reason' : `: ${at.last_failure.reason}`}.`
+      : ` Attempt ${at.last_failure.attempt} ended at ` +
+        `${at.last_failure.at}${at.last_failure.reason === null ? ' without a reason' : `: ${at.last_failure.reason}`}.`
   switch (at.state) {
     case 'acked':
       return [
@@ -63,14 +67,19 @@ export function reasonsOf(
       return [
         {
           code: 'dead',
-          detail: `It is dead since ${at.dead_at} and no longer tried.${failure} A redrive makes it ready again.`
+          detail:
+            `It is dead since ${at.dead_at} and no longer tried.${failure} A redrive makes it ` +
+            'ready again.'
         }
       ]
     case 'leased':
       return [
         {
           code: 'leased',
-          detail: `${at.worker ?? 'Somebody'} holds it until ${at.leased_until}: ${attempt}. Unless it is settled or extended by then it is ${at.attempt < at.max_attempts ? 'ready again' : 'dead'}.`,
+          detail:
+            `${at.worker ?? 'Somebody'} holds it until ${at.leased_until}: ${attempt}. Unless ` +
+            'it is settled or extended by then it is ' +
+            `${at.attempt < at.max_attempts ? 'ready again' : 'dead'}.`,
           until: at.leased_until!,
           ...(at.worker === null ? {} : { worker: at.worker })
         }
@@ -87,7 +96,11 @@ export function reasonsOf(
     const lastAskedAt = askedMs === null ? null : new Date(askedMs).toISOString()
     reasons.push({
       code: 'noConsumer',
-      detail: `Nobody has asked for messages of this queue ${lastAskedAt === null ? 'yet' : `since ${lastAskedAt}`}. Start a worker, or see whether all are busy. What other replicas know of this may be ${stepSeconds} seconds old.`,
+      detail:
+        'Nobody has asked for messages of this queue ' +
+        `${lastAskedAt === null ? 'yet' : `since ${lastAskedAt}`}. Start a worker, or ` +
+        'see whether all are busy. What other replicas know of this may be ' +
+        `${stepSeconds} seconds old.`,
       ...(lastAskedAt === null ? {} : { lastAskedAt })
     })
   }
@@ -107,7 +120,10 @@ export function reasonsOf(
     const count = ahead.count.toLocaleString('en')
     reasons.push({
       code: 'behind',
-      detail: `${ahead.all ? count : `${count} or more`} ${ahead.count === 1 ? 'message comes' : 'messages come'} before it, by priority and then by when they became ready.`,
+      detail:
+        `${ahead.all ? count : `${count} or more`} ` +
+        `${ahead.count === 1 ? 'message comes' : 'messages come'} before it, by ` +
+        'priority and then by when they became ready.',
       ahead: ahead.count
     })
   }

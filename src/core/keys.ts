@@ -2,10 +2,16 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
 
-/** On queues. `lease` includes settling, `manage` settings, purge, redrive, retry, cancel and delete; `admin` is all of it on every queue, and keys. */
+/**
+ * On queues. `lease` includes settling, `manage` settings, purge, redrive, retry, cancel and
+ * delete; `admin` is all of it on every queue, and keys.
+ */
 export type Action = 'enqueue' | 'lease' | 'browse' | 'manage' | 'admin'
 
-/** `lease:mail` for one queue, `enqueue:orders-*` for all whose name begins so, `browse:*` for all; `admin` stands alone. */
+/**
+ * `lease:mail` for one queue, `enqueue:orders-*` for all whose name begins so, `browse:*` for all;
+ * `admin` stands alone.
+ */
 export const rightPattern =
   '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
 /** No control characters, since names are shown on terminals. */
@@ -142,7 +148,8 @@ export class Rate {
     if (this.#perSecond === null || !this.spent) return
     throw new QueueError(
       'rateLimited',
-      `This key has used up its ${this.#perSecond} ${what} a second; nothing was changed. Send the request again after the time in Retry-After.`,
+      `This key has used up its ${this.#perSecond} ${what} a second; nothing was changed. Send the ` +
+        'request again after the time in Retry-After.',
       {
         retryAfterSeconds: Math.max(1, Math.ceil(-this.#left / this.#perSecond))
       }
@@ -154,7 +161,10 @@ export class Rate {
   }
 }
 
-/** Keys older than this are not trusted, so that a revoked one is refused within five seconds even where the database does not answer. */
+/**
+ * Keys older than this are not trusted, so that a revoked one is refused within five seconds even
+ * where the database does not answer.
+ */
 const ageMsMax = 4500
 
 /** The keys of this moment, read from the database every second or two. */
@@ -185,7 +195,10 @@ export class KeyRing {
     this.#inForce = adminSecret !== null
   }
 
-  /** Whether callers need a key: from the first one on, until the end of the process, so that revoking the last opens nothing. */
+  /**
+   * Whether callers need a key: from the first one on, until the end of the process, so that
+   * revoking the last opens nothing.
+   */
   get inForce(): boolean {
     return this.#inForce
   }
@@ -205,7 +218,10 @@ export class KeyRing {
     if (stored.length > 0) this.#inForce = true
   }
 
-  /** The key that this is; null when there is none. Refuses with databaseUnavailable when it cannot be said whether the key still holds. */
+  /**
+   * The key that this is; null when there is none. Refuses with databaseUnavailable when it cannot
+   * be said whether the key still holds.
+   */
   identify(secret: string): Key | null {
     const digest = digestOf(secret)
     for (const key of this.#own) if (timingSafeEqual(key.digest, digest)) return key
@@ -215,7 +231,8 @@ export class KeyRing {
     if (this.#now() > this.#readMs + ageMsMax) {
       throw new QueueError(
         'databaseUnavailable',
-        'The database cannot be asked just now whether this key still holds; nothing was changed. Send the request again.'
+        'The database cannot be asked just now whether this key still holds; nothing was changed. ' +
+          'Send the request again.'
       )
     }
     return key

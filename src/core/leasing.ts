@@ -1,4 +1,7 @@
-/** Leasing: askers and acks of a queue in one commit, and keys under which what was leased is given again when its answer was lost. */
+/**
+ * Leasing: askers and acks of a queue in one commit, and keys under which what was leased is given
+ * again when its answer was lost.
+ */
 import type { Database, Session } from '../store/database.ts'
 import type { Held, LeasedRow } from '../store/messages.ts'
 import { Batcher, type Bounds } from './batcher.ts'
@@ -17,7 +20,10 @@ export interface LeaseRequest {
   idempotencyKey: string | null
 }
 type Call = LeaseRequest & { acks: Held[] }
-/** `used`: messages have been leased with this key before, perhaps for this very call; they are to be given again. */
+/**
+ * `used`: messages have been leased with this key before, perhaps for this very call; they are to
+ * be given again.
+ */
 export interface LeaseAnswer {
   rows: LeasedRow[]
   more: boolean
@@ -29,7 +35,8 @@ const noLease: LeaseRequest = { max: 0, waitSeconds: 0, leaseSeconds: null, work
 
 export const unread = new QueueError(
   'overloaded',
-  'Too much is waiting to be read by callers already; nothing was changed. Send the request again a little later.'
+  'Too much is waiting to be read by callers already; nothing was changed. Send the request again a ' +
+    'little later.'
 )
 
 export class Leasing {
@@ -40,7 +47,10 @@ export class Leasing {
   readonly #answersFull: () => boolean
   readonly #batcher: Batcher<Call, LeaseAnswer>
 
-  /** `answersFull`: whether callers have so many bytes of answers still to take that there should be no more just now. */
+  /**
+   * `answersFull`: whether callers have so many bytes of answers still to take that there should
+   * be no more just now.
+   */
   constructor(
     store: Store,
     wakeups: Wakeups,
@@ -77,12 +87,14 @@ export class Leasing {
     return this.#batcher.drained()
   }
 
-  // Leases and acks share their flushes: consumers bring both in turn, and apart each flush would be half as full.
+  // Leases and acks share their flushes: consumers bring both in turn, and apart each flush would
+  // be half as full.
   async #flush(queueId: Digits, calls: Call[]): Promise<(LeaseAnswer | Error)[]> {
     const { database, messages } = this.#store
     const keyed = calls.filter(({ idempotencyKey: key, max }) => key !== null && max > 0)
     const firstOf = new Map(keyed.toReversed().map(call => [call.idempotencyKey, call]))
-    // Calls whose keys have been used, a moment ago in this flush or before it: here only their acks are done.
+    // Calls whose keys have been used, a moment ago in this flush or before it: here only their
+    // acks are done.
     const aside = new Set(keyed.filter(call => firstOf.get(call.idempotencyKey) !== call))
     for (let attempt = 1; ; attempt++) {
       try {
@@ -98,7 +110,8 @@ export class Leasing {
               )
             : null
         for (const call of keyed) if (used === null || used.has(call.idempotencyKey!)) aside.add(call)
-        this.#wakeups.wake(queueId, keyed.length) // what the failed statement had locked, others may have missed
+        // what the failed statement had locked, others may have missed
+        this.#wakeups.wake(queueId, keyed.length)
       }
     }
   }
@@ -108,7 +121,8 @@ export class Leasing {
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     const parts = rounds([...distinct.values()], ({ id }) => id)
     const database = distinct.size > 0 ? this.#store.database.first : this.#store.database
-    // Asked here, in the last moment, because of those who have waited in the meantime thousands may have been answered.
+    // Asked here, in the last moment, because of those who have waited in the meantime thousands
+    // may have been answered.
     const full = this.#answersFull()
     const asks = full ? [] : calls.filter(call => call.max > 0 && !aside.has(call))
     const take = (session: Session, acks: Held[]) =>
@@ -162,8 +176,9 @@ export class Leasing {
   }
 
   /**
-   * What was leased with the key of this request, as far as it is still held; when nothing is, leases anew. Refuses with
-   * overloaded. The row that holds the key is unique, so of two calls at once one takes messages and the other finds them taken.
+   * What was leased with the key of this request, as far as it is still held; when nothing is,
+   * leases anew. Refuses with overloaded. The row that holds the key is unique, so of two calls at
+   * once one takes messages and the other finds them taken.
    */
   async leaseWithUsedKey(queueId: Digits, request: LeaseRequest): Promise<LeasedRow[]> {
     const { database, hints, messages } = this.#store
@@ -184,7 +199,8 @@ export class Leasing {
         if (attempt === 3) {
           throw new QueueError(
             'overloaded',
-            'Others lease with this idempotency key again and again; nothing was leased. Use a key of its own for each lease.'
+            'Others lease with this idempotency key again and again; nothing was leased. Use a key ' +
+              'of its own for each lease.'
           )
         }
       }
@@ -199,7 +215,8 @@ export class Leasing {
     try {
       return await database.transaction(work)
     } catch (error) {
-      this.#store.hints.forget(queueId) // perhaps raised past messages that the lost commit has left where they were
+      // perhaps raised past messages that the lost commit has left where they were
+      this.#store.hints.forget(queueId)
       throw error
     }
   }

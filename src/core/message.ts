@@ -1,4 +1,7 @@
-/** The nouns a message is made of: what is enqueued, what is leased, and the receipt that proves one lease. */
+/**
+ * The nouns a message is made of: what is enqueued, what is leased, and the receipt that proves
+ * one lease.
+ */
 import { QueueError } from './errors.ts'
 
 export type State = 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
@@ -61,7 +64,10 @@ export interface LeasedMessage extends Body {
   lastFailure: LastFailure | null
 }
 
-/** What a message must be; null: no matter. `contains` is a piece of a body kept as text, `reason` of its last failure's. */
+/**
+ * What a message must be; null: no matter. `contains` is a piece of a body kept as text, `reason`
+ * of its last failure's.
+ */
 export interface Filter {
   contains: string | null
   reason: string | null
@@ -69,14 +75,20 @@ export interface Filter {
   enqueuedBefore: string | null
 }
 
-/** Which messages of a queue a mass action is for: those named, or all; those that pass the filter; the first `limit` of them by id. */
+/**
+ * Which messages of a queue a mass action is for: those named, or all; those that pass the filter;
+ * the first `limit` of them by id.
+ */
 export interface Selection {
   ids: Digits[] | null
   where: Filter | null
   limit: number
 }
 
-/** What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same name is another one. */
+/**
+ * What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same
+ * name is another one.
+ */
 export interface Lease {
   queueId: Digits
   id: Digits
@@ -87,13 +99,17 @@ export function formatReceipt(queue: string, { queueId, id, fence }: Lease): Rec
   return `${queueId}.${id}.${fence}.${check(queue, `${queueId}.${id}.${fence}`)}` as Receipt
 }
 
-/** Reads a receipt. Refuses with invalidReceipt one that is damaged, or was given for a queue of another name. */
+/**
+ * Reads a receipt. Refuses with invalidReceipt one that is damaged, or was given for a queue of
+ * another name.
+ */
 export function parseReceipt(queue: string, receipt: string, pointer: string): Lease {
   const parts = receiptPattern.exec(receipt)
   if (parts === null || parts[5] !== check(queue, parts[1]!)) {
     throw new QueueError(
       'invalidReceipt',
-      'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of this queue gave it.',
+      'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of ' +
+        'this queue gave it.',
       {
         faults: [{ pointer, message: 'is not a receipt of this queue' }]
       }
@@ -104,8 +120,9 @@ export function parseReceipt(queue: string, receipt: string, pointer: string): L
 
 const receiptPattern = /^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0-9a-f]{8})$/
 
-// FNV-1a over the queue's name and the numbers. It finds mistakes (a truncated receipt, the wrong queue), not forgers:
-// who may settle is a matter of the right to the queue, and what is settled is a matter of the fence.
+// FNV-1a over the queue's name and the numbers. It finds mistakes (a truncated receipt, the wrong
+// queue), not forgers: who may settle is a matter of the right to the queue, and what is settled
+// is a matter of the fence.
 function check(queue: string, numbers: string): string {
   let hash = 0x811c9dc5
   for (let i = 0; i < queue.length; i++) hash = Math.imul(hash ^ queue.charCodeAt(i), 0x01000193)

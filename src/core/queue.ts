@@ -41,7 +41,10 @@ export interface QueueReport {
 
 export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
 
-/** Of the messages that have come to an end, the share whose work was done: what is dead counts until it is redriven, what expired for good. null before the first end. */
+/**
+ * Of the messages that have come to an end, the share whose work was done: what is dead counts
+ * until it is redriven, what expired for good. null before the first end.
+ */
 export function reliabilityOf({
   acked,
   dead,

@@ -49,6 +49,7 @@ export type Calendar = (cron: string, timezone: string, afterMs: number) => numb
 export function scheduleNotFound(name: string): QueueError {
   return new QueueError(
     'scheduleNotFound',
-    `There is no schedule ${name}; nothing was changed. A new one needs queue, cron and body: PUT /schedules/${name}.`
+    `There is no schedule ${name}; nothing was changed. A new one needs queue, cron and body: PUT ` +
+      `/schedules/${name}.`
   )
 }

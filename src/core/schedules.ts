@@ -62,7 +62,10 @@ export class Schedules {
     this.#options = options
   }
 
-  /** Makes a schedule, or changes what is given. True when it was made. Refuses with invalidSchedule; with scheduleNotFound a new one that lacks something. */
+  /**
+   * Makes a schedule, or changes what is given. True when it was made. Refuses with
+   * invalidSchedule; with scheduleNotFound a new one that lacks something.
+   */
   async put(
     name: string,
     change: ScheduleChange,
@@ -89,7 +92,8 @@ export class Schedules {
           schedule: await write(session, name, settings, settings.paused ? null : nextAt)
         }
       })
-      if (put.schedule === null) continue // made by somebody else in that moment: now it is there to be changed
+      // made by somebody else in that moment: now it is there to be changed
+      if (put.schedule === null) continue
       if (put.schedule.nextAt !== null) this.#options.onDue(Date.parse(put.schedule.nextAt))
       return put as { created: boolean; schedule: Schedule }
     }
@@ -104,7 +108,10 @@ export class Schedules {
     return schedule
   }
 
-  /** By name, from `after` on, without their messages; `within` names the queues of those that the caller may look at. */
+  /**
+   * By name, from `after` on, without their messages; `within` names the queues of those that the
+   * caller may look at.
+   */
   async list(
     after: string,
     limit: number,
@@ -140,7 +147,10 @@ export class Schedules {
     })
   }
 
-  /** Enqueues its message now, whether it is paused or not. Refuses as an enqueue does, and with scheduleNotFound. */
+  /**
+   * Enqueues its message now, whether it is paused or not. Refuses as an enqueue does, and with
+   * scheduleNotFound.
+   */
   async run(name: string, idempotencyKey: string | undefined, permit: Permit): Promise<Enqueued> {
     const { queue, body, headers, priority } = await this.get(name, permit)
     const message: NewMessage = {
@@ -153,7 +163,10 @@ export class Schedules {
     return (await this.#broker.enqueue(queue, [message], false))[0]!
   }
 
-  /** Fires all that are due, and answers in how many milliseconds the next one is. Any number of replicas may do so at once. */
+  /**
+   * Fires all that are due, and answers in how many milliseconds the next one is. Any number of
+   * replicas may do so at once.
+   */
   async fireDue(): Promise<number> {
     const { database, queues, schedules } = this.#store
     for (let round = 0; round < roundsMax; round++) {
@@ -168,7 +181,8 @@ export class Schedules {
     return await schedules.msUntilDue(database)
   }
 
-  // Taking, enqueueing and moving on are one commit: who is killed in between has done nothing, and nobody does it twice.
+  // Taking, enqueueing and moving on are one commit: who is killed in between has done nothing,
+  // and nobody does it twice.
   async #fireSome(): Promise<number> {
     const { database, messages, schedules } = this.#store
     const { count, enqueued } = await database.transaction(async session => {
@@ -220,7 +234,8 @@ export class Schedules {
               : 'enqueued'
       return { outcome, nextAt }
     } catch {
-      return { outcome: 'invalidSchedule', nextAt: null } // read by the release that took it, and not by this one
+      // read by the release that took it, and not by this one
+      return { outcome: 'invalidSchedule', nextAt: null }
     }
   }
 

@@ -44,7 +44,10 @@ export interface Spark {
   ackedPerSecond: number[]
 }
 
-/** `last` is the end of the last step written. Samples in order of time, the first perhaps from before the hour. */
+/**
+ * `last` is the end of the last step written. Samples in order of time, the first perhaps from
+ * before the hour.
+ */
 export function seriesOf(queue: string, last: number, samples: Sample[], times: StepTimes[]): Series {
   const at = steps(last, stepsCount, stepSeconds)
   const known = at.map(standing(samples))
@@ -81,7 +84,10 @@ function steps(last: number, count: number, seconds: number): number[] {
   return Array.from({ length: count }, (_, index) => last - (count - 1 - index) * seconds)
 }
 
-/** The sample that holds at a time, asked for in order of time: null before the first, when there was no queue. */
+/**
+ * The sample that holds at a time, asked for in order of time: null before the first, when there
+ * was no queue.
+ */
 function standing<S extends { at: number }>(samples: S[]): (at: number) => S | null {
   let next = 0
   return at => {
@@ -90,7 +96,8 @@ function standing<S extends { at: number }>(samples: S[]): (at: number) => S | n
   }
 }
 
-// Every queue's first row is written when it is made, or when this table was: so before it nothing had been done.
+// Every queue's first row is written when it is made, or when this table was: so before it nothing
+// had been done.
 function rates<K extends 'enqueued' | 'acked' | 'failed'>(
   at: number[],
   samples: ({ at: number } & Record<K, number>)[],
@@ -104,7 +111,10 @@ function rates<K extends 'enqueued' | 'acked' | 'failed'>(
   )
 }
 
-/** The time that this share of the messages was within, read from buckets as if they were spread evenly in each: null when there are none. */
+/**
+ * The time that this share of the messages was within, read from buckets as if they were spread
+ * evenly in each: null when there are none.
+ */
 export function quantileSeconds(buckets: number[], share: number): number | null {
   const wanted = buckets.reduce((sum, count) => sum + count, 0) * share
   if (wanted === 0) return null

@@ -50,7 +50,10 @@ export class Settling {
     this.#batchers = { fail: batcher('fail'), extend: batcher('extend'), release: batcher('release') }
   }
 
-  /** An outcome for each, in their order, after the commit. Acks share the flushes of leases instead, which the broker has. */
+  /**
+   * An outcome for each, in their order, after the commit. Acks share the flushes of leases
+   * instead, which the broker has.
+   */
   settle<V extends Exclude<Verb, 'ack'>>(verb: V, queueId: Digits, held: HeldBy<V>[]): Promise<Outcome[]> {
     return (this.#batchers[verb] as unknown as Batcher<HeldBy<V>[], Outcome[]>).add(queueId, held)
   }
@@ -75,8 +78,9 @@ export class Settling {
   }
 
   /**
-   * Settles parts of which none holds an id twice; answers the rows that were changed, by id and fence. Receipts of one
-   * message under several fences take several statements, whose locks together must be in order too.
+   * Settles parts of which none holds an id twice; answers the rows that were changed, by id and
+   * fence. Receipts of one message under several fences take several statements, whose locks
+   * together must be in order too.
    */
   async inRounds<V extends Verb>(
     session: Session,
@@ -104,7 +108,10 @@ export class Settling {
     return changed
   }
 
-  /** What came of each: the rows that were changed, and of the others where their message stands. Tells the heralds. */
+  /**
+   * What came of each: the rows that were changed, and of the others where their message stands.
+   * Tells the heralds.
+   */
   async outcomesOf(
     verb: Verb,
     queueId: Digits,
@@ -116,7 +123,8 @@ export class Settling {
       messages
     } = this.#store
     const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
-    // What was changed is committed: a look that fails now is the answer of those alone whose receipts changed nothing.
+    // What was changed is committed: a look that fails now is the answer of those alone whose
+    // receipts changed nothing.
     const standing =
       missed.length > 0
         ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error)

@@ -1,4 +1,7 @@
-/** What a replica counts from one step of the series to the next: how long messages waited and were worked on, and who asked for some. */
+/**
+ * What a replica counts from one step of the series to the next: how long messages waited and were
+ * worked on, and who asked for some.
+ */
 import type { Digits } from './message.ts'
 
 /** Times are counted in buckets that double: the first is below 1 ms, the last from 2^27 ms (37 hours) on. */
@@ -22,9 +25,10 @@ const rememberedMax = 20_000
 const timedMax = 8
 
 /**
- * Waiting: from the enqueue to the lease, both by the database's clock, of messages that were ready from their enqueue on. Of those
- * that were delayed or came back it is not known since when they were ready, so they are left out.
- * Working: from the lease to the ack, of messages that this replica has both leased and acked.
+ * Waiting: from the enqueue to the lease, both by the database's clock, of messages that were
+ * ready from their enqueue on. Of those that were delayed or came back it is not known since when
+ * they were ready, so they are left out. Working: from the lease to the ack, of messages that this
+ * replica has both leased and acked.
  */
 export class Tally {
   readonly waits: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }

@@ -19,14 +19,16 @@ export class Wakeups {
   }
 
   /**
-   * Takes a seat *before* the caller looks for messages: a wake between that look and the wait is then seen by the
-   * wait, which otherwise would sleep beside a message. Refuses with tooManyWaiting. Given back by `leave()`.
+   * Takes a seat *before* the caller looks for messages: a wake between that look and the wait is
+   * then seen by the wait, which otherwise would sleep beside a message. Refuses with
+   * tooManyWaiting. Given back by `leave()`.
    */
   sit(topic: string): Seat {
     if (this.#seats >= this.#waitersMax) {
       throw new QueueError(
         'tooManyWaiting',
-        `${this.#waitersMax} calls are waiting here already. Ask without waitSeconds, or again a little later.`
+        `${this.#waitersMax} calls are waiting here already. Ask without waitSeconds, or again a ` +
+          'little later.'
       )
     }
     let entry = this.#topics.get(topic)
@@ -83,7 +85,10 @@ export class Wakeups {
   }
 }
 
-/** One who waits. Tens of thousands may, so it is one object and a timer: no closures, and it is the listener of its signal itself. */
+/**
+ * One who waits. Tens of thousands may, so it is one object and a timer: no closures, and it is
+ * the listener of its signal itself.
+ */
 export class Seat {
   readonly #wakeups: Wakeups
   readonly #topic: string
@@ -100,7 +105,10 @@ export class Seat {
     this.#version = entry.version
   }
 
-  /** True when there may be something; false when the time is up (on the clock of `performance.now()`), the caller has gone, or the service closes. One wait at a time. */
+  /**
+   * True when there may be something; false when the time is up (on the clock of
+   * `performance.now()`), the caller has gone, or the service closes. One wait at a time.
+   */
   wait(untilMs: number, signal: AbortSignal): Promise<boolean> {
     const left = untilMs - performance.now()
     const woken = this.#entry.version !== this.#version

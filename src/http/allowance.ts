@@ -1,4 +1,7 @@
-/** Bytes that callers make this process hold: of requests on their way in, of answers they have not taken yet. */
+/**
+ * Bytes that callers make this process hold: of requests on their way in, of answers they have not
+ * taken yet.
+ */
 import type { ServerResponse } from 'node:http'
 
 // What is smaller is bounded well enough by the number of connections, and not worth a listener for each.
@@ -16,12 +19,18 @@ export class Allowance {
     return this.#bytes >= this.#bytesMax
   }
 
-  /** Whether there is room for so many bytes more; for what makes room itself there is a quarter more of it. */
+  /**
+   * Whether there is room for so many bytes more; for what makes room itself there is a quarter
+   * more of it.
+   */
   hasRoom(bytes: number, makesRoom: boolean): boolean {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#bytesMax * (makesRoom ? 1.25 : 1)
   }
 
-  /** Counts bytes until the response has been taken or its connection is gone, which it may be already. Answers with a function that counts more. */
+  /**
+   * Counts bytes until the response has been taken or its connection is gone, which it may be
+   * already. Answers with a function that counts more.
+   */
   hold(bytes: number, response: ServerResponse): (more: number) => void {
     let held = 0
     const more = (bytes: number) => {

@@ -23,7 +23,10 @@ export function storedForm(bytes: Buffer, contentType: string): string | Buffer 
   return isText(contentType) && isUtf8(bytes) && !bytes.includes(0) ? bytes.toString() : bytes
 }
 
-/** The members `body` or `bodyBase64`, and `contentType`, as JSON text: a JSON body stands there as it came. */
+/**
+ * The members `body` or `bodyBase64`, and `contentType`, as JSON text: a JSON body stands there as
+ * it came.
+ */
 export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
   if (contentType === null) return `"body":${body},"contentType":"application/json"`
   const text = body ?? (isText(contentType) && isUtf8(bodyBytes!) ? bodyBytes!.toString() : null)

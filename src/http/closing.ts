@@ -1,4 +1,7 @@
-/** How connections end while the server closes: at rest at once, busy ones with their answer, stalled ones after a while. */
+/**
+ * How connections end while the server closes: at rest at once, busy ones with their answer,
+ * stalled ones after a while.
+ */
 import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -17,8 +20,8 @@ export function closesConnections(server: Server): () => void {
     socket.once('close', () => connections.delete(socket))
   })
   const closeIdle = server.closeIdleConnections.bind(server)
-  // Node looks once, when close() is called: what comes to rest after that it keeps for as long as it keeps any connection,
-  // and an answer that its caller has not read to the end it cuts.
+  // Node looks once, when close() is called: what comes to rest after that it keeps for as long as
+  // it keeps any connection, and an answer that its caller has not read to the end it cuts.
   server.closeIdleConnections = () => {}
   return () => {
     const startedMs = performance.now()
@@ -36,7 +39,8 @@ export function closesConnections(server: Server): () => void {
         if (socket.bytesRead === 0 || (late && stalled)) socket.destroy()
         else if (socket.writableLength > 0) unread.push(socket)
       }
-      // Node takes a connection for idle once its answer is handed over, read or not: these are not its to end meanwhile.
+      // Node takes a connection for idle once its answer is handed over, read or not: these are
+      // not its to end meanwhile.
       for (const socket of unread) socket.destroy = () => socket
       closeIdle()
       for (const socket of unread) Reflect.deleteProperty(socket, 'destroy')

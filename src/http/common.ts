@@ -1,4 +1,7 @@
-/** What several route files share: cursors, ids, times, filters, callers that hang up, and the responses every route can give. */
+/**
+ * What several route files share: cursors, ids, times, filters, callers that hang up, and the
+ * responses every route can give.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../core/errors.ts'
 import type { Filter } from '../core/message.ts'
@@ -14,7 +17,8 @@ export function cursorOf(cursor: string | undefined, pattern: RegExp): string | 
   ) {
     throw new QueueError(
       'invalidCursor',
-      'The cursor cannot be read. Send it exactly as the page before gave it, or leave it out to begin again.',
+      'The cursor cannot be read. Send it exactly as the page before gave it, or leave it out to ' +
+        'begin again.',
       { faults: [{ pointer: 'query/cursor', message: 'is not a cursor of this list' }] }
     )
   }

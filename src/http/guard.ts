@@ -57,14 +57,16 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
   })
 }
 
-// Until there is a key only programs of this machine are served. A web page that somebody opens here is none: neither one
-// that sends its forms to us, nor one whose own name has been pointed at this machine meanwhile.
+// Until there is a key only programs of this machine are served. A web page that somebody opens
+// here is none: neither one that sends its forms to us, nor one whose own name has been pointed at
+// this machine meanwhile.
 function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): void {
   const foreignName = /\.[a-z][a-z0-9-]*\.?(:\d+)?$/i.test(host) && !/\.localhost\.?(:\d+)?$/i.test(host)
   if (!foreignName && (origin === undefined || origin === `http://${host}`)) return
   throw new QueueError(
     'forbidden',
-    'Until there is an API key only programs of this machine are served, under its own name, and no pages of other sites. holdfast keys create makes a key.'
+    'Until there is an API key only programs of this machine are served, under its own name, and no ' +
+      'pages of other sites. holdfast keys create makes a key.'
   )
 }
 
@@ -73,7 +75,8 @@ function keyOf({ headers: { authorization } }: FastifyRequest, ring: KeyRing): K
   if (secret === undefined) {
     throw new QueueError(
       'unauthorized',
-      'This service asks for an API key. Send it as Authorization: Bearer hf_…; holdfast keys create makes one.'
+      'This service asks for an API key. Send it as Authorization: Bearer hf_…; holdfast keys create ' +
+        'makes one.'
     )
   }
   const key = ring.identify(secret)
@@ -116,7 +119,10 @@ export function browsable({ key }: FastifyRequest): { names: string[]; prefixes:
   return key?.within('browse') ?? { names: [], prefixes: [''] }
 }
 
-/** Of what belongs to a queue that is not in the path: refuses with notFound what the key does not see, with forbidden what it may not do. */
+/**
+ * Of what belongs to a queue that is not in the path: refuses with notFound what the key does not
+ * see, with forbidden what it may not do.
+ */
 export function permit(
   { key }: FastifyRequest,
   action: Action,
@@ -141,7 +147,10 @@ export function takeMessages({ key }: FastifyRequest, count: number): void {
   key?.messages.take(count)
 }
 
-/** Refuses with rateLimited when the key has none left. With `settles` it answers so instead: then no more are leased, and the acks go on. */
+/**
+ * Refuses with rateLimited when the key has none left. With `settles` it answers so instead: then
+ * no more are leased, and the acks go on.
+ */
 export function checkMessages({ key }: FastifyRequest, settles = false): boolean {
   if (!settles) key?.messages.check('messages')
   return key === null || !key.messages.spent

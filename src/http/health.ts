@@ -54,7 +54,8 @@ export function healthRoutes(app: Server, { unready, metrics }: Health): void {
         operationId: 'metrics',
         summary: 'Metrics',
         description:
-          'In the text format of Prometheus. Where keys are in force they take a key with the right `browse:*`, unless they are open to all.',
+          'In the text format of Prometheus. Where keys are in force they take a key with the right ' +
+          '`browse:*`, unless they are open to all.',
         response: { 200: Type.String({ description: 'The metrics.' }), ...problemResponses() }
       }
     },

@@ -20,7 +20,8 @@ export function keyRoutes(app: Server, keys: Keys): void {
         operationId: 'createKey',
         summary: 'Make an API key',
         description:
-          'The answer holds the key itself, this once: only its digest is stored. It is good on every replica within two seconds. From the first key on, every call needs one.',
+          'The answer holds the key itself, this once: only its digest is stored. It is good on ' +
+          'every replica within two seconds. From the first key on, every call needs one.',
         body: KeyRequest,
         response: { 201: KeyMade, ...problemResponses(400, 415, 429, 503) }
       }

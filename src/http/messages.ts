@@ -52,7 +52,16 @@ export function messageRoutes(app: Server, broker: Broker, answers: Allowance): 
         operationId: 'lease',
         summary: 'Lease messages',
         description:
-          'Takes ready messages for a time, the highest priority first. Each comes with a receipt to settle it with. With `waitSeconds` the call stays open until a message is there; an empty list means that none came in time. Receipts in `ack` are settled first, in the same commit, with their outcomes in the answer: so a worker needs one request per step. Options stand in the body, or in the address.\n\nFor programs that read no JSON: with an `Accept` that does not take it (`application/octet-stream`, `text/*`) the answer is the one message itself, its bytes and content type as they were enqueued, whatever that type is, and the rest stands in headers; 204 when none came in time. `*/*` stays JSON, since curl and others send it unasked.',
+          'Takes ready messages for a time, the highest priority first. Each comes with a receipt to ' +
+          'settle it with. With `waitSeconds` the call stays open until a message is there; ' +
+          'an empty list means that none came in time. Receipts in `ack` are settled first, ' +
+          'in the same commit, with their outcomes in the answer: so a worker needs one ' +
+          'request per step. Options stand in the body, or in the address.\n\nFor programs ' +
+          'that read no JSON: with an `Accept` that does not take it ' +
+          '(`application/octet-stream`, `text/*`) the answer is the one message itself, its ' +
+          'bytes and content type as they were enqueued, whatever that type is, and the rest ' +
+          'stands in headers; 204 when none came in time. `*/*` stays JSON, since curl and ' +
+          'others send it unasked.',
         params: QueueParams,
         querystring: LeaseQuery,
         body: LeaseRequest,
@@ -108,7 +117,9 @@ export function messageRoutes(app: Server, broker: Broker, answers: Allowance): 
         operationId: 'browse',
         summary: 'Browse messages',
         description:
-          'Looks at messages by id without leasing them. One page looks at no more than some thousands of messages, so a page of a rare state or with a filter may be short, or empty, and still have a cursor.',
+          'Looks at messages by id without leasing them. One page looks at no more than some ' +
+          'thousands of messages, so a page of a rare state or with a filter may be short, ' +
+          'or empty, and still have a cursor.',
         params: QueueParams,
         querystring: BrowseQuery,
         response: { 200: MessagePage, ...problemResponses(400, 404, 503) }
@@ -138,7 +149,9 @@ export function messageRoutes(app: Server, broker: Broker, answers: Allowance): 
         operationId: 'getMessage',
         summary: 'Look at one message',
         description:
-          'One message with its lease and its history. With `waitSeconds` it answers when the message has been acked, is dead or gone, or the time is up, whatever the state then: so a producer waits for the confirmation of its consumer.',
+          'One message with its lease and its history. With `waitSeconds` it answers when the ' +
+          'message has been acked, is dead or gone, or the time is up, whatever the state ' +
+          'then: so a producer waits for the confirmation of its consumer.',
         params: MessageParams,
         querystring: WaitQuery,
         response: { 200: MessageDetailSchema, ...problemResponses(400, 404, 409, 429, 503) }
@@ -193,7 +206,9 @@ export function messageRoutes(app: Server, broker: Broker, answers: Allowance): 
           operationId: 'enqueue',
           summary: 'Enqueue messages',
           description:
-            'Answers 201 only after the commit. `application/json` holds one message or a list that is stored whole or not at all; with any other content type the request body *is* the message body, byte for byte, and the options are query parameters.',
+            'Answers 201 only after the commit. `application/json` holds one message or a list that ' +
+            'is stored whole or not at all; with any other content type the request body ' +
+            '*is* the message body, byte for byte, and the options are query parameters.',
           params: QueueParams,
           querystring: EnqueueQuery,
           headers: EnqueueHeaders,

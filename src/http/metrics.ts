@@ -1,4 +1,7 @@
-/** The metrics, in the text format of Prometheus; docs/metrics.md has them all. Those of queues come from the database's own ledger, so every replica tells the same. */
+/**
+ * The metrics, in the text format of Prometheus; docs/metrics.md has them all. Those of queues
+ * come from the database's own ledger, so every replica tells the same.
+ */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { reliabilityOf } from '../core/queue.ts'
 import type { Tally, Times } from '../core/tally.ts'
@@ -157,7 +160,9 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   })
   const reliability = new Gauge({
     name: 'holdfast_reliability',
-    help: 'acked / (acked + dead + expired): of the messages that came to an end, the share whose work was done.',
+    help:
+      'acked / (acked + dead + expired): of the messages that came to an end, the share whose ' +
+      'work was done.',
     labelNames: ['queue'],
     registers
   })
@@ -194,7 +199,10 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   }
 }
 
-/** One that is counted elsewhere: `buckets` has an element for each bound and one for what is beyond the last. */
+/**
+ * One that is counted elsewhere: `buckets` has an element for each bound and one for what is
+ * beyond the last.
+ */
 function histogram(
   registry: Registry,
   name: string,

@@ -1,4 +1,7 @@
-/** Errors as callers see them: application/problem+json (RFC 9457), from one table that every code must stand in. */
+/**
+ * Errors as callers see them: application/problem+json (RFC 9457), from one table that every code
+ * must stand in.
+ */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { QueueError, type Code } from '../core/errors.ts'
@@ -52,7 +55,8 @@ export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: Fast
 
 /** The error handler of every route; what is our fault or the database's is logged. */
 export const problemSender = (log: Logger): SendProblem => {
-  // Refusals may be thousands a second: of each code one line a second, which says how many there were since the last.
+  // Refusals may be thousands a second: of each code one line a second, which says how many there
+  // were since the last.
   const told = new Map<Code, { atMs: number; since: number }>()
   const tell = (request: FastifyRequest, { code, cause }: QueueError) => {
     const last = told.get(code) ?? { atMs: -Infinity, since: 0 }
@@ -99,7 +103,8 @@ function send(
   if (!paced.has(error.code)) return answer(request, reply, body)
   const lateMs = pace.next(request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0))
   if (lateMs === 0) return answer(request, reply, body)
-  // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its caller's next one.
+  // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its
+  // caller's next one.
   request.raw.resume()
   setTimeout(answer, lateMs, request, reply, body)
   return reply
@@ -142,7 +147,8 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
     const [first] = faults
     return new QueueError(
       'invalidRequest',
-      `${first!.pointer === '' ? 'The body' : first!.pointer} ${first!.message}. Mend the request and send it again; nothing was changed.`,
+      `${first!.pointer === '' ? 'The body' : first!.pointer} ${first!.message}. Mend the request ` +
+        'and send it again; nothing was changed.',
       { faults }
     )
   }
@@ -166,7 +172,8 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
   }
   return new QueueError(
     'internal',
-    'Something unexpected went wrong; it has been logged under this requestId. The change may or may not have been made.',
+    'Something unexpected went wrong; it has been logged under this requestId. The change may or may ' +
+      'not have been made.',
     { outcome: request.method === 'GET' ? 'none' : 'unknown', cause: thrown }
   )
 }

@@ -21,7 +21,10 @@ import {
 import type { Server } from './server.ts'
 
 const selecting =
-  'It takes the messages that are there when it begins: all, or with `ids` and `where` those that are named and match, up to `limit`. It works in chunks that are commits of their own; one that is cut short leaves what it has done, and the same call goes on where it stopped. `dryRun` changes nothing and answers how many there are.'
+  'It takes the messages that are there when it begins: all, or with `ids` and `where` those that ' +
+  'are named and match, up to `limit`. It works in chunks that are commits of their own; one ' +
+  'that is cut short leaves what it has done, and the same call goes on where it stopped. ' +
+  '`dryRun` changes nothing and answers how many there are.'
 
 export function queueRoutes(app: Server, broker: Broker): void {
   app.put(
@@ -35,7 +38,9 @@ export function queueRoutes(app: Server, broker: Broker): void {
         operationId: 'putQueue',
         summary: 'Make a queue, or change its settings',
         description:
-          'Settings that are left out stay as they are. The same call twice is the same queue. A queue need not be made: the first message enqueued to it makes it with the defaults.',
+          'Settings that are left out stay as they are. The same call twice is the same queue. A ' +
+          'queue need not be made: the first message enqueued to it makes it with the ' +
+          'defaults.',
         params: QueueParams,
         body: SettingsChange,
         response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 413, 415, 503) }
@@ -98,7 +103,9 @@ export function queueRoutes(app: Server, broker: Broker): void {
       schema: {
         operationId: 'retry',
         summary: 'Retry messages now',
-        description: `Delayed messages, and those that back off after a failure, become ready now, as if they had come due. ${selecting}`,
+        description:
+          'Delayed messages, and those that back off after a failure, become ready now, ' +
+          `as if they had come due. ${selecting}`,
         params: QueueParams,
         body: RetryRequest,
         response: { 200: RetryAnswer, ...problemResponses(400, 404, 413, 415, 503) }
@@ -156,7 +163,9 @@ export function queueRoutes(app: Server, broker: Broker): void {
       schema: {
         operationId: 'purge',
         summary: 'Purge messages',
-        description: `Removes messages: all, or those of one state, leased ones too. Of those named in \`ids\` it leaves what is leased, so this cancels many. ${selecting}`,
+        description:
+          'Removes messages: all, or those of one state, leased ones too. Of those named ' +
+          `in \`ids\` it leaves what is leased, so this cancels many. ${selecting}`,
         params: QueueParams,
         body: PurgeRequest,
         response: { 200: PurgeAnswer, ...problemResponses(400, 404, 413, 415, 503) }

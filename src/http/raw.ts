@@ -1,4 +1,7 @@
-/** A leased message as it is: its own bytes are the answer, with their content type, and the rest stands in headers. */
+/**
+ * A leased message as it is: its own bytes are the answer, with their content type, and the rest
+ * stands in headers.
+ */
 import type { LeasedMessage } from '../core/message.ts'
 import type { Outcome } from '../core/settling.ts'
 
@@ -74,7 +77,8 @@ export function ackHeader(outcomes: Outcome[]): Record<string, string> {
 }
 
 const percent = (text: string) => Buffer.from(text).toString('hex').toUpperCase().replace(/../g, '%$&')
-// What a field name may hold (RFC 9110, token), and what a value may; % itself is encoded, so decoding is always right.
+// What a field name may hold (RFC 9110, token), and what a value may; % itself is encoded, so
+// decoding is always right.
 const encodedName = (name: string) => name.replace(/[^!#$&'*+.^_`|~0-9A-Za-z-]/gu, percent)
 const encodedValue = (value: string) => value.replace(/[^\x20-\x24\x26-\x7e]|^ | $/gu, percent)
 
@@ -95,7 +99,9 @@ export const rawAnswer = {
     ),
     'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
     'Holdfast-Headers-Left-Out': described(
-      `How many of the message's own headers are not here, because together they are larger than ${messageHeadersBytesMax} bytes, or differ only in case. GET /queues/{queue}/messages/{id} has them all.`
+      `How many of the message's own headers are not here, because together they are larger than ` +
+        `${messageHeadersBytesMax} bytes, or differ only in case. GET ` +
+        '/queues/{queue}/messages/{id} has them all.'
     )
   },
   content: {
@@ -104,7 +110,9 @@ export const rawAnswer = {
         type: 'string',
         format: 'binary',
         description:
-          "With an Accept that does not take JSON: the message's own bytes and content type. Its headers stand in `Holdfast-Header-<name>`, name and value percent-encoded where HTTP could not carry them."
+          "With an Accept that does not take JSON: the message's own bytes and content type. Its " +
+          'headers stand in `Holdfast-Header-<name>`, name and value percent-encoded where ' +
+          'HTTP could not carry them.'
       }
     }
   }

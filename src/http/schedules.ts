@@ -34,7 +34,9 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Allow
         operationId: 'putSchedule',
         summary: 'Make a schedule, or change it',
         description:
-          'A new one needs `queue`, `cron` and `body`. Of one that is there what is left out stays as it is, so `{"paused": true}` alone pauses it. It takes a key that may manage the queue.',
+          'A new one needs `queue`, `cron` and `body`. Of one that is there what is left out stays ' +
+          'as it is, so `{"paused": true}` alone pauses it. It takes a key that may manage ' +
+          'the queue.',
         params: ScheduleParams,
         body: ScheduleChange,
         response: { 200: ScheduleSchema, 201: ScheduleSchema, ...problemResponses(400, 404, 413, 415, 503) }
@@ -128,7 +130,8 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Allow
         operationId: 'runSchedule',
         summary: 'Run a schedule now',
         description:
-          'Enqueues its message once more, whether it is paused or not; when it is due next stays as it is. It takes a key that may manage the queue.',
+          'Enqueues its message once more, whether it is paused or not; when it is due next stays as ' +
+          'it is. It takes a key that may manage the queue.',
         params: ScheduleParams,
         headers: EnqueueHeaders,
         body: RunRequest,

@@ -55,7 +55,8 @@ const Retry = object({
   jitter: maybe(
     Type.Boolean({
       description:
-        'Adds up to as much again, at random, so that messages that failed together do not come back together.',
+        'Adds up to as much again, at random, so that messages that failed together do not come back ' +
+        'together.',
       default: true
     })
   )
@@ -89,7 +90,8 @@ export const SettingsChange = object(
     maxDepth: maybe(
       Type.Union([Type.Integer({ minimum: 1, maximum: 1_000_000_000 }), Type.Null()], {
         description:
-          'At most this many ready, delayed and leased messages, exact to about a second of traffic. Default null: no bound.'
+          'At most this many ready, delayed and leased messages, exact to about a second of traffic. ' +
+          'Default null: no bound.'
       })
     ),
     paused: maybe(
@@ -143,7 +145,9 @@ export const QueueReport = Type.Object(
     }),
     reliability: Type.Union([Type.Number(), Type.Null()], {
       description:
-        'acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead ones count until they are redriven; null before the first end.'
+        'acked / (acked + dead + expired) since the queue was made: of the messages that came to an ' +
+        'end, the share whose work was done. Dead ones count until they are redriven; null ' +
+        'before the first end.'
     }),
     oldestReadySeconds: Type.Union([Type.Number(), Type.Null()], {
       description:
@@ -173,7 +177,8 @@ export const Series = Type.Object(
     stepSeconds: Type.Integer(),
     at: Type.Array(Type.Integer(), {
       description:
-        'The ends of the steps, in seconds since the epoch, the oldest first; every other list has an element for each.'
+        'The ends of the steps, in seconds since the epoch, the oldest first; every other list has ' +
+        'an element for each.'
     }),
     ready: gaps('Messages at the end of the step; null before the queue was made.'),
     delayed: gaps('As ready.'),
@@ -183,11 +188,16 @@ export const Series = Type.Object(
     ackedPerSecond: steps('Messages acked.'),
     failedPerSecond: steps('Attempts that ended badly: by a fail, or because the lease ran out.'),
     waitSecondsP50: gaps(
-      'From the enqueue to the lease, of the messages leased in the step: half of them waited no longer. Messages that were delayed or came back (retried, released, redriven) are left out, since it is not known when they became ready. Read from buckets that double, so within a factor of two. null: none was leased.'
+      'From the enqueue to the lease, of the messages leased in the step: half of them waited no ' +
+        'longer. Messages that were delayed or came back (retried, released, redriven) are ' +
+        'left out, since it is not known when they became ready. Read from buckets that ' +
+        'double, so within a factor of two. null: none was leased.'
     ),
     waitSecondsP95: gaps('As waitSecondsP50, for 95 of a hundred.'),
     workSecondsP50: gaps(
-      'From the lease to the ack, of the messages acked in the step: half took no longer. Of those that one replica has both leased and acked, and of a flush that leased more than eight, of eight. Also from buckets.'
+      'From the lease to the ack, of the messages acked in the step: half took no longer. Of those ' +
+        'that one replica has both leased and acked, and of a flush that leased more than ' +
+        'eight, of eight. Also from buckets.'
     ),
     workSecondsP95: gaps('As workSecondsP50, for 95 of a hundred.')
   },
@@ -207,7 +217,8 @@ const filter = {
       maxLength: 200,
       pattern: storableText,
       description:
-        'A piece of the body, in the case given, as the body was sent: escapes in JSON are compared as written. A body stored as bytes never matches.'
+        'A piece of the body, in the case given, as the body was sent: escapes in JSON are compared ' +
+        'as written. A body stored as bytes never matches.'
     })
   ),
   reason: maybe(
@@ -256,7 +267,8 @@ const options = {
 const IdempotencyKey = Type.String({
   pattern: '^[ -~]{1,255}$',
   description:
-    'The same key with the same content within dedupSeconds is the same message. 1 to 255 printable ASCII characters.'
+    'The same key with the same content within dedupSeconds is the same message. 1 to 255 printable ' +
+    'ASCII characters.'
 })
 
 const givenBody = Type.Unsafe<unknown>({
@@ -297,7 +309,8 @@ export const Enqueued = Type.Object({
 })
 export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
   description:
-    'Committed: the id, or for a list the ids in the order given. 200 when nothing new was stored, because the idempotency keys stood for these messages already.'
+    'Committed: the id, or for a list the ids in the order given. 200 when nothing new was stored, ' +
+    'because the idempotency keys stood for these messages already.'
 })
 
 const receipt = Type.String({ minLength: 1, maxLength: 200, description: 'From the lease.' })
@@ -320,7 +333,8 @@ const leaseOptions = {
     Type.String({
       pattern: '^[ -~]{1,255}$',
       description:
-        'The same one again while those leases last brings the same messages and receipts, for when the answer was lost. 1 to 255 printable ASCII characters.'
+        'The same one again while those leases last brings the same messages and receipts, for when ' +
+        'the answer was lost. 1 to 255 printable ASCII characters.'
     })
   )
 }
@@ -331,7 +345,8 @@ export const LeaseRequest = object(
       Type.Array(receipt, {
         maxItems: listMax,
         description:
-          'Ack these first, in the same commit, or before it where the `idempotencyKey` has been used before; it never waits.'
+          'Ack these first, in the same commit, or before it where the `idempotencyKey` has been ' +
+          'used before; it never waits.'
       })
     )
   },
@@ -486,12 +501,14 @@ export const Explanation = Type.Object(
         ahead: maybe(
           Type.Integer({
             description:
-              'behind: how many ready messages come before it. Counted among the 10,000 before it, leased ones not; detail says when there are more.'
+              'behind: how many ready messages come before it. Counted among the 10,000 before it, ' +
+              'leased ones not; detail says when there are more.'
           })
         ),
         lastAskedAt: maybe(
           time(
-            'noConsumer: when a lease was last asked for, on this replica or, up to half a minute ago, on another. Left out: never.'
+            'noConsumer: when a lease was last asked for, on this replica or, up to half a minute ' +
+              'ago, on another. Left out: never.'
           )
         )
       }),
@@ -550,7 +567,9 @@ export const Problem = Type.Object(
 
 const rate = (what: string) =>
   Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: rateMax }), Type.Null()], {
-    description: `${what} a second, a second's worth at once, counted by each replica for itself. Default null: no bound.`
+    description:
+      `${what} a second, a second's worth at once, counted by each replica for itself. ` +
+      'Default null: no bound.'
   })
 const keyFields = {
   name: Type.String({
@@ -563,7 +582,10 @@ const keyFields = {
     maxItems: 100,
     examples: [['lease:mail', 'enqueue:orders-*']],
     description:
-      'An action on a queue (`lease:mail`), on all whose name begins so (`enqueue:orders-*`), or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings, purge, redrive, retry, cancel, delete); `admin`, alone, is everything, keys too.'
+      'An action on a queue (`lease:mail`), on all whose name begins so (`enqueue:orders-*`), or on ' +
+      'all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` ' +
+      '(settings, purge, redrive, retry, cancel, delete); `admin`, alone, is everything, ' +
+      'keys too.'
   })
 }
 const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
@@ -601,7 +623,8 @@ const scheduleTimes = {
   cron: Type.String({
     maxLength: 200,
     description:
-      'Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not finer than a minute.',
+      'Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. ' +
+      'Not finer than a minute.',
     examples: ['30 6 * * 1-5']
   }),
   timezone: Type.String({
@@ -622,7 +645,8 @@ const scheduleSettings = {
   }),
   missed: Type.Enum(['once', 'skip'], {
     description:
-      'When it was due for more than a minute and nothing ran: one message for all that was missed, or none. Default once.'
+      'When it was due for more than a minute and nothing ran: one message for all that was missed, ' +
+      'or none. Default once.'
   })
 }
 export const ScheduleChange = object(
@@ -662,7 +686,8 @@ const scheduleView = {
     ],
     {
       description:
-        'What became of the last time at which it was due; null before the first. A run by hand is not told here.'
+        'What became of the last time at which it was due; null before the first. A run by hand is ' +
+        'not told here.'
     }
   ),
   createdAt: time('When it was made.'),

@@ -1,4 +1,7 @@
-/** Requests as they are answered: counted by route and class of status, with how long they took; and a line of log for each where that is asked for. */
+/**
+ * Requests as they are answered: counted by route and class of status, with how long they took;
+ * and a line of log for each where that is asked for.
+ */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 
@@ -20,7 +23,10 @@ declare module 'fastify' {
 /** Upper bounds of the buckets but the last. */
 export const answeredBoundsSeconds = Array.from({ length: 9 }, (_, index) => 4 ** index / 1000)
 
-/** Counts at the moment an answer is handed over to be sent: a listener for its end would cost more than all else here. */
+/**
+ * Counts at the moment an answer is handed over to be sent: a listener for its end would cost more
+ * than all else here.
+ */
 export class Served {
   readonly #answered = new Map<string, Answered>()
   readonly #log: Logger | null
@@ -29,7 +35,10 @@ export class Served {
     this.#log = log.isLevelEnabled('info') ? log : null
   }
 
-  /** Registered before every route. What no route of the contract answers (unknown addresses, other methods, Swagger UI) is one. */
+  /**
+   * Registered before every route. What no route of the contract answers (unknown addresses, other
+   * methods, Swagger UI) is one.
+   */
   watch(app: FastifyInstance): void {
     app.decorateRequest('startedMs', 0)
     app.addHook('onRequest', (request, _reply, done) => {

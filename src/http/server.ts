@@ -55,7 +55,8 @@ declare module 'fastify' {
 
 const tooManyEnqueues = new QueueError(
   'overloaded',
-  'Too many messages are waiting to be stored already; nothing was changed. Send the request again a little later.'
+  'Too many messages are waiting to be stored already; nothing was changed. Send the request again a ' +
+    'little later.'
 )
 const full = new QueueError(
   'overloaded',
@@ -64,7 +65,10 @@ const full = new QueueError(
 
 export type Server = ReturnType<typeof createFastify>
 
-/** Builds the server without listening. Closed by `close()`: what was begun is finished, new requests get 503. */
+/**
+ * Builds the server without listening. Closed by `close()`: what was begun is finished, new
+ * requests get 503.
+ */
 export async function buildServer(broker: Broker, options: ServerOptions): Promise<Server> {
   const sendProblem = problemSender(options.log)
   const app = createFastify(options, sendProblem)
@@ -97,7 +101,8 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
       done(
         new QueueError(
           'shuttingDown',
-          'This replica is shutting down; nothing was changed. Send the request again, to another replica if there is one.'
+          'This replica is shutting down; nothing was changed. Send the request again, to another ' +
+            'replica if there is one.'
         )
       )
     } else if (lastOne && !closing) {
@@ -113,7 +118,8 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
     if (!options.requests.hasRoom(bytes, request.routeOptions.config.makesRoom === true)) return full
     options.requests.hold(bytes, reply.raw)
   }
-  // A body in chunks does not say how long it will be, so it is counted as it comes, beside the one who reads it.
+  // A body in chunks does not say how long it will be, so it is counted as it comes, beside the
+  // one who reads it.
   app.addHook('preParsing', (request, reply, payload, done) => {
     if (request.raw.headers['transfer-encoding'] !== undefined) {
       const makesRoom = request.routeOptions.config.makesRoom === true
@@ -175,14 +181,17 @@ function createFastify(
   const requestTimeout = requestSecondsMax * 1000
   const app = Fastify({
     bodyLimit: requestBytesMax,
-    logger: false, // its own would be a child logger and two listeners for every request; what there is to say, we say ourselves
+    // its own would be a child logger and two listeners for every request; what there is to say,
+    // we say ourselves
+    logger: false,
     return503OnClosing: false, // answered by the hook, as a problem
     requestTimeout,
     connectionTimeout: silentSecondsMax * 1000,
     keepAliveTimeout: 75_000,
     http: {
       headersTimeout: requestTimeout / 2,
-      connectionsCheckingInterval: requestTimeout / 10, // Node looks every 30 s by default, which made 30 s up to 60
+      // Node looks every 30 s by default, which made 30 s up to 60
+      connectionsCheckingInterval: requestTimeout / 10,
       requireHostHeader: false // Node's own refusal would be no problem document
     },
     routerOptions: { maxParamLength: 200 },
@@ -198,8 +207,9 @@ function createFastify(
   return app
 }
 
-// What is no HTTP has no request to answer, so this goes to the socket itself. Whole requests that came before it on the
-// connection are answered first: in their place "nothing was changed" would be said of what they change.
+// What is no HTTP has no request to answer, so this goes to the socket itself. Whole requests that
+// came before it on the connection are answered first: in their place "nothing was changed" would
+// be said of what they change.
 function refuseUnreadable(cause: string, socket: Connection): void {
   if (!socket.writable) return
   const before = socket._httpMessage
@@ -223,7 +233,8 @@ function refuseUnreadable(cause: string, socket: Connection): void {
     requestId: 'none'
   })
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ` +
+      `${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
     () => setTimeout(() => socket.destroy(), lingerMs).unref()
   )
 }

@@ -1,4 +1,7 @@
-/** Routes that settle leases: ack, fail, extend, release. One shape for all four: one receipt, or a list of them. */
+/**
+ * Routes that settle leases: ack, fail, extend, release. One shape for all four: one receipt, or a
+ * list of them.
+ */
 import type { Broker } from '../core/broker.ts'
 import { QueueError } from '../core/errors.ts'
 import type { Outcome, Settlement } from '../core/settling.ts'
@@ -18,7 +21,8 @@ const texts = {
   fail: {
     summary: 'Fail: it did not work out',
     description:
-      "The message is retried after the queue's delay for this attempt, or after `delaySeconds`; after the last attempt, or with `dead`, it is dead.",
+      "The message is retried after the queue's delay for this attempt, or after `delaySeconds`; " +
+      'after the last attempt, or with `dead`, it is dead.',
     example: { receipt: lastReceipt, reason: 'the mail server said no' }
   },
   extend: {
@@ -48,7 +52,10 @@ export function settleRoutes(app: Server, broker: Broker): void {
           operationId: verb,
           summary,
           params: QueueParams,
-          description: `${description} Takes one receipt, or up to 1000 in \`${list}\`. A receipt is good until its message is leased again; after that the answer is \`leaseLost\` and nothing is changed.`,
+          description:
+            `${description} Takes one receipt, or up to 1000 in \`${list}\`. A receipt is ` +
+            'good until its message is leased again; after that the answer is ' +
+            '`leaseLost` and nothing is changed.',
           body: { content: { 'application/json': { schema: { anyOf: [one, many], examples: [example] } } } },
           response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
         },
@@ -84,7 +91,8 @@ function refuse(verb: string, { outcome }: Outcome): void {
   if (outcome === 'leaseLost') {
     throw new QueueError(
       'leaseLost',
-      'The lease has ended, or the message has been leased again since; nothing was changed. Stop working on it.'
+      'The lease has ended, or the message has been leased again since; nothing was changed. Stop ' +
+        'working on it.'
     )
   }
   if (outcome === 'gone' && verb === 'extend') {

@@ -13,7 +13,8 @@ export function telemetryRoutes(app: Server, broker: Broker): void {
         operationId: 'getSeries',
         summary: "A queue's last hour",
         description:
-          'Counts, rates, waiting and working times in steps of half a minute, over all replicas. The last step is the last that has ended.',
+          'Counts, rates, waiting and working times in steps of half a minute, over all replicas. ' +
+          'The last step is the last that has ended.',
         params: QueueParams,
         response: { 200: Series, ...problemResponses(400, 404, 503) }
       }
@@ -29,7 +30,8 @@ export function telemetryRoutes(app: Server, broker: Broker): void {
         operationId: 'explainMessage',
         summary: 'Why is a message where it is?',
         description:
-          'Says what it waits for: a pause, consumers that do not ask (for a minute), a delay, those before it; or who holds it, or why it is dead.',
+          'Says what it waits for: a pause, consumers that do not ask (for a minute), a delay, those ' +
+          'before it; or who holds it, or why it is dead.',
         params: MessageParams,
         response: { 200: Explanation, ...problemResponses(400, 404, 503) }
       }

@@ -1,4 +1,7 @@
-/** The types of holdfast/client as TypeScript, made from the schemas of the routes, so that they cannot differ from what is checked and answered. */
+/**
+ * The types of holdfast/client as TypeScript, made from the schemas of the routes, so that they
+ * cannot differ from what is checked and answered.
+ */
 import type { TSchema } from 'typebox'
 import * as schemas from './schemas.ts'
 
@@ -33,7 +36,10 @@ export function clientTypes(): string {
     ([name, schema]) =>
       `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`
   )
-  return `/** What goes over the wire. Made from src/http/schemas.ts by npm run openapi; do not edit. */\n\n${interfaces.join('\n')}`
+  return (
+    '/** What goes over the wire. Made from src/http/schemas.ts by npm run openapi; do not ' +
+    `edit. */\n\n${interfaces.join('\n')}`
+  )
 }
 
 interface Shape {
@@ -76,7 +82,10 @@ function fieldsOf({ properties = {}, required = [] }: Shape, indent: string): st
   const fields = Object.entries(properties).map(([name, shape]) => {
     const comment = shape.description === undefined ? '' : `${indent}  /** ${shape.description} */\n`
     const type = typeOf(shape, `${indent}  `)
-    return `${comment}${indent}  ${required.includes(name) ? `${name}: ${type}` : `${name}?: ${type}${type === 'unknown' ? '' : ' | undefined'}`}\n`
+    return (
+      `${comment}${indent}  ` +
+      `${required.includes(name) ? `${name}: ${type}` : `${name}?: ${type}${type === 'unknown' ? '' : ' | undefined'}`}\n`
+    )
   })
   return `{\n${fields.join('')}${indent}}`
 }

@@ -3,7 +3,8 @@ import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
 import type { FastifySchemaCompiler } from 'fastify'
 
-// Query and path arrive as text, so numbers in them are read; a body says what it means, so "30" is no number there.
+// Query and path arrive as text, so numbers in them are read; a body says what it means, so "30"
+// is no number there.
 const shared = {
   strict: false,
   allErrors: false,
@@ -12,7 +13,8 @@ const shared = {
   allowUnionTypes: true
 } as const
 const exact = new Ajv({ ...shared, coerceTypes: false, strictNumbers: true })
-// With strictNumbers the bounds are not looked at for what is infinite, which here is read from text after its type was.
+// With strictNumbers the bounds are not looked at for what is infinite, which here is read from
+// text after its type was.
 const reading = new Ajv({ ...shared, coerceTypes: true, strictNumbers: false })
 for (const ajv of [exact, reading]) formats.default(ajv)
 

@@ -8,12 +8,14 @@ const yearsMax = 10
 const aliases = ['@YEARLY', '@ANNUALLY', '@MONTHLY', '@WEEKLY', '@DAILY', '@HOURLY']
 
 /**
- * A cron that names every hour follows real time: it is due whenever the clock shows what it asks for, twice where the clock
- * is put back. Any other follows the clock on the wall: what the clock leaves out is due once, right after, and what it
- * shows twice is due the first time. Refuses with invalidSchedule what cannot be read, is finer than a minute, or does not come.
+ * A cron that names every hour follows real time: it is due whenever the clock shows what it asks
+ * for, twice where the clock is put back. Any other follows the clock on the wall: what the clock
+ * leaves out is due once, right after, and what it shows twice is due the first time. Refuses with
+ * invalidSchedule what cannot be read, is finer than a minute, or does not come.
  */
 export const nextTime: Calendar = (cron, timezone, afterMs) => {
-  // The parser is asked in UTC, where no clock is changed, for what the clock on the wall shows; when it does is found here.
+  // The parser is asked in UTC, where no clock is changed, for what the clock on the wall shows;
+  // when it does is found here.
   const offsetAt = offsetsOf(timezone)
   const around = (ms: number) => [offsetAt(ms - dayMs), offsetAt(ms), offsetAt(ms + dayMs)]
   const { nextWall, everyHour } = read(cron, afterMs + Math.min(...around(afterMs)))
@@ -35,12 +37,14 @@ function read(cron: string, afterWallMs: number): { nextWall: () => number; ever
   const one = fields.length === 1 ? fields[0]! : ''
   if (fields.length === 6 || one === '@SECONDLY' || one.includes('SECONDLY')) {
     throw refuse(
-      'is finer than a minute, and a schedule keeps time to the minute. Give five fields: minute, hour, day of the month, month, weekday.'
+      'is finer than a minute, and a schedule keeps time to the minute. Give five fields: minute, ' +
+        'hour, day of the month, month, weekday.'
     )
   }
   if (fields.length !== 5 && !aliases.includes(one)) {
     throw refuse(
-      `must have five fields, minute, hour, day of the month, month and weekday, or be one of ${aliases.join(' ').toLowerCase()}.`
+      'must have five fields, minute, hour, day of the month, month and weekday, or be one of ' +
+        `${aliases.join(' ').toLowerCase()}.`
     )
   }
   if (fields.some(field => field.replaceAll('THU', '').includes('H')) && one === '') {
@@ -77,7 +81,10 @@ type Offsets = (ms: number) => number
 const zonesMax = 1000
 const zones = new Map<string, Offsets>()
 
-/** How far a zone's clock is ahead of UTC at a time. Refuses with invalidSchedule a zone that is not known. */
+/**
+ * How far a zone's clock is ahead of UTC at a time. Refuses with invalidSchedule a zone that is
+ * not known.
+ */
 function offsetsOf(timezone: string): Offsets {
   const known = zones.get(timezone)
   if (known !== undefined) return known
@@ -99,7 +106,10 @@ function offsetsOf(timezone: string): Offsets {
   return offsetAt
 }
 
-/** The times at which the clock shows this: mostly one; none where it is put forward over it, two where it is put back. */
+/**
+ * The times at which the clock shows this: mostly one; none where it is put forward over it, two
+ * where it is put back.
+ */
 function timesOf(wallMs: number, offsetAt: Offsets): number[] {
   const offsets = new Set([offsetAt(wallMs - dayMs), offsetAt(wallMs + dayMs)])
   return [...offsets]

@@ -1,4 +1,7 @@
-/** Looks for schedules that are due: once a minute for the whole cluster when pg-boss says so, and on each replica when it knows one to be due. */
+/**
+ * Looks for schedules that are due: once a minute for the whole cluster when pg-boss says so, and
+ * on each replica when it knows one to be due.
+ */
 
 export interface Clock {
   /** Fires what is due; resolves when that is done. */
@@ -8,7 +11,8 @@ export interface Clock {
   stop(): Promise<void>
 }
 
-// One that was made elsewhere is heard of by looking: if its replica dies, another is late by no more than this.
+// One that was made elsewhere is heard of by looking: if its replica dies, another is late by no
+// more than this.
 const pauseMsMax = 15_000
 // What is due and was not to be had is under way elsewhere.
 const pauseMsMin = 250

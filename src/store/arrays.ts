@@ -1,4 +1,7 @@
-/** Array parameters in PostgreSQL's binary format: a body inside needs no escaping here and no parsing there. */
+/**
+ * Array parameters in PostgreSQL's binary format: a body inside needs no escaping here and no
+ * parsing there.
+ */
 
 const int2 = 21
 const int4 = 23

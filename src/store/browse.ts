@@ -40,9 +40,10 @@ const ackedColumns = `
     m.id, 'acked' as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
     m.rank, m.attempt, m.max_attempts, m.enqueued_at, null::timestamptz as visible_at, f.last_failure`
 
-// Which of the next messages by id are meant: one mechanism for browsing and for every mass action. A statement looks at
-// so many messages, and at so many bytes of their bodies, however few of them match: so it is short, and costs the same
-// in a queue of any length. It reads a body or a history only where the filter asks for it.
+// Which of the next messages by id are meant: one mechanism for browsing and for every mass
+// action. A statement looks at so many messages, and at so many bytes of their bodies, however few
+// of them match: so it is short, and costs the same in a queue of any length. It reads a body or a
+// history only where the filter asks for it.
 const lookOf = (name: string, table: string, state: string, more: string): Statement => ({
   name,
   slow: true,
@@ -85,7 +86,10 @@ export interface Wanted {
 
 export const unacked: State[] = ['ready', 'delayed', 'leased', 'dead']
 
-/** Looks at the next messages by id after `after` and up to `last`: which are wanted, how far it looked, and whether there are more. */
+/**
+ * Looks at the next messages by id after `after` and up to `last`: which are wanted, how far it
+ * looked, and whether there are more.
+ */
 export async function look(
   session: Session,
   queueId: Digits,
@@ -134,7 +138,10 @@ const pages = {
   acked: pageOf('browse_acked', 'holdfast.acked', ackedColumns, "'acked'")
 }
 
-/** A page of messages by id beyond `after`; `cursor` is null at the end. It looks at a bounded number of messages, so a page of rare ones may be short, or empty, and still have a cursor. */
+/**
+ * A page of messages by id beyond `after`; `cursor` is null at the end. It looks at a bounded
+ * number of messages, so a page of rare ones may be short, or empty, and still have a cursor.
+ */
 export async function browse(
   session: Session,
   queueId: Digits,

@@ -1,4 +1,7 @@
-/** What a database tells of itself, for holdfast doctor: facts only, what they mean is judged there. Changes nothing. */
+/**
+ * What a database tells of itself, for holdfast doctor: facts only, what they mean is judged
+ * there. Changes nothing.
+ */
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { compareMigrations, connect } from './migrate.ts'
@@ -70,7 +73,8 @@ export async function examine(target: pg.ClientConfig, listenUrl: string): Promi
     const schema = (await rows("select to_regclass('holdfast.migrations') is not null as there"))[0].there
     return {
       server: rest,
-      pooled: pid !== (client as unknown as { processID: number }).processID, // a pooler makes its own number up
+      // a pooler makes its own number up
+      pooled: pid !== (client as unknown as { processID: number }).processID,
       settings: Object.fromEntries(
         (await rows(settingsQuery)).map(({ name, value, source }) => [name, { value, source }])
       ) as Facts['settings'],
@@ -101,7 +105,8 @@ async function examineSchema(client: pg.Client): Promise<Facts['schema']> {
   const jobs = there
     ? (
         await client.query(
-          'select version, extract(epoch from clock_timestamp() - cron_on)::float8 as "lookedSecondsAgo" from holdfast_jobs.version'
+          'select version, extract(epoch from clock_timestamp() - cron_on)::float8 as ' +
+            '"lookedSecondsAgo" from holdfast_jobs.version'
         )
       ).rows[0]
     : null
@@ -121,7 +126,8 @@ const serverQuery = `
   from pg_database d where d.datname = current_database()`
 
 const settingsQuery =
-  "select name, setting as value, source from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum')"
+  "select name, setting as value, source from pg_settings where name in ('fsync', " +
+  "'full_page_writes', 'synchronous_commit', 'autovacuum')"
 
 const overridesQuery = `
   select r.rolname as role, d.datname as database, split_part(setting, '=', 2) as value

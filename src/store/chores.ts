@@ -1,4 +1,7 @@
-/** What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the series past its hour, the rows of deleted queues. */
+/**
+ * What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the
+ * series past its hour, the rows of deleted queues.
+ */
 import type { Database, Statement } from './database.ts'
 import { historyOf } from './messages.ts'
 
@@ -75,24 +78,28 @@ const forgetOld = (table: 'series' | 'times', old: string): Statement => ({
 const forgetSeries = [
   forgetOld(
     'series',
-    'at < (select at from holdfast.series where queue_id = c.queue_id and at <= t.at - 3600 order by at desc limit 1)'
+    'at < (select at from holdfast.series where queue_id = c.queue_id and at <= t.at - 3600 order by ' +
+      'at desc limit 1)'
   ),
   forgetOld('times', 'at <= t.at - 3600')
 ]
 
-// A row that a slow enqueue commits after the queue's end is found on a later round, so the number is kept for a while. Those
-// kept long enough by now may go when this round is over: it has looked at each of them.
+// A row that a slow enqueue commits after the queue's end is found on a later round, so the number
+// is kept for a while. Those kept long enough by now may go when this round is over: it has looked
+// at each of them.
 const removed: Statement = {
   name: 'removed_queues',
-  text: "select statement_timestamp() - interval '10 minutes' as done_before from holdfast.removed_queues limit 1"
+  text:
+    "select statement_timestamp() - interval '10 minutes' as done_before from " +
+    'holdfast.removed_queues limit 1'
 }
 const removedDone: Statement = {
   name: 'removed_done',
   text: 'delete from holdfast.removed_queues where removed_at < $1'
 }
 
-// One statement for all deleted queues: of thousands that have nothing left each costs a look into an index. Two small tables have no
-// index for that; these are walked over once.
+// One statement for all deleted queues: of thousands that have nothing left each costs a look into
+// an index. Two small tables have no index for that; these are walked over once.
 const byQueue = (table: string) =>
   `holdfast.removed_queues r cross join lateral (select ctid from holdfast.${table} where queue_id = r.queue_id limit ${chunk}) t`
 const byWalk = (table: string) =>
@@ -113,7 +120,10 @@ const rowsOf: Statement[] = [
   select count(*) as removed from gone`
 }))
 
-/** The chores by the name of their job. Each may run at any time, any number of times; a pass works in chunks, each its own commit. */
+/**
+ * The chores by the name of their job. Each may run at any time, any number of times; a pass works
+ * in chunks, each its own commit.
+ */
 export function createChores(
   database: Database
 ): Record<

@@ -1,4 +1,7 @@
-/** Connections: a pool whose every session is durable, and errors told apart by whether a write can have happened. */
+/**
+ * Connections: a pool whose every session is durable, and errors told apart by whether a write can
+ * have happened.
+ */
 import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
 
@@ -17,12 +20,18 @@ export interface Session {
 }
 
 export interface Database extends Session {
-  /** The same connections, for work that is let in before all other (settling makes room), or after it (looks, mending). */
+  /**
+   * The same connections, for work that is let in before all other (settling makes room), or after
+   * it (looks, mending).
+   */
   readonly first: Database
   readonly last: Database
   /** Runs the work between begin and commit on one connection; anything it throws rolls back. */
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T>
-  /** Runs text that may hold several statements and transactions of its own, and answers the rows of all; a connection on which it failed is not used again. */
+  /**
+   * Runs text that may hold several statements and transactions of its own, and answers the rows
+   * of all; a connection on which it failed is not used again.
+   */
   script(text: string, values?: unknown[]): Promise<Row[]>
   /** Runs the work on one replica at a time: the others wait for it, for up to a minute. */
   exclusively<T>(lockKey: number, work: () => Promise<T>): Promise<T>
@@ -36,8 +45,8 @@ const connectionWaitMsMax = 3000
 // Of flushes there are a few per queue in use; of looks each has a caller of its own.
 const waitingMax = { first: 20_000, usual: 20_000, last: 200 }
 const statementMsMax = 15_000
-// Other statements take milliseconds: one without an answer for so long is on a connection that goes nowhere, which nobody
-// tells us of when a host or a firewall on the way has forgotten it.
+// Other statements take milliseconds: one without an answer for so long is on a connection that
+// goes nowhere, which nobody tells us of when a host or a firewall on the way has forgotten it.
 const answerMsMax = 3000
 const attemptsMax = 5
 const begin: Statement = { name: 'begin', text: 'begin' }
@@ -46,8 +55,9 @@ const ping = { text: 'select', query_timeout: 1000 }
 const commitQuery = { text: 'commit', query_timeout: answerMsMax }
 const rollback: Statement = { name: 'rollback', text: 'rollback' }
 
-// Set on every connection, because a role or a database can carry other values without a word. The planner is kept to
-// index scans: generic plans are made while tables are small and must stay right when they have grown.
+// Set on every connection, because a role or a database can carry other values without a word. The
+// planner is kept to index scans: generic plans are made while tables are small and must stay
+// right when they have grown.
 const sessionSettings = `
   set synchronous_commit = on; set default_transaction_isolation = 'read committed';
   set timezone = 'UTC'; set datestyle = 'ISO'; set intervalstyle = 'postgres'; set search_path = pg_catalog; set standard_conforming_strings = on;
@@ -59,7 +69,8 @@ export function openDatabase(
   config: pg.ClientConfig,
   options: { poolSize: number; onError: (error: Error) => void }
 ): Database {
-  // The pool is closed before the last of its connections is, and a database that stops meanwhile says so to each.
+  // The pool is closed before the last of its connections is, and a database that stops meanwhile
+  // says so to each.
   let closing = false
   const onError = (error: Error) => {
     if (!closing) options.onError(error)
@@ -73,15 +84,16 @@ export function openDatabase(
     keepAlive: true,
     types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
     onConnect: async (client: pg.ClientBase) => {
-      // While a client is checked out the pool does not listen, and an error between two queries would end the process.
+      // While a client is checked out the pool does not listen, and an error between two queries
+      // would end the process.
       client.on('error', onError)
       await client.query(sessionSettings)
     }
   })
   pool.on('error', onError)
 
-  // A connection that has rested may be dead without a word, so it is asked first, when nothing is at stake yet. Where one was
-  // lost, those that have not answered since are given up.
+  // A connection that has rested may be dead without a word, so it is asked first, when nothing is
+  // at stake yet. Where one was lost, those that have not answered since are given up.
   const answeredMs = new WeakMap<pg.ClientBase, number>()
   let lostMs = 0
   const lives = (client: pg.ClientBase) => answeredMs.set(client, performance.now())
@@ -175,7 +187,8 @@ export function openDatabase(
       exclusively: (lockKey, work) =>
         transaction(async session => {
           await session.query(
-            'set local lock_timeout = 60000; set local statement_timeout = 60000; set local idle_in_transaction_session_timeout = 60000'
+            'set local lock_timeout = 60000; set local statement_timeout = 60000; set local ' +
+              'idle_in_transaction_session_timeout = 60000'
           )
           await session.query('select pg_advisory_xact_lock($1)', [lockKey])
           return await work()
@@ -190,8 +203,9 @@ export function openDatabase(
 type Rank = 'first' | 'usual' | 'last'
 
 /**
- * Lets work to the connections by its rank, since the pool itself knows only who came first. One connection is kept for
- * the first rank, and the last has no more than half of them, so that nobody's looks hold up everybody's messages.
+ * Lets work to the connections by its rank, since the pool itself knows only who came first. One
+ * connection is kept for the first rank, and the last has no more than half of them, so that
+ * nobody's looks hold up everybody's messages.
  */
 class Door {
   readonly #limits: Record<Rank, number>
@@ -215,7 +229,10 @@ class Door {
     return this.#waiting.first.size + this.#waiting.usual.size + this.#waiting.last.size
   }
 
-  /** Undefined when the way is free; else wait for it. Refuses with overloaded when it is not free in time. */
+  /**
+   * Undefined when the way is free; else wait for it. Refuses with overloaded when it is not free
+   * in time.
+   */
   enter(rank: Rank): Promise<void> | undefined {
     if (this.#isFree(rank)) {
       this.#inside[rank]++
@@ -225,7 +242,8 @@ class Door {
     const refusal = () =>
       new QueueError(
         'overloaded',
-        'Every connection to the database is busy; nothing was changed. Send the request again a little later.'
+        'Every connection to the database is busy; nothing was changed. Send the request again a ' +
+          'little later.'
       )
     if (waiting.size >= waitingMax[rank]) return Promise.reject(refusal())
     return new Promise((resolve, reject) => {
@@ -278,7 +296,8 @@ async function run(
             ...(statement.slow ? {} : { query_timeout: answerMsMax })
           }
     const result: pg.QueryResult | pg.QueryResult[] = await client.query(query)
-    return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows // of several statements, the rows of all
+    // of several statements, the rows of all
+    return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows
   } catch (error) {
     throw isServerError(error) && !isFatal(error) ? error : lost(error, 'unknown')
   }
@@ -294,7 +313,8 @@ async function commit(client: pg.ClientBase): Promise<void> {
   }
 }
 
-// A deadlock or a serialization failure is a definite abort: nothing happened, so it is safe to run the work again.
+// A deadlock or a serialization failure is a definite abort: nothing happened, so it is safe to
+// run the work again.
 async function retrying<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -313,7 +333,10 @@ async function retrying<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether the server itself answered with an error: then the statement definitely had no effect, unless it was fatal. */
+/**
+ * Whether the server itself answered with an error: then the statement definitely had no effect,
+ * unless it was fatal.
+ */
 export function isServerError(error: unknown): error is pg.DatabaseError & { code: string } {
   return error instanceof pg.DatabaseError && typeof error.code === 'string'
 }
@@ -328,7 +351,8 @@ function isPassing(error: pg.DatabaseError): boolean {
   return /^(40|53|55|57|58|25006)/.test(error.code ?? '')
 }
 
-// A client that timed out or lost its server is still busy or dead, and one on a read-only server is on the wrong one.
+// A client that timed out or lost its server is still busy or dead, and one on a read-only server
+// is on the wrong one.
 function isBroken(error: unknown): boolean {
   if (error instanceof QueueError) return error.outcome === 'unknown'
   return !isServerError(error) || error.code === '25006'
@@ -343,13 +367,15 @@ function lost(error: unknown, outcome: 'none' | 'unknown'): QueueError {
       )
     : new QueueError(
         'outcomeUnknown',
-        'The connection to the database was lost before it answered, so the change may or may not have been made. ' +
+        'The connection to the database was lost before it answered, so the change may or may not ' +
+          'have been made. ' +
           'Send the request again with the same idempotency key.',
         { outcome, cause: error }
       )
 }
 
-// Times leave as RFC 3339 in UTC with milliseconds; whole numbers stay text, since 64 bits do not fit a double.
+// Times leave as RFC 3339 in UTC with milliseconds; whole numbers stay text, since 64 bits do not
+// fit a double.
 function parserFor(oid: number, format?: 'text' | 'binary'): unknown {
   if (oid === pg.types.builtins.TIMESTAMPTZ) return rfc3339
   return pg.types.getTypeParser(oid, format as 'text')

@@ -1,4 +1,7 @@
-/** The PostgreSQL that comes with Holdfast: set up in a folder of our own, started, kept alive and stopped. */
+/**
+ * The PostgreSQL that comes with Holdfast: set up in a folder of our own, started, kept alive and
+ * stopped.
+ */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import {
@@ -29,7 +32,10 @@ export interface Embedded {
   readonly url: string
   /** The postmaster of this moment. */
   readonly pid: number
-  /** Ends the server, adopted or started. Every connection should be closed by then; those that are not are cut. */
+  /**
+   * Ends the server, adopted or started. Every connection should be closed by then; those that are
+   * not are cut.
+   */
   stop(): Promise<void>
 }
 
@@ -123,7 +129,10 @@ export async function startEmbedded(dataDir: string, log: (line: string) => void
     return ending.signal.aborted
   }
 
-  /** The guard's connection ends with the postmaster, adopted or our own, and with any crash of the whole server. */
+  /**
+   * The guard's connection ends with the postmaster, adopted or our own, and with any crash of the
+   * whole server.
+   */
   async function recover(): Promise<void> {
     log('The embedded PostgreSQL went away; bringing it back.')
     for (let waitMs = 50; !ending.signal.aborted; waitMs = Math.min(waitMs * 2, 1_000)) {
@@ -138,7 +147,10 @@ export async function startEmbedded(dataDir: string, log: (line: string) => void
     }
   }
 
-  /** SIGINT is PostgreSQL's fast shutdown, which rolls open transactions back; from SIGQUIT's the next start recovers. */
+  /**
+   * SIGINT is PostgreSQL's fast shutdown, which rolls open transactions back; from SIGQUIT's the
+   * next start recovers.
+   */
   async function halt(...signals: Array<'SIGINT' | 'SIGQUIT'>): Promise<void> {
     for (const signal of signals) {
       if (!(await runs())) return
@@ -154,7 +166,8 @@ export async function startEmbedded(dataDir: string, log: (line: string) => void
       await bringUp()
       break
     } catch (error) {
-      // Another start may have overtaken this one, or the last backends of a killed server have not noticed yet.
+      // Another start may have overtaken this one, or the last backends of a killed server have
+      // not noticed yet.
       const passing =
         /lock file|shared memory/.test((error as Error).message) || (await holder(data)) !== undefined
       if (error instanceof Held || !passing || Date.now() > untilMs) throw error
@@ -180,7 +193,10 @@ export async function startEmbedded(dataDir: string, log: (line: string) => void
   }
 }
 
-/** Where a server that a service is running over this folder can be reached; null when there is none. Nothing is started, and nothing need be stopped. */
+/**
+ * Where a server that a service is running over this folder can be reached; null when there is
+ * none. Nothing is started, and nothing need be stopped.
+ */
 export async function runningEmbedded(dataDir: string): Promise<Embedded['config'] | null> {
   const held = await realpath(dataDir).then(
     home => holder(join(home, 'postgres')),
@@ -262,7 +278,10 @@ async function findProgram(): Promise<Program> {
   }
 }
 
-/** Ways to start a program as no root and (on Linux) to have it stopped when we die of kill -9, best first. */
+/**
+ * Ways to start a program as no root and (on Linux) to have it stopped when we die of kill -9,
+ * best first.
+ */
 function ways(): Way[] {
   if (process.platform !== 'linux') return [{ prefix: [], uid: undefined }]
   const guarded = ['setpriv', '--pdeathsig', 'INT']
@@ -272,8 +291,9 @@ function ways(): Way[] {
       { prefix: [], uid: undefined }
     ]
   }
-  // To PostgreSQL we are then nobody, to the file system still root: it works wherever the service does, even under /root.
-  // Containers often forbid it; there a real nobody has to be able to reach the folders.
+  // To PostgreSQL we are then nobody, to the file system still root: it works wherever the service
+  // does, even under /root. Containers often forbid it; there a real nobody has to be able to
+  // reach the folders.
   return [
     { prefix: ['unshare', '--user', '--map-user=65534', '--map-group=65534', '--', ...guarded], uid: 0 },
     { prefix: [...guarded, '--reuid=65534', '--regid=65534', '--clear-groups'], uid: 65534 }
@@ -287,7 +307,10 @@ async function own({ uid }: Program, folder: string): Promise<void> {
   }
 }
 
-/** Creates the cluster beside its place and renames it there, so that a half-made one is never taken for a whole one. */
+/**
+ * Creates the cluster beside its place and renames it there, so that a half-made one is never
+ * taken for a whole one.
+ */
 async function setUp(program: Program, home: string, data: string): Promise<void> {
   const exists = () =>
     access(join(data, 'PG_VERSION')).then(
@@ -344,8 +367,9 @@ async function holder(data: string): Promise<{ pid: number; host: string; stoppi
     return { pid, host: lines[4] as string, stopping: lines[7]?.startsWith('stopping') ?? false }
   }
   if (pid === 0 || (await commandOf(pid)) === '') return undefined
-  // After a crash the number may belong to another process, and PostgreSQL would refuse to start. Its parent's number it
-  // takes for stale, and goes on to ask the shared memory named in the same file whether anyone is left: our own number, then.
+  // After a crash the number may belong to another process, and PostgreSQL would refuse to start.
+  // Its parent's number it takes for stale, and goes on to ask the shared memory named in the same
+  // file whether anyone is left: our own number, then.
   await writeFile(`${file}.new`, [process.pid, ...lines.slice(1)].join('\n'))
   await rename(`${file}.new`, file)
   return undefined
@@ -368,8 +392,9 @@ async function commandOf(pid: number): Promise<string> {
 }
 
 /**
- * The connection that tells when the server goes away and, by a lock held as long as it lives, keeps a second Holdfast off.
- * Undefined when the server does not (yet, or any longer) take connections.
+ * The connection that tells when the server goes away and, by a lock held as long as it lives,
+ * keeps a second Holdfast off. Undefined when the server does not (yet, or any longer) take
+ * connections.
  */
 async function connectGuard(host: string, data: string): Promise<pg.Client | undefined> {
   const client = new pg.Client({
@@ -395,7 +420,8 @@ async function connectGuard(host: string, data: string): Promise<pg.Client | und
       // A predecessor that was just killed lets go at once.
       if (Date.now() > untilMs) {
         throw new Held(
-          `Another Holdfast is running on ${dirname(data)}: stop it, or give this one a data directory of its own.`
+          `Another Holdfast is running on ${dirname(data)}: stop it, or give this one a data ` +
+            'directory of its own.'
         )
       }
     }

@@ -17,7 +17,8 @@ const standingStatement: Statement = {
   where coalesce(m.id, k.id) is not null`
 }
 
-// In the order in which leases take them. Leased ones stay in that index and are walked over, so they count against the bound too.
+// In the order in which leases take them. Leased ones stay in that index and are walked over, so
+// they count against the bound too.
 const aheadStatement: Statement = {
   name: 'ahead',
   text: `
@@ -29,7 +30,10 @@ const aheadStatement: Statement = {
   ) before`
 }
 
-/** Where a message stands; of a ready one also how many ready ones come before it, of `aheadMax` looked at. null when there is none. */
+/**
+ * Where a message stands; of a ready one also how many ready ones come before it, of `aheadMax`
+ * looked at. null when there is none.
+ */
 export async function standing(
   session: Session,
   queueId: Digits,

@@ -1,11 +1,17 @@
-/** Seek hints: where a lease's scan of a queue's index may begin. Every scan is right without them, only slower. */
+/**
+ * Seek hints: where a lease's scan of a queue's index may begin. Every scan is right without them,
+ * only slower.
+ */
 import type { Digits } from '../core/message.ts'
 
 const lookMsMin = 5_000
 const lookMsMax = 30_000
 const queuesMax = 10_000
 
-/** Ranks from the highest, in the order in which a scan goes through them: 2 * priority, plus 1 for what came back. */
+/**
+ * Ranks from the highest, in the order in which a scan goes through them: 2 * priority, plus 1 for
+ * what came back.
+ */
 export const ranks = Array.from({ length: 20 }, (_, index) => 19 - index)
 
 interface Hints {
@@ -24,11 +30,12 @@ export interface Scan {
 }
 
 /**
- * Without them every scan walks over what is leased, and over dead rows that somebody's old snapshot keeps. A hint is
- * raised by a scan and lowered by every commit that made a message ready, here or (by its notice) elsewhere, since
- * positions commit out of order. As a notice can be lost and a lease elsewhere rolled back, a look from the very start
- * is due every few seconds, at once when a message is suspected below, and rarer while it proves slow. It is made beside
- * the leases, so that no caller waits for it.
+ * Without them every scan walks over what is leased, and over dead rows that somebody's old
+ * snapshot keeps. A hint is raised by a scan and lowered by every commit that made a message
+ * ready, here or (by its notice) elsewhere, since positions commit out of order. As a notice can
+ * be lost and a lease elsewhere rolled back, a look from the very start is due every few seconds,
+ * at once when a message is suspected below, and rarer while it proves slow. It is made beside the
+ * leases, so that no caller waits for it.
  */
 export class SeekHints {
   readonly #queues = new Map<Digits, Hints>()
@@ -60,8 +67,8 @@ export class SeekHints {
   }
 
   /**
-   * Raises the hints to what the scan has learnt: nothing is ready in a rank below `reached.rank` places, nor before
-   * `reached.position` in that rank. Never above what was lowered while it ran.
+   * Raises the hints to what the scan has learnt: nothing is ready in a rank below `reached.rank`
+   * places, nor before `reached.position` in that rank. Never above what was lowered while it ran.
    */
   end(
     queueId: Digits,
@@ -81,7 +88,10 @@ export class SeekHints {
     })
   }
 
-  /** The scan came to nothing: what it had locked, others may have passed by. So nobody knows more than it did at its begin. */
+  /**
+   * The scan came to nothing: what it had locked, others may have passed by. So nobody knows more
+   * than it did at its begin.
+   */
   fail(queueId: Digits, scan: Scan): void {
     const hints = this.#queues.get(queueId)
     if (hints === undefined || !hints.scans.delete(scan)) return
@@ -91,7 +101,10 @@ export class SeekHints {
     for (const other of hints.scans) other.loweredTo = 0
   }
 
-  /** A message has become ready at this position; positions are recent, so lowering every rank to it costs little. */
+  /**
+   * A message has become ready at this position; positions are recent, so lowering every rank to
+   * it costs little.
+   */
   lower(queueId: Digits, position: number): void {
     const hints = this.#queues.get(queueId)
     if (hints === undefined) return
@@ -120,7 +133,10 @@ export class SeekHints {
     return true
   }
 
-  /** What the look has found: the first ready position of each rank that has one, or nothing when it failed. True when a hint was too high. */
+  /**
+   * What the look has found: the first ready position of each rank that has one, or nothing when
+   * it failed. True when a hint was too high.
+   */
   looked(queueId: Digits, found: { rank: number; position: number }[]): boolean {
     const hints = this.#queues.get(queueId)
     if (hints === undefined) return false

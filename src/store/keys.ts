@@ -19,7 +19,8 @@ export async function listKeys(session: Session): Promise<KeyInfo[]> {
   return (await storedKeys(session)).map(({ digest: _, ...info }) => info)
 }
 
-// Two who come at once may pass the bound together, by one; it is there so that every replica can keep all keys at hand.
+// Two who come at once may pass the bound together, by one; it is there so that every replica can
+// keep all keys at hand.
 const createStatement: Statement = {
   name: 'create_key',
   text: `

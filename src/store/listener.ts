@@ -1,10 +1,16 @@
-/** Notices between replicas, by LISTEN/NOTIFY on one connection of its own. Hints only: whatever is lost, the sweeper's net finds. */
+/**
+ * Notices between replicas, by LISTEN/NOTIFY on one connection of its own. Hints only: whatever is
+ * lost, the sweeper's net finds.
+ */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import type { Digits } from '../core/message.ts'
 
 export interface Listener {
-  /** Tells the other replicas, if there are any, that messages of a queue have become ready; joined with what else is said within a few milliseconds. */
+  /**
+   * Tells the other replicas, if there are any, that messages of a queue have become ready; joined
+   * with what else is said within a few milliseconds.
+   */
   announce(queueId: Digits, count: number, position: number): void
   readonly connected: boolean
   stop(): Promise<void>
@@ -23,8 +29,9 @@ const channel = 'holdfast'
 const joinMs = 5
 const noticeQueuesMax = 150 // a payload holds 8000 bytes
 const heartbeatMs = 5000
-// A replica that has not been heard for two of its heartbeats is taken for gone, and one that is alone says nothing: each
-// notice is a statement, a commit and a signal, as dear as a flush of messages.
+// A replica that has not been heard for two of its heartbeats is taken for gone, and one that is
+// alone says nothing: each notice is a statement, a commit and a signal, as dear as a flush of
+// messages.
 const companyMs = 2.5 * heartbeatMs
 const answerMsMax = 3000
 

@@ -1,4 +1,7 @@
-/** Mending: cancel, and the mass actions purge, redrive and retry, in chunks that are commits of their own. */
+/**
+ * Mending: cancel, and the mass actions purge, redrive and retry, in chunks that are commits of
+ * their own.
+ */
 import type { Digits, Selection, State } from '../core/message.ts'
 import { look, unacked } from './browse.ts'
 import type { Database, Row, Session, Statement } from './database.ts'
@@ -61,8 +64,9 @@ function placesOf(action: Action, state: State | null, { ids }: Selection): Stat
 const lastId: Statement = { name: 'last_id', text: 'select last_value from holdfast.positions' }
 
 /**
- * Finds the messages that are there when it begins and are meant, and hands them on in chunks, the lowest ids first, until
- * the limit or the signal. `act` says how many it changed, for by then some may be in other hands. True when it came to the end.
+ * Finds the messages that are there when it begins and are meant, and hands them on in chunks, the
+ * lowest ids first, until the limit or the signal. `act` says how many it changed, for by then
+ * some may be in other hands. True when it came to the end.
  */
 async function each(
   database: Database,
@@ -145,7 +149,8 @@ export async function purge(
   )
 }
 
-// A retried message comes due before its time, and takes its place as those do that come due: by when it would have been.
+// A retried message comes due before its time, and takes its place as those do that come due: by
+// when it would have been.
 const readying = (
   name: string,
   state: 'dead' | 'delayed',
@@ -216,7 +221,10 @@ const countsStatement: Statement = {
   ) l`
 }
 
-/** How many messages an action would change just now; `more` when it stopped counting early. Without ids or a filter nothing is counted: the ledger knows. */
+/**
+ * How many messages an action would change just now; `more` when it stopped counting early.
+ * Without ids or a filter nothing is counted: the ledger knows.
+ */
 export async function matched(
   database: Database,
   queueId: Digits,

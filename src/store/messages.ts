@@ -1,4 +1,7 @@
-/** The statements of the hot path: arrays in, one answer per element out. Each is one commit for every caller in it. */
+/**
+ * The statements of the hot path: arrays in, one answer per element out. Each is one commit for
+ * every caller in it.
+ */
 import type { Body, Digits, LastFailure } from '../core/message.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from './arrays.ts'
 import { ranks, type SeekHints } from './hints.ts'
@@ -21,8 +24,9 @@ export interface EnqueueRow {
 /** null where the queue is gone; `mismatch` where the key stands for other content. */
 export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
 
-// Of messages those whose queue there is. Asked so, PostgreSQL looks each queue up once by key, and keeps the order of the
-// messages, in which positions are given out; for a join it would hash the messages and lose it.
+// Of messages those whose queue there is. Asked so, PostgreSQL looks each queue up once by key,
+// and keeps the order of the messages, in which positions are given out; for a join it would hash
+// the messages and lose it.
 const queueIsThere = '(i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true'
 
 // What few messages carry comes as JSON, null where there is nothing of it.
@@ -37,7 +41,8 @@ const described = `
     from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[]) with ordinality as i (queue_id, priority, body, o, n)
     where ${queueIsThere}`
 
-// A flush in which no message has more than a body and a priority, as most are, is spared working out the rest.
+// A flush in which no message has more than a body and a priority, as most are, is spared working
+// out the rest.
 const bare = `
     select i.n, i.queue_id, nextval('holdfast.positions') as id, i.body, null::bytea as body_bytes, null as content_type, null::jsonb as headers, i.priority * 2 as rank,
       null::integer as max_attempts, statement_timestamp() as enqueued_at, null::timestamptz as expires_at, null::timestamptz as visible_at
@@ -64,8 +69,8 @@ const enqueueUnkeyed = (name: string, stored: string): Statement => ({
 const enqueueBare = enqueueUnkeyed('enqueue', bare)
 const enqueueDescribed = enqueueUnkeyed('enqueue_described', described)
 
-// A key whose time is over is taken over by the new message. "Do update" rather than "do nothing", because only it
-// waits for, locks and returns a row that another transaction has just inserted.
+// A key whose time is over is taken over by the new message. "Do update" rather than "do nothing",
+// because only it waits for, locks and returns a row that another transaction has just inserted.
 const enqueueKeyed: Statement = {
   name: 'enqueue_keyed',
   text: `
@@ -91,7 +96,10 @@ const enqueueKeyed: Statement = {
   from digested d left join claimed c on c.queue_id = d.queue_id and c.key = d.key`
 }
 
-/** Stores the rows in the order given. Keys must be distinct within a queue: callers collapse repeats first. */
+/**
+ * Stores the rows in the order given. Keys must be distinct within a queue: callers collapse
+ * repeats first.
+ */
 export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
   const options = rows.map(optionsOf)
   const statement = rows.some(row => row.key !== undefined)
@@ -141,7 +149,10 @@ function optionsOf(row: EnqueueRow): string | null {
   })
 }
 
-/** With a key the messages get a row of leases of their own, which says for whom they were if their answer is lost. */
+/**
+ * With a key the messages get a row of leases of their own, which says for whom they were if their
+ * answer is lost.
+ */
 export interface LeaseAsk {
   max: number
   leaseSeconds: number | null
@@ -166,7 +177,10 @@ const leasedColumns = `
     m.id, m.fence, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType",
     m.headers, m.rank, m.enqueued_at, m.leased_until, f.last_failure`
 
-/** Joins the last attempt that ended badly; a message with no more leases than `fence` cannot have one, and is spared the look. */
+/**
+ * Joins the last attempt that ended badly; a message with no more leases than `fence` cannot have
+ * one, and is spared the look.
+ */
 export const lastFailureAbove = (fence: number) => `
   left join lateral (
     select json_build_object('attempt', h.attempt, 'reason', h.reason, 'at', holdfast.rfc3339(h.ended_at)) as last_failure
@@ -180,20 +194,26 @@ export const answerBytes = `
       case when m.body is null then octet_length(m.body_bytes) * case when m.content_type ~ '^(text/|application/(.*\\+)?(xml|json))' then 6 else 2 end
         when m.content_type is null then octet_length(m.body) else octet_length(to_json(m.body)::text) end + coalesce(octet_length(m.headers::text), 0) + 600`
 
-// A note on plans: they are made once per connection, perhaps while a table is empty, or full of dead rows only, when walking
-// over a whole queue looks as cheap as finding a few of its messages. So each look-up names an id among the ids given, or
-// has a limit of its own (or an offset of 0), which leaves the planner no other way than the key.
+// A note on plans: they are made once per connection, perhaps while a table is empty, or full of
+// dead rows only, when walking over a whole queue looks as cheap as finding a few of its messages.
+// So each look-up names an id among the ids given, or has a limit of its own (or an offset of 0),
+// which leaves the planner no other way than the key.
 
-/** Forgets the history of messages of any queues, those of a common table expression with their queue_id and id. */
+/**
+ * Forgets the history of messages of any queues, those of a common table expression with their
+ * queue_id and id.
+ */
 export const historyOf = (gone: string) => `
     delete from holdfast.history where ctid = any(array(
       select h.ctid from ${gone} g cross join lateral (select ctid from holdfast.history where queue_id = g.queue_id and message_id = g.id offset 0) h))`
 
-// Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt matches nothing. The ids
-// come sorted and distinct: width_bucket finds an id's place among them by halving, and an index scan over the sorted
-// ids locks in key order, so that two batches cannot wait for one another.
+// Settling. Every statement finds its rows by key and by exact fence, so a superseded receipt
+// matches nothing. The ids come sorted and distinct: width_bucket finds an id's place among them
+// by halving, and an index scan over the sorted ids locks in key order, so that two batches cannot
+// wait for one another.
 const heldRows = (ids: string, fences: string) =>
-  `m.queue_id = $1 and m.id = any(${ids}::bigint[]) and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
+  `m.queue_id = $1 and m.id = any(${ids}::bigint[]) and m.fence = ` +
+  `(${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
 
 const stateCounts = `
       -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'), -count(*) filter (where state = 'dead')`
@@ -218,8 +238,9 @@ const acking = (ids: string, fences: string) => `
     select $1, ${stateCounts}, (select count(*) from archived), count(*) from done having count(*) > 0
   )`
 
-// Which row of leases the messages of a flush go in: one for all of them; or, where some are leased with a key, one for each
-// key beside the first, which costs the others a twentieth of the rate.
+// Which row of leases the messages of a flush go in: one for all of them; or, where some are
+// leased with a key, one for each key beside the first, which costs the others a twentieth of the
+// rate.
 const sharedRow = {
   made: "nextval('holdfast.lease_ids')",
   rowOf: (_n: string) => 'lease.rows',
@@ -236,13 +257,15 @@ const rowPerKey = {
     from (select lease_id as id, min(leased_until) as ends_at, array_agg(id) as ids, array_agg(fence) as fences, array_agg(holder) as holders from leased group by lease_id) l,
       lease, lateral array_position(lease.rows, l.id) as part
     order by key`,
-  // Keys that have been used before. Where there are messages to lease the unique index says so, by an error; where there are none, only this does.
+  // Keys that have been used before. Where there are messages to lease the unique index says so,
+  // by an error; where there are none, only this does.
   known:
-    '(select array_agg(idempotency_key) from holdfast.leases where queue_id = $1 and idempotency_key = any($12::text[]))'
+    '(select array_agg(idempotency_key) from holdfast.leases where queue_id = $1 and idempotency_key ' +
+    '= any($12::text[]))'
 }
 
-// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough; ordering by (rank,
-// position) in one scan would start from the front of every rank.
+// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough;
+// ordering by (rank, position) in one scan would start from the front of every rank.
 const leasing = (rows: typeof sharedRow, after = 'true') => `
   q as materialized (
     select id, lease_seconds, max_attempts from holdfast.queues where id = $1 and not paused and ${after}
@@ -269,7 +292,7 @@ const leasing = (rows: typeof sharedRow, after = 'true') => `
     select ${rows.made} as rows, clock_timestamp() as at where exists (select from taken)
   ), leased as (
     update holdfast.messages m
-    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = ${rows.rowOf('places.ns[width_bucket(m.id, places.ids)]')},
+    set fence = m.fence + 1, attempt = m.attempt + 1, lease_id = ${rows.rowOf('places.ns[width_bucket(m.id, ' + 'places.ids)]')},
       leased_until = lease.at + make_interval(secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds))
     from lease, q, places
     where m.queue_id = $1 and m.id = any((select ids from places)::bigint[])
@@ -294,20 +317,22 @@ const leaseStatement: Statement = {
   text: `with ${leasing(sharedRow)} ${leased('null', sharedRow)}`
 }
 
-// Both in one statement, hence one round trip and one commit. All acks come first: they may wait for a lock, and whoever
-// waits must hold no message that it has only just leased.
+// Both in one statement, hence one round trip and one commit. All acks come first: they may wait
+// for a lock, and whoever waits must hold no message that it has only just leased.
 const ackingAndLeasing = (name: string, rows: typeof sharedRow): Statement => ({
   name,
-  text: `with ${acking('$9', '$10')}, ${leasing(rows, '(select count(*) from done) >= 0')} ${leased("(select string_agg(id || '.' || fence, ',') from done)", rows)}`
+  text: `with ${acking('$9', '$10')}, ${leasing(rows, '(select count(*) from done) >= 0')} ${leased("(select string_agg(id || '.' " + "|| fence, ',') from done)", rows)}`
 })
 const ackAndLeaseStatement = ackingAndLeasing('ack_and_lease', sharedRow)
 const ackAndLeaseKeyedStatement = ackingAndLeasing('ack_and_lease_keyed', rowPerKey)
 
 /**
- * Leases the first ready messages of a queue, as many as the asks add up to, but no more than `bytesMax` of answer
- * (one message at least). They are handed out in order: the first ask's share first. Nothing beyond them is leased.
- * What is held in `acks` is acked in the same commit (an id may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the database's clock.
- * A key that an earlier lease has used fails it all with an error that isKeyTaken knows; `known` are such keys of asks for which there was no message.
+ * Leases the first ready messages of a queue, as many as the asks add up to, but no more than
+ * `bytesMax` of answer (one message at least). They are handed out in order: the first ask's share
+ * first. Nothing beyond them is leased. What is held in `acks` is acked in the same commit (an id
+ * may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the
+ * database's clock. A key that an earlier lease has used fails it all with an error that
+ * isKeyTaken knows; `known` are such keys of asks for which there was no message.
  */
 export async function lease(
   session: Session,
@@ -317,8 +342,9 @@ export async function lease(
   bytesMax: number,
   acks: Held[] = []
 ): Promise<{ rows: LeasedRow[]; full: boolean; acked: string[]; known: string[]; atMs: number }> {
-  // Of each message it leases: who holds it, for how long (0: as long as the queue says), and which row of leases it goes in.
-  // The first row is shared by all who ask without a key; each of the others has one worker and one key.
+  // Of each message it leases: who holds it, for how long (0: as long as the queue says), and
+  // which row of leases it goes in. The first row is shared by all who ask without a key; each of
+  // the others has one worker and one key.
   const workers = [...new Set(asks.filter(ask => ask.idempotencyKey === null).map(ask => ask.worker))]
   const only: (string | null)[] = [null]
   const keys: (string | null)[] = [null]
@@ -381,7 +407,10 @@ const firstReady: Statement = {
   ) m`
 }
 
-/** Looks from the very start of a queue, if that is due, and lowers hints that were too high; true when one was. Beside the leases: past a million dead rows it takes a second or two. */
+/**
+ * Looks from the very start of a queue, if that is due, and lowers hints that were too high; true
+ * when one was. Beside the leases: past a million dead rows it takes a second or two.
+ */
 export async function lookFromStart(session: Session, hints: SeekHints, queueId: Digits): Promise<boolean> {
   if (!hints.takeLook(queueId)) return false
   const rows = await session.query(firstReady, [queueId, ranks]).catch(() => []) // looked again before long
@@ -398,7 +427,9 @@ export function isKeyTaken(error: unknown): boolean {
 
 const usedKeysStatement: Statement = {
   name: 'used_keys',
-  text: 'select idempotency_key as key from holdfast.leases where queue_id = $1 and idempotency_key = any($2::text[])'
+  text:
+    'select idempotency_key as key from holdfast.leases where queue_id = $1 and idempotency_key ' +
+    '= any($2::text[])'
 }
 
 /** Those of the keys with which messages have been leased, and may still be held. */
@@ -432,7 +463,10 @@ const forgetLeaseKey: Statement = {
   )`
 }
 
-/** The messages an earlier lease with this key took and still holds; when it holds none any more, the key is free again. */
+/**
+ * The messages an earlier lease with this key took and still holds; when it holds none any more,
+ * the key is free again.
+ */
 export async function leaseAgain(session: Session, queueId: Digits, key: string): Promise<LeasedRow[]> {
   const rows = await session.query(leasedByKey, [queueId, key])
   if (rows.length === 0) await session.query(forgetLeaseKey, [queueId, key])
@@ -500,8 +534,9 @@ const releaseStatement: Statement = {
   select id, fence, position from released`
 }
 
-// A lease that is shortened may now end before the flush's row says, so the row is drawn nearer; one that is lengthened
-// needs nothing, for the sweeper moves a row on whose leases have not all ended.
+// A lease that is shortened may now end before the flush's row says, so the row is drawn nearer;
+// one that is lengthened needs nothing, for the sweeper moves a row on whose leases have not all
+// ended.
 const extendStatement: Statement = {
   name: 'extend',
   text: `
@@ -519,10 +554,15 @@ const extendStatement: Statement = {
 
 const lockStatement: Statement = {
   name: 'lock',
-  text: 'select from holdfast.messages where queue_id = $1 and id = any($2::bigint[]) order by id for no key update'
+  text:
+    'select from holdfast.messages where queue_id = $1 and id = any($2::bigint[]) order by id ' +
+    'for no key update'
 }
 
-/** Locks messages in the order in which every statement locks them: for a transaction that settles some of them twice. */
+/**
+ * Locks messages in the order in which every statement locks them: for a transaction that settles
+ * some of them twice.
+ */
 export async function lock(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])
 }
@@ -554,7 +594,10 @@ export interface Held {
   fence: Digits
 }
 
-/** Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that fence. An id may come once only. */
+/**
+ * Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that
+ * fence. An id may come once only.
+ */
 export const settle = {
   ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
     session.query(ackStatement, heldArrays(queueId, held)),

@@ -1,4 +1,7 @@
-/** Brings the database to this release's schema: numbered files once and in order, api.sql whenever it has changed. */
+/**
+ * Brings the database to this release's schema: numbered files once and in order, api.sql whenever
+ * it has changed.
+ */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import pg from 'pg'
@@ -8,7 +11,10 @@ export const versionMin = 150000
 // One migrator at a time in a database; any number that nobody else is likely to use.
 const lockKey = 4_011_976
 
-/** Answers the names of the files it applied. Safe to call from any number of replicas at once: one migrates, the others wait and find nothing to do. */
+/**
+ * Answers the names of the files it applied. Safe to call from any number of replicas at once: one
+ * migrates, the others wait and find nothing to do.
+ */
 export async function migrate(config: pg.ClientConfig): Promise<string[]> {
   const client = await connect(config, 'holdfast migrate')
   try {
@@ -17,18 +23,21 @@ export async function migrate(config: pg.ClientConfig): Promise<string[]> {
     await client.query('select pg_advisory_xact_lock($1)', [lockKey])
     await client.query('create schema if not exists holdfast')
     await client.query(
-      'create table if not exists holdfast.migrations (name text primary key, hash text not null, applied_at timestamptz not null default now())'
+      'create table if not exists holdfast.migrations (name text primary key, hash text not null, ' +
+        'applied_at timestamptz not null default now())'
     )
     const { missing, edited } = await compareMigrations(client)
     if (edited[0] !== undefined) {
       throw new Error(
-        `The migration ${edited[0]} was edited after it had run on this database; put it back and add a new file instead.`
+        `The migration ${edited[0]} was edited after it had run on this database; put it back and ` +
+          'add a new file instead.'
       )
     }
     for (const { name, text, hash } of missing) {
       await client.query(text)
       await client.query(
-        'insert into holdfast.migrations (name, hash) values ($1, $2) on conflict (name) do update set hash = excluded.hash, applied_at = now()',
+        'insert into holdfast.migrations (name, hash) values ($1, $2) on conflict (name) do update ' +
+          'set hash = excluded.hash, applied_at = now()',
         [name, hash]
       )
     }
@@ -39,7 +48,10 @@ export async function migrate(config: pg.ClientConfig): Promise<string[]> {
   }
 }
 
-/** What this release's files are to a database that has the table of migrations: not applied yet, in order; edited since; and applied by a later release. */
+/**
+ * What this release's files are to a database that has the table of migrations: not applied yet,
+ * in order; edited since; and applied by a later release.
+ */
 export async function compareMigrations(
   client: pg.Client
 ): Promise<{ missing: { name: string; text: string; hash: string }[]; edited: string[]; later: string[] }> {
@@ -86,13 +98,15 @@ async function refuseUnsafe(client: pg.Client): Promise<void> {
   for (const setting of ['fsync', 'full_page_writes']) {
     if (server[setting] !== 'on') {
       throw new Error(
-        `PostgreSQL runs with ${setting} = off, so a committed message could be lost in a crash. Set ${setting} = on and start again.`
+        `PostgreSQL runs with ${setting} = off, so a committed message could be lost in a crash. Set ` +
+          `${setting} = on and start again.`
       )
     }
   }
   if (server.encoding !== 'UTF8') {
     throw new Error(
-      `The database's encoding is ${server.encoding}; Holdfast keeps bodies exactly only in a database created with encoding UTF8.`
+      `The database's encoding is ${server.encoding}; Holdfast keeps bodies exactly only in a ` +
+        'database created with encoding UTF8.'
     )
   }
   if (server.standby) {

@@ -17,15 +17,16 @@ export interface OverviewRow {
 
 export const overviewMax = 20_000
 
-// The ledger holds what the sweeper has not folded yet, a second's worth; both are read in one snapshot, so the sums are exact.
-// One text instead of ten thousand rows, which would take this process three times as long to read.
+// The ledger holds what the sweeper has not folded yet, a second's worth; both are read in one
+// snapshot, so the sums are exact. One text instead of ten thousand rows, which would take this
+// process three times as long to read.
 const columns = ['ready', 'delayed', 'leased', 'dead', 'acked', 'enqueued_total', 'acked_total']
 const overviewStatement: Statement = {
   name: 'overview',
   slow: true,
   text: `
   select extract(epoch from statement_timestamp())::float8 as at_seconds,
-    coalesce(string_agg(concat_ws(' ', q.id, q.name, q.paused::integer, ${columns.map(column => `c.${column} + coalesce(l.${column}, 0)`).join(', ')}), E'\\n' order by q.name), '') as lines
+    coalesce(string_agg(concat_ws(' ', q.id, q.name, q.paused::integer, ${columns.map(column => `c.${column} + ` + `coalesce(l.${column}, 0)`).join(', ')}), E'\\n' order by q.name), '') as lines
   from (select id, name, paused from holdfast.queues order by name limit ${overviewMax}) q
   join holdfast.counts c on c.queue_id = q.id
   left join (select queue_id, ${columns.map(column => `sum(${column}) as ${column}`).join(', ')} from holdfast.ledger group by queue_id) l on l.queue_id = q.id`

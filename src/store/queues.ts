@@ -51,7 +51,8 @@ export async function putQueue(database: Database, name: string, change: Setting
   })
 }
 
-// The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the sum is exact.
+// The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
+// sum is exact.
 const reportColumns = `
     q.*, (c.ready + t.ready) as ready, (c.delayed + t.delayed) as delayed, (c.leased + t.leased) as leased, (c.dead + t.dead) as dead, (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total, (c.expired_total + t.expired_total) as expired_total`
@@ -65,8 +66,9 @@ const reportJoins = `
   ) t`
 
 /**
- * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of one of the ranks. Leased messages stay in
- * that index, so the look is bounded: where so many of them come first, the last of those stands for the ready ones behind it.
+ * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of
+ * one of the ranks. Leased messages stay in that index, so the look is bounded: where so many of
+ * them come first, the last of those stands for the ready ones behind it.
  */
 export const oldestReadyAt = (queueId: string, look: number) => `(
     select min(coalesce(head.ready, head.any))
@@ -179,7 +181,9 @@ function reportOf(row: Row): QueueReport {
 
 const totalsStatement: Statement = {
   name: 'queue_totals',
-  text: 'select q.name, c.* from (select id, name from holdfast.queues order by name limit 1000) q join holdfast.counts c on c.queue_id = q.id'
+  text:
+    'select q.name, c.* from (select id, name from holdfast.queues order by name limit 1000) q ' +
+    'join holdfast.counts c on c.queue_id = q.id'
 }
 
 /** The folded counts and totals of the first thousand queues. */

@@ -25,7 +25,10 @@ const listStatement: Statement = {
   order by name limit $2`
 }
 
-/** Schedules by name, beyond the one named `after`, without their messages: those for queues of these names and beginnings. */
+/**
+ * Schedules by name, beyond the one named `after`, without their messages: those for queues of
+ * these names and beginnings.
+ */
 export async function listSchedules(
   session: Session,
   after: string,
@@ -184,7 +187,9 @@ export async function queuesMissing(session: Session): Promise<string[]> {
 
 const nextStatement: Statement = {
   name: 'next_schedule',
-  text: 'select extract(epoch from next_at - statement_timestamp())::float8 * 1000 as ms from holdfast.schedules where next_at is not null order by next_at limit 1'
+  text:
+    'select extract(epoch from next_at - statement_timestamp())::float8 * 1000 as ms from ' +
+    'holdfast.schedules where next_at is not null order by next_at limit 1'
 }
 
 /** How long until one is due, on the database's clock; Infinity when none is. */

@@ -1,4 +1,7 @@
-/** The last hour of every queue: written once a step by one of the replicas, to which each adds the times it has counted. */
+/**
+ * The last hour of every queue: written once a step by one of the replicas, to which each adds the
+ * times it has counted.
+ */
 import { stepSeconds, type Sample, type StepTimes } from '../core/series.ts'
 import type { Step } from '../core/tally.ts'
 import type { Digits } from '../core/message.ts'
@@ -7,8 +10,9 @@ import type { Database, Row, Session, Statement } from './database.ts'
 const hourSeconds = 3600
 const now = `(floor(extract(epoch from statement_timestamp()) / ${stepSeconds}) * ${stepSeconds})::integer`
 
-// Whoever takes the turn writes the step, so of any number of replicas one does. The counts are as the last fold of the ledger left
-// them, a second ago or less: against half a minute that is little, and it saves a walk over the ledger.
+// Whoever takes the turn writes the step, so of any number of replicas one does. The counts are as
+// the last fold of the ledger left them, a second ago or less: against half a minute that is
+// little, and it saves a walk over the ledger.
 const writeStatement: Statement = {
   name: 'write_series',
   slow: true,
@@ -33,7 +37,10 @@ const writeStatement: Statement = {
   select (select count(*) from written) as written, (${stepSeconds} - extract(epoch from clock_timestamp()) % ${stepSeconds}) * 1000 as next_in_ms`
 }
 
-/** Writes the step that has just ended, unless somebody has; answers how many rows that took, and when the next one ends. */
+/**
+ * Writes the step that has just ended, unless somebody has; answers how many rows that took, and
+ * when the next one ends.
+ */
 export async function writeStep(session: Session): Promise<{ written: number; nextInMs: number }> {
   const [row] = (await session.query(writeStatement)) as [Row]
   return { written: Number(row.written), nextInMs: Number(row.next_in_ms) }
@@ -88,7 +95,7 @@ const seriesStatement: Statement = {
   name: 'series',
   text: `
   select t.at as last,
-    ${samples("'at', at, 'ready', ready, 'delayed', delayed, 'leased', leased, 'dead', dead, 'enqueued', enqueued_total, 'acked', acked_total, 'failed', failed_total")}, (
+    ${samples("'at', at, 'ready', ready, 'delayed', delayed, 'leased', leased, 'dead', dead, " + "'enqueued', enqueued_total, " + "'acked', acked_total, " + "'failed', failed_total")}, (
     select json_agg(json_build_object('at', at, 'waits', waits, 'works', works)) from holdfast.times where queue_id = q.id and at > t.at - ${hourSeconds}
   ) as times
   from holdfast.series_turn t cross join (select $1::integer as id) q`

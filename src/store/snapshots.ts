@@ -1,4 +1,7 @@
-/** Who holds an old snapshot: while one is held, nothing that has been removed since can be cleaned away, for anybody. */
+/**
+ * Who holds an old snapshot: while one is held, nothing that has been removed since can be cleaned
+ * away, for anybody.
+ */
 import type { Session, Statement } from './database.ts'
 
 export interface Holder {
@@ -25,7 +28,8 @@ export interface SnapshotWatch {
 const warnAgeSeconds = 60
 const everyMs = 60_000
 
-// Of a slot PostgreSQL tells which transaction it keeps, not since when: we count from when we first saw it keep that one. A vacuum keeps nothing from others.
+// Of a slot PostgreSQL tells which transaction it keeps, not since when: we count from when we
+// first saw it keep that one. A vacuum keeps nothing from others.
 export const holders: Statement = {
   name: 'snapshots',
   text: `

@@ -1,10 +1,16 @@
-/** The sweeper: re-exposes expired leases, brings delayed messages due, ends those past their time, folds the ledger. */
+/**
+ * The sweeper: re-exposes expired leases, brings delayed messages due, ends those past their time,
+ * folds the ledger.
+ */
 import type { Digits } from '../core/message.ts'
 import type { Database, Statement } from './database.ts'
 import { historyOf } from './messages.ts'
 
 export interface Sweeper {
-  /** Something falls due at this time (ms since the epoch, our clock): sweep then, if that is sooner than planned. */
+  /**
+   * Something falls due at this time (ms since the epoch, our clock): sweep then, if that is
+   * sooner than planned.
+   */
   dueAt(timeMs: number): void
   stop(): Promise<void>
 }
@@ -30,14 +36,15 @@ const leasesMax = 12_000
 /** How long one kind of work may keep the others waiting. */
 const turnMsMax = 250
 
-// Every statement takes its rows with "skip locked" and checks them again in the same statement, so any number of
-// replicas may sweep at once and none waits for a worker's ack. What it has locked it changes by its place in the table:
-// for a join with the messages, which are of several queues, PostgreSQL may walk over all of them. A row that was updated
-// in the moment before it was locked is elsewhere by now and stays as it is until the next sweep, so all that follows
-// is taken from the rows that were changed.
+// Every statement takes its rows with "skip locked" and checks them again in the same statement,
+// so any number of replicas may sweep at once and none waits for a worker's ack. What it has
+// locked it changes by its place in the table: for a join with the messages, which are of several
+// queues, PostgreSQL may walk over all of them. A row that was updated in the moment before it was
+// locked is elsewhere by now and stays as it is until the next sweep, so all that follows is taken
+// from the rows that were changed.
 //
-// A lease counts only while its fence is still the message's. A row of leases goes when none of its leases is open, and
-// moves to the end of the next one otherwise.
+// A lease counts only while its fence is still the message's. A row of leases goes when none of
+// its leases is open, and moves to the end of the next one otherwise.
 const sweepLeases: Statement = {
   name: 'sweep_leases',
   text: `
@@ -164,7 +171,8 @@ const fold: Statement = {
   select coalesce(max(id), $1) as folded_to from taken`
 }
 
-// Most leases that end are over long since, their messages acked; a busy queue's are swept up together, a few times a second.
+// Most leases that end are over long since, their messages acked; a busy queue's are swept up
+// together, a few times a second.
 const nextDue: Statement = {
   name: 'next_due',
   text: `
@@ -182,7 +190,10 @@ const withReady: Statement = {
   where c.queue_id = any($1::integer[]) and c.ready + t.ready > 0`
 }
 
-/** Sweeps until stopped. Sleeps until the next thing it knows of is due, never longer than a second: whoever knew of a sooner one may have died. */
+/**
+ * Sweeps until stopped. Sleeps until the next thing it knows of is due, never longer than a
+ * second: whoever knew of a sooner one may have died.
+ */
 export function startSweeper(
   database: Database,
   { onReady, onCounted, waitingFor, onSwept, onError }: SweeperOptions
@@ -213,8 +224,9 @@ export function startSweeper(
   }
 
   async function sweep(): Promise<number> {
-    // All that was due a minute ago has been dealt with, and all that commits now falls due later: the looks begin
-    // there, past dead rows that somebody's old snapshot keeps. A look from the very start goes with it each minute.
+    // All that was due a minute ago has been dealt with, and all that commits now falls due later:
+    // the looks begin there, past dead rows that somebody's old snapshot keeps. A look from the
+    // very start goes with it each minute.
     const full = performance.now() >= fullLookDueMs
     if (full) fullLookDueMs = performance.now() + fullLookMs
     const from = full ? '-infinity' : sweptTo

@@ -1,4 +1,7 @@
-/** Vacuums the tables that turn over in seconds: as often as it pays, and rarely while somebody's old snapshot keeps it from removing anything. */
+/**
+ * Vacuums the tables that turn over in seconds: as often as it pays, and rarely while somebody's
+ * old snapshot keeps it from removing anything.
+ */
 import type { Database, Statement } from './database.ts'
 
 export interface Vacuum {
@@ -9,13 +12,15 @@ const tables = ['messages', 'leases', 'ledger', 'history'] as const
 const deadRowsMin = 10_000
 const pauseMsMin = 5_000
 const pauseMsMax = 40_000
-// What a vacuum costs goes by the pages it finds dead rows on, not by the rows, and where messages of ten priorities lie
-// mixed that is every page: so however much there is to remove, no more than a twentieth of the time is spent on it.
+// What a vacuum costs goes by the pages it finds dead rows on, not by the rows, and where messages
+// of ten priorities lie mixed that is every page: so however much there is to remove, no more than
+// a twentieth of the time is spent on it.
 const restPerWork = 20
 
-// Autovacuum looks once a minute where nobody has set it otherwise, by when a busy queue's tables are mostly dead rows; told
-// to look every few seconds, it goes through all of them each time in vain while a snapshot is held, which took a
-// quarter of the rate. So it is left as the net for times when no service runs.
+// Autovacuum looks once a minute where nobody has set it otherwise, by when a busy queue's tables
+// are mostly dead rows; told to look every few seconds, it goes through all of them each time in
+// vain while a snapshot is held, which took a quarter of the rate. So it is left as the net for
+// times when no service runs.
 const dead: Statement = {
   name: 'dead_rows',
   text: `

@@ -186,7 +186,8 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
     update holdfast.migrations set hash = 'x' where name like '0001%'`)
   await sql.query('alter table holdfast.history set (autovacuum_enabled = off)')
   await sql.query(
-    "insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome) select now(), i, 1, 1, 1, 'failed' from generate_series(1, 60000) i"
+    'insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome) select ' +
+      "now(), i, 1, 1, 1, 'failed' from generate_series(1, 60000) i"
   )
   await sql.query('delete from holdfast.history')
   await sql.query("begin; create table public.held (); prepare transaction 'left behind'")

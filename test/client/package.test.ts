@@ -1,4 +1,7 @@
-/** The package as npm packs it, in an empty folder: it needs nothing else, its types neither, and it runs on Node.js 20. */
+/**
+ * The package as npm packs it, in an empty folder: it needs nothing else, its types neither, and
+ * it runs on Node.js 20.
+ */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,7 @@
-/** The worker against a real service: what it holds, keeps, loses and gives back, whatever is lost on the way. */
+/**
+ * The worker against a real service: what it holds, keeps, loses and gives back, whatever is lost
+ * on the way.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
@@ -28,7 +31,10 @@ interface Watched {
   until: (count: number) => Promise<void>
 }
 
-/** A worker whose settled messages are kept; stopped when `t` ends. Its troubles are told, unless the test expects them. */
+/**
+ * A worker whose settled messages are kept; stopped when `t` ends. Its troubles are told, unless
+ * the test expects them.
+ */
 function start(t: Test, options: Partial<WorkerOptions> & Pick<WorkerOptions, 'queue' | 'handler'>): Watched {
   const settled: Settled[] = []
   let heard = () => {}
@@ -363,7 +369,8 @@ t.test('an ack or a failure whose answer was lost is said again, and counts once
 })
 
 t.test(
-  'stop: what runs may finish within the grace, the rest is told to, and what is left is given back uncounted',
+  'stop: what runs may finish within the grace, the rest is told to, and what is left is given back ' +
+    'uncounted',
   async t => {
     const ids = (
       await client.enqueueMany('stopped', [{ body: 'quick' }, { body: 'heeds' }, { body: 'deaf' }])

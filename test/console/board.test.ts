@@ -1,4 +1,7 @@
-/** What the console costs and tells: one read for every page that is open, streams that end, and rights. No browser is needed. */
+/**
+ * What the console costs and tells: one read for every page that is open, streams that end, and
+ * rights. No browser is needed.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,7 +51,8 @@ async function stream(t: Test, holdfast: Client, path: string, key?: string) {
 }
 
 t.test(
-  'ten thousand queues are one read for every page that is open, searched and sorted here; and none when nobody looks',
+  'ten thousand queues are one read for every page that is open, searched and sorted here; and none ' +
+    'when nobody looks',
   async t => {
     const { url } = await freshDatabase(t)
     const database = openDatabase({ connectionString: url }, { poolSize: 2, onError: () => {} })
@@ -57,10 +61,12 @@ t.test(
     with made as (insert into holdfast.queues (name) select 'queue-' || n from generate_series(1, 10000) n returning id)
     insert into holdfast.counts (queue_id, ready, dead, acked_total) select id, id % 1000, id % 7, id from made`)
     await database.query(
-      'insert into holdfast.ledger (queue_id, dead) select id, 1000000 + id from holdfast.queues where id <= 3'
+      'insert into holdfast.ledger (queue_id, dead) select id, 1000000 + id from holdfast.queues ' +
+        'where id <= 3'
     )
     await database.query(
-      "insert into holdfast.messages (id, position, enqueued_at, queue_id, rank) select id, id, now() - interval '1 hour', id, 8 from holdfast.queues where name = 'queue-777'"
+      'insert into holdfast.messages (id, position, enqueued_at, queue_id, rank) select id, id, ' +
+        "now() - interval '1 hour', id, 8 from holdfast.queues where name = 'queue-777'"
     )
     let reads = 0
     let tookMs = 0
@@ -200,7 +206,8 @@ t.test('a stream tells of what changes, has a limit, and ends with its service',
 })
 
 t.test(
-  'assets are open and hold no data, everything else asks for a key; a page sees what its key may browse, until the key is revoked',
+  'assets are open and hold no data, everything else asks for a key; a page sees what its key may ' +
+    'browse, until the key is revoked',
   async t => {
     const secret = 'an-admin-key-for-this-test-of-the-console'
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-console-'))

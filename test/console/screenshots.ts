@@ -1,4 +1,7 @@
-/** Pictures of every page of the console in both themes, for docs/console: npm run screenshots. The data are made up, an hour of them. */
+/**
+ * Pictures of every page of the console in both themes, for docs/console: npm run screenshots. The
+ * data are made up, an hour of them.
+ */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -237,7 +237,8 @@ t.test('what makes room is turned away last, by weight and by number', async t =
 })
 
 t.test(
-  'a lane that does not get on takes no more, and those who have waited too long are told so and not done late',
+  'a lane that does not get on takes no more, and those who have waited too long are told so and not ' +
+    'done late',
   async t => {
     keepAlive(t)
     const { under, flushes } = batcher({ waitingMsMax: 100, isUrgent: item => item < 0 })
@@ -345,7 +346,8 @@ t.test('waiting', async t => {
   )
 
   t.test(
-    'as many are woken as there are messages, in their order, and one that woke and waits again stands behind',
+    'as many are woken as there are messages, in their order, and one that woke and waits again ' +
+      'stands behind',
     async t => {
       const wakeups = new Wakeups(10)
       const woken: number[] = []

@@ -1,4 +1,7 @@
-/** Promises of the request reader: takes what JSON.parse takes, keeps bodies to the letter, cannot be tripped up. */
+/**
+ * Promises of the request reader: takes what JSON.parse takes, keeps bodies to the letter, cannot
+ * be tripped up.
+ */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { test } from 'tap'
@@ -30,8 +33,9 @@ function outline(text: string): Node {
 }
 
 /**
- * The value of a text. Not JSON.parse's own: once V8 has read an object with a member named by one backslash, it may
- * take another member whose name is written as one escape for it (https://github.com/nodejs/node/issues/63785).
+ * The value of a text. Not JSON.parse's own: once V8 has read an object with a member named by one
+ * backslash, it may take another member whose name is written as one escape for it
+ * (https://github.com/nodejs/node/issues/63785).
  */
 function valueOf(node: Node): unknown {
   if ('scalar' in node) return node.scalar
@@ -43,7 +47,10 @@ const isBody = (path: string): boolean => /^(\/messages\/#\d+)?\/body$/.test(pat
 const step = (path: string, name: string): string =>
   `${path}/${name.replaceAll('/', '~1').replaceAll('#', '~2')}`
 
-/** Whether one of the refusals JSON.parse does not know applies. An index is written #3, a name never starts so. */
+/**
+ * Whether one of the refusals JSON.parse does not know applies. An index is written #3, a name
+ * never starts so.
+ */
 function refused(node: Node, path = ''): boolean {
   if ('scalar' in node || isBody(path)) return false
   if ('items' in node) return node.items.some((item, index) => refused(item, `${path}/#${index}`))

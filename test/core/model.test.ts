@@ -1,4 +1,7 @@
-/** Random calls against the whole service and against a small model of the queue: both must say the same. Shrunk failures are kept as examples. */
+/**
+ * Random calls against the whole service and against a small model of the queue: both must say the
+ * same. Shrunk failures are kept as examples.
+ */
 import fc from 'fast-check'
 import pg from 'pg'
 import t from 'tap'

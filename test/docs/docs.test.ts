@@ -1,4 +1,7 @@
-/** Every block of the documents that can be run is run, page by page and in order, against a service of the page's own. */
+/**
+ * Every block of the documents that can be run is run, page by page and in order, against a
+ * service of the page's own.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, glob, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
@@ -15,8 +18,8 @@ interface Block {
   text: string
 }
 
-// What is none of these is refused, so that nobody forgets to say whether a block can be run. `console` and `text` are
-// only shown: they install, serve or deploy, or are no program.
+// What is none of these is refused, so that nobody forgets to say whether a block can be run.
+// `console` and `text` are only shown: they install, serve or deploy, or are no program.
 const run = ['bash', 'sql', 'python', 'typescript']
 const shown = ['text', 'console', 'mermaid', 'json', 'yaml']
 
@@ -113,7 +116,10 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-/** A receipt in SQL comes from a lease over HTTP, so one that is written out is replaced by one that holds. */
+/**
+ * A receipt in SQL comes from a lease over HTTP, so one that is written out is replaced by one
+ * that holds.
+ */
 async function withReceipt(text: string, holdfast: Awaited<ReturnType<typeof service>>): Promise<string> {
   const written = /'\d+\.\d+\.\d+\.[0-9a-f]{8}'/
   if (!written.test(text)) return text
@@ -126,7 +132,10 @@ async function withReceipt(text: string, holdfast: Awaited<ReturnType<typeof ser
   return text.replace(written, `'${receipt}'`)
 }
 
-/** One shell for all of a page, so that a later block knows the variables of an earlier one. Answers what a block printed, null when it failed. */
+/**
+ * One shell for all of a page, so that a later block knows the variables of an earlier one.
+ * Answers what a block printed, null when it failed.
+ */
 function startShell(
   t: Test,
   cwd: string,
@@ -167,7 +176,10 @@ function startShell(
   }
 }
 
-/** Whether what was printed has the shape of the answer shown: one document a line, or one on several. `…` stands for more. */
+/**
+ * Whether what was printed has the shape of the answer shown: one document a line, or one on
+ * several. `…` stands for more.
+ */
 function fits(t: Test, said: string, answer: Block): void {
   const documents = (text: string): unknown[] => {
     try {
@@ -196,7 +208,10 @@ function fits(t: Test, said: string, answer: Block): void {
   t.equal(actual.length, expected.length, blockAt(answer))
 }
 
-/** Where the two differ in shape, in words; null where they do not. A state, an outcome or a code must be the same. */
+/**
+ * Where the two differ in shape, in words; null where they do not. A state, an outcome or a code
+ * must be the same.
+ */
 function differs(expected: any, actual: any, path: string): string | null {
   const kind = (value: unknown) => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value)
   if (kind(expected) !== kind(actual)) return `${path || '/'} is ${kind(actual)}, not ${kind(expected)}`

@@ -27,7 +27,10 @@ t.before(async () => {
   holdfast = await service(t)
 })
 
-/** A bad network before the service: `upset` may refuse a call, lose its answer after it was done, or hold it up. */
+/**
+ * A bad network before the service: `upset` may refuse a call, lose its answer after it was done,
+ * or hold it up.
+ */
 async function badNetwork(
   t: Test,
   upset: (path: string, body: string) => Promise<'refuse' | 'lose' | 'pass'>
@@ -184,7 +187,8 @@ t.test(
 )
 
 t.test(
-  'a lease is made to last while the work goes on; told to stop, a worker gives back what it holds, and the attempt does not count',
+  'a lease is made to last while the work goes on; told to stop, a worker gives back what it holds, ' +
+    'and the attempt does not count',
   async t => {
     await Promise.all(
       Object.entries(programs).map(async ([name, program]) => {
@@ -246,7 +250,8 @@ t.test('a refusal is told, and not asked again', async t => {
 })
 
 t.test(
-  'a lost answer to the lease, a refusal and a lost answer to the ack: the worker asks again, and the work counts, at the first attempt',
+  'a lost answer to the lease, a refusal and a lost answer to the ack: the worker asks again, and ' +
+    'the work counts, at the first attempt',
   async t => {
     await Promise.all(
       Object.entries(programs).map(async ([name, program]) => {
@@ -332,7 +337,8 @@ t.test('work that fails is failed with its reason', async t => {
       } = await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
       const worker = run(t, program('worker'), queue, { WORK_SECONDS: 'soon' })
       await worker.line(new RegExp(`^failed ${id}$`))
-      // The second attempt comes with the first one's failure, whose attempt must not be taken for the message's.
+      // The second attempt comes with the first one's failure, whose attempt must not be taken for
+      // the message's.
       await worker.line(new RegExp(`^working ${id} attempt 2 1$`))
       worker.child.kill('SIGTERM')
       await worker.ended
@@ -467,7 +473,8 @@ t.test('an effect counts exactly once while everything is killed', async t => {
       'every session',
       () =>
         ask(
-          'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = $1',
+          'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and ' +
+            'backend_type = $1',
           ['client backend']
         )
     ],
@@ -492,7 +499,8 @@ t.test('an effect counts exactly once while everything is killed', async t => {
   for (const [what, kill] of kills) {
     const before = await booked()
     await ask(
-      'insert into outbox (body) select json_build_object($1::text, $2::int + n) from generate_series(1, 24) as n',
+      'insert into outbox (body) select json_build_object($1::text, $2::int + n) from ' +
+        'generate_series(1, 24) as n',
       ['order', orders]
     )
     orders += 24

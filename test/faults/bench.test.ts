@@ -1,4 +1,7 @@
-/** The fault bench's short form: a few faults that a seed puts in order; and whether its bugs can still be put in. */
+/**
+ * The fault bench's short form: a few faults that a seed puts in order; and whether its bugs can
+ * still be put in.
+ */
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

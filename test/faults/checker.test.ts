@@ -1,4 +1,7 @@
-/** The checker of the fault bench, on histories made by hand: whatever can go wrong is found, and nothing else. */
+/**
+ * The checker of the fault bench, on histories made by hand: whatever can go wrong is found, and
+ * nothing else.
+ */
 import t from 'tap'
 import { check, sins, type Audit, type Sin } from './bench/checker.ts'
 import type { EnqueueEvent, Event, FaultEvent, LeaseEvent, SettleEvent } from './bench/history.ts'
@@ -70,7 +73,10 @@ interface World {
   audit: Audit
 }
 
-/** 1 is acked at once; 2 expires, its old receipt is refused, and is then acked; 3 fails three times and is dead; 4 was never confirmed, and came; 5 was refused. */
+/**
+ * 1 is acked at once; 2 expires, its old receipt is refused, and is then acked; 3 fails three
+ * times and is dead; 4 was never confirmed, and came; 5 was refused.
+ */
 function clean(): World {
   return {
     events: [

@@ -1,4 +1,7 @@
-/** Bad luck, with real processes: what is killed, cut off, stopped or misconfigured, and what callers see of it. */
+/**
+ * Bad luck, with real processes: what is killed, cut off, stopped or misconfigured, and what
+ * callers see of it.
+ */
 import net from 'node:net'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -16,7 +19,10 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-/** Enqueues from eight callers and acks from two until told to stop; knows what was confirmed, and how it was refused. */
+/**
+ * Enqueues from eight callers and acks from two until told to stop; knows what was confirmed, and
+ * how it was refused.
+ */
 function load(holdfast: { post: Client['post'] }, queue: string) {
   const confirmed: string[] = []
   const acked = new Set<string>()
@@ -49,7 +55,8 @@ function load(holdfast: { post: Client['post'] }, queue: string) {
     }
   }
   const consume = async () => {
-    while (confirmed.length === 0 && !stopping.signal.aborted) await new Promise(setImmediate) // until the queue is there
+    // until the queue is there
+    while (confirmed.length === 0 && !stopping.signal.aborted) await new Promise(setImmediate)
     while (!stopping.signal.aborted) {
       const messages = (await call('lease', { max: 3 }, 200))?.body.messages ?? []
       const ids = messages.map(({ id }: any) => id)
@@ -78,7 +85,10 @@ function load(holdfast: { post: Client['post'] }, queue: string) {
       stopping.abort()
       await Promise.all(callers)
     },
-    /** What was confirmed is there unless it was acked, what was acked is not, and the ledger agrees with the rows. */
+    /**
+     * What was confirmed is there unless it was acked, what was acked is not, and the ledger
+     * agrees with the rows.
+     */
     async kept(t: Test, url: string) {
       const client = await connect(t, url)
       const there = await stored(client, queue)
@@ -139,7 +149,8 @@ t.test('two replicas', async t => {
     }
     const median = tookMs.sort((x, y) => x - y)[10]!
     t.comment(
-      `enqueue at one to receipt at the other: median ${median.toFixed(1)} ms, worst ${tookMs.at(-1)!.toFixed(1)} ms`
+      `enqueue at one to receipt at the other: median ${median.toFixed(1)} ms, worst ` +
+        `${tookMs.at(-1)!.toFixed(1)} ms`
     )
     t.ok(median < 100)
   })
@@ -155,13 +166,15 @@ t.test('two replicas', async t => {
   })
 
   t.test(
-    'with the listening connection cut, consumers still get messages within a second or so, and it comes back',
+    'with the listening connection cut, consumers still get messages within a second or so, and it ' +
+      'comes back',
     async t => {
       await a.call('PUT', '/queues/deaf')
       const waiting = consume(b, 'deaf')
       await waits(b, 1)
       await sql.query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'holdfast listener' and datname = current_database()"
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'holdfast " +
+          "listener' and datname = current_database()"
       )
       const startedMs = performance.now()
       await a.post('/queues/deaf/messages', { body: 1 })
@@ -179,11 +192,12 @@ t.test('two replicas', async t => {
     const {
       rows: [{ sessions }]
     } = await sql.query(
-      "select count(*)::int as sessions from pg_stat_activity where application_name = 'holdfast' and datname = current_database()"
+      "select count(*)::int as sessions from pg_stat_activity where application_name = 'holdfast' " +
+        'and datname = current_database()'
     )
     t.ok(sessions <= 20, `${sessions} connections of two replicas`)
-    // Sessions report what they have done up to ten seconds later, the looks at /metrics that come before among them; five hundred
-    // that asked by themselves would still stand out.
+    // Sessions report what they have done up to ten seconds later, the looks at /metrics that come
+    // before among them; five hundred that asked by themselves would still stand out.
     const transactions = async () => {
       await sql.query('select pg_stat_force_next_flush()')
       return Number(
@@ -287,7 +301,8 @@ t.test('two replicas', async t => {
                       ? await client.post('/queues/seen/release', { receipt })
                       : null
               if (way === 'failed') readyMs.set(body, Date.parse(answer!.body.visibleAt))
-              // No answer says when; what the database's clock says before and after is near enough for a second.
+              // No answer says when; what the database's clock says before and after is near
+              // enough for a second.
               else if (way !== 'expired') {
                 readyMs.set(
                   body,
@@ -317,7 +332,9 @@ t.test('two replicas', async t => {
       await Promise.all(workers)
       const all = [...lateMs.values()].flat()
       t.comment(
-        `visibility ${all.filter(late => late < 1000).length} of ${all.length}; at the latest, in ms: ${[...lateMs].map(([way, late]) => `${way} ${Math.round(Math.max(...late))}`).join(', ')}`
+        `visibility ${all.filter(late => late < 1000).length} of ${all.length}; at the latest, in ` +
+          'ms: ' +
+          `${[...lateMs].map(([way, late]) => `${way} ${Math.round(Math.max(...late))}`).join(', ')}`
       )
       t.strictSame(
         all.filter(late => late >= 1000),
@@ -440,7 +457,8 @@ t.test(
     }
     await running.stop()
     t.comment(
-      `a hundred more confirmed after the kill of ${JSON.stringify(recoveries)} ms; slowest 503 after ${Math.round(running.slowestRefusalMs)} ms`
+      `a hundred more confirmed after the kill of ${JSON.stringify(recoveries)} ms; slowest 503 ` +
+        `after ${Math.round(running.slowestRefusalMs)} ms`
     )
     t.ok(running.slowestRefusalMs < 1000, `503 at once: ${Math.round(running.slowestRefusalMs)} ms`)
     t.strictSame(
@@ -491,7 +509,8 @@ t.test('with the database away, 503 with Retry-After at once, and no crash', asy
 })
 
 t.test(
-  'connections to PostgreSQL on which nothing passes any more, and of which nobody is told, hold up service for less than five seconds',
+  'connections to PostgreSQL on which nothing passes any more, and of which nobody is told, hold up ' +
+    'service for less than five seconds',
   async t => {
     const database = await freshDatabase(t)
     const proxy = new Proxy()
@@ -606,7 +625,8 @@ t.test('a drain waits for nobody who keeps a connection and asks nothing', async
     }
   }
   const post = (path: string, body: object) =>
-    `POST /queues/${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${JSON.stringify(body).length}\r\n\r\n${JSON.stringify(body)}`
+    `POST /queues/${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ` +
+    `${JSON.stringify(body).length}\r\n\r\n${JSON.stringify(body)}`
   const idle = Array.from({ length: 100 }, () => open('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'))
   await Promise.all(
     idle.map(({ socket, answered }) => {
@@ -686,7 +706,8 @@ t.test('a PostgreSQL that does not keep its promises is refused at the start, wi
     t.match(
       said,
       new RegExp(
-        `^PostgreSQL runs with ${setting} = off, so a committed message could be lost in a crash\\.[^\\n]*\\n$`
+        `^PostgreSQL runs with ${setting} = off, so a committed message could be lost in a ` +
+          'crash\\.[^\\n]*\\n$'
       )
     )
     await sql.query(`alter system reset ${setting}`)

@@ -1,4 +1,7 @@
-/** The REST contract, promise by promise, on a real service over a real PostgreSQL. Rows are aged; nothing sleeps. */
+/**
+ * The REST contract, promise by promise, on a real service over a real PostgreSQL. Rows are aged;
+ * nothing sleeps.
+ */
 import pg from 'pg'
 import t from 'tap'
 import { service, type Client } from '../support/service.ts'
@@ -38,7 +41,9 @@ async function queue(settings: object = {}) {
         rows: [{ id }]
       } = await sql.query('select id from holdfast.queues where name = $1', [name])
       await sql.query(
-        'update holdfast.messages set leased_until = leased_until - make_interval(secs => $2), visible_at = visible_at - make_interval(secs => $2), expires_at = expires_at - make_interval(secs => $2) where queue_id = $1',
+        'update holdfast.messages set leased_until = leased_until - make_interval(secs => $2), ' +
+          'visible_at = visible_at - make_interval(secs => $2), expires_at = expires_at - ' +
+          'make_interval(secs => $2) where queue_id = $1',
         [id, seconds]
       )
       await sql.query(
@@ -922,7 +927,8 @@ t.test('look and mend', async t => {
       'a lease under way is finished first'
     )
     await sql.query(
-      "update holdfast.acked set keep_until = now() - interval '1 s'; update holdfast.idempotency_keys set expires_at = now() - interval '1 s' where key = 'kept'"
+      "update holdfast.acked set keep_until = now() - interval '1 s'; update " +
+        "holdfast.idempotency_keys set expires_at = now() - interval '1 s' where key = 'kept'"
     )
     await chores['forget-acked']()
     await chores['forget-keys']()

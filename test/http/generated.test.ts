@@ -1,4 +1,7 @@
-/** Ten thousand requests made up from the OpenAPI document, right and wrong: each gets an answer that the document knows, and none a 500. */
+/**
+ * Ten thousand requests made up from the OpenAPI document, right and wrong: each gets an answer
+ * that the document knows, and none a 500.
+ */
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import t from 'tap'
@@ -231,7 +234,8 @@ t.test('every made-up request gets an answer that the OpenAPI document knows', a
   const good = [...seen].filter(([key]) => / 20\d$/.test(key))
   t.ok(
     good.length >= 10,
-    `${good.length} operations and statuses among the good: ${good.map(([key, n]) => `${key} ×${n}`).join(', ')}`
+    `${good.length} operations and statuses among the good: ` +
+      `${good.map(([key, n]) => `${key} ×${n}`).join(', ')}`
   )
   t.equal((await holdfast.get('/livez')).status, 200)
 })

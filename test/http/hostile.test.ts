@@ -1,6 +1,7 @@
 /**
- * Bad input, as data: the answer each must get. After each, in one place (`unharmed`): the rows are what they were, the
- * same process serves the next good request, and neither the answer nor the log shows a secret or an inside.
+ * Bad input, as data: the answer each must get. After each, in one place (`unharmed`): the rows
+ * are what they were, the same process serves the next good request, and neither the answer nor
+ * the log shows a secret or an inside.
  */
 import net from 'node:net'
 import tls from 'node:tls'
@@ -430,7 +431,8 @@ const cases: Case[] = [
     '{"missed":"twice"}:/missed',
     '{"command":"ls"}:/command',
     '{"timezone":""}:/timezone',
-    '{"queue":"q","cron":"* * * * *","body":1,"headers":{"holdfast-schedule":"x"}}:/headers/holdfast-schedule',
+    '{"queue":"q","cron":"* * * * ' +
+      '*","body":1,"headers":{"holdfast-schedule":"x"}}:/headers/holdfast-schedule',
     '{"headers":{"a":"\\u0000"}}:/headers/a'
   ].map((text): Case => {
     const end = text.lastIndexOf(':')
@@ -731,7 +733,8 @@ const cases: Case[] = [
       ],
       [
         'a request hidden behind both',
-        `${head}content-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nDELETE /queues/other HTTP/1.1\r\nhost: x\r\n\r\n`
+        `${head}content-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nDELETE /queues/other ` +
+          'HTTP/1.1\r\nhost: x\r\n\r\n'
       ],
       ['chunked, then something else', `${head}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n`],
       ['almost chunked', `${head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n`],
@@ -767,7 +770,9 @@ const cases: Case[] = [
   { name: '2001 headers', bytes: `${head}${'x1234567: y\r\n'.repeat(2001)}\r\n`, code: 'headersTooLarge' },
   {
     name: 'a body over the limit without a length',
-    bytes: `${head}transfer-encoding: chunked\r\n\r\n${`10000\r\n${'x'.repeat(65_536)}\r\n`.repeat(50)}0\r\n\r\n`,
+    bytes:
+      `${head}transfer-encoding: ` +
+      `chunked\r\n\r\n${`10000\r\n${'x'.repeat(65_536)}\r\n`.repeat(50)}0\r\n\r\n`,
     code: 'requestTooLarge'
   },
   {
@@ -843,7 +848,8 @@ const misdeeds: [string, (t: Test) => Promise<void>][] = [
       const before = await gauge('connections')
       const ask = '{"waitSeconds":60}'
       for (const requests of [
-        `POST /queues/q/lease HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${ask.length}\r\n\r\n${ask}`,
+        'POST /queues/q/lease HTTP/1.1\r\nhost: x\r\ncontent-type: ' +
+          `application/json\r\ncontent-length: ${ask.length}\r\n\r\n${ask}`,
         'GET /queues/other HTTP/1.1\r\nhost: x\r\n\r\n'
       ]) {
         const { socket } = open()
@@ -889,7 +895,8 @@ const misdeeds: [string, (t: Test) => Promise<void>][] = [
     async t => {
       const [whole, broken] = (
         await say(
-          `${head.replace('connection: close\r\n', '').replace('/q/', '/other/')}content-length: 40\r\n\r\n{"body":"good","idempotencyKey":"good"} GARBAGE\r\n\r\n`
+          `${head.replace('connection: close\r\n', '').replace('/q/', '/other/')}content-length: ` +
+            '40\r\n\r\n{"body":"good","idempotencyKey":"good"} GARBAGE\r\n\r\n'
         )
       ).split(/(?=HTTP\/1.1 )/)
       t.match(whole, /^HTTP\/1.1 200 .*"duplicate":true/s)
@@ -901,7 +908,8 @@ const misdeeds: [string, (t: Test) => Promise<void>][] = [
     async t => {
       t.match(
         await say(
-          'GET /queues/other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n__proto__: x\r\nconstructor: y\r\n\r\n'
+          'GET /queues/other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n__proto__: ' +
+            'x\r\nconstructor: y\r\n\r\n'
         ),
         /^HTTP\/1.1 200 .*"queue":"other"/s
       )
@@ -911,7 +919,8 @@ const misdeeds: [string, (t: Test) => Promise<void>][] = [
     'the host is not believed',
     async t => {
       const answer = await say(
-        'GET /docs HTTP/1.1\r\nhost: evil.example\r\nx-forwarded-host: evil.example\r\nconnection: close\r\n\r\n'
+        'GET /docs HTTP/1.1\r\nhost: evil.example\r\nx-forwarded-host: evil.example\r\nconnection: ' +
+          'close\r\n\r\n'
       )
       t.match(answer, /^HTTP\/1.1 403 /)
       t.notMatch(answer, 'evil.example')
@@ -989,11 +998,15 @@ t.test('names that JavaScript knows are names like any other', async t => {
   }
 })
 
-/** The rows of every table that a call can change, as one digest: the ledger and its folded counts as their sums, since the sweeper folds one into the other. */
+/**
+ * The rows of every table that a call can change, as one digest: the ledger and its folded counts
+ * as their sums, since the sweeper folds one into the other.
+ */
 async function state(): Promise<string> {
   // Bodies by their length: a few megabytes are not to be read anew after every case.
   const messages =
-    '(select id, queue_id, fence, attempt, rank, position, lease_id, visible_at, leased_until, dead_at, expires_at, octet_length(body) from holdfast.messages)'
+    '(select id, queue_id, fence, attempt, rank, position, lease_id, visible_at, leased_until, ' +
+    'dead_at, expires_at, octet_length(body) from holdfast.messages)'
   const tables = [
     'queues',
     'acked',
@@ -1032,8 +1045,9 @@ async function state(): Promise<string> {
   )
 }
 
-// The service is to be itself within 50 ms. Other processes can take this machine's processors for longer than that, so one
-// late answer proves nothing: nine of ten must come within 50 ms, and each within a second, which no stall explains.
+// The service is to be itself within 50 ms. Other processes can take this machine's processors for
+// longer than that, so one late answer proves nothing: nine of ten must come within 50 ms, and
+// each within a second, which no stall explains.
 async function harmCheck() {
   let before = await state()
   const tookMs: number[] = []
@@ -1061,7 +1075,8 @@ async function harmCheck() {
       share => tookMs[Math.ceil(tookMs.length * share) - 1]!
     ) as [number, number, number]
     t.comment(
-      `the next good request: median ${median.toFixed(1)} ms, 90 % within ${late.toFixed(1)} ms, worst ${worst.toFixed(1)} ms`
+      `the next good request: median ${median.toFixed(1)} ms, 90 % within ${late.toFixed(1)} ms, ` +
+        `worst ${worst.toFixed(1)} ms`
     )
     t.ok(late < 50, `90 % of the next good requests within ${late.toFixed(1)} ms`)
     t.notMatch(holdfast.said(), inside)

@@ -255,7 +255,8 @@ t.test('a key does what its rights say, on the queues they name, and no more', a
 })
 
 t.test(
-  'a key is good on every replica at once and refused within five seconds of its end, and with the last one nothing opens',
+  'a key is good on every replica at once and refused within five seconds of its end, and with the ' +
+    'last one nothing opens',
   async t => {
     const database = await freshDatabase(t)
     const a = await service(t, { database })

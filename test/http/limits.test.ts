@@ -1,4 +1,7 @@
-/** Every bound, filled: what comes beyond it is refused early and honestly, settling goes on, and there is room again afterwards. */
+/**
+ * Every bound, filled: what comes beyond it is refused early and honestly, settling goes on, and
+ * there is room again afterwards.
+ */
 import http from 'node:http'
 import net from 'node:net'
 import { once } from 'node:events'
@@ -93,7 +96,8 @@ t.test('bytes of requests on their way in', async t => {
     { status: 200, body: { outcome: 'acked' } },
     'for what makes room there is more of it'
   )
-  // A refusal as large as this comes late, and to a caller that is to close its connection no sooner than it has sent all, or a second is over.
+  // A refusal as large as this comes late, and to a caller that is to close its connection no
+  // sooner than it has sent all, or a second is over.
   const beganMs = performance.now()
   const closing = open(
     t,
@@ -125,7 +129,8 @@ t.test('messages that wait to be stored', async t => {
     answers.find(({ body }) => body.code === 'overloaded')!,
     'beyond it'
   )
-  for (const { status, body } of answers) if (status !== 201) t.match([status, body.outcome], [503, 'none']) // those in mid-flush may have waited too long for the lock
+  // those in mid-flush may have waited too long for the lock
+  for (const { status, body } of answers) if (status !== 201) t.match([status, body.outcome], [503, 'none'])
   const stored = answers.filter(({ status }) => status === 201).length
   t.ok(stored > 0 && stored < answers.length, `${stored} of ${answers.length}`)
   t.match(
@@ -141,7 +146,8 @@ t.test('bytes of answers that nobody reads', async t => {
   const receipt = await lease('held')
   const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: x\r\n\r\n'
   const readers = Array.from({ length: 4 }, () => open(t, page).pause())
-  // The first pages fit into the systems' buffers, of which nobody knows the size, and then there is room again until the next.
+  // The first pages fit into the systems' buffers, of which nobody knows the size, and then there
+  // is room again until the next.
   const askMore = () => {
     for (const reader of readers) reader.write(page)
   }

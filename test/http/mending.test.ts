@@ -1,4 +1,7 @@
-/** Looking for messages and mending many at once: filters, retry, redrive, purge, dry runs. After each, the ledger must equal the rows. */
+/**
+ * Looking for messages and mending many at once: filters, retry, redrive, purge, dry runs. After
+ * each, the ledger must equal the rows.
+ */
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { service, type Client } from '../support/service.ts'

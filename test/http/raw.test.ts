@@ -105,7 +105,8 @@ t.test('a content type that HTTP cannot carry, enqueued in SQL, is bytes', async
   await session.connect()
   await holdfast.post('/queues/odd/messages', { body: 1 })
   await session.query(
-    "update holdfast.messages set content_type = E'text/plain\\r\\nX-Evil: 1', body_bytes = null where queue_id = (select id from holdfast.queues where name = 'odd')"
+    "update holdfast.messages set content_type = E'text/plain\\r\\nX-Evil: 1', body_bytes = null " +
+      "where queue_id = (select id from holdfast.queues where name = 'odd')"
   )
   await session.end()
   const got = await lease('odd')

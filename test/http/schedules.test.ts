@@ -21,7 +21,8 @@ async function age(name: string, interval: string): Promise<string> {
   const {
     rows: [{ at }]
   } = await sql.query(
-    "update holdfast.schedules set next_at = date_trunc('minute', now()) - $2::interval where name = $1 returning holdfast.rfc3339(next_at) as at",
+    "update holdfast.schedules set next_at = date_trunc('minute', now()) - $2::interval where name = " +
+      '$1 returning holdfast.rfc3339(next_at) as at',
     [name, interval]
   )
   return at
@@ -34,7 +35,8 @@ async function lease(queue: string): Promise<any> {
 t.test('a schedule is made with 201, changed with 200, and what is left out stays as it is', async t => {
   const made = await put(
     'report',
-    '{"queue": "reports", "cron": "30 6 * * 1-5", "timezone": "Europe/London", "body": {"n": 1.50, "n": 9007199254740993}, "headers": {"a": "b"}, "priority": 7}'
+    '{"queue": "reports", "cron": "30 6 * * 1-5", "timezone": "Europe/London", "body": {"n": 1.50, ' +
+      '"n": 9007199254740993}, "headers": {"a": "b"}, "priority": 7}'
   )
   t.equal(made.status, 201)
   t.match(made.text, '"body":{"n": 1.50, "n": 9007199254740993}', 'the body stays as it was sent')

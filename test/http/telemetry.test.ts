@@ -133,7 +133,8 @@ t.test('every metric is documented, and every documented one is told', async t =
     'holdfast_database_up 1',
     'holdfast_flushed_messages_total{kind="enqueue"} 1',
     'holdfast_oldest_ready_seconds{queue="measured"} 0',
-    'holdfast_http_request_seconds_bucket{method="POST",route="/queues/:queue/lease",status="2xx",le="+Inf"} 1',
+    'holdfast_http_request_seconds_bucket{method="POST",route="/queues/:queue/lease",status="2xx",le="+Inf"} ' +
+      '1',
     'holdfast_http_request_seconds_count{method="other",route="other",status="4xx"} 1',
     'holdfast_http_request_seconds_count{method="HEAD",route="/livez",status="2xx"} 1'
   ]) {

@@ -2,7 +2,10 @@
 import t from 'tap'
 import { nextTime } from '../../src/jobs/calendar.ts'
 
-/** The next times from one on, as the zone's clock shows them; two that it shows alike are told apart by UTC. */
+/**
+ * The next times from one on, as the zone's clock shows them; two that it shows alike are told
+ * apart by UTC.
+ */
 function runs(cron: string, timezone: string, after: string, count: number): string[] {
   const clock = new Intl.DateTimeFormat('en-GB', {
     timeZone: timezone,

@@ -1,4 +1,7 @@
-/** The service's own recurring work goes through pg-boss, in its own schema, once however many replicas run. */
+/**
+ * The service's own recurring work goes through pg-boss, in its own schema, once however many
+ * replicas run.
+ */
 import pg from 'pg'
 import { PgBoss } from 'pg-boss'
 import t from 'tap'

@@ -1,11 +1,17 @@
-/** The crowd, a process of its own: producers that come whether or not they are served, consumers, and callers who only wait. */
+/**
+ * The crowd, a process of its own: producers that come whether or not they are served, consumers,
+ * and callers who only wait.
+ */
 import net from 'node:net'
 import { reset } from '../support/reset.ts'
 
 /** What the crowd does for a while. */
 export interface Rush {
   port: number
-  /** Lists of messages sent by so many producers, each its next when the last is answered; or so many lists a second, whatever the answers. */
+  /**
+   * Lists of messages sent by so many producers, each its next when the last is answered; or so
+   * many lists a second, whatever the answers.
+   */
   producers?: number
   listsPerSecond?: number
   /** Messages in a list, and bytes of each. */
@@ -43,7 +49,10 @@ const connectionsMax = 1000
 const leaseMax = 400
 
 function post(path: string, body: string): string {
-  return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  return (
+    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ` +
+    `${body.length}\r\n\r\n${body}`
+  )
 }
 
 interface Answer {
@@ -191,7 +200,8 @@ async function rush({
   }
 
   const waiting = Array.from({ length: waiters }, connect)
-  for (const connection of waiting) connection.ask(post('/queues/nothing/lease', '{"waitSeconds":60}')) // never answered in time
+  // never answered in time
+  for (const connection of waiting) connection.ask(post('/queues/nothing/lease', '{"waitSeconds":60}'))
   const consuming = Array.from({ length: consumers }, connect)
   const idle = Array.from({ length: producers ?? connectionsMax }, connect)
   await Promise.all(connections.map(({ open }) => open))
@@ -224,7 +234,8 @@ async function rush({
   }
   time.over = true
   result.ms = performance.now() - startedMs
-  // What was confirmed within the time is what counts; what is under way is waited for, so that it too is answered in time.
+  // What was confirmed within the time is what counts; what is under way is waited for, so that it
+  // too is answered in time.
   const { stored, acked } = result
   await Promise.all(all)
   Object.assign(result, { stored, acked })

@@ -1,6 +1,7 @@
 /**
- * Ten times the load that it can carry, with real processes: what is admitted is answered in time, the rest is refused early,
- * acks go on, memory is bounded, and nothing is left behind. A few seconds here; a minute with `npm run overload`.
+ * Ten times the load that it can carry, with real processes: what is admitted is answered in time,
+ * the rest is refused early, acks go on, memory is bounded, and nothing is left behind. A few
+ * seconds here; a minute with `npm run overload`.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +13,10 @@ import { serviceProcess } from '../support/service.ts'
 import type { Rush, RushResult } from './crowd.ts'
 
 const long = process.env.HOLDFAST_TEST_OVERLOAD_SECONDS !== undefined
-/** What is sent, how many producers can be served at best, how long it is sent ten times as often, and what share of the best is asked for. */
+/**
+ * What is sent, how many producers can be served at best, how long it is sent ten times as often,
+ * and what share of the best is asked for.
+ */
 type Load = Pick<Rush, 'listLength' | 'bodyBytes'> & {
   producers: number
   seconds: number
@@ -60,7 +64,10 @@ async function gauges(): Promise<Record<string, number>> {
   )
 }
 
-/** Open files of the service besides its connections to the database and to callers, which are counted by themselves. */
+/**
+ * Open files of the service besides its connections to the database and to callers, which are
+ * counted by themselves.
+ */
 async function descriptors(): Promise<number> {
   if (process.platform !== 'linux') return 0
   const { holdfast_pool_connections: pool, holdfast_connections: callers } = await gauges()
@@ -117,20 +124,28 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
   const lists = flood.reduce((sum, { lists }) => sum + lists, unsent)
   const worst = (pick: (result: Seen) => number) => Math.max(...flood.map(pick))
   t.comment(
-    `goodput ${Math.round(rate(flood))} of ${Math.round(rate(best))} messages/s at best: ${share.toFixed(2)}; lists offered ${lists}, refused ${refused}, no connection for ${unsent}`
+    `goodput ${Math.round(rate(flood))} of ${Math.round(rate(best))} messages/s at best: ` +
+      `${share.toFixed(2)}; lists offered ${lists}, refused ${refused}, no connection for ` +
+      `${unsent}`
   )
   t.comment(
-    `admitted: median ${worst(one => one.admittedMs.median)} ms, 99 % ${worst(one => one.admittedMs.p99)} ms, worst ${worst(one => one.admittedMs.worst)} ms; refused: median ${worst(one => one.refusedMs.median)} ms, 99 % ${worst(one => one.refusedMs.p99)} ms`
+    `admitted: median ${worst(one => one.admittedMs.median)} ms, 99 % ` +
+      `${worst(one => one.admittedMs.p99)} ms, worst ${worst(one => one.admittedMs.worst)} ms; ` +
+      `refused: median ${worst(one => one.refusedMs.median)} ms, 99 % ` +
+      `${worst(one => one.refusedMs.p99)} ms`
   )
   const cpu = (results: Seen[]) =>
     (results.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) /
       results.reduce((sum, { stored, acked }) => sum + stored + acked, 0)) *
     1e6
   t.comment(
-    `processor time of the service for each message stored or acked: ${cpu(best).toFixed(1)} µs at best, ${cpu(flood).toFixed(1)} µs in the flood`
+    `processor time of the service for each message stored or acked: ${cpu(best).toFixed(1)} µs at ` +
+      `best, ${cpu(flood).toFixed(1)} µs in the flood`
   )
   t.comment(
-    `memory at most ${mib(rss)} MiB, ${mib(rssBefore)} before; /livez within ${Math.round(Math.max(...alive))} ms; all refusals ${JSON.stringify(flood.map(one => one.refused))}`
+    `memory at most ${mib(rss)} MiB, ${mib(rssBefore)} before; /livez within ` +
+      `${Math.round(Math.max(...alive))} ms; all refusals ` +
+      `${JSON.stringify(flood.map(one => one.refused))}`
   )
 
   t.ok(refused + unsent > lists / 2, 'most of the flood was refused, or all its callers wait for an answer')
@@ -164,7 +179,9 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
     const {
       rows: [{ sessions, open }]
     } = await sql.query(
-      "select count(*)::int as sessions, count(*) filter (where state like 'idle in%')::int as open from pg_stat_activity where application_name = 'holdfast' and datname = current_database()"
+      "select count(*)::int as sessions, count(*) filter (where state like 'idle in%')::int as open " +
+        "from pg_stat_activity where application_name = 'holdfast' and datname = " +
+        'current_database()'
     )
     t.ok(sessions <= poolSize, `${sessions} sessions`)
     t.equal(open, 0, 'no transaction left open')

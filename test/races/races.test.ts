@@ -1,4 +1,7 @@
-/** Races, made with two real sessions and a third that holds what they race for. After each, the ledger must equal the rows. */
+/**
+ * Races, made with two real sessions and a third that holds what they race for. After each, the
+ * ledger must equal the rows.
+ */
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Broker } from '../../src/core/broker.ts'
@@ -101,12 +104,15 @@ async function sweep(...databases: Database[]): Promise<void> {
 
 const expire = (queueId: string) =>
   one.query(
-    "with m as (update holdfast.messages set leased_until = now() - interval '1 s' where queue_id = $1 and leased_until is not null) update holdfast.leases set ends_at = now() - interval '1 s' where queue_id = $1",
+    "with m as (update holdfast.messages set leased_until = now() - interval '1 s' where queue_id = " +
+      '$1 and leased_until is not null) update holdfast.leases set ends_at = now() - interval ' +
+      "'1 s' where queue_id = $1",
     [queueId]
   )
 const state = async (queueId: string) =>
   await one.query(
-    'select id, fence, attempt, holdfast.state_of(visible_at, leased_until, dead_at) as state from holdfast.messages where queue_id = $1 order by id',
+    'select id, fence, attempt, holdfast.state_of(visible_at, leased_until, dead_at) as state from ' +
+      'holdfast.messages where queue_id = $1 order by id',
     [queueId]
   )
 
@@ -116,7 +122,8 @@ async function blocked(count: number): Promise<void> {
     const {
       rows: [{ n }]
     } = await blocker.query(
-      "select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+      "select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and datname = " +
+        'current_database()'
     )
     if (n >= count) return
   }
@@ -252,7 +259,8 @@ t.test('the limit is never overrun, whatever plan the server takes', async t => 
       }
       await blocker.query('begin')
       await blocker.query(
-        'select from holdfast.messages where queue_id = $1 and leased_until is null order by id limit 2 for update',
+        'select from holdfast.messages where queue_id = $1 and leased_until is null order by id ' +
+          'limit 2 for update',
         [id]
       )
       t.equal(
@@ -405,7 +413,9 @@ t.test('two sweepers over thousands of expired leases count each expiry once', a
   t.ok((await state(id)).every(one => one.state === 'dead' && one.attempt === 1))
   t.ok((await state(other)).every(one => one.state === 'ready' && one.attempt === 1))
   const [counted] = await one.query(
-    'select sum(lapsed_total)::int as lapsed, sum(dead_total)::int as died from (select queue_id, lapsed_total, dead_total from holdfast.counts union all select queue_id, lapsed_total, dead_total from holdfast.ledger) c where queue_id = $1',
+    'select sum(lapsed_total)::int as lapsed, sum(dead_total)::int as died from (select queue_id, ' +
+      'lapsed_total, dead_total from holdfast.counts union all select queue_id, lapsed_total, ' +
+      'dead_total from holdfast.ledger) c where queue_id = $1',
     [id]
   )
   t.strictSame(counted, { lapsed: 3000, died: 3000 })
@@ -540,7 +550,8 @@ t.test(
       }
     )
     const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
-    // Past every check of a front: a time that PostgreSQL cannot read, under a key that makes it go in a second round.
+    // Past every check of a front: a time that PostgreSQL cannot read, under a key that makes it
+    // go in a second round.
     const keyed = (visibleAt?: string) =>
       broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey: 'k', visibleAt }], false)
     await plain('0')
@@ -697,7 +708,8 @@ t.test('one lease key from two replicas at once is one set of messages and recei
 })
 
 t.test(
-  'leases with keys share a flush with others, and each key brings its own messages again, from an empty queue too',
+  'leases with keys share a flush with others, and each key brings its own messages again, from an ' +
+    'empty queue too',
   async t => {
     const id = await queue({ leaseSeconds: 60 })
     const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
@@ -721,7 +733,8 @@ t.test(
     t.equal(new Set(first.flatMap(receiptsOf)).size, 40, 'nobody has what somebody else has')
     t.match(
       await one.query(
-        'select count(distinct xmin::text)::int as commits, count(*)::int as rows from holdfast.leases where queue_id = $1',
+        'select count(distinct xmin::text)::int as commits, count(*)::int as rows from ' +
+          'holdfast.leases where queue_id = $1',
         [id]
       ),
       [{ commits: 1, rows: 16 }],
@@ -826,7 +839,8 @@ t.test('whatever hinders a call whose key has been used, it is never told that t
     (await one.query('select id, fence from holdfast.messages where queue_id = $1 limit 1', [id])) as any
   ) as any
   await one.query(
-    "insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body) values ($1, now(), now(), now(), 1, $2, 1, 1, 8, '1')",
+    'insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, ' +
+      "max_attempts, rank, body) values ($1, now(), now(), now(), 1, $2, 1, 1, 8, '1')",
     [message, id]
   )
   await broker.putQueue(name, {})
@@ -842,7 +856,9 @@ t.test('whatever hinders a call whose key has been used, it is never told that t
 t.test('what falls due has its turn beside any number of leases that end', async t => {
   const id = await queue()
   await one.query(
-    "insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders) select nextval('holdfast.lease_ids'), now() - interval '1 s', now(), $1, '{1}', '{1}', '{w}', '{1}' from generate_series(1, 150000)",
+    'insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, ' +
+      "holders) select nextval('holdfast.lease_ids'), now() - interval '1 s', now(), $1, " +
+      "'{1}', '{1}', '{w}', '{1}' from generate_series(1, 150000)",
     [id]
   )
   await messages.enqueue(one, [{ ...row(id), delaySeconds: 0.01 }])
@@ -872,7 +888,8 @@ t.test('what falls due has its turn beside any number of leases that end', async
 })
 
 t.test(
-  'of many who use and free one lease key at once, whoever is refused has been leased nothing; nobody else is refused',
+  'of many who use and free one lease key at once, whoever is refused has been leased nothing; ' +
+    'nobody else is refused',
   async t => {
     const id = await queue({ leaseSeconds: 60 })
     const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
@@ -923,7 +940,8 @@ t.test(
 )
 
 t.test(
-  'what another session leases or acks between the look of a mass action and its act is left alone, and not counted',
+  'what another session leases or acks between the look of a mass action and its act is left alone, ' +
+    'and not counted',
   async t => {
     const never = new AbortController().signal
     const all = { ids: null, where: null, limit: Infinity }
@@ -994,7 +1012,10 @@ t.test(
         }
         if (from === 'acked') await messages.settle.ack(one, id, held(await lease(one, id, 3)))
 
-        /** Another session's: the first message is leased, the second acked; of those that are acked already the first two are removed. */
+        /**
+         * Another session's: the first message is leased, the second acked; of those that are
+         * acked already the first two are removed.
+         */
         let taken: messages.LeasedRow[] = []
         const other = async (database: Database) => {
           const two = { ...all, ids: ids.slice(0, 2) }
@@ -1046,7 +1067,8 @@ t.test('an enqueue into a queue that is deleted meanwhile is answered as not sto
 })
 
 t.test(
-  'an enqueue that a delete of its queue overtakes leaves nothing behind, and the queue of the same name is another one',
+  'an enqueue that a delete of its queue overtakes leaves nothing behind, and the queue of the same ' +
+    'name is another one',
   async t => {
     const id = await queue()
     const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
@@ -1102,7 +1124,8 @@ t.test(
     await chores['remove-queues']()
     t.strictSame(
       await one.query(
-        'select queue_id from holdfast.messages m where not exists (select from holdfast.queues q where q.id = m.queue_id)'
+        'select queue_id from holdfast.messages m where not exists (select from holdfast.queues q ' +
+          'where q.id = m.queue_id)'
       ),
       []
     )
@@ -1126,7 +1149,8 @@ t.test('a queue made and deleted from all sides at once is there or not, and nev
   t.equal(await deadlocks(), before)
   t.strictSame(
     await one.query(
-      'select from holdfast.queues q full join holdfast.counts c on c.queue_id = q.id where (c.queue_id is null or q.id is null) and coalesce(q.id, c.queue_id) > $1',
+      'select from holdfast.queues q full join holdfast.counts c on c.queue_id = q.id where ' +
+        '(c.queue_id is null or q.id is null) and coalesce(q.id, c.queue_id) > $1',
       [last]
     ),
     []

@@ -1,4 +1,7 @@
-/** Schedules that are due, with several replicas after them: each firing happens once, whoever is killed, whatever is in the way. */
+/**
+ * Schedules that are due, with several replicas after them: each firing happens once, whoever is
+ * killed, whatever is in the way.
+ */
 import { once } from 'node:events'
 import pg from 'pg'
 import t from 'tap'
@@ -63,7 +66,9 @@ t.test('two that look at once fire each schedule once, and leave none', async t 
   const {
     rows: [{ ready }]
   } = await sql.query(
-    "select c.ready + (select coalesce(sum(ready), 0) from holdfast.ledger l where l.queue_id = q.id) as ready from holdfast.queues q join holdfast.counts c on c.queue_id = q.id where name = 'q'"
+    'select c.ready + (select coalesce(sum(ready), 0) from holdfast.ledger l where l.queue_id = ' +
+      'q.id) as ready from holdfast.queues q join holdfast.counts c on c.queue_id = q.id where ' +
+      "name = 'q'"
   )
   t.equal(Number(ready), 1350, 'the ledger says the same')
 })
@@ -149,7 +154,8 @@ t.test('what was missed while it was paused is not made up for', async t => {
 })
 
 t.test(
-  'a queue that is full, gone, or not to be made costs its own schedules their message and no others, and they say so',
+  'a queue that is full, gone, or not to be made costs its own schedules their message and no ' +
+    'others, and they say so',
   async t => {
     await one.query('delete from holdfast.queues')
     await queues.putQueue(one, 'full', { maxDepth: 1 })

@@ -72,7 +72,8 @@ t.test(
       "update holdfast.removed_queues set removed_at = now() - interval '11 minutes' where queue_id <= 999"
     )
     await database.query(
-      "insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body) select 1, 1, now(), 7, 8, 'late'"
+      'insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body) select 1, 1, ' +
+        "now(), 7, 8, 'late'"
     )
     await round()
     t.strictSame(

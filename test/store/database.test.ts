@@ -63,7 +63,8 @@ t.test('looks take no more than half of the connections', async t => {
 })
 
 t.test(
-  'who has waited three seconds for a connection, or finds too many waiting, is refused with overloaded, and nothing leaks',
+  'who has waited three seconds for a connection, or finds too many waiting, is refused with ' +
+    'overloaded, and nothing leaks',
   async t => {
     const { database, busy } = await pool()
     const release = await busy(database.last, 2)

@@ -1,4 +1,7 @@
-/** The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and outlives or follows whoever dies. */
+/**
+ * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and
+ * outlives or follows whoever dies.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -19,7 +22,9 @@ t.test(
     const server = await start(t, join(await folder(t), 'not', 'yet'))
     const [row] = await query(
       server,
-      "select current_database() as database, current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes, current_setting('listen_addresses') as tcp, current_setting('timezone') as timezone"
+      "select current_database() as database, current_setting('fsync') as fsync, " +
+        "current_setting('full_page_writes') as full_page_writes, " +
+        "current_setting('listen_addresses') as tcp, current_setting('timezone') as timezone"
     )
     t.same(row, { database: 'holdfast', fsync: 'on', full_page_writes: 'on', tcp: '', timezone: 'UTC' })
     t.equal((await stat(server.config.host)).mode & 0o777, 0o700, 'only we reach the socket')
@@ -192,7 +197,8 @@ t.test('works in a folder that only its owner can enter, root too', async t => {
 })
 
 t.test(
-  'as root where user namespaces are forbidden, runs as nobody; and goes on with that data where they are allowed',
+  'as root where user namespaces are forbidden, runs as nobody; and goes on with that data where ' +
+    'they are allowed',
   { skip: !(linux && root) && 'for root on Linux' },
   async t => {
     const dataDir = await folder(t)
@@ -231,7 +237,10 @@ async function start(t: Test, dataDir: string): Promise<Embedded> {
 
 type Launched = { child: ChildProcess; output: AsyncIterableIterator<string> }
 
-/** A small service of its own to be killed; `fakes` are shell scripts found on its path before the real programs. */
+/**
+ * A small service of its own to be killed; `fakes` are shell scripts found on its path before the
+ * real programs.
+ */
 function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launched {
   const script = `
     import { startEmbedded } from ${JSON.stringify(new URL('../../src/store/embedded.ts', import.meta.url))}

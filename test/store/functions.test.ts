@@ -1,4 +1,7 @@
-/** The SQL door: holdfast.enqueue and holdfast.ack in an application's own transaction, by the rules of the calls over HTTP. */
+/**
+ * The SQL door: holdfast.enqueue and holdfast.ack in an application's own transaction, by the
+ * rules of the calls over HTTP.
+ */
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { service, type Client } from '../support/service.ts'
@@ -70,7 +73,8 @@ t.test('in SQL', async t => {
       rows: [{ enqueue: id }]
     } = await app
       .query(
-        "set timezone = 'Asia/Tokyo'; set extra_float_digits = -3; select holdfast.enqueue('tasks', '{\"a\": 1}', '" +
+        "set timezone = 'Asia/Tokyo'; set extra_float_digits = -3; select holdfast.enqueue('tasks', " +
+          "'{\"a\": 1}', '" +
           JSON.stringify(options) +
           "')"
       )

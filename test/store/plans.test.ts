@@ -1,4 +1,7 @@
-/** The statements of the hot path, as PostgreSQL runs them: by index, and over no more pages when the tables are large. */
+/**
+ * The statements of the hot path, as PostgreSQL runs them: by index, and over no more pages when
+ * the tables are large.
+ */
 import pg from 'pg'
 import t from 'tap'
 import { answerBytesMax } from '../../src/core/message.ts'
@@ -67,7 +70,10 @@ async function leaseSome(
   ).rows
 }
 
-/** A session of the service's own kind that also tells how each statement ran: the plan that was used, generic as it is there, from auto_explain. */
+/**
+ * A session of the service's own kind that also tells how each statement ran: the plan that was
+ * used, generic as it is there, from auto_explain.
+ */
 function explaining(url: string): {
   database: Database
   session: Session
@@ -83,7 +89,8 @@ function explaining(url: string): {
       this.on('notice', ({ message }) => {
         if (name === '' || !message?.includes('plan:')) return
         const { pages, scans } = runOf(JSON.parse(message.slice(message.indexOf('{'))).Plan)
-        // The median of several runs: any one of them may also have split a page, or cleaned one of dead entries.
+        // The median of several runs: any one of them may also have split a page, or cleaned one
+        // of dead entries.
         const all = [...(seen.get(name) ?? []), pages]
         seen.set(name, all)
         runs.set(name, { pages: median(all), scans })
@@ -102,7 +109,9 @@ function explaining(url: string): {
     {
       connectionString: url,
       Client,
-      options: `-c session_preload_libraries=auto_explain ${options.map(([option, value]) => `-c auto_explain.${option}=${value}`).join(' ')}`
+      options:
+        '-c session_preload_libraries=auto_explain ' +
+        `${options.map(([option, value]) => `-c auto_explain.${option}=${value}`).join(' ')}`
     } as pg.ClientConfig,
     { poolSize: 1, onError: () => {} }
   )
@@ -166,7 +175,10 @@ t.test('no statement of the hot path depends on how much there is beside it', as
     return String((await database.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
   }
 
-  /** `thousands` of messages in each state and as many with ranks of their own; vacuumed, as autovacuum would at a moment of its own choice. */
+  /**
+   * `thousands` of messages in each state and as many with ranks of their own; vacuumed, as
+   * autovacuum would at a moment of its own choice.
+   */
   const fill = async (queueId: string, thousands: number) => {
     const hints = new SeekHints()
     const some = (count: number) => rows(Math.min(1000, count), queueId)
@@ -235,8 +247,9 @@ t.test('no statement of the hot path depends on how much there is beside it', as
       ),
       `${name}: ${scans.join(', ')}`
     )
-    // A failed or released message goes down four indexes (found, its new version, its place or due time, its history), and each may be a level
-    // deeper where there is ten times as much. Whatever walks over a queue touches hundreds of pages more.
+    // A failed or released message goes down four indexes (found, its new version, its place or
+    // due time, its history), and each may be a level deeper where there is ten times as much.
+    // Whatever walks over a queue touches hundreds of pages more.
     const deeper = ['fail', 'release'].includes(name) ? 4 : 1
     t.ok(
       pages <= before.get(name)!.pages * 1.15 + deeper * batch,
@@ -260,7 +273,8 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
     await database.query('vacuum analyze holdfast.messages')
     await database.query('update holdfast.counts set ready = 1')
     const [{ id }] = (await database.query(
-      'select id from holdfast.messages where queue_id = $1 and rank = 8 order by position offset 900 limit 1',
+      'select id from holdfast.messages where queue_id = $1 and rank = 8 order by position offset ' +
+        '900 limit 1',
       [queueId]
     )) as [{ id: string }]
     for (let time = 0; time < 3; time++) {
@@ -285,7 +299,8 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
   ])
   for (const [name, { pages, scans }] of long) {
     t.comment(`${name}: ${short.get(name)!.pages} → ${pages} pages`)
-    // One level more of an index for each of twenty priorities; whatever walks over the queue touches hundreds more.
+    // One level more of an index for each of twenty priorities; whatever walks over the queue
+    // touches hundreds more.
     t.ok(
       pages <= short.get(name)!.pages + 30,
       `${name}: ${pages} pages, ${short.get(name)!.pages} of a short queue (${scans.join(', ')})`
@@ -294,7 +309,8 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
 })
 
 t.test(
-  'looking for messages and mending many costs no more when the queue is long, though the plans were made on empty tables',
+  'looking for messages and mending many costs no more when the queue is long, though the plans were ' +
+    'made on empty tables',
   async t => {
     const { url } = await freshDatabase(t)
     const { database, session, runs, seen } = explaining(url)
@@ -393,7 +409,8 @@ t.test(
       for (const [name, { pages, scans }] of after) {
         const short = before.get(name)!.pages
         t.comment(`${name}, ${when}: ${short} → ${pages} pages`)
-        // A level more of each of a few indexes for each message; whatever walks over the queue touches thousands.
+        // A level more of each of a few indexes for each message; whatever walks over the queue
+        // touches thousands.
         t.ok(
           pages <= short * 1.2 + 5 * limit,
           `${name}, ${when}: ${pages} pages, ${short} of a short queue (${scans.join(', ')})`
@@ -499,7 +516,8 @@ t.test(
     )
     for (const [name, { pages, scans }] of aged) {
       t.comment(`${name}: ${fresh.get(name)!.pages} → ${pages} pages`)
-      // The indexes are deeper by a level or two; whatever walks over what is dead touches thousands of pages.
+      // The indexes are deeper by a level or two; whatever walks over what is dead touches
+      // thousands of pages.
       t.ok(
         pages <= fresh.get(name)!.pages * 2 + 5 * batch,
         `${name}: ${pages} pages, ${fresh.get(name)!.pages} where nothing was before (${scans.join(', ')})`

@@ -1,4 +1,7 @@
-/** The last hour: what is written of it, by whom, what it costs, and how it is read. Rows are aged; nothing sleeps. */
+/**
+ * The last hour: what is written of it, by whom, what it costs, and how it is read. Rows are aged;
+ * nothing sleeps.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -45,7 +48,8 @@ t.test(
     t.equal(await written(), 0, 'not twice in a step')
     await age(database, 1)
     await database.query(
-      'update holdfast.counts set ready = 5, enqueued_total = 60, failed_total = 2, lapsed_total = 1 where queue_id = $1',
+      'update holdfast.counts set ready = 5, enqueued_total = 60, failed_total = 2, lapsed_total = 1 ' +
+        'where queue_id = $1',
       [busy]
     )
     t.equal(await written(), 1)
@@ -120,7 +124,8 @@ t.test(
     await writeStep(database)
     const [{ at }] = (await database.query('select at from holdfast.series_turn')) as [{ at: number }]
     await database.query(
-      'insert into holdfast.series select queue_id, at - n * 30, n, 0, 0, 0, 10000 - n, 0, 0 from holdfast.series cross join generate_series(1, 6000) n'
+      'insert into holdfast.series select queue_id, at - n * 30, n, 0, 0, 0, 10000 - n, 0, 0 from ' +
+        'holdfast.series cross join generate_series(1, 6000) n'
     )
     await database.query("insert into holdfast.times select queue_id, at, '{1}', '{}' from holdfast.series")
     await createChores(database)['forget-series']()

@@ -1,4 +1,7 @@
-/** A real browser for the console's tests: Debian's Chromium, driven by playwright-core. Run by itself (npm run verify does) it installs Chromium where it can. */
+/**
+ * A real browser for the console's tests: Debian's Chromium, driven by playwright-core. Run by
+ * itself (npm run verify does) it installs Chromium where it can.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
@@ -38,7 +41,10 @@ export interface Opened {
   faults: string[]
 }
 
-/** A page of its own; `faults` gathers what its console calls an error and what its content security policy stopped, which should be nothing. */
+/**
+ * A page of its own; `faults` gathers what its console calls an error and what its content
+ * security policy stopped, which should be nothing.
+ */
 export async function openPage(
   browser: Browser,
   url: string,

@@ -1,4 +1,7 @@
-/** PostgreSQL for tests: a fresh, migrated database for each test file, all on one server; or a server to kill. */
+/**
+ * PostgreSQL for tests: a fresh, migrated database for each test file, all on one server; or a
+ * server to kill.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,7 +13,10 @@ import { migrate } from '../../src/store/migrate.ts'
 
 export interface Database {
   name: string
-  /** Single fields, so that one can be replaced (by a proxy's port, say), which pg would not heed beside a url. */
+  /**
+   * Single fields, so that one can be replaced (by a proxy's port, say), which pg would not heed
+   * beside a url.
+   */
   config: { host: string; port: number; user: string; database: string; password?: string; ssl: false }
   /** For a child process' HOLDFAST_DATABASE_URL. */
   url: string
@@ -53,7 +59,10 @@ function sharedServer(): Promise<string> {
   return shared
 }
 
-/** Made once per server, by whichever file comes first. Named by the migrations, since a server may outlive an edit of them. */
+/**
+ * Made once per server, by whichever file comes first. Named by the migrations, since a server may
+ * outlive an edit of them.
+ */
 function templateOn(server: string): Promise<string> {
   template ??= onServer(server, async client => {
     const folder = new URL('../../migrations/', import.meta.url)

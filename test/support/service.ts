@@ -1,4 +1,7 @@
-/** A whole service for tests: in this process over a fresh database, or as a process of its own that can be killed. */
+/**
+ * A whole service for tests: in this process over a fresh database, or as a process of its own
+ * that can be killed.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -57,7 +60,10 @@ export function client(url: string): Client {
   }
 }
 
-/** A service in this process, stopped when `t` ends. Give `database` to run a second replica over the same one. */
+/**
+ * A service in this process, stopped when `t` ends. Give `database` to run a second replica over
+ * the same one.
+ */
 export async function service(
   t: Test,
   { database, env = {} }: { database?: { url: string }; env?: Record<string, string> } = {}
@@ -76,7 +82,10 @@ export async function service(
   return { ...client(running.url), databaseUrl: url, stop }
 }
 
-/** A service in a process of its own, started as npm start does, for tests that kill or stop it. Killed when `t` ends. `said` is all it has printed, its log too. */
+/**
+ * A service in a process of its own, started as npm start does, for tests that kill or stop it.
+ * Killed when `t` ends. `said` is all it has printed, its log too.
+ */
 export async function serviceProcess(
   t: Test,
   env: Record<string, string>

@@ -1,17 +1,20 @@
 /**
- * An effect that counts exactly once, whatever is killed in between: orders come in, and each is booked once.
+ * An effect that counts exactly once, whatever is killed in between: orders come in, and each is
+ * booked once.
  *
  *     node docs/examples/typescript/exactly_once.ts relay    # carries the outbox to the queue
  *     node docs/examples/typescript/exactly_once.ts work     # books what it leases
  *
- * Into the queue: whoever takes an order writes a row of the outbox in the same transaction; the relay enqueues it with the
- * row's id as the idempotency key, and removes the row after the 2xx. Killed in between, it enqueues again, and the key makes
- * it the same message. Out of the queue: the booking and holdfast.ack are one transaction, so that a worker that comes late,
- * or dies before its commit, has booked nothing.
+ * Into the queue: whoever takes an order writes a row of the outbox in the same transaction; the
+ * relay enqueues it with the row's id as the idempotency key, and removes the row after the 2xx.
+ * Killed in between, it enqueues again, and the key makes it the same message. Out of the queue:
+ * the booking and holdfast.ack are one transaction, so that a worker that comes late, or dies
+ * before its commit, has booked nothing.
  *
- * DATABASE_URL is the database that the application shares with Holdfast; QUEUE_URL names the queue, HOLDFAST_KEY is
- * an API key where the service asks for one. Where they do not share
- * one, keep a table of message ids beside the effect, `insert … on conflict do nothing` in its transaction, and ack after it.
+ * DATABASE_URL is the database that the application shares with Holdfast; QUEUE_URL names the
+ * queue, HOLDFAST_KEY is an API key where the service asks for one. Where they do not share one,
+ * keep a table of message ids beside the effect, `insert … on conflict do nothing` in its
+ * transaction, and ack after it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'

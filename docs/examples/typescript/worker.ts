@@ -1,10 +1,12 @@
 /**
- * A worker: several messages at once, each acked after its work. Kill it whenever you like: the messages come back.
+ * A worker: several messages at once, each acked after its work. Kill it whenever you like: the
+ * messages come back.
  *
  *     npm run build && node docs/examples/typescript/worker.ts
  *
- * QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says how long the work takes
- * here, LEASE_SECONDS how long a lease lasts. On SIGTERM or Ctrl-C running work has GRACE_SECONDS to finish; what is left is given back, and the attempt does not count.
+ * QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says
+ * how long the work takes here, LEASE_SECONDS how long a lease lasts. On SIGTERM or Ctrl-C running
+ * work has GRACE_SECONDS to finish; what is left is given back, and the attempt does not count.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Dead, Worker, type Job } from 'holdfast/client'
@@ -15,7 +17,10 @@ if (url === undefined || queue === undefined) {
   throw new Error('QUEUE_URL must be as http://127.0.0.1:8080/queues/work.')
 }
 
-/** Your own work goes here. Throw to have the message tried again later; `signal` aborts when the message is no longer yours. */
+/**
+ * Your own work goes here. Throw to have the message tried again later; `signal` aborts when the
+ * message is no longer yours.
+ */
 async function work({ body, message: { id }, attempt, signal }: Job): Promise<void> {
   process.stdout.write(`working ${id} attempt ${attempt} ${JSON.stringify(body)}\n`)
   if (body === undefined) throw new Dead('a body that nobody can work on, however often')
@@ -35,7 +40,8 @@ const worker = new Worker({
   // gone: it was acked by a try whose answer was lost
   onSettled({ message: { id }, outcome }) {
     process.stdout.write(
-      `${{ acked: 'acked', gone: 'acked', retrying: 'failed', dead: 'failed', leaseLost: 'lost the lease of' }[outcome as string] ?? outcome} ${id}\n`
+      `${{ acked: 'acked', gone: 'acked', retrying: 'failed', dead: 'failed', leaseLost: 'lost the lease of' }[outcome as string] ?? outcome} ` +
+        `${id}\n`
     )
   }
 })

@@ -29,12 +29,17 @@ const words = {
 
 const path = (queue, verb) => `/queues/${encodeURIComponent(queue)}/${verb}`
 
-/** Of messages that were checked. @param {Verb} verb @param {string} queue @param {string[]} ids @param {() => void} onDone */
+/**
+ * Of messages that were checked. @param {Verb} verb @param {string} queue @param {string[]} ids
+ * @param {() => void} onDone
+ */
 export function askForIds(verb, queue, ids, onDone) {
   const { yes, done, danger = false, text } = words[verb]
   confirm({
     title: `${yes} ${plural(ids.length, 'message')}?`,
-    text: `${ids.length === 1 ? `Message ${ids[0]} of ${queue}` : `Of ${queue}`}. ${text}${verb === 'purge' ? ' What a worker holds just now stays.' : ''}`,
+    text:
+      `${ids.length === 1 ? `Message ${ids[0]} of ${queue}` : `Of ${queue}`}. ` +
+      `${text}${verb === 'purge' ? ' What a worker holds just now stays.' : ''}`,
     yes: `${yes} ${plural(ids.length, 'message')}`,
     danger,
     act: async () => {
@@ -48,7 +53,11 @@ export function askForIds(verb, queue, ids, onDone) {
   })
 }
 
-/** Of all that match: counted first by the service itself, which changes nothing then. @param {Verb} verb @param {string} queue @param {object} body @param {string} what @param {() => void} onDone */
+/**
+ * Of all that match: counted first by the service itself, which changes nothing then. @param
+ * {Verb} verb @param {string} queue @param {object} body @param {string} what @param {() => void}
+ * onDone
+ */
 export async function askForAll(verb, queue, body, what, onDone) {
   const { yes, done, danger = false, text } = words[verb]
   try {
@@ -57,7 +66,9 @@ export async function askForAll(verb, queue, body, what, onDone) {
     const number = `${plural(matched, what)}${more ? ' or more' : ''}`
     confirm({
       title: `${yes} ${number}?`,
-      text: `All that match in ${queue}: ${count(matched)}${more ? ' or more' : ''} just now. ${text}${verb === 'purge' && !('state' in body) ? ' What workers hold just now goes too.' : ''}`,
+      text:
+        `All that match in ${queue}: ${count(matched)}${more ? ' or more' : ''} just now. ` +
+        `${text}${verb === 'purge' && !('state' in body) ? ' What workers hold just now goes too.' : ''}`,
       yes: `${yes} ${number}`,
       danger,
       act: async () => {

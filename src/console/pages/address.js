@@ -17,7 +17,10 @@ function decoded(part) {
   }
 }
 
-/** Changes parameters of the address without a step in the browser's history. @param {Record<string, string | undefined>} change */
+/**
+ * Changes parameters of the address without a step in the browser's history. @param
+ * {Record<string, string | undefined>} change
+ */
 export function changeQuery(change) {
   const { query } = readAddress()
   const params = new URLSearchParams()

@@ -1,4 +1,7 @@
-/** Talking to the service: the key, calls, and the event stream. The key is kept for this tab alone and goes in a header, so there are no cookies. */
+/**
+ * Talking to the service: the key, calls, and the event stream. The key is kept for this tab alone
+ * and goes in a header, so there are no cookies.
+ */
 
 const keyName = 'holdfast.key'
 /** The folder the console is under, so that it also works behind a proxy that puts it elsewhere. */
@@ -6,7 +9,10 @@ export const root = new URL('.', location.href).href.replace(/\/$/, '')
 
 /** A refusal, as the service told it. */
 export class Problem extends Error {
-  /** @param {number} status @param {{ code?: string, detail?: string, errors?: { pointer: string, message: string }[] }} body */
+  /**
+   * @param {number} status @param {{ code?: string, detail?: string, errors?: { pointer: string,
+   * message: string }[] }} body
+   */
   constructor(status, { code = 'internal', detail = 'The service gave no reason.', errors = [] }) {
     super(detail)
     this.status = status
@@ -45,7 +51,11 @@ async function send(path, init = {}) {
   throw problem
 }
 
-/** One call whose answer is kept as the text it came as. @param {string} method @param {string} path @param {string | object} [body] @param {Record<string, string>} [headers] @returns {Promise<string>} */
+/**
+ * One call whose answer is kept as the text it came as. @param {string} method @param {string}
+ * path @param {string | object} [body] @param {Record<string, string>} [headers] @returns
+ * {Promise<string>}
+ */
 export async function callText(method, path, body, headers = {}) {
   const payload =
     body === undefined
@@ -57,7 +67,10 @@ export async function callText(method, path, body, headers = {}) {
   return await (await send(path, { method, ...payload })).text()
 }
 
-/** One call, its answer read as JSON. @param {string} method @param {string} path @param {string | object} [body] @param {Record<string, string>} [headers] @returns {Promise<any>} */
+/**
+ * One call, its answer read as JSON. @param {string} method @param {string} path @param {string |
+ * object} [body] @param {Record<string, string>} [headers] @returns {Promise<any>}
+ */
 export async function call(method, path, body, headers) {
   const text = await callText(method, path, body, headers)
   return text === '' ? null : JSON.parse(text)
@@ -66,9 +79,11 @@ export async function call(method, path, body, headers) {
 /** @typedef {'connecting' | 'live' | 'trouble' | 'away' | 'full'} LiveState */
 
 /**
- * Hears a stream of events until stopped. It begins again when it ends, and rests while nobody sees the page, so that a tab in the
- * background costs nothing (and holds none of the few connections a browser opens to one host).
- * @param {string} path @param {(data: any) => void} onData @param {(state: LiveState) => void} onState @returns {() => void}
+ * Hears a stream of events until stopped. It begins again when it ends, and rests while nobody
+ * sees the page, so that a tab in the background costs nothing (and holds none of the few
+ * connections a browser opens to one host).
+ * @param {string} path @param {(data: any) => void} onData @param {(state: LiveState) => void}
+ * onState @returns {() => void}
  */
 export function live(path, onData, onState) {
   let controller = new AbortController()
@@ -123,7 +138,10 @@ export function live(path, onData, onState) {
   }
 }
 
-/** @type {{ signedIn: boolean, admin: boolean, rights: Record<string, { names: string[], prefixes: string[] }> }} */
+/**
+ * @type {{ signedIn: boolean, admin: boolean, rights: Record<string, { names: string[], prefixes:
+ * string[] }> }}
+ */
 let rights = { signedIn: false, admin: false, rights: {} }
 
 /** Asks what the key may do; fails as any call does when it is none. */
@@ -134,7 +152,10 @@ export async function readRights() {
 
 export const isAdmin = () => rights.admin
 
-/** What the key may not do is not offered. @param {'enqueue' | 'lease' | 'browse' | 'manage'} action @param {string} queue */
+/**
+ * What the key may not do is not offered. @param {'enqueue' | 'lease' | 'browse' | 'manage'}
+ * action @param {string} queue
+ */
 export function may(action, queue) {
   const within = rights.rights[action]
   return (

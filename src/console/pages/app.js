@@ -130,7 +130,7 @@ function Page({ parts, query }) {
   if (error) {
     return html`<main>
       <${ProblemNote}
-        problem=${{ message: `The page met a fault of its own: ${error.message}. Load it again; if it comes back, tell us.` }}
+        problem=${{ message: `The page met a fault of its own: ${error.message}. Load it again; if ` + 'it comes back, tell us.' }}
         again=${reset}
       />
     </main>`

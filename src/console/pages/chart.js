@@ -16,7 +16,10 @@ function colour(name) {
   return found
 }
 
-/** @param {{ title: string, unit: 'count' | 'rate' | 'duration', at: number[], lines: { label: string, kind: string, values: (number | null)[] }[] }} props */
+/**
+ * @param {{ title: string, unit: 'count' | 'rate' | 'duration', at: number[], lines: { label:
+ * string, kind: string, values: (number | null)[] }[] }} props
+ */
 export function Chart({ title, unit, at, lines }) {
   const place = useRef(/** @type {any} */ (null))
   const plot = useRef(/** @type {Plot | null} */ (null))

@@ -1,4 +1,7 @@
-/** The forms of a queue: its settings, and one message to enqueue. What is refused is shown at the field that it is about. */
+/**
+ * The forms of a queue: its settings, and one message to enqueue. What is refused is shown at the
+ * field that it is about.
+ */
 import { html, useState } from './vendor/htm.js'
 import { call, callText } from './api.js'
 import { above, closeDialog, Dialog, ProblemNote } from './ui.js'
@@ -140,7 +143,8 @@ export function EnqueueDialog({ queue, onDone }) {
       }).slice(1)
       const answer =
         kind === 'json'
-          ? await callText('POST', path, `{"body":${body}${extra === '}' ? '}' : `,${extra}`}`) // as typed: not read and written anew
+          ? // as typed: not read and written anew
+            await callText('POST', path, `{"body":${body}${extra === '}' ? '}' : `,${extra}`}`)
           : await callText(
               'POST',
               `${path}?${new URLSearchParams({ ...texts, ...(key !== '' && { idempotencyKey: key }) })}`,

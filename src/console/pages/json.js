@@ -1,4 +1,7 @@
-/** Bodies as they came: taken out of an answer as text, and laid out for reading with nothing but the white space changed. */
+/**
+ * Bodies as they came: taken out of an answer as text, and laid out for reading with nothing but
+ * the white space changed.
+ */
 
 const token = /"(?:[^"\\]|\\[^])*"|[{}[\],:]|[^\s"{}[\],:]+/g
 
@@ -6,8 +9,9 @@ const token = /"(?:[^"\\]|\\[^])*"|[{}[\],:]|[^\s"{}[\],:]+/g
 export const readMessages = text => readBodies(text, 'messages')
 
 /**
- * Reads an answer that has a body, or a list of what has one. JSON.parse would read the body too, and then 1.0 and a number of twenty
- * digits were lost; so each is cut out first and given back as `bodyText`.
+ * Reads an answer that has a body, or a list of what has one. JSON.parse would read the body too,
+ * and then 1.0 and a number of twenty digits were lost; so each is cut out first and given back as
+ * `bodyText`.
  * @param {string} text @param {string} list @returns {any}
  */
 export function readBodies(text, list) {
@@ -45,7 +49,10 @@ export function readBodies(text, list) {
   return answer
 }
 
-/** JSON in lines, as pieces with what each is. Every token is as it came. @param {string} text @returns {{ kind: string, text: string }[]} */
+/**
+ * JSON in lines, as pieces with what each is. Every token is as it came. @param {string} text
+ * @returns {{ kind: string, text: string }[]}
+ */
 export function pretty(text) {
   /** @type {{ kind: string, text: string }[]} */
   const pieces = []

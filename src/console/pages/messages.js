@@ -1,4 +1,7 @@
-/** The messages of a queue: by state, filtered, each opened in place; what is checked, or all that match, is acted on at once. */
+/**
+ * The messages of a queue: by state, filtered, each opened in place; what is checked, or all that
+ * match, is acted on at once.
+ */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { askForAll, askForIds } from './actions.js'
 import { changeQuery, queueAddress } from './address.js'
@@ -22,7 +25,10 @@ export function whereOf({ contains, reason, after, before }) {
   return where
 }
 
-/** @param {{ queue: string, counts: Record<string, number>, query: Record<string, string>, version: number }} props `version` rises when something was done here */
+/**
+ * @param {{ queue: string, counts: Record<string, number>, query: Record<string, string>, version:
+ * number }} props `version` rises when something was done here
+ */
 export function Messages({ queue, counts, query, version }) {
   const state = states.includes(query.state) ? query.state : ''
   const where = whereOf(query)
@@ -116,7 +122,7 @@ export function Messages({ queue, counts, query, version }) {
             ? html`<span><b>${count(chosen.length)}</b> checked</span
                 >${act('redrive', ['dead'], 'Redrive')}${act('retry', ['delayed'], 'Retry now')}${act('purge', ['ready', 'delayed', 'dead', 'acked'], 'Cancel')}${chosen.every(one => one.state === 'leased') && html`<span class="hint">A worker holds ${chosen.length === 1 ? 'it' : 'them'}.</span>`}`
             : html`<span class="hint"
-                  >${filtered ? 'All that match:' : state === '' ? 'All of a state: choose one above, or check messages.' : `All ${state}:`}</span
+                  >${filtered ? 'All that match:' : state === '' ? 'All of a state: choose one ' + 'above, or check messages.' : `All ${state}:`}</span
                 >
                 ${(state === 'dead' || (state === '' && filtered)) && html`<button onClick=${() => askForAll('redrive', queue, bodyOf, 'dead message', reload)}>Redrive all …</button>`}
                 ${(state === 'delayed' || (state === '' && filtered)) && html`<button onClick=${() => askForAll('retry', queue, bodyOf, 'delayed message', reload)}>Retry all now …</button>`}
@@ -125,7 +131,7 @@ export function Messages({ queue, counts, query, version }) {
       </div>`
     }
     <${ProblemNote} problem=${problem} again=${reload} />
-    ${list !== null && shown.length === 0 && list.cursor === null && !problem && html`<${Empty} title=${filtered ? 'Nothing matches' : state === '' ? 'The queue is empty' : `No ${state} message`}>${filtered ? 'Ask for less, or clear the filters.' : state === 'dead' ? 'Whatever fails for the last time comes to lie here.' : 'Enqueue one with the button above, or over HTTP.'}</${Empty}>`}
+    ${list !== null && shown.length === 0 && list.cursor === null && !problem && html`<${Empty} title=${filtered ? 'Nothing matches' : state === '' ? 'The queue is empty' : `No ${state} message`}>${filtered ? 'Ask for less, or clear the filters.' : state === 'dead' ? 'Whatever fails for the last ' + 'time comes to lie here.' : 'Enqueue one with the button ' + 'above, or over HTTP.'}</${Empty}>`}
     ${
       shown.length > 0 &&
       html`<div class="sheet">
@@ -146,7 +152,7 @@ export function Messages({ queue, counts, query, version }) {
         </table>
       </div>`
     }
-    ${list?.cursor && html`<div class="pager"><button onClick=${more}>${shown.length === 0 ? 'Look further' : `${plural(shown.length, 'message')} shown: load more`}</button></div>`}
+    ${list?.cursor && html`<div class="pager"><button onClick=${more}>${shown.length === 0 ? 'Look further' : `${plural(shown.length, 'message')} ` + 'shown: load more'}</button></div>`}
   </section>`
 }
 

@@ -42,7 +42,7 @@ export function QueuePage({ queue, query }) {
           It has been deleted, or this key has no right to it. The first message enqueued to a queue makes it.
         </p>
         <${Command}
-          text=${`curl -X POST ${location.origin}/queues/${queue}/messages -H 'content-type: application/json' -d '{"body": {}}'`}
+          text=${`curl -X POST ${location.origin}/queues/${queue}/messages -H 'content-type: ` + `application/json' -d ` + `'{"body": {}}'`}
         />
       </div>
     </main>`
@@ -79,7 +79,9 @@ export function QueuePage({ queue, query }) {
     } else {
       confirm({
         title: `Pause ${queue}?`,
-        text: 'Leases give nothing while it is paused. Enqueues go on, and what is leased can still be settled.',
+        text:
+          'Leases give nothing while it is paused. Enqueues go on, and what is leased can still ' +
+          'be settled.',
         yes: 'Pause',
         act: async () => {
           await call('PUT', path, { paused: true })
@@ -92,7 +94,10 @@ export function QueuePage({ queue, query }) {
   const remove = () =>
     confirm({
       title: `Delete ${queue}?`,
-      text: `The queue and all in it are removed: ${count(counts.ready + counts.delayed + counts.leased + counts.dead)} messages just now. It cannot be undone.`,
+      text:
+        'The queue and all in it are removed: ' +
+        `${count(counts.ready + counts.delayed + counts.leased + counts.dead)} messages ` +
+        'just now. It cannot be undone.',
       yes: 'Delete the queue',
       danger: true,
       act: async () => {
@@ -157,7 +162,7 @@ export function QueuePage({ queue, query }) {
       <div class="figure">
         <dt title="acked / (acked + dead + expired)">Reliability</dt>
         <dd>
-          ${report.reliability === null ? '–' : `${(Math.floor(report.reliability * 10_000) / 100).toFixed(2)} %`}
+          ${report.reliability === null ? '–' : `${(Math.floor(report.reliability * 10_000) / 100).toFixed(2)} ` + '%'}
         </dd>
       </div>
     </dl>
@@ -166,7 +171,7 @@ export function QueuePage({ queue, query }) {
       Lease ${duration(settings.leaseSeconds)} · ${settings.maxAttempts} attempts · retries${' '}
       ${settings.retry.strategy} from ${duration(settings.retry.delaySeconds)} to${' '}
       ${duration(settings.retry.maxDelaySeconds)}${settings.retry.jitter ? ', spread' : ''} · kept${' '}
-      ${duration(settings.retentionSeconds)}${settings.keepAckedSeconds > 0 ? ` · acked kept ${duration(settings.keepAckedSeconds)}` : ''}${settings.maxDepth === null ? '' : ` · at most ${count(settings.maxDepth)} messages`}
+      ${duration(settings.retentionSeconds)}${settings.keepAckedSeconds > 0 ? ' · acked kept ' + `${duration(settings.keepAckedSeconds)}` : ''}${settings.maxDepth === null ? '' : ' · at most ' + `${count(settings.maxDepth)} ` + 'messages'}
     </p>
     <${Messages} queue=${queue} counts=${counts} query=${query} version=${version} />
   </main>`

@@ -1,4 +1,7 @@
-/** All queues: their counts, their rates, the age of the oldest ready message; searched, sorted and cut into pages by the service. */
+/**
+ * All queues: their counts, their rates, the age of the oldest ready message; searched, sorted and
+ * cut into pages by the service.
+ */
 import { html, useEffect, useMemo, useState } from './vendor/htm.js'
 import { changeQuery, queueAddress } from './address.js'
 import { live, mayAnywhere, root, storedKey } from './api.js'
@@ -165,7 +168,7 @@ function NoQueues() {
     return html`<${Empty} title="There is nothing to see for this key">It may browse no queue that is there. A key with <code>browse:*</code> sees all of them.</${Empty}>`
   }
   const key = storedKey() === null ? '' : ' -H "authorization: Bearer $HOLDFAST_KEY"'
-  return html`<${Empty} title="No queue yet" command=${`curl -X POST ${root}/queues/mail/messages${key} -H 'content-type: application/json' -d '{"body": {"to": "ada@example.org"}}'`}>The first message makes its queue. Send one, and it appears here.</${Empty}>`
+  return html`<${Empty} title="No queue yet" command=${'curl -X POST ' + `${root}/queues/mail/messages${key} ` + `-H 'content-type: ` + `application/json' -d ` + `'{"body": {"to": ` + `"ada@example.org"}}'`}>The first message makes its queue. Send one, and it appears here.</${Empty}>`
 }
 
 /** Which part of a long list is shown, and the ways to the next and the one before. */

@@ -200,7 +200,7 @@ function ScheduleDialog({ schedule, onDone }) {
       <div class="grid">
         ${schedule === null && field('name', 'Name', '', 'It cannot be changed later.', { autofocus: true })}
         ${field('queue', 'Queue', schedule?.queue ?? '', 'Where it enqueues.')}
-        ${field('cron', 'Cron', schedule?.cron ?? '0 7 * * *', 'Minute, hour, day of the month, month, weekday; or @daily and the like.', { class: 'mono', autofocus: schedule !== null })}
+        ${field('cron', 'Cron', schedule?.cron ?? '0 7 * * *', 'Minute, hour, day of the month, ' + 'month, weekday; or @daily and ' + 'the like.', { class: 'mono', autofocus: schedule !== null })}
         ${field('timezone', 'Time zone', schedule?.timezone ?? zone, 'Such as Europe/Berlin.')}
         <${Field} label="Times missed in an outage" pointer="/missed" problem=${problem}><select name="missed">${[
           ['once', 'are made up for by one message'],

@@ -2,7 +2,10 @@
 import { html, useEffect, useRef, useState } from './vendor/htm.js'
 import { duration, rate } from './format.js'
 
-/** Tells the whole of the page what to show above it; the application sets it. @type {{ dialog: (node: any) => void, toast: (text: string, bad?: boolean) => void }} */
+/**
+ * Tells the whole of the page what to show above it; the application sets it. @type {{ dialog:
+ * (node: any) => void, toast: (text: string, bad?: boolean) => void }}
+ */
 export const above = { dialog: () => {}, toast: () => {} }
 export const closeDialog = () => above.dialog(null)
 
@@ -101,7 +104,10 @@ export function Command({ text }) {
 
 export const Badge = ({ kind, children }) => html`<span class="badge ${kind}">${children ?? kind}</span>`
 
-/** The last hour in a few pixels, with its last value beside it. \`values\` may hold nulls, where nothing is known. */
+/**
+ * The last hour in a few pixels, with its last value beside it. \`values\` may hold nulls, where
+ * nothing is known.
+ */
 export function Spark({ values, now, kind, label }) {
   const known = (values ?? []).map(value => value ?? 0)
   const top = Math.max(...known, 0.001)
@@ -109,11 +115,12 @@ export function Spark({ values, now, kind, label }) {
   const height = 22
   const points = known.map(
     (value, i) =>
-      `${((i / Math.max(1, known.length - 1)) * width).toFixed(1)} ${(height - 1 - (value / top) * (height - 3)).toFixed(1)}`
+      `${((i / Math.max(1, known.length - 1)) * width).toFixed(1)} ` +
+      `${(height - 1 - (value / top) * (height - 3)).toFixed(1)}`
   )
   return html`<span
     class="spark ${kind}"
-    title=${known.length > 0 ? `${label} over the last hour, at most ${rate(top > 0.001 ? top : 0)} a second` : label}
+    title=${known.length > 0 ? `${label} over the last hour, at most ${rate(top > 0.001 ? top : 0)} ` + 'a second' : label}
   >
     ${
       known.length > 1 &&

@@ -63,7 +63,7 @@ async function unbalanced(cluster: Cluster): Promise<string[]> {
   const rows = await cluster.sql(`
     select q.name, counted.*, there.*, enqueued_total - acked_total - expired_total - purged_total as left
     from holdfast.queues q cross join lateral (
-      select ${[...states, 'enqueued_total', 'acked_total', 'expired_total', 'purged_total'].map(column => `sum(${column})::int as ${column}`)}
+      select ${[...states, 'enqueued_total', 'acked_total', 'expired_total', 'purged_total'].map(column => `sum(${column})::int as ` + `${column}`)}
       from (select * from holdfast.counts where queue_id = q.id union all select queue_id, ${countColumns} from holdfast.ledger where queue_id = q.id) c
     ) counted cross join lateral (
       select ${states.map(state => `count(*) filter (where state = '${state}')::int as ${state}_rows`)} from (
@@ -78,7 +78,8 @@ async function unbalanced(cluster: Cluster): Promise<string[]> {
     ...(row.left === row.ready_rows + row.delayed_rows + row.leased_rows + row.dead_rows
       ? []
       : [
-          `${row.name}: of ${row.enqueued_total} enqueued ${row.left} should be left, and ${row.ready_rows + row.delayed_rows + row.leased_rows + row.dead_rows} are`
+          `${row.name}: of ${row.enqueued_total} enqueued ${row.left} should be left, and ` +
+            `${row.ready_rows + row.delayed_rows + row.leased_rows + row.dead_rows} are`
         ])
   ])
 }

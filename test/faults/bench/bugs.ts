@@ -29,7 +29,10 @@ export async function bugs(): Promise<Bug[]> {
   )
 }
 
-/** Copies the source and puts the bug in. Throws when the patch fits no longer: then it has to be made anew. */
+/**
+ * Copies the source and puts the bug in. Throws when the patch fits no longer: then it has to be
+ * made anew.
+ */
 export async function withBug<T>(name: string, work: (root: string) => Promise<T>): Promise<T> {
   const root = await mkdtemp(join(tmpdir(), 'holdfast-bug-'))
   try {
@@ -43,7 +46,8 @@ export async function withBug<T>(name: string, work: (root: string) => Promise<T
       env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) }
     }).catch(error => {
       throw new Error(
-        `The bug ${name} cannot be put in any more (${error.stderr?.trim()}): make test/faults/bugs/${name}.patch anew.`
+        `The bug ${name} cannot be put in any more (${error.stderr?.trim()}): make ` +
+          `test/faults/bugs/${name}.patch anew.`
       )
     })
     return await work(root)

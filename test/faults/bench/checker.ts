@@ -1,4 +1,7 @@
-/** The judge. Pure: it reads the history and the final audit, nothing else, and says PASS, FAIL or UNKNOWN. */
+/**
+ * The judge. Pure: it reads the history and the final audit, nothing else, and says PASS, FAIL or
+ * UNKNOWN.
+ */
 import type { EnqueueEvent, Event, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'
 
 /** A message as the database has it in the end. `state` is acked for one that its queue keeps. */
@@ -264,7 +267,8 @@ function judge(
     if (!givenBack && leasedAt(next) < endsAt - slackMs) {
       found(
         'overlapping',
-        `${id}: fence ${next.fence} was leased ${endsAt - leasedAt(next)} ms before the end of ${lease.fence}`,
+        `${id}: fence ${next.fence} was leased ${endsAt - leasedAt(next)} ms before the end of ` +
+          `${lease.fence}`,
         next.end
       )
     }
@@ -314,7 +318,8 @@ function judge(
       if (!explained) {
         found(
           'unexplained',
-          `${id}: the lease with fence ${fence} ended ${how === undefined ? 'without a record' : `${how.outcome}, which nobody asked for`}`
+          `${id}: the lease with fence ${fence} ended ` +
+            `${how === undefined ? 'without a record' : `${how.outcome}, which nobody asked for`}`
         )
       }
     }
@@ -333,7 +338,8 @@ function judge(
   for (const [fence, attempt] of attempts) {
     const before = attempts.get(fence - 1)
     const mine = settlesOf(fence - 1)
-    // Without a record: a release that came after the end of its lease is answered like one in time, but it was an expiry.
+    // Without a record: a release that came after the end of its lease is answered like one in
+    // time, but it was an expiry.
     const end = leases.find(lease => lease.fence === fence - 1)?.until ?? 0
     const doubtful = mine.some(
       settle => settle.out === 'unknown' || (settle.out === 'released' && settle.end >= end - slackMs)
@@ -348,7 +354,8 @@ function judge(
     ) {
       found(
         'miscounted',
-        `${id}: fence ${fence} is attempt ${attempt}${before === undefined ? '' : `, after attempt ${before}, ${how}`}`,
+        `${id}: fence ${fence} is attempt ` +
+          `${attempt}${before === undefined ? '' : `, after attempt ${before}, ${how}`}`,
         leases.find(lease => lease.fence === fence)?.end
       )
     }

@@ -1,4 +1,7 @@
-/** Preloaded into a replica (`--import`): its clock is wrong by HOLDFAST_TEST_CLOCK_MS. Timers run as ever. */
+/**
+ * Preloaded into a replica (`--import`): its clock is wrong by HOLDFAST_TEST_CLOCK_MS. Timers run
+ * as ever.
+ */
 const offMs = Number(process.env.HOLDFAST_TEST_CLOCK_MS)
 
 globalThis.Date = new Proxy(Date, {

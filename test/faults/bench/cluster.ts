@@ -1,4 +1,7 @@
-/** What the bench breaks: a PostgreSQL and two replicas of the service, each in processes of its own, behind proxies. */
+/**
+ * What the bench breaks: a PostgreSQL and two replicas of the service, each in processes of its
+ * own, behind proxies.
+ */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
@@ -37,7 +40,10 @@ export interface Cluster {
   /** One statement on a connection of its own past the proxies; waits for a PostgreSQL that is away. */
   sql(text: string, values?: unknown[]): Promise<any[]>
   connect(): Promise<pg.Client>
-  /** Fills the disk under PostgreSQL, or null where no small file system could be made; answers how to free it. */
+  /**
+   * Fills the disk under PostgreSQL, or null where no small file system could be made; answers how
+   * to free it.
+   */
   readonly fillDisk: (() => Promise<() => Promise<void>>) | null
   stop(): Promise<void>
 }

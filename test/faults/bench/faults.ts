@@ -80,7 +80,8 @@ export const faults: Record<string, Fault> = {
     async inject({ cluster }) {
       await again(() =>
         cluster.sql(
-          "select pg_terminate_backend(pid) from (select pid from pg_stat_activity where application_name = 'holdfast' order by random() limit 2) s"
+          'select pg_terminate_backend(pid) from (select pid from pg_stat_activity where ' +
+            "application_name = 'holdfast' order by random() limit 2) s"
         )
       )
       return byItself
@@ -154,7 +155,8 @@ export const faults: Record<string, Fault> = {
       await Promise.all([
         again(() =>
           stage.cluster.sql(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'holdfast listener'"
+            'select pg_terminate_backend(pid) from pg_stat_activity where application_name = ' +
+              "'holdfast listener'"
           )
         ),
         stage.serves()
@@ -179,7 +181,8 @@ export const faults: Record<string, Fault> = {
       const { messages } = await insist(`${at(1)}/lease`, { max: 100, leaseSeconds: 60 })
       const stranger = await connect()
       await stranger.query(
-        "begin; select from holdfast.messages where queue_id = (select id from holdfast.queues where name = 'aside') for update"
+        'begin; select from holdfast.messages where queue_id = (select id from holdfast.queues where ' +
+          "name = 'aside') for update"
       )
       const acks = Promise.all(
         messages.map(({ receipt }: any, index: number) => post(`${at(index)}/ack`, { receipt }))
@@ -223,7 +226,8 @@ export const faults: Record<string, Fault> = {
       }
       if (counted.swept !== 20_000 || counted.all !== 20_000) {
         stage.odd(
-          `of 20,000 leases that ended ${counted.swept} were swept up once, as one failed attempt on record; there are ${counted.all} messages`
+          `of 20,000 leases that ended ${counted.swept} were swept up once, as one failed attempt on ` +
+            `record; there are ${counted.all} messages`
         )
       }
       return () => insist(`${at(0)}/purge`, {})
@@ -295,7 +299,9 @@ export const faults: Record<string, Fault> = {
     }
   },
   migration: {
-    what: 'the SQL functions are applied anew by three at once, and a column comes and goes; service must go on',
+    what:
+      'the SQL functions are applied anew by three at once, and a column comes and goes; service ' +
+      'must go on',
     async inject(stage) {
       const { sql, connect, postgres } = stage.cluster
       const { migrate } = (await import(

@@ -1,10 +1,19 @@
-/** What happened, as callers saw it: one event for each message of each call. The checker reads nothing else but these and the audit. */
+/**
+ * What happened, as callers saw it: one event for each message of each call. The checker reads
+ * nothing else but these and the audit.
+ */
 import { createHash } from 'node:crypto'
 
-/** `none`: it definitely had no effect; `unknown`: nobody can say. Anything else is the service's own word. */
+/**
+ * `none`: it definitely had no effect; `unknown`: nobody can say. Anything else is the service's
+ * own word.
+ */
 export type Unsure = 'none' | 'unknown'
 
-/** `at` and `end` are when the call was made and answered, in ms since the epoch on the one clock of the machine. */
+/**
+ * `at` and `end` are when the call was made and answered, in ms since the epoch on the one clock
+ * of the machine.
+ */
 interface Call {
   queue: string
   at: number
@@ -50,7 +59,10 @@ export interface OddEvent {
   at: number
   what: string
 }
-/** `upAfterMs`: from the heal until each replica that lives had served an enqueue and a lease; null when it did not in time. */
+/**
+ * `upAfterMs`: from the heal until each replica that lives had served an enqueue and a lease; null
+ * when it did not in time.
+ */
 export interface FaultEvent {
   t: 'fault'
   name: string

@@ -1,4 +1,7 @@
-/** `npm run faults`: breaks everything around Holdfast and says whether it kept its word. `npm run faults -- --help` says what can be chosen. */
+/**
+ * `npm run faults`: breaks everything around Holdfast and says whether it kept its word. `npm run
+ * faults -- --help` says what can be chosen.
+ */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -105,7 +108,9 @@ async function findBugs(chosen: string[] | undefined): Promise<number> {
     const afterMs =
       report.firstAt === null ? report.seconds * 1000 : Math.max(0, report.firstAt - report.startedAt)
     say(
-      `| ${name} | ${what} | ${faults.join(', ')} | ${report.verdict === 'FAIL' ? found.join(', ') : 'NOT FOUND'} | ${report.firstAt === null ? 'at the end, ' : ''}${(afterMs / 1000).toFixed(1)} s |`
+      `| ${name} | ${what} | ${faults.join(', ')} | ` +
+        `${report.verdict === 'FAIL' ? found.join(', ') : 'NOT FOUND'} | ` +
+        `${report.firstAt === null ? 'at the end, ' : ''}${(afterMs / 1000).toFixed(1)} s |`
     )
   }
   return missed > 0 ? 1 : 0
@@ -118,7 +123,8 @@ function show({ verdict, findings, untested, figures, seed, seconds, faults: suf
       .filter(({ skipped }) => skipped === undefined)
       .map(({ upAfterMs }) => upAfterMs ?? Infinity)
     say(
-      `${name.padEnd(18)} ${times.length === 0 ? `SKIPPED: ${events![0]!.skipped}` : `${times.length} × served again after ${Math.max(...times)} ms at most`}`
+      `${name.padEnd(18)} ` +
+        `${times.length === 0 ? `SKIPPED: ${events![0]!.skipped}` : `${times.length} × served again after ${Math.max(...times)} ms at most`}`
     )
   }
   say('')
@@ -132,14 +138,18 @@ function show({ verdict, findings, untested, figures, seed, seconds, faults: suf
   const { messages, confirmed, leases, acked, dead, redelivered, superseded, unknown, unknownDone, refused } =
     figures
   say(
-    `\n${messages} messages, ${confirmed} of them confirmed; ${leases} leases, ${redelivered} of them again; ${acked} acked, ${dead} dead; ${superseded} superseded receipts refused`
+    `\n${messages} messages, ${confirmed} of them confirmed; ${leases} leases, ${redelivered} of ` +
+      `them again; ${acked} acked, ${dead} dead; ${superseded} superseded receipts refused`
   )
   say(
-    `${unknown} enqueues were left unknown, ${unknownDone} of which had been done; ${refused} were refused for good`
+    `${unknown} enqueues were left unknown, ${unknownDone} of which had been done; ${refused} were ` +
+      'refused for good'
   )
   if (findings.lost.length === 0) {
     say(
-      `Durability: none of ${confirmed} lost, so at 95 % above ${(100 * (1 - 3 / confirmed)).toFixed(3)} %. Reliability: ${((100 * acked) / (acked + dead)).toFixed(2)} % acked of what came to an end.`
+      `Durability: none of ${confirmed} lost, so at 95 % above ` +
+        `${(100 * (1 - 3 / confirmed)).toFixed(3)} %. Reliability: ` +
+        `${((100 * acked) / (acked + dead)).toFixed(2)} % acked of what came to an end.`
     )
   }
   say(`\n${verdict} (seed ${seed}, ${seconds} s)`)

@@ -1,4 +1,7 @@
-/** A TCP proxy that does to connections what networks do: cuts, silences and slows them, and loses the answer to a request. */
+/**
+ * A TCP proxy that does to connections what networks do: cuts, silences and slows them, and loses
+ * the answer to a request.
+ */
 import { once } from 'node:events'
 import {
   connect,
@@ -10,7 +13,10 @@ import {
 } from 'node:net'
 import { reset } from '../../support/reset.ts'
 
-/** A request whose answer is to be lost: it is passed on, and the connection is reset when `answered` says that the answer is there. */
+/**
+ * A request whose answer is to be lost: it is passed on, and the connection is reset when
+ * `answered` says that the answer is there.
+ */
 export interface Swallow {
   wants: (request: Buffer) => boolean
   answered: (answer: Buffer) => boolean
@@ -48,7 +54,10 @@ export class Proxy {
     for (const link of this.#links) this.#cut(link)
   }
 
-  /** From now on nothing passes on the connections there are, and nobody is told: half-open, until somebody gives them up. */
+  /**
+   * From now on nothing passes on the connections there are, and nobody is told: half-open, until
+   * somebody gives them up.
+   */
   silence({ listenersOnly = false } = {}): () => void {
     const links = [...this.#links].filter(link => link.listens || !listenersOnly)
     for (const { client, server } of links) {
@@ -140,7 +149,10 @@ const mutations = [
   'expose_due'
 ].map(name => `\0${name}\0`)
 
-/** The reply to a commit: PostgreSQL has said "ready, in no transaction", after one of the statements that change something or a commit. */
+/**
+ * The reply to a commit: PostgreSQL has said "ready, in no transaction", after one of the
+ * statements that change something or a commit.
+ */
 export function commitReply(isHit: () => boolean): Swallow {
   return {
     wants: request =>

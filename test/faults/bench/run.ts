@@ -1,4 +1,7 @@
-/** One run of the bench: a cluster, a workload, faults one after another, all healed and drained, and the checker's verdict. */
+/**
+ * One run of the bench: a cluster, a workload, faults one after another, all healed and drained,
+ * and the checker's verdict.
+ */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
@@ -104,7 +107,8 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
       const tookMs = await recovery(cluster)
       if (tookMs === null || tookMs > recoveryMsMax) {
         stage.odd(
-          `while a fault lasted that should not matter, an enqueue and a lease took ${tookMs ?? 'more than 30,000'} ms`
+          'while a fault lasted that should not matter, an enqueue and a lease took ' +
+            `${tookMs ?? 'more than 30,000'} ms`
         )
       }
     }
@@ -122,7 +126,9 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
         { enqueued: 0, acked: 0 }
       )
       say(
-        `${clock(startedAt)} ${' '.repeat(16)} ${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ${enqueued} enqueued, ${acked} acked so far`
+        `${clock(startedAt)} ${' '.repeat(16)} ` +
+          `${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ` +
+          `${enqueued} enqueued, ${acked} acked so far`
       )
       await pause(gapMs)
     }
@@ -164,7 +170,10 @@ async function suffer(name: string, stage: Stage, begun: () => void): Promise<Fa
   return { t: 'fault', name, at, healedAt, upAfterMs: tookMs }
 }
 
-/** How long it took, from then, until each replica had taken a message and a consumer who waited at it had been given one that came in at another. */
+/**
+ * How long it took, from then, until each replica had taken a message and a consumer who waited at
+ * it had been given one that came in at another.
+ */
 async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<number | null> {
   const times = await Promise.all(
     replicas.map(async (replica, index) => {

@@ -1,4 +1,7 @@
-/** Producers and consumers in a process of their own, which the bench can stop. Whatever they did and were told goes into the history. */
+/**
+ * Producers and consumers in a process of their own, which the bench can stop. Whatever they did
+ * and were told goes into the history.
+ */
 import { createWriteStream } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { random, type Random } from './random.ts'
@@ -33,7 +36,10 @@ interface Answer {
   body: any
 }
 
-/** Null when the call can have had no effect, 'unknown' when nobody can say; what the contract does not allow is told as odd. */
+/**
+ * Null when the call can have had no effect, 'unknown' when nobody can say; what the contract does
+ * not allow is told as odd.
+ */
 async function call(
   path: string,
   body: string | Buffer,
@@ -81,7 +87,10 @@ interface Draft {
   headers: Record<string, string>
 }
 
-/** Bodies that show whether they were read and written anew: digits, escapes, names and bytes that do not survive that. */
+/**
+ * Bodies that show whether they were read and written anew: digits, escapes, names and bytes that
+ * do not survive that.
+ */
 function draft(kind: 'json' | 'text' | 'bytes', dice: Random): Draft {
   const token = `${load.name}-${++made}`
   const filling = 'x'.repeat(dice.chance(0.02) ? 20_000 : dice.below(200))
@@ -91,7 +100,8 @@ function draft(kind: 'json' | 'text' | 'bytes', dice: Random): Draft {
     return {
       token,
       body: Buffer.from(
-        `{ "id":"<${token}>", "big":12345678901234567890.10, "d":1.0,"d":2e0, "esc":"\\u0041\\/é\\ud83d\\ude00" ,"f":"${filling}"}`
+        `{ "id":"<${token}>", "big":12345678901234567890.10, "d":1.0,"d":2e0, ` +
+          `"esc":"\\u0041\\/é\\ud83d\\ude00" ,"f":"${filling}"}`
       ),
       contentType: 'application/json',
       headers
@@ -339,7 +349,8 @@ async function consume(dice: Random): Promise<void> {
       extend: [],
       abandon: []
     }
-    // What has been leased before is often worked on for long, so that its former holder's late call meets a newer lease.
+    // What has been leased before is often worked on for long, so that its former holder's late
+    // call meets a newer lease.
     for (const one of held) {
       fates[
         dice.weighted({

@@ -1,4 +1,5 @@
-// What the pages use of Preact, which htm's standalone file brings with it. Served from node_modules as vendor/htm.js.
+// What the pages use of Preact, which htm's standalone file brings with it. Served from
+// node_modules as vendor/htm.js.
 export type Node = any
 export declare const html: (strings: TemplateStringsArray, ...values: any[]) => Node
 export declare function render(node: Node, parent: Element): void
