@@ -16,7 +16,7 @@ import {
   QueueParams,
   Settle,
   SettleAnswer
-} from '../src/http/schemas.ts'
+} from '../src/fronts/rest/schemas.ts'
 
 export type PeerName = 'nothing' | 'plain' | 'pgboss' | 'fauxqs'
 

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import type { Embedded } from '../src/store/embedded.ts'
+import type { Embedded } from '../src/store/setup/embedded.ts'
 import type { Load, LoadEvent, LoadResult } from './load.ts'
 import type { PeerName } from './peers.ts'
 

@@ -1,7 +1,7 @@
 /** holdfast doctor: looks at a deployment and says what is amiss, what was measured, and what to do. */
 import { styleText } from 'node:util'
 import { exit, UsageError, wholeNumber, type Command } from './command.ts'
-import { judge, type Check } from './findings.ts'
+import { judge, type Check } from './diagnosis.ts'
 
 export const doctor: Command = {
   summary: 'check a deployment, and say what to do where something is amiss',

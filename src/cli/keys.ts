@@ -1,6 +1,6 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
-import { keyNamePattern, rateMax, rightPattern } from '../core/keys.ts'
-import type { Keys } from '../http/keys.ts'
+import { keyNamePattern, rateMax, rightPattern } from '../core/apiKey.ts'
+import type { Keys } from '../fronts/rest/routes/apiKeys.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 
 export const keys: Command = {

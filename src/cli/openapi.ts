@@ -14,10 +14,10 @@ export const openapi: Command = {
     }
   },
   async run({ has, say }) {
-    const { describeApi } = await import('../http/server.ts')
+    const { describeApi } = await import('../fronts/rest/server.ts')
     const document = await describeApi()
     if (!has('write')) return say(document.trimEnd())
-    const { clientTypes } = await import('../http/typings.ts')
+    const { clientTypes } = await import('../fronts/rest/clientTypes.ts')
     await writeFile(new URL('../../openapi/openapi.json', import.meta.url), document)
     await writeFile(new URL('../client/types.ts', import.meta.url), clientTypes())
   }

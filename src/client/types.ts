@@ -1,4 +1,4 @@
-/** What goes over the wire. Made from src/http/schemas.ts by npm run openapi; do not edit. */
+/** What goes over the wire. Made from src/fronts/rest/schemas.ts by npm run openapi; do not edit. */
 
 export interface NewMessage {
   /** Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched. */

@@ -1,15 +1,15 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
 import type { Database } from '../store/database.ts'
-import type { SeekHints } from '../store/hints.ts'
-import type { EnqueueRow, Held, LeasedRow } from '../store/messages.ts'
-import type { MessageDetail, MessageView } from '../store/browse.ts'
-import type { Action } from '../store/mending.ts'
-import { Batcher } from './batcher.ts'
-import { Directory } from './directory.ts'
-import { Enqueueing } from './enqueueing.ts'
+import type { SeekHints } from '../store/upkeep/scanHints.ts'
+import type { EnqueueRow, Held, LeasedRow } from '../store/verbs/messages.ts'
+import type { MessageDetail, MessageView } from '../store/verbs/browse.ts'
+import type { Action } from '../store/verbs/bulk.ts'
+import { Batcher } from './engine/batcher.ts'
+import { Directory } from './engine/queueCache.ts'
+import { Enqueueing } from './verbs/enqueue.ts'
 import { partlyDone, QueueError } from './errors.ts'
-import { reasonsOf, type Explanation } from './explain.ts'
-import { Leasing, unread, type LeaseRequest } from './leasing.ts'
+import { reasonsOf, type Explanation } from './verbs/explain.ts'
+import { Leasing, unread, type LeaseRequest } from './verbs/lease.ts'
 import {
   answerBytesMax,
   formatReceipt,
@@ -25,21 +25,21 @@ import {
   type State
 } from './message.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
-import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
-import { Settling, type Outcome, type Settlement } from './settling.ts'
-import { Tally } from './tally.ts'
-import type { Wakeups } from './wakeups.ts'
+import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
+import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
+import { Tally } from './engine/replicaStats.ts'
+import type { Wakeups } from './engine/wakeups.ts'
 
 /** What the broker needs of the store: the functions of its modules, as they are. */
 export interface Store {
   database: Database
   hints: SeekHints
-  messages: typeof import('../store/messages.ts')
-  queues: typeof import('../store/queues.ts')
-  browse: typeof import('../store/browse.ts')
-  explain: typeof import('../store/explain.ts')
-  series: typeof import('../store/series.ts')
-  mending: typeof import('../store/mending.ts')
+  messages: typeof import('../store/verbs/messages.ts')
+  queues: typeof import('../store/verbs/queues.ts')
+  browse: typeof import('../store/verbs/browse.ts')
+  explain: typeof import('../store/verbs/explain.ts')
+  series: typeof import('../store/verbs/series.ts')
+  mending: typeof import('../store/verbs/bulk.ts')
 }
 
 /** Who is to hear of what a commit has made ready, or will at a later time. */

@@ -1,6 +1,6 @@
 /** The service's own recurring work, once per cluster however many replicas run. The only user of pg-boss. */
 import { PgBoss } from 'pg-boss'
-import { createChores } from '../store/chores.ts'
+import { createChores } from '../store/upkeep/maintenance.ts'
 import type { Database } from '../store/database.ts'
 
 const schema = 'holdfast_jobs'

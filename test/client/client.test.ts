@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, HoldfastError } from '../../src/client/index.ts'
-import { httpAnswer, Proxy } from '../faults/bench/proxy.ts'
+import { httpAnswer, Proxy } from '../faultbench/proxy.ts'
 import { service } from '../support/service.ts'
 
 let url: string

@@ -14,7 +14,7 @@ import {
   type Settled,
   type WorkerOptions
 } from '../../src/client/index.ts'
-import { httpAnswer, Proxy } from '../faults/bench/proxy.ts'
+import { httpAnswer, Proxy } from '../faultbench/proxy.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
 

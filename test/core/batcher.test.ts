@@ -2,8 +2,8 @@
 import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { Batcher, type BatcherOptions } from '../../src/core/batcher.ts'
-import { Wakeups } from '../../src/core/wakeups.ts'
+import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
+import { Wakeups } from '../../src/core/engine/wakeups.ts'
 
 interface Flush {
   lane: string

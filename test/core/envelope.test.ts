@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { parseEnvelope, RawJson } from '../../src/core/envelope.ts'
+import { parseEnvelope, RawJson } from '../../src/core/engine/envelope.ts'
 import { QueueError } from '../../src/core/errors.ts'
 
 /** An object is a list of pairs here, so that a name given twice can be told. */

@@ -62,7 +62,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 const plain: Step = { do: 'enqueue', key: null, delayed: false }
 const one: Step = { do: 'lease', max: 1 }
-/** The calls that found a bug, shrunk; the bugs were put in on purpose (test/faults/bugs). */
+/** The calls that found a bug, shrunk; the bugs were put in on purpose (test/faultbench/bugs). */
 const found: Record<string, Step[]> = {
   'release-counted': [plain, one, { do: 'release', pick: 0 }, one],
   'superseded-told-done': [plain, one, { do: 'release', pick: 0 }, one, { do: 'release', pick: 0 }],

@@ -7,7 +7,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { Proxy } from './bench/proxy.ts'
+import { Proxy } from '../faultbench/proxy.ts'
 import { freshDatabase, freshServer } from '../support/postgres.ts'
 import { service, serviceProcess, type Client } from '../support/service.ts'
 

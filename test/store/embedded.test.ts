@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { EmbeddedUnavailable, startEmbedded, type Embedded } from '../../src/store/embedded.ts'
+import { EmbeddedUnavailable, startEmbedded, type Embedded } from '../../src/store/setup/embedded.ts'
 
 const linux = process.platform === 'linux'
 const root = process.getuid?.() === 0
@@ -243,7 +243,7 @@ type Launched = { child: ChildProcess; output: AsyncIterableIterator<string> }
  */
 function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launched {
   const script = `
-    import { startEmbedded } from ${JSON.stringify(new URL('../../src/store/embedded.ts', import.meta.url))}
+    import { startEmbedded } from ${JSON.stringify(new URL('../../src/store/setup/embedded.ts', import.meta.url))}
     const { pid, config } = await startEmbedded(${JSON.stringify(dataDir)}, () => {})
     console.log(JSON.stringify({ pid, config }))`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {

@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
-import { startListener, type Listener } from '../../src/store/listener.ts'
-import { Proxy } from '../faults/bench/proxy.ts'
+import { startListener, type Listener } from '../../src/store/upkeep/listener.ts'
+import { Proxy } from '../faultbench/proxy.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 t.test(

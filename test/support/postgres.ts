@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import tap, { type Test } from 'tap'
-import { startEmbedded, type Embedded } from '../../src/store/embedded.ts'
-import { migrate } from '../../src/store/migrate.ts'
+import { startEmbedded, type Embedded } from '../../src/store/setup/embedded.ts'
+import { migrate } from '../../src/store/setup/migrate.ts'
 
 export interface Database {
   name: string

@@ -1,0 +1,280 @@
+/** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
+import type { Database, Session } from '../../store/database.ts'
+import type { DueSchedule } from '../../store/verbs/schedules.ts'
+import type { Broker, Heralds } from '../broker.ts'
+import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import {
+  lateMsMax,
+  nextRunsCount,
+  scheduleNotFound,
+  type Calendar,
+  type LastRun,
+  type Schedule,
+  type ScheduleChange,
+  type ScheduleSettings
+} from '../schedule.ts'
+import { QueueError } from '../errors.ts'
+
+export interface ScheduleStore {
+  database: Database
+  messages: typeof import('../../store/verbs/messages.ts')
+  queues: typeof import('../../store/verbs/queues.ts')
+  schedules: typeof import('../../store/verbs/schedules.ts')
+}
+
+/** Whether the caller may do this with a schedule of this queue; throws what it is told where it may not. */
+export type Permit = (queue: string) => void
+
+export interface SchedulesOptions {
+  /** Whether a message makes an unknown queue. */
+  createQueues: boolean
+  /** One is due at this time (ms since the epoch, the database's clock). */
+  onDue: (timeMs: number) => void
+}
+
+const defaults = {
+  timezone: 'UTC',
+  headers: {},
+  priority: priorityDefault,
+  paused: false,
+  missed: 'once'
+} as const
+const roundsMax = 100
+
+export class Schedules {
+  readonly #store: ScheduleStore
+  readonly #broker: Broker
+  readonly #heralds: Heralds
+  readonly #calendar: Calendar
+  readonly #options: SchedulesOptions
+
+  constructor(
+    store: ScheduleStore,
+    broker: Broker,
+    heralds: Heralds,
+    calendar: Calendar,
+    options: SchedulesOptions
+  ) {
+    this.#store = store
+    this.#broker = broker
+    this.#heralds = heralds
+    this.#calendar = calendar
+    this.#options = options
+  }
+
+  /**
+   * Makes a schedule, or changes what is given. True when it was made. Refuses with
+   * invalidSchedule; with scheduleNotFound a new one that lacks something.
+   */
+  async put(
+    name: string,
+    change: ScheduleChange,
+    permit: Permit
+  ): Promise<{ created: boolean; schedule: Schedule }> {
+    const { database, schedules } = this.#store
+    for (;;) {
+      const put = await database.transaction(async session => {
+        const { now, schedule } = await schedules.lockSchedule(session, name)
+        if (schedule !== null) permit(schedule.queue)
+        const { queue, cron, body, ...rest } = { ...defaults, ...schedule, ...change }
+        if (queue === undefined || cron === undefined || body === undefined) throw scheduleNotFound(name)
+        const settings: ScheduleSettings = { queue, cron, body, ...rest }
+        const isTimed = schedule !== null && cron === schedule.cron && settings.timezone === schedule.timezone
+        const keepsTime = isTimed && (settings.paused || !schedule.paused)
+        // Worked out for one that is paused too, so that nothing is kept that could not be resumed.
+        const nextAt = keepsTime
+          ? schedule.nextAt
+          : rfc3339(this.#calendar(cron, settings.timezone, Date.parse(now)))
+        if (schedule !== null && Object.keys(change).length === 0) return { created: false, schedule }
+        const write = schedule === null ? schedules.createSchedule : schedules.changeSchedule
+        return {
+          created: schedule === null,
+          schedule: await write(session, name, settings, settings.paused ? null : nextAt)
+        }
+      })
+      // made by somebody else in that moment: now it is there to be changed
+      if (put.schedule === null) continue
+      if (put.schedule.nextAt !== null) this.#options.onDue(Date.parse(put.schedule.nextAt))
+      return put as { created: boolean; schedule: Schedule }
+    }
+  }
+
+  /** Refuses with scheduleNotFound. */
+  async get(name: string, permit: Permit): Promise<Schedule> {
+    const { database, schedules } = this.#store
+    const schedule = await schedules.findSchedule(database.last, name)
+    if (schedule === null) throw scheduleNotFound(name)
+    permit(schedule.queue)
+    return schedule
+  }
+
+  /**
+   * By name, from `after` on, without their messages; `within` names the queues of those that the
+   * caller may look at.
+   */
+  async list(
+    after: string,
+    limit: number,
+    within: { names: string[]; prefixes: string[] }
+  ): Promise<{ schedules: Omit<Schedule, 'body' | 'headers'>[]; next: string | null }> {
+    const { database, schedules } = this.#store
+    const page = await schedules.listSchedules(database.last, after, limit, within)
+    return { schedules: page, next: page.length === limit ? page.at(-1)!.name : null }
+  }
+
+  /** The next five times; fewer where they are years apart. */
+  nextRuns({ cron, timezone, nextAt }: Pick<Schedule, 'cron' | 'timezone' | 'nextAt'>): string[] {
+    if (nextAt === null) return []
+    const runs = [nextAt]
+    try {
+      while (runs.length < nextRunsCount) {
+        runs.push(rfc3339(this.#calendar(cron, timezone, Date.parse(runs.at(-1)!))))
+      }
+    } catch (error) {
+      if (!(error instanceof QueueError)) throw error
+    }
+    return runs
+  }
+
+  /** Refuses with scheduleNotFound. */
+  async delete(name: string, permit: Permit): Promise<void> {
+    const { database, schedules } = this.#store
+    await database.transaction(async session => {
+      const { schedule } = await schedules.lockSchedule(session, name)
+      if (schedule === null) throw scheduleNotFound(name)
+      permit(schedule.queue)
+      await schedules.removeSchedule(session, name)
+    })
+  }
+
+  /**
+   * Enqueues its message now, whether it is paused or not. Refuses as an enqueue does, and with
+   * scheduleNotFound.
+   */
+  async run(name: string, idempotencyKey: string | undefined, permit: Permit): Promise<Enqueued> {
+    const { queue, body, headers, priority } = await this.get(name, permit)
+    const message: NewMessage = {
+      body,
+      contentType: null,
+      headers: { ...headers, 'holdfast-schedule': name },
+      priority,
+      idempotencyKey
+    }
+    return (await this.#broker.enqueue(queue, [message], false))[0]!
+  }
+
+  /**
+   * Fires all that are due, and answers in how many milliseconds the next one is. Any number of
+   * replicas may do so at once.
+   */
+  async fireDue(): Promise<number> {
+    const { database, queues, schedules } = this.#store
+    for (let round = 0; round < roundsMax; round++) {
+      // Apart from what is fired: were a queue not to be made just now, only its own schedules would miss it.
+      if (this.#options.createQueues) {
+        for (const queue of await schedules.queuesMissing(database)) {
+          await queues.putQueue(database, queue, {}).catch(() => {})
+        }
+      }
+      if ((await this.#fireSome()) === 0) break
+    }
+    return await schedules.msUntilDue(database)
+  }
+
+  // Taking, enqueueing and moving on are one commit: who is killed in between has done nothing,
+  // and nobody does it twice.
+  async #fireSome(): Promise<number> {
+    const { database, messages, schedules } = this.#store
+    const { count, enqueued } = await database.transaction(async session => {
+      const due = await schedules.takeDue(session)
+      const full = await this.#fullQueues(session, due)
+      const ended = due.map(one => ({
+        name: one.name,
+        ...this.#decide(one, full),
+        messageId: null as Digits | null
+      }))
+      const firing = [...due.keys()].filter(index => ended[index]!.outcome === 'enqueued')
+      const answers =
+        firing.length === 0
+          ? []
+          : await messages.enqueue(
+              session,
+              firing.map(index => rowOf(due[index]!))
+            )
+      const enqueued: { queueId: Digits; id: Digits }[] = []
+      for (const [i, index] of firing.entries()) {
+        const id = answers[i]?.id
+        if (id === undefined) {
+          ended[index]!.outcome = 'queueNotFound'
+        } // deleted since it was looked at
+        else enqueued.push({ queueId: due[index]!.queue_id!, id: (ended[index]!.messageId = id) })
+      }
+      if (due.length > 0) await schedules.moveOn(session, ended)
+      return { count: due.length, enqueued }
+    })
+    for (const { queueId, id } of enqueued) this.#heralds.onReady(queueId, 1, Number(id))
+    return count
+  }
+
+  #decide(
+    { cron, timezone, missed, next_at: at, now, queue_id: queueId, name }: DueSchedule,
+    full: Set<string>
+  ): { outcome: LastRun['outcome']; nextAt: string | null } {
+    const nowMs = Date.parse(now)
+    const late = Date.parse(at) < nowMs - lateMsMax
+    try {
+      const nextAt = rfc3339(this.#calendar(cron, timezone, late ? nowMs : Date.parse(at)))
+      const outcome =
+        late && missed === 'skip'
+          ? 'skipped'
+          : queueId === null
+            ? 'queueNotFound'
+            : full.has(name)
+              ? 'queueFull'
+              : 'enqueued'
+      return { outcome, nextAt }
+    } catch {
+      // read by the release that took it, and not by this one
+      return { outcome: 'invalidSchedule', nextAt: null }
+    }
+  }
+
+  /** The schedules for which there is no room in their queues. */
+  async #fullQueues(session: Session, due: DueSchedule[]): Promise<Set<string>> {
+    const room = new Map<Digits, number>()
+    const full = new Set<string>()
+    for (const { name, queue_id: id, max_depth: maxDepth } of due) {
+      if (id === null || maxDepth === null) continue
+      const left = room.get(id) ?? (await this.#store.queues.roomIn(session, id)) ?? Infinity
+      if (left < 1) full.add(name)
+      room.set(id, left - 1)
+    }
+    return full
+  }
+}
+
+function rowOf({
+  queue_id: queueId,
+  name,
+  next_at: at,
+  body,
+  headers,
+  priority
+}: DueSchedule): Parameters<ScheduleStore['messages']['enqueue']>[1][number] {
+  return {
+    queueId: queueId!,
+    body,
+    contentType: null,
+    headers: { ...headers, 'holdfast-schedule': name, 'holdfast-scheduled-for': at },
+    priority,
+    delaySeconds: undefined,
+    visibleAt: undefined,
+    ttlSeconds: undefined,
+    maxAttempts: undefined,
+    key: undefined
+  }
+}
+
+function rfc3339(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,125 @@
+/** The OpenAPI document, made from the routes' schemas, and Swagger UI that shows it. */
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+const description = `Messages in, messages out, over HTTP on PostgreSQL.
+
+Open the calls from top to bottom and press **Execute**: make a queue, enqueue a message, lease it, ack it. This page carries the id and the receipt of one call into the next, in the place of \`{id}\` and \`{receipt}\`.`
+
+/** Every operation under its heading, in the order in which a first visitor would press them. */
+const tour: Record<string, { description: string; operations: string[] }> = {
+  Queues: {
+    description: 'Make them and look at them.',
+    operations: ['putQueue', 'getQueue', 'getSeries', 'listQueues']
+  },
+  Messages: {
+    description: 'From the enqueue to the ack.',
+    operations: [
+      'enqueue',
+      'browse',
+      'lease',
+      'extend',
+      'ack',
+      'fail',
+      'release',
+      'getMessage',
+      'explainMessage'
+    ]
+  },
+  Mend: {
+    description: 'What went wrong, or is no longer wanted.',
+    operations: ['retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue']
+  },
+  Schedules: {
+    description: 'Messages that come again and again.',
+    operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
+  },
+  Keys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
+  Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
+}
+
+const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40"><g fill="none" stroke="#7fd1ae" stroke-width="4" stroke-linecap="round" stroke-linejoin="round">
+  <circle cx="20" cy="8" r="4"/><path d="M20 12v22M12 18h16M6 24c0 7 6 10 14 10s14-3 14-10"/></g>
+  <text x="46" y="28" font-family="system-ui, sans-serif" font-size="24" font-weight="600" fill="#fff">Holdfast</text></svg>`
+
+export async function documentRoutes(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, i) =>
+        typeof json.$id === 'string' ? json.$id : `def-${i}`
+    },
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Holdfast', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
+      components: {
+        securitySchemes: {
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'An API key. Needed once there is one, or where HOLDFAST_ADMIN_KEY_FILE is set.'
+          }
+        }
+      },
+      security: [{ key: [] }, {}],
+      servers: [{ url: '/', description: 'This service' }],
+      tags: Object.entries(tour).map(([name, { description }]) => ({ name, description }))
+    },
+    transformObject: document =>
+      'openapiObject' in document ? inOrder(document.openapiObject) : document.swaggerObject
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    logo: { type: 'image/svg+xml', content: logo, href: '/docs' },
+    theme: { title: 'Holdfast: the API' },
+    uiConfig: {
+      tryItOutEnabled: true,
+      displayRequestDuration: true,
+      requestInterceptor: fillIn,
+      responseInterceptor: remember,
+      operationsSorter: (a: any, b: any) =>
+        a.getIn(['operation', 'x-order']) - b.getIn(['operation', 'x-order'])
+    } as object
+  })
+  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+}
+
+// One path holds operations of several headings, so the order cannot be that of the routes.
+function inOrder(document: { paths?: object }): object {
+  const places = Object.entries(tour).flatMap(([tag, { operations }]) =>
+    operations.map(name => [name, tag] as const)
+  )
+  for (const operation of Object.values(document.paths ?? {}).flatMap(path =>
+    Object.values(path as Record<string, Record<string, unknown>>)
+  )) {
+    const order = places.findIndex(([name]) => name === operation.operationId)
+    if (order < 0) {
+      throw new Error(
+        `The operation ${operation.operationId} has no place in the tour of src/fronts/rest/docs.ts.`
+      )
+    }
+    operation.tags = [places[order]![1]]
+    operation['x-order'] = order
+  }
+  return document
+}
+
+// These two run in the browser, sent as text: they carry the id and the receipt of one call into the next.
+
+function fillIn(request: any) {
+  const memory = (globalThis as any).holdfast ?? {}
+  for (const name of ['id', 'receipt']) {
+    if (!memory[name]) continue
+    request.url = request.url.replaceAll(`%7B${name}%7D`, memory[name])
+    if (typeof request.body === 'string') request.body = request.body.replaceAll(`{${name}}`, memory[name])
+  }
+  return request
+}
+
+function remember(response: any) {
+  const answer = response.body ?? {}
+  const message = Array.isArray(answer.messages) ? answer.messages[0] : answer
+  const memory = ((globalThis as any).holdfast ??= {})
+  for (const name of ['id', 'receipt']) if (message?.[name]) memory[name] = message[name]
+  return response
+}

@@ -1,0 +1,208 @@
+/**
+ * Errors as callers see them: application/problem+json (RFC 9457), from one table that every code
+ * must stand in.
+ */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { QueueError, type Code } from '../../core/errors.ts'
+import { Pace } from '../shared/refusalThrottle.ts'
+
+/** Status and title of every code; a new code does not compile until it stands here. */
+export const problems = {
+  malformedRequest: { status: 400, title: 'The request is not well-formed HTTP' },
+  malformedJson: { status: 400, title: 'The body is not well-formed JSON' },
+  invalidRequest: { status: 400, title: 'The request does not fit the schema' },
+  invalidReceipt: { status: 400, title: 'The receipt cannot be read' },
+  invalidCursor: { status: 400, title: 'The cursor cannot be read' },
+  invalidSchedule: { status: 400, title: 'The schedule cannot be kept' },
+  unauthorized: { status: 401, title: 'An API key is needed' },
+  forbidden: { status: 403, title: 'The API key may not do this' },
+  queueNotFound: { status: 404, title: 'There is no such queue' },
+  messageNotFound: { status: 404, title: 'There is no such message' },
+  keyNotFound: { status: 404, title: 'There is no such key' },
+  scheduleNotFound: { status: 404, title: 'There is no such schedule' },
+  routeNotFound: { status: 404, title: 'There is no such route' },
+  methodNotAllowed: { status: 405, title: 'The route does not take this method' },
+  leaseLost: { status: 409, title: 'The lease has been lost' },
+  gone: { status: 409, title: 'The message is gone' },
+  messageLeased: { status: 409, title: 'The message is leased' },
+  ackedNotKept: { status: 409, title: 'The queue keeps no acked messages' },
+  requestTimeout: { status: 408, title: 'The request took too long to arrive' },
+  bodyTooLarge: { status: 413, title: 'The message is too large' },
+  requestTooLarge: { status: 413, title: 'The request is too large' },
+  headersTooLarge: { status: 431, title: 'The header fields are too large' },
+  unsupportedMediaType: { status: 415, title: 'The content type is not taken here' },
+  idempotencyMismatch: { status: 422, title: 'The idempotency key stands for other content' },
+  queueFull: { status: 429, title: 'The queue is full' },
+  tooManyWaiting: { status: 429, title: 'Too many calls are waiting' },
+  rateLimited: { status: 429, title: 'The API key has used up its rate' },
+  tooManyKeys: { status: 429, title: 'There are too many keys' },
+  databaseUnavailable: { status: 503, title: 'The database is away' },
+  outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },
+  overloaded: { status: 503, title: 'The service is overloaded' },
+  shuttingDown: { status: 503, title: 'The service is shutting down' },
+  internal: { status: 500, title: 'Something went wrong here' }
+} as const satisfies Record<Code, { status: number; title: string }>
+
+// Those refused together are not to come back together.
+const retryAfterSeconds = (code: Code) => (code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1)
+/** Refusals that callers may bring on themselves again and again, as fast as they are answered. */
+const paced = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting'])
+/** How long a refused caller may go on sending before its connection is closed. */
+export const lingerMs = 1000
+
+export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
+
+/** The error handler of every route; what is our fault or the database's is logged. */
+export const problemSender = (log: Logger): SendProblem => {
+  // Refusals may be thousands a second: of each code one line a second, which says how many there
+  // were since the last.
+  const told = new Map<Code, { atMs: number; since: number }>()
+  const tell = (request: FastifyRequest, { code, cause }: QueueError) => {
+    const last = told.get(code) ?? { atMs: -Infinity, since: 0 }
+    last.since++
+    told.set(code, last)
+    if (performance.now() < last.atMs + 1000) return
+    log.warn(
+      { requestId: request.id, code, cause: (cause as Error | undefined)?.message, since: last.since },
+      'unavailable'
+    )
+    Object.assign(last, { atMs: performance.now(), since: 0 })
+  }
+  const pace = new Pace()
+  return (thrown, request, reply) => send(thrown, request, reply, log, tell, pace)
+}
+
+function send(
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Logger,
+  tell: (request: FastifyRequest, error: QueueError) => void,
+  pace: Pace
+): FastifyReply {
+  const error = refusalOf(thrown, request)
+  const { status, title } = problems[error.code]
+  if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
+  else if (status === 503) tell(request, error)
+  if (status === 429 || status === 503) {
+    reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds(error.code))
+  }
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="holdfast"')
+  reply.code(status).type('application/problem+json')
+  const body = JSON.stringify({
+    type: `urn:holdfast:error:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    requestId: request.id,
+    ...(error.faults.length > 0 ? { errors: error.faults } : {}),
+    ...(status >= 500 ? { outcome: error.outcome } : {})
+  })
+  if (!paced.has(error.code)) return answer(request, reply, body)
+  const lateMs = pace.next(request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0))
+  if (lateMs === 0) return answer(request, reply, body)
+  // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its
+  // caller's next one.
+  request.raw.resume()
+  setTimeout(answer, lateMs, request, reply, body)
+  return reply
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply, body: string): FastifyReply {
+  if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) {
+    return reply.send(body)
+  }
+  // A connection closed while its caller still sends is reset, often before the caller has read why.
+  const linger = setTimeout(() => reply.send(body), lingerMs)
+  request.raw.resume().once('close', () => {
+    clearTimeout(linger)
+    if (!reply.sent) reply.send(body)
+  })
+  return reply
+}
+
+function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
+  if (thrown instanceof QueueError) {
+    // A lost answer to a look leaves nothing unknown.
+    if (thrown.code === 'outcomeUnknown' && request.method === 'GET') {
+      return new QueueError(
+        'databaseUnavailable',
+        'The database was lost before it answered. Send the request again.',
+        { cause: thrown }
+      )
+    }
+    return thrown
+  }
+  const error = thrown as FastifyError
+  if (error.validation !== undefined) {
+    // The schema's own word on a bad name only repeats what was said of the name.
+    const faults = error.validation
+      .filter(({ keyword }) => keyword !== 'propertyNames')
+      .map(({ instancePath, keyword, params, message }) => ({
+        pointer: pointerOf(error.validationContext, instancePath, keyword, params as Record<string, string>),
+        message: messageOf(keyword, params as Record<string, string>, message)
+      }))
+    const [first] = faults
+    return new QueueError(
+      'invalidRequest',
+      `${first!.pointer === '' ? 'The body' : first!.pointer} ${first!.message}. Mend the request ` +
+        'and send it again; nothing was changed.',
+      { faults }
+    )
+  }
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new QueueError(
+        'requestTooLarge',
+        'The request is larger than this service takes. Send fewer messages in one request.'
+      )
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new QueueError(
+        'unsupportedMediaType',
+        'This route takes application/json in UTF-8, without a content encoding.'
+      )
+  }
+  if (error.statusCode !== undefined && error.statusCode < 500) {
+    return new QueueError(
+      'malformedRequest',
+      'The request cannot be read: its address, its length or a header field is not well-formed.'
+    )
+  }
+  return new QueueError(
+    'internal',
+    'Something unexpected went wrong; it has been logged under this requestId. The change may or may ' +
+      'not have been made.',
+    { outcome: request.method === 'GET' ? 'none' : 'unknown', cause: thrown }
+  )
+}
+
+// Into the body by JSON Pointer; anything else by where it stands: `query/max`, `path/queue`.
+function pointerOf(
+  context: string | undefined,
+  path: string,
+  keyword: string,
+  params: Record<string, string>
+): string {
+  const named =
+    keyword === 'additionalProperties'
+      ? params.additionalProperty
+      : keyword === 'required'
+        ? params.missingProperty
+        : undefined
+  const pointer = named === undefined ? path : `${path}/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  if (context === 'querystring') return `query${pointer}`
+  if (context === 'params') return `path${pointer}`
+  if (context === 'headers') return `header${pointer}`
+  return pointer
+}
+
+function messageOf(keyword: string, params: Record<string, string>, message: string | undefined): string {
+  if (keyword === 'additionalProperties') return 'is not a known field'
+  if (keyword === 'required') return 'is missing'
+  if (keyword === 'enum' || keyword === 'const') {
+    return `must be one of ${JSON.stringify(params.allowedValues ?? [params.allowedValue])}`
+  }
+  return message ?? 'is not valid'
+}

@@ -1,0 +1,119 @@
+/**
+ * A leased message as it is: its own bytes are the answer, with their content type, and the rest
+ * stands in headers.
+ */
+import type { LeasedMessage } from '../../core/message.ts'
+import type { Outcome } from '../../core/verbs/settle.ts'
+
+// Many programs send Accept: */* without being asked, so that asks for nothing in particular.
+const takesJson = /(^|[\s,])(\*\/\*|application\/(\*|json))\s*($|[,;])/i
+const messageHeadersBytesMax = 8192
+const reasonMax = 500
+
+/** Whether the caller asks for the message itself: its Accept takes something, and not JSON. */
+export function wantsRaw(accept: string | undefined): boolean {
+  return accept !== undefined && accept.trim() !== '' && !takesJson.test(accept)
+}
+
+export function rawHeaders(message: LeasedMessage): Record<string, string> {
+  const {
+    id,
+    receipt,
+    fence,
+    attempt,
+    maxAttempts,
+    priority,
+    enqueuedAt,
+    leaseExpiresAt,
+    lastFailure,
+    contentType
+  } = message
+  const headers: Record<string, string> = {
+    // One that came by SQL may hold what a header cannot.
+    'content-type':
+      contentType === null
+        ? 'application/json'
+        : /^[\x20-\x7e]+$/.test(contentType)
+          ? contentType
+          : 'application/octet-stream',
+    // The bytes are a stranger's: no browser is to guess at them, show them or run them.
+    'x-content-type-options': 'nosniff',
+    'content-disposition': 'attachment',
+    'content-security-policy': "sandbox; default-src 'none'",
+    'cache-control': 'no-store',
+    'holdfast-id': id,
+    'holdfast-receipt': receipt,
+    'holdfast-fence': String(fence),
+    'holdfast-attempt': String(attempt),
+    'holdfast-max-attempts': String(maxAttempts),
+    'holdfast-priority': String(priority),
+    'holdfast-enqueued-at': enqueuedAt,
+    'holdfast-lease-expires-at': leaseExpiresAt,
+    ...(lastFailure?.reason != null && {
+      'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, reasonMax).toWellFormed())
+    })
+  }
+  let room = messageHeadersBytesMax
+  let leftOut = 0
+  for (const [name, value] of Object.entries(message.headers ?? {})) {
+    const field = `holdfast-header-${encodedName(name).toLowerCase()}`
+    const text = encodedValue(value)
+    if (field in headers || field.length + text.length > room) leftOut++
+    else {
+      headers[field] = text
+      room -= field.length + text.length
+    }
+  }
+  if (leftOut > 0) headers['holdfast-headers-left-out'] = String(leftOut)
+  return headers
+}
+
+export function rawBody({ body, bodyBytes }: LeasedMessage): Buffer {
+  return body === null ? bodyBytes! : Buffer.from(body)
+}
+
+export function ackHeader(outcomes: Outcome[]): Record<string, string> {
+  return outcomes.length === 0 ? {} : { 'holdfast-ack-outcome': outcomes[0]!.outcome }
+}
+
+const percent = (text: string) => Buffer.from(text).toString('hex').toUpperCase().replace(/../g, '%$&')
+// What a field name may hold (RFC 9110, token), and what a value may; % itself is encoded, so
+// decoding is always right.
+const encodedName = (name: string) => name.replace(/[^!#$&'*+.^_`|~0-9A-Za-z-]/gu, percent)
+const encodedValue = (value: string) => value.replace(/[^\x20-\x24\x26-\x7e]|^ | $/gu, percent)
+
+const described = (description: string) => ({ type: 'string', description })
+/** For the OpenAPI document. */
+export const rawAnswer = {
+  headers: {
+    'Holdfast-Id': described('The message id.'),
+    'Holdfast-Receipt': described('The proof of this lease. Settle with it.'),
+    'Holdfast-Fence': described('Rises with every lease of this message.'),
+    'Holdfast-Attempt': described('Counts the leases of this message from 1.'),
+    'Holdfast-Max-Attempts': described('After so many the message is dead.'),
+    'Holdfast-Priority': described('0 to 9.'),
+    'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
+    'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
+    'Holdfast-Last-Failure': described(
+      `Why the last attempt ended badly, percent-encoded, cut at ${reasonMax} characters.`
+    ),
+    'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
+    'Holdfast-Headers-Left-Out': described(
+      `How many of the message's own headers are not here, because together they are larger than ` +
+        `${messageHeadersBytesMax} bytes, or differ only in case. GET ` +
+        '/queues/{queue}/messages/{id} has them all.'
+    )
+  },
+  content: {
+    '*/*': {
+      schema: {
+        type: 'string',
+        format: 'binary',
+        description:
+          "With an Accept that does not take JSON: the message's own bytes and content type. Its " +
+          'headers stand in `Holdfast-Header-<name>`, name and value percent-encoded where ' +
+          'HTTP could not carry them.'
+      }
+    }
+  }
+}

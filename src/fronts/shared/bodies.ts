@@ -1,0 +1,36 @@
+/** Message bodies between HTTP and the store: bytes in, the same bytes out, as JSON, text or base64. */
+import { isUtf8 } from 'node:buffer'
+import type { Body } from '../../core/message.ts'
+
+const textTypes =
+  /^(text\/.*|application\/(xml|x-www-form-urlencoded)|multipart\/form-data|[^/]+\/.+\+(json|xml))$/
+
+/** Whether a body of this content type is text in UTF-8, if its bytes are. */
+function isText(contentType: string): boolean {
+  const [type, ...parameters] = contentType.toLowerCase().split(';')
+  const charset = parameters
+    .map(parameter => parameter.trim())
+    .find(parameter => parameter.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '')
+  return (
+    textTypes.test(type!.trim()) && (charset === undefined || ['utf-8', 'utf8', 'us-ascii'].includes(charset))
+  )
+}
+
+/** Text where the store can keep it as text: PostgreSQL's holds no U+0000. */
+export function storedForm(bytes: Buffer, contentType: string): string | Buffer {
+  return isText(contentType) && isUtf8(bytes) && !bytes.includes(0) ? bytes.toString() : bytes
+}
+
+/**
+ * The members `body` or `bodyBase64`, and `contentType`, as JSON text: a JSON body stands there as
+ * it came.
+ */
+export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
+  if (contentType === null) return `"body":${body},"contentType":"application/json"`
+  const text = body ?? (isText(contentType) && isUtf8(bodyBytes!) ? bodyBytes!.toString() : null)
+  const member =
+    text === null ? `"bodyBase64":"${bodyBytes!.toString('base64')}"` : `"body":${JSON.stringify(text)}`
+  return `${member},"contentType":${JSON.stringify(contentType)}`
+}

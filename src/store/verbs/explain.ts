@@ -1,0 +1,50 @@
+/** Where a message stands, and how many come before it. */
+import { aheadMax, type Standing } from '../../core/verbs/explain.ts'
+import type { Digits } from '../../core/message.ts'
+import type { Row, Session, Statement } from '../database.ts'
+import { lastFailureAbove } from './messages.ts'
+
+const standingStatement: Statement = {
+  name: 'explain',
+  text: `
+  select case when k.id is null then holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) else 'acked' end as state, q.paused, m.attempt,
+    coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.visible_at, m.leased_until, m.dead_at, f.last_failure, k.acked_at, k.keep_until, m.rank, m.position,
+    (select asked_at from holdfast.asked where queue_id = $1) as asked_at,
+    (select l.workers[l.holders[array_position(l.message_ids, m.id)]] from holdfast.leases l where l.id = m.lease_id) as worker
+  from (select * from holdfast.queues where id = $1) q
+  left join lateral (select * from holdfast.messages where queue_id = $1 and id = $2 limit 1) m on true
+  left join lateral (select * from holdfast.acked where queue_id = $1 and id = $2 limit 1) k on true ${lastFailureAbove(0)}
+  where coalesce(m.id, k.id) is not null`
+}
+
+// In the order in which leases take them. Leased ones stay in that index and are walked over, so
+// they count against the bound too.
+const aheadStatement: Statement = {
+  name: 'ahead',
+  text: `
+  select count(*) filter (where leased_until is null) as ready, count(*) as examined from (
+    (select m.leased_until from holdfast.messages m where m.queue_id = $1 and m.rank > $2 and m.visible_at is null and m.dead_at is null order by m.rank desc, m.position desc limit ${aheadMax})
+    union all
+    (select m.leased_until from holdfast.messages m where m.queue_id = $1 and m.rank = $2 and m.position < $3 and m.visible_at is null and m.dead_at is null order by m.position desc limit ${aheadMax})
+    limit ${aheadMax}
+  ) before`
+}
+
+/**
+ * Where a message stands; of a ready one also how many ready ones come before it, of `aheadMax`
+ * looked at. null when there is none.
+ */
+export async function standing(
+  session: Session,
+  queueId: Digits,
+  id: Digits
+): Promise<{ at: Standing; ahead: { count: number; all: boolean } | null } | null> {
+  const [row] = await session.query(standingStatement, [queueId, id])
+  if (row === undefined) return null
+  if (row.state !== 'ready') return { at: row as Standing, ahead: null }
+  const [before] = (await session.query(aheadStatement, [queueId, row.rank, row.position])) as [Row]
+  return {
+    at: row as Standing,
+    ahead: { count: Number(before.ready), all: Number(before.examined) < aheadMax }
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The fault bench's short form: a few faults that a seed puts in order; and whether its bugs can
+ * still be put in.
+ */
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { bugs, withBug } from './bugs.ts'
+import { faults } from './faults.ts'
+import { random } from './random.ts'
+import { run } from './run.ts'
+
+const root = new URL('../../', import.meta.url).pathname
+const short = ['replica-kill', 'consumer-stop', 'backend-kill', 'commit-reply-cut', 'reset-all']
+
+t.test('nothing is lost, doubled or given to two, whatever breaks', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-faults-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const seed = Math.floor(Date.now() / 1000)
+  const { verdict, findings, untested, figures } = await run({
+    root,
+    folder,
+    seed,
+    faults: random(seed).shuffled(short),
+    untilMs: 0,
+    say: line => t.comment(line)
+  })
+  t.strictSame(
+    Object.entries(findings).filter(([, list]) => list.length > 0),
+    []
+  )
+  t.strictSame(untested, [])
+  t.equal(verdict, 'PASS', `seed ${seed}: ${JSON.stringify(figures)}`)
+})
+
+t.test(
+  'every bug of test/faultbench/bugs can be put into a copy of the source, and names faults that there are',
+  async t => {
+    for (const { name, faults: named } of await bugs()) {
+      for (const fault of named) t.ok(faults[fault], `${name}: ${fault}`)
+      await withBug(name, async copy => t.ok(await stat(join(copy, 'src/main.ts')), name))
+    }
+  }
+)

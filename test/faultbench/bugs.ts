@@ -1,0 +1,57 @@
+/** Bugs put in on purpose, each into a copy of the source, to see that the bench finds them. */
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const folder = fileURLToPath(new URL('bugs/', import.meta.url))
+const product = fileURLToPath(new URL('../../', import.meta.url))
+
+export interface Bug {
+  name: string
+  what: string
+  faults: string[]
+}
+
+/** A patch's first line says what is wrong, its second under which faults that shows. */
+export async function bugs(): Promise<Bug[]> {
+  return await Promise.all(
+    (await readdir(folder)).sort().map(async file => {
+      const [what, faults] = (await readFile(join(folder, file), 'utf8')).split('\n')
+      return {
+        name: file.replace('.patch', ''),
+        what: what!,
+        faults: faults!.replace('Faults: ', '').split(', ')
+      }
+    })
+  )
+}
+
+/**
+ * Copies the source and puts the bug in. Throws when the patch fits no longer: then it has to be
+ * made anew.
+ */
+export async function withBug<T>(name: string, work: (root: string) => Promise<T>): Promise<T> {
+  const root = await mkdtemp(join(tmpdir(), 'holdfast-bug-'))
+  try {
+    for (const part of ['src', 'migrations', 'bin', 'openapi', 'package.json']) {
+      await cp(join(product, part), join(root, part), { recursive: true })
+    }
+    await symlink(join(product, 'node_modules'), join(root, 'node_modules'))
+    // Kept from looking for a repository, whose paths it would take the patch's for.
+    await promisify(execFile)('git', ['apply', join(folder, `${name}.patch`)], {
+      cwd: root,
+      env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) }
+    }).catch(error => {
+      throw new Error(
+        `The bug ${name} cannot be put in any more (${error.stderr?.trim()}): make ` +
+          `test/faultbench/bugs/${name}.patch anew.`
+      )
+    })
+    return await work(root)
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+}

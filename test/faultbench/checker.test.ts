@@ -1,0 +1,435 @@
+/**
+ * The checker of the fault bench, on histories made by hand: whatever can go wrong is found, and
+ * nothing else.
+ */
+import t from 'tap'
+import { check, sins, type Audit, type Sin } from './checker.ts'
+import type { EnqueueEvent, Event, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'
+
+const enqueue = (token: string, id: string | null, more: Partial<EnqueueEvent> = {}): EnqueueEvent => ({
+  t: 'enqueue',
+  queue: 'kept',
+  token,
+  keyed: false,
+  print: `print of ${token}`,
+  at: 1000,
+  end: 1010,
+  out: id === null ? 'unknown' : 'ok',
+  delayMs: 0,
+  ...(id !== null && { id }),
+  ...more
+})
+const lease = (
+  token: string,
+  id: string,
+  fence: number,
+  leasedAt: number,
+  more: Partial<LeaseEvent> = {}
+): LeaseEvent => ({
+  t: 'lease',
+  queue: 'kept',
+  id,
+  token,
+  print: `print of ${token}`,
+  fence,
+  attempt: fence,
+  maxAttempts: 3,
+  until: leasedAt + 2000,
+  leaseMs: 2000,
+  at: leasedAt - 5,
+  end: leasedAt + 5,
+  ...more
+})
+const settle = (
+  verb: SettleEvent['verb'],
+  id: string,
+  fence: number,
+  at: number,
+  out: string,
+  more: Partial<SettleEvent> = {}
+): SettleEvent => ({
+  t: 'settle',
+  queue: 'kept',
+  verb,
+  id,
+  fence,
+  at,
+  end: at + 10,
+  out,
+  dead: false,
+  ...more
+})
+const fault = (more: Partial<FaultEvent> = {}): FaultEvent => ({
+  t: 'fault',
+  name: 'kill',
+  at: 500,
+  healedAt: 700,
+  upAfterMs: 100,
+  ...more
+})
+
+interface World {
+  events: Event[]
+  audit: Audit
+}
+
+/**
+ * 1 is acked at once; 2 expires, its old receipt is refused, and is then acked; 3 fails three
+ * times and is dead; 4 was never confirmed, and came; 5 was refused.
+ */
+function clean(): World {
+  return {
+    events: [
+      fault(),
+      enqueue('one', '1'),
+      enqueue('two', '2'),
+      enqueue('three', '3'),
+      enqueue('four', null),
+      enqueue('five', null, { out: 'none' }),
+      lease('one', '1', 1, 1100),
+      settle('ack', '1', 1, 1200, 'acked'),
+      lease('two', '2', 1, 1100),
+      lease('two', '2', 2, 3300),
+      settle('ack', '2', 1, 3400, 'leaseLost'),
+      settle('ack', '2', 2, 3500, 'acked'),
+      ...[1, 2, 3].flatMap(fence => [
+        lease('three', '3', fence, 1000 + 300 * fence),
+        settle('fail', '3', fence, 1100 + 300 * fence, fence === 3 ? 'dead' : 'retrying', {
+          until: 1200 + 300 * fence
+        })
+      ]),
+      lease('four', '4', 1, 1100),
+      settle('release', '4', 1, 1200, 'released'),
+      lease('four', '4', 2, 1300, { attempt: 1 }),
+      settle('ack', '4', 2, 1400, 'unknown')
+    ],
+    audit: {
+      unbalanced: [],
+      queues: [
+        {
+          queue: 'kept',
+          kept: true,
+          messages: [
+            ['1', 'acked', 1, 1, 'one'],
+            ['2', 'acked', 2, 2, 'two'],
+            ['3', 'dead', 3, 3, 'three'],
+            ['4', 'acked', 2, 1, 'four']
+          ].map(
+            ([id, state, fence, attempt, token]) =>
+              ({
+                id,
+                state,
+                fence,
+                attempt,
+                maxAttempts: 3,
+                token,
+                print: `print of ${token}`
+              }) as Audit['queues'][0]['messages'][0]
+          ),
+          history: [
+            { id: '2', fence: 1, attempt: 1, outcome: 'expired' },
+            ...[1, 2, 3].map(fence => ({ id: '3', fence, attempt: fence, outcome: 'failed' as const })),
+            { id: '4', fence: 1, attempt: 1, outcome: 'released' }
+          ]
+        }
+      ]
+    }
+  }
+}
+
+const find = <T extends Event>({ events }: World, match: Partial<T>): T =>
+  events.find(event => Object.entries(match).every(([key, value]) => (event as any)[key] === value)) as T
+const stored = ({ audit }: World, id: string) => audit.queues[0]!.messages.find(message => message.id === id)!
+const unstore = ({ audit }: World, id: string) => {
+  audit.queues[0]!.messages = audit.queues[0]!.messages.filter(message => message.id !== id)
+}
+const forget = ({ audit }: World, id: string, fence: number) => {
+  audit.queues[0]!.history = audit.queues[0]!.history.filter(one => one.id !== id || one.fence !== fence)
+}
+
+t.test('a history in which all is well passes, with its figures', async t => {
+  const { verdict, findings, figures, untested } = check(clean().events, clean().audit)
+  t.strictSame([verdict, Object.values(findings).flat(), untested], ['PASS', [], []])
+  t.match(figures, {
+    messages: 4,
+    confirmed: 3,
+    leases: 8,
+    acked: 3,
+    dead: 1,
+    redelivered: 4,
+    superseded: 1,
+    unknown: 1,
+    unknownDone: 1,
+    refused: 1
+  })
+})
+
+const wrongs: [Sin, string, (world: World) => void][] = [
+  [
+    'lost',
+    'a confirmed message that is nowhere',
+    world => {
+      world.events.push(enqueue('six', '6'))
+    }
+  ],
+  [
+    'lost',
+    'an acked message that its queue was to keep',
+    world => {
+      unstore(world, '1')
+    }
+  ],
+  [
+    'lost',
+    'a message that is gone before anybody acked it',
+    world => {
+      world.events.push(settle('ack', '2', 1, 3350, 'gone'))
+    }
+  ],
+  [
+    'unexpected',
+    'a message nobody sent',
+    world => {
+      world.events.push(lease('ghost', '7', 1, 1100))
+      world.audit.queues[0]!.messages.push({ ...stored(world, '1'), id: '7', token: 'ghost' })
+    }
+  ],
+  [
+    'unexpected',
+    'an id that stands for two messages',
+    world => {
+      world.events.push(enqueue('six', '1'))
+    }
+  ],
+  [
+    'resurrected',
+    'a message whose enqueue was answered "none"',
+    world => {
+      Object.assign(find<EnqueueEvent>(world, { token: 'four' }), { out: 'none' })
+    }
+  ],
+  [
+    'doubled',
+    'a message stored twice',
+    world => {
+      world.audit.queues[0]!.messages.push({ ...stored(world, '1'), id: '8' })
+    }
+  ],
+  [
+    'overlapping',
+    'a lease before the end of the last',
+    world => {
+      Object.assign(find<LeaseEvent>(world, { id: '2', fence: 2 }), { until: 3000 + 2000, attempt: 2 })
+    }
+  ],
+  [
+    'overlapping',
+    'a lease before the end to which the last was extended',
+    world => {
+      world.events.push(settle('extend', '2', 1, 1200, 'extended', { until: 4000 }))
+    }
+  ],
+  [
+    'overlapping',
+    'one lease handed out twice',
+    world => {
+      world.events.push(lease('one', '1', 1, 1100))
+    }
+  ],
+  [
+    'afterAck',
+    'a delivery after the ack',
+    world => {
+      world.events.push(lease('one', '1', 2, 3200))
+      Object.assign(stored(world, '1'), { fence: 2, attempt: 2 })
+      world.audit.queues[0]!.history.push({ id: '1', fence: 1, attempt: 1, outcome: 'expired' })
+    }
+  ],
+  [
+    'afterAck',
+    'an acked message that is still there',
+    world => {
+      Object.assign(stored(world, '1'), { state: 'ready' })
+      world.audit.queues[0]!.history.push({ id: '1', fence: 1, attempt: 1, outcome: 'expired' })
+    }
+  ],
+  [
+    'stale',
+    'a superseded receipt that extends',
+    world => {
+      world.events.push(settle('extend', '2', 1, 3400, 'extended', { until: 3000 }))
+    }
+  ],
+  [
+    'changed',
+    'a body that came back otherwise',
+    world => {
+      find<LeaseEvent>(world, { id: '1' }).print = 'other'
+    }
+  ],
+  [
+    'changed',
+    'a stored body that is another',
+    world => {
+      stored(world, '3').print = 'other'
+    }
+  ],
+  [
+    'unexplained',
+    'a lease that ended without a record',
+    world => {
+      forget(world, '2', 1)
+    }
+  ],
+  [
+    'unexplained',
+    'a dead message whose last failure is not on record',
+    world => {
+      forget(world, '3', 3)
+    }
+  ],
+  [
+    'unexplained',
+    'a failure nobody told',
+    world => {
+      world.audit.queues[0]!.history[0]!.outcome = 'failed'
+    }
+  ],
+  [
+    'unexplained',
+    'a lease that the database knows nothing of',
+    world => {
+      world.events.push(lease('four', '4', 3, 5000, { attempt: 2 }))
+    }
+  ],
+  [
+    'miscounted',
+    'an expiry that did not count',
+    world => {
+      find<LeaseEvent>(world, { id: '2', fence: 2 }).attempt = 1
+      stored(world, '2').attempt = 1
+    }
+  ],
+  [
+    'miscounted',
+    'a release that counted',
+    world => {
+      find<LeaseEvent>(world, { id: '4', fence: 2 }).attempt = 2
+      stored(world, '4').attempt = 2
+    }
+  ],
+  [
+    'miscounted',
+    'a death before the last attempt',
+    world => {
+      stored(world, '3').maxAttempts = 5
+    }
+  ],
+  [
+    'miscounted',
+    'an attempt beyond the last',
+    world => {
+      find<LeaseEvent>(world, { id: '2', fence: 2 }).maxAttempts = 1
+    }
+  ],
+  [
+    'early',
+    'a delayed message before its time',
+    world => {
+      find<EnqueueEvent>(world, { token: 'one' }).delayMs = 500
+    }
+  ],
+  [
+    'early',
+    'a retry before its time',
+    world => {
+      find<SettleEvent>(world, { t: 'settle', id: '3', fence: 1 }).until = 1700
+    }
+  ],
+  [
+    'unbalanced',
+    'counts that are wrong',
+    world => {
+      world.audit.unbalanced.push('kept counts 3 ready and has 2')
+    }
+  ],
+  [
+    'odd',
+    'an answer that the contract does not allow',
+    world => {
+      world.events.push({ t: 'odd', at: 1, what: '500' })
+    }
+  ],
+  [
+    'slow',
+    'no service after a fault',
+    world => {
+      find<FaultEvent>(world, { t: 'fault' }).upAfterMs = null
+    }
+  ],
+  [
+    'slow',
+    'service too late after a fault',
+    world => {
+      find<FaultEvent>(world, { t: 'fault' }).upAfterMs = 5001
+    }
+  ]
+]
+
+for (const [sin, what, spoil] of wrongs) {
+  t.test(`${what} is found, as ${sin}`, async t => {
+    const world = clean()
+    spoil(world)
+    const { verdict, findings } = check(world.events, world.audit)
+    t.equal(verdict, 'FAIL')
+    t.strictSame(
+      Object.entries(findings)
+        .filter(([, list]) => list.length > 0)
+        .map(([name]) => name),
+      [sin],
+      JSON.stringify(findings)
+    )
+  })
+}
+
+t.test('every sin has a history above that shows it', async t => {
+  t.strictSame([...new Set(wrongs.map(([sin]) => sin))].sort(), Object.keys(sins).sort())
+})
+
+t.test('what tested nothing is UNKNOWN, never PASS', async t => {
+  const unknown = (change: (world: World) => void) => {
+    const world = clean()
+    change(world)
+    const { verdict, untested } = check(world.events, world.audit)
+    return [verdict, ...untested]
+  }
+  t.strictSame(
+    unknown(world => {
+      world.events.push(fault({ name: 'cut', at: 9000 }))
+    }),
+    [
+      'UNKNOWN',
+      'nothing was enqueued during cut',
+      'nothing was leased during cut',
+      'nothing was acked during cut'
+    ]
+  )
+  t.strictSame(
+    unknown(world => {
+      world.events.shift()
+    }),
+    ['UNKNOWN', 'no fault was injected']
+  )
+  t.strictSame(
+    unknown(world => {
+      Object.assign(world.events[0]!, { skipped: 'no small file system' })
+    }),
+    ['UNKNOWN', 'no fault was injected']
+  )
+  t.strictSame(
+    unknown(world => {
+      find<SettleEvent>(world, { out: 'leaseLost' }).out = 'unknown'
+    }),
+    ['UNKNOWN', 'no superseded receipt was used']
+  )
+})

@@ -1,0 +1,156 @@
+/**
+ * `npm run faults`: breaks everything around Holdfast and says whether it kept its word. `npm run
+ * faults -- --help` says what can be chosen.
+ */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { bugs, withBug } from './bugs.ts'
+import { sins, type Sin } from './checker.ts'
+import { faults } from './faults.ts'
+import { random } from './random.ts'
+import { run, type Report } from './run.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const folder = join(root, 'data/faults')
+const say = (line: string) => {
+  process.stdout.write(`${line}\n`)
+}
+
+const help = `npm run faults [-- options]: real processes, real faults, and a checker that says PASS, FAIL or UNKNOWN.
+
+  --seed N       what the order of the faults and all chance is drawn from (drawn itself, and shown)
+  --minutes N    how long; every fault comes at least once (4)
+  --soak TIME    2h, 90m: run after run, each with a seed and a verdict of its own, until the time is over or one fails
+  --only FAULT   this fault only; may be given several times, and is suffered as often
+  --bugs         instead: put each bug of test/faultbench/bugs into a copy of the source, and see that it is found (about 8 minutes)
+  --bug NAME     this bug only
+  --help         this text
+
+Exit code: 0 PASS, 1 FAIL, 2 UNKNOWN. History, audit and logs are left in data/faults. Faults:
+${Object.entries(faults)
+  .map(([name, { what }]) => `  ${name.padEnd(18)} ${what}`)
+  .join('\n')}
+`
+const interruption = new AbortController()
+const interrupted = interruption.signal
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interruption.abort())
+
+const exitCodes = { PASS: 0, FAIL: 1, UNKNOWN: 2 }
+const { values: options } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    minutes: { type: 'string', default: '4' },
+    soak: { type: 'string' },
+    only: { type: 'string', multiple: true },
+    bugs: { type: 'boolean', default: false },
+    bug: { type: 'string', multiple: true },
+    help: { type: 'boolean', default: false }
+  }
+})
+
+try {
+  if (options.help) process.stdout.write(help)
+  else if (options.bugs || options.bug !== undefined) process.exitCode = await findBugs(options.bug)
+  else process.exitCode = await runs()
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = interrupted.aborted ? exitCodes.UNKNOWN : exitCodes.FAIL
+}
+// A connection that was silenced may linger; nobody waits for it.
+process.exit()
+
+async function runs(): Promise<number> {
+  const soakMs = options.soak === undefined ? 0 : msOf(options.soak)
+  const untilMs = Date.now() + soakMs
+  for (const name of options.only ?? []) {
+    if (faults[name] === undefined) throw new Error(`There is no fault ${name}; --help shows them.`)
+  }
+  let worst = 0
+  for (let seed = Number(options.seed ?? Math.floor(Math.random() * 1_000_000)); ; seed++) {
+    say(`seed ${seed}`)
+    const names = options.only ?? random(seed).shuffled(Object.keys(faults))
+    const report = await run({
+      root,
+      folder,
+      seed,
+      faults: names,
+      untilMs: options.only === undefined ? Date.now() + Number(options.minutes) * 60_000 : 0,
+      say,
+      interrupted
+    })
+    show(report)
+    worst = Math.max(worst, exitCodes[report.verdict])
+    if (report.verdict === 'FAIL') return 1
+    if (Date.now() >= untilMs) return worst
+  }
+}
+
+function msOf(text: string): number {
+  const [, count, unit] = /^(\d+(?:\.\d+)?)(h|m)$/.exec(text) ?? []
+  if (count === undefined) throw new Error('--soak takes a time like 2h or 90m.')
+  return Number(count) * (unit === 'h' ? 3_600_000 : 60_000)
+}
+
+/** Each bug must make the verdict FAIL; one that does not makes this fail. */
+async function findBugs(chosen: string[] | undefined): Promise<number> {
+  let missed = 0
+  say('| bug | what is wrong | fault | found as | after |\n|---|---|---|---|---|')
+  for (const { name, what, faults } of await bugs()) {
+    if (chosen !== undefined && !chosen.includes(name)) continue
+    const report = await withBug(name, root =>
+      run({ root, folder, seed: 1, faults, untilMs: 0, say: () => {}, interrupted })
+    )
+    const found = Object.entries(report.findings)
+      .filter(([, list]) => list.length > 0)
+      .map(([sin, list]) => `${sin} ${list.length}`)
+    if (report.verdict !== 'FAIL') missed++
+    const afterMs =
+      report.firstAt === null ? report.seconds * 1000 : Math.max(0, report.firstAt - report.startedAt)
+    say(
+      `| ${name} | ${what} | ${faults.join(', ')} | ` +
+        `${report.verdict === 'FAIL' ? found.join(', ') : 'NOT FOUND'} | ` +
+        `${report.firstAt === null ? 'at the end, ' : ''}${(afterMs / 1000).toFixed(1)} s |`
+    )
+  }
+  return missed > 0 ? 1 : 0
+}
+
+function show({ verdict, findings, untested, figures, seed, seconds, faults: suffered }: Report): void {
+  say('')
+  for (const [name, events] of Object.entries(Object.groupBy(suffered, ({ name }) => name))) {
+    const times = events!
+      .filter(({ skipped }) => skipped === undefined)
+      .map(({ upAfterMs }) => upAfterMs ?? Infinity)
+    say(
+      `${name.padEnd(18)} ` +
+        `${times.length === 0 ? `SKIPPED: ${events![0]!.skipped}` : `${times.length} × served again after ${Math.max(...times)} ms at most`}`
+    )
+  }
+  say('')
+  for (const [sin, what] of Object.entries(sins)) {
+    say(`${sin.padEnd(13)} ${String(findings[sin as Sin].length).padStart(6)}   ${what}`)
+  }
+  for (const [sin, list] of Object.entries(findings)) {
+    for (const one of list.slice(0, 10)) say(`  ${sin}: ${one}`)
+  }
+  for (const one of untested) say(`  untested: ${one}`)
+  const { messages, confirmed, leases, acked, dead, redelivered, superseded, unknown, unknownDone, refused } =
+    figures
+  say(
+    `\n${messages} messages, ${confirmed} of them confirmed; ${leases} leases, ${redelivered} of ` +
+      `them again; ${acked} acked, ${dead} dead; ${superseded} superseded receipts refused`
+  )
+  say(
+    `${unknown} enqueues were left unknown, ${unknownDone} of which had been done; ${refused} were ` +
+      'refused for good'
+  )
+  if (findings.lost.length === 0) {
+    say(
+      `Durability: none of ${confirmed} lost, so at 95 % above ` +
+        `${(100 * (1 - 3 / confirmed)).toFixed(3)} %. Reliability: ` +
+        `${((100 * acked) / (acked + dead)).toFixed(2)} % acked of what came to an end.`
+    )
+  }
+  say(`\n${verdict} (seed ${seed}, ${seconds} s)`)
+}

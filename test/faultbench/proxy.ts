@@ -1,0 +1,170 @@
+/**
+ * A TCP proxy that does to connections what networks do: cuts, silences and slows them, and loses
+ * the answer to a request.
+ */
+import { once } from 'node:events'
+import {
+  connect,
+  createServer,
+  type AddressInfo,
+  type NetConnectOpts,
+  type Server,
+  type Socket
+} from 'node:net'
+import { reset } from '../support/reset.ts'
+
+/**
+ * A request whose answer is to be lost: it is passed on, and the connection is reset when
+ * `answered` says that the answer is there.
+ */
+export interface Swallow {
+  wants: (request: Buffer) => boolean
+  answered: (answer: Buffer) => boolean
+}
+
+interface Link {
+  client: Socket
+  server: Socket
+  listens: boolean
+  doomed: boolean
+}
+
+export class Proxy {
+  readonly #server: Server
+  readonly #links = new Set<Link>()
+  /** Where new connections lead; null refuses them. */
+  target: NetConnectOpts | null = null
+  /** What passes is held up so long, either way. */
+  delayMs = 0
+  swallow: Swallow | null = null
+  swallowed = 0
+
+  constructor() {
+    this.#server = createServer({ noDelay: true }, client => this.#open(client))
+  }
+
+  async listen(): Promise<number> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Resets every connection; what is on its way is lost. */
+  reset(): void {
+    for (const link of this.#links) this.#cut(link)
+  }
+
+  /**
+   * From now on nothing passes on the connections there are, and nobody is told: half-open, until
+   * somebody gives them up.
+   */
+  silence({ listenersOnly = false } = {}): () => void {
+    const links = [...this.#links].filter(link => link.listens || !listenersOnly)
+    for (const { client, server } of links) {
+      client.pause()
+      server.pause()
+    }
+    return () => {
+      for (const { client, server } of links) {
+        client.resume()
+        server.resume()
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#server.close()
+    this.reset()
+    await once(this.#server, 'close')
+  }
+
+  #open(client: Socket): void {
+    if (this.target === null) {
+      reset(client)
+      return
+    }
+    const server = connect(this.target)
+    const link: Link = { client, server, listens: false, doomed: false }
+    this.#links.add(link)
+    this.#pass(client, server, chunk => {
+      if (chunk.includes('listen holdfast')) link.listens = true
+      if (this.swallow?.wants(chunk)) link.doomed = true
+      server.write(chunk)
+    })
+    this.#pass(server, client, chunk => {
+      if (!link.doomed) client.write(chunk)
+      else if (this.swallow === null || this.swallow.answered(chunk)) {
+        this.swallowed++
+        this.#cut(link)
+      }
+    })
+    for (const socket of [client, server]) {
+      socket
+        .on('error', () => this.#cut(link))
+        .on('close', () => {
+          if (client.destroyed && server.destroyed) this.#links.delete(link)
+        })
+    }
+  }
+
+  // In order, also when the delay shrinks while something is on its way.
+  #pass(from: Socket, to: Socket, forward: (chunk: Buffer) => void): void {
+    const held: { chunk: Buffer | null; dueMs: number }[] = []
+    const release = () => {
+      while (held.length > 0 && held[0]!.dueMs <= performance.now()) {
+        const { chunk } = held.shift()!
+        if (to.destroyed) continue
+        if (chunk === null) to.end()
+        else forward(chunk)
+      }
+      if (held.length > 0) setTimeout(release, Math.max(0, held[0]!.dueMs - performance.now()))
+    }
+    const hold = (chunk: Buffer | null) => {
+      held.push({ chunk, dueMs: Math.max(performance.now() + this.delayMs, held.at(-1)?.dueMs ?? 0) })
+      if (held.length === 1) release()
+    }
+    from.on('data', hold).on('end', () => hold(null))
+  }
+
+  #cut(link: Link): void {
+    if (!this.#links.delete(link)) return
+    // Only TCP can be reset; the way to PostgreSQL is a Unix socket.
+    reset(link.client)
+    link.server.destroy()
+  }
+}
+
+const mutations = [
+  'enqueue',
+  'enqueue_described',
+  'enqueue_keyed',
+  'lease',
+  'ack_and_lease',
+  'ack_and_lease_keyed',
+  'ack',
+  'fail',
+  'release',
+  'extend',
+  'sweep_leases',
+  'expose_due'
+].map(name => `\0${name}\0`)
+
+/**
+ * The reply to a commit: PostgreSQL has said "ready, in no transaction", after one of the
+ * statements that change something or a commit.
+ */
+export function commitReply(isHit: () => boolean): Swallow {
+  return {
+    wants: request =>
+      (request.includes('commit\0') || mutations.some(name => request.includes(name))) && isHit(),
+    answered: answer => answer.subarray(-6).toString('latin1') === 'Z\0\0\0\x05I'
+  }
+}
+
+/** The answer to a POST: it began, so what it tells of is committed. */
+export function httpAnswer(isHit: () => boolean): Swallow {
+  return {
+    wants: request => request.subarray(0, 5).toString('latin1') === 'POST ' && isHit(),
+    answered: () => true
+  }
+}

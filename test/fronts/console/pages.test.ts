@@ -1,0 +1,348 @@
+/** The console in a real browser: what its pages show, do, refuse and leave out. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Browser, Page } from 'playwright-core'
+import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
+import { service } from '../../support/service.ts'
+
+const needs = { skip: noBrowser }
+let browser: Browser
+if (noBrowser === false) browser = await launch(t)
+
+const press = (page: Page, name: string | RegExp) =>
+  page.getByRole('button', typeof name === 'string' ? { name, exact: true } : { name }).click()
+const go = async (page: Page, hash: string) => {
+  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
+}
+const names = (page: Page) => page.locator('tbody td.name a').allTextContents()
+
+t.test('the list of queues follows an enqueue by itself, and is searched and sorted', needs, async t => {
+  const holdfast = await service(t)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+  await page.getByText('No queue yet').waitFor()
+  t.match(
+    await page.locator('.command code').textContent(),
+    `curl -X POST ${holdfast.url}/queues/mail/messages`,
+    'an empty console says how to begin'
+  )
+  await holdfast.post('/queues/mail/messages', { messages: [{ body: 1 }, { body: 2 }] })
+  const mail = page.locator('tr', { hasText: 'mail' })
+  await mail.waitFor()
+  t.equal(await mail.locator('td').nth(1).textContent(), '2')
+  await holdfast.post('/queues/mail/messages', { body: 3 })
+  await mail.locator('td', { hasText: /^3$/ }).waitFor()
+  await holdfast.call('PUT', '/queues/mail', { paused: true })
+  await mail.getByText('paused').waitFor()
+
+  for (const queue of ['orders', 'orders-refunds', 'constructor']) {
+    await holdfast.post(`/queues/${queue}/messages`, { messages: Array(queue.length).fill({ body: 0 }) })
+  }
+  await press(page, 'Ready')
+  await page.locator('tbody tr:nth-child(4)').waitFor()
+  t.strictSame(await names(page), ['orders-refunds', 'constructor', 'orders', 'mail'])
+  t.equal(await page.locator('th', { hasText: 'Ready' }).first().getAttribute('aria-sort'), 'descending')
+  await page.keyboard.press('/')
+  await page.keyboard.type('ORDERS')
+  await page.locator('tbody tr:nth-child(3)').waitFor({ state: 'detached' })
+  t.strictSame(await names(page), ['orders-refunds', 'orders'])
+  await page.keyboard.type('<img src=x onerror=alert(1)>')
+  await page.getByText('none with “ORDERS<img src=x onerror=alert(1)>” in its name').waitFor()
+  await page.getByRole('searchbox').fill('__proto__')
+  await page.getByText('none with “__proto__” in its name').waitFor()
+  await page.getByRole('searchbox').fill('')
+  // By keyboard alone: from row to row, into a queue, to the help and back.
+  await page.locator('tbody tr:nth-child(4)').waitFor()
+  await page.locator('h1').click()
+  for (const key of ['j', 'j', 'k', 'Enter']) await page.keyboard.press(key)
+  await page.locator('h1', { hasText: 'orders-refunds' }).waitFor()
+  await page.keyboard.press('?')
+  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  for (const key of ['g', 'q']) await page.keyboard.press(key)
+  await page.locator('h1', { hasText: 'Queues' }).waitFor()
+  t.strictSame(faults, [])
+})
+
+t.test(
+  'a queue is paused, set, filled and mended from its page, and says how many before it does',
+  needs,
+  async t => {
+    const holdfast = await service(t)
+    const body = '{"n":12345678901234567890,"price":1.0,"a":1,"a":2,"s":"\\u003cb\\u003e"}'
+    await holdfast.call('PUT', '/queues/mail', { keepAckedSeconds: 600 })
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+    await press(page, 'Enqueue')
+    await page.getByLabel('Body', { exact: true }).fill('{"n": ')
+    await page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
+    await page.getByText('Body is not JSON').waitFor()
+    await page.getByLabel('Body', { exact: true }).fill(body)
+    await page.getByLabel('Headers').fill('trace: t-1')
+    await page.getByLabel('Priority').fill('12')
+    await page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
+    await page.getByText('Priority must be <= 9.').waitFor()
+    await page.getByLabel('Priority').fill('7')
+    await page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
+    await page.getByText(/Message \d+ is enqueued/).waitFor()
+    const stored = await holdfast.get('/queues/mail/messages')
+    t.ok(stored.text.includes(`"body":${body},`), 'exactly as typed')
+    t.match(stored.body.messages[0], { headers: { trace: 't-1' }, priority: 7 })
+    await page.locator('.peek').click()
+    t.equal(
+      await page.locator('.opened pre').textContent(),
+      '{\n  "n": 12345678901234567890,\n  "price": 1.0,\n  "a": 1,\n  "a": 2,\n  "s": "\\u003cb\\u003e"\n}',
+      'in lines, and not a digit altered'
+    )
+
+    await press(page, 'Settings')
+    await page.getByLabel('Attempts').fill('0')
+    await press(page, 'Save')
+    await page.getByText('Attempts must be >= 1.').waitFor()
+    await page.getByLabel('Attempts').fill('1')
+    await press(page, 'Save')
+    await page.getByText('The settings are changed.').waitFor()
+    t.equal((await holdfast.get('/queues/mail')).body.settings.maxAttempts, 1)
+    await press(page, 'Pause …')
+    await press(page, 'Pause')
+    await page.getByRole('button', { name: 'Resume', exact: true }).waitFor()
+    t.equal((await holdfast.get('/queues/mail')).body.settings.paused, true)
+    await press(page, 'Resume')
+    await page.getByRole('button', { name: 'Pause …', exact: true }).waitFor()
+
+    await holdfast.post('/queues/mail/messages', {
+      messages: Array.from({ length: 6 }, (_, n) => ({ body: { n } }))
+    })
+    const { messages } = (await holdfast.post('/queues/mail/lease', { max: 6, worker: 'w' })).body
+    await holdfast.post('/queues/mail/fail', {
+      failures: messages.map(({ receipt }: { receipt: string }, n: number) => ({
+        receipt,
+        reason: n < 4 ? 'timeout' : 'no such user'
+      }))
+    })
+    await press(page, /^Dead/)
+    await page.locator('.list tbody tr:nth-child(6)').waitFor()
+    for (const n of [0, 2]) await page.locator('.list tbody input[type=checkbox]').nth(n).check()
+    await press(page, 'Redrive 2')
+    await press(page, 'Redrive 2 messages')
+    await page.getByText('2 messages redriven.').waitFor()
+    t.match((await holdfast.get('/queues/mail')).body.counts, { dead: 4, ready: 3 })
+    await page.getByLabel('Last reason contains').fill('no such')
+    await page.locator('.list tbody tr:nth-child(3)').waitFor({ state: 'detached' })
+    await page.locator('.list tbody tr:nth-child(2)').waitFor()
+    await press(page, 'Redrive all …')
+    await page.getByRole('dialog', { name: 'Redrive 2 dead messages?' }).waitFor()
+    t.equal((await holdfast.get('/queues/mail')).body.counts.dead, 4, 'counted, and nothing changed')
+    await press(page, 'Redrive 2 dead messages')
+    await page.getByText('2 messages redriven.').waitFor()
+    await page.getByText('Nothing matches').waitFor()
+    t.match((await holdfast.get('/queues/mail')).body.counts, { dead: 2, ready: 5 })
+    await press(page, 'Clear')
+    await page.locator('.list tbody tr:nth-child(2)').waitFor()
+    await press(page, 'Cancel all …')
+    await press(page, 'Cancel 2 dead messages')
+    await page.getByText('2 messages removed.').waitFor()
+    t.match((await holdfast.get('/queues/mail')).body.counts, { dead: 0, ready: 5 })
+    t.strictSame(faults, [])
+  }
+)
+
+t.test(
+  'what messages hold is text, wherever it is shown; a message tells its history and why it waits',
+  needs,
+  async t => {
+    const holdfast = await service(t)
+    const evil = '<img src=x onerror="window.hurt=1"><script>window.hurt=1</script>'
+    const {
+      body: { id }
+    } = await holdfast.post('/queues/mail/messages', {
+      body: { evil },
+      headers: { [evil]: evil, __proto__: 'x' }
+    })
+    const {
+      messages: [{ receipt }]
+    } = (await holdfast.post('/queues/mail/lease', { worker: evil })).body
+    await holdfast.post('/queues/mail/fail', { receipt, reason: evil, delaySeconds: 600 })
+    const { body: text } = await holdfast.post('/queues/mail/messages', evil, { 'content-type': 'text/html' })
+    const { body: bytes } = await holdfast.post(
+      '/queues/mail/messages',
+      new Uint8Array([0, 255, 60, 98, 62]),
+      { 'content-type': 'image/png' }
+    )
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+    await page.locator('.reason', { hasText: evil }).waitFor()
+    for (const peek of await page.locator('.peek').all()) await peek.click()
+    await page.locator('.opened').nth(2).waitFor()
+    t.match(await page.locator('.opened').nth(1).textContent(), evil)
+    t.match(await page.locator('.opened').nth(2).textContent(), '00 ff 3c 62 3e')
+    await page.locator('td.name a', { hasText: id }).click()
+    await page.getByText('Attempt 1: failed').waitFor()
+    t.match(await page.locator('.timeline').textContent(), `${evil} had it for`)
+    t.equal(await page.locator('.timeline pre').textContent(), evil)
+    t.match(await page.locator('.timeline').textContent(), /Enqueued.*Attempt 1: failed.*Ready again/)
+    t.match(await page.locator('.why').textContent(), /It is tried again at .* after attempt 1 of 5/)
+    await press(page, 'Retry now …')
+    await press(page, 'Retry now 1 message')
+    await page.locator('.heading .badge', { hasText: 'ready' }).waitFor()
+    await press(page, 'Cancel …')
+    await press(page, 'Cancel 1 message')
+    await page.getByText('The message is not there any more').waitFor()
+    for (const other of [text.id, bytes.id]) {
+      await go(page, `#/queues/mail/messages/${other}`)
+      await page.locator('h1', { hasText: other }).waitFor()
+      await page.locator('.body pre').waitFor()
+    }
+    await go(page, '#/queues/__proto__/messages/x')
+    await page.getByRole('alert').waitFor()
+    t.equal(await page.evaluate('window.hurt'), undefined)
+    t.strictSame(faults, [])
+  }
+)
+
+t.test('schedules are made, paused, run and deleted', needs, async t => {
+  const holdfast = await service(t)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/schedules`)
+  await page.getByText('No schedule yet').waitFor()
+  await press(page, 'New schedule')
+  await page.getByLabel('Name').fill('daily')
+  await page.getByLabel('Queue').fill('reports')
+  await page.getByLabel('Cron').fill('* * * * * *')
+  await page.getByLabel('Body').fill('{"n": 1.0}')
+  await press(page, 'Make it')
+  await page.locator('dialog [role=alert]').waitFor()
+  await page.getByLabel('Cron').fill('30 6 * * 1-5')
+  await press(page, 'Make it')
+  await page.locator('.card', { hasText: 'daily' }).waitFor()
+  await press(page, 'The next five')
+  await page.locator('.runs li:nth-child(5)').waitFor()
+  await press(page, 'Run now …')
+  await press(page, 'Run now')
+  await page.getByText('daily has run.').waitFor()
+  t.ok(
+    (await holdfast.get('/queues/reports/messages')).text.includes('"body":{"n": 1.0},'),
+    'exactly as typed'
+  )
+  await press(page, 'Pause')
+  await page.getByText('None while it is paused.').waitFor()
+  await press(page, 'Edit')
+  t.equal(await page.getByLabel('Body').inputValue(), '{"n": 1.0}')
+  await page.getByLabel('Cron').fill('0 7 * * *')
+  await press(page, 'Save')
+  await page.locator('.cron', { hasText: '0 7 * * *' }).waitFor()
+  t.match((await holdfast.get('/schedules/daily')).body, { cron: '0 7 * * *', paused: true })
+  await press(page, 'Delete …')
+  await press(page, 'Delete the schedule')
+  await page.getByText('No schedule yet').waitFor()
+  t.strictSame(faults, [])
+})
+
+t.test(
+  'a key is asked for; what it may not do is not offered; and when it is revoked the page asks again',
+  needs,
+  async t => {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-console-'))
+    t.teardown(() => rm(folder, { recursive: true }))
+    const secret = 'an-admin-key-for-this-test-of-the-console'
+    await writeFile(`${folder}/key`, secret)
+    const holdfast = await service(t, { env: { HOLDFAST_ADMIN_KEY_FILE: `${folder}/key` } })
+    const admin = { authorization: `Bearer ${secret}` }
+    for (const queue of ['orders', 'mail', 'hidden']) {
+      await holdfast.post(`/queues/${queue}/messages`, { body: queue }, admin)
+    }
+    const { body: key } = await holdfast.post(
+      '/keys',
+      { name: 'looker', rights: ['browse:orders', 'browse:mail', 'manage:mail'] },
+      admin
+    )
+    while (
+      (await holdfast.call('GET', '/queues', undefined, { authorization: `Bearer ${key.secret}` })).status !==
+      200
+    ) {
+      /* it is known within two seconds */
+    }
+
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+    await page.getByLabel('API key').fill('hf_wrong')
+    await press(page, 'Sign in')
+    await page.getByText('The API key is not known here').waitFor()
+    await page.getByLabel('API key').fill(key.secret)
+    await page.keyboard.press('Enter')
+    await page.locator('tbody tr:nth-child(2)').waitFor()
+    t.strictSame(await names(page), ['mail', 'orders'])
+    t.strictSame(
+      await page.evaluate(
+        '[document.cookie, Object.keys(localStorage).filter((name) => name !== "holdfast.theme")]'
+      ),
+      ['', []],
+      'the key is kept in this tab alone'
+    )
+    const offered = async (queue: string) => {
+      await go(page, `#/queues/${queue}`)
+      await page.locator('h1', { hasText: queue }).waitFor()
+      await page.locator('td.name a').waitFor()
+      return Promise.all(
+        [/^Enqueue$/, /^Pause/, /^Settings/]
+          .map(async name => (await page.getByRole('button', { name }).count()) > 0)
+          .concat([
+            page
+              .locator('input[type=checkbox]')
+              .count()
+              .then(count => count > 0)
+          ])
+      )
+    }
+    t.strictSame(await offered('orders'), [false, false, false, false], 'looks alone')
+    t.strictSame(await offered('mail'), [false, true, true, true], 'manages, and does not enqueue')
+    await go(page, '#/queues/hidden')
+    await page.getByText('There is no such queue').waitFor()
+    await go(page, '#/')
+    await page.locator('tbody tr:nth-child(2)').waitFor()
+    await holdfast.call('DELETE', `/keys/${key.id}`, undefined, admin)
+    await page.getByText('it is misspelt, or it has been revoked').waitFor()
+    t.strictSame(faults, [])
+  }
+)
+
+t.test('every page fits a phone, in light and in dark', needs, async t => {
+  const holdfast = await service(t)
+  const {
+    body: { id }
+  } = await holdfast.post(`/queues/${'long-name-'.repeat(8)}/messages`, {
+    body: { text: 'x'.repeat(500) },
+    headers: { trace: 'y'.repeat(500) }
+  })
+  await holdfast.call('PUT', '/schedules/daily', { queue: 'reports', cron: '30 6 * * 1-5', body: {} })
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, {
+      width: 390,
+      height: 844,
+      colorScheme
+    })
+    await page.locator('tbody tr').first().waitFor()
+    for (const [hash, wanted] of [
+      ['#/', 'td.name'],
+      [`#/queues/${'long-name-'.repeat(8)}`, '.chart .u-legend'],
+      [`#/queues/${'long-name-'.repeat(8)}/messages/${id}`, '.timeline'],
+      ['#/schedules', '.card'],
+      ['#/nowhere', '.empty']
+    ] as const) {
+      await go(page, hash)
+      await page.locator(wanted).first().waitFor()
+      t.ok(
+        await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+        `${colorScheme} ${hash}`
+      )
+      // Everything that can be done can be come to with the Tab key, and is seen when it is.
+      await page.keyboard.press('Tab')
+      t.not(
+        await page.evaluate('getComputedStyle(document.activeElement).outlineStyle'),
+        'none',
+        'the focus is seen'
+      )
+    }
+    const ground = (await page.evaluate('getComputedStyle(document.body).backgroundColor')) as string
+    t.equal(Number(/\d+/.exec(ground)![0]) < 100, colorScheme === 'dark', ground)
+    t.strictSame(faults, [])
+  }
+})

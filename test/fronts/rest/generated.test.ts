@@ -1,0 +1,241 @@
+/**
+ * Ten thousand requests made up from the OpenAPI document, right and wrong: each gets an answer
+ * that the document knows, and none a 500.
+ */
+import { readFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import { codes } from '../../../src/core/errors.ts'
+import { service } from '../../support/service.ts'
+
+interface Schema {
+  type?: string
+  properties?: Record<string, Schema>
+  items?: Schema
+  anyOf?: Schema[]
+  enum?: unknown[]
+  const?: unknown
+  minimum?: number
+  maximum?: number
+  exclusiveMinimum?: number
+  pattern?: string
+  minItems?: number
+  maxItems?: number
+}
+interface Operation {
+  operationId: string
+  parameters?: { name: string; in: string; schema: Schema }[]
+  requestBody?: { content: Record<string, { schema: Schema }> }
+  responses: Record<string, unknown>
+}
+interface Request {
+  operation: Operation
+  method: string
+  path: string
+  headers: Record<string, string>
+  body: string | null
+}
+
+const count = 10_000
+const seed = Number(process.env.HOLDFAST_TEST_SEED ?? Date.now() % 1_000_000)
+/** What any request can meet, whatever its route. */
+const everywhere = ['400', '405', '408', '413', '415', '431']
+
+const odd = fc.oneof(
+  fc.jsonValue({ maxDepth: 3 }),
+  fc.constantFrom<unknown>(
+    '',
+    '\u0000',
+    '\ud800',
+    '9'.repeat(400),
+    -1,
+    1e308,
+    2 ** 53,
+    0.5,
+    [],
+    {},
+    { __proto__: null },
+    'x'.repeat(5000),
+    '1.1.1.00000000',
+    '2026-01-01T00:00:00Z',
+    'ready',
+    null
+  )
+)
+
+/** Mostly what fits, now and then what does not. */
+function valueOf(schema: Schema): fc.Arbitrary<unknown> {
+  return fc.oneof({ weight: 8, arbitrary: fitting(schema) }, { weight: 1, arbitrary: odd })
+}
+
+function fitting(schema: Schema): fc.Arbitrary<unknown> {
+  if (schema.anyOf !== undefined) return fc.oneof(...schema.anyOf.map(fitting))
+  if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
+  if (schema.const !== undefined) return fc.constant(schema.const)
+  const min = schema.minimum ?? schema.exclusiveMinimum ?? 0
+  switch (schema.type) {
+    case 'object':
+      return fc
+        .tuple(
+          fc.record(
+            Object.fromEntries(
+              Object.entries(schema.properties ?? {}).map(([name, one]) => [name, valueOf(one)])
+            ),
+            { requiredKeys: [] }
+          ),
+          fc.oneof(
+            { weight: 9, arbitrary: fc.constant({}) },
+            { weight: 1, arbitrary: fc.dictionary(fc.string(), odd, { maxKeys: 2 }) }
+          )
+        )
+        .map(([known, more]) => ({ ...known, ...more }))
+    case 'array':
+      return fc.array(valueOf(schema.items ?? {}), {
+        minLength: schema.minItems ?? 0,
+        maxLength: Math.min(5, schema.maxItems ?? 5)
+      })
+    case 'integer':
+      return fc.integer({ min, max: Math.min(2 ** 31 - 1, schema.maximum ?? 2000) })
+    case 'number':
+      return fc.double({ min, max: schema.maximum ?? 2000, noNaN: true })
+    case 'boolean':
+      return fc.boolean()
+    case 'null':
+      return fc.constant(null)
+    case 'string':
+      return schema.pattern === undefined
+        ? fc.oneof(fc.string({ maxLength: 40 }), fc.constantFrom('1', '2', '1.1.1.932c4aea'))
+        : fc.stringMatching(new RegExp(schema.pattern), { maxLength: 40 })
+    default:
+      return odd
+  }
+}
+
+// A wait is let be short, or ten thousand of them would take days.
+const hurried = (value: unknown) => (typeof value === 'number' && value > 0.01 && value <= 60 ? 0.01 : value)
+
+function requestsOf(paths: Record<string, Record<string, Operation>>): fc.Arbitrary<Request> {
+  const all = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) => ({
+      path,
+      method: method.toUpperCase(),
+      operation
+    }))
+  )
+  const often = all.filter(({ operation }) =>
+    ['putQueue', 'enqueue', 'lease', 'ack', 'fail', 'extend', 'release', 'browse', 'getMessage'].includes(
+      operation.operationId
+    )
+  )
+  return fc.oneof(fc.constantFrom(...all), fc.constantFrom(...often)).chain(({ path, method, operation }) => {
+    const parameters = operation.parameters ?? []
+    const values = fc.record(
+      Object.fromEntries(
+        parameters.map(({ in: place, name, schema }) => [
+          `${place} ${name}`,
+          place === 'path'
+            ? fc.oneof(
+                {
+                  weight: 6,
+                  arbitrary:
+                    operation.operationId === 'deleteQueue'
+                      ? fc.constant('p')
+                      : fc.constantFrom('q', 'r', 'p', '1', '2')
+                },
+                { weight: 1, arbitrary: fitting(schema) },
+                { weight: 1, arbitrary: fc.string({ minLength: 1 }) }
+              )
+            : valueOf(schema)
+        ])
+      ),
+      {
+        requiredKeys: parameters.filter(({ in: place }) => place === 'path').map(({ name }) => `path ${name}`)
+      }
+    )
+    const types = Object.entries(operation.requestBody?.content ?? {})
+    const body =
+      types.length === 0
+        ? fc.constant(null)
+        : fc.constantFrom(...types).chain(([type, { schema }]) =>
+            fc.oneof(
+              {
+                weight: 9,
+                arbitrary: valueOf(schema).map(value => ({
+                  type,
+                  text: JSON.stringify(value, (name, value) =>
+                    name === 'waitSeconds' ? hurried(value) : value
+                  )
+                }))
+              },
+              {
+                weight: 1,
+                arbitrary: fc.string({ unit: 'binary', maxLength: 200 }).map(text => ({ type, text }))
+              }
+            )
+          )
+    return fc.tuple(values, body).map(([values, body]) => {
+      const query = new URLSearchParams()
+      const headers: Record<string, string> = body === null ? {} : { 'content-type': body.type }
+      let filled = path
+      for (const [key, value] of Object.entries(values)) {
+        const [place, name] = key.split(' ') as [string, string]
+        const text =
+          typeof value === 'object'
+            ? JSON.stringify(value)
+            : String(name === 'waitSeconds' ? hurried(value) : value)
+        if (place === 'path') {
+          filled = filled.replace(`{${name}}`, () =>
+            encodeURIComponent(text.toWellFormed()).replaceAll('.', '%2e')
+          )
+        } else if (place === 'query') query.set(name, text)
+        else if (/^[\x20-\x7e]{1,300}$/.test(text.trim())) headers[name] = text.trim()
+      }
+      return {
+        operation,
+        method,
+        path: `${filled}${query.size > 0 ? `?${query}` : ''}`,
+        headers,
+        body: body?.text ?? null
+      }
+    })
+  })
+}
+
+t.test('every made-up request gets an answer that the OpenAPI document knows', async t => {
+  const holdfast = await service(t, { env: { HOLDFAST_AUTH: 'off' } })
+  const { paths } = JSON.parse(await readFile('openapi/openapi.json', 'utf8'))
+  const requests = fc.sample(requestsOf(paths), { numRuns: count, seed })
+  const wrong: string[] = []
+  const seen = new Map<string, number>()
+  const ask = async ({ operation, method, path, headers, body }: Request) => {
+    const { status, headers: answered, text } = await holdfast.call(method, path, body ?? undefined, headers)
+    seen.set(`${operation.operationId} ${status}`, (seen.get(`${operation.operationId} ${status}`) ?? 0) + 1)
+    const isProblem =
+      status < 400 ||
+      (answered.get('content-type')?.startsWith('application/problem+json') &&
+        codes.includes(JSON.parse(text).code))
+    if (
+      status !== 500 &&
+      isProblem &&
+      (operation.responses[status] !== undefined || everywhere.includes(String(status)))
+    ) {
+      return
+    }
+    wrong.push(
+      `${method} ${path} ${JSON.stringify(headers)} ${body?.slice(0, 300)} → ${status} ${text.slice(0, 300)}`
+    )
+  }
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      for (let next = requests.pop(); next !== undefined; next = requests.pop()) await ask(next)
+    })
+  )
+  t.strictSame(wrong.slice(0, 10), [], `seed ${seed}; HOLDFAST_TEST_SEED=${seed} makes the same again`)
+  const good = [...seen].filter(([key]) => / 20\d$/.test(key))
+  t.ok(
+    good.length >= 10,
+    `${good.length} operations and statuses among the good: ` +
+      `${good.map(([key, n]) => `${key} ×${n}`).join(', ')}`
+  )
+  t.equal((await holdfast.get('/livez')).status, 200)
+})

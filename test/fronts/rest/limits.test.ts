@@ -1,0 +1,235 @@
+/**
+ * Every bound, filled: what comes beyond it is refused early and honestly, settling goes on, and
+ * there is room again afterwards.
+ */
+import http from 'node:http'
+import net from 'node:net'
+import { once } from 'node:events'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { Allowance } from '../../../src/fronts/shared/byteBudget.ts'
+import { service, type Answer } from '../../support/service.ts'
+
+const mib = 1024 * 1024
+const holdfast = await service(t, {
+  env: { HOLDFAST_WAITING_BYTES_MAX: `${mib}`, HOLDFAST_WAITERS_MAX: '3' }
+}) // so 2 MiB of requests, and 2 of answers
+const sql = new pg.Client(holdfast.databaseUrl)
+await sql.connect()
+t.teardown(() => sql.end())
+
+const text = (bytes: number, queue = 'q') =>
+  holdfast.post(`/queues/${queue}/messages`, 'x'.repeat(bytes), { 'content-type': 'text/plain' })
+const lease = async (queue: string) =>
+  (await holdfast.post(`/queues/${queue}/lease`, { leaseSeconds: 600 })).body.messages[0]?.receipt as string
+
+function open(t: Test, bytes: string, url = holdfast.url): net.Socket {
+  const socket = net.connect(Number(new URL(url).port), '127.0.0.1')
+  socket.on('error', () => {})
+  t.teardown(() => socket.destroy())
+  socket.write(bytes)
+  return socket
+}
+
+const head = (path: string, more: string) => `POST ${path} HTTP/1.1\r\nhost: x\r\n${more}\r\n\r\n`
+
+function refused(t: Test, answer: Answer, what: string, code = 'overloaded'): void {
+  t.match(
+    answer,
+    {
+      status: code === 'overloaded' ? 503 : 429,
+      body: { code, ...(code === 'overloaded' && { outcome: 'none' }) }
+    },
+    what
+  )
+  t.match(answer.headers.get('retry-after'), /^[1-9]\d*$/, `${what}: Retry-After`)
+}
+
+async function gauge(name: string): Promise<number> {
+  return Number(new RegExp(`^holdfast_${name} (\\d+)$`, 'm').exec((await holdfast.get('/metrics')).text)![1])
+}
+
+/** Until it is no longer refused. */
+async function served(ask: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await ask()
+    if (answer.status !== 503) return answer
+  }
+}
+
+/** Until it is no longer served; each time that it was, more is piled up. */
+async function atLast(ask: () => Promise<Answer>, pileUp = () => {}): Promise<Answer> {
+  for (;;) {
+    const answer = await ask()
+    if (answer.status >= 300) return answer
+    pileUp()
+  }
+}
+
+await holdfast.call('PUT', '/queues/q')
+await text(10, 'held')
+await text(10, 'held')
+
+t.test('bytes of requests on their way in', async t => {
+  const receipt = await lease('held')
+  const arriving = [1, 2].map(() =>
+    open(t, head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000'))
+  )
+  while ((await gauge('connections')) < 3);
+  // The gauge counts connections, not what was read of them: the refusal itself shows that.
+  refused(t, await atLast(() => text(300_000)), 'one more')
+  t.equal((await text(10_000)).status, 201, 'small ones are not counted')
+  const socket = open(
+    t,
+    head('/queues/q/messages', 'content-type: text/plain\r\ntransfer-encoding: chunked') +
+      `${(300_000).toString(16)}\r\n${'x'.repeat(300_000)}\r\n`
+  )
+  const [bytes] = await once(socket, 'data')
+  t.match(
+    String(bytes),
+    /^HTTP\/1.1 503 .*"code":"overloaded".*"outcome":"none"/s,
+    'nor one that does not say how long it is'
+  )
+  const acks = `{"receipt":"${receipt}"${' '.repeat(300_000)}}`
+  t.match(
+    await holdfast.post('/queues/held/ack', acks),
+    { status: 200, body: { outcome: 'acked' } },
+    'for what makes room there is more of it'
+  )
+  // A refusal as large as this comes late, and to a caller that is to close its connection no
+  // sooner than it has sent all, or a second is over.
+  const beganMs = performance.now()
+  const closing = open(
+    t,
+    head('/queues/q/messages', 'connection: close\r\ncontent-type: text/plain\r\ncontent-length: 1000000')
+  )
+  t.match(String((await once(closing, 'data'))[0]), /^HTTP\/1.1 503 .*"code":"overloaded"/s)
+  t.ok(performance.now() - beganMs > 900, 'while it sends it is not cut off')
+  for (const socket of arriving) socket.destroy()
+  t.equal((await served(() => text(300_000))).status, 201)
+})
+
+t.test('messages that wait to be stored', async t => {
+  await holdfast.call('PUT', '/queues/stored')
+  await sql.query('begin; lock table holdfast.messages in exclusive mode')
+  const calls: Promise<Answer>[] = []
+  let full = false
+  while (!full) {
+    const call = text(250_000, 'stored')
+    calls.push(call)
+    call.then(({ body }) => {
+      full ||= body.code === 'overloaded'
+    })
+    await new Promise(setImmediate)
+  }
+  await sql.query('commit')
+  const answers = await Promise.all(calls)
+  refused(
+    t,
+    answers.find(({ body }) => body.code === 'overloaded')!,
+    'beyond it'
+  )
+  // those in mid-flush may have waited too long for the lock
+  for (const { status, body } of answers) if (status !== 201) t.match([status, body.outcome], [503, 'none'])
+  const stored = answers.filter(({ status }) => status === 201).length
+  t.ok(stored > 0 && stored < answers.length, `${stored} of ${answers.length}`)
+  t.match(
+    (await holdfast.get('/queues/stored')).body.counts,
+    { ready: stored },
+    'what was refused is not there'
+  )
+  t.equal((await text(250_000, 'stored')).status, 201)
+})
+
+t.test('bytes of answers that nobody reads', async t => {
+  for (let i = 0; i < 9; i++) await served(() => text(900_000, 'large'))
+  const receipt = await lease('held')
+  const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: x\r\n\r\n'
+  const readers = Array.from({ length: 4 }, () => open(t, page).pause())
+  // The first pages fit into the systems' buffers, of which nobody knows the size, and then there
+  // is room again until the next.
+  const askMore = () => {
+    for (const reader of readers) reader.write(page)
+  }
+  refused(t, await atLast(() => holdfast.get('/queues/large/messages?limit=1'), askMore), 'a page')
+  refused(t, await atLast(() => holdfast.post('/queues/large/lease'), askMore), 'a lease')
+  t.match(
+    await holdfast.post('/queues/held/ack', { receipt }),
+    { status: 200, body: { outcome: 'acked' } },
+    'acks go on'
+  )
+  t.equal((await text(10, 'held')).status, 201, 'and so do enqueues')
+  for (const reader of readers) reader.destroy()
+  t.equal((await served(() => holdfast.get('/queues/large/messages?limit=1'))).status, 200)
+})
+
+t.test('an answer made when its caller has hung up is not counted for ever', async t => {
+  const allowance = new Allowance(mib)
+  const server = http.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const caller = open(
+    t,
+    'GET / HTTP/1.1\r\nhost: x\r\n\r\n',
+    `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`
+  )
+  const [, response] = await once(server, 'request')
+  caller.destroy()
+  await once(response, 'close')
+  allowance.hold(mib, response)(mib)
+  t.equal(allowance.full, false)
+})
+
+t.test('calls that wait', async t => {
+  await holdfast.call('PUT', '/queues/empty')
+  const ends = [1, 2, 3].map(() => new AbortController())
+  const waiting = ends.map(({ signal }) =>
+    fetch(`${holdfast.url}/queues/empty/lease`, {
+      method: 'POST',
+      body: '{"waitSeconds":60}',
+      headers: { 'content-type': 'application/json' },
+      signal
+    }).catch(() => {})
+  )
+  while ((await gauge('waiting_calls')) < 3);
+  refused(t, await holdfast.post('/queues/empty/lease', { waitSeconds: 60 }), 'a fourth', 'tooManyWaiting')
+  t.match(
+    await holdfast.post('/queues/empty/lease'),
+    { status: 200, body: { messages: [] } },
+    'who does not wait is served'
+  )
+  ends[0]!.abort()
+  while ((await gauge('waiting_calls')) > 2);
+  t.match(await holdfast.post('/queues/empty/lease', { waitSeconds: 0.05 }), {
+    status: 200,
+    body: { messages: [] }
+  })
+  for (const end of ends) end.abort()
+  await Promise.all(waiting)
+})
+
+t.test('messages in a queue', async t => {
+  await holdfast.call('PUT', '/queues/short', { maxDepth: 1 })
+  t.equal((await text(1, 'short')).status, 201)
+  refused(t, await text(1, 'short'), 'a second', 'queueFull')
+  await holdfast.post('/queues/short/ack', { receipt: await lease('short') })
+  t.equal((await text(1, 'short')).status, 201)
+})
+
+t.test('connections', async t => {
+  const narrow = await service(t, {
+    database: { url: holdfast.databaseUrl },
+    env: { HOLDFAST_CONNECTIONS_MAX: '3' }
+  })
+  const ask = 'GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'
+  const answers = (socket: net.Socket) =>
+    new Promise<boolean>(resolve => {
+      socket.once('data', () => resolve(true)).once('close', () => resolve(false))
+    })
+  const standing = [1, 2, 3].map(() => open(t, ask, narrow.url))
+  t.strictSame(await Promise.all(standing.map(answers)), [true, true, true])
+  t.equal(await answers(open(t, ask, narrow.url)), false, 'one more is closed unanswered')
+  standing[0]!.destroy()
+  while (!(await answers(open(t, ask, narrow.url))));
+  t.pass('there is room again')
+})
