@@ -10,10 +10,10 @@ import { QueueError } from './core/errors.ts'
 import { KeyRing } from './core/apiKey.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
-import { Allowance } from './fronts/shared/byteBudget.ts'
+import { ByteBudget } from './fronts/shared/byteBudget.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
 import type { Keys } from './fronts/rest/routes/apiKeys.ts'
-import { Served } from './fronts/shared/requestMetrics.ts'
+import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
@@ -23,10 +23,10 @@ import { examine, type Facts } from './store/setup/doctor.ts'
 import { isServerError, openDatabase, type Database } from './store/database.ts'
 import { runningEmbedded, startEmbedded } from './store/setup/embedded.ts'
 import * as explain from './store/verbs/explain.ts'
-import { SeekHints } from './store/upkeep/scanHints.ts'
+import { ScanHints } from './store/upkeep/scanHints.ts'
 import * as keys from './store/verbs/apiKeys.ts'
 import { startListener } from './store/upkeep/listener.ts'
-import * as mending from './store/verbs/bulk.ts'
+import * as bulk from './store/verbs/bulk.ts'
 import * as messages from './store/verbs/messages.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
@@ -76,15 +76,15 @@ export async function startService(config: Config, say: (line: string) => void):
     if (ring?.inForce !== true) say(openness(config, ring))
 
     // What waits for the database is within these twice over: once while it is read, once while it waits.
-    const requests = new Allowance(2 * config.waitingBytesMax)
-    const answers = new Allowance(2 * config.waitingBytesMax)
+    const requests = new ByteBudget(2 * config.waitingBytesMax)
+    const answers = new ByteBudget(2 * config.waitingBytesMax)
     const wakeups = new Wakeups(config.waitersMax)
-    const hints = new SeekHints()
+    const scanHints = new ScanHints()
     const hear = (queueId: string, count: number, position: number) => {
-      hints.lower(queueId, position)
+      scanHints.lower(queueId, position)
       wakeups.wake(queueId, count)
     }
-    const heralds = {
+    const signals = {
       onReady: (queueId: string, count: number, position: number) => {
         hear(queueId, count, position)
         listener.announce(queueId, count, position)
@@ -92,18 +92,18 @@ export async function startService(config: Config, say: (line: string) => void):
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
     const broker = new Broker(
-      { database, hints, messages, queues, browse, explain, mending, series },
+      { database, scanHints, messages, queues, browse, explain, bulk, series },
       wakeups,
-      heralds,
+      signals,
       { ...config, answersFull: () => answers.full, isPoison }
     )
     const listener = startListener(
       config.listenUrl === '' ? target : { connectionString: config.listenUrl },
       {
         onReady: hear,
-        onDue: heralds.onDue,
+        onDue: signals.onDue,
         onGap: () => {
-          hints.forget()
+          scanHints.forget()
           wakeups.wakeAll()
         },
         onError: report('listener')
@@ -113,10 +113,10 @@ export async function startService(config: Config, say: (line: string) => void):
     let away = false
     let swept = { atMs: performance.now(), lateMs: 0 }
     const sweeper = startSweeper(database.first, {
-      onReady: heralds.onReady,
+      onReady: signals.onReady,
       // Ready, and yet somebody waits: perhaps a notice was lost.
       onCounted: (queueId, count) => {
-        hints.suspect(queueId)
+        scanHints.suspect(queueId)
         wakeups.wake(queueId, count)
       },
       waitingFor: () => wakeups.topics().filter(topic => !topic.includes('/')),
@@ -135,8 +135,8 @@ export async function startService(config: Config, say: (line: string) => void):
     const steps = series.startSeries(
       database.last,
       () => {
-        for (const topic of wakeups.topics()) if (!topic.includes('/')) broker.tally.asked(topic)
-        return broker.tally.take()
+        for (const topic of wakeups.topics()) if (!topic.includes('/')) broker.replicaStats.asked(topic)
+        return broker.replicaStats.take()
       },
       report('series')
     )
@@ -144,7 +144,7 @@ export async function startService(config: Config, say: (line: string) => void):
     const schedules = new Schedules(
       { database, messages, queues, schedules: scheduleStore },
       broker,
-      heralds,
+      signals,
       nextTime,
       { ...config, onDue: timeMs => clock.dueAt(timeMs) }
     )
@@ -173,13 +173,13 @@ export async function startService(config: Config, say: (line: string) => void):
     )
     closers.push(() => snapshots.stop())
 
-    const served = new Served(log)
+    const requestMetrics = new RequestMetrics(log)
     const metrics = createMetrics({
       sweeperLagSeconds: () => Math.max(swept.lateMs, performance.now() - swept.atMs) / 1000,
       snapshots: () => snapshots.look(),
       oldestReady: queueIds => oldestReady(database, queueIds),
-      tally: broker.tally,
-      served,
+      replicaStats: broker.replicaStats,
+      requestMetrics,
       pool: () => database.usage,
       waiters: () => wakeups.size,
       listening: () => listener.connected,
@@ -192,7 +192,7 @@ export async function startService(config: Config, say: (line: string) => void):
       requests,
       answers,
       log,
-      served,
+      requestMetrics,
       guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
       keys: keysOf(database),
       console: app =>

@@ -1,15 +1,15 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
 import type { Database } from '../store/database.ts'
-import type { SeekHints } from '../store/upkeep/scanHints.ts'
+import type { ScanHints } from '../store/upkeep/scanHints.ts'
 import type { EnqueueRow, Held, LeasedRow } from '../store/verbs/messages.ts'
 import type { MessageDetail, MessageView } from '../store/verbs/browse.ts'
 import type { Action } from '../store/verbs/bulk.ts'
 import { Batcher } from './engine/batcher.ts'
-import { Directory } from './engine/queueCache.ts'
+import { QueueCache } from './engine/queueCache.ts'
 import { Enqueueing } from './verbs/enqueue.ts'
 import { partlyDone, QueueError } from './errors.ts'
 import { reasonsOf, type Explanation } from './verbs/explain.ts'
-import { Leasing, unread, type LeaseRequest } from './verbs/lease.ts'
+import { Leasing, answersBacklogged, type LeaseRequest } from './verbs/lease.ts'
 import {
   answerBytesMax,
   formatReceipt,
@@ -27,23 +27,23 @@ import {
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
-import { Tally } from './engine/replicaStats.ts'
+import { ReplicaStats } from './engine/replicaStats.ts'
 import type { Wakeups } from './engine/wakeups.ts'
 
 /** What the broker needs of the store: the functions of its modules, as they are. */
 export interface Store {
   database: Database
-  hints: SeekHints
+  scanHints: ScanHints
   messages: typeof import('../store/verbs/messages.ts')
   queues: typeof import('../store/verbs/queues.ts')
   browse: typeof import('../store/verbs/browse.ts')
   explain: typeof import('../store/verbs/explain.ts')
   series: typeof import('../store/verbs/series.ts')
-  mending: typeof import('../store/verbs/bulk.ts')
+  bulk: typeof import('../store/verbs/bulk.ts')
 }
 
 /** Who is to hear of what a commit has made ready, or will at a later time. */
-export interface Heralds {
+export interface Signals {
   /** `position` is the lowest among them. */
   onReady: (queueId: Digits, count: number, position: number) => void
   onDue: (timeMs: number) => void
@@ -67,13 +67,13 @@ const waitingMsMax = 5000
 const waitingCallsMax = 20_000
 
 export class Broker {
-  readonly tally = new Tally()
+  readonly replicaStats = new ReplicaStats()
   readonly #store: Store
   readonly #wakeups: Wakeups
-  readonly #heralds: Heralds
+  readonly #signals: Signals
   readonly #createQueues: boolean
   readonly #answersFull: () => boolean
-  readonly #directory: Directory
+  readonly #queueCache: QueueCache
   readonly #settling: Settling
   readonly #enqueueing: Enqueueing
   readonly #leasing: Leasing
@@ -82,15 +82,15 @@ export class Broker {
   constructor(
     store: Store,
     wakeups: Wakeups,
-    heralds: Heralds,
+    signals: Signals,
     { createQueues, waitingBytesMax, answersFull, isPoison }: BrokerOptions
   ) {
     this.#store = store
     this.#wakeups = wakeups
-    this.#heralds = heralds
+    this.#signals = signals
     this.#createQueues = createQueues
     this.#answersFull = answersFull
-    this.#directory = new Directory(store)
+    this.#queueCache = new QueueCache(store)
     const bounds = {
       flushCountMax: flushMessagesMax,
       flushWeightMax: Infinity,
@@ -99,9 +99,9 @@ export class Broker {
       waitingMsMax,
       isPoison
     }
-    this.#enqueueing = new Enqueueing(store, heralds, this.tally, waitingBytesMax, bounds)
-    this.#settling = new Settling(store, heralds, (queueId, id) => this.#ended(queueId, id), bounds)
-    this.#leasing = new Leasing(store, wakeups, this.tally, this.#settling, answersFull, bounds)
+    this.#enqueueing = new Enqueueing(store, signals, this.replicaStats, waitingBytesMax, bounds)
+    this.#settling = new Settling(store, signals, (queueId, id) => this.#ended(queueId, id), bounds)
+    this.#leasing = new Leasing(store, wakeups, this.replicaStats, this.#settling, answersFull, bounds)
     this.#watches = new Batcher({
       ...bounds,
       flush: (_, messages) => store.browse.whichEnded(store.database.last, messages),
@@ -123,7 +123,7 @@ export class Broker {
    */
   async enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     for (let attempt = 0; attempt < 3; attempt++) {
-      const queue = await this.#directory.find(name, this.#createQueues)
+      const queue = await this.#queueCache.find(name, this.#createQueues)
       const rows = messages.map(
         ({ idempotencyKey, priority, ...message }): EnqueueRow =>
           ({
@@ -135,7 +135,7 @@ export class Broker {
       )
       const answers = await this.#enqueueing.add(rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
-      this.#directory.forget(name) // deleted elsewhere since it was looked up; nothing was stored
+      this.#queueCache.forget(name) // deleted elsewhere since it was looked up; nothing was stored
     }
     throw new QueueError(
       'queueNotFound',
@@ -187,7 +187,7 @@ export class Broker {
         } finally {
           seat?.leave()
         }
-        queue = await this.#directory.find(name)
+        queue = await this.#queueCache.find(name)
       }
     } catch (error) {
       if (ours.length === 0 || acks.length > 0) throw error
@@ -260,10 +260,10 @@ export class Broker {
   async putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
     for (let attempt = 1; ; attempt++) {
       const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
-      this.#directory.forget(name)
+      this.#queueCache.forget(name)
       try {
-        const queue = await this.#directory.find(name)
-        if (change.paused === false) this.#heralds.onReady(queue.id, listMax, 0)
+        const queue = await this.#queueCache.find(name)
+        if (change.paused === false) this.#signals.onReady(queue.id, listMax, 0)
         return { created, report: await this.reportQueue(name) }
       } catch (error) {
         // Made, and deleted by somebody else before it could be looked at: whoever makes it last has it.
@@ -300,7 +300,7 @@ export class Broker {
 
   /** The last hour of a queue. */
   async series(name: string): Promise<Series> {
-    const { id } = await this.#directory.find(name)
+    const { id } = await this.#queueCache.find(name)
     const { last, samples, times } = await this.#store.series.readSeries(this.#store.database.last, id)
     return seriesOf(name, last, samples, times)
   }
@@ -313,9 +313,9 @@ export class Broker {
 
   /** Removes the queue and all in it; no matter if there is none. */
   async deleteQueue(name: string): Promise<void> {
-    const known = this.#directory.remembered(name)
+    const known = this.#queueCache.remembered(name)
     await this.#store.queues.removeQueue(this.#store.database.last, name)
-    this.#directory.forget(name)
+    this.#queueCache.forget(name)
     if (known !== undefined) this.#wakeups.wake(known.id, Infinity)
   }
 
@@ -324,22 +324,22 @@ export class Broker {
    * that hangs up ends it, here and in the verbs below.
    */
   purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#mend(name, (database, id, onDone) =>
-      this.#store.mending.purge(database, id, state, selection, signal, onDone)
+    return this.#bulk(name, (database, id, onDone) =>
+      this.#store.bulk.purge(database, id, state, selection, signal, onDone)
     )
   }
 
   /** Dead messages become ready again, attempts from zero. */
   redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#mend(name, (database, id, onDone) =>
-      this.#store.mending.redrive(database, id, selection, signal, onDone)
+    return this.#bulk(name, (database, id, onDone) =>
+      this.#store.bulk.redrive(database, id, selection, signal, onDone)
     )
   }
 
   /** Delayed and backing-off messages become ready now. */
   retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#mend(name, (database, id, onDone) =>
-      this.#store.mending.retry(database, id, selection, signal, onDone)
+    return this.#bulk(name, (database, id, onDone) =>
+      this.#store.bulk.retry(database, id, selection, signal, onDone)
     )
   }
 
@@ -355,10 +355,10 @@ export class Broker {
     signal: AbortSignal
   ): Promise<{ matched: number; more: boolean }> {
     // of a queue deleted in the last second there would be rows to count, that are on their way out
-    this.#directory.forget(name)
-    return await this.#store.mending.matched(
+    this.#queueCache.forget(name)
+    return await this.#store.bulk.matched(
       this.#store.database.last,
-      (await this.#directory.find(name)).id,
+      (await this.#queueCache.find(name)).id,
       action,
       state,
       selection,
@@ -375,14 +375,14 @@ export class Broker {
   ): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
     const page = await this.#store.browse.browse(
       this.#store.database.last,
-      (await this.#directory.find(name)).id,
+      (await this.#queueCache.find(name)).id,
       state,
       where,
       after,
       limit,
       answerBytesMax
     )
-    if (this.#answersFull()) throw unread
+    if (this.#answersFull()) throw answersBacklogged
     return page
   }
 
@@ -391,7 +391,7 @@ export class Broker {
    * with ackedNotKept where an ack leaves nothing to see.
    */
   async message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
-    const queue = await this.#directory.find(name)
+    const queue = await this.#queueCache.find(name)
     if (waitSeconds > 0) {
       if (queue.settings.keepAckedSeconds <= 0) {
         throw new QueueError(
@@ -428,19 +428,19 @@ export class Broker {
 
   /** Why a message is where it is. Refuses with messageNotFound. */
   async explain(name: string, id: Digits): Promise<Explanation> {
-    const queue = await this.#directory.find(name)
+    const queue = await this.#queueCache.find(name)
     const found = await this.#store.explain.standing(this.#store.database.last, queue.id, id)
     if (found === null) throw messageNotFound(name, id)
     const { at, ahead } = found
-    const hereMs = this.#wakeups.has(queue.id) ? Date.now() : this.tally.askedMs(queue.id)
+    const hereMs = this.#wakeups.has(queue.id) ? Date.now() : this.replicaStats.askedMs(queue.id)
     const askedMs = Math.max(hereMs ?? 0, at.asked_at === null ? 0 : Date.parse(at.asked_at))
     return { id, state: at.state, reasons: reasonsOf(at, ahead, askedMs === 0 ? null : askedMs) }
   }
 
   /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
   async cancel(name: string, id: Digits): Promise<void> {
-    const queue = await this.#directory.find(name)
-    const result = await this.#store.mending.cancel(this.#store.database.last, queue.id, id)
+    const queue = await this.#queueCache.find(name)
+    const result = await this.#store.bulk.cancel(this.#store.database.last, queue.id, id)
     if (result === 'leased') {
       throw new QueueError(
         'messageLeased',
@@ -493,16 +493,16 @@ export class Broker {
     pointer: (index: number) => string
   ): Promise<{ queue: Queue; leases: ReturnType<typeof parseReceipt>[]; ours: number[] }> {
     const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
-    let queue = await this.#directory.find(name)
+    let queue = await this.#queueCache.find(name)
     if (leases.some(({ queueId }) => queueId !== queue.id)) {
-      this.#directory.forget(name)
-      queue = await this.#directory.find(name)
+      this.#queueCache.forget(name)
+      queue = await this.#queueCache.find(name)
     }
     return { queue, leases, ours: [...leases.keys()].filter(index => leases[index]!.queueId === queue.id) }
   }
 
   // In chunks, each a commit of its own, of which it is told.
-  async #mend(
+  async #bulk(
     name: string,
     work: (
       database: Database,
@@ -510,11 +510,11 @@ export class Broker {
       onDone: (count: number, position?: number) => void
     ) => Promise<void>
   ): Promise<number> {
-    const { id } = await this.#directory.find(name)
+    const { id } = await this.#queueCache.find(name)
     let done = 0
     await work(this.#store.database.last, id, (count, position) => {
       done += count
-      if (position !== undefined) this.#heralds.onReady(id, count, position)
+      if (position !== undefined) this.#signals.onReady(id, count, position)
     }).catch((error: Error) => {
       throw done > 0 ? partlyDone(error) : error
     })

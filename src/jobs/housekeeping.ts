@@ -1,6 +1,6 @@
 /** The service's own recurring work, once per cluster however many replicas run. The only user of pg-boss. */
 import { PgBoss } from 'pg-boss'
-import { createChores } from '../store/upkeep/maintenance.ts'
+import { createMaintenance } from '../store/upkeep/maintenance.ts'
 import type { Database } from '../store/database.ts'
 
 const schema = 'holdfast_jobs'
@@ -23,17 +23,17 @@ export async function startHousekeeping(
     schedule: true
   } as ConstructorParameters<typeof PgBoss>[0])
   boss.on('error', onError)
-  const chores = Object.entries({ ...createChores(database), 'fire-schedules': fireSchedules })
+  const jobs = Object.entries({ ...createMaintenance(database), 'fire-schedules': fireSchedules })
   await database.exclusively(startLockKey, async () => {
     await boss.start()
-    for (const [name] of chores) {
+    for (const [name] of jobs) {
       await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
       await boss.schedule(name, everyMinute)
     }
   })
-  for (const [name, chore] of chores) {
+  for (const [name, job] of jobs) {
     await boss.work(name, { pollingIntervalSeconds: 5 }, async () => {
-      await chore()
+      await job()
     })
   }
   return { stop: () => boss.stop({ graceful: true, close: false, timeout: 5000 }) }

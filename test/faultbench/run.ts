@@ -122,7 +122,10 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
       )
       const event = events.at(-1) as FaultEvent
       const { enqueued, acked } = workloads.reduce(
-        (sum, { tally }) => ({ enqueued: sum.enqueued + tally.enqueued, acked: sum.acked + tally.acked }),
+        (sum, { replicaStats }) => ({
+          enqueued: sum.enqueued + replicaStats.enqueued,
+          acked: sum.acked + replicaStats.acked
+        }),
         { enqueued: 0, acked: 0 }
       )
       say(
@@ -225,12 +228,12 @@ async function drained(cluster: Cluster): Promise<boolean> {
 
 class Workload {
   readonly child: ChildProcess
-  tally = { enqueued: 0, leased: 0, acked: 0 }
+  replicaStats = { enqueued: 0, leased: 0, acked: 0 }
 
   constructor(load: Load) {
     this.child = fork(new URL('workload.ts', import.meta.url), [JSON.stringify(load)])
-    this.child.on('message', (tally: typeof this.tally) => {
-      this.tally = tally
+    this.child.on('message', (replicaStats: typeof this.replicaStats) => {
+      this.replicaStats = replicaStats
     })
   }
 

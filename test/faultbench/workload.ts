@@ -26,7 +26,7 @@ const zombieLeaseMs = 1000
 const load = JSON.parse(process.argv[2]!) as Load
 const history = createWriteStream(load.history, { flags: 'a' })
 const log = (event: Event) => history.write(`${JSON.stringify(event)}\n`)
-const tally = { enqueued: 0, leased: 0, acked: 0 }
+const replicaStats = { enqueued: 0, leased: 0, acked: 0 }
 const phase = { producing: true, consuming: true }
 let made = 0
 
@@ -174,7 +174,7 @@ async function produce(dice: Random): Promise<void> {
           delayMs,
           ...(id !== undefined && { id })
         })
-        if (sure) tally.enqueued++
+        if (sure) replicaStats.enqueued++
       }
       return sure
     }
@@ -257,7 +257,7 @@ async function lease(queue: string, max: number, ms: number, ack: Held[], dice: 
           at,
           end
         })
-        tally.leased++
+        replicaStats.leased++
         return { queue, id: message.id, fence: message.fence, receipt: message.receipt }
       })
     }
@@ -291,7 +291,7 @@ function logSettles(
       dead,
       ...(!Number.isNaN(until) && { until })
     })
-    if (outcome?.outcome === 'acked') tally.acked++
+    if (outcome?.outcome === 'acked') replicaStats.acked++
   }
 }
 
@@ -400,7 +400,7 @@ process.on('message', word => {
   if (word === 'stop') phase.consuming = false
 })
 process.on('disconnect', () => process.exit())
-const telling = setInterval(() => process.send!(tally), 250)
+const telling = setInterval(() => process.send!(replicaStats), 250)
 const callers = (
   [
     [produce, load.producers],

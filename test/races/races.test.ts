@@ -11,11 +11,11 @@ import { Schedules } from '../../src/core/verbs/schedules.ts'
 import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
 import * as browse from '../../src/store/verbs/browse.ts'
-import { createChores } from '../../src/store/upkeep/maintenance.ts'
+import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { isServerError, openDatabase, type Database, type Statement } from '../../src/store/database.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
-import { SeekHints } from '../../src/store/upkeep/scanHints.ts'
-import * as mending from '../../src/store/verbs/bulk.ts'
+import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
+import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../../src/store/verbs/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as scheduled from '../../src/store/verbs/schedules.ts'
@@ -67,7 +67,7 @@ const lease = async (database: Database, queueId: string, max: number, leaseSeco
   (
     await messages.lease(
       database,
-      new SeekHints(),
+      new ScanHints(),
       queueId,
       [{ max, leaseSeconds, worker: 'w', idempotencyKey: null }],
       answerBytesMax
@@ -169,16 +169,16 @@ function replica(
   }: { answersFull?: () => boolean; store?: Partial<typeof messages> } = {}
 ) {
   const wakeups = new Wakeups(100)
-  const hints = new SeekHints()
+  const scanHints = new ScanHints()
   const errors: unknown[] = []
   const onReady = (queueId: string, count: number, position: number) => {
-    hints.lower(queueId, position)
+    scanHints.lower(queueId, position)
     wakeups.wake(queueId, count)
   }
   const sweeper = startSweeper(database, {
     onReady,
     onCounted: (queueId, count) => {
-      hints.suspect(queueId)
+      scanHints.suspect(queueId)
       wakeups.wake(queueId, count)
     },
     waitingFor: () => wakeups.topics().filter(topic => !topic.includes('/')),
@@ -188,7 +188,7 @@ function replica(
     }
   })
   const broker = new Broker(
-    { database, hints, messages: { ...messages, ...store }, queues, browse, explain, mending, series },
+    { database, scanHints, messages: { ...messages, ...store }, queues, browse, explain, bulk, series },
     wakeups,
     { onReady, onDue: timeMs => sweeper.dueAt(timeMs) },
     { createQueues, waitingBytesMax: 1e8, answersFull, isPoison: () => false }
@@ -267,7 +267,7 @@ t.test('the limit is never overrun, whatever plan the server takes', async t => 
         (
           await messages.lease(
             session,
-            new SeekHints(),
+            new ScanHints(),
             id,
             [{ max: 3, leaseSeconds: null, worker: 'w', idempotencyKey: null }],
             answerBytesMax
@@ -279,7 +279,7 @@ t.test('the limit is never overrun, whatever plan the server takes', async t => 
       await blocker.query('rollback')
       const [asked, at] = [
         [{ max: 3, leaseSeconds: null, worker: 'w', idempotencyKey: null }],
-        new SeekHints()
+        new ScanHints()
       ]
       const both = await Promise.all([
         messages.lease(session, at, id, asked, answerBytesMax),
@@ -539,7 +539,7 @@ t.test(
     const id = await queue({ maxDepth: 1000 }) // such a queue has one lane for messages with keys and without
     const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
     const broker = new Broker(
-      { database: one, hints: new SeekHints(), messages, queues, browse, explain, mending, series },
+      { database: one, scanHints: new ScanHints(), messages, queues, browse, explain, bulk, series },
       new Wakeups(1),
       { onReady: () => {}, onDue: () => {} },
       {
@@ -588,10 +588,10 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   const id = await queue()
   const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
   let nowMs = 0
-  const hints = new SeekHints(() => nowMs)
+  const scanHints = new ScanHints(() => nowMs)
   const wakeups = new Wakeups(10)
   const broker = new Broker(
-    { database: one, hints, messages, queues, browse, explain, mending, series },
+    { database: one, scanHints, messages, queues, browse, explain, bulk, series },
     wakeups,
     { onReady: () => {}, onDue: () => {} },
     { createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: () => false }
@@ -607,7 +607,7 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
     ).messages.length
   const unheard = async () => {
     await enqueue(id, 1)
-    hints.end(id, hints.begin(id), { rank: -1, position: NaN, exhausted: true, last: 1e9 })
+    scanHints.end(id, scanHints.begin(id), { rank: -1, position: NaN, exhausted: true, last: 1e9 })
   }
   t.equal(await take(), 0)
   await unheard()
@@ -616,39 +616,39 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   t.equal(await take(20), 1, 'the look wakes the one who waits')
   await unheard()
   t.equal(await take(), 0)
-  hints.suspect(id)
+  scanHints.suspect(id)
   t.equal(await take(20), 1, 'a suspicion makes it due at once')
   // A look that has proved slow is made more rarely.
-  t.ok(hints.takeLook(id) === false && (nowMs += 5_000) && hints.takeLook(id))
+  t.ok(scanHints.takeLook(id) === false && (nowMs += 5_000) && scanHints.takeLook(id))
   nowMs += 200
-  hints.looked(id, [])
+  scanHints.looked(id, [])
   nowMs += 19_000
-  t.notOk(hints.takeLook(id), 'a hundred times as long as it took')
+  t.notOk(scanHints.takeLook(id), 'a hundred times as long as it took')
   nowMs += 2_000
-  t.ok(hints.takeLook(id))
+  t.ok(scanHints.takeLook(id))
 })
 
 t.test('what a failed scan had locked, and others have passed by, is looked for again', async t => {
-  const hints = new SeekHints()
+  const scanHints = new ScanHints()
   const seen = (from: number) => {
-    const scan = hints.begin('1')
-    hints.end('1', scan, null)
+    const scan = scanHints.begin('1')
+    scanHints.end('1', scan, null)
     return t.ok(
       scan.from.every(one => one === from),
       `from ${from}`
     )
   }
   const exhausted = (last: number) => ({ rank: -1, position: NaN, exhausted: true, last })
-  hints.end('1', hints.begin('1'), exhausted(100))
-  const failing = hints.begin('1')
-  hints.end('1', hints.begin('1'), exhausted(200))
-  const underWay = hints.begin('1')
+  scanHints.end('1', scanHints.begin('1'), exhausted(100))
+  const failing = scanHints.begin('1')
+  scanHints.end('1', scanHints.begin('1'), exhausted(200))
+  const underWay = scanHints.begin('1')
   seen(201)
-  hints.fail('1', failing)
+  scanHints.fail('1', failing)
   seen(101)
-  hints.end('1', underWay, exhausted(300))
+  scanHints.end('1', underWay, exhausted(300))
   seen(101)
-  hints.end('1', hints.begin('1'), exhausted(300))
+  scanHints.end('1', scanHints.begin('1'), exhausted(300))
   seen(301)
 })
 
@@ -959,31 +959,31 @@ t.test(
     const acts: Record<string, { from: 'ready' | 'delayed' | 'dead' | 'acked'; act: Act }> = {
       retry: {
         from: 'delayed',
-        act: (database, id, _, count) => mending.retry(database, id, all, never, count)
+        act: (database, id, _, count) => bulk.retry(database, id, all, never, count)
       },
       'retry by ids': {
         from: 'delayed',
-        act: (database, id, ids, count) => mending.retry(database, id, { ...all, ids }, never, count)
+        act: (database, id, ids, count) => bulk.retry(database, id, { ...all, ids }, never, count)
       },
       redrive: {
         from: 'dead',
-        act: (database, id, _, count) => mending.redrive(database, id, all, never, count)
+        act: (database, id, _, count) => bulk.redrive(database, id, all, never, count)
       },
       purge: {
         from: 'ready',
-        act: (database, id, _, count) => mending.purge(database, id, 'ready', all, never, count)
+        act: (database, id, _, count) => bulk.purge(database, id, 'ready', all, never, count)
       },
       'purge by ids': {
         from: 'ready',
-        act: (database, id, ids, count) => mending.purge(database, id, 'ready', { ...all, ids }, never, count)
+        act: (database, id, ids, count) => bulk.purge(database, id, 'ready', { ...all, ids }, never, count)
       },
       'purge of dead ones': {
         from: 'dead',
-        act: (database, id, _, count) => mending.purge(database, id, 'dead', all, never, count)
+        act: (database, id, _, count) => bulk.purge(database, id, 'dead', all, never, count)
       },
       'purge of acked ones': {
         from: 'acked',
-        act: (database, id, _, count) => mending.purge(database, id, 'acked', all, never, count)
+        act: (database, id, _, count) => bulk.purge(database, id, 'acked', all, never, count)
       }
     }
     for (const [name, { from, act }] of Object.entries(acts)) {
@@ -1019,9 +1019,9 @@ t.test(
         let taken: messages.LeasedRow[] = []
         const other = async (database: Database) => {
           const two = { ...all, ids: ids.slice(0, 2) }
-          if (from === 'acked') for (const one of two.ids) await mending.cancel(database, id, one)
-          if (from === 'delayed') await mending.retry(database, id, two, never, () => {})
-          if (from === 'dead') await mending.redrive(database, id, two, never, () => {})
+          if (from === 'acked') for (const one of two.ids) await bulk.cancel(database, id, one)
+          if (from === 'delayed') await bulk.retry(database, id, two, never, () => {})
+          if (from === 'dead') await bulk.redrive(database, id, two, never, () => {})
           taken = await lease(database, id, 2)
           await messages.settle.ack(database, id, held(taken.slice(1)))
         }
@@ -1075,7 +1075,7 @@ t.test(
     await blocker.query('begin')
     await blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { idempotencyKey: 'slow' }])
     await queues.removeQueue(one, name)
-    const chores = createChores(two)
+    const chores = createMaintenance(two)
     await chores['remove-queues']()
     await blocker.query('commit')
     t.equal((await state(id)).length, 1, 'committed after the first clean-up')

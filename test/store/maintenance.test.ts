@@ -1,6 +1,6 @@
 /** What is left of deleted queues goes, at a cost that does not depend on how many there were. */
 import t from 'tap'
-import { createChores } from '../../src/store/upkeep/maintenance.ts'
+import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -25,7 +25,7 @@ t.test(
     )
     t.teardown(() => database.close())
     let statements = 0
-    const chores = createChores({
+    const chores = createMaintenance({
       ...database,
       query: (...call) => {
         statements++

@@ -7,10 +7,10 @@ import t from 'tap'
 import { answerBytesMax } from '../../src/core/message.ts'
 import { openDatabase, type Database, type Session, type Statement } from '../../src/store/database.ts'
 import { browse } from '../../src/store/verbs/browse.ts'
-import { createChores } from '../../src/store/upkeep/maintenance.ts'
+import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
-import { SeekHints } from '../../src/store/upkeep/scanHints.ts'
-import * as mending from '../../src/store/verbs/bulk.ts'
+import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
+import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../../src/store/verbs/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
@@ -53,7 +53,7 @@ const held = (leased: messages.LeasedRow[]) => leased.map(({ id, fence }) => ({ 
 
 async function leaseSome(
   session: Session,
-  hints: SeekHints,
+  scanHints: ScanHints,
   queueId: string,
   max: number,
   acks: messages.Held[] = []
@@ -61,7 +61,7 @@ async function leaseSome(
   return (
     await messages.lease(
       session,
-      hints,
+      scanHints,
       queueId,
       [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }],
       answerBytesMax,
@@ -142,7 +142,7 @@ function runOf(plan: Plan): Run {
 }
 
 /** Every verb on a batch of messages of one queue. */
-async function walk(session: Session, queueId: string, hints = new SeekHints()): Promise<void> {
+async function walk(session: Session, queueId: string, scanHints = new ScanHints()): Promise<void> {
   // Several times: the first meets cold caches and ranks that no hint is known of.
   for (let time = 0; time < 6; time++) {
     await messages.enqueue(session, rows(batch, queueId))
@@ -152,17 +152,17 @@ async function walk(session: Session, queueId: string, hints = new SeekHints()):
       rows(batch, queueId).map((one, index) => ({ ...one, key: `${queueId} ${time} ${index}` }))
     )
     for (const verb of ['ack', 'fail', 'release', 'extend'] as const) {
-      const some = held(await leaseSome(session, hints, queueId, batch))
+      const some = held(await leaseSome(session, scanHints, queueId, batch))
       await messages.settle[verb](
         session,
         queueId,
         some.map(one => ({ ...one, reason: null, delaySeconds: 5, dead: false, leaseSeconds: 60 }))
       )
     }
-    const before = await leaseSome(session, hints, queueId, batch)
-    const acked = await leaseSome(session, hints, queueId, batch, held(before))
+    const before = await leaseSome(session, scanHints, queueId, batch)
+    const acked = await leaseSome(session, scanHints, queueId, batch, held(before))
     const asks = acked.map(({ id }) => ({ max: 1, leaseSeconds: 3600, worker: id, idempotencyKey: id }))
-    await messages.lease(session, hints, queueId, asks, answerBytesMax, held(acked))
+    await messages.lease(session, scanHints, queueId, asks, answerBytesMax, held(acked))
   }
 }
 
@@ -180,13 +180,13 @@ t.test('no statement of the hot path depends on how much there is beside it', as
    * autovacuum would at a moment of its own choice.
    */
   const fill = async (queueId: string, thousands: number) => {
-    const hints = new SeekHints()
+    const scanHints = new ScanHints()
     const some = (count: number) => rows(Math.min(1000, count), queueId)
     for (let left = thousands * 1000; left > 0; left -= 1000) {
       await messages.enqueue(database, some(left))
-      await leaseSome(database, hints, queueId, 1000)
+      await leaseSome(database, scanHints, queueId, 1000)
       await messages.enqueue(database, some(left))
-      const dying = held(await leaseSome(database, hints, queueId, 1000))
+      const dying = held(await leaseSome(database, scanHints, queueId, 1000))
       await messages.settle.fail(
         database,
         queueId,
@@ -269,7 +269,7 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
     for (let n = 0; n < thousands; n++) {
       await messages.enqueue(database, rows(1000, queueId, { priority: 3 + (n % 2) }))
     }
-    await leaseSome(database, new SeekHints(), queueId, 500)
+    await leaseSome(database, new ScanHints(), queueId, 500)
     await database.query('vacuum analyze holdfast.messages')
     await database.query('update holdfast.counts set ready = 1')
     const [{ id }] = (await database.query(
@@ -345,20 +345,20 @@ t.test(
         await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
         await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
         await browse(session, queueId, 'dead', { ...filter, reason: 'rare' }, '0', batch, answerBytesMax)
-        await mending.redrive(
+        await bulk.redrive(
           watched,
           queueId,
           { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 },
           never,
           () => {}
         )
-        await mending.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
+        await bulk.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
         for (const table of ['messages', 'acked']) {
           const some = await database.query(
             `select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`,
             [queueId]
           )
-          await mending.purge(
+          await bulk.purge(
             watched,
             queueId,
             null,
@@ -367,7 +367,7 @@ t.test(
             () => {}
           )
         }
-        await mending.matched(
+        await bulk.matched(
           watched,
           queueId,
           'purge',
@@ -375,7 +375,7 @@ t.test(
           { ids: null, where: null, limit: Infinity },
           never
         )
-        await createChores(watched)['remove-queues']()
+        await createMaintenance(watched)['remove-queues']()
       }
       return new Map(runs)
     }
@@ -422,12 +422,12 @@ t.test(
 
 /** Has the sweeper find `batch` expired leases, due delays and ended messages, and that several times. */
 async function sweepOften(database: Database, session: Session, queueId: string): Promise<void> {
-  const hints = new SeekHints()
+  const scanHints = new ScanHints()
   const times = 6
   const prepare = async () => {
     await messages.enqueue(database, rows(2 * batch, queueId, { delaySeconds: 3600 }))
     await messages.enqueue(database, rows(batch, queueId))
-    await leaseSome(database, hints, queueId, batch)
+    await leaseSome(database, scanHints, queueId, batch)
     const past = "statement_timestamp() - interval '1 s'"
     await database.query(`update holdfast.leases set ends_at = ${past} where queue_id = $1`, [queueId])
     await database.query(
@@ -475,20 +475,20 @@ t.test(
       const holder = new pg.Client(url)
       await holder.connect()
       await holder.query('begin isolation level repeatable read; select 1 from pg_class')
-      const hints = new SeekHints()
+      const scanHints = new ScanHints()
       for (let left = kept; left > 0; left -= 500) {
         await messages.enqueue(filling, rows(500, queueId))
         await messages.settle.fail(
           filling,
           queueId,
-          held(await leaseSome(filling, hints, queueId, 500)).map(one => ({
+          held(await leaseSome(filling, scanHints, queueId, 500)).map(one => ({
             ...one,
             reason: 'no',
             delaySeconds: 0,
             dead: false
           }))
         )
-        await messages.settle.ack(filling, queueId, held(await leaseSome(filling, hints, queueId, 500)))
+        await messages.settle.ack(filling, queueId, held(await leaseSome(filling, scanHints, queueId, 500)))
       }
       await filling.query('delete from holdfast.leases; delete from holdfast.ledger')
       for (const table of ['messages', 'leases', 'history', 'ledger']) {
@@ -499,10 +499,10 @@ t.test(
       const [{ last_value: last }] = (await filling.query('select last_value from holdfast.positions')) as [
         { last_value: string }
       ]
-      const known = hints.begin(queueId)
-      hints.end(queueId, known, { rank: -1, position: NaN, exhausted: true, last: Number(last) })
+      const known = scanHints.begin(queueId)
+      scanHints.end(queueId, known, { rank: -1, position: NaN, exhausted: true, last: Number(last) })
       await messages.enqueue(filling, rows(1000, queueId)) // enough for every verb
-      await walk(session, queueId, hints)
+      await walk(session, queueId, scanHints)
       await sweepOften(database, session, queueId)
       await holder.end()
       await Promise.all([database.close(), filling.close()])

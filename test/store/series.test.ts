@@ -6,8 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { quantileSeconds, seriesOf, sparkOf, type Sample } from '../../src/core/verbs/series.ts'
-import { bucketsCount, Tally } from '../../src/core/engine/replicaStats.ts'
-import { createChores } from '../../src/store/upkeep/maintenance.ts'
+import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.ts'
+import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { readSeries, readSparks, shareTally, writeStep } from '../../src/store/verbs/series.ts'
@@ -86,14 +86,14 @@ t.test('the times that replicas have counted add up', async t => {
   })
   const atMs = Date.parse('2026-01-01T00:00:00.100Z')
   for (let replica = 0; replica < 2; replica++) {
-    const tally = new Tally()
-    tally.leased(queueId, [row('1', '1'), row('2', '2'), row('3', '7')], atMs) // the third came back
-    tally.acked(queueId, ['1.1', '9.1'])
-    tally.asked(queueId)
-    tally.asked('99999') // a queue that is gone
-    t.equal(tally.waits.sumMs, 200)
-    await shareTally(database, tally.take())
-    t.equal(tally.take().size, 0)
+    const replicaStats = new ReplicaStats()
+    replicaStats.leased(queueId, [row('1', '1'), row('2', '2'), row('3', '7')], atMs) // the third came back
+    replicaStats.acked(queueId, ['1.1', '9.1'])
+    replicaStats.asked(queueId)
+    replicaStats.asked('99999') // a queue that is gone
+    t.equal(replicaStats.waits.sumMs, 200)
+    await shareTally(database, replicaStats.take())
+    t.equal(replicaStats.take().size, 0)
   }
   const rows = await database.query('select waits, works from holdfast.times')
   const sum = (counts: number[]) => counts.reduce((all, count) => all + count, 0)
@@ -128,7 +128,7 @@ t.test(
         'holdfast.series cross join generate_series(1, 6000) n'
     )
     await database.query("insert into holdfast.times select queue_id, at, '{1}', '{}' from holdfast.series")
-    await createChores(database)['forget-series']()
+    await createMaintenance(database)['forget-series']()
     t.strictSame(
       await database.query('select min(at) as from, max(at) as to, count(*)::integer from holdfast.series'),
       [{ from: at - 3600, to: at, count: 121 }]
@@ -136,7 +136,7 @@ t.test(
     t.strictSame(await database.query('select count(*)::integer from holdfast.times'), [{ count: 120 }])
     await age(database, 5000)
     await database.query('update holdfast.series_turn set at = at + 5000 * 30')
-    await createChores(database)['forget-series']()
+    await createMaintenance(database)['forget-series']()
     t.strictSame(
       await database.query('select at from holdfast.series'),
       [{ at: at - 150_000 }],
@@ -169,9 +169,9 @@ t.test('rates begin with a queue, and not with what it had done before the hour'
 })
 
 t.test('quantiles are read from buckets that double', t => {
-  const tally = new Tally()
+  const replicaStats = new ReplicaStats()
   const ages = Array.from({ length: 1000 }, (_, index) => index + 1)
-  tally.leased(
+  replicaStats.leased(
     '1',
     ages.map((ms, n) => ({
       id: `${n}`,
@@ -181,17 +181,17 @@ t.test('quantiles are read from buckets that double', t => {
     })),
     1e12
   )
-  const { waits } = tally.take().get('1')!
+  const { waits } = replicaStats.take().get('1')!
   t.ok(Math.abs(quantileSeconds(waits, 0.5)! - 0.5) < 0.02, `${quantileSeconds(waits, 0.5)}`)
   t.ok(Math.abs(quantileSeconds(waits, 0.95)! - 0.95) < 0.05, `${quantileSeconds(waits, 0.95)}`)
   t.equal(quantileSeconds([], 0.5), null)
   t.equal(quantileSeconds([4], 0.5), 0.001)
-  tally.leased(
+  replicaStats.leased(
     '1',
     [{ id: '1', fence: '1', position: '1', enqueued_at: '2000-01-01T00:00:00.000Z' }],
     Date.parse('2026-01-01')
   )
-  t.equal(tally.take().get('1')!.waits.indexOf(1), bucketsCount - 1, 'years are in the last bucket')
+  t.equal(replicaStats.take().get('1')!.waits.indexOf(1), bucketsCount - 1, 'years are in the last bucket')
   t.end()
 })
 

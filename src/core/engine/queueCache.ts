@@ -9,7 +9,7 @@ const queuesMax = 10_000
  * Settings are looked up at most once a second per queue; what must be exact, the statements read
  * themselves.
  */
-export class Directory {
+export class QueueCache {
   readonly #store: { database: Database; queues: typeof import('../../store/verbs/queues.ts') }
   readonly #queues = new Map<string, { queue: Queue; untilMs: number }>()
   readonly #finding = new Map<string, Promise<Queue | null>>()

@@ -30,7 +30,7 @@ const timedMax = 8
  * they were ready, so they are left out. Working: from the lease to the ack, of messages that this
  * replica has both leased and acked.
  */
-export class Tally {
+export class ReplicaStats {
   readonly waits: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }
   readonly works: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }
   /** Flushes that went to the database, and the messages in them. */
@@ -44,7 +44,7 @@ export class Tally {
   #leased = new Map<string, number>()
   #leasedBefore = new Map<string, number>()
 
-  flushed(kind: keyof Tally['flushes'], messages: number): void {
+  flushed(kind: keyof ReplicaStats['flushes'], messages: number): void {
     this.flushes[kind].count++
     this.flushes[kind].messages += messages
   }

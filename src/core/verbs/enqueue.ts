@@ -2,11 +2,11 @@
 import type { Session } from '../../store/database.ts'
 import type { EnqueueRow } from '../../store/verbs/messages.ts'
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Heralds, Store } from '../broker.ts'
+import type { Signals, Store } from '../broker.ts'
 import { QueueError } from '../errors.ts'
 import type { Digits, Enqueued } from '../message.ts'
 import { rounds } from './settle.ts'
-import type { Tally } from '../engine/replicaStats.ts'
+import type { ReplicaStats } from '../engine/replicaStats.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
 const rowBytes = 256
@@ -19,15 +19,21 @@ interface Call {
 
 export class Enqueueing {
   readonly #store: Store
-  readonly #heralds: Heralds
-  readonly #tally: Tally
+  readonly #signals: Signals
+  readonly #replicaStats: ReplicaStats
   readonly #batcher: Batcher<Call, (Enqueued | null)[]>
 
   /** `waitingBytesMax`: bytes of messages that may wait for a flush. */
-  constructor(store: Store, heralds: Heralds, tally: Tally, waitingBytesMax: number, bounds: Bounds) {
+  constructor(
+    store: Store,
+    signals: Signals,
+    replicaStats: ReplicaStats,
+    waitingBytesMax: number,
+    bounds: Bounds
+  ) {
     this.#store = store
-    this.#heralds = heralds
-    this.#tally = tally
+    this.#signals = signals
+    this.#replicaStats = replicaStats
     this.#batcher = new Batcher({
       ...bounds,
       flush: (lane, calls) => this.#flush(lane, calls),
@@ -96,7 +102,7 @@ export class Enqueueing {
       )
     }
     const ready = new Map<Digits, { count: number; position: number }>()
-    this.#tally.flushed(
+    this.#replicaStats.flushed(
       'enqueue',
       calls.reduce((sum, { rows }) => sum + rows.length, 0)
     )
@@ -110,14 +116,14 @@ export class Enqueueing {
             ? Date.parse(row.visibleAt)
             : Date.now() + (row.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
-          this.#heralds.onDue(dueMs)
+          this.#signals.onDue(dueMs)
           continue
         }
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
         ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
       }
     }
-    for (const [queueId, { count, position }] of ready) this.#heralds.onReady(queueId, count, position)
+    for (const [queueId, { count, position }] of ready) this.#signals.onReady(queueId, count, position)
     return answers
   }
 

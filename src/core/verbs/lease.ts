@@ -9,7 +9,7 @@ import type { Store } from '../broker.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { answerBytesMax, type Digits } from '../message.ts'
 import { distinctOf, outcomesFor, rounds, type Outcome, type Settling } from './settle.ts'
-import type { Tally } from '../engine/replicaStats.ts'
+import type { ReplicaStats } from '../engine/replicaStats.ts'
 import type { Wakeups } from '../engine/wakeups.ts'
 
 export interface LeaseRequest {
@@ -33,7 +33,7 @@ export interface LeaseAnswer {
 
 const noLease: LeaseRequest = { max: 0, waitSeconds: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 
-export const unread = new QueueError(
+export const answersBacklogged = new QueueError(
   'overloaded',
   'Too much is waiting to be read by callers already; nothing was changed. Send the request again a ' +
     'little later.'
@@ -42,7 +42,7 @@ export const unread = new QueueError(
 export class Leasing {
   readonly #store: Store
   readonly #wakeups: Wakeups
-  readonly #tally: Tally
+  readonly #replicaStats: ReplicaStats
   readonly #settling: Settling
   readonly #answersFull: () => boolean
   readonly #batcher: Batcher<Call, LeaseAnswer>
@@ -54,14 +54,14 @@ export class Leasing {
   constructor(
     store: Store,
     wakeups: Wakeups,
-    tally: Tally,
+    replicaStats: ReplicaStats,
     settling: Settling,
     answersFull: () => boolean,
     bounds: Bounds
   ) {
     this.#store = store
     this.#wakeups = wakeups
-    this.#tally = tally
+    this.#replicaStats = replicaStats
     this.#settling = settling
     this.#answersFull = answersFull
     this.#batcher = new Batcher({
@@ -117,7 +117,7 @@ export class Leasing {
   }
 
   async #commit(queueId: Digits, calls: Call[], aside: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { hints, messages } = this.#store
+    const { scanHints, messages } = this.#store
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     const parts = rounds([...distinct.values()], ({ id }) => id)
     const database = distinct.size > 0 ? this.#store.database.first : this.#store.database
@@ -126,7 +126,7 @@ export class Leasing {
     const full = this.#answersFull()
     const asks = full ? [] : calls.filter(call => call.max > 0 && !aside.has(call))
     const take = (session: Session, acks: Held[]) =>
-      messages.lease(session, hints, queueId, asks, answerBytesMax, acks)
+      messages.lease(session, scanHints, queueId, asks, answerBytesMax, acks)
     const apart = async (session: Session) => {
       const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
       return {
@@ -135,8 +135,8 @@ export class Leasing {
       }
     }
     if (asks.length > 0) {
-      this.#tally.asked(queueId)
-      messages.lookFromStart(this.#store.database.last, hints, queueId).then(missed => {
+      this.#replicaStats.asked(queueId)
+      messages.lookFromStart(this.#store.database.last, scanHints, queueId).then(missed => {
         if (missed) this.#wakeups.wake(queueId, 1)
       })
     }
@@ -151,8 +151,8 @@ export class Leasing {
       : asks.length === 0
         ? apart(database)
         : take(database, parts[0] ?? []))
-    this.#tally.leased(queueId, rows, atMs)
-    this.#tally.acked(queueId, acked)
+    this.#replicaStats.leased(queueId, rows, atMs)
+    this.#replicaStats.acked(queueId, acked)
     const outcomes = await this.#settling.outcomesOf(
       'ack',
       queueId,
@@ -165,8 +165,8 @@ export class Leasing {
       if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
       if (full && call.max > 0) {
         // With a key there may be messages that are already the caller's, so "none" would be wrong.
-        if (call.acks.length === 0) return unread
-        if (call.idempotencyKey !== null) return partlyDone(unread)
+        if (call.acks.length === 0) return answersBacklogged
+        if (call.idempotencyKey !== null) return partlyDone(answersBacklogged)
       }
       const used =
         aside.has(call) ||
@@ -181,17 +181,17 @@ export class Leasing {
    * once one takes messages and the other finds them taken.
    */
   async leaseWithUsedKey(queueId: Digits, request: LeaseRequest): Promise<LeasedRow[]> {
-    const { database, hints, messages } = this.#store
-    if (this.#answersFull()) throw unread
+    const { database, scanHints, messages } = this.#store
+    if (this.#answersFull()) throw answersBacklogged
     for (let attempt = 1; ; attempt++) {
       try {
         const { rows, atMs } = await this.#transaction(database, queueId, async session => {
           const again = await messages.leaseAgain(session, queueId, request.idempotencyKey!)
           return again.length > 0
             ? { rows: again, atMs: null }
-            : await messages.lease(session, hints, queueId, [request], answerBytesMax)
+            : await messages.lease(session, scanHints, queueId, [request], answerBytesMax)
         })
-        if (atMs !== null) this.#tally.leased(queueId, rows, atMs)
+        if (atMs !== null) this.#replicaStats.leased(queueId, rows, atMs)
         return rows
       } catch (error) {
         if (!messages.isKeyTaken(error)) throw error
@@ -216,7 +216,7 @@ export class Leasing {
       return await database.transaction(work)
     } catch (error) {
       // perhaps raised past messages that the lost commit has left where they were
-      this.#store.hints.forget(queueId)
+      this.#store.scanHints.forget(queueId)
       throw error
     }
   }

@@ -1,7 +1,7 @@
 /** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
 import type { Database, Session } from '../../store/database.ts'
 import type { DueSchedule } from '../../store/verbs/schedules.ts'
-import type { Broker, Heralds } from '../broker.ts'
+import type { Broker, Signals } from '../broker.ts'
 import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
   lateMsMax,
@@ -44,20 +44,20 @@ const roundsMax = 100
 export class Schedules {
   readonly #store: ScheduleStore
   readonly #broker: Broker
-  readonly #heralds: Heralds
+  readonly #signals: Signals
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
   constructor(
     store: ScheduleStore,
     broker: Broker,
-    heralds: Heralds,
+    signals: Signals,
     calendar: Calendar,
     options: SchedulesOptions
   ) {
     this.#store = store
     this.#broker = broker
-    this.#heralds = heralds
+    this.#signals = signals
     this.#calendar = calendar
     this.#options = options
   }
@@ -212,7 +212,7 @@ export class Schedules {
       if (due.length > 0) await schedules.moveOn(session, ended)
       return { count: due.length, enqueued }
     })
-    for (const { queueId, id } of enqueued) this.#heralds.onReady(queueId, 1, Number(id))
+    for (const { queueId, id } of enqueued) this.#signals.onReady(queueId, 1, Number(id))
     return count
   }
 

@@ -2,7 +2,7 @@
 import type { Row, Session } from '../../store/database.ts'
 import type { Extension, Failure, Held } from '../../store/verbs/messages.ts'
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Heralds, Store } from '../broker.ts'
+import type { Signals, Store } from '../broker.ts'
 import type { Digits } from '../message.ts'
 
 export type Outcome =
@@ -24,19 +24,19 @@ export type HeldBy<V extends Verb> = V extends 'fail' ? Failure : V extends 'ext
 
 export class Settling {
   readonly #store: Store
-  readonly #heralds: Heralds
+  readonly #signals: Signals
   readonly #onEnded: (queueId: Digits, id: Digits) => void
   readonly #batchers: { [V in Exclude<Verb, 'ack'>]: Batcher<HeldBy<V>[], Outcome[]> }
 
   /** `onEnded` hears of each message that is acked or dead. */
   constructor(
     store: Store,
-    heralds: Heralds,
+    signals: Signals,
     onEnded: (queueId: Digits, id: Digits) => void,
     bounds: Bounds
   ) {
     this.#store = store
-    this.#heralds = heralds
+    this.#signals = signals
     this.#onEnded = onEnded
     const batcher = <V extends Exclude<Verb, 'ack'>>(verb: V) =>
       new Batcher<HeldBy<V>[], Outcome[]>({
@@ -110,7 +110,7 @@ export class Settling {
 
   /**
    * What came of each: the rows that were changed, and of the others where their message stands.
-   * Tells the heralds.
+   * Tells the signals.
    */
   async outcomesOf(
     verb: Verb,
@@ -143,18 +143,18 @@ export class Settling {
       } else if (verb === 'fail') {
         outcomes.set(key, row.dead ? { outcome: 'dead' } : { outcome: 'retrying', visibleAt: row.at })
         if (row.ready) makeReady(row)
-        else if (!row.dead) this.#heralds.onDue(Date.parse(row.at))
+        else if (!row.dead) this.#signals.onDue(Date.parse(row.at))
         if (row.dead) this.#onEnded(queueId, id)
       } else if (verb === 'extend') {
         outcomes.set(key, { outcome: 'extended', leaseExpiresAt: row.at })
-        this.#heralds.onDue(Date.parse(row.at))
+        this.#signals.onDue(Date.parse(row.at))
       } else {
         outcomes.set(key, { outcome: verb === 'ack' ? 'acked' : 'released' })
         if (verb === 'ack') this.#onEnded(queueId, id)
         else makeReady(row)
       }
     }
-    if (ready > 0) this.#heralds.onReady(queueId, ready, position)
+    if (ready > 0) this.#signals.onReady(queueId, ready, position)
     return outcomes
   }
 }

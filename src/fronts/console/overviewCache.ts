@@ -5,7 +5,7 @@
 import type { Spark } from '../../core/verbs/series.ts'
 import type { OverviewRow } from '../../store/verbs/overview.ts'
 
-/** What the board reads. */
+/** What the overview is read from. */
 export interface Sources {
   overview: () => Promise<{ atSeconds: number; rows: OverviewRow[] }>
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
@@ -13,7 +13,7 @@ export interface Sources {
   onError: (error: unknown) => void
 }
 
-export interface BoardRow extends OverviewRow {
+export interface QueueRow extends OverviewRow {
   oldestReadySeconds: number | null
   /** null until it has been read twice. */
   enqueuedPerSecond: number | null
@@ -44,7 +44,7 @@ const sparksMax = 100
 // A page may ask for anything, and again and again between two reads.
 const sortedMax = 100
 
-const valueOf: Record<Exclude<Sort, 'name'>, (row: BoardRow) => number | null> = {
+const valueOf: Record<Exclude<Sort, 'name'>, (row: QueueRow) => number | null> = {
   ready: row => row.ready,
   delayed: row => row.delayed,
   leased: row => row.leased,
@@ -59,15 +59,15 @@ interface Reading {
   totals: Map<number, OverviewRow>
 }
 
-export class Board {
+export class OverviewCache {
   readonly #sources: Sources
   readonly #watchers = new Set<() => void>()
   readonly #oldest = new Map<number, { atSeconds: number | null; lookedMs: number }>()
-  #rows: BoardRow[] = []
-  #byName = new Map<string, BoardRow>()
+  #rows: QueueRow[] = []
+  #byName = new Map<string, QueueRow>()
   #shown = new Map<number, string>()
   readonly #sparks = new Map<string, { spark: Spark | undefined; readMs: number }>()
-  #sorted = new Map<string, BoardRow[]>()
+  #sorted = new Map<string, QueueRow[]>()
   #readings: Reading[] = []
   #readMs = -Infinity
   #pauseMs = pauseMs
@@ -113,7 +113,7 @@ export class Board {
 
   /** One page of the queues within the view's rights, and what there is of all of them. */
   page(view: View): {
-    rows: BoardRow[]
+    rows: QueueRow[]
     matched: number
     total: number
     sums: Record<'ready' | 'delayed' | 'leased' | 'dead', number> & {
@@ -125,9 +125,9 @@ export class Board {
     const found = this.#matching(view, mine)
     const rows = found.slice(view.page * view.limit, (view.page + 1) * view.limit)
     for (const { id, queue } of rows) this.#shown.set(id, queue)
-    const sum = (value: (row: BoardRow) => number | null) =>
+    const sum = (value: (row: QueueRow) => number | null) =>
       mine.reduce((sum, row) => sum + (value(row) ?? 0), 0)
-    const rate = (value: (row: BoardRow) => number | null) =>
+    const rate = (value: (row: QueueRow) => number | null) =>
       mine.some(row => value(row) !== null) ? sum(value) : null
     return {
       rows,
@@ -145,7 +145,7 @@ export class Board {
   }
 
   /** One queue; undefined when there is none. */
-  row(queue: string): BoardRow | undefined {
+  row(queue: string): QueueRow | undefined {
     const row = this.#byName.get(queue)
     if (row !== undefined) this.#shown.set(row.id, queue)
     return row
@@ -157,7 +157,7 @@ export class Board {
   }
 
   // Most pages ask for the same, so what has been chosen and sorted is kept until the next read.
-  #once(key: string, make: () => BoardRow[]): BoardRow[] {
+  #once(key: string, make: () => QueueRow[]): QueueRow[] {
     let rows = this.#sorted.get(key)
     if (rows !== undefined) return rows
     if (this.#sorted.size >= sortedMax) this.#sorted.clear()
@@ -165,7 +165,7 @@ export class Board {
     return rows
   }
 
-  #within({ within: { names, prefixes } }: View): BoardRow[] {
+  #within({ within: { names, prefixes } }: View): QueueRow[] {
     if (prefixes.includes('')) return this.#rows
     return this.#once(JSON.stringify([names, prefixes]), () => {
       const exact = new Set(names)
@@ -175,7 +175,7 @@ export class Board {
     })
   }
 
-  #matching(view: View, mine: BoardRow[]): BoardRow[] {
+  #matching(view: View, mine: QueueRow[]): QueueRow[] {
     const { search, sort, descending } = view
     return this.#once(JSON.stringify([view.within, search, sort, descending]), () => {
       const word = search.toLowerCase()

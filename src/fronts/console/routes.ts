@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Action } from '../../core/apiKey.ts'
 import type { Server } from '../rest/server.ts'
 import { assetRoutes } from './assets.ts'
-import { Board, sorts, type BoardRow, type Sort, type Sources } from './overviewCache.ts'
+import { OverviewCache, sorts, type QueueRow, type Sort, type Sources } from './overviewCache.ts'
 import { Streams } from './streams.ts'
 
 const actions = ['enqueue', 'lease', 'browse', 'manage'] as const satisfies Action[]
@@ -25,8 +25,8 @@ const liveQuery = {
 }
 
 export async function consoleRoutes(app: Server, sources: Sources): Promise<void> {
-  const streams = new Streams(new Board(sources))
-  const board = streams.board
+  const streams = new Streams(new OverviewCache(sources))
+  const overviewCache = streams.overviewCache
   app.addHook('preClose', () => streams.close())
   await assetRoutes(app)
 
@@ -62,11 +62,11 @@ export async function consoleRoutes(app: Server, sources: Sources): Promise<void
       }
       const view = { search, sort, descending, page, limit, within: withinOf(request) }
       return streams.send(request, reply, () => {
-        const { rows, ...rest } = board.page(view)
+        const { rows, ...rest } = overviewCache.page(view)
         // The last hour is as large as all else together, and changes once in fifteen times.
         return [
           { ...rest, rows: rows.map(shown) },
-          { sparks: Object.fromEntries(rows.map(({ queue }) => [queue, board.spark(queue)])) }
+          { sparks: Object.fromEntries(rows.map(({ queue }) => [queue, overviewCache.spark(queue)])) }
         ]
       })
     }
@@ -78,7 +78,7 @@ export async function consoleRoutes(app: Server, sources: Sources): Promise<void
     (request, reply) => {
       const { queue } = request.params as { queue: string }
       return streams.send(request, reply, () => {
-        const row = board.row(queue)
+        const row = overviewCache.row(queue)
         return [{ row: row === undefined ? null : shown(row) }]
       })
     }
@@ -89,6 +89,6 @@ function withinOf({ key }: FastifyRequest): { names: string[]; prefixes: string[
   return key?.within('browse') ?? everywhere
 }
 
-function shown({ id: _, enqueuedTotal: _enqueued, ackedTotal: _acked, ...row }: BoardRow): object {
+function shown({ id: _, enqueuedTotal: _enqueued, ackedTotal: _acked, ...row }: QueueRow): object {
   return row
 }

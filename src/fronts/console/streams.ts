@@ -1,12 +1,12 @@
 /**
  * Event streams to open pages: each tells its page what has changed since the last time, one event
- * at most per read of the board.
+ * at most per read of the overview.
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import type { Key } from '../../core/apiKey.ts'
-import type { Board } from './overviewCache.ts'
+import type { OverviewCache } from './overviewCache.ts'
 
 const streamsMax = 100
 // So that no key, lost or careless, keeps everybody else's pages out.
@@ -14,12 +14,12 @@ const streamsPerKeyMax = 50
 const heartbeatMs = 10_000
 
 export class Streams {
-  readonly board: Board
+  readonly overviewCache: OverviewCache
   readonly #open = new Map<Readable, Key | null>()
   #closed = false
 
-  constructor(board: Board) {
-    this.board = board
+  constructor(overviewCache: OverviewCache) {
+    this.overviewCache = overviewCache
   }
 
   /**
@@ -48,7 +48,9 @@ export class Streams {
     }
     const tell = () => {
       if (stream.readableLength > 0) return
-      const parts = (this.board.trouble ? [{ trouble: true }] : look()).map(part => JSON.stringify(part))
+      const parts = (this.overviewCache.trouble ? [{ trouble: true }] : look()).map(part =>
+        JSON.stringify(part)
+      )
       push(
         parts
           .filter((part, index) => part !== last[index])
@@ -57,7 +59,7 @@ export class Streams {
       )
       last = parts
     }
-    const unwatch = this.board.watch(tell)
+    const unwatch = this.overviewCache.watch(tell)
     const heartbeat = setInterval(push, heartbeatMs, ': still here\n\n')
     const leave = key?.onEnd(() => stream.push(null))
     stream.once('close', () => {
@@ -79,6 +81,6 @@ export class Streams {
   async close(): Promise<void> {
     this.#closed = true
     for (const stream of this.#open.keys()) stream.push(null)
-    await this.board.close()
+    await this.overviewCache.close()
   }
 }

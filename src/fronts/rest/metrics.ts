@@ -4,8 +4,8 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { reliabilityOf } from '../../core/queue.ts'
-import type { Tally, Times } from '../../core/engine/replicaStats.ts'
-import { answeredBoundsSeconds, type Served } from '../shared/requestMetrics.ts'
+import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
+import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
 
 /** One queue's folded counts: messages by state, and totals since the queue was made. */
 export interface QueueTotals {
@@ -24,8 +24,8 @@ export interface MetricsSources {
   sweeperLagSeconds: () => number
   /** What the oldest snapshot's age is, and how many sessions could not be asked. */
   snapshots: () => Promise<{ oldest: { ageSeconds: number } | null; hidden: number }>
-  tally: Tally
-  served: Served
+  replicaStats: ReplicaStats
+  requestMetrics: RequestMetrics
   /** At most a thousand queues, by name. */
   queues: () => Promise<QueueTotals[]>
   /** When the oldest ready message of each of these queues was enqueued, in seconds since the epoch. */
@@ -94,7 +94,7 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   let answered = false
   gauge('holdfast_database_up', '1 when the database answered for this page.', () => Number(answered))
 
-  const { tally, served } = sources
+  const { replicaStats, requestMetrics } = sources
   counters(
     'holdfast_flushes_total',
     'Flushes of this replica that went to the database.',
@@ -113,25 +113,27 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
       registers,
       collect() {
         counter.reset()
-        for (const [kind, flushes] of Object.entries(tally.flushes)) counter.inc({ kind }, read(flushes))
+        for (const [kind, flushes] of Object.entries(replicaStats.flushes)) {
+          counter.inc({ kind }, read(flushes))
+        }
       }
     })
   }
   const times = ({ buckets, sumMs }: Times) => [{ labels: {}, buckets, sumSeconds: sumMs / 1000 }]
-  const doubling = tally.waits.buckets.slice(1).map((_, index) => 2 ** index / 1000)
+  const doubling = replicaStats.waits.buckets.slice(1).map((_, index) => 2 ** index / 1000)
   histogram(
     registry,
     'holdfast_message_wait_seconds',
     'From the enqueue to the lease, of messages leased here that were ready from their enqueue on.',
     doubling,
-    () => times(tally.waits)
+    () => times(replicaStats.waits)
   )
   histogram(
     registry,
     'holdfast_message_work_seconds',
     'From the lease to the ack, of messages leased and acked here.',
     doubling,
-    () => times(tally.works)
+    () => times(replicaStats.works)
   )
   histogram(
     registry,
@@ -139,7 +141,7 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
     'Requests, by route and class of status, until their answer was handed over to be sent.',
     answeredBoundsSeconds,
     () =>
-      served.all().map(({ method, route, status, buckets, sumSeconds }) => ({
+      requestMetrics.all().map(({ method, route, status, buckets, sumSeconds }) => ({
         labels: { method, route, status },
         buckets,
         sumSeconds

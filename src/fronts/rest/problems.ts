@@ -5,7 +5,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { QueueError, type Code } from '../../core/errors.ts'
-import { Pace } from '../shared/refusalThrottle.ts'
+import { RefusalThrottle } from '../shared/refusalThrottle.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
 export const problems = {
@@ -69,8 +69,8 @@ export const problemSender = (log: Logger): SendProblem => {
     )
     Object.assign(last, { atMs: performance.now(), since: 0 })
   }
-  const pace = new Pace()
-  return (thrown, request, reply) => send(thrown, request, reply, log, tell, pace)
+  const refusalThrottle = new RefusalThrottle()
+  return (thrown, request, reply) => send(thrown, request, reply, log, tell, refusalThrottle)
 }
 
 function send(
@@ -79,7 +79,7 @@ function send(
   reply: FastifyReply,
   log: Logger,
   tell: (request: FastifyRequest, error: QueueError) => void,
-  pace: Pace
+  refusalThrottle: RefusalThrottle
 ): FastifyReply {
   const error = refusalOf(thrown, request)
   const { status, title } = problems[error.code]
@@ -101,7 +101,9 @@ function send(
     ...(status >= 500 ? { outcome: error.outcome } : {})
   })
   if (!paced.has(error.code)) return answer(request, reply, body)
-  const lateMs = pace.next(request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0))
+  const lateMs = refusalThrottle.next(
+    request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
+  )
   if (lateMs === 0) return answer(request, reply, body)
   // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its
   // caller's next one.

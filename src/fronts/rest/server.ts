@@ -7,7 +7,7 @@ import type { Broker } from '../../core/broker.ts'
 import { parseEnvelope } from '../../core/engine/envelope.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { Schedules } from '../../core/verbs/schedules.ts'
-import { Allowance } from '../shared/byteBudget.ts'
+import { ByteBudget } from '../shared/byteBudget.ts'
 import { closesConnections, type Connection } from '../shared/shutdown.ts'
 import { documentRoutes } from './docs.ts'
 import { guard, type GuardOptions } from '../shared/guard.ts'
@@ -17,7 +17,7 @@ import { messageRoutes } from './routes/messages.ts'
 import { lingerMs, problems, problemSender, type SendProblem } from './problems.ts'
 import { queueRoutes } from './routes/queues.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
-import { Served } from '../shared/requestMetrics.ts'
+import { RequestMetrics } from '../shared/requestMetrics.ts'
 import { Problem } from './schemas.ts'
 import { settleRoutes } from './routes/settle.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
@@ -28,10 +28,10 @@ export interface ServerOptions {
   requestSecondsMax: number
   silentSecondsMax: number
   connectionsMax: number
-  requests: Allowance
-  answers: Allowance
+  requests: ByteBudget
+  answers: ByteBudget
   log: Logger
-  served: Served
+  requestMetrics: RequestMetrics
   health: Health
   guard: GuardOptions
   keys: Keys
@@ -84,7 +84,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
   app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
-  options.served.watch(app)
+  options.requestMetrics.watch(app)
   guard(app, options.guard) // before all that costs something
   let closing = false
   const closeConnections = closesConnections(app.server)
@@ -114,7 +114,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   // Before its body is read, so that what cannot be held is not.
   const admit = (request: FastifyRequest, reply: FastifyReply, bytes: number) => {
     if (request.routeOptions.config.stores && broker.enqueuesFull) return tooManyEnqueues
-    if (!Allowance.counts(bytes) || bytes > options.requestBytesMax) return
+    if (!ByteBudget.counts(bytes) || bytes > options.requestBytesMax) return
     if (!options.requests.hasRoom(bytes, request.routeOptions.config.makesRoom === true)) return full
     options.requests.hold(bytes, reply.raw)
   }
@@ -158,10 +158,10 @@ export async function describeApi(): Promise<string> {
     requestSecondsMax: 1,
     silentSecondsMax: 1,
     connectionsMax: 1,
-    requests: new Allowance(1),
-    answers: new Allowance(1),
+    requests: new ByteBudget(1),
+    answers: new ByteBudget(1),
     log: silent,
-    served: new Served(silent),
+    requestMetrics: new RequestMetrics(silent),
     onClosing() {},
     health: { unready: () => null, metrics: async () => '' },
     guard: { ring: null, open: { docs: false, metrics: false } },

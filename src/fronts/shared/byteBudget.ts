@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http'
 // What is smaller is bounded well enough by the number of connections, and not worth a listener for each.
 const countedBytesMin = 16_384
 
-export class Allowance {
+export class ByteBudget {
   readonly #bytesMax: number
   #bytes = 0
 

@@ -10,7 +10,7 @@ const share = 0.05
 const stepMs = 50
 const lateMsMax = 2000
 
-export class Pace {
+export class RefusalThrottle {
   #dueMs = 0
 
   /**

@@ -27,7 +27,7 @@ export const answeredBoundsSeconds = Array.from({ length: 9 }, (_, index) => 4 *
  * Counts at the moment an answer is handed over to be sent: a listener for its end would cost more
  * than all else here.
  */
-export class Served {
+export class RequestMetrics {
   readonly #answered = new Map<string, Answered>()
   readonly #log: Logger | null
 

@@ -124,7 +124,7 @@ const rowsOf: Statement[] = [
  * The chores by the name of their job. Each may run at any time, any number of times; a pass works
  * in chunks, each its own commit.
  */
-export function createChores(
+export function createMaintenance(
   database: Database
 ): Record<
   'retention' | 'forget-acked' | 'forget-keys' | 'forget-series' | 'remove-queues',

@@ -37,7 +37,7 @@ export interface Scan {
  * at once when a message is suspected below, and rarer while it proves slow. It is made beside the
  * leases, so that no caller waits for it.
  */
-export class SeekHints {
+export class ScanHints {
   readonly #queues = new Map<Digits, Hints>()
   readonly #now: () => number
 
@@ -46,12 +46,12 @@ export class SeekHints {
   }
 
   begin(queueId: Digits): Scan {
-    let hints = this.#queues.get(queueId)
-    if (hints === undefined) {
+    let scanHints = this.#queues.get(queueId)
+    if (scanHints === undefined) {
       if (this.#queues.size >= queuesMax) this.#queues.clear()
       this.#queues.set(
         queueId,
-        (hints = {
+        (scanHints = {
           from: ranks.map(() => 0),
           scans: new Set(),
           lookedMs: this.#now(),
@@ -61,8 +61,8 @@ export class SeekHints {
         })
       )
     }
-    const scan = { from: [...hints.from], loweredTo: Infinity }
-    hints.scans.add(scan)
+    const scan = { from: [...scanHints.from], loweredTo: Infinity }
+    scanHints.scans.add(scan)
     return scan
   }
 
@@ -75,8 +75,8 @@ export class SeekHints {
     scan: Scan,
     reached: { rank: number; position: number; exhausted: boolean; last: number } | null
   ): void {
-    const hints = this.#queues.get(queueId)
-    if (hints === undefined || !hints.scans.delete(scan) || reached === null) return
+    const scanHints = this.#queues.get(queueId)
+    if (scanHints === undefined || !scanHints.scans.delete(scan) || reached === null) return
     ranks.forEach((rank, index) => {
       const learnt =
         reached.exhausted || rank > reached.rank
@@ -84,7 +84,7 @@ export class SeekHints {
           : rank === reached.rank
             ? reached.position + 1
             : 0
-      hints.from[index] = Math.max(hints.from[index]!, Math.min(learnt, scan.loweredTo))
+      scanHints.from[index] = Math.max(scanHints.from[index]!, Math.min(learnt, scan.loweredTo))
     })
   }
 
@@ -93,12 +93,12 @@ export class SeekHints {
    * than it did at its begin.
    */
   fail(queueId: Digits, scan: Scan): void {
-    const hints = this.#queues.get(queueId)
-    if (hints === undefined || !hints.scans.delete(scan)) return
-    hints.from.forEach((from, index) => {
-      hints.from[index] = Math.min(from, scan.from[index]!)
+    const scanHints = this.#queues.get(queueId)
+    if (scanHints === undefined || !scanHints.scans.delete(scan)) return
+    scanHints.from.forEach((from, index) => {
+      scanHints.from[index] = Math.min(from, scan.from[index]!)
     })
-    for (const other of hints.scans) other.loweredTo = 0
+    for (const other of scanHints.scans) other.loweredTo = 0
   }
 
   /**
@@ -106,30 +106,30 @@ export class SeekHints {
    * it costs little.
    */
   lower(queueId: Digits, position: number): void {
-    const hints = this.#queues.get(queueId)
-    if (hints === undefined) return
-    hints.from.forEach((from, index) => {
-      if (from > position) hints.from[index] = position
+    const scanHints = this.#queues.get(queueId)
+    if (scanHints === undefined) return
+    scanHints.from.forEach((from, index) => {
+      if (from > position) scanHints.from[index] = position
     })
-    for (const scan of hints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
+    for (const scan of scanHints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
   }
 
   /** Ready, and yet somebody waits: there may be a message below the hints. */
   suspect(queueId: Digits): void {
-    const hints = this.#queues.get(queueId)
-    if (hints !== undefined) hints.suspected = true
+    const scanHints = this.#queues.get(queueId)
+    if (scanHints !== undefined) scanHints.suspected = true
   }
 
   /** Whether a look from the very start is due; whoever is told so makes it. */
   takeLook(queueId: Digits): boolean {
-    const hints = this.#queues.get(queueId)
-    if (hints === undefined || hints.looking) return false
+    const scanHints = this.#queues.get(queueId)
+    if (scanHints === undefined || scanHints.looking) return false
     const pauseMs = Math.min(
       lookMsMax,
-      hints.suspected ? 20 * hints.lookTookMs : Math.max(lookMsMin, 100 * hints.lookTookMs)
+      scanHints.suspected ? 20 * scanHints.lookTookMs : Math.max(lookMsMin, 100 * scanHints.lookTookMs)
     )
-    if (this.#now() < hints.lookedMs + pauseMs) return false
-    Object.assign(hints, { looking: true, suspected: false, lookedMs: this.#now() })
+    if (this.#now() < scanHints.lookedMs + pauseMs) return false
+    Object.assign(scanHints, { looking: true, suspected: false, lookedMs: this.#now() })
     return true
   }
 
@@ -138,13 +138,17 @@ export class SeekHints {
    * it failed. True when a hint was too high.
    */
   looked(queueId: Digits, found: { rank: number; position: number }[]): boolean {
-    const hints = this.#queues.get(queueId)
-    if (hints === undefined) return false
-    Object.assign(hints, { looking: false, lookTookMs: this.#now() - hints.lookedMs, lookedMs: this.#now() })
-    const missed = found.filter(({ rank, position }) => position < hints.from[ranks.indexOf(rank)]!)
+    const scanHints = this.#queues.get(queueId)
+    if (scanHints === undefined) return false
+    Object.assign(scanHints, {
+      looking: false,
+      lookTookMs: this.#now() - scanHints.lookedMs,
+      lookedMs: this.#now()
+    })
+    const missed = found.filter(({ rank, position }) => position < scanHints.from[ranks.indexOf(rank)]!)
     for (const { rank, position } of missed) {
-      hints.from[ranks.indexOf(rank)] = position
-      for (const scan of hints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
+      scanHints.from[ranks.indexOf(rank)] = position
+      for (const scan of scanHints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
     }
     return missed.length > 0
   }

@@ -4,7 +4,7 @@
  */
 import type { Body, Digits, LastFailure } from '../../core/message.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { ranks, type SeekHints } from '../upkeep/scanHints.ts'
+import { ranks, type ScanHints } from '../upkeep/scanHints.ts'
 import { isServerError, type Row, type Session, type Statement } from '../database.ts'
 
 /** One message to store. `priority` and `maxAttempts` as given; a missing queue shows as a missing answer. */
@@ -336,7 +336,7 @@ const ackAndLeaseKeyedStatement = ackingAndLeasing('ack_and_lease_keyed', rowPer
  */
 export async function lease(
   session: Session,
-  hints: SeekHints,
+  scanHints: ScanHints,
   queueId: Digits,
   asks: LeaseAsk[],
   bytesMax: number,
@@ -361,7 +361,7 @@ export async function lease(
       parts.push(part)
     }
   }
-  const scan = hints.begin(queueId)
+  const scan = scanHints.begin(queueId)
   try {
     const parameters = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
     const settled = heldArrays(queueId, acks).slice(1)
@@ -373,7 +373,7 @@ export async function lease(
     const { scanned, last, found, full, acked, known, at } = rows[0]!.scan
     const { rank, position } = rows.at(-1)!
     // Not scanned: the queue is paused or gone.
-    hints.end(
+    scanHints.end(
       queueId,
       scan,
       scanned
@@ -388,8 +388,8 @@ export async function lease(
       atMs: at
     }
   } catch (error) {
-    if (isKeyTaken(error)) hints.fail(queueId, scan)
-    else hints.forget(queueId)
+    if (isKeyTaken(error)) scanHints.fail(queueId, scan)
+    else scanHints.forget(queueId)
     throw error
   }
 }
@@ -411,10 +411,14 @@ const firstReady: Statement = {
  * Looks from the very start of a queue, if that is due, and lowers hints that were too high; true
  * when one was. Beside the leases: past a million dead rows it takes a second or two.
  */
-export async function lookFromStart(session: Session, hints: SeekHints, queueId: Digits): Promise<boolean> {
-  if (!hints.takeLook(queueId)) return false
+export async function lookFromStart(
+  session: Session,
+  scanHints: ScanHints,
+  queueId: Digits
+): Promise<boolean> {
+  if (!scanHints.takeLook(queueId)) return false
   const rows = await session.query(firstReady, [queueId, ranks]).catch(() => []) // looked again before long
-  return hints.looked(
+  return scanHints.looked(
     queueId,
     rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
   )

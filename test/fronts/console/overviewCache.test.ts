@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { Board, type View } from '../../../src/fronts/console/overviewCache.ts'
+import { OverviewCache, type View } from '../../../src/fronts/console/overviewCache.ts'
 import { openDatabase } from '../../../src/store/database.ts'
 import { oldestReady, overview } from '../../../src/store/verbs/overview.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -71,7 +71,7 @@ t.test(
     let reads = 0
     let tookMs = 0
     const errors: unknown[] = []
-    const board = new Board({
+    const overviewCache = new OverviewCache({
       overview: async () => {
         reads++
         const beganMs = performance.now()
@@ -89,14 +89,14 @@ t.test(
       },
       onError: error => errors.push(error)
     })
-    t.teardown(() => board.close())
+    t.teardown(() => overviewCache.close())
     const looks = (view: View) =>
       Array.from(
         { length: 50 },
         () =>
           new Promise<() => void>(resolve => {
-            const end = board.watch(() => {
-              board.page(view)
+            const end = overviewCache.watch(() => {
+              overviewCache.page(view)
               resolve(end)
             })
           })
@@ -105,7 +105,7 @@ t.test(
     t.equal(reads, 1, 'fifty pages, one read')
     t.comment(`${Math.round(tookMs)} ms, with what else this machine does`)
     t.strictSame(
-      board.page({ ...everything, search: 'UE-777', sort: 'name' }).rows.map(({ queue }) => queue),
+      overviewCache.page({ ...everything, search: 'UE-777', sort: 'name' }).rows.map(({ queue }) => queue),
       [
         'queue-777',
         'queue-7770',
@@ -121,7 +121,7 @@ t.test(
       ]
     )
     t.match(
-      board.page({ ...everything, sort: 'dead', descending: true, limit: 3 }),
+      overviewCache.page({ ...everything, sort: 'dead', descending: true, limit: 3 }),
       {
         matched: 10_000,
         total: 10_000,
@@ -129,26 +129,26 @@ t.test(
       },
       'what is not folded yet counts'
     )
-    t.equal(board.page({ ...everything, page: 199 }).rows.length, 50)
-    t.equal(board.page({ ...everything, page: 200 }).rows.length, 0)
+    t.equal(overviewCache.page({ ...everything, page: 199 }).rows.length, 50)
+    t.equal(overviewCache.page({ ...everything, page: 200 }).rows.length, 0)
     t.strictSame(
-      board.page({ ...everything, within: { names: ['queue-5'], prefixes: ['queue-99'] } }).total,
+      overviewCache.page({ ...everything, within: { names: ['queue-5'], prefixes: ['queue-99'] } }).total,
       112
     )
     // Of those that are shown the age is known at the next read, however many others there are.
-    board.row('queue-777')
+    overviewCache.row('queue-777')
     ends.push(
       await new Promise<() => void>(resolve => {
-        const end = board.watch(() => {
+        const end = overviewCache.watch(() => {
           if (reads > 1) resolve(end)
         })
       })
     )
     for (const end of ends) end()
-    const { oldestReadySeconds } = board.row('queue-777')!
+    const { oldestReadySeconds } = overviewCache.row('queue-777')!
     t.ok(oldestReadySeconds! >= 3600 && oldestReadySeconds! < 3900, `${oldestReadySeconds} s`)
     const before = reads
-    const end = board.watch(() => {})
+    const end = overviewCache.watch(() => {})
     end()
     await new Promise(setImmediate)
     t.equal(reads, before)

@@ -900,14 +900,14 @@ t.test('look and mend', async t => {
   })
 
   t.test('retention and the other chores take what is old and leave what is not', async t => {
-    const { createChores } = await import('../../../src/store/upkeep/maintenance.ts')
+    const { createMaintenance } = await import('../../../src/store/upkeep/maintenance.ts')
     const { openDatabase } = await import('../../../src/store/database.ts')
     const database = openDatabase(
       { connectionString: holdfast.databaseUrl },
       { poolSize: 2, onError: () => {} }
     )
     t.teardown(() => database.close())
-    const chores = createChores(database)
+    const chores = createMaintenance(database)
     const q = await queue({ retentionSeconds: 100, keepAckedSeconds: 100 })
     await q.enqueue({ messages: [{ body: 'old' }, { body: 'held' }, { body: 'done' }] })
     const [old, held, done] = await q.lease({ max: 3 })

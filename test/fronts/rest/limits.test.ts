@@ -7,7 +7,7 @@ import net from 'node:net'
 import { once } from 'node:events'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { Allowance } from '../../../src/fronts/shared/byteBudget.ts'
+import { ByteBudget } from '../../../src/fronts/shared/byteBudget.ts'
 import { service, type Answer } from '../../support/service.ts'
 
 const mib = 1024 * 1024
@@ -50,7 +50,7 @@ async function gauge(name: string): Promise<number> {
 }
 
 /** Until it is no longer refused. */
-async function served(ask: () => Promise<Answer>): Promise<Answer> {
+async function requestMetrics(ask: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await ask()
     if (answer.status !== 503) return answer
@@ -106,7 +106,7 @@ t.test('bytes of requests on their way in', async t => {
   t.match(String((await once(closing, 'data'))[0]), /^HTTP\/1.1 503 .*"code":"overloaded"/s)
   t.ok(performance.now() - beganMs > 900, 'while it sends it is not cut off')
   for (const socket of arriving) socket.destroy()
-  t.equal((await served(() => text(300_000))).status, 201)
+  t.equal((await requestMetrics(() => text(300_000))).status, 201)
 })
 
 t.test('messages that wait to be stored', async t => {
@@ -142,7 +142,7 @@ t.test('messages that wait to be stored', async t => {
 })
 
 t.test('bytes of answers that nobody reads', async t => {
-  for (let i = 0; i < 9; i++) await served(() => text(900_000, 'large'))
+  for (let i = 0; i < 9; i++) await requestMetrics(() => text(900_000, 'large'))
   const receipt = await lease('held')
   const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: x\r\n\r\n'
   const readers = Array.from({ length: 4 }, () => open(t, page).pause())
@@ -160,11 +160,11 @@ t.test('bytes of answers that nobody reads', async t => {
   )
   t.equal((await text(10, 'held')).status, 201, 'and so do enqueues')
   for (const reader of readers) reader.destroy()
-  t.equal((await served(() => holdfast.get('/queues/large/messages?limit=1'))).status, 200)
+  t.equal((await requestMetrics(() => holdfast.get('/queues/large/messages?limit=1'))).status, 200)
 })
 
 t.test('an answer made when its caller has hung up is not counted for ever', async t => {
-  const allowance = new Allowance(mib)
+  const budget = new ByteBudget(mib)
   const server = http.createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
@@ -176,8 +176,8 @@ t.test('an answer made when its caller has hung up is not counted for ever', asy
   const [, response] = await once(server, 'request')
   caller.destroy()
   await once(response, 'close')
-  allowance.hold(mib, response)(mib)
-  t.equal(allowance.full, false)
+  budget.hold(mib, response)(mib)
+  t.equal(budget.full, false)
 })
 
 t.test('calls that wait', async t => {

@@ -7,7 +7,7 @@ import { QueueError } from '../../../core/errors.ts'
 import { messageBytesMax, type LeasedMessage, type NewMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { MessageDetail, MessageView } from '../../../store/verbs/browse.ts'
-import { Allowance } from '../../shared/byteBudget.ts'
+import { ByteBudget } from '../../shared/byteBudget.ts'
 import { bodyMembers, storedForm } from '../../shared/bodies.ts'
 import { cursorOf, filterOf, givenUp, idOf, invalid, problemResponses, timeOf } from '../common.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
@@ -38,7 +38,7 @@ const checkMessage = validator<MessageInput>(Message)
 const checkList = validator<Static<typeof MessageList>>(MessageList)
 
 /** Registered in a scope of its own, because only the enqueue takes bodies of any content type. */
-export function messageRoutes(app: Server, broker: Broker, answers: Allowance): void {
+export function messageRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
   const json = (reply: FastifyReply, text: string) => sendJson(reply, text, answers)
 
   app.post(
@@ -381,8 +381,8 @@ function leaseOptions(
 }
 
 // Sent as text, because a serializer would read a body and write it anew.
-export function sendJson(reply: FastifyReply, text: string, answers: Allowance): FastifyReply {
-  if (Allowance.counts(text.length)) answers.hold(text.length, reply.raw)
+export function sendJson(reply: FastifyReply, text: string, answers: ByteBudget): FastifyReply {
+  if (ByteBudget.counts(text.length)) answers.hold(text.length, reply.raw)
   return reply
     .type('application/json; charset=utf-8')
     .serializer((payload: string) => payload)
@@ -393,12 +393,12 @@ function sendRaw(
   reply: FastifyReply,
   message: LeasedMessage | undefined,
   outcomes: Outcome[],
-  answers: Allowance
+  answers: ByteBudget
 ): FastifyReply {
   reply.headers(ackHeader(outcomes))
   if (message === undefined) return reply.code(204).send()
   const body = rawBody(message)
-  if (Allowance.counts(body.length)) answers.hold(body.length, reply.raw)
+  if (ByteBudget.counts(body.length)) answers.hold(body.length, reply.raw)
   return reply.headers(rawHeaders(message)).send(body)
 }
 

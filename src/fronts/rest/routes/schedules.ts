@@ -3,7 +3,7 @@ import type { RawJson } from '../../../core/engine/envelope.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
 import { scheduleNotFound, type Schedule, type ScheduleChange as Change } from '../../../core/schedule.ts'
 import type { Schedules } from '../../../core/verbs/schedules.ts'
-import type { Allowance } from '../../shared/byteBudget.ts'
+import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { cursorOf, invalid, problemResponses } from '../common.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { checkSize, oneKey, sendJson } from './messages.ts'
@@ -22,7 +22,7 @@ import type { Server } from '../server.ts'
 /** What it sets itself, on every message. */
 const ownHeaders = ['holdfast-schedule', 'holdfast-scheduled-for']
 
-export function scheduleRoutes(app: Server, schedules: Schedules, answers: Allowance): void {
+export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteBudget): void {
   app.put(
     '/schedules/:schedule',
     {
