@@ -7,31 +7,27 @@ import { isLoopback, type Config } from './config.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
-import { KeyRing } from './core/apiKey.ts'
+import { ApiKeyRing } from './core/apiKey.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { ByteBudget } from './fronts/shared/byteBudget.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
-import type { Keys } from './fronts/rest/routes/apiKeys.ts'
+import type { ApiKeys } from './fronts/rest/routes/apiKeys.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
-import * as browse from './store/verbs/browse.ts'
 import { examine, type Facts } from './store/setup/doctor.ts'
 import { isServerError, openDatabase, type Database } from './store/database.ts'
 import { runningEmbedded, startEmbedded } from './store/setup/embedded.ts'
-import * as explain from './store/verbs/explain.ts'
 import { ScanHints } from './store/upkeep/scanHints.ts'
 import * as keys from './store/verbs/apiKeys.ts'
+import { openStore, sessionVerbs } from './store/store.ts'
 import { startListener } from './store/upkeep/listener.ts'
-import * as bulk from './store/verbs/bulk.ts'
-import * as messages from './store/verbs/messages.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
 import * as queues from './store/verbs/queues.ts'
-import * as scheduleStore from './store/verbs/schedules.ts'
 import * as series from './store/verbs/series.ts'
 import { watchSnapshots } from './store/upkeep/snapshots.ts'
 import { startSweeper } from './store/upkeep/sweeper.ts'
@@ -68,7 +64,7 @@ export async function startService(config: Config, say: (line: string) => void):
     const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
     closers.push(() => database.close())
 
-    const ring = config.auth === 'off' ? null : new KeyRing(await adminSecret(config.adminKeyFile))
+    const ring = config.auth === 'off' ? null : new ApiKeyRing(await adminSecret(config.adminKeyFile))
     if (ring !== null) {
       const kept = await keys.keepKeys(database.first, ring, report('keys'))
       closers.push(() => kept.stop())
@@ -91,12 +87,12 @@ export async function startService(config: Config, say: (line: string) => void):
       },
       onDue: (timeMs: number) => sweeper.dueAt(timeMs)
     }
-    const broker = new Broker(
-      { database, scanHints, messages, queues, browse, explain, bulk, series },
-      wakeups,
-      signals,
-      { ...config, answersFull: () => answers.full, isPoison }
-    )
+    const store = openStore(database, sessionVerbs(scanHints))
+    const broker = new Broker(store, wakeups, signals, {
+      ...config,
+      answersFull: () => answers.full,
+      isPoison
+    })
     const listener = startListener(
       config.listenUrl === '' ? target : { connectionString: config.listenUrl },
       {
@@ -141,13 +137,10 @@ export async function startService(config: Config, say: (line: string) => void):
       report('series')
     )
     closers.push(() => steps.stop())
-    const schedules = new Schedules(
-      { database, messages, queues, schedules: scheduleStore },
-      broker,
-      signals,
-      nextTime,
-      { ...config, onDue: timeMs => clock.dueAt(timeMs) }
-    )
+    const schedules = new Schedules(store, broker, signals, nextTime, {
+      ...config,
+      onDue: timeMs => clock.dueAt(timeMs)
+    })
     const clock = startClock(() => schedules.fireDue(), report('schedules'))
     closers.push(() => clock.stop())
     const housekeeping = await startHousekeeping(database, () => clock.look(), report('housekeeping'))
@@ -218,7 +211,7 @@ export async function startService(config: Config, say: (line: string) => void):
 }
 
 /** The keys alone, for the command line. */
-export async function withKeys<T>(config: Config, work: (keys: Keys) => Promise<T>): Promise<T> {
+export async function withKeys<T>(config: Config, work: (keys: ApiKeys) => Promise<T>): Promise<T> {
   return await withPostgres(config, async target => {
     await migrate(target)
     const database = openDatabase(target, { poolSize: 2, onError: () => {} })
@@ -244,7 +237,7 @@ async function withPostgres<T>(config: Config, work: (target: pg.ClientConfig) =
   }
 }
 
-function keysOf(database: Database): Keys {
+function keysOf(database: Database): ApiKeys {
   return {
     create: grant => keys.createKey(database, grant),
     list: () => keys.listKeys(database),
@@ -269,7 +262,7 @@ async function adminSecret(file: string): Promise<string | null> {
 }
 
 /** What to tell whoever starts a service that asks nobody for a key; throws where it must not serve so. */
-function openness({ host }: Config, ring: KeyRing | null): string {
+function openness({ host }: Config, ring: ApiKeyRing | null): string {
   if (ring === null) return `HOLDFAST_AUTH=off: whoever reaches ${host} may use every queue.`
   if (isLoopback(host)) {
     return (

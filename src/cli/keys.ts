@@ -1,6 +1,6 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
 import { keyNamePattern, rateMax, rightPattern } from '../core/apiKey.ts'
-import type { Keys } from '../fronts/rest/routes/apiKeys.ts'
+import type { ApiKeys } from '../fronts/rest/routes/apiKeys.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 
 export const keys: Command = {
@@ -38,7 +38,7 @@ alone, is everything. So:
 
 const verbs = { create, list, revoke }
 
-async function withKeys<T>(call: Call, work: (keys: Keys) => Promise<T>): Promise<T> {
+async function withKeys<T>(call: Call, work: (keys: ApiKeys) => Promise<T>): Promise<T> {
   const config = call.config()
   return await (await import('../service.ts')).withKeys(config, work)
 }

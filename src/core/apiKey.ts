@@ -19,7 +19,7 @@ export const keyNamePattern = '^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$'
 export const keysMax = 1000
 export const rateMax = 1_000_000
 
-export interface KeyGrant {
+export interface ApiKeyGrant {
   /** For people: who uses it. */
   name: string
   rights: string[]
@@ -28,11 +28,11 @@ export interface KeyGrant {
   messagesPerSecond: number | null
 }
 
-export interface KeyInfo extends KeyGrant {
+export interface ApiKeyInfo extends ApiKeyGrant {
   id: string
   createdAt: string
 }
-export interface StoredKey extends KeyInfo {
+export interface StoredApiKey extends ApiKeyInfo {
   digest: Buffer
 }
 
@@ -50,7 +50,7 @@ function digestOf(secret: string): Buffer {
 }
 
 /** One key in use: its rights made ready for asking, and what it has used of its rates. */
-export class Key {
+export class ApiKey {
   readonly id: string
   readonly digest: Buffer
   readonly requests: Rate
@@ -61,7 +61,7 @@ export class Key {
   readonly #waiting = new Set<() => void>()
   #ended = false
 
-  constructor({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredKey) {
+  constructor({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredApiKey) {
     this.id = id
     this.digest = digest
     this.requests = new Rate(requestsPerSecond)
@@ -168,10 +168,10 @@ export class Rate {
 const ageMsMax = 4500
 
 /** The keys of this moment, read from the database every second or two. */
-export class KeyRing {
+export class ApiKeyRing {
   readonly #now: () => number
-  readonly #own: Key[]
-  #keys = new Map<string, Key>()
+  readonly #own: ApiKey[]
+  #keys = new Map<string, ApiKey>()
   #readMs = -Infinity
   #inForce: boolean
 
@@ -182,7 +182,7 @@ export class KeyRing {
       adminSecret === null
         ? []
         : [
-            new Key({
+            new ApiKey({
               id: 'file',
               name: 'HOLDFAST_ADMIN_KEY_FILE',
               digest: digestOf(adminSecret),
@@ -204,13 +204,13 @@ export class KeyRing {
   }
 
   /** Takes what the database holds now; a key that stays keeps what it has used of its rates. */
-  replace(stored: StoredKey[]): void {
+  replace(stored: StoredApiKey[]): void {
     const known = this.#keys
     // The rights and rates of a key never change, so one with the same digest is the same.
     this.#keys = new Map(
       stored.map(key => [
         key.id,
-        known.get(key.id)?.digest.equals(key.digest) ? known.get(key.id)! : new Key(key)
+        known.get(key.id)?.digest.equals(key.digest) ? known.get(key.id)! : new ApiKey(key)
       ])
     )
     for (const [id, key] of known) if (this.#keys.get(id) !== key) key.end()
@@ -222,7 +222,7 @@ export class KeyRing {
    * The key that this is; null when there is none. Refuses with databaseUnavailable when it cannot
    * be said whether the key still holds.
    */
-  identify(secret: string): Key | null {
+  identify(secret: string): ApiKey | null {
     const digest = digestOf(secret)
     for (const key of this.#own) if (timingSafeEqual(key.digest, digest)) return key
     const id = keyPattern.exec(secret)?.[1]

@@ -1,9 +1,4 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
-import type { Database } from '../store/database.ts'
-import type { ScanHints } from '../store/upkeep/scanHints.ts'
-import type { EnqueueRow, Held, LeasedRow } from '../store/verbs/messages.ts'
-import type { MessageDetail, MessageView } from '../store/verbs/browse.ts'
-import type { Action } from '../store/verbs/bulk.ts'
 import { Batcher } from './engine/batcher.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { Enqueueing } from './verbs/enqueue.ts'
@@ -22,25 +17,16 @@ import {
   type LeasedMessage,
   type NewMessage,
   type Selection,
-  type State
+  type MessageDetail,
+  type MessageView
 } from './message.ts'
+import type { State } from './counters.ts'
+import type { BulkAction, EnqueueRow, Held, LeasedRow, NameScope, Place, Store } from './ports.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
 import type { Wakeups } from './engine/wakeups.ts'
-
-/** What the broker needs of the store: the functions of its modules, as they are. */
-export interface Store {
-  database: Database
-  scanHints: ScanHints
-  messages: typeof import('../store/verbs/messages.ts')
-  queues: typeof import('../store/verbs/queues.ts')
-  browse: typeof import('../store/verbs/browse.ts')
-  explain: typeof import('../store/verbs/explain.ts')
-  series: typeof import('../store/verbs/series.ts')
-  bulk: typeof import('../store/verbs/bulk.ts')
-}
 
 /** Who is to hear of what a commit has made ready, or will at a later time. */
 export interface Signals {
@@ -104,7 +90,7 @@ export class Broker {
     this.#leasing = new Leasing(store, wakeups, this.replicaStats, this.#settling, answersFull, bounds)
     this.#watches = new Batcher({
       ...bounds,
-      flush: (_, messages) => store.browse.whichEnded(store.database.last, messages),
+      flush: (_, messages) => store.last.whichEnded(messages),
       weigh: () => 1,
       count: () => 1,
       isUrgent: () => false,
@@ -129,7 +115,7 @@ export class Broker {
           ({
             ...message,
             queueId: queue.id,
-            key: idempotencyKey,
+            idempotencyKey,
             priority: priority ?? priorityDefault
           }) as EnqueueRow
       )
@@ -259,7 +245,7 @@ export class Broker {
    */
   async putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
     for (let attempt = 1; ; attempt++) {
-      const created = await this.#store.queues.putQueue(this.#store.database.last, name, change)
+      const created = await this.#store.last.putQueue(name, change)
       this.#queueCache.forget(name)
       try {
         const queue = await this.#queueCache.find(name)
@@ -280,7 +266,7 @@ export class Broker {
   }
 
   async reportQueue(name: string): Promise<QueueReport> {
-    const report = await this.#store.queues.reportQueue(this.#store.database.last, name)
+    const report = await this.#store.last.reportQueue(name)
     if (report === null) throw queueNotFound(name)
     return report
   }
@@ -292,29 +278,29 @@ export class Broker {
   async listQueues(
     after: string,
     limit: number,
-    within: { names: string[]; prefixes: string[] }
+    within: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    const queues = await this.#store.queues.listQueues(this.#store.database.last, after, limit, within)
+    const queues = await this.#store.last.listQueues(after, limit, within)
     return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
   }
 
   /** The last hour of a queue. */
   async series(name: string): Promise<Series> {
     const { id } = await this.#queueCache.find(name)
-    const { last, samples, times } = await this.#store.series.readSeries(this.#store.database.last, id)
+    const { last, samples, times } = await this.#store.last.readSeries(id)
     return seriesOf(name, last, samples, times)
   }
 
   /** The rates of these queues' last hour, of those that there are. */
   async sparks(names: string[]): Promise<Map<string, Spark>> {
-    const rows = await this.#store.series.readSparks(this.#store.database.last, names)
+    const rows = await this.#store.last.readSparks(names)
     return new Map(rows.map(({ name, last, samples }) => [name, sparkOf(last, samples)]))
   }
 
   /** Removes the queue and all in it; no matter if there is none. */
   async deleteQueue(name: string): Promise<void> {
     const known = this.#queueCache.remembered(name)
-    await this.#store.queues.removeQueue(this.#store.database.last, name)
+    await this.#store.last.removeQueue(name)
     this.#queueCache.forget(name)
     if (known !== undefined) this.#wakeups.wake(known.id, Infinity)
   }
@@ -324,23 +310,17 @@ export class Broker {
    * that hangs up ends it, here and in the verbs below.
    */
   purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk(name, (database, id, onDone) =>
-      this.#store.bulk.purge(database, id, state, selection, signal, onDone)
-    )
+    return this.#bulk(name, (store, id, onDone) => store.purge(id, state, selection, signal, onDone))
   }
 
   /** Dead messages become ready again, attempts from zero. */
   redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk(name, (database, id, onDone) =>
-      this.#store.bulk.redrive(database, id, selection, signal, onDone)
-    )
+    return this.#bulk(name, (store, id, onDone) => store.redrive(id, selection, signal, onDone))
   }
 
   /** Delayed and backing-off messages become ready now. */
   retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk(name, (database, id, onDone) =>
-      this.#store.bulk.retry(database, id, selection, signal, onDone)
-    )
+    return this.#bulk(name, (store, id, onDone) => store.retry(id, selection, signal, onDone))
   }
 
   /**
@@ -349,15 +329,14 @@ export class Broker {
    */
   async matched(
     name: string,
-    action: Action,
+    action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<{ matched: number; more: boolean }> {
     // of a queue deleted in the last second there would be rows to count, that are on their way out
     this.#queueCache.forget(name)
-    return await this.#store.bulk.matched(
-      this.#store.database.last,
+    return await this.#store.last.countMatches(
       (await this.#queueCache.find(name)).id,
       action,
       state,
@@ -373,8 +352,7 @@ export class Broker {
     after: Digits,
     limit: number
   ): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
-    const page = await this.#store.browse.browse(
-      this.#store.database.last,
+    const page = await this.#store.last.browse(
       (await this.#queueCache.find(name)).id,
       state,
       where,
@@ -421,7 +399,7 @@ export class Broker {
         seat.leave()
       }
     }
-    const found = await this.#store.browse.findMessage(this.#store.database.last, queue.id, id)
+    const found = await this.#store.last.findMessage(queue.id, id)
     if (found === null) throw messageNotFound(name, id)
     return found
   }
@@ -429,18 +407,18 @@ export class Broker {
   /** Why a message is where it is. Refuses with messageNotFound. */
   async explain(name: string, id: Digits): Promise<Explanation> {
     const queue = await this.#queueCache.find(name)
-    const found = await this.#store.explain.standing(this.#store.database.last, queue.id, id)
+    const found = await this.#store.last.circumstancesOf(queue.id, id)
     if (found === null) throw messageNotFound(name, id)
-    const { at, ahead } = found
+    const { message: at, ahead } = found
     const hereMs = this.#wakeups.has(queue.id) ? Date.now() : this.replicaStats.askedMs(queue.id)
-    const askedMs = Math.max(hereMs ?? 0, at.asked_at === null ? 0 : Date.parse(at.asked_at))
+    const askedMs = Math.max(hereMs ?? 0, at.askedAt === null ? 0 : Date.parse(at.askedAt))
     return { id, state: at.state, reasons: reasonsOf(at, ahead, askedMs === 0 ? null : askedMs) }
   }
 
   /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
   async cancel(name: string, id: Digits): Promise<void> {
     const queue = await this.#queueCache.find(name)
-    const result = await this.#store.bulk.cancel(this.#store.database.last, queue.id, id)
+    const result = await this.#store.last.cancel(queue.id, id)
     if (result === 'leased') {
       throw new QueueError(
         'messageLeased',
@@ -504,15 +482,11 @@ export class Broker {
   // In chunks, each a commit of its own, of which it is told.
   async #bulk(
     name: string,
-    work: (
-      database: Database,
-      queueId: Digits,
-      onDone: (count: number, position?: number) => void
-    ) => Promise<void>
+    work: (store: Place, queueId: Digits, onDone: (count: number, position?: number) => void) => Promise<void>
   ): Promise<number> {
     const { id } = await this.#queueCache.find(name)
     let done = 0
-    await work(this.#store.database.last, id, (count, position) => {
+    await work(this.#store.last, id, (count, position) => {
       done += count
       if (position !== undefined) this.#signals.onReady(id, count, position)
     }).catch((error: Error) => {
@@ -540,14 +514,14 @@ function leasedMessage(name: string, queueId: Digits, row: LeasedRow): LeasedMes
     receipt: formatReceipt(name, { queueId, id: row.id, fence: row.fence }),
     fence: Number(row.fence),
     attempt: row.attempt,
-    maxAttempts: row.max_attempts,
+    maxAttempts: row.maxAttempts,
     body: row.body,
     bodyBytes: row.bodyBytes,
     contentType: row.contentType,
     headers: row.headers,
-    priority: row.rank >> 1,
-    enqueuedAt: row.enqueued_at,
-    leaseExpiresAt: row.leased_until,
-    lastFailure: row.last_failure
+    priority: row.priority,
+    enqueuedAt: row.enqueuedAt,
+    leaseExpiresAt: row.leaseExpiresAt,
+    lastFailure: row.lastFailure
   }
 }

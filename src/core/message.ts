@@ -2,9 +2,8 @@
  * The nouns a message is made of: what is enqueued, what is leased, and the receipt that proves
  * one lease.
  */
+import type { State } from './counters.ts'
 import { QueueError } from './errors.ts'
-
-export type State = 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
 
 /** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
 export type Digits = string
@@ -51,17 +50,47 @@ export interface Body {
   contentType: string | null
 }
 
-export interface LeasedMessage extends Body {
+/** What every answer shows of a message. */
+interface Shown extends Body {
   id: Digits
-  receipt: Receipt
-  fence: number
-  attempt: number
-  maxAttempts: number
   headers: Record<string, string> | null
   priority: number
+  attempt: number
+  maxAttempts: number
   enqueuedAt: string
-  leaseExpiresAt: string
   lastFailure: LastFailure | null
+}
+
+/** A leased message, all but its proof. */
+export interface LeasedBody extends Shown {
+  leaseExpiresAt: string
+}
+
+export interface LeasedMessage extends LeasedBody {
+  receipt: Receipt
+  fence: number
+}
+
+/** A message as browsing shows it. */
+export interface MessageView extends Shown {
+  state: State
+  visibleAt: string | null
+}
+
+/** One message with its lease and each attempt that ended badly, the oldest first. */
+export interface MessageDetail extends MessageView {
+  lease: { worker: string; leasedAt: string; expiresAt: string } | null
+  history: Attempt[]
+}
+
+/** An attempt that ended badly. */
+export interface Attempt {
+  attempt: number
+  worker: string | null
+  leasedAt: string | null
+  endedAt: string
+  outcome: 'failed' | 'expired' | 'released'
+  reason: string | null
 }
 
 /**

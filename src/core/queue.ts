@@ -1,4 +1,5 @@
 /** A queue: its name, its settings, and what it reports of itself. */
+import type { StateCounts } from './counters.ts'
 import { QueueError } from './errors.ts'
 import type { Digits } from './message.ts'
 
@@ -32,7 +33,7 @@ export interface Queue {
 export interface QueueReport {
   queue: string
   settings: Settings
-  counts: { ready: number; delayed: number; leased: number; dead: number; acked: number }
+  counts: StateCounts
   reliability: number | null
   oldestReadySeconds: number | null
   createdAt: string

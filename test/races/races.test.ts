@@ -10,16 +10,14 @@ import { answerBytesMax, formatReceipt, type LeasedMessage } from '../../src/cor
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
-import * as browse from '../../src/store/verbs/browse.ts'
+import type { EnqueueRow, LeasedRow } from '../../src/core/ports.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { isServerError, openDatabase, type Database, type Statement } from '../../src/store/database.ts'
-import * as explain from '../../src/store/verbs/explain.ts'
+import { openStore, sessionVerbs, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../../src/store/verbs/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
-import * as scheduled from '../../src/store/verbs/schedules.ts'
-import * as series from '../../src/store/verbs/series.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -46,7 +44,7 @@ async function queue(settings: object = {}): Promise<string> {
   return String((await one.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
 }
 
-const row = (queueId: string, key?: string, body = '1'): messages.EnqueueRow => ({
+const row = (queueId: string, key?: string, body = '1'): EnqueueRow => ({
   queueId,
   body,
   contentType: null,
@@ -56,7 +54,7 @@ const row = (queueId: string, key?: string, body = '1'): messages.EnqueueRow => 
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: undefined,
-  key
+  idempotencyKey: key
 })
 const enqueue = (queueId: string, count: number) =>
   messages.enqueue(
@@ -73,7 +71,7 @@ const lease = async (database: Database, queueId: string, max: number, leaseSeco
       answerBytesMax
     )
   ).rows
-const held = (rows: messages.LeasedRow[]) => rows.map(({ id, fence }) => ({ id, fence }))
+const held = (rows: LeasedRow[]) => rows.map(({ id, fence }) => ({ id, fence }))
 
 /** Sweeps until nothing of the queue is overdue. */
 async function sweep(...databases: Database[]): Promise<void> {
@@ -165,8 +163,8 @@ function replica(
   createQueues = false,
   {
     answersFull = () => false,
-    store = {}
-  }: { answersFull?: () => boolean; store?: Partial<typeof messages> } = {}
+    verbs = {}
+  }: { answersFull?: () => boolean; verbs?: Partial<SessionVerbs> } = {}
 ) {
   const wakeups = new Wakeups(100)
   const scanHints = new ScanHints()
@@ -188,7 +186,7 @@ function replica(
     }
   })
   const broker = new Broker(
-    { database, scanHints, messages: { ...messages, ...store }, queues, browse, explain, bulk, series },
+    openStore(database, { ...sessionVerbs(scanHints), ...verbs }),
     wakeups,
     { onReady, onDue: timeMs => sweeper.dueAt(timeMs) },
     { createQueues, waitingBytesMax: 1e8, answersFull, isPoison: () => false }
@@ -302,13 +300,13 @@ t.test('a late ack after a new lease changes nothing, in whichever order they ar
   const [{ fence: before }] = (await state(id)) as any
   t.equal(before, '1', 'a sweep does not touch the fence')
   const holder = await lease(two, id, 1)
-  t.strictSame(await messages.settle.ack(one, id, held(late)), [])
-  t.strictSame((await messages.whereTheyStand(one, id, [late[0]!.id])).get(late[0]!.id), {
+  t.strictSame(await messages.ack(one, id, held(late)), [])
+  t.strictSame((await messages.standings(one, id, [late[0]!.id])).get(late[0]!.id), {
     fence: '2',
     dead: false,
     acked: false
   })
-  t.equal((await messages.settle.ack(two, id, held(holder))).length, 1)
+  t.equal((await messages.ack(two, id, held(holder))).length, 1)
   await conserved(t, id)
 })
 
@@ -323,7 +321,7 @@ t.test(
       'update holdfast.messages set fence = fence + 1, attempt = attempt + 1 where queue_id = $1',
       [id]
     )
-    const acking = messages.settle.ack(one, id, held(late))
+    const acking = messages.ack(one, id, held(late))
     await blocked(1)
     await blocker.query('commit')
     t.strictSame(await acking, [])
@@ -366,11 +364,11 @@ t.test('an ack before the sweep wins, and one between two sweeps too', async t =
   await enqueue(id, 2)
   const rows = await lease(one, id, 2)
   await expire(id)
-  t.equal((await messages.settle.ack(one, id, held(rows.slice(0, 1)))).length, 1)
+  t.equal((await messages.ack(one, id, held(rows.slice(0, 1)))).length, 1)
   await sweep(two)
   t.match(await state(id), [{ id: rows[1]!.id, state: 'ready', attempt: 1 }])
   t.equal(
-    (await messages.settle.ack(one, id, held(rows.slice(1)))).length,
+    (await messages.ack(one, id, held(rows.slice(1)))).length,
     1,
     'a receipt is good until its message is leased again'
   )
@@ -381,7 +379,7 @@ t.test('an extended lease outlives the row that it came with, and ends in its ow
   const id = await queue()
   await enqueue(id, 2)
   const rows = await lease(one, id, 2, 1)
-  await messages.settle.extend(
+  await messages.extend(
     one,
     id,
     held(rows.slice(0, 1)).map(one => ({ ...one, leaseSeconds: 1000 }))
@@ -435,12 +433,12 @@ t.test('batches that settle the same messages in opposite order do not deadlock'
   for (let i = 0; i < 20; i++) {
     const [forth, back] = [[...rows], [...rows].reverse()]
     work.push(
-      messages.settle.extend(
+      messages.extend(
         one,
         id,
         forth.map(one => ({ ...one, leaseSeconds: 60 }))
       ),
-      messages.settle.extend(
+      messages.extend(
         two,
         id,
         back.map(one => ({ ...one, leaseSeconds: 90 }))
@@ -449,8 +447,8 @@ t.test('batches that settle the same messages in opposite order do not deadlock'
   }
   await Promise.all(work)
   const [acked, again] = await Promise.all([
-    messages.settle.ack(one, id, [...rows]),
-    messages.settle.ack(two, id, [...rows].reverse())
+    messages.ack(one, id, [...rows]),
+    messages.ack(two, id, [...rows].reverse())
   ])
   t.equal(acked.length + again.length, 200, 'each message is acked once')
   await blocker.query('select pg_stat_force_next_flush()').catch(() => {})
@@ -466,7 +464,7 @@ t.test('a list that holds two receipts of one message does not deadlock with ano
   const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
   await enqueue(id, 1)
   const [stale] = await lease(one, id, 1)
-  await messages.settle.release(one, id, held([stale!]))
+  await messages.release(one, id, held([stale!]))
   await enqueue(id, 1)
   const current = await lease(one, id, 2)
   const before = await deadlocks()
@@ -476,7 +474,7 @@ t.test('a list that holds two receipts of one message does not deadlock with ano
     stale!.id
   ])
   const { broker, stop } = replica(one)
-  const other = messages.settle.extend(
+  const other = messages.extend(
     two,
     id,
     held(current).map(one => ({ ...one, leaseSeconds: 60 }))
@@ -539,7 +537,7 @@ t.test(
     const id = await queue({ maxDepth: 1000 }) // such a queue has one lane for messages with keys and without
     const [{ name }] = (await one.query('select name from holdfast.queues where id = $1', [id])) as any
     const broker = new Broker(
-      { database: one, scanHints: new ScanHints(), messages, queues, browse, explain, bulk, series },
+      openStore(one, sessionVerbs(new ScanHints())),
       new Wakeups(1),
       { onReady: () => {}, onDue: () => {} },
       {
@@ -591,7 +589,7 @@ t.test('a message below a hint, whose notice was lost, is found by the next look
   const scanHints = new ScanHints(() => nowMs)
   const wakeups = new Wakeups(10)
   const broker = new Broker(
-    { database: one, scanHints, messages, queues, browse, explain, bulk, series },
+    openStore(one, sessionVerbs(scanHints)),
     wakeups,
     { onReady: () => {}, onDue: () => {} },
     { createQueues: false, waitingBytesMax: 1e6, answersFull: () => false, isPoison: () => false }
@@ -796,7 +794,7 @@ t.test('whatever hinders a call whose key has been used, it is never told that t
   let away = false
   const { broker, stop } = replica(one, false, {
     answersFull: () => full,
-    store: {
+    verbs: {
       leaseAgain: async (...args) => {
         if (away) throw new QueueError('databaseUnavailable', 'away')
         return await messages.leaseAgain(...args)
@@ -999,7 +997,7 @@ t.test(
           )
         ).map(one => one!.id)
         if (from === 'dead') {
-          await messages.settle.fail(
+          await messages.fail(
             one,
             id,
             held(await lease(one, id, 3)).map(one => ({
@@ -1010,20 +1008,20 @@ t.test(
             }))
           )
         }
-        if (from === 'acked') await messages.settle.ack(one, id, held(await lease(one, id, 3)))
+        if (from === 'acked') await messages.ack(one, id, held(await lease(one, id, 3)))
 
         /**
          * Another session's: the first message is leased, the second acked; of those that are
          * acked already the first two are removed.
          */
-        let taken: messages.LeasedRow[] = []
+        let taken: LeasedRow[] = []
         const other = async (database: Database) => {
           const two = { ...all, ids: ids.slice(0, 2) }
           if (from === 'acked') for (const one of two.ids) await bulk.cancel(database, id, one)
           if (from === 'delayed') await bulk.retry(database, id, two, never, () => {})
           if (from === 'dead') await bulk.redrive(database, id, two, never, () => {})
           taken = await lease(database, id, 2)
-          await messages.settle.ack(database, id, held(taken.slice(1)))
+          await messages.ack(database, id, held(taken.slice(1)))
         }
         let raced: Promise<unknown> | undefined
         const database: Database = {
@@ -1051,7 +1049,7 @@ t.test(
         const third = name.startsWith('purge') ? [] : [{ id: ids[2], state: 'ready' }]
         t.match(await state(id), from === 'acked' ? [] : [{ id: ids[0], state: 'leased' }, ...third])
         if (from !== 'acked') {
-          t.equal((await messages.settle.ack(one, id, held(taken.slice(0, 1)))).length, 1, 'the lease holds')
+          t.equal((await messages.ack(one, id, held(taken.slice(0, 1)))).length, 1, 'the lease holds')
         }
         await conserved(t, id)
       }
@@ -1167,7 +1165,7 @@ t.test(
     const [here, there] = [replica(one, true), replica(two, true)]
     const schedulesOf = ({ broker }: typeof here) =>
       new Schedules(
-        { database: one, messages, queues, schedules: scheduled },
+        openStore(one, sessionVerbs(new ScanHints())),
         broker,
         { onReady: () => {}, onDue: () => {} },
         () => 4e12,

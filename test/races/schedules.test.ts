@@ -8,9 +8,10 @@ import t from 'tap'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
+import { openStore, sessionVerbs, type SessionVerbs } from '../../src/store/store.ts'
+import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import * as messages from '../../src/store/verbs/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
-import * as scheduleStore from '../../src/store/verbs/schedules.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
 
@@ -31,9 +32,12 @@ t.before(async () => {
 })
 t.beforeEach(() => sql.query('delete from holdfast.schedules; delete from holdfast.messages'))
 
-const replica = (database: Database, { createQueues = true, store = messages } = {}) =>
+const replica = (
+  database: Database,
+  { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
+) =>
   new Schedules(
-    { database, messages: store, queues, schedules: scheduleStore },
+    openStore(database, { ...sessionVerbs(new ScanHints()), ...verbs }),
     undefined as never,
     { onReady: () => {}, onDue: () => {} },
     nextTime,
@@ -91,8 +95,7 @@ t.test(
     await put('killed')
     await age('0')
     const dying = replica(one, {
-      store: {
-        ...messages,
+      verbs: {
         async enqueue(session, rows) {
           const answers = await messages.enqueue(session, rows)
           const [row] = await session.query('select pg_backend_pid() as pid')

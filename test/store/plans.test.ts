@@ -5,6 +5,7 @@
 import pg from 'pg'
 import t from 'tap'
 import { answerBytesMax } from '../../src/core/message.ts'
+import type { EnqueueRow, Held, LeasedRow } from '../../src/core/ports.ts'
 import { openDatabase, type Database, type Session, type Statement } from '../../src/store/database.ts'
 import { browse } from '../../src/store/verbs/browse.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
@@ -34,7 +35,7 @@ interface Run {
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 const batch = 20
-const row = (queueId: string, options: Partial<messages.EnqueueRow> = {}): messages.EnqueueRow => ({
+const row = (queueId: string, options: Partial<EnqueueRow> = {}): EnqueueRow => ({
   queueId,
   body: '{"to":"ada@example.org"}',
   contentType: null,
@@ -44,19 +45,19 @@ const row = (queueId: string, options: Partial<messages.EnqueueRow> = {}): messa
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: undefined,
-  key: undefined,
+  idempotencyKey: undefined,
   ...options
 })
-const rows = (count: number, queueId: string, options?: Partial<messages.EnqueueRow>) =>
+const rows = (count: number, queueId: string, options?: Partial<EnqueueRow>) =>
   Array.from({ length: count }, () => row(queueId, options))
-const held = (leased: messages.LeasedRow[]) => leased.map(({ id, fence }) => ({ id, fence }))
+const held = (leased: LeasedRow[]) => leased.map(({ id, fence }) => ({ id, fence }))
 
 async function leaseSome(
   session: Session,
   scanHints: ScanHints,
   queueId: string,
   max: number,
-  acks: messages.Held[] = []
+  acks: Held[] = []
 ) {
   return (
     await messages.lease(
@@ -149,11 +150,11 @@ async function walk(session: Session, queueId: string, scanHints = new ScanHints
     await messages.enqueue(session, rows(batch, queueId, { delaySeconds: 3600 }))
     await messages.enqueue(
       session,
-      rows(batch, queueId).map((one, index) => ({ ...one, key: `${queueId} ${time} ${index}` }))
+      rows(batch, queueId).map((one, index) => ({ ...one, idempotencyKey: `${queueId} ${time} ${index}` }))
     )
     for (const verb of ['ack', 'fail', 'release', 'extend'] as const) {
       const some = held(await leaseSome(session, scanHints, queueId, batch))
-      await messages.settle[verb](
+      await messages[verb](
         session,
         queueId,
         some.map(one => ({ ...one, reason: null, delaySeconds: 5, dead: false, leaseSeconds: 60 }))
@@ -187,7 +188,7 @@ t.test('no statement of the hot path depends on how much there is beside it', as
       await leaseSome(database, scanHints, queueId, 1000)
       await messages.enqueue(database, some(left))
       const dying = held(await leaseSome(database, scanHints, queueId, 1000))
-      await messages.settle.fail(
+      await messages.fail(
         database,
         queueId,
         dying.map(one => ({ ...one, reason: null, delaySeconds: null, dead: true }))
@@ -280,7 +281,7 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
     for (let time = 0; time < 3; time++) {
       t.ok((await queues.reportQueue(session, name))!.oldestReadySeconds! > 0)
       await queues.listQueues(session, '', 10, { names: [name], prefixes: [] })
-      t.strictSame((await explain.standing(session, queueId, id))!.ahead, { count: 400, all: true })
+      t.strictSame((await explain.circumstancesOf(session, queueId, id))!.ahead, { count: 400, all: true })
       await series.readSeries(session, queueId)
       await series.readSparks(session, [name])
     }
@@ -367,7 +368,7 @@ t.test(
             () => {}
           )
         }
-        await bulk.matched(
+        await bulk.countMatches(
           watched,
           queueId,
           'purge',
@@ -478,7 +479,7 @@ t.test(
       const scanHints = new ScanHints()
       for (let left = kept; left > 0; left -= 500) {
         await messages.enqueue(filling, rows(500, queueId))
-        await messages.settle.fail(
+        await messages.fail(
           filling,
           queueId,
           held(await leaseSome(filling, scanHints, queueId, 500)).map(one => ({
@@ -488,7 +489,7 @@ t.test(
             dead: false
           }))
         )
-        await messages.settle.ack(filling, queueId, held(await leaseSome(filling, scanHints, queueId, 500)))
+        await messages.ack(filling, queueId, held(await leaseSome(filling, scanHints, queueId, 500)))
       }
       await filling.query('delete from holdfast.leases; delete from holdfast.ledger')
       for (const table of ['messages', 'leases', 'history', 'ledger']) {

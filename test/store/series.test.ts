@@ -5,7 +5,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { quantileSeconds, seriesOf, sparkOf, type Sample } from '../../src/core/verbs/series.ts'
+import { quantileSeconds, seriesOf, sparkOf } from '../../src/core/verbs/series.ts'
+import type { Sample } from '../../src/core/ports.ts'
 import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
@@ -82,7 +83,7 @@ t.test('the times that replicas have counted add up', async t => {
     id,
     fence: '1',
     position,
-    enqueued_at: '2026-01-01T00:00:00.000Z'
+    enqueuedAt: '2026-01-01T00:00:00.000Z'
   })
   const atMs = Date.parse('2026-01-01T00:00:00.100Z')
   for (let replica = 0; replica < 2; replica++) {
@@ -177,7 +178,7 @@ t.test('quantiles are read from buckets that double', t => {
       id: `${n}`,
       fence: '1',
       position: `${n}`,
-      enqueued_at: new Date(1e12 - ms).toISOString()
+      enqueuedAt: new Date(1e12 - ms).toISOString()
     })),
     1e12
   )
@@ -188,7 +189,7 @@ t.test('quantiles are read from buckets that double', t => {
   t.equal(quantileSeconds([4], 0.5), 0.001)
   replicaStats.leased(
     '1',
-    [{ id: '1', fence: '1', position: '1', enqueued_at: '2000-01-01T00:00:00.000Z' }],
+    [{ id: '1', fence: '1', position: '1', enqueuedAt: '2000-01-01T00:00:00.000Z' }],
     Date.parse('2026-01-01')
   )
   t.equal(replicaStats.take().get('1')!.waits.indexOf(1), bucketsCount - 1, 'years are in the last bucket')

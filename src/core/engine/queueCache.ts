@@ -1,5 +1,5 @@
 /** Queues by name, as they were at most a second ago. */
-import type { Database } from '../../store/database.ts'
+import type { Store } from '../ports.ts'
 import { queueNotFound, type Queue } from '../queue.ts'
 
 const settingsMsMax = 1000
@@ -10,11 +10,11 @@ const queuesMax = 10_000
  * themselves.
  */
 export class QueueCache {
-  readonly #store: { database: Database; queues: typeof import('../../store/verbs/queues.ts') }
+  readonly #store: Store
   readonly #queues = new Map<string, { queue: Queue; untilMs: number }>()
   readonly #finding = new Map<string, Promise<Queue | null>>()
 
-  constructor(store: { database: Database; queues: typeof import('../../store/verbs/queues.ts') }) {
+  constructor(store: Store) {
     this.#store = store
   }
 
@@ -24,7 +24,7 @@ export class QueueCache {
     if (known !== undefined && known.untilMs > performance.now()) return known.queue
     let queue = await this.#lookUp(name, known !== undefined)
     if (queue === null && create) {
-      await this.#store.queues.putQueue(this.#store.database, name, {})
+      await this.#store.putQueue(name, {})
       this.forget(name)
       queue = await this.#lookUp(name, false)
     }
@@ -49,9 +49,8 @@ export class QueueCache {
   #lookUp(name: string, inUse: boolean): Promise<Queue | null> {
     const underway = this.#finding.get(name)
     if (underway !== undefined) return underway
-    const { database, queues } = this.#store
-    const found = queues
-      .findQueue(inUse ? database.first : database, name)
+    const found = (inUse ? this.#store.first : this.#store)
+      .findQueue(name)
       .then(queue => {
         if (queue !== null && this.#finding.get(name) === found) {
           if (this.#queues.size >= queuesMax) this.#queues.clear()

@@ -57,7 +57,7 @@ export class ReplicaStats {
   /** Messages have been leased at this time (ms since the epoch) of the database. */
   leased(
     queueId: Digits,
-    rows: { id: Digits; fence: Digits; position: Digits; enqueued_at: string }[],
+    rows: { id: Digits; fence: Digits; position: Digits; enqueuedAt: string }[],
     atMs: number
   ): void {
     if (rows.length === 0) return
@@ -68,8 +68,8 @@ export class ReplicaStats {
     let bucket = 0
     for (const row of rows) {
       if (row.position !== row.id) continue
-      if (row.enqueued_at !== text) {
-        text = row.enqueued_at // messages of one enqueue share it
+      if (row.enqueuedAt !== text) {
+        text = row.enqueuedAt // messages of one enqueue share it
         waitedMs = Math.max(0, atMs - Date.parse(text))
         bucket = bucketOf(waitedMs)
       }

@@ -1,10 +1,9 @@
 /** Enqueueing: the messages of many callers in one commit, over all queues. */
-import type { Session } from '../../store/database.ts'
-import type { EnqueueRow } from '../../store/verbs/messages.ts'
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Signals, Store } from '../broker.ts'
+import type { Signals } from '../broker.ts'
 import { QueueError } from '../errors.ts'
 import type { Digits, Enqueued } from '../message.ts'
+import type { EnqueueAnswer, EnqueueRow, Store, Verbs } from '../ports.ts'
 import { rounds } from './settle.ts'
 import type { ReplicaStats } from '../engine/replicaStats.ts'
 
@@ -57,7 +56,11 @@ export class Enqueueing {
    */
   add(rows: EnqueueRow[], list: boolean, bounded: boolean): Promise<(Enqueued | null)[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-    const lane = bounded ? rows[0]!.queueId : rows.some(row => row.key !== undefined) ? 'keyed' : 'plain'
+    const lane = bounded
+      ? rows[0]!.queueId
+      : rows.some(row => row.idempotencyKey !== undefined)
+        ? 'keyed'
+        : 'plain'
     return this.#batcher.add(lane, { list, rows, bytes })
   }
 
@@ -66,10 +69,9 @@ export class Enqueueing {
   }
 
   async #flush(lane: string, calls: Call[]): Promise<((Enqueued | null)[] | Error)[]> {
-    const { database, queues } = this.#store
     const answers: ((Enqueued | null)[] | Error)[] = Array(calls.length)
     let room =
-      lane === 'plain' || lane === 'keyed' ? Infinity : ((await queues.roomIn(database, lane)) ?? Infinity)
+      lane === 'plain' || lane === 'keyed' ? Infinity : ((await this.#store.roomIn(lane)) ?? Infinity)
     const together: number[] = []
     const alone: number[] = []
     for (const [index, { list, rows }] of calls.entries()) {
@@ -85,7 +87,7 @@ export class Enqueueing {
       room -= rows.length
       // A list is all or none, also when one of its keys stands for other content: that needs a
       // transaction of its own.
-      if (list && rows.some(row => row.key !== undefined)) alone.push(index)
+      if (list && rows.some(row => row.idempotencyKey !== undefined)) alone.push(index)
       else together.push(index)
     }
     // First what is shared: should it fail, nothing of this flush has been stored, which is then
@@ -129,18 +131,16 @@ export class Enqueueing {
 
   // A statement can claim a key once, so a key that comes twice goes in a later round, which sees
   // the first one's row. All rounds are one commit; with `whole`, one mismatch undoes it.
-  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<Answers> {
-    const { database, messages } = this.#store
+  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
     const parts = rounds([...rows.keys()], index =>
-      rows[index]!.key === undefined ? null : `${rows[index]!.queueId} ${rows[index]!.key}`
+      rows[index]!.idempotencyKey === undefined
+        ? null
+        : `${rows[index]!.queueId} ${rows[index]!.idempotencyKey}`
     )
-    const store = async (session: Session) => {
-      const answers: Answers = Array(rows.length).fill(null)
+    const store = async (verbs: Verbs) => {
+      const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
       for (const part of parts) {
-        const stored = await messages.enqueue(
-          session,
-          part.map(index => rows[index]!)
-        )
+        const stored = await verbs.enqueue(part.map(index => rows[index]!))
         stored.forEach((answer, i) => {
           answers[part[i]!] = answer
         })
@@ -149,13 +149,11 @@ export class Enqueueing {
       if (whole && refusal instanceof Error) throw refusal
       return answers
     }
-    return await (parts.length > 1 || whole ? database.transaction(store) : store(database))
+    return await (parts.length > 1 || whole ? this.#store.transaction(store) : store(this.#store))
   }
 }
 
-type Answers = Awaited<ReturnType<Store['messages']['enqueue']>>
-
-function refuseMismatch(answers: Answers): (Enqueued | null)[] | Error {
+function refuseMismatch(answers: EnqueueAnswer[]): (Enqueued | null)[] | Error {
   if (answers.some(answer => answer?.mismatch)) {
     return new QueueError(
       'idempotencyMismatch',

@@ -1,5 +1,7 @@
 /** Why a message is not being worked on, or who works on it: in the order in which one would mend it. */
-import type { Digits, LastFailure, State } from '../message.ts'
+import type { State } from '../counters.ts'
+import type { Digits } from '../message.ts'
+import type { Circumstances } from '../ports.ts'
 import { stepSeconds } from './series.ts'
 
 export type ReasonCode =
@@ -18,23 +20,6 @@ export interface Explanation {
   reasons: Reason[]
 }
 
-/** What the store knows of a message's standing; times as RFC 3339. */
-export interface Standing {
-  state: State
-  paused: boolean
-  attempt: number
-  max_attempts: number
-  visible_at: string | null
-  leased_until: string | null
-  worker: string | null
-  dead_at: string | null
-  last_failure: LastFailure | null
-  acked_at: string | null
-  keep_until: string | null
-  /** When a lease of the queue was last asked for, wherever, as far as replicas have shared it. */
-  asked_at: string | null
-}
-
 export const aheadMax = 10_000
 /** A consumer with something to do does not ask meanwhile, and what other replicas know may be a step old. */
 const silentSeconds = 2 * stepSeconds
@@ -44,23 +29,23 @@ const silentSeconds = 2 * stepSeconds
  * them. `askedMs` is when a lease was last asked for.
  */
 export function reasonsOf(
-  at: Standing,
+  at: Circumstances,
   ahead: { count: number; all: boolean } | null,
   askedMs: number | null
 ): Reason[] {
-  const attempt = `attempt ${at.attempt} of ${at.max_attempts}`
+  const attempt = `attempt ${at.attempt} of ${at.maxAttempts}`
   const failure =
-    at.last_failure === null
+    at.lastFailure === null
       ? ''
-      : ` Attempt ${at.last_failure.attempt} ended at ` +
-        `${at.last_failure.at}${at.last_failure.reason === null ? ' without a reason' : `: ${at.last_failure.reason}`}.`
+      : ` Attempt ${at.lastFailure.attempt} ended at ` +
+        `${at.lastFailure.at}${at.lastFailure.reason === null ? ' without a reason' : `: ${at.lastFailure.reason}`}.`
   switch (at.state) {
     case 'acked':
       return [
         {
           code: 'acked',
-          detail: `Its work is done: it was acked at ${at.acked_at}, and is kept until ${at.keep_until}.`,
-          until: at.keep_until!
+          detail: `Its work is done: it was acked at ${at.ackedAt}, and is kept until ${at.keepUntil}.`,
+          until: at.keepUntil!
         }
       ]
     case 'dead':
@@ -68,7 +53,7 @@ export function reasonsOf(
         {
           code: 'dead',
           detail:
-            `It is dead since ${at.dead_at} and no longer tried.${failure} A redrive makes it ` +
+            `It is dead since ${at.deadAt} and no longer tried.${failure} A redrive makes it ` +
             'ready again.'
         }
       ]
@@ -77,10 +62,10 @@ export function reasonsOf(
         {
           code: 'leased',
           detail:
-            `${at.worker ?? 'Somebody'} holds it until ${at.leased_until}: ${attempt}. Unless ` +
+            `${at.worker ?? 'Somebody'} holds it until ${at.leasedUntil}: ${attempt}. Unless ` +
             'it is settled or extended by then it is ' +
-            `${at.attempt < at.max_attempts ? 'ready again' : 'dead'}.`,
-          until: at.leased_until!,
+            `${at.attempt < at.maxAttempts ? 'ready again' : 'dead'}.`,
+          until: at.leasedUntil!,
           ...(at.worker === null ? {} : { worker: at.worker })
         }
       ]
@@ -104,17 +89,17 @@ export function reasonsOf(
       ...(lastAskedAt === null ? {} : { lastAskedAt })
     })
   }
-  if (at.visible_at !== null && at.attempt > 0) {
+  if (at.visibleAt !== null && at.attempt > 0) {
     reasons.push({
       code: 'backingOff',
-      detail: `It is tried again at ${at.visible_at}, after ${attempt}.${failure}`,
-      until: at.visible_at
+      detail: `It is tried again at ${at.visibleAt}, after ${attempt}.${failure}`,
+      until: at.visibleAt
     })
-  } else if (at.visible_at !== null) {
+  } else if (at.visibleAt !== null) {
     reasons.push({
       code: 'delayed',
-      detail: `It was enqueued to be ready at ${at.visible_at}.`,
-      until: at.visible_at
+      detail: `It was enqueued to be ready at ${at.visibleAt}.`,
+      until: at.visibleAt
     })
   } else if (ahead !== null && (ahead.count > 0 || !ahead.all)) {
     const count = ahead.count.toLocaleString('en')

@@ -2,12 +2,10 @@
  * Leasing: askers and acks of a queue in one commit, and keys under which what was leased is given
  * again when its answer was lost.
  */
-import type { Database, Session } from '../../store/database.ts'
-import type { Held, LeasedRow } from '../../store/verbs/messages.ts'
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Store } from '../broker.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { answerBytesMax, type Digits } from '../message.ts'
+import type { Held, LeasedRow, Place, Store, Verbs } from '../ports.ts'
 import { distinctOf, outcomesFor, rounds, type Outcome, type Settling } from './settle.ts'
 import type { ReplicaStats } from '../engine/replicaStats.ts'
 import type { Wakeups } from '../engine/wakeups.ts'
@@ -90,7 +88,7 @@ export class Leasing {
   // Leases and acks share their flushes: consumers bring both in turn, and apart each flush would
   // be half as full.
   async #flush(queueId: Digits, calls: Call[]): Promise<(LeaseAnswer | Error)[]> {
-    const { database, messages } = this.#store
+    const store = this.#store
     const keyed = calls.filter(({ idempotencyKey: key, max }) => key !== null && max > 0)
     const firstOf = new Map(keyed.toReversed().map(call => [call.idempotencyKey, call]))
     // Calls whose keys have been used, a moment ago in this flush or before it: here only their
@@ -100,11 +98,10 @@ export class Leasing {
       try {
         return await this.#commit(queueId, calls, aside)
       } catch (error) {
-        if (!messages.isKeyTaken(error)) throw error
+        if (!store.isLeaseKeyTaken(error)) throw error
         const used =
           attempt === 1
-            ? await messages.usedKeys(
-                database,
+            ? await store.usedLeaseKeys(
                 queueId,
                 keyed.map(({ idempotencyKey }) => idempotencyKey!)
               )
@@ -117,26 +114,24 @@ export class Leasing {
   }
 
   async #commit(queueId: Digits, calls: Call[], aside: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { scanHints, messages } = this.#store
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     const parts = rounds([...distinct.values()], ({ id }) => id)
-    const database = distinct.size > 0 ? this.#store.database.first : this.#store.database
+    const store: Place = distinct.size > 0 ? this.#store.first : this.#store
     // Asked here, in the last moment, because of those who have waited in the meantime thousands
     // may have been answered.
     const full = this.#answersFull()
     const asks = full ? [] : calls.filter(call => call.max > 0 && !aside.has(call))
-    const take = (session: Session, acks: Held[]) =>
-      messages.lease(session, scanHints, queueId, asks, answerBytesMax, acks)
-    const apart = async (session: Session) => {
-      const settled = await this.#settling.inRounds(session, 'ack', queueId, parts)
+    const take = (verbs: Verbs, acks: Held[]) => verbs.lease(queueId, asks, answerBytesMax, acks)
+    const apart = async (verbs: Verbs) => {
+      const settled = await this.#settling.inRounds(verbs, 'ack', queueId, parts)
       return {
-        ...(asks.length > 0 ? await take(session, []) : { rows: [], full: false, known: [], atMs: 0 }),
+        ...(asks.length > 0 ? await take(verbs, []) : { rows: [], full: false, usedKeys: [], atMs: 0 }),
         acked: [...settled.keys()]
       }
     }
     if (asks.length > 0) {
       this.#replicaStats.asked(queueId)
-      messages.lookFromStart(this.#store.database.last, scanHints, queueId).then(missed => {
+      this.#store.last.findMissed(queueId).then(missed => {
         if (missed) this.#wakeups.wake(queueId, 1)
       })
     }
@@ -144,20 +139,20 @@ export class Leasing {
       rows,
       full: cut,
       acked,
-      known,
+      usedKeys,
       atMs
     } = await (parts.length > 1
-      ? this.#transaction(database, queueId, apart)
+      ? this.#transaction(store, queueId, apart)
       : asks.length === 0
-        ? apart(database)
-        : take(database, parts[0] ?? []))
+        ? apart(store)
+        : take(store, parts[0] ?? []))
     this.#replicaStats.leased(queueId, rows, atMs)
     this.#replicaStats.acked(queueId, acked)
     const outcomes = await this.#settling.outcomesOf(
       'ack',
       queueId,
       distinct,
-      new Map(acked.map(key => [key, {}]))
+      new Map(acked.map(key => [key, distinct.get(key)!]))
     )
     return calls.map(call => {
       const share = aside.has(call) ? [] : rows.splice(0, call.max)
@@ -170,7 +165,7 @@ export class Leasing {
       }
       const used =
         aside.has(call) ||
-        (share.length === 0 && call.idempotencyKey !== null && known.includes(call.idempotencyKey))
+        (share.length === 0 && call.idempotencyKey !== null && usedKeys.includes(call.idempotencyKey))
       return { rows: share, more: cut, outcomes: answers, used }
     })
   }
@@ -181,20 +176,20 @@ export class Leasing {
    * once one takes messages and the other finds them taken.
    */
   async leaseWithUsedKey(queueId: Digits, request: LeaseRequest): Promise<LeasedRow[]> {
-    const { database, scanHints, messages } = this.#store
+    const store = this.#store
     if (this.#answersFull()) throw answersBacklogged
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, atMs } = await this.#transaction(database, queueId, async session => {
-          const again = await messages.leaseAgain(session, queueId, request.idempotencyKey!)
+        const { rows, atMs } = await this.#transaction(store, queueId, async verbs => {
+          const again = await verbs.leaseAgain(queueId, request.idempotencyKey!)
           return again.length > 0
             ? { rows: again, atMs: null }
-            : await messages.lease(session, scanHints, queueId, [request], answerBytesMax)
+            : await verbs.lease(queueId, [request], answerBytesMax, [])
         })
         if (atMs !== null) this.#replicaStats.leased(queueId, rows, atMs)
         return rows
       } catch (error) {
-        if (!messages.isKeyTaken(error)) throw error
+        if (!store.isLeaseKeyTaken(error)) throw error
         this.#wakeups.wake(queueId, request.max)
         if (attempt === 3) {
           throw new QueueError(
@@ -207,16 +202,12 @@ export class Leasing {
     }
   }
 
-  async #transaction<T>(
-    database: Database,
-    queueId: Digits,
-    work: (session: Session) => Promise<T>
-  ): Promise<T> {
+  async #transaction<T>(store: Place, queueId: Digits, work: (verbs: Verbs) => Promise<T>): Promise<T> {
     try {
-      return await database.transaction(work)
+      return await store.transaction(work)
     } catch (error) {
       // perhaps raised past messages that the lost commit has left where they were
-      this.#store.scanHints.forget(queueId)
+      this.#store.forgetScan(queueId)
       throw error
     }
   }

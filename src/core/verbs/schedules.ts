@@ -1,6 +1,4 @@
 /** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
-import type { Database, Session } from '../../store/database.ts'
-import type { DueSchedule } from '../../store/verbs/schedules.ts'
 import type { Broker, Signals } from '../broker.ts'
 import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
@@ -13,14 +11,8 @@ import {
   type ScheduleChange,
   type ScheduleSettings
 } from '../schedule.ts'
+import type { DueSchedule, EnqueueRow, NameScope, Store, Verbs } from '../ports.ts'
 import { QueueError } from '../errors.ts'
-
-export interface ScheduleStore {
-  database: Database
-  messages: typeof import('../../store/verbs/messages.ts')
-  queues: typeof import('../../store/verbs/queues.ts')
-  schedules: typeof import('../../store/verbs/schedules.ts')
-}
 
 /** Whether the caller may do this with a schedule of this queue; throws what it is told where it may not. */
 export type Permit = (queue: string) => void
@@ -42,19 +34,13 @@ const defaults = {
 const roundsMax = 100
 
 export class Schedules {
-  readonly #store: ScheduleStore
+  readonly #store: Store
   readonly #broker: Broker
   readonly #signals: Signals
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
-  constructor(
-    store: ScheduleStore,
-    broker: Broker,
-    signals: Signals,
-    calendar: Calendar,
-    options: SchedulesOptions
-  ) {
+  constructor(store: Store, broker: Broker, signals: Signals, calendar: Calendar, options: SchedulesOptions) {
     this.#store = store
     this.#broker = broker
     this.#signals = signals
@@ -71,10 +57,9 @@ export class Schedules {
     change: ScheduleChange,
     permit: Permit
   ): Promise<{ created: boolean; schedule: Schedule }> {
-    const { database, schedules } = this.#store
     for (;;) {
-      const put = await database.transaction(async session => {
-        const { now, schedule } = await schedules.lockSchedule(session, name)
+      const put = await this.#store.transaction(async verbs => {
+        const { now, schedule } = await verbs.lockSchedule(name)
         if (schedule !== null) permit(schedule.queue)
         const { queue, cron, body, ...rest } = { ...defaults, ...schedule, ...change }
         if (queue === undefined || cron === undefined || body === undefined) throw scheduleNotFound(name)
@@ -86,10 +71,10 @@ export class Schedules {
           ? schedule.nextAt
           : rfc3339(this.#calendar(cron, settings.timezone, Date.parse(now)))
         if (schedule !== null && Object.keys(change).length === 0) return { created: false, schedule }
-        const write = schedule === null ? schedules.createSchedule : schedules.changeSchedule
+        const write = schedule === null ? verbs.createSchedule : verbs.changeSchedule
         return {
           created: schedule === null,
-          schedule: await write(session, name, settings, settings.paused ? null : nextAt)
+          schedule: await write(name, settings, settings.paused ? null : nextAt)
         }
       })
       // made by somebody else in that moment: now it is there to be changed
@@ -101,8 +86,7 @@ export class Schedules {
 
   /** Refuses with scheduleNotFound. */
   async get(name: string, permit: Permit): Promise<Schedule> {
-    const { database, schedules } = this.#store
-    const schedule = await schedules.findSchedule(database.last, name)
+    const schedule = await this.#store.last.findSchedule(name)
     if (schedule === null) throw scheduleNotFound(name)
     permit(schedule.queue)
     return schedule
@@ -115,10 +99,9 @@ export class Schedules {
   async list(
     after: string,
     limit: number,
-    within: { names: string[]; prefixes: string[] }
+    within: NameScope
   ): Promise<{ schedules: Omit<Schedule, 'body' | 'headers'>[]; next: string | null }> {
-    const { database, schedules } = this.#store
-    const page = await schedules.listSchedules(database.last, after, limit, within)
+    const page = await this.#store.last.listSchedules(after, limit, within)
     return { schedules: page, next: page.length === limit ? page.at(-1)!.name : null }
   }
 
@@ -138,12 +121,11 @@ export class Schedules {
 
   /** Refuses with scheduleNotFound. */
   async delete(name: string, permit: Permit): Promise<void> {
-    const { database, schedules } = this.#store
-    await database.transaction(async session => {
-      const { schedule } = await schedules.lockSchedule(session, name)
+    await this.#store.transaction(async verbs => {
+      const { schedule } = await verbs.lockSchedule(name)
       if (schedule === null) throw scheduleNotFound(name)
       permit(schedule.queue)
-      await schedules.removeSchedule(session, name)
+      await verbs.removeSchedule(name)
     })
   }
 
@@ -168,48 +150,40 @@ export class Schedules {
    * replicas may do so at once.
    */
   async fireDue(): Promise<number> {
-    const { database, queues, schedules } = this.#store
     for (let round = 0; round < roundsMax; round++) {
       // Apart from what is fired: were a queue not to be made just now, only its own schedules would miss it.
       if (this.#options.createQueues) {
-        for (const queue of await schedules.queuesMissing(database)) {
-          await queues.putQueue(database, queue, {}).catch(() => {})
+        for (const queue of await this.#store.missingQueues()) {
+          await this.#store.putQueue(queue, {}).catch(() => {})
         }
       }
       if ((await this.#fireSome()) === 0) break
     }
-    return await schedules.msUntilDue(database)
+    return await this.#store.msUntilSchedule()
   }
 
   // Taking, enqueueing and moving on are one commit: who is killed in between has done nothing,
   // and nobody does it twice.
   async #fireSome(): Promise<number> {
-    const { database, messages, schedules } = this.#store
-    const { count, enqueued } = await database.transaction(async session => {
-      const due = await schedules.takeDue(session)
-      const full = await this.#fullQueues(session, due)
+    const { count, enqueued } = await this.#store.transaction(async verbs => {
+      const due = await verbs.takeDueSchedules()
+      const full = await this.#fullQueues(verbs, due)
       const ended = due.map(one => ({
         name: one.name,
         ...this.#decide(one, full),
         messageId: null as Digits | null
       }))
       const firing = [...due.keys()].filter(index => ended[index]!.outcome === 'enqueued')
-      const answers =
-        firing.length === 0
-          ? []
-          : await messages.enqueue(
-              session,
-              firing.map(index => rowOf(due[index]!))
-            )
+      const answers = firing.length === 0 ? [] : await verbs.enqueue(firing.map(index => rowOf(due[index]!)))
       const enqueued: { queueId: Digits; id: Digits }[] = []
       for (const [i, index] of firing.entries()) {
         const id = answers[i]?.id
         if (id === undefined) {
           ended[index]!.outcome = 'queueNotFound'
         } // deleted since it was looked at
-        else enqueued.push({ queueId: due[index]!.queue_id!, id: (ended[index]!.messageId = id) })
+        else enqueued.push({ queueId: due[index]!.queueId!, id: (ended[index]!.messageId = id) })
       }
-      if (due.length > 0) await schedules.moveOn(session, ended)
+      if (due.length > 0) await verbs.moveSchedulesOn(ended)
       return { count: due.length, enqueued }
     })
     for (const { queueId, id } of enqueued) this.#signals.onReady(queueId, 1, Number(id))
@@ -217,7 +191,7 @@ export class Schedules {
   }
 
   #decide(
-    { cron, timezone, missed, next_at: at, now, queue_id: queueId, name }: DueSchedule,
+    { cron, timezone, missed, nextAt: at, now, queueId, name }: DueSchedule,
     full: Set<string>
   ): { outcome: LastRun['outcome']; nextAt: string | null } {
     const nowMs = Date.parse(now)
@@ -240,12 +214,12 @@ export class Schedules {
   }
 
   /** The schedules for which there is no room in their queues. */
-  async #fullQueues(session: Session, due: DueSchedule[]): Promise<Set<string>> {
+  async #fullQueues(verbs: Verbs, due: DueSchedule[]): Promise<Set<string>> {
     const room = new Map<Digits, number>()
     const full = new Set<string>()
-    for (const { name, queue_id: id, max_depth: maxDepth } of due) {
+    for (const { name, queueId: id, maxDepth } of due) {
       if (id === null || maxDepth === null) continue
-      const left = room.get(id) ?? (await this.#store.queues.roomIn(session, id)) ?? Infinity
+      const left = room.get(id) ?? (await verbs.roomIn(id)) ?? Infinity
       if (left < 1) full.add(name)
       room.set(id, left - 1)
     }
@@ -253,14 +227,7 @@ export class Schedules {
   }
 }
 
-function rowOf({
-  queue_id: queueId,
-  name,
-  next_at: at,
-  body,
-  headers,
-  priority
-}: DueSchedule): Parameters<ScheduleStore['messages']['enqueue']>[1][number] {
+function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedule): EnqueueRow {
   return {
     queueId: queueId!,
     body,
@@ -271,7 +238,7 @@ function rowOf({
     visibleAt: undefined,
     ttlSeconds: undefined,
     maxAttempts: undefined,
-    key: undefined
+    idempotencyKey: undefined
   }
 }
 

@@ -1,26 +1,9 @@
 /** The last hour of a queue, step by step, from the rows that were written when something had changed. */
+import type { Sample, StepTimes } from '../ports.ts'
 
 export const stepSeconds = 30
 const stepsCount = 120
 const sparkSteps = 60
-
-/** The counts and totals at the end of a step; what is not written has not changed. */
-export interface Sample {
-  at: number
-  ready: number
-  delayed: number
-  leased: number
-  dead: number
-  enqueued: number
-  acked: number
-  failed: number
-}
-/** Messages by how long they waited and were worked on in a step, in the buckets of `Tally`. */
-export interface StepTimes {
-  at: number
-  waits: number[]
-  works: number[]
-}
 
 export interface Series {
   queue: string

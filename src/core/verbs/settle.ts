@@ -1,9 +1,8 @@
 /** Settling leases: receipts that end them, many callers' in one commit, with an outcome for each. */
-import type { Row, Session } from '../../store/database.ts'
-import type { Extension, Failure, Held } from '../../store/verbs/messages.ts'
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Signals, Store } from '../broker.ts'
+import type { Signals } from '../broker.ts'
 import type { Digits } from '../message.ts'
+import type { Held, Standing, Store, Verbs } from '../ports.ts'
 
 export type Outcome =
   | { outcome: 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost' }
@@ -20,7 +19,9 @@ export interface Settlement {
 }
 
 export type Verb = 'ack' | 'fail' | 'extend' | 'release'
-export type HeldBy<V extends Verb> = V extends 'fail' ? Failure : V extends 'extend' ? Extension : Held
+/** What a verb is given of each receipt, and what it answers of each message that it changed. */
+export type HeldBy<V extends Verb> = Parameters<Verbs[V]>[1][number]
+export type ChangedBy<V extends Verb> = Awaited<ReturnType<Verbs[V]>>[number]
 
 export class Settling {
   readonly #store: Store
@@ -67,96 +68,102 @@ export class Settling {
     queueId: Digits,
     calls: HeldBy<V>[][]
   ): Promise<(Outcome[] | Error)[]> {
-    const database = this.#store.database.first
+    const store = this.#store.first
     const distinct = distinctOf(calls.flat())
     const parts = rounds([...distinct.values()], ({ id }) => id)
     const changed = await (parts.length > 1
-      ? database.transaction(session => this.inRounds(session, verb, queueId, parts))
-      : this.inRounds(database, verb, queueId, parts))
+      ? store.transaction(verbs => this.inRounds(verbs, verb, queueId, parts))
+      : this.inRounds(store, verb, queueId, parts))
     const outcomes = await this.outcomesOf(verb, queueId, distinct, changed)
     return calls.map(call => outcomesFor(call, outcomes))
   }
 
   /**
-   * Settles parts of which none holds an id twice; answers the rows that were changed, by id and
-   * fence. Receipts of one message under several fences take several statements, whose locks
-   * together must be in order too.
+   * Settles parts of which none holds an id twice, and answers what was changed by id and fence.
+   * Receipts of one message under several fences need several statements, so all of the messages
+   * are locked first, in order.
    */
   async inRounds<V extends Verb>(
-    session: Session,
+    verbs: Verbs,
     verb: V,
     queueId: Digits,
     parts: HeldBy<V>[][]
-  ): Promise<Map<string, Row>> {
-    const { messages } = this.#store
-    const statement = messages.settle[verb] as (
-      session: Session,
-      queueId: Digits,
-      held: HeldBy<V>[]
-    ) => Promise<Row[]>
-    const changed = new Map<string, Row>()
+  ): Promise<Map<string, ChangedBy<V>>> {
     if (parts.length > 1) {
-      await messages.lock(
-        session,
-        queueId,
-        parts.flat().map(({ id }) => id)
-      )
+      const ids = parts.flat().map(({ id }) => id)
+      await verbs.lockMessages(queueId, ids)
     }
+    const settle = verbs[verb] as (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
+    const changed = new Map<string, ChangedBy<V>>()
     for (const part of parts) {
-      for (const row of await statement(session, queueId, part)) changed.set(keyOf(row as Row & Held), row)
+      for (const row of await settle(queueId, part)) changed.set(keyOf(row), row)
     }
     return changed
   }
 
   /**
-   * What came of each: the rows that were changed, and of the others where their message stands.
-   * Tells the signals.
+   * What came of each receipt: from the changed rows, and for the others from where their message
+   * stands. Sends the signals.
    */
-  async outcomesOf(
-    verb: Verb,
+  async outcomesOf<V extends Verb>(
+    verb: V,
     queueId: Digits,
     distinct: Map<string, Held>,
-    changed: Map<string, Row>
+    changed: Map<string, ChangedBy<V>>
   ): Promise<Map<string, Outcome | Error>> {
-    const {
-      database: { first: database },
-      messages
-    } = this.#store
-    const missed = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
-    // What was changed is committed: a look that fails now is the answer of those alone whose
-    // receipts changed nothing.
-    const standing =
-      missed.length > 0
-        ? await messages.whereTheyStand(database, queueId, missed).catch((error: Error) => error)
-        : new Map()
-    let ready = 0
-    let position = Infinity
-    const makeReady = (row: Row) => {
-      ready++
-      position = Math.min(position, Number(row.position))
-    }
+    const effectOf = effects[verb] as (row: ChangedBy<V>) => Effect
+    const unchangedIds = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
+    // The changes are committed. If this look fails, only the receipts that changed nothing get its error.
+    const standings =
+      unchangedIds.length > 0
+        ? await this.#store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
+        : new Map<Digits, Standing>()
+    let readyCount = 0
+    let lowest = Infinity
     const outcomes = new Map<string, Outcome | Error>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
       if (row === undefined) {
-        outcomes.set(key, standing instanceof Error ? standing : unchanged(verb, fence, standing.get(id)))
-      } else if (verb === 'fail') {
-        outcomes.set(key, row.dead ? { outcome: 'dead' } : { outcome: 'retrying', visibleAt: row.at })
-        if (row.ready) makeReady(row)
-        else if (!row.dead) this.#signals.onDue(Date.parse(row.at))
-        if (row.dead) this.#onEnded(queueId, id)
-      } else if (verb === 'extend') {
-        outcomes.set(key, { outcome: 'extended', leaseExpiresAt: row.at })
-        this.#signals.onDue(Date.parse(row.at))
-      } else {
-        outcomes.set(key, { outcome: verb === 'ack' ? 'acked' : 'released' })
-        if (verb === 'ack') this.#onEnded(queueId, id)
-        else makeReady(row)
+        outcomes.set(
+          key,
+          standings instanceof Error ? standings : unchangedOutcome(verb, fence, standings.get(id))
+        )
+        continue
       }
+      const { outcome, readyAt, dueAt, ended } = effectOf(row)
+      outcomes.set(key, outcome)
+      if (readyAt !== undefined) {
+        readyCount++
+        lowest = Math.min(lowest, Number(readyAt))
+      }
+      if (dueAt !== undefined) this.#signals.onDue(Date.parse(dueAt))
+      if (ended) this.#onEnded(queueId, id)
     }
-    if (ready > 0) this.#signals.onReady(queueId, ready, position)
+    if (readyCount > 0) this.#signals.onReady(queueId, readyCount, lowest)
     return outcomes
   }
+}
+
+/** What a settled message means for its caller and for those who wait. */
+interface Effect {
+  outcome: Outcome
+  /** The message is ready, at this position. */
+  readyAt?: Digits
+  /** Something falls due at this time: a retry, or the end of a lease. */
+  dueAt?: string
+  /** The message is acked or dead. */
+  ended?: boolean
+}
+
+const effects: { [V in Verb]: (row: ChangedBy<V>) => Effect } = {
+  ack: () => ({ outcome: { outcome: 'acked' }, ended: true }),
+  fail({ at, position, ready, dead }) {
+    if (dead) return { outcome: { outcome: 'dead' }, ended: true }
+    const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
+    return ready ? { outcome, readyAt: position } : { outcome, dueAt: at }
+  },
+  extend: ({ at }) => ({ outcome: { outcome: 'extended', leaseExpiresAt: at }, dueAt: at }),
+  release: ({ position }) => ({ outcome: { outcome: 'released' }, readyAt: position })
 }
 
 /** Splits items so that none of the parts holds a key twice; what has no key goes with the first. */
@@ -188,15 +195,12 @@ export function outcomesFor(held: Held[], outcomes: Map<string, Outcome | Error>
   return answers.find(answer => answer instanceof Error) ?? (answers as Outcome[])
 }
 
-// A receipt that changed nothing: its message is gone, or under another fence, or the same call came before.
-function unchanged(
-  verb: Verb,
-  fence: Digits,
-  at: { fence: Digits; dead: boolean; acked: boolean } | undefined
-): Outcome {
-  if (at === undefined) return { outcome: 'gone' }
-  if (at.fence !== fence) return { outcome: 'leaseLost' }
-  if (at.acked) return { outcome: verb === 'ack' ? 'acked' : 'gone' }
-  if (verb === 'release') return { outcome: at.dead ? 'dead' : 'released' }
+// A receipt that changed nothing: its message is gone, or under another fence, or the same call came
+// before.
+function unchangedOutcome(verb: Verb, fence: Digits, standing: Standing | undefined): Outcome {
+  if (standing === undefined) return { outcome: 'gone' }
+  if (standing.fence !== fence) return { outcome: 'leaseLost' }
+  if (standing.acked) return { outcome: verb === 'ack' ? 'acked' : 'gone' }
+  if (verb === 'release') return { outcome: standing.dead ? 'dead' : 'released' }
   return { outcome: 'leaseLost' }
 }

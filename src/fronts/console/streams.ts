@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
-import type { Key } from '../../core/apiKey.ts'
+import type { ApiKey } from '../../core/apiKey.ts'
 import type { OverviewCache } from './overviewCache.ts'
 
 const streamsMax = 100
@@ -15,7 +15,7 @@ const heartbeatMs = 10_000
 
 export class Streams {
   readonly overviewCache: OverviewCache
-  readonly #open = new Map<Readable, Key | null>()
+  readonly #open = new Map<Readable, ApiKey | null>()
   #closed = false
 
   constructor(overviewCache: OverviewCache) {

@@ -594,7 +594,7 @@ export const KeyRequest = object({
   requestsPerSecond: maybe(rates.requestsPerSecond),
   messagesPerSecond: maybe(rates.messagesPerSecond)
 })
-const KeyInfo = Type.Object({
+const ApiKeyInfo = Type.Object({
   id: Type.String({ description: 'Names the key; it is part of it, and no secret.' }),
   ...keyFields,
   ...rates,
@@ -602,14 +602,14 @@ const KeyInfo = Type.Object({
 })
 export const KeyMade = Type.Object(
   {
-    ...KeyInfo.properties,
+    ...ApiKeyInfo.properties,
     secret: Type.String({
       description: 'The key. Send it as `Authorization: Bearer …`; it cannot be shown again.'
     })
   },
   { description: 'The new key.' }
 )
-export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
+export const KeyList = Type.Object({ keys: Type.Array(ApiKeyInfo) }, { description: 'The keys.' })
 export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
 
 export const ScheduleParams = object({

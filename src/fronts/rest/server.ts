@@ -12,7 +12,7 @@ import { closesConnections, type Connection } from '../shared/shutdown.ts'
 import { documentRoutes } from './docs.ts'
 import { guard, type GuardOptions } from '../shared/guard.ts'
 import { healthRoutes, type Health } from './routes/health.ts'
-import { keyRoutes, type Keys } from './routes/apiKeys.ts'
+import { keyRoutes, type ApiKeys } from './routes/apiKeys.ts'
 import { messageRoutes } from './routes/messages.ts'
 import { lingerMs, problems, problemSender, type SendProblem } from './problems.ts'
 import { queueRoutes } from './routes/queues.ts'
@@ -34,7 +34,7 @@ export interface ServerOptions {
   requestMetrics: RequestMetrics
   health: Health
   guard: GuardOptions
-  keys: Keys
+  keys: ApiKeys
   /** Registers the routes of the web console, which is a front of its own. */
   console: (app: Server) => Promise<void>
   schedules: Schedules

@@ -1,6 +1,6 @@
 /** Who may do what: looks at the key of every request before anything else is done for it. */
 import type { FastifyRequest } from 'fastify'
-import type { Action, Key, KeyRing } from '../../core/apiKey.ts'
+import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import { queueNotFound } from '../../core/queue.ts'
 import type { Server } from '../rest/server.ts'
@@ -16,13 +16,13 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /** null while no keys are in force. */
-    key: Key | null
+    key: ApiKey | null
   }
 }
 
 export interface GuardOptions {
   /** null: keys are switched off. */
-  ring: KeyRing | null
+  ring: ApiKeyRing | null
   /** What is open to all while keys are in force. */
   open: { docs: boolean; metrics: boolean }
 }
@@ -70,7 +70,7 @@ function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): voi
   )
 }
 
-function keyOf({ headers: { authorization } }: FastifyRequest, ring: KeyRing): Key {
+function keyOf({ headers: { authorization } }: FastifyRequest, ring: ApiKeyRing): ApiKey {
   const [, secret] = /^bearer +(\S+)$/i.exec(authorization ?? '') ?? []
   if (secret === undefined) {
     throw new QueueError(
@@ -96,7 +96,7 @@ export function refuseEnded({ key }: FastifyRequest): void {
   if (key?.ended) throw notKnown()
 }
 
-function authorize(key: Key, access: Exclude<Access, 'anyone'>, queue: string | undefined): void {
+function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string | undefined): void {
   if (access === 'key' || access === 'docs' || key.isAdmin) return
   if (access === 'metrics') {
     if (!key.within('browse').prefixes.includes('')) {
@@ -133,7 +133,7 @@ export function permit(
   if (key !== null) allow(key, action, queue)
 }
 
-function allow(key: Key, action: Action, queue: string): void {
+function allow(key: ApiKey, action: Action, queue: string): void {
   if (!key.may(action, queue)) {
     throw new QueueError(
       'forbidden',

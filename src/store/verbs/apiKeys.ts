@@ -2,10 +2,10 @@
 import {
   keysMax,
   makeKey,
-  type KeyGrant,
-  type KeyInfo,
-  type KeyRing,
-  type StoredKey
+  type ApiKeyGrant,
+  type ApiKeyInfo,
+  type ApiKeyRing,
+  type StoredApiKey
 } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { Session, Statement } from '../database.ts'
@@ -17,12 +17,12 @@ const allStatement: Statement = {
   from holdfast.keys order by created_at, id`
 }
 
-async function storedKeys(session: Session): Promise<StoredKey[]> {
-  return (await session.query(allStatement)) as StoredKey[]
+async function storedKeys(session: Session): Promise<StoredApiKey[]> {
+  return (await session.query(allStatement)) as StoredApiKey[]
 }
 
 /** All keys, the oldest first, without their digests. */
-export async function listKeys(session: Session): Promise<KeyInfo[]> {
+export async function listKeys(session: Session): Promise<ApiKeyInfo[]> {
   return (await storedKeys(session)).map(({ digest: _, ...info }) => info)
 }
 
@@ -37,7 +37,10 @@ const createStatement: Statement = {
 }
 
 /** Makes a key. `secret` is told here and never again. Refuses with tooManyKeys. */
-export async function createKey(session: Session, grant: KeyGrant): Promise<KeyInfo & { secret: string }> {
+export async function createKey(
+  session: Session,
+  grant: ApiKeyGrant
+): Promise<ApiKeyInfo & { secret: string }> {
   const { id, secret, digest } = makeKey()
   const [row] = await session.query(createStatement, [
     id,
@@ -68,7 +71,7 @@ const readMsPause = 1500
 /** Reads the keys into the ring, now and every second or two until stopped. */
 export async function keepKeys(
   session: Session,
-  ring: KeyRing,
+  ring: ApiKeyRing,
   onError: (error: unknown) => void
 ): Promise<{ stop: () => Promise<void> }> {
   let stopping = false

@@ -1,38 +1,8 @@
 /** Looking at messages without leasing them: which of them are wanted, a page of them, one of them. */
-import {
-  idMax,
-  type Body,
-  type Digits,
-  type Filter,
-  type LastFailure,
-  type State
-} from '../../core/message.ts'
+import { openStates, type State } from '../../core/counters.ts'
+import { idMax, type Digits, type Filter, type MessageDetail, type MessageView } from '../../core/message.ts'
 import type { Row, Session, Statement } from '../database.ts'
 import { answerBytes, lastFailureAbove } from './messages.ts'
-
-export interface MessageView extends Body {
-  id: Digits
-  state: State
-  headers: Record<string, string> | null
-  rank: number
-  attempt: number
-  max_attempts: number
-  enqueued_at: string
-  visible_at: string | null
-  last_failure: LastFailure | null
-}
-
-export interface MessageDetail extends MessageView {
-  lease: { worker: string; leasedAt: string; expiresAt: string } | null
-  history: {
-    attempt: number
-    worker: string | null
-    leasedAt: string | null
-    endedAt: string
-    outcome: 'failed' | 'expired' | 'released'
-    reason: string | null
-  }[]
-}
 
 export const historyMax = 1000
 const chunk = 2000
@@ -42,10 +12,12 @@ const chunkBytesMax = 8 * 1024 * 1024
 const state = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
 const viewColumns = `
     m.id, ${state} as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
-    m.rank, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.enqueued_at, m.visible_at, f.last_failure`
+    m.rank >> 1 as priority, m.attempt, coalesce(m.max_attempts, q.max_attempts) as "maxAttempts", m.enqueued_at as "enqueuedAt",
+    m.visible_at as "visibleAt", f.last_failure as "lastFailure"`
 const ackedColumns = `
     m.id, 'acked' as state, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType", m.headers,
-    m.rank, m.attempt, m.max_attempts, m.enqueued_at, null::timestamptz as visible_at, f.last_failure`
+    m.rank >> 1 as priority, m.attempt, m.max_attempts as "maxAttempts", m.enqueued_at as "enqueuedAt", null::timestamptz as "visibleAt",
+    f.last_failure as "lastFailure"`
 
 // Which of the next messages by id are meant: one mechanism for browsing and for every mass
 // action. A statement looks at so many messages, and at so many bytes of their bodies, however few
@@ -90,8 +62,6 @@ export interface Wanted {
   where: Filter | null
   ids: Digits[] | null
 }
-
-export const unacked: State[] = ['ready', 'delayed', 'leased', 'dead']
 
 /**
  * Looks at the next messages by id after `after` and up to `last`: which are wanted, how far it
@@ -166,7 +136,7 @@ export async function browse(
     const { ids, lookedTo, more } = await look(
       session,
       queueId,
-      { states: state === null ? unacked : [state], where, ids: null },
+      { states: state === null ? [...openStates] : [state], where, ids: null },
       cursor,
       idMax,
       count
@@ -247,3 +217,5 @@ export async function whichEnded(
   }
   return ended
 }
+
+export const browseVerbs = { browse, findMessage, whichEnded }

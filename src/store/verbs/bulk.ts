@@ -2,9 +2,11 @@
  * Mending: cancel, and the mass actions purge, redrive and retry, in chunks that are commits of
  * their own.
  */
-import type { Digits, Selection, State } from '../../core/message.ts'
-import { look, unacked } from './browse.ts'
-import type { Database, Row, Session, Statement } from '../database.ts'
+import { openStates, type State } from '../../core/counters.ts'
+import type { Digits, Selection } from '../../core/message.ts'
+import type { BulkAction } from '../../core/ports.ts'
+import { look } from './browse.ts'
+import type { Row, Session, Statement } from '../database.ts'
 
 const cancelStatement: Statement = {
   name: 'cancel',
@@ -47,15 +49,16 @@ export async function cancel(
   return (await session.query(cancelAckedStatement, [queueId, id])).length > 0 ? 'cancelled' : 'unknown'
 }
 
-export type Action = 'purge' | 'redrive' | 'retry'
-
 const countMsMax = 2000
 
 // Where an action goes, and in which states it takes what it finds there.
-function placesOf(action: Action, state: State | null, { ids }: Selection): State[][] {
+function placesOf(action: BulkAction, state: State | null, { ids }: Selection): State[][] {
   if (action === 'redrive') return [['dead']]
   if (action === 'retry') return [['delayed']]
-  const all = [ids === null ? unacked : unacked.filter(one => one !== 'leased'), ['acked' as const]]
+  const all = [
+    ids === null ? [...openStates] : openStates.filter(one => one !== 'leased'),
+    ['acked' as const]
+  ]
   return all
     .map(states => states.filter(one => state === null || one === state))
     .filter(states => states.length > 0)
@@ -69,19 +72,19 @@ const lastId: Statement = { name: 'last_id', text: 'select last_value from holdf
  * some may be in other hands. True when it came to the end.
  */
 async function each(
-  database: Database,
+  session: Session,
   queueId: Digits,
   places: State[][],
   { ids, where, limit }: Selection,
   signal: AbortSignal,
   act: (ids: Digits[], states: State[]) => Promise<number>
 ): Promise<boolean> {
-  const [{ last_value: last }] = (await database.query(lastId)) as [Row]
+  const [{ last_value: last }] = (await session.query(lastId)) as [Row]
   let left = limit
   for (const states of places) {
     for (let after: Digits | null = '0'; after !== null && left > 0;) {
       if (signal.aborted) return false
-      const found = await look(database, queueId, { states, where, ids }, after, last)
+      const found = await look(session, queueId, { states, where, ids }, after, last)
       const some = found.ids.slice(0, left)
       if (some.length > 0) left -= await act(some, states)
       after = some.length < found.ids.length ? some.at(-1)! : found.more ? found.lookedTo : null
@@ -126,7 +129,7 @@ const purgeAckedStatement: Statement = {
 
 /** Removes the messages meant: those of a state, or all. Of those named by id it leaves what is leased. */
 export async function purge(
-  database: Database,
+  session: Session,
   queueId: Digits,
   state: State | null,
   selection: Selection,
@@ -134,15 +137,15 @@ export async function purge(
   onPurged: (count: number) => void
 ): Promise<void> {
   await each(
-    database,
+    session,
     queueId,
     placesOf('purge', state, selection),
     selection,
     signal,
     async (ids, states) => {
       const [row] = (await (states[0] === 'acked'
-        ? database.query(purgeAckedStatement, [queueId, ids])
-        : database.query(purgeStatement, [queueId, ids, states]))) as [Row]
+        ? session.query(purgeAckedStatement, [queueId, ids])
+        : session.query(purgeStatement, [queueId, ids, states]))) as [Row]
       onPurged(Number(row.purged))
       return Number(row.purged)
     }
@@ -190,14 +193,14 @@ const retryStatement = readying('retry', 'delayed', 'visible_at, id', 'visible_a
 const readyingBy =
   (statement: Statement, action: 'redrive' | 'retry') =>
   async (
-    database: Database,
+    session: Session,
     queueId: Digits,
     selection: Selection,
     signal: AbortSignal,
     onReady: (count: number, position: number) => void
   ): Promise<void> => {
-    await each(database, queueId, placesOf(action, null, selection), selection, signal, async ids => {
-      const [row] = (await database.query(statement, [queueId, ids])) as [Row]
+    await each(session, queueId, placesOf(action, null, selection), selection, signal, async ids => {
+      const [row] = (await session.query(statement, [queueId, ids])) as [Row]
       const count = Number(row.changed)
       if (count > 0) onReady(count, Number(row.position))
       return count
@@ -225,17 +228,17 @@ const countsStatement: Statement = {
  * How many messages an action would change just now; `more` when it stopped counting early.
  * Without ids or a filter nothing is counted: the ledger knows.
  */
-export async function matched(
-  database: Database,
+export async function countMatches(
+  session: Session,
   queueId: Digits,
-  action: Action,
+  action: BulkAction,
   state: State | null,
   selection: Selection,
   signal: AbortSignal
 ): Promise<{ matched: number; more: boolean }> {
   const places = placesOf(action, state, selection)
   if (selection.ids === null && selection.where === null) {
-    const [counts] = (await database.query(countsStatement, [queueId])) as [Row]
+    const [counts] = (await session.query(countsStatement, [queueId])) as [Row]
     return {
       matched: Math.min(
         selection.limit,
@@ -246,7 +249,7 @@ export async function matched(
   }
   let matched = 0
   const whole = await each(
-    database,
+    session,
     queueId,
     places,
     selection,
@@ -258,3 +261,5 @@ export async function matched(
   )
   return { matched, more: !whole }
 }
+
+export const bulkVerbs = { cancel, purge, redrive, retry, countMatches }

@@ -1,5 +1,6 @@
 /** Where a message stands, and how many come before it. */
-import { aheadMax, type Standing } from '../../core/verbs/explain.ts'
+import { aheadMax } from '../../core/verbs/explain.ts'
+import type { Circumstances } from '../../core/ports.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Row, Session, Statement } from '../database.ts'
 import { lastFailureAbove } from './messages.ts'
@@ -8,8 +9,10 @@ const standingStatement: Statement = {
   name: 'explain',
   text: `
   select case when k.id is null then holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) else 'acked' end as state, q.paused, m.attempt,
-    coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.visible_at, m.leased_until, m.dead_at, f.last_failure, k.acked_at, k.keep_until, m.rank, m.position,
-    (select asked_at from holdfast.asked where queue_id = $1) as asked_at,
+    coalesce(m.max_attempts, q.max_attempts) as "maxAttempts", m.visible_at as "visibleAt",
+    m.leased_until as "leasedUntil", m.dead_at as "deadAt", f.last_failure as "lastFailure",
+    k.acked_at as "ackedAt", k.keep_until as "keepUntil", m.rank, m.position,
+    (select asked_at from holdfast.asked where queue_id = $1) as "askedAt",
     (select l.workers[l.holders[array_position(l.message_ids, m.id)]] from holdfast.leases l where l.id = m.lease_id) as worker
   from (select * from holdfast.queues where id = $1) q
   left join lateral (select * from holdfast.messages where queue_id = $1 and id = $2 limit 1) m on true
@@ -34,17 +37,19 @@ const aheadStatement: Statement = {
  * Where a message stands; of a ready one also how many ready ones come before it, of `aheadMax`
  * looked at. null when there is none.
  */
-export async function standing(
+export async function circumstancesOf(
   session: Session,
   queueId: Digits,
   id: Digits
-): Promise<{ at: Standing; ahead: { count: number; all: boolean } | null } | null> {
+): Promise<{ message: Circumstances; ahead: { count: number; all: boolean } | null } | null> {
   const [row] = await session.query(standingStatement, [queueId, id])
   if (row === undefined) return null
-  if (row.state !== 'ready') return { at: row as Standing, ahead: null }
+  if (row.state !== 'ready') return { message: row as Circumstances, ahead: null }
   const [before] = (await session.query(aheadStatement, [queueId, row.rank, row.position])) as [Row]
   return {
-    at: row as Standing,
+    message: row as Circumstances,
     ahead: { count: Number(before.ready), all: Number(before.examined) < aheadMax }
   }
 }
+
+export const explainVerbs = { circumstancesOf }

@@ -2,27 +2,24 @@
  * The statements of the hot path: arrays in, one answer per element out. Each is one commit for
  * every caller in it.
  */
-import type { Body, Digits, LastFailure } from '../../core/message.ts'
+import type { Digits } from '../../core/message.ts'
+import type {
+  EnqueueAnswer,
+  EnqueueRow,
+  Extended,
+  Extension,
+  Failed,
+  Failure,
+  Held,
+  LeaseAsk,
+  LeasedRow,
+  LeaseFlush,
+  Released,
+  Standing
+} from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { ranks, type ScanHints } from '../upkeep/scanHints.ts'
-import { isServerError, type Row, type Session, type Statement } from '../database.ts'
-
-/** One message to store. `priority` and `maxAttempts` as given; a missing queue shows as a missing answer. */
-export interface EnqueueRow {
-  queueId: Digits
-  body: string | Buffer
-  contentType: string | null
-  headers: Record<string, string> | undefined
-  priority: number
-  delaySeconds: number | undefined
-  visibleAt: string | undefined
-  ttlSeconds: number | undefined
-  maxAttempts: number | undefined
-  key: string | undefined
-}
-
-/** null where the queue is gone; `mismatch` where the key stands for other content. */
-export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
+import { isServerError, type Session, type Statement } from '../database.ts'
 
 // Of messages those whose queue there is. Asked so, PostgreSQL looks each queue up once by key,
 // and keeps the order of the messages, in which positions are given out; for a join it would hash
@@ -102,7 +99,7 @@ const enqueueKeyed: Statement = {
  */
 export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
   const options = rows.map(optionsOf)
-  const statement = rows.some(row => row.key !== undefined)
+  const statement = rows.some(row => row.idempotencyKey !== undefined)
     ? enqueueKeyed
     : options.some(one => one !== null)
       ? enqueueDescribed
@@ -130,10 +127,17 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
 }
 
 function optionsOf(row: EnqueueRow): string | null {
-  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, key } = row
+  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
   if (
     typeof body === 'string' &&
-    (contentType ?? headers ?? delaySeconds ?? visibleAt ?? ttlSeconds ?? maxAttempts ?? key ?? null) === null
+    (contentType ??
+      headers ??
+      delaySeconds ??
+      visibleAt ??
+      ttlSeconds ??
+      maxAttempts ??
+      idempotencyKey ??
+      null) === null
   ) {
     return null
   }
@@ -145,37 +149,23 @@ function optionsOf(row: EnqueueRow): string | null {
     visibleAt,
     ttlSeconds,
     maxAttempts,
-    key
+    key: idempotencyKey
   })
 }
 
-/**
- * With a key the messages get a row of leases of their own, which says for whom they were if their
- * answer is lost.
- */
-export interface LeaseAsk {
-  max: number
-  leaseSeconds: number | null
-  worker: string
-  idempotencyKey: string | null
-}
-
-export interface LeasedRow extends Body {
-  id: Digits
-  fence: Digits
-  attempt: number
-  max_attempts: number
-  headers: Record<string, string> | null
-  rank: number
-  position: Digits
-  enqueued_at: string
-  leased_until: string
-  last_failure: LastFailure | null
-}
-
 const leasedColumns = `
-    m.id, m.fence, m.attempt, coalesce(m.max_attempts, q.max_attempts) as max_attempts, m.body, m.body_bytes as "bodyBytes", m.content_type as "contentType",
-    m.headers, m.rank, m.enqueued_at, m.leased_until, f.last_failure`
+    m.id,
+    m.fence,
+    m.attempt,
+    coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+    m.body,
+    m.body_bytes as "bodyBytes",
+    m.content_type as "contentType",
+    m.headers,
+    m.rank >> 1 as priority,
+    m.enqueued_at as "enqueuedAt",
+    m.leased_until as "leaseExpiresAt",
+    f.last_failure as "lastFailure"`
 
 /**
  * Joins the last attempt that ended badly; a message with no more leases than `fence` cannot have
@@ -305,7 +295,7 @@ const leasing = (rows: typeof sharedRow, after = 'true') => `
   )`
 
 const leased = (acked: string, { known }: typeof sharedRow) => `
-  select ${leasedColumns}, m.position, case when coalesce(m.n, 1) = 1 then json_build_object('scanned', q.id is not null, 'last', (select last_value from holdfast.positions),
+  select ${leasedColumns}, m.rank, m.position, case when coalesce(m.n, 1) = 1 then json_build_object('scanned', q.id is not null, 'last', (select last_value from holdfast.positions),
     'found', (select count(*) from found), 'full', (select coalesce(sum(bytes), 0) > $5 from found), 'known', ${known}, 'acked', ${acked}, 'at', (select extract(epoch from at) * 1000 from lease)) end as scan
   from (select) one
   left join q on true
@@ -332,7 +322,7 @@ const ackAndLeaseKeyedStatement = ackingAndLeasing('ack_and_lease_keyed', rowPer
  * first. Nothing beyond them is leased. What is held in `acks` is acked in the same commit (an id
  * may come once only); `acked` are those that were, `id.fence`. `atMs` is when it leased, by the
  * database's clock. A key that an earlier lease has used fails it all with an error that
- * isKeyTaken knows; `known` are such keys of asks for which there was no message.
+ * isLeaseKeyTaken knows; `known` are such keys of asks for which there was no message.
  */
 export async function lease(
   session: Session,
@@ -341,7 +331,7 @@ export async function lease(
   asks: LeaseAsk[],
   bytesMax: number,
   acks: Held[] = []
-): Promise<{ rows: LeasedRow[]; full: boolean; acked: string[]; known: string[]; atMs: number }> {
+): Promise<LeaseFlush> {
   // Of each message it leases: who holds it, for how long (0: as long as the queue says), and
   // which row of leases it goes in. The first row is shared by all who ask without a key; each of
   // the others has one worker and one key.
@@ -384,11 +374,11 @@ export async function lease(
       rows: rows.filter(row => row.id !== null) as LeasedRow[],
       full,
       acked: acked?.split(',') ?? [],
-      known: known ?? [],
+      usedKeys: known ?? [],
       atMs: at
     }
   } catch (error) {
-    if (isKeyTaken(error)) scanHints.fail(queueId, scan)
+    if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
     else scanHints.forget(queueId)
     throw error
   }
@@ -411,11 +401,7 @@ const firstReady: Statement = {
  * Looks from the very start of a queue, if that is due, and lowers hints that were too high; true
  * when one was. Beside the leases: past a million dead rows it takes a second or two.
  */
-export async function lookFromStart(
-  session: Session,
-  scanHints: ScanHints,
-  queueId: Digits
-): Promise<boolean> {
+export async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
   if (!scanHints.takeLook(queueId)) return false
   const rows = await session.query(firstReady, [queueId, ranks]).catch(() => []) // looked again before long
   return scanHints.looked(
@@ -425,7 +411,7 @@ export async function lookFromStart(
 }
 
 /** Whether a lease met the row of another one with the same key; nothing was leased or acked. */
-export function isKeyTaken(error: unknown): boolean {
+export function isLeaseKeyTaken(error: unknown): boolean {
   return isServerError(error) && error.constraint === 'leases_by_key'
 }
 
@@ -437,7 +423,7 @@ const usedKeysStatement: Statement = {
 }
 
 /** Those of the keys with which messages have been leased, and may still be held. */
-export async function usedKeys(session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
+export async function usedLeaseKeys(session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
   const rows = await session.query(usedKeysStatement, [queueId, keys])
   return new Set(rows.map(({ key }) => key))
 }
@@ -567,7 +553,7 @@ const lockStatement: Statement = {
  * Locks messages in the order in which every statement locks them: for a transaction that settles
  * some of them twice.
  */
-export async function lock(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+export async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])
 }
 
@@ -581,41 +567,32 @@ const standing: Statement = {
   left join lateral (select * from holdfast.acked where queue_id = $1 and id = i.id limit 1) a on true`
 }
 
-export interface Failure {
-  id: Digits
-  fence: Digits
-  reason: string | null
-  delaySeconds: number | null
-  dead: boolean
-}
-export interface Extension {
-  id: Digits
-  fence: Digits
-  leaseSeconds: number
-}
-export interface Held {
-  id: Digits
-  fence: Digits
-}
-
 /**
  * Each returns the rows it changed, `{id, fence, …}`; what is missing was not held under that
  * fence. An id may come once only.
  */
-export const settle = {
-  ack: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
-    session.query(ackStatement, heldArrays(queueId, held)),
-  release: (session: Session, queueId: Digits, held: Held[]): Promise<Row[]> =>
-    session.query(releaseStatement, heldArrays(queueId, held)),
-  fail: (session: Session, queueId: Digits, held: Failure[]): Promise<Row[]> =>
-    session.query(failStatement, [
-      ...heldArrays(queueId, held),
-      held.map(one => one.reason),
-      held.map(one => one.delaySeconds),
-      held.map(one => one.dead)
-    ]),
-  extend: (session: Session, queueId: Digits, held: Extension[]): Promise<Row[]> =>
-    session.query(extendStatement, [...heldArrays(queueId, held), held.map(one => one.leaseSeconds)])
+export async function ack(session: Session, queueId: Digits, held: Held[]): Promise<Held[]> {
+  return (await session.query(ackStatement, heldArrays(queueId, held))) as Held[]
+}
+
+export async function release(session: Session, queueId: Digits, held: Held[]): Promise<Released[]> {
+  return (await session.query(releaseStatement, heldArrays(queueId, held))) as Released[]
+}
+
+export async function fail(session: Session, queueId: Digits, held: Failure[]): Promise<Failed[]> {
+  return (await session.query(failStatement, [
+    ...heldArrays(queueId, held),
+    held.map(({ reason }) => reason),
+    held.map(({ delaySeconds }) => delaySeconds),
+    held.map(({ dead }) => dead)
+  ])) as Failed[]
+}
+
+export async function extend(session: Session, queueId: Digits, held: Extension[]): Promise<Extended[]> {
+  return (await session.query(extendStatement, [
+    ...heldArrays(queueId, held),
+    held.map(({ leaseSeconds }) => leaseSeconds)
+  ])) as Extended[]
 }
 
 function heldArrays(queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]] {
@@ -624,11 +601,11 @@ function heldArrays(queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]]
 }
 
 /** Where the messages stand whose receipts changed nothing; an id without a row in the answer is gone. */
-export async function whereTheyStand(
+export async function standings(
   session: Session,
   queueId: Digits,
   ids: Digits[]
-): Promise<Map<Digits, { fence: Digits; dead: boolean; acked: boolean }>> {
+): Promise<Map<Digits, Standing>> {
   const rows = await session.query(standing, [queueId, ids])
   return new Map(
     rows
@@ -636,3 +613,20 @@ export async function whereTheyStand(
       .map(row => [row.id, { fence: row.fence, dead: row.dead, acked: row.acked }])
   )
 }
+
+export const messageVerbs = (hints: ScanHints) => ({
+  enqueue,
+  lease: (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]) =>
+    lease(session, hints, queueId, asks, bytesMax, acks),
+  isLeaseKeyTaken: (_session: Session, error: unknown) => isLeaseKeyTaken(error),
+  usedLeaseKeys,
+  leaseAgain,
+  findMissed: (session: Session, queueId: Digits) => findMissed(session, hints, queueId),
+  forgetScan: (_session: Session, queueId: Digits) => hints.forget(queueId),
+  ack,
+  fail,
+  extend,
+  release,
+  lockMessages,
+  standings
+})

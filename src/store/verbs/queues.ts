@@ -206,3 +206,5 @@ export async function queueTotals(
     }
   })
 }
+
+export const queueVerbs = { findQueue, reportQueue, listQueues, removeQueue, roomIn }

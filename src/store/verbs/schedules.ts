@@ -1,6 +1,6 @@
 /** Schedules in the database: their settings, which are due, and what became of them. */
-import type { Digits } from '../../core/message.ts'
-import type { LastRun, Missed, Schedule, ScheduleSettings } from '../../core/schedule.ts'
+import type { DueSchedule, FiredSchedule } from '../../core/ports.ts'
+import type { Schedule, ScheduleSettings } from '../../core/schedule.ts'
 import type { Row, Session, Statement } from '../database.ts'
 
 const views = `
@@ -116,22 +116,6 @@ export async function removeSchedule(session: Session, name: string): Promise<vo
 const chunk = 200
 const chunkBytesMax = 4 * 1024 * 1024
 
-export interface DueSchedule {
-  name: string
-  queue: string
-  cron: string
-  timezone: string
-  missed: Missed
-  body: string
-  headers: Record<string, string>
-  priority: number
-  next_at: string
-  now: string
-  /** null: there is no such queue. */
-  queue_id: Digits | null
-  max_depth: string | null
-}
-
 // The first is taken however large it is. What another session has taken is passed by: it is fired there.
 const takeDueStatement: Statement = {
   name: 'take_due_schedules',
@@ -139,7 +123,8 @@ const takeDueStatement: Statement = {
   with due as materialized (
     select * from holdfast.schedules where next_at <= statement_timestamp() order by next_at limit ${chunk} for update skip locked
   )
-  select d.name, d.queue, d.cron, d.timezone, d.missed, d.body, d.headers, d.priority, d.next_at, statement_timestamp() as now, q.id::text as queue_id, q.max_depth
+  select d.name, d.queue, d.cron, d.timezone, d.missed, d.body, d.headers, d.priority, d.next_at as "nextAt",
+    statement_timestamp() as now, q.id::text as "queueId", q.max_depth::float8 as "maxDepth"
   from (select *, sum(octet_length(body)) over (order by next_at, name) - octet_length(body) as bytes_before from due) d
   left join lateral (select id, max_depth from holdfast.queues where name = d.queue limit 1) q on true
   where d.bytes_before < ${chunkBytesMax}
@@ -147,7 +132,7 @@ const takeDueStatement: Statement = {
 }
 
 /** Takes some of those that are due until the end of the transaction, those due first before all. */
-export async function takeDue(session: Session): Promise<DueSchedule[]> {
+export async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
   return (await session.query(takeDueStatement)) as DueSchedule[]
 }
 
@@ -161,15 +146,12 @@ const movedOnStatement: Statement = {
 }
 
 /** Writes down what became of schedules that were taken, and when they are due next. */
-export async function moveOn(
-  session: Session,
-  ended: { name: string; nextAt: string | null; outcome: LastRun['outcome']; messageId: Digits | null }[]
-): Promise<void> {
+export async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promise<void> {
   await session.query(movedOnStatement, [
-    ended.map(({ name }) => name),
-    ended.map(({ nextAt }) => nextAt),
-    ended.map(({ outcome }) => outcome),
-    ended.map(({ messageId }) => messageId)
+    fired.map(({ name }) => name),
+    fired.map(({ nextAt }) => nextAt),
+    fired.map(({ outcome }) => outcome),
+    fired.map(({ messageId }) => messageId)
   ])
 }
 
@@ -181,7 +163,7 @@ const queuesMissingStatement: Statement = {
 }
 
 /** Queues that schedules due now want and that are not there. */
-export async function queuesMissing(session: Session): Promise<string[]> {
+export async function missingQueues(session: Session): Promise<string[]> {
   return (await session.query(queuesMissingStatement)).map(({ queue }) => queue)
 }
 
@@ -193,7 +175,7 @@ const nextStatement: Statement = {
 }
 
 /** How long until one is due, on the database's clock; Infinity when none is. */
-export async function msUntilDue(session: Session): Promise<number> {
+export async function msUntilSchedule(session: Session): Promise<number> {
   return (await session.query(nextStatement))[0]?.ms ?? Infinity
 }
 
@@ -206,4 +188,17 @@ function scheduleOf({
   ...row
 }: Row): Schedule {
   return { ...row, lastRun: at === null ? null : { at, firedAt, outcome, messageId } } as Schedule
+}
+
+export const scheduleVerbs = {
+  findSchedule,
+  listSchedules,
+  lockSchedule,
+  createSchedule,
+  changeSchedule,
+  removeSchedule,
+  takeDueSchedules,
+  moveSchedulesOn,
+  missingQueues,
+  msUntilSchedule
 }

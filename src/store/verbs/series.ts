@@ -2,7 +2,8 @@
  * The last hour of every queue: written once a step by one of the replicas, to which each adds the
  * times it has counted.
  */
-import { stepSeconds, type Sample, type StepTimes } from '../../core/verbs/series.ts'
+import type { Sample, StepTimes } from '../../core/ports.ts'
+import { stepSeconds } from '../../core/verbs/series.ts'
 import type { Step } from '../../core/engine/replicaStats.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Database, Row, Session, Statement } from '../database.ts'
@@ -170,3 +171,5 @@ export function startSeries(
     }
   }
 }
+
+export const seriesVerbs = { readSeries, readSparks }

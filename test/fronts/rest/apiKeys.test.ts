@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { KeyRing } from '../../../src/core/apiKey.ts'
+import { ApiKeyRing } from '../../../src/core/apiKey.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { client, service, type Answer, type Client } from '../../support/service.ts'
 
@@ -309,7 +309,7 @@ t.test('a call that waits learns of the end of its key, and takes nothing with i
 
 t.test('keys that can no longer be checked are not trusted', async t => {
   let nowMs = 0
-  const ring = new KeyRing(null, () => nowMs)
+  const ring = new ApiKeyRing(null, () => nowMs)
   const { createHash } = await import('node:crypto')
   const secret = `hf_0123456789_${'a'.repeat(43)}`
   ring.replace([

@@ -1,18 +1,18 @@
 /** Routes of API keys, for admins: make, list, revoke. */
-import type { KeyGrant, KeyInfo } from '../../../core/apiKey.ts'
+import type { ApiKeyGrant, ApiKeyInfo } from '../../../core/apiKey.ts'
 import { QueueError } from '../../../core/errors.ts'
 import { problemResponses } from '../common.ts'
 import { KeyList, KeyMade, KeyParams, KeyRequest } from '../schemas.ts'
 import type { Server } from '../server.ts'
 
 /** What these routes need of the store. */
-export interface Keys {
-  create: (grant: KeyGrant) => Promise<KeyInfo & { secret: string }>
-  list: () => Promise<KeyInfo[]>
+export interface ApiKeys {
+  create: (grant: ApiKeyGrant) => Promise<ApiKeyInfo & { secret: string }>
+  list: () => Promise<ApiKeyInfo[]>
   revoke: (id: string) => Promise<boolean>
 }
 
-export function keyRoutes(app: Server, keys: Keys): void {
+export function keyRoutes(app: Server, keys: ApiKeys): void {
   app.post(
     '/keys',
     {

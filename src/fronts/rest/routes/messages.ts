@@ -4,9 +4,14 @@ import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { RawJson } from '../../../core/engine/envelope.ts'
 import { QueueError } from '../../../core/errors.ts'
-import { messageBytesMax, type LeasedMessage, type NewMessage } from '../../../core/message.ts'
+import {
+  messageBytesMax,
+  type LeasedMessage,
+  type NewMessage,
+  type MessageDetail,
+  type MessageView
+} from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
-import type { MessageDetail, MessageView } from '../../../store/verbs/browse.ts'
 import { ByteBudget } from '../../shared/byteBudget.ts'
 import { bodyMembers, storedForm } from '../../shared/bodies.ts'
 import { cursorOf, filterOf, givenUp, idOf, invalid, problemResponses, timeOf } from '../common.ts'
@@ -412,9 +417,9 @@ function leasedJson(message: LeasedMessage): string {
 
 function viewJson(message: MessageView | MessageDetail): string {
   return (
-    `"id":"${message.id}","state":"${message.state}",${bodyMembers(message)},"headers":${JSON.stringify(message.headers ?? {})},"priority":${message.rank >> 1},` +
-    `"attempt":${message.attempt},"maxAttempts":${message.max_attempts},"enqueuedAt":"${message.enqueued_at}"${message.visible_at === null ? '' : `,"visibleAt":"${message.visible_at}"`}` +
-    `${message.last_failure === null ? '' : `,"lastFailure":${JSON.stringify(message.last_failure)}`}`
+    `"id":"${message.id}","state":"${message.state}",${bodyMembers(message)},"headers":${JSON.stringify(message.headers ?? {})},"priority":${message.priority},` +
+    `"attempt":${message.attempt},"maxAttempts":${message.maxAttempts},"enqueuedAt":"${message.enqueuedAt}"${message.visibleAt === null ? '' : `,"visibleAt":"${message.visibleAt}"`}` +
+    `${message.lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(message.lastFailure)}`}`
   )
 }
 

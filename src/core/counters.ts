@@ -1,0 +1,36 @@
+/** What is counted of a queue: its messages by state, and totals since the queue was made. */
+
+/** Each state of a message, in the order in which tables show them. */
+export const states = ['ready', 'delayed', 'leased', 'dead', 'acked'] as const
+export type State = (typeof states)[number]
+
+/** The states of messages that are not done yet. Kept acked messages are stored apart. */
+export const openStates = ['ready', 'delayed', 'leased', 'dead'] as const satisfies readonly State[]
+export type OpenState = (typeof openStates)[number]
+
+/** Each total, and what it counts. */
+export const totals = {
+  enqueued: 'Messages stored.',
+  leased: 'Leases given.',
+  acked: 'Messages acked.',
+  failed: 'Attempts ended by a fail.',
+  lapsed: 'Attempts ended by the end of their lease.',
+  released: 'Leases given back.',
+  dead: 'Messages that became dead.',
+  redriven: 'Dead messages made ready again.',
+  expired: 'Messages removed at the end of their time to live or retention.',
+  purged: 'Messages removed by a purge or a cancel.'
+} as const
+export type Total = keyof typeof totals
+export const totalNames = Object.keys(totals) as Total[]
+
+export type StateCounts = Record<State, number>
+export type TotalCounts = Record<Total, number>
+
+/** One queue's counts, as the sweeper's last fold of the ledger left them. */
+export interface QueueTotals {
+  id: number
+  queue: string
+  states: StateCounts
+  totals: TotalCounts
+}

@@ -1,0 +1,46 @@
+/** The store: the verbs of its folders, bound to the places where the core runs them. */
+import type { Place, Store, Verbs } from '../core/ports.ts'
+import type { Database, Session } from './database.ts'
+import type { ScanHints } from './upkeep/scanHints.ts'
+import { browseVerbs } from './verbs/browse.ts'
+import { bulkVerbs } from './verbs/bulk.ts'
+import { explainVerbs } from './verbs/explain.ts'
+import { messageVerbs } from './verbs/messages.ts'
+import { putQueue, queueVerbs } from './verbs/queues.ts'
+import { scheduleVerbs } from './verbs/schedules.ts'
+import { seriesVerbs } from './verbs/series.ts'
+
+/** The verbs as their files write them: the session comes first. */
+export type SessionVerbs = {
+  [K in keyof Verbs]: (session: Session, ...args: Parameters<Verbs[K]>) => ReturnType<Verbs[K]>
+}
+
+/** All verbs. `hints` are shared with those who hear of ready messages. */
+export const sessionVerbs = (hints: ScanHints): SessionVerbs => ({
+  ...messageVerbs(hints),
+  ...browseVerbs,
+  ...bulkVerbs,
+  ...explainVerbs,
+  ...queueVerbs,
+  ...scheduleVerbs,
+  ...seriesVerbs
+})
+
+/** Opens the store on a pool. The pool stays its opener's to close. */
+export function openStore(database: Database, verbs: SessionVerbs): Store {
+  const placeOn = (ranked: Database): Place => ({
+    ...bind(verbs, ranked),
+    transaction: work => ranked.transaction(session => work(bind(verbs, session))),
+    putQueue: (name, change) => putQueue(ranked, name, change)
+  })
+  return { ...placeOn(database), first: placeOn(database.first), last: placeOn(database.last) }
+}
+
+function bind(verbs: SessionVerbs, session: Session): Verbs {
+  type Verb = (session: Session, ...args: unknown[]) => unknown
+  const bound = Object.entries(verbs as Record<string, Verb>).map(([name, verb]) => [
+    name,
+    (...args: unknown[]) => verb(session, ...args)
+  ])
+  return Object.fromEntries(bound) as Verbs
+}
