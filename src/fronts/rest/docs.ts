@@ -35,7 +35,7 @@ const tour: Record<string, { description: string; operations: string[] }> = {
     description: 'Messages that come again and again.',
     operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
   },
-  ApiKeys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
+  Keys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
   Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
 }
 
