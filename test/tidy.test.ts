@@ -94,3 +94,18 @@ t.test('links between documents lead somewhere', async t => {
 t.test('the lockfile holds no addresses', async t => {
   t.notMatch(await readFile('package-lock.json', 'utf8'), /"resolved":\s"http/)
 })
+
+t.test('no line of a document passes its limit', async t => {
+  const documents = [...(await files('*.md')), ...(await files('docs/**/*.md'))]
+  const long: string[] = []
+  for (const [name, text] of documents) {
+    let fenced = false
+    for (const [index, line] of text.split('\n').entries()) {
+      if (/^\s*```/.test(line)) fenced = !fenced
+      // A row of a table cannot be broken, nor can a link.
+      const exempt = !fenced && /^\s*(\||([-*] )?!?\[[^\]]*\]\([^)]*\)[.,;]?$)/.test(line)
+      if (!exempt && line.length > (fenced ? 110 : 100)) long.push(`${name}:${index + 1}`)
+    }
+  }
+  t.strictSame(long, [], 'prose has at most 100 columns, a code block 110')
+})
