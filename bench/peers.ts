@@ -7,16 +7,9 @@ import Fastify from 'fastify'
 import { startFauxqs } from 'fauxqs'
 import pg from 'pg'
 import { PgBoss } from 'pg-boss'
-import {
-  EnqueueAnswer,
-  Leased,
-  LeaseRequest,
-  Message,
-  MessageList,
-  QueueParams,
-  Settle,
-  SettleAnswer
-} from '../src/fronts/rest/schemas.ts'
+import { Leased, LeaseRequest, Settle, SettleAnswer } from '../src/fronts/rest/contract/lease.ts'
+import { EnqueueAnswer, Message, MessageList } from '../src/fronts/rest/contract/messages.ts'
+import { QueueParams } from '../src/fronts/rest/contract/shapes.ts'
 
 export type PeerName = 'nothing' | 'plain' | 'pgboss' | 'fauxqs'
 

@@ -1,5 +1,6 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
-import { keyNamePattern, rateMax, rightPattern } from '../core/apiKey.ts'
+import { rateMax } from '../core/limits.ts'
+import { keyNamePattern, rightPattern } from '../core/apiKey.ts'
 import type { ApiKeys } from '../fronts/rest/routes/apiKeys.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 

@@ -1,4 +1,4 @@
-/** What goes over the wire. Made from src/fronts/rest/schemas.ts by npm run openapi; do not edit. */
+/** What goes over the wire. Made from src/fronts/rest/contract by npm run openapi; do not edit. */
 
 export interface NewMessage {
   /** Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched. */
@@ -7,11 +7,11 @@ export interface NewMessage {
   headers?: Record<string, string> | undefined
   /** Higher goes first. Default 4. */
   priority?: number | undefined
-  /** Not leased before so long. Not together with visibleAt. */
+  /** The message is not leased before this delay is over. Not together with visibleAt. */
   delaySeconds?: number | undefined
-  /** Not leased before this time, at most a year ahead. RFC 3339, UTC. */
+  /** The message is not leased before this time, at most a year ahead. RFC 3339, UTC. */
   visibleAt?: string | undefined
-  /** Removed if nobody leased it for so long. */
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
@@ -22,11 +22,11 @@ export interface NewMessage {
 export interface RawOptions {
   /** Higher goes first. Default 4. */
   priority?: number | undefined
-  /** Not leased before so long. Not together with visibleAt. */
+  /** The message is not leased before this delay is over. Not together with visibleAt. */
   delaySeconds?: number | undefined
-  /** Not leased before this time, at most a year ahead. RFC 3339, UTC. */
+  /** The message is not leased before this time, at most a year ahead. RFC 3339, UTC. */
   visibleAt?: string | undefined
-  /** Removed if nobody leased it for so long. */
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
@@ -42,17 +42,17 @@ export interface Enqueued {
 }
 
 export interface LeaseRequest {
-  /** Take at most so many. Default 1. */
+  /** Take at most this many. Default 1. */
   max?: number | undefined
-  /** Wait so long for the first one. Default 0. */
+  /** Wait this long for the first message. Default 0. */
   waitSeconds?: number | undefined
   /** Instead of the queue's. */
   leaseSeconds?: number | undefined
   /** Who asks, for the history. Default: the User-Agent. */
   worker?: string | undefined
-  /** The same one again while those leases last brings the same messages and receipts, for when the answer was lost. 1 to 255 printable ASCII characters. */
+  /** For when the answer was lost: while those leases last, the same key brings the same messages and receipts again. 1 to 255 printable ASCII characters. */
   idempotencyKey?: string | undefined
-  /** Ack these first, in the same commit, or before it where the `idempotencyKey` has been used before; it never waits. */
+  /** Ack these first, in the same commit. Where the `idempotencyKey` has been used before, they are acked in a commit before it. The acks never wait. */
   ack?: Array<string> | undefined
 }
 
@@ -61,7 +61,7 @@ export interface LeasedMessage {
   id: string
   /** The proof of this lease. Settle with it. */
   receipt: string
-  /** Rises with every lease of this message: store it beside your effect and refuse a smaller one. */
+  /** Rises with every lease of this message. Store it beside your effect and refuse a smaller one. */
   fence: number
   /** Counts the leases of this message from 1, released ones left out. */
   attempt: number
@@ -90,7 +90,7 @@ export interface Failure {
   receipt: string
   /** Why, for the history. */
   reason?: string | undefined
-  /** Retry after so long, instead of the queue's delay. 0: at once. */
+  /** Retry after this delay, instead of the queue's. 0: at once. */
   delaySeconds?: number | undefined
   /** true: no further attempt. */
   dead?: boolean | undefined
@@ -99,7 +99,7 @@ export interface Failure {
 export interface Extension {
   /** From the lease. */
   receipt: string
-  /** The lease ends so long from now; it may end sooner than before. */
+  /** The lease ends this long from now. That may be sooner than before. */
   leaseSeconds: number
 }
 
@@ -115,7 +115,7 @@ export interface Outcome {
 export interface BrowseQuery {
   /** A message state. */
   state?: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked' | undefined
-  /** A piece of the body, in the case given, as the body was sent: escapes in JSON are compared as written. A body stored as bytes never matches. */
+  /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
   contains?: string | undefined
   /** A piece of the last failure's reason, in the case given. */
   reason?: string | undefined
@@ -202,27 +202,27 @@ export interface MessageDetail {
 export interface QueueSettings {
   /** How long a lease lasts when the call does not say. Default 30. */
   leaseSeconds?: number | undefined
-  /** After this many leases that ended badly a message is dead. Default 5. */
+  /** A message is dead after this many attempts that ended badly. Default 5. */
   maxAttempts?: number | undefined
   retry?: {
-    /** How the delay grows: it doubles, it adds, or it stays. */
+    /** How the retry delay grows: it doubles, it adds, or it stays. Default exponential. */
     strategy?: 'exponential' | 'linear' | 'fixed' | undefined
-    /** Delay after the first failed attempt. */
+    /** The delay after the first failed attempt. Default 1. */
     delaySeconds?: number | undefined
-    /** No delay is longer than this. */
+    /** No retry delay is longer. Default 3600. */
     maxDelaySeconds?: number | undefined
-    /** Adds up to as much again, at random, so that messages that failed together do not come back together. */
+    /** Adds up to as much delay again, at random. Messages that failed together then do not come back together. Default true. */
     jitter?: boolean | undefined
   } | undefined
-  /** How long after its enqueue a message is kept, in any state. Default 1209600 (14 days). */
+  /** How long a message is kept after its enqueue, in any state. A lease under way is finished first. Default 1209600 (14 days). */
   retentionSeconds?: number | undefined
-  /** How long an idempotency key stands for its message. Default 86400 (a day). */
+  /** How long an idempotency key stands for its message. Default 86400 (1 day). */
   dedupSeconds?: number | undefined
-  /** At most this many ready, delayed and leased messages, exact to about a second of traffic. Default null: no bound. */
+  /** The queue takes at most this many ready, delayed and leased messages, exact to about a second of traffic. null: no bound. Default null. */
   maxDepth?: number | null | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
-  /** How long an acked message can still be looked at. Default 0: it is removed with the ack. */
+  /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
 }
 
@@ -252,9 +252,9 @@ export interface QueueReport {
     /** Kept acked messages. */
     acked: number
   }
-  /** acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead ones count until they are redriven; null before the first end. */
+  /** acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead messages count until they are redriven. null before the first end. */
   reliability: number | null
-  /** Age since its enqueue of the oldest message at the head of a priority; null when none is ready. */
+  /** Age since its enqueue of the oldest message at the head of a priority. null when none is ready. */
   oldestReadySeconds: number | null
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
@@ -289,9 +289,9 @@ export interface QueueList {
       /** Kept acked messages. */
       acked: number
     }
-    /** acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead ones count until they are redriven; null before the first end. */
+    /** acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead messages count until they are redriven. null before the first end. */
     reliability: number | null
-    /** Age since its enqueue of the oldest message at the head of a priority; null when none is ready. */
+    /** Age since its enqueue of the oldest message at the head of a priority. null when none is ready. */
     oldestReadySeconds: number | null
     /** When the queue was made. RFC 3339, UTC. */
     createdAt: string
@@ -311,11 +311,11 @@ export interface PageQuery {
 export interface PurgeRequest {
   /** A message state. */
   state?: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked' | undefined
-  /** Only these. */
+  /** Only these messages. */
   ids?: Array<string> | undefined
-  /** Only those for which all of this is so. */
+  /** Only messages for which all of this is true. */
   where?: {
-    /** A piece of the body, in the case given, as the body was sent: escapes in JSON are compared as written. A body stored as bytes never matches. */
+    /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
     contains?: string | undefined
     /** A piece of the last failure's reason, in the case given. */
     reason?: string | undefined
@@ -324,27 +324,27 @@ export interface PurgeRequest {
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
   } | undefined
-  /** At most so many, the lowest ids first. */
+  /** At most this many, the lowest ids first. */
   limit?: number | undefined
-  /** true: nothing is changed; the answer says how many there are. */
+  /** true: nothing is changed; the answer says how many match. */
   dryRun?: boolean | undefined
 }
 
 export type PurgeAnswer = {
   purged: number
 } | {
-  /** Of a dry run: how many would be changed at this moment. */
+  /** Of a dry run: how many would be changed now. */
   matched: number
-  /** There was no time to look at all: so many, or more. */
+  /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
 }
 
 export interface RedriveRequest {
-  /** Only these. */
+  /** Only these messages. */
   ids?: Array<string> | undefined
-  /** Only those for which all of this is so. */
+  /** Only messages for which all of this is true. */
   where?: {
-    /** A piece of the body, in the case given, as the body was sent: escapes in JSON are compared as written. A body stored as bytes never matches. */
+    /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
     contains?: string | undefined
     /** A piece of the last failure's reason, in the case given. */
     reason?: string | undefined
@@ -353,27 +353,27 @@ export interface RedriveRequest {
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
   } | undefined
-  /** At most so many, the lowest ids first. */
+  /** At most this many, the lowest ids first. */
   limit?: number | undefined
-  /** true: nothing is changed; the answer says how many there are. */
+  /** true: nothing is changed; the answer says how many match. */
   dryRun?: boolean | undefined
 }
 
 export type RedriveAnswer = {
   redriven: number
 } | {
-  /** Of a dry run: how many would be changed at this moment. */
+  /** Of a dry run: how many would be changed now. */
   matched: number
-  /** There was no time to look at all: so many, or more. */
+  /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
 }
 
 export interface RetryRequest {
-  /** Only these. */
+  /** Only these messages. */
   ids?: Array<string> | undefined
-  /** Only those for which all of this is so. */
+  /** Only messages for which all of this is true. */
   where?: {
-    /** A piece of the body, in the case given, as the body was sent: escapes in JSON are compared as written. A body stored as bytes never matches. */
+    /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
     contains?: string | undefined
     /** A piece of the last failure's reason, in the case given. */
     reason?: string | undefined
@@ -382,17 +382,17 @@ export interface RetryRequest {
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
   } | undefined
-  /** At most so many, the lowest ids first. */
+  /** At most this many, the lowest ids first. */
   limit?: number | undefined
-  /** true: nothing is changed; the answer says how many there are. */
+  /** true: nothing is changed; the answer says how many match. */
   dryRun?: boolean | undefined
 }
 
 export type RetryAnswer = {
   retried: number
 } | {
-  /** Of a dry run: how many would be changed at this moment. */
+  /** Of a dry run: how many would be changed now. */
   matched: number
-  /** There was no time to look at all: so many, or more. */
+  /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
 }

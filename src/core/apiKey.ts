@@ -16,8 +16,6 @@ export const rightPattern =
   '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
 /** No control characters, since names are shown on terminals. */
 export const keyNamePattern = '^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$'
-export const keysMax = 1000
-export const rateMax = 1_000_000
 
 export interface ApiKeyGrant {
   /** For people: who uses it. */

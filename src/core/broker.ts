@@ -1,4 +1,6 @@
 /** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
+import { priorityDefault } from './options.ts'
+import { answerBytesMax, listMax } from './limits.ts'
 import { Batcher } from './engine/batcher.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { Enqueueing } from './verbs/enqueue.ts'
@@ -6,11 +8,8 @@ import { partlyDone, QueueError } from './errors.ts'
 import { reasonsOf, type Explanation } from './verbs/explain.ts'
 import { Leasing, answersBacklogged, type LeaseRequest } from './verbs/lease.ts'
 import {
-  answerBytesMax,
   formatReceipt,
-  listMax,
   parseReceipt,
-  priorityDefault,
   type Digits,
   type Enqueued,
   type Filter,
@@ -22,7 +21,8 @@ import {
 } from './message.ts'
 import type { State } from './counters.ts'
 import type { BulkAction, EnqueueRow, Held, LeasedRow, NameScope, Place, Store } from './ports.ts'
-import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
+import { queueNotFound, type Queue, type QueueReport } from './queue.ts'
+import type { SettingsChange } from './settings.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'

@@ -4,6 +4,7 @@
  */
 import type { State } from './counters.ts'
 import { QueueError } from './errors.ts'
+import type { MessageOptions } from './options.ts'
 
 /** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
 export type Digits = string
@@ -11,25 +12,14 @@ export type Digits = string
 /** The opaque proof of one lease of one message. */
 export type Receipt = string & { readonly receipt: unique symbol }
 
-export const priorityDefault = 4
-export const messageBytesMax = 1_048_576
-export const listMax = 1000
 export const idMax: Digits = '9223372036854775807'
-/** An answer that carries bodies stops before this many bytes, though it brings at least one message. */
-export const answerBytesMax = 8_388_608
 
 /** A message as a front hands it in: checked against the schema, its body as the bytes or text that came. */
-export interface NewMessage {
+export interface NewMessage extends MessageOptions {
   body: string | Buffer
   /** null: `application/json`. */
   contentType: string | null
   headers?: Record<string, string> | undefined
-  priority?: number | undefined
-  delaySeconds?: number | undefined
-  visibleAt?: string | undefined
-  ttlSeconds?: number | undefined
-  maxAttempts?: number | undefined
-  idempotencyKey?: string | undefined
 }
 
 export interface Enqueued {

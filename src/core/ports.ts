@@ -25,7 +25,9 @@ import type {
   MessageView,
   Selection
 } from './message.ts'
-import type { Queue, QueueReport, SettingsChange } from './queue.ts'
+import type { MessageOptions } from './options.ts'
+import type { Queue, QueueReport } from './queue.ts'
+import type { SettingsChange } from './settings.ts'
 import type { Missed, LastRun, Schedule, ScheduleSettings } from './schedule.ts'
 
 /**
@@ -59,18 +61,13 @@ export type Verbs = EnqueueVerbs &
   ScheduleVerbs
 
 /** One message to store. */
-export interface EnqueueRow {
+export interface EnqueueRow extends MessageOptions {
   queueId: Digits
   body: string | Buffer
   /** null: `application/json`. */
   contentType: string | null
   headers: Record<string, string> | undefined
   priority: number
-  delaySeconds: number | undefined
-  visibleAt: string | undefined
-  ttlSeconds: number | undefined
-  maxAttempts: number | undefined
-  idempotencyKey: string | undefined
 }
 
 /** null where the queue is gone. `mismatch`: the idempotency key stands for other content. */

@@ -1,28 +1,9 @@
 /** A queue: its name, its settings, and what it reports of itself. */
 import type { StateCounts } from './counters.ts'
 import { QueueError } from './errors.ts'
+import { nameCharsMax } from './limits.ts'
 import type { Digits } from './message.ts'
-
-export interface Retry {
-  strategy: 'exponential' | 'linear' | 'fixed'
-  delaySeconds: number
-  maxDelaySeconds: number
-  jitter: boolean
-}
-
-export interface Settings {
-  leaseSeconds: number
-  maxAttempts: number
-  retry: Retry
-  retentionSeconds: number
-  dedupSeconds: number
-  maxDepth: number | null
-  paused: boolean
-  keepAckedSeconds: number
-}
-
-/** Settings to change: what is left out stays as it is. */
-export type SettingsChange = Partial<Omit<Settings, 'retry'> & { retry: Partial<Retry> }>
+import type { Settings } from './settings.ts'
 
 export interface Queue {
   id: Digits
@@ -40,7 +21,9 @@ export interface QueueReport {
   updatedAt: string
 }
 
-export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
+/** What queues and schedules may be called. */
+export const namePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,${nameCharsMax - 1}}$`
+export const queueNamePattern = namePattern
 
 /**
  * Of the messages that have come to an end, the share whose work was done: what is dead counts

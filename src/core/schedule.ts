@@ -1,14 +1,15 @@
 /** A schedule: a message that is enqueued again and again, at the times of a cron expression. */
 import type { Digits } from './message.ts'
 import { QueueError } from './errors.ts'
+import { namePattern } from './queue.ts'
 
-export const scheduleNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
-export const nextRunsCount = 5
+export const scheduleNamePattern = namePattern
 /** What is due for longer than this was missed: by an outage, that is. */
 export const lateMsMax = 60_000
 
 /** After an outage: one message for all that was missed, or none. */
-export type Missed = 'once' | 'skip'
+export const missedChoices = ['once', 'skip'] as const
+export type Missed = (typeof missedChoices)[number]
 
 export interface ScheduleSettings {
   queue: string
@@ -24,12 +25,15 @@ export interface ScheduleSettings {
 
 export type ScheduleChange = Partial<ScheduleSettings>
 
+/** What can become of a time at which a schedule is due. */
+export const runOutcomes = ['enqueued', 'skipped', 'queueNotFound', 'queueFull', 'invalidSchedule'] as const
+
 /** What became of the last time at which it was due. */
 export interface LastRun {
   /** The time it was due; of several that were missed, the first. */
   at: string
   firedAt: string
-  outcome: 'enqueued' | 'skipped' | 'queueNotFound' | 'queueFull' | 'invalidSchedule'
+  outcome: (typeof runOutcomes)[number]
   messageId: Digits | null
 }
 

@@ -2,11 +2,12 @@
  * Races, made with two real sessions and a third that holds what they race for. After each, the
  * ledger must equal the rows.
  */
+import { answerBytesMax } from '../../src/core/limits.ts'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Broker } from '../../src/core/broker.ts'
 import { QueueError } from '../../src/core/errors.ts'
-import { answerBytesMax, formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
+import { formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'

@@ -2,9 +2,9 @@
  * The statements of the hot path, as PostgreSQL runs them: by index, and over no more pages when
  * the tables are large.
  */
+import { answerBytesMax } from '../../src/core/limits.ts'
 import pg from 'pg'
 import t from 'tap'
-import { answerBytesMax } from '../../src/core/message.ts'
 import type { EnqueueRow, Held, LeasedRow } from '../../src/core/ports.ts'
 import { openDatabase, type Database, type Session, type Statement } from '../../src/store/database.ts'
 import { browse } from '../../src/store/verbs/browse.ts'

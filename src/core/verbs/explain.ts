@@ -4,8 +4,19 @@ import type { Digits } from '../message.ts'
 import type { Circumstances } from '../ports.ts'
 import { stepSeconds } from './series.ts'
 
-export type ReasonCode =
-  'delayed' | 'backingOff' | 'paused' | 'leased' | 'behind' | 'noConsumer' | 'dead' | 'acked' | 'next'
+/** What can be said of why a message is where it is. */
+export const reasonCodes = [
+  'delayed',
+  'backingOff',
+  'paused',
+  'leased',
+  'behind',
+  'noConsumer',
+  'dead',
+  'acked',
+  'next'
+] as const
+export type ReasonCode = (typeof reasonCodes)[number]
 export interface Reason {
   code: ReasonCode
   detail: string
@@ -20,7 +31,6 @@ export interface Explanation {
   reasons: Reason[]
 }
 
-export const aheadMax = 10_000
 /** A consumer with something to do does not ask meanwhile, and what other replicas know may be a step old. */
 const silentSeconds = 2 * stepSeconds
 

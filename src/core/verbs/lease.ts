@@ -2,9 +2,10 @@
  * Leasing: askers and acks of a queue in one commit, and keys under which what was leased is given
  * again when its answer was lost.
  */
+import { answerBytesMax } from '../limits.ts'
 import { Batcher, type Bounds } from '../engine/batcher.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import { answerBytesMax, type Digits } from '../message.ts'
+import { type Digits } from '../message.ts'
 import type { Held, LeasedRow, Place, Store, Verbs } from '../ports.ts'
 import { distinctOf, outcomesFor, rounds, type Outcome, type Settling } from './settle.ts'
 import type { ReplicaStats } from '../engine/replicaStats.ts'

@@ -1,9 +1,10 @@
 /** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
+import { nextRunsMax } from '../limits.ts'
+import { priorityDefault } from '../options.ts'
 import type { Broker, Signals } from '../broker.ts'
-import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
   lateMsMax,
-  nextRunsCount,
   scheduleNotFound,
   type Calendar,
   type LastRun,
@@ -110,7 +111,7 @@ export class Schedules {
     if (nextAt === null) return []
     const runs = [nextAt]
     try {
-      while (runs.length < nextRunsCount) {
+      while (runs.length < nextRunsMax) {
         runs.push(rfc3339(this.#calendar(cron, timezone, Date.parse(runs.at(-1)!))))
       }
     } catch (error) {

@@ -3,31 +3,34 @@
  * cannot differ from what is checked and answered.
  */
 import type { TSchema } from 'typebox'
-import * as schemas from './schemas.ts'
+import * as lease from './contract/lease.ts'
+import * as messages from './contract/messages.ts'
+import * as queues from './contract/queues.ts'
+import { PageQuery } from './contract/shapes.ts'
 
 /** Each exported name, and the schema it stands for. */
 const exported: Record<string, TSchema> = {
-  NewMessage: schemas.Message,
-  RawOptions: schemas.EnqueueQuery,
-  Enqueued: schemas.Enqueued,
-  LeaseRequest: schemas.LeaseRequest,
-  LeasedMessage: schemas.Leased.properties.messages.items,
-  Failure: schemas.Settle.fail.one,
-  Extension: schemas.Settle.extend.one,
-  Outcome: schemas.Outcome,
-  BrowseQuery: schemas.BrowseQuery,
-  MessagePage: schemas.MessagePage,
-  MessageDetail: schemas.MessageDetail,
-  QueueSettings: schemas.SettingsChange,
-  QueueReport: schemas.QueueReport,
-  QueueList: schemas.QueueList,
-  PageQuery: schemas.PageQuery,
-  PurgeRequest: schemas.PurgeRequest,
-  PurgeAnswer: schemas.PurgeAnswer,
-  RedriveRequest: schemas.RedriveRequest,
-  RedriveAnswer: schemas.RedriveAnswer,
-  RetryRequest: schemas.RetryRequest,
-  RetryAnswer: schemas.RetryAnswer
+  NewMessage: messages.Message,
+  RawOptions: messages.EnqueueQuery,
+  Enqueued: messages.Enqueued,
+  LeaseRequest: lease.LeaseRequest,
+  LeasedMessage: lease.LeasedMessage,
+  Failure: lease.Settle.fail.one,
+  Extension: lease.Settle.extend.one,
+  Outcome: lease.Outcome,
+  BrowseQuery: messages.BrowseQuery,
+  MessagePage: messages.MessagePage,
+  MessageDetail: messages.MessageDetail,
+  QueueSettings: queues.SettingsChange,
+  QueueReport: queues.QueueReport,
+  QueueList: queues.QueueList,
+  PageQuery,
+  PurgeRequest: queues.PurgeRequest,
+  PurgeAnswer: queues.PurgeAnswer,
+  RedriveRequest: queues.RedriveRequest,
+  RedriveAnswer: queues.RedriveAnswer,
+  RetryRequest: queues.RetryRequest,
+  RetryAnswer: queues.RetryAnswer
 }
 
 /** The text of src/client/types.ts. */
@@ -37,7 +40,7 @@ export function clientTypes(): string {
       `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`
   )
   return (
-    '/** What goes over the wire. Made from src/fronts/rest/schemas.ts by npm run openapi; do not ' +
+    '/** What goes over the wire. Made from src/fronts/rest/contract by npm run openapi; do not ' +
     `edit. */\n\n${interfaces.join('\n')}`
   )
 }

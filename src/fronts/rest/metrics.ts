@@ -3,17 +3,10 @@
  * come from the database's own ledger, so every replica tells the same.
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { totals, type QueueTotals, type Total } from '../../core/counters.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
-
-/** One queue's folded counts: messages by state, and totals since the queue was made. */
-export interface QueueTotals {
-  id: number
-  queue: string
-  states: Record<string, number>
-  totals: Record<string, number>
-}
 
 export interface MetricsSources {
   pool: () => { total: number; idle: number; waiting: number }
@@ -31,19 +24,6 @@ export interface MetricsSources {
   /** When the oldest ready message of each of these queues was enqueued, in seconds since the epoch. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
 }
-
-const totalsHelp = {
-  enqueued: 'Messages stored.',
-  leased: 'Leases given.',
-  acked: 'Messages acked.',
-  failed: 'Attempts ended by a fail.',
-  lapsed: 'Attempts ended by the end of their lease.',
-  released: 'Leases given back.',
-  dead: 'Messages that became dead.',
-  redriven: 'Dead messages made ready again.',
-  expired: 'Messages removed at the end of their time to live or retention.',
-  purged: 'Messages removed by a purge or a cancel.'
-} as const
 
 interface HistogramValues {
   labels: Record<string, string>
@@ -168,26 +148,26 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
     labelNames: ['queue'],
     registers
   })
-  const totals = Object.entries(totalsHelp).map(
+  const totalCounters = Object.entries(totals).map(
     ([name, help]) =>
       [name, new Counter({ name: `holdfast_${name}_total`, help, labelNames: ['queue'], registers })] as const
   )
 
   async function readDatabase(): Promise<void> {
-    for (const metric of [messages, oldest, reliability, ...totals.map(([, counter]) => counter)]) {
+    for (const metric of [messages, oldest, reliability, ...totalCounters.map(([, counter]) => counter)]) {
       metric.reset()
     }
     snapshots = await sources.snapshots().catch(() => null)
     const queues = await sources.queues()
     const since = await sources.oldestReady(
-      queues.filter(({ states }) => states.ready! > 0).map(({ id }) => id)
+      queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
     )
     for (const { id, queue, states, totals: counts } of queues) {
       for (const [state, count] of Object.entries(states)) messages.set({ queue, state }, count)
       oldest.set({ queue }, Math.max(0, Date.now() / 1000 - (since.get(id) ?? Infinity)))
-      const share = reliabilityOf({ acked: counts.acked!, dead: states.dead!, expired: counts.expired! })
+      const share = reliabilityOf({ acked: counts.acked, dead: states.dead, expired: counts.expired })
       if (share !== null) reliability.set({ queue }, share)
-      for (const [name, counter] of totals) counter.inc({ queue }, counts[name]!)
+      for (const [name, counter] of totalCounters) counter.inc({ queue }, counts[name as Total])
     }
   }
 

@@ -18,7 +18,7 @@ import { lingerMs, problems, problemSender, type SendProblem } from './problems.
 import { queueRoutes } from './routes/queues.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { RequestMetrics } from '../shared/requestMetrics.ts'
-import { Problem } from './schemas.ts'
+import { Problem } from './contract/problem.ts'
 import { settleRoutes } from './routes/settle.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
 import { compileValidator } from './validation.ts'

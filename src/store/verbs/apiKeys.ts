@@ -1,6 +1,6 @@
 /** API keys in the database, and the ring that is kept up to date with them. */
+import { apiKeysMax } from '../../core/limits.ts'
 import {
-  keysMax,
   makeKey,
   type ApiKeyGrant,
   type ApiKeyInfo,
@@ -32,7 +32,7 @@ const createStatement: Statement = {
   name: 'create_key',
   text: `
   insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-  select $1, $2, $3, $4::text[], $5, $6 where (select count(*) from holdfast.keys) < ${keysMax}
+  select $1, $2, $3, $4::text[], $5, $6 where (select count(*) from holdfast.keys) < ${apiKeysMax}
   returning created_at as "createdAt"`
 }
 
@@ -51,7 +51,10 @@ export async function createKey(
     grant.messagesPerSecond
   ])
   if (row === undefined) {
-    throw new QueueError('tooManyKeys', `There are ${keysMax} keys already. Revoke those that nobody uses.`)
+    throw new QueueError(
+      'tooManyKeys',
+      `There are ${apiKeysMax} keys already. Revoke those that nobody uses.`
+    )
   }
   return { id, ...grant, createdAt: row.createdAt, secret }
 }

@@ -1,5 +1,5 @@
 /** Where a message stands, and how many come before it. */
-import { aheadMax } from '../../core/verbs/explain.ts'
+import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances } from '../../core/ports.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Row, Session, Statement } from '../database.ts'

@@ -1,6 +1,8 @@
 /** Queues: their settings, their counts, their end. */
+import { states, totalNames, type QueueTotals, type StateCounts } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
-import { reliabilityOf, type Queue, type QueueReport, type SettingsChange } from '../../core/queue.ts'
+import { reliabilityOf, type Queue, type QueueReport } from '../../core/queue.ts'
+import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
 import type { Database, Row, Session, Statement } from '../database.ts'
 
 const findStatement: Statement = { name: 'find_queue', text: 'select * from holdfast.queues where name = $1' }
@@ -21,24 +23,23 @@ const createStatement: Statement = {
   select id from made`
 }
 
+const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean' }
+
+// Only a setting without a bound may be set to null. For the others null stands for "left out".
+function assignment({ path, column, type, default: value }: SettingRow & { path: string[] }): string {
+  const given = `($2::jsonb #>> '{${path.join(',')}}')::${sqlTypes[type]}`
+  return value === null
+    ? `${column} = case when $2::jsonb ? '${path[0]}' then ${given} else q.${column} end`
+    : `${column} = coalesce(${given}, q.${column})`
+}
+
 const changeStatement: Statement = {
   name: 'change_queue',
   text: `
-  update holdfast.queues q set
-    lease_seconds = coalesce(c."leaseSeconds", q.lease_seconds),
-    max_attempts = coalesce(c."maxAttempts", q.max_attempts),
-    retry_strategy = coalesce(c.retry->>'strategy', q.retry_strategy),
-    retry_delay_seconds = coalesce((c.retry->>'delaySeconds')::float8, q.retry_delay_seconds),
-    retry_max_delay_seconds = coalesce((c.retry->>'maxDelaySeconds')::float8, q.retry_max_delay_seconds),
-    retry_jitter = coalesce((c.retry->>'jitter')::boolean, q.retry_jitter),
-    retention_seconds = coalesce(c."retentionSeconds", q.retention_seconds),
-    dedup_seconds = coalesce(c."dedupSeconds", q.dedup_seconds),
-    max_depth = case when $2::jsonb ? 'maxDepth' then c."maxDepth" else q.max_depth end,
-    paused = coalesce(c.paused, q.paused),
-    keep_acked_seconds = coalesce(c."keepAckedSeconds", q.keep_acked_seconds),
+  update holdfast.queues q
+  set
+    ${settingPaths.map(assignment).join(',\n    ')},
     updated_at = case when $2::jsonb = '{}' then q.updated_at else clock_timestamp() end
-  from jsonb_to_record($2::jsonb) as c ("leaseSeconds" float8, "maxAttempts" integer, retry jsonb, "retentionSeconds" float8, "dedupSeconds" float8,
-    "maxDepth" bigint, paused boolean, "keepAckedSeconds" float8)
   where q.name = $1`
 }
 
@@ -141,28 +142,20 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
-function settingsOf(row: Row): Queue['settings'] {
-  return {
-    leaseSeconds: row.lease_seconds,
-    maxAttempts: row.max_attempts,
-    retry: {
-      strategy: row.retry_strategy,
-      delaySeconds: row.retry_delay_seconds,
-      maxDelaySeconds: row.retry_max_delay_seconds,
-      jitter: row.retry_jitter
-    },
-    retentionSeconds: row.retention_seconds,
-    dedupSeconds: row.dedup_seconds,
-    maxDepth: row.max_depth === null ? null : Number(row.max_depth),
-    paused: row.paused,
-    keepAckedSeconds: row.keep_acked_seconds
+function settingsOf(row: Row): Settings {
+  const settings: Record<string, unknown> = {}
+  for (const { path, column, type } of settingPaths) {
+    // A bigint comes as text.
+    const value = type === 'integer' && row[column] !== null ? Number(row[column]) : row[column]
+    const [name, member] = path as [string, string?]
+    if (member === undefined) settings[name] = value
+    else settings[name] = { ...(settings[name] as object), [member]: value }
   }
+  return settings as unknown as Settings
 }
 
 function reportOf(row: Row): QueueReport {
-  const counts = Object.fromEntries(
-    ['ready', 'delayed', 'leased', 'dead', 'acked'].map(state => [state, Number(row[state])])
-  ) as QueueReport['counts']
+  const counts = Object.fromEntries(states.map(state => [state, Number(row[state])])) as StateCounts
   const oldest = row.oldest_ready_seconds
   return {
     queue: row.name,
@@ -187,24 +180,22 @@ const totalsStatement: Statement = {
 }
 
 /** The folded counts and totals of the first thousand queues. */
-export async function queueTotals(
-  session: Session
-): Promise<{ id: number; queue: string; states: Record<string, number>; totals: Record<string, number> }[]> {
-  return (await session.query(totalsStatement)).map(({ name, queue_id: id, ...row }) => {
-    const entries = Object.entries(row).map(
-      ([column, count]) => [column, Math.max(0, Number(count))] as const
-    )
-    return {
-      id,
-      queue: name,
-      states: Object.fromEntries(entries.filter(([column]) => !column.endsWith('_total'))),
-      totals: Object.fromEntries(
-        entries
-          .filter(([column]) => column.endsWith('_total'))
-          .map(([column, count]) => [column.slice(0, -6), count])
-      )
-    }
-  })
+export async function queueTotals(session: Session): Promise<QueueTotals[]> {
+  return (await session.query(totalsStatement)).map(row => ({
+    id: row.queue_id,
+    queue: row.name,
+    states: numbersOf(states, row, name => name),
+    totals: numbersOf(totalNames, row, name => `${name}_total`)
+  }))
+}
+
+function numbersOf<N extends string>(
+  names: readonly N[],
+  row: Row,
+  columnOf: (name: N) => string
+): Record<N, number> {
+  const entries = names.map(name => [name, Math.max(0, Number(row[columnOf(name)]))])
+  return Object.fromEntries(entries) as Record<N, number>
 }
 
 export const queueVerbs = { findQueue, reportQueue, listQueues, removeQueue, roomIn }

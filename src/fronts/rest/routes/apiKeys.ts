@@ -2,7 +2,7 @@
 import type { ApiKeyGrant, ApiKeyInfo } from '../../../core/apiKey.ts'
 import { QueueError } from '../../../core/errors.ts'
 import { problemResponses } from '../common.ts'
-import { KeyList, KeyMade, KeyParams, KeyRequest } from '../schemas.ts'
+import { KeyList, KeyMade, KeyParams, KeyRequest } from '../contract/apiKeys.ts'
 import type { Server } from '../server.ts'
 
 /** What these routes need of the store. */

@@ -1,11 +1,11 @@
 /** Routes of messages: enqueue, lease, browse, look at one, cancel. */
+import { messageBytesMax } from '../../../core/limits.ts'
 import type { FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { RawJson } from '../../../core/engine/envelope.ts'
 import { QueueError } from '../../../core/errors.ts'
 import {
-  messageBytesMax,
   type LeasedMessage,
   type NewMessage,
   type MessageDetail,
@@ -17,23 +17,20 @@ import { bodyMembers, storedForm } from '../../shared/bodies.ts'
 import { cursorOf, filterOf, givenUp, idOf, invalid, problemResponses, timeOf } from '../common.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { ackHeader, rawAnswer, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
+import { Leased, LeaseQuery, LeaseRequest } from '../contract/lease.ts'
 import {
   BrowseQuery,
   EnqueueAnswer,
   EnqueueHeaders,
   EnqueueQuery,
-  Leased,
-  LeaseQuery,
-  LeaseRequest,
   Message,
   MessageDetail as MessageDetailSchema,
   MessageList,
   MessagePage,
-  MessageParams,
-  QueueParams,
   WaitQuery,
   type MessageInput
-} from '../schemas.ts'
+} from '../contract/messages.ts'
+import { MessageParams, QueueParams } from '../contract/shapes.ts'
 import type { Server } from '../server.ts'
 import { validator } from '../validation.ts'
 

@@ -6,18 +6,17 @@ import { queueNamePattern } from '../../../core/queue.ts'
 import { cursorOf, filterOf, givenUp, problemResponses } from '../common.ts'
 import { browsable } from '../../shared/guard.ts'
 import {
-  PageQuery,
   PurgeAnswer,
   PurgeRequest,
   QueueList,
-  QueueParams,
   QueueReport,
   RedriveAnswer,
   RedriveRequest,
   RetryAnswer,
   RetryRequest,
   SettingsChange
-} from '../schemas.ts'
+} from '../contract/queues.ts'
+import { PageQuery, QueueParams } from '../contract/shapes.ts'
 import type { Server } from '../server.ts'
 
 const selecting =

@@ -7,16 +7,15 @@ import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { cursorOf, invalid, problemResponses } from '../common.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { checkSize, oneKey, sendJson } from './messages.ts'
+import { Enqueued, EnqueueHeaders } from '../contract/messages.ts'
 import {
-  EnqueueHeaders,
-  Enqueued,
-  PageQuery,
   RunRequest,
   Schedule as ScheduleSchema,
   ScheduleChange,
   ScheduleList,
   ScheduleParams
-} from '../schemas.ts'
+} from '../contract/schedules.ts'
+import { PageQuery } from '../contract/shapes.ts'
 import type { Server } from '../server.ts'
 
 /** What it sets itself, on every message. */

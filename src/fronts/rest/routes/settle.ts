@@ -4,43 +4,19 @@
  */
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
+import { listMax } from '../../../core/limits.ts'
 import type { Outcome, Settlement } from '../../../core/verbs/settle.ts'
 import { problemResponses } from '../common.ts'
-import { QueueParams, Settle, SettleAnswer } from '../schemas.ts'
+import { Settle, SettleAnswer } from '../contract/lease.ts'
+import { QueueParams } from '../contract/shapes.ts'
 import type { Server } from '../server.ts'
 import { validator } from '../validation.ts'
 
 const lastReceipt = '{receipt}'
 
-const texts = {
-  ack: {
-    summary: 'Ack: the work is done',
-    description: 'Removes the message. Safe to send twice.',
-    example: { receipt: lastReceipt }
-  },
-  fail: {
-    summary: 'Fail: it did not work out',
-    description:
-      "The message is retried after the queue's delay for this attempt, or after `delaySeconds`; " +
-      'after the last attempt, or with `dead`, it is dead.',
-    example: { receipt: lastReceipt, reason: 'the mail server said no' }
-  },
-  extend: {
-    summary: 'Extend the lease',
-    description: 'The lease ends so long from now. `leaseLost` and `gone` are 409: stop working on it.',
-    example: { receipt: lastReceipt, leaseSeconds: 60 }
-  },
-  release: {
-    summary: 'Release: give it back',
-    description: 'The message is ready again at once, and the attempt does not count.',
-    example: { receipt: lastReceipt }
-  }
-}
-
 export function settleRoutes(app: Server, broker: Broker): void {
-  for (const verb of ['ack', 'fail', 'extend', 'release'] as const) {
-    const { one, many, list } = Settle[verb]
-    const { summary, description, example } = texts[verb]
+  for (const verb of Object.keys(Settle) as (keyof typeof Settle)[]) {
+    const { one, many, list, summary, description, example } = Settle[verb]
     const checkOne = validator<Settlement>(one)
     const checkMany = validator<Record<string, (Settlement | string)[]>>(many)
 
@@ -53,10 +29,16 @@ export function settleRoutes(app: Server, broker: Broker): void {
           summary,
           params: QueueParams,
           description:
-            `${description} Takes one receipt, or up to 1000 in \`${list}\`. A receipt is ` +
+            `${description} Takes one receipt, or up to ${listMax} in \`${list}\`. A receipt is ` +
             'good until its message is leased again; after that the answer is ' +
             '`leaseLost` and nothing is changed.',
-          body: { content: { 'application/json': { schema: { anyOf: [one, many], examples: [example] } } } },
+          body: {
+            content: {
+              'application/json': {
+                schema: { anyOf: [one, many], examples: [{ receipt: lastReceipt, ...example }] }
+              }
+            }
+          },
           response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
         },
         validatorCompiler: ({ schema, httpPart }) =>

@@ -1,7 +1,9 @@
 /** Routes that say how a queue is doing, and why a message is where it is. */
 import type { Broker } from '../../../core/broker.ts'
 import { idOf, problemResponses } from '../common.ts'
-import { Explanation, MessageParams, QueueParams, Series } from '../schemas.ts'
+import { Explanation } from '../contract/messages.ts'
+import { Series } from '../contract/series.ts'
+import { MessageParams, QueueParams } from '../contract/shapes.ts'
 import type { Server } from '../server.ts'
 
 export function telemetryRoutes(app: Server, broker: Broker): void {

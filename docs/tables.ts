@@ -1,0 +1,76 @@
+/**
+ * The tables of the documents that repeat facts of the source: `npm run generate` writes them anew.
+ * In a document such a table stands between `<!-- table: NAME -->` and `<!-- end of table -->`.
+ */
+import { glob, readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { settings as environment } from '../src/config.ts'
+import { totals } from '../src/core/counters.ts'
+import { headersMax, headerValueCharsMax } from '../src/core/limits.ts'
+import { options } from '../src/core/options.ts'
+import { defaultText, settingPaths } from '../src/core/settings.ts'
+import { boundsOf, type Row } from '../src/core/table.ts'
+
+const tables: Record<string, () => string[][]> = {
+  environment: () => [
+    ['name', 'default', 'meaning'],
+    ...Object.values(environment).map(({ name, default: value, help }) => [
+      `\`${name}\``,
+      value === '' ? '(not set)' : `\`${value === true ? 'on' : value}\``,
+      help
+    ])
+  ],
+  settings: () => [
+    ['setting', 'default', 'values', 'meaning'],
+    ...settingPaths.map(row => [`\`${row.path.join('.')}\``, defaultText(row), valuesOf(row), row.help])
+  ],
+  options: () => [
+    ['option', 'values', 'meaning'],
+    ['`headers`', 'an object of strings', headersHelp],
+    ...Object.entries(options).map(([name, row]) => [`\`${name}\``, valuesOf(row), row.help])
+  ],
+  totals: () => [
+    ['name', 'type', 'labels', 'meaning'],
+    ...Object.entries(totals).map(([name, help]) => [`\`holdfast_${name}_total\``, 'counter', 'queue', help])
+  ]
+}
+
+const headersHelp = `Strings that travel beside the body: up to ${headersMax} of up to ${headerValueCharsMax} characters.`
+
+function valuesOf(row: Row): string {
+  switch (row.type) {
+    case 'number':
+    case 'integer':
+      return `${boundsOf(row)}${row.unit === undefined ? '' : ` ${row.unit}`}`
+    case 'choice':
+      return row.choices.map(choice => `\`${choice}\``).join(', ')
+    case 'flag':
+      return '`true`, `false`'
+    case 'time':
+      return 'a time, RFC 3339'
+    case 'text':
+      return 'text'
+  }
+}
+
+/** The text of a document with its tables as the source makes them. */
+export function withTables(text: string): string {
+  return text.replace(
+    /(<!-- table: (\w+) -->\n)[^]*?(\n<!-- end of table -->)/g,
+    (_, begin: string, name: string, end: string) => {
+      const table = tables[name]
+      if (table === undefined) throw new Error(`There is no table ${name} in docs/tables.ts.`)
+      const [head, ...rows] = table()
+      const lines = [head!, head!.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`)
+      return `${begin}\n${lines.join('\n')}\n${end}`
+    }
+  )
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for await (const name of glob('docs/**/*.md')) {
+    const text = await readFile(name, 'utf8')
+    const rendered = withTables(text)
+    if (rendered !== text) await writeFile(name, rendered)
+  }
+}

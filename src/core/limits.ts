@@ -1,0 +1,65 @@
+/** Every bound that a caller can meet, with its unit in the name. */
+
+const daySeconds = 86_400
+const yearSeconds = 365 * daySeconds
+
+/** Messages, receipts or ids in one request. */
+export const listMax = 1000
+/** Nested arrays and objects in the JSON of a request. */
+export const nestingMax = 1000
+export const messageBytesMax = 1_048_576
+/** An answer that carries bodies stops before this size, but it brings at least one message. */
+export const answerBytesMax = 8_388_608
+
+export const waitSecondsMax = 60
+export const leaseSecondsMax = 43_200
+export const delaySecondsMax = yearSeconds
+export const ttlSecondsMax = 10 * yearSeconds
+export const retentionSecondsMax = 10 * yearSeconds
+export const dedupSecondsMax = yearSeconds
+export const keepAckedSecondsMax = yearSeconds
+export const maxAttemptsMax = 1000
+export const maxDepthMax = 1_000_000_000
+export const priorityMax = 9
+
+export const headersMax = 64
+export const headerNameCharsMax = 256
+export const headerValueCharsMax = 4096
+export const contentTypeCharsMax = 256
+export const idempotencyKeyCharsMax = 255
+export const workerCharsMax = 128
+export const reasonCharsMax = 4096
+export const receiptCharsMax = 200
+/** Digits of a message id in a list of ids. */
+export const messageIdCharsMax = 18
+
+/** Rows on one page of a list, and what a page holds when the call does not say. */
+export const pageRowsMax = 1000
+export const pageRowsDefault = 100
+export const cursorCharsMax = 200
+/** Of `contains` and `reason` in a filter. */
+export const filterCharsMax = 200
+/** Attempts shown of one message, the last ones. */
+export const historyMax = 1000
+/** Messages counted before a ready one, to explain its place. */
+export const aheadMax = 10_000
+/** A dry run stops counting after this time. */
+export const countSecondsMax = 2
+
+/** Of queues, and of schedules. */
+export const nameCharsMax = 80
+export const apiKeysMax = 1000
+export const apiKeyNameCharsMax = 128
+export const rightsMax = 100
+/** Requests or messages a second of one API key. */
+export const rateMax = 1_000_000
+
+export const cronCharsMax = 200
+export const timezoneCharsMax = 64
+/** The next times shown of a schedule. */
+export const nextRunsMax = 5
+
+/** Queues on the metrics page, by name. */
+export const metricsQueuesMax = 1000
+/** Queues in the console's list, by name. */
+export const overviewQueuesMax = 20_000

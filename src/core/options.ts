@@ -1,0 +1,64 @@
+/**
+ * The options of a message, one row each. From here come the types, the schemas of JSON and raw
+ * enqueues, and the table in docs/rest.md. holdfast.enqueue in migrations/api.sql repeats the
+ * bounds, and a test compares them. A new option is a row here, a migration for its column, and the
+ * code that acts on it.
+ */
+import {
+  delaySecondsMax,
+  idempotencyKeyCharsMax,
+  maxAttemptsMax,
+  priorityMax,
+  ttlSecondsMax
+} from './limits.ts'
+import type { Row, ValueOf } from './table.ts'
+
+export const priorityDefault = 4
+
+/** 1 to 255 printable ASCII characters. */
+export const idempotencyKeyPattern = `^[ -~]{1,${idempotencyKeyCharsMax}}$`
+
+export const options = {
+  priority: {
+    type: 'integer',
+    min: 0,
+    max: priorityMax,
+    help: `Higher goes first. Default ${priorityDefault}.`
+  },
+  delaySeconds: {
+    type: 'number',
+    min: 0,
+    max: delaySecondsMax,
+    unit: 'seconds',
+    help: 'The message is not leased before this delay is over. Not together with visibleAt.'
+  },
+  visibleAt: {
+    type: 'time',
+    help: 'The message is not leased before this time, at most a year ahead.'
+  },
+  ttlSeconds: {
+    type: 'number',
+    above: 0,
+    max: ttlSecondsMax,
+    unit: 'seconds',
+    help: 'The message is removed this long after its enqueue, unless a worker holds it then.'
+  },
+  maxAttempts: {
+    type: 'integer',
+    min: 1,
+    max: maxAttemptsMax,
+    help: "Instead of the queue's."
+  },
+  idempotencyKey: {
+    type: 'text',
+    pattern: idempotencyKeyPattern,
+    help:
+      'The same key with the same content within dedupSeconds is the same message. ' +
+      `1 to ${idempotencyKeyCharsMax} printable ASCII characters.`
+  }
+} as const satisfies Record<string, Row>
+
+/** What an enqueue may say of a message beside its body, content type and headers. */
+export type MessageOptions = {
+  -readonly [K in keyof typeof options]?: ValueOf<(typeof options)[K]> | undefined
+}

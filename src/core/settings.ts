@@ -1,0 +1,174 @@
+/**
+ * The settings of a queue, one row each. From here come the types, the request and answer schemas,
+ * the SQL that reads and writes them, the console's form and the table in docs/rest.md. A new
+ * setting is a row here, a migration for its column, and the code that acts on it.
+ */
+import {
+  dedupSecondsMax,
+  delaySecondsMax,
+  keepAckedSecondsMax,
+  leaseSecondsMax,
+  maxAttemptsMax,
+  maxDepthMax,
+  retentionSecondsMax
+} from './limits.ts'
+import type { ChoiceRow, FlagRow, NumberRow, ValueOf } from './table.ts'
+
+export type SettingRow = (NumberRow | ChoiceRow | FlagRow) & {
+  /** Its column in holdfast.queues. */
+  column: string
+  /** null: no bound, and then the setting may be null. */
+  default: number | string | boolean | null
+  /** Its name on a form. */
+  label: string
+}
+
+/** Settings that are given together, as one object. */
+export interface SettingGroup {
+  members: Record<string, SettingRow>
+}
+
+export const settings = {
+  leaseSeconds: {
+    column: 'lease_seconds',
+    type: 'number',
+    above: 0,
+    max: leaseSecondsMax,
+    default: 30,
+    unit: 'seconds',
+    label: 'Lease',
+    help: 'How long a lease lasts when the call does not say.'
+  },
+  maxAttempts: {
+    column: 'max_attempts',
+    type: 'integer',
+    min: 1,
+    max: maxAttemptsMax,
+    default: 5,
+    label: 'Attempts',
+    help: 'A message is dead after this many attempts that ended badly.'
+  },
+  retry: {
+    members: {
+      strategy: {
+        column: 'retry_strategy',
+        type: 'choice',
+        choices: ['exponential', 'linear', 'fixed'],
+        default: 'exponential',
+        label: 'Retries',
+        help: 'How the retry delay grows: it doubles, it adds, or it stays.'
+      },
+      delaySeconds: {
+        column: 'retry_delay_seconds',
+        type: 'number',
+        min: 0,
+        max: delaySecondsMax,
+        default: 1,
+        unit: 'seconds',
+        label: 'Retry after',
+        help: 'The delay after the first failed attempt.'
+      },
+      maxDelaySeconds: {
+        column: 'retry_max_delay_seconds',
+        type: 'number',
+        min: 0,
+        max: delaySecondsMax,
+        default: 3600,
+        unit: 'seconds',
+        label: 'Longest delay',
+        help: 'No retry delay is longer.'
+      },
+      jitter: {
+        column: 'retry_jitter',
+        type: 'flag',
+        default: true,
+        label: 'Spread retries at random',
+        help:
+          'Adds up to as much delay again, at random. ' +
+          'Messages that failed together then do not come back together.'
+      }
+    }
+  },
+  retentionSeconds: {
+    column: 'retention_seconds',
+    type: 'number',
+    min: 1,
+    max: retentionSecondsMax,
+    default: 1_209_600,
+    unit: 'seconds',
+    label: 'Keep messages for',
+    help: 'How long a message is kept after its enqueue, in any state. A lease under way is finished first.'
+  },
+  dedupSeconds: {
+    column: 'dedup_seconds',
+    type: 'number',
+    min: 0,
+    max: dedupSecondsMax,
+    default: 86_400,
+    unit: 'seconds',
+    label: 'Idempotency keys hold for',
+    help: 'How long an idempotency key stands for its message.'
+  },
+  maxDepth: {
+    column: 'max_depth',
+    type: 'integer',
+    min: 1,
+    max: maxDepthMax,
+    default: null,
+    label: 'Most messages',
+    help:
+      'The queue takes at most this many ready, delayed and leased messages, ' +
+      'exact to about a second of traffic. null: no bound.'
+  },
+  paused: {
+    column: 'paused',
+    type: 'flag',
+    default: false,
+    label: 'Paused',
+    help: 'While true, leases give nothing and enqueues go on.'
+  },
+  keepAckedSeconds: {
+    column: 'keep_acked_seconds',
+    type: 'number',
+    min: 0,
+    max: keepAckedSecondsMax,
+    default: 0,
+    unit: 'seconds',
+    label: 'Keep acked messages for',
+    help: 'How long an acked message can still be browsed. At 0 the ack removes it.'
+  }
+} as const satisfies Record<string, SettingRow | SettingGroup>
+
+type Value<R extends SettingRow> = R extends { default: null } ? ValueOf<R> | null : ValueOf<R>
+type Values<T> = {
+  -readonly [K in keyof T]: T[K] extends { members: infer M }
+    ? Values<M>
+    : T[K] extends SettingRow
+      ? Value<T[K]>
+      : never
+}
+
+/** What a queue is set to. */
+export type Settings = Values<typeof settings>
+export type Retry = Settings['retry']
+
+type Change<T> = { [K in keyof T]?: T[K] extends object ? Partial<T[K]> : T[K] }
+
+/** Settings to change: what is left out stays as it is. */
+export type SettingsChange = Change<Settings>
+
+/** Every setting by its path: `['leaseSeconds']`, `['retry', 'delaySeconds']`. */
+export const settingPaths: (SettingRow & { path: string[] })[] = Object.entries(settings).flatMap(
+  ([name, row]: [string, SettingRow | SettingGroup]) =>
+    'members' in row
+      ? Object.entries(row.members).map(([member, row]) => ({ ...row, path: [name, member] }))
+      : [{ ...row, path: [name] }]
+)
+
+/** The default as documents show it: `30`, `86400 (1 day)`, `null`. */
+export function defaultText({ default: value, ...row }: SettingRow): string {
+  const seconds = row.type === 'number' && typeof value === 'number' ? value : 0
+  const days = seconds / 86_400
+  if (days < 1) return String(value)
+  return `${value} (${days} ${days === 1 ? 'day' : 'days'})`
+}

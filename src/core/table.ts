@@ -1,0 +1,52 @@
+/** Tables of facts: a setting or an option is one row, and everything else is derived from it. */
+
+interface Described {
+  /** What it does, in sentences for people. */
+  help: string
+}
+
+/** A number. `above` excludes the bound, `min` includes it. */
+export interface NumberRow extends Described {
+  type: 'number' | 'integer'
+  min?: number
+  above?: number
+  max: number
+  unit?: 'seconds'
+}
+
+export interface ChoiceRow extends Described {
+  type: 'choice'
+  choices: readonly string[]
+}
+
+export interface FlagRow extends Described {
+  type: 'flag'
+}
+
+/** A time, RFC 3339. */
+export interface TimeRow extends Described {
+  type: 'time'
+}
+
+/** Text of printable ASCII characters. */
+export interface TextRow extends Described {
+  type: 'text'
+  pattern: string
+}
+
+export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow
+
+/** The TypeScript type of what a row stands for. */
+export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readonly (infer C)[] }
+  ? C
+  : R extends FlagRow
+    ? boolean
+    : R extends NumberRow
+      ? number
+      : string
+
+/** The bounds of a number, as documents and errors show them. */
+export function boundsOf({ min, above, max }: NumberRow): string {
+  const upper = max.toLocaleString('en')
+  return above === undefined ? `${min!.toLocaleString('en')} to ${upper}` : `above ${above}, to ${upper}`
+}

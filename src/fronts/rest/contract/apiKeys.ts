@@ -1,0 +1,56 @@
+/** Shapes of API keys. */
+import { Type } from 'typebox'
+import { keyNamePattern, rightPattern } from '../../../core/apiKey.ts'
+import { apiKeyNameCharsMax, rateMax, rightsMax } from '../../../core/limits.ts'
+import { maybe, object, orNull, time } from './shapes.ts'
+
+const rate = (what: string) =>
+  orNull(Type.Number({ exclusiveMinimum: 0, maximum: rateMax }), {
+    description:
+      `${what} a second, and one second's worth at once. ` +
+      'Each replica counts for itself. Default null: no bound.'
+  })
+
+const keyFields = {
+  name: Type.String({
+    pattern: keyNamePattern,
+    description: `Who uses it, for people. 1 to ${apiKeyNameCharsMax} characters.`,
+    examples: ['mail worker']
+  }),
+  rights: Type.Array(Type.String({ pattern: rightPattern }), {
+    minItems: 1,
+    maxItems: rightsMax,
+    examples: [['lease:mail', 'enqueue:orders-*']],
+    description:
+      'An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), ' +
+      'or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, ' +
+      '`manage` (settings, purge, redrive, retry, cancel, delete). ' +
+      '`admin`, alone, is everything, keys too.'
+  })
+}
+const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
+
+export const KeyRequest = object({
+  ...keyFields,
+  requestsPerSecond: maybe(rates.requestsPerSecond),
+  messagesPerSecond: maybe(rates.messagesPerSecond)
+})
+
+const KeyInfo = Type.Object({
+  id: Type.String({ description: 'Names the key. It is part of the key, and no secret.' }),
+  ...keyFields,
+  ...rates,
+  createdAt: time('When it was made.')
+})
+
+export const KeyMade = Type.Object(
+  {
+    ...KeyInfo.properties,
+    secret: Type.String({
+      description: 'The key. Send it as `Authorization: Bearer …`. It cannot be shown again.'
+    })
+  },
+  { description: 'The new key.' }
+)
+export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
+export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })

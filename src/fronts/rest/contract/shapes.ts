@@ -1,0 +1,80 @@
+/** What the shapes of the contract are made of, and how a row of a table in core becomes a shape. */
+import { Type, type TSchema } from 'typebox'
+import { states } from '../../../core/counters.ts'
+import { cursorCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
+import { queueNamePattern } from '../../../core/queue.ts'
+import type { Row } from '../../../core/table.ts'
+
+/** An object that refuses unknown fields. */
+export const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options })
+
+export const maybe = Type.Optional
+
+export const orNull = <T extends TSchema>(schema: T, options = {}) =>
+  Type.Union([schema, Type.Null()], options)
+
+export const time = (description: string) =>
+  Type.String({ format: 'date-time', description: `${description} RFC 3339, UTC.` })
+
+/** PostgreSQL's text and jsonb hold neither U+0000 nor half of a surrogate pair. */
+export const storableText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
+
+export const messageId = Type.String({ description: 'A message id.', examples: ['1'] })
+
+export const nameDescription = '1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.'
+
+export const QueueName = Type.String({
+  pattern: queueNamePattern,
+  description: `The queue. ${nameDescription}`,
+  examples: ['mail']
+})
+
+export const QueueParams = object({ queue: QueueName })
+
+export const MessageParams = object({
+  queue: QueueName,
+  id: Type.String({ description: 'The message id from the enqueue.', examples: ['{id}'] })
+})
+
+export const StateName = Type.Enum([...states], { description: 'A message state.' })
+
+export const cursor = maybe(
+  Type.String({ minLength: 1, maxLength: cursorCharsMax, description: 'From the page before.' })
+)
+export const limit = maybe(Type.Integer({ minimum: 1, maximum: pageRowsMax, default: pageRowsDefault }))
+export const PageQuery = object({ limit, cursor })
+export const nextCursor = orNull(Type.String(), {
+  description: 'Send it to get the next page; null at the end.'
+})
+
+export const Headers = Type.Record(Type.String(), Type.String())
+export const AnyBody = Type.Unsafe<unknown>({
+  description: 'JSON as it was sent, or other text in UTF-8 as a string.'
+})
+
+/** The shape of a row: its type with its bounds. */
+export function schemaOf(row: Row, description: string): TSchema {
+  switch (row.type) {
+    case 'integer':
+      return Type.Integer({ ...numberBounds(row), description })
+    case 'number':
+      return Type.Number({ ...numberBounds(row), description })
+    case 'choice':
+      return Type.Enum([...row.choices], { description })
+    case 'flag':
+      return Type.Boolean({ description })
+    case 'time':
+      return time(description)
+    case 'text':
+      return Type.String({ pattern: row.pattern, description })
+  }
+}
+
+function numberBounds({ min, above, max }: { min?: number; above?: number; max: number }): object {
+  return {
+    ...(min !== undefined && { minimum: min }),
+    ...(above !== undefined && { exclusiveMinimum: above }),
+    maximum: max
+  }
+}
