@@ -12,7 +12,7 @@ import { Schedules } from './core/verbs/schedules.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { ByteBudget } from './fronts/shared/byteBudget.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
-import type { ApiKeys } from './fronts/rest/routes/apiKeys.ts'
+import type { ApiKeys } from './core/ports.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { nextTime } from './jobs/calendar.ts'
@@ -187,7 +187,7 @@ export async function startService(config: Config, say: (line: string) => void):
       log,
       requestMetrics,
       guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
-      keys: keysOf(database),
+      apiKeys: keysOf(database),
       console: app =>
         consoleRoutes(app, {
           overview: () => overview(database.last),

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import { withTables } from '../docs/tables.ts'
 import { codes } from '../src/core/errors.ts'
-import { describeApi } from '../src/fronts/rest/server.ts'
+import { describeApi } from '../src/fronts/rest/docs.ts'
 import { clientTypes } from '../src/fronts/rest/clientTypes.ts'
 
 async function files(pattern: string): Promise<Map<string, string>> {

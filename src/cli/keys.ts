@@ -1,7 +1,7 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
 import { rateMax } from '../core/limits.ts'
 import { keyNamePattern, rightPattern } from '../core/apiKey.ts'
-import type { ApiKeys } from '../fronts/rest/routes/apiKeys.ts'
+import type { ApiKeys } from '../core/ports.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 
 export const keys: Command = {

@@ -14,7 +14,7 @@ export const openapi: Command = {
     }
   },
   async run({ has, say }) {
-    const { describeApi } = await import('../fronts/rest/server.ts')
+    const { describeApi } = await import('../fronts/rest/docs.ts')
     const document = await describeApi()
     if (!has('write')) return say(document.trimEnd())
     const { clientTypes } = await import('../fronts/rest/clientTypes.ts')

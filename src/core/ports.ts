@@ -126,9 +126,15 @@ export interface LeaseVerbs {
   isLeaseKeyTaken(error: unknown): boolean
   /** Those of the keys under which messages have been leased, and may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
-  /** The messages that a lease with this key took and still holds. When there are none, the key is free again. */
+  /**
+   * The messages that a lease with this key took and still holds. When there are none, the key is
+   * free again.
+   */
   leaseAgain(queueId: Digits, key: string): Promise<LeasedRow[]>
-  /** Looks for ready messages that leases have passed by, when that is due. True when there are some. Never fails. */
+  /**
+   * Looks for ready messages that leases have passed by, when such a look is due. True when there
+   * are some. Never fails.
+   */
   findMissed(queueId: Digits): Promise<boolean>
   /** After a lost commit: the next lease looks through the queue from its start. */
   forgetScan(queueId: Digits): void
@@ -176,7 +182,10 @@ export interface SettleVerbs {
   fail(queueId: Digits, held: Failure[]): Promise<Failed[]>
   extend(queueId: Digits, held: Extension[]): Promise<Extended[]>
   release(queueId: Digits, held: Held[]): Promise<Released[]>
-  /** Locks messages in the order in which every verb locks them. For a transaction that settles some twice. */
+  /**
+   * Locks messages in the order in which every verb locks them. For a transaction that settles some
+   * of them twice.
+   */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
@@ -193,7 +202,10 @@ export interface QueueVerbs {
   reportQueue(name: string): Promise<QueueReport | null>
   /** By name, from the one after `after` on. */
   listQueues(after: string, limit: number, scope: NameScope): Promise<QueueReport[]>
-  /** Takes the name away at once. Maintenance removes the messages later. Nothing happens if there is no such queue. */
+  /**
+   * Takes the name away at once. Maintenance removes the messages later. Does nothing if there is
+   * no such queue.
+   */
   removeQueue(name: string): Promise<void>
 }
 
@@ -215,7 +227,10 @@ export interface Circumstances {
 }
 
 export interface BrowseVerbs {
-  /** A page of messages by id. `cursor` is null at the end. A page may be short, or empty, and still have one. */
+  /**
+   * A page of messages by id. `cursor` is null at the end. A page may be short, or empty, and still
+   * have one.
+   */
   browse(
     queueId: Digits,
     state: State | null,

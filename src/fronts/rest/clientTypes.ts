@@ -85,10 +85,9 @@ function fieldsOf({ properties = {}, required = [] }: Shape, indent: string): st
   const fields = Object.entries(properties).map(([name, shape]) => {
     const comment = shape.description === undefined ? '' : `${indent}  /** ${shape.description} */\n`
     const type = typeOf(shape, `${indent}  `)
-    return (
-      `${comment}${indent}  ` +
-      `${required.includes(name) ? `${name}: ${type}` : `${name}?: ${type}${type === 'unknown' ? '' : ' | undefined'}`}\n`
-    )
+    if (required.includes(name)) return `${comment}${indent}  ${name}: ${type}\n`
+    const orUndefined = type === 'unknown' ? '' : ' | undefined'
+    return `${comment}${indent}  ${name}?: ${type}${orUndefined}\n`
   })
   return `{\n${fields.join('')}${indent}}`
 }

@@ -5,6 +5,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import type { Filter } from '../../core/message.ts'
+import { ByteBudget } from '../shared/byteBudget.ts'
 
 /** Reads a cursor of ours. Refuses with invalidCursor what does not hold what such a cursor holds. */
 export function cursorOf(cursor: string | undefined, pattern: RegExp): string | undefined {
@@ -82,28 +83,19 @@ export function givenUp({ key }: FastifyRequest, reply: FastifyReply): AbortSign
   return controller.signal
 }
 
-const reasons: Record<number, string> = {
-  400: 'Malformed, or refused by the schema.',
-  401: 'No API key, or not a good one.',
-  403: 'The key may not do this here.',
-  404: 'No such queue or message.',
-  409: 'Not in this state.',
-  413: 'Too large.',
-  415: 'A content type that is not taken.',
-  422: 'The idempotency key stands for other content.',
-  429: 'Full, or a rate used up; see Retry-After.',
-  503: 'The database is away, or the service overloaded or shutting down; see Retry-After and `outcome`.'
+/** The signal of a call that cannot be given up. */
+export const never = new AbortController().signal
+
+// Sent as text, because a serializer would read a body and write it anew.
+export function sendJson(reply: FastifyReply, text: string, answers: ByteBudget): FastifyReply {
+  if (ByteBudget.counts(text.length)) answers.hold(text.length, reply.raw)
+  return reply
+    .type('application/json; charset=utf-8')
+    .serializer((payload: string) => payload)
+    .send(text)
 }
 
-/** The refusals a route can answer with, beside those that every route can. */
-export function problemResponses(...statuses: number[]): Record<number, object> {
-  return Object.fromEntries(
-    [...statuses, 401, 403].sort().map(status => [
-      status,
-      {
-        description: reasons[status],
-        content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } }
-      }
-    ])
-  )
+/** A cursor of ours, as the caller gets it. */
+export function cursorTo(id: string | null): string | null {
+  return id === null ? null : Buffer.from(id).toString('base64url')
 }

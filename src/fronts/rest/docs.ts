@@ -1,11 +1,16 @@
 /** The OpenAPI document, made from the routes' schemas, and Swagger UI that shows it. */
-import swagger from '@fastify/swagger'
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { contract } from './contract/index.ts'
+import { Problem } from './contract/problem.ts'
 
-const description = `Messages in, messages out, over HTTP on PostgreSQL.
-
-Open the calls from top to bottom and press **Execute**: make a queue, enqueue a message, lease it, ack it. This page carries the id and the receipt of one call into the next, in the place of \`{id}\` and \`{receipt}\`.`
+const description =
+  'Messages in, messages out, over HTTP on PostgreSQL.\n\n' +
+  'Open the calls from top to bottom and press **Execute**: ' +
+  'make a queue, enqueue a message, lease it, ack it. ' +
+  'This page carries the id and the receipt of one call into the next, ' +
+  'in the place of `{id}` and `{receipt}`.'
 
 /** Every operation under its heading, in the order in which a first visitor would press them. */
 const tour: Record<string, { description: string; operations: string[] }> = {
@@ -39,35 +44,58 @@ const tour: Record<string, { description: string; operations: string[] }> = {
   Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
 }
 
-const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40"><g fill="none" stroke="#7fd1ae" stroke-width="4" stroke-linecap="round" stroke-linejoin="round">
-  <circle cx="20" cy="8" r="4"/><path d="M20 12v22M12 18h16M6 24c0 7 6 10 14 10s14-3 14-10"/></g>
-  <text x="46" y="28" font-family="system-ui, sans-serif" font-size="24" font-weight="600" fill="#fff">Holdfast</text></svg>`
+const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40">
+  <g fill="none" stroke="#7fd1ae" stroke-width="4" stroke-linecap="round" stroke-linejoin="round">
+    <circle cx="20" cy="8" r="4"/>
+    <path d="M20 12v22M12 18h16M6 24c0 7 6 10 14 10s14-3 14-10"/>
+  </g>
+  <text x="46" y="28" font-family="system-ui, sans-serif" font-size="24" font-weight="600" fill="#fff">
+    Holdfast
+  </text>
+</svg>`
 
-export async function documentRoutes(app: FastifyInstance): Promise<void> {
-  await app.register(swagger, {
-    refResolver: {
-      buildLocalReference: (json, _base, _fragment, i) =>
-        typeof json.$id === 'string' ? json.$id : `def-${i}`
-    },
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Holdfast', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
-      components: {
-        securitySchemes: {
-          key: {
-            type: 'http',
-            scheme: 'bearer',
-            description: 'An API key. Needed once there is one, or where HOLDFAST_ADMIN_KEY_FILE is set.'
-          }
+/** The settings of the document: everything but the operations. */
+const documentOptions: FastifyDynamicSwaggerOptions = {
+  refResolver: {
+    buildLocalReference: (json, _base, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `def-${i}`)
+  },
+  openapi: {
+    openapi: '3.1.0',
+    info: { title: 'Holdfast', version: '0.1.0', description, license: { name: 'MIT', identifier: 'MIT' } },
+    components: {
+      securitySchemes: {
+        key: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An API key. Needed once there is one, or where HOLDFAST_ADMIN_KEY_FILE is set.'
         }
-      },
-      security: [{ key: [] }, {}],
-      servers: [{ url: '/', description: 'This service' }],
-      tags: Object.entries(tour).map(([name, { description }]) => ({ name, description }))
+      }
     },
-    transformObject: document =>
-      'openapiObject' in document ? inOrder(document.openapiObject) : document.swaggerObject
-  })
+    security: [{ key: [] }, {}],
+    servers: [{ url: '/', description: 'This service' }],
+    tags: Object.entries(tour).map(([name, { description }]) => ({ name, description }))
+  },
+  transformObject: document =>
+    'openapiObject' in document ? inOrder(document.openapiObject) : document.swaggerObject
+}
+
+/** The document as text, as openapi/openapi.json holds it: made from the contract alone. */
+export async function describeApi(): Promise<string> {
+  const app = Fastify()
+  app.setValidatorCompiler(() => () => true)
+  app.addSchema(Problem)
+  await app.register(swagger, documentOptions)
+  // Only described here. The server has the handlers.
+  for (const operation of contract) app.route({ ...operation, handler: () => {} })
+  await app.ready()
+  const document = JSON.stringify(app.swagger(), null, 2)
+  await app.close()
+  return `${document}\n`
+}
+
+/** Serves the document and Swagger UI. Registered before the routes that it is to show. */
+export async function documentRoutes(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, documentOptions)
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     logo: { type: 'image/svg+xml', content: logo, href: '/docs' },
@@ -104,7 +132,8 @@ function inOrder(document: { paths?: object }): object {
   return document
 }
 
-// These two run in the browser, sent as text: they carry the id and the receipt of one call into the next.
+// These two run in the browser, sent as text. They carry the id and the receipt of one call into the
+// next.
 
 function fillIn(request: any) {
   const memory = (globalThis as any).holdfast ?? {}

@@ -3,7 +3,7 @@
  * come from the database's own ledger, so every replica tells the same.
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
-import { totals, type QueueTotals, type Total } from '../../core/counters.ts'
+import { totalNames, totals, type QueueTotals } from '../../core/counters.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
@@ -25,95 +25,133 @@ export interface MetricsSources {
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
 }
 
-interface HistogramValues {
-  labels: Record<string, string>
-  buckets: number[]
-  sumSeconds: number
-}
-
+/** Answers the page. */
 export function createMetrics(sources: MetricsSources): () => Promise<string> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number | null | Promise<number | null>) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      async collect() {
-        const value = await read()
-        if (value === null) this.reset()
-        else this.set(value)
-      }
-    })
-  gauge('holdfast_waiting_calls', 'Calls waiting for messages on this replica.', sources.waiters)
-  gauge('holdfast_connections', 'Open connections of callers.', sources.connections)
-  gauge('holdfast_pool_connections', 'Open connections to the database.', () => sources.pool().total)
-  gauge('holdfast_pool_idle_connections', 'Open connections that nobody uses.', () => sources.pool().idle)
-  gauge('holdfast_pool_waiting', 'Statements waiting for a connection.', () => sources.pool().waiting)
-  gauge('holdfast_listener_connected', '1 while notices of other replicas are heard.', () =>
-    Number(sources.listening())
+  let databaseUp = false
+  replicaGauges(registry, sources)
+  gauge(registry, 'holdfast_database_up', '1 when the database answered for this page.', () =>
+    Number(databaseUp)
   )
-  gauge(
-    'holdfast_sweeper_lag_seconds',
-    'How late the last sweep found what was due, or how long no sweep has gone well.',
-    sources.sweeperLagSeconds
-  )
+  flushCounters(registry, sources.replicaStats)
+  timeHistograms(registry, sources)
+  const snapshots = snapshotGauges(registry, sources)
+  const readQueues = queueMetrics(registry, sources)
 
-  let snapshots: { oldest: { ageSeconds: number } | null; hidden: number } | null = null
+  return async () => {
+    await snapshots.read()
+    databaseUp = await readQueues().then(
+      () => true,
+      () => false
+    )
+    if (!databaseUp) snapshots.forget()
+    return await registry.metrics()
+  }
+}
+
+type Value = number | null
+
+/** A gauge that is read for each page; null leaves it out. */
+function gauge(registry: Registry, name: string, help: string, read: () => Value | Promise<Value>): void {
+  const metric: Gauge = new Gauge({
+    name,
+    help,
+    registers: [registry],
+    async collect() {
+      const value = await read()
+      if (value === null) metric.reset()
+      else metric.set(value)
+    }
+  })
+}
+
+function replicaGauges(registry: Registry, sources: MetricsSources): void {
+  const gauges: [name: string, help: string, read: () => Value | Promise<Value>][] = [
+    ['holdfast_waiting_calls', 'Calls waiting for messages on this replica.', sources.waiters],
+    ['holdfast_connections', 'Open connections of callers.', sources.connections],
+    ['holdfast_pool_connections', 'Open connections to the database.', () => sources.pool().total],
+    ['holdfast_pool_idle_connections', 'Open connections that nobody uses.', () => sources.pool().idle],
+    ['holdfast_pool_waiting', 'Statements waiting for a connection.', () => sources.pool().waiting],
+    [
+      'holdfast_listener_connected',
+      '1 while notices of other replicas are heard.',
+      () => Number(sources.listening())
+    ],
+    [
+      'holdfast_sweeper_lag_seconds',
+      'How late the last sweep found what was due, or how long ago the last successful sweep was.',
+      sources.sweeperLagSeconds
+    ]
+  ]
+  for (const [name, help, read] of gauges) gauge(registry, name, help, read)
+}
+
+/** Answers what reads the snapshots before each page, and what forgets them. */
+function snapshotGauges(
+  registry: Registry,
+  sources: MetricsSources
+): { read: () => Promise<void>; forget: () => void } {
+  let snapshots: Awaited<ReturnType<MetricsSources['snapshots']>> | null = null
   gauge(
+    registry,
     'holdfast_oldest_snapshot_seconds',
     'Age of the oldest snapshot that is held in the database, as far as our role may see.',
     () => (snapshots === null ? null : (snapshots.oldest?.ageSeconds ?? 0))
   )
   gauge(
+    registry,
     'holdfast_hidden_sessions',
     'Sessions of other roles whose snapshots ours may not see.',
     () => snapshots?.hidden ?? null
   )
-  let answered = false
-  gauge('holdfast_database_up', '1 when the database answered for this page.', () => Number(answered))
+  return {
+    async read() {
+      snapshots = await sources.snapshots().catch(() => null)
+    },
+    forget() {
+      snapshots = null
+    }
+  }
+}
 
-  const { replicaStats, requestMetrics } = sources
-  counters(
-    'holdfast_flushes_total',
-    'Flushes of this replica that went to the database.',
-    ({ count }) => count
-  )
-  counters('holdfast_flushed_messages_total', 'Messages in them.', ({ messages }) => messages)
-  function counters(
-    name: string,
-    help: string,
-    read: (flushes: { count: number; messages: number }) => number
-  ): void {
+function flushCounters(registry: Registry, replicaStats: ReplicaStats): void {
+  const counters = {
+    count: ['holdfast_flushes_total', 'Flushes of this replica that went to the database.'],
+    messages: ['holdfast_flushed_messages_total', 'Messages in them.']
+  } as const
+  for (const [field, [name, help]] of Object.entries(counters)) {
     const counter: Counter = new Counter({
       name,
       help,
       labelNames: ['kind'],
-      registers,
+      registers: [registry],
       collect() {
         counter.reset()
         for (const [kind, flushes] of Object.entries(replicaStats.flushes)) {
-          counter.inc({ kind }, read(flushes))
+          counter.inc({ kind }, flushes[field as keyof typeof counters])
         }
       }
     })
   }
-  const times = ({ buckets, sumMs }: Times) => [{ labels: {}, buckets, sumSeconds: sumMs / 1000 }]
+}
+
+function timeHistograms(registry: Registry, { replicaStats, requestMetrics }: MetricsSources): void {
+  const unlabelled = ({ buckets, sumMs }: Times) => [{ labels: {}, buckets, sumSeconds: sumMs / 1000 }]
   const doubling = replicaStats.waits.buckets.slice(1).map((_, index) => 2 ** index / 1000)
   histogram(
     registry,
     'holdfast_message_wait_seconds',
     'From the enqueue to the lease, of messages leased here that were ready from their enqueue on.',
     doubling,
-    () => times(replicaStats.waits)
+    () => unlabelled(replicaStats.waits)
   )
   histogram(
     registry,
     'holdfast_message_work_seconds',
     'From the lease to the ack, of messages leased and acked here.',
     doubling,
-    () => times(replicaStats.works)
+    () => unlabelled(replicaStats.works)
   )
   histogram(
     registry,
@@ -127,7 +165,11 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
         sumSeconds
       }))
   )
+}
 
+/** Answers what reads the queues before each page. When the database is away, no queue is shown. */
+function queueMetrics(registry: Registry, sources: MetricsSources): () => Promise<void> {
+  const registers = [registry]
   const messages = new Gauge({
     name: 'holdfast_messages',
     help: 'Messages by state, a second or two old.',
@@ -143,46 +185,53 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   const reliability = new Gauge({
     name: 'holdfast_reliability',
     help:
-      'acked / (acked + dead + expired): of the messages that came to an end, the share whose ' +
-      'work was done.',
+      'acked / (acked + dead + expired): ' +
+      'of the messages that came to an end, the share whose work was done.',
     labelNames: ['queue'],
     registers
   })
-  const totalCounters = Object.entries(totals).map(
-    ([name, help]) =>
-      [name, new Counter({ name: `holdfast_${name}_total`, help, labelNames: ['queue'], registers })] as const
+  const totalCounters = totalNames.map(
+    total =>
+      [
+        total,
+        new Counter({
+          name: `holdfast_${total}_total`,
+          help: totals[total],
+          labelNames: ['queue'],
+          registers
+        })
+      ] as const
   )
 
-  async function readDatabase(): Promise<void> {
-    for (const metric of [messages, oldest, reliability, ...totalCounters.map(([, counter]) => counter)]) {
-      metric.reset()
-    }
-    snapshots = await sources.snapshots().catch(() => null)
-    const queues = await sources.queues()
-    const since = await sources.oldestReady(
-      queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
-    )
-    for (const { id, queue, states, totals: counts } of queues) {
-      for (const [state, count] of Object.entries(states)) messages.set({ queue, state }, count)
-      oldest.set({ queue }, Math.max(0, Date.now() / 1000 - (since.get(id) ?? Infinity)))
-      const share = reliabilityOf({ acked: counts.acked, dead: states.dead, expired: counts.expired })
-      if (share !== null) reliability.set({ queue }, share)
-      for (const [name, counter] of totalCounters) counter.inc({ queue }, counts[name as Total])
-    }
+  function show({ queue, states, totals: counts }: QueueTotals, oldestSeconds: number): void {
+    for (const [state, count] of Object.entries(states)) messages.set({ queue, state }, count)
+    oldest.set({ queue }, oldestSeconds)
+    const share = reliabilityOf({ acked: counts.acked, dead: states.dead, expired: counts.expired })
+    if (share !== null) reliability.set({ queue }, share)
+    for (const [total, counter] of totalCounters) counter.inc({ queue }, counts[total])
   }
 
   return async () => {
-    answered = await readDatabase().then(
-      () => true,
-      () => false
-    )
-    if (!answered) snapshots = null
-    return await registry.metrics()
+    for (const metric of [messages, oldest, reliability, ...totalCounters.map(([, counter]) => counter)]) {
+      metric.reset()
+    }
+    const queues = await sources.queues()
+    const withReady = queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
+    const since = await sources.oldestReady(withReady)
+    for (const queue of queues) {
+      show(queue, Math.max(0, Date.now() / 1000 - (since.get(queue.id) ?? Infinity)))
+    }
   }
 }
 
+interface HistogramValues {
+  labels: Record<string, string>
+  buckets: number[]
+  sumSeconds: number
+}
+
 /**
- * One that is counted elsewhere: `buckets` has an element for each bound and one for what is
+ * A histogram that is counted elsewhere: `buckets` has an element for each bound and one for what is
  * beyond the last.
  */
 function histogram(

@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { keyNamePattern, rightPattern } from '../../../core/apiKey.ts'
 import { apiKeyNameCharsMax, rateMax, rightsMax } from '../../../core/limits.ts'
+import { nothing, operations, problemResponses } from './operation.ts'
 import { maybe, object, orNull, time } from './shapes.ts'
 
 const rate = (what: string) =>
@@ -54,3 +55,40 @@ export const KeyMade = Type.Object(
 )
 export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
 export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
+
+export const apiKeyOperations = operations({
+  createKey: {
+    method: 'POST',
+    url: '/keys',
+    config: {},
+    schema: {
+      summary: 'Make an API key',
+      description:
+        'The answer holds the key itself, this once: only its digest is stored. ' +
+        'It is good on every replica within two seconds. From the first key on, every call needs one.',
+      body: KeyRequest,
+      response: { 201: KeyMade, ...problemResponses(400, 415, 429, 503) }
+    }
+  },
+  listKeys: {
+    method: 'GET',
+    url: '/keys',
+    config: {},
+    schema: {
+      summary: 'List API keys',
+      description: 'All of them, the oldest first; never the secrets.',
+      response: { 200: KeyList, ...problemResponses(503) }
+    }
+  },
+  revokeKey: {
+    method: 'DELETE',
+    url: '/keys/:id',
+    config: {},
+    schema: {
+      summary: 'Revoke an API key',
+      description: 'Every replica refuses it within five seconds.',
+      params: KeyParams,
+      response: { 204: nothing('It is revoked.'), ...problemResponses(404, 503) }
+    }
+  }
+})

@@ -11,7 +11,9 @@ import {
 } from '../../../core/limits.ts'
 import { idempotencyKeyPattern } from '../../../core/options.ts'
 import { LastFailure } from './messages.ts'
-import { AnyBody, Headers, maybe, messageId, object, storableText, time } from './shapes.ts'
+import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
+import { rawAnswer } from '../raw.ts'
+import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
 
 const receipt = Type.String({ minLength: 1, maxLength: receiptCharsMax, description: 'From the lease.' })
 
@@ -178,3 +180,67 @@ export const Settle = {
 export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Array(Outcome) })], {
   description: 'Committed: what became of it, or for a list of each in the order given.'
 })
+
+export const leaseOperations = operations({
+  lease: {
+    method: 'POST',
+    url: '/queues/:queue/lease',
+    config: { access: 'lease', makesRoom: true },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Lease messages',
+      description:
+        'Takes ready messages for a time, the highest priority first. ' +
+        'Each comes with a receipt to settle it with. ' +
+        'With `waitSeconds` the call stays open until a message is there. ' +
+        'An empty list means that none came in time. ' +
+        'Receipts in `ack` are settled first, in the same commit, and the answer has their outcomes: ' +
+        'so a worker needs one request per step. Options stand in the body, or in the address.\n\n' +
+        'For programs that read no JSON: with an `Accept` that does not take it ' +
+        '(`application/octet-stream`, `text/*`) the answer is the one message itself, ' +
+        'its bytes and content type as they were enqueued, whatever that type is. ' +
+        'The rest stands in headers. 204 when none came in time. ' +
+        '`*/*` stays JSON, because curl and others send it unasked.',
+      params: QueueParams,
+      querystring: LeaseQuery,
+      body: LeaseRequest,
+      response: {
+        200: {
+          description: 'The messages, now leased. An empty list when none came in time.',
+          headers: rawAnswer.headers,
+          content: { 'application/json': { schema: Leased }, ...rawAnswer.content }
+        },
+        204: nothing('With an Accept that does not take JSON: no message came in time.'),
+        ...problemResponses(400, 404, 413, 415, 429, 503)
+      } as object as { 200: typeof Leased }
+    }
+  }
+})
+
+/** The operation of one settling verb. Its body is one receipt or a list of them. */
+export function settleOperation(verb: keyof typeof Settle) {
+  const { one, many, list, summary, description, example } = Settle[verb]
+  return operations({
+    [verb]: {
+      method: 'POST',
+      url: `/queues/:queue/${verb}`,
+      config: { access: 'lease', settles: true, makesRoom: true },
+      schema: {
+        summary,
+        params: QueueParams,
+        description:
+          `${description} Takes one receipt, or up to ${listMax} in \`${list}\`. ` +
+          'A receipt is good until its message is leased again. ' +
+          'After that the answer is `leaseLost` and nothing is changed.',
+        body: {
+          content: {
+            'application/json': {
+              schema: { anyOf: [one, many], examples: [{ receipt: '{receipt}', ...example }] }
+            }
+          }
+        },
+        response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
+      }
+    }
+  })[verb]!
+}

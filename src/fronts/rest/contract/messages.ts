@@ -12,6 +12,7 @@ import {
 import { options, type MessageOptions } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
 import { filter } from './queues.ts'
+import { nothing, operations, problemResponses } from './operation.ts'
 import {
   AnyBody,
   cursor,
@@ -24,7 +25,9 @@ import {
   schemaOf,
   StateName,
   storableText,
-  time
+  time,
+  MessageParams,
+  QueueParams
 } from './shapes.ts'
 
 const optionSchemas: Record<string, TSchema> = Object.fromEntries(
@@ -173,3 +176,92 @@ export const Explanation = Type.Object(
   },
   { description: 'Why the message is where it is.' }
 )
+
+export const messageOperations = operations({
+  enqueue: {
+    method: 'POST',
+    url: '/queues/:queue/messages',
+    config: { access: 'enqueue', stores: true },
+    schema: {
+      summary: 'Enqueue messages',
+      description:
+        'Answers 201 only after the commit. `application/json` holds one message, ' +
+        'or a list that is stored whole or not at all. With any other content type the request body ' +
+        '*is* the message body, byte for byte, and the options are query parameters.',
+      params: QueueParams,
+      querystring: EnqueueQuery,
+      headers: EnqueueHeaders,
+      body: {
+        content: {
+          'application/json': {
+            schema: {
+              anyOf: [Message, MessageList],
+              examples: [{ body: { to: 'ada@example.org', subject: 'Welcome' } }]
+            }
+          },
+          'text/plain': {
+            schema: { type: 'string', description: 'Any other content type: the message body itself.' }
+          }
+        }
+      },
+      response: {
+        200: EnqueueAnswer,
+        201: EnqueueAnswer,
+        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
+      }
+    }
+  },
+  browse: {
+    method: 'GET',
+    url: '/queues/:queue/messages',
+    config: { access: 'browse' },
+    schema: {
+      summary: 'Browse messages',
+      description:
+        'Shows messages by id without leasing them. One page looks at a few thousand messages at most. ' +
+        'So a page of a rare state or with a filter may be short, or empty, and still have a cursor.',
+      params: QueueParams,
+      querystring: BrowseQuery,
+      response: { 200: MessagePage, ...problemResponses(400, 404, 503) }
+    }
+  },
+  getMessage: {
+    method: 'GET',
+    url: '/queues/:queue/messages/:id',
+    config: { access: 'browse' },
+    schema: {
+      summary: 'Look at one message',
+      description:
+        'One message with its lease and its history. With `waitSeconds` the call answers when the ' +
+        'message is acked, dead or gone, or when the time is up, whatever the state is then. ' +
+        'So a producer waits for the confirmation of its consumer.',
+      params: MessageParams,
+      querystring: WaitQuery,
+      response: { 200: MessageDetail, ...problemResponses(400, 404, 409, 429, 503) }
+    }
+  },
+  explainMessage: {
+    method: 'GET',
+    url: '/queues/:queue/messages/:id/explain',
+    config: { access: 'browse' },
+    schema: {
+      summary: 'Why is a message where it is?',
+      description:
+        'Says what it waits for: a pause, consumers that have not asked for a minute, a delay, ' +
+        'or the messages before it. Or who holds it, or why it is dead.',
+      params: MessageParams,
+      response: { 200: Explanation, ...problemResponses(400, 404, 503) }
+    }
+  },
+  cancelMessage: {
+    method: 'DELETE',
+    url: '/queues/:queue/messages/:id',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Cancel one message',
+      description: 'Removes a message that nobody holds just now.',
+      params: MessageParams,
+      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 409, 503) }
+    }
+  }
+})

@@ -10,12 +10,16 @@ import {
   type Settings,
   type SettingsChange as Change
 } from '../../../core/settings.ts'
+import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
+import { Series } from './series.ts'
 import {
   maybe,
   nextCursor,
   object,
   orNull,
+  PageQuery,
   QueueName,
+  QueueParams,
   schemaOf,
   StateName,
   storableText,
@@ -163,4 +167,118 @@ export const RedriveAnswer = Type.Union([Type.Object({ redriven: Type.Integer() 
 export const RetryRequest = object(selection, { examples: [{ limit: 100 }] })
 export const RetryAnswer = Type.Union([Type.Object({ retried: Type.Integer() }), Matched], {
   description: 'How many messages became ready.'
+})
+
+const selecting =
+  'It takes the messages that are there when it begins: all of them, or with `ids` and `where` those ' +
+  'that are named and match, up to `limit`. It works in chunks that are commits of their own. ' +
+  'When it is cut short, what it has done stays done, and the same call goes on where it stopped. ' +
+  '`dryRun` changes nothing and answers how many there are.'
+
+export const queueOperations = operations({
+  putQueue: {
+    method: 'PUT',
+    url: '/queues/:queue',
+    config: { access: 'manage' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Make a queue, or change its settings',
+      description:
+        'Settings that are left out stay as they are. The same call twice is the same queue. ' +
+        'You need not make a queue first: ' +
+        'the first message enqueued to it makes it with the defaults.',
+      params: QueueParams,
+      body: SettingsChange,
+      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 413, 415, 503) }
+    }
+  },
+  listQueues: {
+    method: 'GET',
+    url: '/queues',
+    config: { access: 'key' },
+    schema: {
+      summary: 'List queues',
+      description: 'By name; with an API key, those it may browse. Counts cost the same at any backlog.',
+      querystring: PageQuery,
+      response: { 200: QueueList, ...problemResponses(400, 503) }
+    }
+  },
+  getQueue: {
+    method: 'GET',
+    url: '/queues/:queue',
+    config: { access: 'browse' },
+    schema: {
+      summary: 'Look at a queue',
+      description: 'Its settings and how many messages are in which state.',
+      params: QueueParams,
+      response: { 200: QueueReport, ...problemResponses(400, 404, 503) }
+    }
+  },
+  getSeries: {
+    method: 'GET',
+    url: '/queues/:queue/series',
+    config: { access: 'browse' },
+    schema: {
+      summary: "A queue's last hour",
+      description:
+        'Counts, rates, waiting and working times in steps of half a minute, over all replicas. ' +
+        'The last step is the last that has ended.',
+      params: QueueParams,
+      response: { 200: Series, ...problemResponses(400, 404, 503) }
+    }
+  },
+  retry: {
+    method: 'POST',
+    url: '/queues/:queue/retry',
+    config: { access: 'manage' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Retry messages now',
+      description:
+        'Delayed messages, and those that back off after a failure, become ready now, ' +
+        `as if they had come due. ${selecting}`,
+      params: QueueParams,
+      body: RetryRequest,
+      response: { 200: RetryAnswer, ...problemResponses(400, 404, 413, 415, 503) }
+    }
+  },
+  redrive: {
+    method: 'POST',
+    url: '/queues/:queue/redrive',
+    config: { access: 'manage' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Redrive dead messages',
+      description: `Dead messages become ready again, their attempts counted from zero. ${selecting}`,
+      params: QueueParams,
+      body: RedriveRequest,
+      response: { 200: RedriveAnswer, ...problemResponses(400, 404, 413, 415, 503) }
+    }
+  },
+  purge: {
+    method: 'POST',
+    url: '/queues/:queue/purge',
+    config: { access: 'manage' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Purge messages',
+      description:
+        'Removes messages: all, or those of one state, leased ones too. ' +
+        `Of those named in \`ids\` it leaves what is leased, so this cancels many. ${selecting}`,
+      params: QueueParams,
+      body: PurgeRequest,
+      response: { 200: PurgeAnswer, ...problemResponses(400, 404, 413, 415, 503) }
+    }
+  },
+  deleteQueue: {
+    method: 'DELETE',
+    url: '/queues/:queue',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Delete a queue',
+      description: 'Removes the queue and all in it.',
+      params: QueueParams,
+      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 503) }
+    }
+  }
 })

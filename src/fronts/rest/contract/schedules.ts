@@ -3,7 +3,8 @@ import { Type } from 'typebox'
 import { cronCharsMax, nextRunsMax, timezoneCharsMax } from '../../../core/limits.ts'
 import { priorityDefault } from '../../../core/options.ts'
 import { missedChoices, runOutcomes, scheduleNamePattern } from '../../../core/schedule.ts'
-import { givenBody, givenHeaders, IdempotencyKey, Priority } from './messages.ts'
+import { Enqueued, EnqueueHeaders, givenBody, givenHeaders, IdempotencyKey, Priority } from './messages.ts'
+import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import {
   AnyBody,
   Headers,
@@ -14,7 +15,8 @@ import {
   object,
   orNull,
   QueueName,
-  time
+  time,
+  PageQuery
 } from './shapes.ts'
 
 export const ScheduleParams = object({
@@ -84,7 +86,8 @@ const view = {
   ...times,
   ...scheduleSettings,
   nextRuns: Type.Array(time('A time at which it is due.'), {
-    description: `The next times, at most ${nextRunsMax}. In a list only the next one. None while it is paused.`
+    description:
+      `The next times, at most ${nextRunsMax}. In a list only the next one. ` + 'None while it is paused.'
   }),
   lastRun: orNull(LastRun, {
     description:
@@ -104,3 +107,71 @@ export const ScheduleList = Type.Object(
   { description: 'A page of schedules, by name, without their messages.' }
 )
 export const RunRequest = object({ idempotencyKey: maybe(IdempotencyKey) }, { examples: [{}] })
+
+export const scheduleOperations = operations({
+  putSchedule: {
+    method: 'PUT',
+    url: '/schedules/:schedule',
+    config: { access: 'key' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Make a schedule, or change it',
+      description:
+        'A new one needs `queue`, `cron` and `body`. ' +
+        'For one that is there, what is left out stays as it is: `{"paused": true}` alone pauses it. ' +
+        'It takes a key that may manage the queue.',
+      params: ScheduleParams,
+      body: ScheduleChange,
+      response: { 200: Schedule, 201: Schedule, ...problemResponses(400, 404, 413, 415, 503) }
+    }
+  },
+  listSchedules: {
+    method: 'GET',
+    url: '/schedules',
+    config: { access: 'key' },
+    schema: {
+      summary: 'List schedules',
+      description: 'By name, without their messages; with an API key, those whose queue it may browse.',
+      querystring: PageQuery,
+      response: { 200: ScheduleList, ...problemResponses(400, 503) }
+    }
+  },
+  getSchedule: {
+    method: 'GET',
+    url: '/schedules/:schedule',
+    config: { access: 'key' },
+    schema: {
+      summary: 'Look at a schedule',
+      description: 'With the next five times at which it is due, and what became of the last.',
+      params: ScheduleParams,
+      response: { 200: Schedule, ...problemResponses(400, 404, 503) }
+    }
+  },
+  runSchedule: {
+    method: 'POST',
+    url: '/schedules/:schedule/run',
+    config: { access: 'key' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Run a schedule now',
+      description:
+        'Enqueues its message once more, whether it is paused or not. ' +
+        'When it is due next does not change. It takes a key that may manage the queue.',
+      params: ScheduleParams,
+      headers: EnqueueHeaders,
+      body: RunRequest,
+      response: { 200: Enqueued, 201: Enqueued, ...problemResponses(400, 404, 413, 415, 422, 429, 503) }
+    }
+  },
+  deleteSchedule: {
+    method: 'DELETE',
+    url: '/schedules/:schedule',
+    config: { access: 'key' },
+    schema: {
+      summary: 'Delete a schedule',
+      description: 'Its messages that are in the queue stay there. It takes a key that may manage the queue.',
+      params: ScheduleParams,
+      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 503) }
+    }
+  }
+})

@@ -1,177 +1,103 @@
-/** Routes of schedules: make and change, look, run now, delete. */
+/** Handlers of schedules: make and change, get, list, run now, delete. */
+import type { FastifyRequest } from 'fastify'
+import type { Action } from '../../../core/apiKey.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
+import { pageRowsDefault } from '../../../core/limits.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
-import { scheduleNotFound, type Schedule, type ScheduleChange as Change } from '../../../core/schedule.ts'
-import type { Schedules } from '../../../core/verbs/schedules.ts'
+import { scheduleNotFound, type Schedule, type ScheduleChange } from '../../../core/schedule.ts'
+import type { Permit, Schedules } from '../../../core/verbs/schedules.ts'
 import type { ByteBudget } from '../../shared/byteBudget.ts'
-import { cursorOf, invalid, problemResponses } from '../common.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
-import { checkSize, oneKey, sendJson } from './messages.ts'
-import { Enqueued, EnqueueHeaders } from '../contract/messages.ts'
-import {
-  RunRequest,
-  Schedule as ScheduleSchema,
-  ScheduleChange,
-  ScheduleList,
-  ScheduleParams
-} from '../contract/schedules.ts'
-import { PageQuery } from '../contract/shapes.ts'
+import { cursorOf, cursorTo, invalid, sendJson } from '../common.ts'
+import { scheduleOperations } from '../contract/schedules.ts'
 import type { Server } from '../server.ts'
+import { checkSize, oneKey } from './enqueue.ts'
 
-/** What it sets itself, on every message. */
+/** Headers that a schedule sets itself, on every message. */
 const ownHeaders = ['holdfast-schedule', 'holdfast-scheduled-for']
 
+/** Lets a request act on a schedule only if its key may do this on the schedule's queue. */
+const permitting =
+  (request: FastifyRequest, action: Action, schedule: string): Permit =>
+  queue =>
+    permit(request, action, queue, () => scheduleNotFound(schedule))
+
 export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteBudget): void {
-  app.put(
-    '/schedules/:schedule',
-    {
-      config: { access: 'key' },
-      preValidation: async request => {
-        request.body ??= {}
-      },
-      schema: {
-        operationId: 'putSchedule',
-        summary: 'Make a schedule, or change it',
-        description:
-          'A new one needs `queue`, `cron` and `body`. Of one that is there what is left out stays ' +
-          'as it is, so `{"paused": true}` alone pauses it. It takes a key that may manage ' +
-          'the queue.',
-        params: ScheduleParams,
-        body: ScheduleChange,
-        response: { 200: ScheduleSchema, 201: ScheduleSchema, ...problemResponses(400, 404, 413, 415, 503) }
-      }
-    },
-    async (request, reply) => {
+  const wholeJson = (schedule: Schedule) =>
+    `{${viewJson(schedule, schedules.nextRuns(schedule))},` +
+    `"headers":${JSON.stringify(schedule.headers)},"body":${schedule.body}}`
+
+  app.route({
+    ...scheduleOperations.putSchedule,
+    async handler(request, reply) {
       const { schedule: name } = request.params
-      const { body, ...settings } = request.body
-      if (settings.queue !== undefined) {
-        permit(request, 'manage', settings.queue, () => queueNotFound(settings.queue!))
-      }
-      for (const header of ownHeaders) {
-        if (settings.headers !== undefined && Object.hasOwn(settings.headers, header)) {
-          throw invalid(`/headers/${header}`, 'is set by the schedule itself')
-        }
-      }
-      const change = settings as Change
-      if (body !== undefined) {
-        change.body = (body as RawJson).text
-        checkSize(change.body, '')
-      }
-      const { created, schedule } = await schedules.put(name, change, queue =>
-        permit(request, 'manage', queue, () => scheduleNotFound(name))
-      )
+      const { queue } = request.body
+      if (queue !== undefined) permit(request, 'manage', queue, () => queueNotFound(queue))
+      const change = changeOf(request.body)
+      const { created, schedule } = await schedules.put(name, change, permitting(request, 'manage', name))
       return sendJson(reply.code(created ? 201 : 200), wholeJson(schedule), answers)
     }
-  )
+  })
 
-  app.get(
-    '/schedules',
-    {
-      config: { access: 'key' },
-      schema: {
-        operationId: 'listSchedules',
-        summary: 'List schedules',
-        description: 'By name, without their messages; with an API key, those whose queue it may browse.',
-        querystring: PageQuery,
-        response: { 200: ScheduleList, ...problemResponses(400, 503) }
-      }
-    },
-    async (request, reply) => {
-      const { limit = 100, cursor } = request.query
-      const { schedules: page, next } = await schedules.list(
-        cursorOf(cursor, new RegExp(queueNamePattern)) ?? '',
-        limit,
-        browsable(request)
-      )
-      const list = page.map(
-        schedule => `{${viewJson(schedule, schedule.nextAt === null ? [] : [schedule.nextAt])}}`
-      )
-      return sendJson(
-        reply,
-        `{"schedules":[${list.join(',')}],"cursor":${JSON.stringify(next === null ? null : Buffer.from(next).toString('base64url'))}}`,
-        answers
-      )
+  app.route({
+    ...scheduleOperations.listSchedules,
+    async handler(request, reply) {
+      const { limit = pageRowsDefault, cursor } = request.query
+      const after = cursorOf(cursor, new RegExp(queueNamePattern)) ?? ''
+      const { schedules: page, next } = await schedules.list(after, limit, browsable(request))
+      const list = page.map(rowJson)
+      const text = `{"schedules":[${list.join(',')}],"cursor":${JSON.stringify(cursorTo(next))}}`
+      return sendJson(reply, text, answers)
     }
-  )
+  })
 
-  app.get(
-    '/schedules/:schedule',
-    {
-      config: { access: 'key' },
-      schema: {
-        operationId: 'getSchedule',
-        summary: 'Look at a schedule',
-        description: 'With the next five times at which it is due, and what became of the last.',
-        params: ScheduleParams,
-        response: { 200: ScheduleSchema, ...problemResponses(400, 404, 503) }
-      }
-    },
-    async (request, reply) => {
+  app.route({
+    ...scheduleOperations.getSchedule,
+    async handler(request, reply) {
       const { schedule: name } = request.params
-      return sendJson(
-        reply,
-        wholeJson(
-          await schedules.get(name, queue => permit(request, 'browse', queue, () => scheduleNotFound(name)))
-        ),
-        answers
-      )
+      const schedule = await schedules.get(name, permitting(request, 'browse', name))
+      return sendJson(reply, wholeJson(schedule), answers)
     }
-  )
+  })
 
-  app.post(
-    '/schedules/:schedule/run',
-    {
-      config: { access: 'key' },
-      preValidation: async request => {
-        request.body ??= {}
-      },
-      schema: {
-        operationId: 'runSchedule',
-        summary: 'Run a schedule now',
-        description:
-          'Enqueues its message once more, whether it is paused or not; when it is due next stays as ' +
-          'it is. It takes a key that may manage the queue.',
-        params: ScheduleParams,
-        headers: EnqueueHeaders,
-        body: RunRequest,
-        response: { 200: Enqueued, 201: Enqueued, ...problemResponses(400, 404, 413, 415, 422, 429, 503) }
-      }
-    },
-    async (request, reply) => {
+  app.route({
+    ...scheduleOperations.runSchedule,
+    async handler(request, reply) {
       const { schedule: name } = request.params
       const key = oneKey(request.body.idempotencyKey, request.headers['idempotency-key'], '/idempotencyKey')
       checkMessages(request)
-      const { id, duplicate } = await schedules.run(name, key, queue =>
-        permit(request, 'manage', queue, () => scheduleNotFound(name))
-      )
+      const { id, duplicate } = await schedules.run(name, key, permitting(request, 'manage', name))
       takeMessages(request, 1)
       return reply.code(duplicate ? 200 : 201).send(duplicate ? { id, duplicate } : { id })
     }
-  )
+  })
 
-  app.delete(
-    '/schedules/:schedule',
-    {
-      config: { access: 'key' },
-      schema: {
-        operationId: 'deleteSchedule',
-        summary: 'Delete a schedule',
-        description:
-          'Its messages that are in the queue stay there. It takes a key that may manage the queue.',
-        params: ScheduleParams,
-        response: { 204: { type: 'null', description: 'It is removed.' }, ...problemResponses(400, 404, 503) }
-      }
-    },
-    async (request, reply) => {
+  app.route({
+    ...scheduleOperations.deleteSchedule,
+    async handler(request, reply) {
       const { schedule: name } = request.params
-      await schedules.delete(name, queue => permit(request, 'manage', queue, () => scheduleNotFound(name)))
+      await schedules.delete(name, permitting(request, 'manage', name))
       return reply.code(204).send(null)
     }
-  )
+  })
+}
 
-  function wholeJson(schedule: Schedule): string {
-    return `{${viewJson(schedule, schedules.nextRuns(schedule))},"headers":${JSON.stringify(schedule.headers)},"body":${schedule.body}}`
+/** What the schema cannot say of a change: the schedule's own headers, and the size of the body. */
+function changeOf({ body, ...settings }: { body?: unknown; headers?: object }): ScheduleChange {
+  for (const header of ownHeaders) {
+    if (settings.headers !== undefined && Object.hasOwn(settings.headers, header)) {
+      throw invalid(`/headers/${header}`, 'is set by the schedule itself')
+    }
   }
+  if (body === undefined) return settings as ScheduleChange
+  const { text } = body as RawJson
+  checkSize(text, '')
+  return { ...settings, body: text } as ScheduleChange
+}
+
+/** In a list the next time alone is shown. */
+function rowJson(schedule: Omit<Schedule, 'body' | 'headers'>): string {
+  return `{${viewJson(schedule, schedule.nextAt === null ? [] : [schedule.nextAt])}}`
 }
 
 function viewJson(

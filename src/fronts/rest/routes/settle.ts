@@ -1,70 +1,37 @@
-/**
- * Routes that settle leases: ack, fail, extend, release. One shape for all four: one receipt, or a
- * list of them.
- */
+/** Handlers that settle leases. All settling verbs are alike: one receipt, or a list of them. */
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
-import { listMax } from '../../../core/limits.ts'
 import type { Outcome, Settlement } from '../../../core/verbs/settle.ts'
-import { problemResponses } from '../common.ts'
-import { Settle, SettleAnswer } from '../contract/lease.ts'
-import { QueueParams } from '../contract/shapes.ts'
+import { Settle, settleOperation } from '../contract/lease.ts'
 import type { Server } from '../server.ts'
-import { validator } from '../validation.ts'
-
-const lastReceipt = '{receipt}'
+import { unchecked, validator } from '../validation.ts'
 
 export function settleRoutes(app: Server, broker: Broker): void {
   for (const verb of Object.keys(Settle) as (keyof typeof Settle)[]) {
-    const { one, many, list, summary, description, example } = Settle[verb]
+    const { one, many, list } = Settle[verb]
     const checkOne = validator<Settlement>(one)
     const checkMany = validator<Record<string, (Settlement | string)[]>>(many)
+    const pointerTo = (index: number) =>
+      list === 'receipts' ? `/receipts/${index}` : `/${list}/${index}/receipt`
 
-    app.post(
-      `/queues/:queue/${verb}`,
-      {
-        config: { access: 'lease', settles: true, makesRoom: true },
-        schema: {
-          operationId: verb,
-          summary,
-          params: QueueParams,
-          description:
-            `${description} Takes one receipt, or up to ${listMax} in \`${list}\`. A receipt is ` +
-            'good until its message is leased again; after that the answer is ' +
-            '`leaseLost` and nothing is changed.',
-          body: {
-            content: {
-              'application/json': {
-                schema: { anyOf: [one, many], examples: [{ receipt: lastReceipt, ...example }] }
-              }
-            }
-          },
-          response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
-        },
-        validatorCompiler: ({ schema, httpPart }) =>
-          httpPart === 'body' ? () => true : (app.validatorCompiler!({ schema, httpPart } as never) as never)
-      },
-      async request => {
-        const {
-          body,
-          params: { queue }
-        } = request
+    app.route({
+      ...settleOperation(verb),
+      validatorCompiler: unchecked('body'),
+      async handler({ body, params: { queue } }) {
         if (typeof body === 'object' && body !== null && list in body) {
-          const items = checkMany(body)[list]!.map(item =>
+          const settlements = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
-          const outcomes = await broker[verb](queue, items, index =>
-            list === 'receipts' ? `/receipts/${index}` : `/${list}/${index}/receipt`
-          )
+          const outcomes = await broker[verb](queue, settlements, pointerTo)
           return {
-            outcomes: outcomes.map((outcome, index) => ({ receipt: items[index]!.receipt, ...outcome }))
+            outcomes: outcomes.map((outcome, index) => ({ receipt: settlements[index]!.receipt, ...outcome }))
           }
         }
         const [outcome] = await broker[verb](queue, [checkOne(body)], () => '/receipt')
         refuse(verb, outcome!)
         return outcome!
       }
-    )
+    })
   }
 }
 

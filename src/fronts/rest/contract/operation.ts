@@ -1,0 +1,52 @@
+/** An operation of the contract: where it is, who may call it, what it takes and answers. */
+import type { FastifyContextConfig, FastifyRequest, FastifySchema } from 'fastify'
+
+export interface Operation {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  url: string
+  config: FastifyContextConfig
+  preValidation?: (request: FastifyRequest) => Promise<void>
+  schema: FastifySchema & { summary: string; description: string }
+}
+
+/** A table of operations. The name of an entry is the operation's id in the OpenAPI document. */
+export function operations<const T extends Record<string, Operation>>(table: T): T {
+  const entries = Object.entries(table).map(([operationId, operation]) => [
+    operationId,
+    { ...operation, schema: { operationId, ...operation.schema } }
+  ])
+  return Object.fromEntries(entries) as T
+}
+
+/** For operations whose body may be left out. */
+export const bodyOptional = async (request: FastifyRequest): Promise<void> => {
+  request.body ??= {}
+}
+
+export const nothing = (description: string) => ({ type: 'null', description })
+
+const reasons: Record<number, string> = {
+  400: 'Malformed, or refused by the schema.',
+  401: 'No API key, or not a good one.',
+  403: 'The key may not do this here.',
+  404: 'No such queue or message.',
+  409: 'Not in this state.',
+  413: 'Too large.',
+  415: 'A content type that is not taken.',
+  422: 'The idempotency key stands for other content.',
+  429: 'Full, or a rate used up; see Retry-After.',
+  503: 'The database is away, or the service overloaded or shutting down; see Retry-After and `outcome`.'
+}
+
+/** The refusals an operation can answer with, beside those that every operation can. */
+export function problemResponses(...statuses: number[]): Record<number, object> {
+  return Object.fromEntries(
+    [...statuses, 401, 403].sort().map(status => [
+      status,
+      {
+        description: reasons[status],
+        content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } }
+      }
+    ])
+  )
+}

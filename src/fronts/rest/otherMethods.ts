@@ -1,0 +1,43 @@
+/** Answers 405 to a known address with another method. */
+import type { FastifyInstance } from 'fastify'
+import { QueueError } from '../../core/errors.ts'
+import type { SendProblem } from './problems.ts'
+
+/** Collects the methods of every route that is registered after this. */
+export function collectMethods(app: FastifyInstance): Map<string, Set<string>> {
+  const methods = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set()
+    for (const name of [method].flat()) known.add(name)
+    methods.set(url, known)
+  })
+  return methods
+}
+
+/** Registers a refusal for every other method of the collected routes. */
+export function refuseOtherMethods(
+  app: FastifyInstance,
+  methods: Map<string, Set<string>>,
+  sendProblem: SendProblem
+): void {
+  for (const [url, known] of [...methods]) {
+    const allow = [...known].sort().join(', ')
+    app.route({
+      url,
+      method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'].filter(
+        method => !known.has(method)
+      ),
+      config: { access: 'key' },
+      schema: { hide: true } as object,
+      exposeHeadRoute: false,
+      onRequest: (request, reply) => {
+        sendProblem(
+          new QueueError('methodNotAllowed', `This route takes ${allow}.`),
+          request,
+          reply.header('allow', allow)
+        )
+      },
+      handler: async () => {}
+    })
+  }
+}

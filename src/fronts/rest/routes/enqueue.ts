@@ -1,0 +1,137 @@
+/** The handler of enqueues: one message or a list as JSON, or a raw body of any content type. */
+import type { Static } from 'typebox'
+import type { Broker } from '../../../core/broker.ts'
+import { RawJson } from '../../../core/engine/envelope.ts'
+import { QueueError } from '../../../core/errors.ts'
+import { contentTypeCharsMax, delaySecondsMax, messageBytesMax } from '../../../core/limits.ts'
+import type { NewMessage } from '../../../core/message.ts'
+import type { MessageOptions } from '../../../core/options.ts'
+import { storedForm } from '../../shared/bodies.ts'
+import { checkMessages, takeMessages } from '../../shared/guard.ts'
+import { invalid, timeOf } from '../common.ts'
+import { Message, MessageList, messageOperations, type MessageInput } from '../contract/messages.ts'
+import type { Server } from '../server.ts'
+import { unchecked, validator } from '../validation.ts'
+
+const checkMessage = validator<MessageInput>(Message)
+const checkList = validator<Static<typeof MessageList>>(MessageList)
+
+/** Registered in a scope of its own, because only the enqueue takes bodies of any content type. */
+export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> {
+  app.removeContentTypeParser('*')
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
+
+  app.route({
+    ...messageOperations.enqueue,
+    validatorCompiler: unchecked('body'),
+    async handler(request, reply) {
+      const { body, query, headers } = request
+      const key = headers['idempotency-key']
+      const { messages, list } = Buffer.isBuffer(body)
+        ? { messages: [rawMessage(body, headers['content-type'], query, key)], list: false }
+        : jsonMessages(body, query, key)
+      checkMessages(request)
+      takeMessages(request, messages.length)
+      const answers = await broker.enqueue(request.params.queue, messages, list)
+      const ids = answers.map(({ id, duplicate }) => (duplicate ? { id, duplicate: true as const } : { id }))
+      reply.code(answers.every(({ duplicate }) => duplicate) ? 200 : 201)
+      return list ? { messages: ids } : ids[0]!
+    }
+  })
+}
+
+function rawMessage(
+  bytes: Buffer,
+  contentType = 'application/octet-stream',
+  query: MessageOptions,
+  key: string | undefined
+): NewMessage {
+  if (contentType.length > contentTypeCharsMax) {
+    throw invalid('header/content-type', `must be at most ${contentTypeCharsMax} characters`)
+  }
+  return checked(
+    {
+      body: storedForm(bytes, contentType),
+      contentType,
+      ...query,
+      idempotencyKey: oneKey(query.idempotencyKey, key, 'query/idempotencyKey')
+    },
+    'query'
+  )
+}
+
+function jsonMessages(
+  body: unknown,
+  query: object,
+  key: string | undefined
+): { messages: NewMessage[]; list: boolean } {
+  const [parameter] = Object.keys(query)
+  if (parameter !== undefined) {
+    throw invalid(`query/${parameter}`, 'belongs in the message when that is application/json')
+  }
+  if (typeof body === 'object' && body !== null && 'messages' in body) {
+    if (key !== undefined) {
+      throw invalid(
+        'header/idempotency-key',
+        'serves a single message; give each message of a list its own idempotencyKey'
+      )
+    }
+    return {
+      messages: checkList(body).messages.map((message, index) => jsonMessage(message, `/messages/${index}`)),
+      list: true
+    }
+  }
+  const message = checkMessage(body)
+  return {
+    messages: [
+      jsonMessage({ ...message, idempotencyKey: oneKey(message.idempotencyKey, key, '/idempotencyKey') }, '')
+    ],
+    list: false
+  }
+}
+
+function jsonMessage(
+  { body, ...rest }: Omit<MessageInput, 'idempotencyKey'> & { idempotencyKey?: string | undefined },
+  pointer: string
+): NewMessage {
+  return checked({ body: (body as RawJson).text, contentType: null, ...rest }, pointer)
+}
+
+/** What the schema cannot say: sizes in bytes, and fields that exclude one another. */
+function checked(message: NewMessage, pointer: string): NewMessage {
+  checkSize(message.body, pointer)
+  if (message.visibleAt === undefined) return message
+  if (message.delaySeconds !== undefined) {
+    throw invalid(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
+  }
+  const visibleAt = timeOf(message.visibleAt)
+  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + delaySecondsMax * 1000) {
+    throw invalid(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
+  }
+  return { ...message, visibleAt }
+}
+
+/** Refuses with bodyTooLarge. */
+export function checkSize(body: string | Buffer, pointer: string): void {
+  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
+  throw new QueueError(
+    'bodyTooLarge',
+    `A message body is at most ${messageBytesMax} bytes; nothing was stored. ` +
+      'Store larger things elsewhere and enqueue where to find them.',
+    {
+      faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }]
+    }
+  )
+}
+
+/** The key as the member or the header says it; both may, if they agree. */
+export function oneKey(
+  field: string | undefined,
+  header: string | undefined,
+  pointer: string
+): string | undefined {
+  if (field !== undefined && header !== undefined && field !== header) {
+    throw invalid(pointer, 'differs from the Idempotency-Key header')
+  }
+  return field ?? header
+}

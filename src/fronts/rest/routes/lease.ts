@@ -1,0 +1,100 @@
+/** The handler of leases: options in the body or in the address, the answer as JSON or raw. */
+import type { FastifyReply } from 'fastify'
+import type { Static } from 'typebox'
+import type { Broker } from '../../../core/broker.ts'
+import { workerCharsMax } from '../../../core/limits.ts'
+import type { LeasedMessage } from '../../../core/message.ts'
+import type { Outcome } from '../../../core/verbs/settle.ts'
+import { ByteBudget } from '../../shared/byteBudget.ts'
+import { bodyMembers } from '../../shared/bodies.ts'
+import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
+import { givenUp, invalid, never, sendJson } from '../common.ts'
+import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
+import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
+import type { Server } from '../server.ts'
+
+export function leaseRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
+  app.route({
+    ...leaseOperations.lease,
+    async handler(request, reply) {
+      const raw = wantsRaw(request.headers.accept)
+      const {
+        max = 1,
+        waitSeconds = 0,
+        leaseSeconds = null,
+        worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
+        idempotencyKey = null,
+        ack
+      } = leaseOptions(request, raw)
+      const wanted = checkMessages(request, ack !== undefined && ack.length > 0)
+        ? { max, waitSeconds }
+        : { max: 0, waitSeconds: 0 }
+      const { messages, outcomes } = await broker.lease(
+        request.params.queue,
+        { ...wanted, leaseSeconds, worker, idempotencyKey },
+        ack ?? [],
+        waitSeconds > 0 ? givenUp(request, reply) : never
+      )
+      if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
+      takeMessages(request, messages.length)
+      if (raw) return sendRaw(reply, messages[0], outcomes, answers)
+      const text = `{"messages":[${messages.map(leasedJson).join(',')}]${outcomesJson(ack, outcomes)}}`
+      return sendJson(reply, text, answers)
+    }
+  })
+}
+
+function leaseOptions(
+  { query: { ack, ...query }, body }: { query: Static<typeof LeaseQuery>; body: Static<typeof LeaseRequest> },
+  raw: boolean
+): Static<typeof LeaseRequest> {
+  const inQuery = Object.keys(ack === undefined ? query : { ...query, ack })
+  const twice = inQuery.find(name => name in body)
+  if (twice !== undefined) throw invalid(`query/${twice}`, 'stands in the body already')
+  const options =
+    inQuery.length === 0 ? body : { ...query, ...body, ...(ack !== undefined && { ack: [ack] }) }
+  if (raw && options.max !== undefined && options.max > 1) {
+    throw invalid(
+      inQuery.includes('max') ? 'query/max' : '/max',
+      'must be 1 where the Accept header does not take JSON, because the answer is one message itself'
+    )
+  }
+  if (raw && options.ack !== undefined && options.ack.length > 1) {
+    throw invalid(
+      '/ack',
+      'must be one receipt where the Accept header does not take JSON, because its outcome stands in a header'
+    )
+  }
+  return options
+}
+
+function sendRaw(
+  reply: FastifyReply,
+  message: LeasedMessage | undefined,
+  outcomes: Outcome[],
+  answers: ByteBudget
+): FastifyReply {
+  reply.headers(ackHeader(outcomes))
+  if (message === undefined) return reply.code(204).send()
+  const body = rawBody(message)
+  if (ByteBudget.counts(body.length)) answers.hold(body.length, reply.raw)
+  return reply.headers(rawHeaders(message)).send(body)
+}
+
+function outcomesJson(receipts: string[] | undefined, outcomes: Outcome[]): string {
+  if (receipts === undefined) return ''
+  const entries = outcomes.map((outcome, index) => ({ receipt: receipts[index], ...outcome }))
+  return `,"outcomes":${JSON.stringify(entries)}`
+}
+
+// Written by hand, because a serializer would read a JSON body and write it anew.
+function leasedJson(message: LeasedMessage): string {
+  const { id, receipt, fence, attempt, maxAttempts, headers, priority, lastFailure } = message
+  return (
+    `{"id":"${id}","receipt":"${receipt}","fence":${fence},` +
+    `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
+    `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
+    `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
+    (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
+  )
+}

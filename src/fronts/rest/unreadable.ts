@@ -1,0 +1,35 @@
+/** Refuses what is no HTTP at all. */
+import type { Connection } from '../shared/shutdown.ts'
+import { lingerMs, problems } from './problems.ts'
+
+// There is no request to answer, so this goes to the socket itself. Whole requests that came before
+// it on the connection are answered first: in their place "nothing was changed" would be said of
+// what they change.
+export function refuseUnreadable(cause: string, socket: Connection): void {
+  if (!socket.writable) return
+  const before = socket._httpMessage
+  if (before?.req.complete) {
+    before.once('close', () => refuseUnreadable(cause, socket))
+    return
+  }
+  const code =
+    cause === 'HPE_HEADER_OVERFLOW'
+      ? 'headersTooLarge'
+      : cause === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'requestTimeout'
+        : 'malformedRequest'
+  const { status, title } = problems[code]
+  const body = JSON.stringify({
+    type: `urn:holdfast:error:${code}`,
+    title,
+    status,
+    detail: `${title}; the connection is closed and nothing was changed.`,
+    code,
+    requestId: 'none'
+  })
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ` +
+      `${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    () => setTimeout(() => socket.destroy(), lingerMs).unref()
+  )
+}
