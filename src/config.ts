@@ -1,4 +1,5 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
+import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 
 interface Setting<T> {
@@ -175,7 +176,9 @@ export const settings = {
 
 export type Config = { [K in keyof typeof settings]: ReturnType<(typeof settings)[K]['read']> }
 
-/** Reads all settings. Throws one Error that names every fault, unknown HOLDFAST_ names included. */
+/**
+ * Reads all settings. Throws one Error that names every fault, unknown HOLDFAST_ names included.
+ */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults: string[] = []
   const keys = new Map(Object.entries(settings).map(([key, { name }]) => [name, key]))
@@ -211,3 +214,41 @@ export function nearest(name: string, names: string[]): string {
 /** Whether an address to serve on can be reached from this machine only. */
 export const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/** The admin key in a file; null without a file. Throws when the file holds none. */
+export async function readAdminKey(file: string): Promise<string | null> {
+  if (file === '') return null
+  const text = await readFile(file, 'utf8').catch(error => {
+    throw new Error(
+      `HOLDFAST_ADMIN_KEY_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
+        'the service may read it.'
+    )
+  })
+  const secret = text.trim()
+  if (!/^[\x21-\x7e]{32,256}$/.test(secret)) {
+    throw new Error(
+      'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters. ' +
+        'Make one with openssl rand -base64 32.'
+    )
+  }
+  return secret
+}
+
+/**
+ * What to say at the start of a service whose calls need no key. Throws where others could reach
+ * it.
+ */
+export function explainOpenAccess({ auth, host }: Pick<Config, 'auth' | 'host'>): string {
+  if (auth === 'off') return `HOLDFAST_AUTH=off: everyone who reaches ${host} may use every queue.`
+  if (isLoopback(host)) {
+    return (
+      `There is no API key yet. Calls need none, and only this machine is served (${host}). ` +
+      'Make the first key with holdfast keys create.'
+    )
+  }
+  throw new Error(
+    `There is no API key yet, and on ${host} others could reach the queues. Make a key with ` +
+      'holdfast keys create, give an admin key in HOLDFAST_ADMIN_KEY_FILE, or set HOLDFAST_AUTH=off ' +
+      'to serve everyone.'
+  )
+}
