@@ -50,7 +50,7 @@ export interface Service {
 /** Hears about progress, in lines for a person. */
 type Say = (line: string) => void
 
-/** Closes the parts opened so far, the first to be opened first. */
+/** One function per open part, which closes it; in the order in which the parts were opened. */
 type Closers = (() => Promise<unknown>)[]
 
 /** What every part is opened with. */
@@ -59,7 +59,7 @@ interface Base {
   say: Say
   closers: Closers
   log: Logger
-  /** Logs the errors of a part that goes on by itself. */
+  /** Logs an error of a part, which goes on by itself. */
   report: (part: string) => (error: unknown) => void
 }
 
@@ -97,7 +97,7 @@ async function closeInReverse(closers: Closers): Promise<void> {
   }
 }
 
-/** Has a part stopped with the service. Returns the part. */
+/** Has the service stop a part when it stops. Returns the part. */
 function stopLater<P extends { stop(): Promise<unknown> }>({ closers }: Base, part: P): P {
   closers.push(() => part.stop())
   return part
@@ -203,7 +203,8 @@ type Core = ReturnType<typeof openCore>
 
 /** The broker, and the bytes of requests and answers that may be held in memory. */
 function openCore({ config }: Base, database: Database, { scanHints, wakeups, onReady, onDue }: SignalParts) {
-  // A message waits for the database within this bound, and is counted twice: while it is read too.
+  // Twice the bound: the bytes of a message are held once while it is read, and once while it
+  // waits.
   const requests = new ByteBudget(2 * config.waitingBytesMax)
   const answers = new ByteBudget(2 * config.waitingBytesMax)
   const broker = new Broker(
