@@ -1,4 +1,4 @@
-# The service alone, for a deployment against a PostgreSQL of its own: no embedded database, no development tools.
+# The service alone, for a PostgreSQL elsewhere: no embedded database, no development tools.
 FROM node:24-slim
 
 WORKDIR /app
@@ -13,13 +13,18 @@ COPY migrations ./migrations
 COPY openapi ./openapi
 COPY src ./src
 
-# In a container every address is the container's own; who reaches it is decided by what is published.
+# Every address in a container belongs to it alone. The ports you publish decide who reaches it.
 ENV HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8080
 EXPOSE 8080
 USER node
 
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HOLDFAST_PORT}/readyz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", \
+    "fetch(`http://127.0.0.1:${process.env.HOLDFAST_PORT}/readyz`).then(a => process.exit(a.ok ? 0 : 1))"]
 
-# As npm start does, but not through npm, which would keep SIGTERM from the service.
-CMD ["node", "--max-semi-space-size=16", "--initial-old-space-size=128", "--heap-growing-percent=150", "bin/holdfast.mjs", "serve"]
+# The flags of npm start, but without npm, which would keep SIGTERM from the service.
+CMD ["node", \
+  "--max-semi-space-size=16", \
+  "--initial-old-space-size=128", \
+  "--heap-growing-percent=150", \
+  "bin/holdfast.mjs", "serve"]

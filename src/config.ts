@@ -1,189 +1,209 @@
-/** Every setting once: name, unit, default, bounds, help. The only file that reads the environment. */
+/** Every setting once: name, default, bounds and help. The only file that reads the environment. */
+import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 
 interface Setting<T> {
   name: string
-  help: string
   default: T
-  read: (text: string) => T | string
+  /** Returns the value, or throws an Error that says what the value must be. */
+  read: (text: string) => T
+  /** One or more sentences, shown by `holdfast help` and in docs/configuration.md. */
+  help: string
 }
 
-const text = (text: string) => text
-// A reader answers the value, or a sentence that says what the value must be; sentences begin with "must".
-const whole = (min: number, max: number) => (text: string) =>
-  /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max
-    ? Number(text)
-    : `must be a whole number from ${min} to ${max}`
+const anyText = (text: string) => text
+
+const wholeNumber = (min: number, max: number) => (text: string) => {
+  if (!/^\d{1,15}$/.test(text) || Number(text) < min || Number(text) > max) {
+    throw new Error(`must be a whole number from ${min} to ${max}`)
+  }
+  return Number(text)
+}
+
 const oneOf =
   (...values: string[]) =>
-  (text: string) =>
-    values.includes(text) ? text : `must be one of ${values.join(', ')}`
+  (text: string) => {
+    if (!values.includes(text)) throw new Error(`must be one of ${values.join(', ')}`)
+    return text
+  }
+
 const listOf =
   (...values: string[]) =>
-  (text: string) =>
-    text.split(',').every(part => values.includes(part.trim()))
-      ? text
-      : `must be a list of ${values.join(', ')}, with commas`
-const onOff = (text: string) => (text === 'on' ? true : text === 'off' ? false : 'must be on or off')
-const url = (text: string) =>
-  /^postgres(ql)?:\/\//.test(text) ? text : 'must be a URL that begins with postgresql://'
+  (text: string) => {
+    if (!text.split(',').every(item => values.includes(item.trim()))) {
+      throw new Error(`must be one or more of ${values.join(', ')}, separated by commas`)
+    }
+    return text
+  }
 
+const onOrOff = (text: string) => {
+  if (text !== 'on' && text !== 'off') throw new Error('must be on or off')
+  return text === 'on'
+}
+
+const postgresUrl = (text: string) => {
+  if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must be a URL that begins with postgresql://')
+  return text
+}
+
+/** One row per setting, in the order in which `holdfast help` shows them. */
 export const settings = {
   databaseUrl: {
     name: 'HOLDFAST_DATABASE_URL',
     default: '',
-    read: url,
+    read: postgresUrl,
     help:
-      'The PostgreSQL database to use (15 or later), as ' +
-      'postgresql://user:password@host/database. Not set: an embedded PostgreSQL under ' +
-      'HOLDFAST_DATA_DIR.'
+      'The PostgreSQL database to use, version 15 or later: ' +
+      'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
+      'PostgreSQL under HOLDFAST_DATA_DIR.'
   },
   listenUrl: {
     name: 'HOLDFAST_LISTEN_URL',
     default: '',
-    read: url,
+    read: postgresUrl,
     help:
-      'Where to LISTEN, for those whose HOLDFAST_DATABASE_URL leads through PgBouncer: a direct ' +
-      'URL of the same database. Not set: the same as HOLDFAST_DATABASE_URL.'
+      'A direct URL of the same database, used for LISTEN. Set it when HOLDFAST_DATABASE_URL leads ' +
+      'through PgBouncer. Without it, HOLDFAST_DATABASE_URL is used.'
   },
-  host: { name: 'HOLDFAST_HOST', default: '127.0.0.1', read: text, help: 'The address to serve on.' },
+  host: {
+    name: 'HOLDFAST_HOST',
+    default: '127.0.0.1',
+    read: anyText,
+    help: 'The address to serve on.'
+  },
   port: {
     name: 'HOLDFAST_PORT',
     default: 8080,
-    read: whole(0, 65535),
-    help: 'The port to serve on; 0 takes a free one.'
+    read: wholeNumber(0, 65_535),
+    help: 'The port to serve on. 0 takes a free one.'
   },
   auth: {
     name: 'HOLDFAST_AUTH',
     default: 'keys',
     read: oneOf('keys', 'off'),
     help:
-      'keys: every call needs an API key, once there is one; without any the service serves on ' +
-      'loopback addresses only. off: nobody is asked for a key, on whatever address.'
+      'keys: every call needs an API key once one exists. Without any key, the service serves on ' +
+      'loopback addresses only. off: no call needs a key, on any address.'
   },
   adminKeyFile: {
     name: 'HOLDFAST_ADMIN_KEY_FILE',
     default: '',
-    read: text,
+    read: anyText,
     help:
-      'A file that holds an admin key of 32 characters or more, stored nowhere else; with it ' +
-      'keys are in force from the start.'
+      'A file that holds an admin key of 32 to 256 characters. The key is stored nowhere else. ' +
+      'With this file, calls need a key from the start.'
   },
   open: {
     name: 'HOLDFAST_OPEN',
     default: '',
     read: listOf('docs', 'metrics'),
     help:
-      'What needs no key where keys are in force: docs (Swagger UI and the OpenAPI document), ' +
+      'What needs no key even when other calls do: docs (Swagger UI and the OpenAPI document), ' +
       'metrics, or both as docs,metrics.'
   },
   dataDir: {
     name: 'HOLDFAST_DATA_DIR',
     default: 'data',
-    read: text,
-    help: 'The folder of the embedded PostgreSQL, from the folder of the project.'
+    read: anyText,
+    help:
+      'The folder of the embedded PostgreSQL. A relative path starts at the folder where the command ' +
+      'runs, which for npm is the project.'
   },
   poolSize: {
     name: 'HOLDFAST_POOL_SIZE',
     default: 10,
-    read: whole(2, 1000),
-    help: 'Connections to the database, besides one that listens. Group commit needs few.'
+    read: wholeNumber(2, 1000),
+    help: 'Connections to the database, in addition to one that listens. Group commit needs few.'
   },
   createQueues: {
     name: 'HOLDFAST_CREATE_QUEUES',
     default: true,
-    read: onOff,
-    help: 'on: the first enqueue makes an unknown queue; off: it is refused with queueNotFound.'
+    read: onOrOff,
+    help: 'on: an enqueue to an unknown queue creates the queue. off: it is refused with queueNotFound.'
   },
   requestBytesMax: {
     name: 'HOLDFAST_REQUEST_BYTES_MAX',
     default: 8_388_608,
-    read: whole(1024, 268_435_456),
-    help: 'Bytes of the largest request taken.'
+    read: wholeNumber(1024, 268_435_456),
+    help: 'The largest request accepted, in bytes.'
   },
   waitingBytesMax: {
     name: 'HOLDFAST_WAITING_BYTES_MAX',
     default: 67_108_864,
-    read: whole(1_048_576, 4_294_967_296),
-    help: 'Bytes of messages that may wait for the database before enqueues are refused with overloaded.'
+    read: wholeNumber(1_048_576, 4_294_967_296),
+    help:
+      'Bytes of messages that may wait for the database. Beyond that, enqueues are refused with ' +
+      'overloaded.'
   },
   waitersMax: {
     name: 'HOLDFAST_WAITERS_MAX',
     default: 20_000,
-    read: whole(1, 1_000_000),
-    help: 'Calls that may wait for messages at once before further ones are refused with tooManyWaiting.'
+    read: wholeNumber(1, 1_000_000),
+    help:
+      'Calls that may wait for messages at the same time. Further calls are refused with ' + 'tooManyWaiting.'
   },
   connectionsMax: {
     name: 'HOLDFAST_CONNECTIONS_MAX',
     default: 25_000,
-    read: whole(1, 1_000_000),
+    read: wholeNumber(1, 1_000_000),
     help:
-      'Connections of callers at once; further ones are closed unanswered. The limit of open ' +
-      'files must be higher.'
+      'Client connections at the same time. Further connections are closed without an answer. ' +
+      'The limit of open files must be higher.'
   },
   requestSecondsMax: {
     name: 'HOLDFAST_REQUEST_SECONDS_MAX',
     default: 30,
-    read: whole(1, 3600),
+    read: wholeNumber(1, 3600),
     help:
-      'Seconds in which a request must arrive whole, its header fields in half of them, or it is ' +
-      'refused with requestTimeout.'
+      'Seconds in which a whole request must arrive, and its header fields in half of them. ' +
+      'Otherwise it is refused with requestTimeout.'
   },
   silentSecondsMax: {
     name: 'HOLDFAST_SILENT_SECONDS_MAX',
     default: 90,
-    read: whole(1, 3600),
+    read: wholeNumber(1, 3600),
     help:
-      'Seconds without a byte either way after which a connection with an unfinished request is ' +
-      'cut. Longer than any waitSeconds.'
+      'Seconds without a byte in either direction before a connection with an unfinished request is ' +
+      'closed. Keep it longer than any waitSeconds.'
   },
   logLevel: {
     name: 'HOLDFAST_LOG_LEVEL',
     default: 'warn',
     read: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
-    help: 'What is logged: trace, debug, info (one line for each request), warn, error or silent.'
+    help: 'What is logged: trace, debug, info (one line per request), warn, error or silent.'
   }
-} satisfies Record<string, Setting<any>>
+} satisfies Record<string, Setting<string> | Setting<number> | Setting<boolean>>
 
-export type Config = {
-  [K in keyof typeof settings]: (typeof settings)[K]['default'] extends infer T
-    ? T extends boolean
-      ? boolean
-      : T
-    : never
-}
+export type Config = { [K in keyof typeof settings]: ReturnType<(typeof settings)[K]['read']> }
 
-/** Reads all settings; throws one error that names every fault, an unknown HOLDFAST_ name among them. */
+/**
+ * Reads all settings. Throws one Error that names every fault, unknown HOLDFAST_ names included.
+ */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults: string[] = []
-  const known = new Map(Object.entries(settings).map(([key, setting]) => [setting.name, key]))
+  const keys = new Map(Object.entries(settings).map(([key, { name }]) => [name, key]))
   const config: Record<string, unknown> = Object.fromEntries(
     Object.entries(settings).map(([key, setting]) => [key, setting.default])
   )
   for (const [name, value] of Object.entries(env)) {
-    if (
-      !name.startsWith('HOLDFAST_') ||
-      name.startsWith('HOLDFAST_TEST_') ||
-      value === undefined ||
-      value === ''
-    ) {
-      continue
-    }
-    const key = known.get(name)
+    const isOurs = name.startsWith('HOLDFAST_') && !name.startsWith('HOLDFAST_TEST_')
+    if (!isOurs || value === undefined || value === '') continue
+    const key = keys.get(name)
     if (key === undefined) {
-      faults.push(`${name} is not a setting; did you mean ${nearest(name, [...known.keys()])}?`)
+      faults.push(`${name} is not a setting; did you mean ${nearest(name, [...keys.keys()])}?`)
       continue
     }
-    const read = settings[key as keyof typeof settings].read(value)
-    if (typeof read === 'string' && read.startsWith('must ') && read !== value) {
-      faults.push(`${name} ${read}.`)
-    } else config[key] = read
+    try {
+      config[key] = settings[key as keyof Config].read(value)
+    } catch (error) {
+      faults.push(`${name} ${(error as Error).message}.`)
+    }
   }
   if (faults.length > 0) throw new Error(faults.join('\n'))
   return config as Config
 }
 
-/** The one of the names that looks most like it. */
+/** The name that looks most like `name`: the one that shares most pairs of letters with it. */
 export function nearest(name: string, names: string[]): string {
   const pairs = (text: string) => new Set([...text].map((_, i) => text.slice(i, i + 2)))
   const score = (other: string) =>
@@ -194,3 +214,41 @@ export function nearest(name: string, names: string[]): string {
 /** Whether an address to serve on can be reached from this machine only. */
 export const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/** The admin key in a file; null without a file. Throws when the file holds none. */
+export async function readAdminKey(file: string): Promise<string | null> {
+  if (file === '') return null
+  const text = await readFile(file, 'utf8').catch(error => {
+    throw new Error(
+      `HOLDFAST_ADMIN_KEY_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
+        'the service may read it.'
+    )
+  })
+  const secret = text.trim()
+  if (!/^[\x21-\x7e]{32,256}$/.test(secret)) {
+    throw new Error(
+      'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters. ' +
+        'Make one with openssl rand -base64 32.'
+    )
+  }
+  return secret
+}
+
+/**
+ * What to say at the start of a service whose calls need no key. Throws where others could reach
+ * it.
+ */
+export function explainOpenAccess({ auth, host }: Pick<Config, 'auth' | 'host'>): string {
+  if (auth === 'off') return `HOLDFAST_AUTH=off: everyone who reaches ${host} may use every queue.`
+  if (isLoopback(host)) {
+    return (
+      `There is no API key yet. Calls need none, and only this machine is served (${host}). ` +
+      'Make the first key with holdfast keys create.'
+    )
+  }
+  throw new Error(
+    `There is no API key yet, and on ${host} others could reach the queues. Make a key with ` +
+      'holdfast keys create, give an admin key in HOLDFAST_ADMIN_KEY_FILE, or set HOLDFAST_AUTH=off ' +
+      'to serve everyone.'
+  )
+}

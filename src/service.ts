@@ -1,9 +1,8 @@
-/** The composition root: opens every part in order, and closes them in reverse. */
-import { readFile } from 'node:fs/promises'
+/** The composition root: opens the parts in order, and closes them in reverse. No singletons. */
 import { promisify } from 'node:util'
 import type pg from 'pg'
-import { pino } from 'pino'
-import { isLoopback, type Config } from './config.ts'
+import { pino, type Logger } from 'pino'
+import { explainOpenAccess, readAdminKey, type Config } from './config.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
@@ -18,12 +17,12 @@ import { buildServer } from './fronts/rest/server.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
-import { examine, type Facts } from './store/setup/doctor.ts'
+import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { isServerError, openDatabase, type Database } from './store/database.ts'
 import { runningEmbedded, startEmbedded } from './store/setup/embedded.ts'
-import { ScanHints } from './store/upkeep/scanHints.ts'
-import * as keys from './store/verbs/apiKeys.ts'
 import { openStore, sessionVerbs } from './store/store.ts'
+import { ScanHints } from './store/upkeep/scanHints.ts'
+import * as apiKeys from './store/verbs/apiKeys.ts'
 import { startListener } from './store/upkeep/listener.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
@@ -33,176 +32,47 @@ import { watchSnapshots } from './store/upkeep/snapshots.ts'
 import { startSweeper } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 
+export type { Facts }
+
 export interface Service {
   /** Where it serves, as http://host:port. */
   url: string
-  /** Where its data is, for the one who started it. */
+  /** Where its data is, in words for a person. */
   database: string
-  /** No new work, waiting callers answered, what was begun finished, everything closed. */
+  /** Takes no new work, answers waiting callers, finishes what was begun and closes every part. */
   stop(): Promise<void>
 }
 
-/** Starts a whole replica. `say` hears progress in lines for a person. */
-export async function startService(config: Config, say: (line: string) => void): Promise<Service> {
-  const closers: (() => Promise<unknown>)[] = []
-  const stop = async () => {
-    const failures: unknown[] = []
-    for (const close of closers.splice(0).reverse()) {
-      await Promise.resolve()
-        .then(close)
-        .catch(error => failures.push(error))
-    }
-    if (failures.length > 0) throw new AggregateError(failures, 'Not every part could be closed.')
-  }
+/** Hears about progress, in lines for a person. */
+type Say = (line: string) => void
+
+/** One function per open part, which closes it; in the order in which the parts were opened. */
+type Closers = (() => Promise<unknown>)[]
+
+/** What every part is opened with. */
+interface Base {
+  config: Config
+  say: Say
+  closers: Closers
+  log: Logger
+  /** Logs an error of a part, which goes on by itself. */
+  report: (part: string) => (error: unknown) => void
+}
+
+/** Starts a whole replica. When a part cannot be opened, it closes the others and throws. */
+export async function startService(config: Config, say: Say): Promise<Service> {
+  const closers: Closers = []
+  const stop = () => closeInReverse(closers)
   try {
+    const base: Base = { config, say, closers, ...openLog(config) }
     const { target, name } = await openPostgres(config, say, closers)
     await migrate(target)
-
-    const log = pino({ level: config.logLevel })
-    const report = (part: string) => (error: unknown) =>
-      log.warn({ part, err: (error as Error)?.message ?? error }, 'passing trouble')
-    const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
-    closers.push(() => database.close())
-
-    const ring = config.auth === 'off' ? null : new ApiKeyRing(await adminSecret(config.adminKeyFile))
-    if (ring !== null) {
-      const kept = await keys.keepKeys(database.first, ring, report('keys'))
-      closers.push(() => kept.stop())
-    }
-    if (ring?.inForce !== true) say(openness(config, ring))
-
-    // What waits for the database is within these twice over: once while it is read, once while it waits.
-    const requests = new ByteBudget(2 * config.waitingBytesMax)
-    const answers = new ByteBudget(2 * config.waitingBytesMax)
-    const wakeups = new Wakeups(config.waitersMax)
-    const scanHints = new ScanHints()
-    const hear = (queueId: string, count: number, position: number) => {
-      scanHints.lower(queueId, position)
-      wakeups.wake(queueId, count)
-    }
-    const signals = {
-      onReady: (queueId: string, count: number, position: number) => {
-        hear(queueId, count, position)
-        listener.announce(queueId, count, position)
-      },
-      onDue: (timeMs: number) => sweeper.dueAt(timeMs)
-    }
-    const store = openStore(database, sessionVerbs(scanHints))
-    const broker = new Broker(store, wakeups, signals, {
-      ...config,
-      answersFull: () => answers.full,
-      isPoison
-    })
-    const listener = startListener(
-      config.listenUrl === '' ? target : { connectionString: config.listenUrl },
-      {
-        onReady: hear,
-        onDue: signals.onDue,
-        onGap: () => {
-          scanHints.forget()
-          wakeups.wakeAll()
-        },
-        onError: report('listener')
-      }
-    )
-    closers.push(() => listener.stop())
-    let away = false
-    let swept = { atMs: performance.now(), lateMs: 0 }
-    const sweeper = startSweeper(database.first, {
-      onReady: signals.onReady,
-      // Ready, and yet somebody waits: perhaps a notice was lost.
-      onCounted: (queueId, count) => {
-        scanHints.suspect(queueId)
-        wakeups.wake(queueId, count)
-      },
-      waitingFor: () => wakeups.topics().filter(topic => !topic.includes('/')),
-      onSwept: lateMs => {
-        away = false
-        swept = { atMs: performance.now(), lateMs }
-      },
-      onError: error => {
-        away = true
-        report('sweeper')(error)
-      }
-    })
-    closers.push(() => sweeper.stop())
-    const vacuum = startVacuum(database.last, report('vacuum'))
-    closers.push(() => vacuum.stop())
-    const steps = series.startSeries(
-      database.last,
-      () => {
-        for (const topic of wakeups.topics()) if (!topic.includes('/')) broker.replicaStats.asked(topic)
-        return broker.replicaStats.take()
-      },
-      report('series')
-    )
-    closers.push(() => steps.stop())
-    const schedules = new Schedules(store, broker, signals, nextTime, {
-      ...config,
-      onDue: timeMs => clock.dueAt(timeMs)
-    })
-    const clock = startClock(() => schedules.fireDue(), report('schedules'))
-    closers.push(() => clock.stop())
-    const housekeeping = await startHousekeeping(database, () => clock.look(), report('housekeeping'))
-    closers.push(() => housekeeping.stop())
-
-    const snapshots = watchSnapshots(
-      database.last,
-      ({ kind, name, application, user, state, ageSeconds }, hidden) =>
-        log.warn(
-          {
-            part: 'snapshots',
-            kind,
-            [kind === 'session' ? 'pid' : 'name']: name,
-            application,
-            user,
-            state,
-            ageSeconds: Math.round(ageSeconds),
-            hiddenSessions: hidden
-          },
-          'An old snapshot is held, so nothing that has been removed since can be cleaned away.'
-        ),
-      report('snapshots')
-    )
-    closers.push(() => snapshots.stop())
-
-    const requestMetrics = new RequestMetrics(log)
-    const metrics = createMetrics({
-      sweeperLagSeconds: () => Math.max(swept.lateMs, performance.now() - swept.atMs) / 1000,
-      snapshots: () => snapshots.look(),
-      oldestReady: queueIds => oldestReady(database, queueIds),
-      replicaStats: broker.replicaStats,
-      requestMetrics,
-      pool: () => database.usage,
-      waiters: () => wakeups.size,
-      listening: () => listener.connected,
-      connections: () => promisify(server.server.getConnections).call(server.server),
-      queues: () => queues.queueTotals(database)
-    })
-    const server = await buildServer(broker, {
-      onClosing: () => wakeups.close(),
-      ...config,
-      requests,
-      answers,
-      log,
-      requestMetrics,
-      guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
-      apiKeys: keysOf(database),
-      console: app =>
-        consoleRoutes(app, {
-          overview: () => overview(database.last),
-          oldestReady: queueIds => oldestReady(database.last, queueIds),
-          sparks: names => broker.sparks(names),
-          onError: report('console')
-        }),
-      schedules,
-      health: { unready: () => (away ? 'The database cannot be reached just now.' : null), metrics }
-    })
-    closers.push(async () => {
-      await server.close()
-      await broker.drained()
-    })
-    const url = await server.listen({ host: config.host, port: config.port })
+    const database = openPool(base, target)
+    const ring = await openApiKeys(base, database)
+    const signals = startSignals(base, database, target)
+    const core = openCore(base, database, signals)
+    const background = await startBackground(base, database, signals, core)
+    const url = await startServer(base, { database, ring, signals, core, background })
     return { url, database: name, stop }
   } catch (error) {
     await stop()
@@ -210,26 +80,274 @@ export async function startService(config: Config, say: (line: string) => void):
   }
 }
 
-/** The keys alone, for the command line. */
-export async function withKeys<T>(config: Config, work: (keys: ApiKeys) => Promise<T>): Promise<T> {
-  return await withPostgres(config, async target => {
-    await migrate(target)
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    return await work(keysOf(database)).finally(() => database.close())
+/** Goes on when a part cannot be closed, and throws at the end. */
+async function closeInReverse(closers: Closers): Promise<void> {
+  const failures: unknown[] = []
+  for (const close of closers.splice(0).reverse()) {
+    await Promise.resolve()
+      .then(close)
+      .catch(error => failures.push(error))
+  }
+  if (failures.length > 0) {
+    throw new AggregateError(failures, 'Some parts of the service could not be closed.')
+  }
+}
+
+/** Has the service stop a part when it stops. Returns the part. */
+function stopLater<P extends { stop(): Promise<unknown> }>({ closers }: Base, part: P): P {
+  closers.push(() => part.stop())
+  return part
+}
+
+function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
+  const log = pino({ level: logLevel })
+  return {
+    log,
+    report: part => error =>
+      log.warn(
+        { part, err: (error as Error)?.message ?? error },
+        'A part of the service failed. It tries again by itself.'
+      )
+  }
+}
+
+function openPool({ config, closers, report }: Base, target: pg.ClientConfig): Database {
+  const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
+  closers.push(() => database.close())
+  return database
+}
+
+/**
+ * The API keys in use, read again every second or two. Null when the service asks nobody for a key.
+ */
+async function openApiKeys(base: Base, database: Database): Promise<ApiKeyRing | null> {
+  const { config, say, report } = base
+  const ring = config.auth === 'off' ? null : new ApiKeyRing(await readAdminKey(config.adminKeyFile))
+  if (ring !== null) stopLater(base, await apiKeys.keepKeys(database.first, ring, report('keys')))
+  if (ring?.inForce !== true) say(explainOpenAccess(config))
+  return ring
+}
+
+type SignalParts = ReturnType<typeof startSignals>
+
+/**
+ * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
+ */
+function startSignals(base: Base, database: Database, target: pg.ClientConfig) {
+  const { config, report } = base
+  const wakeups = new Wakeups(config.waitersMax)
+  const scanHints = new ScanHints()
+  const sweeps = watchSweeps(report('sweeper'))
+  const hear = (queueId: string, count: number, position: number) => {
+    scanHints.lower(queueId, position)
+    wakeups.wake(queueId, count)
+  }
+  const signals = {
+    onReady: (queueId: string, count: number, position: number) => {
+      hear(queueId, count, position)
+      listener.announce(queueId, count, position)
+    },
+    onDue: (timeMs: number) => sweeper.dueAt(timeMs)
+  }
+  const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
+    onReady: hear,
+    onDue: signals.onDue,
+    onGap: () => {
+      scanHints.forget()
+      wakeups.wakeAll()
+    },
+    onError: report('listener')
+  })
+  stopLater(base, listener)
+  const sweeper = startSweeper(database.first, {
+    onReady: signals.onReady,
+    // A message is ready although somebody waits for it: perhaps a notice was lost.
+    onCounted: (queueId, count) => {
+      scanHints.suspect(queueId)
+      wakeups.wake(queueId, count)
+    },
+    waitingFor: () => awaitedQueues(wakeups),
+    onSwept: sweeps.onSwept,
+    onError: sweeps.onError
+  })
+  stopLater(base, sweeper)
+  return { wakeups, scanHints, ...signals, sweeps, listening: () => listener.connected }
+}
+
+// A topic with a slash is one message; any other is a queue.
+const awaitedQueues = (wakeups: Wakeups) => wakeups.topics().filter(topic => !topic.includes('/'))
+
+/** Remembers how the last sweep went, for health checks and metrics. */
+function watchSweeps(report: (error: unknown) => void) {
+  let failed = false
+  let last = { atMs: performance.now(), lateMs: 0 }
+  return {
+    onSwept(lateMs: number) {
+      failed = false
+      last = { atMs: performance.now(), lateMs }
+    },
+    onError(error: unknown) {
+      failed = true
+      report(error)
+    },
+    lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
+    unready: () => (failed ? 'The database cannot be reached just now.' : null)
+  }
+}
+
+type Core = ReturnType<typeof openCore>
+
+/** The broker, and the bytes of requests and answers that may be held in memory. */
+function openCore({ config }: Base, database: Database, { scanHints, wakeups, onReady, onDue }: SignalParts) {
+  // Twice the bound: the bytes of a message are held once while it is read, and once while it
+  // waits.
+  const requests = new ByteBudget(2 * config.waitingBytesMax)
+  const answers = new ByteBudget(2 * config.waitingBytesMax)
+  const store = openStore(database, sessionVerbs(scanHints))
+  const broker = new Broker(
+    store,
+    wakeups,
+    { onReady, onDue },
+    { ...config, answersFull: () => answers.full, isPoison }
+  )
+  return { store, broker, requests, answers }
+}
+
+type Background = Awaited<ReturnType<typeof startBackground>>
+
+/**
+ * What runs beside the callers: vacuum, series, schedules, housekeeping and the watch over
+ * snapshots.
+ */
+async function startBackground(
+  base: Base,
+  database: Database,
+  { wakeups, onReady, onDue }: SignalParts,
+  { store, broker }: Core
+) {
+  const { config, report } = base
+  stopLater(base, startVacuum(database.last, report('vacuum')))
+  const takeStats = () => {
+    for (const queueId of awaitedQueues(wakeups)) broker.replicaStats.asked(queueId)
+    return broker.replicaStats.take()
+  }
+  stopLater(base, series.startSeries(database.last, takeStats, report('series')))
+  const schedules = new Schedules(store, broker, { onReady, onDue }, nextTime, {
+    ...config,
+    onDue: timeMs => clock.dueAt(timeMs)
+  })
+  const clock = stopLater(
+    base,
+    startClock(() => schedules.fireDue(), report('schedules'))
+  )
+  stopLater(base, await startHousekeeping(database, () => clock.fireNow(), report('housekeeping')))
+  const snapshots = stopLater(base, startSnapshotWatch(base, database))
+  return { schedules, snapshots }
+}
+
+function startSnapshotWatch({ log, report }: Base, database: Database) {
+  return watchSnapshots(
+    database.last,
+    ({ kind, name, application, user, state, ageSeconds }, hiddenSessions) =>
+      log.warn(
+        {
+          part: 'snapshots',
+          kind,
+          [kind === 'session' ? 'pid' : 'name']: name,
+          application,
+          user,
+          state,
+          ageSeconds: Math.round(ageSeconds),
+          hiddenSessions
+        },
+        'An old snapshot is held. Until it ends, PostgreSQL cannot remove dead rows. ' +
+          'holdfast doctor says how to end it.'
+      ),
+    report('snapshots')
+  )
+}
+
+interface ServedParts {
+  database: Database
+  ring: ApiKeyRing | null
+  signals: SignalParts
+  core: Core
+  background: Background
+}
+
+/** The HTTP server with all its routes. Answers where it serves. */
+async function startServer({ config, closers, log, report }: Base, parts: ServedParts): Promise<string> {
+  const { database, ring, signals, core, background } = parts
+  const requestMetrics = new RequestMetrics(log)
+  const connections = () => promisify(server.server.getConnections).call(server.server)
+  const server = await buildServer(core.broker, {
+    ...config,
+    requests: core.requests,
+    answers: core.answers,
+    log,
+    requestMetrics,
+    guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
+    apiKeys: apiKeysOf(database),
+    console: app =>
+      consoleRoutes(app, {
+        overview: () => overview(database.last),
+        oldestReady: queueIds => oldestReady(database.last, queueIds),
+        sparks: names => core.broker.sparks(names),
+        onError: report('console')
+      }),
+    schedules: background.schedules,
+    health: {
+      unready: signals.sweeps.unready,
+      metrics: metricsOf(parts, requestMetrics, connections)
+    },
+    onClosing: () => signals.wakeups.close()
+  })
+  closers.push(async () => {
+    await server.close()
+    await core.broker.drained()
+  })
+  return await server.listen({ host: config.host, port: config.port })
+}
+
+function metricsOf(
+  { database, signals, core, background }: ServedParts,
+  requestMetrics: RequestMetrics,
+  connections: () => Promise<number>
+): () => Promise<string> {
+  return createMetrics({
+    sweeperLagSeconds: signals.sweeps.lagSeconds,
+    snapshots: () => background.snapshots.look(),
+    oldestReady: queueIds => oldestReady(database, queueIds),
+    replicaStats: core.broker.replicaStats,
+    requestMetrics,
+    pool: () => database.usage,
+    waiters: () => signals.wakeups.size,
+    listening: signals.listening,
+    connections,
+    queues: () => queues.queueTotals(database)
   })
 }
 
-/** The schema alone. Answers the names of the migrations applied. */
+/** Lets the command line work with API keys, beside a service that runs or without one. */
+export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
+  return await withPostgres(config, async target => {
+    await migrate(target)
+    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+    return await work(apiKeysOf(database)).finally(() => database.close())
+  })
+}
+
+/** Migrates the schema. Answers the names of the migrations applied. */
 export const migrateDatabase = (config: Config): Promise<string[]> => withPostgres(config, migrate)
 
-/** What the database tells of itself, for holdfast doctor. */
-export const examineDatabase = (config: Config): Promise<Facts> =>
-  withPostgres(config, target => examine(target, config.listenUrl))
+/** Measures the database, for holdfast doctor. */
+export const readDoctorFacts = (config: Config): Promise<Facts> =>
+  withPostgres(config, target => gatherFacts(target, config.listenUrl))
 
-/** The database without a service: beside one that runs, or started for the purpose. */
+/** Works on the database without a service: beside one that runs, or after starting PostgreSQL. */
 async function withPostgres<T>(config: Config, work: (target: pg.ClientConfig) => Promise<T>): Promise<T> {
   const running = config.databaseUrl === '' ? await runningEmbedded(config.dataDir) : null
-  const closers: (() => Promise<unknown>)[] = []
+  const closers: Closers = []
   try {
     return await work(running ?? (await openPostgres(config, () => {}, closers)).target)
   } finally {
@@ -237,50 +355,18 @@ async function withPostgres<T>(config: Config, work: (target: pg.ClientConfig) =
   }
 }
 
-function keysOf(database: Database): ApiKeys {
+function apiKeysOf(database: Database): ApiKeys {
   return {
-    create: grant => keys.createKey(database, grant),
-    list: () => keys.listKeys(database),
-    revoke: id => keys.revokeKey(database, id)
+    create: grant => apiKeys.createKey(database, grant),
+    list: () => apiKeys.listKeys(database),
+    revoke: id => apiKeys.revokeKey(database, id)
   }
-}
-
-async function adminSecret(file: string): Promise<string | null> {
-  if (file === '') return null
-  const secret = (
-    await readFile(file, 'utf8').catch(error => {
-      throw new Error(`HOLDFAST_ADMIN_KEY_FILE cannot be read (${error.code}).`)
-    })
-  ).trim()
-  if (!/^[\x21-\x7e]{32,256}$/.test(secret)) {
-    throw new Error(
-      'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters; openssl rand ' +
-        '-base64 32 makes one.'
-    )
-  }
-  return secret
-}
-
-/** What to tell whoever starts a service that asks nobody for a key; throws where it must not serve so. */
-function openness({ host }: Config, ring: ApiKeyRing | null): string {
-  if (ring === null) return `HOLDFAST_AUTH=off: whoever reaches ${host} may use every queue.`
-  if (isLoopback(host)) {
-    return (
-      'There is no API key yet, so nobody is asked for one, and only this machine is served ' +
-      `(${host}). holdfast keys create makes one.`
-    )
-  }
-  throw new Error(
-    `There is no API key yet, and on ${host} others could reach the queues. Make a key (holdfast ` +
-      'keys create), give one (HOLDFAST_ADMIN_KEY_FILE), or say HOLDFAST_AUTH=off to serve ' +
-      'whoever comes.'
-  )
 }
 
 async function openPostgres(
   config: Config,
-  say: (line: string) => void,
-  closers: (() => Promise<unknown>)[]
+  say: Say,
+  closers: Closers
 ): Promise<{ target: pg.ClientConfig; name: string }> {
   if (config.databaseUrl !== '') {
     return { target: { connectionString: config.databaseUrl }, name: 'the database of HOLDFAST_DATABASE_URL' }
@@ -290,9 +376,9 @@ async function openPostgres(
   return { target: embedded.config, name: `an embedded PostgreSQL under ${config.dataDir}/` }
 }
 
-// One message's fault. Class 22, a value that PostgreSQL refuses, is the net under a gap in the
-// checks; 55P03, a lock not had in time, is a message that somebody's open transaction has acked
-// in SQL.
+// True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what
+// the checks before miss. 55P03 is a lock not had in time: somebody's open transaction has acked
+// the message in SQL.
 function isPoison(error: unknown): boolean {
   const cause = error instanceof QueueError ? error.cause : error
   return isServerError(cause) && (cause.code.startsWith('22') || cause.code === '55P03')

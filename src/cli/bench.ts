@@ -1,4 +1,4 @@
-/** holdfast bench: what this deployment does from here, in two rows. */
+/** holdfast bench: measures what a deployment does from here, in two rows. */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -11,62 +11,32 @@ import type { Load, Measured } from './load.ts'
 export const bench: Command = {
   summary: 'measure what a deployment does, for some seconds',
   about: `
-Enqueues, then leases and acks, one message per request, from as many callers as you say, and prints rates and times as the
-callers saw them, network and all. It works in a queue of its own (holdfast-bench-…) and removes it at the end.
+Enqueues, then leases and acks, one message per request. It prints rates and times as its callers saw them, so
+they include the network. It works in a queue of its own (holdfast-bench-…), which it removes at the end.
 
-With --url it measures a service that runs; without, it starts one beside it for the time, on the database of the settings.
-The callers take processor time too: on the service's own machine the figures are lower than what others could reach.
-A key for it needs: enqueue, lease and manage on holdfast-bench-*.`,
+With --url it measures a service that runs. Without, it starts one for the time, on the database of the
+settings. The callers take processor time too: on the service's own machine, the figures are lower than what
+callers elsewhere could reach. The key needs the rights enqueue, lease and manage on holdfast-bench-*.`,
   flags: {
     url: { value: 'URL', help: 'a service that runs, e.g. http://127.0.0.1:8080' },
     'key-file': {
       value: 'FILE',
       help: 'a file that holds the API key to use (default: HOLDFAST_ADMIN_KEY_FILE)'
     },
-    seconds: { value: 'N', help: 'how long each of the two goes on (default 5)' },
+    seconds: { value: 'N', help: 'how long each of the two steps takes (default 5)' },
     callers: { value: 'N', help: 'how many requests are under way at once (default 64)' },
     bytes: { value: 'N', help: 'bytes of a message body (default 200)' },
-    json: { help: 'for machines' }
+    json: { help: 'print JSON' }
   },
   async run(call) {
-    const seconds = wholeNumber(call, 'seconds', { min: 1, max: 600, otherwise: 5 })
-    const callers = wholeNumber(call, 'callers', { min: 1, max: 1000, otherwise: 64 })
-    const bytes = wholeNumber(call, 'bytes', { min: 2, max: 1_048_576, otherwise: 200 })
+    const sizes = {
+      seconds: wholeNumber(call, 'seconds', { min: 1, max: 600, otherwise: 5 }),
+      callers: wholeNumber(call, 'callers', { min: 1, max: 1000, otherwise: 64 }),
+      bytes: wholeNumber(call, 'bytes', { min: 2, max: 1_048_576, otherwise: 200 })
+    }
     const interrupted = new AbortController()
     process.once('SIGINT', () => interrupted.abort()).once('SIGTERM', () => interrupted.abort())
-    const rows = await withService(call, async (url, key) => {
-      const queue = `holdfast-bench-${randomBytes(4).toString('hex')}`
-      const load = { url: `${url}/queues/${queue}`, key, callers, seconds, bytes }
-      const manage = async (method: string, body?: string) => {
-        const answer = await fetch(load.url, {
-          method,
-          body: body ?? null,
-          headers: {
-            ...(key === '' ? {} : { authorization: `Bearer ${key}` }),
-            ...(body === undefined ? {} : { 'content-type': 'application/json' })
-          }
-        }).catch(error => {
-          throw new Error(`${url} cannot be reached (${error.cause?.message ?? error.message}).`)
-        })
-        if (!answer.ok) {
-          throw new Error(
-            `${url} answered ${answer.status} to ${method} /queues/${queue}: ` +
-              `${(await answer.text()).slice(0, 500)}`
-          )
-        }
-      }
-      // Whatever is left behind when this is killed is gone an hour later.
-      await manage('PUT', '{"retentionSeconds": 3600}')
-      try {
-        const enqueue = await measure({ ...load, step: 'enqueue' }, interrupted.signal)
-        const work = interrupted.signal.aborted
-          ? []
-          : [await measure({ ...load, step: 'lease and ack' }, interrupted.signal)]
-        return [enqueue, ...work]
-      } finally {
-        await manage('DELETE')
-      }
-    })
+    const rows = await withService(call, (url, key) => measureBoth(url, key, sizes, interrupted.signal))
     if (call.has('json')) call.say(JSON.stringify(rows, null, 2))
     else for (const line of report(rows)) call.say(line)
     return interrupted.signal.aborted || rows.some(({ failed, messages }) => failed > 0 || messages === 0)
@@ -75,44 +45,80 @@ A key for it needs: enqueue, lease and manage on holdfast-bench-*.`,
   }
 }
 
-/** The service that was named, or one of our own that only we have the key of. */
+/**
+ * Works with the service that was named, or with one started for the time, whose key only we have.
+ */
 async function withService<T>(call: Call, work: (url: string, key: string) => Promise<T>): Promise<T> {
   const config = call.config()
   const [url] = call.flag('url')
-  const file = call.flag('key-file')[0] ?? config.adminKeyFile
   if (url !== undefined) {
     if (!URL.canParse(url) || !/^https?:/.test(url)) {
       throw new UsageError('--url must be the address of a service, e.g. http://127.0.0.1:8080.')
     }
-    const key =
-      file === ''
-        ? ''
-        : (
-            await readFile(file, 'utf8').catch(error => {
-              throw new UsageError(`The key's file ${file} cannot be read (${error.code}).`)
-            })
-          ).trim()
+    const key = await readKey(call.flag('key-file')[0] ?? config.adminKeyFile)
     return await work(url.replace(/\/+$/, ''), key)
   }
   const { startService } = await import('../service.ts')
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-')) // readable by us alone
   try {
     const key = randomBytes(32).toString('base64url')
-    await writeFile(join(folder, 'key'), key)
+    const adminKeyFile = join(folder, 'key')
+    await writeFile(adminKeyFile, key)
     const service = await startService(
-      {
-        ...config,
-        host: '127.0.0.1',
-        port: 0,
-        auth: 'keys',
-        adminKeyFile: join(folder, 'key'),
-        logLevel: 'error'
-      },
+      { ...config, host: '127.0.0.1', port: 0, auth: 'keys', adminKeyFile, logLevel: 'error' },
       () => {}
     )
     return await work(service.url, key).finally(() => service.stop())
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function readKey(file: string): Promise<string> {
+  if (file === '') return ''
+  const text = await readFile(file, 'utf8').catch(error => {
+    throw new UsageError(`The key file ${file} cannot be read (${error.code}). Check its path and rights.`)
+  })
+  return text.trim()
+}
+
+async function measureBoth(
+  url: string,
+  key: string,
+  sizes: Pick<Load, 'seconds' | 'callers' | 'bytes'>,
+  signal: AbortSignal
+): Promise<Measured[]> {
+  const path = `/queues/holdfast-bench-${randomBytes(4).toString('hex')}`
+  const load = { url: url + path, key, ...sizes }
+  // If this process is killed, the messages it leaves behind are gone an hour later.
+  await manageQueue(url, path, key, 'PUT', '{"retentionSeconds": 3600}')
+  try {
+    const rows = [await measure({ ...load, step: 'enqueue' }, signal)]
+    if (!signal.aborted) rows.push(await measure({ ...load, step: 'lease and ack' }, signal))
+    return rows
+  } finally {
+    await manageQueue(url, path, key, 'DELETE')
+  }
+}
+
+async function manageQueue(
+  url: string,
+  path: string,
+  key: string,
+  method: 'PUT' | 'DELETE',
+  body?: string
+): Promise<void> {
+  const headers = {
+    ...(key !== '' && { authorization: `Bearer ${key}` }),
+    ...(body !== undefined && { 'content-type': 'application/json' })
+  }
+  const answer = await fetch(url + path, { method, body: body ?? null, headers }).catch(error => {
+    const reason = error.cause?.message ?? error.message
+    throw new Error(`${url} cannot be reached (${reason}). Check that a service runs there.`)
+  })
+  if (!answer.ok) {
+    const text = (await answer.text()).slice(0, 500)
+    throw new Error(`${url} answered ${answer.status} to ${method} ${path}: ${text}`)
   }
 }
 
@@ -141,6 +147,8 @@ function report(rows: Measured[]): string[] {
         number(row.failed)
       ])
     ]),
-    ...rows.flatMap(({ step, failure }) => (failure === null ? [] : [`${step}, a failure: ${failure}`]))
+    ...rows.flatMap(({ step, failure }) =>
+      failure === null ? [] : [`The first failure of ${step}: ${failure}`]
+    )
   ]
 }

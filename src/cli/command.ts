@@ -1,19 +1,21 @@
 /**
- * What a command is, and how its words are read: whatever nobody knows is refused, with the
- * nearest that somebody does.
+ * What a command is, and how its words are read. An unknown word is refused, with the known word
+ * that looks most like it.
  */
 import { parseArgs } from 'node:util'
 import { nearest, type Config } from '../config.ts'
 
-/** Loads the service only when it runs, which takes most of a second. */
+/** A command imports the service only when it runs, because that takes most of a second. */
 export interface Command {
   /** One line for the list of all commands. */
   summary: string
-  /** What follows `holdfast NAME` and its flags. */
+  /** What follows `holdfast NAME`, before the flags. */
   words?: string
   /** What --help says above the flags. */
   about: string
-  /** By name without the dashes. One with a `value` takes it; `many` may come more than once. */
+  /**
+   * By name, without the dashes. A flag with a `value` takes one; with `many` it may be repeated.
+   */
   flags: Record<string, { help: string; value?: string; many?: true }>
   /** Answers the exit code where it is not 0. */
   run(call: Call): Promise<number | void>
@@ -21,25 +23,25 @@ export interface Command {
 
 export interface Call {
   words: string[]
-  /** The values of a flag, none when it was not given. */
+  /** The values of a flag; empty when it was not given. */
   flag(name: string): string[]
-  /** Whether a flag without a value was given. */
+  /** Whether a flag was given. */
   has(name: string): boolean
-  /** The settings from the environment. */
+  /** The settings from the environment. Throws UsageError. */
   config(): Config
   say(line: string): void
 }
 
 /**
- * Exit codes of every command; `doctor` gives `failed` for what must be mended and `usage` also
- * where it could not look.
+ * Exit codes of every command. `doctor` ends with `failed` when something is bad, and with `usage`
+ * also when it could not check.
  */
 export const exit = { ok: 0, failed: 1, usage: 2 } as const
 
-/** The words or the settings are wrong: nothing has been done. */
+/** The words or the settings are wrong. Nothing has been done. */
 export class UsageError extends Error {}
 
-/** Reads a command's words; throws UsageError. */
+/** Reads a command's words. Throws UsageError. */
 export function readCall(
   name: string,
   command: Command,
@@ -57,37 +59,43 @@ export function readCall(
   for (const token of tokens) {
     if (token.kind === 'positional') words.push(token.value)
     if (token.kind !== 'option') continue
-    const flag = command.flags[token.name]
-    const more = `holdfast ${name} --help shows them all.`
-    if (flag === undefined) {
-      throw new UsageError(
-        'There is no flag ' +
-          `${token.rawName}${offer(token.rawName.replace(/^-+/, ''), Object.keys(command.flags), '--')} ` +
-          `${more}`
-      )
-    }
-    if (flag.value !== undefined && token.value === undefined) {
-      throw new UsageError(`${token.rawName} takes a value, ${flag.value}; ${more}`)
-    }
-    if (flag.value === undefined && token.value !== undefined) {
-      throw new UsageError(`${token.rawName} takes no value; ${more}`)
-    }
-    if (given.has(token.name) && flag.many !== true) throw new UsageError(`${token.rawName} is given twice.`)
-    given.set(token.name, [...(given.get(token.name) ?? []), token.value ?? ''])
+    const values = given.get(token.name) ?? []
+    given.set(token.name, [...values, readFlag(name, command, token, values.length > 0)])
   }
   if (words.length > 0 && command.words === undefined) {
-    throw new UsageError(
-      `holdfast ${name} takes no ${words[0]}; holdfast ${name} --help shows what it takes.`
-    )
+    throw new UsageError(`holdfast ${name} takes no ${words[0]}. See holdfast ${name} --help.`)
   }
   return { words, flag: flag => given.get(flag) ?? [], has: flag => given.has(flag) }
 }
 
-/** The end of a sentence about a word that nobody knows. */
-export const offer = (word: string, known: string[], prefix = '') =>
+/** The flag's value, or '' for a flag without one. */
+function readFlag(
+  name: string,
+  { flags }: Command,
+  { name: flagName, rawName, value }: { name: string; rawName: string; value: string | undefined },
+  repeated: boolean
+): string {
+  const flag = flags[flagName]
+  const help = `See holdfast ${name} --help.`
+  if (flag === undefined) {
+    const suggestion = suggest(rawName.replace(/^-+/, ''), Object.keys(flags), '--')
+    throw new UsageError(`There is no flag ${rawName}${suggestion} ${help}`)
+  }
+  if (flag.value !== undefined && value === undefined) {
+    throw new UsageError(`${rawName} takes a value, ${flag.value}. ${help}`)
+  }
+  if (flag.value === undefined && value !== undefined) {
+    throw new UsageError(`${rawName} takes no value. ${help}`)
+  }
+  if (repeated && flag.many !== true) throw new UsageError(`${rawName} is given twice. Give it once.`)
+  return value ?? ''
+}
+
+/** The end of a sentence about an unknown word. */
+export const suggest = (word: string, known: string[], prefix = '') =>
   known.length > 0 ? `; did you mean ${prefix}${nearest(word, known)}?` : '.'
 
-/** A flag's whole number within its bounds, or what it is when not given. */
+/** A flag's whole number, or `otherwise` when the flag is not given. Throws UsageError. */
 export function wholeNumber(
   call: Pick<Call, 'flag'>,
   flag: string,
@@ -103,23 +111,27 @@ export function wholeNumber(
 
 /** What --help prints. */
 export function usage(name: string, { words, about, flags }: Command): string {
-  const left = Object.entries(flags).map(
-    ([flag, { value }]) => `--${flag}${value === undefined ? '' : ` ${value}`}`
-  )
-  const width = Math.max(0, ...left.map(text => text.length))
-  return `Usage: holdfast ${name}${words === undefined ? '' : ` ${words}`}${left.length > 0 ? ' [flags]' : ''}
-
-${about.trim()}
-${
-  left.length > 0
-    ? `\n${Object.values(flags)
-        .map(({ help }, i) => `  ${left[i]!.padEnd(width)}  ${help}`)
-        .join('\n')}\n`
-    : ''
-}`
+  const rows = Object.entries(flags).map(([flag, { value, help }]) => ({
+    flag: `--${flag}${value === undefined ? '' : ` ${value}`}`,
+    help
+  }))
+  const width = Math.max(0, ...rows.map(({ flag }) => flag.length))
+  const line = [
+    'holdfast',
+    name,
+    ...(words === undefined ? [] : [words]),
+    ...(rows.length > 0 ? ['[flags]'] : [])
+  ]
+  return [
+    `Usage: ${line.join(' ')}`,
+    '',
+    about.replace(/^\n|\s+$/g, ''),
+    '',
+    ...rows.map(({ flag, help }) => `  ${flag.padEnd(width)}  ${help}`)
+  ].join('\n')
 }
 
-/** Rows in columns, the first row being their names. */
+/** Rows in columns. The first row names them. */
 export function table(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   return rows.map(row =>

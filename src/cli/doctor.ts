@@ -1,58 +1,60 @@
-/** holdfast doctor: looks at a deployment and says what is amiss, what was measured, and what to do. */
+/** holdfast doctor: checks a deployment, and says what was measured and what to do. */
 import { styleText } from 'node:util'
 import { exit, UsageError, wholeNumber, type Command } from './command.ts'
-import { judge, type Check } from './diagnosis.ts'
+import { count, type Check } from './doctor/check.ts'
+import { judge } from './doctor/judge.ts'
 
 export const doctor: Command = {
-  summary: 'check a deployment, and say what to do where something is amiss',
+  summary: 'check a deployment, and say what to do where something is wrong',
   about: `
-Looks at the database of HOLDFAST_DATABASE_URL (or the embedded one) beside the services that run, with the settings they
-run with, and changes nothing. One line for each thing: ok, warning or bad, what was measured, and below it what to do.
+Checks the database of HOLDFAST_DATABASE_URL, or the embedded one. Use the settings of the services, which may
+run meanwhile. It changes nothing. It prints a line per check (ok, warning or bad, and what was measured), and
+below it what to do.
 
-Exit codes: 0 nothing is bad (there may be warnings), 1 something is bad, 2 it could not look.`,
+Exit codes: 0 nothing is bad, though there may be warnings; 1 something is bad; 2 it could not check.`,
   flags: {
     replicas: {
       value: 'N',
-      help: 'how many services will share the database (default: those that run, at least 1)'
+      help: 'services that will share the database (default: those that run now, at least 1)'
     },
-    json: { help: 'for machines: {"status", "checks": [{"name", "status", "value", "advice"}]}' }
+    json: { help: 'print JSON: {"status", "checks": [{"name", "status", "value", "advice"}]}' }
   },
   async run(call) {
     const replicas = wholeNumber(call, 'replicas', { min: 1, max: 1000, otherwise: 0 })
     const config = call.config()
-    const { examineDatabase } = await import('../service.ts')
-    const facts = await examineDatabase(config).catch(error => {
-      throw new UsageError(`Could not look. ${error.message}`)
+    const { readDoctorFacts } = await import('../service.ts')
+    const facts = await readDoctorFacts(config).catch(error => {
+      throw new UsageError(`The deployment could not be checked. ${error.message}`)
     })
-    const checks = judge(facts, config, { replicas, filesMax: filesMax() })
-    const status =
-      (['bad', 'warning'] as const).find(status => checks.some(check => check.status === status)) ?? 'ok'
+    const checks = judge(facts, config, { replicas, filesMax: openFilesMax() })
+    const status = worstOf(checks)
     if (call.has('json')) call.say(JSON.stringify({ status, checks }, null, 2))
     else for (const line of render(checks)) call.say(line)
     return status === 'bad' ? exit.failed : exit.ok
   }
 }
 
+function worstOf(checks: Check[]): Check['status'] {
+  const has = (status: Check['status']) => checks.some(check => check.status === status)
+  return has('bad') ? 'bad' : has('warning') ? 'warning' : 'ok'
+}
+
 const colours = { ok: 'green', warning: 'yellow', bad: 'red' } as const
 
 function render(checks: Check[]): string[] {
   const width = Math.max(...checks.map(({ name }) => name.length))
-  const count = (status: Check['status']) => checks.filter(check => check.status === status).length
-  return [
-    // styleText leaves colours out where the output is no terminal, or NO_COLOR says so.
-    ...checks.flatMap(({ name, status, value, advice }) => [
-      `${styleText(colours[status], status.padEnd(7), { stream: process.stdout })}  ` +
-        `${name.padEnd(width)}  ${value}`,
-      ...(advice === undefined ? [] : [`${' '.repeat(9 + width)}  → ${advice}`])
-    ]),
-    '',
-    `${count('bad')} bad, ${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}, ` +
-      `${count('ok')} ok`
-  ]
+  const number = (status: Check['status']) => checks.filter(check => check.status === status).length
+  const lines = checks.flatMap(({ name, status, value, advice }) => {
+    // styleText leaves colours out where the output is no terminal, or NO_COLOR is set.
+    const label = styleText(colours[status], status.padEnd(7), { stream: process.stdout })
+    const line = `${label}  ${name.padEnd(width)}  ${value}`
+    return advice === undefined ? [line] : [line, `${' '.repeat(9 + width)}  → ${advice}`]
+  })
+  return [...lines, '', `${number('bad')} bad, ${count(number('warning'), 'warning')}, ${number('ok')} ok`]
 }
 
 /** The limit of open files of this process, and so of a service started from the same shell. */
-function filesMax(): number | null {
+function openFilesMax(): number | null {
   const { userLimits } = process.report.getReport() as {
     userLimits?: { open_files?: { soft: number | 'unlimited' } }
   }

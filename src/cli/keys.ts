@@ -1,6 +1,6 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
-import { rateMax } from '../core/limits.ts'
 import { keyNamePattern, rightPattern } from '../core/apiKey.ts'
+import { rateMax } from '../core/limits.ts'
 import type { ApiKeys } from '../core/ports.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 
@@ -9,19 +9,22 @@ export const keys: Command = {
   words: 'create NAME | list | revoke ID',
   about: `
   create NAME   make a key; it is printed once, alone, to standard output
-  list          show the keys, without what is secret
-  revoke ID     end one: every replica refuses it within five seconds
+  list          list the keys, without their secrets
+  revoke ID     revoke a key; every replica refuses it within five seconds
 
-A right is an action on a queue (lease:mail), on all whose name begins so (enqueue:orders-*), or on all (browse:*).
-Actions: enqueue, lease (with settling), browse, manage (settings, purge, redrive, cancel, delete). The right admin,
-alone, is everything. So:
+A right is an action on one queue (lease:mail), on all queues whose names begin alike (enqueue:orders-*),
+or on all queues (browse:*). The actions are enqueue, lease (which includes settling), browse and manage
+(settings, purge, redrive, cancel, delete). The right admin, alone, allows everything. For example:
 
   holdfast keys create 'mail worker' --allow lease:mail --allow enqueue:mail-replies`,
   flags: {
-    allow: { value: 'RIGHT', many: true, help: 'create: what it may do; as often as needed' },
-    'requests-per-second': { value: 'N', help: 'create: its rate of requests at each replica' },
-    'messages-per-second': { value: 'N', help: 'create: its rate of messages enqueued and leased' },
-    json: { help: 'list: as JSON' }
+    allow: { value: 'RIGHT', many: true, help: 'create: a right of the key; give the flag once per right' },
+    'requests-per-second': { value: 'N', help: 'create: how many requests a second each replica takes' },
+    'messages-per-second': {
+      value: 'N',
+      help: 'create: how many messages a second it may enqueue and lease at each replica'
+    },
+    json: { help: 'list: print JSON' }
   },
   async run(call) {
     const [verb = '', subject, extra] = call.words
@@ -29,8 +32,8 @@ alone, is everything. So:
       Object.hasOwn(verbs, verb) && extra === undefined && (verb === 'list') === (subject === undefined)
     if (!fits) {
       throw new UsageError(
-        'It is holdfast keys create NAME --allow RIGHT (a name of several words in quotes), holdfast ' +
-          'keys list, or holdfast keys revoke ID.'
+        'Use holdfast keys create NAME --allow RIGHT, holdfast keys list, or holdfast keys revoke ID. ' +
+          'Put a name of several words in quotes.'
       )
     }
     return await verbs[verb as keyof typeof verbs](call, subject!)
@@ -39,25 +42,26 @@ alone, is everything. So:
 
 const verbs = { create, list, revoke }
 
-async function withKeys<T>(call: Call, work: (keys: ApiKeys) => Promise<T>): Promise<T> {
+async function withApiKeys<T>(call: Call, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
   const config = call.config()
-  return await (await import('../service.ts')).withKeys(config, work)
+  const service = await import('../service.ts')
+  return await service.withApiKeys(config, work)
 }
 
 async function create(call: Call, name: string): Promise<void> {
   if (!new RegExp(keyNamePattern).test(name)) {
-    throw new UsageError('A key is named by 1 to 128 characters, none of them a control character.')
+    throw new UsageError('The name of a key must have 1 to 128 characters, and no control characters.')
   }
   const rights = call.flag('allow')
-  const bad = rights.find(right => !new RegExp(rightPattern).test(right))
-  if (bad !== undefined) {
+  const wrong = rights.find(right => !new RegExp(rightPattern).test(right))
+  if (wrong !== undefined) {
     throw new UsageError(
-      `${bad} is not a right. A right is admin, or an action and a queue: lease:mail, ` +
+      `${wrong} is not a right. A right is admin, or an action and a queue: lease:mail, ` +
         'enqueue:orders-*, browse:*.'
     )
   }
   if (rights.length === 0) {
-    throw new UsageError('Say what the key may do: --allow lease:mail, say, or --allow admin.')
+    throw new UsageError('Say what the key may do, for example --allow lease:mail or --allow admin.')
   }
   const grant = {
     name,
@@ -65,9 +69,10 @@ async function create(call: Call, name: string): Promise<void> {
     requestsPerSecond: rate(call, 'requests-per-second'),
     messagesPerSecond: rate(call, 'messages-per-second')
   }
-  const made = await withKeys(call, keys => keys.create(grant))
+  const made = await withApiKeys(call, apiKeys => apiKeys.create(grant))
   process.stderr.write(
-    `The key ${made.id} for ${made.name}. It is shown this once; send it as Authorization: Bearer …\n`
+    `This is the key ${made.id} for ${made.name}. It is shown only once. ` +
+      'Send it as Authorization: Bearer …\n'
   )
   call.say(made.secret)
 }
@@ -76,28 +81,33 @@ function rate({ flag }: Call, name: string): number | null {
   const [text] = flag(name)
   if (text === undefined) return null
   if (!(Number(text) > 0 && Number(text) <= rateMax)) {
-    throw new UsageError(`--${name} must be a number above 0, at most ${rateMax}.`)
+    throw new UsageError(`--${name} must be a number above 0 and at most ${rateMax}.`)
   }
   return Number(text)
 }
 
 async function list(call: Call): Promise<void> {
-  const all = await withKeys(call, keys => keys.list())
+  const all = await withApiKeys(call, apiKeys => apiKeys.list())
   if (call.has('json')) return call.say(JSON.stringify(all, null, 2))
-  const rows = all.map(({ id, name, rights, requestsPerSecond, messagesPerSecond, createdAt }) =>
-    [id, name, rights.join(' '), requestsPerSecond ?? '–', messagesPerSecond ?? '–', createdAt].map(String)
-  )
+  const rows = all.map(key => [
+    key.id,
+    key.name,
+    key.rights.join(' '),
+    String(key.requestsPerSecond ?? '–'),
+    String(key.messagesPerSecond ?? '–'),
+    key.createdAt
+  ])
   for (const line of table([['id', 'name', 'rights', 'requests/s', 'messages/s', 'made'], ...rows])) {
     call.say(line)
   }
 }
 
 async function revoke(call: Call, id: string): Promise<number> {
-  const was = await withKeys(call, keys => keys.revoke(id))
+  const revoked = await withApiKeys(call, apiKeys => apiKeys.revoke(id))
   process.stderr.write(
-    was
-      ? `The key ${id} is revoked; every replica refuses it within five seconds.\n`
-      : `There is no key ${id}; holdfast keys list shows them.\n`
+    revoked
+      ? `The key ${id} is revoked. Every replica refuses it within five seconds.\n`
+      : `There is no key ${id}. List the keys with holdfast keys list.\n`
   )
-  return was ? exit.ok : exit.failed
+  return revoked ? exit.ok : exit.failed
 }

@@ -1,6 +1,7 @@
-/** The callers of holdfast bench, in a thread of their own, each with one request under way. */
+/** The callers of holdfast bench, in a thread of their own. Each has one request under way. */
 import http from 'node:http'
 import https from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 
 export interface Load {
@@ -14,8 +15,8 @@ export interface Load {
 }
 
 /**
- * What was confirmed after a short warm-up; times of single requests, for the second step of those
- * that ack and lease in one.
+ * What was confirmed after a short warm-up. The times are those of single requests; in the second
+ * step such a request acks and leases at once.
  */
 export interface Measured {
   step: Load['step']
@@ -33,15 +34,65 @@ interface Answer {
 }
 
 const warmUpMs = 500
+const failurePauseMs = 100
 
-async function run({ url, key, step, callers, seconds, bytes }: Load): Promise<Measured> {
+async function run(load: Load): Promise<Measured> {
+  const { step, callers, seconds, bytes } = load
+  const client = openClient(load)
+  const meter = new Meter()
+  const ending = new AbortController()
+  const timer = setTimeout(() => ending.abort(), warmUpMs + seconds * 1000)
+  parentPort!.once('message', () => ending.abort())
+
+  /** Counts `messages` as confirmed by a good answer. Null after a failure. */
+  async function call(path: string, body: object, messages: number): Promise<string | null> {
+    const sentMs = performance.now()
+    const { status, text } = await client.post(path, JSON.stringify(body))
+    if (status < 200 || status > 299) {
+      meter.fail(`${status} ${text.slice(0, 300)}`)
+      await sleep(failurePauseMs) // spares a service that refuses
+      return null
+    }
+    if (!ending.signal.aborted) meter.confirm(sentMs, messages)
+    return text
+  }
+
+  async function enqueue(): Promise<void> {
+    const body = 'x'.repeat(bytes - 2) // two quotes come with it
+    while (!ending.signal.aborted) await call('/messages', { body }, 1)
+  }
+
+  async function leaseAndAck(): Promise<void> {
+    let receipts: string[] = []
+    while (!ending.signal.aborted) {
+      const answer = await call('/lease', receipts.length === 0 ? {} : { ack: receipts }, receipts.length)
+      if (answer === null) continue // the same acks again
+      receipts = JSON.parse(answer).messages.map(({ receipt }: { receipt: string }) => receipt)
+      if (receipts.length === 0) break // every message that was enqueued is acked
+    }
+    for (const receipt of receipts) await call('/ack', { receipt }, 1)
+  }
+
+  await Promise.all(Array.from({ length: callers }, step === 'enqueue' ? enqueue : leaseAndAck))
+  clearTimeout(timer)
+  client.close()
+  return { step, ...meter.read() }
+}
+
+interface Client {
+  /** Never throws: without an answer, the status is 0 and the text says why. */
+  post(path: string, body: string): Promise<Answer>
+  close(): void
+}
+
+function openClient({ url, key, callers }: Load): Client {
   const library = url.startsWith('https:') ? https : http
   const agent = new library.Agent({ keepAlive: true, maxSockets: callers })
   const headers = {
     'content-type': 'application/json',
     ...(key === '' ? {} : { authorization: `Bearer ${key}` })
   }
-  const ask = (path: string, body: string) =>
+  const post = (path: string, body: string) =>
     new Promise<Answer>((resolve, reject) => {
       const request = library.request(
         url + path,
@@ -59,69 +110,46 @@ async function run({ url, key, step, callers, seconds, bytes }: Load): Promise<M
       )
       request.on('error', reject).end(body)
     })
-
-  const startMs = performance.now()
-  const ending = new AbortController()
-  let lastMs = startMs
-  const latencies: number[] = []
-  let messages = 0
-  let failed = 0
-  let failure: string | null = null
-  const timer = setTimeout(() => ending.abort(), warmUpMs + seconds * 1000)
-  parentPort!.once('message', () => ending.abort())
-
-  /** Asks and counts: `done` messages are confirmed by a good answer. */
-  async function call(path: string, body: string, done: number): Promise<string | null> {
-    const sentMs = performance.now()
-    const { status, text } = await ask(path, body).catch((error): Answer => ({
-      status: 0,
-      text: error.message
-    }))
-    const nowMs = performance.now()
-    if (status < 200 || status > 299) {
-      failed++
-      failure ??= `${status} ${text.slice(0, 300)}`
-      await new Promise(resolve => setTimeout(resolve, 100)) // whatever refuses is not to be hammered
-      return null
-    }
-    if (nowMs >= startMs + warmUpMs && !ending.signal.aborted) {
-      latencies.push(nowMs - sentMs)
-      messages += done
-      lastMs = nowMs
-    }
-    return text
-  }
-
-  async function enqueue(): Promise<void> {
-    const body = JSON.stringify({ body: 'x'.repeat(bytes - 2) }) // with its quotes
-    while (!ending.signal.aborted) await call('/messages', body, 1)
-  }
-
-  async function work(): Promise<void> {
-    let held: string[] = []
-    while (!ending.signal.aborted) {
-      const answer = await call('/lease', JSON.stringify(held.length === 0 ? {} : { ack: held }), held.length)
-      if (answer === null) continue // the same acks again
-      held = JSON.parse(answer).messages.map(({ receipt }: { receipt: string }) => receipt)
-      if (held.length === 0) break // what was enqueued is used up
-    }
-    for (const receipt of held) await call('/ack', JSON.stringify({ receipt }), 1)
-  }
-
-  await Promise.all(Array.from({ length: callers }, step === 'enqueue' ? enqueue : work))
-  clearTimeout(timer)
-  agent.destroy()
-  latencies.sort((a, b) => a - b)
-  const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? null
-  const windowSeconds = (lastMs - startMs - warmUpMs) / 1000
   return {
-    step,
-    perSecond: messages === 0 ? 0 : messages / windowSeconds,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    messages,
-    failed,
-    failure
+    post: (path, body) => post(path, body).catch((error: Error) => ({ status: 0, text: error.message })),
+    close: () => agent.destroy()
+  }
+}
+
+class Meter {
+  readonly #startMs = performance.now() + warmUpMs
+  readonly #latenciesMs: number[] = []
+  #lastMs = 0
+  #messages = 0
+  #failed = 0
+  #failure: string | null = null
+
+  confirm(sentMs: number, messages: number): void {
+    const nowMs = performance.now()
+    if (nowMs < this.#startMs) return
+    this.#latenciesMs.push(nowMs - sentMs)
+    this.#messages += messages
+    this.#lastMs = nowMs
+  }
+
+  /** Counts a failure, and keeps the first one's text. */
+  fail(text: string): void {
+    this.#failed++
+    this.#failure ??= text
+  }
+
+  read(): Omit<Measured, 'step'> {
+    const sorted = this.#latenciesMs.toSorted((a, b) => a - b)
+    const percentile = (share: number) => sorted[Math.floor(sorted.length * share)] ?? null
+    const seconds = (this.#lastMs - this.#startMs) / 1000
+    return {
+      perSecond: this.#messages === 0 ? 0 : this.#messages / seconds,
+      p50Ms: percentile(0.5),
+      p99Ms: percentile(0.99),
+      messages: this.#messages,
+      failed: this.#failed,
+      failure: this.#failure
+    }
   }
 }
 

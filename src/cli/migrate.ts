@@ -4,15 +4,16 @@ import type { Command } from './command.ts'
 export const migrate: Command = {
   summary: "bring the database to this release's schema, and exit",
   about: `
-Applies the migrations that the database has not seen, in one transaction, prints the name of each, and exits. Safe to run
-beside services of this release and the one before, and by several at once: one works, the others wait for it.
+Applies the migrations that the database does not have yet, in one transaction. Prints the name of each, and
+exits. It is safe beside services of this release and of the one before. Several may run at once: one works,
+the others wait for it.
 
-holdfast serve does the same at its start; this is for those who want it done, or to see it fail, before.`,
+holdfast serve does the same at its start. Use this to do it before, or to see it fail before.`,
   flags: {},
   async run({ config, say }) {
     const { migrateDatabase } = await import('../service.ts')
     const applied = await migrateDatabase(config())
     for (const name of applied) say(name)
-    if (applied.length === 0) say('Nothing to do: the database has this release’s schema.')
+    if (applied.length === 0) say('Nothing to do: the database has the schema of this release.')
   }
 }

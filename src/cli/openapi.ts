@@ -4,13 +4,10 @@ import type { Command } from './command.ts'
 
 export const openapi: Command = {
   summary: 'print the OpenAPI document',
-  about:
-    'Prints the OpenAPI 3.1 document of this release; a service that runs serves the same at /openapi.json.',
+  about: 'Prints the OpenAPI 3.1 document of this release. A service serves the same at /openapi.json.',
   flags: {
     write: {
-      help:
-        'for development: write openapi/openapi.json and src/client/types.ts anew instead (npm ' +
-        'run openapi)'
+      help: 'for development (npm run openapi): write openapi/openapi.json and src/client/types.ts instead'
     }
   },
   async run({ has, say }) {

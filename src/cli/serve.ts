@@ -2,21 +2,25 @@
 import closeWithGrace from 'close-with-grace'
 import type { Command } from './command.ts'
 
+// One statement may take 15 s. A process manager should wait longer than this before it kills.
+const stopMsMax = 20_000
+
 export const serve: Command = {
   summary: 'run the service (npm start)',
   about: `
-Runs one replica: brings the database to this release's schema, then serves until SIGTERM or Ctrl-C, finishes what was
-begun and exits with 0. A second signal ends it at once. Run as many as you like over one database.
+Runs one replica. It brings the database to this release's schema and serves until SIGTERM or Ctrl-C. Then it
+finishes what was begun and exits with 0. A second signal ends it at once. Any number of replicas may share
+one database.
 
-Without HOLDFAST_DATABASE_URL it starts a PostgreSQL of its own under HOLDFAST_DATA_DIR. All settings: holdfast help.`,
+Without HOLDFAST_DATABASE_URL it starts a PostgreSQL of its own under HOLDFAST_DATA_DIR. See all settings
+with holdfast help.`,
   flags: {},
   async run({ config, say }) {
     const { startService } = await import('../service.ts')
     const service = await startService(config(), say)
-    // What was begun has a statement's time to finish; the process manager's own patience should be longer.
-    closeWithGrace({ delay: 20_000, logger: false }, async ({ err }) => {
+    closeWithGrace({ delay: stopMsMax, logger: false }, async ({ err }) => {
       if (err) process.stderr.write(`${err.stack}\n`)
-      say('Stopping: finishing what was begun.')
+      say('Stopping. What was begun is finished first.')
       await service.stop()
     })
     say(welcome(service.url, service.database))
@@ -25,12 +29,13 @@ Without HOLDFAST_DATABASE_URL it starts a PostgreSQL of its own under HOLDFAST_D
 
 function welcome(url: string, database: string): string {
   const post = `curl -X POST ${url}/queues/mail`
+  const json = "-H 'content-type: application/json' -d"
   return `
-Holdfast serves on ${url}, with its messages in ${database}
+Holdfast serves on ${url}, with its messages in ${database}.
 
-  Enqueue   ${post}/messages -H 'content-type: application/json' -d '{"body": {"to": "ada@example.org"}}'
+  Enqueue   ${post}/messages ${json} '{"body": {"to": "ada@example.org"}}'
   Lease     ${post}/lease
-  Ack       ${post}/ack -H 'content-type: application/json' -d '{"receipt": "…from the lease…"}'
+  Ack       ${post}/ack ${json} '{"receipt": "…from the lease…"}'
 
   Console ${url}/console    Swagger UI ${url}/docs    Stop with Ctrl-C
 `

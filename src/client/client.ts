@@ -1,8 +1,10 @@
 /**
- * The REST contract as typed methods. A call that got no answer is repeated, each in a way that is
- * safe to repeat.
+ * The REST contract as typed methods. A call without an answer is repeated, in a way that is safe
+ * to repeat.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { attempt } from './attempt.ts'
+import { HoldfastError, pauseAfter } from './error.ts'
 import type {
   BrowseQuery,
   Enqueued,
@@ -32,65 +34,22 @@ export interface ClientOptions {
   url: string
   /** An API key, where the service asks for one. */
   key?: string | undefined
-  /** How long one try may take, beside the time it asks the service to wait. Default 30. */
+  /** How long one try may take, in addition to its waitSeconds. Default 30. */
   timeoutSeconds?: number | undefined
   /**
-   * How long after the first try another may begin, while there is no answer, or one that says to
+   * How long after the first try another may begin, when there is no answer, or one that asks to
    * come again later. 0: never. Default 30.
    */
   retrySeconds?: number | undefined
 }
 
 export interface CallOptions {
-  /** Gives the call up. */
+  /** Ends the call. */
   signal?: AbortSignal | undefined
   /** Instead of the client's. */
   timeoutSeconds?: number | undefined
   /** Instead of the client's. */
   retrySeconds?: number | undefined
-}
-
-export interface ErrorDetails {
-  status: number
-  code: string
-  outcome?: 'none' | 'unknown' | undefined
-  retryAfterSeconds?: number | undefined
-  requestId?: string | undefined
-  errors?: Array<{ pointer: string; message: string }> | undefined
-  cause?: unknown
-}
-
-/** A refusal, or no answer in the time there was. */
-export class HoldfastError extends Error {
-  /** Of the answer; 0 when there was none. */
-  readonly status: number
-  /** From the service's closed list (docs/errors.md); `noAnswer` when there was none that could be read. */
-  readonly code: string
-  /** Whether anything happened: `none`, nothing did; `unknown`, it may have. */
-  readonly outcome: 'none' | 'unknown'
-  readonly retryAfterSeconds: number | undefined
-  readonly requestId: string | undefined
-  /** What does not fit in the request, and where. */
-  readonly errors: Array<{ pointer: string; message: string }>
-
-  constructor(
-    message: string,
-    { status, code, outcome = 'none', retryAfterSeconds, requestId, errors = [], cause }: ErrorDetails
-  ) {
-    super(message, { cause })
-    this.name = 'HoldfastError'
-    this.status = status
-    this.code = code
-    this.outcome = outcome
-    this.retryAfterSeconds = retryAfterSeconds
-    this.requestId = requestId
-    this.errors = errors
-  }
-
-  /** Whether the same request may fare better later. */
-  get passes(): boolean {
-    return this.code === 'noAnswer' || this.status === 429 || this.status >= 500
-  }
 }
 
 interface Request {
@@ -118,8 +77,8 @@ export class Client {
   }
 
   /**
-   * Stores a message; the answer comes after the commit. Without an `idempotencyKey` one is made
-   * up, so that a try repeated after a lost answer stores nothing twice.
+   * Stores a message. The answer comes after the commit. Without an `idempotencyKey` the client
+   * makes one, so that a try after a lost answer stores nothing twice.
    */
   enqueue(queue: string, message: NewMessage, options?: CallOptions): Promise<Enqueued> {
     return this.#call('POST', `${path(queue)}/messages`, { body: keyed(message) }, options)
@@ -137,7 +96,7 @@ export class Client {
     ).messages
   }
 
-  /** Stores bytes, which come back as they are, with their content type. */
+  /** Stores bytes. A lease gives them back unchanged, with their content type. */
   enqueueRaw(
     queue: string,
     body: Uint8Array | string,
@@ -146,7 +105,7 @@ export class Client {
     options?: CallOptions
   ): Promise<Enqueued> {
     if (/^application\/json\s*(;|$)/i.test(contentType)) {
-      throw new TypeError('enqueueRaw is for what is not JSON. For application/json use enqueue.')
+      throw new TypeError('enqueueRaw is for bodies that are not JSON. For application/json use enqueue.')
     }
     const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
     return this.#call(
@@ -158,7 +117,7 @@ export class Client {
   }
 
   /**
-   * Takes messages for a time. Without an `idempotencyKey` one is made up, so that a try repeated
+   * Takes messages for a time. Without an `idempotencyKey` the client makes one, so that a try
    * after a lost answer brings the same messages.
    */
   lease(
@@ -175,8 +134,8 @@ export class Client {
   }
 
   /**
-   * The work is done. One receipt: throws `leaseLost` when it is somebody else's by now. A list:
-   * says of each what came of it, in the order given.
+   * The work is done. With one receipt it throws `leaseLost` when somebody else has the message by
+   * now. With a list it answers an outcome for each receipt, in the order given.
    */
   ack(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
   ack(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
@@ -184,14 +143,17 @@ export class Client {
     return this.#settle(queue, 'ack', receipts, options)
   }
 
-  /** The work did not succeed: the message is tried again later, or is dead. */
+  /** The work failed. The message is tried again later, or is dead. */
   fail(queue: string, failure: Failure, options?: CallOptions): Promise<Outcome>
   fail(queue: string, failures: Failure[], options?: CallOptions): Promise<Outcome[]>
   fail(queue: string, failures: Failure | Failure[], options?: CallOptions): Promise<Outcome | Outcome[]> {
     return this.#settle(queue, 'fail', failures, options)
   }
 
-  /** The lease ends so long from now. One: throws `leaseLost` or `gone` when it cannot be extended. */
+  /**
+   * Lets the lease end `leaseSeconds` from now. With one extension it throws `leaseLost` or `gone`
+   * when the lease cannot be extended.
+   */
   extend(queue: string, extension: Extension, options?: CallOptions): Promise<Outcome>
   extend(queue: string, extensions: Extension[], options?: CallOptions): Promise<Outcome[]>
   extend(
@@ -202,21 +164,21 @@ export class Client {
     return this.#settle(queue, 'extend', extensions, options)
   }
 
-  /** Gives back what was leased; the attempt does not count. */
+  /** Gives leased messages back. The attempt does not count. */
   release(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
   release(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
   release(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
     return this.#settle(queue, 'release', receipts, options)
   }
 
-  /** Looks at messages, by id, without leasing them. */
+  /** Lists messages by id, without leasing them. */
   browse(queue: string, query: BrowseQuery = {}, options?: CallOptions): Promise<MessagePage> {
     return this.#call('GET', `${path(queue)}/messages`, { query }, options)
   }
 
   /**
-   * One message with its lease and its history. With `waitSeconds` once it is acked, dead or gone,
-   * or the time is up.
+   * One message with its lease and its history. With `waitSeconds` the answer comes when the
+   * message is acked, dead or gone, or when the time is up.
    */
   message(
     queue: string,
@@ -232,7 +194,7 @@ export class Client {
     )
   }
 
-  /** Removes a message that nobody holds. */
+  /** Removes a message that is not leased. */
   async cancel(queue: string, id: string, options?: CallOptions): Promise<void> {
     await this.#call('DELETE', `${path(queue)}/messages/${encodeURIComponent(id)}`, {}, options)
   }
@@ -242,17 +204,17 @@ export class Client {
     return this.#call('GET', '/queues', { query }, options)
   }
 
-  /** A queue's settings, and how many messages are in which state. */
+  /** A queue's settings, and the number of messages in each state. */
   queue(queue: string, options?: CallOptions): Promise<QueueReport> {
     return this.#call('GET', path(queue), {}, options)
   }
 
-  /** Makes a queue, or changes the settings given. */
+  /** Creates a queue, or changes the settings given. */
   putQueue(queue: string, settings: QueueSettings = {}, options?: CallOptions): Promise<QueueReport> {
     return this.#call('PUT', path(queue), { body: settings }, options)
   }
 
-  /** Removes a queue and all in it. */
+  /** Removes a queue and its messages. */
   async deleteQueue(queue: string, options?: CallOptions): Promise<void> {
     await this.#call('DELETE', path(queue), {}, options)
   }
@@ -267,7 +229,7 @@ export class Client {
     return this.#call('POST', `${path(queue)}/redrive`, { body: request }, options)
   }
 
-  /** Delayed and backing-off messages become ready now. */
+  /** Makes delayed and backing-off messages ready now. */
   retry(queue: string, request: RetryRequest = {}, options?: CallOptions): Promise<RetryAnswer> {
     return this.#call('POST', `${path(queue)}/retry`, { body: request }, options)
   }
@@ -337,79 +299,11 @@ export class Client {
 
 const lists = { ack: 'receipts', fail: 'failures', extend: 'extensions', release: 'receipts' } as const
 
-/**
- * How long to wait after so many tries: at random up to twice as long as the time before, at most
- * 5 s, on top of what the service asks for.
- */
-export function pauseAfter(tries: number, error: unknown): number {
-  const askedMs = error instanceof HoldfastError ? (error.retryAfterSeconds ?? 0) * 1000 : 0
-  return askedMs + Math.random() * Math.min(5000, 100 * 2 ** tries)
-}
-
 function path(queue: string): string {
   return `/queues/${encodeURIComponent(queue)}`
 }
 
-// A key that is there and undefined counts as none.
+// A key that is given as undefined counts as none.
 function keyed<T extends { idempotencyKey?: string | undefined }>(request: T): T {
   return { ...request, idempotencyKey: request.idempotencyKey ?? crypto.randomUUID() }
-}
-
-async function attempt({
-  method,
-  url,
-  headers,
-  body,
-  timeoutMs,
-  signal
-}: {
-  method: string
-  url: string
-  headers: Record<string, string>
-  body: string | Uint8Array | null
-  timeoutMs: number
-  signal: AbortSignal | undefined
-}): Promise<unknown> {
-  signal?.throwIfAborted()
-  // Not AbortSignal.any: what it makes of a signal that lives long is kept as long.
-  const ending = new AbortController()
-  const giveUp = () => ending.abort(signal!.reason)
-  signal?.addEventListener('abort', giveUp)
-  const timer = setTimeout(
-    () => ending.abort(new Error(`nothing came within ${timeoutMs / 1000} s`)),
-    timeoutMs
-  )
-  try {
-    const response = await fetch(url, { method, headers, body: body as string | null, signal: ending.signal })
-    const text = await response.text()
-    if (response.ok) return text === '' ? undefined : JSON.parse(text)
-    throw refusal(response, text)
-  } catch (error) {
-    if (error instanceof HoldfastError) throw error
-    const { message, cause } = error as Error
-    throw new HoldfastError(
-      `No answer to ${method} ${url}: ${(cause as Error | undefined)?.message || message}`,
-      { status: 0, code: 'noAnswer', outcome: 'unknown', cause: error }
-    )
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', giveUp)
-  }
-}
-
-// What a proxy before the service says may be no problem document.
-function refusal({ status, headers }: Response, text: string): HoldfastError {
-  let problem: Partial<ErrorDetails & { detail: string }> = {}
-  try {
-    problem = JSON.parse(text) ?? {}
-  } catch {}
-  const retryAfter = Number(headers.get('retry-after') ?? NaN)
-  return new HoldfastError(problem.detail ?? `The answer was ${status}.`, {
-    status,
-    code: problem.code ?? `http${status}`,
-    outcome: problem.outcome ?? (status >= 500 ? 'unknown' : 'none'),
-    retryAfterSeconds: retryAfter >= 0 ? retryAfter : undefined,
-    requestId: problem.requestId,
-    errors: problem.errors
-  })
 }

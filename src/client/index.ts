@@ -1,12 +1,6 @@
-/** holdfast/client: a client of the REST contract, and a worker. Needs nothing but Node.js 20 or later. */
-export { Client, HoldfastError, type CallOptions, type ClientOptions, type ErrorDetails } from './client.ts'
-export {
-  Dead,
-  RetryAfter,
-  Worker,
-  type Handler,
-  type Job,
-  type Settled,
-  type WorkerOptions
-} from './worker.ts'
+/** holdfast/client: a client of the REST contract, and a worker. Needs only Node.js 20 or later. */
+export { Client, type CallOptions, type ClientOptions } from './client.ts'
+export { HoldfastError, type ErrorDetails } from './error.ts'
+export { Dead, RetryAfter, type Handler, type Job, type Settled } from './handler.ts'
+export { Worker, type WorkerOptions } from './worker.ts'
 export type * from './types.ts'

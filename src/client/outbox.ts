@@ -1,10 +1,10 @@
 /**
- * What is to be settled, in lists: one call at a time, and what comes meanwhile goes with the
- * next. Knows no HTTP.
+ * Sends items in lists, one call at a time. Items that come meanwhile go with the next call. Knows
+ * no HTTP.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-interface Entry<Item, Answer> {
+export interface Entry<Item, Answer> {
   item: Item
   resolve: (answer: Answer) => void
 }
@@ -18,8 +18,8 @@ export class Outbox<Item, Answer> {
   #sending = false
 
   /**
-   * `send` answers for each item, in order, and never throws. What is added waits `delayMs` for
-   * somebody who takes it along.
+   * `send` answers for each item, in order, and never throws. An item waits `delayMs` before it is
+   * sent, so that another call can take it along.
    */
   constructor(send: (items: Item[]) => Promise<Answer[]>, delayMs: number) {
     this.#send = send
@@ -33,7 +33,7 @@ export class Outbox<Item, Answer> {
     })
   }
 
-  /** For a call that carries them itself, and answers for each. What it could not settle it puts back. */
+  /** Takes entries for another call, which resolves each of them or puts them back. */
   take(): Entry<Item, Answer>[] {
     return this.#waiting.splice(0, listMax)
   }

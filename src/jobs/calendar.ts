@@ -1,4 +1,4 @@
-/** When a schedule is due: cron expressions on the clock of a time zone, through its changes. */
+/** When a schedule is due: a cron expression on the clock of a time zone, through clock changes. */
 import { CronExpressionParser } from 'cron-parser'
 import { QueueError } from '../core/errors.ts'
 import type { Calendar } from '../core/schedule.ts'
@@ -8,17 +8,18 @@ const yearsMax = 10
 const aliases = ['@YEARLY', '@ANNUALLY', '@MONTHLY', '@WEEKLY', '@DAILY', '@HOURLY']
 
 /**
- * A cron that names every hour follows real time: it is due whenever the clock shows what it asks
- * for, twice where the clock is put back. Any other follows the clock on the wall: what the clock
- * leaves out is due once, right after, and what it shows twice is due the first time. Refuses with
- * invalidSchedule what cannot be read, is finer than a minute, or does not come.
+ * The first time after `afterMs` at which the expression is due. One that names every hour follows
+ * real time: it is due whenever the clock shows a matching minute, twice when the clock is put
+ * back. Any other follows the clock on the wall: a minute that the clock skips is due once, right
+ * after, and a minute that it shows twice is due the first time. Refuses with invalidSchedule an
+ * expression that cannot be read, is finer than a minute, or does not come within ten years.
  */
 export const nextTime: Calendar = (cron, timezone, afterMs) => {
-  // The parser is asked in UTC, where no clock is changed, for what the clock on the wall shows;
-  // when it does is found here.
+  // The parser works in UTC, which has no clock changes. It answers what the clock on the wall will
+  // show, and this function finds when the clock does.
   const offsetAt = offsetsOf(timezone)
   const around = (ms: number) => [offsetAt(ms - dayMs), offsetAt(ms), offsetAt(ms + dayMs)]
-  const { nextWall, everyHour } = read(cron, afterMs + Math.min(...around(afterMs)))
+  const { nextWall, everyHour } = parseCron(cron, afterMs + Math.min(...around(afterMs)))
   let best = Infinity
   for (;;) {
     const wallMs = nextWall()
@@ -31,32 +32,32 @@ export const nextTime: Calendar = (cron, timezone, afterMs) => {
   }
 }
 
-function read(cron: string, afterWallMs: number): { nextWall: () => number; everyHour: boolean } {
+function parseCron(cron: string, afterWallMs: number): { nextWall: () => number; everyHour: boolean } {
   const refuse = (why: string) => refusal('/cron', `The cron expression ${why}`)
   const fields = cron.trim().toUpperCase().split(/\s+/)
-  const one = fields.length === 1 ? fields[0]! : ''
-  if (fields.length === 6 || one === '@SECONDLY' || one.includes('SECONDLY')) {
+  const alias = fields.length === 1 ? fields[0]! : ''
+  if (fields.length === 6 || alias.includes('SECONDLY')) {
     throw refuse(
       'is finer than a minute, and a schedule keeps time to the minute. Give five fields: minute, ' +
         'hour, day of the month, month, weekday.'
     )
   }
-  if (fields.length !== 5 && !aliases.includes(one)) {
+  if (fields.length !== 5 && !aliases.includes(alias)) {
     throw refuse(
       'must have five fields, minute, hour, day of the month, month and weekday, or be one of ' +
         `${aliases.join(' ').toLowerCase()}.`
     )
   }
-  if (fields.some(field => field.replaceAll('THU', '').includes('H')) && one === '') {
+  if (fields.some(field => field.replaceAll('THU', '').includes('H')) && alias === '') {
     throw refuse('has an H, for which a number would be chosen at random. Choose one.')
   }
-  // The parser finds only some of the days that either of them names.
+  // Given both, the parser misses some of the days.
   if (fields[4]?.includes('#') && !/^[*?]$/.test(fields[2]!)) {
     throw refuse('has a weekday with #, which cannot stand beside a day of the month. Make two schedules.')
   }
   try {
     const endMs = new Date(afterWallMs).setUTCFullYear(new Date(afterWallMs).getUTCFullYear() + yearsMax)
-    const expression = CronExpressionParser.parse(one === '' ? fields.join(' ') : one.toLowerCase(), {
+    const expression = CronExpressionParser.parse(alias === '' ? fields.join(' ') : alias.toLowerCase(), {
       tz: 'UTC',
       currentDate: new Date(afterWallMs),
       endDate: new Date(endMs)
@@ -82,12 +83,11 @@ const zonesMax = 1000
 const zones = new Map<string, Offsets>()
 
 /**
- * How far a zone's clock is ahead of UTC at a time. Refuses with invalidSchedule a zone that is
- * not known.
+ * How far a zone's clock is ahead of UTC at a time. Refuses an unknown zone with invalidSchedule.
  */
 function offsetsOf(timezone: string): Offsets {
-  const known = zones.get(timezone)
-  if (known !== undefined) return known
+  const cached = zones.get(timezone)
+  if (cached !== undefined) return cached
   let format: Intl.DateTimeFormat
   try {
     format = new Intl.DateTimeFormat('en-US', { timeZone: timezone, timeZoneName: 'longOffset' })
@@ -107,8 +107,8 @@ function offsetsOf(timezone: string): Offsets {
 }
 
 /**
- * The times at which the clock shows this: mostly one; none where it is put forward over it, two
- * where it is put back.
+ * The times at which the clock shows this. Mostly one; none when the clock is put forward over it,
+ * two when the clock is put back.
  */
 function timesOf(wallMs: number, offsetAt: Offsets): number[] {
   const offsets = new Set([offsetAt(wallMs - dayMs), offsetAt(wallMs + dayMs)])
@@ -118,7 +118,7 @@ function timesOf(wallMs: number, offsetAt: Offsets): number[] {
     .sort((a, b) => a - b)
 }
 
-/** When the clock is put forward over what it does not show. */
+/** When the clock is put forward over a time that it does not show. */
 function changeOver(wallMs: number, offsetAt: Offsets): number {
   const before = offsetAt(wallMs - dayMs)
   let low = wallMs - offsetAt(wallMs + dayMs)

@@ -1,64 +1,69 @@
 /**
- * Looks for schedules that are due: once a minute for the whole cluster when pg-boss says so, and
- * on each replica when it knows one to be due.
+ * Fires schedules that are due. pg-boss asks one replica of the cluster to check once a minute, and
+ * each replica checks by itself when it knows that a schedule is due.
  */
 
 export interface Clock {
-  /** Fires what is due; resolves when that is done. */
-  look(): Promise<void>
-  /** One is due at this time (ms since the epoch): look then, if that is sooner than planned. */
+  /** Fires what is due. Resolves when that is done. */
+  fireNow(): Promise<void>
+  /**
+   * A schedule is due at this time (ms since the epoch). Checks then, if that is sooner than
+   * planned.
+   */
   dueAt(timeMs: number): void
   stop(): Promise<void>
 }
 
-// One that was made elsewhere is heard of by looking: if its replica dies, another is late by no
-// more than this.
+// A replica learns of schedules made elsewhere by checking. If the replica that made one dies,
+// another fires it late by no more than this.
 const pauseMsMax = 15_000
-// What is due and was not to be had is under way elsewhere.
+// A schedule that is due but locked is being fired by another replica.
 const pauseMsMin = 250
+const failurePauseMs = 1000
 
-/** `fireDue` answers in how many milliseconds the next one is due. */
+/** `fireDue` answers in how many milliseconds the next schedule is due. */
 export function startClock(fireDue: () => Promise<number>, onError: (error: unknown) => void): Clock {
   let stopping = false
   let timer: NodeJS.Timeout
   let plannedMs = Infinity
-  let looking: Promise<void> | null = null
+  let firing: Promise<void> | null = null
 
   function plan(inMs: number): void {
     clearTimeout(timer)
     plannedMs = Date.now() + inMs
-    if (!stopping) timer = setTimeout(look, inMs)
+    if (!stopping) timer = setTimeout(fireNow, inMs)
   }
 
-  function look(): Promise<void> {
+  function fireNow(): Promise<void> {
     clearTimeout(timer)
-    if (looking !== null) {
-      plannedMs = 0 // it may be past what this one is to see
-      return looking
+    if (firing !== null) {
+      plannedMs = 0 // this round may have passed what is due by now, so another follows at once
+      return firing
     }
     plannedMs = Infinity
-    looking = fireDue()
+    firing = fireDue()
       .catch(error => {
         onError(error)
-        return 1000
+        return failurePauseMs
       })
       .then(untilMs => {
-        looking = null
-        plan(Math.max(0, Math.min(Math.max(untilMs, pauseMsMin), pauseMsMax, plannedMs - Date.now())))
+        firing = null
+        const pauseMs = Math.min(Math.max(untilMs, pauseMsMin), pauseMsMax, plannedMs - Date.now())
+        plan(Math.max(0, pauseMs))
       })
-    return looking
+    return firing
   }
 
   plan(0)
   return {
-    look,
+    fireNow,
     dueAt(timeMs) {
       if (timeMs < plannedMs) plan(Math.max(timeMs - Date.now(), pauseMsMin))
     },
     async stop() {
       stopping = true
       clearTimeout(timer)
-      await looking
+      await firing
     }
   }
 }

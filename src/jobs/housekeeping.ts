@@ -1,14 +1,17 @@
-/** The service's own recurring work, once per cluster however many replicas run. The only user of pg-boss. */
+/**
+ * The service's own recurring work: once a minute per cluster, however many replicas run. The only
+ * user of pg-boss.
+ */
 import { PgBoss } from 'pg-boss'
 import { createMaintenance } from '../store/upkeep/maintenance.ts'
 import type { Database } from '../store/database.ts'
 
 const schema = 'holdfast_jobs'
 const everyMinute = '* * * * *'
-// pg-boss makes its schema at its start, and two that do so at once get in each other's way.
+// pg-boss creates its schema at its start, and two that do so at once get in each other's way.
 const startLockKey = 4_011_978
 
-/** Starts pg-boss on our own connections, in its own schema. Each chore is idempotent and works in chunks. */
+/** Starts pg-boss on our connections. Each job may run twice, and works in chunks. */
 export async function startHousekeeping(
   database: Database,
   fireSchedules: () => Promise<void>,

@@ -1,12 +1,15 @@
-/** The command line: what it says, its exit codes, and holdfast doctor on databases made bad on purpose. */
+/**
+ * The command line: what it prints, its exit codes, and holdfast doctor on databases broken on
+ * purpose.
+ */
 import { execFile } from 'node:child_process'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { readCall, UsageError } from '../../src/cli/command.ts'
 import { doctor as doctorCommand } from '../../src/cli/doctor.ts'
-import { judge } from '../../src/cli/diagnosis.ts'
+import { judge } from '../../src/cli/doctor/judge.ts'
 import { readConfig } from '../../src/config.ts'
-import { examine } from '../../src/store/setup/doctor.ts'
+import { gatherFacts } from '../../src/store/setup/doctor.ts'
 import { startEmbedded } from '../../src/store/setup/embedded.ts'
 import { freshDatabase, freshServer } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
@@ -37,11 +40,11 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-/** What doctor says of each thing, by its name; of several with one name the worst first. */
+/** The doctor's checks by name. Of several checks with one name, the worst. */
 async function doctor(
   env: Record<string, string>,
   ...flags: string[]
-): Promise<{ code: number; of: Record<string, { status: string; value: string; advice?: string }> }> {
+): Promise<{ code: number; checks: Record<string, { status: string; value: string; advice?: string }> }> {
   let said = ''
   const code = await doctorCommand.run({
     ...readCall('doctor', doctorCommand, ['--json', ...flags]),
@@ -50,7 +53,7 @@ async function doctor(
       said += line
     }
   })
-  return { code: Number(code), of: byName(JSON.parse(said).checks) }
+  return { code: Number(code), checks: byName(JSON.parse(said).checks) }
 }
 
 function byName(checks: { name: string; status: string; value: string; advice?: string }[]) {
@@ -62,22 +65,22 @@ function byName(checks: { name: string; status: string; value: string; advice?: 
 }
 
 t.test(
-  'each command explains itself; whatever is not known is refused with 2 and the nearest that is',
+  'each command has help; an unknown word is refused with exit code 2 and the nearest known word',
   async t => {
-    const [all, version, one] = await Promise.all([run([]), run(['--version']), run(['bench', '--help'])])
+    const [all, version, help] = await Promise.all([run([]), run(['--version']), run(['bench', '--help'])])
     t.equal(all.code, 0)
     for (const name of ['serve', 'migrate', 'keys', 'doctor', 'bench', 'openapi', 'HOLDFAST_DATABASE_URL']) {
       t.match(all.stdout, new RegExp(`^  ${name}`, 'm'))
     }
     t.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
-    t.match(one, { code: 0, stdout: /^Usage: holdfast bench \[flags\]\n[^]*^ {2}--callers N /m })
+    t.match(help, { code: 0, stdout: /^Usage: holdfast bench \[flags\]\n[^]*^ {2}--callers N /m })
     const wrong: [string[], RegExp, Record<string, string>?][] = [
       [['docter'], /^There is no command docter; did you mean holdfast doctor\? [^\n]*\n$/],
       [['doctor', '--replcas', '3'], /^There is no flag --replcas; did you mean --replicas\? [^\n]*\n$/],
       [['doctor'], /HOLDFAST_POOL_SIZE must be/, { HOLDFAST_POOL_SIZE: '1' }],
       [
         ['doctor'],
-        /^Could not look\. The database cannot be reached/,
+        /^The deployment could not be checked\. The database cannot be reached/,
         { HOLDFAST_DATABASE_URL: 'postgresql://127.0.0.1:1/none' }
       ]
     ]
@@ -105,7 +108,7 @@ t.test(
   }
 )
 
-t.test('migrate says what it applied, once, however many start at once', async t => {
+t.test('migrate prints what it applied, once, however many run at once', async t => {
   const { url } = await freshDatabase(t, { migrated: false })
   const ended = await Promise.all([1, 2].map(() => run(['migrate'], { HOLDFAST_DATABASE_URL: url })))
   t.strictSame(
@@ -116,9 +119,9 @@ t.test('migrate says what it applied, once, however many start at once', async t
   t.equal(ended.filter(({ stdout }) => stdout.startsWith('Nothing to do')).length, 1)
 })
 
-t.test('bench measures a running service with a key, and leaves no queue behind', async t => {
+t.test('bench measures a running service, and leaves no queue behind', async t => {
   const holdfast = await service(t)
-  const [{ code, stdout }, gone, refused] = await Promise.all([
+  const [{ code, stdout }, unreachable, refused] = await Promise.all([
     run(['bench', '--url', holdfast.url, '--seconds', '1', '--callers', '4', '--json']),
     run(['bench', '--url', 'http://127.0.0.1:1', '--seconds', '1']),
     run(['bench', '--url', `${holdfast.url}/nowhere`, '--seconds', '1'])
@@ -133,7 +136,7 @@ t.test('bench measures a running service with a key, and leaves no queue behind'
   }
   t.strictSame((await holdfast.get('/queues')).body.queues, [])
   t.match(
-    [gone, refused],
+    [unreachable, refused],
     [
       { code: 1, stderr: /cannot be reached/ },
       { code: 1, stderr: /answered 404/ }
@@ -155,7 +158,7 @@ t.test('doctor beside a service on its embedded PostgreSQL: nothing is bad', asy
   await ended
 })
 
-t.test('doctor finds what was made bad on purpose, and says what to do', async t => {
+t.test('doctor finds what was broken on purpose, and says what to do', async t => {
   let server = await freshServer(t)
   await (await connect(t, server.url)).query('alter system set max_prepared_transactions = 2')
   await server.stop()
@@ -167,28 +170,31 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
 
   t.match(await doctor(env), {
     code: 0,
-    of: { schema: { status: 'warning', value: 'not made yet', advice: /holdfast migrate/ } }
+    checks: { schema: { status: 'warning', value: 'not created yet', advice: /holdfast migrate/ } }
   })
   t.equal((await run(['migrate'], env)).code, 0)
   t.match(await doctor(env), {
     code: 0,
-    of: {
+    checks: {
       schema: { status: 'ok' },
       ownership: { status: 'ok' },
       'oldest snapshot': { value: /grant pg_read_all_stats to app/ },
-      keys: { status: 'ok', value: /only this machine/ }
+      keys: { status: 'ok', value: /to this machine only/ }
     }
   })
 
   await sql.query(`
-    alter role app set synchronous_commit = off; alter database holdfast set synchronous_commit = local; alter role app connection limit 8;
-    alter table holdfast.ledger owner to holdfast; grant select on all tables in schema holdfast to app;
+    alter role app set synchronous_commit = off;
+    alter database holdfast set synchronous_commit = local;
+    alter role app connection limit 8;
+    alter table holdfast.ledger owner to holdfast;
+    grant select on all tables in schema holdfast to app;
     update holdfast.migrations set hash = 'x' where name like '0001%'`)
   await sql.query('alter table holdfast.history set (autovacuum_enabled = off)')
-  await sql.query(
-    'insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome) select ' +
-      "now(), i, 1, 1, 1, 'failed' from generate_series(1, 60000) i"
-  )
+  await sql.query(`
+    insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome)
+    select now(), i, 1, 1, 1, 'failed'
+    from generate_series(1, 60000) i`)
   await sql.query('delete from holdfast.history')
   await sql.query("begin; create table public.held (); prepare transaction 'left behind'")
   await sql.query('select pg_stat_force_next_flush()')
@@ -199,7 +205,7 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
     HOLDFAST_LISTEN_URL: 'postgresql://127.0.0.1:1/none'
   })
   t.equal(found.code, 1)
-  t.match(found.of, {
+  t.match(found.checks, {
     synchronous_commit: {
       status: 'warning',
       value: /^off \(user\), off for role app, local for every role in holdfast$/,
@@ -215,16 +221,16 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
     },
     'dead rows': {
       status: 'warning',
-      value: /^history: 60,000 beside 0 live, vacuumed never$/,
+      value: /^history: 60,000 beside 0 live, never vacuumed$/,
       advice: /vacuum holdfast\.history;/
     },
     keys: { status: 'bad', advice: /holdfast keys create/ },
     'open files': { status: 'warning', advice: /ulimit -n 1048576/ }
   })
-  t.match((await examine({ connectionString: server.url }, '')).holders, [
+  t.match((await gatherFacts({ connectionString: server.url }, '')).holders, [
     { kind: 'prepared transaction', name: 'left behind', user: 'holdfast' }
   ])
-  t.match((await doctor(env, '--replicas', '40')).of.connections, {
+  t.match((await doctor(env, '--replicas', '40')).checks.connections, {
     status: 'bad',
     value: /^40 replicas × \(10 \+ 1\) = 440/
   })
@@ -235,7 +241,7 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
   while ((await sql.query('show synchronous_standby_names')).rows[0].synchronous_standby_names === '');
   t.match(await doctor({ HOLDFAST_DATABASE_URL: server.url }), {
     code: 1,
-    of: {
+    checks: {
       fsync: { status: 'bad', advice: /alter system set fsync = on/ },
       full_page_writes: { status: 'ok' },
       autovacuum: { status: 'warning' },
@@ -245,7 +251,7 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
 })
 
 t.test(
-  'doctor names who holds the oldest snapshot: a session, a prepared transaction; and a slot that keeps WAL',
+  'doctor names the session or prepared transaction with the oldest snapshot, and a slot that keeps WAL',
   async t => {
     const { url, config, name } = await freshDatabase(t)
     const holder = await connect(t, `${url}${url.includes('?') ? '&' : '?'}application_name=report`)
@@ -254,7 +260,7 @@ t.test(
     } = await holder
       .query('begin isolation level repeatable read; select pg_backend_pid() as pid')
       .then((results: any) => results.at(-1))
-    const facts = await examine(config, '')
+    const facts = await gatherFacts(config, '')
     const [held] = facts.holders
     t.match(held, {
       kind: 'session',
@@ -267,12 +273,14 @@ t.test(
     const settings = readConfig({})
     const found = (change: Partial<typeof facts>) =>
       byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null }))
-    t.equal(found({})['oldest snapshot']!.status, 'ok', 'a young one is nobody’s concern')
-    // Aged, as rows are elsewhere.
+    t.equal(found({})['oldest snapshot']!.status, 'ok', 'a young snapshot is fine')
+    // Made older than it is.
     t.match(found({ holders: [{ ...held!, ageSeconds: 61 }] })['oldest snapshot'], {
       status: 'warning',
-      value: `session ${pid} (of holdfast, report, idle in transaction), since 61 s`,
-      advice: `Until it ends no dead rows are removed, and the tables grow: end its transaction, or: select pg_terminate_backend(${pid});`
+      value: `session ${pid} (of holdfast, report, idle in transaction), for 61 s`,
+      advice:
+        'Until it ends, no dead rows are removed and the tables grow. End its transaction, or run: ' +
+        `select pg_terminate_backend(${pid});`
     })
     t.equal(found({ holders: [{ ...held!, ageSeconds: 3601 }] })['oldest snapshot']!.status, 'bad')
     const prepared = { ...held!, kind: 'prepared transaction' as const, name: "it's", ageSeconds: 7200 }

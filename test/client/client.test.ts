@@ -1,4 +1,7 @@
-/** The client: typed calls, errors with all that the service said, and repeats that do nothing twice. */
+/**
+ * The client: typed calls, errors with all that the service said, and repeats that do nothing
+ * twice.
+ */
 import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -22,7 +25,7 @@ async function losing(t: Test, count: number): Promise<{ url: string; proxy: Pro
   return { url: `http://127.0.0.1:${await proxy.listen()}`, proxy }
 }
 
-/** What stands in the service's place and answers as it is told. */
+/** A server in the service's place, which answers as the test says. */
 async function stub(t: Test, answer: (reply: ServerResponse, call: number) => void): Promise<string> {
   let calls = 0
   const server = createServer((request, reply) => {
@@ -85,7 +88,7 @@ t.test('every call does what it says', async t => {
   await t.rejects(client.queue('calls'), { status: 404, code: 'queueNotFound' })
 })
 
-t.test('a refusal is an error with all that the service said, and is not repeated', async t => {
+t.test('a refusal is an error with everything the service answered, and is not repeated', async t => {
   const client = new Client({ url })
   const error = await client.enqueue('refused', { body: 1, priority: 11 }).then(
     () => null,
@@ -114,7 +117,7 @@ t.test('a refusal is an error with all that the service said, and is not repeate
 })
 
 t.test(
-  'an enqueue whose answer was lost, twice, is one message, with a key of its own or without',
+  'an enqueue whose answer was lost twice stores one message, with a key of its own or without',
   async t => {
     for (const idempotencyKey of ['mine', undefined]) {
       const { url, proxy } = await losing(t, 2)
@@ -160,7 +163,7 @@ t.test('a lease whose answer was lost brings the same messages again', async t =
   t.match((await straight.queue('leased-once')).counts, { ready: 1, leased: 1 })
 })
 
-t.test('Retry-After is waited out, other pauses are short, and repeats end', async t => {
+t.test('the client waits as long as Retry-After says, otherwise briefly, and gives up in time', async t => {
   const times: number[] = []
   const busy = await stub(t, (reply, call) => {
     times.push(performance.now())
@@ -205,7 +208,7 @@ t.test('Retry-After is waited out, other pauses are short, and repeats end', asy
   await t.rejects(new Client({ url: garbled, retrySeconds: 0 }).queue('q'), { code: 'noAnswer' })
 })
 
-t.test('a signal gives a call up', async t => {
+t.test('a signal ends a call', async t => {
   const control = new AbortController()
   const client = new Client({ url })
   await client.putQueue('given-up')

@@ -1,5 +1,5 @@
 /**
- * The package as npm packs it, in an empty folder: it needs nothing else, its types neither, and
+ * The package as npm packs it, in an empty folder. Neither it nor its types need anything else, and
  * it runs on Node.js 20.
  */
 import { execFile } from 'node:child_process'
@@ -32,7 +32,7 @@ async function node20(): Promise<string | undefined> {
   return undefined
 }
 
-t.test('it is one package, of the same version, and small', async t => {
+t.test('it is one package without dependencies, of the same version', async t => {
   t.strictSame(
     (await readdir(join(folder, 'node_modules'))).filter(name => !name.startsWith('.')),
     ['holdfast']
@@ -54,7 +54,13 @@ t.test(
     const url = ${JSON.stringify(url)}
     await new Client({ url }).enqueueMany('packed', [{ body: 1 }, { body: 2 }, { body: 3 }])
     let left = 3
-    const worker = new Worker({ url, queue: 'packed', concurrency: 2, handler ({ body }) { console.log('worked on', body) }, onSettled () { if (--left === 0) worker.stop() } })
+    const worker = new Worker({
+      url,
+      queue: 'packed',
+      concurrency: 2,
+      handler: ({ body }) => console.log('worked on', body),
+      onSettled() { if (--left === 0) worker.stop() }
+    })
     await worker.stopped
     console.log('stopped on', process.version)`
     )
@@ -64,7 +70,7 @@ t.test(
   }
 )
 
-t.test('its types stand by themselves', async t => {
+t.test('its types need no other package', async t => {
   await writeFile(
     join(folder, 'tsconfig.json'),
     JSON.stringify({
@@ -82,7 +88,8 @@ t.test('its types stand by themselves', async t => {
   await writeFile(
     join(folder, 'typed.ts'),
     `
-    import { Client, Dead, HoldfastError, RetryAfter, Worker, type LeasedMessage, type QueueReport } from 'holdfast/client'
+    import { Client, Dead, HoldfastError, RetryAfter, Worker } from 'holdfast/client'
+    import type { LeasedMessage, QueueReport } from 'holdfast/client'
     const client = new Client({ url: 'http://127.0.0.1:8080', key: undefined })
     export const worker = new Worker<{ n: number }>({
       url: 'http://127.0.0.1:8080', queue: 'typed', concurrency: undefined,
@@ -95,7 +102,8 @@ t.test('its types stand by themselves', async t => {
       onSettled: ({ outcome }) => outcome === 'acked'
     })
     export const report: Promise<QueueReport> = client.putQueue('typed', { retry: { strategy: 'fixed' } })
-    export const when = (error: unknown) => error instanceof HoldfastError ? error.retryAfterSeconds : undefined
+    export const when = (error: unknown) =>
+      error instanceof HoldfastError ? error.retryAfterSeconds : undefined
     // @ts-expect-error: there is no such option
     client.lease('typed', { maximum: 1 })
     // @ts-expect-error: there is no such strategy

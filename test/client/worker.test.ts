@@ -1,6 +1,6 @@
 /**
- * The worker against a real service: what it holds, keeps, loses and gives back, whatever is lost
- * on the way.
+ * The worker against a real service: what it holds, keeps, loses and gives back, also when answers
+ * are lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -32,8 +32,8 @@ interface Watched {
 }
 
 /**
- * A worker whose settled messages are kept; stopped when `t` ends. Its troubles are told, unless
- * the test expects them.
+ * A worker whose settled messages are kept. It is stopped when `t` ends. Its errors are shown,
+ * unless the test expects them.
  */
 function start(t: Test, options: Partial<WorkerOptions> & Pick<WorkerOptions, 'queue' | 'handler'>): Watched {
   const settled: Settled[] = []
@@ -44,9 +44,9 @@ function start(t: Test, options: Partial<WorkerOptions> & Pick<WorkerOptions, 'q
     graceSeconds: 0,
     onError: error => t.comment(error.message),
     ...options,
-    onSettled(one) {
-      settled.push(one)
-      options.onSettled?.(one)
+    onSettled(message) {
+      settled.push(message)
+      options.onSettled?.(message)
       heard()
     }
   })
@@ -64,7 +64,7 @@ function start(t: Test, options: Partial<WorkerOptions> & Pick<WorkerOptions, 'q
   }
 }
 
-/** A promise and what resolves it. */
+/** A promise, and the function that resolves it. */
 function gate<T = void>(): { open: (value: T) => void; opened: Promise<T> } {
   let open: (value: T) => void = () => {}
   const opened = new Promise<T>(resolve => {
@@ -75,7 +75,7 @@ function gate<T = void>(): { open: (value: T) => void; opened: Promise<T> } {
 
 const serviceAddress = () => ({ host: '127.0.0.1', port: Number(new URL(url).port) })
 
-/** A network before the service, to be cut, or to lose answers. */
+/** A network in front of the service, which can be cut or lose answers. */
 async function shaky(t: Test): Promise<{ proxy: Proxy; url: string }> {
   const proxy = new Proxy()
   proxy.target = serviceAddress()
@@ -83,39 +83,36 @@ async function shaky(t: Test): Promise<{ proxy: Proxy; url: string }> {
   return { proxy, url: `http://127.0.0.1:${await proxy.listen()}` }
 }
 
-t.test(
-  'each message is worked on once, with its body as a value, as text or as bytes, and acked',
-  async t => {
-    await client.enqueueMany('bodies', [{ body: { n: 1 }, headers: { trace: 'x' } }, { body: null }])
-    await client.enqueueRaw('bodies', 'a line', 'text/plain')
-    await client.enqueueRaw('bodies', new Uint8Array([0, 255]), 'application/octet-stream')
-    const jobs: Job[] = []
-    const { until, settled } = start(t, {
-      queue: 'bodies',
-      handler: job => {
-        jobs.push(job)
-      }
-    })
-    await until(4)
-    t.strictSame(
-      jobs.map(({ body }) => body),
-      [{ n: 1 }, null, 'a line', new Uint8Array([0, 255])]
-    )
-    t.match(jobs[0], {
-      attempt: 1,
-      fence: 1,
-      message: { headers: { trace: 'x' }, receipt: /./ },
-      signal: { aborted: false }
-    })
-    t.match(
-      settled.map(({ outcome }) => outcome),
-      ['acked', 'acked', 'acked', 'acked']
-    )
-    t.match((await client.queue('bodies')).counts, { ready: 0, leased: 0, dead: 0 })
-  }
-)
+t.test('each message is handled once, with its body as a value, as text or as bytes, and acked', async t => {
+  await client.enqueueMany('bodies', [{ body: { n: 1 }, headers: { trace: 'x' } }, { body: null }])
+  await client.enqueueRaw('bodies', 'a line', 'text/plain')
+  await client.enqueueRaw('bodies', new Uint8Array([0, 255]), 'application/octet-stream')
+  const jobs: Job[] = []
+  const { until, settled } = start(t, {
+    queue: 'bodies',
+    handler: job => {
+      jobs.push(job)
+    }
+  })
+  await until(4)
+  t.strictSame(
+    jobs.map(({ body }) => body),
+    [{ n: 1 }, null, 'a line', new Uint8Array([0, 255])]
+  )
+  t.match(jobs[0], {
+    attempt: 1,
+    fence: 1,
+    message: { headers: { trace: 'x' }, receipt: /./ },
+    signal: { aborted: false }
+  })
+  t.match(
+    settled.map(({ outcome }) => outcome),
+    ['acked', 'acked', 'acked', 'acked']
+  )
+  t.match((await client.queue('bodies')).counts, { ready: 0, leased: 0, dead: 0 })
+})
 
-t.test('one after the other, a message costs one request', async t => {
+t.test('one at a time, a message costs one request', async t => {
   await client.enqueueMany(
     'frugal',
     Array.from({ length: 50 }, (_, n) => ({ body: n }))
@@ -138,7 +135,7 @@ t.test('one after the other, a message costs one request', async t => {
   )
 })
 
-t.test('never more at once than concurrency, and not fewer when there is work', async t => {
+t.test('as many messages at once as concurrency allows, and never more', async t => {
   await client.enqueueMany(
     'crowd',
     Array.from({ length: 60 }, (_, n) => ({ body: n }))
@@ -159,7 +156,7 @@ t.test('never more at once than concurrency, and not fewer when there is work', 
 })
 
 t.test(
-  'what a handler throws becomes the reason; it may say when to try again, or that there is no use',
+  'what a handler throws becomes the reason; it may set the time of the next try, or make the message dead',
   async t => {
     await client.putQueue('failing', {
       retry: { strategy: 'fixed', delaySeconds: 0, jitter: false },
@@ -241,7 +238,7 @@ t.test('a lease is extended for as long as the handler works', async t => {
   t.match(settled, [{ outcome: 'acked', message: { id, attempt: 1 } }])
 })
 
-t.test('a lost lease aborts the signal, is not acked and not failed, and the worker goes on', async t => {
+t.test('a lost lease aborts the signal, is neither acked nor failed, and the worker goes on', async t => {
   const { id } = await client.enqueue('lost', { body: 1 })
   const started = gate<string>()
   let reason: unknown
@@ -275,7 +272,7 @@ t.test('a lost lease aborts the signal, is not acked and not failed, and the wor
 })
 
 t.test(
-  'when the service cannot be asked to extend, the signal aborts before somebody else can have the message',
+  'when a lease cannot be extended, the signal aborts before another worker can have the message',
   async t => {
     const { id } = await client.enqueue('cut-off', { body: 1 })
     const { proxy, url } = await shaky(t)
@@ -312,7 +309,7 @@ t.test(
 )
 
 t.test(
-  'a lease whose answer was lost is asked for again, and brings the same messages, at the first attempt',
+  'a lease whose answer was lost is repeated, and brings the same messages at their first attempt',
   async t => {
     await client.enqueueMany('unheard', [{ body: 1 }, { body: 2 }, { body: 3 }])
     const { proxy, url } = await shaky(t)
@@ -344,7 +341,7 @@ t.test(
   }
 )
 
-t.test('an ack or a failure whose answer was lost is said again, and counts once', async t => {
+t.test('an ack or a failure whose answer was lost is repeated, and counts once', async t => {
   await client.putQueue('unsaid', { keepAckedSeconds: 60 })
   const { proxy, url } = await shaky(t)
   const [done, failed] = await client.enqueueMany('unsaid', [{ body: 'done' }, { body: 'failed' }])
@@ -369,8 +366,7 @@ t.test('an ack or a failure whose answer was lost is said again, and counts once
 })
 
 t.test(
-  'stop: what runs may finish within the grace, the rest is told to, and what is left is given back ' +
-    'uncounted',
+  'stop lets handlers finish within the grace, interrupts the others, and gives their messages back',
   async t => {
     const ids = (
       await client.enqueueMany('stopped', [{ body: 'quick' }, { body: 'heeds' }, { body: 'deaf' }])
@@ -412,7 +408,7 @@ t.test(
   }
 )
 
-t.test('stopped while it waits, it ends at once, and gives back what was on its way', async t => {
+t.test('stopped while it waits, it ends at once and gives back a message that was on its way', async t => {
   await client.putQueue('idle')
   const { proxy, url } = await shaky(t)
   // The answer comes, and is lost with the call that is given up: as when both cross on the way.
@@ -438,60 +434,57 @@ t.test('stopped while it waits, it ends at once, and gives back what was on its 
   t.ok(performance.now() - beganMs < 5000)
 })
 
-t.test(
-  'a service killed in the middle and started anew: every message is worked on and acked, none is left',
-  async t => {
-    const { url: database } = await freshDatabase(t)
-    const replica = () => serviceProcess(t, { HOLDFAST_DATABASE_URL: database, HOLDFAST_LOG_LEVEL: 'silent' })
-    let running = await replica()
-    const proxy = new Proxy()
-    const target = ({ url }: { url: string }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })
+t.test('when the service is killed and started again, every message is handled and acked', async t => {
+  const { url: database } = await freshDatabase(t)
+  const replica = () => serviceProcess(t, { HOLDFAST_DATABASE_URL: database, HOLDFAST_LOG_LEVEL: 'silent' })
+  let running = await replica()
+  const proxy = new Proxy()
+  const target = ({ url }: { url: string }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })
+  proxy.target = target(running)
+  t.teardown(() => proxy.close())
+  const address = `http://127.0.0.1:${await proxy.listen()}`
+  const client = new Client({ url: address })
+  const done = new Map<string, number[]>()
+  const { until, settled } = start(t, {
+    url: address,
+    queue: 'killed',
+    concurrency: 10,
+    leaseSeconds: 2,
+    onError() {},
+    async handler({ message: { id }, attempt }) {
+      await sleep(5)
+      done.set(id, [...(done.get(id) ?? []), attempt])
+    }
+  })
+  const ids: string[] = []
+  for (let kill = 0; kill < 2; kill++) {
+    ids.push(
+      ...(
+        await client.enqueueMany(
+          'killed',
+          Array.from({ length: 150 }, (_, n) => ({ body: n }))
+        )
+      ).map(({ id }) => id)
+    )
+    await until(settled.length + 30)
+    running.child.kill('SIGKILL')
+    await running.ended
+    running = await replica()
     proxy.target = target(running)
-    t.teardown(() => proxy.close())
-    const address = `http://127.0.0.1:${await proxy.listen()}`
-    const client = new Client({ url: address })
-    const done = new Map<string, number[]>()
-    const { until, settled } = start(t, {
-      url: address,
-      queue: 'killed',
-      concurrency: 10,
-      leaseSeconds: 2,
-      onError() {},
-      async handler({ message: { id }, attempt }) {
-        await sleep(5)
-        done.set(id, [...(done.get(id) ?? []), attempt])
-      }
-    })
-    const ids: string[] = []
-    for (let kill = 0; kill < 2; kill++) {
-      ids.push(
-        ...(
-          await client.enqueueMany(
-            'killed',
-            Array.from({ length: 150 }, (_, n) => ({ body: n }))
-          )
-        ).map(({ id }) => id)
-      )
-      await until(settled.length + 30)
-      running.child.kill('SIGKILL')
-      await running.ended
-      running = await replica()
-      proxy.target = target(running)
-    }
-    while (done.size < ids.length) await until(settled.length + 1)
-    t.strictSame([...done.keys()].sort(), ids.sort(), 'nothing was lost')
-    for (const [id, attempts] of done) {
-      t.strictSame(
-        attempts,
-        attempts.map((_, index) => index + 1),
-        `${id}: a second time only as another attempt`
-      )
-    }
-    while (Object.values((await client.queue('killed')).counts).some(count => count > 0));
   }
-)
+  while (done.size < ids.length) await until(settled.length + 1)
+  t.strictSame([...done.keys()].sort(), ids.sort(), 'nothing was lost')
+  for (const [id, attempts] of done) {
+    t.strictSame(
+      attempts,
+      attempts.map((_, index) => index + 1),
+      `${id}: a second time only as another attempt`
+    )
+  }
+  while (Object.values((await client.queue('killed')).counts).some(count => count > 0));
+})
 
-t.test('what cannot work is refused at once', async t => {
+t.test('wrong options are refused at once', async t => {
   const good = { url, queue: 'q', handler() {} }
   for (const bad of [
     { concurrency: 0 },

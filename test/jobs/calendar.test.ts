@@ -1,10 +1,9 @@
-/** When a schedule is due, where clocks are changed too. Pure: no database. */
+/** When a schedule is due, through clock changes too. Pure: no database. */
 import t from 'tap'
 import { nextTime } from '../../src/jobs/calendar.ts'
 
 /**
- * The next times from one on, as the zone's clock shows them; two that it shows alike are told
- * apart by UTC.
+ * The next times, as the zone's clock shows them and in UTC, which tells apart two that look alike.
  */
 function runs(cron: string, timezone: string, after: string, count: number): string[] {
   const clock = new Intl.DateTimeFormat('en-GB', {
@@ -192,7 +191,7 @@ for (const [promise, cron, timezone, after, expected] of table) {
   t.test(promise, async t => t.strictSame(runs(cron, timezone, after, expected.length), expected))
 }
 
-t.test('the same over two years, minute by minute, as one who looks at the clock would find', async t => {
+t.test('around clock changes, minute by minute, it agrees with reading the clock', async t => {
   for (const timezone of [
     'America/New_York',
     'Europe/London',
@@ -214,16 +213,16 @@ t.test('the same over two years, minute by minute, as one who looks at the clock
       '2026-10-31'
     ]) {
       const startMs = Date.parse(`${day}T00:00Z`)
-      const looked: string[] = []
-      for (let ms = startMs + 60_000; looked.length < 40; ms += 60_000) {
-        if (/:(00|30)$/.test(clock.format(ms))) looked.push(new Date(ms).toISOString())
+      const shown: string[] = []
+      for (let ms = startMs + 60_000; shown.length < 40; ms += 60_000) {
+        if (/:(00|30)$/.test(clock.format(ms))) shown.push(new Date(ms).toISOString())
       }
-      const asked: string[] = []
-      for (let ms = startMs; asked.length < 40;) {
-        asked.push(new Date((ms = nextTime('0,30 * * * *', timezone, ms))).toISOString())
+      const computed: string[] = []
+      for (let ms = startMs; computed.length < 40;) {
+        computed.push(new Date((ms = nextTime('0,30 * * * *', timezone, ms))).toISOString())
       }
-      t.strictSame(asked, looked, `${timezone} ${day}`)
-      // Of a fixed hour: one run a day and no more, whatever the clock does.
+      t.strictSame(computed, shown, `${timezone} ${day}`)
+      // With a fixed hour: one run a day and no more, whatever the clock does.
       for (let hour = 0; hour < 4; hour++) {
         let ms = nextTime(`30 ${hour} * * *`, timezone, startMs)
         for (let i = 0; i < 3; i++) {
@@ -236,7 +235,7 @@ t.test('the same over two years, minute by minute, as one who looks at the clock
   }
 })
 
-t.test('what cannot be kept is refused with the reason', async t => {
+t.test('a schedule that cannot be kept is refused with the reason', async t => {
   const refused: [cron: string, why: RegExp, timezone?: string][] = [
     ['*/5 * * * * *', /finer than a minute/],
     ['FREQ=SECONDLY;INTERVAL=7', /finer than a minute/],

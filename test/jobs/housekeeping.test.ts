@@ -1,6 +1,6 @@
 /**
- * The service's own recurring work goes through pg-boss, in its own schema, once however many
- * replicas run.
+ * The service's own recurring work: through pg-boss, in its own schema, once however many replicas
+ * run.
  */
 import pg from 'pg'
 import { PgBoss } from 'pg-boss'
@@ -8,7 +8,7 @@ import t from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
-t.test('two replicas start at once, share one schedule, and a chore that is due runs once', async t => {
+t.test('two replicas start at once, share one schedule, and a job that is due runs once', async t => {
   const database = await freshDatabase(t, { migrated: false })
   const [holdfast] = await Promise.all([service(t, { database }), service(t, { database })])
   const sql = new pg.Client(database.url)

@@ -1,6 +1,6 @@
 /**
- * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and
- * outlives or follows whoever dies.
+ * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, comes back
+ * when it is killed, and leaves no process behind.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -104,17 +104,14 @@ t.test(
   }
 )
 
-t.test(
-  'starts right behind a parent killed with -9, while the old server is still shutting down',
-  async t => {
-    const dataDir = await folder(t)
-    const parent = await startInChild(t, dataDir)
-    await writeRow(parent)
-    await kill(parent.child)
-    const server = await start(t, dataDir)
-    t.same(await eventually(() => readRows(server)), [1])
-  }
-)
+t.test('starts right after a parent was killed with -9, while the old server still shuts down', async t => {
+  const dataDir = await folder(t)
+  const parent = await startInChild(t, dataDir)
+  await writeRow(parent)
+  await kill(parent.child)
+  const server = await start(t, dataDir)
+  t.same(await eventually(() => readRows(server)), [1])
+})
 
 t.test(
   'adopts a server that outlived its parent, and stops it',
@@ -140,14 +137,15 @@ t.test('refuses a folder on which another Holdfast runs, and leaves that one alo
   await t.rejects(
     startEmbedded(dataDir, () => {}),
     {
-      message: /^Another Holdfast is running on .*: stop it, or give this one a data directory of its own\.$/
+      message:
+        /^Another Holdfast is running on .*\. Stop it, or give this one another folder in HOLDFAST_\w+\.$/
     }
   )
   await writeRow(first)
   t.same(await readRows(first), [1])
 })
 
-t.test('takes no half-made cluster for a whole one when the first start was killed', async t => {
+t.test('makes a new cluster when the first start was killed half-way', async t => {
   const dataDir = await folder(t)
   const { child } = launchChild(t, dataDir)
   await eventually(async () => {
@@ -163,7 +161,7 @@ t.test('takes no half-made cluster for a whole one when the first start was kill
 })
 
 t.test(
-  'starts although the process id in a lock file left by a crash now belongs to somebody else',
+  'starts although the process id in the lock file of a crashed server belongs to another process now',
   async t => {
     const dataDir = await folder(t)
     const first = await start(t, dataDir)
@@ -189,7 +187,7 @@ t.test('works in a folder whose path is too long for a socket', async t => {
   await t.rejects(stat(server.config.host), 'its socket folder is gone')
 })
 
-t.test('works in a folder that only its owner can enter, root too', async t => {
+t.test('works in a folder that only its owner can enter, also as root', async t => {
   const closed = await folder(t)
   await chmod(closed, 0o700)
   const server = await start(t, join(closed, 'data'))
@@ -197,8 +195,7 @@ t.test('works in a folder that only its owner can enter, root too', async t => {
 })
 
 t.test(
-  'as root where user namespaces are forbidden, runs as nobody; and goes on with that data where ' +
-    'they are allowed',
+  'as root without user namespaces it runs as nobody, and with them it goes on with the same data',
   { skip: !(linux && root) && 'for root on Linux' },
   async t => {
     const dataDir = await folder(t)
@@ -213,13 +210,13 @@ t.test(
   }
 )
 
-t.test('says in one sentence what to install where it has no build', async t => {
+t.test('says what to install on a machine without a build', async t => {
   t.intercept(process, 'arch', { value: 'riscv64' })
   const error = await startEmbedded(await folder(t), () => {}).catch(error => error)
   t.type(error, EmbeddedUnavailable)
   t.match(
     error.message,
-    /^The embedded PostgreSQL has no build for \w+-riscv64 .*: install PostgreSQL 15 or later and set HOLDFAST_DATABASE_URL to it\.$/
+    /^The embedded PostgreSQL has no build for \w+-riscv64, .*\. Install PostgreSQL 15 or later and set/
   )
 })
 
@@ -237,13 +234,11 @@ async function start(t: Test, dataDir: string): Promise<Embedded> {
 
 type Launched = { child: ChildProcess; output: AsyncIterableIterator<string> }
 
-/**
- * A small service of its own to be killed; `fakes` are shell scripts found on its path before the
- * real programs.
- */
+/** A process that runs the server, to be killed. */
 function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launched {
+  const embedded = new URL('../../src/store/setup/embedded.ts', import.meta.url)
   const script = `
-    import { startEmbedded } from ${JSON.stringify(new URL('../../src/store/setup/embedded.ts', import.meta.url))}
+    import { startEmbedded } from ${JSON.stringify(embedded)}
     const { pid, config } = await startEmbedded(${JSON.stringify(dataDir)}, () => {})
     console.log(JSON.stringify({ pid, config }))`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -254,6 +249,7 @@ function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launche
   return { child, output: createInterface(child.stdout)[Symbol.asyncIterator]() }
 }
 
+/** `fakes` are shell scripts that stand on the path before the real programs. */
 async function startInChild(
   t: Test,
   dataDir: string,
@@ -306,17 +302,17 @@ async function processesOf(server: Server): Promise<number[]> {
   ]
 }
 
-/** Waits for the processes to end, and to be reaped by whoever inherited them. */
+/** Waits for the processes to end and to be reaped. */
 async function gone(pids: number[]): Promise<void> {
   await eventually(async () => {
     for (const pid of pids) {
-      let there = true
+      let exists = true
       try {
         process.kill(pid, 0)
       } catch {
-        there = false
+        exists = false
       }
-      if (there) throw new Error(`process ${pid} is still there`)
+      if (exists) throw new Error(`process ${pid} is still there`)
     }
   })
 }

@@ -1,0 +1,35 @@
+/** Judges what the doctor measured: each check is ok, a warning or bad, and says what to do. */
+import type { Config } from '../../config.ts'
+import type { Facts } from '../../service.ts'
+import type { Check, Surroundings } from './check.ts'
+import { apiKeys, clock, connections, notices, openFiles, pooler } from './deployment.ts'
+import { durability, server, standbys, synchronousCommit, transactionIds } from './server.ts'
+import { autovacuum, databaseSize, deadRows, maintenance, ownership, schema } from './tables.ts'
+import { replicationSlots, snapshots } from './snapshots.ts'
+
+const judges = [
+  server,
+  durability,
+  synchronousCommit,
+  standbys,
+  clock,
+  notices,
+  pooler,
+  connections,
+  snapshots,
+  replicationSlots,
+  transactionIds,
+  schema,
+  ownership,
+  deadRows,
+  autovacuum,
+  maintenance,
+  apiKeys,
+  openFiles,
+  databaseSize
+]
+
+/** All checks, in the order in which they are shown. */
+export function judge(facts: Facts, config: Config, surroundings: Surroundings): Check[] {
+  return judges.flatMap(judge => judge(facts, config, surroundings) ?? [])
+}

@@ -1,0 +1,125 @@
+/** The state of Holdfast's tables, and of the work that keeps them small. */
+import type { Facts } from '../../service.ts'
+import { bad, duration, minute, ok, size, sqlName, warning, type Judge } from './check.ts'
+
+const deadRowsMin = 50_000
+
+export const schema: Judge = ({ schema, server }) => {
+  const name = 'schema'
+  if (schema === null) {
+    if (server.mayCreate) {
+      return warning(
+        name,
+        'not created yet',
+        'holdfast migrate creates it, and so does holdfast serve at its start.'
+      )
+    }
+    const grant = `grant create on database ${sqlName(server.database)} to ${sqlName(server.role)};`
+    return bad(name, 'not created yet', `The role may not create it. Run: ${grant}`)
+  }
+  const { missing, edited, later } = schema
+  if (edited.length > 0) {
+    return bad(
+      name,
+      `${edited.join(', ')} differs from what was applied`,
+      'This program is another release than it says, or its files were changed. Install it again.'
+    )
+  }
+  if (later.length > 0) {
+    return warning(
+      name,
+      `${later.join(', ')} is of a later release`,
+      'Services of this release still work beside the later one. Finish the upgrade.'
+    )
+  }
+  if (missing.length > 0) {
+    return warning(
+      name,
+      `${missing.join(', ')} not applied yet`,
+      'holdfast migrate applies them, and so does holdfast serve at its start.'
+    )
+  }
+  return ok(name, 'every migration of this release is applied')
+}
+
+export const ownership: Judge = ({ schema, server }) => {
+  if (schema === null) return undefined
+  const foreign = schema.tables.filter(({ owned }) => !owned).map(({ name }) => name)
+  if (foreign.length === 0) return ok('ownership', `${server.role} may vacuum and migrate the tables`)
+  return bad(
+    'ownership',
+    `${server.role} does not own ${foreign.join(', ')}`,
+    'The service can neither vacuum nor migrate them. As their owner, run for each: ' +
+      `alter table holdfast.${foreign[0]} owner to ${sqlName(server.role)};`
+  )
+}
+
+type Table = NonNullable<Facts['schema']>['tables'][number]
+
+export const deadRows: Judge = ({ schema, server }) => {
+  if (schema === null) return undefined
+  const name = 'dead rows'
+  const worst = schema.tables.filter(({ dead, live }) => dead >= deadRowsMin && dead > live)
+  if (worst.length === 0) {
+    const most = schema.tables.reduce((a, b) => (b.dead > a.dead ? b : a))
+    return ok(name, `most in ${describeTable(most)}`)
+  }
+  return worst.map(table =>
+    warning(
+      name,
+      describeTable(table),
+      server.replicas > 0
+        ? 'Services run and vacuum the table, so something keeps the rows. Check the oldest snapshot ' +
+            `and ownership. By hand: vacuum holdfast.${table.name};`
+        : `No service runs that would remove them. Start one, or run: vacuum holdfast.${table.name};`
+    )
+  )
+}
+
+function describeTable({ name, dead, live, vacuumedSecondsAgo }: Table): string {
+  const vacuumed =
+    vacuumedSecondsAgo === null ? 'never vacuumed' : `vacuumed ${duration(vacuumedSecondsAgo)} ago`
+  return `${name}: ${dead.toLocaleString('en')} beside ${live.toLocaleString('en')} live, ${vacuumed}`
+}
+
+export const autovacuum: Judge = ({ settings }) =>
+  settings.autovacuum.value === 'on'
+    ? ok('autovacuum', 'on')
+    : warning(
+        'autovacuum',
+        'off',
+        'Services vacuum only the tables that turn over in seconds, and only while they run. ' +
+          'Run: alter system set autovacuum = on; select pg_reload_conf();'
+      )
+
+export const maintenance: Judge = ({ schema, server }) => {
+  if (schema === null) return undefined
+  const name = 'chores'
+  const { jobs } = schema
+  if (jobs === null) {
+    if (server.replicas === 0) return undefined
+    return warning(
+      name,
+      'the schema of pg-boss is missing',
+      'Retention and schedules need holdfast_jobs, which a service creates at its start. Restart one.'
+    )
+  }
+  const { version, checkedSecondsAgo } = jobs
+  const checked = checkedSecondsAgo === null ? '' : `, last checked ${duration(checkedSecondsAgo)} ago`
+  const value = `pg-boss schema ${version}${checked}`
+  const isLate = server.replicas > 0 && checkedSecondsAgo !== null && checkedSecondsAgo > 10 * minute
+  return isLate
+    ? warning(
+        name,
+        value,
+        'Services run, but none has checked for due jobs. Their log says why, under housekeeping ' +
+          '(HOLDFAST_LOG_LEVEL=warn).'
+      )
+    : ok(name, value)
+}
+
+export const databaseSize: Judge = ({ schema, server }) => {
+  const largest = schema?.tables.slice(0, 3) ?? []
+  const tables = largest.map(({ name, bytes }) => `${name} ${size(bytes)}`)
+  return ok('size', [`${size(server.databaseBytes)} in all`, ...tables].join(', '))
+}

@@ -1,0 +1,54 @@
+/** What a call throws when it is refused, or gets no answer. */
+
+export interface ErrorDetails {
+  status: number
+  code: string
+  outcome?: 'none' | 'unknown' | undefined
+  retryAfterSeconds?: number | undefined
+  requestId?: string | undefined
+  errors?: Array<{ pointer: string; message: string }> | undefined
+  cause?: unknown
+}
+
+/** A refusal, or no answer within the time limit. */
+export class HoldfastError extends Error {
+  /** Of the answer; 0 without an answer. */
+  readonly status: number
+  /** From the service's closed list (docs/errors.md); `noAnswer` when no answer could be read. */
+  readonly code: string
+  /** Whether anything happened. `none`: nothing did. `unknown`: it may have. */
+  readonly outcome: 'none' | 'unknown'
+  readonly retryAfterSeconds: number | undefined
+  readonly requestId: string | undefined
+  /** What is wrong in the request, and where. */
+  readonly errors: Array<{ pointer: string; message: string }>
+
+  constructor(
+    message: string,
+    { status, code, outcome = 'none', retryAfterSeconds, requestId, errors = [], cause }: ErrorDetails
+  ) {
+    super(message, { cause })
+    this.name = 'HoldfastError'
+    this.status = status
+    this.code = code
+    this.outcome = outcome
+    this.retryAfterSeconds = retryAfterSeconds
+    this.requestId = requestId
+    this.errors = errors
+  }
+
+  /** Whether the same request may succeed later. */
+  get passes(): boolean {
+    return this.code === 'noAnswer' || this.status === 429 || this.status >= 500
+  }
+}
+
+/**
+ * How long to wait after this many tries, in milliseconds: a random time of at most 200 ms after
+ * the first, twice as much after each further one, and never more than 5 s. The time that the
+ * service asks for comes on top.
+ */
+export function pauseAfter(tries: number, error: unknown): number {
+  const askedMs = error instanceof HoldfastError ? (error.retryAfterSeconds ?? 0) * 1000 : 0
+  return askedMs + Math.random() * Math.min(5000, 100 * 2 ** tries)
+}

@@ -1,0 +1,84 @@
+/** Tells the service what came of a worker's messages. Repeats each call until it is answered. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { CallOptions, Client } from './client.ts'
+import { HoldfastError, pauseAfter } from './error.ts'
+import type { Settled } from './handler.ts'
+import { Outbox, type Entry } from './outbox.ts'
+import type { Failure, Outcome } from './types.ts'
+
+export type Result = Settled['outcome']
+
+/** An ack waits this long for the next lease to take it along. */
+const ackDelayMs = 20
+
+export class Settler {
+  readonly #client: Client
+  readonly #queue: string
+  readonly #report: (error: unknown) => void
+  readonly #givingUp = new AbortController()
+  readonly #acks = new Outbox<string, Result>(
+    receipts => this.#send(receipts, options => this.#client.ack(this.#queue, receipts, options)),
+    ackDelayMs
+  )
+  readonly #failures = new Outbox<Failure, Result>(
+    failures => this.#send(failures, options => this.#client.fail(this.#queue, failures, options)),
+    0
+  )
+  readonly #releases = new Outbox<string, Result>(
+    receipts => this.#send(receipts, options => this.#client.release(this.#queue, receipts, options)),
+    0
+  )
+
+  constructor(client: Client, queue: string, report: (error: unknown) => void) {
+    this.#client = client
+    this.#queue = queue
+    this.#report = report
+  }
+
+  ack(receipt: string): Promise<Result> {
+    return this.#acks.add(receipt)
+  }
+
+  fail(failure: Failure): Promise<Result> {
+    return this.#failures.add(failure)
+  }
+
+  release(receipt: string): Promise<Result> {
+    return this.#releases.add(receipt)
+  }
+
+  /** For a lease that acks in the same call, and resolves each entry. */
+  takeAcks(): Entry<string, Result>[] {
+    return this.#acks.take()
+  }
+
+  /** For a lease that got no answer. */
+  putBackAcks(acks: Entry<string, Result>[]): void {
+    this.#acks.putBack(acks)
+  }
+
+  /** Repeats nothing from now on: what has no answer stays unsettled. */
+  giveUp(): void {
+    this.#givingUp.abort(new Error('The worker has stopped.'))
+  }
+
+  /** Aborts when the settler gives up. */
+  get signal(): AbortSignal {
+    return this.#givingUp.signal
+  }
+
+  async #send(items: unknown[], call: (options: CallOptions) => Promise<Outcome[]>): Promise<Result[]> {
+    const { signal } = this.#givingUp
+    for (let tries = 1; ; tries++) {
+      try {
+        return (await call({ signal, retrySeconds: 0 })).map(({ outcome }) => outcome)
+      } catch (error) {
+        if (error instanceof HoldfastError && error.code === 'queueNotFound') return items.map(() => 'gone')
+        this.#report(error)
+        const isFinal = error instanceof HoldfastError && !error.passes
+        if (signal.aborted || isFinal) return items.map(() => 'unsettled')
+        await sleep(pauseAfter(tries, error), undefined, { signal }).catch(() => {})
+      }
+    }
+  }
+}
