@@ -7,9 +7,7 @@ import { reasonsOf, type Explanation } from './verbs/explain.ts'
 import { Leasing, answersBacklogged, type LeaseRequest } from './verbs/lease.ts'
 import {
   answerBytesMax,
-  formatReceipt,
   listMax,
-  parseReceipt,
   priorityDefault,
   type Digits,
   type Enqueued,
@@ -22,6 +20,7 @@ import {
 } from './message.ts'
 import type { State } from './counters.ts'
 import type { BulkAction, EnqueueRow, Held, LeasedRow, NameScope, Place, Store } from './ports.ts'
+import { formatReceipt, parseReceipt, type Lease } from './receipt.ts'
 import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from './queue.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
@@ -469,7 +468,7 @@ export class Broker {
     name: string,
     receipts: string[],
     pointer: (index: number) => string
-  ): Promise<{ queue: Queue; leases: ReturnType<typeof parseReceipt>[]; ours: number[] }> {
+  ): Promise<{ queue: Queue; leases: Lease[]; ours: number[] }> {
     const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
     let queue = await this.#queueCache.find(name)
     if (leases.some(({ queueId }) => queueId !== queue.id)) {

@@ -1,15 +1,8 @@
-/**
- * The nouns a message is made of: what is enqueued, what is leased, and the receipt that proves
- * one lease.
- */
+/** A message: what is enqueued, what is leased, and what browsing shows. */
 import type { State } from './counters.ts'
-import { QueueError } from './errors.ts'
 
 /** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
 export type Digits = string
-
-/** The opaque proof of one lease of one message. */
-export type Receipt = string & { readonly receipt: unique symbol }
 
 export const priorityDefault = 4
 export const messageBytesMax = 1_048_576
@@ -67,7 +60,7 @@ export interface LeasedBody extends Shown {
 }
 
 export interface LeasedMessage extends LeasedBody {
-  receipt: Receipt
+  receipt: string
   fence: number
 }
 
@@ -112,50 +105,4 @@ export interface Selection {
   ids: Digits[] | null
   where: Filter | null
   limit: number
-}
-
-/**
- * What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same
- * name is another one.
- */
-export interface Lease {
-  queueId: Digits
-  id: Digits
-  fence: Digits
-}
-
-export function formatReceipt(queue: string, { queueId, id, fence }: Lease): Receipt {
-  return `${queueId}.${id}.${fence}.${check(queue, `${queueId}.${id}.${fence}`)}` as Receipt
-}
-
-/**
- * Reads a receipt. Refuses with invalidReceipt one that is damaged, or was given for a queue of
- * another name.
- */
-export function parseReceipt(queue: string, receipt: string, pointer: string): Lease {
-  const parts = receiptPattern.exec(receipt)
-  if (parts === null || parts[5] !== check(queue, parts[1]!)) {
-    throw new QueueError(
-      'invalidReceipt',
-      'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of ' +
-        'this queue gave it.',
-      {
-        faults: [{ pointer, message: 'is not a receipt of this queue' }]
-      }
-    )
-  }
-  return { queueId: parts[2]!, id: parts[3]!, fence: parts[4]! }
-}
-
-const receiptPattern = /^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0-9a-f]{8})$/
-
-// FNV-1a over the queue's name and the numbers. It finds mistakes (a truncated receipt, the wrong
-// queue), not forgers: who may settle is a matter of the right to the queue, and what is settled
-// is a matter of the fence.
-function check(queue: string, numbers: string): string {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < queue.length; i++) hash = Math.imul(hash ^ queue.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ 0x2f, 0x01000193)
-  for (let i = 0; i < numbers.length; i++) hash = Math.imul(hash ^ numbers.charCodeAt(i), 0x01000193)
-  return (hash >>> 0).toString(16).padStart(8, '0')
 }
