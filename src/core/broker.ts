@@ -25,14 +25,8 @@ import { queueNotFound, type Queue, type QueueReport, type SettingsChange } from
 import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
+import type { Signals } from './engine/signals.ts'
 import type { Wakeups } from './engine/wakeups.ts'
-
-/** Who is to hear of what a commit has made ready, or will at a later time. */
-export interface Signals {
-  /** `position` is the lowest among them. */
-  onReady: (queueId: Digits, count: number, position: number) => void
-  onDue: (timeMs: number) => void
-}
 
 export interface BrokerOptions {
   /** Whether the first enqueue makes an unknown queue. */

@@ -1,11 +1,11 @@
 /** Enqueueing: the messages of many callers in one commit, over all queues. */
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Signals } from '../broker.ts'
+import type { ReplicaStats } from '../engine/replicaStats.ts'
+import { rounds } from '../engine/rounds.ts'
+import type { Signals } from '../engine/signals.ts'
 import { QueueError } from '../errors.ts'
 import type { Digits, Enqueued } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Store, Verbs } from '../ports.ts'
-import { rounds } from './settle.ts'
-import type { ReplicaStats } from '../engine/replicaStats.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
 const rowBytes = 256

@@ -3,12 +3,13 @@
  * again when its answer was lost.
  */
 import { Batcher, type Bounds } from '../engine/batcher.ts'
+import type { ReplicaStats } from '../engine/replicaStats.ts'
+import { rounds } from '../engine/rounds.ts'
+import type { Wakeups } from '../engine/wakeups.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { answerBytesMax, type Digits } from '../message.ts'
 import type { Held, LeasedRow, Place, Store, Verbs } from '../ports.ts'
-import { distinctOf, outcomesFor, rounds, type Outcome, type Settling } from './settle.ts'
-import type { ReplicaStats } from '../engine/replicaStats.ts'
-import type { Wakeups } from '../engine/wakeups.ts'
+import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
 export interface LeaseRequest {
   max: number

@@ -1,5 +1,6 @@
 /** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
-import type { Broker, Signals } from '../broker.ts'
+import type { Broker } from '../broker.ts'
+import type { Signals } from '../engine/signals.ts'
 import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
   lateMsMax,

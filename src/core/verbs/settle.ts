@@ -1,6 +1,7 @@
 /** Settling leases: receipts that end them, many callers' in one commit, with an outcome for each. */
 import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Signals } from '../broker.ts'
+import { rounds } from '../engine/rounds.ts'
+import type { Signals } from '../engine/signals.ts'
 import type { Digits } from '../message.ts'
 import type { Held, Standing, Store, Verbs } from '../ports.ts'
 
@@ -164,20 +165,6 @@ const effects: { [V in Verb]: (row: ChangedBy<V>) => Effect } = {
   },
   extend: ({ at }) => ({ outcome: { outcome: 'extended', leaseExpiresAt: at }, dueAt: at }),
   release: ({ position }) => ({ outcome: { outcome: 'released' }, readyAt: position })
-}
-
-/** Splits items so that none of the parts holds a key twice; what has no key goes with the first. */
-export function rounds<T>(items: T[], keyOf: (item: T) => string | null): T[][] {
-  const parts: T[][] = []
-  const seen = new Map<string, number>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const round = key === null ? 0 : (seen.get(key) ?? 0)
-    if (key !== null) seen.set(key, round + 1)
-    if (parts.length <= round) parts.push([])
-    parts[round]!.push(item)
-  }
-  return parts
 }
 
 function keyOf({ id, fence }: Held): string {
