@@ -115,7 +115,7 @@ export async function startService(config: Config, say: (line: string) => void):
         scanHints.suspect(queueId)
         wakeups.wake(queueId, count)
       },
-      waitingFor: () => wakeups.topics().filter(topic => !topic.includes('/')),
+      waitingFor: () => wakeups.waitedQueues(),
       onSwept: lateMs => {
         away = false
         swept = { atMs: performance.now(), lateMs }
@@ -131,7 +131,7 @@ export async function startService(config: Config, say: (line: string) => void):
     const steps = series.startSeries(
       database.last,
       () => {
-        for (const topic of wakeups.topics()) if (!topic.includes('/')) broker.replicaStats.asked(topic)
+        for (const queueId of wakeups.waitedQueues()) broker.replicaStats.asked(queueId)
         return broker.replicaStats.take()
       },
       report('series')

@@ -79,7 +79,7 @@ export class Broker {
       isPoison
     }
     this.#enqueueing = new Enqueueing(store, signals, this.replicaStats, waitingBytesMax, bounds)
-    this.#settling = new Settling(store, signals, (queueId, id) => this.#ended(queueId, id), bounds)
+    this.#settling = new Settling(store, signals, wakeups, bounds)
     this.#leasing = new Leasing(store, wakeups, this.replicaStats, this.#settling, answersFull, bounds)
     this.#watches = new Batcher({
       ...bounds,
@@ -140,7 +140,7 @@ export class Broker {
     try {
       for (;;) {
         // Taken before the look, or a message committed between the two would be missed.
-        const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
+        const seat = request.waitSeconds > 0 ? this.#wakeups.sit({ queueId: queue.id }) : null
         try {
           for (let again = true; again;) {
             const answer = await this.#leasing.lease(queue.id, request, acks)
@@ -372,7 +372,7 @@ export class Broker {
         )
       }
       const untilMs = performance.now() + waitSeconds * 1000
-      const seat = this.#wakeups.sit(`${queue.id}/${id}`)
+      const seat = this.#wakeups.sit({ messageId: id })
       try {
         while (
           !(await this.#watches.add('', { queueId: queue.id, id })) &&
@@ -403,7 +403,7 @@ export class Broker {
     const found = await this.#store.last.circumstancesOf(queue.id, id)
     if (found === null) throw messageNotFound(name, id)
     const { message: at, ahead } = found
-    const hereMs = this.#wakeups.has(queue.id) ? Date.now() : this.replicaStats.askedMs(queue.id)
+    const hereMs = this.#wakeups.waitsFor(queue.id) ? Date.now() : this.replicaStats.askedMs(queue.id)
     const askedMs = Math.max(hereMs ?? 0, at.askedAt === null ? 0 : Date.parse(at.askedAt))
     return { id, state: at.state, reasons: reasonsOf(at, ahead, askedMs === 0 ? null : askedMs) }
   }
@@ -421,7 +421,7 @@ export class Broker {
     if (result === 'unknown') {
       throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
     }
-    this.#ended(queue.id, id)
+    this.#wakeups.wakeForEnd(id)
   }
 
   /** Resolves once every call taken in has been answered. */
@@ -486,10 +486,6 @@ export class Broker {
       throw done > 0 ? partlyDone(error) : error
     })
     return done
-  }
-
-  #ended(queueId: Digits, id: Digits): void {
-    if (this.#wakeups.size > 0) this.#wakeups.wake(`${queueId}/${id}`, Infinity)
   }
 }
 

@@ -180,7 +180,7 @@ function replica(
       scanHints.suspect(queueId)
       wakeups.wake(queueId, count)
     },
-    waitingFor: () => wakeups.topics().filter(topic => !topic.includes('/')),
+    waitingFor: () => wakeups.waitedQueues(),
     onSwept: () => {},
     onError: error => {
       errors.push(error)

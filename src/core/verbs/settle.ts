@@ -2,6 +2,7 @@
 import { Batcher, type Bounds } from '../engine/batcher.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Signals } from '../engine/signals.ts'
+import type { Wakeups } from '../engine/wakeups.ts'
 import type { Digits } from '../message.ts'
 import type { Held, Standing, Store, Verbs } from '../ports.ts'
 
@@ -27,19 +28,13 @@ export type ChangedBy<V extends Verb> = Awaited<ReturnType<Verbs[V]>>[number]
 export class Settling {
   readonly #store: Store
   readonly #signals: Signals
-  readonly #onEnded: (queueId: Digits, id: Digits) => void
+  readonly #wakeups: Wakeups
   readonly #batchers: { [V in Exclude<Verb, 'ack'>]: Batcher<HeldBy<V>[], Outcome[]> }
 
-  /** `onEnded` hears of each message that is acked or dead. */
-  constructor(
-    store: Store,
-    signals: Signals,
-    onEnded: (queueId: Digits, id: Digits) => void,
-    bounds: Bounds
-  ) {
+  constructor(store: Store, signals: Signals, wakeups: Wakeups, bounds: Bounds) {
     this.#store = store
     this.#signals = signals
-    this.#onEnded = onEnded
+    this.#wakeups = wakeups
     const batcher = <V extends Exclude<Verb, 'ack'>>(verb: V) =>
       new Batcher<HeldBy<V>[], Outcome[]>({
         ...bounds,
@@ -138,7 +133,7 @@ export class Settling {
         lowest = Math.min(lowest, Number(readyAt))
       }
       if (dueAt !== undefined) this.#signals.onDue(Date.parse(dueAt))
-      if (ended) this.#onEnded(queueId, id)
+      if (ended) this.#wakeups.wakeForEnd(id)
     }
     if (readyCount > 0) this.#signals.onReady(queueId, readyCount, lowest)
     return outcomes
