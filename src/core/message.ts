@@ -1,5 +1,6 @@
 /** A message: what is enqueued, what is leased, and what browsing shows. */
 import type { State } from './counters.ts'
+import { QueueError } from './errors.ts'
 
 /** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
 export type Digits = string
@@ -105,4 +106,11 @@ export interface Selection {
   ids: Digits[] | null
   where: Filter | null
   limit: number
+}
+
+export function messageNotFound(queue: string, id: Digits): QueueError {
+  return new QueueError(
+    'messageNotFound',
+    `The queue ${queue} has no message ${id}: it was never there, was acked or purged, or has expired.`
+  )
 }

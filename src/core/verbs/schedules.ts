@@ -1,5 +1,4 @@
 /** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
-import type { Broker } from '../broker.ts'
 import type { Signals } from '../engine/signals.ts'
 import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
@@ -14,6 +13,7 @@ import {
 } from '../schedule.ts'
 import type { DueSchedule, EnqueueRow, NameScope, Store, Verbs } from '../ports.ts'
 import { QueueError } from '../errors.ts'
+import type { Enqueueing } from './enqueue.ts'
 
 /** Whether the caller may do this with a schedule of this queue; throws what it is told where it may not. */
 export type Permit = (queue: string) => void
@@ -36,12 +36,18 @@ const roundsMax = 100
 
 export class Schedules {
   readonly #store: Store
-  readonly #broker: Broker
+  readonly #broker: Pick<Enqueueing, 'enqueue'>
   readonly #signals: Signals
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
-  constructor(store: Store, broker: Broker, signals: Signals, calendar: Calendar, options: SchedulesOptions) {
+  constructor(
+    store: Store,
+    broker: Pick<Enqueueing, 'enqueue'>,
+    signals: Signals,
+    calendar: Calendar,
+    options: SchedulesOptions
+  ) {
     this.#store = store
     this.#broker = broker
     this.#signals = signals

@@ -119,7 +119,7 @@ export function queueRoutes(app: Server, broker: Broker): void {
       const selection = selectionOf(body)
       const signal = givenUp(request, reply)
       return body.dryRun
-        ? matchedAnswer(await broker.matched(queue, 'retry', null, selection, signal))
+        ? matchedAnswer(await broker.countMatches(queue, 'retry', null, selection, signal))
         : { retried: await broker.retry(queue, selection, signal) }
     }
   )
@@ -148,7 +148,7 @@ export function queueRoutes(app: Server, broker: Broker): void {
       const selection = selectionOf(body)
       const signal = givenUp(request, reply)
       return body.dryRun
-        ? matchedAnswer(await broker.matched(queue, 'redrive', null, selection, signal))
+        ? matchedAnswer(await broker.countMatches(queue, 'redrive', null, selection, signal))
         : { redriven: await broker.redrive(queue, selection, signal) }
     }
   )
@@ -179,7 +179,7 @@ export function queueRoutes(app: Server, broker: Broker): void {
       const selection = selectionOf(body)
       const signal = givenUp(request, reply)
       return body.dryRun
-        ? matchedAnswer(await broker.matched(queue, 'purge', body.state ?? null, selection, signal))
+        ? matchedAnswer(await broker.countMatches(queue, 'purge', body.state ?? null, selection, signal))
         : { purged: await broker.purge(queue, body.state ?? null, selection, signal) }
     }
   )

@@ -71,14 +71,14 @@ export function settleRoutes(app: Server, broker: Broker): void {
           const items = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
-          const outcomes = await broker[verb](queue, items, index =>
+          const outcomes = await broker.settle(verb, queue, items, index =>
             list === 'receipts' ? `/receipts/${index}` : `/${list}/${index}/receipt`
           )
           return {
             outcomes: outcomes.map((outcome, index) => ({ receipt: items[index]!.receipt, ...outcome }))
           }
         }
-        const [outcome] = await broker[verb](queue, [checkOne(body)], () => '/receipt')
+        const [outcome] = await broker.settle(verb, queue, [checkOne(body)], () => '/receipt')
         refuse(verb, outcome!)
         return outcome!
       }
