@@ -1,6 +1,6 @@
 /** A message: what is enqueued, what is leased, and what browsing shows. */
 import type { State } from './counters.ts'
-import { QueueError } from './errors.ts'
+import { invalidRequest, QueueError } from './errors.ts'
 
 /** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
 export type Digits = string
@@ -11,6 +11,8 @@ export const listMax = 1000
 export const idMax: Digits = '9223372036854775807'
 /** An answer that carries bodies stops before this many bytes, though it brings at least one message. */
 export const answerBytesMax = 8_388_608
+const visibleAheadMsMax = 365 * 86_400_000
+const contentTypeLengthMax = 256
 
 /** A message as a front hands it in: checked against the schema, its body as the bytes or text that came. */
 export interface NewMessage {
@@ -106,6 +108,83 @@ export interface Selection {
   ids: Digits[] | null
   where: Filter | null
   limit: number
+}
+
+/**
+ * Applies the rules that a schema cannot say, and turns `visibleAt` into what the store takes.
+ * Refuses with bodyTooLarge; with invalidRequest where `visibleAt` is no readable time, is more than
+ * a year ahead, or stands beside `delaySeconds`, or where the content type is too long. `pointer`
+ * is where the message stands in the request.
+ */
+export function newMessage(
+  message: NewMessage,
+  pointer: string,
+  contentTypePointer = `${pointer}/contentType`
+): NewMessage {
+  if (message.contentType !== null && message.contentType.length > contentTypeLengthMax) {
+    throw invalidRequest(contentTypePointer, `must be at most ${contentTypeLengthMax} characters`)
+  }
+  checkBodySize(message.body, pointer)
+  if (message.visibleAt === undefined) return message
+  if (message.delaySeconds !== undefined) {
+    throw invalidRequest(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
+  }
+  const visibleAt = timeOf(message.visibleAt)
+  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + visibleAheadMsMax) {
+    throw invalidRequest(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
+  }
+  return { ...message, visibleAt }
+}
+
+/** Refuses with bodyTooLarge. `pointer` is where the message stands in the request. */
+export function checkBodySize(body: string | Buffer, pointer: string): void {
+  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
+  throw new QueueError(
+    'bodyTooLarge',
+    `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things ` +
+      'elsewhere and enqueue where to find them.',
+    { faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }] }
+  )
+}
+
+/**
+ * Reads a filter that has passed its schema. Refuses with invalidRequest what is no time, or is a
+ * time before 1970.
+ */
+export function filterOf(
+  { contains, reason, enqueuedAfter, enqueuedBefore }: { [K in keyof Filter]?: string | undefined },
+  pointer: string
+): Filter {
+  const read = (name: string, text: string | undefined) => {
+    const time = text === undefined ? null : timeOf(text)
+    if (text !== undefined && time === null) {
+      throw invalidRequest(`${pointer}/${name}`, 'must be a time from 1970 on')
+    }
+    return time
+  }
+  return {
+    contains: contains ?? null,
+    reason: reason ?? null,
+    enqueuedAfter: read('enqueuedAfter', enqueuedAfter),
+    enqueuedBefore: read('enqueuedBefore', enqueuedBefore)
+  }
+}
+
+/** A time as the store takes it. null for what is no time, or is before 1970. */
+function timeOf(text: string): string | null {
+  const timeMs = Date.parse(text)
+  return Number.isNaN(timeMs) || timeMs < 0 ? null : new Date(timeMs).toISOString()
+}
+
+/** Reads a message id. Refuses with messageNotFound one that no message can have. */
+export function messageIdOf(queue: string, text: string): Digits {
+  if (!isId(text)) throw new QueueError('messageNotFound', `The queue ${queue} has no such message.`)
+  return text
+}
+
+/** Whether a text is an id that a message can have. */
+export function isId(text: string): boolean {
+  return /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) <= BigInt(idMax)
 }
 
 export function messageNotFound(queue: string, id: Digits): QueueError {

@@ -2,7 +2,9 @@
 import type { Signals } from '../engine/signals.ts'
 import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
+  dueHeader,
   lateMsMax,
+  nameHeader,
   nextRunsCount,
   scheduleNotFound,
   type Calendar,
@@ -145,7 +147,7 @@ export class Schedules {
     const message: NewMessage = {
       body,
       contentType: null,
-      headers: { ...headers, 'holdfast-schedule': name },
+      headers: { ...headers, [nameHeader]: name },
       priority,
       idempotencyKey
     }
@@ -239,7 +241,7 @@ function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedu
     queueId: queueId!,
     body,
     contentType: null,
-    headers: { ...headers, 'holdfast-schedule': name, 'holdfast-scheduled-for': at },
+    headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
     priority,
     delaySeconds: undefined,
     visibleAt: undefined,

@@ -3,9 +3,10 @@ import type { FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { RawJson } from '../../../core/engine/envelope.ts'
-import { QueueError } from '../../../core/errors.ts'
+import { invalidRequest } from '../../../core/errors.ts'
 import {
-  messageBytesMax,
+  filterOf,
+  newMessage,
   type LeasedMessage,
   type NewMessage,
   type MessageDetail,
@@ -14,7 +15,7 @@ import {
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import { ByteBudget } from '../../shared/byteBudget.ts'
 import { bodyMembers, storedForm } from '../../shared/bodies.ts'
-import { cursorOf, filterOf, givenUp, idOf, invalid, problemResponses, timeOf } from '../common.ts'
+import { cursorOf, givenUp, idOf, problemResponses } from '../common.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { ackHeader, rawAnswer, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
 import {
@@ -37,7 +38,6 @@ import {
 import type { Server } from '../server.ts'
 import { validator } from '../validation.ts'
 
-const yearMs = 31_536_000_000
 const never = new AbortController().signal
 const checkMessage = validator<MessageInput>(Message)
 const checkList = validator<Static<typeof MessageList>>(MessageList)
@@ -274,15 +274,15 @@ function rawMessage(
   query: Static<typeof EnqueueQuery>,
   key: string | undefined
 ): NewMessage {
-  if (contentType.length > 256) throw invalid('header/content-type', 'must be at most 256 characters')
-  return checked(
+  return newMessage(
     {
       body: storedForm(bytes, contentType),
       contentType,
       ...query,
       idempotencyKey: oneKey(query.idempotencyKey, key, 'query/idempotencyKey')
     },
-    'query'
+    'query',
+    'header/content-type'
   )
 }
 
@@ -293,11 +293,11 @@ function jsonMessages(
 ): { messages: NewMessage[]; list: boolean } {
   const [parameter] = Object.keys(query)
   if (parameter !== undefined) {
-    throw invalid(`query/${parameter}`, 'belongs in the message when that is application/json')
+    throw invalidRequest(`query/${parameter}`, 'belongs in the message when that is application/json')
   }
   if (typeof body === 'object' && body !== null && 'messages' in body) {
     if (key !== undefined) {
-      throw invalid(
+      throw invalidRequest(
         'header/idempotency-key',
         'serves a single message; give each message of a list its own idempotencyKey'
       )
@@ -320,33 +320,7 @@ function jsonMessage(
   { body, ...rest }: Omit<MessageInput, 'idempotencyKey'> & { idempotencyKey?: string | undefined },
   pointer: string
 ): NewMessage {
-  return checked({ body: (body as RawJson).text, contentType: null, ...rest }, pointer)
-}
-
-/** What the schema cannot say: sizes in bytes, and fields that exclude one another. */
-function checked(message: NewMessage, pointer: string): NewMessage {
-  checkSize(message.body, pointer)
-  if (message.visibleAt === undefined) return message
-  if (message.delaySeconds !== undefined) {
-    throw invalid(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
-  }
-  const visibleAt = timeOf(message.visibleAt)
-  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + yearMs) {
-    throw invalid(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
-  }
-  return { ...message, visibleAt }
-}
-
-/** Refuses with bodyTooLarge. */
-export function checkSize(body: string | Buffer, pointer: string): void {
-  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
-  throw new QueueError(
-    'bodyTooLarge',
-    `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things elsewhere and enqueue where to find them.`,
-    {
-      faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }]
-    }
-  )
+  return newMessage({ body: (body as RawJson).text, contentType: null, ...rest }, pointer)
 }
 
 /** The key as the member or the header says it; both may, if they agree. */
@@ -356,7 +330,7 @@ export function oneKey(
   pointer: string
 ): string | undefined {
   if (field !== undefined && header !== undefined && field !== header) {
-    throw invalid(pointer, 'differs from the Idempotency-Key header')
+    throw invalidRequest(pointer, 'differs from the Idempotency-Key header')
   }
   return field ?? header
 }
@@ -367,17 +341,17 @@ function leaseOptions(
 ): Static<typeof LeaseRequest> {
   const inQuery = Object.keys(ack === undefined ? query : { ...query, ack })
   const twice = inQuery.find(name => name in body)
-  if (twice !== undefined) throw invalid(`query/${twice}`, 'stands in the body already')
+  if (twice !== undefined) throw invalidRequest(`query/${twice}`, 'stands in the body already')
   const options =
     inQuery.length === 0 ? body : { ...query, ...body, ...(ack !== undefined && { ack: [ack] }) }
   if (raw && options.max !== undefined && options.max > 1) {
-    throw invalid(
+    throw invalidRequest(
       inQuery.includes('max') ? 'query/max' : '/max',
       'must be 1 where the Accept header does not take JSON, because the answer is one message itself'
     )
   }
   if (raw && options.ack !== undefined && options.ack.length > 1) {
-    throw invalid(
+    throw invalidRequest(
       '/ack',
       'must be one receipt where the Accept header does not take JSON, because its outcome stands in a header'
     )

@@ -1,9 +1,9 @@
 /** Routes of queues: make and change, look, delete; and the mass actions retry, redrive, purge. */
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
-import type { Selection } from '../../../core/message.ts'
+import { filterOf, type Selection } from '../../../core/message.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
-import { cursorOf, filterOf, givenUp, problemResponses } from '../common.ts'
+import { cursorOf, givenUp, problemResponses } from '../common.ts'
 import { browsable } from '../../shared/guard.ts'
 import {
   PageQuery,

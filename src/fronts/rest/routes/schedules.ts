@@ -1,12 +1,17 @@
 /** Routes of schedules: make and change, look, run now, delete. */
 import type { RawJson } from '../../../core/engine/envelope.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
-import { scheduleNotFound, type Schedule, type ScheduleChange as Change } from '../../../core/schedule.ts'
+import {
+  checkChange,
+  scheduleNotFound,
+  type Schedule,
+  type ScheduleChange as Change
+} from '../../../core/schedule.ts'
 import type { Schedules } from '../../../core/verbs/schedules.ts'
 import type { ByteBudget } from '../../shared/byteBudget.ts'
-import { cursorOf, invalid, problemResponses } from '../common.ts'
+import { cursorOf, problemResponses } from '../common.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
-import { checkSize, oneKey, sendJson } from './messages.ts'
+import { oneKey, sendJson } from './messages.ts'
 import {
   EnqueueHeaders,
   Enqueued,
@@ -18,9 +23,6 @@ import {
   ScheduleParams
 } from '../schemas.ts'
 import type { Server } from '../server.ts'
-
-/** What it sets itself, on every message. */
-const ownHeaders = ['holdfast-schedule', 'holdfast-scheduled-for']
 
 export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteBudget): void {
   app.put(
@@ -48,16 +50,9 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
       if (settings.queue !== undefined) {
         permit(request, 'manage', settings.queue, () => queueNotFound(settings.queue!))
       }
-      for (const header of ownHeaders) {
-        if (settings.headers !== undefined && Object.hasOwn(settings.headers, header)) {
-          throw invalid(`/headers/${header}`, 'is set by the schedule itself')
-        }
-      }
       const change = settings as Change
-      if (body !== undefined) {
-        change.body = (body as RawJson).text
-        checkSize(change.body, '')
-      }
+      if (body !== undefined) change.body = (body as RawJson).text
+      checkChange(change)
       const { created, schedule } = await schedules.put(name, change, queue =>
         permit(request, 'manage', queue, () => scheduleNotFound(name))
       )
