@@ -166,16 +166,13 @@ function startSignals(base: Base, database: Database, target: pg.ClientConfig) {
       scanHints.suspect(queueId)
       wakeups.wake(queueId, count)
     },
-    waitingFor: () => awaitedQueues(wakeups),
+    waitingFor: () => wakeups.waitedQueues(),
     onSwept: sweeps.onSwept,
     onError: sweeps.onError
   })
   stopLater(base, sweeper)
   return { wakeups, scanHints, ...signals, sweeps, listening: () => listener.connected }
 }
-
-// A topic with a slash is one message; any other is a queue.
-const awaitedQueues = (wakeups: Wakeups) => wakeups.topics().filter(topic => !topic.includes('/'))
 
 /** Remembers how the last sweep went, for health checks and metrics. */
 function watchSweeps(report: (error: unknown) => void) {
@@ -228,7 +225,7 @@ async function startBackground(
   const { config, report } = base
   stopLater(base, startVacuum(database.last, report('vacuum')))
   const takeStats = () => {
-    for (const queueId of awaitedQueues(wakeups)) broker.replicaStats.asked(queueId)
+    for (const queueId of wakeups.waitedQueues()) broker.replicaStats.asked(queueId)
     return broker.replicaStats.take()
   }
   stopLater(base, series.startSeries(database.last, takeStats, report('series')))

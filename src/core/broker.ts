@@ -1,527 +1,253 @@
-/** The verbs of the queue. Each is a few lines: bounds, batching and waking here, SQL in the store. */
-import { priorityDefault } from './options.ts'
-import { answerBytesMax, listMax } from './limits.ts'
-import { Batcher } from './engine/batcher.ts'
-import { QueueCache } from './engine/queueCache.ts'
-import { Enqueueing } from './verbs/enqueue.ts'
-import { partlyDone, QueueError } from './errors.ts'
-import { reasonsOf, type Explanation } from './verbs/explain.ts'
-import { Leasing, answersBacklogged, type LeaseRequest } from './verbs/lease.ts'
-import {
-  formatReceipt,
-  parseReceipt,
-  type Digits,
-  type Enqueued,
-  type Filter,
-  type LeasedMessage,
-  type NewMessage,
-  type Selection,
-  type MessageDetail,
-  type MessageView
-} from './message.ts'
-import type { State } from './counters.ts'
-import type { BulkAction, EnqueueRow, Held, LeasedRow, NameScope, Place, Store } from './ports.ts'
-import { queueNotFound, type Queue, type QueueReport } from './queue.ts'
+/** The verbs of the queue. Each is one line here; its work is in `verbs/`. */
 import type { SettingsChange } from './settings.ts'
-import { seriesOf, sparkOf, type Series, type Spark } from './verbs/series.ts'
-import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
+import type { State } from './counters.ts'
+import type { Bounds } from './engine/batcher.ts'
+import type { Parts } from './engine/parts.ts'
+import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
+import type { Signals } from './engine/signals.ts'
 import type { Wakeups } from './engine/wakeups.ts'
+import type {
+  Digits,
+  Enqueued,
+  Filter,
+  LeasedMessage,
+  MessageDetail,
+  MessageView,
+  NewMessage,
+  Selection
+} from './message.ts'
+import type { BulkAction, NameScope, SettleVerb, Store } from './ports.ts'
+import type { QueueReport } from './queue.ts'
+import { Browsing } from './verbs/browse.ts'
+import { Bulk } from './verbs/bulk.ts'
+import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
+import { Explaining, type Explanation } from './verbs/explain.ts'
+import { Leasing, type LeaseRequest } from './verbs/lease.ts'
+import { LeaseFlushes } from './verbs/leaseFlush.ts'
+import { Queues } from './verbs/queues.ts'
+import type { Series, Spark } from './verbs/series.ts'
+import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
+import { Watching } from './verbs/watch.ts'
 
-/** Who is to hear of what a commit has made ready, or will at a later time. */
-export interface Signals {
-  /** `position` is the lowest among them. */
-  onReady: (queueId: Digits, count: number, position: number) => void
-  onDue: (timeMs: number) => void
-}
-
-export interface BrokerOptions {
-  /** Whether the first enqueue makes an unknown queue. */
-  createQueues: boolean
-  /** Bytes of messages that may wait for a flush. */
-  waitingBytesMax: number
-  /** Whether callers have so many bytes of answers still to take that there should be no more just now. */
+export interface BrokerOptions extends EnqueueingOptions {
+  /** True when too many response bytes are still unread. New leases and browses are then refused. */
   answersFull: () => boolean
+  /** Whether an error is the fault of one message. */
   isPoison: (error: unknown) => boolean
 }
 
-// More at once is hardly cheaper for each, and leaves less to do side by side: of 1600 messages at
-// hand, the next share is read and parsed here while the database stores the last.
-const flushMessagesMax = 600
-const watchMs = 500
-const waitingMsMax = 5000
-const waitingCallsMax = 20_000
+/** The bounds of every batcher. */
+const bounds: Omit<Bounds, 'isPoison'> = {
+  // A larger flush is hardly cheaper for each message, and leaves less to do side by side: of 1600
+  // messages at hand, the next share is parsed here while the database stores the last.
+  flushCountMax: 600,
+  flushWeightMax: Infinity,
+  waitingItemsMax: 20_000,
+  waitingWeightMax: 100_000,
+  waitingMsMax: 5000
+}
 
 export class Broker {
   readonly replicaStats = new ReplicaStats()
-  readonly #store: Store
-  readonly #wakeups: Wakeups
-  readonly #signals: Signals
-  readonly #createQueues: boolean
-  readonly #answersFull: () => boolean
-  readonly #queueCache: QueueCache
-  readonly #settling: Settling
   readonly #enqueueing: Enqueueing
+  readonly #settling: Settling
+  readonly #leaseFlushes: LeaseFlushes
   readonly #leasing: Leasing
-  readonly #watches: Batcher<{ queueId: Digits; id: Digits }, boolean>
+  readonly #queues: Queues
+  readonly #bulk: Bulk
+  readonly #watching: Watching
+  readonly #browsing: Browsing
+  readonly #explaining: Explaining
 
   constructor(
     store: Store,
     wakeups: Wakeups,
     signals: Signals,
-    { createQueues, waitingBytesMax, answersFull, isPoison }: BrokerOptions
+    { answersFull, isPoison, ...options }: BrokerOptions
   ) {
-    this.#store = store
-    this.#wakeups = wakeups
-    this.#signals = signals
-    this.#createQueues = createQueues
-    this.#answersFull = answersFull
-    this.#queueCache = new QueueCache(store)
-    const bounds = {
-      flushCountMax: flushMessagesMax,
-      flushWeightMax: Infinity,
-      waitingItemsMax: waitingCallsMax,
-      waitingWeightMax: 100_000,
-      waitingMsMax,
-      isPoison
+    const parts: Parts = {
+      store,
+      queueCache: new QueueCache(store),
+      wakeups,
+      signals,
+      replicaStats: this.replicaStats,
+      bounds: { ...bounds, isPoison },
+      answersFull
     }
-    this.#enqueueing = new Enqueueing(store, signals, this.replicaStats, waitingBytesMax, bounds)
-    this.#settling = new Settling(store, signals, (queueId, id) => this.#ended(queueId, id), bounds)
-    this.#leasing = new Leasing(store, wakeups, this.replicaStats, this.#settling, answersFull, bounds)
-    this.#watches = new Batcher({
-      ...bounds,
-      flush: (_, messages) => store.last.whichEnded(messages),
-      weigh: () => 1,
-      count: () => 1,
-      isUrgent: () => false,
-      inFlightMax: 1
-    })
+    this.#enqueueing = new Enqueueing(parts, options)
+    this.#settling = new Settling(parts, (queueId, acks) => this.#leaseFlushes.ack(queueId, acks))
+    this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
+    this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
+    this.#queues = new Queues(parts)
+    this.#bulk = new Bulk(parts)
+    this.#watching = new Watching(parts)
+    this.#browsing = new Browsing(parts, this.#watching)
+    this.#explaining = new Explaining(parts)
   }
 
-  /** Whether an enqueue would be refused with overloaded just now: asked before its body is read. */
+  /** Whether an enqueue would be refused with overloaded now. Asked before a body is read. */
   get enqueuesFull(): boolean {
     return this.#enqueueing.full
   }
 
   /**
-   * Stores messages, all or none of a list; answers after the commit. Refuses with
+   * Stores messages, of a list all or none, and answers after the commit. Refuses with
    * idempotencyMismatch, queueFull, queueNotFound, overloaded.
    */
-  async enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const queue = await this.#queueCache.find(name, this.#createQueues)
-      const rows = messages.map(
-        ({ idempotencyKey, priority, ...message }): EnqueueRow =>
-          ({
-            ...message,
-            queueId: queue.id,
-            idempotencyKey,
-            priority: priority ?? priorityDefault
-          }) as EnqueueRow
-      )
-      const answers = await this.#enqueueing.add(rows, list, queue.settings.maxDepth !== null)
-      if (answers.every(answer => answer !== null)) return answers
-      this.#queueCache.forget(name) // deleted elsewhere since it was looked up; nothing was stored
-    }
-    throw new QueueError(
-      'queueNotFound',
-      `The queue ${name} is being deleted again and again; nothing was stored.`
-    )
+  enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+    return this.#enqueueing.enqueue(name, messages, list)
   }
 
   /**
-   * Acks what it is given, and takes up to `max` messages, waiting for the first one if asked to.
-   * The acks are committed with the first look, and never wait. Refuses with invalidReceipt,
+   * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one. The
+   * acks never wait: they are committed with the first attempt to lease. When the signal aborts, it
+   * stops waiting, and gives back what it has just leased. Refuses with invalidReceipt,
    * queueNotFound, tooManyWaiting, overloaded.
    */
-  async lease(
+  lease(
     name: string,
     request: LeaseRequest,
     receipts: string[],
     signal: AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    const untilMs = performance.now() + request.waitSeconds * 1000
-    let { queue, leases, ours } = await this.#held(name, receipts, index => `/ack/${index}`)
-    let acks = ours.map(index => leases[index]!)
-    const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
-    try {
-      for (;;) {
-        // Taken before the look, or a message committed between the two would be missed.
-        const seat = request.waitSeconds > 0 ? this.#wakeups.sit(queue.id) : null
-        try {
-          for (let again = true; again;) {
-            const answer = await this.#leasing.lease(queue.id, request, acks)
-            acks.forEach((_, i) => {
-              outcomes[ours[i]!] = answer.outcomes[i]!
-            })
-            acks = []
-            const rows = answer.used ? await this.#leasing.leaseWithUsedKey(queue.id, request) : answer.rows
-            if (rows.length > 0 && signal.aborted) {
-              await this.#settling.settle(
-                'release',
-                queue.id,
-                rows.map(({ id, fence }) => ({ id, fence }))
-              )
-              return { messages: [], outcomes }
-            }
-            if (rows.length > 0) {
-              return { messages: rows.map(row => leasedMessage(name, queue.id, row)), outcomes }
-            }
-            again = answer.more && !signal.aborted
-          }
-          if (seat === null || !(await seat.wait(untilMs, signal))) return { messages: [], outcomes }
-        } finally {
-          seat?.leave()
-        }
-        queue = await this.#queueCache.find(name)
-      }
-    } catch (error) {
-      if (ours.length === 0 || acks.length > 0) throw error
-      // Once the acks are committed their outcomes are the answer, whatever the wait for messages
-      // has met; but not where the key may stand for messages that nobody would ask for again.
-      if (request.idempotencyKey !== null) throw partlyDone(error as Error)
-      return { messages: [], outcomes }
-    }
+    return this.#leasing.lease(name, request, receipts, signal)
   }
 
   /**
-   * Ends messages whose work is done. A superseded receipt changes nothing. Refuses with
-   * invalidReceipt, queueNotFound.
+   * Settles receipts, and answers an outcome for each, in their order, after the commit:
+   * - `ack` ends messages whose work is done.
+   * - `fail` ends attempts that went wrong. A message is retried after a delay, or dead after its
+   *   last attempt.
+   * - `extend` moves the end of leases, counted from now.
+   * - `release` gives messages back. The attempt does not count.
+   *
+   * A receipt whose message was leased again changes nothing. Refuses with invalidReceipt,
+   * queueNotFound, overloaded.
    */
-  ack(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(
-      name,
-      settlements,
-      pointer,
-      (_, lease) => lease,
-      (queueId, acks) => this.#leasing.ack(queueId, acks)
-    )
+  settle(
+    verb: SettleVerb,
+    name: string,
+    settlements: Settlement[],
+    pointer: (index: number) => string
+  ): Promise<Outcome[]> {
+    return this.#settling.settle(verb, name, settlements, pointer)
   }
 
   /**
-   * Ends attempts that did not work out: the message is retried after a delay, or dead after its
-   * last attempt.
+   * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
+   * queueNotFound when others delete it again each time.
    */
-  fail(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(
-      name,
-      settlements,
-      pointer,
-      ({ reason, delaySeconds, dead }, lease) => ({
-        ...lease,
-        reason: reason ?? null,
-        delaySeconds: delaySeconds ?? null,
-        dead: dead ?? false
-      }),
-      (queueId, held) => this.#settling.settle('fail', queueId, held)
-    )
+  putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
+    return this.#queues.put(name, change)
   }
 
-  /** Moves the end of leases, counted from now. */
-  extend(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(
-      name,
-      settlements,
-      pointer,
-      ({ leaseSeconds }, lease) => ({ ...lease, leaseSeconds: leaseSeconds! }),
-      (queueId, held) => this.#settling.settle('extend', queueId, held)
-    )
-  }
-
-  /** Gives messages back; the attempt is not counted. */
-  release(name: string, settlements: Settlement[], pointer: (index: number) => string): Promise<Outcome[]> {
-    return this.#settle(
-      name,
-      settlements,
-      pointer,
-      (_, lease) => lease,
-      (queueId, held) => this.#settling.settle('release', queueId, held)
-    )
+  /** The settings of a queue and its counts. Refuses with queueNotFound. */
+  reportQueue(name: string): Promise<QueueReport> {
+    return this.#queues.report(name)
   }
 
   /**
-   * Makes a queue or changes settings. True when it was made. Refuses with queueNotFound where
-   * others delete it each time.
+   * Reports of queues by name, from the one after `after` on. `scope` holds the queues that the
+   * caller may see. `next` is null on the last page.
    */
-  async putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
-    for (let attempt = 1; ; attempt++) {
-      const created = await this.#store.last.putQueue(name, change)
-      this.#queueCache.forget(name)
-      try {
-        const queue = await this.#queueCache.find(name)
-        if (change.paused === false) this.#signals.onReady(queue.id, listMax, 0)
-        return { created, report: await this.reportQueue(name) }
-      } catch (error) {
-        // Made, and deleted by somebody else before it could be looked at: whoever makes it last has it.
-        if (error instanceof QueueError && error.code === 'queueNotFound') {
-          if (attempt < 3) continue
-          throw new QueueError(
-            'queueNotFound',
-            `The queue ${name} is being deleted again and again: it was made, and is gone by now.`
-          )
-        }
-        throw partlyDone(error as Error)
-      }
-    }
-  }
-
-  async reportQueue(name: string): Promise<QueueReport> {
-    const report = await this.#store.last.reportQueue(name)
-    if (report === null) throw queueNotFound(name)
-    return report
-  }
-
-  /**
-   * By name, from `after` on; `within` names the queues that the caller may look at, and
-   * beginnings of such names.
-   */
-  async listQueues(
+  listQueues(
     after: string,
     limit: number,
-    within: NameScope
+    scope: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    const queues = await this.#store.last.listQueues(after, limit, within)
-    return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
+    return this.#queues.list(after, limit, scope)
   }
 
-  /** The last hour of a queue. */
-  async series(name: string): Promise<Series> {
-    const { id } = await this.#queueCache.find(name)
-    const { last, samples, times } = await this.#store.last.readSeries(id)
-    return seriesOf(name, last, samples, times)
+  /** Removes a queue and all in it. Nothing happens if there is no such queue. */
+  deleteQueue(name: string): Promise<void> {
+    return this.#queues.delete(name)
   }
 
-  /** The rates of these queues' last hour, of those that there are. */
-  async sparks(names: string[]): Promise<Map<string, Spark>> {
-    const rows = await this.#store.last.readSparks(names)
-    return new Map(rows.map(({ name, last, samples }) => [name, sparkOf(last, samples)]))
+  /** The last hour of a queue, step by step. Refuses with queueNotFound. */
+  series(name: string): Promise<Series> {
+    return this.#queues.series(name)
   }
 
-  /** Removes the queue and all in it; no matter if there is none. */
-  async deleteQueue(name: string): Promise<void> {
-    const known = this.#queueCache.remembered(name)
-    await this.#store.last.removeQueue(name)
-    this.#queueCache.forget(name)
-    if (known !== undefined) this.#wakeups.wake(known.id, Infinity)
+  /** The rates of the last hour of these queues. Queues that are not there are left out. */
+  sparks(names: string[]): Promise<Map<string, Spark>> {
+    return this.#queues.sparks(names)
   }
 
   /**
-   * Removes messages; of those named by id, those that nobody holds. Answers how many; a caller
-   * that hangs up ends it, here and in the verbs below.
+   * Removes messages, and answers how many. Of those named by id it leaves the leased ones. Ends
+   * early when the caller hangs up. Refuses with queueNotFound.
    */
   purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk(name, (store, id, onDone) => store.purge(id, state, selection, signal, onDone))
-  }
-
-  /** Dead messages become ready again, attempts from zero. */
-  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk(name, (store, id, onDone) => store.redrive(id, selection, signal, onDone))
-  }
-
-  /** Delayed and backing-off messages become ready now. */
-  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk(name, (store, id, onDone) => store.retry(id, selection, signal, onDone))
+    return this.#bulk.purge(name, state, selection, signal)
   }
 
   /**
-   * How many messages one of these would change just now; `more` when there was no time to count
-   * them all.
+   * Makes dead messages ready, with attempts from zero, and answers how many. Ends early when the
+   * caller hangs up. Refuses with queueNotFound.
    */
-  async matched(
+  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#bulk.redrive(name, selection, signal)
+  }
+
+  /**
+   * Makes delayed and backing-off messages ready now, and answers how many. Ends early when the
+   * caller hangs up. Refuses with queueNotFound.
+   */
+  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#bulk.retry(name, selection, signal)
+  }
+
+  /**
+   * How many messages a bulk action would change now. With `more` the counting stopped at its time
+   * limit, and the real number is at least `matched`. Refuses with queueNotFound.
+   */
+  countMatches(
     name: string,
     action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<{ matched: number; more: boolean }> {
-    // of a queue deleted in the last second there would be rows to count, that are on their way out
-    this.#queueCache.forget(name)
-    return await this.#store.last.countMatches(
-      (await this.#queueCache.find(name)).id,
-      action,
-      state,
-      selection,
-      signal
-    )
+    return this.#bulk.countMatches(name, action, state, selection, signal)
   }
 
-  async browse(
+  /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound, queueNotFound. */
+  cancel(name: string, id: Digits): Promise<void> {
+    return this.#bulk.cancel(name, id)
+  }
+
+  /**
+   * A page of messages by id, from the one after `after` on. `cursor` is null at the end. A page may
+   * be short, or empty, and still have one. Refuses with queueNotFound, overloaded.
+   */
+  browse(
     name: string,
     state: State | null,
     where: Filter | null,
     after: Digits,
     limit: number
   ): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
-    const page = await this.#store.last.browse(
-      (await this.#queueCache.find(name)).id,
-      state,
-      where,
-      after,
-      limit,
-      answerBytesMax
-    )
-    if (this.#answersFull()) throw answersBacklogged
-    return page
+    return this.#browsing.browse(name, state, where, after, limit)
   }
 
   /**
-   * One message. With `waitSeconds`, only once it has come to an end or the time is up; refuses
-   * with ackedNotKept where an ack leaves nothing to see.
+   * One message. With `waitSeconds` it answers when the message is acked, dead or gone, or when the
+   * time is up. Refuses with messageNotFound, queueNotFound, tooManyWaiting, and with ackedNotKept
+   * where an ack would leave nothing to show.
    */
-  async message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
-    const queue = await this.#queueCache.find(name)
-    if (waitSeconds > 0) {
-      if (queue.settings.keepAckedSeconds <= 0) {
-        throw new QueueError(
-          'ackedNotKept',
-          `The queue ${name} keeps no acked messages, so their end cannot be waited for. Set its ` +
-            'keepAckedSeconds first.'
-        )
-      }
-      const untilMs = performance.now() + waitSeconds * 1000
-      const seat = this.#wakeups.sit(`${queue.id}/${id}`)
-      try {
-        while (
-          !(await this.#watches.add('', { queueId: queue.id, id })) &&
-          performance.now() < untilMs &&
-          !signal.aborted
-        ) {
-          // An ack here wakes it at once; one on another replica, or in SQL, is seen at the next
-          // look, shared by all who wait.
-          if (
-            !(await seat.wait(Math.min(untilMs, performance.now() + watchMs), signal)) &&
-            this.#wakeups.closed
-          ) {
-            break
-          }
-        }
-      } finally {
-        seat.leave()
-      }
-    }
-    const found = await this.#store.last.findMessage(queue.id, id)
-    if (found === null) throw messageNotFound(name, id)
-    return found
+  message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
+    return this.#browsing.message(name, id, waitSeconds, signal)
   }
 
-  /** Why a message is where it is. Refuses with messageNotFound. */
-  async explain(name: string, id: Digits): Promise<Explanation> {
-    const queue = await this.#queueCache.find(name)
-    const found = await this.#store.last.circumstancesOf(queue.id, id)
-    if (found === null) throw messageNotFound(name, id)
-    const { message: at, ahead } = found
-    const hereMs = this.#wakeups.has(queue.id) ? Date.now() : this.replicaStats.askedMs(queue.id)
-    const askedMs = Math.max(hereMs ?? 0, at.askedAt === null ? 0 : Date.parse(at.askedAt))
-    return { id, state: at.state, reasons: reasonsOf(at, ahead, askedMs === 0 ? null : askedMs) }
+  /** Why a message is where it is. Refuses with messageNotFound, queueNotFound. */
+  explain(name: string, id: Digits): Promise<Explanation> {
+    return this.#explaining.explain(name, id)
   }
 
-  /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound. */
-  async cancel(name: string, id: Digits): Promise<void> {
-    const queue = await this.#queueCache.find(name)
-    const result = await this.#store.last.cancel(queue.id, id)
-    if (result === 'leased') {
-      throw new QueueError(
-        'messageLeased',
-        'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.'
-      )
-    }
-    if (result === 'unknown') {
-      throw new QueueError('messageNotFound', `The queue ${name} has no message ${id}.`)
-    }
-    this.#ended(queue.id, id)
-  }
-
-  /** Resolves once every call taken in has been answered. */
+  /** Resolves when every call taken in has been answered. */
   async drained(): Promise<void> {
-    await Promise.all(
-      [this.#enqueueing, this.#leasing, this.#watches, this.#settling].map(batcher => batcher.drained())
-    )
-  }
-
-  async #settle<H extends Held>(
-    name: string,
-    settlements: Settlement[],
-    pointer: (index: number) => string,
-    held: (settlement: Settlement, lease: Held) => H,
-    add: (queueId: Digits, held: H[]) => Promise<Outcome[]>
-  ): Promise<Outcome[]> {
-    const { queue, leases, ours } = await this.#held(
-      name,
-      settlements.map(({ receipt }) => receipt),
-      pointer
-    )
-    const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
-    if (ours.length > 0) {
-      const answers = await add(
-        queue.id,
-        ours.map(index => held(settlements[index]!, leases[index]!))
-      )
-      ours.forEach((index, i) => {
-        outcomes[index] = answers[i]!
-      })
-    }
-    return outcomes
-  }
-
-  // What receipts stand for. `ours` are those of the queue as it is now; the others' queue, of the
-  // same name, is gone.
-  async #held(
-    name: string,
-    receipts: string[],
-    pointer: (index: number) => string
-  ): Promise<{ queue: Queue; leases: ReturnType<typeof parseReceipt>[]; ours: number[] }> {
-    const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
-    let queue = await this.#queueCache.find(name)
-    if (leases.some(({ queueId }) => queueId !== queue.id)) {
-      this.#queueCache.forget(name)
-      queue = await this.#queueCache.find(name)
-    }
-    return { queue, leases, ours: [...leases.keys()].filter(index => leases[index]!.queueId === queue.id) }
-  }
-
-  // In chunks, each a commit of its own, of which it is told.
-  async #bulk(
-    name: string,
-    work: (store: Place, queueId: Digits, onDone: (count: number, position?: number) => void) => Promise<void>
-  ): Promise<number> {
-    const { id } = await this.#queueCache.find(name)
-    let done = 0
-    await work(this.#store.last, id, (count, position) => {
-      done += count
-      if (position !== undefined) this.#signals.onReady(id, count, position)
-    }).catch((error: Error) => {
-      throw done > 0 ? partlyDone(error) : error
-    })
-    return done
-  }
-
-  #ended(queueId: Digits, id: Digits): void {
-    if (this.#wakeups.size > 0) this.#wakeups.wake(`${queueId}/${id}`, Infinity)
-  }
-}
-
-function messageNotFound(name: string, id: Digits): QueueError {
-  return new QueueError(
-    'messageNotFound',
-    `The queue ${name} has no message ${id}: it was never there, or it has been acked, purged, or ` +
-      'has expired.'
-  )
-}
-
-function leasedMessage(name: string, queueId: Digits, row: LeasedRow): LeasedMessage {
-  return {
-    id: row.id,
-    receipt: formatReceipt(name, { queueId, id: row.id, fence: row.fence }),
-    fence: Number(row.fence),
-    attempt: row.attempt,
-    maxAttempts: row.maxAttempts,
-    body: row.body,
-    bodyBytes: row.bodyBytes,
-    contentType: row.contentType,
-    headers: row.headers,
-    priority: row.priority,
-    enqueuedAt: row.enqueuedAt,
-    leaseExpiresAt: row.leaseExpiresAt,
-    lastFailure: row.lastFailure
+    const batched = [this.#enqueueing, this.#leaseFlushes, this.#settling, this.#watching]
+    await Promise.all(batched.map(verb => verb.drained()))
   }
 }

@@ -81,3 +81,19 @@ export function partlyDone(error: Error): Error {
     { outcome: 'unknown', cause: error }
   )
 }
+
+/**
+ * A request that breaks a rule. The first fault is in the sentence, all of them are in `faults`.
+ */
+export function invalidRequest(
+  pointer: string,
+  message: string,
+  faults: Fault[] = [{ pointer, message }]
+): QueueError {
+  const place = pointer === '' ? 'The body' : pointer
+  return new QueueError(
+    'invalidRequest',
+    `${place} ${message}. Fix the request and send it again; nothing was changed.`,
+    { faults }
+  )
+}

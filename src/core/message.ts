@@ -1,16 +1,11 @@
-/**
- * The nouns a message is made of: what is enqueued, what is leased, and the receipt that proves
- * one lease.
- */
+/** A message: what is enqueued, what is leased, and what browsing shows. */
 import type { State } from './counters.ts'
-import { QueueError } from './errors.ts'
+import { invalidRequest, QueueError } from './errors.ts'
+import { contentTypeCharsMax, delaySecondsMax, messageBytesMax } from './limits.ts'
 import type { MessageOptions } from './options.ts'
 
 /** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
 export type Digits = string
-
-/** The opaque proof of one lease of one message. */
-export type Receipt = string & { readonly receipt: unique symbol }
 
 export const idMax: Digits = '9223372036854775807'
 
@@ -57,7 +52,7 @@ export interface LeasedBody extends Shown {
 }
 
 export interface LeasedMessage extends LeasedBody {
-  receipt: Receipt
+  receipt: string
   fence: number
 }
 
@@ -105,47 +100,85 @@ export interface Selection {
 }
 
 /**
- * What a receipt says. `queueId` is the queue's number, so that a queue made anew under the same
- * name is another one.
+ * Applies the rules that a schema cannot say, and turns `visibleAt` into what the store takes.
+ * Refuses with bodyTooLarge; with invalidRequest where `visibleAt` is no readable time, is more than
+ * a year ahead, or stands beside `delaySeconds`, or where the content type is too long. `pointer`
+ * is where the message stands in the request.
  */
-export interface Lease {
-  queueId: Digits
-  id: Digits
-  fence: Digits
+export function newMessage(
+  message: NewMessage,
+  pointer: string,
+  contentTypePointer = `${pointer}/contentType`
+): NewMessage {
+  if (message.contentType !== null && message.contentType.length > contentTypeCharsMax) {
+    throw invalidRequest(contentTypePointer, `must be at most ${contentTypeCharsMax} characters`)
+  }
+  checkBodySize(message.body, pointer)
+  if (message.visibleAt === undefined) return message
+  if (message.delaySeconds !== undefined) {
+    throw invalidRequest(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
+  }
+  const visibleAt = timeOf(message.visibleAt)
+  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + delaySecondsMax * 1000) {
+    throw invalidRequest(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
+  }
+  return { ...message, visibleAt }
 }
 
-export function formatReceipt(queue: string, { queueId, id, fence }: Lease): Receipt {
-  return `${queueId}.${id}.${fence}.${check(queue, `${queueId}.${id}.${fence}`)}` as Receipt
+/** Refuses with bodyTooLarge. `pointer` is where the message stands in the request. */
+export function checkBodySize(body: string | Buffer, pointer: string): void {
+  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
+  throw new QueueError(
+    'bodyTooLarge',
+    `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things ` +
+      'elsewhere and enqueue where to find them.',
+    { faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }] }
+  )
 }
 
 /**
- * Reads a receipt. Refuses with invalidReceipt one that is damaged, or was given for a queue of
- * another name.
+ * Reads a filter that has passed its schema. Refuses with invalidRequest what is no time, or is a
+ * time before 1970.
  */
-export function parseReceipt(queue: string, receipt: string, pointer: string): Lease {
-  const parts = receiptPattern.exec(receipt)
-  if (parts === null || parts[5] !== check(queue, parts[1]!)) {
-    throw new QueueError(
-      'invalidReceipt',
-      'The receipt cannot be read, or it belongs to another queue. Send it exactly as the lease of ' +
-        'this queue gave it.',
-      {
-        faults: [{ pointer, message: 'is not a receipt of this queue' }]
-      }
-    )
+export function filterOf(
+  { contains, reason, enqueuedAfter, enqueuedBefore }: { [K in keyof Filter]?: string | undefined },
+  pointer: string
+): Filter {
+  const read = (name: string, text: string | undefined) => {
+    const time = text === undefined ? null : timeOf(text)
+    if (text !== undefined && time === null) {
+      throw invalidRequest(`${pointer}/${name}`, 'must be a time from 1970 on')
+    }
+    return time
   }
-  return { queueId: parts[2]!, id: parts[3]!, fence: parts[4]! }
+  return {
+    contains: contains ?? null,
+    reason: reason ?? null,
+    enqueuedAfter: read('enqueuedAfter', enqueuedAfter),
+    enqueuedBefore: read('enqueuedBefore', enqueuedBefore)
+  }
 }
 
-const receiptPattern = /^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0-9a-f]{8})$/
+/** A time as the store takes it. null for what is no time, or is before 1970. */
+function timeOf(text: string): string | null {
+  const timeMs = Date.parse(text)
+  return Number.isNaN(timeMs) || timeMs < 0 ? null : new Date(timeMs).toISOString()
+}
 
-// FNV-1a over the queue's name and the numbers. It finds mistakes (a truncated receipt, the wrong
-// queue), not forgers: who may settle is a matter of the right to the queue, and what is settled
-// is a matter of the fence.
-function check(queue: string, numbers: string): string {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < queue.length; i++) hash = Math.imul(hash ^ queue.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ 0x2f, 0x01000193)
-  for (let i = 0; i < numbers.length; i++) hash = Math.imul(hash ^ numbers.charCodeAt(i), 0x01000193)
-  return (hash >>> 0).toString(16).padStart(8, '0')
+/** Reads a message id. Refuses with messageNotFound one that no message can have. */
+export function messageIdOf(queue: string, text: string): Digits {
+  if (!isId(text)) throw new QueueError('messageNotFound', `The queue ${queue} has no such message.`)
+  return text
+}
+
+/** Whether a text is an id that a message can have. */
+export function isId(text: string): boolean {
+  return /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) <= BigInt(idMax)
+}
+
+export function messageNotFound(queue: string, id: Digits): QueueError {
+  return new QueueError(
+    'messageNotFound',
+    `The queue ${queue} has no message ${id}: it was never there, was acked or purged, or has expired.`
+  )
 }

@@ -23,9 +23,9 @@ import type {
   LeasedBody,
   MessageDetail,
   MessageView,
+  NewMessage,
   Selection
 } from './message.ts'
-import type { MessageOptions } from './options.ts'
 import type { Queue, QueueReport } from './queue.ts'
 import type { SettingsChange } from './settings.ts'
 import type { Missed, LastRun, Schedule, ScheduleSettings } from './schedule.ts'
@@ -61,12 +61,8 @@ export type Verbs = EnqueueVerbs &
   ScheduleVerbs
 
 /** One message to store. */
-export interface EnqueueRow extends MessageOptions {
+export interface EnqueueRow extends NewMessage {
   queueId: Digits
-  body: string | Buffer
-  /** null: `application/json`. */
-  contentType: string | null
-  headers: Record<string, string> | undefined
   priority: number
 }
 
@@ -173,15 +169,25 @@ export interface Standing {
   acked: boolean
 }
 
+/** What a settling verb is given of each message, and what it answers of each that it changed. */
+export interface SettleRows {
+  ack: { held: Held; changed: Held }
+  fail: { held: Failure; changed: Failed }
+  extend: { held: Extension; changed: Extended }
+  release: { held: Held; changed: Released }
+}
+export type SettleVerb = keyof SettleRows
+export type HeldBy<V extends SettleVerb> = SettleRows[V]['held']
+export type ChangedBy<V extends SettleVerb> = SettleRows[V]['changed']
+
 /**
- * Each answers the messages that it changed. A message that is missing in the answer was not held
- * under that fence. No id may come twice.
+ * Each settling verb answers the messages that it changed. A message that is missing in the answer
+ * was not held under that fence. No id may come twice.
  */
-export interface SettleVerbs {
-  ack(queueId: Digits, held: Held[]): Promise<Held[]>
-  fail(queueId: Digits, held: Failure[]): Promise<Failed[]>
-  extend(queueId: Digits, held: Extension[]): Promise<Extended[]>
-  release(queueId: Digits, held: Held[]): Promise<Released[]>
+export type Settlers = {
+  [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
+}
+export interface SettleVerbs extends Settlers {
   /**
    * Locks messages in the order in which every verb locks them. For a transaction that settles some
    * of them twice.

@@ -1,6 +1,6 @@
 /** A schedule: a message that is enqueued again and again, at the times of a cron expression. */
-import type { Digits } from './message.ts'
-import { QueueError } from './errors.ts'
+import { invalidRequest, QueueError } from './errors.ts'
+import { checkBodySize, type Digits } from './message.ts'
 import { namePattern } from './queue.ts'
 
 export const scheduleNamePattern = namePattern
@@ -24,6 +24,23 @@ export interface ScheduleSettings {
 }
 
 export type ScheduleChange = Partial<ScheduleSettings>
+
+/** The headers that a schedule sets on each of its messages: its name, and the time it was due. */
+export const nameHeader = 'holdfast-schedule'
+export const dueHeader = 'holdfast-scheduled-for'
+
+/**
+ * Applies the rules that a schema cannot say. Refuses with bodyTooLarge; with invalidRequest when
+ * the headers hold one that the schedule sets itself.
+ */
+export function checkChange({ headers, body }: ScheduleChange): void {
+  for (const header of [nameHeader, dueHeader]) {
+    if (headers !== undefined && Object.hasOwn(headers, header)) {
+      throw invalidRequest(`/headers/${header}`, 'is set by the schedule itself')
+    }
+  }
+  if (body !== undefined) checkBodySize(body, '')
+}
 
 /** What can become of a time at which a schedule is due. */
 export const runOutcomes = ['enqueued', 'skipped', 'queueNotFound', 'queueFull', 'invalidSchedule'] as const

@@ -306,18 +306,18 @@ t.test('waiting', async t => {
 
   t.test('a wake between the look and the wait is not missed', async t => {
     const wakeups = new Wakeups(10)
-    const seat = wakeups.sit('q')
+    const seat = wakeups.sit({ queueId: 'q' })
     wakeups.wake('q', 1)
     t.equal(await seat.wait(inMs(10_000), never), true)
     seat.leave()
-    t.strictSame(wakeups.topics(), [])
+    t.strictSame(wakeups.waitedQueues(), [])
   })
 
   t.test('one message wakes one, the longest waiting first, of its own topic', async t => {
     const wakeups = new Wakeups(10)
     const woken: string[] = []
     const waits = ['first', 'second', 'other'].map(async name => {
-      const seat = wakeups.sit(name === 'other' ? 'r' : 'q')
+      const seat = wakeups.sit({ queueId: name === 'other' ? 'r' : 'q' })
       woken.push(`${name} ${await seat.wait(inMs(10_000), never)}`)
       seat.leave()
     })
@@ -328,7 +328,7 @@ t.test('waiting', async t => {
     await Promise.all(waits)
     t.strictSame(woken.slice(1).sort(), ['other false', 'second false'], 'closing ends every wait')
     t.equal(wakeups.size, 0)
-    const late = wakeups.sit('q')
+    const late = wakeups.sit({ queueId: 'q' })
     t.equal(await late.wait(inMs(10_000), never), false, 'and every later one')
   })
 
@@ -336,7 +336,7 @@ t.test('waiting', async t => {
     'a wake during the look is seen by each who was looking, and the one that waited is woken besides',
     async t => {
       const wakeups = new Wakeups(10)
-      const [waiter, looker] = [wakeups.sit('q'), wakeups.sit('q')]
+      const [waiter, looker] = [wakeups.sit({ queueId: 'q' }), wakeups.sit({ queueId: 'q' })]
       const waiting = waiter.wait(inMs(10_000), never)
       wakeups.wake('q', 1)
       t.equal(await looker.wait(inMs(10_000), never), true)
@@ -351,7 +351,7 @@ t.test('waiting', async t => {
     async t => {
       const wakeups = new Wakeups(10)
       const woken: number[] = []
-      const seats = [0, 1, 2, 3].map(() => wakeups.sit('q'))
+      const seats = [0, 1, 2, 3].map(() => wakeups.sit({ queueId: 'q' }))
       const wait = (index: number) =>
         seats[index]!.wait(inMs(10_000), never).then(() => {
           woken.push(index)
@@ -370,12 +370,31 @@ t.test('waiting', async t => {
     }
   )
 
+  t.test('who waits for the end of a message hears of that alone', async t => {
+    const wakeups = new Wakeups(10)
+    const forEnd = wakeups.sit({ messageId: '7' })
+    const forReady = wakeups.sit({ queueId: '7' })
+    t.strictSame(wakeups.waitedQueues(), ['7'])
+    wakeups.wake('7', Infinity)
+    t.equal(await forEnd.wait(inMs(5), never), false)
+    t.equal(await forReady.wait(inMs(10_000), never), true)
+    wakeups.wakeForEnd('7')
+    t.equal(await forReady.wait(inMs(5), never), false)
+    t.equal(await forEnd.wait(inMs(10_000), never), true)
+    wakeups.wakeAll()
+    t.equal(await forEnd.wait(inMs(10_000), never), true, 'and of what everyone hears')
+    forEnd.leave()
+    forReady.leave()
+    wakeups.wakeForEnd('7')
+    t.equal(wakeups.size, 0)
+  })
+
   t.test('nothing is left behind by any of the ways a wait can end', async t => {
     const wakeups = new Wakeups(1000)
     const caller = new AbortController()
     const gone = new AbortController()
     const ends = Array.from({ length: 90 }, async (_, i) => {
-      const seat = wakeups.sit(`q${i % 3}`)
+      const seat = wakeups.sit({ queueId: `q${i % 3}` })
       await seat.wait(i % 3 === 0 ? inMs(2) : inMs(10_000), i % 3 === 1 ? gone.signal : caller.signal)
       seat.leave()
     })
@@ -383,18 +402,18 @@ t.test('waiting', async t => {
     wakeups.wake('q2', 100)
     await Promise.all(ends)
     t.equal(wakeups.size, 0)
-    t.strictSame(wakeups.topics(), [])
+    t.strictSame(wakeups.waitedQueues(), [])
     t.equal(
       getEventListeners(caller.signal, 'abort').length + getEventListeners(gone.signal, 'abort').length,
       0
     )
     wakeups.wake('q0', 1)
-    t.strictSame(wakeups.topics(), [], 'a wake of nobody makes no topic')
+    t.strictSame(wakeups.waitedQueues(), [], 'a wake of nobody makes no topic')
   })
 
   t.test('a wait ends with its time and with its caller', async t => {
     const wakeups = new Wakeups(10)
-    const seat = wakeups.sit('q')
+    const seat = wakeups.sit({ queueId: 'q' })
     t.equal(await seat.wait(inMs(5), never), false)
     const caller = new AbortController()
     const waiting = seat.wait(inMs(10_000), caller.signal)
@@ -405,10 +424,10 @@ t.test('waiting', async t => {
 
   t.test('more than may wait are refused with tooManyWaiting', async t => {
     const wakeups = new Wakeups(2)
-    const seat = wakeups.sit('q')
-    wakeups.sit('q')
-    t.throws(() => wakeups.sit('r'), { code: 'tooManyWaiting' })
+    const seat = wakeups.sit({ queueId: 'q' })
+    wakeups.sit({ queueId: 'q' })
+    t.throws(() => wakeups.sit({ queueId: 'r' }), { code: 'tooManyWaiting' })
     seat.leave()
-    t.doesNotThrow(() => wakeups.sit('r'))
+    t.doesNotThrow(() => wakeups.sit({ queueId: 'r' }))
   })
 })

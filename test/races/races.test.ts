@@ -7,7 +7,8 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Broker } from '../../src/core/broker.ts'
 import { QueueError } from '../../src/core/errors.ts'
-import { formatReceipt, type LeasedMessage } from '../../src/core/message.ts'
+import { type LeasedMessage } from '../../src/core/message.ts'
+import { formatReceipt } from '../../src/core/receipt.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
@@ -180,7 +181,7 @@ function replica(
       scanHints.suspect(queueId)
       wakeups.wake(queueId, count)
     },
-    waitingFor: () => wakeups.topics().filter(topic => !topic.includes('/')),
+    waitingFor: () => wakeups.waitedQueues(),
     onSwept: () => {},
     onError: error => {
       errors.push(error)
@@ -481,7 +482,8 @@ t.test('a list that holds two receipts of one message does not deadlock with ano
     held(current).map(one => ({ ...one, leaseSeconds: 60 }))
   )
   await blocked(1)
-  const acking = broker.ack(
+  const acking = broker.settle(
+    'ack',
     name,
     [stale!, ...current].map(({ id: message, fence }) => ({
       receipt: formatReceipt(name, { queueId: id, id: message, fence })
@@ -844,7 +846,12 @@ t.test('whatever hinders a call whose key has been used, it is never told that t
   )
   await broker.putQueue(name, {})
   await t.rejects(
-    broker.ack(name, [{ receipt: formatReceipt(name, { queueId: id, id: message, fence }) }], () => ''),
+    broker.settle(
+      'ack',
+      name,
+      [{ receipt: formatReceipt(name, { queueId: id, id: message, fence }) }],
+      () => ''
+    ),
     { code: '23505' }
   )
   await one.query('delete from holdfast.acked where queue_id = $1', [id])
@@ -907,7 +914,8 @@ t.test(
             never
           )
           t.equal(messages.length, 1)
-          await broker.ack(
+          await broker.settle(
+            'ack',
             name,
             messages.map(({ receipt }) => ({ receipt })),
             () => ''
@@ -1186,10 +1194,11 @@ t.test(
         broker.lease(name, { ...request, idempotencyKey: 'k' }, [], never),
       'lease and wait': (broker, name) => broker.lease(name, { ...request, waitSeconds: 0.1 }, [], never),
       'lease with an ack': (broker, name, { receipt }) => broker.lease(name, request, [receipt], never),
-      ack: (broker, name, { receipt }) => broker.ack(name, [{ receipt }], String),
-      fail: (broker, name, { receipt }) => broker.fail(name, [{ receipt }], String),
-      extend: (broker, name, { receipt }) => broker.extend(name, [{ receipt, leaseSeconds: 9 }], String),
-      release: (broker, name, { receipt }) => broker.release(name, [{ receipt }], String),
+      ack: (broker, name, { receipt }) => broker.settle('ack', name, [{ receipt }], String),
+      fail: (broker, name, { receipt }) => broker.settle('fail', name, [{ receipt }], String),
+      extend: (broker, name, { receipt }) =>
+        broker.settle('extend', name, [{ receipt, leaseSeconds: 9 }], String),
+      release: (broker, name, { receipt }) => broker.settle('release', name, [{ receipt }], String),
       put: (broker, name) => broker.putQueue(name, { maxAttempts: 3 }),
       delete: (broker, name) => broker.deleteQueue(name),
       report: (broker, name) => broker.reportQueue(name),
@@ -1202,9 +1211,9 @@ t.test(
       purge: (broker, name) => broker.purge(name, null, all, never),
       redrive: (broker, name) => broker.redrive(name, all, never),
       retry: (broker, name) => broker.retry(name, all, never),
-      'dry run': (broker, name) => broker.matched(name, 'purge', null, all, never),
+      'dry run': (broker, name) => broker.countMatches(name, 'purge', null, all, never),
       'dry run with a filter': (broker, name) =>
-        broker.matched(name, 'purge', null, { ...all, where: filter }, never),
+        broker.countMatches(name, 'purge', null, { ...all, where: filter }, never),
       'schedule run': (broker, name) =>
         schedulesOf(broker === here.broker ? here : there).run(name, undefined, () => {})
     }
@@ -1232,8 +1241,8 @@ t.test(
       const {
         messages: [held, dead, acked]
       } = await broker.lease(name, { ...request, max: 3 }, [], never)
-      await broker.fail(name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
-      await broker.ack(name, [{ receipt: acked!.receipt }], String)
+      await broker.settle('fail', name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
+      await broker.settle('ack', name, [{ receipt: acked!.receipt }], String)
       return held!
     }
 
@@ -1386,7 +1395,8 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled,
         async () => {
           noteAcks(
             some,
-            await broker.ack(
+            await broker.settle(
+              'ack',
               name,
               some.map(receipt => ({ receipt })),
               pointer
@@ -1394,19 +1404,22 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled,
           )
         },
         () =>
-          broker.fail(
+          broker.settle(
+            'fail',
             name,
             some.map(receipt => ({ receipt, delaySeconds: pick([0, 0.02]), dead: Math.random() < 0.1 })),
             pointer
           ),
         () =>
-          broker.release(
+          broker.settle(
+            'release',
             name,
             some.map(receipt => ({ receipt })),
             pointer
           ),
         () =>
-          broker.extend(
+          broker.settle(
+            'extend',
             name,
             some.map(receipt => ({ receipt, leaseSeconds: pick([0.01, 1]) })),
             pointer

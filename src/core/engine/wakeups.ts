@@ -1,15 +1,24 @@
-/** Who is waiting for which queue or message. Knows nothing of HTTP or PostgreSQL. */
+/** Who waits for which queue or message. Knows nothing of HTTP or PostgreSQL. */
 import { QueueError } from '../errors.ts'
+import type { Digits } from '../message.ts'
 
+/** What a caller waits for: ready messages of a queue, or the end of one message. */
+export type Awaited = { queueId: Digits } | { messageId: Digits }
+
+/** All seats for one queue, or for one message. `version` counts its wakes. */
 interface Topic {
+  id: Digits
+  /** The topics it is one of. */
+  among: Map<Digits, Topic>
   version: number
   seats: number
   waiting: Set<Seat>
 }
 
-/** Waiters of one topic are woken in the order in which they began to wait. */
+/** Those who wait for the same are woken in the order in which they began to wait. */
 export class Wakeups {
-  readonly #topics = new Map<string, Topic>()
+  readonly #queues = new Map<Digits, Topic>()
+  readonly #messages = new Map<Digits, Topic>()
   readonly #waitersMax: number
   #seats = 0
   #closed = false
@@ -19,57 +28,64 @@ export class Wakeups {
   }
 
   /**
-   * Takes a seat *before* the caller looks for messages: a wake between that look and the wait is
-   * then seen by the wait, which otherwise would sleep beside a message. Refuses with
-   * tooManyWaiting. Given back by `leave()`.
+   * Takes a seat. Take it *before* you ask the store: the wait then sees a wake that came in
+   * between, and does not sleep beside a message. `leave()` gives the seat back. Refuses with
+   * tooManyWaiting.
    */
-  sit(topic: string): Seat {
+  sit(awaited: Awaited): Seat {
     if (this.#seats >= this.#waitersMax) {
       throw new QueueError(
         'tooManyWaiting',
-        `${this.#waitersMax} calls are waiting here already. Ask without waitSeconds, or again a ` +
-          'little later.'
+        `${this.#waitersMax} calls wait here already. Send the request without waitSeconds, or again ` +
+          'a little later.'
       )
     }
-    let entry = this.#topics.get(topic)
-    if (entry === undefined) this.#topics.set(topic, (entry = { version: 0, seats: 0, waiting: new Set() }))
-    entry.seats++
+    const [among, id] =
+      'queueId' in awaited ? [this.#queues, awaited.queueId] : [this.#messages, awaited.messageId]
+    let topic = among.get(id)
+    if (topic === undefined) {
+      topic = { id, among, version: 0, seats: 0, waiting: new Set() }
+      among.set(id, topic)
+    }
+    topic.seats++
     this.#seats++
-    return new Seat(this, topic, entry)
+    return new Seat(this, topic)
   }
 
   /** For a seat alone. */
-  left(topic: string, entry: Topic): void {
+  left(topic: Topic): void {
     this.#seats--
-    if (--entry.seats === 0) this.#topics.delete(topic)
+    if (--topic.seats === 0) topic.among.delete(topic.id)
   }
 
-  /** Wakes up to `count` waiters of a topic, the longest waiting first. */
-  wake(topic: string, count: number): void {
-    const entry = this.#topics.get(topic)
-    if (entry === undefined) return
-    entry.version++
-    for (const seat of entry.waiting) {
-      if (count-- <= 0) break
-      seat.wake()
+  /** Wakes up to `count` of those who wait for messages of a queue, the longest waiting first. */
+  wake(queueId: Digits, count: number): void {
+    wakeSeats(this.#queues.get(queueId), count)
+  }
+
+  /** Wakes all who wait for the end of a message. */
+  wakeForEnd(messageId: Digits): void {
+    if (this.#messages.size > 0) wakeSeats(this.#messages.get(messageId), Infinity)
+  }
+
+  /** Wakes everyone once. After a gap in the notices nobody can say who missed one. */
+  wakeAll(): void {
+    for (const topics of [this.#queues, this.#messages]) {
+      for (const topic of topics.values()) wakeSeats(topic, Infinity)
     }
   }
 
-  /** Everyone who waits or sits, once: after a gap in the notices nobody can say who missed one. */
-  wakeAll(): void {
-    for (const topic of this.#topics.keys()) this.wake(topic, Infinity)
+  /** The queues that somebody has a seat for. */
+  waitedQueues(): Digits[] {
+    return [...this.#queues.keys()]
   }
 
-  /** Topics somebody has a seat for. */
-  topics(): string[] {
-    return [...this.#topics.keys()]
+  /** Whether somebody has a seat for the queue. */
+  waitsFor(queueId: Digits): boolean {
+    return this.#queues.has(queueId)
   }
 
-  /** Whether somebody has a seat for it. */
-  has(topic: string): boolean {
-    return this.#topics.has(topic)
-  }
-
+  /** The seats taken. */
   get size(): number {
     return this.#seats
   }
@@ -85,40 +101,47 @@ export class Wakeups {
   }
 }
 
+function wakeSeats(topic: Topic | undefined, count: number): void {
+  if (topic === undefined) return
+  topic.version++
+  for (const seat of topic.waiting) {
+    if (count-- <= 0) break
+    seat.wake()
+  }
+}
+
 /**
- * One who waits. Tens of thousands may, so it is one object and a timer: no closures, and it is
- * the listener of its signal itself.
+ * One caller who waits. Tens of thousands may wait, so a seat is one object and one timer: it has
+ * no closures, and is itself the listener of its signal.
  */
 export class Seat {
   readonly #wakeups: Wakeups
-  readonly #topic: string
-  readonly #entry: Topic
+  readonly #topic: Topic
   #version: number
   #signal: AbortSignal | null = null
   #timer: NodeJS.Timeout | undefined
   #resolve: ((again: boolean) => void) | null = null
 
-  constructor(wakeups: Wakeups, topic: string, entry: Topic) {
+  constructor(wakeups: Wakeups, topic: Topic) {
     this.#wakeups = wakeups
     this.#topic = topic
-    this.#entry = entry
-    this.#version = entry.version
+    this.#version = topic.version
   }
 
   /**
-   * True when there may be something; false when the time is up (on the clock of
+   * True after a wake: ask the store again. False when the time is up (on the clock of
    * `performance.now()`), the caller has gone, or the service closes. One wait at a time.
    */
   wait(untilMs: number, signal: AbortSignal): Promise<boolean> {
     const left = untilMs - performance.now()
-    const woken = this.#entry.version !== this.#version
-    this.#version = this.#entry.version
+    const woken = this.#topic.version !== this.#version
+    this.#version = this.#topic.version
     const over = left <= 0 || signal.aborted || this.#wakeups.closed
     if (woken || over) return Promise.resolve(!over)
     this.#signal = signal
     signal.addEventListener('abort', this)
     this.#timer = setTimeout(expire, left, this)
-    this.#entry.waiting.add(this)
+    this.#topic.waiting.add(this)
     return new Promise(resolve => {
       this.#resolve = resolve
     })
@@ -139,14 +162,14 @@ export class Seat {
   }
 
   leave(): void {
-    this.#wakeups.left(this.#topic, this.#entry)
+    this.#wakeups.left(this.#topic)
   }
 
   #end(again: boolean): void {
     clearTimeout(this.#timer)
     this.#signal!.removeEventListener('abort', this)
-    this.#entry.waiting.delete(this)
-    this.#version = this.#entry.version
+    this.#topic.waiting.delete(this)
+    this.#version = this.#topic.version
     this.#resolve!(again)
   }
 }

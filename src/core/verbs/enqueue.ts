@@ -1,40 +1,46 @@
 /** Enqueueing: the messages of many callers in one commit, over all queues. */
-import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Signals } from '../broker.ts'
+import { priorityDefault } from '../options.ts'
+import { Batcher } from '../engine/batcher.ts'
+import type { Parts } from '../engine/parts.ts'
+import { rounds } from '../engine/rounds.ts'
 import { QueueError } from '../errors.ts'
-import type { Digits, Enqueued } from '../message.ts'
-import type { EnqueueAnswer, EnqueueRow, Store, Verbs } from '../ports.ts'
-import { rounds } from './settle.ts'
-import type { ReplicaStats } from '../engine/replicaStats.ts'
+import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
+/** What a message counts beside its body. */
 const rowBytes = 256
+const queueAttemptsMax = 3
 
+/** One caller's messages: a list is stored whole or not at all. */
 interface Call {
   list: boolean
   rows: EnqueueRow[]
   bytes: number
 }
+/** null for each message whose queue is gone. */
+type Answer = (Enqueued | null)[] | Error
 
+export interface EnqueueingOptions {
+  /** Whether the first enqueue makes an unknown queue. */
+  createQueues: boolean
+  /** Bytes of messages that may wait for a flush. */
+  waitingBytesMax: number
+}
+
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'signals' | 'replicaStats' | 'bounds'>
+
+/** The broker says what each method does, and how it refuses. */
 export class Enqueueing {
-  readonly #store: Store
-  readonly #signals: Signals
-  readonly #replicaStats: ReplicaStats
+  readonly #parts: Needs
+  readonly #createQueues: boolean
   readonly #batcher: Batcher<Call, (Enqueued | null)[]>
 
-  /** `waitingBytesMax`: bytes of messages that may wait for a flush. */
-  constructor(
-    store: Store,
-    signals: Signals,
-    replicaStats: ReplicaStats,
-    waitingBytesMax: number,
-    bounds: Bounds
-  ) {
-    this.#store = store
-    this.#signals = signals
-    this.#replicaStats = replicaStats
+  constructor(parts: Needs, { createQueues, waitingBytesMax }: EnqueueingOptions) {
+    this.#parts = parts
+    this.#createQueues = createQueues
     this.#batcher = new Batcher({
-      ...bounds,
+      ...parts.bounds,
       flush: (lane, calls) => this.#flush(lane, calls),
       weigh: call => call.bytes,
       count: call => call.rows.length,
@@ -45,69 +51,95 @@ export class Enqueueing {
     })
   }
 
-  /** Whether one more would be refused with overloaded just now. */
   get full(): boolean {
     return this.#batcher.full
   }
 
-  /**
-   * Stores messages of one queue, all or none of a list; null for each whose queue is gone. A
-   * `bounded` queue has a lane of its own, in which its room is asked for.
-   */
-  add(rows: EnqueueRow[], list: boolean, bounded: boolean): Promise<(Enqueued | null)[]> {
-    const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-    const lane = bounded
-      ? rows[0]!.queueId
-      : rows.some(row => row.idempotencyKey !== undefined)
-        ? 'keyed'
-        : 'plain'
-    return this.#batcher.add(lane, { list, rows, bytes })
+  async enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+    const { queueCache } = this.#parts
+    for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
+      const queue = await queueCache.find(name, this.#createQueues)
+      const rows = messages.map(message => ({
+        ...message,
+        queueId: queue.id,
+        priority: message.priority ?? priorityDefault
+      }))
+      const answers = await this.#add(rows, list, queue.settings.maxDepth !== null)
+      if (answers.every(answer => answer !== null)) return answers
+      // Another replica deleted the queue after it was looked up, so nothing was stored.
+      queueCache.forget(name)
+    }
+    throw new QueueError(
+      'queueNotFound',
+      `The queue ${name} was deleted during each of ${queueAttemptsMax} attempts; nothing was stored. ` +
+        'Send the request again.'
+    )
   }
 
   drained(): Promise<void> {
     return this.#batcher.drained()
   }
 
-  async #flush(lane: string, calls: Call[]): Promise<((Enqueued | null)[] | Error)[]> {
-    const answers: ((Enqueued | null)[] | Error)[] = Array(calls.length)
-    let room =
-      lane === 'plain' || lane === 'keyed' ? Infinity : ((await this.#store.roomIn(lane)) ?? Infinity)
-    const together: number[] = []
-    const alone: number[] = []
-    for (const [index, { list, rows }] of calls.entries()) {
-      if (rows.length > room) {
-        answers[index] = new QueueError(
-          'queueFull',
-          'The queue holds as many messages as its maxDepth ' +
-            `allows${list ? '; nothing of the list was stored' : ''}. Send the request again ` +
-            'when some have been acked.'
-        )
-        continue
-      }
-      room -= rows.length
-      // A list is all or none, also when one of its keys stands for other content: that needs a
-      // transaction of its own.
-      if (list && rows.some(row => row.idempotencyKey !== undefined)) alone.push(index)
-      else together.push(index)
-    }
-    // First what is shared: should it fail, nothing of this flush has been stored, which is then
+  // A queue with a maxDepth has a lane of its own, in which its room is counted.
+  #add(rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<(Enqueued | null)[]> {
+    const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+    const lane = hasMaxDepth ? rows[0]!.queueId : hasKeys(rows) ? 'keyed' : 'plain'
+    return this.#batcher.add(lane, { list, rows, bytes })
+  }
+
+  async #flush(lane: string, calls: Call[]): Promise<Answer[]> {
+    const { store, replicaStats } = this.#parts
+    const hasMaxDepth = lane !== 'plain' && lane !== 'keyed'
+    const room = hasMaxDepth ? ((await store.roomIn(lane)) ?? Infinity) : Infinity
+    const { answers, shared, single } = admit(calls, room)
+    // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is
     // every caller's answer.
     const stored = await this.#storeRounds(
-      together.flatMap(index => calls[index]!.rows),
+      shared.flatMap(index => calls[index]!.rows),
       false
     )
-    for (const index of together) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
-    for (const index of alone) {
+    for (const index of shared) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    for (const index of single) {
       answers[index] = await this.#storeRounds(calls[index]!.rows, true).then(
         refuseMismatch,
         (error: Error) => error
       )
     }
-    const ready = new Map<Digits, { count: number; position: number }>()
-    this.#replicaStats.flushed(
+    replicaStats.flushed(
       'enqueue',
       calls.reduce((sum, { rows }) => sum + rows.length, 0)
     )
+    this.#signal(calls, answers)
+    return answers
+  }
+
+  // A statement can claim a key once. A key that comes twice goes into a later round, which sees the
+  // first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
+  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
+    const { store } = this.#parts
+    const split = rounds([...rows.keys()], index => {
+      const { queueId, idempotencyKey } = rows[index]!
+      return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
+    })
+    const work = async (verbs: Verbs) => {
+      const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
+      for (const indexes of split) {
+        const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
+        stored.forEach((answer, i) => {
+          answers[indexes[i]!] = answer
+        })
+      }
+      const refusal = refuseMismatch(answers)
+      if (whole && refusal instanceof Error) throw refusal
+      return answers
+    }
+    return await (split.length > 1 || whole ? store.transaction(work) : work(store))
+  }
+
+  // One signal for each queue that has new ready messages, one for each delayed message.
+  #signal(calls: Call[], answers: Answer[]): void {
+    const { signals } = this.#parts
+    const ready = new Map<Digits, { count: number; position: number }>()
     for (const [index, answer] of answers.entries()) {
       if (answer instanceof Error) continue
       for (const [i, row] of calls[index]!.rows.entries()) {
@@ -118,42 +150,50 @@ export class Enqueueing {
             ? Date.parse(row.visibleAt)
             : Date.now() + (row.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
-          this.#signals.onDue(dueMs)
+          signals.onDue(dueMs)
           continue
         }
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
         ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
       }
     }
-    for (const [queueId, { count, position }] of ready) this.#signals.onReady(queueId, count, position)
-    return answers
-  }
-
-  // A statement can claim a key once, so a key that comes twice goes in a later round, which sees
-  // the first one's row. All rounds are one commit; with `whole`, one mismatch undoes it.
-  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
-    const parts = rounds([...rows.keys()], index =>
-      rows[index]!.idempotencyKey === undefined
-        ? null
-        : `${rows[index]!.queueId} ${rows[index]!.idempotencyKey}`
-    )
-    const store = async (verbs: Verbs) => {
-      const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-      for (const part of parts) {
-        const stored = await verbs.enqueue(part.map(index => rows[index]!))
-        stored.forEach((answer, i) => {
-          answers[part[i]!] = answer
-        })
-      }
-      const refusal = refuseMismatch(answers)
-      if (whole && refusal instanceof Error) throw refusal
-      return answers
-    }
-    return await (parts.length > 1 || whole ? this.#store.transaction(store) : store(this.#store))
+    for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
   }
 }
 
-function refuseMismatch(answers: EnqueueAnswer[]): (Enqueued | null)[] | Error {
+// Refuses calls for which the queue has no room, and sorts the others: those that share a commit,
+// and those that need one each. A list is all or none, also when one of its keys stands for other
+// content, so a list with keys needs its own.
+function admit(calls: Call[], room: number): { answers: Answer[]; shared: number[]; single: number[] } {
+  const answers: Answer[] = Array(calls.length)
+  const shared: number[] = []
+  const single: number[] = []
+  for (const [index, { list, rows }] of calls.entries()) {
+    if (rows.length > room) {
+      answers[index] = queueFull(list)
+      continue
+    }
+    room -= rows.length
+    if (list && hasKeys(rows)) single.push(index)
+    else shared.push(index)
+  }
+  return { answers, shared, single }
+}
+
+function hasKeys(rows: EnqueueRow[]): boolean {
+  return rows.some(row => row.idempotencyKey !== undefined)
+}
+
+function queueFull(list: boolean): QueueError {
+  const ofList = list ? '; nothing of the list was stored' : ''
+  return new QueueError(
+    'queueFull',
+    `The queue holds as many messages as its maxDepth allows${ofList}. Send the request again when ` +
+      'some have been acked.'
+  )
+}
+
+function refuseMismatch(answers: EnqueueAnswer[]): Answer {
   if (answers.some(answer => answer?.mismatch)) {
     return new QueueError(
       'idempotencyMismatch',

@@ -1,6 +1,7 @@
-/** Why a message is not being worked on, or who works on it: in the order in which one would mend it. */
+/** Explaining: why a message is where it is, who works on it, and what to fix first. */
 import type { State } from '../counters.ts'
-import type { Digits } from '../message.ts'
+import type { Parts } from '../engine/parts.ts'
+import { messageNotFound, type Digits, type LastFailure } from '../message.ts'
 import type { Circumstances } from '../ports.ts'
 import { stepSeconds } from './series.ts'
 
@@ -19,6 +20,7 @@ export const reasonCodes = [
 export type ReasonCode = (typeof reasonCodes)[number]
 export interface Reason {
   code: ReasonCode
+  /** A sentence for a person. */
   detail: string
   until?: string
   worker?: string
@@ -28,102 +30,145 @@ export interface Reason {
 export interface Explanation {
   id: Digits
   state: State
+  /** What to fix first comes first. */
   reasons: Reason[]
 }
-
-/** A consumer with something to do does not ask meanwhile, and what other replicas know may be a step old. */
-const silentSeconds = 2 * stepSeconds
+/** How many ready messages come before one. `all` is false when counting stopped at its bound. */
+interface Ahead {
+  count: number
+  all: boolean
+}
 
 /**
- * `ahead` is of a ready message: how many ready ones come before it, and whether that is all of
- * them. `askedMs` is when a lease was last asked for.
+ * A consumer that has work does not ask meanwhile, and what other replicas know may be a step old.
  */
-export function reasonsOf(
-  at: Circumstances,
-  ahead: { count: number; all: boolean } | null,
-  askedMs: number | null
-): Reason[] {
-  const attempt = `attempt ${at.attempt} of ${at.maxAttempts}`
-  const failure =
-    at.lastFailure === null
-      ? ''
-      : ` Attempt ${at.lastFailure.attempt} ended at ` +
-        `${at.lastFailure.at}${at.lastFailure.reason === null ? ' without a reason' : `: ${at.lastFailure.reason}`}.`
-  switch (at.state) {
-    case 'acked':
-      return [
-        {
-          code: 'acked',
-          detail: `Its work is done: it was acked at ${at.ackedAt}, and is kept until ${at.keepUntil}.`,
-          until: at.keepUntil!
-        }
-      ]
-    case 'dead':
-      return [
-        {
-          code: 'dead',
-          detail:
-            `It is dead since ${at.deadAt} and no longer tried.${failure} A redrive makes it ` +
-            'ready again.'
-        }
-      ]
-    case 'leased':
-      return [
-        {
-          code: 'leased',
-          detail:
-            `${at.worker ?? 'Somebody'} holds it until ${at.leasedUntil}: ${attempt}. Unless ` +
-            'it is settled or extended by then it is ' +
-            `${at.attempt < at.maxAttempts ? 'ready again' : 'dead'}.`,
-          until: at.leasedUntil!,
-          ...(at.worker === null ? {} : { worker: at.worker })
-        }
-      ]
+const silentSeconds = 2 * stepSeconds
+
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats'>
+
+/** The broker says what each method does, and how it refuses. */
+export class Explaining {
+  readonly #parts: Needs
+
+  constructor(parts: Needs) {
+    this.#parts = parts
   }
+
+  async explain(name: string, id: Digits): Promise<Explanation> {
+    const { store, queueCache } = this.#parts
+    const queue = await queueCache.find(name)
+    const found = await store.last.circumstancesOf(queue.id, id)
+    if (found === null) throw messageNotFound(name, id)
+    const { message, ahead } = found
+    const askedMs = this.#lastAskedMs(queue.id, message)
+    return { id, state: message.state, reasons: reasonsOf(message, ahead, askedMs) }
+  }
+
+  // When somebody last asked for messages of the queue: here, or on another replica.
+  #lastAskedMs(queueId: Digits, { askedAt }: Circumstances): number | null {
+    const { wakeups, replicaStats } = this.#parts
+    const hereMs = wakeups.waitsFor(queueId) ? Date.now() : replicaStats.askedMs(queueId)
+    const elsewhereMs = askedAt === null ? null : Date.parse(askedAt)
+    return hereMs === null && elsewhereMs === null ? null : Math.max(hereMs ?? 0, elsewhereMs ?? 0)
+  }
+}
+
+function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number | null): Reason[] {
+  if (message.state === 'acked') return [acked(message)]
+  if (message.state === 'dead') return [dead(message)]
+  if (message.state === 'leased') return [leased(message)]
   const reasons: Reason[] = []
-  if (at.paused) {
-    reasons.push({
-      code: 'paused',
-      detail: 'The queue is paused, so leases give nothing. Set its paused to false.'
-    })
-  }
-  if (askedMs === null || askedMs < Date.now() - silentSeconds * 1000) {
-    const lastAskedAt = askedMs === null ? null : new Date(askedMs).toISOString()
-    reasons.push({
-      code: 'noConsumer',
-      detail:
-        'Nobody has asked for messages of this queue ' +
-        `${lastAskedAt === null ? 'yet' : `since ${lastAskedAt}`}. Start a worker, or ` +
-        'see whether all are busy. What other replicas know of this may be ' +
-        `${stepSeconds} seconds old.`,
-      ...(lastAskedAt === null ? {} : { lastAskedAt })
-    })
-  }
-  if (at.visibleAt !== null && at.attempt > 0) {
-    reasons.push({
-      code: 'backingOff',
-      detail: `It is tried again at ${at.visibleAt}, after ${attempt}.${failure}`,
-      until: at.visibleAt
-    })
-  } else if (at.visibleAt !== null) {
-    reasons.push({
-      code: 'delayed',
-      detail: `It was enqueued to be ready at ${at.visibleAt}.`,
-      until: at.visibleAt
-    })
+  if (message.paused) reasons.push(paused)
+  if (askedMs === null || askedMs < Date.now() - silentSeconds * 1000) reasons.push(noConsumer(askedMs))
+  if (message.visibleAt !== null) {
+    reasons.push(message.attempt > 0 ? backingOff(message) : delayed(message))
   } else if (ahead !== null && (ahead.count > 0 || !ahead.all)) {
-    const count = ahead.count.toLocaleString('en')
-    reasons.push({
-      code: 'behind',
-      detail:
-        `${ahead.all ? count : `${count} or more`} ` +
-        `${ahead.count === 1 ? 'message comes' : 'messages come'} before it, by ` +
-        'priority and then by when they became ready.',
-      ahead: ahead.count
-    })
+    reasons.push(behind(ahead))
   }
-  if (reasons.length === 0) {
-    reasons.push({ code: 'next', detail: 'Nothing hinders it: the next lease takes it.' })
+  return reasons.length > 0 ? reasons : [next]
+}
+
+const paused: Reason = {
+  code: 'paused',
+  detail: 'The queue is paused, so leases give nothing. Set its paused to false.'
+}
+const next: Reason = { code: 'next', detail: 'Nothing holds it up: the next lease takes it.' }
+
+function acked({ ackedAt, keepUntil }: Circumstances): Reason {
+  return {
+    code: 'acked',
+    detail: `Its work is done: it was acked at ${ackedAt}, and is kept until ${keepUntil}.`,
+    until: keepUntil!
   }
-  return reasons
+}
+
+function dead({ deadAt, lastFailure }: Circumstances): Reason {
+  return {
+    code: 'dead',
+    detail:
+      `It became dead at ${deadAt}, and is not tried again.${failureText(lastFailure)} ` +
+      'A redrive makes it ready again.'
+  }
+}
+
+function leased(message: Circumstances): Reason {
+  const { worker, leasedUntil, attempt, maxAttempts } = message
+  return {
+    code: 'leased',
+    detail:
+      `${worker ?? 'Somebody'} holds it until ${leasedUntil}: ${attemptText(message)}. Unless it is ` +
+      `settled or extended by then, it is ${attempt < maxAttempts ? 'ready again' : 'dead'}.`,
+    until: leasedUntil!,
+    ...(worker === null ? {} : { worker })
+  }
+}
+
+function noConsumer(askedMs: number | null): Reason {
+  const lastAskedAt = askedMs === null ? null : new Date(askedMs).toISOString()
+  return {
+    code: 'noConsumer',
+    detail:
+      'Nobody has asked for messages of this queue ' +
+      `${lastAskedAt === null ? 'yet' : `since ${lastAskedAt}`}. Start a worker, or check whether all ` +
+      `are busy. What is known of other replicas may be ${stepSeconds} seconds old.`,
+    ...(lastAskedAt === null ? {} : { lastAskedAt })
+  }
+}
+
+function backingOff(message: Circumstances): Reason {
+  const { visibleAt, lastFailure } = message
+  return {
+    code: 'backingOff',
+    detail: `It is tried again at ${visibleAt}, after ${attemptText(message)}.${failureText(lastFailure)}`,
+    until: visibleAt!
+  }
+}
+
+function delayed({ visibleAt }: Circumstances): Reason {
+  return {
+    code: 'delayed',
+    detail: `It was enqueued to be ready at ${visibleAt}.`,
+    until: visibleAt!
+  }
+}
+
+function behind({ count, all }: Ahead): Reason {
+  const number = `${count.toLocaleString('en')}${all ? '' : ' or more'}`
+  return {
+    code: 'behind',
+    detail:
+      `${number} ${count === 1 ? 'message comes' : 'messages come'} before it, by priority and then ` +
+      'by when they became ready.',
+    ahead: count
+  }
+}
+
+function attemptText({ attempt, maxAttempts }: Circumstances): string {
+  return `attempt ${attempt} of ${maxAttempts}`
+}
+
+function failureText(failure: LastFailure | null): string {
+  if (failure === null) return ''
+  const { attempt, at, reason } = failure
+  return ` Attempt ${attempt} ended at ${at}${reason === null ? ' without a reason' : `: ${reason}`}.`
 }

@@ -1,10 +1,12 @@
 /** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
 import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
-import type { Broker, Signals } from '../broker.ts'
+import type { Signals } from '../engine/signals.ts'
 import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import {
+  dueHeader,
   lateMsMax,
+  nameHeader,
   scheduleNotFound,
   type Calendar,
   type LastRun,
@@ -14,6 +16,7 @@ import {
 } from '../schedule.ts'
 import type { DueSchedule, EnqueueRow, NameScope, Store, Verbs } from '../ports.ts'
 import { QueueError } from '../errors.ts'
+import type { Enqueueing } from './enqueue.ts'
 
 /** Whether the caller may do this with a schedule of this queue; throws what it is told where it may not. */
 export type Permit = (queue: string) => void
@@ -36,12 +39,18 @@ const roundsMax = 100
 
 export class Schedules {
   readonly #store: Store
-  readonly #broker: Broker
+  readonly #broker: Pick<Enqueueing, 'enqueue'>
   readonly #signals: Signals
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
-  constructor(store: Store, broker: Broker, signals: Signals, calendar: Calendar, options: SchedulesOptions) {
+  constructor(
+    store: Store,
+    broker: Pick<Enqueueing, 'enqueue'>,
+    signals: Signals,
+    calendar: Calendar,
+    options: SchedulesOptions
+  ) {
     this.#store = store
     this.#broker = broker
     this.#signals = signals
@@ -139,7 +148,7 @@ export class Schedules {
     const message: NewMessage = {
       body,
       contentType: null,
-      headers: { ...headers, 'holdfast-schedule': name },
+      headers: { ...headers, [nameHeader]: name },
       priority,
       idempotencyKey
     }
@@ -233,7 +242,7 @@ function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedu
     queueId: queueId!,
     body,
     contentType: null,
-    headers: { ...headers, 'holdfast-schedule': name, 'holdfast-scheduled-for': at },
+    headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
     priority,
     delaySeconds: undefined,
     visibleAt: undefined,

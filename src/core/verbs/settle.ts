@@ -1,15 +1,20 @@
-/** Settling leases: receipts that end them, many callers' in one commit, with an outcome for each. */
-import { Batcher, type Bounds } from '../engine/batcher.ts'
-import type { Signals } from '../broker.ts'
+/**
+ * Settling: receipts that end or extend leases. Many callers share a commit, and each receipt has
+ * an outcome of its own.
+ */
+import { Batcher } from '../engine/batcher.ts'
+import type { Parts } from '../engine/parts.ts'
+import { rounds } from '../engine/rounds.ts'
 import type { Digits } from '../message.ts'
-import type { Held, Standing, Store, Verbs } from '../ports.ts'
+import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
+import { readReceipts } from './receipts.ts'
 
 export type Outcome =
   | { outcome: 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost' }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
-/** A receipt as it came, with what its verb needs. */
+/** A receipt as a front hands it in, with what its verb needs. */
 export interface Settlement {
   receipt: string
   reason?: string
@@ -18,105 +23,149 @@ export interface Settlement {
   leaseSeconds?: number
 }
 
-export type Verb = 'ack' | 'fail' | 'extend' | 'release'
-/** What a verb is given of each receipt, and what it answers of each message that it changed. */
-export type HeldBy<V extends Verb> = Parameters<Verbs[V]>[1][number]
-export type ChangedBy<V extends Verb> = Awaited<ReturnType<Verbs[V]>>[number]
+/** What a settled message means for its caller and for those who wait. */
+interface Effect {
+  outcome: Outcome
+  /** The message is ready, at this position. */
+  readyAt?: Digits
+  /** Something is due at this time: a retry, or the end of a lease. */
+  dueAt?: string
+  /** The message is acked or dead. */
+  ended?: boolean
+}
+
+interface Rules<V extends SettleVerb> {
+  /** What the store is given of a receipt. */
+  held: (lease: Held, settlement: Settlement) => HeldBy<V>
+  /** What follows when the store changed the message. */
+  changed: (row: ChangedBy<V>) => Effect
+  /**
+   * The outcome when the store changed nothing, though the message was not leased again: the lease
+   * has ended, or the same call came before.
+   */
+  unchanged: (standing: Standing) => 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost'
+}
+
+const rules: { [V in SettleVerb]: Rules<V> } = {
+  ack: {
+    held: lease => lease,
+    changed: () => ({ outcome: { outcome: 'acked' }, ended: true }),
+    unchanged: ({ acked }) => (acked ? 'acked' : 'leaseLost')
+  },
+  fail: {
+    held: ({ id, fence }, { reason = null, delaySeconds = null, dead = false }) => ({
+      id,
+      fence,
+      reason,
+      delaySeconds,
+      dead
+    }),
+    changed({ at, position, ready, dead }) {
+      if (dead) return { outcome: { outcome: 'dead' }, ended: true }
+      const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
+      return ready ? { outcome, readyAt: position } : { outcome, dueAt: at }
+    },
+    unchanged: ({ acked }) => (acked ? 'gone' : 'leaseLost')
+  },
+  extend: {
+    held: ({ id, fence }, { leaseSeconds }) => ({ id, fence, leaseSeconds: leaseSeconds! }),
+    changed: ({ at }) => ({ outcome: { outcome: 'extended', leaseExpiresAt: at }, dueAt: at }),
+    unchanged: ({ acked }) => (acked ? 'gone' : 'leaseLost')
+  },
+  release: {
+    held: lease => lease,
+    changed: ({ position }) => ({ outcome: { outcome: 'released' }, readyAt: position }),
+    unchanged: ({ acked, dead }) => (acked ? 'gone' : dead ? 'dead' : 'released')
+  }
+}
+
+type Commit<V extends SettleVerb> = (queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'bounds'>
 
 export class Settling {
-  readonly #store: Store
-  readonly #signals: Signals
-  readonly #onEnded: (queueId: Digits, id: Digits) => void
-  readonly #batchers: { [V in Exclude<Verb, 'ack'>]: Batcher<HeldBy<V>[], Outcome[]> }
+  readonly #parts: Needs
+  readonly #commits: { [V in SettleVerb]: Commit<V> }
+  readonly #batchers: { drained(): Promise<void> }[] = []
 
-  /** `onEnded` hears of each message that is acked or dead. */
-  constructor(
-    store: Store,
-    signals: Signals,
-    onEnded: (queueId: Digits, id: Digits) => void,
-    bounds: Bounds
-  ) {
-    this.#store = store
-    this.#signals = signals
-    this.#onEnded = onEnded
-    const batcher = <V extends Exclude<Verb, 'ack'>>(verb: V) =>
-      new Batcher<HeldBy<V>[], Outcome[]>({
-        ...bounds,
-        isUrgent: () => true,
-        flush: (queueId, calls) => this.#flush(verb, queueId, calls),
-        weigh: call => call.length,
-        count: call => call.length,
-        inFlightMax: 2
-      })
-    this.#batchers = { fail: batcher('fail'), extend: batcher('extend'), release: batcher('release') }
+  /** `ackWithLeases` commits acks: they share the flushes of leases. */
+  constructor(parts: Needs, ackWithLeases: Commit<'ack'>) {
+    this.#parts = parts
+    this.#commits = {
+      ack: ackWithLeases,
+      fail: this.#batched('fail'),
+      extend: this.#batched('extend'),
+      release: this.#batched('release')
+    }
   }
 
-  /**
-   * An outcome for each, in their order, after the commit. Acks share the flushes of leases
-   * instead, which the broker has.
-   */
-  settle<V extends Exclude<Verb, 'ack'>>(verb: V, queueId: Digits, held: HeldBy<V>[]): Promise<Outcome[]> {
-    return (this.#batchers[verb] as unknown as Batcher<HeldBy<V>[], Outcome[]>).add(queueId, held)
+  /** The broker says what it does, and how it refuses. */
+  async settle(
+    verb: SettleVerb,
+    name: string,
+    settlements: Settlement[],
+    pointer: (index: number) => string
+  ): Promise<Outcome[]> {
+    const receipts = settlements.map(({ receipt }) => receipt)
+    const { queue, leases, current } = await readReceipts(this.#parts.queueCache, name, receipts, pointer)
+    const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
+    if (current.length === 0) return outcomes
+    const held = current.map(index => rules[verb].held(leases[index]!, settlements[index]!))
+    const answers = await this.commit(verb, queue.id, held)
+    current.forEach((index, i) => {
+      outcomes[index] = answers[i]!
+    })
+    return outcomes
+  }
+
+  /** Settles what is held in a queue, in a commit that others may share. Refuses with overloaded. */
+  commit<V extends SettleVerb>(verb: V, queueId: Digits, held: HeldBy<V>[]): Promise<Outcome[]> {
+    return this.#commits[verb](queueId, held)
   }
 
   async drained(): Promise<void> {
-    await Promise.all(Object.values(this.#batchers).map(batcher => batcher.drained()))
-  }
-
-  async #flush<V extends Exclude<Verb, 'ack'>>(
-    verb: V,
-    queueId: Digits,
-    calls: HeldBy<V>[][]
-  ): Promise<(Outcome[] | Error)[]> {
-    const store = this.#store.first
-    const distinct = distinctOf(calls.flat())
-    const parts = rounds([...distinct.values()], ({ id }) => id)
-    const changed = await (parts.length > 1
-      ? store.transaction(verbs => this.inRounds(verbs, verb, queueId, parts))
-      : this.inRounds(store, verb, queueId, parts))
-    const outcomes = await this.outcomesOf(verb, queueId, distinct, changed)
-    return calls.map(call => outcomesFor(call, outcomes))
+    await Promise.all(this.#batchers.map(batcher => batcher.drained()))
   }
 
   /**
-   * Settles parts of which none holds an id twice, and answers what was changed by id and fence.
-   * Receipts of one message under several fences need several statements, so all of the messages
-   * are locked first, in order.
+   * Settles rounds of which none holds an id twice, and answers what was changed, by `id.fence`.
+   * One message under two fences needs two statements, so all messages are locked first, in order.
    */
-  async inRounds<V extends Verb>(
+  async settleRounds<V extends SettleVerb>(
     verbs: Verbs,
     verb: V,
     queueId: Digits,
-    parts: HeldBy<V>[][]
+    rounds: HeldBy<V>[][]
   ): Promise<Map<string, ChangedBy<V>>> {
-    if (parts.length > 1) {
-      const ids = parts.flat().map(({ id }) => id)
+    if (rounds.length > 1) {
+      const ids = rounds.flat().map(({ id }) => id)
       await verbs.lockMessages(queueId, ids)
     }
-    const settle = verbs[verb] as (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
     const changed = new Map<string, ChangedBy<V>>()
-    for (const part of parts) {
-      for (const row of await settle(queueId, part)) changed.set(keyOf(row), row)
+    const settlers: Settlers = verbs
+    for (const held of rounds) {
+      for (const row of await settlers[verb](queueId, held)) changed.set(keyOf(row), row)
     }
     return changed
   }
 
   /**
-   * What came of each receipt: from the changed rows, and for the others from where their message
-   * stands. Sends the signals.
+   * The outcome of each receipt, by `id.fence`: from the changed rows, or else from where the
+   * message stands. Sends the signals.
    */
-  async outcomesOf<V extends Verb>(
+  async outcomesOf<V extends SettleVerb>(
     verb: V,
     queueId: Digits,
     distinct: Map<string, Held>,
     changed: Map<string, ChangedBy<V>>
   ): Promise<Map<string, Outcome | Error>> {
-    const effectOf = effects[verb] as (row: ChangedBy<V>) => Effect
+    const { store, wakeups, signals } = this.#parts
+    const { changed: effectOf } = rules[verb]
     const unchangedIds = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
-    // The changes are committed. If this look fails, only the receipts that changed nothing get its error.
+    // The changes are committed by now. If this look-up fails, its error is the answer for the
+    // receipts that changed nothing, and for no others.
     const standings =
       unchangedIds.length > 0
-        ? await this.#store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
+        ? await store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
         : new Map<Digits, Standing>()
     let readyCount = 0
     let lowest = Infinity
@@ -136,71 +185,61 @@ export class Settling {
         readyCount++
         lowest = Math.min(lowest, Number(readyAt))
       }
-      if (dueAt !== undefined) this.#signals.onDue(Date.parse(dueAt))
-      if (ended) this.#onEnded(queueId, id)
+      if (dueAt !== undefined) signals.onDue(Date.parse(dueAt))
+      if (ended) wakeups.wakeForEnd(id)
     }
-    if (readyCount > 0) this.#signals.onReady(queueId, readyCount, lowest)
+    if (readyCount > 0) signals.onReady(queueId, readyCount, lowest)
     return outcomes
   }
-}
 
-/** What a settled message means for its caller and for those who wait. */
-interface Effect {
-  outcome: Outcome
-  /** The message is ready, at this position. */
-  readyAt?: Digits
-  /** Something falls due at this time: a retry, or the end of a lease. */
-  dueAt?: string
-  /** The message is acked or dead. */
-  ended?: boolean
-}
-
-const effects: { [V in Verb]: (row: ChangedBy<V>) => Effect } = {
-  ack: () => ({ outcome: { outcome: 'acked' }, ended: true }),
-  fail({ at, position, ready, dead }) {
-    if (dead) return { outcome: { outcome: 'dead' }, ended: true }
-    const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
-    return ready ? { outcome, readyAt: position } : { outcome, dueAt: at }
-  },
-  extend: ({ at }) => ({ outcome: { outcome: 'extended', leaseExpiresAt: at }, dueAt: at }),
-  release: ({ position }) => ({ outcome: { outcome: 'released' }, readyAt: position })
-}
-
-/** Splits items so that none of the parts holds a key twice; what has no key goes with the first. */
-export function rounds<T>(items: T[], keyOf: (item: T) => string | null): T[][] {
-  const parts: T[][] = []
-  const seen = new Map<string, number>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const round = key === null ? 0 : (seen.get(key) ?? 0)
-    if (key !== null) seen.set(key, round + 1)
-    if (parts.length <= round) parts.push([])
-    parts[round]!.push(item)
+  #batched<V extends SettleVerb>(verb: V): Commit<V> {
+    const batcher = new Batcher<HeldBy<V>[], Outcome[]>({
+      ...this.#parts.bounds,
+      isUrgent: () => true,
+      flush: (queueId, calls) => this.#flush(verb, queueId, calls),
+      weigh: call => call.length,
+      count: call => call.length,
+      inFlightMax: 2
+    })
+    this.#batchers.push(batcher)
+    return (queueId, held) => batcher.add(queueId, held)
   }
-  return parts
+
+  async #flush<V extends SettleVerb>(
+    verb: V,
+    queueId: Digits,
+    calls: HeldBy<V>[][]
+  ): Promise<(Outcome[] | Error)[]> {
+    const store = this.#parts.store.first
+    const distinct = distinctOf(calls.flat())
+    const split = rounds([...distinct.values()], ({ id }) => id)
+    const changed = await (split.length > 1
+      ? store.transaction(verbs => this.settleRounds(verbs, verb, queueId, split))
+      : this.settleRounds(store, verb, queueId, split))
+    const outcomes = await this.outcomesOf(verb, queueId, distinct, changed)
+    return calls.map(call => outcomesFor(call, outcomes))
+  }
 }
 
 function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
 }
 
-/** By id and fence, each once. */
+/** What is held, by `id.fence`, each once. */
 export function distinctOf<H extends Held>(held: H[]): Map<string, H> {
-  return new Map(held.map(one => [keyOf(one), one]))
+  return new Map(held.map(lease => [keyOf(lease), lease]))
 }
 
-/** The outcomes of one call's receipts; an error among them is the whole call's. */
+/** The outcomes of one call's receipts. An error among them is the answer of the whole call. */
 export function outcomesFor(held: Held[], outcomes: Map<string, Outcome | Error>): Outcome[] | Error {
-  const answers = held.map(one => outcomes.get(keyOf(one))!)
+  const answers = held.map(lease => outcomes.get(keyOf(lease))!)
   return answers.find(answer => answer instanceof Error) ?? (answers as Outcome[])
 }
 
-// A receipt that changed nothing: its message is gone, or under another fence, or the same call came
-// before.
-function unchangedOutcome(verb: Verb, fence: Digits, standing: Standing | undefined): Outcome {
+// A receipt that changed nothing. Either its message is gone or was leased again, or the verb's own
+// rule decides.
+function unchangedOutcome(verb: SettleVerb, fence: Digits, standing: Standing | undefined): Outcome {
   if (standing === undefined) return { outcome: 'gone' }
   if (standing.fence !== fence) return { outcome: 'leaseLost' }
-  if (standing.acked) return { outcome: verb === 'ack' ? 'acked' : 'gone' }
-  if (verb === 'release') return { outcome: standing.dead ? 'dead' : 'released' }
-  return { outcome: 'leaseLost' }
+  return { outcome: rules[verb].unchanged(standing) }
 }

@@ -4,7 +4,7 @@
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { QueueError, type Code } from '../../core/errors.ts'
+import { invalidRequest, QueueError, type Code } from '../../core/errors.ts'
 import { RefusalThrottle } from '../shared/refusalThrottle.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
@@ -147,12 +147,7 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
         message: messageOf(keyword, params as Record<string, string>, message)
       }))
     const [first] = faults
-    return new QueueError(
-      'invalidRequest',
-      `${first!.pointer === '' ? 'The body' : first!.pointer} ${first!.message}. Mend the request ` +
-        'and send it again; nothing was changed.',
-      { faults }
-    )
+    return invalidRequest(first!.pointer, first!.message, faults)
   }
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

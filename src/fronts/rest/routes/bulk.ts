@@ -3,9 +3,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import type { State } from '../../../core/counters.ts'
-import type { Selection } from '../../../core/message.ts'
+import { filterOf, type Selection } from '../../../core/message.ts'
 import type { BulkAction } from '../../../core/ports.ts'
-import { filterOf, givenUp } from '../common.ts'
+import { givenUp } from '../common.ts'
 import { queueOperations, type RetryRequest } from '../contract/queues.ts'
 import type { Server } from '../server.ts'
 
@@ -34,7 +34,7 @@ export function bulkRoutes(app: Server, broker: Broker): void {
     const selection = selectionOf(chosen)
     const signal = givenUp(request, reply)
     if (!dryRun) return { [done]: await act({ queue, state, selection, signal }) } as Record<Name, number>
-    const { matched, more } = await broker.matched(queue, action, state, selection, signal)
+    const { matched, more } = await broker.countMatches(queue, action, state, selection, signal)
     return more ? { matched, more } : { matched }
   }
 

@@ -1,14 +1,12 @@
 /** The handler of enqueues: one message or a list as JSON, or a raw body of any content type. */
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
-import { RawJson } from '../../../core/engine/envelope.ts'
-import { QueueError } from '../../../core/errors.ts'
-import { contentTypeCharsMax, delaySecondsMax, messageBytesMax } from '../../../core/limits.ts'
-import type { NewMessage } from '../../../core/message.ts'
+import type { RawJson } from '../../../core/engine/envelope.ts'
+import { invalidRequest } from '../../../core/errors.ts'
+import { newMessage, type NewMessage } from '../../../core/message.ts'
 import type { MessageOptions } from '../../../core/options.ts'
 import { storedForm } from '../../shared/bodies.ts'
 import { checkMessages, takeMessages } from '../../shared/guard.ts'
-import { invalid, timeOf } from '../common.ts'
 import { Message, MessageList, messageOperations, type MessageInput } from '../contract/messages.ts'
 import type { Server } from '../server.ts'
 import { unchecked, validator } from '../validation.ts'
@@ -46,17 +44,15 @@ function rawMessage(
   query: MessageOptions,
   key: string | undefined
 ): NewMessage {
-  if (contentType.length > contentTypeCharsMax) {
-    throw invalid('header/content-type', `must be at most ${contentTypeCharsMax} characters`)
-  }
-  return checked(
+  return newMessage(
     {
       body: storedForm(bytes, contentType),
       contentType,
       ...query,
       idempotencyKey: oneKey(query.idempotencyKey, key, 'query/idempotencyKey')
     },
-    'query'
+    'query',
+    'header/content-type'
   )
 }
 
@@ -67,11 +63,11 @@ function jsonMessages(
 ): { messages: NewMessage[]; list: boolean } {
   const [parameter] = Object.keys(query)
   if (parameter !== undefined) {
-    throw invalid(`query/${parameter}`, 'belongs in the message when that is application/json')
+    throw invalidRequest(`query/${parameter}`, 'belongs in the message when that is application/json')
   }
   if (typeof body === 'object' && body !== null && 'messages' in body) {
     if (key !== undefined) {
-      throw invalid(
+      throw invalidRequest(
         'header/idempotency-key',
         'serves a single message; give each message of a list its own idempotencyKey'
       )
@@ -94,34 +90,7 @@ function jsonMessage(
   { body, ...rest }: Omit<MessageInput, 'idempotencyKey'> & { idempotencyKey?: string | undefined },
   pointer: string
 ): NewMessage {
-  return checked({ body: (body as RawJson).text, contentType: null, ...rest }, pointer)
-}
-
-/** What the schema cannot say: sizes in bytes, and fields that exclude one another. */
-function checked(message: NewMessage, pointer: string): NewMessage {
-  checkSize(message.body, pointer)
-  if (message.visibleAt === undefined) return message
-  if (message.delaySeconds !== undefined) {
-    throw invalid(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
-  }
-  const visibleAt = timeOf(message.visibleAt)
-  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + delaySecondsMax * 1000) {
-    throw invalid(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
-  }
-  return { ...message, visibleAt }
-}
-
-/** Refuses with bodyTooLarge. */
-export function checkSize(body: string | Buffer, pointer: string): void {
-  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
-  throw new QueueError(
-    'bodyTooLarge',
-    `A message body is at most ${messageBytesMax} bytes; nothing was stored. ` +
-      'Store larger things elsewhere and enqueue where to find them.',
-    {
-      faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }]
-    }
-  )
+  return newMessage({ body: (body as RawJson).text, contentType: null, ...rest }, pointer)
 }
 
 /** The key as the member or the header says it; both may, if they agree. */
@@ -131,7 +100,7 @@ export function oneKey(
   pointer: string
 ): string | undefined {
   if (field !== undefined && header !== undefined && field !== header) {
-    throw invalid(pointer, 'differs from the Idempotency-Key header')
+    throw invalidRequest(pointer, 'differs from the Idempotency-Key header')
   }
   return field ?? header
 }

@@ -2,13 +2,14 @@
 import type { FastifyReply } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
+import { invalidRequest } from '../../../core/errors.ts'
 import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import { ByteBudget } from '../../shared/byteBudget.ts'
 import { bodyMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
-import { givenUp, invalid, never, sendJson } from '../common.ts'
+import { givenUp, never, sendJson } from '../common.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
 import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
 import type { Server } from '../server.ts'
@@ -50,17 +51,17 @@ function leaseOptions(
 ): Static<typeof LeaseRequest> {
   const inQuery = Object.keys(ack === undefined ? query : { ...query, ack })
   const twice = inQuery.find(name => name in body)
-  if (twice !== undefined) throw invalid(`query/${twice}`, 'stands in the body already')
+  if (twice !== undefined) throw invalidRequest(`query/${twice}`, 'stands in the body already')
   const options =
     inQuery.length === 0 ? body : { ...query, ...body, ...(ack !== undefined && { ack: [ack] }) }
   if (raw && options.max !== undefined && options.max > 1) {
-    throw invalid(
+    throw invalidRequest(
       inQuery.includes('max') ? 'query/max' : '/max',
       'must be 1 where the Accept header does not take JSON, because the answer is one message itself'
     )
   }
   if (raw && options.ack !== undefined && options.ack.length > 1) {
-    throw invalid(
+    throw invalidRequest(
       '/ack',
       'must be one receipt where the Accept header does not take JSON, because its outcome stands in a header'
     )

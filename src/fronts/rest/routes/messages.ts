@@ -1,11 +1,11 @@
 /** Handlers of messages in a queue: browse, get one, explain, cancel. */
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
-import type { Attempt, MessageView } from '../../../core/message.ts'
+import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
 import { bodyMembers } from '../../shared/bodies.ts'
 import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { refuseEnded } from '../../shared/guard.ts'
-import { cursorOf, cursorTo, filterOf, givenUp, idOf, never, sendJson } from '../common.ts'
+import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
 import { messageOperations } from '../contract/messages.ts'
 import type { Server } from '../server.ts'
 

@@ -1,20 +1,18 @@
 /** Handlers of schedules: make and change, get, list, run now, delete. */
 import type { FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
 import type { Action } from '../../../core/apiKey.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
-import { scheduleNotFound, type Schedule, type ScheduleChange } from '../../../core/schedule.ts'
+import { checkChange, scheduleNotFound, type Schedule, type ScheduleChange } from '../../../core/schedule.ts'
 import type { Permit, Schedules } from '../../../core/verbs/schedules.ts'
 import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
-import { cursorOf, cursorTo, invalid, sendJson } from '../common.ts'
-import { scheduleOperations } from '../contract/schedules.ts'
+import { cursorOf, cursorTo, sendJson } from '../common.ts'
+import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
 import type { Server } from '../server.ts'
-import { checkSize, oneKey } from './enqueue.ts'
-
-/** Headers that a schedule sets itself, on every message. */
-const ownHeaders = ['holdfast-schedule', 'holdfast-scheduled-for']
+import { oneKey } from './enqueue.ts'
 
 /** Lets a request act on a schedule only if its key may do this on the schedule's queue. */
 const permitting =
@@ -82,17 +80,11 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
   })
 }
 
-/** What the schema cannot say of a change: the schedule's own headers, and the size of the body. */
-function changeOf({ body, ...settings }: { body?: unknown; headers?: object }): ScheduleChange {
-  for (const header of ownHeaders) {
-    if (settings.headers !== undefined && Object.hasOwn(settings.headers, header)) {
-      throw invalid(`/headers/${header}`, 'is set by the schedule itself')
-    }
-  }
-  if (body === undefined) return settings as ScheduleChange
-  const { text } = body as RawJson
-  checkSize(text, '')
-  return { ...settings, body: text } as ScheduleChange
+function changeOf({ body, ...settings }: Static<typeof Change>): ScheduleChange {
+  const change = settings as ScheduleChange
+  if (body !== undefined) change.body = (body as RawJson).text
+  checkChange(change)
+  return change
 }
 
 /** In a list the next time alone is shown. */

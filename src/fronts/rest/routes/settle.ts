@@ -22,12 +22,12 @@ export function settleRoutes(app: Server, broker: Broker): void {
           const settlements = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
-          const outcomes = await broker[verb](queue, settlements, pointerTo)
+          const outcomes = await broker.settle(verb, queue, settlements, pointerTo)
           return {
             outcomes: outcomes.map((outcome, index) => ({ receipt: settlements[index]!.receipt, ...outcome }))
           }
         }
-        const [outcome] = await broker[verb](queue, [checkOne(body)], () => '/receipt')
+        const [outcome] = await broker.settle(verb, queue, [checkOne(body)], () => '/receipt')
         refuse(verb, outcome!)
         return outcome!
       }

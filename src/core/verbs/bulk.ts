@@ -1,0 +1,77 @@
+/**
+ * Bulk actions, and the cancel of one message. A bulk action works in chunks, each a commit of its
+ * own, and ends early when the caller hangs up. The next call goes on where it stopped.
+ */
+import type { State } from '../counters.ts'
+import type { Parts } from '../engine/parts.ts'
+import { partlyDone, QueueError } from '../errors.ts'
+import { messageNotFound, type Digits, type Selection } from '../message.ts'
+import type { BulkAction, Place } from '../ports.ts'
+
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals'>
+type OnDone = (count: number, position?: number) => void
+
+/** The broker says what each method does, and how it refuses. */
+export class Bulk {
+  readonly #parts: Needs
+
+  constructor(parts: Needs) {
+    this.#parts = parts
+  }
+
+  purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#inChunks(name, (store, id, onDone) => store.purge(id, state, selection, signal, onDone))
+  }
+
+  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#inChunks(name, (store, id, onDone) => store.redrive(id, selection, signal, onDone))
+  }
+
+  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
+    return this.#inChunks(name, (store, id, onDone) => store.retry(id, selection, signal, onDone))
+  }
+
+  async countMatches(
+    name: string,
+    action: BulkAction,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal
+  ): Promise<{ matched: number; more: boolean }> {
+    const { store, queueCache } = this.#parts
+    // A queue deleted in the last second may be remembered here, and still have rows to count.
+    queueCache.forget(name)
+    const { id } = await queueCache.find(name)
+    return await store.last.countMatches(id, action, state, selection, signal)
+  }
+
+  async cancel(name: string, id: Digits): Promise<void> {
+    const { store, queueCache, wakeups } = this.#parts
+    const queue = await queueCache.find(name)
+    const result = await store.last.cancel(queue.id, id)
+    if (result === 'leased') {
+      throw new QueueError(
+        'messageLeased',
+        'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.'
+      )
+    }
+    if (result === 'unknown') throw messageNotFound(name, id)
+    wakeups.wakeForEnd(id)
+  }
+
+  async #inChunks(
+    name: string,
+    work: (store: Place, queueId: Digits, onDone: OnDone) => Promise<void>
+  ): Promise<number> {
+    const { store, queueCache, signals } = this.#parts
+    const { id } = await queueCache.find(name)
+    let done = 0
+    await work(store.last, id, (count, position) => {
+      done += count
+      if (position !== undefined) signals.onReady(id, count, position)
+    }).catch((error: Error) => {
+      throw done > 0 ? partlyDone(error) : error
+    })
+    return done
+  }
+}

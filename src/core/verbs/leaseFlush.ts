@@ -1,0 +1,191 @@
+/**
+ * Commits of leases: those who ask and those who ack share the commits of a queue, for consumers do
+ * both in turn. Apart, each commit would be half as full.
+ */
+import { answerBytesMax } from '../limits.ts'
+import { Batcher } from '../engine/batcher.ts'
+import type { Parts } from '../engine/parts.ts'
+import { rounds } from '../engine/rounds.ts'
+import { partlyDone, QueueError } from '../errors.ts'
+import { type Digits } from '../message.ts'
+import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
+import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
+
+type Call = LeaseAsk & { acks: Held[] }
+
+export interface LeaseAnswer {
+  rows: LeasedRow[]
+  /** More was ready, and would have passed the bound in bytes. */
+  more: boolean
+  /** Of the acks, in their order. */
+  outcomes: Outcome[]
+  /** The key was used before, perhaps for this very call. `leaseAgain` gives what it leased. */
+  used: boolean
+}
+
+const nothing: LeaseAsk = { max: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
+const keyAttemptsMax = 3
+
+/** One for all: thousands a second may be refused with it, and a stack for each is dear. */
+export const answersBacklogged = new QueueError(
+  'overloaded',
+  'Too many bytes of answers wait to be read by callers; nothing was changed. Send the request again ' +
+    'a little later.'
+)
+
+type Needs = Pick<Parts, 'store' | 'wakeups' | 'replicaStats' | 'bounds' | 'answersFull'>
+
+export class LeaseFlushes {
+  readonly #parts: Needs
+  readonly #settling: Settling
+  readonly #batcher: Batcher<Call, LeaseAnswer>
+
+  constructor(parts: Needs, settling: Settling) {
+    this.#parts = parts
+    this.#settling = settling
+    this.#batcher = new Batcher({
+      ...parts.bounds,
+      flush: (queueId, calls) => this.#flush(queueId, calls),
+      weigh: ({ max, acks }) => max + acks.length,
+      count: ({ max, acks }) => max + acks.length,
+      isUrgent: ({ acks }) => acks.length > 0,
+      inFlightMax: 2
+    })
+  }
+
+  /** Acks, and leases what is ready, in one commit. Refuses with overloaded. */
+  lease(queueId: Digits, ask: LeaseAsk, acks: Held[]): Promise<LeaseAnswer> {
+    return this.#batcher.add(queueId, { ...ask, acks })
+  }
+
+  /** Acks. Refuses with overloaded. */
+  async ack(queueId: Digits, acks: Held[]): Promise<Outcome[]> {
+    return (await this.lease(queueId, nothing, acks)).outcomes
+  }
+
+  /**
+   * The messages that were leased with this key and are still held. When there are none, leases
+   * anew. The row that holds the key is unique, so of two calls at once one leases, and the other
+   * finds what was leased. Refuses with overloaded.
+   */
+  async leaseAgain(queueId: Digits, ask: LeaseAsk): Promise<LeasedRow[]> {
+    const { store, wakeups, replicaStats, answersFull } = this.#parts
+    if (answersFull()) throw answersBacklogged
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { rows, atMs } = await this.#transaction(store, queueId, async verbs => {
+          const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
+          return held.length > 0
+            ? { rows: held, atMs: null }
+            : await verbs.lease(queueId, [ask], answerBytesMax, [])
+        })
+        if (atMs !== null) replicaStats.leased(queueId, rows, atMs)
+        return rows
+      } catch (error) {
+        if (!store.isLeaseKeyTaken(error)) throw error
+        wakeups.wake(queueId, ask.max)
+        if (attempt === keyAttemptsMax) {
+          throw new QueueError(
+            'overloaded',
+            'Other calls keep leasing with this idempotency key; nothing was leased. Use a new key for ' +
+              'each lease.'
+          )
+        }
+      }
+    }
+  }
+
+  drained(): Promise<void> {
+    return this.#batcher.drained()
+  }
+
+  async #flush(queueId: Digits, calls: Call[]): Promise<(LeaseAnswer | Error)[]> {
+    const { store, wakeups } = this.#parts
+    const keyed = calls.filter(({ idempotencyKey: key, max }) => key !== null && max > 0)
+    const firstOf = new Map(keyed.toReversed().map(call => [call.idempotencyKey, call]))
+    // Calls whose key was used: by another call of this flush, or before it. Only their acks are
+    // done here.
+    const usedKeyCalls = new Set(keyed.filter(call => firstOf.get(call.idempotencyKey) !== call))
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#commit(queueId, calls, usedKeyCalls)
+      } catch (error) {
+        if (!store.isLeaseKeyTaken(error)) throw error
+        const keys = keyed.map(({ idempotencyKey }) => idempotencyKey!)
+        // The keys are looked up once. When that did not help, all are taken for used.
+        const used = attempt === 1 ? await store.usedLeaseKeys(queueId, keys) : null
+        for (const call of keyed) {
+          if (used === null || used.has(call.idempotencyKey!)) usedKeyCalls.add(call)
+        }
+        // Others may have passed by the messages that the failed statement had locked.
+        wakeups.wake(queueId, keyed.length)
+      }
+    }
+  }
+
+  async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
+    const { replicaStats, answersFull } = this.#parts
+    const distinct = distinctOf(calls.flatMap(call => call.acks))
+    // Asked at the last moment: thousands may have been answered while these calls waited.
+    const backlogged = answersFull()
+    const asks = backlogged ? [] : calls.filter(call => call.max > 0 && !usedKeyCalls.has(call))
+    if (asks.length > 0) {
+      replicaStats.asked(queueId)
+      this.#findMissed(queueId)
+    }
+    const { rows, full, acked, usedKeys, atMs } = await this.#send(queueId, asks, [...distinct.values()])
+    replicaStats.leased(queueId, rows, atMs)
+    replicaStats.acked(queueId, acked)
+    const changed = new Map(acked.map(key => [key, distinct.get(key)!]))
+    const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, changed)
+    return calls.map(call => {
+      const isUsed = usedKeyCalls.has(call)
+      const share = isUsed ? [] : rows.splice(0, call.max)
+      const answers = outcomesFor(call.acks, outcomes)
+      if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
+      if (backlogged && call.max > 0) {
+        if (call.acks.length === 0) return answersBacklogged
+        // The key may stand for messages that the caller holds already, so an empty answer would be
+        // wrong.
+        if (call.idempotencyKey !== null) return partlyDone(answersBacklogged)
+      }
+      const foundUsed =
+        share.length === 0 && call.idempotencyKey !== null && usedKeys.includes(call.idempotencyKey)
+      return { rows: share, more: full, outcomes: answers, used: isUsed || foundUsed }
+    })
+  }
+
+  // One statement, where no message is acked under two fences.
+  #send(queueId: Digits, asks: LeaseAsk[], acks: Held[]): Promise<LeaseFlush> {
+    const store = acks.length > 0 ? this.#parts.store.first : this.#parts.store
+    const split = rounds(acks, ({ id }) => id)
+    const settleAndLease = async (verbs: Verbs): Promise<LeaseFlush> => {
+      const settled = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const leased =
+        asks.length > 0
+          ? await verbs.lease(queueId, asks, answerBytesMax, [])
+          : { rows: [], full: false, usedKeys: [], atMs: 0 }
+      return { ...leased, acked: [...settled.keys()] }
+    }
+    if (split.length > 1) return this.#transaction(store, queueId, settleAndLease)
+    if (asks.length === 0) return settleAndLease(store)
+    return store.lease(queueId, asks, answerBytesMax, acks)
+  }
+
+  #findMissed(queueId: Digits): void {
+    const { store, wakeups } = this.#parts
+    store.last.findMissed(queueId).then(missed => {
+      if (missed) wakeups.wake(queueId, 1)
+    })
+  }
+
+  async #transaction<T>(store: Place, queueId: Digits, work: (verbs: Verbs) => Promise<T>): Promise<T> {
+    try {
+      return await store.transaction(work)
+    } catch (error) {
+      // The hints may have been raised past messages that the lost commit did not lease.
+      this.#parts.store.forgetScan(queueId)
+      throw error
+    }
+  }
+}

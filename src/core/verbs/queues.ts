@@ -1,0 +1,79 @@
+/** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
+import { type SettingsChange } from '../settings.ts'
+import { listMax } from '../limits.ts'
+import type { Parts } from '../engine/parts.ts'
+import { partlyDone, QueueError } from '../errors.ts'
+import type { NameScope } from '../ports.ts'
+import { queueNotFound, type QueueReport } from '../queue.ts'
+import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
+
+const putAttemptsMax = 3
+
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals'>
+
+/** The broker says what each method does, and how it refuses. */
+export class Queues {
+  readonly #parts: Needs
+
+  constructor(parts: Needs) {
+    this.#parts = parts
+  }
+
+  async put(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
+    const { store, queueCache, signals } = this.#parts
+    for (let attempt = 1; ; attempt++) {
+      const created = await store.last.putQueue(name, change)
+      queueCache.forget(name)
+      try {
+        const queue = await queueCache.find(name)
+        if (change.paused === false) signals.onReady(queue.id, listMax, 0)
+        return { created, report: await this.report(name) }
+      } catch (error) {
+        if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw partlyDone(error as Error)
+        // Somebody deleted the queue before it could be looked up.
+        if (attempt === putAttemptsMax) {
+          throw new QueueError(
+            'queueNotFound',
+            `The queue ${name} was made and deleted again in each of ${putAttemptsMax} attempts. ` +
+              'Send the request again.'
+          )
+        }
+      }
+    }
+  }
+
+  async report(name: string): Promise<QueueReport> {
+    const report = await this.#parts.store.last.reportQueue(name)
+    if (report === null) throw queueNotFound(name)
+    return report
+  }
+
+  async list(
+    after: string,
+    limit: number,
+    scope: NameScope
+  ): Promise<{ queues: QueueReport[]; next: string | null }> {
+    const queues = await this.#parts.store.last.listQueues(after, limit, scope)
+    return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
+  }
+
+  async delete(name: string): Promise<void> {
+    const { store, queueCache, wakeups } = this.#parts
+    const queue = queueCache.remembered(name)
+    await store.last.removeQueue(name)
+    queueCache.forget(name)
+    if (queue !== undefined) wakeups.wake(queue.id, Infinity)
+  }
+
+  async series(name: string): Promise<Series> {
+    const { store, queueCache } = this.#parts
+    const { id } = await queueCache.find(name)
+    const { last, samples, times } = await store.last.readSeries(id)
+    return seriesOf(name, last, samples, times)
+  }
+
+  async sparks(names: string[]): Promise<Map<string, Spark>> {
+    const rows = await this.#parts.store.last.readSparks(names)
+    return new Map(rows.map(({ name, last, samples }) => [name, sparkOf(last, samples)]))
+  }
+}
