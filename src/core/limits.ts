@@ -33,6 +33,10 @@ export const receiptCharsMax = 200
 /** Digits of a message id in a list of ids. */
 export const messageIdCharsMax = 18
 
+/** Of a message's own headers in a raw lease, and of its last failure's reason there. */
+export const rawHeadersBytesMax = 8192
+export const rawReasonCharsMax = 500
+
 /** Rows on one page of a list, and what a page holds when the call does not say. */
 export const pageRowsMax = 1000
 export const pageRowsDefault = 100

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Server } from '../rest/server.ts'
+import type { Server } from '../shared/server.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',

@@ -4,7 +4,7 @@
  */
 import type { FastifyRequest } from 'fastify'
 import type { Action } from '../../core/apiKey.ts'
-import type { Server } from '../rest/server.ts'
+import type { Server } from '../shared/server.ts'
 import { assetRoutes } from './assets.ts'
 import { OverviewCache, sorts, type QueueRow, type Sort, type Sources } from './overviewCache.ts'
 import { Streams } from './streams.ts'

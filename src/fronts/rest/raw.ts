@@ -2,13 +2,12 @@
  * A leased message as it is: its own bytes are the answer, with their content type, and the rest
  * stands in headers.
  */
+import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 
 // Many programs send Accept: */* without being asked, so that asks for nothing in particular.
 const takesJson = /(^|[\s,])(\*\/\*|application\/(\*|json))\s*($|[,;])/i
-const messageHeadersBytesMax = 8192
-const reasonMax = 500
 
 /** Whether the caller asks for the message itself: its Accept takes something, and not JSON. */
 export function wantsRaw(accept: string | undefined): boolean {
@@ -50,10 +49,10 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
     ...(lastFailure?.reason != null && {
-      'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, reasonMax).toWellFormed())
+      'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, rawReasonCharsMax).toWellFormed())
     })
   }
-  let room = messageHeadersBytesMax
+  let room = rawHeadersBytesMax
   let leftOut = 0
   for (const [name, value] of Object.entries(message.headers ?? {})) {
     const field = `holdfast-header-${encodedName(name).toLowerCase()}`
@@ -81,39 +80,3 @@ const percent = (text: string) => Buffer.from(text).toString('hex').toUpperCase(
 // decoding is always right.
 const encodedName = (name: string) => name.replace(/[^!#$&'*+.^_`|~0-9A-Za-z-]/gu, percent)
 const encodedValue = (value: string) => value.replace(/[^\x20-\x24\x26-\x7e]|^ | $/gu, percent)
-
-const described = (description: string) => ({ type: 'string', description })
-/** For the OpenAPI document. */
-export const rawAnswer = {
-  headers: {
-    'Holdfast-Id': described('The message id.'),
-    'Holdfast-Receipt': described('The proof of this lease. Settle with it.'),
-    'Holdfast-Fence': described('Rises with every lease of this message.'),
-    'Holdfast-Attempt': described('Counts the leases of this message from 1.'),
-    'Holdfast-Max-Attempts': described('After so many the message is dead.'),
-    'Holdfast-Priority': described('0 to 9.'),
-    'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
-    'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
-    'Holdfast-Last-Failure': described(
-      `Why the last attempt ended badly, percent-encoded, cut at ${reasonMax} characters.`
-    ),
-    'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
-    'Holdfast-Headers-Left-Out': described(
-      `How many of the message's own headers are not here, because together they are larger than ` +
-        `${messageHeadersBytesMax} bytes, or differ only in case. GET ` +
-        '/queues/{queue}/messages/{id} has them all.'
-    )
-  },
-  content: {
-    '*/*': {
-      schema: {
-        type: 'string',
-        format: 'binary',
-        description:
-          "With an Accept that does not take JSON: the message's own bytes and content type. Its " +
-          'headers stand in `Holdfast-Header-<name>`, name and value percent-encoded where ' +
-          'HTTP could not carry them.'
-      }
-    }
-  }
-}

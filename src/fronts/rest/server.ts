@@ -9,6 +9,7 @@ import type { Schedules } from '../../core/verbs/schedules.ts'
 import type { ByteBudget } from '../shared/byteBudget.ts'
 import { guard, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
+import type { Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
 import { Problem } from './contract/problem.ts'
 import { documentRoutes } from './docs.ts'
@@ -46,8 +47,6 @@ export interface ServerOptions {
   /** Called when closing begins: those who wait are to be answered now. */
   onClosing: () => void
 }
-
-export type Server = ReturnType<typeof createFastify>
 
 /** How long a connection may rest between two requests. Longer than balancers keep theirs. */
 const keepAliveMs = 75_000
@@ -98,7 +97,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
 function createFastify(
   { requestBytesMax, requestSecondsMax, silentSecondsMax, connectionsMax }: ServerOptions,
   sendProblem: SendProblem
-) {
+): Server {
   const requestTimeout = requestSecondsMax * 1000
   const app = Fastify({
     bodyLimit: requestBytesMax,

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import { queueNotFound } from '../../core/queue.ts'
-import type { Server } from '../rest/server.ts'
+import type { Server } from './server.ts'
 
 /** What a route asks of the key: an action on the queue in its path, any good key, or nothing. */
 export type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'

@@ -12,7 +12,7 @@ import {
 import { idempotencyKeyPattern } from '../../../core/options.ts'
 import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
-import { rawAnswer } from '../raw.ts'
+import { rawAnswer } from './raw.ts'
 import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
 
 const receipt = Type.String({ minLength: 1, maxLength: receiptCharsMax, description: 'From the lease.' })

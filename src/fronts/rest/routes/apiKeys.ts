@@ -2,7 +2,7 @@
 import { QueueError } from '../../../core/errors.ts'
 import type { ApiKeys } from '../../../core/ports.ts'
 import { apiKeyOperations } from '../contract/apiKeys.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 
 export function apiKeyRoutes(app: Server, apiKeys: ApiKeys): void {
   app.route({

@@ -7,7 +7,7 @@ import { filterOf, type Selection } from '../../../core/message.ts'
 import type { BulkAction } from '../../../core/ports.ts'
 import { givenUp } from '../common.ts'
 import { queueOperations, type RetryRequest } from '../contract/queues.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 
 interface BulkRequest {
   queue: string

@@ -8,7 +8,7 @@ import type { MessageOptions } from '../../../core/options.ts'
 import { storedForm } from '../../shared/bodies.ts'
 import { checkMessages, takeMessages } from '../../shared/guard.ts'
 import { Message, MessageList, messageOperations, type MessageInput } from '../contract/messages.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 import { unchecked, validator } from '../validation.ts'
 
 const checkMessage = validator<MessageInput>(Message)

@@ -1,7 +1,7 @@
 /** Handlers for those who run the service: alive, ready, metrics. */
 import { QueueError } from '../../../core/errors.ts'
 import { healthOperations } from '../contract/health.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 
 export interface Health {
   /** null while the service can serve, else why not. */

@@ -12,7 +12,7 @@ import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp, never, sendJson } from '../common.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
 import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 
 export function leaseRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
   app.route({

@@ -7,7 +7,7 @@ import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
 import { messageOperations } from '../contract/messages.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 
 export function messageRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
   app.route({

@@ -5,7 +5,7 @@ import { queueNamePattern } from '../../../core/queue.ts'
 import { browsable } from '../../shared/guard.ts'
 import { cursorOf, cursorTo } from '../common.ts'
 import { queueOperations } from '../contract/queues.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 
 export function queueRoutes(app: Server, broker: Broker): void {
   app.route({

@@ -11,7 +11,7 @@ import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 import { oneKey } from './enqueue.ts'
 
 /** Lets a request act on a schedule only if its key may do this on the schedule's queue. */

@@ -3,7 +3,7 @@ import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
 import type { Outcome, Settlement } from '../../../core/verbs/settle.ts'
 import { Settle, settleOperation } from '../contract/lease.ts'
-import type { Server } from '../server.ts'
+import type { Server } from '../../shared/server.ts'
 import { unchecked, validator } from '../validation.ts'
 
 export function settleRoutes(app: Server, broker: Broker): void {
