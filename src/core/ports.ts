@@ -2,7 +2,7 @@
  * The store as the core needs it. The core knows these interfaces and no SQL.
  *
  * Glossary:
- * - A **queue** holds messages. Its id is a number, so a queue made anew under an old name is another.
+ * - A **queue** holds messages. A queue made anew under an old name has a new id.
  * - A **message** is `ready`, `delayed`, `leased`, `dead` or, where its queue keeps them, `acked`.
  * - A **lease** is a message held for a time. Its **fence** rises with each lease of that message.
  * - A **receipt** names queue, message and fence. It is good until its message is leased again.
@@ -72,7 +72,10 @@ export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean 
 export interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
-  /** How many more messages the queue takes: Infinity without `maxDepth`, null when the queue is gone. */
+  /**
+   * How many more messages the queue takes: Infinity without `maxDepth`, null when the queue is
+   * gone.
+   */
   roomIn(queueId: Digits): Promise<number | null>
 }
 
@@ -113,9 +116,9 @@ export interface LeaseFlush {
 
 export interface LeaseVerbs {
   /**
-   * Acks what is held in `acks`, then leases the first ready messages of a queue in the same commit:
-   * at most as many as the asks add up to, and at most `bytesMax` of answer, but one at least. No
-   * id may come twice in `acks`. An error that `isLeaseKeyTaken` knows means that a key was used
+   * Acks what is held in `acks`, then leases the first ready messages of a queue, in one commit. It
+   * leases at most as many as the asks add up to, and at most `bytesMax` of answer, but one at
+   * least. No id may come twice in `acks`. An error that `isLeaseKeyTaken` knows means that a key was used
    * before; then nothing was leased or acked.
    */
   lease(queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]): Promise<LeaseFlush>
@@ -245,7 +248,9 @@ export interface BrowseVerbs {
     limit: number,
     bytesMax: number
   ): Promise<{ messages: MessageView[]; cursor: Digits | null }>
-  /** One message with its lease and its history, kept acked ones included. null when there is none. */
+  /**
+   * One message with its lease and its history, kept acked ones included. null when there is none.
+   */
   findMessage(queueId: Digits, id: Digits): Promise<MessageDetail | null>
   /** For each message, in order: whether it is acked, dead or gone. */
   whichEnded(messages: { queueId: Digits; id: Digits }[]): Promise<boolean[]>
@@ -268,7 +273,10 @@ export type BulkAction = 'purge' | 'redrive' | 'retry'
 export interface BulkVerbs {
   /** Removes one message that nobody holds. */
   cancel(queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'>
-  /** Removes messages of one state, or of all states. Of those named by id it leaves the leased ones. */
+  /**
+   * Removes messages of one state, or of all states. Of those named by id it leaves the leased
+   * ones.
+   */
   purge(
     queueId: Digits,
     state: State | null,
@@ -290,7 +298,9 @@ export interface BulkVerbs {
     signal: AbortSignal,
     onDone: (count: number, position: number) => void
   ): Promise<void>
-  /** How many messages the action would change now. `more` when counting stopped at its time limit. */
+  /**
+   * How many messages the action would change now. `more` when counting stopped at its time limit.
+   */
   countMatches(
     queueId: Digits,
     action: BulkAction,
@@ -312,7 +322,9 @@ export interface Sample {
   failed: number
 }
 
-/** Messages by how long they waited and were worked on in a step, in the buckets of `ReplicaStats`. */
+/**
+ * Messages by how long they waited and were worked on in a step, in the buckets of `ReplicaStats`.
+ */
 export interface StepTimes {
   at: number
   waits: number[]
@@ -322,7 +334,9 @@ export interface StepTimes {
 export interface SeriesVerbs {
   /** What is kept of a queue's last hour. `last` is the end of the last step written. */
   readSeries(queueId: Digits): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }>
-  /** The samples of these queues, with their totals alone. Queues that are not there are left out. */
+  /**
+   * The samples of these queues, with their totals alone. Queues that are not there are left out.
+   */
   readSparks(
     names: string[]
   ): Promise<{ name: string; last: number; samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]>
@@ -356,7 +370,9 @@ export interface ScheduleVerbs {
   findSchedule(name: string): Promise<Schedule | null>
   /** By name, from the one after `after` on, without their messages. */
   listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
-  /** Keeps the schedule as it is until the end of the transaction, and says what time it is there. */
+  /**
+   * Keeps the schedule as it is until the end of the transaction, and says what time it is there.
+   */
   lockSchedule(name: string): Promise<{ now: string; schedule: Schedule | null }>
   /** null when another session has just made one of this name. */
   createSchedule(name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule | null>
@@ -368,7 +384,9 @@ export interface ScheduleVerbs {
   moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
   /** Queues that due schedules name and that are not there. */
   missingQueues(): Promise<string[]>
-  /** How long until the next schedule is due, on the database's clock. Infinity when there is none. */
+  /**
+   * How long until the next schedule is due, on the database's clock. Infinity when there is none.
+   */
   msUntilSchedule(): Promise<number>
 }
 

@@ -1,12 +1,10 @@
-/**
- * What several route files share: cursors, ids, callers that hang up, and answers as text.
- */
+/** What several handlers share: cursors, ids, callers that hang up, and answers as text. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import { isId, messageIdOf } from '../../core/message.ts'
 import { ByteBudget } from '../shared/byteBudget.ts'
 
-/** Reads a cursor of ours. Refuses with invalidCursor what does not hold what such a cursor holds. */
+/** Reads a cursor that a page gave. Refuses with invalidCursor what is none, or is one of another list. */
 export function cursorOf(cursor: string | undefined, pattern: RegExp): string | undefined {
   if (cursor === undefined) return undefined
   const text = Buffer.from(cursor, 'base64url').toString()
@@ -30,7 +28,7 @@ export function idOf({ queue, id }: { queue: string; id: string }): string {
   return messageIdOf(queue, id)
 }
 
-/** Aborts when the caller hangs up before its answer, or its key is revoked. */
+/** A signal that aborts when the caller hangs up before its answer, or when its key is revoked. */
 export function givenUp({ key }: FastifyRequest, reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
   const leave = key?.onEnd(() => controller.abort())
@@ -53,7 +51,7 @@ export function sendJson(reply: FastifyReply, text: string, answers: ByteBudget)
     .send(text)
 }
 
-/** A cursor of ours, as the caller gets it. */
+/** The cursor that a page gives for the next one. null at the end. */
 export function cursorTo(id: string | null): string | null {
   return id === null ? null : Buffer.from(id).toString('base64url')
 }

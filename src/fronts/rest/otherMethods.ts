@@ -1,4 +1,4 @@
-/** Answers 405 to a known address with another method. */
+/** Answers 405 to a taken address with another method. */
 import type { FastifyInstance } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import type { SendProblem } from './problems.ts'
@@ -7,9 +7,9 @@ import type { SendProblem } from './problems.ts'
 export function collectMethods(app: FastifyInstance): Map<string, Set<string>> {
   const methods = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
-    const known = methods.get(url) ?? new Set()
-    for (const name of [method].flat()) known.add(name)
-    methods.set(url, known)
+    const taken = methods.get(url) ?? new Set()
+    for (const name of [method].flat()) taken.add(name)
+    methods.set(url, taken)
   })
   return methods
 }
@@ -20,12 +20,12 @@ export function refuseOtherMethods(
   methods: Map<string, Set<string>>,
   sendProblem: SendProblem
 ): void {
-  for (const [url, known] of [...methods]) {
-    const allow = [...known].sort().join(', ')
+  for (const [url, taken] of [...methods]) {
+    const allow = [...taken].sort().join(', ')
     app.route({
       url,
       method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'].filter(
-        method => !known.has(method)
+        method => !taken.has(method)
       ),
       config: { access: 'key' },
       schema: { hide: true } as object,

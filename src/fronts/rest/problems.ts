@@ -44,24 +44,24 @@ export const problems = {
   internal: { status: 500, title: 'Something went wrong here' }
 } as const satisfies Record<Code, { status: number; title: string }>
 
-// Those refused together are not to come back together.
+// At random, so that callers refused together do not come back together.
 const retryAfterSeconds = (code: Code) => (code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1)
-/** Refusals that callers may bring on themselves again and again, as fast as they are answered. */
-const paced = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting'])
+/** Refusals that a caller can bring on itself again as fast as they are answered. */
+const throttled = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting'])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000
 
 export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
-/** The error handler of every route; what is our fault or the database's is logged. */
+/** The error handler of every route. It logs what is our fault or the database's. */
 export const problemSender = (log: Logger): SendProblem => {
-  // Refusals may be thousands a second: of each code one line a second, which says how many there
-  // were since the last.
-  const told = new Map<Code, { atMs: number; since: number }>()
-  const tell = (request: FastifyRequest, { code, cause }: QueueError) => {
-    const last = told.get(code) ?? { atMs: -Infinity, since: 0 }
+  // There may be thousands of refusals a second. Of each code it logs one line a second, with how
+  // many there were since the last line.
+  const logged = new Map<Code, { atMs: number; since: number }>()
+  const logUnavailable = (request: FastifyRequest, { code, cause }: QueueError) => {
+    const last = logged.get(code) ?? { atMs: -Infinity, since: 0 }
     last.since++
-    told.set(code, last)
+    logged.set(code, last)
     if (performance.now() < last.atMs + 1000) return
     log.warn(
       { requestId: request.id, code, cause: (cause as Error | undefined)?.message, since: last.since },
@@ -70,7 +70,7 @@ export const problemSender = (log: Logger): SendProblem => {
     Object.assign(last, { atMs: performance.now(), since: 0 })
   }
   const refusalThrottle = new RefusalThrottle()
-  return (thrown, request, reply) => send(thrown, request, reply, log, tell, refusalThrottle)
+  return (thrown, request, reply) => send(thrown, request, reply, log, logUnavailable, refusalThrottle)
 }
 
 function send(
@@ -78,13 +78,13 @@ function send(
   request: FastifyRequest,
   reply: FastifyReply,
   log: Logger,
-  tell: (request: FastifyRequest, error: QueueError) => void,
+  logUnavailable: (request: FastifyRequest, error: QueueError) => void,
   refusalThrottle: RefusalThrottle
 ): FastifyReply {
   const error = refusalOf(thrown, request)
   const { status, title } = problems[error.code]
   if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
-  else if (status === 503) tell(request, error)
+  else if (status === 503) logUnavailable(request, error)
   if (status === 429 || status === 503) {
     reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds(error.code))
   }
@@ -100,13 +100,13 @@ function send(
     ...(error.faults.length > 0 ? { errors: error.faults } : {}),
     ...(status >= 500 ? { outcome: error.outcome } : {})
   })
-  if (!paced.has(error.code)) return answer(request, reply, body)
+  if (!throttled.has(error.code)) return answer(request, reply, body)
   const lateMs = refusalThrottle.next(
     request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
   )
   if (lateMs === 0) return answer(request, reply, body)
-  // Thrown away as it comes: to keep it meanwhile takes memory, to close the connection costs its
-  // caller's next one.
+  // The body is thrown away as it arrives. Keeping it would take memory. Closing the connection would
+  // cost the caller a new one.
   request.raw.resume()
   setTimeout(answer, lateMs, request, reply, body)
   return reply
@@ -116,7 +116,8 @@ function answer(request: FastifyRequest, reply: FastifyReply, body: string): Fas
   if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) {
     return reply.send(body)
   }
-  // A connection closed while its caller still sends is reset, often before the caller has read why.
+  // Closing a connection while its caller still sends resets it, often before the caller has read
+  // the answer.
   const linger = setTimeout(() => reply.send(body), lingerMs)
   request.raw.resume().once('close', () => {
     clearTimeout(linger)
@@ -127,7 +128,7 @@ function answer(request: FastifyRequest, reply: FastifyReply, body: string): Fas
 
 function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
   if (thrown instanceof QueueError) {
-    // A lost answer to a look leaves nothing unknown.
+    // A lost answer to a GET leaves nothing unknown.
     if (thrown.code === 'outcomeUnknown' && request.method === 'GET') {
       return new QueueError(
         'databaseUnavailable',
@@ -139,7 +140,7 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
   }
   const error = thrown as FastifyError
   if (error.validation !== undefined) {
-    // The schema's own word on a bad name only repeats what was said of the name.
+    // The error of `propertyNames` only repeats the error of the name itself.
     const faults = error.validation
       .filter(({ keyword }) => keyword !== 'propertyNames')
       .map(({ instancePath, keyword, params, message }) => ({
@@ -175,7 +176,7 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
   )
 }
 
-// Into the body by JSON Pointer; anything else by where it stands: `query/max`, `path/queue`.
+// A JSON Pointer into the body. Elsewhere the place and the name: `query/max`, `path/queue`.
 function pointerOf(
   context: string | undefined,
   path: string,

@@ -1,12 +1,12 @@
 /**
- * A leased message as it is: its own bytes are the answer, with their content type, and the rest
+ * A raw lease: the answer is the message's own bytes with their content type, and everything else
  * stands in headers.
  */
 import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 
-// Many programs send Accept: */* without being asked, so that asks for nothing in particular.
+// Many programs send Accept: */* by themselves, so */* counts as JSON.
 const takesJson = /(^|[\s,])(\*\/\*|application\/(\*|json))\s*($|[,;])/i
 
 /** Whether the caller asks for the message itself: its Accept takes something, and not JSON. */
@@ -28,14 +28,14 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     contentType
   } = message
   const headers: Record<string, string> = {
-    // One that came by SQL may hold what a header cannot.
+    // A content type set in SQL may hold characters that a header cannot.
     'content-type':
       contentType === null
         ? 'application/json'
         : /^[\x20-\x7e]+$/.test(contentType)
           ? contentType
           : 'application/octet-stream',
-    // The bytes are a stranger's: no browser is to guess at them, show them or run them.
+    // The bytes come from strangers, so no browser may guess their type, show them or run them.
     'x-content-type-options': 'nosniff',
     'content-disposition': 'attachment',
     'content-security-policy': "sandbox; default-src 'none'",
@@ -76,7 +76,7 @@ export function ackHeader(outcomes: Outcome[]): Record<string, string> {
 }
 
 const percent = (text: string) => Buffer.from(text).toString('hex').toUpperCase().replace(/../g, '%$&')
-// What a field name may hold (RFC 9110, token), and what a value may; % itself is encoded, so
-// decoding is always right.
+// Keeps what a field name (RFC 9110, token) or a value may hold, and encodes the rest. % itself is
+// encoded too, so decoding is always exact.
 const encodedName = (name: string) => name.replace(/[^!#$&'*+.^_`|~0-9A-Za-z-]/gu, percent)
 const encodedValue = (value: string) => value.replace(/[^\x20-\x24\x26-\x7e]|^ | $/gu, percent)

@@ -2,9 +2,10 @@
 import type { Connection } from '../shared/shutdown.ts'
 import { lingerMs, problems } from './problems.ts'
 
-// There is no request to answer, so this goes to the socket itself. Whole requests that came before
-// it on the connection are answered first: in their place "nothing was changed" would be said of
-// what they change.
+/**
+ * Answers on the socket itself, because there is no request. Whole requests that came before it on
+ * the connection are answered first, so that "nothing was changed" is not taken for their answer.
+ */
 export function refuseUnreadable(cause: string, socket: Connection): void {
   if (!socket.writable) return
   const before = socket._httpMessage

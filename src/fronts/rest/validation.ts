@@ -1,10 +1,9 @@
-/** Checking requests against their schemas: exactly in bodies, reading numbers from text elsewhere. */
+/** Checks requests against their schemas. Bodies must fit exactly; elsewhere numbers are read from text. */
 import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
 import type { FastifySchemaCompiler } from 'fastify'
 
-// Query and path arrive as text, so numbers in them are read; a body says what it means, so "30"
-// is no number there.
+// Query and path arrive as text, so numbers in them are read. In a JSON body "30" is no number.
 const shared = {
   strict: false,
   allErrors: false,
@@ -13,8 +12,8 @@ const shared = {
   allowUnionTypes: true
 } as const
 const exact = new Ajv({ ...shared, coerceTypes: false, strictNumbers: true })
-// With strictNumbers the bounds are not looked at for what is infinite, which here is read from
-// text after its type was.
+// With strictNumbers Ajv skips the bounds of an infinite number. Here such a number could be read
+// from text.
 const reading = new Ajv({ ...shared, coerceTypes: true, strictNumbers: false })
 for (const ajv of [exact, reading]) formats.default(ajv)
 
@@ -28,7 +27,7 @@ export const unchecked =
   route =>
     route.httpPart === part ? () => true : compileValidator(route)
 
-/** Checks a body against a schema of its own choosing; throws what a route's own schema would have thrown. */
+/** Checks a body against a schema that the handler chooses. Throws what a route's own schema would throw. */
 export function validator<T>(schema: object): (body: unknown) => T {
   const validate = exact.compile(schema)
   return body => {

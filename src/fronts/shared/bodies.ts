@@ -1,11 +1,11 @@
-/** Message bodies between HTTP and the store: bytes in, the same bytes out, as JSON, text or base64. */
+/** Message bodies between a front and the store: bytes in, and the same bytes out as JSON, text or base64. */
 import { isUtf8 } from 'node:buffer'
 import type { Body } from '../../core/message.ts'
 
 const textTypes =
   /^(text\/.*|application\/(xml|x-www-form-urlencoded)|multipart\/form-data|[^/]+\/.+\+(json|xml))$/
 
-/** Whether a body of this content type is text in UTF-8, if its bytes are. */
+/** Whether a body of this content type is text, provided that its bytes are UTF-8. */
 function isText(contentType: string): boolean {
   const [type, ...parameters] = contentType.toLowerCase().split(';')
   const charset = parameters
@@ -18,14 +18,14 @@ function isText(contentType: string): boolean {
   )
 }
 
-/** Text where the store can keep it as text: PostgreSQL's holds no U+0000. */
+/** Text if the store can keep it as text, else bytes. PostgreSQL's text cannot hold U+0000. */
 export function storedForm(bytes: Buffer, contentType: string): string | Buffer {
   return isText(contentType) && isUtf8(bytes) && !bytes.includes(0) ? bytes.toString() : bytes
 }
 
 /**
- * The members `body` or `bodyBase64`, and `contentType`, as JSON text: a JSON body stands there as
- * it came.
+ * The members `body` or `bodyBase64`, and `contentType`, as JSON text. A JSON body stands there
+ * exactly as it came.
  */
 export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
   if (contentType === null) return `"body":${body},"contentType":"application/json"`

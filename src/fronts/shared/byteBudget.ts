@@ -1,10 +1,11 @@
 /**
- * Bytes that callers make this process hold: of requests on their way in, of answers they have not
- * taken yet.
+ * A bound on the bytes that callers make this process hold: requests on their way in, and answers
+ * that callers have not read yet.
  */
 import type { ServerResponse } from 'node:http'
 
-// What is smaller is bounded well enough by the number of connections, and not worth a listener for each.
+// Smaller requests and answers are bounded by the number of connections. A listener for each would
+// cost more than they do.
 const countedBytesMin = 16_384
 
 export class ByteBudget {
@@ -20,21 +21,21 @@ export class ByteBudget {
   }
 
   /**
-   * Whether there is room for so many bytes more; for what makes room itself there is a quarter
-   * more of it.
+   * Whether this many more bytes fit. Requests that make room themselves, such as acks, get a
+   * quarter more. An empty budget takes a request of any size.
    */
   hasRoom(bytes: number, makesRoom: boolean): boolean {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#bytesMax * (makesRoom ? 1.25 : 1)
   }
 
   /**
-   * Counts bytes until the response has been taken or its connection is gone, which it may be
-   * already. Answers with a function that counts more.
+   * Counts bytes until the response is closed: read by its caller, or its connection is gone. It
+   * may be closed already. Returns a function that counts more bytes.
    */
   hold(bytes: number, response: ServerResponse): (more: number) => void {
     let held = 0
     const more = (bytes: number) => {
-      if (response.closed) return // there will be no other event to give them back at
+      if (response.closed) return // no event would come to give the bytes back
       held += bytes
       this.#bytes += bytes
     }

@@ -1,17 +1,17 @@
-/** Who may do what: looks at the key of every request before anything else is done for it. */
+/** Who may do what. The guard checks the API key of every request before anything else is done for it. */
 import type { FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import { queueNotFound } from '../../core/queue.ts'
 import type { Server } from './server.ts'
 
-/** What a route asks of the key: an action on the queue in its path, any good key, or nothing. */
+/** What a route demands of the key: an action on the queue in its path, any good key, or nothing. */
 export type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
-    /** Settling makes room, so no rate stands in its way. */
+    /** Settling makes room, so it is not held to the key's rate. */
     settles?: true
   }
   interface FastifyRequest {
@@ -23,11 +23,11 @@ declare module 'fastify' {
 export interface GuardOptions {
   /** null: keys are switched off. */
   ring: ApiKeyRing | null
-  /** What is open to all while keys are in force. */
+  /** What needs no key while keys are in force. */
   open: { docs: boolean; metrics: boolean }
 }
 
-/** Registered before every route. A route that says nothing of its access is for admins. */
+/** Registered before every route. A route without an `access` is for admins. */
 export function guard(app: Server, { ring, open }: GuardOptions): void {
   app.decorateRequest('key', null)
   app.addHook('onRoute', route => {
@@ -57,9 +57,8 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
   })
 }
 
-// Until there is a key only programs of this machine are served. A web page that somebody opens
-// here is none: neither one that sends its forms to us, nor one whose own name has been pointed at
-// this machine meanwhile.
+// Until there is a key, only programs of this machine are served. Web pages opened on this machine
+// are refused too: those that send forms here, and those whose own name was pointed at this machine.
 function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): void {
   const foreignName = /\.[a-z][a-z0-9-]*\.?(:\d+)?$/i.test(host) && !/\.localhost\.?(:\d+)?$/i.test(host)
   if (!foreignName && (origin === undefined || origin === `http://${host}`)) return
@@ -91,7 +90,7 @@ function notKnown(): QueueError {
   )
 }
 
-/** Of a call that has waited: refuses when its key has been revoked meanwhile. */
+/** For a call that has waited: refuses when its key has been revoked meanwhile. */
 export function refuseEnded({ key }: FastifyRequest): void {
   if (key?.ended) throw notKnown()
 }
@@ -114,14 +113,14 @@ function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string
   allow(key, access, queue)
 }
 
-/** The queues whose looks the key may have, as names and beginnings of names. */
+/** The queues that the key may browse. */
 export function browsable({ key }: FastifyRequest): { names: string[]; prefixes: string[] } {
   return key?.within('browse') ?? { names: [], prefixes: [''] }
 }
 
 /**
- * Of what belongs to a queue that is not in the path: refuses with notFound what the key does not
- * see, with forbidden what it may not do.
+ * For something that belongs to a queue that is not in the path. Refuses with `notFound` when the
+ * key does not see the queue, and with forbidden when it may not do this there.
  */
 export function permit(
   { key }: FastifyRequest,
@@ -142,14 +141,14 @@ function allow(key: ApiKey, action: Action, queue: string): void {
   }
 }
 
-/** Messages that the request is about to enqueue, or has leased, go off the key's rate. */
+/** Takes messages off the key's rate: those it is about to enqueue, or has leased. */
 export function takeMessages({ key }: FastifyRequest, count: number): void {
   key?.messages.take(count)
 }
 
 /**
- * Refuses with rateLimited when the key has none left. With `settles` it answers so instead: then
- * no more are leased, and the acks go on.
+ * Refuses with rateLimited when the key's rate of messages is used up. With `settles` it returns
+ * false instead: then nothing more is leased, and the acks are still done.
  */
 export function checkMessages({ key }: FastifyRequest, settles = false): boolean {
   if (!settles) key?.messages.check('messages')

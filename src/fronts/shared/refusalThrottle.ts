@@ -1,12 +1,12 @@
 /**
- * Keeps refusals to a share of the processor: in a flood of them each is answered a little late,
- * so that those who are served are not slowed.
+ * Keeps refusals to a share of the processor. In a flood each refusal is answered a little late, so
+ * that callers who are served are not slowed.
  */
 
-// Measured on a machine of two cores: what a refusal costs, and to read a body and throw it away.
-const costMs = 0.05
-const costMsPerByte = 3e-6
-const share = 0.05
+// Measured on two cores: one refusal, and one byte of a body that is read and thrown away.
+const refusalCostMs = 0.05
+const byteCostMs = 3e-6
+const processorShare = 0.05
 const stepMs = 50
 const lateMsMax = 2000
 
@@ -14,14 +14,14 @@ export class RefusalThrottle {
   #dueMs = 0
 
   /**
-   * Milliseconds until a refusal whose caller has so many bytes left to send should be answered:
-   * none as long as they are few.
+   * Milliseconds until a refusal should be answered: 0 while refusals are few. `bytesLeft` is what
+   * its caller still has to send.
    */
   next(bytesLeft: number): number {
     const nowMs = performance.now()
-    const dueMs = Math.max(this.#dueMs, nowMs) + (costMs + bytesLeft * costMsPerByte) / share
+    const dueMs = Math.max(this.#dueMs, nowMs) + (refusalCostMs + bytesLeft * byteCostMs) / processorShare
     this.#dueMs = Math.min(dueMs, nowMs + lateMsMax)
-    // In steps, so that those who are late share a few timers.
+    // In steps, so that late refusals share a few timers.
     return Math.floor((this.#dueMs - nowMs) / stepMs) * stepMs
   }
 }

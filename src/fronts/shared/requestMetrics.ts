@@ -1,6 +1,6 @@
 /**
- * Requests as they are answered: counted by route and class of status, with how long they took;
- * and a line of log for each where that is asked for.
+ * Counts answered requests by route and class of status, with how long they took. At log level
+ * `info` it logs a line for each.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
@@ -15,17 +15,17 @@ export interface Answered {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** When its header fields had been read, by the clock of `performance.now()`. */
+    /** When the header fields had been read, by the clock of `performance.now()`. */
     startedMs: number
   }
 }
 
-/** Upper bounds of the buckets but the last. */
+/** Upper bounds of all buckets except the last, which has none. */
 export const answeredBoundsSeconds = Array.from({ length: 9 }, (_, index) => 4 ** index / 1000)
 
 /**
- * Counts at the moment an answer is handed over to be sent: a listener for its end would cost more
- * than all else here.
+ * Counts when an answer is handed over to be sent. A listener for its end would cost more than
+ * everything else here.
  */
 export class RequestMetrics {
   readonly #answered = new Map<string, Answered>()
@@ -36,8 +36,8 @@ export class RequestMetrics {
   }
 
   /**
-   * Registered before every route. What no route of the contract answers (unknown addresses, other
-   * methods, Swagger UI) is one.
+   * Registered before every route. Requests that no route of the contract answers count as one
+   * route, `other`: unknown addresses, other methods, Swagger UI.
    */
   watch(app: FastifyInstance): void {
     app.decorateRequest('startedMs', 0)
@@ -58,7 +58,7 @@ export class RequestMetrics {
     })
   }
 
-  /** What has been answered so far. */
+  /** All counts since the start. */
   all(): Answered[] {
     return [...this.#answered.values()]
   }
@@ -66,11 +66,11 @@ export class RequestMetrics {
   #counter(method: string, route: string) {
     const classes: Answered[] = []
     const of = (status: number): Answered => {
-      const known = `${method} ${route} ${status}`
-      let answered = this.#answered.get(known)
+      const key = `${method} ${route} ${status}`
+      let answered = this.#answered.get(key)
       if (answered === undefined) {
         this.#answered.set(
-          known,
+          key,
           (answered = {
             method,
             route,
@@ -93,13 +93,13 @@ export class RequestMetrics {
       const answered = (classes[status] ??= of(status))
       answered.buckets[Math.min(answeredBoundsSeconds.length, (33 - Math.clz32(ms)) >> 1)]!++
       answered.sumSeconds += ms / 1000
-      if (this.#log !== null) this.#tell(this.#log, route, request, reply, ms)
+      if (this.#log !== null) this.#logRequest(this.#log, route, request, reply, ms)
       done(null, payload)
     }
   }
 
-  // Never a body, a header field or a query: keys and secrets are in those.
-  #tell(log: Logger, route: string, request: FastifyRequest, reply: FastifyReply, ms: number): void {
+  // Logs no body, header field or query, because keys and secrets may be in them.
+  #logRequest(log: Logger, route: string, request: FastifyRequest, reply: FastifyReply, ms: number): void {
     const { queue } = (request.params ?? {}) as { queue?: string }
     log.info(
       {

@@ -1,18 +1,18 @@
 /**
- * How connections end while the server closes: at rest at once, busy ones with their answer,
- * stalled ones after a while.
+ * Ends connections while the server closes: idle ones at once, busy ones after their answer, stalled
+ * ones after five seconds.
  */
 import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Node's own note of the answer that a connection is at. */
+/** A connection, with the answer it is sending now, as Node notes it. */
 export type Connection = Socket & { _httpMessage?: (ServerResponse & { _last?: boolean }) | null }
 
 /** How long callers may take to send the rest of a request, or to read the rest of an answer. */
 const patienceMs = 5000
-const lookMs = 50
+const checkMs = 50
 
-/** Answers with what to call when closing begins. */
+/** Returns what to call when closing begins. */
 export function closesConnections(server: Server): () => void {
   const connections = new Set<Connection>()
   server.on('connection', socket => {
@@ -20,17 +20,17 @@ export function closesConnections(server: Server): () => void {
     socket.once('close', () => connections.delete(socket))
   })
   const closeIdle = server.closeIdleConnections.bind(server)
-  // Node looks once, when close() is called: what comes to rest after that it keeps for as long as
-  // it keeps any connection, and an answer that its caller has not read to the end it cuts.
+  // Node closes idle connections once, when close() is called. It would keep those that become idle
+  // later, and it would cut an answer that its caller has not read to the end.
   server.closeIdleConnections = () => {}
   return () => {
     const startedMs = performance.now()
     for (const { _httpMessage: answer } of connections) {
       if (!answer) continue
-      answer.shouldKeepAlive = false // says so in its head, unless that is sent already
+      answer.shouldKeepAlive = false // tells the caller, unless the head is sent already
       answer._last = true
     }
-    const look = () => {
+    const check = () => {
       const late = performance.now() > startedMs + patienceMs
       const unread: Connection[] = []
       for (const socket of connections) {
@@ -39,14 +39,14 @@ export function closesConnections(server: Server): () => void {
         if (socket.bytesRead === 0 || (late && stalled)) socket.destroy()
         else if (socket.writableLength > 0) unread.push(socket)
       }
-      // Node takes a connection for idle once its answer is handed over, read or not: these are
-      // not its to end meanwhile.
+      // Node takes a connection for idle once its answer is handed over, read or not. Keep it from
+      // ending connections whose answer is still unread.
       for (const socket of unread) socket.destroy = () => socket
       closeIdle()
       for (const socket of unread) Reflect.deleteProperty(socket, 'destroy')
     }
-    const watch = setInterval(look, lookMs)
+    const watch = setInterval(check, checkMs)
     server.once('close', () => clearInterval(watch))
-    look()
+    check()
   }
 }
