@@ -6,13 +6,14 @@ import pg from 'pg'
 import t from 'tap'
 import { answerBytesMax } from '../../src/core/message.ts'
 import type { EnqueueRow, Held, LeasedRow } from '../../src/core/ports.ts'
-import { openDatabase, type Database, type Session, type Statement } from '../../src/store/database.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import type { Session, Statement } from '../../src/store/statement.ts'
 import { browse } from '../../src/store/verbs/browse.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
-import * as messages from '../../src/store/verbs/messages.ts'
+import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
@@ -355,7 +356,7 @@ t.test(
         )
         await bulk.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
         for (const table of ['messages', 'acked']) {
-          const some = await database.query(
+          const some = await database.query<{ id: string }>(
             `select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`,
             [queueId]
           )

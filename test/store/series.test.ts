@@ -11,7 +11,7 @@ import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.t
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
-import { readSeries, readSparks, shareTally, writeStep } from '../../src/store/verbs/series.ts'
+import { readSeries, readSparks, shareStats, writeStep } from '../../src/store/verbs/series.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
@@ -93,10 +93,12 @@ t.test('the times that replicas have counted add up', async t => {
     replicaStats.asked(queueId)
     replicaStats.asked('99999') // a queue that is gone
     t.equal(replicaStats.waits.sumMs, 200)
-    await shareTally(database, replicaStats.take())
+    await shareStats(database, replicaStats.take())
     t.equal(replicaStats.take().size, 0)
   }
-  const rows = await database.query('select waits, works from holdfast.times')
+  const rows = await database.query<{ waits: number[]; works: number[] }>(
+    'select waits, works from holdfast.times'
+  )
   const sum = (counts: number[]) => counts.reduce((all, count) => all + count, 0)
   t.ok(
     rows.every(({ waits }) => sum(waits) === waits[7]),

@@ -1,28 +1,68 @@
 /** Queues: their settings, their counts, their end. */
+import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
+import type { NameScope } from '../../core/ports.ts'
 import { reliabilityOf, type Queue, type QueueReport, type SettingsChange } from '../../core/queue.ts'
-import type { Database, Row, Session, Statement } from '../database.ts'
+import type { Database } from '../database.ts'
+import { totalColumn, unfolded } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { ranks } from '../upkeep/scanHints.ts'
 
-const findStatement: Statement = { name: 'find_queue', text: 'select * from holdfast.queues where name = $1' }
+/** The settings of a queue, as their columns. */
+interface Row {
+  lease_seconds: number
+  max_attempts: number
+  retry_strategy: Queue['settings']['retry']['strategy']
+  retry_delay_seconds: number
+  retry_max_delay_seconds: number
+  retry_jitter: boolean
+  retention_seconds: number
+  dedup_seconds: number
+  max_depth: string | null
+  paused: boolean
+  keep_acked_seconds: number
+}
 
+interface QueueRow extends Row {
+  id: number
+  name: string
+  created_at: string
+  updated_at: string
+}
+
+export const findStatement: Statement<QueueRow> = {
+  name: 'find_queue',
+  parameters: '$1 name',
+  text: 'select * from holdfast.queues where name = $1'
+}
+
+/** A queue and its settings. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
   return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
 }
 
-const createStatement: Statement = {
+export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
-  text: `
-  with made as (
-    insert into holdfast.queues (name) values ($1) on conflict (name) do nothing returning id
-  ), counted as (
-    insert into holdfast.counts (queue_id) select id from made
-  )
-  select id from made`
+  parameters: '$1 name',
+  text: sql`
+    with made as (
+      insert into holdfast.queues (name)
+      values ($1)
+      on conflict (name) do nothing
+      returning id
+    ), counted as (
+      insert into holdfast.counts (queue_id)
+      select id
+      from made
+    )
+    select id
+    from made`
 }
 
-const changeStatement: Statement = {
+export const changeStatement: Statement = {
   name: 'change_queue',
+  parameters: '$1 name · $2 change',
   text: `
   update holdfast.queues q set
     lease_seconds = coalesce(c."leaseSeconds", q.lease_seconds),
@@ -42,7 +82,7 @@ const changeStatement: Statement = {
   where q.name = $1`
 }
 
-/** Makes the queue where there is none, then changes the settings given. True when it was made. */
+/** Makes the queue if there is none, then changes the settings given. True when it was made. */
 export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
   return await database.transaction(async session => {
     const made = await session.query(createStatement, [name])
@@ -51,92 +91,148 @@ export async function putQueue(database: Database, name: string, change: Setting
   })
 }
 
-// The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
-// sum is exact.
-const reportColumns = `
-    q.*, (c.ready + t.ready) as ready, (c.delayed + t.delayed) as delayed, (c.leased + t.leased) as leased, (c.dead + t.dead) as dead, (c.acked + t.acked) as acked,
-    (c.acked_total + t.acked_total) as acked_total, (c.expired_total + t.expired_total) as expired_total`
-const reportJoins = `
-  join holdfast.counts c on c.queue_id = q.id
-  cross join lateral (
-    select coalesce(sum(l.ready), 0) as ready, coalesce(sum(l.delayed), 0) as delayed, coalesce(sum(l.leased), 0) as leased,
-      coalesce(sum(l.dead), 0) as dead, coalesce(sum(l.acked), 0) as acked,
-      coalesce(sum(l.acked_total), 0) as acked_total, coalesce(sum(l.expired_total), 0) as expired_total
-    from holdfast.ledger l where l.queue_id = q.id
-  ) t`
-
 /**
  * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of
- * one of the ranks. Leased messages stay in that index, so the look is bounded: where so many of
- * them come first, the last of those stands for the ready ones behind it.
+ * one of the ranks. Leased messages stay in that index, so at most `examinedMax` of each rank are
+ * examined. Where all of these are leased, the last of them stands for the ready ones behind it.
  */
-export const oldestReadyAt = (queueId: string, look: number) => `(
+export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
+  (
     select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
+    from generate_series(0, ${ranks.length - 1}) as level (rank)
     cross join lateral (
-      select min(enqueued_at) filter (where leased_until is null) as ready, max(enqueued_at) as any
+      select
+        min(enqueued_at) filter (where leased_until is null) as ready,
+        max(enqueued_at) as any
       from (
-        select m.enqueued_at, m.leased_until from holdfast.messages m
-        where m.queue_id = ${queueId} and m.rank = level.rank::smallint and m.visible_at is null and m.dead_at is null
-        order by m.position limit ${look}
+        select m.enqueued_at, m.leased_until
+        from holdfast.messages m
+        where m.queue_id = ${queueId}
+          and m.rank = level.rank::smallint
+          and m.visible_at is null
+          and m.dead_at is null
+        order by m.position
+        limit ${examinedMax}
       ) first
     ) head
   )`
 
-const withOldest = `
-  select r.*, case when r.ready > 0 then extract(epoch from clock_timestamp() - ${oldestReadyAt('r.id', 1000)})::float8 end as oldest_ready_seconds from r order by r.name`
+/** Messages examined for the oldest ready one, in each rank. */
+const examinedMax = 1000
 
-const reportStatement: Statement = {
+const totalsReported = ['acked', 'expired'] as const satisfies Total[]
+const reported = [...states, ...totalsReported.map(totalColumn)]
+
+type ReportRow = QueueRow &
+  Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
+    oldest_ready_seconds: number | null
+  }
+
+// The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
+// sum is exact.
+const reportOn = (queues: string) => sql`
+  with r as materialized (
+    select
+      q.*,
+      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')}
+    from ${queues} q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(reported, 'q.id')}
+  )
+  select
+    r.*,
+    case
+      when r.ready > 0 then extract(
+        epoch from clock_timestamp() - ${oldestReadyAt('r.id', examinedMax)}
+      )::float8
+    end as oldest_ready_seconds
+  from r
+  order by r.name`
+
+export const reportStatement: Statement<ReportRow> = {
   name: 'report_queue',
-  text: `with r as materialized (select ${reportColumns} from holdfast.queues q ${reportJoins} where q.name = $1) ${withOldest}`
+  parameters: '$1 name',
+  text: reportOn('(select * from holdfast.queues where name = $1)')
 }
 
-const listStatement: Statement = {
+export const listStatement: Statement<ReportRow> = {
   name: 'list_queues',
-  text: `with r as materialized (select ${reportColumns} from (select * from holdfast.queues where name > $1 and (name = any($3::text[]) or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))) order by name limit $2) q ${reportJoins}) ${withOldest}`
+  parameters: '$1 after this name · $2 queues on the page · $3 names · $4 beginnings of names',
+  text: reportOn(sql`
+    (
+      select *
+      from holdfast.queues
+      where name > $1
+        and (
+          name = any($3::text[])
+          or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+        )
+      order by name
+      limit $2
+    )`)
 }
 
+/** What a queue is set to and holds. null when there is none. */
 export async function reportQueue(session: Session, name: string): Promise<QueueReport | null> {
   const [row] = await session.query(reportStatement, [name])
   return row === undefined ? null : reportOf(row)
 }
 
-/** Queues by name, beyond the one named `after`: those of these names and beginnings. */
+/** Queues by name, from the one after `after` on: those that the scope allows. */
 export async function listQueues(
   session: Session,
   after: string,
   limit: number,
-  { names, prefixes }: { names: string[]; prefixes: string[] }
+  { names, prefixes }: NameScope
 ): Promise<QueueReport[]> {
   return (await session.query(listStatement, [after, limit, names, prefixes])).map(reportOf)
 }
 
-const depthStatement: Statement = {
+/** The states that `maxDepth` counts. */
+const depthStates: State[] = ['ready', 'delayed', 'leased']
+
+export const depthStatement: Statement<{ max_depth: string | null; depth: string }> = {
   name: 'depth',
-  text: `
-  select q.max_depth, (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased) as depth
-  from holdfast.queues q ${reportJoins} where q.id = $1`
+  parameters: '$1 queue id',
+  text: sql`
+    select
+      q.max_depth,
+      (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}) as depth
+    from holdfast.queues q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(depthStates, 'q.id')}
+    where q.id = $1`
 }
 
-/** How many more messages the queue takes; Infinity without a `maxDepth`, null when the queue is gone. */
+/** How many more messages a queue takes: Infinity without `maxDepth`, null when it is gone. */
 export async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
   const [row] = await session.query(depthStatement, [queueId])
   if (row === undefined) return null
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)
 }
 
-const removeStatement: Statement = {
+export const removeStatement: Statement = {
   name: 'remove_queue',
-  text: `
-  with gone as (
-    delete from holdfast.queues where name = $1 returning id
-  ), uncounted as (
-    delete from holdfast.counts c using gone where c.queue_id = gone.id
-  )
-  insert into holdfast.removed_queues (queue_id) select id from gone`
+  parameters: '$1 name',
+  text: sql`
+    with gone as (
+      delete from holdfast.queues
+      where name = $1
+      returning id
+    ), uncounted as (
+      delete from holdfast.counts c
+      using gone
+      where c.queue_id = gone.id
+    )
+    insert into holdfast.removed_queues (queue_id)
+    select id
+    from gone`
 }
 
-/** Takes the name and the number away at once; the rows behind the number go later, in chunks. */
+/**
+ * Takes the name and the id away at once. The rows behind the id go later, in chunks. Nothing
+ * happens if there is no such queue.
+ */
 export async function removeQueue(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
@@ -159,10 +255,8 @@ function settingsOf(row: Row): Queue['settings'] {
   }
 }
 
-function reportOf(row: Row): QueueReport {
-  const counts = Object.fromEntries(
-    ['ready', 'delayed', 'leased', 'dead', 'acked'].map(state => [state, Number(row[state])])
-  ) as QueueReport['counts']
+function reportOf(row: ReportRow): QueueReport {
+  const counts = countsOf(states, state => row[state])
   const oldest = row.oldest_ready_seconds
   return {
     queue: row.name,
@@ -179,32 +273,42 @@ function reportOf(row: Row): QueueReport {
   }
 }
 
-const totalsStatement: Statement = {
+/** Queues of which the metrics tell, by name. */
+const totalsMax = 1000
+
+type TotalsRow = { queue_id: number; name: string } & Record<
+  State | ReturnType<typeof totalColumn<Total>>,
+  string
+>
+
+export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
-  text:
-    'select q.name, c.* from (select id, name from holdfast.queues order by name limit 1000) q ' +
-    'join holdfast.counts c on c.queue_id = q.id'
+  text: sql`
+    select q.name, c.*
+    from (
+      select id, name
+      from holdfast.queues
+      order by name
+      limit ${totalsMax}
+    ) q
+    join holdfast.counts c on c.queue_id = q.id`
 }
 
-/** The folded counts and totals of the first thousand queues. */
-export async function queueTotals(
-  session: Session
-): Promise<{ id: number; queue: string; states: Record<string, number>; totals: Record<string, number> }[]> {
-  return (await session.query(totalsStatement)).map(({ name, queue_id: id, ...row }) => {
-    const entries = Object.entries(row).map(
-      ([column, count]) => [column, Math.max(0, Number(count))] as const
-    )
-    return {
-      id,
-      queue: name,
-      states: Object.fromEntries(entries.filter(([column]) => !column.endsWith('_total'))),
-      totals: Object.fromEntries(
-        entries
-          .filter(([column]) => column.endsWith('_total'))
-          .map(([column, count]) => [column.slice(0, -6), count])
-      )
-    }
-  })
+/** The folded counts and totals of the first thousand queues by name. */
+export async function queueTotals(session: Session): Promise<QueueTotals[]> {
+  return (await session.query(totalsStatement)).map(row => ({
+    id: row.queue_id,
+    queue: row.name,
+    states: countsOf(states, state => Math.max(0, Number(row[state]))),
+    totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
+  }))
+}
+
+function countsOf<K extends string>(
+  names: readonly K[],
+  countOf: (name: K) => string | number
+): Record<K, number> {
+  return Object.fromEntries(names.map(name => [name, Number(countOf(name))])) as Record<K, number>
 }
 
 export const queueVerbs = { findQueue, reportQueue, listQueues, removeQueue, roomIn }
