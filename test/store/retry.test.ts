@@ -14,7 +14,7 @@ import { freshDatabase } from '../support/postgres.ts'
 
 const attempts = [1, 2, 3, 4, 10, 13, 59, 60, 61, 62, 100, 999]
 const strategies = Object.keys(growthOf) as Retry['strategy'][]
-/** The second shows a doubling to its end: any other first delay would be beyond all time by then. */
+/** The second doubles to its end; a longer first delay would pass the last possible time. */
 const delays = [
   { delaySeconds: 1.5, maxDelaySeconds: 3600 },
   { delaySeconds: 2 ** -52, maxDelaySeconds: 1e6 },
