@@ -1,11 +1,22 @@
 -- SQL functions. The whole file is applied again whenever it has changed.
--- holdfast.enqueue and holdfast.ack are for applications that share the database: they run in the caller's own
--- transaction, so that a message and a row of theirs are committed together or not at all. See docs/sql.md.
+--
+-- holdfast.enqueue and holdfast.ack are for applications that share the database. They run in the
+-- caller's own transaction, so a message and a row of the caller's are committed together or not at
+-- all. See docs/sql.md.
 
--- A message's state, from the columns that make it. Inlined into the statements that ask.
-create or replace function holdfast.state_of (visible_at timestamptz, leased_until timestamptz, dead_at timestamptz) returns text
+-- A message's state, from the columns that make it. Inlined into the statements that use it.
+create or replace function holdfast.state_of (
+  visible_at timestamptz,
+  leased_until timestamptz,
+  dead_at timestamptz
+) returns text
 language sql immutable as $$
-  select case when dead_at is not null then 'dead' when leased_until is not null then 'leased' when visible_at is not null then 'delayed' else 'ready' end
+  select case
+    when dead_at is not null then 'dead'
+    when leased_until is not null then 'leased'
+    when visible_at is not null then 'delayed'
+    else 'ready'
+  end
 $$;
 
 -- A time as every answer writes it: RFC 3339, UTC, milliseconds.
@@ -17,16 +28,40 @@ $$;
 -- The elements of two arrays added up, place by place.
 create or replace function holdfast.sums_of (a integer[], b integer[]) returns integer[]
 language sql immutable as $$
-  select coalesce(array_agg(coalesce(x, 0) + coalesce(y, 0) order by n), '{}') from unnest(a, b) with ordinality as pairs (x, y, n)
+  select coalesce(array_agg(coalesce(x, 0) + coalesce(y, 0) order by n), '{}')
+  from unnest(a, b) with ordinality as pairs (x, y, n)
 $$;
 
--- What two enqueues under one idempotency key must share: body, type, headers and options. Nothing in it depends on the
--- settings of a session, so that a key means the same over HTTP and in SQL.
-create or replace function holdfast.digest_of (body text, body_bytes bytea, content_type text, headers jsonb,
-  priority integer, delay_seconds float8, visible_at timestamptz, ttl_seconds float8, max_attempts integer) returns bytea
+-- What two enqueues under one idempotency key must share: body, type, headers and options. Nothing
+-- in it depends on the settings of a session, so a key means the same over HTTP and in SQL.
+create or replace function holdfast.digest_of (
+  body text,
+  body_bytes bytea,
+  content_type text,
+  headers jsonb,
+  priority integer,
+  delay_seconds float8,
+  visible_at timestamptz,
+  ttl_seconds float8,
+  max_attempts integer
+) returns bytea
 language sql stable as $$
-  select sha256(sha256(coalesce(body_bytes, convert_to(body, 'UTF8'))) || convert_to(concat_ws(' ', content_type, headers::text, 'p', priority,
-    'd', delay_seconds::numeric, 'v', extract(epoch from visible_at), 't', ttl_seconds::numeric, 'm', max_attempts), 'UTF8'))
+  select sha256(
+    sha256(coalesce(body_bytes, convert_to(body, 'UTF8')))
+    || convert_to(
+      concat_ws(
+        ' ',
+        content_type,
+        headers::text,
+        'p', priority,
+        'd', delay_seconds::numeric,
+        'v', extract(epoch from visible_at),
+        't', ttl_seconds::numeric,
+        'm', max_attempts
+      ),
+      'UTF8'
+    )
+  )
 $$;
 
 -- The end of a receipt: FNV-1a over the queue's name and the numbers, as core/message.ts makes it.
@@ -43,8 +78,9 @@ end
 $$;
 
 /*
- Acks a leased message in the caller's transaction: it is removed if, and only if, the caller's own writes are committed.
- Raises, and so undoes those writes, unless it removes the message itself:
+ Acks a leased message in the caller's transaction: it is removed if, and only if, the caller's own
+ writes are committed. Unless it removes the message itself, it raises one of these errors, which
+ undoes the caller's writes too:
    HF001 leaseLost       the message has been leased again since
    HF002 gone            it was acked or purged, or has expired
    HF003 invalidReceipt  the receipt cannot be read
@@ -52,49 +88,128 @@ $$;
 create or replace function holdfast.ack (receipt text) returns void
 language plpgsql as $$
 declare
-  part text[] := regexp_match(receipt, '^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0-9a-f]{8})$');
+  part text[] := regexp_match(
+    receipt,
+    '^(([1-9]\d{0,9})\.([1-9]\d{0,17})\.([1-9]\d{0,17}))\.([0-9a-f]{8})$'
+  );
   queue holdfast.queues;
   message holdfast.messages;
 begin
-  select * into queue from holdfast.queues q where q.id = part[2]::bigint;
+  select * into queue
+  from holdfast.queues q
+  where q.id = part[2]::bigint;
   if part is null or part[5] <> holdfast.receipt_check(queue.name, part[1]) then
-    raise exception 'invalidReceipt: the receipt cannot be read; give it exactly as the lease gave it' using errcode = 'HF003';
+    raise exception
+      'invalidReceipt: the receipt cannot be read; give it exactly as the lease gave it'
+      using errcode = 'HF003';
   end if;
-  delete from holdfast.messages m where m.queue_id = queue.id and m.id = part[3]::bigint and m.fence = part[4]::bigint returning * into message;
-  if message.id is null and exists (select from holdfast.messages m where m.queue_id = queue.id and m.id = part[3]::bigint) then
-    raise exception 'leaseLost: the message has been leased again since; nothing was changed' using errcode = 'HF001';
+
+  delete from holdfast.messages m
+  where m.queue_id = queue.id
+    and m.id = part[3]::bigint
+    and m.fence = part[4]::bigint
+  returning * into message;
+  if message.id is null and exists (
+    select
+    from holdfast.messages m
+    where m.queue_id = queue.id
+      and m.id = part[3]::bigint
+  ) then
+    raise exception
+      'leaseLost: the message has been leased again since; nothing was changed'
+      using errcode = 'HF001';
   elsif message.id is null then
-    raise exception 'gone: the message was acked or purged, or has expired; nothing was changed' using errcode = 'HF002';
+    raise exception
+      'gone: the message was acked or purged, or has expired; nothing was changed'
+      using errcode = 'HF002';
   end if;
+
   if queue.keep_acked_seconds > 0 then
-    insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, max_attempts, rank, body, body_bytes, content_type, headers)
-    values (message.id, message.enqueued_at, clock_timestamp(), clock_timestamp() + make_interval(secs => queue.keep_acked_seconds), message.fence, queue.id,
-      message.attempt, coalesce(message.max_attempts, queue.max_attempts), message.rank, message.body, message.body_bytes, message.content_type, message.headers);
+    insert into holdfast.acked (
+      id,
+      enqueued_at,
+      acked_at,
+      keep_until,
+      fence,
+      queue_id,
+      attempt,
+      max_attempts,
+      rank,
+      body,
+      body_bytes,
+      content_type,
+      headers
+    )
+    values (
+      message.id,
+      message.enqueued_at,
+      clock_timestamp(),
+      clock_timestamp() + make_interval(secs => queue.keep_acked_seconds),
+      message.fence,
+      queue.id,
+      message.attempt,
+      coalesce(message.max_attempts, queue.max_attempts),
+      message.rank,
+      message.body,
+      message.body_bytes,
+      message.content_type,
+      message.headers
+    );
   else
-    delete from holdfast.history h where h.queue_id = queue.id and h.message_id = message.id;
+    delete from holdfast.history h
+    where h.queue_id = queue.id
+      and h.message_id = message.id;
   end if;
+
   insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
-  select queue.id, -(state = 'ready')::integer, -(state = 'delayed')::integer, -(state = 'leased')::integer, -(state = 'dead')::integer, (queue.keep_acked_seconds > 0)::integer, 1
+  select
+    queue.id,
+    -(state = 'ready')::integer,
+    -(state = 'delayed')::integer,
+    -(state = 'leased')::integer,
+    -(state = 'dead')::integer,
+    (queue.keep_acked_seconds > 0)::integer,
+    1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
 end
 $$;
 
--- What is wrong with an option that must be a number from one bound to another; null when nothing is.
-create or replace function holdfast.number_fault (value jsonb, low float8, high float8, whole boolean) returns text
+-- What is wrong with an option that must be a number from one bound to another; null: nothing is.
+create or replace function holdfast.number_fault (
+  value jsonb,
+  low float8,
+  high float8,
+  whole boolean
+) returns text
 language sql immutable as $$
-  select case when jsonb_typeof(value) <> 'number' or (value #>> '{}')::numeric not between low::numeric and high::numeric or (whole and (value #>> '{}')::numeric % 1 <> 0)
-    then format('must be %s from %s to %s', case when whole then 'an integer' else 'a number' end, low, high) end
+  select case
+    when jsonb_typeof(value) <> 'number'
+      or (value #>> '{}')::numeric not between low::numeric and high::numeric
+      or (whole and (value #>> '{}')::numeric % 1 <> 0)
+    then format(
+      'must be %s from %s to %s',
+      case when whole then 'an integer' else 'a number' end,
+      low,
+      high
+    )
+  end
 $$;
 
 /*
- Enqueues a message in the caller's transaction; it exists, and consumers are woken, when that commits. Answers its id,
- or the id of the message that the idempotency key stands for already. An unknown queue is made with the defaults.
- Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, idempotencyKey, as over HTTP.
+ Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
+ are woken. Answers its id, or the id of the message that the idempotency key stands for already.
+ Makes an unknown queue, with the defaults.
+ Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, idempotencyKey, as
+ over HTTP. Raises:
    HF004 invalidRequest       an argument that the call over HTTP would refuse
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
 */
-create or replace function holdfast.enqueue (queue text, body json, options jsonb default '{}') returns bigint
+create or replace function holdfast.enqueue (
+  queue text,
+  body json,
+  options jsonb default '{}'
+) returns bigint
 language plpgsql as $$
 declare
   target holdfast.queues;
@@ -108,67 +223,163 @@ declare
   new_digest bytea;
 begin
   fault := case
-    when queue is null or queue !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$' then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
-    when body is null then 'the body is missing (the JSON null is ''null''::json)'
-    when octet_length(body::text) > 1048576 then 'the body is larger than 1048576 bytes'
-    when options is null or jsonb_typeof(options) <> 'object' then 'the options must be a JSON object'
-    when options ? 'delaySeconds' and options ? 'visibleAt' then 'visibleAt cannot stand beside delaySeconds' end;
+    when queue is null or queue !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
+      then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
+    when body is null
+      then 'the body is missing (the JSON null is ''null''::json)'
+    when octet_length(body::text) > 1048576
+      then 'the body is larger than 1048576 bytes'
+    when options is null or jsonb_typeof(options) <> 'object'
+      then 'the options must be a JSON object'
+    when options ? 'delaySeconds' and options ? 'visibleAt'
+      then 'visibleAt cannot stand beside delaySeconds'
+  end;
   if fault is null then
-    select o.key || ' ' || o.fault into fault from (
-      select key, case key
-        when 'priority' then holdfast.number_fault(value, 0, 9, true)
-        when 'maxAttempts' then holdfast.number_fault(value, 1, 1000, true)
-        when 'delaySeconds' then holdfast.number_fault(value, 0, 31536000, false)
-        when 'ttlSeconds' then holdfast.number_fault(value, 0.001, 315360000, false)
-        when 'visibleAt' then case when jsonb_typeof(value) <> 'string' or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$' then 'must be a time as in RFC 3339' end
-        when 'idempotencyKey' then case when jsonb_typeof(value) <> 'string' or value #>> '{}' !~ '^[ -~]{1,255}$' then 'must be 1 to 255 printable ASCII characters' end
-        when 'headers' then case when jsonb_typeof(value) <> 'object' or jsonb_path_exists(value, '$.* ? (@.type() != "string")') then 'must be an object of strings' end
-        else 'is not a known option' end as fault
+    select o.key || ' ' || o.fault into fault
+    from (
+      select
+        key,
+        case key
+          when 'priority' then holdfast.number_fault(value, 0, 9, true)
+          when 'maxAttempts' then holdfast.number_fault(value, 1, 1000, true)
+          when 'delaySeconds' then holdfast.number_fault(value, 0, 31536000, false)
+          when 'ttlSeconds' then holdfast.number_fault(value, 0.001, 315360000, false)
+          when 'visibleAt' then case
+            when jsonb_typeof(value) <> 'string'
+              or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
+            then 'must be a time as in RFC 3339'
+          end
+          when 'idempotencyKey' then case
+            when jsonb_typeof(value) <> 'string'
+              or value #>> '{}' !~ '^[ -~]{1,255}$'
+            then 'must be 1 to 255 printable ASCII characters'
+          end
+          when 'headers' then case
+            when jsonb_typeof(value) <> 'object'
+              or jsonb_path_exists(value, '$.* ? (@.type() != "string")')
+            then 'must be an object of strings'
+          end
+          else 'is not a known option'
+        end as fault
       from jsonb_each(options)
-    ) o where o.fault is not null limit 1;
+    ) o
+    where o.fault is not null
+    limit 1;
   end if;
   if fault is not null then
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
   end if;
 
-  insert into holdfast.queues (name) select queue where not exists (select from holdfast.queues q where q.name = queue) on conflict (name) do nothing returning id into made_id;
+  insert into holdfast.queues (name)
+  select queue
+  where not exists (select from holdfast.queues q where q.name = queue)
+  on conflict (name) do nothing
+  returning id into made_id;
   if made_id is not null then
     insert into holdfast.counts (queue_id) values (made_id);
   end if;
-  select * into strict target from holdfast.queues q where q.name = queue;
+  select * into strict target
+  from holdfast.queues q
+  where q.name = queue;
 
   if target.max_depth is not null and target.max_depth <= (
-    select c.ready + c.delayed + c.leased + (select coalesce(sum(l.ready + l.delayed + l.leased), 0) from holdfast.ledger l where l.queue_id = target.id)
-    from holdfast.counts c where c.queue_id = target.id) then
-    raise exception 'queueFull: the queue % holds as many messages as its maxDepth allows', queue using errcode = 'HF006';
+    select c.ready + c.delayed + c.leased + (
+      select coalesce(sum(l.ready + l.delayed + l.leased), 0)
+      from holdfast.ledger l
+      where l.queue_id = target.id
+    )
+    from holdfast.counts c
+    where c.queue_id = target.id
+  ) then
+    raise exception
+      'queueFull: the queue % holds as many messages as its maxDepth allows',
+      queue
+      using errcode = 'HF006';
   end if;
 
   delay_seconds := (options->>'delaySeconds')::float8;
-  visible := coalesce((options->>'visibleAt')::timestamptz, statement_timestamp() + make_interval(secs => delay_seconds));
+  visible := coalesce(
+    (options->>'visibleAt')::timestamptz,
+    statement_timestamp() + make_interval(secs => delay_seconds)
+  );
   visible := case when visible > statement_timestamp() then visible end;
 
   if options ? 'idempotencyKey' then
-    new_digest := holdfast.digest_of(body::text, null, null, options->'headers', coalesce((options->>'priority')::integer, 4), delay_seconds,
-      (options->>'visibleAt')::timestamptz, (options->>'ttlSeconds')::float8, (options->>'maxAttempts')::integer);
+    new_digest := holdfast.digest_of(
+      body::text,
+      null,
+      null,
+      options->'headers',
+      coalesce((options->>'priority')::integer, 4),
+      delay_seconds,
+      (options->>'visibleAt')::timestamptz,
+      (options->>'ttlSeconds')::float8,
+      (options->>'maxAttempts')::integer
+    );
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
-    values (target.id, options->>'idempotencyKey', message_id, new_digest, statement_timestamp() + make_interval(secs => target.dedup_seconds))
+    values (
+      target.id,
+      options->>'idempotencyKey',
+      message_id,
+      new_digest,
+      statement_timestamp() + make_interval(secs => target.dedup_seconds)
+    )
     on conflict on constraint idempotency_keys_pkey do update set
-      message_id = case when k.expires_at <= statement_timestamp() then excluded.message_id else k.message_id end,
-      digest = case when k.expires_at <= statement_timestamp() then excluded.digest else k.digest end,
-      expires_at = case when k.expires_at <= statement_timestamp() then excluded.expires_at else k.expires_at end
+      message_id = case
+        when k.expires_at <= statement_timestamp() then excluded.message_id
+        else k.message_id
+      end,
+      digest = case
+        when k.expires_at <= statement_timestamp() then excluded.digest
+        else k.digest
+      end,
+      expires_at = case
+        when k.expires_at <= statement_timestamp() then excluded.expires_at
+        else k.expires_at
+      end
     returning k.message_id, k.digest into known_id, known_digest;
     if known_digest <> new_digest then
-      raise exception 'idempotencyMismatch: this key was used for other content not long ago; nothing was stored' using errcode = 'HF005';
+      raise exception
+        'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
+        using errcode = 'HF005';
     elsif known_id <> message_id then
       return known_id;
     end if;
   end if;
 
-  insert into holdfast.messages (id, position, enqueued_at, visible_at, expires_at, queue_id, max_attempts, rank, body, headers)
-  values (message_id, message_id, statement_timestamp(), visible, statement_timestamp() + make_interval(secs => (options->>'ttlSeconds')::float8), target.id,
-    (options->>'maxAttempts')::integer, coalesce((options->>'priority')::integer, 4) * 2, body::text, options->'headers');
-  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total) values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
-  perform pg_notify('holdfast', case when visible is null then format('sql ready %s:1:%s', target.id, message_id) else format('sql due %s', ceil(extract(epoch from visible) * 1000)) end);
+  insert into holdfast.messages (
+    id,
+    position,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    headers
+  )
+  values (
+    message_id,
+    message_id,
+    statement_timestamp(),
+    visible,
+    statement_timestamp() + make_interval(secs => (options->>'ttlSeconds')::float8),
+    target.id,
+    (options->>'maxAttempts')::integer,
+    coalesce((options->>'priority')::integer, 4) * 2,
+    body::text,
+    options->'headers'
+  );
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
+  perform pg_notify(
+    'holdfast',
+    case
+      when visible is null then format('sql ready %s:1:%s', target.id, message_id)
+      else format('sql due %s', ceil(extract(epoch from visible) * 1000))
+    end
+  );
   return message_id;
 end
 $$;

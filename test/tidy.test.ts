@@ -66,6 +66,13 @@ t.test('SQL stands under src/store, and the environment is read in one place', a
   }
 })
 
+t.test('the ledger has one writer', async t => {
+  const writers = [...(await files('src/**/*.ts'))]
+    .filter(([, text]) => /insert\s+into\s+holdfast\.ledger/i.test(text))
+    .map(([name]) => name)
+  t.strictSame(writers, ['src/store/ledger.ts'])
+})
+
 t.test('every error code is documented', async t => {
   const errors = await readFile('docs/errors.md', 'utf8')
   t.strictSame([...errors.matchAll(/^## (\w+)$/gm)].map(([, code]) => code).sort(), [...codes].sort())

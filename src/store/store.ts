@@ -1,14 +1,18 @@
 /** The store: the verbs of its folders, bound to the places where the core runs them. */
 import type { Place, Store, Verbs } from '../core/ports.ts'
-import type { Database, Session } from './database.ts'
+import type { Database } from './database.ts'
+import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
+import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
-import { messageVerbs } from './verbs/messages.ts'
+import { leaseVerbs } from './verbs/lease.ts'
+import { leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
+import { settleVerbs } from './verbs/settle.ts'
 
 /** The verbs as their files write them: the session comes first. */
 export type SessionVerbs = {
@@ -17,7 +21,10 @@ export type SessionVerbs = {
 
 /** All verbs. `hints` are shared with those who hear of ready messages. */
 export const sessionVerbs = (hints: ScanHints): SessionVerbs => ({
-  ...messageVerbs(hints),
+  ...enqueueVerbs,
+  ...leaseVerbs(hints),
+  ...leaseKeyVerbs,
+  ...settleVerbs,
   ...browseVerbs,
   ...bulkVerbs,
   ...explainVerbs,

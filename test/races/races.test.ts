@@ -14,11 +14,13 @@ import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
 import type { EnqueueRow, LeasedRow } from '../../src/core/ports.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
-import { isServerError, openDatabase, type Database, type Statement } from '../../src/store/database.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { isServerError } from '../../src/store/failures.ts'
+import type { Statement } from '../../src/store/statement.ts'
 import { openStore, sessionVerbs, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
-import * as messages from '../../src/store/verbs/messages.ts'
+import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -695,7 +697,7 @@ t.test('one lease key from two replicas at once is one set of messages and recei
     ).messages
   let first: Promise<LeasedMessage[]> | undefined
   const session = {
-    query: async (statement: Statement | string, values?: unknown[]) => {
+    query: async <Row>(statement: Statement<Row> | string, values?: unknown[]) => {
       const rows = await one.query(statement, values)
       await (first ??= other())
       return rows

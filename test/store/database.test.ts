@@ -3,7 +3,7 @@ import t from 'tap'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-/** A pool of four, and a way to keep some of its connections busy until told. */
+/** A pool of four connections, and `busy`, which uses some of them until it is released. */
 async function pool() {
   const { config } = await freshDatabase(t, { migrated: false })
   const database = openDatabase(config, { poolSize: 4, onError: () => {} })
@@ -32,7 +32,7 @@ async function pool() {
   return { database, busy }
 }
 
-t.test('one connection is kept for what makes room, which goes before all who wait', async t => {
+t.test('one connection is kept for the first rank, and the first rank goes before all that wait', async t => {
   const { database, busy } = await pool()
   const [release, ...others] = [await busy(database, 1), await busy(database, 1), await busy(database, 1)]
   const order: string[] = []
@@ -52,7 +52,7 @@ t.test('one connection is kept for what makes room, which goes before all who wa
   await releaseFourth()
 })
 
-t.test('looks take no more than half of the connections', async t => {
+t.test('the last rank has at most half of the connections', async t => {
   const { database, busy } = await pool()
   const release = await busy(database.last, 2)
   const third = database.last.query('select 1')
@@ -63,8 +63,7 @@ t.test('looks take no more than half of the connections', async t => {
 })
 
 t.test(
-  'who has waited three seconds for a connection, or finds too many waiting, is refused with ' +
-    'overloaded, and nothing leaks',
+  'callers are refused with overloaded after three seconds, or when too many wait, and nothing leaks',
   async t => {
     const { database, busy } = await pool()
     const release = await busy(database.last, 2)

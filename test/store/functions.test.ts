@@ -1,6 +1,6 @@
 /**
- * The SQL door: holdfast.enqueue and holdfast.ack in an application's own transaction, by the
- * rules of the calls over HTTP.
+ * holdfast.enqueue and holdfast.ack in an application's own transaction: they follow the rules of
+ * the calls over HTTP.
  */
 import pg from 'pg'
 import t, { type Test } from 'tap'

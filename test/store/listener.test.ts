@@ -7,7 +7,7 @@ import { Proxy } from '../faultbench/proxy.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 t.test(
-  'while a notice is on its way the next ones gather: a connection has one query at a time, and none is lost',
+  'notices gather while one is on its way: the connection has one query at a time, and none is lost',
   async t => {
     const { config } = await freshDatabase(t, { migrated: false })
     const proxy = new Proxy()
@@ -102,7 +102,7 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
   const before = notices.length
   await start()
   await noticed(/ here$/, before)
-  // Heard by the witness, it has been sent to the replica too, which may need a moment more to read it.
+  // The witness has heard it. The replica was sent it too, and may need a moment more to read it.
   while (!notices.some(notice => / ready 9:/.test(notice))) {
     alone.announce('9', 1, 1)
     await pause(8)

@@ -1,23 +1,36 @@
-/** What is left of deleted queues goes, at a cost that does not depend on how many there were. */
+/** Maintenance removes the rows of deleted queues, in as few statements as for one queue. */
 import t from 'tap'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-const tables = [
-  'messages',
-  'acked',
-  'history',
-  'leases',
-  'idempotency_keys',
-  'ledger',
-  'series',
-  'times',
-  'asked'
-]
+/** A row of each table but the messages, for queue n. */
+const rowsOfQueue = [
+  [
+    'acked',
+    'id, enqueued_at, acked_at, keep_until, fence, attempt, rank, body',
+    "n, now(), now(), now(), 1, 1, 8, '1'"
+  ],
+  ['history', 'ended_at, message_id, fence, attempt, outcome', "now(), 1, 1, 1, 'failed'"],
+  [
+    'leases',
+    'id, ends_at, leased_at, message_ids, fences, workers, holders',
+    "n, now(), now(), '{1}', '{1}', '{w}', '{1}'"
+  ],
+  ['idempotency_keys', 'expires_at, message_id, key, digest', "now(), 1, 'k', ''"],
+  ['ledger', 'ready', '1'],
+  [
+    'series',
+    'at, ready, delayed, leased, dead, enqueued_total, acked_total, failed_total',
+    '1, 0, 0, 0, 0, 0, 0, 0'
+  ],
+  ['times', 'at, waits, works', "1, '{}', '{}'"],
+  ['asked', 'asked_at', 'now()']
+] as const
+const tables = ['messages', ...rowsOfQueue.map(([table]) => table)]
 
 t.test(
-  'a thousand deleted queues take as few statements as one, and all their rows go; other queues keep theirs',
+  'a thousand deleted queues take as few statements as one, and other queues keep their rows',
   async t => {
     const database = openDatabase(
       { connectionString: (await freshDatabase(t)).url },
@@ -25,7 +38,7 @@ t.test(
     )
     t.teardown(() => database.close())
     let statements = 0
-    const chores = createMaintenance({
+    const maintenance = createMaintenance({
       ...database,
       query: (...call) => {
         statements++
@@ -43,22 +56,22 @@ t.test(
       )
     const round = async () => {
       statements = 0
-      await chores['remove-queues']()
+      await maintenance['remove-queues']()
       return statements
     }
     t.equal(await round(), 1, 'nothing was deleted')
 
-    await database.query(`
-    insert into holdfast.removed_queues select generate_series(1, 1000);
-    insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body) select n, n, now(), n % 1200 + 1, 8, '1' from generate_series(1, 12000) n;
-    insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, rank, body) select n, now(), now(), now(), 1, n, 1, 8, '1' from generate_series(1, 1200) n;
-    insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome) select now(), 1, 1, n, 1, 'failed' from generate_series(1, 1200) n;
-    insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders) select n, now(), now(), n, '{1}', '{1}', '{w}', '{1}' from generate_series(1, 1200) n;
-    insert into holdfast.idempotency_keys (expires_at, message_id, queue_id, key, digest) select now(), 1, n, 'k', '' from generate_series(1, 1200) n;
-    insert into holdfast.ledger (queue_id, ready) select n, 1 from generate_series(1, 1200) n;
-    insert into holdfast.series (queue_id, at, ready, delayed, leased, dead, enqueued_total, acked_total, failed_total) select n, 1, 0, 0, 0, 0, 0, 0, 0 from generate_series(1, 1200) n;
-    insert into holdfast.times (queue_id, at, waits, works) select n, 1, '{}', '{}' from generate_series(1, 1200) n;
-    insert into holdfast.asked (queue_id, asked_at) select n, now() from generate_series(1, 1200) n`)
+    await database.query('insert into holdfast.removed_queues select generate_series(1, 1000)')
+    await database.query(
+      `insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body)
+      select n, n, now(), n % 1200 + 1, 8, '1' from generate_series(1, 12000) n`
+    )
+    for (const [table, columns, values] of rowsOfQueue) {
+      await database.query(
+        `insert into holdfast.${table} (queue_id, ${columns})
+        select n, ${values} from generate_series(1, 1200) n`
+      )
+    }
     t.equal(await round(), 2 + tables.length + 2, 'one each, and two more for ten thousand messages')
     t.strictSame(await left(), { ...Object.fromEntries(tables.map(table => [table, 200])), messages: 2000 })
     t.equal(await round(), 2 + tables.length, 'and nothing is left to do')

@@ -1,38 +1,21 @@
-/**
- * The statements of the hot path, as PostgreSQL runs them: by index, and over no more pages when
- * the tables are large.
- */
+/** How PostgreSQL runs the statements: by index, and over no more pages in large tables. */
 import { answerBytesMax } from '../../src/core/limits.ts'
 import pg from 'pg'
 import t from 'tap'
 import type { EnqueueRow, Held, LeasedRow } from '../../src/core/ports.ts'
-import { openDatabase, type Database, type Session, type Statement } from '../../src/store/database.ts'
+import { openDatabase, type Database } from '../../src/store/database.ts'
+import { sql, type Session } from '../../src/store/statement.ts'
 import { browse } from '../../src/store/verbs/browse.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
-import * as messages from '../../src/store/verbs/messages.ts'
+import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
-
-interface Plan {
-  'Node Type': string
-  'Relation Name'?: string
-  'Index Name'?: string
-  'Shared Hit Blocks': number
-  'Shared Read Blocks': number
-  Plans?: Plan[]
-}
-/** Pages touched, and what was scanned how. */
-interface Run {
-  pages: number
-  scans: string[]
-}
-
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
+import { explaining, type Run } from './explaining.ts'
 
 const batch = 20
 const row = (queueId: string, options: Partial<EnqueueRow> = {}): EnqueueRow => ({
@@ -71,80 +54,9 @@ async function leaseSome(
   ).rows
 }
 
-/**
- * A session of the service's own kind that also tells how each statement ran: the plan that was
- * used, generic as it is there, from auto_explain.
- */
-function explaining(url: string): {
-  database: Database
-  session: Session
-  runs: Map<string, Run>
-  seen: Map<string, number[]>
-} {
-  const runs = new Map<string, Run>()
-  const seen = new Map<string, number[]>()
-  let name = ''
-  class Client extends pg.Client {
-    constructor(config: pg.ClientConfig) {
-      super(config)
-      this.on('notice', ({ message }) => {
-        if (name === '' || !message?.includes('plan:')) return
-        const { pages, scans } = runOf(JSON.parse(message.slice(message.indexOf('{'))).Plan)
-        // The median of several runs: any one of them may also have split a page, or cleaned one
-        // of dead entries.
-        const all = [...(seen.get(name) ?? []), pages]
-        seen.set(name, all)
-        runs.set(name, { pages: median(all), scans })
-      })
-    }
-  }
-  const options = Object.entries({
-    log_min_duration: 0,
-    log_analyze: 'on',
-    log_buffers: 'on',
-    log_timing: 'off',
-    log_format: 'json',
-    log_level: 'notice'
-  })
-  const database = openDatabase(
-    {
-      connectionString: url,
-      Client,
-      options:
-        '-c session_preload_libraries=auto_explain ' +
-        `${options.map(([option, value]) => `-c auto_explain.${option}=${value}`).join(' ')}`
-    } as pg.ClientConfig,
-    { poolSize: 1, onError: () => {} }
-  )
-  const session: Session = {
-    async query(statement, values) {
-      name = (statement as Statement).name
-      const rows = await database.query(statement, values)
-      name = '' // what goes past this session is not of the hot path
-      return rows
-    }
-  }
-  return { database, session, runs, seen }
-}
-
-function runOf(plan: Plan): Run {
-  const run: Run = { pages: 0, scans: [] }
-  const pages = (node: Plan) => node['Shared Hit Blocks'] + node['Shared Read Blocks']
-  const visit = (node: Plan) => {
-    const below = (node.Plans ?? []).reduce((sum, child) => sum + pages(child), 0)
-    if (node['Relation Name'] !== undefined) run.pages += Math.max(0, pages(node) - below)
-    if (node['Node Type'].includes('Scan') && node['Relation Name'] !== undefined) {
-      run.scans.push(`${node['Relation Name']} by ${node['Index Name'] ?? node['Node Type']}`)
-    }
-    node.Plans?.forEach(visit)
-  }
-  visit(plan)
-  return run
-}
-
 /** Every verb on a batch of messages of one queue. */
 async function walk(session: Session, queueId: string, scanHints = new ScanHints()): Promise<void> {
-  // Several times: the first meets cold caches and ranks that no hint is known of.
+  // Several times: the first time meets cold caches, and ranks without a hint.
   for (let time = 0; time < 6; time++) {
     await messages.enqueue(session, rows(batch, queueId))
     await messages.enqueue(session, rows(batch, queueId, { delaySeconds: 3600 }))
@@ -167,7 +79,7 @@ async function walk(session: Session, queueId: string, scanHints = new ScanHints
   }
 }
 
-t.test('no statement of the hot path depends on how much there is beside it', async t => {
+t.test('statements of the hot path touch no more pages when the tables are large', async t => {
   const { url } = await freshDatabase(t)
   const { database, session, runs, seen } = explaining(url)
   t.teardown(() => database.close())
@@ -249,8 +161,8 @@ t.test('no statement of the hot path depends on how much there is beside it', as
       `${name}: ${scans.join(', ')}`
     )
     // A failed or released message goes down four indexes (found, its new version, its place or
-    // due time, its history), and each may be a level deeper where there is ten times as much.
-    // Whatever walks over a queue touches hundreds of pages more.
+    // due time, its history). Each may be a level deeper where there is ten times as much. A
+    // statement that walks over a queue touches hundreds of pages more.
     const deeper = ['fail', 'release'].includes(name) ? 4 : 1
     t.ok(
       pages <= before.get(name)!.pages * 1.15 + deeper * batch,
@@ -260,7 +172,7 @@ t.test('no statement of the hot path depends on how much there is beside it', as
   }
 })
 
-t.test('a look at a queue costs no more when the queue is long', async t => {
+t.test('reports on a queue touch no more pages when the queue is long', async t => {
   const { url } = await freshDatabase(t)
   const { database, session, runs } = explaining(url)
   t.teardown(() => database.close())
@@ -300,8 +212,8 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
   ])
   for (const [name, { pages, scans }] of long) {
     t.comment(`${name}: ${short.get(name)!.pages} → ${pages} pages`)
-    // One level more of an index for each of twenty priorities; whatever walks over the queue
-    // touches hundreds more.
+    // An index may be a level deeper, for each of twenty ranks. A statement that walks over the
+    // queue touches hundreds of pages more.
     t.ok(
       pages <= short.get(name)!.pages + 30,
       `${name}: ${pages} pages, ${short.get(name)!.pages} of a short queue (${scans.join(', ')})`
@@ -310,31 +222,77 @@ t.test('a look at a queue costs no more when the queue is long', async t => {
 })
 
 t.test(
-  'looking for messages and mending many costs no more when the queue is long, though the plans were ' +
-    'made on empty tables',
+  'browsing and bulk actions touch no more pages in a long queue, with plans made on empty tables',
   async t => {
     const { url } = await freshDatabase(t)
     const { database, session, runs, seen } = explaining(url)
     t.teardown(() => database.close())
     const never = new AbortController().signal
     const limit = 50
-    /** `count` messages in each state; one in a hundred bodies and reasons is rare. */
+    /** `count` messages in each state. One in a hundred bodies and reasons is rare. */
     const fill = async (name: string, count: number): Promise<string> => {
       await queues.putQueue(database, name, {})
       const queueId = (await queues.findQueue(database, name))!.id
-      const [n, rare] = [
-        `generate_series(1, ${count}) n`,
-        "case when n % 100 = 1 then 'rare' else 'common' end"
-      ]
-      await database.query(`
-      with ids as (select n, state, nextval('holdfast.positions') as id from ${n} cross join unnest('{ready,delayed,leased,dead,acked}'::text[]) as state)
-      , living as (
-        insert into holdfast.messages (id, position, enqueued_at, queue_id, rank, body, visible_at, leased_until, dead_at)
-        select id, id, now(), ${queueId}, 8, ${rare}, case state when 'delayed' then now() + interval '1 h' end, case state when 'leased' then now() + interval '1 h' end, case state when 'dead' then now() end
-        from ids where state <> 'acked' order by id
-      ), acked as (
-        insert into holdfast.acked (id, enqueued_at, acked_at, keep_until, fence, queue_id, attempt, rank, body) select id, now(), now(), now() + interval '1 h', 1, ${queueId}, 1, 8, ${rare} from ids where state = 'acked' order by id
-      ) insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome, reason) select now(), id, 1, ${queueId}, 1, 'failed', ${rare} from ids where state = 'dead'`)
+      const rare = "case when n % 100 = 1 then 'rare' else 'common' end"
+      await database.query(sql`
+        with ids as (
+          select n, state, nextval('holdfast.positions') as id
+          from generate_series(1, ${count}) n
+          cross join unnest('{ready,delayed,leased,dead,acked}'::text[]) as state
+        ), living as (
+          insert into holdfast.messages (
+            id,
+            position,
+            enqueued_at,
+            queue_id,
+            rank,
+            body,
+            visible_at,
+            leased_until,
+            dead_at
+          )
+          select
+            id,
+            id,
+            now(),
+            ${queueId},
+            8,
+            ${rare},
+            case state when 'delayed' then now() + interval '1 h' end,
+            case state when 'leased' then now() + interval '1 h' end,
+            case state when 'dead' then now() end
+          from ids
+          where state <> 'acked'
+          order by id
+        ), acked as (
+          insert into holdfast.acked (
+            id,
+            enqueued_at,
+            acked_at,
+            keep_until,
+            fence,
+            queue_id,
+            attempt,
+            rank,
+            body
+          )
+          select id, now(), now(), now() + interval '1 h', 1, ${queueId}, 1, 8, ${rare}
+          from ids
+          where state = 'acked'
+          order by id
+        )
+        insert into holdfast.history (
+          ended_at,
+          message_id,
+          fence,
+          queue_id,
+          attempt,
+          outcome,
+          reason
+        )
+        select now(), id, 1, ${queueId}, 1, 'failed', ${rare}
+        from ids
+        where state = 'dead'`)
       return queueId
     }
     const work = async (queueId: string): Promise<Map<string, Run>> => {
@@ -355,7 +313,7 @@ t.test(
         )
         await bulk.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
         for (const table of ['messages', 'acked']) {
-          const some = await database.query(
+          const some = await database.query<{ id: string }>(
             `select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`,
             [queueId]
           )
@@ -380,7 +338,7 @@ t.test(
       }
       return new Map(runs)
     }
-    // The chore looks for what these left, and they left nothing.
+    // Maintenance looks for rows of these deleted queues, and there are none.
     await database.query('insert into holdfast.removed_queues select generate_series(100001, 100010)')
     await work(await fill('tiny', 200))
     const before = await work(await fill('short', 2000))
@@ -410,8 +368,8 @@ t.test(
       for (const [name, { pages, scans }] of after) {
         const short = before.get(name)!.pages
         t.comment(`${name}, ${when}: ${short} → ${pages} pages`)
-        // A level more of each of a few indexes for each message; whatever walks over the queue
-        // touches thousands.
+        // For each message a few indexes may be a level deeper. A statement that walks over the
+        // queue touches thousands of pages more.
         t.ok(
           pages <= short * 1.2 + 5 * limit,
           `${name}, ${when}: ${pages} pages, ${short} of a short queue (${scans.join(', ')})`
@@ -421,7 +379,7 @@ t.test(
   }
 )
 
-/** Has the sweeper find `batch` expired leases, due delays and ended messages, and that several times. */
+/** Several times, the sweeper finds `batch` expired leases, due delays and expired messages. */
 async function sweepOften(database: Database, session: Session, queueId: string): Promise<void> {
   const scanHints = new ScanHints()
   const times = 6
@@ -431,18 +389,18 @@ async function sweepOften(database: Database, session: Session, queueId: string)
     await leaseSome(database, scanHints, queueId, batch)
     const past = "statement_timestamp() - interval '1 s'"
     await database.query(`update holdfast.leases set ends_at = ${past} where queue_id = $1`, [queueId])
-    await database.query(
-      `update holdfast.messages set leased_until = ${past} where queue_id = $1 and leased_until is not null`,
-      [queueId]
-    )
-    await database.query(
-      `update holdfast.messages set visible_at = ${past} where queue_id = $1 and id in (select id from holdfast.messages where queue_id = $1 and visible_at is not null limit ${batch})`,
-      [queueId]
-    )
-    await database.query(
-      `update holdfast.messages set expires_at = ${past} where queue_id = $1 and id in (select id from holdfast.messages where queue_id = $1 and visible_at > now() limit ${batch})`,
-      [queueId]
-    )
+    const some = (condition: string) =>
+      `id in (select id from holdfast.messages where queue_id = $1 and ${condition} limit ${batch})`
+    for (const [column, condition] of Object.entries({
+      leased_until: 'leased_until is not null',
+      visible_at: some('visible_at is not null'),
+      expires_at: some('visible_at > now()')
+    })) {
+      await database.query(
+        `update holdfast.messages set ${column} = ${past} where queue_id = $1 and ${condition}`,
+        [queueId]
+      )
+    }
   }
   await prepare()
   await new Promise<void>((resolve, reject) => {
@@ -464,7 +422,7 @@ async function sweepOften(database: Database, session: Session, queueId: string)
 }
 
 t.test(
-  'no statement walks over dead rows that a held snapshot keeps, however empty the tables seem',
+  'no statement walks over dead rows that an old snapshot keeps, though the tables seem empty',
   async t => {
     const pagesOf = async (kept: number) => {
       const { url } = await freshDatabase(t)
@@ -496,7 +454,7 @@ t.test(
         await filling.query(`vacuum analyze holdfast.${table}`)
       }
       const { database, session, runs } = explaining(url)
-      // What the service knows by then: nothing before this is ready.
+      // The service knows by then that nothing before this position is ready.
       const [{ last_value: last }] = (await filling.query('select last_value from holdfast.positions')) as [
         { last_value: string }
       ]
@@ -517,8 +475,8 @@ t.test(
     )
     for (const [name, { pages, scans }] of aged) {
       t.comment(`${name}: ${fresh.get(name)!.pages} → ${pages} pages`)
-      // The indexes are deeper by a level or two; whatever walks over what is dead touches
-      // thousands of pages.
+      // The indexes are deeper by a level or two. A statement that walks over the dead rows
+      // touches thousands of pages more.
       t.ok(
         pages <= fresh.get(name)!.pages * 2 + 5 * batch,
         `${name}: ${pages} pages, ${fresh.get(name)!.pages} where nothing was before (${scans.join(', ')})`

@@ -1,6 +1,6 @@
 /**
- * The last hour: what is written of it, by whom, what it costs, and how it is read. Rows are aged;
- * nothing sleeps.
+ * The last hour of a queue: what replicas write of it, and how it is read. Rows are made older
+ * instead of waiting.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
@@ -11,7 +11,7 @@ import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.t
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
-import { readSeries, readSparks, shareTally, writeStep } from '../../src/store/verbs/series.ts'
+import { readSeries, readSparks, shareStats, writeStep } from '../../src/store/verbs/series.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
@@ -27,7 +27,7 @@ async function made(database: Database, name: string): Promise<string> {
   return (await queues.findQueue(database, name))!.id
 }
 
-/** As if so many steps had passed since all that is written. */
+/** Makes all rows older by this many steps. */
 const age = async (database: Database, steps: number) => {
   for (const table of ['series', 'times']) {
     await database.query(`update holdfast.${table} set at = at - $1 where at > 0`, [steps * 30])
@@ -35,46 +35,43 @@ const age = async (database: Database, steps: number) => {
   await database.query('update holdfast.series_turn set at = at - $1', [steps * 30])
 }
 
-t.test(
-  'of any number of replicas one writes each step, and only of queues whose numbers have changed',
-  async t => {
-    const database = await fresh(t)
-    const [busy, idle] = [await made(database, 'busy'), await made(database, 'idle')]
-    const written = async () =>
-      (await Promise.all(Array.from({ length: 4 }, () => writeStep(database)))).reduce(
-        (sum, { written }) => sum + written,
-        0
-      )
-    t.equal(await written(), 2, 'each queue once')
-    t.equal(await written(), 0, 'not twice in a step')
-    await age(database, 1)
-    await database.query(
-      'update holdfast.counts set ready = 5, enqueued_total = 60, failed_total = 2, lapsed_total = 1 ' +
-        'where queue_id = $1',
-      [busy]
+t.test('one replica writes each step, and only for queues whose numbers have changed', async t => {
+  const database = await fresh(t)
+  const [busy, idle] = [await made(database, 'busy'), await made(database, 'idle')]
+  const written = async () =>
+    (await Promise.all(Array.from({ length: 4 }, () => writeStep(database)))).reduce(
+      (sum, { written }) => sum + written,
+      0
     )
-    t.equal(await written(), 1)
-    await age(database, 1)
-    t.equal(await written(), 0, 'nothing has changed')
-    const { last, samples } = await readSeries(database, busy)
-    const { at, ready, enqueuedPerSecond, failedPerSecond } = seriesOf('busy', last, samples, [])
-    t.match({ at, ready }, { at: { length: 120, 119: last }, ready: { 0: null, 119: 5 } })
-    t.strictSame(
-      [enqueuedPerSecond, failedPerSecond].map(rates => rates.filter(rate => rate !== 0)),
-      [[2], [0.1]],
-      'in the step in which it changed'
-    )
-    t.equal((await readSeries(database, idle)).samples.length, 1)
-    const [{ name, samples: totals }] = (await readSparks(database, ['busy', 'none'])) as [
-      Awaited<ReturnType<typeof readSparks>>[0]
-    ]
-    t.equal(name, 'busy')
-    t.equal(
-      sparkOf(last, totals).enqueuedPerSecond.reduce((sum, rate) => sum + rate * 60, 0),
-      60
-    )
-  }
-)
+  t.equal(await written(), 2, 'each queue once')
+  t.equal(await written(), 0, 'not twice in a step')
+  await age(database, 1)
+  await database.query(
+    'update holdfast.counts set ready = 5, enqueued_total = 60, failed_total = 2, lapsed_total = 1 ' +
+      'where queue_id = $1',
+    [busy]
+  )
+  t.equal(await written(), 1)
+  await age(database, 1)
+  t.equal(await written(), 0, 'nothing has changed')
+  const { last, samples } = await readSeries(database, busy)
+  const { at, ready, enqueuedPerSecond, failedPerSecond } = seriesOf('busy', last, samples, [])
+  t.match({ at, ready }, { at: { length: 120, 119: last }, ready: { 0: null, 119: 5 } })
+  t.strictSame(
+    [enqueuedPerSecond, failedPerSecond].map(rates => rates.filter(rate => rate !== 0)),
+    [[2], [0.1]],
+    'in the step in which it changed'
+  )
+  t.equal((await readSeries(database, idle)).samples.length, 1)
+  const [{ name, samples: totals }] = (await readSparks(database, ['busy', 'none'])) as [
+    Awaited<ReturnType<typeof readSparks>>[0]
+  ]
+  t.equal(name, 'busy')
+  t.equal(
+    sparkOf(last, totals).enqueuedPerSecond.reduce((sum, rate) => sum + rate * 60, 0),
+    60
+  )
+})
 
 t.test('the times that replicas have counted add up', async t => {
   const database = await fresh(t)
@@ -93,10 +90,12 @@ t.test('the times that replicas have counted add up', async t => {
     replicaStats.asked(queueId)
     replicaStats.asked('99999') // a queue that is gone
     t.equal(replicaStats.waits.sumMs, 200)
-    await shareTally(database, replicaStats.take())
+    await shareStats(database, replicaStats.take())
     t.equal(replicaStats.take().size, 0)
   }
-  const rows = await database.query('select waits, works from holdfast.times')
+  const rows = await database.query<{ waits: number[]; works: number[] }>(
+    'select waits, works from holdfast.times'
+  )
   const sum = (counts: number[]) => counts.reduce((all, count) => all + count, 0)
   t.ok(
     rows.every(({ waits }) => sum(waits) === waits[7]),
@@ -118,7 +117,7 @@ t.test('the times that replicas have counted add up', async t => {
 })
 
 t.test(
-  'a chore removes what is older than an hour, and leaves the row from which the hour begins',
+  'maintenance removes rows older than an hour, and leaves the row from which the hour begins',
   async t => {
     const database = await fresh(t)
     const queueId = await made(database, 'one')
@@ -150,7 +149,7 @@ t.test(
   }
 )
 
-t.test('rates begin with a queue, and not with what it had done before the hour', t => {
+t.test('rates begin with the queue, and leave out what it had done before the hour', t => {
   const sample = (at: number, enqueued: number): Sample => ({
     at,
     ready: 0,
@@ -196,7 +195,7 @@ t.test('quantiles are read from buckets that double', t => {
   t.end()
 })
 
-t.test('what one replica has done is in the series that another tells', async t => {
+t.test('the series that one replica answers has what another replica has done', async t => {
   const { url } = await freshDatabase(t)
   const [one, two] = [await service(t, { database: { url } }), await service(t, { database: { url } })]
   const sql = new pg.Client(url)

@@ -1,15 +1,16 @@
 /**
- * Notices between replicas, by LISTEN/NOTIFY on one connection of its own. Hints only: whatever is
- * lost, the sweeper's net finds.
+ * Notices between replicas, by LISTEN/NOTIFY on one connection of its own. They are only hints: the
+ * sweeper finds whatever is lost.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import type { Digits } from '../../core/message.ts'
 
 export interface Listener {
   /**
-   * Tells the other replicas, if there are any, that messages of a queue have become ready; joined
-   * with what else is said within a few milliseconds.
+   * Tells the other replicas, if there are any, that messages of a queue have become ready. Notices
+   * of a few milliseconds are joined.
    */
   announce(queueId: Digits, count: number, position: number): void
   readonly connected: boolean
@@ -27,134 +28,143 @@ export interface ListenerOptions {
 
 const channel = 'holdfast'
 const joinMs = 5
-const noticeQueuesMax = 150 // a payload holds 8000 bytes
+/** Queues in one notice: a payload holds 8000 bytes. */
+const noticeQueuesMax = 150
 const heartbeatMs = 5000
-// A replica that has not been heard for two of its heartbeats is taken for gone, and one that is
-// alone says nothing: each notice is a statement, a commit and a signal, as dear as a flush of
-// messages.
+// A replica is alone when it has heard no other for two heartbeats. Then it says nothing: each
+// notice is a statement, a commit and a signal, and costs as much as a flush of messages.
 const companyMs = 2.5 * heartbeatMs
 const answerMsMax = 3000
+const closeMsMax = 500
+const reconnectMsMin = 100
+const reconnectMsMax = 2000
+const doublingsMax = 5
 
-/** Connects in the background and reconnects for as long as it runs. */
+/**
+ * Connects in the background, and reconnects for as long as it runs. It never throws: errors go to
+ * `onError`.
+ */
 export function startListener(config: pg.ClientConfig, options: ListenerOptions): Listener {
-  const self = randomUUID().slice(0, 8)
-  const pending = new Map<Digits, { count: number; position: number }>()
-  let client: pg.Client | null = null
-  let timer: NodeJS.Timeout | undefined
-  let answered: Promise<unknown> = Promise.resolve()
-  const stopping = new AbortController()
-  let hurry = () => {}
-  let heardMs = 0
+  return new PgListener(config, options)
+}
 
-  async function connection(): Promise<void> {
-    const fresh = new pg.Client({
-      ...config,
+class PgListener implements Listener {
+  readonly #config: pg.ClientConfig
+  readonly #options: ListenerOptions
+  readonly #running: Promise<void>
+  readonly #self = randomUUID().slice(0, 8)
+  readonly #pending = new Map<Digits, { count: number; position: number }>()
+  readonly #stopping = new AbortController()
+  #client: pg.Client | null = null
+  #timer: NodeJS.Timeout | undefined
+  #answered: Promise<unknown> = Promise.resolve()
+  #heardMs = 0
+
+  constructor(config: pg.ClientConfig, options: ListenerOptions) {
+    this.#config = config
+    this.#options = options
+    this.#running = this.#run()
+  }
+
+  get connected(): boolean {
+    return this.#client !== null
+  }
+
+  announce(queueId: Digits, count: number, position: number): void {
+    if (this.#client === null || performance.now() > this.#heardMs + companyMs) return
+    const joined = this.#pending.get(queueId) ?? { count: 0, position }
+    this.#pending.set(queueId, {
+      count: joined.count + count,
+      position: Math.min(joined.position, position)
+    })
+    this.#timer ??= setTimeout(() => this.#send(), joinMs)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    clearTimeout(this.#timer)
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    for (let failures = 0; !this.#stopping.signal.aborted; failures++) {
+      const startedMs = performance.now()
+      await this.#connection().catch(this.#options.onError)
+      if (performance.now() - startedMs > heartbeatMs) failures = 0
+      await this.#pause(Math.min(reconnectMsMax, reconnectMsMin * 2 ** Math.min(failures, doublingsMax)))
+    }
+  }
+
+  /** One connection, from its beginning to its end. */
+  async #connection(): Promise<void> {
+    const client = new pg.Client({
+      ...this.#config,
       application_name: 'holdfast listener',
       connectionTimeoutMillis: answerMsMax,
       query_timeout: answerMsMax,
       keepAlive: true
     })
-    const ended = new Promise<void>(resolve =>
-      fresh.on('end', resolve).on('error', error => {
-        options.onError(error)
-        resolve()
+    const ended = new Promise<'ended'>(resolve => {
+      client.on('end', () => resolve('ended'))
+      client.on('error', error => {
+        this.#options.onError(error)
+        resolve('ended')
       })
-    )
+    })
     try {
-      await fresh.connect()
-      fresh.on('notification', ({ payload }) => {
-        if (payload) hear(payload)
+      await client.connect()
+      client.on('notification', ({ payload }) => {
+        if (payload) this.#hear(payload)
       })
       // Hints need no flush of their own.
-      await fresh.query(`set synchronous_commit = off; listen ${channel}`)
-      client = fresh
-      heardMs = performance.now() // of others nothing is known yet
-      options.onGap()
-      while (!stopping.signal.aborted) {
-        await tell(fresh, 'here') // a half-open connection fails this within its time
-        const beat = await Promise.race([ended.then(() => false), pause(heartbeatMs).then(() => true)])
-        if (!beat) break
+      await client.query(`set synchronous_commit = off; listen ${channel}`)
+      this.#client = client
+      this.#heardMs = performance.now() // nothing is known of the others yet
+      this.#options.onGap()
+      while (!this.#stopping.signal.aborted) {
+        await this.#tell(client, 'here') // on a half-open connection this fails within its time
+        if ((await Promise.race([ended, this.#pause(heartbeatMs)])) === 'ended') break
       }
     } finally {
-      client = null
-      await Promise.race([fresh.end().catch(() => {}), new Promise(resolve => setTimeout(resolve, 500))])
+      this.#client = null
+      await Promise.race([client.end().catch(() => {}), pause(closeMsMax)])
     }
   }
 
-  async function run(): Promise<void> {
-    for (let failures = 0; !stopping.signal.aborted; failures++) {
-      const startedMs = performance.now()
-      await connection().catch(options.onError)
-      if (performance.now() - startedMs > heartbeatMs) failures = 0
-      if (!stopping.signal.aborted) await pause(Math.min(2000, 100 * 2 ** Math.min(failures, 5)))
-    }
+  /** Waits, but not beyond a stop. */
+  async #pause(ms: number): Promise<void> {
+    await pause(ms, undefined, { signal: this.#stopping.signal }).catch(() => {})
   }
 
-  function pause(ms: number): Promise<void> {
-    return new Promise(resolve => {
-      const timer = setTimeout(resolve, ms)
-      hurry = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-  }
-
-  function hear(payload: string): void {
+  #hear(payload: string): void {
     const [from, kind, text] = payload.split(' ', 3)
-    if (from === self) return
-    if (kind === 'here') heardMs = performance.now()
+    if (from === this.#self) return
+    if (kind === 'here') this.#heardMs = performance.now()
     if (text === undefined) return
-    if (kind === 'due') options.onDue(Number(text))
+    if (kind === 'due') this.#options.onDue(Number(text))
     if (kind !== 'ready') return
-    for (const part of text.split(',')) {
-      const [queueId, count, position] = part.split(':')
-      options.onReady(queueId!, Number(count), Number(position))
+    for (const entry of text.split(',')) {
+      const [queueId, count, position] = entry.split(':')
+      this.#options.onReady(queueId!, Number(count), Number(position))
     }
   }
 
   // One at a time: a connection takes no query before it has answered the last.
-  function tell(client: pg.Client, notice: string): Promise<unknown> {
-    const answer = answered.then(() =>
-      client.query('select pg_notify($1, $2)', [channel, `${self} ${notice}`])
+  #tell(client: pg.Client, notice: string): Promise<unknown> {
+    const answer = this.#answered.then(() =>
+      client.query('select pg_notify($1, $2)', [channel, `${this.#self} ${notice}`])
     )
-    answered = answer.catch(() => {})
+    this.#answered = answer.catch(() => {})
     return answer
   }
 
-  async function send(): Promise<void> {
-    const parts = [...pending].slice(0, noticeQueuesMax)
-    for (const [queueId] of parts) pending.delete(queueId)
-    if (client !== null) {
-      await tell(
-        client,
-        `ready ${parts.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`).join(',')}`
-      ).catch(options.onError)
+  async #send(): Promise<void> {
+    const entries = [...this.#pending].slice(0, noticeQueuesMax)
+    for (const [queueId] of entries) this.#pending.delete(queueId)
+    if (this.#client !== null) {
+      const ready = entries.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`)
+      await this.#tell(this.#client, `ready ${ready.join(',')}`).catch(this.#options.onError)
     }
-    timer = pending.size > 0 ? setTimeout(send, joinMs) : undefined
-  }
-
-  const running = run()
-  return {
-    get connected() {
-      return client !== null
-    },
-    announce(queueId, count, position) {
-      if (client === null || performance.now() > heardMs + companyMs) return
-      const known = pending.get(queueId)
-      pending.set(
-        queueId,
-        known === undefined
-          ? { count, position }
-          : { count: known.count + count, position: Math.min(known.position, position) }
-      )
-      timer ??= setTimeout(send, joinMs)
-    },
-    async stop() {
-      stopping.abort()
-      clearTimeout(timer)
-      hurry()
-      await running
-    }
+    this.#timer = this.#pending.size > 0 ? setTimeout(() => this.#send(), joinMs) : undefined
   }
 }

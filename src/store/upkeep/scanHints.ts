@@ -1,11 +1,17 @@
 /**
- * Seek hints: where a lease's scan of a queue's index may begin. Every scan is right without them,
+ * Scan hints: where a lease's scan of a queue's index may begin. Every scan is right without them,
  * only slower.
  */
 import type { Digits } from '../../core/message.ts'
 
+/** A look from the very start of a queue is due after this time … */
 const lookMsMin = 5_000
+/** … and at the latest after this one, however slow looks are. */
 const lookMsMax = 30_000
+/** After a look it rests for so many times as long as the look took … */
+const restPerLook = 100
+/** … or so many times, when a message is suspected below the hints. */
+const restPerSuspectedLook = 20
 const queuesMax = 10_000
 
 /**
@@ -14,6 +20,7 @@ const queuesMax = 10_000
  */
 export const ranks = Array.from({ length: 20 }, (_, index) => 19 - index)
 
+/** What is known of one queue. */
 interface Hints {
   from: number[]
   scans: Set<Scan>
@@ -30,53 +37,58 @@ export interface Scan {
 }
 
 /**
- * Without them every scan walks over what is leased, and over dead rows that somebody's old
- * snapshot keeps. A hint is raised by a scan and lowered by every commit that made a message
- * ready, here or (by its notice) elsewhere, since positions commit out of order. As a notice can
- * be lost and a lease elsewhere rolled back, a look from the very start is due every few seconds,
- * at once when a message is suspected below, and rarer while it proves slow. It is made beside the
- * leases, so that no caller waits for it.
+ * Without hints every scan walks over what is leased, and over dead rows that an old snapshot
+ * keeps.
+ *
+ * A scan raises a hint. Every commit that made a message ready lowers it, here or (by its notice)
+ * elsewhere, since positions commit out of order. But a notice can be lost, and a lease elsewhere
+ * rolled back. So a look from the very start is due every few seconds: sooner when a message is
+ * suspected below the hints, and more rarely while looks prove slow. It runs beside the leases, so
+ * that no caller waits for it.
  */
 export class ScanHints {
   readonly #queues = new Map<Digits, Hints>()
   readonly #now: () => number
 
+  /** `now`: a clock in milliseconds. */
   constructor(now = () => performance.now()) {
     this.#now = now
   }
 
+  /** Begins a scan. It must be ended by `end`, `fail` or `forget`. */
   begin(queueId: Digits): Scan {
-    let scanHints = this.#queues.get(queueId)
-    if (scanHints === undefined) {
-      if (this.#queues.size >= queuesMax) this.#queues.clear()
-      this.#queues.set(
-        queueId,
-        (scanHints = {
-          from: ranks.map(() => 0),
-          scans: new Set(),
-          lookedMs: this.#now(),
-          lookTookMs: 0,
-          looking: false,
-          suspected: false
-        })
-      )
-    }
-    const scan = { from: [...scanHints.from], loweredTo: Infinity }
-    scanHints.scans.add(scan)
+    const hints = this.#queues.get(queueId) ?? this.#add(queueId)
+    const scan = { from: [...hints.from], loweredTo: Infinity }
+    hints.scans.add(scan)
     return scan
   }
 
+  #add(queueId: Digits): Hints {
+    if (this.#queues.size >= queuesMax) this.#queues.clear()
+    const hints: Hints = {
+      from: ranks.map(() => 0),
+      scans: new Set(),
+      lookedMs: this.#now(),
+      lookTookMs: 0,
+      looking: false,
+      suspected: false
+    }
+    this.#queues.set(queueId, hints)
+    return hints
+  }
+
   /**
-   * Raises the hints to what the scan has learnt: nothing is ready in a rank below `reached.rank`
-   * places, nor before `reached.position` in that rank. Never above what was lowered while it ran.
+   * Raises the hints to what the scan has learnt. Nothing is ready in a rank above `reached.rank`,
+   * nor up to `reached.position` in that rank. When the scan is exhausted, nothing is ready in any
+   * rank up to position `last`. No hint is raised above what was lowered while the scan ran.
    */
   end(
     queueId: Digits,
     scan: Scan,
     reached: { rank: number; position: number; exhausted: boolean; last: number } | null
   ): void {
-    const scanHints = this.#queues.get(queueId)
-    if (scanHints === undefined || !scanHints.scans.delete(scan) || reached === null) return
+    const hints = this.#queues.get(queueId)
+    if (hints === undefined || !hints.scans.delete(scan) || reached === null) return
     ranks.forEach((rank, index) => {
       const learnt =
         reached.exhausted || rank > reached.rank
@@ -84,76 +96,75 @@ export class ScanHints {
           : rank === reached.rank
             ? reached.position + 1
             : 0
-      scanHints.from[index] = Math.max(scanHints.from[index]!, Math.min(learnt, scan.loweredTo))
+      hints.from[index] = Math.max(hints.from[index]!, Math.min(learnt, scan.loweredTo))
     })
   }
 
   /**
-   * The scan came to nothing: what it had locked, others may have passed by. So nobody knows more
-   * than it did at its begin.
+   * The scan came to nothing, and other scans may have passed by what it had locked. So the hints
+   * go back to what they were at its begin, and no other scan under way raises them.
    */
   fail(queueId: Digits, scan: Scan): void {
-    const scanHints = this.#queues.get(queueId)
-    if (scanHints === undefined || !scanHints.scans.delete(scan)) return
-    scanHints.from.forEach((from, index) => {
-      scanHints.from[index] = Math.min(from, scan.from[index]!)
+    const hints = this.#queues.get(queueId)
+    if (hints === undefined || !hints.scans.delete(scan)) return
+    hints.from.forEach((from, index) => {
+      hints.from[index] = Math.min(from, scan.from[index]!)
     })
-    for (const other of scanHints.scans) other.loweredTo = 0
+    for (const other of hints.scans) other.loweredTo = 0
   }
 
   /**
-   * A message has become ready at this position; positions are recent, so lowering every rank to
+   * A message has become ready at this position. Positions are recent, so lowering every rank to
    * it costs little.
    */
   lower(queueId: Digits, position: number): void {
-    const scanHints = this.#queues.get(queueId)
-    if (scanHints === undefined) return
-    scanHints.from.forEach((from, index) => {
-      if (from > position) scanHints.from[index] = position
+    const hints = this.#queues.get(queueId)
+    if (hints === undefined) return
+    hints.from.forEach((from, index) => {
+      if (from > position) hints.from[index] = position
     })
-    for (const scan of scanHints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
+    for (const scan of hints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
   }
 
-  /** Ready, and yet somebody waits: there may be a message below the hints. */
+  /** The queue has ready messages, and yet somebody waits: there may be one below the hints. */
   suspect(queueId: Digits): void {
-    const scanHints = this.#queues.get(queueId)
-    if (scanHints !== undefined) scanHints.suspected = true
+    const hints = this.#queues.get(queueId)
+    if (hints !== undefined) hints.suspected = true
   }
 
-  /** Whether a look from the very start is due; whoever is told so makes it. */
+  /** True when a look from the very start is due. Its caller then makes it, and calls `looked`. */
   takeLook(queueId: Digits): boolean {
-    const scanHints = this.#queues.get(queueId)
-    if (scanHints === undefined || scanHints.looking) return false
-    const pauseMs = Math.min(
-      lookMsMax,
-      scanHints.suspected ? 20 * scanHints.lookTookMs : Math.max(lookMsMin, 100 * scanHints.lookTookMs)
-    )
-    if (this.#now() < scanHints.lookedMs + pauseMs) return false
-    Object.assign(scanHints, { looking: true, suspected: false, lookedMs: this.#now() })
+    const hints = this.#queues.get(queueId)
+    if (hints === undefined || hints.looking) return false
+    const restMs = hints.suspected
+      ? restPerSuspectedLook * hints.lookTookMs
+      : Math.max(lookMsMin, restPerLook * hints.lookTookMs)
+    if (this.#now() < hints.lookedMs + Math.min(lookMsMax, restMs)) return false
+    Object.assign(hints, { looking: true, suspected: false, lookedMs: this.#now() })
     return true
   }
 
   /**
    * What the look has found: the first ready position of each rank that has one, or nothing when
-   * it failed. True when a hint was too high.
+   * it failed. True when a hint was too high; then it is lowered.
    */
   looked(queueId: Digits, found: { rank: number; position: number }[]): boolean {
-    const scanHints = this.#queues.get(queueId)
-    if (scanHints === undefined) return false
-    Object.assign(scanHints, {
+    const hints = this.#queues.get(queueId)
+    if (hints === undefined) return false
+    Object.assign(hints, {
       looking: false,
-      lookTookMs: this.#now() - scanHints.lookedMs,
+      lookTookMs: this.#now() - hints.lookedMs,
       lookedMs: this.#now()
     })
-    const missed = found.filter(({ rank, position }) => position < scanHints.from[ranks.indexOf(rank)]!)
+    const missed = found.filter(({ rank, position }) => position < hints.from[ranks.indexOf(rank)]!)
     for (const { rank, position } of missed) {
-      scanHints.from[ranks.indexOf(rank)] = position
-      for (const scan of scanHints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
+      hints.from[ranks.indexOf(rank)] = position
+      for (const scan of hints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
     }
     return missed.length > 0
   }
 
-  /** Nothing is known any more: of one queue after a flush that failed, of all after a gap in the notices. */
+  /** Forgets hints: of a queue after a failed flush, of all queues after a gap in the notices. */
   forget(queueId?: Digits): void {
     if (queueId === undefined) this.#queues.clear()
     else this.#queues.delete(queueId)

@@ -1,8 +1,9 @@
 /**
- * Who holds an old snapshot: while one is held, nothing that has been removed since can be cleaned
+ * Who holds an old snapshot. While one is held, nothing that has been removed since can be cleaned
  * away, for anybody.
  */
-import type { Session, Statement } from '../database.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { repeat } from './repeat.ts'
 
 export interface Holder {
   kind: 'session' | 'replication slot' | 'prepared transaction'
@@ -28,52 +29,84 @@ export interface SnapshotWatch {
 const warnAgeSeconds = 60
 const everyMs = 60_000
 
-// Of a slot PostgreSQL tells which transaction it keeps, not since when: we count from when we
-// first saw it keep that one. A vacuum keeps nothing from others.
-export const holders: Statement = {
-  name: 'snapshots',
-  text: `
-  select 'session' as kind, pid::text as name, application_name as application, usename as "user", state, null as keeps,
-    extract(epoch from clock_timestamp() - xact_start)::float8 as "ageSeconds", query = '<insufficient privilege>' as hidden
-  from pg_stat_activity
-  where (datname = current_database() or datname is null) and usename is not null and pid <> pg_backend_pid()
-    and (query = '<insufficient privilege>' or ((backend_xmin is not null or backend_xid is not null) and xact_start is not null and query !~* '^\\s*(autovacuum: )?vacuum'))
-  union all
-  select 'replication slot', slot_name, plugin, null, case when active then 'active' else 'inactive' end, xmin::text, null, false
-  from pg_replication_slots where xmin is not null
-  union all
-  select 'prepared transaction', gid, null, owner, null, null, extract(epoch from clock_timestamp() - prepared)::float8, false
-  from pg_prepared_xacts where database = current_database()`
+/** `keeps`: the transaction that a slot keeps. */
+type HolderRow = Omit<Holder, 'ageSeconds'> & {
+  keeps: string | null
+  ageSeconds: number | null
+  hidden: boolean
 }
 
-/** Looks once a minute, and says who holds a snapshot that is older than a minute. */
+// A vacuum keeps nothing from others.
+export const holders: Statement<HolderRow> = {
+  name: 'snapshots',
+  text: sql`
+    select
+      'session' as kind,
+      pid::text as name,
+      application_name as application,
+      usename as "user",
+      state,
+      null as keeps,
+      extract(epoch from clock_timestamp() - xact_start)::float8 as "ageSeconds",
+      query = '<insufficient privilege>' as hidden
+    from pg_stat_activity
+    where (datname = current_database() or datname is null)
+      and usename is not null
+      and pid <> pg_backend_pid()
+      and (
+        query = '<insufficient privilege>'
+        or (
+          (backend_xmin is not null or backend_xid is not null)
+          and xact_start is not null
+          and query !~* '^\s*(autovacuum: )?vacuum'
+        )
+      )
+    union all
+    select
+      'replication slot',
+      slot_name,
+      plugin,
+      null,
+      case when active then 'active' else 'inactive' end,
+      xmin::text,
+      null,
+      false
+    from pg_replication_slots
+    where xmin is not null
+    union all
+    select
+      'prepared transaction',
+      gid,
+      null,
+      owner,
+      null,
+      null,
+      extract(epoch from clock_timestamp() - prepared)::float8,
+      false
+    from pg_prepared_xacts
+    where database = current_database()`
+}
+
+/**
+ * Looks once a minute, and tells `say` who holds a snapshot that is older than a minute. Errors go
+ * to `onError`, but `look` throws its own.
+ */
 export function watchSnapshots(
   session: Session,
   say: (holder: Holder, hidden: number) => void,
   onError: (error: unknown) => void,
   { ageSeconds = warnAgeSeconds, pauseMs = everyMs } = {}
 ): SnapshotWatch {
-  let slotsSinceMs = new Map<string, number>()
-  let stopping = false
-  let timer: NodeJS.Timeout
-  let looking = Promise.resolve()
+  const ages = new SlotAges()
 
   async function look(): Promise<Snapshots> {
-    const nowMs = performance.now()
-    const rows = await session.query(holders)
-    const slots = rows
-      .filter(({ keeps }) => keeps !== null)
-      .map(row => ({ row, key: `${row.name} ${row.keeps}` }))
-    slotsSinceMs = new Map(slots.map(({ key }) => [key, slotsSinceMs.get(key) ?? nowMs]))
-    for (const { row, key } of slots) row.ageSeconds = (nowMs - slotsSinceMs.get(key)!) / 1000
-    const known = rows
-      .filter(({ hidden }) => !hidden)
-      .map(({ hidden: _, keeps: __, ...holder }) => holder as Holder)
-    const oldest = known.reduce<Holder | null>(
-      (best, one) => (best === null || one.ageSeconds > best.ageSeconds ? one : best),
-      null
-    )
-    return { oldest, hidden: rows.length - known.length }
+    const rows = ages.complete(await session.query(holders))
+    const visible = rows.filter(({ hidden }) => !hidden)
+    const [oldest] = visible.toSorted((a, b) => b.ageSeconds - a.ageSeconds)
+    const hidden = rows.length - visible.length
+    if (oldest === undefined) return { oldest: null, hidden }
+    const { hidden: _, keeps: __, ...holder } = oldest
+    return { oldest: holder, hidden }
   }
 
   async function tell(): Promise<void> {
@@ -81,22 +114,26 @@ export function watchSnapshots(
     if (oldest !== null && oldest.ageSeconds >= ageSeconds) say(oldest, hidden)
   }
 
-  const schedule = () => {
-    timer = setTimeout(() => {
-      looking = tell()
-        .catch(onError)
-        .finally(() => {
-          if (!stopping) schedule()
-        })
-    }, pauseMs)
-  }
-  schedule()
-  return {
-    look,
-    async stop() {
-      stopping = true
-      clearTimeout(timer)
-      await looking
-    }
+  return { look, ...repeat(tell, pauseMs, onError) }
+}
+
+/**
+ * How long replication slots have kept their snapshots. PostgreSQL tells which transaction a slot
+ * keeps, not since when. So its age counts from when it was first seen to keep that one.
+ */
+class SlotAges {
+  #sinceMs = new Map<string, number>()
+
+  complete(rows: HolderRow[]): (HolderRow & { ageSeconds: number })[] {
+    const nowMs = performance.now()
+    const beforeMs = this.#sinceMs
+    this.#sinceMs = new Map()
+    return rows.map(row => {
+      if (row.keeps === null) return { ...row, ageSeconds: row.ageSeconds! }
+      const key = `${row.name} ${row.keeps}`
+      const sinceMs = beforeMs.get(key) ?? nowMs
+      this.#sinceMs.set(key, sinceMs)
+      return { ...row, ageSeconds: (nowMs - sinceMs) / 1000 }
+    })
   }
 }

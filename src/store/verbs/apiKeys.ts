@@ -8,32 +8,39 @@ import {
   type StoredApiKey
 } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
-import type { Session, Statement } from '../database.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { repeat, type Repeated } from '../upkeep/repeat.ts'
 
-const allStatement: Statement = {
+export const allKeysStatement: Statement<StoredApiKey> = {
   name: 'keys',
-  text: `
-  select id, name, rights, requests_per_second as "requestsPerSecond", messages_per_second as "messagesPerSecond", created_at as "createdAt", digest
-  from holdfast.keys order by created_at, id`
-}
-
-async function storedKeys(session: Session): Promise<StoredApiKey[]> {
-  return (await session.query(allStatement)) as StoredApiKey[]
+  text: sql`
+    select
+      id,
+      name,
+      rights,
+      requests_per_second as "requestsPerSecond",
+      messages_per_second as "messagesPerSecond",
+      created_at as "createdAt",
+      digest
+    from holdfast.keys
+    order by created_at, id`
 }
 
 /** All keys, the oldest first, without their digests. */
 export async function listKeys(session: Session): Promise<ApiKeyInfo[]> {
-  return (await storedKeys(session)).map(({ digest: _, ...info }) => info)
+  return (await session.query(allKeysStatement)).map(({ digest: _, ...info }) => info)
 }
 
-// Two who come at once may pass the bound together, by one; it is there so that every replica can
-// keep all keys at hand.
-const createStatement: Statement = {
+// Two calls at once may pass the bound together, by one. It is there so that every replica can keep
+// all keys in memory.
+export const createKeyStatement: Statement<{ createdAt: string }> = {
   name: 'create_key',
-  text: `
-  insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-  select $1, $2, $3, $4::text[], $5, $6 where (select count(*) from holdfast.keys) < ${apiKeysMax}
-  returning created_at as "createdAt"`
+  parameters: '$1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second',
+  text: sql`
+    insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
+    select $1, $2, $3, $4::text[], $5, $6
+    where (select count(*) from holdfast.keys) < ${apiKeysMax}
+    returning created_at as "createdAt"`
 }
 
 /** Makes a key. `secret` is told here and never again. Refuses with tooManyKeys. */
@@ -42,7 +49,7 @@ export async function createKey(
   grant: ApiKeyGrant
 ): Promise<ApiKeyInfo & { secret: string }> {
   const { id, secret, digest } = makeKey()
-  const [row] = await session.query(createStatement, [
+  const [row] = await session.query(createKeyStatement, [
     id,
     grant.name,
     digest,
@@ -59,46 +66,29 @@ export async function createKey(
   return { id, ...grant, createdAt: row.createdAt, secret }
 }
 
-const revokeStatement: Statement = {
+export const revokeKeyStatement: Statement = {
   name: 'revoke_key',
+  parameters: '$1 id',
   text: 'delete from holdfast.keys where id = $1 returning id'
 }
 
 /** Ends a key: every replica refuses it within five seconds. False when there is none. */
 export async function revokeKey(session: Session, id: string): Promise<boolean> {
-  return (await session.query(revokeStatement, [id])).length > 0
+  return (await session.query(revokeKeyStatement, [id])).length > 0
 }
 
-const readMsPause = 1500
+const readPauseMs = 1500
 
-/** Reads the keys into the ring, now and every second or two until stopped. */
+/**
+ * Reads the keys into the ring, now and every second or two until stopped. Throws when the first
+ * read fails; later failures go to `onError`.
+ */
 export async function keepKeys(
   session: Session,
   ring: ApiKeyRing,
   onError: (error: unknown) => void
-): Promise<{ stop: () => Promise<void> }> {
-  let stopping = false
-  let timer: NodeJS.Timeout
-  let reading = Promise.resolve()
-  const read = async () => {
-    ring.replace(await storedKeys(session))
-  }
-  const schedule = () => {
-    timer = setTimeout(() => {
-      reading = read()
-        .catch(onError)
-        .finally(() => {
-          if (!stopping) schedule()
-        })
-    }, readMsPause)
-  }
+): Promise<Repeated> {
+  const read = async () => ring.replace(await session.query(allKeysStatement))
   await read()
-  schedule()
-  return {
-    async stop() {
-      stopping = true
-      clearTimeout(timer)
-      await reading
-    }
-  }
+  return repeat(read, readPauseMs, onError)
 }

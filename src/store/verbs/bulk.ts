@@ -1,44 +1,74 @@
 /**
- * Mending: cancel, and the mass actions purge, redrive and retry, in chunks that are commits of
- * their own.
+ * Bulk actions: cancel one message; purge, redrive and retry many. The latter work in chunks, each
+ * a commit of its own.
  */
-import { openStates, type State } from '../../core/counters.ts'
+import { countSecondsMax } from '../../core/limits.ts'
+import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
 import type { BulkAction } from '../../core/ports.ts'
-import { look } from './browse.ts'
-import type { Row, Session, Statement } from '../database.ts'
+import { leaving, ledgerInsert, type LedgerEntry } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { openState, search } from './search.ts'
 
-const cancelStatement: Statement = {
+export const cancelStatement: Statement<{ leased: boolean }> = {
   name: 'cancel',
-  text: `
-  with found as materialized (
-    select m.id, m.leased_until is not null as leased, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-    from holdfast.messages m where m.queue_id = $1 and m.id = $2 for update
-  ), gone as (
-    delete from holdfast.messages m using found where not found.leased and m.queue_id = $1 and m.id = $2 returning found.state
-  ), forgotten as (
-    delete from holdfast.history h using gone where h.queue_id = $1 and h.message_id = $2
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, delayed, dead, purged_total)
-    select $1, -(state = 'ready')::int, -(state = 'delayed')::int, -(state = 'dead')::int, 1 from gone
-  )
-  select leased from found`
+  parameters: '$1 queue id · $2 message id',
+  text: sql`
+    with found as materialized (
+      select
+        m.id,
+        m.leased_until is not null as leased,
+        ${openState} as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = $2
+      for update
+    ), gone as (
+      delete from holdfast.messages m
+      using found
+      where not found.leased
+        and m.queue_id = $1
+        and m.id = $2
+      returning found.state
+    ), forgotten as (
+      delete from holdfast.history h
+      using gone
+      where h.queue_id = $1
+        and h.message_id = $2
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'gone',
+        states: leaving(['ready', 'delayed', 'dead']),
+        totals: { purged: 'count(*)' }
+      })}
+    )
+    select leased
+    from found`
 }
 
-const cancelAckedStatement: Statement = {
+export const cancelAckedStatement: Statement = {
   name: 'cancel_acked',
-  text: `
-  with gone as (
-    delete from holdfast.acked where queue_id = $1 and id = $2 returning id
-  ), forgotten as (
-    delete from holdfast.history h using gone where h.queue_id = $1 and h.message_id = $2
-  ), noted as (
-    insert into holdfast.ledger (queue_id, acked) select $1, -1 from gone
-  )
-  select id from gone`
+  parameters: '$1 queue id · $2 message id',
+  text: sql`
+    with gone as (
+      delete from holdfast.acked
+      where queue_id = $1
+        and id = $2
+      returning id
+    ), forgotten as (
+      delete from holdfast.history h
+      using gone
+      where h.queue_id = $1
+        and h.message_id = $2
+    ), noted as (
+      ${ledgerInsert({ queue: '$1', from: 'gone', states: { acked: '-count(*)' } })}
+    )
+    select id
+    from gone`
 }
 
-/** Removes one message that nobody holds. */
+/** Removes one message, which may be a kept acked one. One that is leased it leaves. */
 export async function cancel(
   session: Session,
   queueId: Digits,
@@ -49,85 +79,111 @@ export async function cancel(
   return (await session.query(cancelAckedStatement, [queueId, id])).length > 0 ? 'cancelled' : 'unknown'
 }
 
-const countMsMax = 2000
-
-// Where an action goes, and in which states it takes what it finds there.
-function placesOf(action: BulkAction, state: State | null, { ids }: Selection): State[][] {
+/**
+ * The searches that an action makes, one after the other, each with the states it takes. Kept acked
+ * messages have a search of their own.
+ */
+function searchesFor(action: BulkAction, state: State | null, { ids }: Selection): State[][] {
   if (action === 'redrive') return [['dead']]
   if (action === 'retry') return [['delayed']]
-  const all = [
-    ids === null ? [...openStates] : openStates.filter(one => one !== 'leased'),
-    ['acked' as const]
-  ]
-  return all
-    .map(states => states.filter(one => state === null || one === state))
-    .filter(states => states.length > 0)
+  const open: State[] = openStates.filter(state => ids === null || state !== 'leased')
+  const acked: State[] = ['acked']
+  return [open, acked]
+    .map(searched => searched.filter(candidate => state === null || candidate === state))
+    .filter(searched => searched.length > 0)
 }
 
-const lastId: Statement = { name: 'last_id', text: 'select last_value from holdfast.positions' }
+export const lastIdStatement: Statement<{ last_value: Digits }> = {
+  name: 'last_id',
+  text: 'select last_value from holdfast.positions'
+}
 
 /**
- * Finds the messages that are there when it begins and are meant, and hands them on in chunks, the
- * lowest ids first, until the limit or the signal. `act` says how many it changed, for by then
- * some may be in other hands. True when it came to the end.
+ * Finds the messages that are there when it begins and match, and hands them on in chunks, the
+ * lowest ids first, until the limit or the signal. `act` answers how many it changed: another
+ * session may have taken some since. True when it came to the end.
  */
-async function each(
+async function eachChunk(
   session: Session,
   queueId: Digits,
-  places: State[][],
+  searches: State[][],
   { ids, where, limit }: Selection,
   signal: AbortSignal,
   act: (ids: Digits[], states: State[]) => Promise<number>
 ): Promise<boolean> {
-  const [{ last_value: last }] = (await session.query(lastId)) as [Row]
+  const [newest] = await session.query(lastIdStatement)
   let left = limit
-  for (const states of places) {
+  for (const states of searches) {
     for (let after: Digits | null = '0'; after !== null && left > 0;) {
       if (signal.aborted) return false
-      const found = await look(session, queueId, { states, where, ids }, after, last)
-      const some = found.ids.slice(0, left)
-      if (some.length > 0) left -= await act(some, states)
-      after = some.length < found.ids.length ? some.at(-1)! : found.more ? found.lookedTo : null
+      const found = await search(session, queueId, { states, where, ids }, after, newest!.last_value)
+      const chunk = found.ids.slice(0, left)
+      if (chunk.length > 0) left -= await act(chunk, states)
+      after = chunk.length < found.ids.length ? chunk.at(-1)! : found.more ? found.examinedTo : null
     }
   }
   return true
 }
 
-const purgeStatement: Statement = {
+export const purgeStatement: Statement<{ purged: string }> = {
   name: 'purge',
+  parameters: '$1 queue id · $2 message ids · $3 states',
   slow: true,
-  text: `
-  with locked as materialized (
-    select m.id from holdfast.messages m where m.queue_id = $1 and m.id = any($2::bigint[])
-      and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[]) order by m.id for update
-  ), purged as (
-    delete from holdfast.messages m where m.queue_id = $1 and m.id = any(array(select id from locked))
-    returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-  ), forgotten as (
-    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from purged))
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, purged_total)
-    select $1, -count(*) filter (where state = 'ready'), -count(*) filter (where state = 'delayed'), -count(*) filter (where state = 'leased'),
-      -count(*) filter (where state = 'dead'), count(*) from purged having count(*) > 0
-  )
-  select count(*) as purged from purged`
+  text: sql`
+    with locked as materialized (
+      select m.id
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = any($2::bigint[])
+        and ${openState} = any($3::text[])
+      order by m.id
+      for update
+    ), purged as (
+      delete from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = any(array(select id from locked))
+      returning m.id, ${openState} as state
+    ), forgotten as (
+      delete from holdfast.history
+      where queue_id = $1
+        and message_id = any(array(select id from purged))
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'purged',
+        states: leaving(),
+        totals: { purged: 'count(*)' }
+      })}
+    )
+    select count(*) as purged
+    from purged`
 }
 
-const purgeAckedStatement: Statement = {
+export const purgeAckedStatement: Statement<{ purged: string }> = {
   name: 'purge_acked',
+  parameters: '$1 queue id · $2 message ids',
   slow: true,
-  text: `
-  with purged as (
-    delete from holdfast.acked where queue_id = $1 and id = any($2::bigint[]) returning id
-  ), forgotten as (
-    delete from holdfast.history where queue_id = $1 and message_id = any(array(select id from purged))
-  ), noted as (
-    insert into holdfast.ledger (queue_id, acked) select $1, -count(*) from purged having count(*) > 0
-  )
-  select count(*) as purged from purged`
+  text: sql`
+    with purged as (
+      delete from holdfast.acked
+      where queue_id = $1
+        and id = any($2::bigint[])
+      returning id
+    ), forgotten as (
+      delete from holdfast.history
+      where queue_id = $1
+        and message_id = any(array(select id from purged))
+    ), noted as (
+      ${ledgerInsert({ queue: '$1', from: 'purged', states: { acked: '-count(*)' } })}
+    )
+    select count(*) as purged
+    from purged`
 }
 
-/** Removes the messages meant: those of a state, or all. Of those named by id it leaves what is leased. */
+/**
+ * Removes the messages selected, of one state or of all, and reports each chunk to `onPurged`. Of
+ * those named by id it leaves the leased ones.
+ */
 export async function purge(
   session: Session,
   queueId: Digits,
@@ -136,62 +192,98 @@ export async function purge(
   signal: AbortSignal,
   onPurged: (count: number) => void
 ): Promise<void> {
-  await each(
-    session,
-    queueId,
-    placesOf('purge', state, selection),
-    selection,
-    signal,
-    async (ids, states) => {
-      const [row] = (await (states[0] === 'acked'
-        ? session.query(purgeAckedStatement, [queueId, ids])
-        : session.query(purgeStatement, [queueId, ids, states]))) as [Row]
-      onPurged(Number(row.purged))
-      return Number(row.purged)
-    }
-  )
+  const searches = searchesFor('purge', state, selection)
+  await eachChunk(session, queueId, searches, selection, signal, async (ids, states) => {
+    const [row] = await (states[0] === 'acked'
+      ? session.query(purgeAckedStatement, [queueId, ids])
+      : session.query(purgeStatement, [queueId, ids, states]))
+    const count = Number(row!.purged)
+    onPurged(count)
+    return count
+  })
 }
 
-// A retried message comes due before its time, and takes its place as those do that come due: by
-// when it would have been.
+/** `position`: the lowest of those changed. */
+interface ReadyRow {
+  changed: string
+  position: Digits | null
+}
+
 const readying = (
   name: string,
-  state: 'dead' | 'delayed',
-  order: string,
-  change: string,
-  redriven: 'count(*)' | '0'
-): Statement => ({
+  {
+    state,
+    order,
+    change,
+    totals
+  }: {
+    state: 'dead' | 'delayed'
+    /** In which they take their new positions. */
+    order: string
+    change: string
+    totals: LedgerEntry['totals'] & {}
+  }
+): Statement<ReadyRow> => ({
   name,
+  parameters: '$1 queue id · $2 message ids',
   slow: true,
-  text: `
-  with chosen as materialized (
-    select m.id, m.visible_at from holdfast.messages m
-    where m.queue_id = $1 and m.id = any($2::bigint[]) and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = '${state}'
-    order by m.id for no key update
-  ), places as materialized (
-    select array_agg(id order by id) as ids, array_agg(position order by id) as positions
-    from (select id, nextval('holdfast.positions') as position from (select id from chosen order by ${order}) c) c
-  ), changed as (
-    update holdfast.messages m set position = places.positions[width_bucket(m.id, places.ids)], ${change}
-    from places where m.queue_id = $1 and m.id = any((select ids from places)::bigint[])
-    returning m.position
-  ), noted as (
-    insert into holdfast.ledger (queue_id, ready, ${state}, redriven_total) select $1, count(*), -count(*), ${redriven} from changed having count(*) > 0
-  )
-  select count(*) as changed, min(position) as position from changed`
+  text: sql`
+    with chosen as materialized (
+      select m.id, m.visible_at
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = any($2::bigint[])
+        and ${openState} = '${state}'
+      order by m.id
+      for no key update
+    ), places as materialized (
+      select
+        array_agg(id order by id) as ids,
+        array_agg(position order by id) as positions
+      from (
+        select id, nextval('holdfast.positions') as position
+        from (select id from chosen order by ${order}) c
+      ) c
+    ), changed as (
+      update holdfast.messages m
+      set
+        position = places.positions[width_bucket(m.id, places.ids)],
+        ${change}
+      from places
+      where m.queue_id = $1
+        and m.id = any((select ids from places)::bigint[])
+      returning m.position
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'changed',
+        states: { ready: 'count(*)', [state]: '-count(*)' },
+        totals
+      })}
+    )
+    select
+      count(*) as changed,
+      min(position) as position
+    from changed`
 })
 
-const redriveStatement = readying(
-  'redrive',
-  'dead',
-  'id',
-  'dead_at = null, attempt = 0, rank = m.rank & ~1',
-  'count(*)'
-)
-const retryStatement = readying('retry', 'delayed', 'visible_at, id', 'visible_at = null', '0')
+export const redriveStatement = readying('redrive', {
+  state: 'dead',
+  order: 'id',
+  change: 'dead_at = null, attempt = 0, rank = m.rank & ~1',
+  totals: { redriven: 'count(*)' }
+})
+
+// A retried message takes its place as those do that come due: by when it would have come due.
+export const retryStatement = readying('retry', {
+  state: 'delayed',
+  order: 'visible_at, id',
+  change: 'visible_at = null',
+  totals: {}
+})
 
 const readyingBy =
-  (statement: Statement, action: 'redrive' | 'retry') =>
+  (statement: Statement<ReadyRow>, action: 'redrive' | 'retry') =>
   async (
     session: Session,
     queueId: Digits,
@@ -199,34 +291,41 @@ const readyingBy =
     signal: AbortSignal,
     onReady: (count: number, position: number) => void
   ): Promise<void> => {
-    await each(session, queueId, placesOf(action, null, selection), selection, signal, async ids => {
-      const [row] = (await session.query(statement, [queueId, ids])) as [Row]
-      const count = Number(row.changed)
-      if (count > 0) onReady(count, Number(row.position))
+    const searches = searchesFor(action, null, selection)
+    await eachChunk(session, queueId, searches, selection, signal, async ids => {
+      const [row] = await session.query(statement, [queueId, ids])
+      const count = Number(row!.changed)
+      if (count > 0) onReady(count, Number(row!.position))
       return count
     })
   }
 
-/** Dead messages become ready again, attempts from zero. */
+/** Makes dead messages ready, with attempts from zero, and reports each chunk to `onReady`. */
 export const redrive = readyingBy(redriveStatement, 'redrive')
 
-/** Delayed and backing-off messages become ready now. */
+/** Makes messages ready that are delayed or back off, and reports each chunk to `onReady`. */
 export const retry = readyingBy(retryStatement, 'retry')
 
-const countsStatement: Statement = {
+export const countsStatement: Statement<Record<State, string | null>> = {
   name: 'counts_of',
-  text: `
-  select sum(ready) as ready, sum(delayed) as delayed, sum(leased) as leased, sum(dead) as dead, sum(acked) as acked
-  from (
-    select ready, delayed, leased, dead, acked from holdfast.counts where queue_id = $1
-    union all
-    select ready, delayed, leased, dead, acked from holdfast.ledger where queue_id = $1
-  ) l`
+  parameters: '$1 queue id',
+  text: sql`
+    select
+      ${states.map(state => `sum(${state}) as ${state}`).join(',\n')}
+    from (
+      select ${states.join(', ')}
+      from holdfast.counts
+      where queue_id = $1
+      union all
+      select ${states.join(', ')}
+      from holdfast.ledger
+      where queue_id = $1
+    ) l`
 }
 
 /**
- * How many messages an action would change just now; `more` when it stopped counting early.
- * Without ids or a filter nothing is counted: the ledger knows.
+ * How many messages an action would change just now. `more` when counting stopped at its time
+ * limit, two seconds. Without ids and a filter nothing is counted: the ledger knows.
  */
 export async function countMatches(
   session: Session,
@@ -236,30 +335,19 @@ export async function countMatches(
   selection: Selection,
   signal: AbortSignal
 ): Promise<{ matched: number; more: boolean }> {
-  const places = placesOf(action, state, selection)
+  const searches = searchesFor(action, state, selection)
   if (selection.ids === null && selection.where === null) {
-    const [counts] = (await session.query(countsStatement, [queueId])) as [Row]
-    return {
-      matched: Math.min(
-        selection.limit,
-        places.flat().reduce((sum, one) => sum + Number(counts[one]), 0)
-      ),
-      more: false
-    }
+    const [counts] = await session.query(countsStatement, [queueId])
+    const all = searches.flat().reduce((sum, counted) => sum + Number(counts![counted]), 0)
+    return { matched: Math.min(selection.limit, all), more: false }
   }
   let matched = 0
-  const whole = await each(
-    session,
-    queueId,
-    places,
-    selection,
-    AbortSignal.any([signal, AbortSignal.timeout(countMsMax)]),
-    async ids => {
-      matched += ids.length
-      return ids.length
-    }
-  )
-  return { matched, more: !whole }
+  const timely = AbortSignal.any([signal, AbortSignal.timeout(countSecondsMax * 1000)])
+  const isWhole = await eachChunk(session, queueId, searches, selection, timely, async ids => {
+    matched += ids.length
+    return ids.length
+  })
+  return { matched, more: !isWhole }
 }
 
 export const bulkVerbs = { cancel, purge, redrive, retry, countMatches }

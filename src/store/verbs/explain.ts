@@ -2,53 +2,112 @@
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances } from '../../core/ports.ts'
 import type { Digits } from '../../core/message.ts'
-import type { Row, Session, Statement } from '../database.ts'
-import { lastFailureAbove } from './messages.ts'
+import { lastFailureAbove, workerOf } from '../fragments.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
 
-const standingStatement: Statement = {
+type CircumstancesRow = Circumstances & { rank: number; position: Digits }
+
+export const circumstancesStatement: Statement<CircumstancesRow> = {
   name: 'explain',
-  text: `
-  select case when k.id is null then holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) else 'acked' end as state, q.paused, m.attempt,
-    coalesce(m.max_attempts, q.max_attempts) as "maxAttempts", m.visible_at as "visibleAt",
-    m.leased_until as "leasedUntil", m.dead_at as "deadAt", f.last_failure as "lastFailure",
-    k.acked_at as "ackedAt", k.keep_until as "keepUntil", m.rank, m.position,
-    (select asked_at from holdfast.asked where queue_id = $1) as "askedAt",
-    (select l.workers[l.holders[array_position(l.message_ids, m.id)]] from holdfast.leases l where l.id = m.lease_id) as worker
-  from (select * from holdfast.queues where id = $1) q
-  left join lateral (select * from holdfast.messages where queue_id = $1 and id = $2 limit 1) m on true
-  left join lateral (select * from holdfast.acked where queue_id = $1 and id = $2 limit 1) k on true ${lastFailureAbove(0)}
-  where coalesce(m.id, k.id) is not null`
+  parameters: '$1 queue id · $2 message id',
+  text: sql`
+    select
+      case
+        when k.id is null then holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)
+        else 'acked'
+      end as state,
+      q.paused,
+      m.attempt,
+      coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+      m.visible_at as "visibleAt",
+      m.leased_until as "leasedUntil",
+      m.dead_at as "deadAt",
+      f.last_failure as "lastFailure",
+      k.acked_at as "ackedAt",
+      k.keep_until as "keepUntil",
+      m.rank,
+      m.position,
+      (
+        select asked_at
+        from holdfast.asked
+        where queue_id = $1
+      ) as "askedAt",
+      (
+        select ${workerOf('m.id')}
+        from holdfast.leases l
+        where l.id = m.lease_id
+      ) as worker
+    from (select * from holdfast.queues where id = $1) q
+    left join lateral (
+      select *
+      from holdfast.messages
+      where queue_id = $1
+        and id = $2
+      limit 1
+    ) m on true
+    left join lateral (
+      select *
+      from holdfast.acked
+      where queue_id = $1
+        and id = $2
+      limit 1
+    ) k on true
+    ${lastFailureAbove(0)}
+    where coalesce(m.id, k.id) is not null`
 }
 
 // In the order in which leases take them. Leased ones stay in that index and are walked over, so
 // they count against the bound too.
-const aheadStatement: Statement = {
+export const aheadStatement: Statement<{ ready: string; examined: string }> = {
   name: 'ahead',
-  text: `
-  select count(*) filter (where leased_until is null) as ready, count(*) as examined from (
-    (select m.leased_until from holdfast.messages m where m.queue_id = $1 and m.rank > $2 and m.visible_at is null and m.dead_at is null order by m.rank desc, m.position desc limit ${aheadMax})
-    union all
-    (select m.leased_until from holdfast.messages m where m.queue_id = $1 and m.rank = $2 and m.position < $3 and m.visible_at is null and m.dead_at is null order by m.position desc limit ${aheadMax})
-    limit ${aheadMax}
-  ) before`
+  parameters: '$1 queue id · $2 rank of the message · $3 its position',
+  text: sql`
+    select
+      count(*) filter (where leased_until is null) as ready,
+      count(*) as examined
+    from (
+      (
+        select m.leased_until
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.rank > $2
+          and m.visible_at is null
+          and m.dead_at is null
+        order by m.rank desc, m.position desc
+        limit ${aheadMax}
+      )
+      union all
+      (
+        select m.leased_until
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.rank = $2
+          and m.position < $3
+          and m.visible_at is null
+          and m.dead_at is null
+        order by m.position desc
+        limit ${aheadMax}
+      )
+      limit ${aheadMax}
+    ) before`
 }
 
 /**
- * Where a message stands; of a ready one also how many ready ones come before it, of `aheadMax`
- * looked at. null when there is none.
+ * Where one message stands. For a ready one also how many ready ones come before it; `all` is false
+ * when counting stopped at `aheadMax` messages examined. null when there is no such message.
  */
 export async function circumstancesOf(
   session: Session,
   queueId: Digits,
   id: Digits
 ): Promise<{ message: Circumstances; ahead: { count: number; all: boolean } | null } | null> {
-  const [row] = await session.query(standingStatement, [queueId, id])
-  if (row === undefined) return null
-  if (row.state !== 'ready') return { message: row as Circumstances, ahead: null }
-  const [before] = (await session.query(aheadStatement, [queueId, row.rank, row.position])) as [Row]
+  const [message] = await session.query(circumstancesStatement, [queueId, id])
+  if (message === undefined) return null
+  if (message.state !== 'ready') return { message, ahead: null }
+  const [before] = await session.query(aheadStatement, [queueId, message.rank, message.position])
   return {
-    message: row as Circumstances,
-    ahead: { count: Number(before.ready), all: Number(before.examined) < aheadMax }
+    message,
+    ahead: { count: Number(before!.ready), all: Number(before!.examined) < aheadMax }
   }
 }
 

@@ -1,49 +1,81 @@
 /** Queues: their settings, their counts, their end. */
-import { states, totalNames, type QueueTotals, type StateCounts } from '../../core/counters.ts'
+import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
+import type { NameScope } from '../../core/ports.ts'
+import { metricsQueuesMax } from '../../core/limits.ts'
 import { reliabilityOf, type Queue, type QueueReport } from '../../core/queue.ts'
 import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
-import type { Database, Row, Session, Statement } from '../database.ts'
+import type { Database } from '../database.ts'
+import { totalColumn, unfolded } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { ranks } from '../upkeep/scanHints.ts'
 
-const findStatement: Statement = { name: 'find_queue', text: 'select * from holdfast.queues where name = $1' }
+/** The settings of a queue, as their columns. */
+type SettingColumns = Record<SettingRow['column'], unknown>
 
+interface QueueRow extends SettingColumns {
+  id: number
+  name: string
+  created_at: string
+  updated_at: string
+}
+
+export const findStatement: Statement<QueueRow> = {
+  name: 'find_queue',
+  parameters: '$1 name',
+  text: 'select * from holdfast.queues where name = $1'
+}
+
+/** A queue and its settings. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
   return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
 }
 
-const createStatement: Statement = {
+export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
-  text: `
-  with made as (
-    insert into holdfast.queues (name) values ($1) on conflict (name) do nothing returning id
-  ), counted as (
-    insert into holdfast.counts (queue_id) select id from made
-  )
-  select id from made`
+  parameters: '$1 name',
+  text: sql`
+    with made as (
+      insert into holdfast.queues (name)
+      values ($1)
+      on conflict (name) do nothing
+      returning id
+    ), counted as (
+      insert into holdfast.counts (queue_id)
+      select id
+      from made
+    )
+    select id
+    from made`
 }
 
 const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean' }
 
-// Only a setting without a bound may be set to null. For the others null stands for "left out".
-function assignment({ path, column, type, default: value }: SettingRow & { path: string[] }): string {
-  const given = `($2::jsonb #>> '{${path.join(',')}}')::${sqlTypes[type]}`
-  return value === null
-    ? `${column} = case when $2::jsonb ? '${path[0]}' then ${given} else q.${column} end`
-    : `${column} = coalesce(${given}, q.${column})`
+// Only a setting whose default is null may be set to null. For the others null stands for "left out".
+function assignment({ path, column, type, default: value }: (typeof settingPaths)[number]): string {
+  const given = `(c.new #>> '{${path.join(',')}}')::${sqlTypes[type]}`
+  if (value !== null) return `${column} = coalesce(${given}, q.${column})`
+  return sql`
+    ${column} = case
+      when c.new ? '${path[0]!}' then ${given}
+      else q.${column}
+    end`
 }
 
-const changeStatement: Statement = {
+export const changeStatement: Statement = {
   name: 'change_queue',
-  text: `
-  update holdfast.queues q
-  set
-    ${settingPaths.map(assignment).join(',\n    ')},
-    updated_at = case when $2::jsonb = '{}' then q.updated_at else clock_timestamp() end
-  where q.name = $1`
+  parameters: '$1 name · $2 change, as JSON',
+  text: sql`
+    update holdfast.queues q
+    set
+      ${settingPaths.map(assignment).join(',\n')},
+      updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
+    from (select $2::jsonb as new) c
+    where q.name = $1`
 }
 
-/** Makes the queue where there is none, then changes the settings given. True when it was made. */
+/** Makes the queue if there is none, then changes the settings given. True when it was made. */
 export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
   return await database.transaction(async session => {
     const made = await session.query(createStatement, [name])
@@ -52,97 +84,153 @@ export async function putQueue(database: Database, name: string, change: Setting
   })
 }
 
-// The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
-// sum is exact.
-const reportColumns = `
-    q.*, (c.ready + t.ready) as ready, (c.delayed + t.delayed) as delayed, (c.leased + t.leased) as leased, (c.dead + t.dead) as dead, (c.acked + t.acked) as acked,
-    (c.acked_total + t.acked_total) as acked_total, (c.expired_total + t.expired_total) as expired_total`
-const reportJoins = `
-  join holdfast.counts c on c.queue_id = q.id
-  cross join lateral (
-    select coalesce(sum(l.ready), 0) as ready, coalesce(sum(l.delayed), 0) as delayed, coalesce(sum(l.leased), 0) as leased,
-      coalesce(sum(l.dead), 0) as dead, coalesce(sum(l.acked), 0) as acked,
-      coalesce(sum(l.acked_total), 0) as acked_total, coalesce(sum(l.expired_total), 0) as expired_total
-    from holdfast.ledger l where l.queue_id = q.id
-  ) t`
-
 /**
  * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of
- * one of the ranks. Leased messages stay in that index, so the look is bounded: where so many of
- * them come first, the last of those stands for the ready ones behind it.
+ * one of the ranks. Leased messages stay in that index, so at most `examinedMax` of each rank are
+ * examined. Where all of these are leased, the last of them stands for the ready ones behind it.
  */
-export const oldestReadyAt = (queueId: string, look: number) => `(
+export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
+  (
     select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
+    from generate_series(0, ${ranks.length - 1}) as level (rank)
     cross join lateral (
-      select min(enqueued_at) filter (where leased_until is null) as ready, max(enqueued_at) as any
+      select
+        min(enqueued_at) filter (where leased_until is null) as ready,
+        max(enqueued_at) as any
       from (
-        select m.enqueued_at, m.leased_until from holdfast.messages m
-        where m.queue_id = ${queueId} and m.rank = level.rank::smallint and m.visible_at is null and m.dead_at is null
-        order by m.position limit ${look}
+        select m.enqueued_at, m.leased_until
+        from holdfast.messages m
+        where m.queue_id = ${queueId}
+          and m.rank = level.rank::smallint
+          and m.visible_at is null
+          and m.dead_at is null
+        order by m.position
+        limit ${examinedMax}
       ) first
     ) head
   )`
 
-const withOldest = `
-  select r.*, case when r.ready > 0 then extract(epoch from clock_timestamp() - ${oldestReadyAt('r.id', 1000)})::float8 end as oldest_ready_seconds from r order by r.name`
+/** Messages examined for the oldest ready one, in each rank. */
+const examinedMax = 1000
 
-const reportStatement: Statement = {
+const totalsReported = ['acked', 'expired'] as const satisfies Total[]
+const reported = [...states, ...totalsReported.map(totalColumn)]
+
+type ReportRow = QueueRow &
+  Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
+    oldest_ready_seconds: number | null
+  }
+
+// The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
+// sum is exact.
+const reportOn = (queues: string) => sql`
+  with r as materialized (
+    select
+      q.*,
+      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')}
+    from ${queues} q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(reported, 'q.id')}
+  )
+  select
+    r.*,
+    case
+      when r.ready > 0 then extract(
+        epoch from clock_timestamp() - ${oldestReadyAt('r.id', examinedMax)}
+      )::float8
+    end as oldest_ready_seconds
+  from r
+  order by r.name`
+
+export const reportStatement: Statement<ReportRow> = {
   name: 'report_queue',
-  text: `with r as materialized (select ${reportColumns} from holdfast.queues q ${reportJoins} where q.name = $1) ${withOldest}`
+  parameters: '$1 name',
+  text: reportOn('(select * from holdfast.queues where name = $1)')
 }
 
-const listStatement: Statement = {
+export const listStatement: Statement<ReportRow> = {
   name: 'list_queues',
-  text: `with r as materialized (select ${reportColumns} from (select * from holdfast.queues where name > $1 and (name = any($3::text[]) or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))) order by name limit $2) q ${reportJoins}) ${withOldest}`
+  parameters: '$1 after this name · $2 queues on the page · $3 names · $4 beginnings of names',
+  text: reportOn(sql`
+    (
+      select *
+      from holdfast.queues
+      where name > $1
+        and (
+          name = any($3::text[])
+          or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+        )
+      order by name
+      limit $2
+    )`)
 }
 
+/** What a queue is set to and holds. null when there is none. */
 export async function reportQueue(session: Session, name: string): Promise<QueueReport | null> {
   const [row] = await session.query(reportStatement, [name])
   return row === undefined ? null : reportOf(row)
 }
 
-/** Queues by name, beyond the one named `after`: those of these names and beginnings. */
+/** Queues by name, from the one after `after` on: those that the scope allows. */
 export async function listQueues(
   session: Session,
   after: string,
   limit: number,
-  { names, prefixes }: { names: string[]; prefixes: string[] }
+  { names, prefixes }: NameScope
 ): Promise<QueueReport[]> {
   return (await session.query(listStatement, [after, limit, names, prefixes])).map(reportOf)
 }
 
-const depthStatement: Statement = {
+/** The states that `maxDepth` counts. */
+const depthStates: State[] = ['ready', 'delayed', 'leased']
+
+export const depthStatement: Statement<{ max_depth: string | null; depth: string }> = {
   name: 'depth',
-  text: `
-  select q.max_depth, (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased) as depth
-  from holdfast.queues q ${reportJoins} where q.id = $1`
+  parameters: '$1 queue id',
+  text: sql`
+    select
+      q.max_depth,
+      (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}) as depth
+    from holdfast.queues q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(depthStates, 'q.id')}
+    where q.id = $1`
 }
 
-/** How many more messages the queue takes; Infinity without a `maxDepth`, null when the queue is gone. */
+/** How many more messages a queue takes: Infinity without `maxDepth`, null when it is gone. */
 export async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
   const [row] = await session.query(depthStatement, [queueId])
   if (row === undefined) return null
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)
 }
 
-const removeStatement: Statement = {
+export const removeStatement: Statement = {
   name: 'remove_queue',
-  text: `
-  with gone as (
-    delete from holdfast.queues where name = $1 returning id
-  ), uncounted as (
-    delete from holdfast.counts c using gone where c.queue_id = gone.id
-  )
-  insert into holdfast.removed_queues (queue_id) select id from gone`
+  parameters: '$1 name',
+  text: sql`
+    with gone as (
+      delete from holdfast.queues
+      where name = $1
+      returning id
+    ), uncounted as (
+      delete from holdfast.counts c
+      using gone
+      where c.queue_id = gone.id
+    )
+    insert into holdfast.removed_queues (queue_id)
+    select id
+    from gone`
 }
 
-/** Takes the name and the number away at once; the rows behind the number go later, in chunks. */
+/**
+ * Takes the name and the id away at once. The rows behind the id go later, in chunks. Nothing
+ * happens if there is no such queue.
+ */
 export async function removeQueue(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
 
-function settingsOf(row: Row): Settings {
+function settingsOf(row: SettingColumns): Settings {
   const settings: Record<string, unknown> = {}
   for (const { path, column, type } of settingPaths) {
     // A bigint comes as text.
@@ -154,8 +242,8 @@ function settingsOf(row: Row): Settings {
   return settings as unknown as Settings
 }
 
-function reportOf(row: Row): QueueReport {
-  const counts = Object.fromEntries(states.map(state => [state, Number(row[state])])) as StateCounts
+function reportOf(row: ReportRow): QueueReport {
+  const counts = countsOf(states, state => row[state])
   const oldest = row.oldest_ready_seconds
   return {
     queue: row.name,
@@ -172,30 +260,39 @@ function reportOf(row: Row): QueueReport {
   }
 }
 
-const totalsStatement: Statement = {
+type TotalsRow = { queue_id: number; name: string } & Record<
+  State | ReturnType<typeof totalColumn<Total>>,
+  string
+>
+
+export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
-  text:
-    'select q.name, c.* from (select id, name from holdfast.queues order by name limit 1000) q ' +
-    'join holdfast.counts c on c.queue_id = q.id'
+  text: sql`
+    select q.name, c.*
+    from (
+      select id, name
+      from holdfast.queues
+      order by name
+      limit ${metricsQueuesMax}
+    ) q
+    join holdfast.counts c on c.queue_id = q.id`
 }
 
-/** The folded counts and totals of the first thousand queues. */
+/** The folded counts and totals of the first thousand queues by name. */
 export async function queueTotals(session: Session): Promise<QueueTotals[]> {
   return (await session.query(totalsStatement)).map(row => ({
     id: row.queue_id,
     queue: row.name,
-    states: numbersOf(states, row, name => name),
-    totals: numbersOf(totalNames, row, name => `${name}_total`)
+    states: countsOf(states, state => Math.max(0, Number(row[state]))),
+    totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
   }))
 }
 
-function numbersOf<N extends string>(
-  names: readonly N[],
-  row: Row,
-  columnOf: (name: N) => string
-): Record<N, number> {
-  const entries = names.map(name => [name, Math.max(0, Number(row[columnOf(name)]))])
-  return Object.fromEntries(entries) as Record<N, number>
+function countsOf<K extends string>(
+  names: readonly K[],
+  countOf: (name: K) => string | number
+): Record<K, number> {
+  return Object.fromEntries(names.map(name => [name, Number(countOf(name))])) as Record<K, number>
 }
 
 export const queueVerbs = { findQueue, reportQueue, listQueues, removeQueue, roomIn }

@@ -1,0 +1,186 @@
+/** A pool whose every session is durable, and whose connections answer. */
+import pg from 'pg'
+import { QueueError } from '../core/errors.ts'
+import { failureOf, isBroken, outcomeUnknown, unreachable } from './failures.ts'
+import type { Session, Statement } from './statement.ts'
+
+const connectMsMax = 3000
+const statementMsMax = 15_000
+// The server ends a statement after `statementMsMax`. If nothing is heard of that either, we do.
+const statementGraceMs = 3000
+// Other statements take milliseconds. One without an answer for so long is on a connection that
+// leads nowhere: a host or a firewall on the way has forgotten it, and nobody tells us.
+const answerMsMax = 3000
+const lockMsMax = 1000
+const idleInTransactionMsMax = 10_000
+/** A connection that has rested longer is asked whether it lives before it is used. */
+const restMsMax = 500
+const ping = { text: 'select', query_timeout: 1000 }
+const commitQuery = { text: 'commit', query_timeout: answerMsMax }
+
+// Set on every connection, because a role or a database can carry other values without a word. The
+// planner is kept to index scans: generic plans are made while tables are small and must stay
+// right when they have grown.
+const sessionSettings = Object.entries({
+  synchronous_commit: 'on',
+  default_transaction_isolation: "'read committed'",
+  timezone: "'UTC'",
+  datestyle: "'ISO'",
+  intervalstyle: "'postgres'",
+  search_path: 'pg_catalog',
+  standard_conforming_strings: 'on',
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
+  enable_mergejoin: 'off',
+  jit: 'off',
+  statement_timeout: statementMsMax,
+  lock_timeout: lockMsMax,
+  idle_in_transaction_session_timeout: idleInTransactionMsMax
+})
+  .map(([setting, value]) => `set ${setting} = ${value}`)
+  .join('; ')
+
+/** The connections of one pool. Each is made when it is first needed. */
+export class Connections {
+  readonly #pool: pg.Pool
+  // A connection that has rested may be dead without a word, so it is asked first, when nothing is
+  // at stake yet. Once one was lost, those that have not answered since are given up.
+  readonly #answeredMs = new WeakMap<pg.ClientBase, number>()
+  #lostMs = 0
+  #closing = false
+
+  constructor(config: pg.ClientConfig, connectionsMax: number, onError: (error: Error) => void) {
+    // The pool is closed before the last of its connections is, and a database that stops meanwhile
+    // says so to each.
+    const hear = (error: Error) => {
+      if (!this.#closing) onError(error)
+    }
+    this.#pool = new pg.Pool({
+      ...config,
+      application_name: 'holdfast',
+      max: connectionsMax,
+      connectionTimeoutMillis: connectMsMax,
+      query_timeout: statementMsMax + statementGraceMs,
+      keepAlive: true,
+      types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
+      onConnect: async (client: pg.ClientBase) => {
+        // While a client is checked out the pool does not listen, and an error between two queries
+        // would end the process.
+        client.on('error', hear)
+        await client.query(sessionSettings)
+      }
+    })
+    this.#pool.on('error', hear)
+    this.#pool.on('connect', client => this.#hasAnswered(client))
+  }
+
+  get usage(): { total: number; idle: number } {
+    return { total: this.#pool.totalCount, idle: this.#pool.idleCount }
+  }
+
+  /**
+   * Runs the work on a connection of its own. `isSpoilt` says after which errors the connection is
+   * not used again. Refuses with databaseUnavailable when none can be had.
+   */
+  async use<T>(
+    work: (client: pg.ClientBase) => Promise<T>,
+    isSpoilt: (error: unknown) => boolean
+  ): Promise<T> {
+    const client = await this.#take()
+    try {
+      const result = await work(client)
+      this.#hasAnswered(client)
+      client.release()
+      return result
+    } catch (error) {
+      if (isBroken(error)) this.#lostMs = performance.now()
+      client.release(isSpoilt(error))
+      throw error
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing = true
+    return this.#pool.end()
+  }
+
+  async #take(): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await this.#pool.connect().catch(error => {
+        throw unreachable(error)
+      })
+      const lastMs = this.#answeredMs.get(client)!
+      if (lastMs > this.#lostMs) {
+        if (performance.now() < lastMs + restMsMax || (await isAlive(client))) return client
+        this.#lostMs = performance.now()
+      }
+      client.release(true)
+    }
+  }
+
+  #hasAnswered(client: pg.ClientBase): void {
+    this.#answeredMs.set(client, performance.now())
+  }
+}
+
+async function isAlive(client: pg.ClientBase): Promise<boolean> {
+  return await client.query(ping).then(
+    () => true,
+    () => false
+  )
+}
+
+/** The statements of one connection. */
+export const sessionOn = (client: pg.ClientBase): Session => ({
+  query: (statement, values) => run(client, statement, values)
+})
+
+/** Runs a statement. Refuses with outcomeUnknown when its answer was lost. */
+export async function run<Row>(
+  client: pg.ClientBase,
+  statement: Statement<Row> | string,
+  values: unknown[] = []
+): Promise<Row[]> {
+  const query =
+    typeof statement === 'string'
+      ? { text: statement, values }
+      : {
+          name: statement.name,
+          text: statement.text,
+          values,
+          ...(statement.slow ? {} : { query_timeout: answerMsMax })
+        }
+  try {
+    // Text may hold several statements: then the rows of all are answered.
+    const result: pg.QueryResult | pg.QueryResult[] = await client.query(query)
+    return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows
+  } catch (error) {
+    throw failureOf(error)
+  }
+}
+
+/** Commits. Refuses with outcomeUnknown when the answer was lost, and when it was no commit. */
+export async function commit(client: pg.ClientBase): Promise<void> {
+  const result = await client.query(commitQuery).catch(error => {
+    throw outcomeUnknown(error)
+  })
+  // The commit of a failed transaction succeeds, and only its tag says that it was rolled back.
+  if (result.command !== 'COMMIT') {
+    throw new QueueError('databaseUnavailable', 'The transaction was rolled back; send the request again.')
+  }
+}
+
+// Times leave as RFC 3339 in UTC with milliseconds. Whole numbers stay text, since 64 bits do not
+// fit a double.
+function parserFor(oid: number, format?: 'text' | 'binary'): unknown {
+  if (oid === pg.types.builtins.TIMESTAMPTZ) return rfc3339
+  return pg.types.getTypeParser(oid, format as 'text')
+}
+
+function rfc3339(text: string): string {
+  const dot = text.indexOf('.')
+  const end = text.lastIndexOf('+')
+  const fraction = dot < 0 ? '' : text.slice(dot + 1, end)
+  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${fraction.slice(0, 3).padEnd(3, '0')}Z`
+}

@@ -1,0 +1,83 @@
+/** Errors of PostgreSQL and of the way to it, told apart by whether a write can have happened. */
+import pg from 'pg'
+import { QueueError } from '../core/errors.ts'
+
+/**
+ * True when the server itself answered with an error. Then the statement had no effect, unless the
+ * error was fatal.
+ */
+export function isServerError(error: unknown): error is pg.DatabaseError & { code: string } {
+  return error instanceof pg.DatabaseError && typeof error.code === 'string'
+}
+
+/** What a failed query is for its caller: an answer of the server, or a lost connection. */
+export function failureOf(error: unknown): unknown {
+  return isServerError(error) && !isFatal(error) ? error : outcomeUnknown(error)
+}
+
+/** Refuses because no connection could be had. */
+export function unreachable(error: unknown): QueueError {
+  return new QueueError(
+    'databaseUnavailable',
+    'The database cannot be reached just now; nothing was changed. Send the request again.',
+    { cause: error }
+  )
+}
+
+/** Refuses because the connection was lost before the answer came. */
+export function outcomeUnknown(error: unknown): QueueError {
+  return new QueueError(
+    'outcomeUnknown',
+    'The connection to the database was lost before it answered, ' +
+      'so the change may or may not have been made. ' +
+      'Send the request again with the same idempotency key.',
+    { outcome: 'unknown', cause: error }
+  )
+}
+
+// The session is gone, and its answer too: the server is shut down, or a backend has crashed or was
+// killed.
+function isFatal(error: pg.DatabaseError): boolean {
+  return error.severity === 'FATAL' || error.severity === 'PANIC' || /^(08|57P)/.test(error.code ?? '')
+}
+
+// Not the statement's fault: it was aborted, cancelled or locked out, or the server is out of
+// resources, shutting down or read-only.
+function isPassing(error: pg.DatabaseError): boolean {
+  return /^(40|53|55|57|58|25006)/.test(error.code ?? '')
+}
+
+/**
+ * True when the connection is not to be used again. One that timed out or lost its server is busy
+ * or dead, and one on a read-only server is on the wrong server.
+ */
+export function isBroken(error: unknown): boolean {
+  if (error instanceof QueueError) return error.outcome === 'unknown'
+  return !isServerError(error) || error.code === '25006'
+}
+
+const attemptsMax = 5
+const deadlock = '40P01'
+const serializationFailure = '40001'
+
+/**
+ * Runs the work again after a deadlock or a serialization failure, up to five times in all: both
+ * are definite aborts, so nothing has happened. Other passing errors refuse with
+ * databaseUnavailable.
+ */
+export async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isServerError(error)) throw error
+      if (attempt < attemptsMax && [deadlock, serializationFailure].includes(error.code)) continue
+      if (!isPassing(error)) throw error
+      throw new QueueError(
+        'databaseUnavailable',
+        'The database is not taking this just now; nothing was changed. Send the request again.',
+        { cause: error }
+      )
+    }
+  }
+}

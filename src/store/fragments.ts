@@ -1,0 +1,94 @@
+/** SQL that several statements share. */
+import { sql } from './statement.ts'
+
+/**
+ * True for ids of queues that exist, of the array `ids`. Written as `in (select …)`, PostgreSQL
+ * looks up each queue once by key and keeps the order of the rows, in which positions are given
+ * out. A join would hash the rows and lose the order.
+ */
+export const queueExists = (id: string, ids: string) =>
+  `(${id} in (select id from holdfast.queues where id = any(${ids}::integer[]))) is true`
+
+/**
+ * Finds messages of queue `$1` by key and by exact fence, so a superseded receipt matches nothing.
+ * The ids come sorted and distinct: width_bucket finds an id's place among them by halving. An
+ * index scan over sorted ids also locks in key order, so two batches cannot wait for one another.
+ */
+export const heldRows = (ids: string, fences: string) => sql`
+  m.queue_id = $1
+    and m.id = any(${ids}::bigint[])
+    and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
+
+/** The worker that leased a message, from `l`, its row of leases. */
+export const workerOf = (messageId: string) =>
+  `l.workers[l.holders[array_position(l.message_ids, ${messageId})]]`
+
+/**
+ * Joins `f.last_failure`: the last attempt of message `m` that ended badly. A message with at most
+ * `fence` leases cannot have one, so its history is not read.
+ */
+export const lastFailureAbove = (fence: number) => sql`
+  left join lateral (
+    select json_build_object(
+      'attempt', h.attempt,
+      'reason', h.reason,
+      'at', holdfast.rfc3339(h.ended_at)
+    ) as last_failure
+    from holdfast.history h
+    where m.fence > ${fence}
+      and h.queue_id = $1
+      and h.message_id = m.id
+      and h.outcome in ('failed', 'expired')
+    order by h.fence desc
+    limit 1
+  ) f on true`
+
+/** What an answer's JSON adds to each message, beside its body and its headers. */
+const otherMembersBytes = 600
+
+/**
+ * At most how many bytes message `m` takes in an answer's JSON, so that the answer can stop before
+ * its limit. Bytes are shown as text, where one takes up to six, or as base64.
+ */
+export const answerBytes = sql`
+  case
+    when m.body is null then octet_length(m.body_bytes)
+      * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+    when m.content_type is null then octet_length(m.body)
+    else octet_length(to_json(m.body)::text)
+  end
+  + coalesce(octet_length(m.headers::text), 0)
+  + ${otherMembersBytes}`
+
+/** What a lease answers of message `m` of queue `q`. */
+export const leasedColumns = sql`
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure"`
+
+/**
+ * Deletes the history of messages of any queues: those of the common table expression `gone`, which
+ * has their queue_id and id.
+ */
+export const forgetHistoryOf = (gone: string) => sql`
+  delete from holdfast.history
+  where ctid = any(array(
+    select h.ctid
+    from ${gone} g
+    cross join lateral (
+      select ctid
+      from holdfast.history
+      where queue_id = g.queue_id
+        and message_id = g.id
+      offset 0
+    ) h
+  ))`

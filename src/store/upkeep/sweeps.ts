@@ -1,0 +1,358 @@
+/**
+ * What the sweeper runs.
+ *
+ * Every statement takes its rows with "skip locked" and checks them again itself. So any number of
+ * replicas may sweep at once, and none waits for a worker's ack.
+ *
+ * A statement changes the rows that it has locked by their place in the table (ctid). For a join
+ * with the messages, which are of several queues, PostgreSQL may walk over all of them. A row that
+ * was updated in the moment before it was locked has moved, and stays as it is until the next
+ * sweep. So all that follows is taken from the rows that were changed.
+ */
+import type { Digits } from '../../core/message.ts'
+import { forgetHistoryOf } from '../fragments.ts'
+import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
+import { sql, type Statement } from '../statement.ts'
+
+/** Messages in one statement. */
+export const messagesMax = 1000
+/** Rows of leases in one statement. A row holds one message, or as many as a flush leases. */
+export const leaseRowsMax = 500
+/** Leases in one statement, unless a single row holds more. */
+const leasesMax = 12_000
+
+/** A queue in which messages have become ready; in a row of nulls there is none. */
+export interface SweptRow {
+  /** Due rows that the statement took. As many as it takes at most: there may be more. */
+  looked: string
+  /** By how much the first of them was late; null when there was none. */
+  late_ms: string | null
+  queue_id: number | null
+  ready: string | null
+  /** The lowest position of the messages made ready. */
+  position: Digits | null
+}
+
+const parameters = '$1 what fell due up to this time has been swept before'
+
+// A lease counts only while its fence is still the message's. A row of leases goes when none of its
+// leases is open. Otherwise it moves to the end of the next one.
+export const sweepLeases: Statement<SweptRow> = {
+  name: 'sweep_leases',
+  parameters,
+  text: sql`
+    with seen as materialized (
+      select l.*
+      from holdfast.leases l
+      where l.ends_at <= statement_timestamp()
+        and l.ends_at > $1
+      order by l.ends_at
+      limit ${leaseRowsMax}
+      for update skip locked
+    ), due as materialized (
+      select *
+      from (
+        select
+          seen.*,
+          sum(cardinality(message_ids)) over in_turn as messages,
+          row_number() over in_turn as n
+        from seen
+        window in_turn as (order by ends_at, id)
+      ) s
+      where n = 1
+        or messages <= ${leasesMax}
+    ), claims as materialized (
+      select
+        due.id as lease_id,
+        due.leased_at,
+        due.workers[t.holder] as worker,
+        t.id,
+        t.fence
+      from due
+      cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
+    ), found as materialized (
+      select distinct m.id, m.queue_id, m.fence, m.leased_until
+      from due
+      cross join lateral (
+        select *
+        from holdfast.messages
+        where queue_id = due.queue_id
+          and id = any(due.message_ids)
+          and leased_until is not null
+        offset 0
+      ) m
+    ), open as materialized (
+      select c.lease_id, m.id, m.queue_id, m.leased_until, c.leased_at, c.worker
+      from found m
+      join claims c on c.id = m.id and c.fence = m.fence
+    ), locked as materialized (
+      select open.id, open.leased_until, m.place
+      from open
+      cross join lateral (
+        select ctid as place
+        from holdfast.messages
+        where queue_id = open.queue_id
+          and id = open.id
+          and leased_until <= statement_timestamp()
+        limit 1
+        for no key update skip locked
+      ) m
+    ), places as materialized (
+      select
+        array_agg(place) as places,
+        array_agg(id order by id) as ids,
+        array_agg(position order by id) as positions
+      from (
+        select *, nextval('holdfast.positions') as position
+        from (select * from locked order by leased_until, id) l
+      ) l
+    ), lapsed as (
+      update holdfast.messages m
+      set
+        leased_until = null,
+        lease_id = null,
+        rank = m.rank | 1,
+        position = places.positions[width_bucket(m.id, places.ids)],
+        dead_at = case
+          when m.attempt >= coalesce(
+            m.max_attempts,
+            (select max_attempts from holdfast.queues where id = m.queue_id)
+          ) then statement_timestamp()
+        end
+      from places
+      where m.ctid = any((select places from places)::tid[])
+      returning m.id, m.queue_id, m.fence, m.attempt, m.position, m.dead_at is not null as died
+    ), recorded as (
+      insert into holdfast.history (
+        leased_at,
+        ended_at,
+        message_id,
+        fence,
+        queue_id,
+        attempt,
+        outcome,
+        worker,
+        reason
+      )
+      select
+        o.leased_at,
+        o.leased_until,
+        l.id,
+        l.fence,
+        l.queue_id,
+        l.attempt,
+        'expired',
+        o.worker,
+        'lease expired'
+      from lapsed l
+      join open o on o.id = l.id
+      on conflict do nothing
+    ), noted as (
+      ${ledgerInsert({
+        queue: 'queue_id',
+        from: 'lapsed',
+        states: {
+          ready: 'count(*) filter (where not died)',
+          leased: '-count(*)',
+          dead: 'count(*) filter (where died)'
+        },
+        totals: { lapsed: 'count(*)', dead: 'count(*) filter (where died)' }
+      })}
+    ), rest as materialized (
+      select o.lease_id, min(o.leased_until) as ends_at
+      from open o
+      where not exists (select from lapsed l where l.id = o.id)
+      group by o.lease_id
+    ), moved as (
+      update holdfast.leases l
+      set ends_at = greatest(rest.ends_at, statement_timestamp() + interval '250 ms')
+      from rest
+      where l.id = any(array(select lease_id from rest))
+        and l.id = rest.lease_id
+    ), swept as (
+      delete from holdfast.leases
+      where id = any(array(
+        select id
+        from due
+        where not exists (select from rest where rest.lease_id = due.id)
+      ))
+    )
+    select
+      case
+        when due.n < (select count(*) from seen) then ${leaseRowsMax}
+        else due.n
+      end as looked,
+      due.late_ms,
+      l.*
+    from (
+      select
+        count(*) as n,
+        extract(epoch from statement_timestamp() - min(ends_at)) * 1000 as late_ms
+      from due
+    ) due
+    left join (
+      select
+        queue_id,
+        count(*) filter (where not died) as ready,
+        min(position) filter (where not died) as position
+      from lapsed
+      group by queue_id
+    ) l on true`
+}
+
+/** Makes delayed messages ready whose time has come. */
+export const exposeDue: Statement<SweptRow> = {
+  name: 'expose_due',
+  parameters,
+  text: sql`
+    with due as materialized (
+      select m.id, m.visible_at, m.ctid as place
+      from holdfast.messages m
+      where m.visible_at <= statement_timestamp()
+        and m.visible_at > $1
+      order by m.visible_at
+      limit ${messagesMax}
+      for no key update skip locked
+    ), places as materialized (
+      select
+        array_agg(place) as places,
+        array_agg(id order by id) as ids,
+        array_agg(position order by id) as positions
+      from (
+        select *, nextval('holdfast.positions') as position
+        from (select * from due order by visible_at, id) d
+      ) d
+    ), exposed as (
+      update holdfast.messages m
+      set
+        visible_at = null,
+        position = places.positions[width_bucket(m.id, places.ids)]
+      from places
+      where m.ctid = any((select places from places)::tid[])
+      returning m.queue_id, m.position
+    ), noted as (
+      ${ledgerInsert({
+        queue: 'queue_id',
+        from: 'exposed',
+        states: { ready: 'count(*)', delayed: '-count(*)' }
+      })}
+    )
+    select
+      due.n as looked,
+      due.late_ms,
+      ready.*
+    from (
+      select
+        count(*) as n,
+        extract(epoch from statement_timestamp() - min(visible_at)) * 1000 as late_ms
+      from due
+    ) due
+    left join (
+      select
+        queue_id,
+        count(*) as ready,
+        min(position) as position
+      from exposed
+      group by queue_id
+    ) ready on true`
+}
+
+/** Removes messages past their time to live that nobody holds. */
+export const expire: Statement<SweptRow> = {
+  name: 'expire',
+  parameters,
+  slow: true,
+  text: sql`
+    with due as materialized (
+      select m.ctid as place
+      from holdfast.messages m
+      where m.expires_at <= statement_timestamp()
+        and m.expires_at > $1
+        and m.leased_until is null
+      order by m.expires_at
+      limit ${messagesMax}
+      for update skip locked
+    ), expired as (
+      delete from holdfast.messages m
+      where m.ctid = any(array(select place from due))
+      returning
+        m.queue_id,
+        m.id,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    ), forgotten as (
+      ${forgetHistoryOf('expired')}
+    ), noted as (
+      ${ledgerInsert({
+        queue: 'queue_id',
+        from: 'expired',
+        states: leaving(['ready', 'delayed', 'dead']),
+        totals: { expired: 'count(*)' }
+      })}
+    )
+    select
+      count(*) as looked,
+      null as late_ms,
+      null as queue_id,
+      null as ready,
+      null as position
+    from due`
+}
+
+/** Any number that nobody else is likely to use. */
+const foldLockKey = 4_011_977
+
+// One replica folds at a time. The others find the lock taken and leave it.
+export const fold: Statement<{ folded_to: Digits }> = {
+  name: 'fold_ledger',
+  parameters: '$1 the rows up to this id have been folded before',
+  text: sql`
+    with turn as materialized (
+      select pg_try_advisory_xact_lock(${foldLockKey}) as ours
+    ), taken as (
+      delete from holdfast.ledger l
+      using turn
+      where turn.ours
+        and l.id > $1
+      returning l.*
+    ), sums as (
+      select
+        queue_id,
+        ${counterColumns.map(column => `sum(${column}) as ${column}`).join(',\n')}
+      from taken
+      group by queue_id
+    ), folded as (
+      update holdfast.counts c
+      set
+        ${counterColumns.map(column => `${column} = c.${column} + s.${column}`).join(',\n')}
+      from sums s
+      where c.queue_id = s.queue_id
+    )
+    select coalesce(max(id), $1) as folded_to
+    from taken`
+}
+
+// Most leases that end are long over, their messages acked. Those of a busy queue are swept up
+// together, a few times a second.
+export const nextDue: Statement<{ ms: string | null; a_minute_ago: string }> = {
+  name: 'next_due',
+  parameters,
+  text: sql`
+    select
+      extract(epoch from least(
+        (select min(ends_at) from holdfast.leases where ends_at > $1) + interval '200 ms',
+        (select min(visible_at) from holdfast.messages where visible_at > $1)
+      ) - clock_timestamp()) * 1000 as ms,
+      (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
+}
+
+/** Those of the queues that have ready messages. */
+export const withReady: Statement<{ queue_id: number; ready: string }> = {
+  name: 'queues_with_ready',
+  parameters: '$1 queue ids',
+  text: sql`
+    select c.queue_id, c.ready + t.ready as ready
+    from holdfast.counts c
+    ${unfolded(['ready'], 'c.queue_id')}
+    where c.queue_id = any($1::integer[])
+      and c.ready + t.ready > 0`
+}

@@ -1,0 +1,253 @@
+/** Storing messages: one commit for every caller in the flush. */
+import type { Digits } from '../../core/message.ts'
+import { options, type MessageOptions } from '../../core/options.ts'
+import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
+import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
+import { queueExists } from '../fragments.ts'
+import { ledgerInsert } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+const dueAt = sql`
+  coalesce(
+    (i.o->>'visibleAt')::timestamptz,
+    statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+  )`
+
+// What few messages carry comes as JSON, `o`: null where a message has nothing of it.
+const describedMessages = sql`
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    i.o->'headers' as headers,
+    i.priority * 2 as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when ${dueAt} > statement_timestamp() then ${dueAt}
+    end as visible_at
+  from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)
+  where ${queueExists('i.queue_id', '$1')}`
+
+// In most flushes no message has more than a body and a priority, so the rest is not worked out.
+const bareMessages = sql`
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    null::bytea as body_bytes,
+    null as content_type,
+    null::jsonb as headers,
+    i.priority * 2 as rank,
+    null::integer as max_attempts,
+    statement_timestamp() as enqueued_at,
+    null::timestamptz as expires_at,
+    null::timestamptz as visible_at
+  from unnest($1::integer[], $2::smallint[], $3::text[])
+    with ordinality as i (queue_id, priority, body, n)
+  where ${queueExists('i.queue_id', '$1')}`
+
+const messageColumns = [
+  'enqueued_at',
+  'visible_at',
+  'expires_at',
+  'queue_id',
+  'max_attempts',
+  'rank',
+  'body',
+  'body_bytes',
+  'content_type',
+  'headers'
+]
+
+// A message's first position is its id.
+const insertStored = sql`
+  insert into holdfast.messages (
+    ${['id', 'position', ...messageColumns].join(',\n')}
+  )
+  select
+    ${['id', 'id', ...messageColumns].join(',\n')}
+  from stored`
+
+const noteStored = ledgerInsert({
+  queue: 'queue_id',
+  from: 'stored',
+  states: {
+    ready: 'count(*) filter (where visible_at is null)',
+    delayed: 'count(*) filter (where visible_at is not null)'
+  },
+  totals: { enqueued: 'count(*)' }
+})
+
+/** `stored`: the place and the id of each message, all in one text; null when there is none. */
+interface StoredRow {
+  stored: string | null
+}
+
+const withoutKeys = (messages: string) => sql`
+  with stored as materialized (
+    ${messages}
+  ), inserted as (
+    ${insertStored}
+  ), noted as (
+    ${noteStored}
+  )
+  select string_agg(n || ' ' || id, ' ') as stored
+  from stored`
+
+const parameters = '$1 queue ids · $2 priorities · $3 bodies kept as text'
+const describedParameters = `${parameters} · $4 all else of each message, as JSON`
+
+export const enqueueStatement: Statement<StoredRow> = {
+  name: 'enqueue',
+  parameters,
+  text: withoutKeys(bareMessages)
+}
+
+export const enqueueDescribedStatement: Statement<StoredRow> = {
+  name: 'enqueue_described',
+  parameters: describedParameters,
+  text: withoutKeys(describedMessages)
+}
+
+interface KeyedRow {
+  n: string
+  id: Digits
+  duplicate: boolean
+  mismatch: boolean
+}
+
+// A new message takes over a key whose time is over. "Do update" rather than "do nothing", because
+// only it waits for, locks and returns a row that another transaction has just inserted.
+export const enqueueKeyedStatement: Statement<KeyedRow> = {
+  name: 'enqueue_keyed',
+  parameters: describedParameters,
+  text: sql`
+    with candidates as materialized (
+      ${describedMessages}
+    ), digested as materialized (
+      select
+        *,
+        holdfast.digest_of(
+          body,
+          body_bytes,
+          content_type,
+          headers,
+          priority,
+          delay_seconds,
+          given_visible_at,
+          ttl_seconds,
+          max_attempts
+        ) as digest
+      from candidates
+    ), claimed as (
+      insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+      select queue_id, key, d.id, digest, enqueued_at + make_interval(secs => q.dedup_seconds)
+      from digested d
+      cross join lateral (
+        select dedup_seconds
+        from holdfast.queues
+        where id = d.queue_id
+        limit 1
+      ) q
+      where key is not null
+      order by queue_id, key
+      on conflict (queue_id, key) do update set
+        message_id = case
+          when k.expires_at <= statement_timestamp() then excluded.message_id
+          else k.message_id
+        end,
+        digest = case
+          when k.expires_at <= statement_timestamp() then excluded.digest
+          else k.digest
+        end,
+        expires_at = case
+          when k.expires_at <= statement_timestamp() then excluded.expires_at
+          else k.expires_at
+        end
+      returning queue_id, key, message_id, digest
+    ), stored as materialized (
+      select d.*
+      from digested d
+      left join claimed c on c.queue_id = d.queue_id and c.key = d.key
+      where d.key is null
+        or c.message_id = d.id
+    ), inserted as (
+      ${insertStored}
+    ), noted as (
+      ${noteStored}
+    )
+    select
+      d.n,
+      coalesce(c.message_id, d.id) as id,
+      coalesce(c.message_id <> d.id, false) as duplicate,
+      coalesce(c.digest <> d.digest, false) as mismatch
+    from digested d
+    left join claimed c on c.queue_id = d.queue_id and c.key = d.key`
+}
+
+/**
+ * Stores the rows in the order given. The answer is null where the queue is gone. No idempotency
+ * key of a queue may come twice: callers collapse repeats first.
+ */
+export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
+  const descriptions = rows.map(describe)
+  const isKeyed = rows.some(row => row.idempotencyKey !== undefined)
+  const isBare = !isKeyed && descriptions.every(description => description === null)
+  const values = [
+    int4Array(rows.map(row => Number(row.queueId))),
+    int2Array(rows.map(row => row.priority)),
+    textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null))),
+    ...(isBare ? [] : [jsonbArray(descriptions)])
+  ]
+  const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
+  if (isKeyed) {
+    for (const { n, id, duplicate, mismatch } of await session.query(enqueueKeyedStatement, values)) {
+      answers[Number(n) - 1] = { id, duplicate, mismatch }
+    }
+    return answers
+  }
+  // One value, because a row for each message costs both sides more than the rest of the answer.
+  const [row] = await session.query(isBare ? enqueueStatement : enqueueDescribedStatement, values)
+  const words = row!.stored?.split(' ') ?? []
+  for (let i = 0; i < words.length; i += 2) {
+    answers[Number(words[i]) - 1] = { id: words[i + 1]!, duplicate: false, mismatch: false }
+  }
+  return answers
+}
+
+const describedOptions = (Object.keys(options) as (keyof MessageOptions)[]).filter(
+  name => name !== 'priority'
+)
+
+/** What few messages carry, as JSON; null when this one has nothing of it. */
+function describe(row: EnqueueRow): string | null {
+  const { body, contentType, headers } = row
+  let described: Record<string, unknown> | null = null
+  for (const name of describedOptions) {
+    if (row[name] !== undefined) (described ??= {})[name] = row[name]
+  }
+  if (described === null && typeof body === 'string' && contentType === null && headers === undefined) {
+    return null
+  }
+  return JSON.stringify({
+    bytes: typeof body === 'string' ? undefined : body.toString('base64'),
+    contentType: contentType ?? undefined,
+    headers,
+    ...described
+  })
+}
+
+export const enqueueVerbs = { enqueue }

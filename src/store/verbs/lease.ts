@@ -1,0 +1,389 @@
+/** Leasing messages, and acking others in the same commit. */
+import type { Digits } from '../../core/message.ts'
+import type { Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
+import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
+import { ledgerInsert } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { ranks, type ScanHints } from '../upkeep/scanHints.ts'
+import { isLeaseKeyTaken } from './leaseKeys.ts'
+import { acking, heldArrays } from './settle.ts'
+
+/** How the messages of a flush are entered in holdfast.leases. */
+interface LeaseEntries {
+  /** Draws the ids of the rows. */
+  ids: string
+  /** The id of the row for a message, by the message's number in the flush. */
+  idOf: (n: string) => string
+  /** Selects the rows. */
+  rows: string
+  /** Keys of this flush that an earlier lease has used. */
+  usedKeys: string
+}
+
+const sharedRow: LeaseEntries = {
+  ids: "nextval('holdfast.lease_ids')",
+  idOf: () => 'lease.rows',
+  rows: sql`
+    select
+      lease.rows,
+      min(l.leased_until),
+      lease.at,
+      $1,
+      array_agg(l.id),
+      array_agg(l.fence),
+      $8::text[],
+      array_agg(l.holder),
+      null
+    from leased l, lease
+    group by lease.rows, lease.at`,
+  usedKeys: 'null'
+}
+
+// One row for the messages that were leased without a key, and one for each key. This is a
+// statement of its own, because it would cost leases without keys a twentieth of their rate.
+//
+// Where there are messages to lease, the unique index refuses a key that has been used before.
+// Where there are none, only `usedKeys` says so.
+const rowPerKey: LeaseEntries = {
+  ids: sql`
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($12::text[]))
+    )`,
+  idOf: n => `lease.rows[($11::smallint[])[${n}]]`,
+  rows: sql`
+    select
+      l.id,
+      l.ends_at,
+      lease.at,
+      $1,
+      l.ids,
+      l.fences,
+      case part when 1 then $8::text[] else array[($13::text[])[part]] end,
+      l.holders,
+      ($12::text[])[part] as key
+    from (
+      select
+        lease_id as id,
+        min(leased_until) as ends_at,
+        array_agg(id) as ids,
+        array_agg(fence) as fences,
+        array_agg(holder) as holders
+      from leased
+      group by lease_id
+    ) l, lease, lateral array_position(lease.rows, l.id) as part
+    order by key`,
+  usedKeys: sql`
+    (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($12::text[])
+    )`
+}
+
+/** The number in the flush of message `m`, by the place of its id in `places`. */
+const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
+
+// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough.
+// Ordering by (rank, position) in one scan would start from the front of every rank.
+const leasing = (entries: LeaseEntries, after = 'true') => sql`
+  q as materialized (
+    select id, lease_seconds, max_attempts
+    from holdfast.queues
+    where id = $1
+      and not paused
+      and ${after}
+  ), found as materialized (
+    select m.*
+    from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+    cross join lateral (
+      select
+        m.id,
+        m.rank,
+        m.position,
+        ${answerBytes} as bytes
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.rank = level.rank
+        and m.position >= level.hint
+        and m.visible_at is null
+        and m.dead_at is null
+        and m.leased_until is null
+        and (m.expires_at is null or m.expires_at > statement_timestamp())
+      order by m.position
+      limit $4
+      for no key update skip locked
+    ) m
+    limit $4
+  ), taken as materialized (
+    select id, n
+    from (
+      select
+        id,
+        row_number() over in_order as n,
+        sum(bytes) over in_order as bytes
+      from found
+      window in_order as (order by rank desc, position)
+    ) f
+    where n = 1
+      or bytes <= $5
+  ), places as materialized (
+    select
+      array_agg(id order by id) as ids,
+      array_agg(n order by id) as ns
+    from taken
+  ), lease as materialized (
+    select
+      ${entries.ids} as rows,
+      clock_timestamp() as at
+    where exists (select from taken)
+  ), leased as (
+    update holdfast.messages m
+    set
+      fence = m.fence + 1,
+      attempt = m.attempt + 1,
+      lease_id = ${entries.idOf(numberOf)},
+      leased_until = lease.at + make_interval(
+        secs => coalesce(nullif(($7::float8[])[${numberOf}], 0), q.lease_seconds)
+      )
+    from lease, q, places
+    where m.queue_id = $1
+      and m.id = any((select ids from places)::bigint[])
+    returning
+      m.id,
+      m.fence,
+      m.attempt,
+      m.max_attempts,
+      m.body,
+      m.body_bytes,
+      m.content_type,
+      m.headers,
+      m.rank,
+      m.position,
+      m.enqueued_at,
+      m.leased_until,
+      m.lease_id,
+      ${numberOf} as n,
+      ($6::smallint[])[${numberOf}] as holder
+  ), kept as (
+    insert into holdfast.leases (
+      id,
+      ends_at,
+      leased_at,
+      queue_id,
+      message_ids,
+      fences,
+      workers,
+      holders,
+      idempotency_key
+    )
+    ${entries.rows}
+  ), noted as (
+    ${ledgerInsert({
+      queue: '$1',
+      from: 'leased',
+      states: { ready: '-count(*)', leased: 'count(*)' },
+      totals: { leased: 'count(*)' }
+    })}
+  )`
+
+/** What the first row tells of the whole flush. */
+interface ScanReport {
+  /** False where the queue is paused or gone. */
+  scanned: boolean
+  /** The last position that was given out when the statement began. */
+  last: number
+  /** Messages that the scan met, before the bound in bytes. */
+  found: number
+  /** They would have passed the bound in bytes. */
+  full: boolean
+  usedKeys: string[] | null
+  acked: string | null
+  atMs: number | null
+}
+
+/** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
+type FlushRow = { scan: ScanReport | null } & (
+  (LeasedRow & { rank: number }) | { id: null; rank: null; position: null }
+)
+
+const leaseAnswer = (entries: LeaseEntries, acked: string) => sql`
+  select
+    ${leasedColumns},
+    m.rank,
+    m.position,
+    case when coalesce(m.n, 1) = 1 then json_build_object(
+      'scanned', q.id is not null,
+      'last', (select last_value from holdfast.positions),
+      'found', (select count(*) from found),
+      'full', (select coalesce(sum(bytes), 0) > $5 from found),
+      'usedKeys', ${entries.usedKeys},
+      'acked', ${acked},
+      'atMs', (select extract(epoch from at) * 1000 from lease)
+    ) end as scan
+  from (select) one
+  left join q on true
+  left join leased m on true
+  ${lastFailureAbove(1)}
+  order by m.n`
+
+const leaseParameters = [
+  '$1 queue id · $2 ranks · $3 where the scan begins in each rank',
+  '$4 messages wanted · $5 bytes allowed',
+  'of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says',
+  '$8 workers'
+]
+const ackParameters = ['of each ack: $9 message id · $10 fence']
+// The first row has no key: it is for all who ask without one.
+const keyParameters = [
+  'of each message wanted: $11 its row of leases, by number in $12',
+  'of each row of leases: $12 key · $13 worker'
+]
+
+export const leaseStatement: Statement<FlushRow> = {
+  name: 'lease',
+  parameters: leaseParameters.join('\n'),
+  text: sql`
+    with ${leasing(sharedRow)}
+    ${leaseAnswer(sharedRow, 'null')}`
+}
+
+// Both in one statement, hence one round trip and one commit. All acks come first: they may wait
+// for a lock, and whoever waits must hold no message that it has only just leased.
+const ackingAndLeasing = (entries: LeaseEntries) => sql`
+  with ${acking('$9', '$10')}, ${leasing(entries, '(select count(*) from done) >= 0')}
+  ${leaseAnswer(entries, "(select string_agg(id || '.' || fence, ',') from done)")}`
+
+export const ackAndLeaseStatement: Statement<FlushRow> = {
+  name: 'ack_and_lease',
+  parameters: [...leaseParameters, ...ackParameters].join('\n'),
+  text: ackingAndLeasing(sharedRow)
+}
+
+export const ackAndLeaseKeyedStatement: Statement<FlushRow> = {
+  name: 'ack_and_lease_keyed',
+  parameters: [...leaseParameters, ...ackParameters, ...keyParameters].join('\n'),
+  text: ackingAndLeasing(rowPerKey)
+}
+
+/**
+ * Leases the first ready messages of a queue: as many as the asks add up to, but at most `bytesMax`
+ * of answer (one message at least). They are handed out in order, the first ask's share first.
+ *
+ * What is held in `acks` is acked in the same commit. An id may come only once.
+ *
+ * A key that an earlier lease has used fails it all with an error that isLeaseKeyTaken knows; then
+ * nothing was leased or acked. Where there was no message to lease, `usedKeys` names such keys.
+ */
+export async function lease(
+  session: Session,
+  scanHints: ScanHints,
+  queueId: Digits,
+  asks: LeaseAsk[],
+  bytesMax: number,
+  acks: Held[] = []
+): Promise<LeaseFlush> {
+  const { holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks)
+  const scan = scanHints.begin(queueId)
+  try {
+    const values = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
+    const [, ...acked] = heldArrays(queueId, acks)
+    const rows = await (keys.length > 1
+      ? session.query(ackAndLeaseKeyedStatement, [...values, ...acked, entries, keys, keyWorkers])
+      : acks.length > 0
+        ? session.query(ackAndLeaseStatement, [...values, ...acked])
+        : session.query(leaseStatement, values))
+    const report = rows[0]!.scan!
+    const { rank, position } = rows.at(-1)!
+    scanHints.end(
+      queueId,
+      scan,
+      report.scanned
+        ? {
+            rank: rank ?? -1,
+            position: Number(position),
+            exhausted: report.found < holders.length && !report.full,
+            last: report.last
+          }
+        : null
+    )
+    return {
+      rows: rows.filter(row => row.id !== null),
+      full: report.full,
+      acked: report.acked?.split(',') ?? [],
+      usedKeys: report.usedKeys ?? [],
+      atMs: report.atMs ?? 0
+    }
+  } catch (error) {
+    if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
+    else scanHints.forget(queueId)
+    throw error
+  }
+}
+
+/**
+ * What the asks want, message by message: who is to hold it, for how long (0: as long as the queue
+ * says), and which row of leases it goes in. All who ask without a key share the first row. Each of
+ * the other rows has one key and one worker.
+ */
+function wantedBy(asks: LeaseAsk[]) {
+  const workers = [...new Set(asks.filter(ask => ask.idempotencyKey === null).map(ask => ask.worker))]
+  const keys: (string | null)[] = [null]
+  const keyWorkers: (string | null)[] = [null]
+  const holders: number[] = []
+  const seconds: number[] = []
+  const entries: number[] = []
+  for (const { max, leaseSeconds, worker, idempotencyKey: key } of asks) {
+    const holder = key === null ? workers.indexOf(worker) + 1 : 1
+    const entry = key === null ? 1 : keys.push(key)
+    if (key !== null) keyWorkers.push(worker)
+    for (let i = 0; i < max; i++) {
+      holders.push(holder)
+      seconds.push(leaseSeconds ?? 0)
+      entries.push(entry)
+    }
+  }
+  return { holders, seconds, workers, entries, keys, keyWorkers }
+}
+
+export const firstReadyStatement: Statement<{ rank: number; position: Digits }> = {
+  name: 'first_ready',
+  parameters: '$1 queue id · $2 ranks',
+  slow: true,
+  text: sql`
+    select level.rank, m.position
+    from unnest($2::smallint[]) as level (rank)
+    cross join lateral (
+      select position
+      from holdfast.messages
+      where queue_id = $1
+        and rank = level.rank
+        and visible_at is null
+        and dead_at is null
+        and leased_until is null
+      order by position
+      limit 1
+    ) m`
+}
+
+/**
+ * Looks from the very start of a queue, if that is due, and lowers hints that were too high. True
+ * when one was. It runs beside the leases, because past a million dead rows it takes a second or
+ * two. It never fails: after an error it is simply due again.
+ */
+export async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
+  if (!scanHints.takeLook(queueId)) return false
+  const rows = await session.query(firstReadyStatement, [queueId, ranks]).catch(() => [])
+  return scanHints.looked(
+    queueId,
+    rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
+  )
+}
+
+export const leaseVerbs = (hints: ScanHints) => ({
+  lease: (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]) =>
+    lease(session, hints, queueId, asks, bytesMax, acks),
+  findMissed: (session: Session, queueId: Digits) => findMissed(session, hints, queueId),
+  forgetScan: (_session: Session, queueId: Digits) => hints.forget(queueId)
+})

@@ -1,0 +1,136 @@
+/** Searching the messages of a queue by id: for browsing, and for every bulk action. */
+import type { State } from '../../core/counters.ts'
+import type { Digits, Filter } from '../../core/message.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+/** A statement examines at most so many messages … */
+export const chunk = 2000
+/** … and so many bytes of their bodies, where the filter asks for a piece of a body. */
+const chunkBytesMax = 8 * 1024 * 1024
+
+/** The state of message `m`, which is not a kept acked one. */
+export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
+
+const named = 'm.id = any($10::bigint[])'
+
+interface SearchRow {
+  looked_to: Digits | null
+  more: boolean | null
+  ids: Digits[]
+}
+
+// It examines a bounded number of messages, however few of them match. So it is short, and costs
+// the same in a queue of any length. It reads a body or a history only where the filter needs it.
+const searchOf = (name: string, table: string, state: string, condition = 'true'): Statement<SearchRow> => ({
+  name,
+  parameters: [
+    '$1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states',
+    '$6 piece of the body · $7 piece of the last reason',
+    '$8 enqueued at or after · $9 enqueued before',
+    ...(condition === named ? ['$10 message ids'] : [])
+  ].join('\n'),
+  slow: true,
+  text: sql`
+    select
+      max(id) filter (where fits) as looked_to,
+      count(*) = $4 or bool_or(not fits) as more,
+      coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+    from (
+      select
+        m.id,
+        m.bytes <= ${chunkBytesMax} as fits,
+        case
+          when m.bytes <= ${chunkBytesMax} then
+            m.state = any($5::text[])
+            and ($8::timestamptz is null or m.enqueued_at >= $8)
+            and ($9::timestamptz is null or m.enqueued_at < $9)
+            and ($6::text is null or strpos(m.body, $6) > 0)
+            and ($7::text is null or strpos((
+              select h.reason
+              from holdfast.history h
+              where h.queue_id = $1
+                and h.message_id = m.id
+                and h.outcome in ('failed', 'expired')
+              order by h.fence desc
+              limit 1
+            ), $7) > 0)
+        end as matched
+      from (
+        select
+          m.*,
+          sum(case when $6::text is null then 0 else octet_length(m.body) end)
+            over (order by m.id rows unbounded preceding) as bytes
+        from (
+          select
+            m.id,
+            m.body,
+            m.enqueued_at,
+            ${state} as state
+          from ${table} m
+          where m.queue_id = $1
+            and m.id > $2
+            and m.id <= $3
+            and ${condition}
+          order by m.id
+          limit $4
+        ) m
+      ) m
+    ) looked`
+})
+
+/** Among all messages of a queue. */
+export const searches = {
+  messages: searchOf('look', 'holdfast.messages', openState),
+  dead: searchOf('look_dead', 'holdfast.messages', "'dead'", 'm.dead_at is not null'),
+  acked: searchOf('look_acked', 'holdfast.acked', "'acked'")
+}
+
+/** Among messages named by id. */
+export const searchesById = {
+  messages: searchOf('look_at', 'holdfast.messages', openState, named),
+  acked: searchOf('look_at_acked', 'holdfast.acked', "'acked'", named)
+}
+
+/** What to search for: kept acked messages, or messages in other states. `ids` null: among all. */
+export interface Search {
+  states: State[]
+  where: Filter | null
+  ids: Digits[] | null
+}
+
+/** What a step of a search found: it examined all messages up to the id `examinedTo`. */
+export interface Found {
+  ids: Digits[]
+  examinedTo: Digits | null
+  more: boolean
+}
+
+/**
+ * Examines the next `count` messages by id, after `after` and up to `last`: which of them match,
+ * how far it came, and whether there are more.
+ */
+export async function search(
+  session: Session,
+  queueId: Digits,
+  { states, where, ids }: Search,
+  after: Digits,
+  last: Digits,
+  count = chunk
+): Promise<Found> {
+  const [state] = states.length === 1 ? states : []
+  const values: unknown[] = [
+    queueId,
+    after,
+    last,
+    count,
+    states,
+    where?.contains,
+    where?.reason,
+    where?.enqueuedAfter,
+    where?.enqueuedBefore
+  ]
+  const [row] = await (ids === null
+    ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
+    : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
+  return { ids: row!.ids, examinedTo: row!.looked_to, more: row!.more ?? false }
+}

@@ -1,0 +1,392 @@
+/**
+ * Settling leased messages: ack, fail, extend, release. Each verb answers the messages that it
+ * changed. A message that is missing in the answer was not held under that fence.
+ */
+import type { Digits } from '../../core/message.ts'
+import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
+import { doublingsMax, growthOf, type Growth } from '../../core/retry.ts'
+import { heldRows, workerOf } from '../fragments.ts'
+import { countIn, leaving, ledgerInsert } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+const heldParameters = '$1 queue id · $2 message ids · $3 fences'
+
+/** The common table expressions that ack: `done` are the messages acked. */
+export const acking = (ids: string, fences: string) => sql`
+  keeping as materialized (
+    select keep_acked_seconds, max_attempts
+    from holdfast.queues
+    where id = $1
+      and keep_acked_seconds > 0
+  ), done as (
+    delete from holdfast.messages m
+    where ${heldRows(ids, fences)}
+    returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  ), archived as (
+    insert into holdfast.acked (
+      id,
+      enqueued_at,
+      acked_at,
+      keep_until,
+      fence,
+      queue_id,
+      attempt,
+      max_attempts,
+      rank,
+      body,
+      body_bytes,
+      content_type,
+      headers
+    )
+    select
+      m.id,
+      m.enqueued_at,
+      clock_timestamp(),
+      clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+      m.fence,
+      m.queue_id,
+      m.attempt,
+      coalesce(m.max_attempts, keeping.max_attempts),
+      m.rank,
+      m.body,
+      m.body_bytes,
+      m.content_type,
+      m.headers
+    from keeping, done m
+    returning 1
+  ), forgotten as (
+    delete from holdfast.history
+    where queue_id = $1
+      and message_id = any(array(select id from done where fence > 1))
+      and not exists (select from keeping)
+  ), acks_noted as (
+    ${ledgerInsert({
+      queue: '$1',
+      from: 'done',
+      states: { ...leaving(), acked: '(select count(*) from archived)' },
+      totals: { acked: 'count(*)' }
+    })}
+  )`
+
+export const ackStatement: Statement<Held> = {
+  name: 'ack',
+  parameters: heldParameters,
+  text: sql`
+    with ${acking('$2', '$3')}
+    select id, fence
+    from done`
+}
+
+/** Removes messages, or keeps them as acked where the queue says so. No id may come twice. */
+export async function ack(session: Session, queueId: Digits, held: Held[]): Promise<Held[]> {
+  return await session.query(ackStatement, heldArrays(queueId, held))
+}
+
+const growthSql: Record<Growth, string> = {
+  constant: '1',
+  linear: 'greatest(m.attempt, 1)',
+  doubling: `2 ^ least(greatest(m.attempt - 1, 0), ${doublingsMax})`
+}
+
+/** The retry curve of core/retry.ts, for message `m` by the settings of queue `q`. */
+const retryDelaySeconds = sql`
+  least(
+    q.retry_max_delay_seconds,
+    (1 + case when q.retry_jitter then random() else 0 end)
+      * q.retry_delay_seconds
+      * case q.retry_strategy
+          ${Object.entries(growthOf)
+            .map(([strategy, growth]) => `when '${strategy}' then ${growthSql[growth]}`)
+            .join('\n')}
+        end
+  )`
+
+const changeIn = (state: 'ready' | 'delayed' | 'dead') =>
+  `${countIn('new', state)} - ${countIn('state', state)}`
+
+export const failStatement: Statement<Failed> = {
+  name: 'fail',
+  parameters: `${heldParameters}\n$4 reasons · $5 delays in seconds, null: the retry curve · $6 dead now`,
+  text: sql`
+    with held as materialized (
+      select
+        m.*,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+        ($4::text[])[i.n] as reason,
+        m.dead_at is not null
+          or ($6::boolean[])[i.n]
+          or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+        coalesce(
+          ($5::float8[])[i.n],
+          ${retryDelaySeconds}
+        ) as delay_seconds
+      from holdfast.messages m
+      cross join lateral (select width_bucket(m.id, $2::bigint[]) as n) i
+      cross join lateral (
+        select *
+        from holdfast.queues
+        where id = $1
+        limit 1
+      ) q
+      where ${heldRows('$2', '$3')}
+      order by m.id
+      for no key update of m
+    ), failed as (
+      update holdfast.messages m
+      set
+        leased_until = null,
+        lease_id = null,
+        rank = m.rank | 1,
+        position = nextval('holdfast.positions'),
+        dead_at = case
+          when held.dies then coalesce(m.dead_at, statement_timestamp())
+        end,
+        visible_at = case
+          when not held.dies and held.delay_seconds > 0
+          then statement_timestamp() + make_interval(secs => held.delay_seconds)
+        end
+      from held
+      where m.queue_id = $1
+        and m.id = any($2::bigint[])
+        and m.id = held.id
+      returning m.id, m.fence, m.position, m.visible_at, m.dead_at, held.state
+    ), recorded as (
+      insert into holdfast.history (
+        leased_at,
+        ended_at,
+        message_id,
+        fence,
+        queue_id,
+        attempt,
+        outcome,
+        worker,
+        reason
+      )
+      select
+        l.leased_at,
+        statement_timestamp(),
+        h.id,
+        h.fence,
+        $1,
+        h.attempt,
+        'failed',
+        ${workerOf('h.id')},
+        h.reason
+      from held h
+      left join holdfast.leases l on l.id = h.lease_id
+      where h.state = 'leased'
+      on conflict do nothing
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: '(select state, holdfast.state_of(visible_at, null, dead_at) as new from failed) f',
+        states: {
+          ready: changeIn('ready'),
+          delayed: changeIn('delayed'),
+          leased: `-${countIn('state', 'leased')}`,
+          dead: changeIn('dead')
+        },
+        totals: {
+          failed: countIn('state', 'leased'),
+          dead: "count(*) filter (where new = 'dead' and state <> 'dead')"
+        }
+      })}
+    )
+    select
+      id,
+      fence,
+      position,
+      coalesce(visible_at, statement_timestamp()) as at,
+      visible_at is null and dead_at is null as ready,
+      dead_at is not null as dead
+    from failed`
+}
+
+/** Ends attempts that failed: a message is tried again later, or is dead. No id may come twice. */
+export async function fail(session: Session, queueId: Digits, held: Failure[]): Promise<Failed[]> {
+  return await session.query(failStatement, [
+    ...heldArrays(queueId, held),
+    held.map(({ reason }) => reason),
+    held.map(({ delaySeconds }) => delaySeconds),
+    held.map(({ dead }) => dead)
+  ])
+}
+
+export const releaseStatement: Statement<Released> = {
+  name: 'release',
+  parameters: heldParameters,
+  text: sql`
+    with held as materialized (
+      select m.id, m.fence, m.attempt, m.lease_id
+      from holdfast.messages m
+      where ${heldRows('$2', '$3')}
+        and m.leased_until > statement_timestamp()
+        and m.dead_at is null
+      order by m.id
+      for no key update
+    ), released as (
+      update holdfast.messages m
+      set
+        leased_until = null,
+        lease_id = null,
+        rank = m.rank | 1,
+        position = nextval('holdfast.positions'),
+        attempt = m.attempt - 1
+      from held
+      where m.queue_id = $1
+        and m.id = any($2::bigint[])
+        and m.id = held.id
+      returning m.id, m.fence, m.position
+    ), recorded as (
+      insert into holdfast.history (
+        leased_at,
+        ended_at,
+        message_id,
+        fence,
+        queue_id,
+        attempt,
+        outcome,
+        worker
+      )
+      select
+        l.leased_at,
+        statement_timestamp(),
+        h.id,
+        h.fence,
+        $1,
+        h.attempt,
+        'released',
+        ${workerOf('h.id')}
+      from held h
+      left join holdfast.leases l on l.id = h.lease_id
+      on conflict do nothing
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'released',
+        states: { ready: 'count(*)', leased: '-count(*)' },
+        totals: { released: 'count(*)' }
+      })}
+    )
+    select id, fence, position
+    from released`
+}
+
+/** Gives messages back: they are ready, and the attempt does not count. No id may come twice. */
+export async function release(session: Session, queueId: Digits, held: Held[]): Promise<Released[]> {
+  return await session.query(releaseStatement, heldArrays(queueId, held))
+}
+
+// A lease that is shortened may now end before its row of leases says, so the row's end is drawn
+// nearer. One that is lengthened needs nothing: the sweeper moves on a row whose leases have not
+// all ended.
+export const extendStatement: Statement<Extended> = {
+  name: 'extend',
+  parameters: `${heldParameters} · $4 seconds from now`,
+  text: sql`
+    with extended as (
+      update holdfast.messages m
+      set leased_until = statement_timestamp()
+        + make_interval(secs => ($4::float8[])[width_bucket(m.id, $2::bigint[])])
+      where ${heldRows('$2', '$3')}
+        and m.leased_until > statement_timestamp()
+        and m.dead_at is null
+      returning m.id, m.fence, m.lease_id, m.leased_until
+    ), drawn as (
+      update holdfast.leases l
+      set ends_at = e.ends_at
+      from (
+        select lease_id, min(leased_until) as ends_at
+        from extended
+        group by lease_id
+        order by lease_id
+      ) e
+      where l.id = any(array(select lease_id from extended))
+        and l.id = e.lease_id
+        and l.ends_at > e.ends_at
+    )
+    select id, fence, leased_until as at
+    from extended`
+}
+
+/** Sets when leases that have not ended are to end, counted from now. No id may come twice. */
+export async function extend(session: Session, queueId: Digits, held: Extension[]): Promise<Extended[]> {
+  return await session.query(extendStatement, [
+    ...heldArrays(queueId, held),
+    held.map(({ leaseSeconds }) => leaseSeconds)
+  ])
+}
+
+export const lockStatement: Statement = {
+  name: 'lock',
+  parameters: '$1 queue id · $2 message ids',
+  text: sql`
+    select
+    from holdfast.messages
+    where queue_id = $1
+      and id = any($2::bigint[])
+    order by id
+    for no key update`
+}
+
+/**
+ * Locks messages in the order in which every statement locks them: for a transaction that settles
+ * some of them twice.
+ */
+export async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+  await session.query(lockStatement, [queueId, ids])
+}
+
+interface StandingRow {
+  id: Digits
+  fence: Digits | null
+  dead: boolean
+  acked: boolean
+}
+
+// Asked only for receipts that changed nothing: is the message still there, and under which fence?
+export const standingStatement: Statement<StandingRow> = {
+  name: 'standing',
+  parameters: '$1 queue id · $2 message ids',
+  text: sql`
+    select
+      i.id,
+      coalesce(m.fence, a.fence) as fence,
+      m.dead_at is not null as dead,
+      a.id is not null as acked
+    from (select distinct unnest($2::bigint[]) as id) i
+    left join lateral (
+      select *
+      from holdfast.messages
+      where queue_id = $1
+        and id = i.id
+      limit 1
+    ) m on true
+    left join lateral (
+      select *
+      from holdfast.acked
+      where queue_id = $1
+        and id = i.id
+      limit 1
+    ) a on true`
+}
+
+/** Where messages stand whose receipts changed nothing. One missing in the answer is gone. */
+export async function standings(
+  session: Session,
+  queueId: Digits,
+  ids: Digits[]
+): Promise<Map<Digits, Standing>> {
+  const rows = await session.query(standingStatement, [queueId, ids])
+  return new Map(
+    rows.flatMap(({ id, fence, dead, acked }) => (fence === null ? [] : [[id, { fence, dead, acked }]]))
+  )
+}
+
+/** The parameters of heldRows. It sorts `held` by id, so arrays made from it later agree. */
+export function heldArrays(queueId: Digits, held: Held[]): [Digits, Digits[], Digits[]] {
+  held.sort((a, b) => a.id.length - b.id.length || (a.id < b.id ? -1 : 1))
+  return [queueId, held.map(({ id }) => id), held.map(({ fence }) => fence)]
+}
+
+export const settleVerbs = { ack, fail, extend, release, lockMessages, standings }

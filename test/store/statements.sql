@@ -1,0 +1,3293 @@
+-- Every statement of src/store that is composed of fragments, whole as PostgreSQL gets it.
+-- Generated; test/store/statements.test.ts compares it with the source. To write it anew:
+--   HOLDFAST_TEST_WRITE=1 npm test -- test/store/statements.test.ts
+
+-- ack
+-- $1 queue id · $2 message ids · $3 fences
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    m.rank,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+)
+select id, fence
+from done;
+
+-- ack_and_lease
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+-- of each ack: $9 message id · $10 fence
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($9::bigint[])
+    and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
+  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    m.rank,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), q as materialized (
+  select id, lease_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and (select count(*) from done) >= 0
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+      and m.dead_at is null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit $4
+    for no key update skip locked
+  ) m
+  limit $4
+), taken as materialized (
+  select id, n
+  from (
+    select
+      id,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    nextval('holdfast.lease_ids') as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows,
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    lease.rows,
+    min(l.leased_until),
+    lease.at,
+    $1,
+    array_agg(l.id),
+    array_agg(l.fence),
+    $8::text[],
+    array_agg(l.holder),
+    null
+  from leased l, lease
+  group by lease.rows, lease.at
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.rank,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'last', (select last_value from holdfast.positions),
+    'found', (select count(*) from found),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', null,
+    'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- ack_and_lease_keyed
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+-- of each ack: $9 message id · $10 fence
+-- of each message wanted: $11 its row of leases, by number in $12
+-- of each row of leases: $12 key · $13 worker
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($9::bigint[])
+    and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
+  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    m.rank,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), q as materialized (
+  select id, lease_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and (select count(*) from done) >= 0
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+      and m.dead_at is null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit $4
+    for no key update skip locked
+  ) m
+  limit $4
+), taken as materialized (
+  select id, n
+  from (
+    select
+      id,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($12::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($11::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($13::text[])[part]] end,
+    l.holders,
+    ($12::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.rank,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'last', (select last_value from holdfast.positions),
+    'found', (select count(*) from found),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($12::text[])
+    ),
+    'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- acked_message
+-- $1 queue id · $2 message id
+select
+  m.id,
+  'acked' as state,
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.attempt,
+  m.max_attempts as "maxAttempts",
+  m.enqueued_at as "enqueuedAt",
+  null::timestamptz as "visibleAt",
+  f.last_failure as "lastFailure",
+  null::json as lease,
+  (
+    select coalesce(
+      json_agg(
+        json_build_object(
+          'attempt', h.attempt,
+          'worker', h.worker,
+          'leasedAt', holdfast.rfc3339(h.leased_at),
+          'endedAt', holdfast.rfc3339(h.ended_at),
+          'outcome', h.outcome,
+          'reason', h.reason
+        )
+        order by h.fence
+      ),
+      '[]'
+    )
+    from (
+      select *
+      from holdfast.history h
+      where h.queue_id = $1
+        and h.message_id = $2
+      order by h.fence desc
+      limit 1000
+    ) h
+  ) as history
+from holdfast.acked m
+join holdfast.queues q on q.id = $1
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 0
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where m.queue_id = $1
+  and m.id = $2;
+
+-- ahead
+-- $1 queue id · $2 rank of the message · $3 its position
+select
+  count(*) filter (where leased_until is null) as ready,
+  count(*) as examined
+from (
+  (
+    select m.leased_until
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank > $2
+      and m.visible_at is null
+      and m.dead_at is null
+    order by m.rank desc, m.position desc
+    limit 10000
+  )
+  union all
+  (
+    select m.leased_until
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = $2
+      and m.position < $3
+      and m.visible_at is null
+      and m.dead_at is null
+    order by m.position desc
+    limit 10000
+  )
+  limit 10000
+) before;
+
+-- browse
+-- $1 queue id · $2 message ids · $3 state, null: any · $4 bytes allowed
+with picked as materialized (
+  select
+    m.id,
+    case
+      when m.body is null then octet_length(m.body_bytes)
+        * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+      when m.content_type is null then octet_length(m.body)
+      else octet_length(to_json(m.body)::text)
+    end
+    + coalesce(octet_length(m.headers::text), 0)
+    + 600 as bytes
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and ($3::text is null or holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $3)
+), fitting as materialized (
+  select id
+  from (
+    select
+      id,
+      row_number() over (order by id) as n,
+      sum(bytes) over (order by id) as bytes
+    from picked
+  ) p
+  where n = 1
+    or bytes <= $4
+)
+select
+  m.id,
+  holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.enqueued_at as "enqueuedAt",
+  m.visible_at as "visibleAt",
+  f.last_failure as "lastFailure",
+  (select count(*) from picked) > (select count(*) from fitting) as cut
+from holdfast.messages m
+left join holdfast.queues q on q.id = $1
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 0
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where m.queue_id = $1
+  and m.id = any(array(select id from fitting))
+order by m.id;
+
+-- browse_acked
+-- $1 queue id · $2 message ids · $3 state, null: any · $4 bytes allowed
+with picked as materialized (
+  select
+    m.id,
+    case
+      when m.body is null then octet_length(m.body_bytes)
+        * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+      when m.content_type is null then octet_length(m.body)
+      else octet_length(to_json(m.body)::text)
+    end
+    + coalesce(octet_length(m.headers::text), 0)
+    + 600 as bytes
+  from holdfast.acked m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and ($3::text is null or 'acked' = $3)
+), fitting as materialized (
+  select id
+  from (
+    select
+      id,
+      row_number() over (order by id) as n,
+      sum(bytes) over (order by id) as bytes
+    from picked
+  ) p
+  where n = 1
+    or bytes <= $4
+)
+select
+  m.id,
+  'acked' as state,
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.attempt,
+  m.max_attempts as "maxAttempts",
+  m.enqueued_at as "enqueuedAt",
+  null::timestamptz as "visibleAt",
+  f.last_failure as "lastFailure",
+  (select count(*) from picked) > (select count(*) from fitting) as cut
+from holdfast.acked m
+left join holdfast.queues q on q.id = $1
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 0
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where m.queue_id = $1
+  and m.id = any(array(select id from fitting))
+order by m.id;
+
+-- cancel
+-- $1 queue id · $2 message id
+with found as materialized (
+  select
+    m.id,
+    m.leased_until is not null as leased,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = $2
+  for update
+), gone as (
+  delete from holdfast.messages m
+  using found
+  where not found.leased
+    and m.queue_id = $1
+    and m.id = $2
+  returning found.state
+), forgotten as (
+  delete from holdfast.history h
+  using gone
+  where h.queue_id = $1
+    and h.message_id = $2
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, dead, purged_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from gone
+  having count(*) > 0
+)
+select leased
+from found;
+
+-- cancel_acked
+-- $1 queue id · $2 message id
+with gone as (
+  delete from holdfast.acked
+  where queue_id = $1
+    and id = $2
+  returning id
+), forgotten as (
+  delete from holdfast.history h
+  using gone
+  where h.queue_id = $1
+    and h.message_id = $2
+), noted as (
+  insert into holdfast.ledger (queue_id, acked)
+  select
+    $1,
+    -count(*)
+  from gone
+  having count(*) > 0
+)
+select id
+from gone;
+
+-- change_queue
+-- $1 name · $2 change, as JSON
+update holdfast.queues q
+set
+  lease_seconds = coalesce((c.new #>> '{leaseSeconds}')::float8, q.lease_seconds),
+  max_attempts = coalesce((c.new #>> '{maxAttempts}')::integer, q.max_attempts),
+  retry_strategy = coalesce((c.new #>> '{retry,strategy}')::text, q.retry_strategy),
+  retry_delay_seconds = coalesce((c.new #>> '{retry,delaySeconds}')::float8, q.retry_delay_seconds),
+  retry_max_delay_seconds = coalesce((c.new #>> '{retry,maxDelaySeconds}')::float8, q.retry_max_delay_seconds),
+  retry_jitter = coalesce((c.new #>> '{retry,jitter}')::boolean, q.retry_jitter),
+  retention_seconds = coalesce((c.new #>> '{retentionSeconds}')::float8, q.retention_seconds),
+  dedup_seconds = coalesce((c.new #>> '{dedupSeconds}')::float8, q.dedup_seconds),
+  max_depth = case
+    when c.new ? 'maxDepth' then (c.new #>> '{maxDepth}')::integer
+    else q.max_depth
+  end,
+  paused = coalesce((c.new #>> '{paused}')::boolean, q.paused),
+  keep_acked_seconds = coalesce((c.new #>> '{keepAckedSeconds}')::float8, q.keep_acked_seconds),
+  updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
+from (select $2::jsonb as new) c
+where q.name = $1;
+
+-- change_schedule
+-- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
+-- $8 paused · $9 missed · $10 next time
+update holdfast.schedules
+set
+  queue = $2,
+  cron = $3,
+  timezone = $4,
+  body = $5,
+  headers = $6::jsonb,
+  priority = $7,
+  paused = $8,
+  missed = $9,
+  next_at = $10,
+  updated_at = clock_timestamp()
+where name = $1
+returning
+  name,
+  queue,
+  cron,
+  timezone,
+  paused,
+  missed,
+  priority,
+  next_at as "nextAt",
+  created_at as "createdAt",
+  updated_at as "updatedAt",
+  last_at,
+  last_fired_at,
+  last_outcome,
+  last_message_id,
+  body,
+  headers;
+
+-- counts_of
+-- $1 queue id
+select
+  sum(ready) as ready,
+  sum(delayed) as delayed,
+  sum(leased) as leased,
+  sum(dead) as dead,
+  sum(acked) as acked
+from (
+  select ready, delayed, leased, dead, acked
+  from holdfast.counts
+  where queue_id = $1
+  union all
+  select ready, delayed, leased, dead, acked
+  from holdfast.ledger
+  where queue_id = $1
+) l;
+
+-- create_key
+-- $1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second
+insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
+select $1, $2, $3, $4::text[], $5, $6
+where (select count(*) from holdfast.keys) < 1000
+returning created_at as "createdAt";
+
+-- create_schedule
+-- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
+-- $8 paused · $9 missed · $10 next time
+insert into holdfast.schedules (
+  name,
+  queue,
+  cron,
+  timezone,
+  body,
+  headers,
+  priority,
+  paused,
+  missed,
+  next_at
+)
+values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)
+on conflict (name) do nothing
+returning
+  name,
+  queue,
+  cron,
+  timezone,
+  paused,
+  missed,
+  priority,
+  next_at as "nextAt",
+  created_at as "createdAt",
+  updated_at as "updatedAt",
+  last_at,
+  last_fired_at,
+  last_outcome,
+  last_message_id,
+  body,
+  headers;
+
+-- depth
+-- $1 queue id
+select
+  q.max_depth,
+  (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased) as depth
+from holdfast.queues q
+join holdfast.counts c on c.queue_id = q.id
+cross join lateral (
+  select
+    coalesce(sum(l.ready), 0) as ready,
+    coalesce(sum(l.delayed), 0) as delayed,
+    coalesce(sum(l.leased), 0) as leased
+  from holdfast.ledger l
+  where l.queue_id = q.id
+) t
+where q.id = $1;
+
+-- enqueue
+-- $1 queue ids · $2 priorities · $3 bodies kept as text
+with stored as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    null::bytea as body_bytes,
+    null as content_type,
+    null::jsonb as headers,
+    i.priority * 2 as rank,
+    null::integer as max_attempts,
+    statement_timestamp() as enqueued_at,
+    null::timestamptz as expires_at,
+    null::timestamptz as visible_at
+  from unnest($1::integer[], $2::smallint[], $3::text[])
+    with ordinality as i (queue_id, priority, body, n)
+  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  )
+  select
+    id,
+    id,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  from stored
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select string_agg(n || ' ' || id, ' ') as stored
+from stored;
+
+-- enqueue_described
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
+with stored as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    i.o->'headers' as headers,
+    i.priority * 2 as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+      ) > statement_timestamp() then coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+      )
+    end as visible_at
+  from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)
+  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  )
+  select
+    id,
+    id,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  from stored
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select string_agg(n || ' ' || id, ' ') as stored
+from stored;
+
+-- enqueue_keyed
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
+with candidates as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    i.o->'headers' as headers,
+    i.priority * 2 as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+      ) > statement_timestamp() then coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+      )
+    end as visible_at
+  from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)
+  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+), digested as materialized (
+  select
+    *,
+    holdfast.digest_of(
+      body,
+      body_bytes,
+      content_type,
+      headers,
+      priority,
+      delay_seconds,
+      given_visible_at,
+      ttl_seconds,
+      max_attempts
+    ) as digest
+  from candidates
+), claimed as (
+  insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+  select queue_id, key, d.id, digest, enqueued_at + make_interval(secs => q.dedup_seconds)
+  from digested d
+  cross join lateral (
+    select dedup_seconds
+    from holdfast.queues
+    where id = d.queue_id
+    limit 1
+  ) q
+  where key is not null
+  order by queue_id, key
+  on conflict (queue_id, key) do update set
+    message_id = case
+      when k.expires_at <= statement_timestamp() then excluded.message_id
+      else k.message_id
+    end,
+    digest = case
+      when k.expires_at <= statement_timestamp() then excluded.digest
+      else k.digest
+    end,
+    expires_at = case
+      when k.expires_at <= statement_timestamp() then excluded.expires_at
+      else k.expires_at
+    end
+  returning queue_id, key, message_id, digest
+), stored as materialized (
+  select d.*
+  from digested d
+  left join claimed c on c.queue_id = d.queue_id and c.key = d.key
+  where d.key is null
+    or c.message_id = d.id
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  )
+  select
+    id,
+    id,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers
+  from stored
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select
+  d.n,
+  coalesce(c.message_id, d.id) as id,
+  coalesce(c.message_id <> d.id, false) as duplicate,
+  coalesce(c.digest <> d.digest, false) as mismatch
+from digested d
+left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
+
+-- expire
+-- $1 what fell due up to this time has been swept before
+with due as materialized (
+  select m.ctid as place
+  from holdfast.messages m
+  where m.expires_at <= statement_timestamp()
+    and m.expires_at > $1
+    and m.leased_until is null
+  order by m.expires_at
+  limit 1000
+  for update skip locked
+), expired as (
+  delete from holdfast.messages m
+  where m.ctid = any(array(select place from due))
+  returning
+    m.queue_id,
+    m.id,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), forgotten as (
+  delete from holdfast.history
+  where ctid = any(array(
+    select h.ctid
+    from expired g
+    cross join lateral (
+      select ctid
+      from holdfast.history
+      where queue_id = g.queue_id
+        and message_id = g.id
+      offset 0
+    ) h
+  ))
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+  select
+    queue_id,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from expired
+  group by queue_id
+)
+select
+  count(*) as looked,
+  null as late_ms,
+  null as queue_id,
+  null as ready,
+  null as position
+from due;
+
+-- explain
+-- $1 queue id · $2 message id
+select
+  case
+    when k.id is null then holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)
+    else 'acked'
+  end as state,
+  q.paused,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.visible_at as "visibleAt",
+  m.leased_until as "leasedUntil",
+  m.dead_at as "deadAt",
+  f.last_failure as "lastFailure",
+  k.acked_at as "ackedAt",
+  k.keep_until as "keepUntil",
+  m.rank,
+  m.position,
+  (
+    select asked_at
+    from holdfast.asked
+    where queue_id = $1
+  ) as "askedAt",
+  (
+    select l.workers[l.holders[array_position(l.message_ids, m.id)]]
+    from holdfast.leases l
+    where l.id = m.lease_id
+  ) as worker
+from (select * from holdfast.queues where id = $1) q
+left join lateral (
+  select *
+  from holdfast.messages
+  where queue_id = $1
+    and id = $2
+  limit 1
+) m on true
+left join lateral (
+  select *
+  from holdfast.acked
+  where queue_id = $1
+    and id = $2
+  limit 1
+) k on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 0
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where coalesce(m.id, k.id) is not null;
+
+-- expose_due
+-- $1 what fell due up to this time has been swept before
+with due as materialized (
+  select m.id, m.visible_at, m.ctid as place
+  from holdfast.messages m
+  where m.visible_at <= statement_timestamp()
+    and m.visible_at > $1
+  order by m.visible_at
+  limit 1000
+  for no key update skip locked
+), places as materialized (
+  select
+    array_agg(place) as places,
+    array_agg(id order by id) as ids,
+    array_agg(position order by id) as positions
+  from (
+    select *, nextval('holdfast.positions') as position
+    from (select * from due order by visible_at, id) d
+  ) d
+), exposed as (
+  update holdfast.messages m
+  set
+    visible_at = null,
+    position = places.positions[width_bucket(m.id, places.ids)]
+  from places
+  where m.ctid = any((select places from places)::tid[])
+  returning m.queue_id, m.position
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed)
+  select
+    queue_id,
+    count(*),
+    -count(*)
+  from exposed
+  group by queue_id
+)
+select
+  due.n as looked,
+  due.late_ms,
+  ready.*
+from (
+  select
+    count(*) as n,
+    extract(epoch from statement_timestamp() - min(visible_at)) * 1000 as late_ms
+  from due
+) due
+left join (
+  select
+    queue_id,
+    count(*) as ready,
+    min(position) as position
+  from exposed
+  group by queue_id
+) ready on true;
+
+-- extend
+-- $1 queue id · $2 message ids · $3 fences · $4 seconds from now
+with extended as (
+  update holdfast.messages m
+  set leased_until = statement_timestamp()
+    + make_interval(secs => ($4::float8[])[width_bucket(m.id, $2::bigint[])])
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+    and m.leased_until > statement_timestamp()
+    and m.dead_at is null
+  returning m.id, m.fence, m.lease_id, m.leased_until
+), drawn as (
+  update holdfast.leases l
+  set ends_at = e.ends_at
+  from (
+    select lease_id, min(leased_until) as ends_at
+    from extended
+    group by lease_id
+    order by lease_id
+  ) e
+  where l.id = any(array(select lease_id from extended))
+    and l.id = e.lease_id
+    and l.ends_at > e.ends_at
+)
+select id, fence, leased_until as at
+from extended;
+
+-- fail
+-- $1 queue id · $2 message ids · $3 fences
+-- $4 reasons · $5 delays in seconds, null: the retry curve · $6 dead now
+with held as materialized (
+  select
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    ($4::text[])[i.n] as reason,
+    m.dead_at is not null
+      or ($6::boolean[])[i.n]
+      or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+    coalesce(
+      ($5::float8[])[i.n],
+      least(
+        q.retry_max_delay_seconds,
+        (1 + case when q.retry_jitter then random() else 0 end)
+          * q.retry_delay_seconds
+          * case q.retry_strategy
+              when 'exponential' then 2 ^ least(greatest(m.attempt - 1, 0), 60)
+              when 'linear' then greatest(m.attempt, 1)
+              when 'fixed' then 1
+            end
+      )
+    ) as delay_seconds
+  from holdfast.messages m
+  cross join lateral (select width_bucket(m.id, $2::bigint[]) as n) i
+  cross join lateral (
+    select *
+    from holdfast.queues
+    where id = $1
+    limit 1
+  ) q
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+  order by m.id
+  for no key update of m
+), failed as (
+  update holdfast.messages m
+  set
+    leased_until = null,
+    lease_id = null,
+    rank = m.rank | 1,
+    position = nextval('holdfast.positions'),
+    dead_at = case
+      when held.dies then coalesce(m.dead_at, statement_timestamp())
+    end,
+    visible_at = case
+      when not held.dies and held.delay_seconds > 0
+      then statement_timestamp() + make_interval(secs => held.delay_seconds)
+    end
+  from held
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.id = held.id
+  returning m.id, m.fence, m.position, m.visible_at, m.dead_at, held.state
+), recorded as (
+  insert into holdfast.history (
+    leased_at,
+    ended_at,
+    message_id,
+    fence,
+    queue_id,
+    attempt,
+    outcome,
+    worker,
+    reason
+  )
+  select
+    l.leased_at,
+    statement_timestamp(),
+    h.id,
+    h.fence,
+    $1,
+    h.attempt,
+    'failed',
+    l.workers[l.holders[array_position(l.message_ids, h.id)]],
+    h.reason
+  from held h
+  left join holdfast.leases l on l.id = h.lease_id
+  where h.state = 'leased'
+  on conflict do nothing
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, failed_total, dead_total)
+  select
+    $1,
+    count(*) filter (where new = 'ready') - count(*) filter (where state = 'ready'),
+    count(*) filter (where new = 'delayed') - count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    count(*) filter (where new = 'dead') - count(*) filter (where state = 'dead'),
+    count(*) filter (where state = 'leased'),
+    count(*) filter (where new = 'dead' and state <> 'dead')
+  from (select state, holdfast.state_of(visible_at, null, dead_at) as new from failed) f
+  having count(*) > 0
+)
+select
+  id,
+  fence,
+  position,
+  coalesce(visible_at, statement_timestamp()) as at,
+  visible_at is null and dead_at is null as ready,
+  dead_at is not null as dead
+from failed;
+
+-- find_schedule
+-- $1 name
+select
+  name,
+  queue,
+  cron,
+  timezone,
+  paused,
+  missed,
+  priority,
+  next_at as "nextAt",
+  created_at as "createdAt",
+  updated_at as "updatedAt",
+  last_at,
+  last_fired_at,
+  last_outcome,
+  last_message_id,
+  body,
+  headers
+from holdfast.schedules
+where name = $1;
+
+-- fold_ledger
+-- $1 the rows up to this id have been folded before
+with turn as materialized (
+  select pg_try_advisory_xact_lock(4011977) as ours
+), taken as (
+  delete from holdfast.ledger l
+  using turn
+  where turn.ours
+    and l.id > $1
+  returning l.*
+), sums as (
+  select
+    queue_id,
+    sum(ready) as ready,
+    sum(delayed) as delayed,
+    sum(leased) as leased,
+    sum(dead) as dead,
+    sum(acked) as acked,
+    sum(enqueued_total) as enqueued_total,
+    sum(leased_total) as leased_total,
+    sum(acked_total) as acked_total,
+    sum(failed_total) as failed_total,
+    sum(lapsed_total) as lapsed_total,
+    sum(released_total) as released_total,
+    sum(dead_total) as dead_total,
+    sum(redriven_total) as redriven_total,
+    sum(expired_total) as expired_total,
+    sum(purged_total) as purged_total
+  from taken
+  group by queue_id
+), folded as (
+  update holdfast.counts c
+  set
+    ready = c.ready + s.ready,
+    delayed = c.delayed + s.delayed,
+    leased = c.leased + s.leased,
+    dead = c.dead + s.dead,
+    acked = c.acked + s.acked,
+    enqueued_total = c.enqueued_total + s.enqueued_total,
+    leased_total = c.leased_total + s.leased_total,
+    acked_total = c.acked_total + s.acked_total,
+    failed_total = c.failed_total + s.failed_total,
+    lapsed_total = c.lapsed_total + s.lapsed_total,
+    released_total = c.released_total + s.released_total,
+    dead_total = c.dead_total + s.dead_total,
+    redriven_total = c.redriven_total + s.redriven_total,
+    expired_total = c.expired_total + s.expired_total,
+    purged_total = c.purged_total + s.purged_total
+  from sums s
+  where c.queue_id = s.queue_id
+)
+select coalesce(max(id), $1) as folded_to
+from taken;
+
+-- forget_acked
+with gone as (
+  delete from holdfast.acked
+  where ctid = any(array(
+    select ctid
+    from holdfast.acked
+    where keep_until <= statement_timestamp()
+    order by keep_until
+    limit 5000
+    for update skip locked
+  ))
+  returning queue_id, id
+), forgotten as (
+  delete from holdfast.history
+  where ctid = any(array(
+    select h.ctid
+    from gone g
+    cross join lateral (
+      select ctid
+      from holdfast.history
+      where queue_id = g.queue_id
+        and message_id = g.id
+      offset 0
+    ) h
+  ))
+), noted as (
+  insert into holdfast.ledger (queue_id, acked)
+  select
+    queue_id,
+    -count(*)
+  from gone
+  group by queue_id
+)
+select count(*) as removed
+from gone;
+
+-- forget_keys
+with gone as (
+  delete from holdfast.idempotency_keys
+  where ctid = any(array(
+    select ctid
+    from holdfast.idempotency_keys
+    where expires_at <= statement_timestamp()
+    order by expires_at
+    limit 5000
+    for update skip locked
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- forget_series
+with gone as (
+  delete from holdfast.series
+  where ctid = any(array(
+    select old.ctid
+    from holdfast.series_turn t
+    cross join holdfast.counts c
+    cross join lateral (
+      select ctid
+      from holdfast.series
+      where queue_id = c.queue_id
+        and at < (
+          select at
+          from holdfast.series
+          where queue_id = c.queue_id
+            and at <= t.at - 3600
+          order by at desc
+          limit 1
+        )
+      offset 0
+    ) old
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- forget_times
+with gone as (
+  delete from holdfast.times
+  where ctid = any(array(
+    select old.ctid
+    from holdfast.series_turn t
+    cross join holdfast.counts c
+    cross join lateral (
+      select ctid
+      from holdfast.times
+      where queue_id = c.queue_id
+        and at <= t.at - 3600
+      offset 0
+    ) old
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- lease
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+with q as materialized (
+  select id, lease_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and true
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+      and m.dead_at is null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit $4
+    for no key update skip locked
+  ) m
+  limit $4
+), taken as materialized (
+  select id, n
+  from (
+    select
+      id,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    nextval('holdfast.lease_ids') as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows,
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    lease.rows,
+    min(l.leased_until),
+    lease.at,
+    $1,
+    array_agg(l.id),
+    array_agg(l.fence),
+    $8::text[],
+    array_agg(l.holder),
+    null
+  from leased l, lease
+  group by lease.rows, lease.at
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.rank,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'last', (select last_value from holdfast.positions),
+    'found', (select count(*) from found),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', null,
+    'acked', null,
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- leased_by_key
+-- $1 queue id · $2 key
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure"
+from holdfast.leases l
+cross join unnest(l.message_ids, l.fences) with ordinality as h (id, fence, n)
+cross join lateral (
+  select *
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = h.id
+    and m.fence = h.fence
+    and m.leased_until > statement_timestamp()
+  limit 1
+) m
+cross join lateral (
+  select max_attempts
+  from holdfast.queues
+  where id = $1
+  limit 1
+) q
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where l.queue_id = $1
+  and l.idempotency_key = $2
+order by h.n;
+
+-- list_queues
+-- $1 after this name · $2 queues on the page · $3 names · $4 beginnings of names
+with r as materialized (
+  select
+    q.*,
+    (c.ready + t.ready) as ready,
+    (c.delayed + t.delayed) as delayed,
+    (c.leased + t.leased) as leased,
+    (c.dead + t.dead) as dead,
+    (c.acked + t.acked) as acked,
+    (c.acked_total + t.acked_total) as acked_total,
+    (c.expired_total + t.expired_total) as expired_total
+  from (
+    select *
+    from holdfast.queues
+    where name > $1
+      and (
+        name = any($3::text[])
+        or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+      )
+    order by name
+    limit $2
+  ) q
+  join holdfast.counts c on c.queue_id = q.id
+  cross join lateral (
+    select
+      coalesce(sum(l.ready), 0) as ready,
+      coalesce(sum(l.delayed), 0) as delayed,
+      coalesce(sum(l.leased), 0) as leased,
+      coalesce(sum(l.dead), 0) as dead,
+      coalesce(sum(l.acked), 0) as acked,
+      coalesce(sum(l.acked_total), 0) as acked_total,
+      coalesce(sum(l.expired_total), 0) as expired_total
+    from holdfast.ledger l
+    where l.queue_id = q.id
+  ) t
+)
+select
+  r.*,
+  case
+    when r.ready > 0 then extract(
+      epoch from clock_timestamp() - (
+        select min(coalesce(head.ready, head.any))
+        from generate_series(0, 19) as level (rank)
+        cross join lateral (
+          select
+            min(enqueued_at) filter (where leased_until is null) as ready,
+            max(enqueued_at) as any
+          from (
+            select m.enqueued_at, m.leased_until
+            from holdfast.messages m
+            where m.queue_id = r.id
+              and m.rank = level.rank::smallint
+              and m.visible_at is null
+              and m.dead_at is null
+            order by m.position
+            limit 1000
+          ) first
+        ) head
+      )
+    )::float8
+  end as oldest_ready_seconds
+from r
+order by r.name;
+
+-- list_schedules
+-- $1 after this name · $2 schedules on the page · $3 queues · $4 beginnings of queue names
+select
+  name,
+  queue,
+  cron,
+  timezone,
+  paused,
+  missed,
+  priority,
+  next_at as "nextAt",
+  created_at as "createdAt",
+  updated_at as "updatedAt",
+  last_at,
+  last_fired_at,
+  last_outcome,
+  last_message_id
+from holdfast.schedules
+where name > $1
+  and (
+    queue = any($3::text[])
+    or exists (select from unnest($4::text[]) as beginning where starts_with(queue, beginning))
+  )
+order by name
+limit $2;
+
+-- lock_schedule
+-- $1 name
+select
+  statement_timestamp() as now,
+  s.*
+from (select) one
+left join lateral (
+  select
+    name,
+    queue,
+    cron,
+    timezone,
+    paused,
+    missed,
+    priority,
+    next_at as "nextAt",
+    created_at as "createdAt",
+    updated_at as "updatedAt",
+    last_at,
+    last_fired_at,
+    last_outcome,
+    last_message_id,
+    body,
+    headers
+  from holdfast.schedules
+  where name = $1
+  for update
+) s on true;
+
+-- look
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  max(id) filter (where fits) as looked_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and true
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) looked;
+
+-- look_acked
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  max(id) filter (where fits) as looked_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        'acked' as state
+      from holdfast.acked m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and true
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) looked;
+
+-- look_at
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+-- $10 message ids
+select
+  max(id) filter (where fits) as looked_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.id = any($10::bigint[])
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) looked;
+
+-- look_at_acked
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+-- $10 message ids
+select
+  max(id) filter (where fits) as looked_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        'acked' as state
+      from holdfast.acked m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.id = any($10::bigint[])
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) looked;
+
+-- look_dead
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  max(id) filter (where fits) as looked_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        'dead' as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.dead_at is not null
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) looked;
+
+-- message
+-- $1 queue id · $2 message id
+select
+  m.id,
+  holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.enqueued_at as "enqueuedAt",
+  m.visible_at as "visibleAt",
+  f.last_failure as "lastFailure",
+  (
+    select json_build_object(
+      'worker', l.workers[l.holders[array_position(l.message_ids, m.id)]],
+      'leasedAt', holdfast.rfc3339(l.leased_at),
+      'expiresAt', holdfast.rfc3339(m.leased_until)
+    )
+    from holdfast.leases l
+    where l.id = m.lease_id
+      and m.leased_until is not null
+  ) as lease,
+  (
+    select coalesce(
+      json_agg(
+        json_build_object(
+          'attempt', h.attempt,
+          'worker', h.worker,
+          'leasedAt', holdfast.rfc3339(h.leased_at),
+          'endedAt', holdfast.rfc3339(h.ended_at),
+          'outcome', h.outcome,
+          'reason', h.reason
+        )
+        order by h.fence
+      ),
+      '[]'
+    )
+    from (
+      select *
+      from holdfast.history h
+      where h.queue_id = $1
+        and h.message_id = $2
+      order by h.fence desc
+      limit 1000
+    ) h
+  ) as history
+from holdfast.messages m
+join holdfast.queues q on q.id = $1
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 0
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where m.queue_id = $1
+  and m.id = $2;
+
+-- oldest_ready
+-- $1 queue ids
+select
+  q.id,
+  extract(epoch from (
+    select min(coalesce(head.ready, head.any))
+    from generate_series(0, 19) as level (rank)
+    cross join lateral (
+      select
+        min(enqueued_at) filter (where leased_until is null) as ready,
+        max(enqueued_at) as any
+      from (
+        select m.enqueued_at, m.leased_until
+        from holdfast.messages m
+        where m.queue_id = q.id
+          and m.rank = level.rank::smallint
+          and m.visible_at is null
+          and m.dead_at is null
+        order by m.position
+        limit 100
+      ) first
+    ) head
+  ))::float8 as at_seconds
+from unnest($1::integer[]) as q (id);
+
+-- overview
+select
+  extract(epoch from statement_timestamp())::float8 as at_seconds,
+  coalesce(
+    string_agg(
+      concat_ws(
+        ' ',
+        q.id,
+        q.name,
+        q.paused::integer,
+        c.ready + coalesce(l.ready, 0),
+        c.delayed + coalesce(l.delayed, 0),
+        c.leased + coalesce(l.leased, 0),
+        c.dead + coalesce(l.dead, 0),
+        c.acked + coalesce(l.acked, 0),
+        c.enqueued_total + coalesce(l.enqueued_total, 0),
+        c.acked_total + coalesce(l.acked_total, 0)
+      ),
+      E'\n' order by q.name
+    ),
+    ''
+  ) as lines
+from (
+  select id, name, paused
+  from holdfast.queues
+  order by name
+  limit 20000
+) q
+join holdfast.counts c on c.queue_id = q.id
+left join (
+  select
+    queue_id,
+    sum(ready) as ready,
+    sum(delayed) as delayed,
+    sum(leased) as leased,
+    sum(dead) as dead,
+    sum(acked) as acked,
+    sum(enqueued_total) as enqueued_total,
+    sum(acked_total) as acked_total
+  from holdfast.ledger
+  group by queue_id
+) l on l.queue_id = q.id;
+
+-- purge
+-- $1 queue id · $2 message ids · $3 states
+with locked as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
+  order by m.id
+  for update
+), purged as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any(array(select id from locked))
+  returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from purged))
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, purged_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from purged
+  having count(*) > 0
+)
+select count(*) as purged
+from purged;
+
+-- purge_acked
+-- $1 queue id · $2 message ids
+with purged as (
+  delete from holdfast.acked
+  where queue_id = $1
+    and id = any($2::bigint[])
+  returning id
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from purged))
+), noted as (
+  insert into holdfast.ledger (queue_id, acked)
+  select
+    $1,
+    -count(*)
+  from purged
+  having count(*) > 0
+)
+select count(*) as purged
+from purged;
+
+-- queue_totals
+select q.name, c.*
+from (
+  select id, name
+  from holdfast.queues
+  order by name
+  limit 1000
+) q
+join holdfast.counts c on c.queue_id = q.id;
+
+-- queues_missing
+select distinct d.queue
+from (
+  select queue
+  from holdfast.schedules
+  where next_at <= statement_timestamp()
+  order by next_at
+  limit 200
+) d
+where not exists (select from holdfast.queues q where q.name = d.queue);
+
+-- queues_with_ready
+-- $1 queue ids
+select c.queue_id, c.ready + t.ready as ready
+from holdfast.counts c
+cross join lateral (
+  select
+    coalesce(sum(l.ready), 0) as ready
+  from holdfast.ledger l
+  where l.queue_id = c.queue_id
+) t
+where c.queue_id = any($1::integer[])
+  and c.ready + t.ready > 0;
+
+-- redrive
+-- $1 queue id · $2 message ids
+with chosen as materialized (
+  select m.id, m.visible_at
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'dead'
+  order by m.id
+  for no key update
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(position order by id) as positions
+  from (
+    select id, nextval('holdfast.positions') as position
+    from (select id from chosen order by id) c
+  ) c
+), changed as (
+  update holdfast.messages m
+  set
+    position = places.positions[width_bucket(m.id, places.ids)],
+    dead_at = null, attempt = 0, rank = m.rank & ~1
+  from places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning m.position
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, dead, redriven_total)
+  select
+    $1,
+    count(*),
+    -count(*),
+    count(*)
+  from changed
+  having count(*) > 0
+)
+select
+  count(*) as changed,
+  min(position) as position
+from changed;
+
+-- release
+-- $1 queue id · $2 message ids · $3 fences
+with held as materialized (
+  select m.id, m.fence, m.attempt, m.lease_id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+    and m.leased_until > statement_timestamp()
+    and m.dead_at is null
+  order by m.id
+  for no key update
+), released as (
+  update holdfast.messages m
+  set
+    leased_until = null,
+    lease_id = null,
+    rank = m.rank | 1,
+    position = nextval('holdfast.positions'),
+    attempt = m.attempt - 1
+  from held
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.id = held.id
+  returning m.id, m.fence, m.position
+), recorded as (
+  insert into holdfast.history (
+    leased_at,
+    ended_at,
+    message_id,
+    fence,
+    queue_id,
+    attempt,
+    outcome,
+    worker
+  )
+  select
+    l.leased_at,
+    statement_timestamp(),
+    h.id,
+    h.fence,
+    $1,
+    h.attempt,
+    'released',
+    l.workers[l.holders[array_position(l.message_ids, h.id)]]
+  from held h
+  left join holdfast.leases l on l.id = h.lease_id
+  on conflict do nothing
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, released_total)
+  select
+    $1,
+    count(*),
+    -count(*),
+    count(*)
+  from released
+  having count(*) > 0
+)
+select id, fence, position
+from released;
+
+-- remove_acked
+with gone as (
+  delete from holdfast.acked
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.acked
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_asked
+with gone as (
+  delete from holdfast.asked
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.asked
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_history
+with gone as (
+  delete from holdfast.history
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.history
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_idempotency_keys
+with gone as (
+  delete from holdfast.idempotency_keys
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.idempotency_keys
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_leases
+with gone as (
+  delete from holdfast.leases
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.leases t
+    where exists (select from holdfast.removed_queues r where r.queue_id = t.queue_id)
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_ledger
+with gone as (
+  delete from holdfast.ledger
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.ledger t
+    where exists (select from holdfast.removed_queues r where r.queue_id = t.queue_id)
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_messages
+with gone as (
+  delete from holdfast.messages
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.messages
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_series
+with gone as (
+  delete from holdfast.series
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.series
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_times
+with gone as (
+  delete from holdfast.times
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.times
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- report_queue
+-- $1 name
+with r as materialized (
+  select
+    q.*,
+    (c.ready + t.ready) as ready,
+    (c.delayed + t.delayed) as delayed,
+    (c.leased + t.leased) as leased,
+    (c.dead + t.dead) as dead,
+    (c.acked + t.acked) as acked,
+    (c.acked_total + t.acked_total) as acked_total,
+    (c.expired_total + t.expired_total) as expired_total
+  from (select * from holdfast.queues where name = $1) q
+  join holdfast.counts c on c.queue_id = q.id
+  cross join lateral (
+    select
+      coalesce(sum(l.ready), 0) as ready,
+      coalesce(sum(l.delayed), 0) as delayed,
+      coalesce(sum(l.leased), 0) as leased,
+      coalesce(sum(l.dead), 0) as dead,
+      coalesce(sum(l.acked), 0) as acked,
+      coalesce(sum(l.acked_total), 0) as acked_total,
+      coalesce(sum(l.expired_total), 0) as expired_total
+    from holdfast.ledger l
+    where l.queue_id = q.id
+  ) t
+)
+select
+  r.*,
+  case
+    when r.ready > 0 then extract(
+      epoch from clock_timestamp() - (
+        select min(coalesce(head.ready, head.any))
+        from generate_series(0, 19) as level (rank)
+        cross join lateral (
+          select
+            min(enqueued_at) filter (where leased_until is null) as ready,
+            max(enqueued_at) as any
+          from (
+            select m.enqueued_at, m.leased_until
+            from holdfast.messages m
+            where m.queue_id = r.id
+              and m.rank = level.rank::smallint
+              and m.visible_at is null
+              and m.dead_at is null
+            order by m.position
+            limit 1000
+          ) first
+        ) head
+      )
+    )::float8
+  end as oldest_ready_seconds
+from r
+order by r.name;
+
+-- retention
+-- $1 queue id · $2 after this message id
+with old as materialized (
+  select m.id
+  from holdfast.messages m
+  join holdfast.queues q on q.id = m.queue_id
+  where m.queue_id = $1
+    and m.id > $2
+    and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+  order by m.id
+  limit 5000
+  for update of m skip locked
+), expired as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any(array(select id from old))
+    and m.leased_until is null
+  returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from expired))
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from expired
+  having count(*) > 0
+)
+select max(id) as seen_to
+from old;
+
+-- retry
+-- $1 queue id · $2 message ids
+with chosen as materialized (
+  select m.id, m.visible_at
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'delayed'
+  order by m.id
+  for no key update
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(position order by id) as positions
+  from (
+    select id, nextval('holdfast.positions') as position
+    from (select id from chosen order by visible_at, id) c
+  ) c
+), changed as (
+  update holdfast.messages m
+  set
+    position = places.positions[width_bucket(m.id, places.ids)],
+    visible_at = null
+  from places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning m.position
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed)
+  select
+    $1,
+    count(*),
+    -count(*)
+  from changed
+  having count(*) > 0
+)
+select
+  count(*) as changed,
+  min(position) as position
+from changed;
+
+-- series
+-- $1 queue id
+select
+  t.at as last,
+  (
+    select json_agg(
+      json_build_object(
+        'at', at,
+        'ready', ready,
+        'delayed', delayed,
+        'leased', leased,
+        'dead', dead,
+        'enqueued', enqueued_total,
+        'acked', acked_total,
+        'failed', failed_total
+      )
+      order by s.at
+    )
+    from (
+      (
+        select *
+        from holdfast.series
+        where queue_id = q.id
+          and at <= t.at - 3600
+        order by at desc
+        limit 1
+      )
+      union all
+      (
+        select *
+        from holdfast.series
+        where queue_id = q.id
+          and at > t.at - 3600
+        order by at
+        limit 120
+      )
+    ) s
+  ) as samples,
+  (
+    select json_agg(json_build_object('at', at, 'waits', waits, 'works', works))
+    from holdfast.times
+    where queue_id = q.id
+      and at > t.at - 3600
+  ) as times
+from holdfast.series_turn t
+cross join (select $1::integer as id) q;
+
+-- share_tally
+-- $1 queue ids · $2 milliseconds since a lease was asked for, null: it was not
+-- $3 messages by waiting time, $4 by working time: the buckets, as text
+with counted as materialized (
+  select i.*
+  from unnest($1::integer[], $2::float8[], $3::text[], $4::text[])
+    as i (queue_id, asked_ms_ago, waits, works)
+  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+  order by i.queue_id
+), timed as (
+  insert into holdfast.times as t (queue_id, at, waits, works)
+  select
+    queue_id,
+    (floor(extract(epoch from statement_timestamp()) / 30) * 30)::integer,
+    waits::integer[],
+    works::integer[]
+  from counted
+  where waits <> '{}'
+    or works <> '{}'
+  on conflict (queue_id, at) do update set
+    waits = holdfast.sums_of(t.waits, excluded.waits),
+    works = holdfast.sums_of(t.works, excluded.works)
+)
+insert into holdfast.asked as a (queue_id, asked_at)
+select queue_id, statement_timestamp() - make_interval(secs => asked_ms_ago / 1000)
+from counted
+where asked_ms_ago is not null
+on conflict (queue_id) do update set asked_at = excluded.asked_at
+where a.asked_at < excluded.asked_at;
+
+-- sparks
+-- $1 names
+select
+  q.name,
+  t.at as last,
+  (
+    select json_agg(
+      json_build_object(
+        'at', at,
+        'enqueued', enqueued_total,
+        'acked', acked_total
+      )
+      order by s.at
+    )
+    from (
+      (
+        select *
+        from holdfast.series
+        where queue_id = q.id
+          and at <= t.at - 3600
+        order by at desc
+        limit 1
+      )
+      union all
+      (
+        select *
+        from holdfast.series
+        where queue_id = q.id
+          and at > t.at - 3600
+        order by at
+        limit 120
+      )
+    ) s
+  ) as samples
+from holdfast.series_turn t
+cross join (
+  select id, name
+  from holdfast.queues
+  where name = any($1::text[])
+) q;
+
+-- sweep_leases
+-- $1 what fell due up to this time has been swept before
+with seen as materialized (
+  select l.*
+  from holdfast.leases l
+  where l.ends_at <= statement_timestamp()
+    and l.ends_at > $1
+  order by l.ends_at
+  limit 500
+  for update skip locked
+), due as materialized (
+  select *
+  from (
+    select
+      seen.*,
+      sum(cardinality(message_ids)) over in_turn as messages,
+      row_number() over in_turn as n
+    from seen
+    window in_turn as (order by ends_at, id)
+  ) s
+  where n = 1
+    or messages <= 12000
+), claims as materialized (
+  select
+    due.id as lease_id,
+    due.leased_at,
+    due.workers[t.holder] as worker,
+    t.id,
+    t.fence
+  from due
+  cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
+), found as materialized (
+  select distinct m.id, m.queue_id, m.fence, m.leased_until
+  from due
+  cross join lateral (
+    select *
+    from holdfast.messages
+    where queue_id = due.queue_id
+      and id = any(due.message_ids)
+      and leased_until is not null
+    offset 0
+  ) m
+), open as materialized (
+  select c.lease_id, m.id, m.queue_id, m.leased_until, c.leased_at, c.worker
+  from found m
+  join claims c on c.id = m.id and c.fence = m.fence
+), locked as materialized (
+  select open.id, open.leased_until, m.place
+  from open
+  cross join lateral (
+    select ctid as place
+    from holdfast.messages
+    where queue_id = open.queue_id
+      and id = open.id
+      and leased_until <= statement_timestamp()
+    limit 1
+    for no key update skip locked
+  ) m
+), places as materialized (
+  select
+    array_agg(place) as places,
+    array_agg(id order by id) as ids,
+    array_agg(position order by id) as positions
+  from (
+    select *, nextval('holdfast.positions') as position
+    from (select * from locked order by leased_until, id) l
+  ) l
+), lapsed as (
+  update holdfast.messages m
+  set
+    leased_until = null,
+    lease_id = null,
+    rank = m.rank | 1,
+    position = places.positions[width_bucket(m.id, places.ids)],
+    dead_at = case
+      when m.attempt >= coalesce(
+        m.max_attempts,
+        (select max_attempts from holdfast.queues where id = m.queue_id)
+      ) then statement_timestamp()
+    end
+  from places
+  where m.ctid = any((select places from places)::tid[])
+  returning m.id, m.queue_id, m.fence, m.attempt, m.position, m.dead_at is not null as died
+), recorded as (
+  insert into holdfast.history (
+    leased_at,
+    ended_at,
+    message_id,
+    fence,
+    queue_id,
+    attempt,
+    outcome,
+    worker,
+    reason
+  )
+  select
+    o.leased_at,
+    o.leased_until,
+    l.id,
+    l.fence,
+    l.queue_id,
+    l.attempt,
+    'expired',
+    o.worker,
+    'lease expired'
+  from lapsed l
+  join open o on o.id = l.id
+  on conflict do nothing
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
+  select
+    queue_id,
+    count(*) filter (where not died),
+    -count(*),
+    count(*) filter (where died),
+    count(*),
+    count(*) filter (where died)
+  from lapsed
+  group by queue_id
+), rest as materialized (
+  select o.lease_id, min(o.leased_until) as ends_at
+  from open o
+  where not exists (select from lapsed l where l.id = o.id)
+  group by o.lease_id
+), moved as (
+  update holdfast.leases l
+  set ends_at = greatest(rest.ends_at, statement_timestamp() + interval '250 ms')
+  from rest
+  where l.id = any(array(select lease_id from rest))
+    and l.id = rest.lease_id
+), swept as (
+  delete from holdfast.leases
+  where id = any(array(
+    select id
+    from due
+    where not exists (select from rest where rest.lease_id = due.id)
+  ))
+)
+select
+  case
+    when due.n < (select count(*) from seen) then 500
+    else due.n
+  end as looked,
+  due.late_ms,
+  l.*
+from (
+  select
+    count(*) as n,
+    extract(epoch from statement_timestamp() - min(ends_at)) * 1000 as late_ms
+  from due
+) due
+left join (
+  select
+    queue_id,
+    count(*) filter (where not died) as ready,
+    min(position) filter (where not died) as position
+  from lapsed
+  group by queue_id
+) l on true;
+
+-- take_due_schedules
+with due as materialized (
+  select *
+  from holdfast.schedules
+  where next_at <= statement_timestamp()
+  order by next_at
+  limit 200
+  for update skip locked
+)
+select
+  d.name,
+  d.queue,
+  d.cron,
+  d.timezone,
+  d.missed,
+  d.body,
+  d.headers,
+  d.priority,
+  d.next_at as "nextAt",
+  statement_timestamp() as now,
+  q.id::text as "queueId",
+  q.max_depth::float8 as "maxDepth"
+from (
+  select
+    *,
+    sum(octet_length(body)) over (order by next_at, name) - octet_length(body) as bytes_before
+  from due
+) d
+left join lateral (
+  select id, max_depth
+  from holdfast.queues
+  where name = d.queue
+  limit 1
+) q on true
+where d.bytes_before < 4194304
+order by d.next_at, d.name;
+
+-- write_series
+with free as materialized (
+  select at
+  from holdfast.series_turn
+  where at < (floor(extract(epoch from statement_timestamp()) / 30) * 30)::integer
+  for update skip locked
+), turn as (
+  update holdfast.series_turn t
+  set at = (floor(extract(epoch from statement_timestamp()) / 30) * 30)::integer
+  from free
+  where t.at = free.at
+  returning t.at
+), counted as (
+  select
+    turn.at,
+    c.queue_id,
+    greatest(c.ready, 0) as ready,
+    greatest(c.delayed, 0) as delayed,
+    greatest(c.leased, 0) as leased,
+    greatest(c.dead, 0) as dead,
+    c.enqueued_total,
+    c.acked_total,
+    c.failed_total + c.lapsed_total as failed_total
+  from turn
+  cross join holdfast.counts c
+), written as (
+  insert into holdfast.series (
+    queue_id,
+    at,
+    ready,
+    delayed,
+    leased,
+    dead,
+    enqueued_total,
+    acked_total,
+    failed_total
+  )
+  select
+    c.queue_id,
+    c.at,
+    c.ready,
+    c.delayed,
+    c.leased,
+    c.dead,
+    c.enqueued_total,
+    c.acked_total,
+    c.failed_total
+  from counted c
+  left join lateral (
+    select *
+    from holdfast.series
+    where queue_id = c.queue_id
+    order by at desc
+    limit 1
+  ) last on true
+  where (
+    c.ready,
+    c.delayed,
+    c.leased,
+    c.dead,
+    c.enqueued_total,
+    c.acked_total,
+    c.failed_total
+  ) is distinct from (
+    last.ready,
+    last.delayed,
+    last.leased,
+    last.dead,
+    last.enqueued_total,
+    last.acked_total,
+    last.failed_total
+  )
+  returning queue_id
+)
+select
+  (select count(*) from written) as written,
+  (30 - extract(epoch from clock_timestamp()) % 30) * 1000 as next_in_ms;
