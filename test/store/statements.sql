@@ -823,20 +823,50 @@ from gone;
 -- $1 name · $2 change, as JSON
 update holdfast.queues q
 set
-  lease_seconds = coalesce((c.new #>> '{leaseSeconds}')::float8, q.lease_seconds),
-  max_attempts = coalesce((c.new #>> '{maxAttempts}')::integer, q.max_attempts),
-  retry_strategy = coalesce((c.new #>> '{retry,strategy}')::text, q.retry_strategy),
-  retry_delay_seconds = coalesce((c.new #>> '{retry,delaySeconds}')::float8, q.retry_delay_seconds),
-  retry_max_delay_seconds = coalesce((c.new #>> '{retry,maxDelaySeconds}')::float8, q.retry_max_delay_seconds),
-  retry_jitter = coalesce((c.new #>> '{retry,jitter}')::boolean, q.retry_jitter),
-  retention_seconds = coalesce((c.new #>> '{retentionSeconds}')::float8, q.retention_seconds),
-  dedup_seconds = coalesce((c.new #>> '{dedupSeconds}')::float8, q.dedup_seconds),
+  lease_seconds = coalesce(
+    (c.new #>> '{leaseSeconds}')::float8,
+    q.lease_seconds
+  ),
+  max_attempts = coalesce(
+    (c.new #>> '{maxAttempts}')::integer,
+    q.max_attempts
+  ),
+  retry_strategy = coalesce(
+    (c.new #>> '{retry,strategy}')::text,
+    q.retry_strategy
+  ),
+  retry_delay_seconds = coalesce(
+    (c.new #>> '{retry,delaySeconds}')::float8,
+    q.retry_delay_seconds
+  ),
+  retry_max_delay_seconds = coalesce(
+    (c.new #>> '{retry,maxDelaySeconds}')::float8,
+    q.retry_max_delay_seconds
+  ),
+  retry_jitter = coalesce(
+    (c.new #>> '{retry,jitter}')::boolean,
+    q.retry_jitter
+  ),
+  retention_seconds = coalesce(
+    (c.new #>> '{retentionSeconds}')::float8,
+    q.retention_seconds
+  ),
+  dedup_seconds = coalesce(
+    (c.new #>> '{dedupSeconds}')::float8,
+    q.dedup_seconds
+  ),
   max_depth = case
     when c.new ? 'maxDepth' then (c.new #>> '{maxDepth}')::integer
     else q.max_depth
   end,
-  paused = coalesce((c.new #>> '{paused}')::boolean, q.paused),
-  keep_acked_seconds = coalesce((c.new #>> '{keepAckedSeconds}')::float8, q.keep_acked_seconds),
+  paused = coalesce(
+    (c.new #>> '{paused}')::boolean,
+    q.paused
+  ),
+  keep_acked_seconds = coalesce(
+    (c.new #>> '{keepAckedSeconds}')::float8,
+    q.keep_acked_seconds
+  ),
   updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
 from (select $2::jsonb as new) c
 where q.name = $1;

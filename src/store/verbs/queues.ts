@@ -55,7 +55,13 @@ const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: '
 // Only a setting whose default is null may be set to null. For the others null stands for "left out".
 function assignment({ path, column, type, default: value }: (typeof settingPaths)[number]): string {
   const given = `(c.new #>> '{${path.join(',')}}')::${sqlTypes[type]}`
-  if (value !== null) return `${column} = coalesce(${given}, q.${column})`
+  if (value !== null) {
+    return sql`
+      ${column} = coalesce(
+        ${given},
+        q.${column}
+      )`
+  }
   return sql`
     ${column} = case
       when c.new ? '${path[0]!}' then ${given}
