@@ -1,27 +1,27 @@
-/** API keys: what they look like, what they may do and how fast. Knows neither HTTP nor SQL. */
+/** API keys: what they look like, what they may do, and how fast. Knows neither HTTP nor SQL. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
 
 /**
- * On queues. `lease` includes settling, `manage` settings, purge, redrive, retry, cancel and
- * delete; `admin` is all of it on every queue, and keys.
+ * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
+ * redrive, retry, cancel and delete. `admin` is all of it on every queue, and API keys too.
  */
 export type Action = 'enqueue' | 'lease' | 'browse' | 'manage' | 'admin'
 
 /**
- * `lease:mail` for one queue, `enqueue:orders-*` for all whose name begins so, `browse:*` for all;
- * `admin` stands alone.
+ * A right is `admin`, or an action and queues: `lease:mail` is for one queue, `enqueue:orders-*`
+ * for those whose names begin so, `browse:*` for all.
  */
 export const rightPattern =
   '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
-/** No control characters, since names are shown on terminals. */
+/** No control characters, because terminals show the names. */
 export const keyNamePattern = '^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$'
 
 export interface ApiKeyGrant {
-  /** For people: who uses it. */
+  /** Says to people who uses the key. */
   name: string
   rights: string[]
-  /** null: no bound. Each replica counts for itself. */
+  /** null: no bound. Each replica counts its own requests and messages. */
   requestsPerSecond: number | null
   messagesPerSecond: number | null
 }
@@ -34,7 +34,7 @@ export interface StoredApiKey extends ApiKeyInfo {
   digest: Buffer
 }
 
-/** A new key: `secret` is shown once and never stored. */
+/** Makes a key. `secret` is shown once and never stored. */
 export function makeKey(): { id: string; secret: string; digest: Buffer } {
   const id = randomBytes(5).toString('hex')
   const secret = `hf_${id}_${randomBytes(32).toString('base64url')}`
@@ -47,7 +47,7 @@ function digestOf(secret: string): Buffer {
   return hash('sha256', secret, 'buffer')
 }
 
-/** One key in use: its rights made ready for asking, and what it has used of its rates. */
+/** A key in use: its rights, and what it has used of its rates. */
 export class ApiKey {
   readonly id: string
   readonly digest: Buffer
@@ -56,7 +56,7 @@ export class ApiKey {
   readonly #admin: boolean
   readonly #exact = new Map<string, Set<string>>()
   readonly #prefixes: { action: string; prefix: string }[] = []
-  readonly #waiting = new Set<() => void>()
+  readonly #listeners = new Set<() => void>()
   #ended = false
 
   constructor({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredApiKey) {
@@ -73,52 +73,60 @@ export class ApiKey {
     }
   }
 
+  /** Whether the key may do this on the queue. */
   may(action: Action, queue: string): boolean {
     return (
       this.#admin ||
       this.#exact.get(queue)?.has(action) === true ||
-      this.#prefixes.some(one => one.action === action && queue.startsWith(one.prefix))
+      this.#prefixes.some(right => right.action === action && queue.startsWith(right.prefix))
     )
   }
 
-  /** Whether it has been revoked while a request of it was under way. */
+  /** Whether the key was revoked. A request of it may still be under way. */
   get ended(): boolean {
     return this.#ended
   }
 
-  /** For a call that waits: called when the key is revoked. Answers with the end of listening. */
+  /** Calls `listener` when the key is revoked. Answers a function that stops listening. */
   onEnd(listener: () => void): () => void {
-    this.#waiting.add(listener)
-    return () => this.#waiting.delete(listener)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
+  /** The key was revoked: ends the calls that wait under it. */
   end(): void {
     this.#ended = true
-    for (const listener of this.#waiting) listener()
+    for (const listener of this.#listeners) listener()
   }
 
   get isAdmin(): boolean {
     return this.#admin
   }
 
-  /** Whether it has any right to the queue; to a key that has none the queue is not there. */
+  /** Whether the key has any right to the queue. To a key without one, the queue does not exist. */
   sees(queue: string): boolean {
     return (
       this.#admin || this.#exact.has(queue) || this.#prefixes.some(({ prefix }) => queue.startsWith(prefix))
     )
   }
 
-  /** The queues on which it may do something, as names and beginnings of names; a beginning of '' is all. */
+  /**
+   * The queues on which the key may do this: names, and prefixes of names. The prefix '' is all
+   * queues.
+   */
   within(action: Action): { names: string[]; prefixes: string[] } {
     if (this.#admin) return { names: [], prefixes: [''] }
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),
-      prefixes: this.#prefixes.filter(one => one.action === action).map(({ prefix }) => prefix)
+      prefixes: this.#prefixes.filter(right => right.action === action).map(({ prefix }) => prefix)
     }
   }
 }
 
-/** So many a second, a second's worth at once; whoever takes more than is left pays it back by waiting. */
+/**
+ * A rate: `perSecond` a second, and at most one second's worth at once. More than is left may be
+ * taken: the next calls are then refused until it is paid back.
+ */
 export class Rate {
   readonly #perSecond: number | null
   #left: number
@@ -129,7 +137,7 @@ export class Rate {
     this.#left = Math.max(1, perSecond ?? 0)
   }
 
-  /** Whether nothing is left just now. */
+  /** Whether nothing is left now. */
   get spent(): boolean {
     if (this.#perSecond === null) return false
     const nowMs = performance.now()
@@ -160,12 +168,12 @@ export class Rate {
 }
 
 /**
- * Keys older than this are not trusted, so that a revoked one is refused within five seconds even
- * where the database does not answer.
+ * Keys that were read longer ago are not trusted: a revoked key is refused within five seconds,
+ * even while the database does not answer.
  */
 const ageMsMax = 4500
 
-/** The keys of this moment, read from the database every second or two. */
+/** All keys, as the database held them a second or two ago. */
 export class ApiKeyRing {
   readonly #now: () => number
   readonly #own: ApiKey[]
@@ -173,7 +181,7 @@ export class ApiKeyRing {
   #readMs = -Infinity
   #inForce: boolean
 
-  /** `adminSecret` is an admin key that is given from outside and stored nowhere. */
+  /** `adminSecret` is an admin key that comes from a file, and is stored nowhere. */
   constructor(adminSecret: string | null, now = () => performance.now()) {
     this.#now = now
     this.#own =
@@ -194,31 +202,34 @@ export class ApiKeyRing {
   }
 
   /**
-   * Whether callers need a key: from the first one on, until the end of the process, so that
-   * revoking the last opens nothing.
+   * Whether callers need a key. True from the first key on, until the process ends: revoking the
+   * last key opens nothing.
    */
   get inForce(): boolean {
     return this.#inForce
   }
 
-  /** Takes what the database holds now; a key that stays keeps what it has used of its rates. */
+  /**
+   * Takes the keys that the database holds now, and ends those that are missing. A key that stays
+   * keeps what it has used of its rates.
+   */
   replace(stored: StoredApiKey[]): void {
-    const known = this.#keys
-    // The rights and rates of a key never change, so one with the same digest is the same.
+    const before = this.#keys
+    // The rights and rates of a key never change, so a key with the same digest is the same key.
     this.#keys = new Map(
-      stored.map(key => [
-        key.id,
-        known.get(key.id)?.digest.equals(key.digest) ? known.get(key.id)! : new ApiKey(key)
-      ])
+      stored.map(key => {
+        const same = before.get(key.id)
+        return [key.id, same?.digest.equals(key.digest) ? same : new ApiKey(key)]
+      })
     )
-    for (const [id, key] of known) if (this.#keys.get(id) !== key) key.end()
+    for (const [id, key] of before) if (this.#keys.get(id) !== key) key.end()
     this.#readMs = this.#now()
     if (stored.length > 0) this.#inForce = true
   }
 
   /**
-   * The key that this is; null when there is none. Refuses with databaseUnavailable when it cannot
-   * be said whether the key still holds.
+   * The key with this secret. null when there is none. Refuses with databaseUnavailable when the
+   * keys were read too long ago to tell whether this one was revoked.
    */
   identify(secret: string): ApiKey | null {
     const digest = digestOf(secret)
@@ -229,8 +240,8 @@ export class ApiKeyRing {
     if (this.#now() > this.#readMs + ageMsMax) {
       throw new QueueError(
         'databaseUnavailable',
-        'The database cannot be asked just now whether this key still holds; nothing was changed. ' +
-          'Send the request again.'
+        'The database does not answer, so nobody can tell whether this key was revoked; nothing was ' +
+          'changed. Send the request again.'
       )
     }
     return key

@@ -31,7 +31,9 @@ import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Watching } from './verbs/watch.ts'
 
 export interface BrokerOptions extends EnqueueingOptions {
-  /** True when too many response bytes are still unread. New leases and browses are then refused. */
+  /**
+   * True when too many response bytes are still unread. New leases and browses are then refused.
+   */
   answersFull: () => boolean
   /** Whether an error is the fault of one message. */
   isPoison: (error: unknown) => boolean
@@ -212,14 +214,17 @@ export class Broker {
     return this.#bulk.countMatches(name, action, state, selection, signal)
   }
 
-  /** Removes one message that nobody holds. Refuses with messageLeased, messageNotFound, queueNotFound. */
+  /**
+   * Removes one message that nobody holds. Refuses with messageLeased, messageNotFound,
+   * queueNotFound.
+   */
   cancel(name: string, id: Digits): Promise<void> {
     return this.#bulk.cancel(name, id)
   }
 
   /**
-   * A page of messages by id, from the one after `after` on. `cursor` is null at the end. A page may
-   * be short, or empty, and still have one. Refuses with queueNotFound, overloaded.
+   * A page of messages by id, from the one after `after` on. `cursor` is null at the end. A page
+   * may be short, or empty, and still have one. Refuses with queueNotFound, overloaded.
    */
   browse(
     name: string,

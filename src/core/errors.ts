@@ -1,4 +1,7 @@
-/** The one error type callers are meant to see, and the closed list of its codes. Knows nothing of HTTP. */
+/**
+ * The one error that callers are meant to see, and the closed list of its codes. Knows nothing of
+ * HTTP.
+ */
 
 /** Every code a refusal or a fault can carry. docs/errors.md has one heading for each. */
 export const codes = [
@@ -39,10 +42,13 @@ export const codes = [
 
 export type Code = (typeof codes)[number]
 
-/** What a 5xx says of the write it was asked for: it never happened, or nobody here can know. */
+/** What became of a write that failed: it never happened, or nobody here can know. */
 export type Outcome = 'none' | 'unknown'
 
-/** One fault in a request; `pointer` is a JSON Pointer (RFC 6901) into the body, or names a parameter. */
+/**
+ * One fault in a request. `pointer` is a JSON Pointer (RFC 6901) into the body, or names a
+ * parameter.
+ */
 export interface Fault {
   pointer: string
   message: string
@@ -52,12 +58,12 @@ export class QueueError extends Error {
   readonly code: Code
   readonly outcome: Outcome
   readonly faults: Fault[]
-  /** When to try again, for those codes that say so; null: soon. */
+  /** When to try again. null: soon. */
   readonly retryAfterSeconds: number | null
 
   /**
-   * `message` is a sentence for the caller: what is wrong and what to do. It never holds SQL, a
-   * path or a secret.
+   * `message` tells the caller what is wrong and what to do. It never holds SQL, a path or a
+   * secret.
    */
   constructor(
     code: Code,
@@ -73,11 +79,11 @@ export class QueueError extends Error {
   }
 }
 
-/** Chunks that were committed before this error stay done, so "nothing happened" would be a lie. */
+/** An error after a part of the work was committed. "Nothing happened" would be a lie. */
 export function partlyDone(error: Error): Error {
   return new QueueError(
     'outcomeUnknown',
-    'This had to end when a part of it was done. Send the request again: it goes on where it stopped.',
+    'Only a part of this was done before it failed. Send the request again: it goes on where it stopped.',
     { outcome: 'unknown', cause: error }
   )
 }

@@ -4,12 +4,15 @@ import { invalidRequest, QueueError } from './errors.ts'
 import { contentTypeCharsMax, delaySecondsMax, messageBytesMax } from './limits.ts'
 import type { MessageOptions } from './options.ts'
 
-/** Digits only: message ids, queue numbers and fences are 64-bit and stay text in JavaScript. */
+/**
+ * A number of 64 bits, as text: message ids, queue ids and fences. JavaScript's numbers are too
+ * small.
+ */
 export type Digits = string
 
 export const idMax: Digits = '9223372036854775807'
 
-/** A message as a front hands it in: checked against the schema, its body as the bytes or text that came. */
+/** A message as a front hands it in. Its body is the bytes or the text that came. */
 export interface NewMessage extends MessageOptions {
   body: string | Buffer
   /** null: `application/json`. */
@@ -28,7 +31,7 @@ export interface LastFailure {
   at: string
 }
 
-/** A stored body: text where it could be kept as text, else bytes. */
+/** A stored body: text if it could be kept as text, else bytes. */
 export interface Body {
   body: string | null
   bodyBytes: Buffer | null
@@ -46,7 +49,7 @@ interface Shown extends Body {
   lastFailure: LastFailure | null
 }
 
-/** A leased message, all but its proof. */
+/** A leased message without its receipt. */
 export interface LeasedBody extends Shown {
   leaseExpiresAt: string
 }
@@ -62,7 +65,7 @@ export interface MessageView extends Shown {
   visibleAt: string | null
 }
 
-/** One message with its lease and each attempt that ended badly, the oldest first. */
+/** One message with its lease, and each attempt that ended badly, the oldest first. */
 export interface MessageDetail extends MessageView {
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
   history: Attempt[]
@@ -79,8 +82,8 @@ export interface Attempt {
 }
 
 /**
- * What a message must be; null: no matter. `contains` is a piece of a body kept as text, `reason`
- * of its last failure's.
+ * Which messages pass. null: all do. `contains` is found in the body, if that is kept as text.
+ * `reason` is found in the reason of the last failure.
  */
 export interface Filter {
   contains: string | null
@@ -90,8 +93,8 @@ export interface Filter {
 }
 
 /**
- * Which messages of a queue a mass action is for: those named, or all; those that pass the filter;
- * the first `limit` of them by id.
+ * Which messages of a queue a bulk action changes: of those named in `ids`, or of all, the first
+ * `limit` by id that pass the filter.
  */
 export interface Selection {
   ids: Digits[] | null
@@ -101,9 +104,9 @@ export interface Selection {
 
 /**
  * Applies the rules that a schema cannot say, and turns `visibleAt` into what the store takes.
- * Refuses with bodyTooLarge; with invalidRequest where `visibleAt` is no readable time, is more than
- * a year ahead, or stands beside `delaySeconds`, or where the content type is too long. `pointer`
- * is where the message stands in the request.
+ * Refuses with bodyTooLarge; with invalidRequest where `visibleAt` is no readable time, is more
+ * than a year ahead, or stands beside `delaySeconds`, or where the content type is too long.
+ * `pointer` is where the message stands in the request.
  */
 export function newMessage(
   message: NewMessage,

@@ -2,17 +2,20 @@
  * The store as the core needs it. The core knows these interfaces and no SQL.
  *
  * Glossary:
- * - A **queue** holds messages. A queue made anew under an old name has a new id.
- * - A **message** is `ready`, `delayed`, `leased`, `dead` or, where its queue keeps them, `acked`.
- * - A **lease** is a message held for a time. Its **fence** rises with each lease of that message.
+ * - A **queue** holds messages. It has a name and an id. A queue made again under an old name has a
+ *   new id.
+ * - A **message** is `ready`, `delayed`, `leased` or `dead`. It can also be `acked`, if its queue
+ *   keeps acked messages.
+ * - A **lease** holds a message for a time. Each lease of a message has a higher **fence** than the
+ *   one before.
  * - A **receipt** names queue, message and fence. It is good until its message is leased again.
  * - A **flush** is one commit for many callers.
- * - A message's **position** is its place among the ready ones. It is drawn anew each time the
- *   message becomes ready.
+ * - A **position** is the place of a message among the ready ones. The message gets a new one each
+ *   time it becomes ready.
  *
- * Every verb refuses in the same way when PostgreSQL does not take it: `databaseUnavailable` when
- * nothing happened, `outcomeUnknown` when the answer of the commit was lost, `overloaded` when no
- * connection was free in time. Only what a verb refuses beside that is written at the verb.
+ * When PostgreSQL fails, every verb refuses in the same way: with `databaseUnavailable` when
+ * nothing happened, with `outcomeUnknown` when the answer of the commit was lost, with `overloaded`
+ * when no connection was free in time. A verb's own comment names only what it refuses beside that.
  */
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
@@ -31,9 +34,9 @@ import type { SettingsChange } from './settings.ts'
 import type { Missed, LastRun, Schedule, ScheduleSettings } from './schedule.ts'
 
 /**
- * The verbs, each a commit of its own. `first` has the connections that settling keeps for itself,
- * because acks make room under load. `last` comes after all other work (browsing, bulk actions) and
- * has at most half of the connections.
+ * The verbs, each a commit of its own. `first` can also use the connections that are kept for
+ * settling, because acks make room under load. `last` is for browsing and bulk actions: it comes
+ * after all other work, and has at most half of the connections.
  */
 export interface Store extends Place {
   readonly first: Place
@@ -43,8 +46,8 @@ export interface Store extends Place {
 /** Connections on which verbs run. */
 export interface Place extends Verbs {
   /**
-   * Runs the work in one commit. Whatever it throws undoes all of it. After a deadlock the work
-   * runs again.
+   * Runs the work in one commit. An error that the work throws undoes all of it. After a deadlock
+   * the work runs again.
    */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /** Makes the queue if there is none, then changes the settings given. True when it was made. */
@@ -66,7 +69,7 @@ export interface EnqueueRow extends NewMessage {
   priority: number
 }
 
-/** null where the queue is gone. `mismatch`: the idempotency key stands for other content. */
+/** null: the queue is gone. `mismatch`: the idempotency key stands for other content. */
 export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
 
 export interface EnqueueVerbs {
@@ -79,13 +82,13 @@ export interface EnqueueVerbs {
   roomIn(queueId: Digits): Promise<number | null>
 }
 
-/** One caller's wish for messages. */
+/** What one caller asks for. */
 export interface LeaseAsk {
   max: number
-  /** null: as long as the queue says. */
+  /** null: as the settings of the queue say. */
   leaseSeconds: number | null
   worker: string
-  /** With a key the lease can be given again when its answer was lost. */
+  /** With a key the caller can get the same messages again when the answer was lost. */
   idempotencyKey: string | null
 }
 
@@ -108,7 +111,7 @@ export interface LeaseFlush {
   full: boolean
   /** The acks that removed their message, as `id.fence`. */
   acked: string[]
-  /** Keys of asks that an earlier lease has used, where there was no message to lease. */
+  /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
   usedKeys: string[]
   /** When it leased, by the database's clock. */
   atMs: number
@@ -116,26 +119,26 @@ export interface LeaseFlush {
 
 export interface LeaseVerbs {
   /**
-   * Acks what is held in `acks`, then leases the first ready messages of a queue, in one commit. It
-   * leases at most as many as the asks add up to, and at most `bytesMax` of answer, but one at
-   * least. No id may come twice in `acks`. An error that `isLeaseKeyTaken` knows means that a key was used
-   * before; then nothing was leased or acked.
+   * Acks what is held in `acks`, and leases the first ready messages of a queue in the same commit:
+   * at most as many as the asks add up to. It stops before the answer has more than `bytesMax`, but
+   * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
+   * knows when a key was used before. Nothing was leased or acked then.
    */
   lease(queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]): Promise<LeaseFlush>
   isLeaseKeyTaken(error: unknown): boolean
-  /** Those of the keys under which messages have been leased, and may still be held. */
+  /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /**
-   * The messages that a lease with this key took and still holds. When there are none, the key is
-   * free again.
+   * The messages that a lease with this key still holds. When there are none, the key is free
+   * again.
    */
   leaseAgain(queueId: Digits, key: string): Promise<LeasedRow[]>
   /**
-   * Looks for ready messages that leases have passed by, when such a look is due. True when there
+   * When a search is due, searches for ready messages that leases have passed by. True when there
    * are some. Never fails.
    */
   findMissed(queueId: Digits): Promise<boolean>
-  /** After a lost commit: the next lease looks through the queue from its start. */
+  /** After a lost commit: the next lease scans the queue from its start. */
   forgetScan(queueId: Digits): void
 }
 
@@ -165,7 +168,7 @@ export interface Extended extends Held {
   at: string
 }
 
-/** Where a message stands whose receipt changed nothing. */
+/** The state of a message whose receipt changed nothing. */
 export interface Standing {
   fence: Digits
   dead: boolean
@@ -192,15 +195,15 @@ export type Settlers = {
 }
 export interface SettleVerbs extends Settlers {
   /**
-   * Locks messages in the order in which every verb locks them. For a transaction that settles some
-   * of them twice.
+   * Locks messages in the order in which every verb locks them. A transaction that settles a
+   * message twice calls it first.
    */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
 }
 
-/** The queues a caller may see: those of these names, and those whose names begin so. */
+/** The queues that a caller may see: by name, and by the beginning of the name. */
 export interface NameScope {
   names: string[]
   prefixes: string[]
@@ -209,16 +212,16 @@ export interface NameScope {
 export interface QueueVerbs {
   findQueue(name: string): Promise<Queue | null>
   reportQueue(name: string): Promise<QueueReport | null>
-  /** By name, from the one after `after` on. */
+  /** Reports by name, from the one after `after` on. */
   listQueues(after: string, limit: number, scope: NameScope): Promise<QueueReport[]>
   /**
-   * Takes the name away at once. Maintenance removes the messages later. Does nothing if there is
-   * no such queue.
+   * Frees the name at once. Maintenance removes the messages later. Nothing happens if there is no
+   * such queue.
    */
   removeQueue(name: string): Promise<void>
 }
 
-/** What is known of why a message is where it is; times as RFC 3339. */
+/** Why a message is where it is. Times are RFC 3339. */
 export interface Circumstances {
   state: State
   paused: boolean
@@ -231,14 +234,14 @@ export interface Circumstances {
   lastFailure: LastFailure | null
   ackedAt: string | null
   keepUntil: string | null
-  /** When a lease of the queue was last asked for, as far as replicas have shared it. */
+  /** When messages of the queue were last asked for, as far as the replicas have shared it. */
   askedAt: string | null
 }
 
 export interface BrowseVerbs {
   /**
-   * A page of messages by id. `cursor` is null at the end. A page may be short, or empty, and still
-   * have one.
+   * A page of messages by id, from the one after `after` on. `cursor` is null at the end. A page
+   * may be short, or empty, and still have one.
    */
   browse(
     queueId: Digits,
@@ -249,14 +252,14 @@ export interface BrowseVerbs {
     bytesMax: number
   ): Promise<{ messages: MessageView[]; cursor: Digits | null }>
   /**
-   * One message with its lease and its history, kept acked ones included. null when there is none.
+   * One message with its lease and its history. It may be a kept acked one. null: there is none.
    */
   findMessage(queueId: Digits, id: Digits): Promise<MessageDetail | null>
   /** For each message, in order: whether it is acked, dead or gone. */
   whichEnded(messages: { queueId: Digits; id: Digits }[]): Promise<boolean[]>
   /**
-   * Where one message stands. For a ready one also how many ready ones come before it; `all` is
-   * false when counting stopped at its bound. null when there is no such message.
+   * Why one message is where it is. For a ready one also how many ready ones come before it. `all`
+   * is false when counting stopped at its bound. null: there is no such message.
    */
   circumstancesOf(
     queueId: Digits,
@@ -267,8 +270,8 @@ export interface BrowseVerbs {
 export type BulkAction = 'purge' | 'redrive' | 'retry'
 
 /**
- * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. They end
- * early when the signal aborts.
+ * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
+ * signal aborts, they end after the current chunk.
  */
 export interface BulkVerbs {
   /** Removes one message that nobody holds. */
@@ -310,7 +313,7 @@ export interface BulkVerbs {
   ): Promise<{ matched: number; more: boolean }>
 }
 
-/** The counts and totals at the end of a step; what is not written has not changed. */
+/** The counts and totals at the end of a step. A step in which nothing changed has none. */
 export interface Sample {
   at: number
   ready: number
@@ -323,7 +326,8 @@ export interface Sample {
 }
 
 /**
- * Messages by how long they waited and were worked on in a step, in the buckets of `ReplicaStats`.
+ * How many messages of a step waited, and were worked on, for how long: the buckets of
+ * `ReplicaStats`.
  */
 export interface StepTimes {
   at: number
@@ -332,17 +336,15 @@ export interface StepTimes {
 }
 
 export interface SeriesVerbs {
-  /** What is kept of a queue's last hour. `last` is the end of the last step written. */
+  /** The last hour of a queue. `last` is the end of the last step written. */
   readSeries(queueId: Digits): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }>
-  /**
-   * The samples of these queues, with their totals alone. Queues that are not there are left out.
-   */
+  /** The totals of these queues in the last hour. Queues that are not there are left out. */
   readSparks(
     names: string[]
   ): Promise<{ name: string; last: number; samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]>
 }
 
-/** A schedule whose time has come, and what is known of its queue. */
+/** A schedule that is due, with its queue. */
 export interface DueSchedule {
   name: string
   queue: string
@@ -368,21 +370,21 @@ export interface FiredSchedule {
 
 export interface ScheduleVerbs {
   findSchedule(name: string): Promise<Schedule | null>
-  /** By name, from the one after `after` on, without their messages. */
+  /** Schedules by name, from the one after `after` on, without their messages. */
   listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
   /**
-   * Keeps the schedule as it is until the end of the transaction, and says what time it is there.
+   * Locks a schedule until the end of the transaction. `now` is the time on the database's clock.
    */
   lockSchedule(name: string): Promise<{ now: string; schedule: Schedule | null }>
-  /** null when another session has just made one of this name. */
+  /** null: another session has just made one of this name. */
   createSchedule(name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule | null>
   changeSchedule(name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule>
   removeSchedule(name: string): Promise<void>
-  /** Takes some of the due schedules until the end of the transaction, the earliest first. */
+  /** Locks some of the due schedules until the end of the transaction, the earliest first. */
   takeDueSchedules(): Promise<DueSchedule[]>
-  /** Writes down what became of schedules that were taken, and when they are due next. */
+  /** Stores what became of schedules that were taken, and when they are due next. */
   moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
-  /** Queues that due schedules name and that are not there. */
+  /** The queues of due schedules that do not exist. */
   missingQueues(): Promise<string[]>
   /**
    * How long until the next schedule is due, on the database's clock. Infinity when there is none.
@@ -390,9 +392,9 @@ export interface ScheduleVerbs {
   msUntilSchedule(): Promise<number>
 }
 
-/** The API keys, for the front and the command line that manage them. */
+/** The API keys, for the front and the command line. */
 export interface ApiKeys {
-  /** Makes a key. `secret` is told here and never again. Refuses with tooManyKeys. */
+  /** Makes a key. `secret` is answered here and never again. Refuses with tooManyKeys. */
   create(grant: ApiKeyGrant): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
   /** False when there is no such key. */

@@ -1,4 +1,4 @@
-/** A queue: its name, its settings, and what it reports of itself. */
+/** A queue: its name, its settings, and its report. */
 import type { StateCounts } from './counters.ts'
 import { QueueError } from './errors.ts'
 import { nameCharsMax } from './limits.ts'
@@ -26,8 +26,8 @@ export const namePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,${nameCharsMax - 1}}$`
 export const queueNamePattern = namePattern
 
 /**
- * Of the messages that have come to an end, the share whose work was done: what is dead counts
- * until it is redriven, what expired for good. null before the first end.
+ * The share of ended messages whose work was done. A dead message counts as ended until it is
+ * redriven, an expired one for good. null before the first end.
  */
 export function reliabilityOf({
   acked,
@@ -42,10 +42,13 @@ export function reliabilityOf({
   return ended === 0 ? null : acked / ended
 }
 
-/** Also the answer to a key that has no right to the queue, so it tells nothing of whether there is one. */
+/**
+ * A key without a right to the queue gets it too. So the answer never tells whether the queue
+ * exists.
+ */
 export function queueNotFound(name: string): QueueError {
   return new QueueError(
     'queueNotFound',
-    `There is no queue ${name}. The first message enqueued to it makes it, or PUT /queues/${name}.`
+    `There is no queue ${name}. Enqueue a message to it, or PUT /queues/${name}: both make it.`
   )
 }

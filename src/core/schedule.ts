@@ -1,13 +1,13 @@
-/** A schedule: a message that is enqueued again and again, at the times of a cron expression. */
+/** A schedule: a message that is enqueued at the times of a cron expression. */
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkBodySize, type Digits } from './message.ts'
 import { namePattern } from './queue.ts'
 
 export const scheduleNamePattern = namePattern
-/** What is due for longer than this was missed: by an outage, that is. */
+/** A time that is past for longer than this was missed, as in an outage. */
 export const lateMsMax = 60_000
 
-/** After an outage: one message for all that was missed, or none. */
+/** After an outage: one message for all missed times, or none. */
 export const missedChoices = ['once', 'skip'] as const
 export type Missed = (typeof missedChoices)[number]
 
@@ -45,9 +45,9 @@ export function checkChange({ headers, body }: ScheduleChange): void {
 /** What can become of a time at which a schedule is due. */
 export const runOutcomes = ['enqueued', 'skipped', 'queueNotFound', 'queueFull', 'invalidSchedule'] as const
 
-/** What became of the last time at which it was due. */
+/** What became of the last time at which the schedule was due. */
 export interface LastRun {
-  /** The time it was due; of several that were missed, the first. */
+  /** The time it was due. Of several missed times, the first. */
   at: string
   firedAt: string
   outcome: (typeof runOutcomes)[number]
@@ -63,10 +63,15 @@ export interface Schedule extends ScheduleSettings {
   updatedAt: string
 }
 
-/** The first time after another at which a cron expression is due. Refuses with invalidSchedule. */
+/**
+ * The next time after `afterMs` at which a cron expression is due. Refuses with invalidSchedule.
+ */
 export type Calendar = (cron: string, timezone: string, afterMs: number) => number
 
-/** Also the answer to a key that has no right to its queue, so it tells nothing of whether there is one. */
+/**
+ * A key without a right to the queue gets it too. So the answer never tells whether the schedule
+ * exists.
+ */
 export function scheduleNotFound(name: string): QueueError {
   return new QueueError(
     'scheduleNotFound',

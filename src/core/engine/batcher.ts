@@ -1,13 +1,12 @@
 /**
- * Group commit: many callers, one flush, one answer each. Generic and pure: it knows neither
- * messages nor PostgreSQL.
+ * Group commit: many callers, one flush, one answer each. Knows neither messages nor PostgreSQL.
  */
 import { QueueError } from '../errors.ts'
 
 export interface BatcherOptions<Item, Answer> {
   /**
-   * One commit for all items; an answer or an error for each, in their order. What it throws is
-   * every item's answer.
+   * Commits all items, and answers each with an answer or an error, in their order. What it throws
+   * is the answer of every item.
    */
   flush: (lane: string, items: Item[]) => Promise<(Answer | Error)[]>
   /** What one item counts against the bounds of weight. */
@@ -17,26 +16,29 @@ export interface BatcherOptions<Item, Answer> {
   /** A flush takes items until their weight, or their messages, reach these. */
   flushWeightMax: number
   flushCountMax: number
-  /** Over all lanes: the waiting weight and the waiting items beyond which callers are turned away. */
+  /** Callers are turned away when more than this waits, in weight or in items, over all lanes. */
   waitingWeightMax: number
   waitingItemsMax: number
   /**
-   * An item that has waited for so long is turned away, and its caller told so, rather than done
-   * late; halfway there its lane takes no more.
+   * An item that has waited longer is turned away, rather than done late. When the oldest of a lane
+   * has waited half as long, the lane takes no more items.
    */
   waitingMsMax: number
-  /** Items that make room for others: they have a quarter more of it, and three times as long. */
+  /**
+   * Items that make room for others. They get a quarter more room, and may wait three times as
+   * long.
+   */
   isUrgent: (item: Item) => boolean
   /**
-   * Flushes of one lane in flight at once: more than one only beside a slow one, or when half a
-   * flush waits.
+   * Flushes of one lane in flight at once. A second one starts only beside a slow one, or when half
+   * a flush waits.
    */
   inFlightMax: number
-  /** Whether an error is the fault of one item, so that a flush that met it is split to find the item. */
+  /** Whether an error is the fault of one item. The flush is then split to find that item. */
   isPoison: (error: unknown) => boolean
 }
 
-/** What all batches of a kind are kept to. */
+/** The bounds that several batchers share. */
 export type Bounds = Pick<
   BatcherOptions<unknown, unknown>,
   'flushWeightMax' | 'flushCountMax' | 'waitingWeightMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'
@@ -58,22 +60,23 @@ interface Lane<Item, Answer> {
   scheduled: boolean
 }
 
-// A flush that takes so long may be waiting for somebody's lock, which is no reason for others to wait.
-const slowMs = 20
-const urgentRoom = 1.25
-const urgentPatience = 3
+/** A flush that takes longer may wait for somebody's lock. Others need not wait for that. */
+const slowFlushMs = 20
+const urgentRoomFactor = 1.25
+const urgentWaitFactor = 3
 
-// One for all: those turned away may be thousands a second, and a stack for each is dearer than all the rest.
+// One for all: thousands a second may be turned away, and a stack for each costs more than the
+// rest.
 const overloaded = new QueueError(
   'overloaded',
   'Too much is waiting for the database already; nothing was changed. Send the request again a little later.'
 )
 
 /**
- * Back-pressure sets the size of a batch, not a timer: an idle lane flushes what this turn of the
- * event loop brought, a busy one gathers callers until the flush returns. A commit costs as much
- * as a dozen messages, so a second flush sets out beside the first only when there is enough for
- * it. Lanes flush independently, and callers within one keep their order.
+ * Back-pressure sets the size of a flush, not a timer. An idle lane flushes what this turn of the
+ * event loop brought. A busy lane gathers callers until its flush returns. A commit costs as much
+ * as a dozen messages, so a second flush starts beside the first only when there is enough for it.
+ * Lanes flush independently. Callers within a lane keep their order.
  */
 export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
@@ -89,23 +92,23 @@ export class Batcher<Item, Answer> {
   }
 
   /**
-   * Whether one was turned away for want of room, and there has been no more room since: a cheap
-   * answer for the next.
+   * Whether an item was turned away because too much waited, and nothing has left since. A cheap
+   * check before the next item is made.
    */
   get full(): boolean {
     return this.#full
   }
 
   /**
-   * Resolves after the commit that held the item. Refuses with overloaded, having done nothing,
-   * when too much waits or it has waited too long.
+   * Resolves after the commit that held the item. Refuses with overloaded when too much waits, or
+   * when the item has waited too long. Nothing was done then.
    */
   add(lane: string, item: Item): Promise<Answer> {
     const { weigh, count, isUrgent, waitingWeightMax, waitingItemsMax, waitingMsMax } = this.#options
     const weight = weigh(item)
     const sinceMs = performance.now()
     const urgent = isUrgent(item)
-    const room = urgent ? urgentRoom : 1
+    const room = urgent ? urgentRoomFactor : 1
     if (
       this.#waitingItems > 0 &&
       (this.#waitingWeight + weight > waitingWeightMax * room || this.#waitingItems >= waitingItemsMax * room)
@@ -143,7 +146,7 @@ export class Batcher<Item, Answer> {
   #schedule(name: string, lane: Lane<Item, Answer>): void {
     if (lane.scheduled || lane.waiting.length === 0 || lane.inFlight >= this.#inFlightMax(lane)) return
     lane.scheduled = true
-    // After this turn's sockets have been read, so that requests that arrived together leave together.
+    // When this turn's sockets have been read: requests that came together leave together.
     setImmediate(() => {
       lane.scheduled = false
       if (lane.waiting.length === 0) return this.#tidy(name, lane) // all turned away in between
@@ -170,7 +173,7 @@ export class Batcher<Item, Answer> {
     const enough =
       lane.messages >= flushCountMax / 2 ||
       lane.weight >= flushWeightMax / 2 ||
-      performance.now() > lane.flushedMs + slowMs
+      performance.now() > lane.flushedMs + slowFlushMs
     return enough ? inFlightMax : 1
   }
 
@@ -194,12 +197,12 @@ export class Batcher<Item, Answer> {
     lane.messages -= messages
   }
 
-  // Looked for a few times in waitingMsMax, by one timer for all who wait.
+  // One timer for all who wait, five times in waitingMsMax.
   #turnAwayLate(): void {
     const { weigh, count, isUrgent, waitingMsMax } = this.#options
     const nowMs = performance.now()
     const isLate = ({ item, sinceMs }: Entry<Item, Answer>) =>
-      nowMs - sinceMs > waitingMsMax * (isUrgent(item) ? urgentPatience : 1)
+      nowMs - sinceMs > waitingMsMax * (isUrgent(item) ? urgentWaitFactor : 1)
     for (const lane of this.#lanes.values()) {
       if (lane.waiting.length === 0 || nowMs - lane.waiting[0]!.sinceMs <= waitingMsMax) continue
       const late = lane.waiting.filter(isLate)

@@ -14,6 +14,8 @@ export interface Parts {
   replicaStats: ReplicaStats
   /** The bounds of every batcher. */
   bounds: Bounds
-  /** True when too many response bytes are still unread. New leases and browses are then refused. */
+  /**
+   * True when too many response bytes are still unread. New leases and browses are then refused.
+   */
   answersFull: () => boolean
 }

@@ -2,12 +2,12 @@
 import type { Store } from '../ports.ts'
 import { queueNotFound, type Queue } from '../queue.ts'
 
-const settingsMsMax = 1000
+const ageMsMax = 1000
 const queuesMax = 10_000
 
 /**
- * Settings are looked up at most once a second per queue; what must be exact, the statements read
- * themselves.
+ * Looks up the settings of each queue at most once a second. Statements that need exact settings
+ * read them themselves.
  */
 export class QueueCache {
   readonly #store: Store
@@ -18,11 +18,13 @@ export class QueueCache {
     this.#store = store
   }
 
-  /** The queue of this name; with `create` one is made where there is none. Refuses with queueNotFound. */
+  /**
+   * The queue of this name. With `create` it is made if there is none. Refuses with queueNotFound.
+   */
   async find(name: string, create = false): Promise<Queue> {
-    const known = this.#queues.get(name)
-    if (known !== undefined && known.untilMs > performance.now()) return known.queue
-    let queue = await this.#lookUp(name, known !== undefined)
+    const cached = this.#queues.get(name)
+    if (cached !== undefined && cached.untilMs > performance.now()) return cached.queue
+    let queue = await this.#lookUp(name, cached !== undefined)
     if (queue === null && create) {
       await this.#store.putQueue(name, {})
       this.forget(name)
@@ -37,15 +39,15 @@ export class QueueCache {
     return this.#queues.get(name)?.queue
   }
 
-  /** It has been changed or deleted; a look-up under way may have begun before that. */
+  /** Forgets a queue that was changed or deleted, and a look-up that began before that. */
   forget(name: string): void {
     this.#queues.delete(name)
     this.#finding.delete(name)
   }
 
-  // One look-up for all who need it at the moment: at its second's end a busy queue has hundreds.
-  // Acks among them, so that of a queue in use goes first; of a name that anyone may have made up
-  // it does not.
+  // Callers share a look-up: when its second ends, a busy queue has hundreds of them. Acks may wait
+  // for it, so the look-up of a queue in use goes first. That of any other name does not, for
+  // anyone can make up names.
   #lookUp(name: string, inUse: boolean): Promise<Queue | null> {
     const underway = this.#finding.get(name)
     if (underway !== undefined) return underway
@@ -54,7 +56,7 @@ export class QueueCache {
       .then(queue => {
         if (queue !== null && this.#finding.get(name) === found) {
           if (this.#queues.size >= queuesMax) this.#queues.clear()
-          this.#queues.set(name, { queue, untilMs: performance.now() + settingsMsMax })
+          this.#queues.set(name, { queue, untilMs: performance.now() + ageMsMax })
         }
         return queue
       })

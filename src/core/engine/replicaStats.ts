@@ -1,14 +1,18 @@
 /**
- * What a replica counts from one step of the series to the next: how long messages waited and were
- * worked on, and who asked for some.
+ * What a replica counts in each step of the series: how long messages waited, how long they were
+ * worked on, and which queues were asked for messages.
  */
 import type { Digits } from '../message.ts'
 
-/** Times are counted in buckets that double: the first is below 1 ms, the last from 2^27 ms (37 hours) on. */
+/**
+ * Times are counted in buckets that double. The first is below 1 ms, the last from 2^27 ms (37
+ * hours) on.
+ */
 export const bucketsCount = 29
 
-/** `askedMs` is by the clock of `performance.now()`; 0: not asked. */
+/** What is counted of one queue. */
 export interface Step {
+  /** When messages were last asked for, on the clock of `performance.now()`. 0: never. */
   askedMs: number
   waits: number[]
   works: number[]
@@ -18,17 +22,18 @@ export interface Times {
   sumMs: number
 }
 
-// Beyond so many queues in a step, or messages in two hands' worth of memory, nothing is counted of the rest.
+/** Queues in a step. Anything beyond is not counted. */
 const queuesMax = 10_000
+/** Leased messages remembered, twice over. Anything older is not timed. */
 const rememberedMax = 20_000
-// Of a flush that leased more, so many are timed, spread over it: that is enough, and costs the rest nothing.
+/** Messages of one flush of which the work is timed. They are spread evenly over the flush. */
 const timedMax = 8
 
 /**
- * Waiting: from the enqueue to the lease, both by the database's clock, of messages that were
- * ready from their enqueue on. Of those that were delayed or came back it is not known since when
- * they were ready, so they are left out. Working: from the lease to the ack, of messages that this
- * replica has both leased and acked.
+ * Waiting is the time from the enqueue to the lease, both on the database's clock. It is counted of
+ * messages that were ready from their enqueue on. Nobody knows since when the others were ready:
+ * those that were delayed, or came back. Working is the time from the lease to the ack. It is
+ * counted of messages that this replica both leased and acked.
  */
 export class ReplicaStats {
   readonly waits: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }
@@ -40,21 +45,23 @@ export class ReplicaStats {
     ack: { count: 0, messages: 0 }
   }
   #steps = new Map<Digits, Step>()
-  // Leases that are never acked here leave when the older half does.
+  // When the newer map is full, it replaces the older one. So leases that are not acked here leave.
   #leased = new Map<string, number>()
   #leasedBefore = new Map<string, number>()
 
+  /** A flush of this many messages went to the database. */
   flushed(kind: keyof ReplicaStats['flushes'], messages: number): void {
     this.flushes[kind].count++
     this.flushes[kind].messages += messages
   }
 
+  /** Somebody asked for messages of a queue, or waits for them. */
   asked(queueId: Digits): void {
     const step = this.#step(queueId)
     if (step !== undefined) step.askedMs = performance.now()
   }
 
-  /** Messages have been leased at this time (ms since the epoch) of the database. */
+  /** Messages were leased at this time of the database, in ms since the epoch. */
   leased(
     queueId: Digits,
     rows: { id: Digits; fence: Digits; position: Digits; enqueuedAt: string }[],
@@ -86,7 +93,7 @@ export class ReplicaStats {
     this.#leased = new Map()
   }
 
-  /** Messages have been acked, each as `id.fence`. */
+  /** Messages were acked, each given as `id.fence`. */
   acked(queueId: Digits, keys: string[]): void {
     if (keys.length === 0) return
     this.flushed('ack', keys.length)
@@ -102,13 +109,16 @@ export class ReplicaStats {
     }
   }
 
-  /** When a lease was last asked for here, in this step (ms since the epoch); null when it was not. */
+  /**
+   * When messages were last asked for here in this step, in ms since the epoch. null: not in this
+   * step.
+   */
   askedMs(queueId: Digits): number | null {
     const askedMs = this.#steps.get(queueId)?.askedMs || null
     return askedMs === null ? null : Date.now() - (performance.now() - askedMs)
   }
 
-  /** What has been counted since it was last taken. */
+  /** Takes what was counted since the last call. */
   take(): Map<Digits, Step> {
     const steps = this.#steps
     this.#steps = new Map()

@@ -113,8 +113,8 @@ export class Enqueueing {
     return answers
   }
 
-  // A statement can claim a key once. A key that comes twice goes into a later round, which sees the
-  // first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
+  // A statement can claim a key once. A key that comes twice goes into a later round, which sees
+  // the first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
   async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
     const split = rounds([...rows.keys()], index => {

@@ -1,4 +1,4 @@
-/** The verbs of schedules: made and changed, looked at, run by hand, and fired when they are due. */
+/** Schedules: made, changed, listed, deleted, run by hand, and fired when they are due. */
 import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
 import type { Signals } from '../engine/signals.ts'
@@ -14,17 +14,17 @@ import {
   type ScheduleChange,
   type ScheduleSettings
 } from '../schedule.ts'
-import type { DueSchedule, EnqueueRow, NameScope, Store, Verbs } from '../ports.ts'
+import type { DueSchedule, EnqueueRow, FiredSchedule, NameScope, Store, Verbs } from '../ports.ts'
 import { QueueError } from '../errors.ts'
 import type { Enqueueing } from './enqueue.ts'
 
-/** Whether the caller may do this with a schedule of this queue; throws what it is told where it may not. */
+/** Throws the refusal when the caller may not do this with a schedule of this queue. */
 export type Permit = (queue: string) => void
 
 export interface SchedulesOptions {
-  /** Whether a message makes an unknown queue. */
+  /** Whether a schedule that fires makes an unknown queue. */
   createQueues: boolean
-  /** One is due at this time (ms since the epoch, the database's clock). */
+  /** A schedule is due at this time, in ms since the epoch on the database's clock. */
   onDue: (timeMs: number) => void
 }
 
@@ -35,7 +35,8 @@ const defaults = {
   paused: false,
   missed: 'once'
 } as const
-const roundsMax = 100
+/** Commits of `fireDue` before it answers. What is still due then is fired by the next call. */
+const firingsMax = 100
 
 export class Schedules {
   readonly #store: Store
@@ -59,8 +60,8 @@ export class Schedules {
   }
 
   /**
-   * Makes a schedule, or changes what is given. True when it was made. Refuses with
-   * invalidSchedule; with scheduleNotFound a new one that lacks something.
+   * Makes a schedule, or changes what is given. `created` is true when it was made. Refuses with
+   * invalidSchedule, and with scheduleNotFound when a new one lacks queue, cron or body.
    */
   async put(
     name: string,
@@ -76,7 +77,7 @@ export class Schedules {
         const settings: ScheduleSettings = { queue, cron, body, ...rest }
         const isTimed = schedule !== null && cron === schedule.cron && settings.timezone === schedule.timezone
         const keepsTime = isTimed && (settings.paused || !schedule.paused)
-        // Worked out for one that is paused too, so that nothing is kept that could not be resumed.
+        // Worked out for a paused one too: a schedule that could never resume is refused now.
         const nextAt = keepsTime
           ? schedule.nextAt
           : rfc3339(this.#calendar(cron, settings.timezone, Date.parse(now)))
@@ -87,14 +88,14 @@ export class Schedules {
           schedule: await write(name, settings, settings.paused ? null : nextAt)
         }
       })
-      // made by somebody else in that moment: now it is there to be changed
+      // Another session has just made it, so it can be changed now.
       if (put.schedule === null) continue
       if (put.schedule.nextAt !== null) this.#options.onDue(Date.parse(put.schedule.nextAt))
       return put as { created: boolean; schedule: Schedule }
     }
   }
 
-  /** Refuses with scheduleNotFound. */
+  /** One schedule with its message. Refuses with scheduleNotFound. */
   async get(name: string, permit: Permit): Promise<Schedule> {
     const schedule = await this.#store.last.findSchedule(name)
     if (schedule === null) throw scheduleNotFound(name)
@@ -103,19 +104,19 @@ export class Schedules {
   }
 
   /**
-   * By name, from `after` on, without their messages; `within` names the queues of those that the
-   * caller may look at.
+   * Schedules by name, from the one after `after` on, without their messages. `scope` holds the
+   * queues that the caller may see. `next` is null on the last page.
    */
   async list(
     after: string,
     limit: number,
-    within: NameScope
+    scope: NameScope
   ): Promise<{ schedules: Omit<Schedule, 'body' | 'headers'>[]; next: string | null }> {
-    const page = await this.#store.last.listSchedules(after, limit, within)
+    const page = await this.#store.last.listSchedules(after, limit, scope)
     return { schedules: page, next: page.length === limit ? page.at(-1)!.name : null }
   }
 
-  /** The next five times; fewer where they are years apart. */
+  /** The next five times. Fewer when the times are years apart. */
   nextRuns({ cron, timezone, nextAt }: Pick<Schedule, 'cron' | 'timezone' | 'nextAt'>): string[] {
     if (nextAt === null) return []
     const runs = [nextAt]
@@ -129,7 +130,7 @@ export class Schedules {
     return runs
   }
 
-  /** Refuses with scheduleNotFound. */
+  /** Removes a schedule. The messages it has enqueued stay. Refuses with scheduleNotFound. */
   async delete(name: string, permit: Permit): Promise<void> {
     await this.#store.transaction(async verbs => {
       const { schedule } = await verbs.lockSchedule(name)
@@ -140,8 +141,8 @@ export class Schedules {
   }
 
   /**
-   * Enqueues its message now, whether it is paused or not. Refuses as an enqueue does, and with
-   * scheduleNotFound.
+   * Enqueues the message of a schedule now, paused or not. Refuses with scheduleNotFound, and as an
+   * enqueue does.
    */
   async run(name: string, idempotencyKey: string | undefined, permit: Permit): Promise<Enqueued> {
     const { queue, body, headers, priority } = await this.get(name, permit)
@@ -156,12 +157,12 @@ export class Schedules {
   }
 
   /**
-   * Fires all that are due, and answers in how many milliseconds the next one is. Any number of
-   * replicas may do so at once.
+   * Fires all schedules that are due, and answers in how many milliseconds the next one is due. Any
+   * number of replicas may do so at once.
    */
   async fireDue(): Promise<number> {
-    for (let round = 0; round < roundsMax; round++) {
-      // Apart from what is fired: were a queue not to be made just now, only its own schedules would miss it.
+    for (let firing = 0; firing < firingsMax; firing++) {
+      // In commits of their own: if a queue cannot be made, only its own schedules miss it.
       if (this.#options.createQueues) {
         for (const queue of await this.#store.missingQueues()) {
           await this.#store.putQueue(queue, {}).catch(() => {})
@@ -172,28 +173,30 @@ export class Schedules {
     return await this.#store.msUntilSchedule()
   }
 
-  // Taking, enqueueing and moving on are one commit: who is killed in between has done nothing,
-  // and nobody does it twice.
+  // Taking, enqueueing and moving on are one commit. A replica that is killed in between has done
+  // nothing, and no schedule fires twice.
   async #fireSome(): Promise<number> {
     const { count, enqueued } = await this.#store.transaction(async verbs => {
       const due = await verbs.takeDueSchedules()
       const full = await this.#fullQueues(verbs, due)
-      const ended = due.map(one => ({
-        name: one.name,
-        ...this.#decide(one, full),
-        messageId: null as Digits | null
+      const fired: FiredSchedule[] = due.map(schedule => ({
+        name: schedule.name,
+        ...this.#decide(schedule, full),
+        messageId: null
       }))
-      const firing = [...due.keys()].filter(index => ended[index]!.outcome === 'enqueued')
+      const firing = [...due.keys()].filter(index => fired[index]!.outcome === 'enqueued')
       const answers = firing.length === 0 ? [] : await verbs.enqueue(firing.map(index => rowOf(due[index]!)))
       const enqueued: { queueId: Digits; id: Digits }[] = []
       for (const [i, index] of firing.entries()) {
         const id = answers[i]?.id
         if (id === undefined) {
-          ended[index]!.outcome = 'queueNotFound'
-        } // deleted since it was looked at
-        else enqueued.push({ queueId: due[index]!.queueId!, id: (ended[index]!.messageId = id) })
+          fired[index]!.outcome = 'queueNotFound' // deleted after it was taken
+        } else {
+          fired[index]!.messageId = id
+          enqueued.push({ queueId: due[index]!.queueId!, id })
+        }
       }
-      if (due.length > 0) await verbs.moveSchedulesOn(ended)
+      if (due.length > 0) await verbs.moveSchedulesOn(fired)
       return { count: due.length, enqueued }
     })
     for (const { queueId, id } of enqueued) this.#signals.onReady(queueId, 1, Number(id))
@@ -218,12 +221,12 @@ export class Schedules {
               : 'enqueued'
       return { outcome, nextAt }
     } catch {
-      // read by the release that took it, and not by this one
+      // The release that took this expression could read it. This release cannot.
       return { outcome: 'invalidSchedule', nextAt: null }
     }
   }
 
-  /** The schedules for which there is no room in their queues. */
+  // The schedules whose queues have no room.
   async #fullQueues(verbs: Verbs, due: DueSchedule[]): Promise<Set<string>> {
     const room = new Map<Digits, number>()
     const full = new Set<string>()
@@ -243,12 +246,7 @@ function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedu
     body,
     contentType: null,
     headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
-    priority,
-    delaySeconds: undefined,
-    visibleAt: undefined,
-    ttlSeconds: undefined,
-    maxAttempts: undefined,
-    idempotencyKey: undefined
+    priority
   }
 }
 

@@ -1,4 +1,7 @@
-/** The last hour of a queue, step by step, from the rows that were written when something had changed. */
+/**
+ * The last hour of a queue, step by step. A row is stored only for a step in which something
+ * changed.
+ */
 import type { Sample, StepTimes } from '../ports.ts'
 
 export const stepSeconds = 30
@@ -28,14 +31,14 @@ export interface Spark {
 }
 
 /**
- * `last` is the end of the last step written. Samples in order of time, the first perhaps from
- * before the hour.
+ * `last` is the end of the last step written. The samples are in order of time. The first may be
+ * from before the hour.
  */
 export function seriesOf(queue: string, last: number, samples: Sample[], times: StepTimes[]): Series {
   const at = steps(last, stepsCount, stepSeconds)
-  const known = at.map(standing(samples))
+  const held = at.map(latest(samples))
   const count = (state: 'ready' | 'delayed' | 'leased' | 'dead') =>
-    known.map(sample => sample?.[state] ?? null)
+    held.map(sample => sample?.[state] ?? null)
   const timesAt = new Map(times.map(step => [step.at, step]))
   const quantiles = (kind: 'waits' | 'works', share: number) =>
     at.map(end => quantileSeconds(timesAt.get(end)?.[kind] ?? [], share))
@@ -68,10 +71,10 @@ function steps(last: number, count: number, seconds: number): number[] {
 }
 
 /**
- * The sample that holds at a time, asked for in order of time: null before the first, when there
- * was no queue.
+ * A function that answers the latest sample at a time. Call it in order of time. null before the
+ * first sample, when there was no queue.
  */
-function standing<S extends { at: number }>(samples: S[]): (at: number) => S | null {
+function latest<S extends { at: number }>(samples: S[]): (at: number) => S | null {
   let next = 0
   return at => {
     while (next < samples.length && samples[next]!.at <= at) next++
@@ -79,15 +82,15 @@ function standing<S extends { at: number }>(samples: S[]): (at: number) => S | n
   }
 }
 
-// Every queue's first row is written when it is made, or when this table was: so before it nothing
-// had been done.
+// A queue's first row is written when the queue is made, or, for an older queue, when the table was
+// made. Before it the totals count as 0.
 function rates<K extends 'enqueued' | 'acked' | 'failed'>(
   at: number[],
   samples: ({ at: number } & Record<K, number>)[],
   total: K
 ): number[] {
   const seconds = at[1]! - at[0]!
-  const find = standing(samples)
+  const find = latest(samples)
   const totals = [at[0]! - seconds, ...at].map(end => find(end)?.[total] ?? 0)
   return at.map((_, index) =>
     Math.max(0, Math.round(((totals[index + 1]! - totals[index]!) / seconds) * 1000) / 1000)
@@ -95,8 +98,8 @@ function rates<K extends 'enqueued' | 'acked' | 'failed'>(
 }
 
 /**
- * The time that this share of the messages was within, read from buckets as if they were spread
- * evenly in each: null when there are none.
+ * The time within which this share of the messages was, as if each bucket were evenly filled. null
+ * when there are no messages.
  */
 export function quantileSeconds(buckets: number[], share: number): number | null {
   const wanted = buckets.reduce((sum, count) => sum + count, 0) * share

@@ -117,7 +117,9 @@ export class Settling {
     return outcomes
   }
 
-  /** Settles what is held in a queue, in a commit that others may share. Refuses with overloaded. */
+  /**
+   * Settles what is held in a queue, in a commit that others may share. Refuses with overloaded.
+   */
   commit<V extends SettleVerb>(verb: V, queueId: Digits, held: HeldBy<V>[]): Promise<Outcome[]> {
     return this.#commits[verb](queueId, held)
   }

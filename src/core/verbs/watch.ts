@@ -28,8 +28,8 @@ export class Watching {
   }
 
   /**
-   * Resolves when the message is acked, dead or gone, when the time is up, when the caller has gone,
-   * or when the service closes. Refuses with ackedNotKept, tooManyWaiting, overloaded.
+   * Resolves when the message is acked, dead or gone, when the time is up, when the caller has
+   * gone, or when the service closes. Refuses with ackedNotKept, tooManyWaiting, overloaded.
    */
   async end(queue: Queue, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<void> {
     if (queue.settings.keepAckedSeconds <= 0) {

@@ -1,0 +1,176 @@
+/**
+ * JSON text, checked piece by piece. Each skip function gives the offset after what it passes over.
+ */
+
+/** No value stands deeper than this. */
+export const depthMax = 1000
+/** Up to here it is quicker to check each character than to call a regular expression. */
+const shortRunLength = 16
+const ordinary = /[ !#-[\]-\uffff]*/y // all but quote, backslash and control characters
+export const comma = 0x2c
+export const bracket = 0x5b
+export const brace = 0x7b
+
+/** The code of ] for that of [, and of } for that of {. */
+export function closingOf(code: number): number {
+  return code + 2
+}
+
+/**
+ * What is wrong, and at which character. Not an Error: it never reaches a caller, so it needs no
+ * stack.
+ */
+export class Flaw {
+  readonly what: string
+  readonly at: number
+
+  constructor(what: string, at: number) {
+    this.what = what
+    this.at = at
+  }
+}
+
+export function tooDeep(at: number): Flaw {
+  return new Flaw(`nested deeper than ${depthMax} levels`, at)
+}
+
+export function expectedEnd(closing: number, at: number): Flaw {
+  return new Flaw(`expected ',' or '${String.fromCharCode(closing)}'`, at)
+}
+
+/**
+ * The code of a character. -1 past the end, which is no character and in no range: a text that ends
+ * early is refused like any other slip.
+ */
+export function codeAt(text: string, at: number): number {
+  return at < text.length ? text.charCodeAt(at) : -1 // twice as fast as letting charCodeAt give NaN
+}
+
+/** The string between two quotes. Its escapes were checked, so `JSON.parse` cannot refuse it. */
+export function unquote(text: string, start: number, end: number): string {
+  const plain = text.slice(start + 1, end - 1)
+  return plain.includes('\\') ? JSON.parse(text.slice(start, end)) : plain
+}
+
+/** The value of a scalar that was passed over. `code` is its first character. */
+export function scalarOf(text: string, start: number, end: number, code: number): unknown {
+  if (code === 0x22) return unquote(text, start, end)
+  if (code === 0x6e) return null
+  if (code === 0x74) return true
+  return code === 0x66 ? false : Number(text.slice(start, end))
+}
+
+// No loop below goes over a character twice.
+
+/** Checks a value of any kind, and reads nothing. `depth` is how deep the value itself stands. */
+export function skipValue(text: string, at: number, depth: number): number {
+  const open: number[] = [] // the closing brackets that are still to come
+  while (true) {
+    const code = codeAt(text, at)
+    if (code === brace || code === bracket) {
+      if (depth + open.length === depthMax) throw tooDeep(at)
+      const closing = closingOf(code)
+      at = skipSpace(text, at + 1)
+      if (codeAt(text, at) !== closing) {
+        open.push(closing)
+        if (code === brace) at = skipColon(text, skipName(text, at))
+        continue
+      }
+      at++
+    } else {
+      at = skipScalar(text, at, code)
+    }
+
+    while (true) {
+      if (open.length === 0) return at
+      at = skipSpace(text, at)
+      const closing = open[open.length - 1]!
+      const next = codeAt(text, at)
+      if (next === comma) {
+        at = skipSpace(text, at + 1)
+        if (closing === closingOf(brace)) at = skipColon(text, skipName(text, at))
+        break
+      }
+      if (next !== closing) throw expectedEnd(closing, at)
+      at++
+      open.pop()
+    }
+  }
+}
+
+export function skipSpace(text: string, at: number): number {
+  while (true) {
+    const code = codeAt(text, at)
+    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at
+    at++
+  }
+}
+
+/** Passes over a member's name, its quotes included. */
+export function skipName(text: string, at: number): number {
+  if (codeAt(text, at) !== 0x22) throw new Flaw('expected a member name in double quotes', at)
+  return skipString(text, at)
+}
+
+/** Passes over a colon, and the space around it. */
+export function skipColon(text: string, at: number): number {
+  at = skipSpace(text, at)
+  if (codeAt(text, at) !== 0x3a) throw new Flaw("expected ':'", at)
+  return skipSpace(text, at + 1)
+}
+
+export function skipScalar(text: string, at: number, code: number): number {
+  if (code === 0x22) return skipString(text, at)
+  if (code === 0x2d || (code >= 0x30 && code <= 0x39)) return skipNumber(text, at)
+  const literal = code === 0x74 ? 'true' : code === 0x66 ? 'false' : 'null'
+  if (!text.startsWith(literal, at)) {
+    throw new Flaw(code === 0xfeff ? 'unexpected byte order mark' : 'expected a value', at)
+  }
+  return at + literal.length
+}
+
+function skipString(text: string, at: number): number {
+  at++
+  for (let limit = at + shortRunLength; ;) {
+    const code = codeAt(text, at)
+    if (code === 0x22) return at + 1
+    if (code === 0x5c) at = skipEscape(text, at + 1)
+    else if (code < 0x20) throw new Flaw(code < 0 ? "expected '\"'" : 'control character not escaped', at)
+    else if (++at >= limit) {
+      ordinary.lastIndex = at
+      ordinary.test(text)
+      at = ordinary.lastIndex
+      limit = at + shortRunLength
+    }
+  }
+}
+
+function skipEscape(text: string, at: number): number {
+  const code = codeAt(text, at)
+  if (code !== 0x75) {
+    if (code < 0 || !'"\\/bfnrt'.includes(text.charAt(at))) throw new Flaw('expected an escape', at)
+    return at + 1
+  }
+  for (const end = at + 4; at < end;) {
+    const hex = codeAt(text, ++at)
+    const good = (hex >= 0x30 && hex <= 0x39) || ((hex | 0x20) >= 0x61 && (hex | 0x20) <= 0x66)
+    if (!good) throw new Flaw('expected a hexadecimal digit', at)
+  }
+  return at + 1
+}
+
+function skipNumber(text: string, at: number): number {
+  if (codeAt(text, at) === 0x2d) at++
+  at = codeAt(text, at) === 0x30 ? at + 1 : skipDigits(text, at)
+  if (codeAt(text, at) === 0x2e) at = skipDigits(text, at + 1)
+  if ((codeAt(text, at) | 0x20) !== 0x65) return at
+  const sign = codeAt(text, ++at)
+  return skipDigits(text, sign === 0x2b || sign === 0x2d ? at + 1 : at)
+}
+
+function skipDigits(text: string, at: number): number {
+  const start = at
+  for (let code = codeAt(text, at); code >= 0x30 && code <= 0x39;) code = codeAt(text, ++at)
+  if (at === start) throw new Flaw('expected a digit', at)
+  return at
+}
