@@ -1,5 +1,5 @@
 /**
- * The package as npm packs it, in an empty folder: it needs nothing else, its types neither, and
+ * The package as npm packs it, in an empty folder: neither it nor its types need anything else, and
  * it runs on Node.js 20.
  */
 import { execFile } from 'node:child_process'
@@ -25,9 +25,10 @@ t.before(async () => {
 
 /** The first Node.js 20 on the path, if there is one. */
 async function node20(): Promise<string | undefined> {
-  for (const place of (process.env.PATH ?? '').split(delimiter)) {
-    const { stdout } = await run(join(place, 'node'), ['--version']).catch(() => ({ stdout: '' }))
-    if (stdout.startsWith('v20.')) return join(place, 'node')
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    const node = join(directory, 'node')
+    const { stdout } = await run(node, ['--version']).catch(() => ({ stdout: '' }))
+    if (stdout.startsWith('v20.')) return node
   }
   return undefined
 }
@@ -54,7 +55,13 @@ t.test(
     const url = ${JSON.stringify(url)}
     await new Client({ url }).enqueueMany('packed', [{ body: 1 }, { body: 2 }, { body: 3 }])
     let left = 3
-    const worker = new Worker({ url, queue: 'packed', concurrency: 2, handler ({ body }) { console.log('worked on', body) }, onSettled () { if (--left === 0) worker.stop() } })
+    const worker = new Worker({
+      url,
+      queue: 'packed',
+      concurrency: 2,
+      handler ({ body }) { console.log('worked on', body) },
+      onSettled () { if (--left === 0) worker.stop() }
+    })
     await worker.stopped
     console.log('stopped on', process.version)`
     )
@@ -64,7 +71,7 @@ t.test(
   }
 )
 
-t.test('its types stand by themselves', async t => {
+t.test('its types need no other package', async t => {
   await writeFile(
     join(folder, 'tsconfig.json'),
     JSON.stringify({
@@ -82,7 +89,9 @@ t.test('its types stand by themselves', async t => {
   await writeFile(
     join(folder, 'typed.ts'),
     `
-    import { Client, Dead, HoldfastError, RetryAfter, Worker, type LeasedMessage, type QueueReport } from 'holdfast/client'
+    import {
+      Client, Dead, HoldfastError, RetryAfter, Worker, type LeasedMessage, type QueueReport
+    } from 'holdfast/client'
     const client = new Client({ url: 'http://127.0.0.1:8080', key: undefined })
     export const worker = new Worker<{ n: number }>({
       url: 'http://127.0.0.1:8080', queue: 'typed', concurrency: undefined,
@@ -95,7 +104,8 @@ t.test('its types stand by themselves', async t => {
       onSettled: ({ outcome }) => outcome === 'acked'
     })
     export const report: Promise<QueueReport> = client.putQueue('typed', { retry: { strategy: 'fixed' } })
-    export const when = (error: unknown) => error instanceof HoldfastError ? error.retryAfterSeconds : undefined
+    export const when = (error: unknown) =>
+      error instanceof HoldfastError ? error.retryAfterSeconds : undefined
     // @ts-expect-error: there is no such option
     client.lease('typed', { maximum: 1 })
     // @ts-expect-error: there is no such strategy
