@@ -1,7 +1,4 @@
-/**
- * The client: typed calls, errors with all that the service said, and repeats that do nothing
- * twice.
- */
+/** The client: typed calls, errors that say all the service said, and repeats that do nothing twice. */
 import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -25,7 +22,7 @@ async function losing(t: Test, count: number): Promise<{ url: string; proxy: Pro
   return { url: `http://127.0.0.1:${await proxy.listen()}`, proxy }
 }
 
-/** A server in the service's place, which answers as the test says. */
+/** A server in the place of the service, which answers as the test says. */
 async function stub(t: Test, answer: (reply: ServerResponse, call: number) => void): Promise<string> {
   let calls = 0
   const server = createServer((request, reply) => {
@@ -45,10 +42,13 @@ t.test('every call does what it says', async t => {
     queue: 'calls',
     settings: { maxAttempts: 2 }
   })
-  const one = await client.enqueue('calls', { body: { n: 1 }, headers: { trace: 'x' }, priority: 9 })
-  const [two, again] = await client.enqueueMany('calls', [{ body: 2 }, { body: 2, idempotencyKey: 'two' }])
-  t.strictSame(await client.enqueueMany('calls', [{ body: 2, idempotencyKey: 'two' }]), [
-    { id: again!.id, duplicate: true }
+  const first = await client.enqueue('calls', { body: { n: 1 }, headers: { trace: 'x' }, priority: 9 })
+  const [second, third] = await client.enqueueMany('calls', [
+    { body: 2 },
+    { body: 2, idempotencyKey: 'third' }
+  ])
+  t.strictSame(await client.enqueueMany('calls', [{ body: 2, idempotencyKey: 'third' }]), [
+    { id: third!.id, duplicate: true }
   ])
   const raw = await client.enqueueRaw('calls', new Uint8Array([0, 255]), 'image/png', { priority: 0 })
   t.throws(() => client.enqueueRaw('calls', '{}', 'application/json; charset=utf-8'), {
@@ -57,9 +57,9 @@ t.test('every call does what it says', async t => {
 
   const { messages } = await client.lease('calls', { max: 10, worker: 'me' })
   t.match(messages, [
-    { id: one.id, body: { n: 1 }, headers: { trace: 'x' }, attempt: 1 },
-    { id: two!.id, body: 2 },
-    { id: again!.id },
+    { id: first.id, body: { n: 1 }, headers: { trace: 'x' }, attempt: 1 },
+    { id: second!.id, body: 2 },
+    { id: third!.id },
     { id: raw.id, bodyBase64: 'AP8=', contentType: 'image/png' }
   ])
   const receipts = messages.map(({ receipt }) => receipt)
@@ -74,13 +74,13 @@ t.test('every call does what it says', async t => {
   )
   t.match(await client.release('calls', receipts[3]!), { outcome: 'released' })
 
-  t.match(await client.message('calls', one.id, { waitSeconds: 5 }), { state: 'acked' })
+  t.match(await client.message('calls', first.id, { waitSeconds: 5 }), { state: 'acked' })
   t.match(await client.browse('calls', { state: 'dead', limit: 1 }), {
-    messages: [{ id: two!.id, lastFailure: { reason: 'no' } }]
+    messages: [{ id: second!.id, lastFailure: { reason: 'no' } }]
   })
   t.match(await client.queue('calls'), { counts: { ready: 1, delayed: 1, dead: 1, acked: 1 } })
-  t.strictSame(await client.redrive('calls', { ids: [two!.id] }), { redriven: 1 })
-  await client.cancel('calls', two!.id)
+  t.strictSame(await client.redrive('calls', { ids: [second!.id] }), { redriven: 1 })
+  await client.cancel('calls', second!.id)
   t.strictSame(await client.retry('calls', { dryRun: true }), { matched: 1 })
   t.strictSame(await client.purge('calls', { state: 'ready' }), { purged: 1 })
   t.ok((await client.queues({ limit: 1 })).queues.length)
@@ -88,7 +88,7 @@ t.test('every call does what it says', async t => {
   await t.rejects(client.queue('calls'), { status: 404, code: 'queueNotFound' })
 })
 
-t.test('a refusal is an error with everything the service answered, and is not repeated', async t => {
+t.test('a refusal is an error with all that the service said, and is not repeated', async t => {
   const client = new Client({ url })
   const error = await client.enqueue('refused', { body: 1, priority: 11 }).then(
     () => null,
@@ -103,9 +103,8 @@ t.test('a refusal is an error with everything the service answered, and is not r
     errors: [{ pointer: '/priority' }],
     message: /priority/
   })
-  const {
-    messages: [message]
-  } = await client.enqueue('refused', { body: 1 }).then(() => client.lease('refused', { leaseSeconds: 60 }))
+  await client.enqueue('refused', { body: 1 })
+  const [message] = (await client.lease('refused', { leaseSeconds: 60 })).messages
   await client.release('refused', message!.receipt)
   await client.lease('refused')
   await t.rejects(client.ack('refused', message!.receipt), { status: 409, code: 'leaseLost' })
@@ -116,39 +115,36 @@ t.test('a refusal is an error with everything the service answered, and is not r
   )
 })
 
-t.test(
-  'an enqueue whose answer was lost twice stores one message, with a key of its own or without',
-  async t => {
-    for (const idempotencyKey of ['mine', undefined]) {
-      const { url, proxy } = await losing(t, 2)
-      const client = new Client({ url })
-      const queue = `once-${idempotencyKey}`
-      const { id } = await client.enqueue(queue, { body: 1, idempotencyKey })
-      t.equal(proxy.swallowed, 2)
-      t.match(await client.browse(queue), { messages: [{ id }], cursor: null })
-      t.equal((await client.browse(queue)).messages.length, 1)
-      if (idempotencyKey !== undefined) {
-        t.match(
-          await client.enqueue(queue, { body: 1, idempotencyKey }),
-          { id, duplicate: true },
-          'its own key was sent'
-        )
-      }
-    }
-    const { url, proxy } = await losing(t, 1)
+t.test('an enqueue whose answer was lost twice is one message, with a key or without', async t => {
+  for (const idempotencyKey of ['mine', undefined]) {
+    const { url, proxy } = await losing(t, 2)
     const client = new Client({ url })
-    t.equal(
-      (await client.enqueueMany('once-list', [{ body: 1 }, { body: 2, idempotencyKey: undefined }])).length,
-      2
-    )
-    await client.enqueueRaw('once-list', 'text', 'text/plain', { idempotencyKey: undefined })
-    t.equal(proxy.swallowed, 1)
-    t.match(
-      (await client.browse('once-list')).messages.map(({ body }) => body),
-      [1, 2, 'text']
-    )
+    const queue = `once-${idempotencyKey}`
+    const { id } = await client.enqueue(queue, { body: 1, idempotencyKey })
+    t.equal(proxy.swallowed, 2)
+    t.match(await client.browse(queue), { messages: [{ id }], cursor: null })
+    t.equal((await client.browse(queue)).messages.length, 1)
+    if (idempotencyKey !== undefined) {
+      t.match(
+        await client.enqueue(queue, { body: 1, idempotencyKey }),
+        { id, duplicate: true },
+        'its own key was sent'
+      )
+    }
   }
-)
+  const { url, proxy } = await losing(t, 1)
+  const client = new Client({ url })
+  t.equal(
+    (await client.enqueueMany('once-list', [{ body: 1 }, { body: 2, idempotencyKey: undefined }])).length,
+    2
+  )
+  await client.enqueueRaw('once-list', 'text', 'text/plain', { idempotencyKey: undefined })
+  t.equal(proxy.swallowed, 1)
+  t.match(
+    (await client.browse('once-list')).messages.map(({ body }) => body),
+    [1, 2, 'text']
+  )
+})
 
 t.test('a lease whose answer was lost brings the same messages again', async t => {
   const straight = new Client({ url })
@@ -163,7 +159,7 @@ t.test('a lease whose answer was lost brings the same messages again', async t =
   t.match((await straight.queue('leased-once')).counts, { ready: 1, leased: 1 })
 })
 
-t.test('the client waits as long as Retry-After says, otherwise briefly, and gives up in time', async t => {
+t.test('a repeat waits as long as Retry-After says, other pauses are short, and repeats end', async t => {
   const times: number[] = []
   const busy = await stub(t, (reply, call) => {
     times.push(performance.now())
@@ -171,7 +167,7 @@ t.test('the client waits as long as Retry-After says, otherwise briefly, and giv
     else reply.end('{"id":"7"}')
   })
   t.strictSame(await new Client({ url: busy }).enqueue('q', { body: 1 }), { id: '7' })
-  t.ok(times[1]! - times[0]! >= 990, 'not before it was asked to')
+  t.ok(times[1]! - times[0]! >= 990, 'not before the time that Retry-After says')
 
   const away = await stub(t, reply =>
     reply
@@ -208,7 +204,7 @@ t.test('the client waits as long as Retry-After says, otherwise briefly, and giv
   await t.rejects(new Client({ url: garbled, retrySeconds: 0 }).queue('q'), { code: 'noAnswer' })
 })
 
-t.test('a signal ends a call', async t => {
+t.test('an aborted signal ends a call', async t => {
   const control = new AbortController()
   const client = new Client({ url })
   await client.putQueue('given-up')

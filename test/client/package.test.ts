@@ -1,5 +1,5 @@
 /**
- * The package as npm packs it, in an empty folder. Neither it nor its types need anything else, and
+ * The package as npm packs it, in an empty folder: neither it nor its types need anything else, and
  * it runs on Node.js 20.
  */
 import { execFile } from 'node:child_process'
@@ -25,14 +25,15 @@ t.before(async () => {
 
 /** The first Node.js 20 on the path, if there is one. */
 async function node20(): Promise<string | undefined> {
-  for (const place of (process.env.PATH ?? '').split(delimiter)) {
-    const { stdout } = await run(join(place, 'node'), ['--version']).catch(() => ({ stdout: '' }))
-    if (stdout.startsWith('v20.')) return join(place, 'node')
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    const node = join(directory, 'node')
+    const { stdout } = await run(node, ['--version']).catch(() => ({ stdout: '' }))
+    if (stdout.startsWith('v20.')) return node
   }
   return undefined
 }
 
-t.test('it is one package without dependencies, of the same version', async t => {
+t.test('it is one package, of the same version, and small', async t => {
   t.strictSame(
     (await readdir(join(folder, 'node_modules'))).filter(name => !name.startsWith('.')),
     ['holdfast']
@@ -58,8 +59,8 @@ t.test(
       url,
       queue: 'packed',
       concurrency: 2,
-      handler: ({ body }) => console.log('worked on', body),
-      onSettled() { if (--left === 0) worker.stop() }
+      handler ({ body }) { console.log('worked on', body) },
+      onSettled () { if (--left === 0) worker.stop() }
     })
     await worker.stopped
     console.log('stopped on', process.version)`
@@ -88,8 +89,9 @@ t.test('its types need no other package', async t => {
   await writeFile(
     join(folder, 'typed.ts'),
     `
-    import { Client, Dead, HoldfastError, RetryAfter, Worker } from 'holdfast/client'
-    import type { LeasedMessage, QueueReport } from 'holdfast/client'
+    import {
+      Client, Dead, HoldfastError, RetryAfter, Worker, type LeasedMessage, type QueueReport
+    } from 'holdfast/client'
     const client = new Client({ url: 'http://127.0.0.1:8080', key: undefined })
     export const worker = new Worker<{ n: number }>({
       url: 'http://127.0.0.1:8080', queue: 'typed', concurrency: undefined,

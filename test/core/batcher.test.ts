@@ -1,9 +1,7 @@
-/** Group commit and waiting, on the pure classes: what they promise whoever flushes and whoever waits. */
-import { getEventListeners } from 'node:events'
+/** Group commit, on the pure class: what it promises, whatever is flushed. */
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
-import { Wakeups } from '../../src/core/engine/wakeups.ts'
 
 interface Flush {
   lane: string
@@ -12,7 +10,7 @@ interface Flush {
   fail: (error: Error) => void
 }
 
-/** A batcher whose flushes are answered by the test. */
+/** A batcher whose flushes the test answers. */
 function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
   const flushes: Flush[] = []
   const under = new Batcher<number, string>({
@@ -35,13 +33,13 @@ function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
   return { under, flushes }
 }
 
-/** The batcher's own timer keeps no process alive. */
+/** Keeps the process alive, which the batcher's own timer does not. */
 function keepAlive(t: Test): void {
   const timer = setInterval(() => {}, 1000)
   t.teardown(() => clearInterval(timer))
 }
 
-t.test('calls of one turn leave together, an idle lane at once, a busy one gathers', async t => {
+t.test('calls of one turn leave together: at once from an idle lane, later from a busy one', async t => {
   const { under, flushes } = batcher()
   const first = [under.add('a', 1), under.add('a', 2)]
   await turn()
@@ -97,10 +95,10 @@ for (const bound of ['flushWeightMax', 'flushCountMax']) {
   })
 }
 
-t.test('a second flush sets out beside the first with half a flush, or when the first is slow', async t => {
+t.test('a second flush leaves when it is half full, or when the first is slow', async t => {
   const { under, flushes } = batcher({ inFlightMax: 2, flushCountMax: 6 })
   let nowMs = 0
-  t.intercept(performance, 'now', { value: () => nowMs }) // a busy machine is no slow flush
+  t.intercept(performance, 'now', { value: () => nowMs }) // so that a busy machine does not look like a slow flush
   const add = async (items: number[]) => {
     const added = items.map(item => under.add('a', item))
     await turn()
@@ -123,7 +121,7 @@ t.test('a second flush sets out beside the first with half a flush, or when the 
   t.equal(flushes.length, 2)
   nowMs = 21
   answered.push(...(await add([6])))
-  t.strictSame(flushes[2]?.items, [5, 6], 'what waits behind a slow flush goes past it with the next caller')
+  t.strictSame(flushes[2]?.items, [5, 6], 'the next caller takes along what waits behind a slow flush')
   for (const index of [0, 2]) flushes[index]!.answer()
   t.strictSame(await Promise.all(answered), ['1', '2', '3', '4', '5', '6'])
 })
@@ -146,38 +144,35 @@ t.test('a poison item fails alone', async t => {
   )
 })
 
-t.test(
-  'several poison items fail alone, each with its own error, and every other call is answered once',
-  async t => {
-    const stored: number[] = []
-    const { under } = batcher({
-      inFlightMax: 2,
-      flushWeightMax: 7,
-      flush: async (_, items) => {
-        await turn()
-        const bad = items.find(item => item % 10 === 3)
-        if (bad !== undefined) throw Object.assign(new Error('poison'), { item: bad })
-        stored.push(...items)
-        return items.map(String)
-      }
-    })
-    const answers = await Promise.allSettled(
-      Array.from({ length: 50 }, (_, item) => under.add(item % 2 ? 'odd' : 'even', item))
+t.test('several poison items fail, each with its own error, and other calls are answered once', async t => {
+  const stored: number[] = []
+  const { under } = batcher({
+    inFlightMax: 2,
+    flushWeightMax: 7,
+    flush: async (_, items) => {
+      await turn()
+      const bad = items.find(item => item % 10 === 3)
+      if (bad !== undefined) throw Object.assign(new Error('poison'), { item: bad })
+      stored.push(...items)
+      return items.map(String)
+    }
+  })
+  const answers = await Promise.allSettled(
+    Array.from({ length: 50 }, (_, item) => under.add(item % 2 ? 'odd' : 'even', item))
+  )
+  answers.forEach((answer, item) =>
+    t.match(
+      answer,
+      item % 10 === 3
+        ? { status: 'rejected', reason: { item } }
+        : { status: 'fulfilled', value: String(item) }
     )
-    answers.forEach((answer, item) =>
-      t.match(
-        answer,
-        item % 10 === 3
-          ? { status: 'rejected', reason: { item } }
-          : { status: 'fulfilled', value: String(item) }
-      )
-    )
-    t.equal(stored.length, 45)
-    await under.drained()
-  }
-)
+  )
+  t.equal(stored.length, 45)
+  await under.drained()
+})
 
-t.test("any other error is every caller's, and nothing is tried twice", async t => {
+t.test('any other error goes to every caller, and nothing is tried twice', async t => {
   let flushed = 0
   const { under } = batcher({
     flush: async () => {
@@ -190,7 +185,7 @@ t.test("any other error is every caller's, and nothing is tried twice", async t 
   t.equal(flushed, 1)
 })
 
-t.test('too much waiting is refused with overloaded, and room comes back', async t => {
+t.test('a call that would wait behind too much is refused as overloaded, until there is room', async t => {
   const { under, flushes } = batcher({ waitingWeightMax: 2 })
   const flushed = async (count: number) => {
     while (flushes.length < count) await turn()
@@ -199,7 +194,7 @@ t.test('too much waiting is refused with overloaded, and room comes back', async
   await flushed(1)
   const waiting = [under.add('a', 1), under.add('a', 2)]
   await t.rejects(under.add('a', 3), { code: 'overloaded', outcome: 'none' })
-  await t.rejects(under.add('b', 3), { code: 'overloaded' }, 'the bound is that of all lanes')
+  await t.rejects(under.add('b', 3), { code: 'overloaded' }, 'all lanes share the bound')
   flushes[0]!.answer()
   await inFlight
   await flushed(2)
@@ -212,11 +207,11 @@ t.test('too much waiting is refused with overloaded, and room comes back', async
   t.strictSame(
     flushes.flatMap(({ items }) => items),
     [0, 1, 2, 4],
-    'what was refused was never flushed'
+    'a refused item is never flushed'
   )
 })
 
-t.test('what makes room is turned away last, by weight and by number', async t => {
+t.test('calls that make room are refused last, by weight and by number', async t => {
   for (const bound of ['waitingWeightMax', 'waitingItemsMax']) {
     const { under, flushes } = batcher({ [bound]: 4, isUrgent: item => item < 0 })
     const all = [under.add('a', 0)]
@@ -226,7 +221,7 @@ t.test('what makes room is turned away last, by weight and by number', async t =
     await t.rejects(under.add('a', 5), { code: 'overloaded' }, bound)
     t.ok(under.full)
     all.push(under.add('a', -1))
-    await t.rejects(under.add('a', -2), { code: 'overloaded' }, `${bound}: a quarter more, and no further`)
+    await t.rejects(under.add('a', -2), { code: 'overloaded' }, `${bound}: a quarter more, no further`)
     flushes[0]!.answer()
     while (flushes.length < 2) await turn()
     t.notOk(under.full)
@@ -236,34 +231,30 @@ t.test('what makes room is turned away last, by weight and by number', async t =
   }
 })
 
-t.test(
-  'a lane that does not get on takes no more, and those who have waited too long are told so and not ' +
-    'done late',
-  async t => {
-    keepAlive(t)
-    const { under, flushes } = batcher({ waitingMsMax: 100, isUrgent: item => item < 0 })
-    const stuck = under.add('a', 0)
-    while (flushes.length < 1) await turn()
-    const late = [under.add('a', 1), under.add('a', 2)]
-    const urgent = under.add('a', -1)
-    const startedMs = performance.now()
-    while (performance.now() < startedMs + 55) await turn()
-    await t.rejects(under.add('a', 3), { code: 'overloaded' }, 'halfway there: no more')
-    const other = under.add('b', 4)
-    while (flushes.length < 2) await turn()
-    flushes[1]!.answer()
-    t.equal(await other, '4', 'another lane goes on')
-    for (const call of late) await t.rejects(call, { code: 'overloaded', outcome: 'none' })
-    flushes[0]!.answer()
-    t.equal(await stuck, '0')
-    while (flushes.length < 3) await turn()
-    flushes[2]!.answer()
-    t.equal(await urgent, '-1', 'what makes room waits longer')
-    t.strictSame(flushes[2]!.items, [-1])
-  }
-)
+t.test('a stuck lane takes no more, and calls that waited too long are refused, never done late', async t => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ waitingMsMax: 100, isUrgent: item => item < 0 })
+  const stuck = under.add('a', 0)
+  while (flushes.length < 1) await turn()
+  const late = [under.add('a', 1), under.add('a', 2)]
+  const urgent = under.add('a', -1)
+  const startedMs = performance.now()
+  while (performance.now() < startedMs + 55) await turn()
+  await t.rejects(under.add('a', 3), { code: 'overloaded' }, 'halfway to the limit the lane takes no more')
+  const other = under.add('b', 4)
+  while (flushes.length < 2) await turn()
+  flushes[1]!.answer()
+  t.equal(await other, '4', 'another lane goes on')
+  for (const call of late) await t.rejects(call, { code: 'overloaded', outcome: 'none' })
+  flushes[0]!.answer()
+  t.equal(await stuck, '0')
+  while (flushes.length < 3) await turn()
+  flushes[2]!.answer()
+  t.equal(await urgent, '-1', 'a call that makes room waits longer')
+  t.strictSame(flushes[2]!.items, [-1])
+})
 
-t.test('a lane whose every item was turned away is forgotten', async t => {
+t.test('a lane whose every item was refused is forgotten', async t => {
   keepAlive(t)
   const { under, flushes } = batcher({ waitingMsMax: 20 })
   const stuck = under.add('a', 0)
@@ -275,7 +266,7 @@ t.test('a lane whose every item was turned away is forgotten', async t => {
   t.equal(flushes.length, 1)
 })
 
-t.test('one item heavier than the bound is taken when nothing else waits', async t => {
+t.test('an item heavier than the bound is taken when nothing else waits', async t => {
   const { under } = batcher({
     weigh: () => 50,
     flushWeightMax: 10,
@@ -298,136 +289,4 @@ t.test('drained resolves when everything has been answered', async t => {
   flushes[0]!.answer()
   await call
   await draining
-})
-
-t.test('waiting', async t => {
-  const never = new AbortController().signal
-  const inMs = (ms: number) => performance.now() + ms
-
-  t.test('a wake between the look and the wait is not missed', async t => {
-    const wakeups = new Wakeups(10)
-    const seat = wakeups.sit({ queueId: 'q' })
-    wakeups.wake('q', 1)
-    t.equal(await seat.wait(inMs(10_000), never), true)
-    seat.leave()
-    t.strictSame(wakeups.waitedQueues(), [])
-  })
-
-  t.test('one message wakes one, the longest waiting first, of its own topic', async t => {
-    const wakeups = new Wakeups(10)
-    const woken: string[] = []
-    const waits = ['first', 'second', 'other'].map(async name => {
-      const seat = wakeups.sit({ queueId: name === 'other' ? 'r' : 'q' })
-      woken.push(`${name} ${await seat.wait(inMs(10_000), never)}`)
-      seat.leave()
-    })
-    wakeups.wake('q', 1)
-    await waits[0]
-    t.strictSame(woken, ['first true'])
-    wakeups.close()
-    await Promise.all(waits)
-    t.strictSame(woken.slice(1).sort(), ['other false', 'second false'], 'closing ends every wait')
-    t.equal(wakeups.size, 0)
-    const late = wakeups.sit({ queueId: 'q' })
-    t.equal(await late.wait(inMs(10_000), never), false, 'and every later one')
-  })
-
-  t.test(
-    'a wake during the look is seen by each who was looking, and the one that waited is woken besides',
-    async t => {
-      const wakeups = new Wakeups(10)
-      const [waiter, looker] = [wakeups.sit({ queueId: 'q' }), wakeups.sit({ queueId: 'q' })]
-      const waiting = waiter.wait(inMs(10_000), never)
-      wakeups.wake('q', 1)
-      t.equal(await looker.wait(inMs(10_000), never), true)
-      t.equal(await waiting, true)
-      t.equal(await looker.wait(inMs(5), never), false, 'one wake is seen once')
-    }
-  )
-
-  t.test(
-    'as many are woken as there are messages, in their order, and one that woke and waits again ' +
-      'stands behind',
-    async t => {
-      const wakeups = new Wakeups(10)
-      const woken: number[] = []
-      const seats = [0, 1, 2, 3].map(() => wakeups.sit({ queueId: 'q' }))
-      const wait = (index: number) =>
-        seats[index]!.wait(inMs(10_000), never).then(() => {
-          woken.push(index)
-        })
-      const waits = [0, 1, 2, 3].map(wait)
-      wakeups.wake('q', 2)
-      await Promise.all(waits.slice(0, 2))
-      t.strictSame(woken, [0, 1])
-      const again = wait(0)
-      wakeups.wake('q', 2)
-      await Promise.all(waits)
-      t.strictSame(woken, [0, 1, 2, 3])
-      wakeups.wakeAll()
-      await again
-      t.strictSame(woken, [0, 1, 2, 3, 0])
-    }
-  )
-
-  t.test('who waits for the end of a message hears of that alone', async t => {
-    const wakeups = new Wakeups(10)
-    const forEnd = wakeups.sit({ messageId: '7' })
-    const forReady = wakeups.sit({ queueId: '7' })
-    t.strictSame(wakeups.waitedQueues(), ['7'])
-    wakeups.wake('7', Infinity)
-    t.equal(await forEnd.wait(inMs(5), never), false)
-    t.equal(await forReady.wait(inMs(10_000), never), true)
-    wakeups.wakeForEnd('7')
-    t.equal(await forReady.wait(inMs(5), never), false)
-    t.equal(await forEnd.wait(inMs(10_000), never), true)
-    wakeups.wakeAll()
-    t.equal(await forEnd.wait(inMs(10_000), never), true, 'and of what everyone hears')
-    forEnd.leave()
-    forReady.leave()
-    wakeups.wakeForEnd('7')
-    t.equal(wakeups.size, 0)
-  })
-
-  t.test('nothing is left behind by any of the ways a wait can end', async t => {
-    const wakeups = new Wakeups(1000)
-    const caller = new AbortController()
-    const gone = new AbortController()
-    const ends = Array.from({ length: 90 }, async (_, i) => {
-      const seat = wakeups.sit({ queueId: `q${i % 3}` })
-      await seat.wait(i % 3 === 0 ? inMs(2) : inMs(10_000), i % 3 === 1 ? gone.signal : caller.signal)
-      seat.leave()
-    })
-    gone.abort()
-    wakeups.wake('q2', 100)
-    await Promise.all(ends)
-    t.equal(wakeups.size, 0)
-    t.strictSame(wakeups.waitedQueues(), [])
-    t.equal(
-      getEventListeners(caller.signal, 'abort').length + getEventListeners(gone.signal, 'abort').length,
-      0
-    )
-    wakeups.wake('q0', 1)
-    t.strictSame(wakeups.waitedQueues(), [], 'a wake of nobody makes no topic')
-  })
-
-  t.test('a wait ends with its time and with its caller', async t => {
-    const wakeups = new Wakeups(10)
-    const seat = wakeups.sit({ queueId: 'q' })
-    t.equal(await seat.wait(inMs(5), never), false)
-    const caller = new AbortController()
-    const waiting = seat.wait(inMs(10_000), caller.signal)
-    caller.abort()
-    t.equal(await waiting, false)
-    t.equal(await seat.wait(inMs(10_000), caller.signal), false)
-  })
-
-  t.test('more than may wait are refused with tooManyWaiting', async t => {
-    const wakeups = new Wakeups(2)
-    const seat = wakeups.sit({ queueId: 'q' })
-    wakeups.sit({ queueId: 'q' })
-    t.throws(() => wakeups.sit({ queueId: 'r' }), { code: 'tooManyWaiting' })
-    seat.leave()
-    t.doesNotThrow(() => wakeups.sit({ queueId: 'r' }))
-  })
 })

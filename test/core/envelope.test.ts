@@ -1,68 +1,34 @@
 /**
- * Promises of the request reader: takes what JSON.parse takes, keeps bodies to the letter, cannot
- * be tripped up.
+ * Promises of the request reader: it takes what JSON.parse takes, keeps bodies to the letter, and
+ * cannot be tripped up.
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { test } from 'tap'
+import t from 'tap'
 import { parseEnvelope, RawJson } from '../../src/core/engine/envelope.ts'
 import { QueueError } from '../../src/core/errors.ts'
-
-/** An object is a list of pairs here, so that a name given twice can be told. */
-type Node = { pairs: [string, Node][] } | { items: Node[] } | { scalar: unknown }
-
-/** Reads what JSON.parse has accepted; apart from that it shares nothing with the code under test. */
-function outline(text: string): Node {
-  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\]]|[^\s{}[\]",:]+/g)!
-  let at = 0
-  const read = (): Node => {
-    const token = tokens[at++]
-    if (token === '{') {
-      const pairs: [string, Node][] = []
-      while (tokens[at] !== '}') pairs.push([JSON.parse(tokens[at++]!), read()])
-      at++
-      return { pairs }
-    }
-    if (token !== '[') return { scalar: JSON.parse(token!) }
-    const items: Node[] = []
-    while (tokens[at] !== ']') items.push(read())
-    at++
-    return { items }
-  }
-  return read()
-}
-
-/**
- * The value of a text. Not JSON.parse's own: once V8 has read an object with a member named by one
- * backslash, it may take another member whose name is written as one escape for it
- * (https://github.com/nodejs/node/issues/63785).
- */
-function valueOf(node: Node): unknown {
-  if ('scalar' in node) return node.scalar
-  if ('items' in node) return node.items.map(valueOf)
-  return Object.fromEntries(node.pairs.map(([name, inner]) => [name, valueOf(inner)]))
-}
+import { edited, outline, text, valueOf, type Node } from './jsonTexts.ts'
 
 const isBody = (path: string): boolean => /^(\/messages\/#\d+)?\/body$/.test(path)
 const step = (path: string, name: string): string =>
   `${path}/${name.replaceAll('/', '~1').replaceAll('#', '~2')}`
 
 /**
- * Whether one of the refusals JSON.parse does not know applies. An index is written #3, a name
- * never starts so.
+ * Whether the reader must refuse what JSON.parse takes: a repeated name, or __proto__. In a path an
+ * index is written #3, and no name starts with #.
  */
-function refused(node: Node, path = ''): boolean {
+function isRefused(node: Node, path = ''): boolean {
   if ('scalar' in node || isBody(path)) return false
-  if ('items' in node) return node.items.some((item, index) => refused(item, `${path}/#${index}`))
+  if ('items' in node) return node.items.some((item, index) => isRefused(item, `${path}/#${index}`))
   const names = node.pairs.map(([name]) => name)
   return (
     new Set(names).size < names.length ||
     names.includes('__proto__') ||
-    node.pairs.some(([name, inner]) => refused(inner, step(path, name)))
+    node.pairs.some(([name, inner]) => isRefused(inner, step(path, name)))
   )
 }
 
-/** The value with every RawJson parsed, having checked that they are where they belong and nowhere else. */
+/** The value with every RawJson parsed. Asserts that there is one for each body, and no other. */
 function opened(value: unknown, source: string, path = ''): unknown {
   assert.equal(value instanceof RawJson, isBody(path), `raw or not at ${path}`)
   if (value instanceof RawJson) {
@@ -88,15 +54,16 @@ function refusal(text: string): { pointer: string; message: string } {
     assert.ok(error.message.length < 200 && error.faults[0]!.pointer.length <= 128)
     return error.faults[0]!
   }
-  throw new assert.AssertionError({ message: `taken: ${text.slice(0, 80)}` })
+  throw new assert.AssertionError({ message: `not refused: ${text.slice(0, 80)}` })
 }
 
+/** Whether the reader takes the text, having checked that this is right. */
 function agree(text: string): boolean {
   let expected: Node
   try {
     JSON.parse(text)
     expected = outline(text)
-    if (refused(expected)) throw new SyntaxError('refused')
+    if (isRefused(expected)) throw new SyntaxError('refused')
   } catch {
     refusal(text)
     return false
@@ -105,104 +72,7 @@ function agree(text: string): boolean {
   return true
 }
 
-const space = fc.array(fc.constantFrom(' ', '\t', '\n', '\r'), { maxLength: 2 }).map(run => run.join(''))
-const piece = fc.oneof(
-  fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }).map(char => JSON.stringify(char).slice(1, -1)),
-  fc.constantFrom(
-    '\\"',
-    '\\\\',
-    '\\/',
-    '\\b',
-    '\\f',
-    '\\n',
-    '\\r',
-    '\\t',
-    '\\u0000',
-    '\\uD83D',
-    '\\u00e9',
-    '\\uFFff',
-    '\u2028',
-    '\x7f',
-    'x'.repeat(15)
-  )
-)
-const string = fc.array(piece, { maxLength: 5 }).map(pieces => `"${pieces.join('')}"`)
-const names = [
-  '"body"',
-  '"b\\u006fdy"',
-  '"messages"',
-  '"m\\u0065ssages"',
-  '"a"',
-  '"0"',
-  '"1"',
-  '"toString"',
-  '"constructor"'
-]
-const name = fc.oneof(
-  { weight: 5, arbitrary: fc.constantFrom(...names) },
-  { weight: 1, arbitrary: fc.constantFrom('"__proto__"', '"__pr\\u006fto__"') },
-  { weight: 4, arbitrary: string }
-)
-const number = fc.oneof(
-  fc.stringMatching(/^-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,5})?([eE][+-]?[0-9]{1,3})?$/),
-  fc.constantFrom('-0', '1e309', '0.1', '5e-324', '12345678901234567890')
-)
-const listOf = (element: fc.Arbitrary<string>) =>
-  fc.array(element, { maxLength: 4 }).map(items => `[${items.join(',')}]`)
-const objectOf = (...members: fc.Arbitrary<[string, string, string, string]>[]) =>
-  fc
-    .array(fc.oneof(...members), { maxLength: 4 })
-    .map(
-      list => `{${list.map(([before, name, after, value]) => `${before}${name}${after}:${value}`).join(',')}}`
-    )
-const { value } = fc.letrec<{ value: string }>(tie => ({
-  value: fc
-    .tuple(
-      space,
-      fc.oneof(
-        { maxDepth: 4, depthSize: 'medium' },
-        number,
-        string,
-        fc.constantFrom('true', 'false', 'null', '[]', '{ }'),
-        listOf(tie('value')),
-        objectOf(fc.tuple(space, name, space, tie('value')))
-      ),
-      space
-    )
-    .map(parts => parts.join(''))
-}))
-// Left to chance, `messages` would seldom be an array of objects at the top.
-const message = objectOf(fc.tuple(space, name, space, value))
-const messages = fc.tuple(space, fc.constant('"messages"'), space, listOf(message))
-const request = objectOf(fc.tuple(space, name, space, value), messages)
-const text = fc.oneof(value, message, request)
-const junk = fc.oneof(
-  fc.constantFrom(
-    ...'{}[],:"\\ \t\n\r\0\x1f\x0b0123456789+-.eEtrufalsn/\u00a0\u2028\ufeff',
-    'body',
-    '"a":1,',
-    '\\u00',
-    '00',
-    '{"body":',
-    '['
-  ),
-  fc.string({ unit: 'binary', maxLength: 1 })
-)
-const edit = fc.record({
-  at: fc.nat({ max: 0xffff }),
-  cut: fc.nat({ max: 2 }),
-  put: fc.oneof(fc.constant(''), junk)
-})
-const edits = fc.array(edit, { minLength: 1, maxLength: 3 })
-const edited = fc.tuple(text, edits).map(([source, edits]) =>
-  edits.reduce((now, { at, cut, put }) => {
-    const place = at % (now.length + 1)
-    return now.slice(0, place) + put + now.slice(place + cut)
-  }, source)
-)
-
-/** Milliseconds, the least of three. */
-// Of the processor, not of the clock: somebody else may be at work on this machine.
+/** The least of three times, in milliseconds of the processor: others may be at work on this machine. */
 function time(text: string): number {
   return Math.min(
     ...[1, 2, 3].map(() => {
@@ -217,7 +87,7 @@ function time(text: string): number {
   )
 }
 
-test('takes what JSON.parse takes, and gives the same value', async t => {
+t.test('it takes what JSON.parse takes, and gives the same value', async t => {
   let taken = 0
   fc.assert(
     fc.property(text, text => {
@@ -231,7 +101,7 @@ test('takes what JSON.parse takes, and gives the same value', async t => {
   )
 })
 
-test('refuses what JSON.parse refuses, however the text is damaged', async t => {
+t.test('it refuses what JSON.parse refuses, however the text is damaged', async t => {
   let taken = 0
   fc.assert(
     fc.property(edited, text => {
@@ -242,7 +112,7 @@ test('refuses what JSON.parse refuses, however the text is damaged', async t => 
   t.ok(taken > 100 && taken < 1900, `${taken} of 2000 damaged texts taken`)
 })
 
-test('knows each rule of the grammar, in the envelope and in a body', async t => {
+t.test('it knows each rule of the grammar, in the envelope and in a body', async t => {
   const bad = [
     '',
     '01',
@@ -298,7 +168,7 @@ test('knows each rule of the grammar, in the envelope and in a body', async t =>
     '//',
     '/**/1'
   ]
-  // A string is gone over in runs: what may not be in it must be seen at any place in it.
+  // The reader goes over strings in runs, and must see a forbidden character at any place.
   for (let length = 0; length < 70; length++) {
     for (const char of '"\n\0\x1f') bad.push(`"${'é'.repeat(length)}${char}x"`)
   }
@@ -332,7 +202,7 @@ test('knows each rule of the grammar, in the envelope and in a body', async t =>
   )
 })
 
-test('a body is the exact text it came as', async t => {
+t.test('a body is the exact text that was sent', async t => {
   const inner = '{"n":12345678901234567890,"a":1,"a":2,"s":"\\u0000"}'
   t.strictSame(parseEnvelope(`{"body": ${inner} }`), { body: new RawJson(inner) })
   t.strictSame(
@@ -353,7 +223,7 @@ test('a body is the exact text it came as', async t => {
   })
 })
 
-test('names that mean something to JavaScript are plain members, and __proto__ is refused', async t => {
+t.test('names that mean something to JavaScript are plain members, and __proto__ is refused', async t => {
   const value = parseEnvelope(
     '{"constructor":1,"toString":2,"hasOwnProperty":3,"__defineGetter__":4}'
   ) as object
@@ -372,7 +242,7 @@ test('names that mean something to JavaScript are plain members, and __proto__ i
   }
 })
 
-test('a member given twice is refused, however it is spelt', async t => {
+t.test('a member given twice is refused, however it is spelt', async t => {
   t.strictSame(refusal('{"a":1,"a":1}'), {
     pointer: '/a',
     message: 'a second member of this name at character 7'
@@ -387,7 +257,7 @@ test('a member given twice is refused, however it is spelt', async t => {
   )
 })
 
-test('a refusal says where and what', async t => {
+t.test('a refusal says where and what', async t => {
   t.strictSame(refusal('{"body":{"a":1 "b":2}}'), {
     pointer: '/body',
     message: "expected ',' or '}' at character 15"
@@ -405,13 +275,13 @@ test('a refusal says where and what', async t => {
   t.strictSame(refusal('{} {}'), { pointer: '', message: 'expected the end of the text at character 3' })
 })
 
-test('a text cut short anywhere is refused, and nothing else is thrown', async t => {
+t.test('a text cut short anywhere is refused, and nothing else is thrown', async t => {
   const whole = ' {"body":{"a":[1.5e+3,"\\u00e9\\n",true]},"messages":[{"body":null,"k":-0.1}],"s":"é\\\\"}'
   for (let end = 0; end < whole.length; end++) refusal(whole.slice(0, end))
   t.ok(agree(whole))
 })
 
-test('nesting is refused beyond 1000 levels, at once', async t => {
+t.test('nesting deeper than 1000 levels is refused at once', async t => {
   const nest = (open: string, close: string, levels: number): string =>
     open.repeat(levels) + close.repeat(levels)
   const places = [
@@ -441,7 +311,7 @@ test('nesting is refused beyond 1000 levels, at once', async t => {
   }
 })
 
-test('the time it takes is linear', async t => {
+t.test('reading takes linear time', async t => {
   const members = (count: number) =>
     `{${Array.from({ length: count }, (_, index) => `"name${index}":${index}`).join(',')}}`
   const texts: Record<string, (size: number) => string> = {

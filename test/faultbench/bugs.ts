@@ -1,4 +1,4 @@
-/** Bugs put in on purpose, each into a copy of the source, to see that the bench finds them. */
+/** Bugs put into a copy of the source, one at a time, to see that the bench finds them. */
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ export interface Bug {
   faults: string[]
 }
 
-/** A patch's first line says what is wrong, its second under which faults that shows. */
+/** The first line of a patch says what is wrong, the second which faults show it. */
 export async function bugs(): Promise<Bug[]> {
   return await Promise.all(
     (await readdir(folder)).sort().map(async file => {
@@ -29,25 +29,22 @@ export async function bugs(): Promise<Bug[]> {
   )
 }
 
-/**
- * Copies the source and puts the bug in. Throws when the patch fits no longer: then it has to be
- * made anew.
- */
+/** Copies the source and puts the bug in. Throws when the patch no longer applies. */
 export async function withBug<T>(name: string, work: (root: string) => Promise<T>): Promise<T> {
   const root = await mkdtemp(join(tmpdir(), 'holdfast-bug-'))
   try {
-    for (const part of ['src', 'migrations', 'bin', 'openapi', 'package.json']) {
-      await cp(join(product, part), join(root, part), { recursive: true })
+    for (const path of ['src', 'migrations', 'bin', 'openapi', 'package.json']) {
+      await cp(join(product, path), join(root, path), { recursive: true })
     }
     await symlink(join(product, 'node_modules'), join(root, 'node_modules'))
-    // Kept from looking for a repository, whose paths it would take the patch's for.
+    // Without this ceiling git would look for a repository, and take the paths of the patch for its.
     await promisify(execFile)('git', ['apply', join(folder, `${name}.patch`)], {
       cwd: root,
       env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) }
     }).catch(error => {
       throw new Error(
-        `The bug ${name} cannot be put in any more (${error.stderr?.trim()}): make ` +
-          `test/faultbench/bugs/${name}.patch anew.`
+        `The bug ${name} can no longer be put in (${error.stderr?.trim()}). ` +
+          `Make test/faultbench/bugs/${name}.patch anew.`
       )
     })
     return await work(root)

@@ -1,153 +1,11 @@
-/**
- * The checker of the fault bench, on histories made by hand: whatever can go wrong is found, and
- * nothing else.
- */
+/** The checker of the fault bench, on histories written by hand: it finds each sin, and no other. */
 import t from 'tap'
-import { check, sins, type Audit, type Sin } from './checker.ts'
-import type { EnqueueEvent, Event, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'
+import { check } from './checker.ts'
+import type { EnqueueEvent, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'
+import { sins, type Sin } from './sins.ts'
+import { clean, enqueue, fault, find, forget, lease, settle, stored, unstore, type World } from './world.ts'
 
-const enqueue = (token: string, id: string | null, more: Partial<EnqueueEvent> = {}): EnqueueEvent => ({
-  t: 'enqueue',
-  queue: 'kept',
-  token,
-  keyed: false,
-  print: `print of ${token}`,
-  at: 1000,
-  end: 1010,
-  out: id === null ? 'unknown' : 'ok',
-  delayMs: 0,
-  ...(id !== null && { id }),
-  ...more
-})
-const lease = (
-  token: string,
-  id: string,
-  fence: number,
-  leasedAt: number,
-  more: Partial<LeaseEvent> = {}
-): LeaseEvent => ({
-  t: 'lease',
-  queue: 'kept',
-  id,
-  token,
-  print: `print of ${token}`,
-  fence,
-  attempt: fence,
-  maxAttempts: 3,
-  until: leasedAt + 2000,
-  leaseMs: 2000,
-  at: leasedAt - 5,
-  end: leasedAt + 5,
-  ...more
-})
-const settle = (
-  verb: SettleEvent['verb'],
-  id: string,
-  fence: number,
-  at: number,
-  out: string,
-  more: Partial<SettleEvent> = {}
-): SettleEvent => ({
-  t: 'settle',
-  queue: 'kept',
-  verb,
-  id,
-  fence,
-  at,
-  end: at + 10,
-  out,
-  dead: false,
-  ...more
-})
-const fault = (more: Partial<FaultEvent> = {}): FaultEvent => ({
-  t: 'fault',
-  name: 'kill',
-  at: 500,
-  healedAt: 700,
-  upAfterMs: 100,
-  ...more
-})
-
-interface World {
-  events: Event[]
-  audit: Audit
-}
-
-/**
- * 1 is acked at once; 2 expires, its old receipt is refused, and is then acked; 3 fails three
- * times and is dead; 4 was never confirmed, and came; 5 was refused.
- */
-function clean(): World {
-  return {
-    events: [
-      fault(),
-      enqueue('one', '1'),
-      enqueue('two', '2'),
-      enqueue('three', '3'),
-      enqueue('four', null),
-      enqueue('five', null, { out: 'none' }),
-      lease('one', '1', 1, 1100),
-      settle('ack', '1', 1, 1200, 'acked'),
-      lease('two', '2', 1, 1100),
-      lease('two', '2', 2, 3300),
-      settle('ack', '2', 1, 3400, 'leaseLost'),
-      settle('ack', '2', 2, 3500, 'acked'),
-      ...[1, 2, 3].flatMap(fence => [
-        lease('three', '3', fence, 1000 + 300 * fence),
-        settle('fail', '3', fence, 1100 + 300 * fence, fence === 3 ? 'dead' : 'retrying', {
-          until: 1200 + 300 * fence
-        })
-      ]),
-      lease('four', '4', 1, 1100),
-      settle('release', '4', 1, 1200, 'released'),
-      lease('four', '4', 2, 1300, { attempt: 1 }),
-      settle('ack', '4', 2, 1400, 'unknown')
-    ],
-    audit: {
-      unbalanced: [],
-      queues: [
-        {
-          queue: 'kept',
-          kept: true,
-          messages: [
-            ['1', 'acked', 1, 1, 'one'],
-            ['2', 'acked', 2, 2, 'two'],
-            ['3', 'dead', 3, 3, 'three'],
-            ['4', 'acked', 2, 1, 'four']
-          ].map(
-            ([id, state, fence, attempt, token]) =>
-              ({
-                id,
-                state,
-                fence,
-                attempt,
-                maxAttempts: 3,
-                token,
-                print: `print of ${token}`
-              }) as Audit['queues'][0]['messages'][0]
-          ),
-          history: [
-            { id: '2', fence: 1, attempt: 1, outcome: 'expired' },
-            ...[1, 2, 3].map(fence => ({ id: '3', fence, attempt: fence, outcome: 'failed' as const })),
-            { id: '4', fence: 1, attempt: 1, outcome: 'released' }
-          ]
-        }
-      ]
-    }
-  }
-}
-
-const find = <T extends Event>({ events }: World, match: Partial<T>): T =>
-  events.find(event => Object.entries(match).every(([key, value]) => (event as any)[key] === value)) as T
-const stored = ({ audit }: World, id: string) => audit.queues[0]!.messages.find(message => message.id === id)!
-const unstore = ({ audit }: World, id: string) => {
-  audit.queues[0]!.messages = audit.queues[0]!.messages.filter(message => message.id !== id)
-}
-const forget = ({ audit }: World, id: string, fence: number) => {
-  audit.queues[0]!.history = audit.queues[0]!.history.filter(one => one.id !== id || one.fence !== fence)
-}
-
-t.test('a history in which all is well passes, with its figures', async t => {
+t.test('a history in which all is well is PASS, with its figures', async t => {
   const { verdict, findings, figures, untested } = check(clean().events, clean().audit)
   t.strictSame([verdict, Object.values(findings).flat(), untested], ['PASS', [], []])
   t.match(figures, {
@@ -188,7 +46,7 @@ const wrongs: [Sin, string, (world: World) => void][] = [
   ],
   [
     'unexpected',
-    'a message nobody sent',
+    'a message that nobody sent',
     world => {
       world.events.push(lease('ghost', '7', 1, 1100))
       world.audit.queues[0]!.messages.push({ ...stored(world, '1'), id: '7', token: 'ghost' })
@@ -217,14 +75,14 @@ const wrongs: [Sin, string, (world: World) => void][] = [
   ],
   [
     'overlapping',
-    'a lease before the end of the last',
+    'a lease before the end of the one before it',
     world => {
       Object.assign(find<LeaseEvent>(world, { id: '2', fence: 2 }), { until: 3000 + 2000, attempt: 2 })
     }
   ],
   [
     'overlapping',
-    'a lease before the end to which the last was extended',
+    'a lease before the extended end of the one before it',
     world => {
       world.events.push(settle('extend', '2', 1, 1200, 'extended', { until: 4000 }))
     }
@@ -262,14 +120,14 @@ const wrongs: [Sin, string, (world: World) => void][] = [
   ],
   [
     'changed',
-    'a body that came back otherwise',
+    'a body that came back changed',
     world => {
       find<LeaseEvent>(world, { id: '1' }).print = 'other'
     }
   ],
   [
     'changed',
-    'a stored body that is another',
+    'a body that is stored changed',
     world => {
       stored(world, '3').print = 'other'
     }
@@ -290,14 +148,14 @@ const wrongs: [Sin, string, (world: World) => void][] = [
   ],
   [
     'unexplained',
-    'a failure nobody told',
+    'a failure on record that nobody reported',
     world => {
       world.audit.queues[0]!.history[0]!.outcome = 'failed'
     }
   ],
   [
     'unexplained',
-    'a lease that the database knows nothing of',
+    'a lease that the database does not know',
     world => {
       world.events.push(lease('four', '4', 3, 5000, { attempt: 2 }))
     }
@@ -348,7 +206,7 @@ const wrongs: [Sin, string, (world: World) => void][] = [
   ],
   [
     'unbalanced',
-    'counts that are wrong',
+    'wrong counts',
     world => {
       world.audit.unbalanced.push('kept counts 3 ready and has 2')
     }
@@ -392,11 +250,11 @@ for (const [sin, what, spoil] of wrongs) {
   })
 }
 
-t.test('every sin has a history above that shows it', async t => {
+t.test('each sin has a history above that shows it', async t => {
   t.strictSame([...new Set(wrongs.map(([sin]) => sin))].sort(), Object.keys(sins).sort())
 })
 
-t.test('what tested nothing is UNKNOWN, never PASS', async t => {
+t.test('a run that tested nothing is UNKNOWN, never PASS', async t => {
   const unknown = (change: (world: World) => void) => {
     const world = clean()
     change(world)

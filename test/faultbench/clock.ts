@@ -1,6 +1,6 @@
 /**
- * Preloaded into a replica (`--import`): its clock is wrong by HOLDFAST_TEST_CLOCK_MS. Timers run
- * as ever.
+ * Preloaded into a replica (`--import`): its clock is wrong by HOLDFAST_TEST_CLOCK_MS. Timers are
+ * not affected.
  */
 const offMs = Number(process.env.HOLDFAST_TEST_CLOCK_MS)
 

@@ -1,7 +1,4 @@
-/**
- * What the bench breaks: a PostgreSQL and two replicas of the service, each in processes of its
- * own, behind proxies.
- */
+/** What the bench breaks: a PostgreSQL and two replicas, each in its own process, behind proxies. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
@@ -20,35 +17,36 @@ const run = promisify(execFile)
 
 export interface Replica {
   readonly name: string
-  /** Through its proxy; stays the same when it is started again. */
+  /** The address of its proxy, which stays the same when the replica is started again. */
   readonly url: string
-  /** Between the service and PostgreSQL, and between callers and the service. */
+  /** Between the service and PostgreSQL. */
   readonly database: Proxy
+  /** Between callers and the service. */
   readonly front: Proxy
-  /** Answers once it serves. It is started again and again until it does, as a process manager would. */
+  /** Resolves once it serves. Until then it is started again and again, as by a process manager. */
   start(env?: Record<string, string>): Promise<void>
   signal(signal: NodeJS.Signals): void
-  /** Sends the signal and answers with the exit code. */
+  /** Sends the signal, and returns the exit code. */
   end(signal: NodeJS.Signals): Promise<number | null>
 }
 
 export interface Cluster {
   readonly postgres: Embedded
   readonly replicas: Replica[]
-  /** Processes that ended though nobody ended them. */
+  /** Processes that ended by themselves. */
   readonly crashes: string[]
-  /** One statement on a connection of its own past the proxies; waits for a PostgreSQL that is away. */
+  /** One statement on its own connection, past the proxies. Waits for a PostgreSQL that is away. */
   sql(text: string, values?: unknown[]): Promise<any[]>
   connect(): Promise<pg.Client>
   /**
-   * Fills the disk under PostgreSQL, or null where no small file system could be made; answers how
-   * to free it.
+   * Fills the disk under PostgreSQL, and returns what frees it. Null where no small file system
+   * could be mounted.
    */
   readonly fillDisk: (() => Promise<() => Promise<void>>) | null
   stop(): Promise<void>
 }
 
-/** `root` is where the service's source is: the product, or a copy with a bug in it. */
+/** `root` holds the source of the service: the product, or a copy with a bug in it. */
 export async function startCluster(
   root: string,
   folder: string,
@@ -133,8 +131,9 @@ async function makeReplica(
   const database = new Proxy()
   database.target = { path: join(postgres.config.host, `.s.PGSQL.${postgres.config.port}`) }
   const front = new Proxy()
+  const address = `127.0.0.1:${await database.listen()}`
   const { user, database: databaseName } = postgres.config
-  const databaseUrl = `postgresql://${user}@127.0.0.1:${await database.listen()}/${databaseName}?sslmode=disable`
+  const databaseUrl = `postgresql://${user}@${address}/${databaseName}?sslmode=disable`
   const url = `http://127.0.0.1:${await front.listen()}`
   const log = createWriteStream(logFile, { flags: 'a' })
   let child: ChildProcess | null = null
@@ -196,7 +195,7 @@ async function makeReplica(
   }
 }
 
-/** One call; null when it was refused, or there was no answer. */
+/** One call. Null when it was refused, or had no answer. */
 export async function post(url: string, body: object = {}, signal: AbortSignal | null = null): Promise<any> {
   try {
     const response = await fetch(url, {

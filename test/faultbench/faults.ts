@@ -12,28 +12,28 @@ export interface Stage {
   dice: Random
   /** The workload that may be stopped. */
   spare: ChildProcess
-  /** Where the service's source is. */
+  /** The folder with the source of the service. */
   root: string
-  /** Something is wrong that only this fault can see. */
+  /** Reports what is wrong and only this fault can see. */
   odd: (what: string) => void
-  /** Sees to it that an enqueue and a lease at each replica succeed in time though the fault lasts. */
+  /** Checks that an enqueue and a lease at each replica succeed in time while the fault lasts. */
   serves: () => Promise<void>
 }
 
 export interface Fault {
   what: string
-  /** Injects it, and answers how to heal it; a string says why this machine cannot have it. */
+  /** Injects it, and returns what heals it. A string says why it is impossible on this machine. */
   inject: (stage: Stage) => Promise<(() => unknown) | string>
 }
 
 const lastsMs = 3000
-const pastTheLeaseMs = 4000
+const longerThanLeasesMs = 4000
 const everyMs = 200
-const byItself = () => {}
+const healsItself = () => {}
 
 export const faults: Record<string, Fault> = {
   'replica-kill': {
-    what: 'kill -9 of a replica in mid-batch; started again a second later',
+    what: 'kill -9 of a replica in mid-batch; it is started again a second later',
     async inject({ cluster, dice }) {
       const replica = dice.pick(cluster.replicas)
       await replica.end('SIGKILL')
@@ -46,7 +46,7 @@ export const faults: Record<string, Fault> = {
     async inject({ cluster, dice }) {
       const replica = dice.pick(cluster.replicas)
       replica.signal('SIGSTOP')
-      await pause(pastTheLeaseMs)
+      await pause(longerThanLeasesMs)
       return () => replica.signal('SIGCONT')
     }
   },
@@ -54,37 +54,45 @@ export const faults: Record<string, Fault> = {
     what: 'SIGSTOP of consumers for longer than their leases; then they ack all the same',
     async inject({ spare }) {
       spare.kill('SIGSTOP')
-      await pause(pastTheLeaseMs)
+      await pause(longerThanLeasesMs)
       return () => spare.kill('SIGCONT')
     }
   },
   'backend-kill': {
-    what: 'kill -9 of one backend, upon which PostgreSQL ends all sessions and recovers',
+    what: 'kill -9 of one backend; PostgreSQL then ends all sessions and recovers',
     async inject({ cluster }) {
-      const [{ pid }] = (await cluster.sql(
-        "select pid from pg_stat_activity where application_name = 'holdfast' order by random() limit 1"
-      )) as [{ pid: number }]
+      const [{ pid }] = (await cluster.sql(`
+        select pid
+        from pg_stat_activity
+        where application_name = 'holdfast'
+        order by random()
+        limit 1`)) as [{ pid: number }]
       process.kill(pid, 'SIGKILL')
-      return byItself
+      return healsItself
     }
   },
   'postgres-kill': {
     what: 'kill -9 of the postmaster',
     async inject({ cluster }) {
       process.kill(cluster.postgres.pid, 'SIGKILL')
-      return byItself
+      return healsItself
     }
   },
   terminate: {
     what: 'pg_terminate_backend of two sessions of the service, five times a second',
     async inject({ cluster }) {
       await again(() =>
-        cluster.sql(
-          'select pg_terminate_backend(pid) from (select pid from pg_stat_activity where ' +
-            "application_name = 'holdfast' order by random() limit 2) s"
-        )
+        cluster.sql(`
+          select pg_terminate_backend(pid)
+          from (
+            select pid
+            from pg_stat_activity
+            where application_name = 'holdfast'
+            order by random()
+            limit 2
+          ) s`)
       )
-      return byItself
+      return healsItself
     }
   },
   'commit-reply-cut': {
@@ -106,10 +114,12 @@ export const faults: Record<string, Fault> = {
       )
   },
   'half-open': {
-    what: 'nothing passes any more on the connections to PostgreSQL, and nobody is told; new ones work',
+    what:
+      'nothing passes any more on the connections to PostgreSQL, and no side is told; ' +
+      'new connections work',
     async inject({ cluster }) {
       for (const { database } of cluster.replicas) database.silence()
-      return byItself
+      return healsItself
     }
   },
   'callers-silent': {
@@ -136,7 +146,9 @@ export const faults: Record<string, Fault> = {
     }
   },
   'reset-all': {
-    what: 'all connections reset at once, five times, with 50 ms worth of packets on their way to PostgreSQL',
+    what:
+      'all connections are reset at once, five times, ' +
+      'with 50 ms worth of packets on their way to PostgreSQL',
     async inject({ cluster }) {
       const proxies = cluster.replicas.flatMap(({ database, front }) => [database, front])
       for (const { database } of cluster.replicas) database.delayMs = 50
@@ -150,26 +162,26 @@ export const faults: Record<string, Fault> = {
     }
   },
   'listener-kill': {
-    what: 'the listening sessions terminated five times a second; service must go on',
+    what: 'the listening sessions are terminated five times a second; service must go on',
     async inject(stage) {
       await Promise.all([
         again(() =>
-          stage.cluster.sql(
-            'select pg_terminate_backend(pid) from pg_stat_activity where application_name = ' +
-              "'holdfast listener'"
-          )
+          stage.cluster.sql(`
+            select pg_terminate_backend(pid)
+            from pg_stat_activity
+            where application_name = 'holdfast listener'`)
         ),
         stage.serves()
       ])
-      return byItself
+      return healsItself
     }
   },
   'listener-silent': {
-    what: 'the listening connections go silent, and nobody is told; service must go on',
+    what: 'the listening connections go silent, and no side is told; service must go on',
     async inject(stage) {
       for (const { database } of stage.cluster.replicas) database.silence({ listenersOnly: true })
       await stage.serves()
-      return byItself
+      return healsItself
     }
   },
   'pool-exhausted': {
@@ -180,10 +192,11 @@ export const faults: Record<string, Fault> = {
       await insist(`${at(0)}/messages`, { messages: Array.from({ length: 100 }, (_, body) => ({ body })) })
       const { messages } = await insist(`${at(1)}/lease`, { max: 100, leaseSeconds: 60 })
       const stranger = await connect()
-      await stranger.query(
-        'begin; select from holdfast.messages where queue_id = (select id from holdfast.queues where ' +
-          "name = 'aside') for update"
-      )
+      await stranger.query('begin')
+      await stranger.query(`
+        select from holdfast.messages
+        where queue_id = (select id from holdfast.queues where name = 'aside')
+        for update`)
       const acks = Promise.all(
         messages.map(({ receipt }: any, index: number) => post(`${at(index)}/ack`, { receipt }))
       )
@@ -212,9 +225,22 @@ export const faults: Record<string, Fault> = {
       const count = async () =>
         (
           await sql(`
-        select count(*)::int as all, count(*) filter (where leased_until is null and fence = 1 and attempt = 1 and exists (
-          select from holdfast.history h where h.queue_id = m.queue_id and h.message_id = m.id and h.outcome = 'expired' and h.attempt = 1))::int as swept
-        from holdfast.messages m where queue_id = (select id from holdfast.queues where name = 'swept')`)
+            select
+              count(*)::int as all,
+              count(*) filter (
+                where leased_until is null
+                  and fence = 1
+                  and attempt = 1
+                  and exists (
+                    select from holdfast.history h
+                    where h.queue_id = m.queue_id
+                      and h.message_id = m.id
+                      and h.outcome = 'expired'
+                      and h.attempt = 1
+                  )
+              )::int as swept
+            from holdfast.messages m
+            where queue_id = (select id from holdfast.queues where name = 'swept')`)
         )[0]!
       let counted = await count()
       for (
@@ -226,8 +252,8 @@ export const faults: Record<string, Fault> = {
       }
       if (counted.swept !== 20_000 || counted.all !== 20_000) {
         stage.odd(
-          `of 20,000 leases that ended ${counted.swept} were swept up once, as one failed attempt on ` +
-            `record; there are ${counted.all} messages`
+          `of 20,000 leases that ended ${counted.swept} were swept up once, ` +
+            `as one failed attempt on record; there are ${counted.all} messages`
         )
       }
       return () => insist(`${at(0)}/purge`, {})
@@ -247,7 +273,7 @@ export const faults: Record<string, Fault> = {
       }
       const unanswered = (await Promise.all(waiting)).filter(answer => answer?.messages?.length !== 0).length
       if (unanswered > 0) odd(`${unanswered} of 100 waiting calls got no empty list when their replica ended`)
-      return byItself
+      return healsItself
     }
   },
   'clock-off': {
@@ -283,11 +309,11 @@ export const faults: Record<string, Fault> = {
     what: 'the disk under PostgreSQL is full, the log included, until PostgreSQL ends',
     async inject({ cluster }) {
       if (cluster.fillDisk === null) {
-        return 'a small file system takes the right to mount one (mount -t tmpfs)'
+        return 'no small file system could be mounted (mount -t tmpfs)'
       }
       const free = await cluster.fillDisk()
       const session = await cluster.connect().catch(() => null)
-      // Past the segments that were set aside, so that the next one needs new room.
+      // Uses up the log segments that PostgreSQL keeps ready, so that the next one needs new room.
       for (let segment = 0; segment < 6; segment++) {
         await session
           ?.query("select pg_switch_wal() from pg_logical_emit_message(true, 'bench', 'x')")
@@ -300,8 +326,8 @@ export const faults: Record<string, Fault> = {
   },
   migration: {
     what:
-      'the SQL functions are applied anew by three at once, and a column comes and goes; service ' +
-      'must go on',
+      'the SQL functions are applied anew by three at once, and a column comes and goes; ' +
+      'service must go on',
     async inject(stage) {
       const { sql, connect, postgres } = stage.cluster
       const { migrate } = (await import(
@@ -314,9 +340,9 @@ export const faults: Record<string, Fault> = {
         stage.serves(),
         ...Array.from({ length: 3 }, () => migrate(postgres.config)),
         again(() =>
-          session.query(
-            'alter table holdfast.messages add column if not exists bench integer not null default 1'
-          )
+          session.query(`
+            alter table holdfast.messages
+            add column if not exists bench integer not null default 1`)
         )
       ])
       return async () => {
@@ -345,12 +371,12 @@ async function swallowing(
   }
 }
 
-/** A call that the fault itself needs, sent until it succeeds. */
+/** A call that the fault itself needs: it is sent until it succeeds, at most 50 times. */
 async function insist(url: string, body: object): Promise<any> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const answer = await post(url, body)
     if (answer !== null) return answer
     await pause(100)
   }
-  throw new Error(`${url} does not succeed.`)
+  throw new Error(`A call of ${url} failed 50 times.`)
 }

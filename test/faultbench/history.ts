@@ -1,19 +1,13 @@
 /**
- * What happened, as callers saw it: one event for each message of each call. The checker reads
- * nothing else but these and the audit.
+ * All that the checker reads: the history, which is what callers did and were told, with one event
+ * for each message of each call; and the audit, which is what the database holds at the end.
  */
 import { createHash } from 'node:crypto'
 
-/**
- * `none`: it definitely had no effect; `unknown`: nobody can say. Anything else is the service's
- * own word.
- */
+/** `none`: the call had no effect. `unknown`: nobody can say. Any other outcome is the service's word. */
 export type Unsure = 'none' | 'unknown'
 
-/**
- * `at` and `end` are when the call was made and answered, in ms since the epoch on the one clock
- * of the machine.
- */
+/** `at` and `end`: when the call was made and answered, in ms since the epoch, on the machine's clock. */
 interface Call {
   queue: string
   at: number
@@ -60,8 +54,8 @@ export interface OddEvent {
   what: string
 }
 /**
- * `upAfterMs`: from the heal until each replica that lives had served an enqueue and a lease; null
- * when it did not in time.
+ * `upAfterMs`: from the heal until each living replica had served an enqueue and a lease. Null when
+ * that took too long.
  */
 export interface FaultEvent {
   t: 'fault'
@@ -73,7 +67,36 @@ export interface FaultEvent {
 }
 export type Event = EnqueueEvent | LeaseEvent | SettleEvent | LostEvent | OddEvent | FaultEvent
 
-/** Which message a body is of, whatever else happened to it. */
+/** A message as the database has it at the end. `state` is acked for one that its queue keeps. */
+export interface StoredMessage {
+  id: string
+  state: string
+  fence: number
+  attempt: number
+  maxAttempts: number
+  token: string
+  print: string
+}
+export interface StoredAttempt {
+  id: string
+  fence: number
+  attempt: number
+  outcome: 'failed' | 'expired' | 'released'
+}
+export interface AuditedQueue {
+  queue: string
+  /** Whether acked messages are kept, with their history. */
+  kept: boolean
+  messages: StoredMessage[]
+  history: StoredAttempt[]
+}
+/** `unbalanced` holds sentences about counts that do not equal the rows. */
+export interface Audit {
+  queues: AuditedQueue[]
+  unbalanced: string[]
+}
+
+/** The token in a body, which tells its message even when the rest was changed. */
 export function tokenOf(body: Buffer): string {
   return (
     /<([\w-]+)>/.exec(body.toString('latin1'))?.[1] ??
@@ -81,7 +104,7 @@ export function tokenOf(body: Buffer): string {
   )
 }
 
-/** All that must come back as it was sent. */
+/** A digest of everything that must come back as it was sent. */
 export function printOf(body: Buffer, contentType: string, headers: Record<string, string>): string {
   return createHash('sha256')
     .update(`${contentType}\n${JSON.stringify(Object.entries(headers).sort())}\n`)

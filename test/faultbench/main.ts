@@ -1,15 +1,16 @@
 /**
- * `npm run faults`: breaks everything around Holdfast and says whether it kept its word. `npm run
- * faults -- --help` says what can be chosen.
+ * `npm run faults`: breaks everything around Holdfast, and says whether it kept its promises.
+ * `npm run faults -- --help` lists the options; README.md says what is where.
  */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { bugs, withBug } from './bugs.ts'
-import { sins, type Sin } from './checker.ts'
 import { faults } from './faults.ts'
+import type { FaultEvent } from './history.ts'
 import { random } from './random.ts'
 import { run, type Report } from './run.ts'
+import { sins, type Sin } from './sins.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = join(root, 'data/faults')
@@ -17,14 +18,17 @@ const say = (line: string) => {
   process.stdout.write(`${line}\n`)
 }
 
-const help = `npm run faults [-- options]: real processes, real faults, and a checker that says PASS, FAIL or UNKNOWN.
+const help = `npm run faults [-- options]
 
-  --seed N       what the order of the faults and all chance is drawn from (drawn itself, and shown)
-  --minutes N    how long; every fault comes at least once (4)
-  --soak TIME    2h, 90m: run after run, each with a seed and a verdict of its own, until the time is over or one fails
-  --only FAULT   this fault only; may be given several times, and is suffered as often
-  --bugs         instead: put each bug of test/faultbench/bugs into a copy of the source, and see that it is found (about 8 minutes)
-  --bug NAME     this bug only
+Real processes, real faults, and a checker that says PASS, FAIL or UNKNOWN.
+
+  --seed N       decides the order of the faults and every random choice (default: drawn, and shown)
+  --minutes N    how long; every fault comes at least once (default: 4)
+  --soak TIME    2h, 90m: run after run, a seed and a verdict each, until the time is over or one fails
+  --only FAULT   this fault only; may be given several times, and then comes as often
+  --bugs         instead: puts each bug of test/faultbench/bugs into a copy of the source, and checks
+                 that it is found (about 8 minutes)
+  --bug NAME     this bug only; may be given several times
   --help         this text
 
 Exit code: 0 PASS, 1 FAIL, 2 UNKNOWN. History, audit and logs are left in data/faults. Faults:
@@ -57,7 +61,7 @@ try {
   process.stderr.write(`${(error as Error).message}\n`)
   process.exitCode = interrupted.aborted ? exitCodes.UNKNOWN : exitCodes.FAIL
 }
-// A connection that was silenced may linger; nobody waits for it.
+// A silenced connection may linger; nothing waits for it.
 process.exit()
 
 async function runs(): Promise<number> {
@@ -92,7 +96,7 @@ function msOf(text: string): number {
   return Number(count) * (unit === 'h' ? 3_600_000 : 60_000)
 }
 
-/** Each bug must make the verdict FAIL; one that does not makes this fail. */
+/** Each bug must make the verdict FAIL. Returns 1 when one did not. */
 async function findBugs(chosen: string[] | undefined): Promise<number> {
   let missed = 0
   say('| bug | what is wrong | fault | found as | after |\n|---|---|---|---|---|')
@@ -101,56 +105,67 @@ async function findBugs(chosen: string[] | undefined): Promise<number> {
     const report = await withBug(name, root =>
       run({ root, folder, seed: 1, faults, untilMs: 0, say: () => {}, interrupted })
     )
-    const found = Object.entries(report.findings)
-      .filter(([, list]) => list.length > 0)
-      .map(([sin, list]) => `${sin} ${list.length}`)
-    if (report.verdict !== 'FAIL') missed++
-    const afterMs =
-      report.firstAt === null ? report.seconds * 1000 : Math.max(0, report.firstAt - report.startedAt)
-    say(
-      `| ${name} | ${what} | ${faults.join(', ')} | ` +
-        `${report.verdict === 'FAIL' ? found.join(', ') : 'NOT FOUND'} | ` +
-        `${report.firstAt === null ? 'at the end, ' : ''}${(afterMs / 1000).toFixed(1)} s |`
-    )
+    const isFound = report.verdict === 'FAIL'
+    if (!isFound) missed++
+    const found = isFound ? foundAs(report) : 'NOT FOUND'
+    say(`| ${name} | ${what} | ${faults.join(', ')} | ${found} | ${foundAfter(report)} |`)
   }
   return missed > 0 ? 1 : 0
 }
 
-function show({ verdict, findings, untested, figures, seed, seconds, faults: suffered }: Report): void {
+function foundAs({ findings }: Report): string {
+  return Object.entries(findings)
+    .filter(([, list]) => list.length > 0)
+    .map(([sin, list]) => `${sin} ${list.length}`)
+    .join(', ')
+}
+
+/** What only the audit shows has no time of its own. */
+function foundAfter({ firstAt, startedAt, seconds }: Report): string {
+  if (firstAt === null) return `at the end, ${seconds.toFixed(1)} s`
+  return `${(Math.max(0, firstAt - startedAt) / 1000).toFixed(1)} s`
+}
+
+function show(report: Report): void {
+  const { verdict, findings, untested, figures, seed, seconds } = report
   say('')
-  for (const [name, events] of Object.entries(Object.groupBy(suffered, ({ name }) => name))) {
-    const times = events!
-      .filter(({ skipped }) => skipped === undefined)
-      .map(({ upAfterMs }) => upAfterMs ?? Infinity)
-    say(
-      `${name.padEnd(18)} ` +
-        `${times.length === 0 ? `SKIPPED: ${events![0]!.skipped}` : `${times.length} × served again after ${Math.max(...times)} ms at most`}`
-    )
+  for (const [name, events] of Object.entries(Object.groupBy(report.faults, ({ name }) => name))) {
+    say(`${name.padEnd(18)} ${recoveryOf(events!)}`)
   }
   say('')
   for (const [sin, what] of Object.entries(sins)) {
     say(`${sin.padEnd(13)} ${String(findings[sin as Sin].length).padStart(6)}   ${what}`)
   }
   for (const [sin, list] of Object.entries(findings)) {
-    for (const one of list.slice(0, 10)) say(`  ${sin}: ${one}`)
+    for (const finding of list.slice(0, 10)) say(`  ${sin}: ${finding}`)
   }
-  for (const one of untested) say(`  untested: ${one}`)
-  const { messages, confirmed, leases, acked, dead, redelivered, superseded, unknown, unknownDone, refused } =
-    figures
+  for (const reason of untested) say(`  untested: ${reason}`)
+  const { messages, confirmed, leases, redelivered, acked, dead, superseded } = figures
+  const { unknown, unknownDone, refused } = figures
+  say('')
   say(
-    `\n${messages} messages, ${confirmed} of them confirmed; ${leases} leases, ${redelivered} of ` +
-      `them again; ${acked} acked, ${dead} dead; ${superseded} superseded receipts refused`
+    `${messages} messages, ${confirmed} of them confirmed; ${leases} leases, ${redelivered} of them again; ` +
+      `${acked} acked, ${dead} dead`
   )
+  say(`${superseded} superseded receipts refused`)
   say(
-    `${unknown} enqueues were left unknown, ${unknownDone} of which had been done; ${refused} were ` +
-      'refused for good'
+    `${unknown} enqueues were left unknown, ${unknownDone} of which had been done; ` +
+      `${refused} were refused for good`
   )
   if (findings.lost.length === 0) {
+    const durability = (100 * (1 - 3 / confirmed)).toFixed(3)
+    const reliability = ((100 * acked) / (acked + dead)).toFixed(2)
     say(
-      `Durability: none of ${confirmed} lost, so at 95 % above ` +
-        `${(100 * (1 - 3 / confirmed)).toFixed(3)} %. Reliability: ` +
-        `${((100 * acked) / (acked + dead)).toFixed(2)} % acked of what came to an end.`
+      `Durability: none of ${confirmed} lost, so at 95 % above ${durability} %. ` +
+        `Reliability: ${reliability} % acked of what came to an end.`
     )
   }
   say(`\n${verdict} (seed ${seed}, ${seconds} s)`)
+}
+
+function recoveryOf(events: FaultEvent[]): string {
+  const suffered = events.filter(({ skipped }) => skipped === undefined)
+  if (suffered.length === 0) return `SKIPPED: ${events[0]!.skipped}`
+  const longestMs = Math.max(...suffered.map(({ upAfterMs }) => upAfterMs ?? Infinity))
+  return `${suffered.length} × served again after ${longestMs} ms at most`
 }

@@ -1,6 +1,6 @@
 /**
- * A TCP proxy that does to connections what networks do: cuts, silences and slows them, and loses
- * the answer to a request.
+ * A TCP proxy that does what networks do: it cuts, silences and slows connections, and loses the
+ * answer to a request.
  */
 import { once } from 'node:events'
 import {
@@ -14,8 +14,8 @@ import {
 import { reset } from '../support/reset.ts'
 
 /**
- * A request whose answer is to be lost: it is passed on, and the connection is reset when
- * `answered` says that the answer is there.
+ * Which answers to lose. A request that `wants` chooses is passed on, and its connection is reset
+ * when `answered` says that the answer is there.
  */
 export interface Swallow {
   wants: (request: Buffer) => boolean
@@ -34,7 +34,7 @@ export class Proxy {
   readonly #links = new Set<Link>()
   /** Where new connections lead; null refuses them. */
   target: NetConnectOpts | null = null
-  /** What passes is held up so long, either way. */
+  /** Holds up what passes, in both directions. */
   delayMs = 0
   swallow: Swallow | null = null
   swallowed = 0
@@ -49,14 +49,14 @@ export class Proxy {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** Resets every connection; what is on its way is lost. */
+  /** Resets every connection. Bytes on their way are lost. */
   reset(): void {
     for (const link of this.#links) this.#cut(link)
   }
 
   /**
-   * From now on nothing passes on the connections there are, and nobody is told: half-open, until
-   * somebody gives them up.
+   * From now on nothing passes on the present connections, and neither end is told. Returns what
+   * lets everything pass again.
    */
   silence({ listenersOnly = false } = {}): () => void {
     const links = [...this.#links].filter(link => link.listens || !listenersOnly)
@@ -107,7 +107,7 @@ export class Proxy {
     }
   }
 
-  // In order, also when the delay shrinks while something is on its way.
+  // Keeps the order, even when the delay shrinks while bytes are held.
   #pass(from: Socket, to: Socket, forward: (chunk: Buffer) => void): void {
     const held: { chunk: Buffer | null; dueMs: number }[] = []
     const release = () => {
@@ -128,7 +128,7 @@ export class Proxy {
 
   #cut(link: Link): void {
     if (!this.#links.delete(link)) return
-    // Only TCP can be reset; the way to PostgreSQL is a Unix socket.
+    // Only TCP can be reset, and the connection to PostgreSQL is a Unix socket.
     reset(link.client)
     link.server.destroy()
   }
@@ -150,8 +150,8 @@ const mutations = [
 ].map(name => `\0${name}\0`)
 
 /**
- * The reply to a commit: PostgreSQL has said "ready, in no transaction", after one of the
- * statements that change something or a commit.
+ * Loses the reply to a commit, or to a statement that commits by itself: what PostgreSQL ends with
+ * "ready, in no transaction".
  */
 export function commitReply(isHit: () => boolean): Swallow {
   return {
@@ -161,7 +161,7 @@ export function commitReply(isHit: () => boolean): Swallow {
   }
 }
 
-/** The answer to a POST: it began, so what it tells of is committed. */
+/** Loses the answer to a POST. The answer has begun, so its work is committed. */
 export function httpAnswer(isHit: () => boolean): Swallow {
   return {
     wants: request => request.subarray(0, 5).toString('latin1') === 'POST ' && isHit(),

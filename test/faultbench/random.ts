@@ -1,7 +1,7 @@
-/** Chance that a seed decides: the same seed, the same draws. */
+/** Random choices that a seed decides: the same seed gives the same choices. */
 export interface Random {
   below(limit: number): number
-  chance(part: number): boolean
+  chance(share: number): boolean
   pick<T>(items: readonly T[]): T
   weighted(weights: Record<string, number>): string
   shuffled<T>(items: readonly T[]): T[]
@@ -19,7 +19,7 @@ export function random(seed: number): Random {
   const below = (limit: number) => Math.floor(next() * limit)
   return {
     below,
-    chance: part => next() < part,
+    chance: share => next() < share,
     pick: items => items[below(items.length)]!,
     weighted(weights) {
       let left = next() * Object.values(weights).reduce((sum, weight) => sum + weight)

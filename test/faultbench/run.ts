@@ -1,6 +1,6 @@
 /**
- * One run of the bench: a cluster, a workload, faults one after another, all healed and drained,
- * and the checker's verdict.
+ * One run of the bench: a cluster, two workloads, and faults one after another. Then everything is
+ * healed and drained, and the checker gives its verdict.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,15 +18,15 @@ import type { Load } from './workload.ts'
 export interface Plan {
   /** Where the service's source is: the product, or a copy with a bug in it. */
   root: string
-  /** Everything is written below it: the database while it runs, the history and the logs. */
+  /** Holds everything that is written: the database while it runs, the history and the logs. */
   folder: string
   seed: number
-  /** In this order; begun anew until the time is over. */
+  /** In this order, again and again until the time is over. */
   faults: string[]
-  /** No fault begins after this; all faults come at least once. */
+  /** No fault begins after this, but each comes at least once. */
   untilMs: number
   say: (line: string) => void
-  /** Ends the run, and all that it has started. */
+  /** Ends the run, and every process that it has started. */
   interrupted?: AbortSignal
 }
 
@@ -45,9 +45,21 @@ const settings = {
   maxAttempts: 8,
   retry: { strategy: 'fixed', delaySeconds: 0.2, jitter: false }
 }
-const queues = { kept: { ...settings, keepAckedSeconds: 86_400 }, plain: settings }
+/** The queues of the workloads: one keeps acked messages, one does not. */
+const loadedQueues = ['kept', 'plain']
+const queues: Record<string, object> = {
+  kept: { ...settings, keepAckedSeconds: 86_400 },
+  plain: settings,
+  // To see whether each replica serves.
+  'probe-a': {},
+  'probe-b': {},
+  // For faults that need messages of their own.
+  aside: settings,
+  swept: settings,
+  quiet: settings
+}
 
-/** Runs once over a fresh cluster. The verdict is never retried. */
+/** Runs once over a fresh cluster. A verdict is never retried. */
 export async function run(plan: Plan): Promise<Report> {
   const { root, folder } = plan
   await rm(folder, { recursive: true, force: true })
@@ -64,75 +76,38 @@ export async function run(plan: Plan): Promise<Report> {
 
 function interruption(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_resolve, reject) => {
-    const end = () => reject(new Error('Interrupted; what was started has been ended.'))
+    const end = () => reject(new Error('Interrupted. Every process that was started has been ended.'))
     if (signal?.aborted) end()
     else signal?.addEventListener('abort', end)
   })
 }
 
-/** `workloads` is for what it starts. */
+/** `workloads` receives those that it starts. */
 async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promise<Report> {
-  const { root, folder, seed, say } = plan
-  const dice = random(seed)
+  const { folder, seed, say } = plan
   const startedAt = Date.now()
-  for (const [name, change] of [
-    ...Object.entries(queues),
-    ['probe-a', {}],
-    ['probe-b', {}],
-    ['aside', settings],
-    ['swept', settings],
-    ['quiet', settings]
-  ] as const) {
-    await put(cluster.replicas[0]!, name, change)
-  }
+  for (const [name, change] of Object.entries(queues)) await put(cluster.replicas[0]!, name, change)
   const events: Event[] = []
   const load = (name: string, producers: number, consumers: number, zombies: number): Load => ({
     name,
     seed: seed * 10 + name.length,
     urls: cluster.replicas.map(({ url }) => url),
-    queues: Object.keys(queues),
+    queues: loadedQueues,
     history: join(folder, `${name}.jsonl`),
     producers,
     consumers,
     zombies
   })
   workloads.push(new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0)))
-  const stage: Stage = {
-    cluster,
-    dice,
-    root,
-    spare: workloads[1]!.child,
-    odd: what => events.push({ t: 'odd', at: Date.now(), what }),
-    serves: async () => {
-      const tookMs = await recovery(cluster)
-      if (tookMs === null || tookMs > recoveryMsMax) {
-        stage.odd(
-          'while a fault lasted that should not matter, an enqueue and a lease took ' +
-            `${tookMs ?? 'more than 30,000'} ms`
-        )
-      }
-    }
-  }
+  const stage = stageOf(plan, cluster, workloads[1]!, events)
   await pause(gapMs)
   for (let round = 0; round === 0 || Date.now() < plan.untilMs; round++) {
     for (const name of plan.faults) {
       if (round > 0 && Date.now() >= plan.untilMs) break
-      events.push(
-        await suffer(name, stage, () => say(`${clock(startedAt)} ${name.padEnd(16)} ${faults[name]!.what}`))
-      )
-      const event = events.at(-1) as FaultEvent
-      const { enqueued, acked } = workloads.reduce(
-        (sum, { replicaStats }) => ({
-          enqueued: sum.enqueued + replicaStats.enqueued,
-          acked: sum.acked + replicaStats.acked
-        }),
-        { enqueued: 0, acked: 0 }
-      )
-      say(
-        `${clock(startedAt)} ${' '.repeat(16)} ` +
-          `${event.skipped !== undefined ? `SKIPPED: ${event.skipped}` : event.upAfterMs === null ? 'no service after 30 s' : `served again after ${event.upAfterMs} ms`}; ` +
-          `${enqueued} enqueued, ${acked} acked so far`
-      )
+      say(`${clock(startedAt)} ${name.padEnd(16)} ${faults[name]!.what}`)
+      const event = await suffer(name, stage)
+      events.push(event)
+      say(`${clock(startedAt)} ${' '.repeat(16)} ${afterwards(event)}; ${progressOf(workloads)}`)
       await pause(gapMs)
     }
   }
@@ -141,20 +116,10 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
   await Promise.all(workloads.map(workload => workload.stop()))
   for (const what of cluster.crashes) stage.odd(what)
   await appendFile(join(folder, 'faults.jsonl'), events.map(event => `${JSON.stringify(event)}\n`).join(''))
-  const final = await audit(cluster, Object.keys(queues))
+  const final = await audit(cluster, loadedQueues)
   await appendFile(join(folder, 'audit.json'), JSON.stringify(final))
-  const history = (
-    await Promise.all(
-      ['main', 'spare', 'faults'].map(name => readFile(join(folder, `${name}.jsonl`), 'utf8'))
-    )
-  ).flatMap(text =>
-    text
-      .split('\n')
-      .filter(line => line !== '')
-      .map(line => JSON.parse(line) as Event)
-  )
   return {
-    ...check(history, final),
+    ...check(await historyIn(folder), final),
     seed,
     seconds: Math.round((Date.now() - startedAt) / 1000),
     startedAt,
@@ -162,8 +127,49 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
   }
 }
 
-async function suffer(name: string, stage: Stage, begun: () => void): Promise<FaultEvent> {
-  begun()
+function stageOf({ seed, root }: Plan, cluster: Cluster, spare: Workload, events: Event[]): Stage {
+  const odd = (what: string) => {
+    events.push({ t: 'odd', at: Date.now(), what })
+  }
+  return {
+    cluster,
+    dice: random(seed),
+    root,
+    spare: spare.child,
+    odd,
+    async serves() {
+      const tookMs = await recovery(cluster)
+      if (tookMs !== null && tookMs <= recoveryMsMax) return
+      odd(
+        'while a fault lasted that should not matter, an enqueue and a lease took ' +
+          `${tookMs ?? 'more than 30,000'} ms`
+      )
+    }
+  }
+}
+
+function afterwards({ skipped, upAfterMs }: FaultEvent): string {
+  if (skipped !== undefined) return `SKIPPED: ${skipped}`
+  return upAfterMs === null ? 'no service after 30 s' : `served again after ${upAfterMs} ms`
+}
+
+function progressOf(workloads: Workload[]): string {
+  const sum = (count: 'enqueued' | 'acked') =>
+    workloads.reduce((total, { counts }) => total + counts[count], 0)
+  return `${sum('enqueued')} enqueued, ${sum('acked')} acked so far`
+}
+
+async function historyIn(folder: string): Promise<Event[]> {
+  const files = ['main', 'spare', 'faults'].map(name => readFile(join(folder, `${name}.jsonl`), 'utf8'))
+  return (await Promise.all(files)).flatMap(text =>
+    text
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => JSON.parse(line) as Event)
+  )
+}
+
+async function suffer(name: string, stage: Stage): Promise<FaultEvent> {
   const at = Date.now()
   const heal = await faults[name]!.inject(stage)
   if (typeof heal === 'string') return { t: 'fault', name, at, healedAt: at, upAfterMs: 0, skipped: heal }
@@ -174,8 +180,8 @@ async function suffer(name: string, stage: Stage, begun: () => void): Promise<Fa
 }
 
 /**
- * How long it took, from then, until each replica had taken a message and a consumer who waited at
- * it had been given one that came in at another.
+ * How long after `sinceMs` each replica had taken a message, and had given a waiting consumer one
+ * that came in at another replica. Null when that took more than 30 s.
  */
 async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<number | null> {
   const times = await Promise.all(
@@ -183,7 +189,7 @@ async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<nu
       const other = replicas[(index + 1) % replicas.length]!
       while (Date.now() < sinceMs + recoveryMsPatience) {
         const queue = `queues/probe-${replica.name}`
-        // A caller who hangs up takes no message with it.
+        // A caller that hangs up takes no message with it.
         const call = new AbortController()
         const over = setTimeout(() => call.abort(), recoveryMsMax)
         const waiting = post(`${replica.url}/${queue}/lease`, { waitSeconds: 6 }, call.signal)
@@ -217,9 +223,12 @@ async function put(replica: Replica, queue: string, change: object): Promise<voi
 async function drained(cluster: Cluster): Promise<boolean> {
   for (const untilMs = Date.now() + drainMsMax; Date.now() < untilMs; await pause(200)) {
     const [{ left }] = (await cluster.sql(
-      `select count(*)::int as left from holdfast.messages m join holdfast.queues q on q.id = m.queue_id
+      `
+      select count(*)::int as left
+      from holdfast.messages m
+      join holdfast.queues q on q.id = m.queue_id
       where q.name = any($1) and m.dead_at is null`,
-      [Object.keys(queues)]
+      [loadedQueues]
     )) as [{ left: number }]
     if (left === 0) return true
   }
@@ -228,12 +237,12 @@ async function drained(cluster: Cluster): Promise<boolean> {
 
 class Workload {
   readonly child: ChildProcess
-  replicaStats = { enqueued: 0, leased: 0, acked: 0 }
+  counts = { enqueued: 0, leased: 0, acked: 0 }
 
   constructor(load: Load) {
     this.child = fork(new URL('workload.ts', import.meta.url), [JSON.stringify(load)])
-    this.child.on('message', (replicaStats: typeof this.replicaStats) => {
-      this.replicaStats = replicaStats
+    this.child.on('message', (counts: typeof this.counts) => {
+      this.counts = counts
     })
   }
 
@@ -247,7 +256,7 @@ class Workload {
     const ended = once(this.child, 'exit')
     await this.say('stop')
     const [code] = await ended
-    if (code !== 0) throw new Error(`A workload ended with ${code}; what it did is not whole.`)
+    if (code !== 0) throw new Error(`A workload ended with ${code}, so its history is incomplete.`)
   }
 }
 

@@ -1,11 +1,12 @@
 /**
- * Producers and consumers in a process of their own, which the bench can stop. Whatever they did
- * and were told goes into the history.
+ * Producers and consumers, in a process that the bench can stop. What they did and were told goes
+ * into the history.
  */
 import { createWriteStream } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import { bodiesOf, draft, type Draft } from './drafts.ts'
+import { printOf, tokenOf, type Event, type LeaseEvent, type SettleEvent } from './history.ts'
 import { random, type Random } from './random.ts'
-import { printOf, tokenOf, type Event, type SettleEvent } from './history.ts'
 
 export interface Load {
   name: string
@@ -15,7 +16,7 @@ export interface Load {
   history: string
   producers: number
   consumers: number
-  /** Consumers that stall past the end of their lease and settle all the same. */
+  /** Consumers that stall past the end of their lease, and settle all the same. */
   zombies: number
 }
 
@@ -26,9 +27,11 @@ const zombieLeaseMs = 1000
 const load = JSON.parse(process.argv[2]!) as Load
 const history = createWriteStream(load.history, { flags: 'a' })
 const log = (event: Event) => history.write(`${JSON.stringify(event)}\n`)
-const replicaStats = { enqueued: 0, leased: 0, acked: 0 }
+/** Told to the bench, for its progress line. */
+const counts = { enqueued: 0, leased: 0, acked: 0 }
 const phase = { producing: true, consuming: true }
-let made = 0
+let tokensMade = 0
+const newToken = () => `${load.name}-${++tokensMade}`
 
 interface Answer {
   status: number
@@ -37,8 +40,8 @@ interface Answer {
 }
 
 /**
- * Null when the call can have had no effect, 'unknown' when nobody can say; what the contract does
- * not allow is told as odd.
+ * One call at a random replica. 'none' when it can have had no effect, 'unknown' when nobody can
+ * say. An answer that the contract does not allow is noted as odd.
  */
 async function call(
   path: string,
@@ -54,77 +57,36 @@ async function call(
       headers,
       signal: AbortSignal.timeout(callMsMax)
     })
+    const { status } = response
     const text = await response.text()
-    const json = /json/.test(response.headers.get('content-type') ?? '')
-    const answer = { status: response.status, text, body: json ? JSON.parse(text) : null }
-    if (allowed.includes(response.status)) return answer
+    const isJson = /json/.test(response.headers.get('content-type') ?? '')
+    const answer = { status, text, body: isJson ? JSON.parse(text) : null }
+    if (allowed.includes(status)) return answer
     const { outcome, code } = answer.body ?? {}
-    const fine =
-      response.status === 503 &&
-      ['none', 'unknown'].includes(outcome) &&
-      response.headers.get('retry-after') !== null
-    if (!fine) {
-      log({
-        t: 'odd',
-        at: Date.now(),
-        what: `${path} was answered ${response.status} ${code ?? text.slice(0, 200)}, outcome ${outcome}`
-      })
-    }
+    const isAllowed =
+      status === 503 && ['none', 'unknown'].includes(outcome) && response.headers.get('retry-after') !== null
+    if (!isAllowed) odd(`${path} was answered ${status} ${code ?? text.slice(0, 200)}, outcome ${outcome}`)
     await pause(100)
-    return outcome === 'none' || (response.status >= 400 && response.status < 500) ? 'none' : 'unknown'
+    return outcome === 'none' || (status >= 400 && status < 500) ? 'none' : 'unknown'
   } catch (error) {
     await pause(50)
     return (error as any).cause?.code === 'ECONNREFUSED' ? 'none' : 'unknown'
   }
 }
 
-const json = { 'content-type': 'application/json' }
-
-interface Draft {
-  token: string
-  body: Buffer
-  contentType: string
-  headers: Record<string, string>
+function odd(what: string): void {
+  log({ t: 'odd', at: Date.now(), what })
 }
 
-/**
- * Bodies that show whether they were read and written anew: digits, escapes, names and bytes that
- * do not survive that.
- */
-function draft(kind: 'json' | 'text' | 'bytes', dice: Random): Draft {
-  const token = `${load.name}-${++made}`
-  const filling = 'x'.repeat(dice.chance(0.02) ? 20_000 : dice.below(200))
-  const headers: Record<string, string> =
-    kind === 'json' && dice.chance(0.3) ? { trace: token, 'wéird ': '\u0001"\\' } : {}
-  if (kind === 'json') {
-    return {
-      token,
-      body: Buffer.from(
-        `{ "id":"<${token}>", "big":12345678901234567890.10, "d":1.0,"d":2e0, ` +
-          `"esc":"\\u0041\\/é\\ud83d\\ude00" ,"f":"${filling}"}`
-      ),
-      contentType: 'application/json',
-      headers
-    }
-  }
-  if (kind === 'text') {
-    return {
-      token,
-      body: Buffer.from(`<${token}> "grüße"\r\n\\u0041 ${filling}`),
-      contentType: 'text/plain; charset=UTF-8',
-      headers
-    }
-  }
-  return {
-    token,
-    body: Buffer.concat([
-      Buffer.from(`<${token}>`),
-      Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
-      Buffer.from(filling)
-    ]),
-    contentType: 'application/octet-stream',
-    headers
-  }
+const json = { 'content-type': 'application/json' }
+
+/** How some messages are sent. */
+interface Order {
+  queue: string
+  raw: boolean
+  list: boolean
+  keyed: boolean
+  delayMs: number
 }
 
 async function produce(dice: Random): Promise<void> {
@@ -133,75 +95,68 @@ async function produce(dice: Random): Promise<void> {
     const raw = dice.chance(0.2)
     const list = !raw && dice.chance(0.3)
     const keyed = dice.chance(0.5)
-    const delayMs = dice.chance(0.05) ? 700 : 0
+    const order: Order = { queue, raw, list, keyed, delayMs: dice.chance(0.05) ? 700 : 0 }
     const drafts = Array.from({ length: list ? 1 + dice.below(10) : 1 }, () =>
-      draft(raw ? dice.pick(['text', 'bytes']) : 'json', dice)
+      draft(raw ? dice.pick(['text', 'bytes']) : 'json', newToken(), dice)
     )
-    const send = async (sent: Draft[]): Promise<boolean> => {
-      const messages = sent.map(
-        ({ token, body, headers }) =>
-          `{"body":${body},"headers":${JSON.stringify(headers)}${keyed ? `,"idempotencyKey":"${token}"` : ''}${delayMs > 0 ? `,"delaySeconds":${delayMs / 1000}` : ''}}`
-      )
-      const at = Date.now()
-      const answer = raw
-        ? await call(
-            `${queue}/messages${delayMs > 0 ? `?delaySeconds=${delayMs / 1000}` : ''}`,
-            sent[0]!.body,
-            { 'content-type': sent[0]!.contentType, ...(keyed && { 'idempotency-key': sent[0]!.token }) },
-            [200, 201],
-            dice
-          )
-        : await call(
-            `${queue}/messages`,
-            list ? `{"messages":[${messages}]}` : messages[0]!,
-            json,
-            [200, 201],
-            dice
-          )
-      const end = Date.now()
-      const sure = typeof answer === 'object'
-      for (const [index, { token, body, contentType, headers }] of sent.entries()) {
-        const id = sure ? ((list ? answer.body.messages[index] : answer.body).id as string) : undefined
-        log({
-          t: 'enqueue',
-          queue,
-          token,
-          keyed,
-          print: printOf(body, contentType, headers),
-          at,
-          end,
-          out: sure ? 'ok' : answer,
-          delayMs,
-          ...(id !== undefined && { id })
-        })
-        if (sure) replicaStats.enqueued++
-      }
-      return sure
-    }
-    // Only a key makes it safe to send it again; without one an answer that was lost stays unknown.
-    let sure = await send(drafts)
-    if (keyed) while (!sure && phase.producing) sure = await send(drafts)
-    if (keyed && sure && dice.chance(0.1)) await send(drafts)
-    if (keyed && sure && !list && dice.chance(0.1)) await reuse(queue, drafts[0]!, dice)
+    // Only with a key is it safe to send again. Without one a lost answer stays unknown.
+    let isStored = await enqueue(order, drafts, dice)
+    if (keyed) while (!isStored && phase.producing) isStored = await enqueue(order, drafts, dice)
+    if (keyed && isStored && dice.chance(0.1)) await enqueue(order, drafts, dice)
+    if (keyed && isStored && !list && dice.chance(0.1)) await reuse(queue, drafts[0]!, dice)
     await pause(30 + dice.below(100))
   }
 }
 
-/** The key of a message for other content is refused, whenever it is asked. */
-async function reuse(queue: string, { token }: Draft, dice: Random): Promise<void> {
-  const answer = await call(
-    `${queue}/messages`,
-    `{"body":"other","idempotencyKey":"${token}"}`,
-    json,
-    [200, 201, 422],
-    dice
-  )
-  if (typeof answer === 'object' && answer.status !== 422) {
+/** True when the messages are known to be stored. */
+async function enqueue(order: Order, drafts: Draft[], dice: Random): Promise<boolean> {
+  const { queue, raw, list, keyed, delayMs } = order
+  const at = Date.now()
+  const answer = await (raw ? sendRaw(order, drafts[0]!, dice) : sendJson(order, drafts, dice))
+  const end = Date.now()
+  const isStored = typeof answer === 'object'
+  for (const [index, { token, body, contentType, headers }] of drafts.entries()) {
+    const stored = isStored && (list ? answer.body.messages[index] : answer.body)
     log({
-      t: 'odd',
-      at: Date.now(),
-      what: `the key of ${token} was taken for other content: ${answer.status}`
+      t: 'enqueue',
+      queue,
+      token,
+      keyed,
+      print: printOf(body, contentType, headers),
+      at,
+      end,
+      out: isStored ? 'ok' : answer,
+      delayMs,
+      ...(isStored && { id: stored.id as string })
     })
+    if (isStored) counts.enqueued++
+  }
+  return isStored
+}
+
+function sendRaw({ queue, keyed, delayMs }: Order, { body, contentType, token }: Draft, dice: Random) {
+  const query = delayMs > 0 ? `?delaySeconds=${delayMs / 1000}` : ''
+  const headers = { 'content-type': contentType, ...(keyed && { 'idempotency-key': token }) }
+  return call(`${queue}/messages${query}`, body, headers, [200, 201], dice)
+}
+
+/** As text, since JSON.stringify would change the bodies. */
+function sendJson({ queue, list, keyed, delayMs }: Order, drafts: Draft[], dice: Random) {
+  const messages = drafts.map(({ token, body, headers }) => {
+    const key = keyed ? `,"idempotencyKey":"${token}"` : ''
+    const delay = delayMs > 0 ? `,"delaySeconds":${delayMs / 1000}` : ''
+    return `{"body":${body},"headers":${JSON.stringify(headers)}${key}${delay}}`
+  })
+  const text = list ? `{"messages":[${messages}]}` : messages[0]!
+  return call(`${queue}/messages`, text, json, [200, 201], dice)
+}
+
+/** The key of a stored message must be refused for other content. */
+async function reuse(queue: string, { token }: Draft, dice: Random): Promise<void> {
+  const text = `{"body":"other","idempotencyKey":"${token}"}`
+  const answer = await call(`${queue}/messages`, text, json, [200, 201, 422], dice)
+  if (typeof answer === 'object' && answer.status !== 422) {
+    odd(`the key of ${token} was taken for other content: ${answer.status}`)
   }
 }
 
@@ -212,19 +167,8 @@ interface Held {
   receipt: string
 }
 
-/** Bodies exactly as they stand in the answer: what JSON.parse gives would be read anew. */
-function bodiesOf(text: string): Buffer[] {
-  return [
-    ...text.matchAll(/"maxAttempts":\d+,"body(Base64)?":(.*?),"contentType":"([^"]*)","headers":/gs)
-  ].map(([, base64, body, type]) =>
-    base64 !== undefined
-      ? Buffer.from(JSON.parse(body!), 'base64')
-      : Buffer.from(type === 'application/json' ? body! : JSON.parse(body!))
-  )
-}
-
 async function lease(queue: string, max: number, ms: number, ack: Held[], dice: Random): Promise<Held[]> {
-  const key = dice.chance(0.2) ? `${load.name}-${++made}` : undefined
+  const key = dice.chance(0.2) ? newToken() : undefined
   const request = JSON.stringify({
     max,
     waitSeconds: 2,
@@ -237,35 +181,35 @@ async function lease(queue: string, max: number, ms: number, ack: Held[], dice: 
     const at = Date.now()
     const answer = await call(`${queue}/lease`, request, json, [200], dice)
     const end = Date.now()
-    const sure = typeof answer === 'object'
-    logSettles('ack', ack, at, sure ? answer.body.outcomes : answer)
-    if (sure) {
-      const bodies = bodiesOf(answer.text)
-      return answer.body.messages.map((message: any, index: number): Held => {
-        const body = bodies[index] ?? Buffer.from('unreadable')
-        log({
-          t: 'lease',
-          queue,
-          id: message.id,
-          token: tokenOf(body),
-          print: printOf(body, message.contentType, message.headers),
-          fence: message.fence,
-          attempt: message.attempt,
-          maxAttempts: message.maxAttempts,
-          until: Date.parse(message.leaseExpiresAt),
-          leaseMs: ms,
-          at,
-          end
-        })
-        replicaStats.leased++
-        return { queue, id: message.id, fence: message.fence, receipt: message.receipt }
-      })
-    }
+    const isAnswered = typeof answer === 'object'
+    logSettles('ack', ack, at, isAnswered ? answer.body.outcomes : answer)
+    if (isAnswered) return logLeases(answer, { queue, leaseMs: ms, at, end })
     log({ t: 'lost', queue, at, end })
-    // With a key the same leases come again; without one they are left to expire.
+    // With a key the same leases come again. Without one they are left to expire.
     if (key === undefined && ack.length === 0) return []
   }
   return []
+}
+
+function logLeases(answer: Answer, call: Pick<LeaseEvent, 'queue' | 'leaseMs' | 'at' | 'end'>): Held[] {
+  const bodies = bodiesOf(answer.text)
+  return answer.body.messages.map((message: any, index: number): Held => {
+    const { id, fence, attempt, maxAttempts, contentType, headers, leaseExpiresAt, receipt } = message
+    const body = bodies[index] ?? Buffer.from('unreadable')
+    log({
+      t: 'lease',
+      id,
+      token: tokenOf(body),
+      print: printOf(body, contentType, headers),
+      fence,
+      attempt,
+      maxAttempts,
+      until: Date.parse(leaseExpiresAt),
+      ...call
+    })
+    counts.leased++
+    return { queue: call.queue, id, fence, receipt }
+  })
 }
 
 function logSettles(
@@ -291,11 +235,11 @@ function logSettles(
       dead,
       ...(!Number.isNaN(until) && { until })
     })
-    if (outcome?.outcome === 'acked') replicaStats.acked++
+    if (outcome?.outcome === 'acked') counts.acked++
   }
 }
 
-/** Settles, and again when nobody can say whether it was done. */
+/** Settles, and settles again, at most three times, while nobody can say whether it was done. */
 async function settle(
   verb: SettleEvent['verb'],
   held: Held[],
@@ -303,32 +247,22 @@ async function settle(
   options: { dead?: boolean; delaySeconds?: number; leaseSeconds?: number } = {}
 ): Promise<void> {
   if (held.length === 0) return
+  const path = `${held[0]!.queue}/${verb}`
   const items = held.map(({ receipt }) => ({ receipt, ...options }))
-  const list = { ack: 'receipts', release: 'receipts', fail: 'failures', extend: 'extensions' }[verb]
-  for (let attempt = 1, sure = false; attempt <= 4 && !sure; attempt++) {
+  const name = { ack: 'receipts', release: 'receipts', fail: 'failures', extend: 'extensions' }[verb]
+  const list = { [name]: name === 'receipts' ? items.map(({ receipt }) => receipt) : items }
+  for (let attempt = 1; attempt <= 4; attempt++) {
     const at = Date.now()
     const alone = held.length === 1 && dice.chance(0.5)
-    const answer = await call(
-      `${held[0]!.queue}/${verb}`,
-      JSON.stringify(
-        alone ? items[0] : { [list]: list === 'receipts' ? items.map(({ receipt }) => receipt) : items }
-      ),
-      json,
-      alone ? [200, 409] : [200],
-      dice
-    )
-    sure = typeof answer === 'object'
-    logSettles(
-      verb,
-      held,
-      at,
-      typeof answer === 'string'
-        ? answer
-        : alone
-          ? [{ outcome: answer.body.code, ...answer.body }]
-          : answer.body.outcomes,
-      options.dead
-    )
+    const text = JSON.stringify(alone ? items[0] : list)
+    const answer = await call(path, text, json, alone ? [200, 409] : [200], dice)
+    if (typeof answer === 'string') {
+      logSettles(verb, held, at, answer, options.dead)
+      continue
+    }
+    // A single settle that is refused has a code in place of an outcome.
+    const outcomes = alone ? [{ outcome: answer.body.code, ...answer.body }] : answer.body.outcomes
+    return logSettles(verb, held, at, outcomes, options.dead)
   }
 }
 
@@ -339,52 +273,45 @@ async function consume(dice: Random): Promise<void> {
     if (done.length === 0) queue = dice.pick(load.queues)
     const held = await lease(queue, 1 + dice.below(20), leaseMs, done, dice)
     done = []
-    const fates: Record<string, Held[]> = {
-      ack: [],
-      step: [],
-      fail: [],
-      back: [],
-      dead: [],
-      release: [],
-      extend: [],
-      abandon: []
-    }
-    // What has been leased before is often worked on for long, so that its former holder's late
-    // call meets a newer lease.
-    for (const one of held) {
-      fates[
-        dice.weighted({
-          ack: 60,
-          step: 24,
-          fail: 4,
-          back: 3,
-          release: 4,
-          extend: Number(one.fence) > 1 ? 100 : 3,
-          dead: 1,
-          abandon: 1
-        })
-      ]!.push(one)
-    }
-    if (fates.extend!.length > 0) longJobs.add(work(fates.extend!, dice))
-    await settle('fail', fates.fail!, dice)
-    await settle('fail', fates.back!, dice, { delaySeconds: 0 })
-    await settle('fail', fates.dead!, dice, { dead: true })
-    await settle('release', fates.release!, dice)
-    await settle('ack', fates.ack!, dice)
-    done = fates.step!
+    const fates = Map.groupBy(held, message => fateOf(message, dice))
+    const of = (fate: string) => fates.get(fate) ?? []
+    if (of('extend').length > 0) longJobs.add(work(of('extend'), dice))
+    await settle('fail', of('fail'), dice)
+    await settle('fail', of('back'), dice, { delaySeconds: 0 })
+    await settle('fail', of('dead'), dice, { dead: true })
+    await settle('release', of('release'), dice)
+    await settle('ack', of('ack'), dice)
+    done = of('step')
   }
   await settle('ack', done, dice)
 }
 
+/** What a consumer does with a message. A `step` is acked with the next lease. */
+function fateOf({ fence }: Held, dice: Random): string {
+  return dice.weighted({
+    ack: 60,
+    step: 24,
+    fail: 4,
+    back: 3,
+    release: 4,
+    // A message that had a holder before often takes long, so that this holder's late call meets a
+    // newer lease.
+    extend: fence > 1 ? 100 : 3,
+    dead: 1,
+    abandon: 1
+  })
+}
+
 const longJobs = new Set<Promise<void>>()
 
-/** Takes longer than the lease was at first, and so extends it. */
+/** Work that takes longer than its lease, which is extended. */
 async function work(held: Held[], dice: Random): Promise<void> {
   await settle('extend', held, dice, { leaseSeconds: (2 * leaseMs) / 1000 })
   await pause(leaseMs + 300)
   await settle('ack', held, dice)
 }
 
+/** A zombie: it settles after the end of its lease. */
 async function haunt(dice: Random): Promise<void> {
   while (phase.consuming) {
     const held = await lease(dice.pick(load.queues), 1 + dice.below(5), zombieLeaseMs, [], dice)
@@ -400,7 +327,7 @@ process.on('message', word => {
   if (word === 'stop') phase.consuming = false
 })
 process.on('disconnect', () => process.exit())
-const telling = setInterval(() => process.send!(replicaStats), 250)
+const telling = setInterval(() => process.send!(counts), 250)
 const callers = (
   [
     [produce, load.producers],

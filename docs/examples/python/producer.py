@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A producer: enqueues each argument, and believes it only when the service says that it is committed.
+"""A producer. It enqueues each argument, and reports it once the service has confirmed the commit.
 
     docs/examples/python/producer.py "first message" "second message"
 
-QUEUE_URL names the queue (default http://127.0.0.1:8080/queues/work); the first message makes it. HOLDFAST_KEY is an
-API key where one is asked for.
+QUEUE_URL     the queue (default http://127.0.0.1:8080/queues/work); the first message makes it
+HOLDFAST_KEY  an API key, where the service asks for one
 """
 import http.client
 import json
@@ -22,7 +22,7 @@ if key := os.environ.get("HOLDFAST_KEY"):
 
 
 def call(method, path, body=None):
-    """One call that is safe to repeat: asks until there is an answer, and raises when that is a refusal."""
+    """Makes a call that is safe to repeat until it has an answer. Raises when that is a refusal."""
     data = None if body is None else json.dumps(body).encode()
     while True:
         request = urllib.request.Request(URL + path, data, HEADERS, method=method)
@@ -34,15 +34,15 @@ def call(method, path, body=None):
             if refusal.code != 429 and refusal.code < 500:
                 raise
             pause = float(refusal.headers.get("retry-after", 1))
-        except (OSError, http.client.HTTPException):  # no connection, or lost before the answer was here
+        except (OSError, http.client.HTTPException):  # no connection, or no whole answer
             pass
         print("not confirmed, trying again", file=sys.stderr)
         time.sleep(pause)
 
 
 def enqueue(body):
-    """Returns the id of the committed message, however often it has to ask."""
-    # One key for every try: an answer that was lost costs nothing, for the second try is the same message.
+    """Returns the id of the committed message, after as many tries as it takes."""
+    # Every try has the same key. When an answer is lost, the next try is the same message.
     return call("POST", "/messages", {"body": body, "idempotencyKey": str(uuid.uuid4())})["id"]
 
 

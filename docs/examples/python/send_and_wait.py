@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Send and wait: the producer goes on when a consumer has acked its message. Needs a worker, e.g. worker.py.
+"""Send and wait: the producer goes on when a consumer has acked its message.
 
     docs/examples/python/send_and_wait.py "do this, and tell me when it is done"
 
-Prints `acked <id>`, or `dead <id>` and ends with 1 when every attempt at a message failed.
+It needs a worker, such as worker.py. It prints `acked <id>` for each message. When every attempt
+at a message failed it prints `dead <id>`, and ends with exit code 1.
 """
 import sys
 
@@ -19,7 +20,7 @@ def wait(message_id):
 
 
 if __name__ == "__main__":
-    # The queue keeps acked messages for a while, so that there is something to see after the ack.
+    # The queue keeps acked messages for ten minutes, so that this program can see the ack.
     call("PUT", "", {"keepAckedSeconds": 600})
     ids = []
     for text in sys.argv[1:]:

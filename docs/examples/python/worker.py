@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""A worker in one file: one message at a time, acked with the lease of the next, its lease kept while the work goes on.
-Kill it whenever you like: the message comes back.
+"""A worker in one file. It works on one message at a time, extends the lease while it works, and
+acks the message with the next lease. You can kill it at any time: the message comes back.
 
     docs/examples/python/worker.py
 
-QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says how
-long the work takes here, LEASE_SECONDS how long a lease lasts. On SIGTERM or Ctrl-C it gives back what it holds, and the attempt does not count.
+QUEUE_URL      the queue (default http://127.0.0.1:8080/queues/work)
+HOLDFAST_KEY   an API key, where the service asks for one
+WORK_SECONDS   how long the work takes in this example (default 1)
+LEASE_SECONDS  how long a lease lasts (default 30)
+
+On SIGTERM or Ctrl-C it gives back the message it works on, and the attempt does not count.
 """
 import http.client
 import json
@@ -28,15 +32,16 @@ NO_ANSWER = (OSError, http.client.HTTPException, json.JSONDecodeError)
 
 
 class Dead(Exception):
-    """Raise it in work() when there is no use in trying again."""
+    """Raise it in work() when another attempt would be of no use."""
 
 
 class Lost(Exception):
-    """The message is somebody else's by now."""
+    """The lease is lost: another worker may have the message."""
 
 
 def work(message, lost):
-    """Your own work goes here. Raise to have the message tried again later; look at lost.is_set() when it takes long."""
+    """Put your own work here. Raise to have the message tried again later. Long work should stop
+    when lost.is_set()."""
     time.sleep(float(os.environ.get("WORK_SECONDS", "1")))
 
 
@@ -47,7 +52,7 @@ def post(verb, body, timeout=30):
 
 
 def call(verb, body):
-    """Asks until there is an answer: the same request, which is safe to repeat. Raises Lost when the lease is."""
+    """Repeats the same request, which is safe, until it has an answer. Raises Lost."""
     for tries in range(1, sys.maxsize):
         asked = 0
         try:
@@ -55,8 +60,8 @@ def call(verb, body):
         except urllib.error.HTTPError as refusal:
             if refusal.code == 409:
                 raise Lost from None
-            # No queue yet: the first message makes it.
-            if refusal.code != 429 and refusal.code < 500 and not (verb == "lease" and refusal.code == 404):
+            no_queue_yet = verb == "lease" and refusal.code == 404  # the first message makes it
+            if refusal.code != 429 and refusal.code < 500 and not no_queue_yet:
                 raise
             asked = float(refusal.headers.get("retry-after", 0))
             print(f"{verb}: answered with {refusal.code}, trying again", file=sys.stderr)
@@ -66,10 +71,11 @@ def call(verb, body):
 
 
 def keep(receipt, done, lost):
-    """Runs beside the work: a lease that is a third over is made to last, until the work is done or the lease is lost."""
+    """Extends the lease whenever a third of it is over, until the work is done or the lease lost."""
+    extension = {"receipt": receipt, "leaseSeconds": LEASE_SECONDS}
     while not done.wait(LEASE_SECONDS / 3):
         try:
-            post("extend", {"receipt": receipt, "leaseSeconds": LEASE_SECONDS}, timeout=LEASE_SECONDS / 6)
+            post("extend", extension, timeout=LEASE_SECONDS / 6)
         except urllib.error.HTTPError as refusal:
             if refusal.code == 409:
                 return lost.set()
@@ -78,7 +84,7 @@ def keep(receipt, done, lost):
 
 
 def handle(message):
-    """True when the work is done, and to be acked."""
+    """Returns True when the work is done, and is to be acked."""
     receipt, done, lost = message["receipt"], threading.Event(), threading.Event()
     keeper = threading.Thread(target=keep, args=(receipt, done, lost), daemon=True)
     keeper.start()
@@ -86,8 +92,9 @@ def handle(message):
         work(message, lost)
         return True
     except Exception as error:
+        failure = {"receipt": receipt, "reason": repr(error)[:500], "dead": isinstance(error, Dead)}
         try:
-            call("fail", {"receipt": receipt, "reason": repr(error)[:500], "dead": isinstance(error, Dead)})
+            call("fail", failure)
             print("failed", message["id"], flush=True)
         except Lost:
             print("lost the lease of", message["id"], flush=True)
@@ -97,12 +104,16 @@ def handle(message):
 
 
 def run():
-    held, done = None, None  # what is being worked on; what is done, and not acked yet
+    held, done = None, None  # the message that is worked on; the one that is done and not yet acked
     try:
         while True:
-            # Done work is acked with the next lease, in one commit; then the call does not wait. With its key a repeated
-            # call brings the message of the answer that was lost.
-            request = {"leaseSeconds": LEASE_SECONDS, "worker": "worker.py", "idempotencyKey": str(uuid.uuid4())}
+            # A message that is done is acked with the next lease, in one commit. Such a call does
+            # not wait. The key makes the call safe to repeat: it brings the same message again.
+            request = {
+                "leaseSeconds": LEASE_SECONDS,
+                "worker": "worker.py",
+                "idempotencyKey": str(uuid.uuid4()),
+            }
             request |= {"waitSeconds": 20} if done is None else {"ack": [done["receipt"]]}
             answer = call("lease", request)
             if done is not None:
@@ -117,7 +128,7 @@ def run():
             held = None
     except KeyboardInterrupt:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        try:  # if this is lost too, the lease runs out by itself
+        try:  # if this fails too, the lease ends by itself
             if done is not None:
                 post("ack", {"receipt": done["receipt"]}, timeout=5)
             elif held is not None:

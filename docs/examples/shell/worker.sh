@@ -1,28 +1,39 @@
 #!/usr/bin/env bash
-# A worker in curl alone: the message's own bytes come as the answer, the rest in its headers, so no JSON is read. One
-# message at a time, the ack with the next lease. Kill it whenever you like: the message comes back.
+# A worker in curl alone. The answer is the message's own bytes, and the rest stands in its headers,
+# so no JSON has to be read. It works on one message at a time, and acks it with the next lease.
+# You can kill it at any time: the message comes back.
 #
 #   docs/examples/shell/worker.sh
 #
-# QUEUE_URL names the queue, HOLDFAST_KEY is an API key where one is asked for, WORK_SECONDS says how
-# long the work takes here, LEASE_SECONDS how long a lease lasts. On SIGTERM or Ctrl-C it gives back what it holds, and the attempt does not count.
+# QUEUE_URL      the queue (default http://127.0.0.1:8080/queues/work)
+# HOLDFAST_KEY   an API key, where the service asks for one
+# WORK_SECONDS   how long the work takes in this example (default 1)
+# LEASE_SECONDS  how long a lease lasts (default 30)
+#
+# On SIGTERM or Ctrl-C it gives back the message it works on, and the attempt does not count.
 set -euo pipefail
 url=${QUEUE_URL:-http://127.0.0.1:8080/queues/work}
 lease_seconds=${LEASE_SECONDS:-30}
+
 files=$(mktemp -d)
-# Not in a copy of this shell, which a signal may meet before it has become another program.
+# Only this shell removes them, not a copy of it that a signal ends before it runs its program.
 trap '[ "$BASHPID" != $$ ] || rm -rf "$files"' EXIT
-printf %s "${HOLDFAST_KEY:+authorization: Bearer $HOLDFAST_KEY}" > "$files/key" # where no list of processes shows it
+# The API key goes into a file, so that no list of processes shows it.
+printf %s "${HOLDFAST_KEY:+authorization: Bearer $HOLDFAST_KEY}" > "$files/key"
 
-receipt='' ack='' told='' status=''
+receipt='' ack='' acked_id='' status=''
 post=(curl -sS --max-time 30 -X POST -H "@$files/key")
+post_json=("${post[@]}" -H 'content-type: application/json' -o /dev/null)
 
+new_key () { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# header NAME: prints a header of the last lease.
 header () { tr -d '\r' < "$files/headers" | grep -i "^$1: " | cut -d ' ' -f 2- || true; }
 
-# settle VERB JSON: says how the lease goes on, and asks again while there is no answer; it is safe to say twice.
+# settle VERB JSON: asks until there is an answer, which is safe, and leaves it in $status.
 settle () {
   while :; do
-    status=$("${post[@]}" "$url/$1" -H 'content-type: application/json' -d "$2" -o /dev/null -w '%{http_code}') || status=000
+    status=$("${post_json[@]}" "$url/$1" -d "$2" -w '%{http_code}') || status=000
     case $status in
       200 | 409) return ;;
       000 | 429 | 5??) echo "$1: no answer, trying again" >&2; sleep "1.$RANDOM" ;;
@@ -34,16 +45,16 @@ settle () {
 stop () {
   [ "$BASHPID" = $$ ] || exit 0
   trap '' TERM INT
-  # Asked for, not remembered: the signal may come before the job's number has been noted.
+  # A signal may come before the number of a job was stored, so ask the shell for its jobs.
   local started; started=$(jobs -p)
   if [ -n "$started" ]; then kill $started 2> /dev/null || true; wait; fi
-  if [ -n "$ack" ]; then "${post[@]}" "$url/ack" -H 'content-type: application/json' -d "{\"receipt\":\"$ack\"}" -o /dev/null || true; fi
-  if [ -n "$receipt" ]; then "${post[@]}" "$url/release" -H 'content-type: application/json' -d "{\"receipt\":\"$receipt\"}" -o /dev/null || true; fi
+  if [ -n "$ack" ]; then "${post_json[@]}" "$url/ack" -d "{\"receipt\":\"$ack\"}" || true; fi
+  if [ -n "$receipt" ]; then "${post_json[@]}" "$url/release" -d "{\"receipt\":\"$receipt\"}" || true; fi
   exit 0
 }
 trap stop TERM INT
 
-# Runs beside the work: a lease that is a third over is made to last. Ends when the lease is lost, and the work with it.
+# keep PID: extends the lease whenever a third of it is over. Ends the work when the lease is lost.
 keep () {
   trap - TERM INT
   while sleep $(((lease_seconds + 2) / 3)) > /dev/null 2>&1; do
@@ -52,21 +63,27 @@ keep () {
   done
 }
 
-key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+key=$(new_key)
 while :; do
-  # One key for every try, so that a message whose answer was lost comes with the next. A call with an ack does not wait.
-  # What may take long runs in the background, so that a signal is heard at once.
+  # Every try has the same key, so a message whose answer was lost comes with the next try. A call
+  # with an ack does not wait. Long commands run in the background, so that signals are heard at
+  # once.
   query="worker=worker.sh&leaseSeconds=$lease_seconds&idempotencyKey=$key"
   if [ -n "$ack" ]; then query+="&ack=$ack"; else query+='&waitSeconds=20'; fi
-  "${post[@]}" "$url/lease?$query" -H 'accept: application/octet-stream' -D "$files/headers" -o "$files/body" -w '%{http_code}' > "$files/status" &
+  "${post[@]}" "$url/lease?$query" -H 'accept: application/octet-stream' \
+    -D "$files/headers" -o "$files/body" -w '%{http_code}' > "$files/status" &
   wait $! || echo 000 > "$files/status"
   status=$(< "$files/status")
   case $status in
-    200 | 204) key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') ;;
+    200 | 204) key=$(new_key) ;;
     *) echo "lease: answered with $status, trying again" >&2; sleep "1.$RANDOM"; continue ;;
   esac
   if [ -n "$ack" ]; then
-    if [ "$(header holdfast-ack-outcome)" = leaseLost ]; then echo "lost the lease of $told"; else echo "acked $told"; fi
+    if [ "$(header holdfast-ack-outcome)" = leaseLost ]; then
+      echo "lost the lease of $acked_id"
+    else
+      echo "acked $acked_id"
+    fi
     ack=''
   fi
   [ "$status" = 200 ] || continue
@@ -74,7 +91,8 @@ while :; do
   id=$(header holdfast-id)
   printf 'working %s attempt %s ' "$id" "$(header holdfast-attempt)"; cat "$files/body"; echo
 
-  # Your own program goes here, with the body on its standard input. It fails when it ends with anything but 0.
+  # Put your own program here. It gets the body on its standard input, and an exit code other than 0
+  # means that the work has failed.
   sleep "${WORK_SECONDS:-1}" < "$files/body" &
   work=$!
   keep $work &
@@ -84,7 +102,7 @@ while :; do
   kill $keeper 2> /dev/null || true
   wait $keeper || true
   if [ "$failed" = 0 ]; then
-    ack=$receipt told=$id
+    ack=$receipt acked_id=$id
   else
     settle fail "{\"receipt\":\"$receipt\",\"reason\":\"exit code $failed\"}"
     if [ "$status" = 200 ]; then echo "failed $id"; else echo "lost the lease of $id"; fi

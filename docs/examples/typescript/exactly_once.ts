@@ -1,20 +1,23 @@
 /**
- * An effect that counts exactly once, whatever is killed in between: orders come in, and each is
- * booked once.
+ * An effect that counts exactly once, whatever is killed: orders come in, and each is booked once.
  *
  *     node docs/examples/typescript/exactly_once.ts relay    # carries the outbox to the queue
  *     node docs/examples/typescript/exactly_once.ts work     # books what it leases
  *
- * Into the queue: whoever takes an order writes a row of the outbox in the same transaction; the
- * relay enqueues it with the row's id as the idempotency key, and removes the row after the 2xx.
- * Killed in between, it enqueues again, and the key makes it the same message. Out of the queue:
- * the booking and holdfast.ack are one transaction, so that a worker that comes late, or dies
- * before its commit, has booked nothing.
+ * DATABASE_URL is the database that the application shares with Holdfast. QUEUE_URL names the queue
+ * (default http://127.0.0.1:8080/queues/bookings). HOLDFAST_KEY is an API key, where the service
+ * asks for one.
  *
- * DATABASE_URL is the database that the application shares with Holdfast; QUEUE_URL names the
- * queue, HOLDFAST_KEY is an API key where the service asks for one. Where they do not share one,
- * keep a table of message ids beside the effect, `insert … on conflict do nothing` in its
- * transaction, and ack after it.
+ * Into the queue: the transaction that takes an order also writes a row into the outbox. The relay
+ * enqueues it, with the id of the row as the idempotency key, and removes the row after the 2xx. A
+ * relay that is killed in between enqueues again, and the key makes that the same message.
+ *
+ * Out of the queue: the booking and holdfast.ack are one transaction. A worker that comes too late,
+ * or dies before its commit, has booked nothing.
+ *
+ * Where application and Holdfast do not share a database, keep a table of message ids beside the
+ * effect. Write to it in the transaction of the effect (`insert … on conflict do nothing`), and ack
+ * after the commit.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -22,8 +25,14 @@ import pg from 'pg'
 const queue = process.env.QUEUE_URL ?? 'http://127.0.0.1:8080/queues/bookings'
 const key = process.env.HOLDFAST_KEY
 const tables = `
-  create table if not exists outbox (id bigint generated always as identity primary key, body json not null);
-  create table if not exists bookings (order_id bigint not null, booked_at timestamptz not null default now())`
+  create table if not exists outbox (
+    id bigint generated always as identity primary key,
+    body json not null
+  );
+  create table if not exists bookings (
+    order_id bigint not null,
+    booked_at timestamptz not null default now()
+  )`
 
 async function post(path: string, body: object, headers: Record<string, string> = {}): Promise<any> {
   const response = await fetch(`${queue}/${path}`, {
@@ -55,7 +64,7 @@ const roles: Record<string, (client: pg.Client) => Promise<void>> = {
     for (const { receipt, body } of messages) {
       await client.query('begin')
       await client.query('insert into bookings (order_id) values ($1)', [body.order])
-      await client.query('select holdfast.ack($1)', [receipt]) // raises unless the message is still ours
+      await client.query('select holdfast.ack($1)', [receipt]) // raises when the lease is lost
       await client.query('commit')
       process.stdout.write(`booked ${body.order}\n`)
     }
@@ -66,7 +75,7 @@ const role = roles[process.argv[2] ?? '']
 if (role === undefined) throw new Error('Say relay or work.')
 for (;;) {
   const client = new pg.Client(process.env.DATABASE_URL)
-  client.on('error', () => {}) // the query under way reports it
+  client.on('error', () => {}) // the running query reports it
   try {
     await client.connect()
     await client.query("set lock_timeout = '5s'; select pg_advisory_lock(1)")
@@ -74,9 +83,9 @@ for (;;) {
     await client.query('select pg_advisory_unlock(1)')
     for (;;) await role(client)
   } catch (error) {
-    process.stderr.write(`beginning again: ${(error as Error).message}\n`)
+    process.stderr.write(`starting again: ${(error as Error).message}\n`)
     await sleep(200)
   } finally {
-    await client.end().catch(() => {}) // rolls back what was not committed
+    await client.end().catch(() => {}) // rolls back an open transaction
   }
 }

@@ -1,0 +1,53 @@
+/** `holdfast keys`, beside a running service. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { guarded, until, withKey } from '../support/apiKeys.ts'
+
+t.test('keys are created, listed and revoked on the command line', async t => {
+  const { holdfast, admin } = await guarded(t)
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, ['bin/holdfast.mjs', 'keys', ...args], {
+      env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: holdfast.databaseUrl }
+    })
+  const { stdout } = await run(
+    'create',
+    'mail worker',
+    '--allow',
+    'lease:mail',
+    '--allow',
+    'browse:m*',
+    '--messages-per-second',
+    '50'
+  )
+  t.match(stdout, /^hf_[0-9a-f]{10}_[A-Za-z0-9_-]{43}\n$/, 'nothing but the key')
+  await until(404, () => withKey(holdfast, stdout.trim()).get('/nowhere'))
+  const {
+    keys: [{ id, ...key }]
+  } = (await admin.get('/keys')).body
+  t.match(key, {
+    name: 'mail worker',
+    rights: ['lease:mail', 'browse:m*'],
+    messagesPerSecond: 50,
+    requestsPerSecond: null
+  })
+  t.match((await run('list')).stdout, new RegExp(`${id}  mail worker  lease:mail browse:m\\*`))
+  await run('revoke', id)
+  t.equal((await admin.get('/keys')).body.keys.length, 0)
+  const wrong: [string[], number, string][] = [
+    [['revoke', id], 1, 'There is no key'],
+    [['create', 'x', '--allow', 'steal:*'], 2, 'is not a right'],
+    [['create', 'x', '--allow', 'admin', '--requests-per-second', '0'], 2, '--requests-per-second must be'],
+    [['burn'], 2, 'holdfast keys create NAME'],
+    [['create', 'mail', 'worker'], 2, 'in quotes']
+  ]
+  await Promise.all(
+    wrong.map(([args, code, word]) =>
+      t.rejects(run(...args), { code, stderr: new RegExp(word) }, args.join(' '))
+    )
+  )
+  t.match(await admin.post('/keys', { name: 'x', rights: ['lease:mail', 'lease:'] }), {
+    status: 400,
+    body: { errors: [{ pointer: '/rights/1' }] }
+  })
+})

@@ -1,0 +1,174 @@
+/** Enqueue: what is stored, under which key, and when it is delivered. */
+import t from 'tap'
+import { holdfast, queue, sql } from './setup.ts'
+
+t.test('a list is stored in its order, each with its options', async t => {
+  const q = await queue()
+  const { status, body } = await q.enqueue({
+    messages: [{ body: 'a' }, { body: 'b', headers: { trace: '1' }, maxAttempts: 9 }, { body: null }]
+  })
+  t.equal(status, 201)
+  const leased = await q.lease({ max: 3 })
+  t.strictSame(
+    leased.map(({ id }) => id),
+    body.messages.map(({ id }: { id: string }) => id)
+  )
+  t.match(leased[1], { body: 'b', headers: { trace: '1' }, maxAttempts: 9, priority: 4 })
+  t.equal(leased[2].body, null)
+})
+
+t.test('a raw body comes back byte for byte, with its content type', async t => {
+  const q = await queue()
+  const png = Buffer.from('89504e470d0a1a0a0000000d49484452ff00fe', 'hex')
+  const cases: [string, Buffer, 'text' | 'base64'][] = [
+    ['image/png', png, 'base64'],
+    ['text/plain', Buffer.from('héllo\r\n\ttab'), 'text'],
+    ['text/plain; charset=utf-8', Buffer.from('nul \0 inside'), 'text'],
+    ['text/plain; charset=latin1', Buffer.from('caf\xe9', 'latin1'), 'base64'],
+    ['text/plain', Buffer.from([0xff, 0xfe]), 'base64'],
+    ['application/problem+json', Buffer.from('{"a":1, "a":2}'), 'text'],
+    ['application/xml', Buffer.from('<a/>'), 'text'],
+    ['application/x-www-form-urlencoded', Buffer.from('a=1&b=%20'), 'text'],
+    ['application/octet-stream', Buffer.from('plain bytes'), 'base64'],
+    ['text/csv', Buffer.from(''), 'text']
+  ]
+  for (const [contentType, bytes, form] of cases) {
+    const { status } = await holdfast.post(`${q.path}/messages`, bytes, { 'content-type': contentType })
+    t.equal(status, 201, contentType)
+    const [message] = await q.lease()
+    t.equal(message.contentType, contentType)
+    const body = form === 'text' ? Buffer.from(message.body) : Buffer.from(message.bodyBase64, 'base64')
+    t.ok(body.equals(bytes), contentType)
+    await q.settle('ack', { receipt: message.receipt })
+  }
+})
+
+t.test('a JSON body comes back as the very text that was sent', async t => {
+  const q = await queue()
+  for (const json of [
+    '{"n":12345678901234567890,"a":1,"a":2,"s":"\\u0000"}',
+    '1e400',
+    '"\\ud800"',
+    '[1.0, 1.00]',
+    '{"__proto__": {"x": 1}}',
+    '{"spaced" : [ ] }',
+    '"\u2028"'
+  ]) {
+    const name = encodeURI(json.toWellFormed())
+    t.equal((await q.enqueue(`{"body": ${json} }`)).status, 201, name)
+    const leased = await holdfast.post(`${q.path}/lease`)
+    t.ok(leased.text.includes(`"body":${json},"contentType":"application/json"`), name)
+    await q.settle('ack', { receipt: leased.body.messages[0].receipt })
+  }
+})
+
+t.test('a raw body takes its options from the query, and an unknown option is refused', async t => {
+  const q = await queue()
+  const raw = (query: string) =>
+    holdfast.call('POST', `${q.path}/messages?${query}`, 'hello', {
+      'content-type': 'text/plain',
+      'idempotency-key': 'raw'
+    })
+  t.equal((await raw('priority=9&maxAttempts=2&ttlSeconds=60')).status, 201)
+  t.match(await raw('priority=9&maxAttempts=2&ttlSeconds=60'), { status: 200, body: { duplicate: true } })
+  t.equal((await raw('priority=8')).status, 422)
+  t.match(await raw('colour=red'), { status: 400, body: { errors: [{ pointer: 'query/colour' }] } })
+  t.match((await q.lease())[0], { body: 'hello', priority: 9, maxAttempts: 2 })
+})
+
+t.test('one key with the same content is one message, and with other content it is refused', async t => {
+  const q = await queue()
+  const message = { body: { a: 1 }, idempotencyKey: 'k' }
+  const id = await q.id(message)
+  t.match(
+    await q.enqueue({ body: { a: 1 } }, { 'content-type': 'application/json', 'idempotency-key': 'k' }),
+    { status: 200, body: { id, duplicate: true } }
+  )
+  for (const change of [{ body: { a: 2 } }, { priority: 5 }, { headers: { h: '1' } }, { delaySeconds: 1 }]) {
+    t.match(await q.enqueue({ ...message, ...change }), {
+      status: 422,
+      body: { code: 'idempotencyMismatch' }
+    })
+  }
+  const [leased] = await q.lease({ max: 10 })
+  await q.settle('ack', { receipt: leased.receipt })
+  t.match(await q.enqueue(message), { status: 200, body: { id } }, 'also after its ack')
+  t.strictSame(await q.lease(), [])
+  const other = await queue()
+  t.equal((await other.enqueue(message)).status, 201, 'each queue has its own keys')
+  await sql.query(`
+    update holdfast.idempotency_keys
+    set expires_at = now() - interval '1 s'
+    where key = 'k'`)
+  const answer = await q.enqueue({ body: 'new', idempotencyKey: 'k' })
+  t.equal(answer.status, 201, 'the key is free again after dedupSeconds')
+})
+
+t.test('a key twice in a list is one message, and one mismatch refuses the whole list', async t => {
+  const q = await queue()
+  const { status, body } = await q.enqueue({
+    messages: [{ body: 1, idempotencyKey: 'x' }, { body: 2 }, { body: 1, idempotencyKey: 'x' }]
+  })
+  t.equal(status, 201)
+  t.strictSame(body.messages[2], { id: body.messages[0].id, duplicate: true })
+  t.equal((await q.enqueue({ messages: [{ body: 1, idempotencyKey: 'x' }] })).status, 200, 'nothing new')
+  const mismatch = { body: 6, idempotencyKey: 'x' }
+  t.equal((await q.enqueue({ messages: [{ body: 5, idempotencyKey: 'new' }, mismatch] })).status, 422)
+  t.equal((await q.report()).counts.ready, 2)
+  t.equal(
+    (await q.enqueue({ messages: [{ body: 5, idempotencyKey: 'new' }] })).status,
+    201,
+    'the refused list left no key behind'
+  )
+})
+
+t.test('200 calls with one key at the same time store one message', async t => {
+  const q = await queue()
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, () => q.enqueue({ body: 'same', idempotencyKey: 'race' }))
+  )
+  t.equal(new Set(answers.map(({ body }) => body.id)).size, 1)
+  t.equal(answers.filter(({ status }) => status === 201).length, 1)
+  t.equal((await q.report()).counts.ready, 1)
+})
+
+t.test('a delayed message is delivered when it is due, not before', async t => {
+  const q = await queue()
+  const id = await q.id({ body: 'later', delaySeconds: 600 })
+  await q.id({ body: 'now', visibleAt: '2020-01-01T00:00:00Z' })
+  t.strictSame(await q.leaseBodies({ max: 5 }), ['now'])
+  t.match((await q.message(id)).body, { state: 'delayed', visibleAt: /Z$/ })
+  await q.age(600)
+  t.strictSame(await q.leaseBodies({ waitSeconds: 10 }), ['later'])
+  const startedMs = performance.now()
+  await q.id({ body: 'soon', delaySeconds: 0.4 })
+  t.equal((await q.lease({ waitSeconds: 10 })).length, 1)
+  const tookMs = performance.now() - startedMs
+  t.ok(tookMs >= 395 && tookMs < 650, `due after 400 ms, delivered after ${Math.round(tookMs)} ms`)
+})
+
+t.test('a message past its time to live is not delivered, and leaves the counts', async t => {
+  const q = await queue()
+  const id = await q.id({ body: 'short', ttlSeconds: 600 })
+  await q.age(601)
+  t.strictSame(await q.lease(), [])
+  while ((await q.message(id)).status !== 404);
+  t.equal((await q.report()).counts.ready, 0)
+})
+
+t.test('an enqueue that would pass maxDepth is refused whole, until there is room', async t => {
+  const q = await queue({ maxDepth: 3 })
+  t.equal((await q.enqueue({ messages: [{ body: 1 }, { body: 2, delaySeconds: 60 }] })).status, 201)
+  t.match(await q.enqueue({ messages: [{ body: 3 }, { body: 4 }] }), {
+    status: 429,
+    body: { code: 'queueFull' }
+  })
+  t.equal((await q.enqueue({ body: 3 })).status, 201)
+  const refused = await q.enqueue({ body: 4 })
+  t.equal(refused.status, 429)
+  t.ok(refused.headers.get('retry-after'))
+  const [held] = await q.lease()
+  t.equal((await q.enqueue({ body: 4 })).status, 429, 'leased messages count')
+  await q.settle('ack', { receipt: held.receipt })
+  t.equal((await q.enqueue({ body: 4 })).status, 201)
+})

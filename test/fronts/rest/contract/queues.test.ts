@@ -1,0 +1,129 @@
+/** Queues: settings, reports, ends; and the health of the service. */
+import t from 'tap'
+import { service } from '../../../support/service.ts'
+import { holdfast, queue } from './setup.ts'
+
+t.test('a queue is made once, and its settings change one by one', async t => {
+  t.match(await holdfast.call('PUT', '/queues/made', { leaseSeconds: 5, retry: { strategy: 'fixed' } }), {
+    status: 201,
+    body: { settings: { leaseSeconds: 5, maxAttempts: 5, retry: { strategy: 'fixed', delaySeconds: 1 } } }
+  })
+  const { status, body } = await holdfast.call('PUT', '/queues/made', {
+    retry: { delaySeconds: 7 },
+    maxDepth: 10
+  })
+  t.equal(status, 200)
+  t.match(body.settings, {
+    leaseSeconds: 5,
+    retry: { strategy: 'fixed', delaySeconds: 7, maxDelaySeconds: 3600, jitter: true },
+    maxDepth: 10,
+    paused: false
+  })
+  t.match((await holdfast.call('PUT', '/queues/made', { maxDepth: null })).body.settings, {
+    maxDepth: null
+  })
+})
+
+t.test('an untouched queue has the documented defaults', async t => {
+  const { body } = await holdfast.call('PUT', '/queues/defaults')
+  t.strictSame(body.settings, {
+    leaseSeconds: 30,
+    maxAttempts: 5,
+    retry: { strategy: 'exponential', delaySeconds: 1, maxDelaySeconds: 3600, jitter: true },
+    retentionSeconds: 1209600,
+    dedupSeconds: 86400,
+    maxDepth: null,
+    paused: false,
+    keepAckedSeconds: 0
+  })
+  t.strictSame(Object.keys(body), [
+    'queue',
+    'settings',
+    'counts',
+    'reliability',
+    'oldestReadySeconds',
+    'createdAt',
+    'updatedAt'
+  ])
+  t.match(body.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+})
+
+t.test('the list pages by name to its end', async t => {
+  const seen: string[] = []
+  for (let cursor = ''; ;) {
+    const { body } = await holdfast.get(`/queues?limit=1${cursor}`)
+    seen.push(...body.queues.map(({ queue }: { queue: string }) => queue))
+    if (body.cursor === null) break
+    cursor = `&cursor=${body.cursor}`
+  }
+  t.strictSame(seen, [...seen].sort())
+  t.ok(seen.includes('made') && seen.includes('defaults'))
+})
+
+t.test('reliability is acked / (acked + dead + expired), in the report and the metrics', async t => {
+  const q = await queue()
+  t.equal((await q.report()).reliability, null)
+  await q.enqueue({ messages: [...[1, 2, 3, 4].map(body => ({ body })), { body: 5, ttlSeconds: 0.001 }] })
+  while ((await q.report()).counts.ready > 4); // the sweeper ends the fifth
+  const leased = await q.lease({ max: 4 })
+  await q.settle('ack', { receipts: leased.slice(0, 3).map(({ receipt }) => receipt) })
+  await q.settle('fail', { receipt: leased[3].receipt, dead: true })
+  t.equal((await q.report()).reliability, 3 / 5)
+  await holdfast.post(`${q.path}/redrive`)
+  t.equal((await q.report()).reliability, 3 / 4, 'a redriven message has not ended')
+  const line = `holdfast_reliability{queue="${q.name}"} 0.75`
+  for (const untilMs = Date.now() + 10_000; !(await holdfast.get('/metrics')).text.includes(line);) {
+    if (Date.now() > untilMs) return t.fail(line)
+  }
+})
+
+t.test('counts follow every message through its states', async t => {
+  const q = await queue({ keepAckedSeconds: 60 })
+  await q.enqueue({ messages: [{ body: 1 }, { body: 2 }, { body: 3 }, { body: 4, delaySeconds: 60 }] })
+  t.strictSame((await q.report()).counts, { ready: 3, delayed: 1, leased: 0, dead: 0, acked: 0 })
+  t.ok((await q.report()).oldestReadySeconds >= 0)
+  const [first, second, third] = await q.lease({ max: 3 })
+  t.equal((await q.report()).oldestReadySeconds, null)
+  await q.settle('ack', { receipt: first.receipt })
+  await q.settle('fail', { receipt: second.receipt, dead: true })
+  await q.settle('release', { receipt: third.receipt })
+  t.strictSame((await q.report()).counts, { ready: 1, delayed: 1, leased: 0, dead: 1, acked: 1 })
+})
+
+t.test('an enqueue makes an unknown queue; a lease, a report and a browse do not', async t => {
+  t.match(await holdfast.post('/queues/unknown/lease'), { status: 404, body: { code: 'queueNotFound' } })
+  t.match(await holdfast.get('/queues/unknown'), { status: 404 })
+  t.match(await holdfast.get('/queues/unknown/messages'), { status: 404 })
+  t.equal((await holdfast.post('/queues/unknown/messages', { body: 1 })).status, 201)
+  t.equal((await holdfast.get('/queues/unknown')).body.counts.ready, 1)
+})
+
+t.test('with HOLDFAST_CREATE_QUEUES=off, an enqueue into an unknown queue is refused', async t => {
+  const strict = await service(t, { env: { HOLDFAST_CREATE_QUEUES: 'off' } })
+  t.match(await strict.post('/queues/unmade/messages', { body: 1 }), {
+    status: 404,
+    body: { code: 'queueNotFound' }
+  })
+  await strict.call('PUT', '/queues/unmade')
+  t.equal((await strict.post('/queues/unmade/messages', { body: 1 })).status, 201)
+})
+
+t.test('a deleted queue is gone with its messages, and the next of its name is another queue', async t => {
+  const q = await queue()
+  await q.enqueue({ body: 1 })
+  const [held] = await q.lease()
+  t.equal((await holdfast.call('DELETE', q.path)).status, 204)
+  t.equal((await holdfast.call('DELETE', q.path)).status, 204, 'a second delete too')
+  t.equal((await holdfast.get(q.path)).status, 404)
+  await q.enqueue({ body: 2 })
+  t.match(await q.settle('ack', { receipt: held.receipt }), { status: 200, body: { outcome: 'gone' } })
+  t.strictSame(await q.leaseBodies({ max: 10 }), [2])
+})
+
+t.test('the service answers for its health, its metrics and its documents', async t => {
+  t.match(await holdfast.get('/livez'), { status: 200, body: { status: 'ok' } })
+  t.match(await holdfast.get('/readyz'), { status: 200, body: { status: 'ok' } })
+  t.match((await holdfast.get('/metrics')).text, /holdfast_enqueued_total\{queue="made"\} 0/)
+  t.match((await holdfast.get('/openapi.json')).body, { openapi: '3.1.0', info: { title: 'Holdfast' } })
+  t.match((await holdfast.get('/docs')).text, /swagger-ui/)
+})

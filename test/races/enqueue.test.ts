@@ -1,0 +1,84 @@
+/** Enqueues that race under one key, or share a flush with a message that cannot be stored. */
+import t from 'tap'
+import { isServerError } from '../../src/store/failures.ts'
+import {
+  blocker,
+  brokerOn,
+  conserved,
+  messages,
+  poolA,
+  poolB,
+  queue,
+  row,
+  rowsOf,
+  untilBlocked
+} from './setup.ts'
+
+t.test('two enqueues of one key store one message, also before the first has committed', async t => {
+  const { id, name } = await queue()
+  const enqueueInSql = async (idempotencyKey: string) =>
+    (await blocker.query('select holdfast.enqueue($1, $2, $3) as id', [name, '1', { idempotencyKey }]))
+      .rows[0].id
+  await blocker.query('begin')
+  const first = await enqueueInSql('k')
+  const second = messages.enqueue(poolA, [row(id, 'k')])
+  await untilBlocked(1)
+  await blocker.query('commit')
+  t.match(await second, [{ id: first, duplicate: true, mismatch: false }])
+
+  await blocker.query('begin')
+  await enqueueInSql('undone')
+  const third = messages.enqueue(poolA, [row(id, 'undone')])
+  await untilBlocked(1)
+  await blocker.query('rollback')
+  t.match(await third, [{ duplicate: false }], 'the key of a rolled-back enqueue is free')
+
+  const keyed = (keys: string[]) => keys.map(key => row(id, key))
+  const [forth, back] = await Promise.all([
+    messages.enqueue(poolA, keyed(['a', 'b', 'c'])),
+    messages.enqueue(poolB, keyed(['c', 'b', 'a']))
+  ])
+  t.strictSame(forth.map(answer => answer!.id).sort(), back.map(answer => answer!.id).sort())
+  t.equal((await rowsOf(id)).length, 5)
+  await conserved(t, id)
+})
+
+t.test('a bad message fails alone, and a flush that was split stores nothing twice', async t => {
+  // A queue with maxDepth has one lane for messages with keys and for those without.
+  const { id, name } = await queue({ maxDepth: 1000 })
+  const broker = brokerOn(poolA, {
+    options: { isPoison: error => isServerError(error) && error.code.startsWith('22') }
+  })
+  const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
+  // No front would let this through: a time that PostgreSQL cannot read. Its key sends it into a
+  // second round.
+  const keyed = (visibleAt?: string) =>
+    broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey: 'k', visibleAt }], false)
+  await plain('0')
+  const answers = await Promise.allSettled([
+    plain('p'),
+    keyed(),
+    keyed('99999999-99-99'),
+    broker.enqueue(name, [{ body: '7', contentType: null, idempotencyKey: 'other' }], false),
+    broker.enqueue(
+      name,
+      ['8', '9'].map(body => ({ body, contentType: null, idempotencyKey: body })),
+      true
+    )
+  ])
+  t.strictSame(
+    answers.map(({ status }) => status),
+    ['fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled']
+  )
+  t.equal((await rowsOf(id)).length, 6)
+  const many = await Promise.allSettled(
+    Array.from({ length: 63 }, (_, i) =>
+      i === 31
+        ? broker.enqueue(name, [{ body: '1', contentType: null, visibleAt: 'never' }], false)
+        : plain(String(i))
+    )
+  )
+  t.equal(many.filter(({ status }) => status === 'fulfilled').length, 62)
+  t.equal((await rowsOf(id)).length, 68)
+  await conserved(t, id)
+})

@@ -1,0 +1,235 @@
+/** Queues that are made and deleted while others use them. */
+import { openStore, sessionVerbs } from '../../src/store/store.ts'
+import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
+import t from 'tap'
+import type { Broker } from '../../src/core/broker.ts'
+import { QueueError } from '../../src/core/errors.ts'
+import { Schedules } from '../../src/core/verbs/schedules.ts'
+import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
+import {
+  blockedSessions,
+  blocker,
+  conserved,
+  deadlocks,
+  idOf,
+  messages,
+  never,
+  newName,
+  poolA,
+  poolB,
+  queue,
+  queues,
+  replica,
+  row,
+  rowsOf,
+  sessionOn,
+  type Replica
+} from './setup.ts'
+
+t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async t => {
+  const { id } = await queue()
+  await poolA.query('delete from holdfast.queues where id = $1', [id])
+  t.strictSame(await messages.enqueue(poolB, [row(id)]), [null])
+  t.equal((await rowsOf(id)).length, 0)
+})
+
+t.test('an enqueue that a delete of its queue overtakes leaves nothing behind', async t => {
+  const { id, name } = await queue()
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { idempotencyKey: 'slow' }])
+  await queues.removeQueue(poolA, name)
+  const maintenance = createMaintenance(poolB)
+  await maintenance['remove-queues']()
+  await blocker.query('commit')
+  t.equal((await rowsOf(id)).length, 1, 'committed after the first clean-up')
+  await maintenance['remove-queues']()
+  for (const table of ['messages', 'idempotency_keys', 'ledger', 'counts', 'leases', 'history']) {
+    t.strictSame(await poolA.query(`select from holdfast.${table} where queue_id = $1`, [id]), [], table)
+  }
+})
+
+t.test('while a queue is deleted and made anew, each enqueue is stored in one of the two', async t => {
+  const { name } = await queue()
+  const replicas = [replica(poolA), replica(poolB)]
+  for (let round = 0; round < 20; round++) {
+    const answers = replicas.flatMap(({ broker }) =>
+      Array.from({ length: 10 }, (_, i) => {
+        const idempotencyKey = i % 2 ? undefined : `${round} ${i}`
+        return broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey }], false)
+      })
+    )
+    await blocker.query('begin')
+    await queues.removeQueue(sessionOn(blocker), name)
+    const made = await blocker.query('insert into holdfast.queues (name) values ($1) returning id', [name])
+    await blocker.query('insert into holdfast.counts (queue_id) values ($1)', [made.rows[0].id])
+    await blocker.query('commit')
+    const refused = (await Promise.allSettled(answers)).filter(({ status }) => status === 'rejected')
+    t.strictSame(refused, [])
+  }
+  await Promise.all(replicas.map(({ stop }) => stop()))
+  await conserved(t, await idOf(name))
+  await createMaintenance(poolB)['remove-queues']()
+  t.strictSame(
+    await poolA.query(`
+      select queue_id
+      from holdfast.messages m
+      where not exists (select from holdfast.queues q where q.id = m.queue_id)`),
+    []
+  )
+})
+
+t.test('a queue made and deleted from all sides at once is there or not, never half', async t => {
+  const before = await deadlocks()
+  const { id: last } = await queue()
+  const results = await Promise.allSettled(
+    Array.from({ length: 200 }, (_, i) => {
+      const pool = i % 2 ? poolA : poolB
+      return i % 3
+        ? queues.putQueue(pool, 'half', { maxAttempts: 1 + (i % 7) })
+        : queues.removeQueue(pool, 'half')
+    })
+  )
+  t.strictSame(
+    results.filter(({ status }) => status === 'rejected'),
+    []
+  )
+  t.equal(await deadlocks(), before)
+  t.strictSame(
+    await poolA.query(
+      `
+      select from holdfast.queues q
+      full join holdfast.counts c on c.queue_id = q.id
+      where (c.queue_id is null or q.id is null) and coalesce(q.id, c.queue_id) > $1`,
+      [last]
+    ),
+    []
+  )
+})
+
+t.test('no verb fails because another session deletes its queue', async t => {
+  const everything = { ids: null, where: null, limit: 1000 }
+  const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null }
+  const request = { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: null }
+  const options = { createQueues: true }
+  const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
+  const schedulesOf = ({ broker }: Replica) =>
+    new Schedules(
+      openStore(poolA, sessionVerbs(new ScanHints())),
+      broker,
+      { onReady: () => {}, onDue: () => {} },
+      () => 4e12,
+      { createQueues: true, onDue: () => {} }
+    )
+  type Lease = { id: string; receipt: string }
+  const verbs: Record<string, (broker: Broker, name: string, lease: Lease) => Promise<unknown>> = {
+    enqueue: (broker, name) => broker.enqueue(name, [{ body: '1', contentType: null }], false),
+    'enqueue with keys': (broker, name) =>
+      broker.enqueue(
+        name,
+        ['a', 'b'].map(key => ({ body: '1', contentType: null, idempotencyKey: key })),
+        true
+      ),
+    lease: (broker, name) => broker.lease(name, request, [], never),
+    'lease with a key': (broker, name) => broker.lease(name, { ...request, idempotencyKey: 'k' }, [], never),
+    'lease and wait': (broker, name) => broker.lease(name, { ...request, waitSeconds: 0.1 }, [], never),
+    'lease with an ack': (broker, name, { receipt }) => broker.lease(name, request, [receipt], never),
+    ack: (broker, name, { receipt }) => broker.settle('ack', name, [{ receipt }], String),
+    fail: (broker, name, { receipt }) => broker.settle('fail', name, [{ receipt }], String),
+    extend: (broker, name, { receipt }) =>
+      broker.settle('extend', name, [{ receipt, leaseSeconds: 9 }], String),
+    release: (broker, name, { receipt }) => broker.settle('release', name, [{ receipt }], String),
+    put: (broker, name) => broker.putQueue(name, { maxAttempts: 3 }),
+    delete: (broker, name) => broker.deleteQueue(name),
+    report: (broker, name) => broker.reportQueue(name),
+    list: broker => broker.listQueues('', 100, { names: [], prefixes: [''] }),
+    browse: (broker, name) => broker.browse(name, null, filter, '0', 10),
+    message: (broker, name, { id }) => broker.message(name, id, 0.1, never),
+    cancel: (broker, name, { id }) => broker.cancel(name, id),
+    explain: (broker, name, { id }) => broker.explain(name, id),
+    series: (broker, name) => broker.series(name),
+    purge: (broker, name) => broker.purge(name, null, everything, never),
+    redrive: (broker, name) => broker.redrive(name, everything, never),
+    retry: (broker, name) => broker.retry(name, everything, never),
+    'dry run': (broker, name) => broker.countMatches(name, 'purge', null, everything, never),
+    'dry run with a filter': (broker, name) =>
+      broker.countMatches(name, 'purge', null, { ...everything, where: filter }, never),
+    'schedule run': (broker, name) =>
+      schedulesOf(broker === here.broker ? here : there).run(name, undefined, () => {})
+  }
+  const answerOf = (answer: Promise<unknown>) =>
+    answer.then(
+      () => 'served',
+      error =>
+        error instanceof QueueError && error.outcome === 'none' ? error.code : `failed: ${error.stack}`
+    )
+  const allowed = ['served', 'queueNotFound', 'messageNotFound', 'messageLeased', 'ackedNotKept']
+  /** A queue with a message in every state, which `here` has just seen. Returns a lease of one. */
+  const furnish = async (name: string): Promise<Lease> => {
+    const { broker } = here
+    await broker.putQueue(name, { keepAckedSeconds: 60, maxDepth: 100 })
+    await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, () => {})
+    const delays = [undefined, undefined, undefined, undefined, 60]
+    await broker.enqueue(
+      name,
+      delays.map(delaySeconds => ({ body: '1', contentType: null, delaySeconds })),
+      true
+    )
+    const leased = await broker.lease(name, { ...request, max: 3 }, [], never)
+    const [held, dead, acked] = leased.messages
+    await broker.settle('fail', name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
+    await broker.settle('ack', name, [{ receipt: acked!.receipt }], String)
+    return held!
+  }
+
+  await t.test('before it begins, or while it waits', async t => {
+    for (const [verb, call] of Object.entries(verbs)) {
+      const gone = newName()
+      const leaseOfGone = await furnish(gone)
+      await there.broker.deleteQueue(gone)
+      const late = await answerOf(call(here.broker, gone, leaseOfGone))
+      t.ok(allowed.includes(late), `${verb} after the delete: ${late}`)
+      if (verb.startsWith('dry run')) t.equal(late, 'queueNotFound', `${verb}: there is nothing to count`)
+
+      const going = newName()
+      const leaseOfGoing = await furnish(going)
+      await blocker.query('begin')
+      await queues.removeQueue(sessionOn(blocker), going)
+      const answered = new AbortController()
+      const answer = answerOf(call(here.broker, going, leaseOfGoing)).finally(() => answered.abort())
+      while (!answered.signal.aborted && (await blockedSessions()) === 0);
+      await blocker.query('commit')
+      t.ok(allowed.includes(await answer), `${verb} beside the delete: ${await answer}`)
+    }
+  })
+
+  await t.test('again and again, while others make it', async t => {
+    let lease = await furnish('flicker')
+    const answers = new Map<string, number>()
+    const untilMs = performance.now() + 2000
+    const names = Object.keys(verbs)
+    const caller = async (index: number) => {
+      for (let i = index; performance.now() < untilMs; i++) {
+        const { broker } = i % 2 ? here : there
+        let verb = names[Math.floor(Math.random() * names.length)]!
+        if (i % 4 === 0) verb = i % 8 === 0 ? 'delete' : 'put'
+        const answer = await answerOf(verbs[verb]!(broker, 'flicker', lease))
+        const shown = allowed.includes(answer) ? answer : `${verb}: ${answer}`
+        answers.set(shown, (answers.get(shown) ?? 0) + 1)
+        if (i % 40 === 1) {
+          const leased = await broker.lease('flicker', request, [], never).catch(() => null)
+          lease = leased?.messages[0] ?? lease
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 12 }, (_, index) => caller(index)))
+    t.comment(Object.fromEntries(answers))
+    t.strictSame(
+      [...answers.keys()].filter(answer => !allowed.includes(answer)),
+      []
+    )
+    t.ok(answers.get('served')! > 0 && answers.get('queueNotFound')! > 0)
+  })
+
+  await Promise.all([here.stop(), there.stop()])
+  t.strictSame([...here.errors, ...there.errors], [])
+})

@@ -1,0 +1,107 @@
+/** Settles that race with leases and with each other: an old fence changes nothing. */
+import t from 'tap'
+import {
+  ack,
+  blocker,
+  conserved,
+  deadlocks,
+  enqueue,
+  expire,
+  extend,
+  lease,
+  messages,
+  poolA,
+  poolB,
+  queue,
+  receiptOf,
+  release,
+  replica,
+  rowsOf,
+  sweep,
+  untilBlocked
+} from './setup.ts'
+
+t.test('a late ack after a new lease changes nothing, whichever order they arrive in', async t => {
+  const { id } = await queue()
+  await enqueue(id, 1)
+  const late = await lease(poolA, id, 1)
+  await expire(id)
+  await sweep(poolA)
+  t.match(await rowsOf(id), [{ fence: '1' }], 'a sweep does not touch the fence')
+  const current = await lease(poolB, id, 1)
+  t.strictSame(await ack(poolA, id, late), [])
+  t.strictSame(
+    await messages.standings(poolA, id, [late[0]!.id]),
+    new Map([[late[0]!.id, { fence: '2', dead: false, acked: false }]])
+  )
+  t.equal((await ack(poolB, id, current)).length, 1)
+  await conserved(t, id)
+})
+
+t.test(
+  'an ack that waits behind a lease of its message finds the new fence, and changes nothing',
+  async t => {
+    const { id } = await queue()
+    await enqueue(id, 1)
+    const late = await lease(poolA, id, 1)
+    await blocker.query('begin')
+    await blocker.query(
+      `
+    update holdfast.messages
+    set fence = fence + 1, attempt = attempt + 1
+    where queue_id = $1`,
+      [id]
+    )
+    const acking = ack(poolA, id, late)
+    await untilBlocked(1)
+    await blocker.query('commit')
+    t.strictSame(await acking, [])
+    t.match(await rowsOf(id), [{ fence: '2' }])
+  }
+)
+
+t.test('batches that settle the same messages in opposite order do not deadlock', async t => {
+  const { id } = await queue()
+  await enqueue(id, 200)
+  const leases = await lease(poolA, id, 200)
+  const reversed = [...leases].reverse()
+  const before = await deadlocks()
+  await Promise.all(
+    Array.from({ length: 20 }, () => [extend(poolA, id, leases, 60), extend(poolB, id, reversed, 90)]).flat()
+  )
+  const acked = await Promise.all([ack(poolA, id, leases), ack(poolB, id, reversed)])
+  t.equal(acked.flat().length, 200, 'each message is acked once')
+  t.equal(await deadlocks(), before)
+  await conserved(t, id)
+})
+
+t.test('a list with two receipts of one message does not deadlock with another batch', async t => {
+  const { id, name } = await queue()
+  await enqueue(id, 1)
+  const [stale] = await lease(poolA, id, 1)
+  await release(poolA, id, [stale!])
+  await enqueue(id, 1)
+  const current = await lease(poolA, id, 2)
+  const before = await deadlocks()
+  await blocker.query('begin')
+  await blocker.query('select from holdfast.messages where queue_id = $1 and id = $2 for update', [
+    id,
+    stale!.id
+  ])
+  const { broker, stop } = replica(poolA)
+  const extending = extend(poolB, id, current, 60)
+  await untilBlocked(1)
+  const acking = broker.settle(
+    'ack',
+    name,
+    [stale!, ...current].map(lease => ({ receipt: receiptOf({ id, name }, lease) })),
+    String
+  )
+  await untilBlocked(2)
+  await blocker.query('rollback')
+  t.equal((await extending).length, 2)
+  t.match(await acking, [{ outcome: 'gone' }, { outcome: 'acked' }, { outcome: 'acked' }])
+  t.equal(await deadlocks(), before)
+  await stop()
+  await conserved(t, id)
+})

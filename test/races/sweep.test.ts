@@ -1,0 +1,157 @@
+/** The sweeper against acks, extended leases, other sweepers and those who count. */
+import t from 'tap'
+import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
+import {
+  ack,
+  blocker,
+  conserved,
+  enqueue,
+  expire,
+  extend,
+  lease,
+  messages,
+  poolA,
+  poolB,
+  queue,
+  queues,
+  row,
+  rowsOf,
+  sweep
+} from './setup.ts'
+
+t.test('a sweep skips a message whose ack is under way, and does not forget it', async t => {
+  for (const end of ['commit', 'rollback']) {
+    const { id } = await queue()
+    await enqueue(id, 2)
+    const [acked] = await lease(poolA, id, 2)
+    await expire(id)
+    await blocker.query('begin')
+    await blocker.query('delete from holdfast.messages where queue_id = $1 and id = $2', [id, acked!.id])
+    await blocker.query('insert into holdfast.ledger (queue_id, leased, acked_total) values ($1, -1, 1)', [
+      id
+    ])
+    await sweep(poolB)
+    t.match(await rowsOf(id), [{ id: acked!.id, state: 'leased' }, { state: 'ready' }])
+    await blocker.query(end)
+    await poolA.query('update holdfast.leases set ends_at = now() where queue_id = $1', [id])
+    await sweep(poolB)
+    t.match(
+      await rowsOf(id),
+      end === 'commit' ? [{ state: 'ready' }] : [{ id: acked!.id, state: 'ready' }, { state: 'ready' }],
+      end
+    )
+    t.equal(
+      (await poolA.query('select from holdfast.leases where queue_id = $1', [id])).length,
+      0,
+      'the row of the lease is gone'
+    )
+    await conserved(t, id)
+  }
+})
+
+t.test('an ack before the sweep wins, and one between two sweeps too', async t => {
+  const { id } = await queue()
+  await enqueue(id, 2)
+  const [first, second] = await lease(poolA, id, 2)
+  await expire(id)
+  t.equal((await ack(poolA, id, [first!])).length, 1)
+  await sweep(poolB)
+  t.match(await rowsOf(id), [{ id: second!.id, state: 'ready', attempt: 1 }])
+  t.equal((await ack(poolA, id, [second!])).length, 1, 'a receipt is good until its message is leased again')
+  await conserved(t, id)
+})
+
+t.test('an extended lease outlives the row of leases it came with, and ends in its own time', async t => {
+  const { id } = await queue()
+  await enqueue(id, 2)
+  const [extended, other] = await lease(poolA, id, 2, { leaseSeconds: 1 })
+  await extend(poolA, id, [extended!], 1000)
+  await poolA.query('update holdfast.leases set ends_at = now() where queue_id = $1', [id])
+  await poolA.query('update holdfast.messages set leased_until = now() where queue_id = $1 and id = $2', [
+    id,
+    other!.id
+  ])
+  await sweep(poolA)
+  t.match(await rowsOf(id), [{ state: 'leased' }, { state: 'ready' }])
+  await expire(id)
+  await sweep(poolA)
+  t.match(await rowsOf(id), [{ state: 'ready' }, { state: 'ready' }])
+  await conserved(t, id)
+})
+
+t.test('two sweepers over thousands of expired leases count each expiry once', async t => {
+  const { id } = await queue({ maxAttempts: 1 })
+  const { id: retried } = await queue({ maxAttempts: 2 })
+  for (const queueId of [id, retried]) {
+    for (let i = 0; i < 3; i++) await enqueue(queueId, 1000)
+    for (let i = 0; i < 30; i++) await lease(poolA, queueId, 100)
+    await expire(queueId)
+  }
+  const startedMs = performance.now()
+  await sweep(poolA, poolB)
+  t.comment(`6000 expired leases swept in ${Math.round(performance.now() - startedMs)} ms`)
+  t.ok((await rowsOf(id)).every(({ state, attempt }) => state === 'dead' && attempt === 1))
+  t.ok((await rowsOf(retried)).every(({ state, attempt }) => state === 'ready' && attempt === 1))
+  const counted = await poolA.query(
+    `
+    select sum(lapsed_total)::int as lapsed, sum(dead_total)::int as died
+    from (
+      select queue_id, lapsed_total, dead_total from holdfast.counts
+      union all
+      select queue_id, lapsed_total, dead_total from holdfast.ledger
+    ) c
+    where queue_id = $1`,
+    [id]
+  )
+  t.strictSame(counted, [{ lapsed: 3000, died: 3000 }])
+  t.equal((await poolA.query('select from holdfast.history where queue_id = $1', [id])).length, 3000)
+  await conserved(t, id)
+  await conserved(t, retried)
+})
+
+t.test('delayed messages come due beside any number of ending leases', async t => {
+  const { id } = await queue()
+  await poolA.query(
+    `
+    insert into holdfast.leases (id, ends_at, leased_at, queue_id, message_ids, fences, workers, holders)
+    select nextval('holdfast.lease_ids'), now() - interval '1 s', now(), $1, '{1}', '{1}', '{w}', '{1}'
+    from generate_series(1, 150000)`,
+    [id]
+  )
+  await messages.enqueue(poolA, [{ ...row(id), delaySeconds: 0.01 }])
+  const leftNow = async () => {
+    const [row] = await poolA.query('select count(*)::int as left from holdfast.leases where queue_id = $1', [
+      id
+    ])
+    return row!.left as number
+  }
+  const left = await new Promise<number>(resolve => {
+    const sweeper = startSweeper(poolB, {
+      onReady: async () => resolve(await leftNow()),
+      onCounted: () => {},
+      waitingFor: () => [],
+      onSwept: () => {},
+      onError: error => t.fail(String(error))
+    })
+    t.teardown(() => sweeper.stop())
+  })
+  t.ok(left > 0, `${left} of 150,000 were left`)
+  const beganMs = performance.now()
+  while ((await poolA.query('select from holdfast.leases where queue_id = $1 limit 1', [id])).length > 0);
+  t.comment(`swept up ${Math.round((left / (performance.now() - beganMs)) * 1000)} a second`)
+})
+
+t.test('the fold and those who count see each row of the ledger once', async t => {
+  const { id, name } = await queue()
+  const counting = new AbortController()
+  const folding = (async () => {
+    while (!counting.signal.aborted) await sweep(poolA, poolB)
+  })()
+  for (let i = 1; i <= 60; i++) {
+    await enqueue(id, 5)
+    t.equal((await queues.reportQueue(poolB, name))!.counts.ready, i * 5)
+  }
+  counting.abort()
+  await folding
+  await conserved(t, id)
+})
