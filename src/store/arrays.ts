@@ -3,31 +3,44 @@
  * parsing there.
  */
 
-const int2 = 21
-const int4 = 23
-const text = 25
-const jsonb = 3802
+/** PostgreSQL's numbers of the types of elements. */
+const types = { int2: 21, int4: 23, text: 25, jsonb: 3802 }
 
+// What array_recv in src/backend/utils/adt/arrayfuncs.c reads: dimensions, whether there may be
+// nulls, type; then of the one dimension its length and its first index, four bytes each.
+const headBytes = 20
+/** Before each element stands its length; null has the length -1 and nothing else. */
+const lengthBytes = 4
+
+/** A smallint[]. */
 export function int2Array(values: number[]): Buffer {
-  const bytes = begin(int2, values.length, values.length * 6)
-  values.forEach((value, index) => bytes.writeInt16BE(value, bytes.writeInt32BE(2, 20 + index * 6)))
+  const elementBytes = lengthBytes + 2
+  const bytes = begin(types.int2, values.length, values.length * elementBytes)
+  values.forEach((value, index) =>
+    bytes.writeInt16BE(value, bytes.writeInt32BE(2, headBytes + index * elementBytes))
+  )
   return bytes
 }
 
+/** An integer[]. */
 export function int4Array(values: number[]): Buffer {
-  const bytes = begin(int4, values.length, values.length * 8)
-  values.forEach((value, index) => bytes.writeInt32BE(value, bytes.writeInt32BE(4, 20 + index * 8)))
+  const elementBytes = lengthBytes + 4
+  const bytes = begin(types.int4, values.length, values.length * elementBytes)
+  values.forEach((value, index) =>
+    bytes.writeInt32BE(value, bytes.writeInt32BE(4, headBytes + index * elementBytes))
+  )
   return bytes
 }
 
+/** A text[], with nulls. */
 export function textArray(values: (string | null)[]): Buffer {
-  return strings(text, values)
+  return strings(types.text, values)
 }
 
-/** Values are JSON texts; the format has a version number, 1, before each. */
+/** A jsonb[], with nulls, from JSON texts. The format has a version number, 1, before each. */
 export function jsonbArray(values: (string | null)[]): Buffer {
   return strings(
-    jsonb,
+    types.jsonb,
     values.map(value => (value === null ? null : `\u0001${value}`))
   )
 }
@@ -37,9 +50,9 @@ function strings(type: number, values: (string | null)[]): Buffer {
   const bytes = begin(
     type,
     values.length,
-    sizes.reduce((sum, size) => sum + 4 + Math.max(0, size), 0)
+    sizes.reduce((sum, size) => sum + lengthBytes + Math.max(0, size), 0)
   )
-  let at = 20
+  let at = headBytes
   values.forEach((value, index) => {
     at = bytes.writeInt32BE(sizes[index]!, at)
     if (value !== null) at += bytes.write(value, at)
@@ -47,13 +60,9 @@ function strings(type: number, values: (string | null)[]): Buffer {
   return bytes
 }
 
-// One dimension that begins at 1; source: array_recv in src/backend/utils/adt/arrayfuncs.c.
-function begin(type: number, count: number, size: number): Buffer {
-  const bytes = Buffer.allocUnsafe(20 + size)
-  bytes.writeInt32BE(1, 0)
-  bytes.writeInt32BE(1, 4) // may hold nulls
-  bytes.writeInt32BE(type, 8)
-  bytes.writeInt32BE(count, 12)
-  bytes.writeInt32BE(1, 16)
+function begin(type: number, count: number, elementsBytes: number): Buffer {
+  const bytes = Buffer.allocUnsafe(headBytes + elementsBytes)
+  const head = [1, 1, type, count, 1]
+  head.forEach((value, index) => bytes.writeInt32BE(value, index * 4))
   return bytes
 }

@@ -8,8 +8,8 @@ const connectMsMax = 3000
 const statementMsMax = 15_000
 // The server ends a statement after `statementMsMax`. If nothing is heard of that either, we do.
 const statementGraceMs = 3000
-// Other statements take milliseconds. One without an answer for so long is on a connection that
-// leads nowhere: a host or a firewall on the way has forgotten it, and nobody tells us.
+// Statements that are not slow take milliseconds. One without an answer for this long is on a
+// connection that is lost: a host or a firewall on the way has forgotten it without a word.
 const answerMsMax = 3000
 const lockMsMax = 1000
 const idleInTransactionMsMax = 10_000

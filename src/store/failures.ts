@@ -1,4 +1,4 @@
-/** Errors of PostgreSQL and of the way to it, told apart by whether a write can have happened. */
+/** Errors of PostgreSQL and of connections to it: can a write have happened or not? */
 import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
 

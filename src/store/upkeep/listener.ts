@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import type { Digits } from '../../core/message.ts'
 
+/** One replica's end of the notices. */
 export interface Listener {
   /**
    * Tells the other replicas, if there are any, that messages of a queue have become ready. Notices
@@ -17,11 +18,13 @@ export interface Listener {
   stop(): Promise<void>
 }
 
+/** What a notice of another replica leads to. */
 export interface ListenerOptions {
+  /** Messages of a queue have become ready, the first of them at this position. */
   onReady: (queueId: Digits, count: number, position: number) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
-  /** Connected again after a gap: nobody can say what was missed. */
+  /** Connected, or connected again: notices before this may have been missed. */
   onGap: () => void
   onError: (error: unknown) => void
 }

@@ -1,5 +1,6 @@
 /** Work that goes on beside the callers. */
 
+/** Work that is being repeated. */
 export interface Repeated {
   /** No new round; resolves when the one under way is over. */
   stop(): Promise<void>

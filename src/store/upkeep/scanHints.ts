@@ -4,13 +4,12 @@
  */
 import type { Digits } from '../../core/message.ts'
 
-/** A look from the very start of a queue is due after this time … */
+/** The shortest and the longest time from one look at a queue's very start to the next. */
 const lookMsMin = 5_000
-/** … and at the latest after this one, however slow looks are. */
 const lookMsMax = 30_000
-/** After a look it rests for so many times as long as the look took … */
+/** That time, as a multiple of how long the look took. */
 const restPerLook = 100
-/** … or so many times, when a message is suspected below the hints. */
+/** The same while a message is suspected below the hints; then there is no shortest time. */
 const restPerSuspectedLook = 20
 const queuesMax = 10_000
 
@@ -126,7 +125,7 @@ export class ScanHints {
     for (const scan of hints.scans) scan.loweredTo = Math.min(scan.loweredTo, position)
   }
 
-  /** The queue has ready messages, and yet somebody waits: there may be one below the hints. */
+  /** The queue has ready messages, and yet a caller waits: one may be below the hints. */
   suspect(queueId: Digits): void {
     const hints = this.#queues.get(queueId)
     if (hints !== undefined) hints.suspected = true

@@ -5,6 +5,7 @@
 import { sql, type Session, type Statement } from '../statement.ts'
 import { repeat } from './repeat.ts'
 
+/** What holds a snapshot. */
 export interface Holder {
   kind: 'session' | 'replication slot' | 'prepared transaction'
   /** The session's pid, the slot's name, or the prepared transaction's. */
@@ -15,12 +16,14 @@ export interface Holder {
   ageSeconds: number
 }
 
+/** The snapshots held just now. */
 export interface Snapshots {
   oldest: Holder | null
   /** Sessions of other roles that ours may not look at: without pg_read_all_stats, most of them. */
   hidden: number
 }
 
+/** A watch that runs. `look` tells of this moment. */
 export interface SnapshotWatch {
   look(): Promise<Snapshots>
   stop(): Promise<void>

@@ -17,6 +17,7 @@ import {
   type SweptRow
 } from './sweeps.ts'
 
+/** A sweeper that runs. */
 export interface Sweeper {
   /**
    * Something falls due at this time (ms since the epoch, our clock): sweep then, if that is
@@ -26,12 +27,13 @@ export interface Sweeper {
   stop(): Promise<void>
 }
 
+/** What a sweep leads to. */
 export interface SweeperOptions {
   /** Messages of a queue have become ready, the first of them at this position. */
   onReady: (queueId: Digits, count: number, position: number) => void
-  /** A queue that somebody waits for here has this many ready messages. */
+  /** A queue that callers wait for here has this many ready messages. */
   onCounted: (queueId: Digits, count: number) => void
-  /** Queues that somebody waits for here. Asked once a second, in case a notice was lost. */
+  /** Queues that callers wait for here. Asked once a second, in case a notice was lost. */
   waitingFor: () => Digits[]
   /** Called after each successful sweep with its lag. Failures go to `onError`. */
   onSwept: (lateMs: number) => void
@@ -44,7 +46,7 @@ const pauseAfterErrorMs = 250
 const fullSweepMs = 60_000
 /** One kind of work keeps the others waiting for at most this long. */
 const turnMsMax = 250
-/** Folds are a second apart, less what a timer may be early. */
+/** Folds are a second apart, and a timer may go off a little early. */
 const foldMs = pauseMsMax - 50
 
 /**
@@ -149,7 +151,7 @@ class TimedSweeper implements Sweeper {
     return false
   }
 
-  /** Folds the ledger, and tells of the queues that somebody waits for and that have messages. */
+  /** Folds the ledger, and reports the ready messages of queues that callers wait for. */
   async #fold(isFull: boolean): Promise<void> {
     this.#foldedMs = performance.now()
     const [folded] = await this.#database.query(fold, [isFull ? 0 : this.#foldedTo[0]])

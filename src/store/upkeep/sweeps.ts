@@ -257,7 +257,7 @@ export const exposeDue: Statement<SweptRow> = {
     ) ready on true`
 }
 
-/** Removes messages past their time to live that nobody holds. */
+/** Removes messages past their time to live, unless they are leased. */
 export const expire: Statement<SweptRow> = {
   name: 'expire',
   parameters,
@@ -298,7 +298,7 @@ export const expire: Statement<SweptRow> = {
     from due`
 }
 
-/** Any number that nobody else is likely to use. */
+/** A number that no other application is likely to lock. */
 const foldLockKey = 4_011_977
 
 // One replica folds at a time. The others find the lock taken and leave it.

@@ -16,10 +16,9 @@ const restMsMax = 40_000
 // of the time is spent on it.
 const restPerWork = 20
 
-// Autovacuum looks once a minute where nobody has set it otherwise. By then a busy queue's tables
-// are mostly dead rows. Told to look every few seconds, it goes through all of them each time in
-// vain while a snapshot is held, which took a quarter of the rate. So it is left for times when no
-// service runs.
+// Autovacuum looks once a minute by default. By then a busy queue's tables are mostly dead rows.
+// Told to look every few seconds, it goes through all of them each time in vain while a snapshot is
+// held, which took a quarter of the rate. So it is left for times when no service runs.
 export const deadRows: Statement<{ name: string; dead: string; vacuumed_ms_ago: string | null }> = {
   name: 'dead_rows',
   parameters: '$1 tables',

@@ -192,7 +192,7 @@ const leasing = (entries: LeaseEntries, after = 'true') => sql`
 interface ScanReport {
   /** False where the queue is paused or gone. */
   scanned: boolean
-  /** The last position that was given out when the statement began. */
+  /** The last position given out. */
   last: number
   /** Messages that the scan met, before the bound in bytes. */
   found: number
@@ -249,8 +249,8 @@ export const leaseStatement: Statement<FlushRow> = {
     ${leaseAnswer(sharedRow, 'null')}`
 }
 
-// Both in one statement, hence one round trip and one commit. All acks come first: they may wait
-// for a lock, and whoever waits must hold no message that it has only just leased.
+// Both in one statement cost one round trip and one commit. All acks come first, because they may
+// wait for a lock: a session that waits must not hold messages that it has only just leased.
 const ackingAndLeasing = (entries: LeaseEntries) => sql`
   with ${acking('$9', '$10')}, ${leasing(entries, '(select count(*) from done) >= 0')}
   ${leaseAnswer(entries, "(select string_agg(id || '.' || fence, ',') from done)")}`
@@ -381,6 +381,7 @@ export async function findMissed(session: Session, scanHints: ScanHints, queueId
   )
 }
 
+/** The verbs of this file, with the hints bound. */
 export const leaseVerbs = (hints: ScanHints) => ({
   lease: (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]) =>
     lease(session, hints, queueId, asks, bytesMax, acks),

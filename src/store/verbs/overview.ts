@@ -5,6 +5,7 @@ import { totalColumn } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { oldestReadyAt } from './queues.ts'
 
+/** One queue in the console's list. */
 export interface OverviewRow extends StateCounts {
   id: number
   queue: string

@@ -202,9 +202,9 @@ export async function removeSchedule(session: Session, name: string): Promise<vo
   await session.query(removeStatement, [name])
 }
 
-/** Schedules in one transaction … */
+/** Schedules taken in one transaction, at most. */
 const chunk = 200
-/** … and at most so many bytes of their bodies. */
+/** Their bodies together, at most. */
 const chunkBytesMax = 4 * 1024 * 1024
 
 // The first is taken however large it is. What another session has taken is passed by: it is fired

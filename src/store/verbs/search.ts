@@ -3,9 +3,9 @@ import type { State } from '../../core/counters.ts'
 import type { Digits, Filter } from '../../core/message.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
-/** A statement examines at most so many messages … */
+/** Messages that one statement examines, at most. */
 export const chunk = 2000
-/** … and so many bytes of their bodies, where the filter asks for a piece of a body. */
+/** Their bodies together, where the filter asks for a piece of a body, at most. */
 const chunkBytesMax = 8 * 1024 * 1024
 
 /** The state of message `m`, which is not a kept acked one. */
