@@ -87,7 +87,10 @@ export function pretty(text) {
   return pieces
 }
 
-/** The first bytes as a hex dump: place, bytes, and what of them can be read. @param {Uint8Array} bytes */
+/**
+ * The first bytes as a hex dump: position, bytes, and the characters that can be printed.
+ * @param {Uint8Array} bytes
+ */
 export function hexDump(bytes, max = 512) {
   const lines = []
   for (let at = 0; at < Math.min(bytes.length, max); at += 16) {
