@@ -91,19 +91,23 @@ export function Chart({ title, unit, at, lines }) {
     plot.current = new Plot(optionsOf(unit, lines, place.current.clientWidth), data, place.current)
     showLatest()
   }
+  // A redraw, however late, draws the newest values.
+  const newestDraw = useRef(draw)
+  newestDraw.current = draw
   useEffect(() => {
     draw()
+    const redraw = () => newestDraw.current()
     const sizes = new ResizeObserver(() =>
       plot.current?.setSize({ width: place.current.clientWidth, height })
     )
     sizes.observe(place.current)
     const scheme = matchMedia('(prefers-color-scheme: dark)')
-    scheme.addEventListener('change', draw)
-    addEventListener('themechange', draw)
+    scheme.addEventListener('change', redraw)
+    addEventListener('themechange', redraw)
     return () => {
       sizes.disconnect()
-      scheme.removeEventListener('change', draw)
-      removeEventListener('themechange', draw)
+      scheme.removeEventListener('change', redraw)
+      removeEventListener('themechange', redraw)
       plot.current?.destroy()
     }
   }, [])
