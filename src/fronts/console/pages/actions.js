@@ -8,28 +8,25 @@ const idsMax = 1000
 /** @typedef {'redrive' | 'retry' | 'purge'} Verb */
 
 /**
- * How each verb is spoken of. `done` is the name of the number in the answer of the service.
- * @type {Record<Verb, { yes: string, done: string, did: string, danger?: boolean, text: string }>}
+ * `done` is what has happened to the messages. The answer of the service names their number so.
+ * @type {Record<Verb, { yes: string, done: string, danger?: boolean, text: string }>}
  */
 const words = {
   redrive: {
     yes: 'Redrive',
     done: 'redriven',
-    did: 'redriven',
-    text: 'Dead messages become ready again, their attempts counted from zero.'
+    text: 'Dead messages become ready again. Their attempts are counted from zero.'
   },
   retry: {
     yes: 'Retry now',
     done: 'retried',
-    did: 'made ready',
-    text: 'Delayed messages become ready at once; their attempts stay counted.'
+    text: 'Delayed messages become ready now. Their past attempts still count.'
   },
   purge: {
-    yes: 'Cancel',
+    yes: 'Purge',
     done: 'purged',
-    did: 'removed',
     danger: true,
-    text: 'Removed is removed: it cannot be brought back.'
+    text: 'Purged messages are gone for good.'
   }
 }
 
@@ -43,11 +40,11 @@ const words = {
 export function askForIds(verb, queue, ids, onDone) {
   const { yes, done, danger, text } = words[verb]
   const question = `${yes} ${plural(ids.length, 'message')}`
-  const which = ids.length === 1 ? `Message ${ids[0]} of ${queue}` : `Of ${queue}`
-  const kept = verb === 'purge' ? ' What a worker holds just now stays.' : ''
+  const which = ids.length === 1 ? `, message ${ids[0]}` : ''
+  const kept = verb === 'purge' ? ' Messages that workers hold now are not purged.' : ''
   confirm({
     title: `${question}?`,
-    text: `${which}. ${text}${kept}`,
+    text: `Queue ${queue}${which}. ${text}${kept}`,
     yes: question,
     danger,
     act: async () => {
@@ -80,10 +77,11 @@ export async function askForAll(verb, queue, body, what, onDone) {
     if (matched === 0) return above.toast(`There is no ${what} now.`)
     const orMore = more ? ' or more' : ''
     const question = `${yes} ${plural(matched, what)}${orMore}`
-    const leased = verb === 'purge' && !('state' in body) ? ' What workers hold just now goes too.' : ''
+    const leased =
+      verb === 'purge' && !('state' in body) ? ' Messages that workers hold now are purged too.' : ''
     confirm({
       title: `${question}?`,
-      text: `All that match in ${queue}: ${count(matched)}${orMore} just now. ${text}${leased}`,
+      text: `Matches in queue ${queue} now: ${count(matched)}${orMore}. ${text}${leased}`,
       yes: question,
       danger,
       act: async () => {
@@ -103,6 +101,6 @@ export async function askForAll(verb, queue, body, what, onDone) {
  * @param {number} wanted
  */
 function toastDone(verb, total, wanted) {
-  const changed = total < wanted ? `; ${count(wanted - total)} had changed meanwhile` : ''
-  above.toast(`${plural(total, 'message')} ${words[verb].did}${changed}.`)
+  const changed = total < wanted ? ` ${count(wanted - total)} had changed in the meantime.` : ''
+  above.toast(`${plural(total, 'message')} ${words[verb].done}.${changed}`)
 }

@@ -5,7 +5,7 @@
 
 const keyName = 'holdfast.key'
 /** The folder that holds the console: behind a proxy it need not be the root of the host. */
-export const root = new URL('.', location.href).href.replace(/\/$/, '')
+const root = new URL('.', location.href).href.replace(/\/$/, '')
 
 /**
  * What is wrong with one field of a request.
@@ -50,7 +50,7 @@ export async function send(path, init = {}) {
     if (error.name === 'AbortError') throw error
     throw new Problem(0, {
       code: 'unreachable',
-      detail: 'The service cannot be reached. Look whether it runs and try again.'
+      detail: 'The service cannot be reached. Check that it is running, then try again.'
     })
   })
   if (response.ok) return response
@@ -89,6 +89,19 @@ export async function callText(method, path, body, headers = {}) {
 export async function call(method, path, body) {
   const text = await callText(method, path, body)
   return text === '' ? null : JSON.parse(text)
+}
+
+/**
+ * A command line that enqueues a message. Where a key is needed it takes the key from a variable.
+ * @param {string} queue
+ * @param {string} body JSON
+ */
+export function enqueueCommand(queue, body) {
+  const key = storedKey() === null ? '' : '-H "authorization: Bearer $HOLDFAST_KEY" '
+  return (
+    `curl -X POST ${root}${queuePath(queue)}/messages ${key}` +
+    `-H 'content-type: application/json' -d '{"body": ${body}}'`
+  )
 }
 
 /** @param {string} queue */

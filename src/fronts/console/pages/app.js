@@ -19,7 +19,7 @@ function Page({ parts, query }) {
   const [error, reset] = useErrorBoundary()
   if (error) {
     const message =
-      `The page met a fault of its own: ${error.message}. ` + 'Load it again; if it comes back, tell us.'
+      `This page has a bug: ${error.message}. ` + 'Try again. If the bug comes back, please report it.'
     return html`<main><${ProblemNote} problem=${{ message }} again=${reset} /></main>`
   }
   const [page = 'queues', name, below, id] = parts
@@ -91,7 +91,7 @@ function App() {
   }, [address.parts.join('/')])
 
   if (rights === null) return html`<${Entrance} problem=${problem} enter=${enter} />`
-  return html`<button class="skip" onClick=${focusContent}>To the content</button>
+  return html`<button class="skip" onClick=${focusContent}>Skip to the content</button>
     <${TopBar} page=${address.parts[0] ?? 'queues'} signOut=${rights.signedIn ? signOut : null} />
     <div id="content" tabindex="-1"><${Page} ...${address} /></div>
     ${dialog}

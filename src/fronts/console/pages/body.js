@@ -29,27 +29,27 @@ function sizeOf(message) {
 }
 
 export function Body({ message }) {
-  const [asItCame, setAsItCame] = useState(false)
+  const [asSent, setAsSent] = useState(false)
   const [whole, setWhole] = useState(false)
   const binary = isBinary(message)
-  const shown = binary ? hex(message) : textOf(message.bodyText, isJson(message) && !asItCame, whole)
+  const shown = binary ? hex(message) : textOf(message.bodyText, isJson(message) && !asSent, whole)
   const cut = !binary && !whole && message.bodyText.length > shownMax
   return html`<div class="body">
-    <${BodyBar} message=${message} asItCame=${asItCame} onAsItCame=${() => setAsItCame(!asItCame)} />
+    <${BodyBar} message=${message} asSent=${asSent} onAsSent=${() => setAsSent(!asSent)} />
     <pre tabindex="0">${shown}</pre>
     ${cut && html`<${ShowAll} characters=${message.bodyText.length} onClick=${() => setWhole(true)} />`}
   </div>`
 }
 
-function BodyBar({ message, asItCame, onAsItCame }) {
+function BodyBar({ message, asSent, onAsSent }) {
   const copy = () => navigator.clipboard.writeText(message.bodyText)
   return html`<div class="body-bar">
     <span>${message.contentType}, ${bytes(sizeOf(message))}</span>
     <span class="spacer"></span>
     ${
       isJson(message) &&
-      html`<button class="quiet" aria-pressed=${asItCame} onClick=${onAsItCame}>
-        ${asItCame ? 'In lines' : 'As it came'}
+      html`<button class="quiet" aria-pressed=${asSent} onClick=${onAsSent}>
+        ${asSent ? 'Formatted' : 'As sent'}
       </button>`
     }
     ${!isBinary(message) && html`<button class="quiet" onClick=${copy}>Copy</button>`}

@@ -59,9 +59,9 @@ export function useSubmit(send) {
 }
 
 /** The buttons at the end of a dialog's form. */
-export function DialogButtons({ yes, no = 'Cancel', busy, danger = false, focused = false }) {
+export function DialogButtons({ yes, busy, danger = false, focused = false }) {
   return html`<footer>
-    <button type="button" onClick=${closeDialog}>${no}</button>
+    <button type="button" onClick=${closeDialog}>Cancel</button>
     <button class=${danger ? 'danger' : 'primary'} disabled=${busy} autofocus=${focused}>${yes}</button>
   </footer>`
 }
@@ -75,7 +75,7 @@ function Confirm({ title, text, yes, danger = false, act }) {
     <form onSubmit=${onSubmit}>
       <p>${text}</p>
       <${ProblemNote} problem=${problem} />
-      <${DialogButtons} yes=${yes} no="Keep it as it is" busy=${busy} danger=${danger} focused />
+      <${DialogButtons} yes=${yes} busy=${busy} danger=${danger} focused />
     </form>
   </${Dialog}>`
 }

@@ -6,9 +6,9 @@ import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, priorityH
 
 const options = [
   ['priority', 'Priority', priorityHint],
-  ['delaySeconds', 'Delay, in seconds', ''],
-  ['ttlSeconds', 'Time to live, in seconds', 'Removed if nobody leased it.'],
-  ['maxAttempts', 'Attempts', "Instead of the queue's."]
+  ['delaySeconds', 'Delay, in seconds', 'It becomes ready after this time.'],
+  ['ttlSeconds', 'Time to live, in seconds', 'Removed if no worker leases it in this time.'],
+  ['maxAttempts', 'Attempts', "Empty: as the queue's settings say."]
 ]
 const pointers = ['body', 'headers', 'idempotencyKey', ...options.map(([name]) => name)].map(
   name => `/${name}`
@@ -16,7 +16,10 @@ const pointers = ['body', 'headers', 'idempotencyKey', ...options.map(([name]) =
 
 /** @typedef {'json' | 'text'} Kind */
 
-/** The options that were given. @param {FormData} form */
+/**
+ * The options that were given.
+ * @param {FormData} form
+ */
 function optionsOf(form) {
   const given = /** @type {any} */ ({})
   for (const [name] of options) {
@@ -59,12 +62,12 @@ export function EnqueueDialog({ queue, onDone }) {
     closeDialog()
     above.toast(
       duplicate
-        ? `The key stood for message ${id} already; nothing new was stored.`
-        : `Message ${id} is enqueued.`
+        ? `This idempotency key belongs to message ${id}. Nothing new was stored.`
+        : `Message ${id} enqueued.`
     )
     onDone()
   })
-  const keyHint = 'The same key with the same content is the same message.'
+  const keyHint = 'A second message with the same key and content is not stored.'
   return html`<${Dialog} title="Enqueue to ${queue}" wide>
     <form onSubmit=${onSubmit} noValidate>
       <${KindChoice} kind=${kind} onKind=${setKind} />
@@ -93,13 +96,13 @@ function KindChoice({ kind, onKind }) {
       />
       ${label}
     </label>`
-  return html`<div class="segments" role="radiogroup" aria-label="What the body is">
+  return html`<div class="segments" role="radiogroup" aria-label="Type of the body">
     ${choice('json', 'JSON')} ${choice('text', 'Text')}
   </div>`
 }
 
 function BodyField({ kind, problem }) {
-  const hint = kind === 'json' ? 'It arrives exactly as typed.' : 'It arrives as text/plain.'
+  const hint = kind === 'json' ? 'Workers get it exactly as typed.' : 'Workers get it as text/plain.'
   const example = kind === 'json' ? '{"to": "ada@example.org"}' : ''
   return html`<${Field} label="Body" pointer="/body" problem=${problem} hint=${hint}>
     <textarea name="body" rows="8" spellcheck=${false} autofocus placeholder=${example}></textarea>

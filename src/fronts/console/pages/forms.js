@@ -11,13 +11,23 @@ const isAt = (error, pointer) => error.pointer === pointer || error.pointer === 
  * One field with its label. Below it stands its hint, or what is wrong with it.
  * `pointer` is the JSON pointer by which the service names the field.
  */
-export function Field({ label, hint = '', pointer, problem, children }) {
+export function Field({ label, children, ...rest }) {
+  return html`<${FieldFrame} label=${label} ...${rest}><label>${label}${children}</label></${FieldFrame}>`
+}
+
+/** A checkbox with its label beside it. */
+export function CheckField({ name, checked, label, ...rest }) {
+  return html`<${FieldFrame} label=${label} ...${rest}>
+    <label class="check"><input type="checkbox" name=${name} checked=${checked} />${label}</label>
+  </${FieldFrame}>`
+}
+
+function FieldFrame({ label, hint = '', pointer, problem, children }) {
   const fault = problem?.errors?.find(error => isAt(error, pointer))
-  return html`<div class="field ${fault ? 'wrong' : ''}">
-    <label>${label}${children}</label>
-    ${fault && html`<small class="fault" role="alert">${label} ${fault.message}.</small>`}
-    ${!fault && hint && html`<small>${hint}</small>`}
-  </div>`
+  const note = fault
+    ? html`<small class="fault" role="alert">${label} ${fault.message}.</small>`
+    : hint && html`<small>${hint}</small>`
+  return html`<div class="field ${fault ? 'wrong' : ''}">${children}${note}</div>`
 }
 
 /**
@@ -35,13 +45,13 @@ export function FormEnd({ problem, pointers, yes, busy }) {
 
 /** The headers of a message, one a line. */
 export function HeadersField({ problem, value = '' }) {
-  const hint = 'One a line, as name: value.'
+  const hint = 'One header a line, as name: value.'
   return html`<${Field} label="Headers" pointer="/headers" problem=${problem} hint=${hint}>
     <textarea name="headers" rows="2" spellcheck=${false} defaultValue=${value}></textarea>
   </${Field}>`
 }
 
-export const priorityHint = '0 to 9, higher first; 4 if left out.'
+export const priorityHint = '0 to 9. Higher goes first. Empty: 4.'
 
 /**
  * What was typed into a field, without white space around it.

@@ -8,15 +8,15 @@ import { nextTheme } from './theme.js'
 
 const shortcuts = [
   ['/', 'Search'],
-  ['j  k', 'Next, previous row'],
+  ['j  k', 'Next row, previous row'],
   ['Enter', 'Open the row'],
-  ['x', 'Check the row'],
-  ['r', 'Load again'],
-  ['n', 'Enqueue a message, in a queue'],
+  ['x', 'Select the row'],
+  ['r', 'Reload'],
+  ['n', 'New message, queue or schedule'],
   ['g q', 'Queues'],
   ['g s', 'Schedules'],
-  ['t', 'Light, dark, or as the system'],
-  ['?', 'This list'],
+  ['t', 'Theme: auto, light, dark'],
+  ['?', 'Shortcuts'],
   ['Esc', 'Close']
 ]
 
@@ -36,7 +36,11 @@ export const showShortcuts = () => above.dialog(html`<${Shortcuts} />`)
 
 let lastKey = ''
 
-/** Listens to `keydown` on the document. @param {KeyboardEvent} event */
+/**
+ * Listens to `keydown`
+ * on the document.
+ * @param {KeyboardEvent} event
+ */
 export function onKeyDown(event) {
   const target = /** @type {HTMLElement} */ (event.target)
   if (
@@ -53,7 +57,11 @@ export function onKeyDown(event) {
   if (press(event.key, previous)) event.preventDefault()
 }
 
-/** Answers whether the key does anything here. @param {string} key @param {string} previous */
+/**
+ * Answers whether the key does anything here.
+ * @param {string} key
+ * @param {string} previous
+ */
 function press(key, previous) {
   if (previous === 'g' && key === 'q') location.hash = '#/'
   else if (previous === 'g' && key === 's') location.hash = '#/schedules'
@@ -61,12 +69,16 @@ function press(key, previous) {
   else if (key === 'k') moveRow(-1)
   else if (key === 't') nextTheme()
   else if (key === '?') showShortcuts()
-  else if (key === 'x') checkRow()
+  else if (key === 'x') selectRow()
   else return pressMarked(key)
   return true
 }
 
-/** Focuses the link of the row that is `step` rows further. @param {number} step */
+/**
+ * Focuses the link of the row that is `step`
+ * rows further.
+ * @param {number} step
+ */
 function moveRow(step) {
   const links = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('[data-row] a')]).filter(link =>
     link.matches('[data-row] :is(td, th):first-child a, [data-row] a.row-link')
@@ -77,7 +89,7 @@ function moveRow(step) {
   links[focused < 0 ? start : Math.min(last, Math.max(0, focused + step))]?.focus()
 }
 
-function checkRow() {
+function selectRow() {
   const row = document.activeElement?.closest('[data-row]')
   const checkbox = /** @type {HTMLElement | null | undefined} */ (row?.querySelector('input[type=checkbox]'))
   checkbox?.click()

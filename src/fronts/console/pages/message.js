@@ -1,4 +1,4 @@
-/** One message: where it is and why, its whole history, its body, and what can be done to it. */
+/** One message: its state and why, its history, its body, and what can be done to it. */
 import { html, useState } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { queueAddress } from './address.js'
@@ -13,7 +13,7 @@ import { Badge, ProblemNote } from './ui.js'
 
 const pollMs = 5000
 
-/** The message and why it is where it is, read again and again. */
+/** The message and why it is in its state, read every 5 seconds. */
 function useMessage(queue, id) {
   const path = `${queuePath(queue)}/messages/${encodeURIComponent(id)}`
   const [message, setMessage] = useState(/** @type {any} */ (null))
@@ -55,8 +55,8 @@ export function MessagePage({ queue, id }) {
         <${Body} message=${message} />
         ${Object.keys(message.headers).length > 0 && html`<h2>Headers</h2>`}
         <${Headers} headers=${message.headers} />
-        <h2>Facts</h2>
-        <${Facts} message=${message} />
+        <h2>Details</h2>
+        <${Details} message=${message} />
       </section>
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">History</h2>
@@ -80,11 +80,10 @@ function MessageFrame({ queue, id, actions, children }) {
 
 function MissingMessage({ queue, seen }) {
   return html`<div class="empty">
-    <h3>The message is not there${seen ? ' any more' : ''}</h3>
+    <h3>${seen ? 'This message is gone' : 'There is no such message'}</h3>
     <p>
-      It was acked, cancelled, purged, or its time was over; an acked message stays only where the
-      queue's${' '}
-      <code>keepAckedSeconds</code> says so.
+      A message goes when it is acked, cancelled or purged, or when it expires. An acked message is kept for
+      its queue's <code>keepAckedSeconds</code>.
     </p>
     <a class="button" href=${queueAddress(queue)}>Back to ${queue}</a>
   </div>`
@@ -100,12 +99,12 @@ function MessageActions({ queue, message: { id, state }, read }) {
     <span class="spacer"></span>
     ${manage && state === 'dead' && button('redrive', 'primary', 'Redrive …')}
     ${manage && state === 'delayed' && button('retry', 'primary', 'Retry now …')}
-    ${manage && state !== 'leased' && button('purge', 'danger', 'Cancel …')}
-    <button class="quiet" data-key="r" onClick=${read} title="Load again (r)">Load again</button>
+    ${manage && state !== 'leased' && button('purge', 'danger', 'Purge …')}
+    <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
   `
 }
 
-function Facts({ message }) {
+function Details({ message }) {
   const { attempt, maxAttempts, priority, enqueuedAt, visibleAt } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
@@ -116,7 +115,7 @@ function Facts({ message }) {
     <dd>${time(enqueuedAt)} (${ago(enqueuedAt)})</dd>
     ${
       visibleAt &&
-      html`<dt>Ready</dt>
+      html`<dt>Ready at</dt>
         <dd>${time(visibleAt)} (${ago(visibleAt)})</dd>`
     }
   </dl>`
@@ -124,11 +123,10 @@ function Facts({ message }) {
 
 const utcTime = /\d{4}-\d\d-\d\dT[\d:.]+Z/g
 
-/** Why the message is where it is, in the words of the service, its times in the reader's zone. */
+/** Why the message is in its state, in the words of the service. Times are in the reader's zone. */
 function Why({ explained: { state, reasons } }) {
-  const title = state === 'acked' || state === 'dead' ? 'Where it is' : 'Why it is where it is'
   return html`<section class="why ${state}" aria-labelledby="why-title">
-    <h2 id="why-title">${title}</h2>
+    <h2 id="why-title">Why it is ${state}</h2>
     <ul>
       ${reasons.map(({ detail }) => html`<li><p>${detail.replaceAll(utcTime, time)}</p></li>`)}
     </ul>

@@ -1,25 +1,30 @@
-/** The bar above a list of messages: acts on those that are checked, or on all that match. */
+/** The bar above a list of messages: acts on those that are selected, or on all that match. */
 import { html } from './vendor/htm.js'
 import { askForAll, askForIds } from './actions.js'
 import { count } from './format.js'
 import { statesNotLeased } from './states.js'
 
 /**
- * @param {{ queue: string, state: string, where: object, messages: any[], checked: Set<string>,
+ * @param {{ queue: string, state: string, where: object, messages: any[], selected: Set<string>,
  *   onDone: () => void }} props
  */
-export function BulkBar({ queue, state, where, messages, checked, onDone }) {
+export function BulkBar({ queue, state, where, messages, selected, onDone }) {
   return html`<div class="bar" role="group" aria-label="Act on messages">
     ${
-      checked.size > 0
-        ? html`<${CheckedActions} queue=${queue} messages=${messages} checked=${checked} onDone=${onDone} />`
+      selected.size > 0
+        ? html`<${SelectedActions}
+            queue=${queue}
+            messages=${messages}
+            selected=${selected}
+            onDone=${onDone}
+          />`
         : html`<${MatchingActions} queue=${queue} state=${state} where=${where} onDone=${onDone} />`
     }
   </div>`
 }
 
-function CheckedActions({ queue, messages, checked, onDone }) {
-  const chosen = messages.filter(({ id }) => checked.has(id))
+function SelectedActions({ queue, messages, selected, onDone }) {
+  const chosen = messages.filter(({ id }) => selected.has(id))
   const button = (title, verb, states) => {
     const ids = chosen.filter(({ state }) => states.includes(state)).map(({ id }) => id)
     if (ids.length === 0) return null
@@ -29,14 +34,16 @@ function CheckedActions({ queue, messages, checked, onDone }) {
     </button>`
   }
   const allLeased = chosen.every(({ state }) => state === 'leased')
-  const them = chosen.length === 1 ? 'it' : 'them'
   return html`
-    <span><b>${count(chosen.length)}</b> checked</span>
+    <span><b>${count(chosen.length)}</b> selected</span>
     ${button('Redrive', 'redrive', ['dead'])} ${button('Retry now', 'retry', ['delayed'])}
-    ${button('Cancel', 'purge', statesNotLeased)}
-    ${allLeased && html`<span class="hint">A worker holds ${them}.</span>`}
+    ${button('Purge', 'purge', statesNotLeased)}
+    ${allLeased && html`<span class="hint">${heldHint(chosen.length)}</span>`}
   `
 }
+
+const heldHint = (/** @type {number} */ messages) =>
+  messages === 1 ? 'A worker holds this message now.' : 'Workers hold these messages now.'
 
 function MatchingActions({ queue, state, where, onDone }) {
   const filtered = Object.keys(where).length > 0
@@ -49,11 +56,12 @@ function MatchingActions({ queue, state, where, onDone }) {
     <span class="hint"><${MatchingHint} state=${state} filtered=${filtered} /></span>
     ${matches('dead') && html`<button onClick=${redrive}>Redrive all …</button>`}
     ${matches('delayed') && html`<button onClick=${retry}>Retry all now …</button>`}
-    ${statesNotLeased.includes(state) && html`<button class="danger" onClick=${purge}>Cancel all …</button>`}
+    ${statesNotLeased.includes(state) && html`<button class="danger" onClick=${purge}>Purge all …</button>`}
   `
 }
 
 function MatchingHint({ state, filtered }) {
-  if (filtered) return 'All that match:'
-  return state === '' ? 'All of a state: choose one above, or check messages.' : `All ${state}:`
+  if (filtered) return 'All matches:'
+  if (state === '') return 'Choose a state above, or select messages.'
+  return state === 'leased' ? heldHint(2) : `All ${state} messages:`
 }

@@ -6,7 +6,10 @@ import { useDebounced } from './hooks.js'
 const debounceMs = 400
 const noFilters = { contains: undefined, reason: undefined, after: undefined, before: undefined }
 
-/** The filters of the address, as the service takes them. @param {Record<string, string>} query */
+/**
+ * The filters of the address, as the service takes them.
+ * @param {Record<string, string>} query
+ */
 export function whereOf({ contains, reason, after, before }) {
   /** @type {Record<string, string>} */
   const where = {}
@@ -37,7 +40,11 @@ export function Filters({ query }) {
     <${TextFilter} label="Body contains" value=${contains} onText=${setContains} shortcut="/" />
     <${TextFilter} label="Last reason contains" value=${reason} onText=${setReason} />
     <${TimeFilter} label="Enqueued after" value=${query.after} onTime=${after => changeQuery({ after })} />
-    <${TimeFilter} label="and before" value=${query.before} onTime=${before => changeQuery({ before })} />
+    <${TimeFilter}
+      label="Enqueued before"
+      value=${query.before}
+      onTime=${before => changeQuery({ before })}
+    />
     ${any && html`<button class="quiet" onClick=${clear}>Clear</button>`}
   </div>`
 }

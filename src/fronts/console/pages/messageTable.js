@@ -6,13 +6,13 @@ import { ago, time } from './format.js'
 import { Badge } from './ui.js'
 
 /**
- * @param {{ queue: string, messages: any[], manage: boolean, checked: Set<string>,
- *   onCheck: (id: string) => void, onCheckAll: (ids: Set<string>) => void }} props
+ * @param {{ queue: string, messages: any[], manage: boolean, selected: Set<string>,
+ *   onSelect: (id: string) => void, onSelectAll: (ids: Set<string>) => void }} props
  */
-export function MessageTable({ queue, messages, manage, checked, onCheck, onCheckAll }) {
+export function MessageTable({ queue, messages, manage, selected, onSelect, onSelectAll }) {
   const ids = messages.map(({ id }) => id)
-  const all = ids.every(id => checked.has(id))
-  const checkAll = () => onCheckAll(new Set(all ? [] : ids))
+  const all = ids.every(id => selected.has(id))
+  const selectAll = () => onSelectAll(new Set(all ? [] : ids))
   return html`<div class="sheet">
     <table class="rows list">
       <thead>
@@ -20,7 +20,7 @@ export function MessageTable({ queue, messages, manage, checked, onCheck, onChec
           ${
             manage &&
             html`<th>
-              <input type="checkbox" aria-label="Check all shown" checked=${all} onChange=${checkAll} />
+              <input type="checkbox" aria-label="Select all shown" checked=${all} onChange=${selectAll} />
             </th>`
           }
           <th>Id</th>
@@ -38,8 +38,8 @@ export function MessageTable({ queue, messages, manage, checked, onCheck, onChec
               queue=${queue}
               message=${message}
               manage=${manage}
-              checked=${checked.has(message.id)}
-              onCheck=${() => onCheck(message.id)}
+              selected=${selected.has(message.id)}
+              onSelect=${() => onSelect(message.id)}
             />`
         )}
       </tbody>
@@ -47,14 +47,14 @@ export function MessageTable({ queue, messages, manage, checked, onCheck, onChec
   </div>`
 }
 
-function MessageRow({ queue, message, manage, checked, onCheck }) {
+function MessageRow({ queue, message, manage, selected, onSelect }) {
   const [open, setOpen] = useState(false)
   const { id, state, attempt, maxAttempts, visibleAt, enqueuedAt } = message
-  return html`<tr data-row class=${checked ? 'checked' : ''}>
+  return html`<tr data-row class=${selected ? 'selected' : ''}>
       ${
         manage &&
         html`<td class="check-cell">
-          <input type="checkbox" aria-label="Check message ${id}" checked=${checked} onChange=${onCheck} />
+          <input type="checkbox" aria-label="Select message ${id}" checked=${selected} onChange=${onSelect} />
         </td>`
       }
       <td class="name mono"><a class="row-link" href=${messageAddress(queue, id)}>${id}</a></td>

@@ -58,19 +58,19 @@ function useMessages({ queue, state, where, counts, version }) {
 }
 
 /**
- * The messages that are checked, by id. None is when the list starts again.
+ * The messages that are selected, by id. None is when the list starts again.
  * @param {string} wanted
  */
-function useChecked(wanted) {
-  const [checked, setChecked] = useState(/** @type {Set<string>} */ (new Set()))
-  useEffect(() => setChecked(new Set()), [wanted])
+function useSelection(wanted) {
+  const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()))
+  useEffect(() => setSelected(new Set()), [wanted])
   const toggle = (/** @type {string} */ id) =>
-    setChecked(before => {
+    setSelected(before => {
       const next = new Set(before)
       next.has(id) ? next.delete(id) : next.add(id)
       return next
     })
-  return { checked, setChecked, toggle }
+  return { selected, setSelected, toggle }
 }
 
 /**
@@ -87,7 +87,7 @@ export function Messages({ queue, counts, query, version }) {
     counts,
     version
   })
-  const { checked, setChecked, toggle } = useChecked(wanted)
+  const { selected, setSelected, toggle } = useSelection(wanted)
   const messages = list?.messages ?? []
   const manage = may('manage', queue)
   const filtered = Object.keys(where).length > 0
@@ -106,7 +106,7 @@ export function Messages({ queue, counts, query, version }) {
         state=${state}
         where=${where}
         messages=${messages}
-        checked=${checked}
+        selected=${selected}
         onDone=${reload}
       />`
     }
@@ -118,9 +118,9 @@ export function Messages({ queue, counts, query, version }) {
         queue=${queue}
         messages=${messages}
         manage=${manage}
-        checked=${checked}
-        onCheck=${toggle}
-        onCheckAll=${setChecked}
+        selected=${selected}
+        onSelect=${toggle}
+        onSelectAll=${setSelected}
       />`
     }
     ${list?.cursor && html`<${MoreButton} shown=${messages.length} onClick=${readMore} />`}
@@ -129,8 +129,8 @@ export function Messages({ queue, counts, query, version }) {
 
 function ReloadButton({ changed, onClick }) {
   const kind = changed ? 'changed' : ''
-  return html`<button class="quiet ${kind}" data-key="r" onClick=${onClick} title="Load again (r)">
-    ${changed ? '● Changed since: load again' : 'Load again'}
+  return html`<button class="quiet ${kind}" data-key="r" onClick=${onClick} title="Reload (r)">
+    ${changed ? '● Changed: reload' : 'Reload'}
   </button>`
 }
 
@@ -146,16 +146,16 @@ function StateTabs({ state, counts }) {
 }
 
 function NoMessages({ state, filtered }) {
-  if (filtered) return html`<${Empty} title="Nothing matches">Ask for less, or clear the filters.</${Empty}>`
+  if (filtered) return html`<${Empty} title="Nothing matches">Change or clear the filters.</${Empty}>`
   const title = state === '' ? 'The queue is empty' : `No ${state} message`
   const text =
     state === 'dead'
-      ? 'Whatever fails for the last time comes to lie here.'
-      : 'Enqueue one with the button above, or over HTTP.'
+      ? 'Messages whose last attempt failed appear here.'
+      : 'Enqueue a message with the button above, or over HTTP.'
   return html`<${Empty} title=${title}>${text}</${Empty}>`
 }
 
 function MoreButton({ shown, onClick }) {
-  const title = shown === 0 ? 'Look further' : `${plural(shown, 'message')} shown: load more`
+  const title = shown === 0 ? 'Search further' : `Load more (${plural(shown, 'message')} shown)`
   return html`<div class="pager"><button onClick=${onClick}>${title}</button></div>`
 }

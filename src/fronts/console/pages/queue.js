@@ -1,6 +1,6 @@
 /** One queue: its counts, its last hour, its settings, its messages, and what can be done to it. */
 import { html, useEffect, useState } from './vendor/htm.js'
-import { call, queuePath } from './api.js'
+import { call, enqueueCommand, queuePath } from './api.js'
 import { live } from './live.js'
 import { Messages } from './messages.js'
 import { QueueActions } from './queueActions.js'
@@ -91,14 +91,9 @@ function QueueFrame({ queue, heading, children }) {
 }
 
 function MissingQueue({ queue }) {
-  const command =
-    `curl -X POST ${location.origin}/queues/${queue}/messages ` +
-    `-H 'content-type: application/json' -d '{"body": {}}'`
   return html`<div class="empty">
     <h3>There is no such queue</h3>
-    <p>
-      It has been deleted, or this key has no right to it. The first message enqueued to a queue makes it.
-    </p>
-    <${Command} text=${command} />
+    <p>It may have been deleted, or this key has no right to it. The first message to a queue creates it.</p>
+    <${Command} text=${enqueueCommand(queue, '{}')} />
   </div>`
 }

@@ -14,11 +14,11 @@ const setPaused = (queue, paused) => call('PUT', queuePath(queue), { paused })
 function askToPause(queue, onChange) {
   confirm({
     title: `Pause ${queue}?`,
-    text: 'Leases give nothing while it is paused. Enqueues go on, and what is leased can still be settled.',
+    text: 'A paused queue gives out no messages. Enqueues go on, and leased messages can still be settled.',
     yes: 'Pause',
     act: async () => {
       await setPaused(queue, true)
-      above.toast(`${queue} is paused.`)
+      above.toast(`Queue ${queue} paused.`)
       onChange()
     }
   })
@@ -26,7 +26,7 @@ function askToPause(queue, onChange) {
 
 function resume(queue, onChange) {
   const onDone = () => {
-    above.toast('Leases go on.')
+    above.toast(`Queue ${queue} resumed.`)
     onChange()
   }
   setPaused(queue, false).then(onDone, toastProblem)
@@ -36,8 +36,8 @@ function askToDelete(queue, counts) {
   const messages = statesBeforeAck.reduce((sum, state) => sum + counts[state], 0)
   confirm({
     title: `Delete ${queue}?`,
-    text: `The queue and all in it are removed: ${count(messages)} messages just now. It cannot be undone.`,
-    yes: 'Delete the queue',
+    text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,
+    yes: 'Delete queue',
     danger: true,
     act: async () => {
       await call('DELETE', queuePath(queue))
@@ -77,7 +77,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
       <summary aria-label="More">⋯</summary>
       <div>
         <button class="danger" onClick=${purge}>Purge all …</button>
-        <button class="danger" onClick=${remove}>Delete the queue …</button>
+        <button class="danger" onClick=${remove}>Delete queue …</button>
       </div>
     </details>
   `

@@ -17,7 +17,7 @@ export function QueueFigures({ counts, report, row }) {
     ${statesBeforeAck.map(state => html`<${StateFigure} state=${state} messages=${counts[state]} />`)}
     ${
       report.settings.keepAckedSeconds > 0 &&
-      html`<${Figure} title="Acked, kept" kind="acked">${count(counts.acked)}</${Figure}>`
+      html`<${Figure} title="Acked (kept)" kind="acked">${count(counts.acked)}</${Figure}>`
     }
     <${Figure} title="Oldest ready"><${Oldest} seconds=${oldestReadySeconds} /></${Figure}>
     <${Figure} title="Enqueued /s">${rate(row?.enqueuedPerSecond)}</${Figure}>
@@ -34,9 +34,9 @@ export function SettingsLine({ settings }) {
   const facts = [
     `Lease ${duration(leaseSeconds)}`,
     `${maxAttempts} attempts`,
-    `retries ${retry.strategy} ${delays}${retry.jitter ? ', spread' : ''}`,
-    `kept ${duration(retentionSeconds)}`,
-    keepAckedSeconds > 0 && `acked kept ${duration(keepAckedSeconds)}`,
+    `${retry.strategy} retries ${delays}${retry.jitter ? ', plus a random delay' : ''}`,
+    `messages kept ${duration(retentionSeconds)}`,
+    keepAckedSeconds > 0 && `acked messages kept ${duration(keepAckedSeconds)}`,
     maxDepth !== null && `at most ${count(maxDepth)} messages`
   ]
   return html`<p class="settings-line">${facts.filter(Boolean).join(' · ')}</p>`

@@ -14,13 +14,19 @@ export const columns = [
   ['acked', 'Acked /s']
 ]
 
-/** The order that the address asks for. @param {Record<string, string>} query */
+/**
+ * The order that the address asks for.
+ * @param {Record<string, string>} query
+ */
 export function sortFrom({ sort, order }) {
   const isKnown = columns.some(([name]) => name === sort)
   return { sort: isKnown ? sort : 'name', descending: order === 'down' }
 }
 
-/** Sorts anew: names from A, numbers from the largest. @param {string} sort */
+/**
+ * Sorts anew: names from A, numbers from the largest.
+ * @param {string} sort
+ */
 export function sortBy(sort) {
   changeQuery({ sort, order: sort === 'name' ? undefined : 'down', page: undefined })
 }

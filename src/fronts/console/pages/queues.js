@@ -4,7 +4,7 @@
  */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { changeQuery, queueAddress } from './address.js'
-import { root, storedKey } from './api.js'
+import { enqueueCommand } from './api.js'
 import { above } from './dialog.js'
 import { count, plural, rate } from './format.js'
 import { useDebounced } from './hooks.js'
@@ -55,7 +55,7 @@ export function QueuesPage({ query }) {
     </div>
     ${total > 0 && html`<${Sums} sums=${data.sums} total=${total} />`}
     ${(data === null || total > 0) && html`<${Tools} word=${word} onWord=${setWord} sort=${order.sort} />`}
-    ${data === null && html`<p class="hint">${liveState === 'connecting' ? 'Reading the queues …' : ''}</p>`}
+    ${data === null && html`<p class="hint">${liveState === 'connecting' ? 'Loading the queues …' : ''}</p>`}
     ${data && total === 0 && html`<${NoQueues} />`}
     ${
       total > 0 &&
@@ -108,23 +108,20 @@ function Sums({ sums, total }) {
 
 function NoQueues() {
   if (!mayAnywhere('enqueue')) {
-    return html`<${Empty} title="There is nothing to see for this key">
-      It may browse no queue that is there. A key with <code>browse:*</code> sees all of them.
+    return html`<${Empty} title="No queue for this key">
+      This key may browse none of the queues here. A key with <code>browse:*</code> sees all of them.
     </${Empty}>`
   }
-  const key = storedKey() === null ? '' : ' -H "authorization: Bearer $HOLDFAST_KEY"'
-  const command =
-    `curl -X POST ${root}/queues/mail/messages${key} ` +
-    `-H 'content-type: application/json' -d '{"body": {"to": "ada@example.org"}}'`
+  const command = enqueueCommand('mail', '{"to": "ada@example.org"}')
   return html`<${Empty} title="No queue yet" command=${command}>
-    The first message makes its queue. Send one, and it appears here.
+    The first message to a queue creates the queue. Send one, and the queue appears here.
   </${Empty}>`
 }
 
 function NoMatch({ total, search, onClear }) {
   const queues = `${total === 1 ? 'is' : 'are'} ${plural(total, 'queue')}`
-  return html`<${Empty} title="No queue is named so">
-    There ${queues}, none with “${search}” in its name. <button onClick=${onClear}>Show all</button>
+  return html`<${Empty} title="No queue matches">
+    There ${queues}, none with “${search}” in its name. <button onClick=${onClear}>Show all queues</button>
   </${Empty}>`
 }
 
@@ -135,7 +132,7 @@ function Pager({ page, matched }) {
   const goTo = to => () => changeQuery({ page: to === 0 ? undefined : String(to + 1) })
   const [from, until] = [page * limit + 1, Math.min(matched, (page + 1) * limit)]
   return html`<nav class="pager" aria-label="Pages of the list">
-    <button disabled=${page === 0} onClick=${goTo(page - 1)}>← Before</button>
+    <button disabled=${page === 0} onClick=${goTo(page - 1)}>← Previous</button>
     <span>${count(from)}–${count(until)} of ${count(matched)}</span>
     <button disabled=${page >= last} onClick=${goTo(page + 1)}>Next →</button>
   </nav>`

@@ -17,5 +17,8 @@ export async function readSchedules() {
   }
 }
 
-/** One schedule, with its message and its next five runs. @param {string} name */
+/**
+ * One schedule, with its message and its next five runs.
+ * @param {string} name
+ */
 export const readSchedule = async name => readBodies(await callText('GET', schedulePath(name)), 'schedules')

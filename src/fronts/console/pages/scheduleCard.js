@@ -10,10 +10,10 @@ import { Badge } from './ui.js'
 
 const endings = {
   enqueued: 'enqueued',
-  skipped: 'missed, and skipped',
-  queueNotFound: 'failed: the queue is not there',
+  skipped: 'missed and skipped',
+  queueNotFound: 'failed: there is no such queue',
   queueFull: 'failed: the queue was full',
-  invalidSchedule: 'failed: the time zone or the cron line is not known here'
+  invalidSchedule: 'failed: the service does not know the time zone or the cron expression'
 }
 
 export function ScheduleCard({ schedule, onEdit, onDone }) {
@@ -50,11 +50,11 @@ export function ScheduleCard({ schedule, onEdit, onDone }) {
 function askToRun({ name, queue }, onDone) {
   confirm({
     title: `Run ${name} now?`,
-    text: `One message is enqueued to ${queue} at once, beside the times of the schedule.`,
+    text: `This enqueues one message to queue ${queue} now. The next runs stay as they are.`,
     yes: 'Run now',
     act: async () => {
       await call('POST', `${schedulePath(name)}/run`)
-      above.toast(`${name} has run.`)
+      above.toast(`Schedule ${name} has run.`)
       onDone()
     }
   })
@@ -63,12 +63,12 @@ function askToRun({ name, queue }, onDone) {
 function askToDelete({ name }, onDone) {
   confirm({
     title: `Delete ${name}?`,
-    text: 'It enqueues nothing more. The messages it has enqueued stay.',
-    yes: 'Delete the schedule',
+    text: 'It enqueues no more messages. The messages it has enqueued stay.',
+    yes: 'Delete schedule',
     danger: true,
     act: async () => {
       await call('DELETE', schedulePath(name))
-      above.toast(`${name} is deleted.`)
+      above.toast(`Schedule ${name} deleted.`)
       onDone()
     }
   })
@@ -77,7 +77,7 @@ function askToDelete({ name }, onDone) {
 async function pauseOrResume({ name, paused }, onDone) {
   try {
     await call('PUT', schedulePath(name), { paused: !paused })
-    above.toast(paused ? `${name} goes on.` : `${name} is paused.`)
+    above.toast(`Schedule ${name} ${paused ? 'resumed' : 'paused'}.`)
     onDone()
   } catch (/** @type {any} */ error) {
     toastProblem(error)
@@ -105,13 +105,13 @@ function NextRuns({ schedule: { name, paused, updatedAt, nextRuns } }) {
       () => {}
     )
   }, [more, updatedAt, nextRuns[0]])
-  if (paused) return html`<p class="hint">None while it is paused.</p>`
+  if (paused) return html`<p class="hint">No runs while it is paused.</p>`
   return html`
     <ol>
       ${runs.map(at => html`<li><${RunTime} at=${at} /> <span class="hint">${ago(at)}</span></li>`)}
     </ol>
     <button class="link" aria-expanded=${more} onClick=${() => setMore(!more)}>
-      ${more ? 'Only the next' : 'The next five'}
+      ${more ? 'Show only the next' : 'Show the next five'}
     </button>
   `
 }

@@ -9,10 +9,10 @@ const fields = ['queue', 'cron', 'timezone', 'body', 'headers', 'priority', 'mis
 const pointers = ['path/schedule', ...fields.map(name => `/${name}`)]
 
 const missedChoices = [
-  ['once', 'are made up for by one message'],
-  ['skip', 'are skipped']
+  ['once', 'One message for all of them'],
+  ['skip', 'No message']
 ]
-const cronHint = 'Minute, hour, day of the month, month, weekday; or @daily and the like.'
+const cronHint = 'Minute, hour, day of the month, month, weekday. Or a word such as @daily.'
 
 /**
  * The schedule as the service takes it.
@@ -51,7 +51,7 @@ export function ScheduleDialog({ schedule, onDone }) {
     const name = schedule?.name ?? typed(form, 'name')
     await callText('PUT', schedulePath(name), scheduleOf(form))
     closeDialog()
-    above.toast(`${name} is ${isNew ? 'made' : 'changed'}.`)
+    above.toast(`Schedule ${name} ${isNew ? 'created' : 'saved'}.`)
     onDone()
   })
   return html`<${Dialog} title=${isNew ? 'New schedule' : `Schedule ${schedule.name}`} wide>
@@ -59,7 +59,7 @@ export function ScheduleDialog({ schedule, onDone }) {
       <${TimeFields} schedule=${schedule} problem=${problem} />
       <${BodyField} text=${schedule?.bodyText ?? '{}'} problem=${problem} />
       <${HeadersField} value=${linesOf(schedule?.headers ?? {})} problem=${problem} />
-      <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Make it' : 'Save'} busy=${busy} />
+      <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Create' : 'Save'} busy=${busy} />
     </form>
   </${Dialog}>`
 }
@@ -71,7 +71,7 @@ function TimeFields({ schedule, problem }) {
     html`<${TextField} ...${{ name, label, value, hint, problem, ...more }} />`
   return html`<div class="grid">
     ${isNew && html`<${NameField} problem=${problem} />`}
-    ${text('queue', 'Queue', queue, 'Where it enqueues.')}
+    ${text('queue', 'Queue', queue, 'It enqueues to this queue.')}
     ${text('cron', 'Cron', cron, cronHint, { class: 'mono', autofocus: !isNew })}
     ${text('timezone', 'Time zone', timezone, 'Such as Europe/Berlin.')}
     <${MissedField} missed=${schedule?.missed ?? 'once'} problem=${problem} />
@@ -82,7 +82,7 @@ function TimeFields({ schedule, problem }) {
 const ownTimeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 function NameField({ problem }) {
-  const hint = 'It cannot be changed later.'
+  const hint = 'The name cannot be changed later.'
   return html`<${Field} label="Name" hint=${hint} pointer="path/schedule" problem=${problem}>
     <input name="name" autocomplete="off" spellcheck=${false} autofocus />
   </${Field}>`
@@ -95,7 +95,7 @@ function TextField({ name, label, value, hint, problem, ...more }) {
 }
 
 function MissedField({ missed, problem }) {
-  return html`<${Field} label="Times missed in an outage" pointer="/missed" problem=${problem}>
+  return html`<${Field} label="Runs missed in an outage" pointer="/missed" problem=${problem}>
     <select name="missed">
       ${missedChoices.map(
         ([value, title]) => html`<option value=${value} selected=${value === missed}>${title}</option>`
@@ -105,7 +105,7 @@ function MissedField({ missed, problem }) {
 }
 
 function BodyField({ text, problem }) {
-  const hint = 'JSON; it arrives exactly as typed.'
+  const hint = 'JSON. Workers get it exactly as typed.'
   return html`<${Field} label="Body" pointer="/body" problem=${problem} hint=${hint}>
     <textarea name="body" rows="5" spellcheck=${false} defaultValue=${text}></textarea>
   </${Field}>`

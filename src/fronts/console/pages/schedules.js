@@ -25,7 +25,7 @@ export function SchedulesPage() {
     <div class="heading">
       <h1>Schedules</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${read} title="Load again (r)">Load again</button>
+      <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
       ${mayAnywhere('manage') && html`<${NewButton} onClick=${() => open(null)} />`}
     </div>
     <${ProblemNote} problem=${problem} again=${read} />
@@ -50,7 +50,8 @@ function NewButton({ onClick }) {
 
 function NoSchedules() {
   return html`<${Empty} title="No schedule yet">
-    A schedule enqueues a message at the times of a cron line: <code>0 7 * * 1-5</code> is seven o'clock on
-    working days, in a time zone of your choice. Every time is kept once for all replicas.
+    A schedule enqueues a message at the times that a cron expression names. <code>0 7 * * 1-5</code> is 07:00
+    from Monday to Friday, in the time zone of your choice. Each run happens once, however many replicas
+    there are.
   </${Empty}>`
 }

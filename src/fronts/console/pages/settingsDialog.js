@@ -2,7 +2,7 @@
 import { html } from './vendor/htm.js'
 import { call, queuePath } from './api.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { Field, FormEnd, numberOf, typed } from './forms.js'
+import { CheckField, Field, FormEnd, numberOf, typed } from './forms.js'
 import { formRows } from './settings.js'
 
 /** @typedef {import('./settings.js').FormRow} FormRow */
@@ -62,7 +62,7 @@ export function SettingsDialog({ queue, settings, onDone }) {
     const name = queue ?? typed(form, 'name')
     await call('PUT', queuePath(name), changesOf(form, settings))
     closeDialog()
-    above.toast(isNew ? `${name} is there.` : 'The settings are changed.')
+    above.toast(isNew ? `Queue ${name} created.` : 'Settings saved.')
     onDone(name)
   })
   return html`<${Dialog} title=${isNew ? 'New queue' : `Settings of ${queue}`} wide>
@@ -79,13 +79,13 @@ export function SettingsDialog({ queue, settings, onDone }) {
             />`
         )}
       </div>
-      <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Make it' : 'Save'} busy=${busy} />
+      <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Create' : 'Save'} busy=${busy} />
     </form>
   </${Dialog}>`
 }
 
 function NameField({ problem }) {
-  const hint = 'A–Z a–z 0–9 _ . - ; it cannot be changed later.'
+  const hint = 'A–Z, a–z, 0–9, _, . and -. The name cannot be changed later.'
   return html`<${Field} label="Name" pointer="path/queue" problem=${problem} hint=${hint}>
     <input name="name" required autofocus spellcheck=${false} />
   </${Field}>`
@@ -93,18 +93,15 @@ function NameField({ problem }) {
 
 function SettingField({ row, value, problem, focused }) {
   const { type, label, unit, help } = row
-  if (type === 'boolean') return html`<${CheckField} row=${row} value=${value} />`
+  const props = { hint: help, pointer: pointerOf(row), problem }
+  if (type === 'boolean') {
+    return html`<${CheckField} name=${fieldName(row)} checked=${value} label=${label} ...${props} />`
+  }
   const title = unit === undefined ? label : `${label}, in ${unit}`
   const input = type === 'enum' ? ChoiceInput : TextInput
-  return html`<${Field} label=${title} hint=${help} pointer=${pointerOf(row)} problem=${problem}>
+  return html`<${Field} label=${title} ...${props}>
     <${input} row=${row} value=${value} focused=${focused} />
   </${Field}>`
-}
-
-function CheckField({ row, value }) {
-  return html`<label class="check">
-    <input type="checkbox" name=${fieldName(row)} checked=${value} />${row.label}
-  </label>`
 }
 
 function ChoiceInput({ row, value }) {

@@ -12,7 +12,7 @@ export function SignIn({ problem, onSecret }) {
     <form onSubmit=${onSubmit}>
       <img src="console/icon.svg" alt="" width="48" height="48" />
       <h1>Holdfast</h1>
-      <p>This service asks for an API key. It is kept in this tab until you close it, and nowhere else.</p>
+      <p>This service needs an API key. The key stays in this tab only, until you close it.</p>
       <label
         >API key<input
           name="key"
@@ -26,7 +26,7 @@ export function SignIn({ problem, onSecret }) {
       <${ProblemNote} problem=${problem} />
       <button class="primary">Sign in</button>
       <p class="hint">
-        On the machine it runs on, <code>holdfast keys create me --allow admin</code> makes a key.
+        To make a key, run <code>holdfast keys create me --allow admin</code> on the machine of the service.
       </p>
     </form>
   </main>`

@@ -11,18 +11,18 @@ import { ago, duration, time } from './format.js'
  * @property {string | null} [reason]
  */
 
-const outcomes = { failed: 'failed', expired: 'its lease ran out', released: 'given back' }
+const outcomes = { failed: 'failed', expired: 'lease expired', released: 'released' }
 
 /** @returns {Event} */
 function attemptEvent({ attempt, outcome, endedAt, leasedAt, worker, reason }) {
   const seconds = (Date.parse(endedAt) - Date.parse(leasedAt)) / 1000
-  const held = worker === null ? '' : `${worker} had it `
-  const since = leasedAt === null ? '' : `for ${duration(seconds)}, from ${time(leasedAt)}`
+  const by = worker === null ? '' : ` by ${worker}`
+  const during = leasedAt === null ? '' : ` for ${duration(seconds)}, from ${time(leasedAt)}`
   return {
     kind: outcome === 'released' ? 'ready' : 'dead',
     at: endedAt,
     title: `Attempt ${attempt}: ${outcomes[outcome]}`,
-    text: held + since,
+    text: by + during === '' ? '' : `Held${by}${during}`,
     reason
   }
 }
@@ -37,16 +37,16 @@ function currentEvent({ state, attempt, lease, visibleAt }) {
       kind: state,
       at: lease.leasedAt,
       title: `Attempt ${attempt}: leased`,
-      text: `${lease.worker} has it until ${time(lease.expiresAt)} (${ago(lease.expiresAt)})`
+      text: `Held by ${lease.worker} until ${time(lease.expiresAt)} (${ago(lease.expiresAt)})`
     }
   }
   if (state === 'delayed' && visibleAt) return { kind: state, at: visibleAt, title: 'Ready again', text: '' }
   if (state === 'dead') {
-    const text = 'No attempts are left. Redrive it when the cause is mended.'
+    const text = 'It is not tried again. Fix the cause, then redrive it.'
     return { kind: state, at: null, title: 'Dead', text }
   }
   if (state === 'acked') return { kind: state, at: null, title: 'Acked', text: `In attempt ${attempt}.` }
-  if (state === 'ready') return { kind: state, at: null, title: 'Ready', text: 'Waiting to be leased.' }
+  if (state === 'ready') return { kind: state, at: null, title: 'Ready', text: 'It waits for a worker.' }
   return null
 }
 

@@ -69,7 +69,7 @@ export function Spark({ values, now, kind, label }) {
   const numbers = (values ?? []).map(value => value ?? 0)
   const top = Math.max(...numbers, 0.001)
   const most = rate(top > 0.001 ? top : 0)
-  const title = numbers.length > 0 ? `${label} over the last hour, at most ${most} a second` : label
+  const title = numbers.length > 0 ? `${label} in the last hour: at most ${most} per second` : label
   return html`<span class="spark ${kind}" title=${title}>
     ${numbers.length > 1 && html`<${SparkCurve} numbers=${numbers} top=${top} />`}
     <b>${rate(now)}</b>
@@ -99,9 +99,9 @@ export const Oldest = ({ seconds }) =>
 const liveMarks = {
   live: ['good', 'Live'],
   connecting: ['', 'Connecting'],
-  trouble: ['bad', 'Database away: these figures are old'],
-  away: ['bad', 'Not connected: trying again'],
-  full: ['bad', 'Too many pages are open; close one']
+  trouble: ['bad', 'Database unreachable. These figures are old.'],
+  away: ['bad', 'Not connected. Trying again.'],
+  full: ['bad', 'Too many pages are open. Close one.']
 }
 
 /**
