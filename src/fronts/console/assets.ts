@@ -1,9 +1,11 @@
-/** The files of the console, as they are: they hold no data, so they are open to all. */
+/** The files of the console. They hold no data, so they need no key. */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Server } from '../shared/server.ts'
+import type { FastifyInstance } from 'fastify'
+import { states } from '../../core/counters.ts'
+import { settingPaths } from '../../core/settings.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -12,48 +14,63 @@ const types: Record<string, string> = {
   '.svg': 'image/svg+xml'
 }
 
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'"
+]
+
 const headers = {
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for " +
-    "'script'; trusted-types 'none'",
+  'content-security-policy': policy.join('; '),
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
-  'cache-control': 'no-cache' // asked for each time, and answered with 304 where it is the same
+  'cache-control': 'no-cache' // browsers ask each time, and get 304 while the file is the same
 }
 
-/** Packages whose files are served as they come. */
+/** Files of packages, served as the packages hold them. */
 const vendored = {
   'vendor/htm.js': 'htm/preact/standalone',
   'vendor/uplot.js': 'uplot/dist/uPlot.esm.js',
   'vendor/uplot.css': 'uplot/dist/uPlot.min.css'
 }
 
-export async function assetRoutes(app: Server): Promise<void> {
+const open = { config: { access: 'anyone' }, schema: { hide: true } as object } as const
+
+/** A module for the pages with the tables that core holds, so that no page writes them again. */
+const tables =
+  `export const settings = ${JSON.stringify(settingPaths)}\n` +
+  `export const states = ${JSON.stringify(states)}\n`
+
+/** Serves every file in `pages`, the vendored ones, tables.js, and index.html as `/console`. */
+export async function assetRoutes(app: FastifyInstance): Promise<void> {
   const pages = new URL('./pages/', import.meta.url)
-  const own = (await readdir(pages))
-    .filter(name => types[extname(name)] !== undefined)
-    .map(name => [name, new URL(name, pages)] as const)
-  const theirs = Object.entries(vendored).map(
-    ([name, file]) => [name, new URL(import.meta.resolve(file))] as const
-  )
-  for (const [name, file] of [...own, ...theirs]) {
-    const bytes = await readFile(fileURLToPath(file))
-    const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
-    app.get(
-      name === 'index.html' ? '/console' : `/console/${name}`,
-      { config: { access: 'anyone' }, schema: { hide: true } as object },
-      async (request, reply) => {
-        reply.headers({ ...headers, etag }).type(types[extname(name)]!)
-        return request.headers['if-none-match'] === etag ? reply.code(304).send() : reply.send(bytes)
-      }
-    )
+  for (const name of await readdir(pages)) {
+    const type = types[extname(name)]
+    if (type === undefined) continue
+    const path = name === 'index.html' ? '/console' : `/console/${name}`
+    serve(app, path, await readFile(new URL(name, pages)), type)
   }
-  app.get(
-    '/console/',
-    { config: { access: 'anyone' }, schema: { hide: true } as object },
-    async (_request, reply) => reply.redirect('../console', 308)
-  )
+  for (const [name, file] of Object.entries(vendored)) {
+    const bytes = await readFile(fileURLToPath(import.meta.resolve(file)))
+    serve(app, `/console/${name}`, bytes, types[extname(name)]!)
+  }
+  serve(app, '/console/tables.js', Buffer.from(tables), types['.js']!)
+  app.get('/console/', open, async (_request, reply) => reply.redirect('../console', 308))
+}
+
+function serve(app: FastifyInstance, path: string, bytes: Buffer, type: string): void {
+  const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
+  app.get(path, open, async (request, reply) => {
+    reply.headers({ ...headers, etag }).type(type)
+    return request.headers['if-none-match'] === etag ? reply.code(304).send() : reply.send(bytes)
+  })
 }

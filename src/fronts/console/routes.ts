@@ -1,73 +1,71 @@
 /**
- * The console's own routes: its files, what a key may do, and the live figures. All that is done
- * from its pages is done by the REST routes.
+ * The console's own routes: its files, what a key may do, and the live figures. Everything that the
+ * pages do, they do through the REST routes.
  */
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { Type, type Static } from 'typebox'
 import type { Action } from '../../core/apiKey.ts'
-import type { Server } from '../shared/server.ts'
+import { browsable } from '../shared/guard.ts'
 import { assetRoutes } from './assets.ts'
-import { OverviewCache, sorts, type QueueRow, type Sort, type Sources } from './overviewCache.ts'
+import { OverviewCache, type Sources } from './overviewCache.ts'
+import { sorts, type QueueRow } from './queueList.ts'
 import { Streams } from './streams.ts'
 
-const actions = ['enqueue', 'lease', 'browse', 'manage'] as const satisfies Action[]
-const everywhere = { names: [], prefixes: [''] }
+const searchLengthMax = 80
+const pageMax = 1_000_000
+const limitMax = 100
+const limitDefault = 50
 
-const liveQuery = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
-    search: { type: 'string', maxLength: 80, default: '' },
-    sort: { enum: sorts },
-    descending: { type: 'boolean' },
-    page: { type: 'integer', minimum: 0, maximum: 1_000_000 },
-    limit: { type: 'integer', minimum: 1, maximum: 100 }
-  }
+const LiveQuery = Type.Object(
+  {
+    search: Type.Optional(Type.String({ maxLength: searchLengthMax })),
+    sort: Type.Optional(Type.Enum([...sorts])),
+    descending: Type.Optional(Type.Boolean()),
+    page: Type.Optional(Type.Integer({ minimum: 0, maximum: pageMax })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limitMax }))
+  },
+  { additionalProperties: false }
+)
+
+const actions = ['enqueue', 'lease', 'browse', 'manage'] as const satisfies Action[]
+const everyQueue = { names: [], prefixes: [''] }
+
+/** Registers every route of the console. */
+export async function consoleRoutes(app: FastifyInstance, sources: Sources): Promise<void> {
+  await assetRoutes(app)
+  rightsRoute(app)
+  liveRoutes(app, sources)
 }
 
-export async function consoleRoutes(app: Server, sources: Sources): Promise<void> {
-  const streams = new Streams(new OverviewCache(sources))
-  const overviewCache = streams.overviewCache
-  app.addHook('preClose', () => streams.close())
-  await assetRoutes(app)
-
+function rightsRoute(app: FastifyInstance): void {
   app.get(
     '/console/rights',
     { config: { access: 'key' }, schema: { hide: true } as object },
-    async (request, reply) => {
+    async ({ key }, reply) => {
       reply.header('cache-control', 'no-store')
-      return {
-        signedIn: request.key !== null,
-        admin: request.key?.isAdmin ?? true,
-        rights: Object.fromEntries(actions.map(action => [action, request.key?.within(action) ?? everywhere]))
-      }
+      const rights = actions.map(action => [action, key?.within(action) ?? everyQueue])
+      return { signedIn: key !== null, admin: key?.isAdmin ?? true, rights: Object.fromEntries(rights) }
     }
   )
+}
+
+function liveRoutes(app: FastifyInstance, sources: Sources): void {
+  const overviewCache = new OverviewCache(sources)
+  const streams = new Streams(overviewCache)
+  app.addHook('preClose', () => streams.close())
 
   app.get(
     '/console/live',
-    { config: { access: 'key' }, schema: { hide: true, querystring: liveQuery } as object },
+    { config: { access: 'key' }, schema: { hide: true, querystring: LiveQuery } as object },
     (request, reply) => {
-      const {
-        search = '',
-        sort = 'name',
-        descending = false,
-        page = 0,
-        limit = 50
-      } = request.query as {
-        search?: string
-        sort?: Sort
-        descending?: boolean
-        page?: number
-        limit?: number
-      }
-      const view = { search, sort, descending, page, limit, within: withinOf(request) }
+      const query = request.query as Static<typeof LiveQuery>
+      const { search = '', sort = 'name', descending = false, page = 0, limit = limitDefault } = query
+      const view = { search, sort, descending, page, limit, within: browsable(request) }
       return streams.send(request, reply, () => {
         const { rows, ...rest } = overviewCache.page(view)
-        // The last hour is as large as all else together, and changes once in fifteen times.
-        return [
-          { ...rest, rows: rows.map(shown) },
-          { sparks: Object.fromEntries(rows.map(({ queue }) => [queue, overviewCache.spark(queue)])) }
-        ]
+        const sparks = rows.map(({ queue }) => [queue, overviewCache.spark(queue)])
+        // Two parts: the last hours are as large as the rest, and change in every 15th read only.
+        return [{ ...rest, rows: rows.map(shown) }, { sparks: Object.fromEntries(sparks) }]
       })
     }
   )
@@ -85,10 +83,7 @@ export async function consoleRoutes(app: Server, sources: Sources): Promise<void
   )
 }
 
-function withinOf({ key }: FastifyRequest): { names: string[]; prefixes: string[] } {
-  return key?.within('browse') ?? everywhere
-}
-
-function shown({ id: _, enqueuedTotal: _enqueued, ackedTotal: _acked, ...row }: QueueRow): object {
+/** A queue as pages get it. */
+function shown({ id: _, ...row }: QueueRow): object {
   return row
 }

@@ -1,6 +1,6 @@
 /**
- * Event streams to open pages: each tells its page what has changed since the last time, one event
- * at most per read of the overview.
+ * Event streams to open pages. Each tells its page what has changed since its last event, at most
+ * once for each read of the overview.
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -9,78 +9,89 @@ import type { ApiKey } from '../../core/apiKey.ts'
 import type { OverviewCache } from './overviewCache.ts'
 
 const streamsMax = 100
-// So that no key, lost or careless, keeps everybody else's pages out.
+/** One key, leaked or used carelessly, must leave room for the pages of the others. */
 const streamsPerKeyMax = 50
 const heartbeatMs = 10_000
 
 export class Streams {
-  readonly overviewCache: OverviewCache
+  readonly #overviewCache: OverviewCache
   readonly #open = new Map<Readable, ApiKey | null>()
   #closed = false
 
   constructor(overviewCache: OverviewCache) {
-    this.overviewCache = overviewCache
+    this.#overviewCache = overviewCache
   }
 
   /**
-   * Sends each part of what `look` finds, now and whenever it has changed, until the page goes,
-   * its key is revoked or the service closes. Refuses with tooManyWaiting.
+   * Answers with a stream of events. `read` gives what the page shows, in parts. Each part is sent
+   * now and whenever it has changed, until the page goes, its key is revoked or the service closes.
+   * Refuses with tooManyWaiting when too many streams are open.
    */
-  send({ key }: FastifyRequest, reply: FastifyReply, look: () => object[]): FastifyReply {
-    if (this.#open.size >= streamsMax) {
-      throw new QueueError(
-        'tooManyWaiting',
-        `${streamsMax} pages of the console are open on this replica already. Close one, or try again later.`
-      )
-    }
-    if (key !== null && [...this.#open.values()].filter(one => one === key).length >= streamsPerKeyMax) {
-      throw new QueueError(
-        'tooManyWaiting',
-        `${streamsPerKeyMax} pages of the console are open with this key on this replica already. ` +
-          'Close one, or try again later.'
-      )
-    }
+  send({ key }: FastifyRequest, reply: FastifyReply, read: () => object[]): FastifyReply {
+    this.#checkRoom(key)
     const stream = new Readable({ read() {} })
-    let last: string[] = []
-    // A page that does not read gets no more until it does, and then what holds by then.
-    const push = (text: string) => {
-      if (text !== '' && stream.readableLength === 0) stream.push(text)
-    }
-    const tell = () => {
-      if (stream.readableLength > 0) return
-      const parts = (this.overviewCache.trouble ? [{ trouble: true }] : look()).map(part =>
-        JSON.stringify(part)
-      )
-      push(
-        parts
-          .filter((part, index) => part !== last[index])
-          .map(part => `data: ${part}\n\n`)
-          .join('')
-      )
-      last = parts
-    }
-    const unwatch = this.overviewCache.watch(tell)
-    const heartbeat = setInterval(push, heartbeatMs, ': still here\n\n')
-    const leave = key?.onEnd(() => stream.push(null))
+    this.#open.set(stream, key)
+    stream.push(': open\n\n')
+    const heartbeat = setInterval(() => push(stream, ': still here\n\n'), heartbeatMs)
+    const unwatch = this.#overviewCache.watch(this.#teller(stream, read))
+    const forgetKey = key?.onEnd(() => stream.push(null))
     stream.once('close', () => {
       this.#open.delete(stream)
       clearInterval(heartbeat)
       unwatch()
-      leave?.()
+      forgetKey?.()
     })
-    this.#open.set(stream, key)
-    push(': open\n\n')
     if (this.#closed) stream.push(null)
-    // The connection ends with its stream, or the service would wait for it at its own end.
+    // The connection ends with its stream. Kept alive, it would hold up the end of the service.
     return reply
       .headers({ 'cache-control': 'no-store', connection: 'close', 'x-accel-buffering': 'no' })
       .type('text/event-stream')
       .send(stream)
   }
 
+  /** Ends every stream, and reading. */
   async close(): Promise<void> {
     this.#closed = true
     for (const stream of this.#open.keys()) stream.push(null)
-    await this.overviewCache.close()
+    await this.#overviewCache.close()
   }
+
+  #checkRoom(key: ApiKey | null): void {
+    if (this.#open.size >= streamsMax) {
+      throw new QueueError(
+        'tooManyWaiting',
+        `This replica already serves ${streamsMax} open pages of the console. ` +
+          'Close one, or try again later.'
+      )
+    }
+    if (key === null) return
+    const ofKey = [...this.#open.values()].filter(other => other === key).length
+    if (ofKey >= streamsPerKeyMax) {
+      throw new QueueError(
+        'tooManyWaiting',
+        `This replica already serves ${streamsPerKeyMax} open pages of the console with this key. ` +
+          'Close one, or try again later.'
+      )
+    }
+  }
+
+  /** A function that sends the parts that have changed since its last call. */
+  #teller(stream: Readable, read: () => object[]): () => void {
+    let sent: string[] = []
+    return () => {
+      if (!hasRoom(stream)) return
+      const parts = this.#overviewCache.trouble ? [{ trouble: true }] : read()
+      const texts = parts.map(part => JSON.stringify(part))
+      const changed = texts.filter((text, index) => text !== sent[index])
+      if (changed.length > 0) push(stream, changed.map(text => `data: ${text}\n\n`).join(''))
+      sent = texts
+    }
+  }
+}
+
+/** A page that does not read gets no more. When it reads again, it gets what holds by then. */
+const hasRoom = (stream: Readable) => stream.readableLength === 0
+
+function push(stream: Readable, text: string): void {
+  if (hasRoom(stream)) stream.push(text)
 }

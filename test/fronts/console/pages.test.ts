@@ -1,11 +1,9 @@
 /** The console in a real browser: what its pages show, do, refuse and leave out. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t from 'tap'
 import type { Browser, Page } from 'playwright-core'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service } from '../../support/service.ts'
+import { serviceWithKeys } from './withKeys.ts'
 
 const needs = { skip: noBrowser }
 let browser: Browser
@@ -52,7 +50,7 @@ t.test('the list of queues follows an enqueue by itself, and is searched and sor
   await page.getByRole('searchbox').fill('__proto__')
   await page.getByText('none with “__proto__” in its name').waitFor()
   await page.getByRole('searchbox').fill('')
-  // By keyboard alone: from row to row, into a queue, to the help and back.
+  // By keyboard alone: from row to row, into a queue, to the shortcuts and back.
   await page.locator('tbody tr:nth-child(4)').waitFor()
   await page.locator('h1').click()
   for (const key of ['j', 'j', 'k', 'Enter']) await page.keyboard.press(key)
@@ -66,90 +64,120 @@ t.test('the list of queues follows an enqueue by itself, and is searched and sor
   t.strictSame(faults, [])
 })
 
+t.test('a message is enqueued exactly as it is typed, and shown with every digit', needs, async t => {
+  const holdfast = await service(t)
+  const body = '{"n":12345678901234567890,"price":1.0,"a":1,"a":2,"s":"\\u003cb\\u003e"}'
+  await holdfast.call('PUT', '/queues/mail', {})
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  await press(page, 'Enqueue')
+  const send = () => page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
+  await page.getByLabel('Body', { exact: true }).fill('{"n": ')
+  await send()
+  await page.getByText('Body is not JSON').waitFor()
+  await page.getByLabel('Body', { exact: true }).fill(body)
+  await page.getByLabel('Headers').fill('trace: t-1')
+  await page.getByLabel('Priority').fill('12')
+  await send()
+  await page.getByText('Priority must be <= 9.').waitFor()
+  await page.getByLabel('Priority').fill('7')
+  await send()
+  await page.getByText(/Message \d+ enqueued/).waitFor()
+  const stored = await holdfast.get('/queues/mail/messages')
+  t.ok(stored.text.includes(`"body":${body},`), 'exactly as typed')
+  t.match(stored.body.messages[0], { headers: { trace: 't-1' }, priority: 7 })
+  await page.locator('.peek').click()
+  t.equal(
+    await page.locator('.opened pre').textContent(),
+    [
+      '{',
+      '  "n": 12345678901234567890,',
+      '  "price": 1.0,',
+      '  "a": 1,',
+      '  "a": 2,',
+      '  "s": "\\u003cb\\u003e"',
+      '}'
+    ].join('\n')
+  )
+  t.strictSame(faults, [])
+})
+
+t.test('the settings of a queue are changed, and it is paused and resumed', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/mail', { maxDepth: 10 })
+  const settings = async () => (await holdfast.get('/queues/mail')).body.settings
+  const before = await settings()
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  await press(page, 'Settings')
+  await page.getByLabel('Attempts').fill('0')
+  await press(page, 'Save')
+  await page.getByText('Attempts must be >= 1.').waitFor()
+  await page.getByLabel('Attempts').fill('1')
+  await page.getByLabel('Retry delay').selectOption('linear')
+  await page.getByLabel('random').uncheck()
+  await page.getByLabel('First delay').fill('2.5')
+  await page.getByLabel('Maximum depth').fill('')
+  await press(page, 'Save')
+  await page.getByText('Settings saved.').waitFor()
+  t.strictSame(await settings(), {
+    ...before,
+    maxAttempts: 1,
+    retry: { ...before.retry, strategy: 'linear', delaySeconds: 2.5, jitter: false },
+    maxDepth: null
+  })
+  await press(page, 'Pause …')
+  await press(page, 'Pause')
+  await page.getByRole('button', { name: 'Resume', exact: true }).waitFor()
+  t.equal((await settings()).paused, true)
+  await press(page, 'Resume')
+  await page.getByRole('button', { name: 'Pause …', exact: true }).waitFor()
+  t.equal((await settings()).paused, false)
+  t.strictSame(faults, [])
+})
+
+t.test('dead messages are redriven and purged, and each question says how many', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/mail', { maxAttempts: 1 })
+  await holdfast.post('/queues/mail/messages', {
+    messages: Array.from({ length: 6 }, (_, n) => ({ body: { n } }))
+  })
+  const { messages } = (await holdfast.post('/queues/mail/lease', { max: 6, worker: 'w' })).body
+  await holdfast.post('/queues/mail/fail', {
+    failures: messages.map(({ receipt }: { receipt: string }, n: number) => ({
+      receipt,
+      reason: n < 4 ? 'timeout' : 'no such user'
+    }))
+  })
+  const counts = async () => (await holdfast.get('/queues/mail')).body.counts
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  await press(page, /^Dead/)
+  await page.locator('.list tbody tr:nth-child(6)').waitFor()
+  for (const n of [0, 2]) await page.locator('.list tbody input[type=checkbox]').nth(n).check()
+  await press(page, 'Redrive 2')
+  await press(page, 'Redrive 2 messages')
+  await page.getByText('2 messages redriven.').waitFor()
+  t.match(await counts(), { dead: 4, ready: 2 })
+
+  await page.getByLabel('Last reason contains').fill('no such')
+  await page.locator('.list tbody tr:nth-child(3)').waitFor({ state: 'detached' })
+  await page.locator('.list tbody tr:nth-child(2)').waitFor()
+  await press(page, 'Redrive all …')
+  await page.getByRole('dialog', { name: 'Redrive 2 dead messages?' }).waitFor()
+  t.equal((await counts()).dead, 4, 'counted, and nothing changed')
+  await press(page, 'Redrive 2 dead messages')
+  await page.getByText('2 messages redriven.').waitFor()
+  await page.getByText('Nothing matches').waitFor()
+  t.match(await counts(), { dead: 2, ready: 4 })
+  await press(page, 'Clear')
+  await page.locator('.list tbody tr:nth-child(2)').waitFor()
+  await press(page, 'Purge all …')
+  await press(page, 'Purge 2 dead messages')
+  await page.getByText('2 messages purged.').waitFor()
+  t.match(await counts(), { dead: 0, ready: 4 })
+  t.strictSame(faults, [])
+})
+
 t.test(
-  'a queue is paused, set, filled and mended from its page, and says how many before it does',
-  needs,
-  async t => {
-    const holdfast = await service(t)
-    const body = '{"n":12345678901234567890,"price":1.0,"a":1,"a":2,"s":"\\u003cb\\u003e"}'
-    await holdfast.call('PUT', '/queues/mail', { keepAckedSeconds: 600 })
-    const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
-    await press(page, 'Enqueue')
-    await page.getByLabel('Body', { exact: true }).fill('{"n": ')
-    await page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
-    await page.getByText('Body is not JSON').waitFor()
-    await page.getByLabel('Body', { exact: true }).fill(body)
-    await page.getByLabel('Headers').fill('trace: t-1')
-    await page.getByLabel('Priority').fill('12')
-    await page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
-    await page.getByText('Priority must be <= 9.').waitFor()
-    await page.getByLabel('Priority').fill('7')
-    await page.locator('dialog').getByRole('button', { name: 'Enqueue' }).click()
-    await page.getByText(/Message \d+ is enqueued/).waitFor()
-    const stored = await holdfast.get('/queues/mail/messages')
-    t.ok(stored.text.includes(`"body":${body},`), 'exactly as typed')
-    t.match(stored.body.messages[0], { headers: { trace: 't-1' }, priority: 7 })
-    await page.locator('.peek').click()
-    t.equal(
-      await page.locator('.opened pre').textContent(),
-      '{\n  "n": 12345678901234567890,\n  "price": 1.0,\n  "a": 1,\n  "a": 2,\n  "s": "\\u003cb\\u003e"\n}',
-      'in lines, and not a digit altered'
-    )
-
-    await press(page, 'Settings')
-    await page.getByLabel('Attempts').fill('0')
-    await press(page, 'Save')
-    await page.getByText('Attempts must be >= 1.').waitFor()
-    await page.getByLabel('Attempts').fill('1')
-    await press(page, 'Save')
-    await page.getByText('The settings are changed.').waitFor()
-    t.equal((await holdfast.get('/queues/mail')).body.settings.maxAttempts, 1)
-    await press(page, 'Pause …')
-    await press(page, 'Pause')
-    await page.getByRole('button', { name: 'Resume', exact: true }).waitFor()
-    t.equal((await holdfast.get('/queues/mail')).body.settings.paused, true)
-    await press(page, 'Resume')
-    await page.getByRole('button', { name: 'Pause …', exact: true }).waitFor()
-
-    await holdfast.post('/queues/mail/messages', {
-      messages: Array.from({ length: 6 }, (_, n) => ({ body: { n } }))
-    })
-    const { messages } = (await holdfast.post('/queues/mail/lease', { max: 6, worker: 'w' })).body
-    await holdfast.post('/queues/mail/fail', {
-      failures: messages.map(({ receipt }: { receipt: string }, n: number) => ({
-        receipt,
-        reason: n < 4 ? 'timeout' : 'no such user'
-      }))
-    })
-    await press(page, /^Dead/)
-    await page.locator('.list tbody tr:nth-child(6)').waitFor()
-    for (const n of [0, 2]) await page.locator('.list tbody input[type=checkbox]').nth(n).check()
-    await press(page, 'Redrive 2')
-    await press(page, 'Redrive 2 messages')
-    await page.getByText('2 messages redriven.').waitFor()
-    t.match((await holdfast.get('/queues/mail')).body.counts, { dead: 4, ready: 3 })
-    await page.getByLabel('Last reason contains').fill('no such')
-    await page.locator('.list tbody tr:nth-child(3)').waitFor({ state: 'detached' })
-    await page.locator('.list tbody tr:nth-child(2)').waitFor()
-    await press(page, 'Redrive all …')
-    await page.getByRole('dialog', { name: 'Redrive 2 dead messages?' }).waitFor()
-    t.equal((await holdfast.get('/queues/mail')).body.counts.dead, 4, 'counted, and nothing changed')
-    await press(page, 'Redrive 2 dead messages')
-    await page.getByText('2 messages redriven.').waitFor()
-    await page.getByText('Nothing matches').waitFor()
-    t.match((await holdfast.get('/queues/mail')).body.counts, { dead: 2, ready: 5 })
-    await press(page, 'Clear')
-    await page.locator('.list tbody tr:nth-child(2)').waitFor()
-    await press(page, 'Cancel all …')
-    await press(page, 'Cancel 2 dead messages')
-    await page.getByText('2 messages removed.').waitFor()
-    t.match((await holdfast.get('/queues/mail')).body.counts, { dead: 0, ready: 5 })
-    t.strictSame(faults, [])
-  }
-)
-
-t.test(
-  'what messages hold is text, wherever it is shown; a message tells its history and why it waits',
+  'whatever messages hold is shown as text, and a message shows its history and why it waits',
   needs,
   async t => {
     const holdfast = await service(t)
@@ -178,16 +206,16 @@ t.test(
     t.match(await page.locator('.opened').nth(2).textContent(), '00 ff 3c 62 3e')
     await page.locator('td.name a', { hasText: id }).click()
     await page.getByText('Attempt 1: failed').waitFor()
-    t.match(await page.locator('.timeline').textContent(), `${evil} had it for`)
+    t.match(await page.locator('.timeline').textContent(), `Held by ${evil} for`)
     t.equal(await page.locator('.timeline pre').textContent(), evil)
     t.match(await page.locator('.timeline').textContent(), /Enqueued.*Attempt 1: failed.*Ready again/)
     t.match(await page.locator('.why').textContent(), /It is tried again at .* after attempt 1 of 5/)
     await press(page, 'Retry now …')
     await press(page, 'Retry now 1 message')
     await page.locator('.heading .badge', { hasText: 'ready' }).waitFor()
-    await press(page, 'Cancel …')
-    await press(page, 'Cancel 1 message')
-    await page.getByText('The message is not there any more').waitFor()
+    await press(page, 'Purge …')
+    await press(page, 'Purge 1 message')
+    await page.getByText('This message is gone').waitFor()
     for (const other of [text.id, bytes.id]) {
       await go(page, `#/queues/mail/messages/${other}`)
       await page.locator('h1', { hasText: other }).waitFor()
@@ -209,12 +237,12 @@ t.test('schedules are made, paused, run and deleted', needs, async t => {
   await page.getByLabel('Queue').fill('reports')
   await page.getByLabel('Cron').fill('* * * * * *')
   await page.getByLabel('Body').fill('{"n": 1.0}')
-  await press(page, 'Make it')
+  await press(page, 'Create')
   await page.locator('dialog [role=alert]').waitFor()
   await page.getByLabel('Cron').fill('30 6 * * 1-5')
-  await press(page, 'Make it')
+  await press(page, 'Create')
   await page.locator('.card', { hasText: 'daily' }).waitFor()
-  await press(page, 'The next five')
+  await press(page, 'Show the next five')
   await page.locator('.runs li:nth-child(5)').waitFor()
   await press(page, 'Run now …')
   await press(page, 'Run now')
@@ -224,7 +252,7 @@ t.test('schedules are made, paused, run and deleted', needs, async t => {
     'exactly as typed'
   )
   await press(page, 'Pause')
-  await page.getByText('None while it is paused.').waitFor()
+  await page.getByText('No runs while it is paused.').waitFor()
   await press(page, 'Edit')
   t.equal(await page.getByLabel('Body').inputValue(), '{"n": 1.0}')
   await page.getByLabel('Cron').fill('0 7 * * *')
@@ -232,77 +260,46 @@ t.test('schedules are made, paused, run and deleted', needs, async t => {
   await page.locator('.cron', { hasText: '0 7 * * *' }).waitFor()
   t.match((await holdfast.get('/schedules/daily')).body, { cron: '0 7 * * *', paused: true })
   await press(page, 'Delete …')
-  await press(page, 'Delete the schedule')
+  await press(page, 'Delete schedule')
   await page.getByText('No schedule yet').waitFor()
   t.strictSame(faults, [])
 })
 
-t.test(
-  'a key is asked for; what it may not do is not offered; and when it is revoked the page asks again',
-  needs,
-  async t => {
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-console-'))
-    t.teardown(() => rm(folder, { recursive: true }))
-    const secret = 'an-admin-key-for-this-test-of-the-console'
-    await writeFile(`${folder}/key`, secret)
-    const holdfast = await service(t, { env: { HOLDFAST_ADMIN_KEY_FILE: `${folder}/key` } })
-    const admin = { authorization: `Bearer ${secret}` }
-    for (const queue of ['orders', 'mail', 'hidden']) {
-      await holdfast.post(`/queues/${queue}/messages`, { body: queue }, admin)
-    }
-    const { body: key } = await holdfast.post(
-      '/keys',
-      { name: 'looker', rights: ['browse:orders', 'browse:mail', 'manage:mail'] },
-      admin
-    )
-    while (
-      (await holdfast.call('GET', '/queues', undefined, { authorization: `Bearer ${key.secret}` })).status !==
-      200
-    ) {
-      /* it is known within two seconds */
-    }
-
-    const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
-    await page.getByLabel('API key').fill('hf_wrong')
-    await press(page, 'Sign in')
-    await page.getByText('The API key is not known here').waitFor()
-    await page.getByLabel('API key').fill(key.secret)
-    await page.keyboard.press('Enter')
-    await page.locator('tbody tr:nth-child(2)').waitFor()
-    t.strictSame(await names(page), ['mail', 'orders'])
-    t.strictSame(
-      await page.evaluate(
-        '[document.cookie, Object.keys(localStorage).filter((name) => name !== "holdfast.theme")]'
-      ),
-      ['', []],
-      'the key is kept in this tab alone'
-    )
-    const offered = async (queue: string) => {
-      await go(page, `#/queues/${queue}`)
-      await page.locator('h1', { hasText: queue }).waitFor()
-      await page.locator('td.name a').waitFor()
-      return Promise.all(
-        [/^Enqueue$/, /^Pause/, /^Settings/]
-          .map(async name => (await page.getByRole('button', { name }).count()) > 0)
-          .concat([
-            page
-              .locator('input[type=checkbox]')
-              .count()
-              .then(count => count > 0)
-          ])
-      )
-    }
-    t.strictSame(await offered('orders'), [false, false, false, false], 'looks alone')
-    t.strictSame(await offered('mail'), [false, true, true, true], 'manages, and does not enqueue')
-    await go(page, '#/queues/hidden')
-    await page.getByText('There is no such queue').waitFor()
-    await go(page, '#/')
-    await page.locator('tbody tr:nth-child(2)').waitFor()
-    await holdfast.call('DELETE', `/keys/${key.id}`, undefined, admin)
-    await page.getByText('it is misspelt, or it has been revoked').waitFor()
-    t.strictSame(faults, [])
+t.test('the console asks for a key, and again when the key is revoked', needs, async t => {
+  const { holdfast, admin, makeKey } = await serviceWithKeys(t)
+  for (const queue of ['orders', 'mail', 'hidden']) {
+    await holdfast.post(`/queues/${queue}/messages`, { body: queue }, admin)
   }
-)
+  const key = await makeKey(['browse:orders', 'browse:mail', 'manage:mail'])
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+  await page.getByLabel('API key').fill('hf_wrong')
+  await press(page, 'Sign in')
+  await page.getByText('The API key is not known here').waitFor()
+  await page.getByLabel('API key').fill(key.secret)
+  await page.keyboard.press('Enter')
+  await page.locator('tbody tr:nth-child(2)').waitFor()
+  t.strictSame(await names(page), ['mail', 'orders'])
+  const kept = await page.evaluate('[document.cookie, ...Object.keys(localStorage)]')
+  t.strictSame(kept, ['', 'holdfast.theme'], 'the key is kept in this tab alone')
+
+  const offered = async (queue: string) => {
+    await go(page, `#/queues/${queue}`)
+    await page.locator('h1', { hasText: queue }).waitFor()
+    await page.locator('td.name a').waitFor()
+    const buttons = [/^Enqueue$/, /^Pause/, /^Settings/].map(name => page.getByRole('button', { name }))
+    const elements = [...buttons, page.locator('input[type=checkbox]')]
+    return Promise.all(elements.map(async element => (await element.count()) > 0))
+  }
+  t.strictSame(await offered('orders'), [false, false, false, false], 'it may only browse')
+  t.strictSame(await offered('mail'), [false, true, true, true], 'it may manage, but not enqueue')
+  await go(page, '#/queues/hidden')
+  await page.getByText('There is no such queue').waitFor()
+  await go(page, '#/')
+  await page.locator('tbody tr:nth-child(2)').waitFor()
+  await holdfast.call('DELETE', `/keys/${key.id}`, undefined, admin)
+  await page.getByText('it is misspelt, or it has been revoked').waitFor()
+  t.strictSame(faults, [])
+})
 
 t.test('every page fits a phone, in light and in dark', needs, async t => {
   const holdfast = await service(t)
@@ -333,7 +330,7 @@ t.test('every page fits a phone, in light and in dark', needs, async t => {
         await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
         `${colorScheme} ${hash}`
       )
-      // Everything that can be done can be come to with the Tab key, and is seen when it is.
+      // The Tab key reaches everything that can be done, and shows where it is.
       await page.keyboard.press('Tab')
       t.not(
         await page.evaluate('getComputedStyle(document.activeElement).outlineStyle'),

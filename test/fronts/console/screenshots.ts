@@ -1,6 +1,6 @@
 /**
- * Pictures of every page of the console in both themes, for docs/console: npm run screenshots. The
- * data are made up, an hour of them.
+ * Takes pictures of every page of the console in both themes, for docs/console. Run it with
+ * `npm run screenshots`. It makes up an hour of data.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -101,25 +101,61 @@ await call('PUT', '/schedules/reindex', {
 })
 await post('/schedules/reindex/run')
 
+// The hour before, different for each queue, ending with what the queue holds now.
 const database = new pg.Client(postgres.url)
 await database.connect()
-// An hour's course of its own for each queue, up to what it holds now.
 await database.query(`
   with steps as (
-    select c.queue_id, q.name, s.at, s.n, c.ready, c.delayed, c.leased, c.dead, 2 + abs(sin(s.n / 9.0 + c.queue_id) * 60) + c.queue_id % 5 * 7 + random() * 8 as rate
-    from holdfast.counts c join holdfast.queues q on q.id = c.queue_id cross join lateral (
-      select (floor(extract(epoch from now()) / 30) * 30 - 3600 + n * 30)::integer as at, n from generate_series(0, 119) n) s
-  ), sums as (select *, sum(rate * 30) over (partition by queue_id order by at) as total from steps), cleared as (delete from holdfast.series), written as (
-    insert into holdfast.series (queue_id, at, ready, delayed, leased, dead, enqueued_total, acked_total, failed_total)
-    select queue_id, at, greatest(0, ready + (sin(n / 7.0 + queue_id) * 40)::integer), delayed, greatest(0, leased + (sin(n / 3.0) * 3)::integer), dead, total, total * 0.97, total * 0.02 from sums
+    select c.queue_id, s.at, s.n, c.ready, c.delayed, c.leased, c.dead,
+      2 + abs(sin(s.n / 9.0 + c.queue_id) * 60) + c.queue_id % 5 * 7 + random() * 8 as rate
+    from holdfast.counts c
+    cross join lateral (
+      select n, (floor(extract(epoch from now()) / 30) * 30 - 3600 + n * 30)::integer as at
+      from generate_series(0, 119) n
+    ) s
+  ),
+  sums as (
+    select *, sum(rate * 30) over (partition by queue_id order by at) as total
+    from steps
+  ),
+  cleared as (
+    delete from holdfast.series
+  ),
+  written as (
+    insert into holdfast.series (
+      queue_id, at, ready, delayed, leased, dead, enqueued_total, acked_total, failed_total
+    )
+    select
+      queue_id,
+      at,
+      greatest(0, ready + (sin(n / 7.0 + queue_id) * 40)::integer),
+      delayed,
+      greatest(0, leased + (sin(n / 3.0) * 3)::integer),
+      dead,
+      total,
+      total * 0.97,
+      total * 0.02
+    from sums
     on conflict do nothing
-  ), timed as (
-    insert into holdfast.times (queue_id, at, waits, works) select queue_id, at, array[2, 3, 5, 9, 14, 22, 30, 18 + n % 7, 9, 4 + n % 3, 2, 1], '{}'::integer[] from sums on conflict do nothing
+  ),
+  timed as (
+    insert into holdfast.times (queue_id, at, waits, works)
+    select
+      queue_id,
+      at,
+      array[2, 3, 5, 9, 14, 22, 30, 18 + n % 7, 9, 4 + n % 3, 2, 1],
+      '{}'::integer[]
+    from sums
+    on conflict do nothing
   )
-  update holdfast.counts c set enqueued_total = s.total, acked_total = s.total * 0.97, failed_total = s.total * 0.02 from sums s where s.n = 119 and s.queue_id = c.queue_id`)
+  update holdfast.counts c
+  set enqueued_total = s.total, acked_total = s.total * 0.97, failed_total = s.total * 0.02
+  from sums s
+  where s.n = 119 and s.queue_id = c.queue_id`)
 await database.end()
 
-const busy = setInterval(async () => {
+// Messages flow while the pictures are taken.
+const flow = setInterval(async () => {
   for (const queue of ['orders', 'mail', 'payments', 'webhooks']) {
     await post(`/queues/${queue}/messages`, { messages: Array(8).fill({ body: {} }) })
     const { messages } = await post(`/queues/${queue}/lease`, { max: 7, leaseSeconds: 60 })
@@ -142,18 +178,18 @@ const pages = {
   schedules: ['#/schedules', '.card']
 } as const
 for (const colorScheme of ['light', 'dark'] as const) {
-  const page = await (
-    await browser.newContext({ viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1, colorScheme })
-  ).newPage()
+  const viewport = { width: 1280, height: 800 }
+  const context = await browser.newContext({ viewport, deviceScaleFactor: 1, colorScheme })
+  const page = await context.newPage()
   for (const [name, [hash, wanted]] of Object.entries(pages)) {
     await page.goto(`${url}/console`)
     await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
     await page.locator(wanted).first().waitFor()
-    await page.waitForTimeout(5000) // until rates are known
+    await page.waitForTimeout(5000) // until the rates are known
     await page.screenshot({ path: `docs/console/${name}-${colorScheme}.png` })
   }
 }
-clearInterval(busy)
+clearInterval(flow)
 await browser.close()
 await running.stop()
 await postgres.stop()

@@ -1,89 +1,106 @@
-/** What can be done to messages, one or many: each asks first, and names how many it is about. */
-import { call } from './api.js'
+/** What can be done to messages, to one or to many. Each asks first and says how many there are. */
+import { call, queuePath } from './api.js'
+import { above, confirm, toastProblem } from './dialog.js'
 import { count, plural } from './format.js'
-import { above, confirm } from './ui.js'
 
 const idsMax = 1000
 
 /** @typedef {'redrive' | 'retry' | 'purge'} Verb */
 
-/** @type {Record<Verb, { yes: string, done: string, danger?: boolean, text: string }>} */
+/**
+ * `done` is what has happened to the messages. The answer of the service names their number so.
+ * @type {Record<Verb, { yes: string, done: string, danger?: boolean, text: string }>}
+ */
 const words = {
   redrive: {
     yes: 'Redrive',
     done: 'redriven',
-    text: 'Dead messages become ready again, their attempts counted from zero.'
+    text: 'Dead messages become ready again. Their attempts are counted from zero.'
   },
   retry: {
     yes: 'Retry now',
     done: 'retried',
-    text: 'Delayed messages become ready at once; their attempts stay counted.'
+    text: 'Delayed messages become ready now. Their past attempts still count.'
   },
   purge: {
-    yes: 'Cancel',
+    yes: 'Purge',
     done: 'purged',
     danger: true,
-    text: 'Removed is removed: it cannot be brought back.'
+    text: 'Purged messages are gone for good.'
   }
 }
 
-const path = (queue, verb) => `/queues/${encodeURIComponent(queue)}/${verb}`
-
 /**
- * Of messages that were checked. @param {Verb} verb @param {string} queue @param {string[]} ids
+ * Acts on the messages with these ids.
+ * @param {Verb} verb
+ * @param {string} queue
+ * @param {string[]} ids
  * @param {() => void} onDone
  */
 export function askForIds(verb, queue, ids, onDone) {
-  const { yes, done, danger = false, text } = words[verb]
+  const { yes, done, danger, text } = words[verb]
+  const question = `${yes} ${plural(ids.length, 'message')}`
+  const which = ids.length === 1 ? `, message ${ids[0]}` : ''
+  const kept = verb === 'purge' ? ' Messages that workers hold now are not purged.' : ''
   confirm({
-    title: `${yes} ${plural(ids.length, 'message')}?`,
-    text:
-      `${ids.length === 1 ? `Message ${ids[0]} of ${queue}` : `Of ${queue}`}. ` +
-      `${text}${verb === 'purge' ? ' What a worker holds just now stays.' : ''}`,
-    yes: `${yes} ${plural(ids.length, 'message')}`,
+    title: `${question}?`,
+    text: `Queue ${queue}${which}. ${text}${kept}`,
+    yes: question,
     danger,
     act: async () => {
       let total = 0
-      for (let at = 0; at < ids.length; at += idsMax) {
-        total += (await call('POST', path(queue, verb), { ids: ids.slice(at, at + idsMax) }))[done]
+      for (let from = 0; from < ids.length; from += idsMax) {
+        const answer = await call('POST', `${queuePath(queue)}/${verb}`, {
+          ids: ids.slice(from, from + idsMax)
+        })
+        total += answer[done]
       }
-      above.toast(told(verb, total, ids.length))
+      toastDone(verb, total, ids.length)
       onDone()
     }
   })
 }
 
 /**
- * Of all that match: counted first by the service itself, which changes nothing then. @param
- * {Verb} verb @param {string} queue @param {object} body @param {string} what @param {() => void}
- * onDone
+ * Acts on all messages that match. The service counts them first, which changes nothing.
+ * @param {Verb} verb
+ * @param {string} queue
+ * @param {object} body what the call sends: the state and the filters
+ * @param {string} what one of them by name, such as `dead message`
+ * @param {() => void} onDone
  */
 export async function askForAll(verb, queue, body, what, onDone) {
-  const { yes, done, danger = false, text } = words[verb]
+  const { yes, done, danger, text } = words[verb]
+  const path = `${queuePath(queue)}/${verb}`
   try {
-    const { matched, more } = await call('POST', path(queue, verb), { ...body, dryRun: true })
+    const { matched, more } = await call('POST', path, { ...body, dryRun: true })
     if (matched === 0) return above.toast(`There is no ${what} now.`)
-    const number = `${plural(matched, what)}${more ? ' or more' : ''}`
+    const orMore = more ? ' or more' : ''
+    const question = `${yes} ${plural(matched, what)}${orMore}`
+    const leased =
+      verb === 'purge' && !('state' in body) ? ' Messages that workers hold now are purged too.' : ''
     confirm({
-      title: `${yes} ${number}?`,
-      text:
-        `All that match in ${queue}: ${count(matched)}${more ? ' or more' : ''} just now. ` +
-        `${text}${verb === 'purge' && !('state' in body) ? ' What workers hold just now goes too.' : ''}`,
-      yes: `${yes} ${number}`,
+      title: `${question}?`,
+      text: `Matches in queue ${queue} now: ${count(matched)}${orMore}. ${text}${leased}`,
+      yes: question,
       danger,
       act: async () => {
-        const answer = await call('POST', path(queue, verb), body)
-        above.toast(told(verb, answer[done], answer[done]))
+        const answer = await call('POST', path, body)
+        toastDone(verb, answer[done], answer[done])
         onDone()
       }
     })
   } catch (/** @type {any} */ error) {
-    above.toast(error.message, true)
+    toastProblem(error)
   }
 }
 
-/** @param {Verb} verb @param {number} n @param {number} wanted */
-function told(verb, n, wanted) {
-  const did = { redrive: 'redriven', retry: 'made ready', purge: 'removed' }[verb]
-  return `${plural(n, 'message')} ${did}${n < wanted ? `; ${count(wanted - n)} had changed meanwhile` : ''}.`
+/**
+ * @param {Verb} verb
+ * @param {number} total
+ * @param {number} wanted
+ */
+function toastDone(verb, total, wanted) {
+  const changed = total < wanted ? ` ${count(wanted - total)} had changed in the meantime.` : ''
+  above.toast(`${plural(total, 'message')} ${words[verb].done}.${changed}`)
 }

@@ -1,4 +1,5 @@
-/** Where the reader is: `#/queues/mail?state=dead` as path segments and parameters. */
+/** The place of the reader: `#/queues/mail?state=dead` as path segments and parameters. */
+import { useEffect, useState } from './vendor/htm.js'
 
 export function readAddress() {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?')
@@ -8,32 +9,45 @@ export function readAddress() {
   }
 }
 
-/** @param {string} part */
-function decoded(part) {
+/** @param {string} segment */
+function decoded(segment) {
   try {
-    return decodeURIComponent(part)
+    return decodeURIComponent(segment)
   } catch {
-    return part
+    return segment
   }
 }
 
+/** The address, kept up to date. */
+export function useAddress() {
+  const [address, setAddress] = useState(readAddress)
+  useEffect(() => {
+    const onHash = () => setAddress(readAddress())
+    addEventListener('hashchange', onHash)
+    return () => removeEventListener('hashchange', onHash)
+  }, [])
+  return address
+}
+
 /**
- * Changes parameters of the address without a step in the browser's history. @param
- * {Record<string, string | undefined>} change
+ * Changes parameters of the address, without a step in the browser's history.
+ * @param {Record<string, string | undefined>} change
  */
 export function changeQuery(change) {
-  const { query } = readAddress()
   const params = new URLSearchParams()
-  for (const [name, value] of Object.entries({ ...query, ...change })) {
+  for (const [name, value] of Object.entries({ ...readAddress().query, ...change })) {
     if (value !== undefined && value !== '') params.set(name, value)
   }
-  history.replaceState(
-    null,
-    '',
-    `${location.hash.split('?')[0] || '#/'}${params.size > 0 ? `?${params}` : ''}`
-  )
+  const path = location.hash.split('?')[0] || '#/'
+  history.replaceState(null, '', params.size > 0 ? `${path}?${params}` : path)
   dispatchEvent(new Event('hashchange'))
 }
 
 /** @param {string} queue */
 export const queueAddress = queue => `#/queues/${encodeURIComponent(queue)}`
+
+/**
+ * @param {string} queue
+ * @param {string} id
+ */
+export const messageAddress = (queue, id) => `${queueAddress(queue)}/messages/${id}`

@@ -1,17 +1,22 @@
 /**
- * Talking to the service: the key, calls, and the event stream. The key is kept for this tab alone
- * and goes in a header, so there are no cookies.
+ * Calls to the service. The key is kept for this tab only and is sent in a header, so there are no
+ * cookies.
  */
 
 const keyName = 'holdfast.key'
-/** The folder the console is under, so that it also works behind a proxy that puts it elsewhere. */
-export const root = new URL('.', location.href).href.replace(/\/$/, '')
+/** The folder that holds the console: behind a proxy it need not be the root of the host. */
+const root = new URL('.', location.href).href.replace(/\/$/, '')
+
+/**
+ * What is wrong with one field of a request.
+ * @typedef {{ pointer: string, message: string }} Fault
+ */
 
 /** A refusal, as the service told it. */
 export class Problem extends Error {
   /**
-   * @param {number} status @param {{ code?: string, detail?: string, errors?: { pointer: string,
-   * message: string }[] }} body
+   * @param {number} status
+   * @param {{ code?: string, detail?: string, errors?: Fault[] }} body
    */
   constructor(status, { code = 'internal', detail = 'The service gave no reason.', errors = [] }) {
     super(detail)
@@ -33,15 +38,19 @@ export function storeKey(key) {
   key === null ? sessionStorage.removeItem(keyName) : sessionStorage.setItem(keyName, key)
 }
 
-/** @param {string} path @param {RequestInit} [init] */
-async function send(path, init = {}) {
+/**
+ * Sends a request with the key. Throws a Problem when the service refuses or cannot be reached.
+ * @param {string} path
+ * @param {RequestInit} [init]
+ */
+export async function send(path, init = {}) {
   const key = storedKey()
   const headers = { ...init.headers, ...(key === null ? {} : { authorization: `Bearer ${key}` }) }
   const response = await fetch(`${root}${path}`, { ...init, headers, cache: 'no-store' }).catch(error => {
     if (error.name === 'AbortError') throw error
     throw new Problem(0, {
       code: 'unreachable',
-      detail: 'The service cannot be reached. Look whether it runs and try again.'
+      detail: 'The service cannot be reached. Check that it is running, then try again.'
     })
   })
   if (response.ok) return response
@@ -52,9 +61,12 @@ async function send(path, init = {}) {
 }
 
 /**
- * One call whose answer is kept as the text it came as. @param {string} method @param {string}
- * path @param {string | object} [body] @param {Record<string, string>} [headers] @returns
- * {Promise<string>}
+ * One call. Its answer stays the text that came.
+ * @param {string} method
+ * @param {string} path
+ * @param {string | object} [body]
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<string>}
  */
 export async function callText(method, path, body, headers = {}) {
   const payload =
@@ -68,104 +80,29 @@ export async function callText(method, path, body, headers = {}) {
 }
 
 /**
- * One call, its answer read as JSON. @param {string} method @param {string} path @param {string |
- * object} [body] @param {Record<string, string>} [headers] @returns {Promise<any>}
+ * One call. Its answer is read as JSON.
+ * @param {string} method
+ * @param {string} path
+ * @param {string | object} [body]
+ * @returns {Promise<any>}
  */
-export async function call(method, path, body, headers) {
-  const text = await callText(method, path, body, headers)
+export async function call(method, path, body) {
+  const text = await callText(method, path, body)
   return text === '' ? null : JSON.parse(text)
 }
 
-/** @typedef {'connecting' | 'live' | 'trouble' | 'away' | 'full'} LiveState */
-
 /**
- * Hears a stream of events until stopped. It begins again when it ends, and rests while nobody
- * sees the page, so that a tab in the background costs nothing (and holds none of the few
- * connections a browser opens to one host).
- * @param {string} path @param {(data: any) => void} onData @param {(state: LiveState) => void}
- * onState @returns {() => void}
+ * A command line that enqueues a message. Where a key is needed it takes the key from a variable.
+ * @param {string} queue
+ * @param {string} body JSON
  */
-export function live(path, onData, onState) {
-  let controller = new AbortController()
-  let stopped = false
-  let retryMs = 500
-  /** @type {number | undefined} */
-  let timer
-  async function hear() {
-    controller = new AbortController()
-    try {
-      const response = await send(path, { signal: controller.signal })
-      const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body)
-        .pipeThrough(/** @type {any} */ (new TextDecoderStream()))
-        .getReader()
-      let text = ''
-      for (;;) {
-        const { value, done } = await reader.read()
-        if (done) break
-        text += value
-        const events = text.split('\n\n')
-        text = /** @type {string} */ (events.pop())
-        for (const event of events) {
-          if (!event.startsWith('data: ')) continue
-          const data = JSON.parse(event.slice(6))
-          retryMs = 500
-          onState(data.trouble ? 'trouble' : 'live')
-          if (!data.trouble) onData(data)
-        }
-      }
-      onState('connecting')
-    } catch (/** @type {any} */ error) {
-      if (stopped || document.hidden) return
-      onState(error.code === 'tooManyWaiting' ? 'full' : 'away')
-      if (error.status === 401 || error.status === 403 || error.status === 404) return
-    }
-    if (stopped || document.hidden) return
-    timer = setTimeout(hear, retryMs)
-    retryMs = Math.min(8000, retryMs * 2)
-  }
-  function onVisibility() {
-    clearTimeout(timer)
-    controller.abort()
-    if (!document.hidden) hear()
-  }
-  document.addEventListener('visibilitychange', onVisibility)
-  if (!document.hidden) hear()
-  return () => {
-    stopped = true
-    clearTimeout(timer)
-    controller.abort()
-    document.removeEventListener('visibilitychange', onVisibility)
-  }
-}
-
-/**
- * @type {{ signedIn: boolean, admin: boolean, rights: Record<string, { names: string[], prefixes:
- * string[] }> }}
- */
-let rights = { signedIn: false, admin: false, rights: {} }
-
-/** Asks what the key may do; fails as any call does when it is none. */
-export async function readRights() {
-  rights = await call('GET', '/console/rights')
-  return rights
-}
-
-export const isAdmin = () => rights.admin
-
-/**
- * What the key may not do is not offered. @param {'enqueue' | 'lease' | 'browse' | 'manage'}
- * action @param {string} queue
- */
-export function may(action, queue) {
-  const within = rights.rights[action]
+export function enqueueCommand(queue, body) {
+  const key = storedKey() === null ? '' : '-H "authorization: Bearer $HOLDFAST_KEY" '
   return (
-    within !== undefined &&
-    (within.names.includes(queue) || within.prefixes.some(prefix => queue.startsWith(prefix)))
+    `curl -X POST ${root}${queuePath(queue)}/messages ${key}` +
+    `-H 'content-type: application/json' -d '{"body": ${body}}'`
   )
 }
 
-/** Whether there is any queue on which it may. @param {'enqueue' | 'manage'} action */
-export function mayAnywhere(action) {
-  const within = rights.rights[action]
-  return within !== undefined && within.names.length + within.prefixes.length > 0
-}
+/** @param {string} queue */
+export const queuePath = queue => `/queues/${encodeURIComponent(queue)}`

@@ -1,15 +1,21 @@
-/** A message's body and headers, whatever they are: all of it as text, never as markup. */
+/** A message's body and headers. Whatever they hold is shown as text, never as markup. */
 import { html, useState } from './vendor/htm.js'
 import { bytes, count } from './format.js'
 import { hexDump, pretty } from './json.js'
 
+/** Longer bodies are cut at first, and not laid out in lines. */
 const shownMax = 100_000
 const colouredMax = 4000
+const previewMax = 240
+const hexBytesMax = 512
 
-/** One line of it, for a list. */
+const isBinary = message => message.bodyBase64 !== undefined
+const isJson = message => message.contentType === 'application/json'
+
+/** One line of the body, for a list. */
 export function preview(message) {
-  if (message.bodyBase64 !== undefined) return `${bytes(sizeOf(message))} of ${message.contentType}`
-  return message.bodyText.slice(0, 240).replaceAll(/\s+/g, ' ')
+  if (isBinary(message)) return `${bytes(sizeOf(message))} of ${message.contentType}`
+  return message.bodyText.slice(0, previewMax).replaceAll(/\s+/g, ' ')
 }
 
 function bytesOf({ bodyBase64 }) {
@@ -17,51 +23,65 @@ function bytesOf({ bodyBase64 }) {
 }
 
 function sizeOf(message) {
-  return message.bodyBase64 !== undefined
+  return isBinary(message)
     ? Math.floor((message.bodyBase64.replace(/=+$/, '').length * 3) / 4)
     : new TextEncoder().encode(message.bodyText).length
 }
 
 export function Body({ message }) {
-  const [asItCame, setAsItCame] = useState(false)
+  const [asSent, setAsSent] = useState(false)
   const [whole, setWhole] = useState(false)
-  const isJson = message.contentType === 'application/json'
-  const size = sizeOf(message)
-  const save = () => {
-    const url = URL.createObjectURL(
-      new Blob([message.bodyBase64 !== undefined ? bytesOf(message) : message.bodyText], {
-        type: 'application/octet-stream'
-      })
-    )
-    const link = document.createElement('a')
-    link.href = url
-    link.download = `message-${message.id}${isJson ? '.json' : message.bodyBase64 === undefined ? '.txt' : '.bin'}`
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(url), 1000)
-  }
+  const binary = isBinary(message)
+  const shown = binary ? hex(message) : textOf(message.bodyText, isJson(message) && !asSent, whole)
+  const cut = !binary && !whole && message.bodyText.length > shownMax
   return html`<div class="body">
-    <div class="body-bar">
-      <span>${message.contentType}, ${bytes(size)}</span><span class="spacer"></span>
-      ${isJson && html`<button class="quiet" aria-pressed=${asItCame} onClick=${() => setAsItCame(!asItCame)}>${asItCame ? 'In lines' : 'As it came'}</button>`}
-      ${message.bodyBase64 === undefined && html`<button class="quiet" onClick=${() => navigator.clipboard.writeText(message.bodyText)}>Copy</button>`}
-      <button class="quiet" onClick=${save}>Download</button>
-    </div>
-    <pre tabindex="0">
-${message.bodyBase64 !== undefined ? hex(message) : text(message, isJson && !asItCame, whole)}</pre>
-    ${!whole && message.bodyBase64 === undefined && message.bodyText.length > shownMax && html`<button class="link" onClick=${() => setWhole(true)}>Show all ${count(message.bodyText.length)} characters</button>`}
+    <${BodyBar} message=${message} asSent=${asSent} onAsSent=${() => setAsSent(!asSent)} />
+    <pre tabindex="0">${shown}</pre>
+    ${cut && html`<${ShowAll} characters=${message.bodyText.length} onClick=${() => setWhole(true)} />`}
   </div>`
+}
+
+function BodyBar({ message, asSent, onAsSent }) {
+  const copy = () => navigator.clipboard.writeText(message.bodyText)
+  return html`<div class="body-bar">
+    <span>${message.contentType}, ${bytes(sizeOf(message))}</span>
+    <span class="spacer"></span>
+    ${
+      isJson(message) &&
+      html`<button class="quiet" aria-pressed=${asSent} onClick=${onAsSent}>
+        ${asSent ? 'Formatted' : 'As sent'}
+      </button>`
+    }
+    ${!isBinary(message) && html`<button class="quiet" onClick=${copy}>Copy</button>`}
+    <button class="quiet" onClick=${() => download(message)}>Download</button>
+  </div>`
+}
+
+function ShowAll({ characters, onClick }) {
+  return html`<button class="link" onClick=${onClick}>Show all ${count(characters)} characters</button>`
+}
+
+function download(message) {
+  const content = isBinary(message) ? bytesOf(message) : message.bodyText
+  const ending = isJson(message) ? 'json' : isBinary(message) ? 'bin' : 'txt'
+  const url = URL.createObjectURL(new Blob([content], { type: 'application/octet-stream' }))
+  const link = document.createElement('a')
+  link.href = url
+  link.download = `message-${message.id}.${ending}`
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(url), 1000)
 }
 
 function hex(message) {
   const all = bytesOf(message)
-  return hexDump(all) + (all.length > 512 ? `\n… and ${bytes(all.length - 512)} more` : '')
+  const dump = hexDump(all, hexBytesMax)
+  return all.length > hexBytesMax ? `${dump}\n… and ${bytes(all.length - hexBytesMax)} more` : dump
 }
 
-function text({ bodyText }, inLines, whole) {
-  if (!inLines || (bodyText.length > shownMax && !whole)) {
-    return whole ? bodyText : bodyText.slice(0, shownMax)
-  }
-  const pieces = pretty(bodyText)
+/** The text, or for JSON its pieces in lines and colours. */
+function textOf(text, inLines, whole) {
+  if (!inLines || (text.length > shownMax && !whole)) return whole ? text : text.slice(0, shownMax)
+  const pieces = pretty(text)
   return pieces.length > colouredMax
     ? pieces.map(piece => piece.text).join('')
     : pieces.map(({ kind, text }) => (kind === '' ? text : html`<span class="j-${kind}">${text}</span>`))

@@ -1,12 +1,21 @@
-/** The charts of a queue's last hour, drawn by uPlot in the colours of the theme. */
+/** A chart of a queue's last hour, drawn by uPlot in the colours of the theme. */
 import { html, useEffect, useRef } from './vendor/htm.js'
 import { count, duration, rate } from './format.js'
 import Plot from './vendor/uplot.js'
 
-const clock = Plot.fmtDate('{HH}:{mm}')
-const format = { count: (/** @type {number} */ n) => count(n), rate, duration }
+/** @typedef {'count' | 'rate' | 'duration'} Unit */
+/** @typedef {{ label: string, kind: string, values: (number | null)[] }} Line */
 
-/** What a colour of the style sheet comes to just now: a canvas knows no names. @param {string} name */
+const height = 170
+const font = '11px system-ui'
+const writers = { count: (/** @type {number} */ n) => count(n), rate, duration }
+const fullHour = Plot.fmtDate('{HH}:{mm}')
+const clock = (/** @type {number} */ second) => fullHour(new Date(second * 1000))
+
+/**
+ * The colour that a class of the style sheet has now: a canvas knows no names of colours.
+ * @param {string} name
+ */
 function colour(name) {
   const probe = document.createElement('span')
   probe.className = `probe ${name}`
@@ -17,88 +26,94 @@ function colour(name) {
 }
 
 /**
- * @param {{ title: string, unit: 'count' | 'rate' | 'duration', at: number[], lines: { label:
- * string, kind: string, values: (number | null)[] }[] }} props
+ * @param {Unit} unit
+ * @param {Line[]} lines
+ * @param {number} width
+ * @returns {Plot.Options}
  */
+function optionsOf(unit, lines, width) {
+  return {
+    width,
+    height,
+    padding: [10, 16, 0, 0],
+    cursor: { sync: { key: 'queue' }, points: { size: 6 }, drag: { x: false, y: false } },
+    // While no pointer is on the chart, the legend shows the latest values.
+    hooks: {
+      setLegend: [
+        plot => {
+          if (plot.legend.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 }, false)
+        }
+      ]
+    },
+    scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, unit === 'count' ? 4 : 1)] } },
+    axes: axesOf(unit),
+    series: [
+      { value: (_plot, second) => (second == null ? '' : clock(second)) },
+      ...lines.map(({ label, kind }) => ({
+        label,
+        stroke: colour(`c-${kind}`),
+        width: 1.6,
+        points: { show: false },
+        value: (/** @type {Plot} */ _plot, /** @type {number} */ value) =>
+          value == null ? '–' : writers[unit](value)
+      }))
+    ]
+  }
+}
+
+/**
+ * @param {Unit} unit
+ * @returns {Plot.Axis[]}
+ */
+function axesOf(unit) {
+  const axis = { stroke: colour('c-soft'), ticks: { show: false }, font }
+  const write = (/** @type {number} */ value) =>
+    unit === 'count' && value % 1 !== 0 ? '' : writers[unit](value)
+  return [
+    { ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(clock), size: 26 },
+    {
+      ...axis,
+      grid: { stroke: colour('c-line'), width: 1 },
+      values: (_plot, splits) => splits.map(write),
+      size: 62
+    }
+  ]
+}
+
+/** @param {{ title: string, unit: Unit, at: number[], lines: Line[] }} props */
 export function Chart({ title, unit, at, lines }) {
   const place = useRef(/** @type {any} */ (null))
   const plot = useRef(/** @type {Plot | null} */ (null))
   const data = /** @type {any} */ ([at, ...lines.map(({ values }) => values)])
-  const write = format[unit]
-
+  const showLatest = () => plot.current?.setLegend({ idx: at.length - 1 }, false)
   const draw = () => {
     plot.current?.destroy()
-    const soft = colour('c-soft')
-    const grid = { stroke: colour('c-line'), width: 1 }
-    plot.current = new Plot(
-      {
-        width: place.current.clientWidth,
-        height: 170,
-        padding: [10, 16, 0, 0],
-        cursor: { sync: { key: 'queue' }, points: { size: 6 }, drag: { x: false, y: false } },
-        // Where no pointer is, the legend tells what holds now.
-        hooks: {
-          setLegend: [
-            plot => {
-              if (plot.legend.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 }, false)
-            }
-          ]
-        },
-        scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, unit === 'count' ? 4 : 1)] } },
-        axes: [
-          {
-            stroke: soft,
-            grid: { show: false },
-            ticks: { show: false },
-            values: (_plot, splits) => splits.map(second => clock(new Date(second * 1000))),
-            font: '11px system-ui',
-            size: 26
-          },
-          {
-            stroke: soft,
-            grid,
-            ticks: { show: false },
-            values: (_plot, splits) =>
-              splits.map(value => (unit === 'count' && value % 1 !== 0 ? '' : write(value))),
-            font: '11px system-ui',
-            size: 62
-          }
-        ],
-        series: [
-          { value: (_plot, second) => (second == null ? '' : clock(new Date(second * 1000))) },
-          ...lines.map(({ label, kind }) => ({
-            label,
-            stroke: colour(`c-${kind}`),
-            width: 1.6,
-            points: { show: false },
-            value: (_plot, value) => (value == null ? '–' : write(value))
-          }))
-        ]
-      },
-      data,
-      place.current
-    )
-    plot.current.setLegend({ idx: at.length - 1 }, false)
+    plot.current = new Plot(optionsOf(unit, lines, place.current.clientWidth), data, place.current)
+    showLatest()
   }
+  // A redraw, however late, draws the newest values.
+  const newestDraw = useRef(draw)
+  newestDraw.current = draw
   useEffect(() => {
     draw()
+    const redraw = () => newestDraw.current()
     const sizes = new ResizeObserver(() =>
-      plot.current?.setSize({ width: place.current.clientWidth, height: 170 })
+      plot.current?.setSize({ width: place.current.clientWidth, height })
     )
     sizes.observe(place.current)
     const scheme = matchMedia('(prefers-color-scheme: dark)')
-    scheme.addEventListener('change', draw)
-    addEventListener('themechange', draw)
+    scheme.addEventListener('change', redraw)
+    addEventListener('themechange', redraw)
     return () => {
       sizes.disconnect()
-      scheme.removeEventListener('change', draw)
-      removeEventListener('themechange', draw)
+      scheme.removeEventListener('change', redraw)
+      removeEventListener('themechange', redraw)
       plot.current?.destroy()
     }
   }, [])
   useEffect(() => {
     plot.current?.setData(data)
-    plot.current?.setLegend({ idx: at.length - 1 }, false)
+    showLatest()
   }, [at])
   return html`<figure class="chart">
     <figcaption>${title}</figcaption>

@@ -33,10 +33,17 @@ export function bytes(n) {
       : `${(n / 1_048_576).toFixed(2)} MiB`
 }
 
-/** @param {number} n @param {string} one @param {string} [many] */
+/**
+ * @param {number} n
+ * @param {string} one
+ * @param {string} [many]
+ */
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`
 
-/** In the reader's own time zone. @param {string} iso */
+/**
+ * In the reader's own time zone.
+ * @param {string} iso
+ */
 export function time(iso) {
   const at = new Date(iso)
   const two = (/** @type {number} */ n) => String(n).padStart(2, '0')
@@ -46,7 +53,11 @@ export function time(iso) {
   )
 }
 
-/** How long ago, or until when. @param {string} iso @param {number} [nowMs] */
+/**
+ * How long ago, or until when.
+ * @param {string} iso
+ * @param {number} [nowMs]
+ */
 export function ago(iso, nowMs = Date.now()) {
   const seconds = (nowMs - Date.parse(iso)) / 1000
   if (Math.abs(seconds) < 1) return 'now'

@@ -1,0 +1,64 @@
+/** The filters of a list of messages: a piece of the body or of the last reason, and times. */
+import { html, useEffect, useState } from './vendor/htm.js'
+import { changeQuery } from './address.js'
+import { useDebounced } from './hooks.js'
+
+const debounceMs = 400
+const noFilters = { contains: undefined, reason: undefined, after: undefined, before: undefined }
+
+/**
+ * The filters of the address, as the service takes them.
+ * @param {Record<string, string>} query
+ */
+export function whereOf({ contains, reason, after, before }) {
+  /** @type {Record<string, string>} */
+  const where = {}
+  if (contains) where.contains = contains
+  if (reason) where.reason = reason
+  if (after && !Number.isNaN(Date.parse(after))) where.enqueuedAfter = new Date(after).toISOString()
+  if (before && !Number.isNaN(Date.parse(before))) where.enqueuedBefore = new Date(before).toISOString()
+  return where
+}
+
+export function Filters({ query }) {
+  const [contains, setContains] = useState(query.contains ?? '')
+  const [reason, setReason] = useState(query.reason ?? '')
+  const typed = useDebounced(JSON.stringify({ contains, reason }), debounceMs)
+  useEffect(() => {
+    const { contains, reason } = JSON.parse(typed)
+    if (contains !== (query.contains ?? '') || reason !== (query.reason ?? '')) {
+      changeQuery({ contains, reason })
+    }
+  }, [typed])
+  const clear = () => {
+    setContains('')
+    setReason('')
+    changeQuery(noFilters)
+  }
+  const any = Object.keys(noFilters).some(name => query[name])
+  return html`<div class="filters">
+    <${TextFilter} label="Body contains" value=${contains} onText=${setContains} shortcut="/" />
+    <${TextFilter} label="Last reason contains" value=${reason} onText=${setReason} />
+    <${TimeFilter} label="Enqueued after" value=${query.after} onTime=${after => changeQuery({ after })} />
+    <${TimeFilter}
+      label="Enqueued before"
+      value=${query.before}
+      onTime=${before => changeQuery({ before })}
+    />
+    ${any && html`<button class="quiet" onClick=${clear}>Clear</button>`}
+  </div>`
+}
+
+function TextFilter({ label, value, onText, shortcut }) {
+  return html`<label>
+    ${label}
+    <input type="search" data-key=${shortcut} value=${value} onInput=${event => onText(event.target.value)} />
+  </label>`
+}
+
+function TimeFilter({ label, value = '', onTime }) {
+  return html`<label>
+    ${label}
+    <input type="datetime-local" value=${value} onChange=${event => onTime(event.target.value)} />
+  </label>`
+}

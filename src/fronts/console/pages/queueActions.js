@@ -1,0 +1,84 @@
+/** The buttons of a queue: enqueue, pause, redrive, settings, purge and delete. */
+import { html } from './vendor/htm.js'
+import { askForAll } from './actions.js'
+import { call, queuePath } from './api.js'
+import { above, confirm, toastProblem } from './dialog.js'
+import { EnqueueDialog } from './enqueueDialog.js'
+import { count } from './format.js'
+import { may } from './rights.js'
+import { SettingsDialog } from './settingsDialog.js'
+import { statesBeforeAck } from './states.js'
+
+const setPaused = (queue, paused) => call('PUT', queuePath(queue), { paused })
+
+function askToPause(queue, onChange) {
+  confirm({
+    title: `Pause ${queue}?`,
+    text: 'A paused queue gives out no messages. Enqueues go on, and leased messages can still be settled.',
+    yes: 'Pause',
+    act: async () => {
+      await setPaused(queue, true)
+      above.toast(`Queue ${queue} paused.`)
+      onChange()
+    }
+  })
+}
+
+function resume(queue, onChange) {
+  const onDone = () => {
+    above.toast(`Queue ${queue} resumed.`)
+    onChange()
+  }
+  setPaused(queue, false).then(onDone, toastProblem)
+}
+
+function askToDelete(queue, counts) {
+  const messages = statesBeforeAck.reduce((sum, state) => sum + counts[state], 0)
+  confirm({
+    title: `Delete ${queue}?`,
+    text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,
+    yes: 'Delete queue',
+    danger: true,
+    act: async () => {
+      await call('DELETE', queuePath(queue))
+      location.hash = '#/'
+    }
+  })
+}
+
+export function QueueActions({ queue, paused, settings, counts, onChange }) {
+  const manage = may('manage', queue)
+  const props = { queue, paused, settings, counts, onChange }
+  return html`
+    ${may('enqueue', queue) && html`<${EnqueueButton} queue=${queue} onChange=${onChange} />`}
+    ${manage && html`<${ManageButtons} ...${props} />`}
+  `
+}
+
+function EnqueueButton({ queue, onChange }) {
+  const open = () => above.dialog(html`<${EnqueueDialog} queue=${queue} onDone=${onChange} />`)
+  return html`<button class="primary" data-key="n" title="Enqueue a message (n)" onClick=${open}>
+    Enqueue
+  </button>`
+}
+
+function ManageButtons({ queue, paused, settings, counts, onChange }) {
+  const pause = () => (paused ? resume(queue, onChange) : askToPause(queue, onChange))
+  const redrive = () => askForAll('redrive', queue, {}, 'dead message', onChange)
+  const openSettings = () =>
+    above.dialog(html`<${SettingsDialog} queue=${queue} settings=${settings} onDone=${onChange} />`)
+  const purge = () => askForAll('purge', queue, {}, 'message', onChange)
+  const remove = () => askToDelete(queue, counts)
+  return html`
+    <button onClick=${pause}>${paused ? 'Resume' : 'Pause …'}</button>
+    ${counts.dead > 0 && html`<button onClick=${redrive}>Redrive dead …</button>`}
+    <button onClick=${openSettings}>Settings</button>
+    <details class="menu">
+      <summary aria-label="More">⋯</summary>
+      <div>
+        <button class="danger" onClick=${purge}>Purge all …</button>
+        <button class="danger" onClick=${remove}>Delete queue …</button>
+      </div>
+    </details>
+  `
+}

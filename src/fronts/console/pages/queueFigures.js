@@ -1,0 +1,43 @@
+/** The figures of a queue, and its settings in a line. */
+import { html } from './vendor/htm.js'
+import { count, duration, rate } from './format.js'
+import { statesBeforeAck } from './states.js'
+import { Figure, Oldest, StateFigure } from './ui.js'
+
+/**
+ * Rounded down, so that it is 100 % only when no message was lost.
+ * @param {number | null} share
+ */
+const percent = share => (share === null ? '–' : `${(Math.floor(share * 10_000) / 100).toFixed(2)} %`)
+
+/** `row` holds the live figures, null or undefined where there are none. */
+export function QueueFigures({ counts, report, row }) {
+  const { oldestReadySeconds } = row ?? report
+  return html`<dl class="figures" aria-label="Counts">
+    ${statesBeforeAck.map(state => html`<${StateFigure} state=${state} messages=${counts[state]} />`)}
+    ${
+      report.settings.keepAckedSeconds > 0 &&
+      html`<${Figure} title="Acked (kept)" kind="acked">${count(counts.acked)}</${Figure}>`
+    }
+    <${Figure} title="Oldest ready"><${Oldest} seconds=${oldestReadySeconds} /></${Figure}>
+    <${Figure} title="Enqueued /s">${rate(row?.enqueuedPerSecond)}</${Figure}>
+    <${Figure} title="Acked /s">${rate(row?.ackedPerSecond)}</${Figure}>
+    <${Figure} title="Reliability" hint="acked / (acked + dead + expired)">
+      ${percent(report.reliability)}
+    </${Figure}>
+  </dl>`
+}
+
+export function SettingsLine({ settings }) {
+  const { leaseSeconds, maxAttempts, retry, retentionSeconds, keepAckedSeconds, maxDepth } = settings
+  const delays = `from ${duration(retry.delaySeconds)} to ${duration(retry.maxDelaySeconds)}`
+  const facts = [
+    `Lease ${duration(leaseSeconds)}`,
+    `${maxAttempts} attempts`,
+    `${retry.strategy} retries ${delays}${retry.jitter ? ', plus a random delay' : ''}`,
+    `messages kept ${duration(retentionSeconds)}`,
+    keepAckedSeconds > 0 && `acked messages kept ${duration(keepAckedSeconds)}`,
+    maxDepth !== null && `at most ${count(maxDepth)} messages`
+  ]
+  return html`<p class="settings-line">${facts.filter(Boolean).join(' · ')}</p>`
+}

@@ -1,0 +1,127 @@
+/** One schedule: when it runs, how its last run ended, and what can be done to it. */
+import { html, useEffect, useState } from './vendor/htm.js'
+import { messageAddress, queueAddress } from './address.js'
+import { call } from './api.js'
+import { above, confirm, toastProblem } from './dialog.js'
+import { ago, time } from './format.js'
+import { may } from './rights.js'
+import { readSchedule, schedulePath } from './scheduleCalls.js'
+import { Badge } from './ui.js'
+
+const endings = {
+  enqueued: 'enqueued',
+  skipped: 'missed and skipped',
+  queueNotFound: 'failed: there is no such queue',
+  queueFull: 'failed: the queue was full',
+  invalidSchedule: 'failed: the service does not know the time zone or the cron expression'
+}
+
+export function ScheduleCard({ schedule, onEdit, onDone }) {
+  const { name, queue, cron, timezone, paused, lastRun } = schedule
+  const manage = may('manage', queue)
+  return html`<article class="card" data-row aria-label=${name}>
+    <header>
+      <h2>${name}</h2>
+      ${paused && html`<${Badge} kind="paused" />`}
+      <span class="spacer"></span>
+      ${manage && html`<${ScheduleButtons} schedule=${schedule} onEdit=${onEdit} onDone=${onDone} />`}
+    </header>
+    <p>
+      <code class="cron">${cron}</code> ${timezone} →${' '}
+      <a class="row-link" href=${queueAddress(queue)}>${queue}</a>
+    </p>
+    <div class="runs">
+      <div>
+        <h3>Next</h3>
+        <${NextRuns} schedule=${schedule} />
+      </div>
+      <div>
+        <h3>Last</h3>
+        ${
+          lastRun
+            ? html`<${LastRun} queue=${queue} run=${lastRun} />`
+            : html`<p class="hint">It has not run yet.</p>`
+        }
+      </div>
+    </div>
+  </article>`
+}
+
+function askToRun({ name, queue }, onDone) {
+  confirm({
+    title: `Run ${name} now?`,
+    text: `This enqueues one message to queue ${queue} now. The next runs stay as they are.`,
+    yes: 'Run now',
+    act: async () => {
+      await call('POST', `${schedulePath(name)}/run`)
+      above.toast(`Schedule ${name} has run.`)
+      onDone()
+    }
+  })
+}
+
+function askToDelete({ name }, onDone) {
+  confirm({
+    title: `Delete ${name}?`,
+    text: 'It enqueues no more messages. The messages it has enqueued stay.',
+    yes: 'Delete schedule',
+    danger: true,
+    act: async () => {
+      await call('DELETE', schedulePath(name))
+      above.toast(`Schedule ${name} deleted.`)
+      onDone()
+    }
+  })
+}
+
+async function pauseOrResume({ name, paused }, onDone) {
+  try {
+    await call('PUT', schedulePath(name), { paused: !paused })
+    above.toast(`Schedule ${name} ${paused ? 'resumed' : 'paused'}.`)
+    onDone()
+  } catch (/** @type {any} */ error) {
+    toastProblem(error)
+  }
+}
+
+function ScheduleButtons({ schedule, onEdit, onDone }) {
+  return html`
+    <button onClick=${() => askToRun(schedule, onDone)}>Run now …</button>
+    <button onClick=${() => pauseOrResume(schedule, onDone)}>${schedule.paused ? 'Resume' : 'Pause'}</button>
+    <button onClick=${onEdit}>Edit</button>
+    <button class="danger" onClick=${() => askToDelete(schedule, onDone)}>Delete …</button>
+  `
+}
+
+/** The next run. The next five are read when the reader asks for them. */
+function NextRuns({ schedule: { name, paused, updatedAt, nextRuns } }) {
+  const [more, setMore] = useState(false)
+  const [runs, setRuns] = useState(nextRuns)
+  useEffect(() => {
+    setRuns(nextRuns)
+    if (!more) return
+    readSchedule(name).then(
+      schedule => setRuns(schedule.nextRuns),
+      () => {}
+    )
+  }, [more, updatedAt, nextRuns[0]])
+  if (paused) return html`<p class="hint">No runs while it is paused.</p>`
+  return html`
+    <ol>
+      ${runs.map(at => html`<li><${RunTime} at=${at} /> <span class="hint">${ago(at)}</span></li>`)}
+    </ol>
+    <button class="link" aria-expanded=${more} onClick=${() => setMore(!more)}>
+      ${more ? 'Show only the next' : 'Show the next five'}
+    </button>
+  `
+}
+
+const RunTime = ({ at }) => html`<time datetime=${at}>${time(at)}</time>`
+
+function LastRun({ queue, run: { at, outcome, messageId } }) {
+  const kind = outcome === 'enqueued' ? 'hint' : 'warn'
+  return html`<p>
+    <${RunTime} at=${at} /> <span class=${kind}>${endings[outcome] ?? outcome}</span>
+    ${messageId && html` <a href=${messageAddress(queue, messageId)}>message ${messageId}</a>`}
+  </p>`
+}

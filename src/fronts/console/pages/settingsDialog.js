@@ -1,0 +1,122 @@
+/** The form with the settings of a queue, made from the table of settings. */
+import { html } from './vendor/htm.js'
+import { call, queuePath } from './api.js'
+import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
+import { CheckField, Field, FormEnd, numberOf, typed } from './forms.js'
+import { formRows } from './settings.js'
+
+/** @typedef {import('./settings.js').FormRow} FormRow */
+
+const fieldName = (/** @type {FormRow} */ { path }) => path.join('.')
+const pointerOf = (/** @type {FormRow} */ { path }) => `/${path.join('/')}`
+const pointers = [...formRows.map(pointerOf), 'path/queue']
+
+/**
+ * What the form shows at first: the value in force. For a new queue `settings` is null. Then text
+ * fields are empty, and the service fills in the default of each that stays empty.
+ * @param {FormRow} row
+ * @param {any} settings
+ */
+function shownValue(row, settings) {
+  if (settings !== null) return row.path.reduce((value, name) => value[name], settings)
+  return row.type === 'flag' || row.type === 'choice' ? row.default : null
+}
+
+/**
+ * What the form holds now: null for an empty field.
+ * @param {FormRow} row
+ * @param {FormData} form
+ */
+function formValue(row, form) {
+  const name = fieldName(row)
+  if (row.type === 'flag') return form.has(name)
+  const text = typed(form, name)
+  if (row.type === 'choice') return text
+  return text === '' ? null : numberOf(text)
+}
+
+/**
+ * The settings that the reader has changed, as the service takes them.
+ * @param {FormData} form
+ * @param {any} settings
+ */
+function changesOf(form, settings) {
+  const changes = /** @type {any} */ ({})
+  for (const row of formRows) {
+    const value = formValue(row, form)
+    if (value === shownValue(row, settings)) continue
+    const [name, inner] = row.path
+    changes[name] = inner === undefined ? value : { ...changes[name], [inner]: value }
+  }
+  return changes
+}
+
+/**
+ * Changes the settings of a queue. Where `queue` and `settings` are null it makes a new queue.
+ * @param {{ queue: string | null, settings: any, onDone: (name: string) => void }} props
+ */
+export function SettingsDialog({ queue, settings, onDone }) {
+  const isNew = queue === null
+  const { busy, problem, onSubmit } = useSubmit(async formElement => {
+    const form = new FormData(formElement)
+    const name = queue ?? typed(form, 'name')
+    await call('PUT', queuePath(name), changesOf(form, settings))
+    closeDialog()
+    above.toast(isNew ? `Queue ${name} created.` : 'Settings saved.')
+    onDone(name)
+  })
+  return html`<${Dialog} title=${isNew ? 'New queue' : `Settings of ${queue}`} wide>
+    <form onSubmit=${onSubmit} noValidate>
+      ${isNew && html`<${NameField} problem=${problem} />`}
+      <div class="grid">
+        ${formRows.map(
+          (row, index) =>
+            html`<${SettingField}
+              row=${row}
+              value=${shownValue(row, settings)}
+              problem=${problem}
+              focused=${!isNew && index === 0}
+            />`
+        )}
+      </div>
+      <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Create' : 'Save'} busy=${busy} />
+    </form>
+  </${Dialog}>`
+}
+
+function NameField({ problem }) {
+  const hint = 'A–Z, a–z, 0–9, _, . and -. The name cannot be changed later.'
+  return html`<${Field} label="Name" pointer="path/queue" problem=${problem} hint=${hint}>
+    <input name="name" required autofocus spellcheck=${false} />
+  </${Field}>`
+}
+
+function SettingField({ row, value, problem, focused }) {
+  const { type, label, unit, help } = row
+  const hint = row.default === null ? `${help} Leave it empty for null.` : help
+  const props = { hint, pointer: pointerOf(row), problem }
+  if (type === 'flag') {
+    return html`<${CheckField} name=${fieldName(row)} checked=${value} label=${label} ...${props} />`
+  }
+  const title = unit === undefined ? label : `${label}, in ${unit}`
+  const input = type === 'choice' ? ChoiceInput : TextInput
+  return html`<${Field} label=${title} ...${props}>
+    <${input} row=${row} value=${value} focused=${focused} />
+  </${Field}>`
+}
+
+function ChoiceInput({ row, value }) {
+  return html`<select name=${fieldName(row)}>
+    ${row.choices.map(choice => html`<option value=${choice} selected=${choice === value}>${choice}</option>`)}
+  </select>`
+}
+
+function TextInput({ row, value, focused }) {
+  return html`<input
+    name=${fieldName(row)}
+    inputmode="decimal"
+    autocomplete="off"
+    defaultValue=${String(value ?? '')}
+    autofocus=${focused}
+  />`
+}

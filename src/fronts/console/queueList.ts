@@ -1,0 +1,143 @@
+/** All queues at one moment: searched, sorted and cut into pages. */
+
+/** A queue with what has been read of it. */
+export interface QueueRow {
+  id: number
+  queue: string
+  paused: boolean
+  ready: number
+  delayed: number
+  leased: number
+  dead: number
+  acked: number
+  /** null when no message is ready, or when its age has not been read yet. */
+  oldestReadySeconds: number | null
+  /** null until the counts have been read twice. */
+  enqueuedPerSecond: number | null
+  ackedPerSecond: number | null
+}
+
+export const sorts = ['name', 'ready', 'delayed', 'leased', 'dead', 'oldest', 'enqueued', 'acked'] as const
+export type Sort = (typeof sorts)[number]
+
+/** What a page shows. */
+export interface View {
+  search: string
+  sort: Sort
+  descending: boolean
+  /** From 0. */
+  page: number
+  limit: number
+  /** The queues that the key may browse. A prefix of '' is all of them. */
+  within: { names: string[]; prefixes: string[] }
+}
+
+export interface Page {
+  rows: QueueRow[]
+  /** How many queues the search finds, on all pages. */
+  matched: number
+  /** How many queues the key may browse. */
+  total: number
+  /** Over all queues that the key may browse. */
+  sums: Record<'ready' | 'delayed' | 'leased' | 'dead', number> &
+    Record<'enqueuedPerSecond' | 'ackedPerSecond', number | null>
+}
+
+/** How many selections are remembered: a page may ask for many between two reads. */
+const selectionsMax = 100
+
+const valueOf: Record<Exclude<Sort, 'name'>, (row: QueueRow) => number | null> = {
+  ready: row => row.ready,
+  delayed: row => row.delayed,
+  leased: row => row.leased,
+  dead: row => row.dead,
+  oldest: row => row.oldestReadySeconds,
+  enqueued: row => row.enqueuedPerSecond,
+  acked: row => row.ackedPerSecond
+}
+
+export class QueueList {
+  readonly #rows: QueueRow[]
+  readonly #byName: Map<string, QueueRow>
+  readonly #selections = new Map<string, QueueRow[]>()
+
+  /** `rows` are in the order of their names. */
+  constructor(rows: QueueRow[]) {
+    this.#rows = rows
+    this.#byName = new Map(rows.map(row => [row.queue, row]))
+  }
+
+  /** One queue. Answers undefined when there is none. */
+  row(queue: string): QueueRow | undefined {
+    return this.#byName.get(queue)
+  }
+
+  /** One page of the queues that the view finds, and the sums of all that its key may browse. */
+  page(view: View): Page {
+    const allowed = this.#allowed(view.within)
+    const found = this.#found(view, allowed)
+    return {
+      rows: found.slice(view.page * view.limit, (view.page + 1) * view.limit),
+      matched: found.length,
+      total: allowed.length,
+      sums: {
+        ready: sum(allowed, valueOf.ready),
+        delayed: sum(allowed, valueOf.delayed),
+        leased: sum(allowed, valueOf.leased),
+        dead: sum(allowed, valueOf.dead),
+        enqueuedPerSecond: sumOfKnown(allowed, valueOf.enqueued),
+        ackedPerSecond: sumOfKnown(allowed, valueOf.acked)
+      }
+    }
+  }
+
+  #allowed(within: View['within']): QueueRow[] {
+    const { names, prefixes } = within
+    if (prefixes.includes('')) return this.#rows
+    return this.#remembered(within, () => {
+      const exact = new Set(names)
+      return this.#rows.filter(
+        ({ queue }) => exact.has(queue) || prefixes.some(prefix => queue.startsWith(prefix))
+      )
+    })
+  }
+
+  #found({ within, search, sort, descending }: View, allowed: QueueRow[]): QueueRow[] {
+    return this.#remembered([within, search, sort, descending], () => {
+      const word = search.toLowerCase()
+      const found = word === '' ? allowed : allowed.filter(({ queue }) => queue.toLowerCase().includes(word))
+      if (sort === 'name') return descending ? found.toReversed() : found
+      return sorted(found, valueOf[sort], descending)
+    })
+  }
+
+  // Most pages ask for the same, so each selection is made once.
+  #remembered(key: object, select: () => QueueRow[]): QueueRow[] {
+    const text = JSON.stringify(key)
+    const remembered = this.#selections.get(text)
+    if (remembered !== undefined) return remembered
+    const rows = select()
+    if (this.#selections.size >= selectionsMax) this.#selections.clear()
+    this.#selections.set(text, rows)
+    return rows
+  }
+}
+
+/** Rows whose value is not known come last, in both directions. */
+function sorted(rows: QueueRow[], value: (row: QueueRow) => number | null, descending: boolean): QueueRow[] {
+  const sign = descending ? -1 : 1
+  return rows.toSorted((a, b) => {
+    const [x, y] = [value(a), value(b)]
+    if (x === null || y === null) return Number(x === null) - Number(y === null)
+    return sign * (x - y)
+  })
+}
+
+function sum(rows: QueueRow[], value: (row: QueueRow) => number | null): number {
+  return rows.reduce((total, row) => total + (value(row) ?? 0), 0)
+}
+
+/** null when not one of the values is known. */
+function sumOfKnown(rows: QueueRow[], value: (row: QueueRow) => number | null): number | null {
+  return rows.some(row => value(row) !== null) ? sum(rows, value) : null
+}
