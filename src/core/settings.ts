@@ -55,7 +55,7 @@ export const settings = {
         type: 'choice',
         choices: ['exponential', 'linear', 'fixed'],
         default: 'exponential',
-        label: 'Retries',
+        label: 'Retry delay',
         help: 'How the retry delay grows: it doubles, it adds, or it stays.'
       },
       delaySeconds: {
@@ -65,7 +65,7 @@ export const settings = {
         max: delaySecondsMax,
         default: 1,
         unit: 'seconds',
-        label: 'Retry after',
+        label: 'First delay',
         help: 'The delay after the first failed attempt.'
       },
       maxDelaySeconds: {
@@ -82,7 +82,7 @@ export const settings = {
         column: 'retry_jitter',
         type: 'flag',
         default: true,
-        label: 'Spread retries at random',
+        label: 'Add a random delay',
         help:
           'Adds up to as much delay again, at random. ' +
           'Messages that failed together then do not come back together.'
@@ -96,7 +96,7 @@ export const settings = {
     max: retentionSecondsMax,
     default: 1_209_600,
     unit: 'seconds',
-    label: 'Keep messages for',
+    label: 'Keep messages',
     help: 'How long a message is kept after its enqueue, in any state. A lease under way is finished first.'
   },
   dedupSeconds: {
@@ -106,7 +106,7 @@ export const settings = {
     max: dedupSecondsMax,
     default: 86_400,
     unit: 'seconds',
-    label: 'Idempotency keys hold for',
+    label: 'Keep idempotency keys',
     help: 'How long an idempotency key stands for its message.'
   },
   maxDepth: {
@@ -115,7 +115,7 @@ export const settings = {
     min: 1,
     max: maxDepthMax,
     default: null,
-    label: 'Most messages',
+    label: 'Maximum depth',
     help:
       'The queue takes at most this many ready, delayed and leased messages, ' +
       'exact to about a second of traffic. null: no bound.'
@@ -134,7 +134,7 @@ export const settings = {
     max: keepAckedSecondsMax,
     default: 0,
     unit: 'seconds',
-    label: 'Keep acked messages for',
+    label: 'Keep acked messages',
     help: 'How long an acked message can still be browsed. At 0 the ack removes it.'
   }
 } as const satisfies Record<string, SettingRow | SettingGroup>
