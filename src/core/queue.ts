@@ -40,6 +40,12 @@ export interface QueueReport {
   updatedAt: string
 }
 
+/** The queues that a caller may see: by name, and by the beginning of the name. */
+export interface NameScope {
+  names: string[]
+  prefixes: string[]
+}
+
 export const queueNamePattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
 
 /**

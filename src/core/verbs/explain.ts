@@ -1,9 +1,8 @@
 /** Explaining: why a message is where it is, who works on it, and what to fix first. */
 import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
-import { messageNotFound, type Digits, type LastFailure } from '../message.ts'
-import type { Circumstances } from '../ports.ts'
-import { stepSeconds } from './series.ts'
+import { messageNotFound, type Ahead, type Circumstances, type Digits, type LastFailure } from '../message.ts'
+import { stepSeconds } from '../series.ts'
 
 export type ReasonCode =
   'delayed' | 'backingOff' | 'paused' | 'leased' | 'behind' | 'noConsumer' | 'dead' | 'acked' | 'next'
@@ -21,11 +20,6 @@ export interface Explanation {
   state: State
   /** What to fix first comes first. */
   reasons: Reason[]
-}
-/** How many ready messages come before one. `all` is false when counting stopped at its bound. */
-interface Ahead {
-  count: number
-  all: boolean
 }
 
 export const aheadMax = 10_000

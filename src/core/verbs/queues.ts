@@ -2,9 +2,8 @@
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { listMax } from '../message.ts'
-import type { NameScope } from '../ports.ts'
-import { queueNotFound, type QueueReport, type SettingsChange } from '../queue.ts'
-import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
+import { queueNotFound, type NameScope, type QueueReport, type SettingsChange } from '../queue.ts'
+import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 const putAttemptsMax = 3
 

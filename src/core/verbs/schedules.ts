@@ -1,6 +1,9 @@
 /** Schedules: made, changed, listed, deleted, run by hand, and fired when they are due. */
 import type { Signals } from '../engine/signals.ts'
+import { QueueError } from '../errors.ts'
 import { priorityDefault, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import type { EnqueueRow, Store, Verbs } from '../ports.ts'
+import type { NameScope } from '../queue.ts'
 import {
   dueHeader,
   lateMsMax,
@@ -8,13 +11,13 @@ import {
   nextRunsCount,
   scheduleNotFound,
   type Calendar,
+  type DueSchedule,
+  type FiredSchedule,
   type LastRun,
   type Schedule,
   type ScheduleChange,
   type ScheduleSettings
 } from '../schedule.ts'
-import type { DueSchedule, EnqueueRow, FiredSchedule, NameScope, Store, Verbs } from '../ports.ts'
-import { QueueError } from '../errors.ts'
 import type { Enqueueing } from './enqueue.ts'
 
 /** Throws the refusal when the caller may not do this with a schedule of this queue. */

@@ -2,7 +2,7 @@
  * All queues as they were a moment ago: read once for every page that is open, and not at all
  * while nobody looks.
  */
-import type { Spark } from '../../core/verbs/series.ts'
+import type { Spark } from '../../core/series.ts'
 import type { OverviewRow } from '../../store/verbs/overview.ts'
 
 /** What the overview is read from. */

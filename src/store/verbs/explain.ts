@@ -1,7 +1,6 @@
 /** Where a message stands, and how many come before it. */
 import { aheadMax } from '../../core/verbs/explain.ts'
-import type { Circumstances } from '../../core/ports.ts'
-import type { Digits } from '../../core/message.ts'
+import type { Circumstances, Digits } from '../../core/message.ts'
 import type { Row, Session, Statement } from '../database.ts'
 import { lastFailureAbove } from './messages.ts'
 

@@ -1,6 +1,5 @@
 /** Schedules in the database: their settings, which are due, and what became of them. */
-import type { DueSchedule, FiredSchedule } from '../../core/ports.ts'
-import type { Schedule, ScheduleSettings } from '../../core/schedule.ts'
+import type { DueSchedule, FiredSchedule, Schedule, ScheduleSettings } from '../../core/schedule.ts'
 import type { Row, Session, Statement } from '../database.ts'
 
 const views = `

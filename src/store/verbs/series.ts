@@ -2,8 +2,7 @@
  * The last hour of every queue: written once a step by one of the replicas, to which each adds the
  * times it has counted.
  */
-import type { Sample, StepTimes } from '../../core/ports.ts'
-import { stepSeconds } from '../../core/verbs/series.ts'
+import { stepSeconds, type Sample, type StepTimes } from '../../core/series.ts'
 import type { Step } from '../../core/engine/replicaStats.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Database, Row, Session, Statement } from '../database.ts'
