@@ -1,6 +1,7 @@
 /** API keys: what they look like, what they may do, and how fast. Knows neither HTTP nor SQL. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
+import type { NameScope } from './queue.ts'
 
 /**
  * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
@@ -114,7 +115,7 @@ export class ApiKey {
    * The queues on which the key may do this: names, and prefixes of names. The prefix '' is all
    * queues.
    */
-  within(action: Action): { names: string[]; prefixes: string[] } {
+  within(action: Action): NameScope {
     if (this.#admin) return { names: [], prefixes: [''] }
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),

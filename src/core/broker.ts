@@ -13,12 +13,13 @@ import type {
   Filter,
   LeasedMessage,
   MessageDetail,
-  MessageView,
+  MessagePage,
   NewMessage,
   Selection
 } from './message.ts'
-import type { BulkAction, NameScope, SettleVerb, Store } from './ports.ts'
-import type { QueueReport } from './queue.ts'
+import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
+import type { NameScope, QueueReport } from './queue.ts'
+import type { Series, Spark } from './series.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Bulk } from './verbs/bulk.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
@@ -26,7 +27,6 @@ import { Explaining, type Explanation } from './verbs/explain.ts'
 import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
 import { Queues } from './verbs/queues.ts'
-import type { Series, Spark } from './verbs/series.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Watching } from './verbs/watch.ts'
 
@@ -200,17 +200,14 @@ export class Broker {
     return this.#bulk.retry(name, selection, signal)
   }
 
-  /**
-   * How many messages a bulk action would change now. With `more` the counting stopped at its time
-   * limit, and the real number is at least `matched`. Refuses with queueNotFound.
-   */
+  /** How many messages a bulk action would change now. Refuses with queueNotFound. */
   countMatches(
     name: string,
     action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
-  ): Promise<{ matched: number; more: boolean }> {
+  ): Promise<Matches> {
     return this.#bulk.countMatches(name, action, state, selection, signal)
   }
 
@@ -223,8 +220,8 @@ export class Broker {
   }
 
   /**
-   * A page of messages by id, from the one after `after` on. `cursor` is null at the end. A page
-   * may be short, or empty, and still have one. Refuses with queueNotFound, overloaded.
+   * A page of messages by id, from the one after `after` on. Refuses with queueNotFound,
+   * overloaded.
    */
   browse(
     name: string,
@@ -232,7 +229,7 @@ export class Broker {
     where: Filter | null,
     after: Digits,
     limit: number
-  ): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
+  ): Promise<MessagePage> {
     return this.#browsing.browse(name, state, where, after, limit)
   }
 

@@ -65,6 +65,15 @@ export interface MessageView extends Shown {
   visibleAt: string | null
 }
 
+/**
+ * A page of messages. `cursor` is null at the end. A page may be short, or empty, and still have
+ * one.
+ */
+export interface MessagePage {
+  messages: MessageView[]
+  cursor: Digits | null
+}
+
 /** One message with its lease, and each attempt that ended badly, the oldest first. */
 export interface MessageDetail extends MessageView {
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
@@ -79,6 +88,29 @@ export interface Attempt {
   endedAt: string
   outcome: 'failed' | 'expired' | 'released'
   reason: string | null
+}
+
+/** How many ready messages come before one. `all` is false when counting stopped at its bound. */
+export interface Ahead {
+  count: number
+  all: boolean
+}
+
+/** Why a message is where it is. Times are RFC 3339. */
+export interface Circumstances {
+  state: State
+  paused: boolean
+  attempt: number
+  maxAttempts: number
+  visibleAt: string | null
+  leasedUntil: string | null
+  worker: string | null
+  deadAt: string | null
+  lastFailure: LastFailure | null
+  ackedAt: string | null
+  keepUntil: string | null
+  /** When messages of the queue were last asked for, as far as the replicas have shared it. */
+  askedAt: string | null
 }
 
 /**

@@ -17,26 +17,28 @@
  * nothing happened, with `outcomeUnknown` when the answer of the commit was lost, with `overloaded`
  * when no connection was free in time. A verb's own comment names only what it refuses beside that.
  */
+import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
 import type {
+  Ahead,
+  Circumstances,
   Digits,
   Filter,
-  LastFailure,
   LeasedBody,
   MessageDetail,
-  MessageView,
+  MessagePage,
   NewMessage,
   Selection
 } from './message.ts'
-import type { Queue, QueueReport } from './queue.ts'
-import type { SettingsChange } from './settings.ts'
-import type { Missed, LastRun, Schedule, ScheduleSettings } from './schedule.ts'
+import type { NameScope, Queue, QueueReport } from './queue.ts'
+import type { DueSchedule, FiredSchedule, Schedule, ScheduleSettings } from './schedule.ts'
+import type { Sample, StepTimes } from './series.ts'
 
 /**
- * The verbs, each a commit of its own. `first` can also use the connections that are kept for
- * settling, because acks make room under load. `last` is for browsing and bulk actions: it comes
- * after all other work, and has at most half of the connections.
+ * The verbs, each a commit of its own. `first` can also use the connections kept for settling,
+ * because acks make room under load. `last` is for browsing and bulk actions. It comes after all
+ * other work, and has at most half of the connections.
  */
 export interface Store extends Place {
   readonly first: Place
@@ -45,10 +47,7 @@ export interface Store extends Place {
 
 /** Connections on which verbs run. */
 export interface Place extends Verbs {
-  /**
-   * Runs the work in one commit. An error that the work throws undoes all of it. After a deadlock
-   * the work runs again.
-   */
+  /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /** Makes the queue if there is none, then changes the settings given. True when it was made. */
   putQueue(name: string, change: SettingsChange): Promise<boolean>
@@ -75,10 +74,7 @@ export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean 
 export interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
-  /**
-   * How many more messages the queue takes: Infinity without `maxDepth`, null when the queue is
-   * gone.
-   */
+  /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
 }
 
@@ -105,7 +101,7 @@ export interface LeasedRow extends LeasedBody {
 }
 
 export interface LeaseFlush {
-  /** In order: the first ask's messages first. */
+  /** The first ask's messages come first. */
   rows: LeasedRow[]
   /** More was ready, and would have passed the bound in bytes. */
   full: boolean
@@ -128,15 +124,9 @@ export interface LeaseVerbs {
   isLeaseKeyTaken(error: unknown): boolean
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
-  /**
-   * The messages that a lease with this key still holds. When there are none, the key is free
-   * again.
-   */
+  /** The messages that a lease with this key still holds. Without any, the key is free again. */
   leaseAgain(queueId: Digits, key: string): Promise<LeasedRow[]>
-  /**
-   * When a search is due, searches for ready messages that leases have passed by. True when there
-   * are some. Never fails.
-   */
+  /** Searches, when that is due, for ready messages that leases have passed by. Never fails. */
   findMissed(queueId: Digits): Promise<boolean>
   /** After a lost commit: the next lease scans the queue from its start. */
   forgetScan(queueId: Digits): void
@@ -194,19 +184,10 @@ export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
 }
 export interface SettleVerbs extends Settlers {
-  /**
-   * Locks messages in the order in which every verb locks them. A transaction that settles a
-   * message twice calls it first.
-   */
+  /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
-}
-
-/** The queues that a caller may see: by name, and by the beginning of the name. */
-export interface NameScope {
-  names: string[]
-  prefixes: string[]
 }
 
 export interface QueueVerbs {
@@ -214,35 +195,12 @@ export interface QueueVerbs {
   reportQueue(name: string): Promise<QueueReport | null>
   /** Reports by name, from the one after `after` on. */
   listQueues(after: string, limit: number, scope: NameScope): Promise<QueueReport[]>
-  /**
-   * Frees the name at once. Maintenance removes the messages later. Nothing happens if there is no
-   * such queue.
-   */
+  /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
 }
 
-/** Why a message is where it is. Times are RFC 3339. */
-export interface Circumstances {
-  state: State
-  paused: boolean
-  attempt: number
-  maxAttempts: number
-  visibleAt: string | null
-  leasedUntil: string | null
-  worker: string | null
-  deadAt: string | null
-  lastFailure: LastFailure | null
-  ackedAt: string | null
-  keepUntil: string | null
-  /** When messages of the queue were last asked for, as far as the replicas have shared it. */
-  askedAt: string | null
-}
-
 export interface BrowseVerbs {
-  /**
-   * A page of messages by id, from the one after `after` on. `cursor` is null at the end. A page
-   * may be short, or empty, and still have one.
-   */
+  /** A page of messages by id, from the one after `after` on. */
   browse(
     queueId: Digits,
     state: State | null,
@@ -250,24 +208,28 @@ export interface BrowseVerbs {
     after: Digits,
     limit: number,
     bytesMax: number
-  ): Promise<{ messages: MessageView[]; cursor: Digits | null }>
-  /**
-   * One message with its lease and its history. It may be a kept acked one. null: there is none.
-   */
+  ): Promise<MessagePage>
+  /** One message, or one kept acked message. null: there is none. */
   findMessage(queueId: Digits, id: Digits): Promise<MessageDetail | null>
   /** For each message, in order: whether it is acked, dead or gone. */
   whichEnded(messages: { queueId: Digits; id: Digits }[]): Promise<boolean[]>
-  /**
-   * Why one message is where it is. For a ready one also how many ready ones come before it. `all`
-   * is false when counting stopped at its bound. null: there is no such message.
-   */
+  /** Why one message is where it is. Only a ready one has an `ahead`. null: there is none. */
   circumstancesOf(
     queueId: Digits,
     id: Digits
-  ): Promise<{ message: Circumstances; ahead: { count: number; all: boolean } | null } | null>
+  ): Promise<{ message: Circumstances; ahead: Ahead | null } | null>
 }
 
 export type BulkAction = 'purge' | 'redrive' | 'retry'
+
+/** With `more`, counting stopped at its time limit, and the real number is at least `matched`. */
+export interface Matches {
+  matched: number
+  more: boolean
+}
+
+/** Messages of a chunk are ready now. `position` is the lowest of them. */
+type OnReadyChunk = (count: number, position: number) => void
 
 /**
  * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
@@ -276,10 +238,7 @@ export type BulkAction = 'purge' | 'redrive' | 'retry'
 export interface BulkVerbs {
   /** Removes one message that nobody holds. */
   cancel(queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'>
-  /**
-   * Removes messages of one state, or of all states. Of those named by id it leaves the leased
-   * ones.
-   */
+  /** Removes messages of one state, or of all. Of those named by id it leaves the leased ones. */
   purge(
     queueId: Digits,
     state: State | null,
@@ -287,52 +246,18 @@ export interface BulkVerbs {
     signal: AbortSignal,
     onDone: (count: number) => void
   ): Promise<void>
-  /** Makes dead messages ready, with attempts from zero. `position` is the lowest of the chunk. */
-  redrive(
-    queueId: Digits,
-    selection: Selection,
-    signal: AbortSignal,
-    onDone: (count: number, position: number) => void
-  ): Promise<void>
-  /** Makes delayed messages ready now. `position` is the lowest of the chunk. */
-  retry(
-    queueId: Digits,
-    selection: Selection,
-    signal: AbortSignal,
-    onDone: (count: number, position: number) => void
-  ): Promise<void>
-  /**
-   * How many messages the action would change now. `more` when counting stopped at its time limit.
-   */
+  /** Makes dead messages ready, with attempts from zero. */
+  redrive(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
+  /** Makes delayed messages ready now. */
+  retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
+  /** How many messages the action would change now. */
   countMatches(
     queueId: Digits,
     action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
-  ): Promise<{ matched: number; more: boolean }>
-}
-
-/** The counts and totals at the end of a step. A step in which nothing changed has none. */
-export interface Sample {
-  at: number
-  ready: number
-  delayed: number
-  leased: number
-  dead: number
-  enqueued: number
-  acked: number
-  failed: number
-}
-
-/**
- * How many messages of a step waited, and were worked on, for how long: the buckets of
- * `ReplicaStats`.
- */
-export interface StepTimes {
-  at: number
-  waits: number[]
-  works: number[]
+  ): Promise<Matches>
 }
 
 export interface SeriesVerbs {
@@ -344,37 +269,11 @@ export interface SeriesVerbs {
   ): Promise<{ name: string; last: number; samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]>
 }
 
-/** A schedule that is due, with its queue. */
-export interface DueSchedule {
-  name: string
-  queue: string
-  cron: string
-  timezone: string
-  missed: Missed
-  body: string
-  headers: Record<string, string>
-  priority: number
-  nextAt: string
-  now: string
-  /** null: there is no such queue. */
-  queueId: Digits | null
-  maxDepth: number | null
-}
-
-export interface FiredSchedule {
-  name: string
-  nextAt: string | null
-  outcome: LastRun['outcome']
-  messageId: Digits | null
-}
-
 export interface ScheduleVerbs {
   findSchedule(name: string): Promise<Schedule | null>
   /** Schedules by name, from the one after `after` on, without their messages. */
   listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
-  /**
-   * Locks a schedule until the end of the transaction. `now` is the time on the database's clock.
-   */
+  /** Locks a schedule until the transaction ends. `now` is the time on the database's clock. */
   lockSchedule(name: string): Promise<{ now: string; schedule: Schedule | null }>
   /** null: another session has just made one of this name. */
   createSchedule(name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule | null>
@@ -386,9 +285,7 @@ export interface ScheduleVerbs {
   moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
   /** The queues of due schedules that do not exist. */
   missingQueues(): Promise<string[]>
-  /**
-   * How long until the next schedule is due, on the database's clock. Infinity when there is none.
-   */
+  /** How long until the next schedule is due, on the database's clock. Infinity: there is none. */
   msUntilSchedule(): Promise<number>
 }
 

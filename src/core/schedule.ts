@@ -63,6 +63,30 @@ export interface Schedule extends ScheduleSettings {
   updatedAt: string
 }
 
+/** A schedule that is due, with its queue. */
+export interface DueSchedule {
+  name: string
+  queue: string
+  cron: string
+  timezone: string
+  missed: Missed
+  body: string
+  headers: Record<string, string>
+  priority: number
+  nextAt: string
+  now: string
+  /** null: there is no such queue. */
+  queueId: Digits | null
+  maxDepth: number | null
+}
+
+export interface FiredSchedule {
+  name: string
+  nextAt: string | null
+  outcome: LastRun['outcome']
+  messageId: Digits | null
+}
+
 /**
  * The next time after `afterMs` at which a cron expression is due. Refuses with invalidSchedule.
  */

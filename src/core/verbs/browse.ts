@@ -7,7 +7,7 @@ import {
   type Digits,
   type Filter,
   type MessageDetail,
-  type MessageView
+  type MessagePage
 } from '../message.ts'
 import { answersBacklogged } from './leaseFlush.ts'
 import type { Watching } from './watch.ts'
@@ -30,7 +30,7 @@ export class Browsing {
     where: Filter | null,
     after: Digits,
     limit: number
-  ): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
+  ): Promise<MessagePage> {
     const { store, queueCache, answersFull } = this.#parts
     const { id } = await queueCache.find(name)
     const page = await store.last.browse(id, state, where, after, limit, answerBytesMax)

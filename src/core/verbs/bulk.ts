@@ -6,7 +6,7 @@ import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits, type Selection } from '../message.ts'
-import type { BulkAction, Place } from '../ports.ts'
+import type { BulkAction, Matches, Place } from '../ports.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals'>
 type OnDone = (count: number, position?: number) => void
@@ -37,7 +37,7 @@ export class Bulk {
     state: State | null,
     selection: Selection,
     signal: AbortSignal
-  ): Promise<{ matched: number; more: boolean }> {
+  ): Promise<Matches> {
     const { store, queueCache } = this.#parts
     // A queue deleted in the last second may be remembered here, and still have rows to count.
     queueCache.forget(name)

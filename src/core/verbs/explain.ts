@@ -1,9 +1,8 @@
 /** Explaining: why a message is where it is, who works on it, and what to fix first. */
 import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
-import { messageNotFound, type Digits, type LastFailure } from '../message.ts'
-import type { Circumstances } from '../ports.ts'
-import { stepSeconds } from './series.ts'
+import { messageNotFound, type Ahead, type Circumstances, type Digits, type LastFailure } from '../message.ts'
+import { stepSeconds } from '../series.ts'
 
 /** What can be said of why a message is where it is. */
 export const reasonCodes = [
@@ -32,11 +31,6 @@ export interface Explanation {
   state: State
   /** What to fix first comes first. */
   reasons: Reason[]
-}
-/** How many ready messages come before one. `all` is false when counting stopped at its bound. */
-interface Ahead {
-  count: number
-  all: boolean
 }
 
 /**

@@ -3,9 +3,8 @@ import { type SettingsChange } from '../settings.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import type { NameScope } from '../ports.ts'
-import { queueNotFound, type QueueReport } from '../queue.ts'
-import { seriesOf, sparkOf, type Series, type Spark } from './series.ts'
+import { queueNotFound, type NameScope, type QueueReport } from '../queue.ts'
+import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 const putAttemptsMax = 3
 

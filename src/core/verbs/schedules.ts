@@ -2,20 +2,23 @@
 import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
 import type { Signals } from '../engine/signals.ts'
+import { QueueError } from '../errors.ts'
 import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import type { EnqueueRow, Store, Verbs } from '../ports.ts'
+import type { NameScope } from '../queue.ts'
 import {
   dueHeader,
   lateMsMax,
   nameHeader,
   scheduleNotFound,
   type Calendar,
+  type DueSchedule,
+  type FiredSchedule,
   type LastRun,
   type Schedule,
   type ScheduleChange,
   type ScheduleSettings
 } from '../schedule.ts'
-import type { DueSchedule, EnqueueRow, FiredSchedule, NameScope, Store, Verbs } from '../ports.ts'
-import { QueueError } from '../errors.ts'
 import type { Enqueueing } from './enqueue.ts'
 
 /** Throws the refusal when the caller may not do this with a schedule of this queue. */

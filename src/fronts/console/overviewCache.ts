@@ -2,7 +2,7 @@
  * The overview of all queues, read every two seconds: once for all open pages together, and not at
  * all while no page is open.
  */
-import type { Spark } from '../../core/verbs/series.ts'
+import type { Spark } from '../../core/series.ts'
 import { QueueList, type Page, type QueueRow, type View } from './queueList.ts'
 
 /** A queue with its counts and totals, as they are read. */

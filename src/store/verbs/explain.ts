@@ -1,7 +1,6 @@
 /** Where a message stands, and how many come before it. */
 import { aheadMax } from '../../core/limits.ts'
-import type { Circumstances } from '../../core/ports.ts'
-import type { Digits } from '../../core/message.ts'
+import type { Circumstances, Digits } from '../../core/message.ts'
 import { lastFailureAbove, workerOf } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 

@@ -1,9 +1,9 @@
 /** Queues: their settings, their counts, their end. */
 import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
-import type { NameScope } from '../../core/ports.ts'
+
 import { metricsQueuesMax } from '../../core/limits.ts'
-import { reliabilityOf, type Queue, type QueueReport } from '../../core/queue.ts'
+import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'

@@ -1,6 +1,6 @@
 /** Schedules in the database: their settings, which are due, and what became of them. */
-import type { DueSchedule, FiredSchedule, NameScope } from '../../core/ports.ts'
-import type { LastRun, Schedule, ScheduleSettings } from '../../core/schedule.ts'
+import type { NameScope } from '../../core/queue.ts'
+import type { DueSchedule, FiredSchedule, LastRun, Schedule, ScheduleSettings } from '../../core/schedule.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type ListedSchedule = Omit<Schedule, 'body' | 'headers'>

@@ -2,11 +2,31 @@
  * The last hour of a queue, step by step. A row is stored only for a step in which something
  * changed.
  */
-import type { Sample, StepTimes } from '../ports.ts'
-
 export const stepSeconds = 30
 const stepsCount = 120
 const sparkSteps = 60
+
+/** The counts and totals at the end of a step. A step in which nothing changed has none. */
+export interface Sample {
+  at: number
+  ready: number
+  delayed: number
+  leased: number
+  dead: number
+  enqueued: number
+  acked: number
+  failed: number
+}
+
+/**
+ * How many messages of a step waited, and were worked on, for how long: the buckets of
+ * `ReplicaStats`.
+ */
+export interface StepTimes {
+  at: number
+  waits: number[]
+  works: number[]
+}
 
 export interface Series {
   queue: string
