@@ -1,11 +1,8 @@
-/** When a schedule is due, where clocks are changed too. Pure: no database. */
+/** When a schedule is due, also where clocks change. Pure: no database. */
 import t from 'tap'
 import { nextTime } from '../../src/jobs/calendar.ts'
 
-/**
- * The next times from one on, as the zone's clock shows them; two that it shows alike are told
- * apart by UTC.
- */
+/** The next times after `after`, each on the zone's clock and in UTC, which tells equal ones apart. */
 function runs(cron: string, timezone: string, after: string, count: number): string[] {
   const clock = new Intl.DateTimeFormat('en-GB', {
     timeZone: timezone,
@@ -23,70 +20,70 @@ function runs(cron: string, timezone: string, after: string, count: number): str
 
 const table: [promise: string, cron: string, timezone: string, after: string, expected: string[]][] = [
   [
-    'a daily job in the hour that is left out runs once, right after',
+    'a daily job in the skipped hour runs once, right after it',
     '30 2 * * *',
     'America/New_York',
     '2026-03-07T00:00Z',
     ['07 02:30 = 07:30Z', '08 03:00 = 07:00Z', '09 02:30 = 06:30Z']
   ],
   [
-    'several times left out are one run',
+    'several skipped times are one run',
     '*/20 2 * * *',
     'America/New_York',
     '2026-03-07T08:00Z',
     ['08 03:00 = 07:00Z', '09 02:00 = 06:00Z', '09 02:20 = 06:20Z']
   ],
   [
-    'what is left out and what is due right after are one run',
+    'a skipped time and one due right after are one run',
     '0 2,3 * * *',
     'America/New_York',
     '2026-03-08T00:00Z',
     ['08 03:00 = 07:00Z', '09 02:00 = 06:00Z']
   ],
   [
-    'a daily job in the hour that comes twice runs the first time',
+    'a daily job in the repeated hour runs the first time',
     '30 1 * * *',
     'America/New_York',
     '2026-10-31T00:00Z',
     ['31 01:30 = 05:30Z', '01 01:30 = 05:30Z', '02 01:30 = 06:30Z']
   ],
   [
-    'made while the hour comes again, it is due the next day',
+    'a daily job made in the repeated hour is due the next day',
     '30 1 * * *',
     'America/New_York',
     '2026-11-01T06:10Z',
     ['02 01:30 = 06:30Z']
   ],
   [
-    'an hourly job runs in each hour that there is',
+    'an hourly job runs in each hour that exists',
     '15 * * * *',
     'America/New_York',
     '2026-03-08T05:30Z',
     ['08 01:15 = 06:15Z', '08 03:15 = 07:15Z', '08 04:15 = 08:15Z']
   ],
   [
-    'an hourly job runs in the hour that comes twice, twice',
+    'an hourly job runs twice in the repeated hour',
     '15 * * * *',
     'America/New_York',
     '2026-11-01T04:30Z',
     ['01 01:15 = 05:15Z', '01 01:15 = 06:15Z', '01 02:15 = 07:15Z']
   ],
   [
-    'a job of every second hour is not lost with the hour that is left out',
+    'a job of every second hour is not lost in the skipped hour',
     '0 */2 * * *',
     'America/New_York',
     '2026-03-08T04:00Z',
     ['08 00:00 = 05:00Z', '08 03:00 = 07:00Z', '08 04:00 = 08:00Z']
   ],
   [
-    'each minute is a minute, into the hour that comes again',
+    'a job of every minute goes on into the repeated hour',
     '* * * * *',
     'America/New_York',
     '2026-11-01T05:58Z',
     ['01 01:59 = 05:59Z', '01 01:00 = 06:00Z', '01 01:01 = 06:01Z']
   ],
   [
-    'each minute is a minute, out of it',
+    'a job of every minute goes on out of the repeated hour',
     '* * * * *',
     'America/New_York',
     '2026-11-01T06:58Z',
@@ -128,7 +125,7 @@ const table: [promise: string, cron: string, timezone: string, after: string, ex
     ['05 01:30 = 14:30Z', '05 01:30 = 15:00Z', '05 02:00 = 15:30Z']
   ],
   [
-    'Chatham, whose clock leaves out 02:45 to 03:45',
+    'Chatham, whose clock skips 02:45 to 03:45',
     '0 3 * * *',
     'Pacific/Chatham',
     '2026-09-26T00:00Z',
@@ -142,21 +139,21 @@ const table: [promise: string, cron: string, timezone: string, after: string, ex
     ['05 03:00 = 13:15Z', '06 03:00 = 14:15Z']
   ],
   [
-    'Cairo, whose clock leaves out midnight',
+    'Cairo, whose clock skips midnight',
     '0 0 * * *',
     'Africa/Cairo',
     '2026-04-22T00:00Z',
     ['23 00:00 = 22:00Z', '24 01:00 = 22:00Z', '25 00:00 = 21:00Z']
   ],
   [
-    'Cairo, where the hour before midnight comes twice',
+    'Cairo, which repeats the hour before midnight',
     '30 23 * * *',
     'Africa/Cairo',
     '2026-10-29T12:00Z',
     ['29 23:30 = 20:30Z', '30 23:30 = 21:30Z']
   ],
   [
-    'Apia, which left out a day',
+    'Apia, which skipped a day',
     '0 12 30 12 *',
     'Pacific/Apia',
     '2011-12-01T00:00Z',
@@ -164,7 +161,7 @@ const table: [promise: string, cron: string, timezone: string, after: string, ex
   ],
   ['a zone without changes', '0 6 * * 1-5', 'Asia/Kolkata', '2026-11-27T12:00Z', ['30 06:00 = 00:30Z']],
   [
-    'either day, where both are given',
+    'a day of the month and a day of the week: either is enough',
     '0 12 1 * 1',
     'UTC',
     '2026-11-26T00:00Z',
@@ -192,7 +189,7 @@ for (const [promise, cron, timezone, after, expected] of table) {
   t.test(promise, async t => t.strictSame(runs(cron, timezone, after, expected.length), expected))
 }
 
-t.test('the same over two years, minute by minute, as one who looks at the clock would find', async t => {
+t.test("around each change of the clock, the times are those that the zone's clock shows", async t => {
   for (const timezone of [
     'America/New_York',
     'Europe/London',
@@ -201,7 +198,7 @@ t.test('the same over two years, minute by minute, as one who looks at the clock
     'Africa/Cairo'
   ]) {
     const clock = new Intl.DateTimeFormat('en-GB', { timeZone: timezone, hour: '2-digit', minute: '2-digit' })
-    // The days around changes of the clock, which all of these make in these months.
+    // Days around the changes of the clock in these zones.
     for (const day of [
       '2026-03-07',
       '2026-03-28',
@@ -214,16 +211,17 @@ t.test('the same over two years, minute by minute, as one who looks at the clock
       '2026-10-31'
     ]) {
       const startMs = Date.parse(`${day}T00:00Z`)
-      const looked: string[] = []
-      for (let ms = startMs + 60_000; looked.length < 40; ms += 60_000) {
-        if (/:(00|30)$/.test(clock.format(ms))) looked.push(new Date(ms).toISOString())
+      const shown: string[] = []
+      for (let ms = startMs + 60_000; shown.length < 40; ms += 60_000) {
+        if (/:(00|30)$/.test(clock.format(ms))) shown.push(new Date(ms).toISOString())
       }
-      const asked: string[] = []
-      for (let ms = startMs; asked.length < 40;) {
-        asked.push(new Date((ms = nextTime('0,30 * * * *', timezone, ms))).toISOString())
+      const computed: string[] = []
+      for (let ms = startMs; computed.length < 40;) {
+        ms = nextTime('0,30 * * * *', timezone, ms)
+        computed.push(new Date(ms).toISOString())
       }
-      t.strictSame(asked, looked, `${timezone} ${day}`)
-      // Of a fixed hour: one run a day and no more, whatever the clock does.
+      t.strictSame(computed, shown, `${timezone} ${day}`)
+      // A job with a fixed hour has one run a day, whatever the clock does.
       for (let hour = 0; hour < 4; hour++) {
         let ms = nextTime(`30 ${hour} * * *`, timezone, startMs)
         for (let i = 0; i < 3; i++) {
@@ -236,7 +234,7 @@ t.test('the same over two years, minute by minute, as one who looks at the clock
   }
 })
 
-t.test('what cannot be kept is refused with the reason', async t => {
+t.test('a schedule that cannot be kept is refused with the reason', async t => {
   const refused: [cron: string, why: RegExp, timezone?: string][] = [
     ['*/5 * * * * *', /finer than a minute/],
     ['FREQ=SECONDLY;INTERVAL=7', /finer than a minute/],

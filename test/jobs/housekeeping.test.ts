@@ -1,14 +1,11 @@
-/**
- * The service's own recurring work goes through pg-boss, in its own schema, once however many
- * replicas run.
- */
+/** The service's own recurring work goes through pg-boss, once, whatever the number of replicas. */
 import pg from 'pg'
 import { PgBoss } from 'pg-boss'
 import t from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
-t.test('two replicas start at once, share one schedule, and a chore that is due runs once', async t => {
+t.test('two replicas that start at once share one schedule, and a due job runs once', async t => {
   const database = await freshDatabase(t, { migrated: false })
   const [holdfast] = await Promise.all([service(t, { database }), service(t, { database })])
   const sql = new pg.Client(database.url)
@@ -28,7 +25,10 @@ t.test('two replicas start at once, share one schedule, and a chore that is due 
       { body: 2, idempotencyKey: 'new' }
     ]
   })
-  await sql.query("update holdfast.idempotency_keys set expires_at = now() where key = 'old'")
+  await sql.query(`
+    update holdfast.idempotency_keys
+    set expires_at = now()
+    where key = 'old'`)
   const boss = new PgBoss({
     connectionString: database.url,
     schema: 'holdfast_jobs',
@@ -38,11 +38,7 @@ t.test('two replicas start at once, share one schedule, and a chore that is due 
   await boss.start()
   t.teardown(() => boss.stop({ graceful: false }))
   const id = await boss.send('forget-keys', {})
-  while (
-    (await sql.query("select from holdfast_jobs.job where id = $1 and state = 'completed'", [id]))
-      .rowCount === 0
-  ) {
-    await new Promise(setImmediate)
-  }
+  const completed = "select from holdfast_jobs.job where id = $1 and state = 'completed'"
+  while ((await sql.query(completed, [id])).rowCount === 0) await new Promise(setImmediate)
   t.strictSame((await sql.query('select key from holdfast.idempotency_keys')).rows, [{ key: 'new' }])
 })

@@ -1,6 +1,6 @@
 /**
- * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and
- * outlives or follows whoever dies.
+ * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and recovers
+ * from the death of any process.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,28 +16,29 @@ import { EmbeddedUnavailable, startEmbedded, type Embedded } from '../../src/sto
 const linux = process.platform === 'linux'
 const root = process.getuid?.() === 0
 
-t.test(
-  'starts in a folder that does not exist yet, answers a query, opens no TCP port and leaves no process',
-  async t => {
-    const server = await start(t, join(await folder(t), 'not', 'yet'))
-    const [row] = await query(
-      server,
-      "select current_database() as database, current_setting('fsync') as fsync, " +
-        "current_setting('full_page_writes') as full_page_writes, " +
-        "current_setting('listen_addresses') as tcp, current_setting('timezone') as timezone"
-    )
-    t.same(row, { database: 'holdfast', fsync: 'on', full_page_writes: 'on', tcp: '', timezone: 'UTC' })
-    t.equal((await stat(server.config.host)).mode & 0o777, 0o700, 'only we reach the socket')
-    const client = new pg.Client(server.url)
-    await client.connect()
-    await client.end()
-    const processes = await processesOf(server)
-    await server.stop()
-    await gone(processes)
-  }
-)
+t.test('it starts in a new folder, opens no TCP port, and leaves no process behind', async t => {
+  const server = await start(t, join(await folder(t), 'not', 'yet'))
+  const [row] = await query(
+    server,
+    `
+    select
+      current_database() as database,
+      current_setting('fsync') as fsync,
+      current_setting('full_page_writes') as full_page_writes,
+      current_setting('listen_addresses') as tcp,
+      current_setting('timezone') as timezone`
+  )
+  t.same(row, { database: 'holdfast', fsync: 'on', full_page_writes: 'on', tcp: '', timezone: 'UTC' })
+  t.equal((await stat(server.config.host)).mode & 0o777, 0o700, 'only the owner can reach the socket')
+  const client = new pg.Client(server.url)
+  await client.connect()
+  await client.end()
+  const processes = await processesOf(server)
+  await server.stop()
+  await gone(processes)
+})
 
-t.test('keeps what was committed across a stop and a start', async t => {
+t.test('it keeps committed rows across a stop and a start', async t => {
   const dataDir = await folder(t)
   const first = await start(t, dataDir)
   await writeRow(first)
@@ -45,21 +46,18 @@ t.test('keeps what was committed across a stop and a start', async t => {
   t.same(await readRows(await start(t, dataDir)), [1])
 })
 
-t.test(
-  'is back by itself within 5 seconds after a kill -9 of the postmaster, with every committed row',
-  async t => {
-    const server = await start(t, await folder(t))
-    await writeRow(server)
-    for (const round of [1, 2]) {
-      const { pid } = server
-      process.kill(pid, 'SIGKILL')
-      t.same(await eventually(() => readRows(server)), [1], `round ${round}`)
-      t.not(server.pid, pid)
-    }
+t.test('it is back within 5 s of a kill -9 of the postmaster, with every committed row', async t => {
+  const server = await start(t, await folder(t))
+  await writeRow(server)
+  for (const round of [1, 2]) {
+    const { pid } = server
+    process.kill(pid, 'SIGKILL')
+    t.same(await eventually(() => readRows(server)), [1], `round ${round}`)
+    t.not(server.pid, pid)
   }
-)
+})
 
-t.test('is back by itself after a kill -9 of the postmaster while a backend is busy', async t => {
+t.test('it is back after a kill -9 of the postmaster while a backend is busy', async t => {
   const server = await start(t, await folder(t))
   await writeRow(server)
   const busy = new pg.Client(server.config)
@@ -73,25 +71,23 @@ t.test('is back by itself after a kill -9 of the postmaster while a backend is b
   await answer
 })
 
-t.test('is back by itself after a kill -9 of one backend', async t => {
+t.test('it is back after a kill -9 of one backend', async t => {
   const server = await start(t, await folder(t))
   await writeRow(server)
   const client = new pg.Client(server.config)
   client.on('error', () => {})
   await client.connect()
-  const {
-    rows: [row]
-  } = await client.query('select pg_backend_pid() as pid')
+  const { rows } = await client.query('select pg_backend_pid() as pid')
   const ended = new Promise<void>(resolve => {
     client.on('end', resolve)
   })
-  process.kill(row.pid, 'SIGKILL')
+  process.kill(rows[0].pid, 'SIGKILL')
   await ended
   t.same(await eventually(() => readRows(server)), [1])
 })
 
 t.test(
-  'leaves no process behind when its parent is killed with -9, and starts again with the data',
+  'after a kill -9 of its parent no process is left, and it starts again with its data',
   { skip: !linux && 'Linux only' },
   async t => {
     const dataDir = await folder(t)
@@ -104,24 +100,21 @@ t.test(
   }
 )
 
-t.test(
-  'starts right behind a parent killed with -9, while the old server is still shutting down',
-  async t => {
-    const dataDir = await folder(t)
-    const parent = await startInChild(t, dataDir)
-    await writeRow(parent)
-    await kill(parent.child)
-    const server = await start(t, dataDir)
-    t.same(await eventually(() => readRows(server)), [1])
-  }
-)
+t.test('it starts right after a kill -9 of its parent, while the old server is shutting down', async t => {
+  const dataDir = await folder(t)
+  const parent = await startInChild(t, dataDir)
+  await writeRow(parent)
+  await kill(parent.child)
+  const server = await start(t, dataDir)
+  t.same(await eventually(() => readRows(server)), [1])
+})
 
 t.test(
-  'adopts a server that outlived its parent, and stops it',
+  'it adopts a server that has outlived its parent, and stops it',
   { skip: !linux && 'Linux only' },
   async t => {
     const dataDir = await folder(t)
-    // What a machine without pdeathsig does.
+    // As on a machine without pdeathsig.
     const parent = await startInChild(t, dataDir, { setpriv: 'shift 2; exec "$@"' })
     await writeRow(parent)
     await kill(parent.child)
@@ -134,7 +127,7 @@ t.test(
   }
 )
 
-t.test('refuses a folder on which another Holdfast runs, and leaves that one alone', async t => {
+t.test('it refuses a folder on which another Holdfast runs, and leaves that one alone', async t => {
   const dataDir = await folder(t)
   const first = await start(t, dataDir)
   await t.rejects(
@@ -147,7 +140,7 @@ t.test('refuses a folder on which another Holdfast runs, and leaves that one alo
   t.same(await readRows(first), [1])
 })
 
-t.test('takes no half-made cluster for a whole one when the first start was killed', async t => {
+t.test('it takes no half-made cluster for a whole one after its first start was killed', async t => {
   const dataDir = await folder(t)
   const { child } = launchChild(t, dataDir)
   await eventually(async () => {
@@ -156,29 +149,26 @@ t.test('takes no half-made cluster for a whole one when the first start was kill
     }
   })
   await kill(child)
-  t.notOk((await readdir(dataDir)).includes('postgres'), 'killed in the middle')
+  t.notOk((await readdir(dataDir)).includes('postgres'), 'killed in the middle of the first start')
   const server = await start(t, dataDir)
   await writeRow(server)
   t.same((await readdir(dataDir)).sort(), ['postgres', 'postgres.log', 'socket'])
 })
 
-t.test(
-  'starts although the process id in a lock file left by a crash now belongs to somebody else',
-  async t => {
-    const dataDir = await folder(t)
-    const first = await start(t, dataDir)
-    await writeRow(first)
-    const lockFile = join(dataDir, 'postgres', 'postmaster.pid')
-    const lock = await readFile(lockFile, 'utf8')
-    await first.stop()
-    const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
-    t.teardown(() => kill(stranger))
-    await writeFile(lockFile, lock.replace(/^\d+/, String(stranger.pid)))
-    t.same(await readRows(await start(t, dataDir)), [1])
-  }
-)
+t.test('it starts though the process id in an old lock file belongs to another process', async t => {
+  const dataDir = await folder(t)
+  const first = await start(t, dataDir)
+  await writeRow(first)
+  const lockFile = join(dataDir, 'postgres', 'postmaster.pid')
+  const lock = await readFile(lockFile, 'utf8')
+  await first.stop()
+  const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+  t.teardown(() => kill(stranger))
+  await writeFile(lockFile, lock.replace(/^\d+/, String(stranger.pid)))
+  t.same(await readRows(await start(t, dataDir)), [1])
+})
 
-t.test('works in a folder whose path is too long for a socket', async t => {
+t.test('it works in a folder whose path is too long for a socket', async t => {
   const dataDir = join(await folder(t), 'long'.repeat(30))
   const server = await start(t, dataDir)
   await writeRow(server)
@@ -189,7 +179,7 @@ t.test('works in a folder whose path is too long for a socket', async t => {
   await t.rejects(stat(server.config.host), 'its socket folder is gone')
 })
 
-t.test('works in a folder that only its owner can enter, root too', async t => {
+t.test('it works in a folder that only its owner can enter, for root too', async t => {
   const closed = await folder(t)
   await chmod(closed, 0o700)
   const server = await start(t, join(closed, 'data'))
@@ -197,8 +187,7 @@ t.test('works in a folder that only its owner can enter, root too', async t => {
 })
 
 t.test(
-  'as root where user namespaces are forbidden, runs as nobody; and goes on with that data where ' +
-    'they are allowed',
+  'for root without user namespaces it runs as nobody, and later with them on the same data',
   { skip: !(linux && root) && 'for root on Linux' },
   async t => {
     const dataDir = await folder(t)
@@ -213,14 +202,12 @@ t.test(
   }
 )
 
-t.test('says in one sentence what to install where it has no build', async t => {
+t.test('where it has no build it says in one sentence what to install', async t => {
   t.intercept(process, 'arch', { value: 'riscv64' })
   const error = await startEmbedded(await folder(t), () => {}).catch(error => error)
   t.type(error, EmbeddedUnavailable)
-  t.match(
-    error.message,
-    /^The embedded PostgreSQL has no build for \w+-riscv64 .*: install PostgreSQL 15 or later and set HOLDFAST_DATABASE_URL to it\.$/
-  )
+  t.match(error.message, /^The embedded PostgreSQL has no build for \w+-riscv64 /)
+  t.match(error.message, /: install PostgreSQL 15 or later and set HOLDFAST_DATABASE_URL to it\.$/)
 })
 
 async function folder(t: Test): Promise<string> {
@@ -237,13 +224,11 @@ async function start(t: Test, dataDir: string): Promise<Embedded> {
 
 type Launched = { child: ChildProcess; output: AsyncIterableIterator<string> }
 
-/**
- * A small service of its own to be killed; `fakes` are shell scripts found on its path before the
- * real programs.
- */
+/** A process with an embedded PostgreSQL, for tests that kill it. */
 function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launched {
+  const embedded = new URL('../../src/store/setup/embedded.ts', import.meta.url)
   const script = `
-    import { startEmbedded } from ${JSON.stringify(new URL('../../src/store/setup/embedded.ts', import.meta.url))}
+    import { startEmbedded } from ${JSON.stringify(embedded)}
     const { pid, config } = await startEmbedded(${JSON.stringify(dataDir)}, () => {})
     console.log(JSON.stringify({ pid, config }))`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -254,6 +239,7 @@ function launchChild(t: Test, dataDir: string, path = process.env.PATH): Launche
   return { child, output: createInterface(child.stdout)[Symbol.asyncIterator]() }
 }
 
+/** `fakes` are shell scripts that its path has before the real programs. */
 async function startInChild(
   t: Test,
   dataDir: string,
@@ -296,7 +282,7 @@ async function readRows(server: Server): Promise<number[]> {
   return (await query(server, 'select n from kept')).map(row => row.n)
 }
 
-/** The postmaster and everything it started. */
+/** The postmaster, and the processes that it started. */
 async function processesOf(server: Server): Promise<number[]> {
   return [
     server.pid,
@@ -306,21 +292,24 @@ async function processesOf(server: Server): Promise<number[]> {
   ]
 }
 
-/** Waits for the processes to end, and to be reaped by whoever inherited them. */
+/** Waits until the processes have ended and are reaped. */
 async function gone(pids: number[]): Promise<void> {
   await eventually(async () => {
     for (const pid of pids) {
-      let there = true
-      try {
-        process.kill(pid, 0)
-      } catch {
-        there = false
-      }
-      if (there) throw new Error(`process ${pid} is still there`)
+      if (isAlive(pid)) throw new Error(`process ${pid} is still there`)
     }
   })
 }
 
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Tries again until it succeeds, for at most this long. */
 async function eventually<T>(attempt: () => Promise<T>, limitMs = 5_000): Promise<T> {
   for (const untilMs = Date.now() + limitMs; ; await sleep(20)) {
     try {

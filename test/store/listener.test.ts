@@ -1,4 +1,4 @@
-/** Notices between replicas. */
+/** Notices between replicas: joined, never lost, and not sent by a replica that is alone. */
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
@@ -6,56 +6,53 @@ import { startListener, type Listener } from '../../src/store/upkeep/listener.ts
 import { Proxy } from '../faultbench/proxy.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-t.test(
-  'while a notice is on its way the next ones gather: a connection has one query at a time, and none is lost',
-  async t => {
-    const { config } = await freshDatabase(t, { migrated: false })
-    const proxy = new Proxy()
-    proxy.target = config.host.startsWith('/') ? { path: `${config.host}/.s.PGSQL.${config.port}` } : config
-    proxy.delayMs = 20
-    const port = await proxy.listen()
-    t.teardown(() => proxy.close())
-    const warnings: string[] = []
-    const warn = ({ message }: Error) => {
-      warnings.push(message)
-    }
-    process.on('warning', warn)
-    t.teardown(() => process.off('warning', warn))
-    const heard = new Map<string, number>()
-    let all = () => {}
-    const listen = async (
-      where: object,
-      onReady: (queueId: string, count: number) => void
-    ): Promise<Listener> => {
-      let listener!: Listener
-      await new Promise<void>((resolve, reject) => {
-        listener = startListener(
-          { ...config, ...where },
-          { onReady, onDue: () => {}, onGap: resolve, onError: reject }
-        )
-      })
-      t.teardown(() => listener.stop())
-      return listener
-    }
-    const speaker = await listen({ host: '127.0.0.1', port }, () => {})
-    await listen({}, (queueId, count) => {
-      heard.set(queueId, (heard.get(queueId) ?? 0) + count)
-      if (heard.get('7') === 5 && heard.size === 401) all()
-    })
-    const done = new Promise<void>(resolve => {
-      all = resolve
-    })
-    for (let time = 0; time < 5; time++) {
-      speaker.announce('7', 1, 1)
-      await pause(8) // longer than notices are joined, shorter than one takes
-    }
-    for (let queue = 1000; queue < 1400; queue++) speaker.announce(String(queue), 1, 1)
-    await done
-    t.strictSame(warnings, [])
+t.test('notices gather while one is on its way, one query at a time, and none is lost', async t => {
+  const { config } = await freshDatabase(t, { migrated: false })
+  const proxy = new Proxy()
+  proxy.target = config.host.startsWith('/') ? { path: `${config.host}/.s.PGSQL.${config.port}` } : config
+  proxy.delayMs = 20
+  const port = await proxy.listen()
+  t.teardown(() => proxy.close())
+  const warnings: string[] = []
+  const warn = ({ message }: Error) => {
+    warnings.push(message)
   }
-)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const heard = new Map<string, number>()
+  let finish = () => {}
+  const listen = async (
+    address: object,
+    onReady: (queueId: string, count: number) => void
+  ): Promise<Listener> => {
+    let listener!: Listener
+    await new Promise<void>((resolve, reject) => {
+      listener = startListener(
+        { ...config, ...address },
+        { onReady, onDue: () => {}, onGap: resolve, onError: reject }
+      )
+    })
+    t.teardown(() => listener.stop())
+    return listener
+  }
+  const speaker = await listen({ host: '127.0.0.1', port }, () => {})
+  await listen({}, (queueId, count) => {
+    heard.set(queueId, (heard.get(queueId) ?? 0) + count)
+    if (heard.get('7') === 5 && heard.size === 401) finish()
+  })
+  const done = new Promise<void>(resolve => {
+    finish = resolve
+  })
+  for (let time = 0; time < 5; time++) {
+    speaker.announce('7', 1, 1)
+    await pause(8) // longer than notices are joined, shorter than a notice takes
+  }
+  for (let queue = 1000; queue < 1400; queue++) speaker.announce(String(queue), 1, 1)
+  await done
+  t.strictSame(warnings, [])
+})
 
-t.test('a replica that is alone says nothing, until another is heard', async t => {
+t.test('a replica that is alone sends no notices, until it hears another', async t => {
   const { config } = await freshDatabase(t, { migrated: false })
   const notices: string[] = []
   let onNotice = () => {}
@@ -88,21 +85,22 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
     return listener
   }
   const now = performance.now.bind(performance)
-  let later = 0
-  performance.now = () => now() + later
+  let laterMs = 0
+  performance.now = () => now() + laterMs
   t.teardown(() => {
     performance.now = now
   })
 
   const alone = await start()
   alone.announce('7', 1, 1)
-  await noticed(/ ready 7:/) // of others it knows nothing yet
-  later = 13_000
+  // At first it does not know whether there are others.
+  await noticed(/ ready 7:/)
+  laterMs = 13_000
   alone.announce('8', 1, 1)
   const before = notices.length
   await start()
   await noticed(/ here$/, before)
-  // Heard by the witness, it has been sent to the replica too, which may need a moment more to read it.
+  // The witness has heard the notice. The first replica has it too, but may not have read it yet.
   while (!notices.some(notice => / ready 9:/.test(notice))) {
     alone.announce('9', 1, 1)
     await pause(8)

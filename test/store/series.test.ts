@@ -1,6 +1,6 @@
 /**
- * The last hour: what is written of it, by whom, what it costs, and how it is read. Rows are aged;
- * nothing sleeps.
+ * The series of the last hour: what is written, by which replica, at what cost, and how it is read.
+ * Tests age rows instead of sleeping.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
@@ -21,12 +21,13 @@ async function fresh(t: Test): Promise<Database> {
   return database
 }
 
-async function made(database: Database, name: string): Promise<string> {
+/** A new queue, and its id. */
+async function queue(database: Database, name: string): Promise<string> {
   await queues.putQueue(database, name, {})
   return (await queues.findQueue(database, name))!.id
 }
 
-/** As if so many steps had passed since all that is written. */
+/** Moves what is written back, as if this many steps had passed. */
 const age = async (database: Database, steps: number) => {
   for (const table of ['series', 'times']) {
     await database.query(`update holdfast.${table} set at = at - $1 where at > 0`, [steps * 30])
@@ -34,50 +35,48 @@ const age = async (database: Database, steps: number) => {
   await database.query('update holdfast.series_turn set at = at - $1', [steps * 30])
 }
 
-t.test(
-  'of any number of replicas one writes each step, and only of queues whose numbers have changed',
-  async t => {
-    const database = await fresh(t)
-    const [busy, idle] = [await made(database, 'busy'), await made(database, 'idle')]
-    const written = async () =>
-      (await Promise.all(Array.from({ length: 4 }, () => writeStep(database)))).reduce(
-        (sum, { written }) => sum + written,
-        0
-      )
-    t.equal(await written(), 2, 'each queue once')
-    t.equal(await written(), 0, 'not twice in a step')
-    await age(database, 1)
-    await database.query(
-      'update holdfast.counts set ready = 5, enqueued_total = 60, failed_total = 2, lapsed_total = 1 ' +
-        'where queue_id = $1',
-      [busy]
-    )
-    t.equal(await written(), 1)
-    await age(database, 1)
-    t.equal(await written(), 0, 'nothing has changed')
-    const { last, samples } = await readSeries(database, busy)
-    const { at, ready, enqueuedPerSecond, failedPerSecond } = seriesOf('busy', last, samples, [])
-    t.match({ at, ready }, { at: { length: 120, 119: last }, ready: { 0: null, 119: 5 } })
-    t.strictSame(
-      [enqueuedPerSecond, failedPerSecond].map(rates => rates.filter(rate => rate !== 0)),
-      [[2], [0.1]],
-      'in the step in which it changed'
-    )
-    t.equal((await readSeries(database, idle)).samples.length, 1)
-    const [{ name, samples: totals }] = (await readSparks(database, ['busy', 'none'])) as [
-      Awaited<ReturnType<typeof readSparks>>[0]
-    ]
-    t.equal(name, 'busy')
-    t.equal(
-      sparkOf(last, totals).enqueuedPerSecond.reduce((sum, rate) => sum + rate * 60, 0),
-      60
-    )
+t.test('one replica writes each step, and only for queues whose numbers have changed', async t => {
+  const database = await fresh(t)
+  const [busy, idle] = [await queue(database, 'busy'), await queue(database, 'idle')]
+  const written = async () => {
+    const steps = await Promise.all(Array.from({ length: 4 }, () => writeStep(database)))
+    return steps.reduce((sum, { written }) => sum + written, 0)
   }
-)
+  t.equal(await written(), 2, 'each queue once')
+  t.equal(await written(), 0, 'not twice in a step')
+  await age(database, 1)
+  await database.query(
+    `
+    update holdfast.counts
+    set ready = 5, enqueued_total = 60, failed_total = 2, lapsed_total = 1
+    where queue_id = $1`,
+    [busy]
+  )
+  t.equal(await written(), 1)
+  await age(database, 1)
+  t.equal(await written(), 0, 'nothing has changed')
+  const { last, samples } = await readSeries(database, busy)
+  const { at, ready, enqueuedPerSecond, failedPerSecond } = seriesOf('busy', last, samples, [])
+  t.match({ at, ready }, { at: { length: 120, 119: last }, ready: { 0: null, 119: 5 } })
+  t.strictSame(
+    [enqueuedPerSecond, failedPerSecond].map(rates => rates.filter(rate => rate !== 0)),
+    [[2], [0.1]],
+    'only in the step that changed'
+  )
+  t.equal((await readSeries(database, idle)).samples.length, 1)
+  const [{ name, samples: totals }] = (await readSparks(database, ['busy', 'none'])) as [
+    Awaited<ReturnType<typeof readSparks>>[0]
+  ]
+  t.equal(name, 'busy')
+  t.equal(
+    sparkOf(last, totals).enqueuedPerSecond.reduce((sum, rate) => sum + rate * 60, 0),
+    60
+  )
+})
 
 t.test('the times that replicas have counted add up', async t => {
   const database = await fresh(t)
-  const queueId = await made(database, 'one')
+  const queueId = await queue(database, 'idle')
   const row = (id: string, position: string) => ({
     id,
     fence: '1',
@@ -87,7 +86,7 @@ t.test('the times that replicas have counted add up', async t => {
   const atMs = Date.parse('2026-01-01T00:00:00.100Z')
   for (let replica = 0; replica < 2; replica++) {
     const replicaStats = new ReplicaStats()
-    replicaStats.leased(queueId, [row('1', '1'), row('2', '2'), row('3', '7')], atMs) // the third came back
+    replicaStats.leased(queueId, [row('1', '1'), row('2', '2'), row('3', '7')], atMs) // the third comes again
     replicaStats.acked(queueId, ['1.1', '9.1'])
     replicaStats.asked(queueId)
     replicaStats.asked('99999') // a queue that is gone
@@ -104,52 +103,55 @@ t.test('the times that replicas have counted add up', async t => {
   t.strictSame([sum(rows.flatMap(({ waits }) => waits)), sum(rows.flatMap(({ works }) => works))], [4, 2])
   t.strictSame(
     await database.query(
-      "select holdfast.sums_of('{1,2}', '{1,0,3}') as more, holdfast.sums_of('{}', '{}') as none"
+      "select holdfast.sums_of('{1,2}', '{1,0,3}') as sums, holdfast.sums_of('{}', '{}') as none"
     ),
-    [{ more: [2, 2, 3], none: [] }]
+    [{ sums: [2, 2, 3], none: [] }]
   )
   t.strictSame(
-    await database.query(
-      "select queue_id, asked_at > now() - interval '1 minute' as lately from holdfast.asked"
-    ),
+    await database.query(`
+      select queue_id, asked_at > now() - interval '1 minute' as lately
+      from holdfast.asked`),
     [{ queue_id: Number(queueId), lately: true }]
   )
 })
 
-t.test(
-  'a chore removes what is older than an hour, and leaves the row from which the hour begins',
-  async t => {
-    const database = await fresh(t)
-    const queueId = await made(database, 'one')
-    await writeStep(database)
-    const [{ at }] = (await database.query('select at from holdfast.series_turn')) as [{ at: number }]
-    await database.query(
-      'insert into holdfast.series select queue_id, at - n * 30, n, 0, 0, 0, 10000 - n, 0, 0 from ' +
-        'holdfast.series cross join generate_series(1, 6000) n'
-    )
-    await database.query("insert into holdfast.times select queue_id, at, '{1}', '{}' from holdfast.series")
-    await createMaintenance(database)['forget-series']()
-    t.strictSame(
-      await database.query('select min(at) as from, max(at) as to, count(*)::integer from holdfast.series'),
-      [{ from: at - 3600, to: at, count: 121 }]
-    )
-    t.strictSame(await database.query('select count(*)::integer from holdfast.times'), [{ count: 120 }])
-    await age(database, 5000)
-    await database.query('update holdfast.series_turn set at = at + 5000 * 30')
-    await createMaintenance(database)['forget-series']()
-    t.strictSame(
-      await database.query('select at from holdfast.series'),
-      [{ at: at - 150_000 }],
-      'of an idle queue its last row'
-    )
-    t.match(seriesOf('one', at, (await readSeries(database, queueId)).samples, []), {
-      ready: { 0: 0, 119: 0 },
-      enqueuedPerSecond: { 0: 0 }
-    })
-  }
-)
+t.test('maintenance removes rows older than an hour, except the one the hour begins from', async t => {
+  const database = await fresh(t)
+  const queueId = await queue(database, 'idle')
+  await writeStep(database)
+  const [{ at }] = (await database.query('select at from holdfast.series_turn')) as [{ at: number }]
+  await database.query(`
+    insert into holdfast.series
+    select queue_id, at - n * 30, n, 0, 0, 0, 10000 - n, 0, 0
+    from holdfast.series
+    cross join generate_series(1, 6000) n`)
+  await database.query(`
+    insert into holdfast.times
+    select queue_id, at, '{1}', '{}'
+    from holdfast.series`)
+  await createMaintenance(database)['forget-series']()
+  t.strictSame(
+    await database.query(`
+      select min(at) as from, max(at) as to, count(*)::integer
+      from holdfast.series`),
+    [{ from: at - 3600, to: at, count: 121 }]
+  )
+  t.strictSame(await database.query('select count(*)::integer from holdfast.times'), [{ count: 120 }])
+  await age(database, 5000)
+  await database.query('update holdfast.series_turn set at = at + 5000 * 30')
+  await createMaintenance(database)['forget-series']()
+  t.strictSame(
+    await database.query('select at from holdfast.series'),
+    [{ at: at - 150_000 }],
+    'the last row of an idle queue stays'
+  )
+  t.match(seriesOf('idle', at, (await readSeries(database, queueId)).samples, []), {
+    ready: { 0: 0, 119: 0 },
+    enqueuedPerSecond: { 0: 0 }
+  })
+})
 
-t.test('rates begin with a queue, and not with what it had done before the hour', t => {
+t.test('rates do not count what a queue had done before the hour', t => {
   const sample = (at: number, enqueued: number): Sample => ({
     at,
     ready: 0,
@@ -161,7 +163,11 @@ t.test('rates begin with a queue, and not with what it had done before the hour'
     failed: 0
   })
   const at = 3600 * 100
-  t.equal(seriesOf('q', at, [sample(at, 30)], []).enqueuedPerSecond.at(-1), 1, 'a new one, from nothing')
+  t.equal(
+    seriesOf('q', at, [sample(at, 30)], []).enqueuedPerSecond.at(-1),
+    1,
+    'a new queue begins from nothing'
+  )
   t.equal(seriesOf('q', at, [sample(0, 1_000_000), sample(at - 3570, 1_000_030)], []).enqueuedPerSecond[0], 1)
   t.strictSame(seriesOf('q', at, [sample(0, 1_000_000)], []).enqueuedPerSecond, Array(120).fill(0))
   t.equal(sparkOf(at, [sample(at - 30, 30), sample(at, 60)]).enqueuedPerSecond.at(-1), 1)
@@ -191,33 +197,31 @@ t.test('quantiles are read from buckets that double', t => {
     [{ id: '1', fence: '1', position: '1', enqueued_at: '2000-01-01T00:00:00.000Z' }],
     Date.parse('2026-01-01')
   )
-  t.equal(replicaStats.take().get('1')!.waits.indexOf(1), bucketsCount - 1, 'years are in the last bucket')
+  t.equal(replicaStats.take().get('1')!.waits.indexOf(1), bucketsCount - 1, 'years count in the last bucket')
   t.end()
 })
 
-t.test('what one replica has done is in the series that another tells', async t => {
+t.test('what one replica has done is in the series that another one answers with', async t => {
   const { url } = await freshDatabase(t)
-  const [one, two] = [await service(t, { database: { url } }), await service(t, { database: { url } })]
+  const replicaA = await service(t, { database: { url } })
+  const replicaB = await service(t, { database: { url } })
   const sql = new pg.Client(url)
   await sql.connect()
   t.teardown(() => sql.end())
-  await one.post('/queues/mail/messages', { messages: [{ body: 1 }, { body: 2 }, { body: 3 }] })
-  const {
-    body: {
-      messages: [message, failing]
-    }
-  } = await one.post('/queues/mail/lease', { max: 2 })
-  await one.post('/queues/mail/ack', { receipt: message.receipt })
-  await one.post('/queues/mail/fail', { receipt: failing.receipt, dead: true })
-  await one.stop() // shares what it has counted
+  await replicaA.post('/queues/mail/messages', { messages: [{ body: 1 }, { body: 2 }, { body: 3 }] })
+  const [done, failed] = (await replicaA.post('/queues/mail/lease', { max: 2 })).body.messages
+  await replicaA.post('/queues/mail/ack', { receipt: done.receipt })
+  await replicaA.post('/queues/mail/fail', { receipt: failed.receipt, dead: true })
+  await replicaA.stop() // now it shares what it has counted
+  // The other replica folds the ledger.
   while ((await sql.query('select from holdfast.counts where dead = 1 and acked_total = 1')).rowCount === 0) {
     await pause(50)
-  } // folded by the other
+  }
   const database = openDatabase({ connectionString: url }, { poolSize: 2, onError: () => {} })
   t.teardown(() => database.close())
   await age(database, 1)
   await writeStep(database)
-  const { status, body } = await two.get('/queues/mail/series')
+  const { status, body } = await replicaB.get('/queues/mail/series')
   t.equal(status, 200)
   t.match(body, {
     queue: 'mail',
@@ -239,8 +243,8 @@ t.test('what one replica has done is in the series that another tells', async t 
     )
   }
   for (const name of ['waitSecondsP50', 'waitSecondsP95', 'workSecondsP50', 'workSecondsP95']) {
-    const known = body[name].filter((seconds: number | null) => seconds !== null)
-    t.ok(known.length === 1 && known[0] > 0 && known[0] < 30, `${name} ${known}`)
+    const seconds = body[name].filter((seconds: number | null) => seconds !== null)
+    t.ok(seconds.length === 1 && seconds[0] > 0 && seconds[0] < 30, `${name} ${seconds}`)
   }
-  t.match(await two.get('/queues/none/series'), { status: 404, body: { code: 'queueNotFound' } })
+  t.match(await replicaB.get('/queues/none/series'), { status: 404, body: { code: 'queueNotFound' } })
 })
