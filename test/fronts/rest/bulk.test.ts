@@ -1,52 +1,56 @@
 /**
- * Looking for messages and mending many at once: filters, retry, redrive, purge, dry runs. After
- * each, the ledger must equal the rows.
+ * Browsing with filters, and bulk actions: retry, redrive, purge, dry runs. After each, the ledger
+ * must equal the rows.
  */
+import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { service, type Client } from '../../support/service.ts'
+import { service } from '../../support/service.ts'
 
-let holdfast: Client & { databaseUrl: string }
-let sql: pg.Client
-let made = 0
+const holdfast = await service(t)
+const sql = new pg.Client(holdfast.databaseUrl)
+await sql.connect()
+t.teardown(() => sql.end())
+let queuesMade = 0
 
-t.before(async () => {
-  holdfast = await service(t)
-  sql = new pg.Client(holdfast.databaseUrl)
-  await sql.connect()
-  t.teardown(() => sql.end())
-})
-
+/** A new queue, and its verbs. */
 async function queue(settings: object = {}) {
-  const path = `/queues/q${++made}`
+  const path = `/queues/q${++queuesMade}`
   await holdfast.call('PUT', path, settings)
-  const numbers = (bodies: number[]) => bodies.toSorted((a, b) => a - b)
+  const browse = async (query: string): Promise<any[]> => {
+    const { messages } = (await holdfast.get(`${path}/messages?${query}`)).body
+    return messages.map(({ body }: { body: unknown }) => body)
+  }
   return {
     path,
-    ids: async (...messages: object[]): Promise<string[]> =>
-      (await holdfast.post(`${path}/messages`, { messages })).body.messages.map(
-        ({ id }: { id: string }) => id
-      ),
-    lease: async (max = 1) => (await holdfast.post(`${path}/lease`, { max })).body.messages as any[],
-    fail: (held: any[], reason: string, more: object = {}) =>
-      holdfast.post(`${path}/fail`, { failures: held.map(({ receipt }) => ({ receipt, reason, ...more })) }),
+    ids: async (...messages: object[]): Promise<string[]> => {
+      const { body } = await holdfast.post(`${path}/messages`, { messages })
+      return body.messages.map(({ id }: { id: string }) => id)
+    },
+    lease: async (max = 1): Promise<any[]> => (await holdfast.post(`${path}/lease`, { max })).body.messages,
+    leaseBodies: async (max: number): Promise<unknown[]> => {
+      const { messages } = (await holdfast.post(`${path}/lease`, { max })).body
+      return messages.map(({ body }: { body: unknown }) => body)
+    },
+    fail: (leased: any[], reason: string, options: object = {}) => {
+      const failures = leased.map(({ receipt }) => ({ receipt, reason, ...options }))
+      return holdfast.post(`${path}/fail`, { failures })
+    },
     act: async (verb: string, body: object = {}) => (await holdfast.post(`${path}/${verb}`, body)).body,
-    browse: async (query: string): Promise<any[]> =>
-      (await holdfast.get(`${path}/messages?${query}`)).body.messages.map(({ body }: any) => body),
+    /** Returns bodies, as the verbs below do. */
+    browse,
     counts: async () => (await holdfast.get(path)).body.counts,
-    bodies: async () =>
-      numbers((await holdfast.get(`${path}/messages?limit=1000`)).body.messages.map(({ body }: any) => body))
+    numbers: async () => (await browse('limit=1000')).toSorted((a, b) => a - b)
   }
 }
 
-/** The audit of docs/guarantees.md: every row it gives is a broken promise. */
+/** Runs the audit of docs/guarantees.md. Every row of its answer is a broken promise. */
 async function balanced(t: Test): Promise<void> {
-  const { readFile } = await import('node:fs/promises')
   const [, audit] = /## The audit[^]*?```sql\n([^]*?)```/.exec(await readFile('docs/guarantees.md', 'utf8'))!
   t.strictSame((await sql.query(audit!)).rows, [], 'the ledger equals the rows')
 }
 
-t.test('a piece of the body, of the last reason, and times: all of it must be so', async t => {
+t.test('a filter by body, last reason and time finds messages that meet all of it', async t => {
   const q = await queue({ keepAckedSeconds: 60 })
   const [first] = await q.ids(
     { body: { to: 'Ada' } },
@@ -59,36 +63,40 @@ t.test('a piece of the body, of the last reason, and times: all of it must be so
     'content-type': 'application/octet-stream'
   })
   await holdfast.post(`${q.path}/messages`, 'Ada as text', { 'content-type': 'text/plain' })
-  const of = (contains: string, more = '') => q.browse(`contains=${encodeURIComponent(contains)}${more}`)
+  const containing = (text: string, more = '') => q.browse(`contains=${encodeURIComponent(text)}${more}`)
   t.strictSame(
-    await of('Ada'),
+    await containing('Ada'),
     [{ to: 'Ada' }, { to: 'Ada', delayed: true }, 'Ada as text'],
-    'in the case given; bytes never match'
+    'case counts, and bytes never match'
   )
-  t.strictSame(await of('Ada', '&state=delayed'), [{ to: 'Ada', delayed: true }])
-  t.strictSame(await of('%'), ['ada 100%'], 'a percent sign is one')
-  t.strictSame(await of('_'), ['a_da'], 'and so is an underscore')
-  t.strictSame(await of('\\'), [])
-  t.strictSame(await of('\u00e9 \ud83d\ude00'), ['caf\u00e9 \ud83d\ude00'])
-  t.strictSame(await of('__proto__'), [])
+  t.strictSame(await containing('Ada', '&state=delayed'), [{ to: 'Ada', delayed: true }])
+  t.strictSame(await containing('%'), ['ada 100%'], 'a percent sign is only itself')
+  t.strictSame(await containing('_'), ['a_da'], 'an underscore is only itself')
+  t.strictSame(await containing('\\'), [])
+  t.strictSame(await containing('\u00e9 \ud83d\ude00'), ['caf\u00e9 \ud83d\ude00'])
+  t.strictSame(await containing('__proto__'), [])
 
-  const held = await q.lease(3)
-  await q.fail(held.slice(0, 2), 'socket 50% closed', { delaySeconds: 0 })
+  const leased = await q.lease(3)
+  await q.fail(leased.slice(0, 2), 'socket 50% closed', { delaySeconds: 0 })
   await q.fail((await q.lease(2)).slice(0, 1), 'timeout', { dead: true })
   t.strictSame(await q.browse('reason=socket'), ['ada 100%'], 'only the last reason counts')
   t.strictSame(await q.browse('reason=timeout&contains=Ada&state=dead'), [{ to: 'Ada' }])
   t.strictSame(await q.browse('reason=timeout&contains=ada&state=dead'), [])
-  await holdfast.post(`${q.path}/ack`, { receipt: held[2].receipt })
-  t.strictSame(await q.browse('state=acked&contains=a_d'), ['a_da'], 'kept acked ones too')
+  await holdfast.post(`${q.path}/ack`, { receipt: leased[2].receipt })
+  t.strictSame(await q.browse('state=acked&contains=a_d'), ['a_da'], 'kept acked messages too')
 
-  await sql.query("update holdfast.messages set enqueued_at = '2026-01-02T03:04:05.678901Z' where id = $1", [
-    first
-  ])
+  await sql.query(
+    `
+    update holdfast.messages
+    set enqueued_at = '2026-01-02T03:04:05.678901Z'
+    where id = $1`,
+    [first]
+  )
   const time = '2026-01-02T03:04:05.678Z'
   t.strictSame(
     await q.browse(`enqueuedAfter=${time}&enqueuedBefore=2026-01-02T03:04:05.679Z`),
     [{ to: 'Ada' }],
-    'from the time shown on'
+    'enqueuedAfter includes the time that is shown'
   )
   t.strictSame(await q.browse(`enqueuedBefore=${time}`), [])
   t.equal(
@@ -99,43 +107,42 @@ t.test('a piece of the body, of the last reason, and times: all of it must be so
   await balanced(t)
 })
 
-t.test('browsing with a filter comes to the end of a long queue, a page at a time', async t => {
+t.test('browsing with a filter pages to the end of a long queue', async t => {
   const q = await queue()
-  for (let part = 0; part < 13; part++) {
-    await q.ids(...Array.from({ length: 1000 }, (_, i) => ({ body: i === 500 ? `rare ${part}` : 'common' })))
+  for (let list = 0; list < 13; list++) {
+    await q.ids(...Array.from({ length: 1000 }, (_, i) => ({ body: i === 500 ? `rare ${list}` : 'common' })))
   }
   const found: string[] = []
-  let looked = 0
-  for (let cursor: string | null = ''; cursor !== null; looked++) {
-    const { body }: any = await holdfast.get(
-      `${q.path}/messages?contains=rare&limit=4${cursor === '' ? '' : `&cursor=${cursor}`}`
-    )
+  let pages = 0
+  for (let cursor: string | null = ''; cursor !== null; pages++) {
+    const query = `contains=rare&limit=4${cursor === '' ? '' : `&cursor=${cursor}`}`
+    const { body }: any = await holdfast.get(`${q.path}/messages?${query}`)
     t.ok(body.messages.length <= 4)
-    found.push(...body.messages.map(({ body }: any) => body))
+    found.push(...body.messages.map((message: { body: string }) => message.body))
     cursor = body.cursor
   }
   t.strictSame(
     found,
-    Array.from({ length: 13 }, (_, part) => `rare ${part}`)
+    Array.from({ length: 13 }, (_, list) => `rare ${list}`)
   )
-  t.ok(looked > 3)
+  t.ok(pages > 3)
   t.strictSame((await holdfast.get(`${q.path}/messages?contains=nowhere&limit=1`)).body.messages, [])
   t.strictSame(await q.act('purge', { where: { contains: 'rare' }, dryRun: true }), { matched: 13 })
   t.strictSame(await q.act('purge', { where: { contains: 'rare' }, limit: 5 }), { purged: 5 })
   t.strictSame(
     await q.browse('contains=rare&limit=1000'),
     ['rare 5', 'rare 6', 'rare 7', 'rare 8', 'rare 9'],
-    'a page looks at some thousands: the others come with the cursor'
+    'a page examines a few thousand messages, and the cursor leads on'
   )
   t.strictSame(await q.act('purge', { where: { contains: 'rare' } }), { purged: 8 })
   t.strictSame(await q.act('purge'), { purged: 12_987 })
   await balanced(t)
 })
 
-t.test('large bodies are looked at a few at a time', async t => {
+t.test('large bodies are examined a few at a time', async t => {
   const q = await queue()
   const large = 'x'.repeat(1_000_000)
-  for (let part = 0; part < 4; part++) {
+  for (let list = 0; list < 4; list++) {
     await q.ids(...Array.from({ length: 7 }, (_, i) => ({ body: i < 6 ? large : `${large}needle` })))
   }
   t.strictSame(await q.act('purge', { where: { contains: 'needle' }, dryRun: true }), { matched: 4 })
@@ -143,53 +150,47 @@ t.test('large bodies are looked at a few at a time', async t => {
   t.equal((await q.counts()).ready, 24)
 })
 
-t.test(
-  'retry makes delayed and backing-off messages ready now, in the order in which they were due',
-  async t => {
-    const q = await queue({ maxAttempts: 3 })
-    const [failed, late, soon] = await q.ids(
-      { body: 1 },
-      { body: 2, delaySeconds: 500 },
-      { body: 3, delaySeconds: 100 },
-      { body: 4 },
-      { body: 5, delaySeconds: 900, priority: 9 }
-    )
-    await q.fail(await q.lease(), 'no answer from upstream', { delaySeconds: 50 })
-    t.strictSame(await q.act('retry', { dryRun: true }), { matched: 4 })
-    t.strictSame(await q.act('retry', { where: { reason: 'upstream' }, dryRun: true }), { matched: 1 })
-    t.strictSame(await q.act('retry', { ids: [soon, late, soon, '987654321'], limit: 1, dryRun: true }), {
-      matched: 1
-    })
-    t.match(await q.counts(), { ready: 1, delayed: 4 }, 'a dry run changes nothing')
-    const waiting = holdfast.post(`${q.path}/lease`, { max: 5, waitSeconds: 20 })
-    t.match((await waiting).body.messages, [{ body: 4 }])
-    const consumer = holdfast.post(`${q.path}/lease`, { max: 5, waitSeconds: 20 })
-    t.strictSame(await q.act('retry', { where: { reason: 'upstream' } }), { retried: 1 })
-    t.match(
-      (await consumer).body.messages,
-      [{ id: failed, attempt: 2, fence: 2 }],
-      'who waits is woken; attempts go on'
-    )
-    t.strictSame(await q.act('retry'), { retried: 3 })
-    t.strictSame(
-      (await q.lease(5)).map(({ body }) => body),
-      [5, 3, 2]
-    )
-    t.strictSame(await q.act('retry'), { retried: 0 })
-    await balanced(t)
-  }
-)
+t.test('retry makes delayed and backing-off messages ready, in the order they were due in', async t => {
+  const q = await queue({ maxAttempts: 3 })
+  const [failed, late, soon] = await q.ids(
+    { body: 1 },
+    { body: 2, delaySeconds: 500 },
+    { body: 3, delaySeconds: 100 },
+    { body: 4 },
+    { body: 5, delaySeconds: 900, priority: 9 }
+  )
+  await q.fail(await q.lease(), 'no answer from upstream', { delaySeconds: 50 })
+  t.strictSame(await q.act('retry', { dryRun: true }), { matched: 4 })
+  t.strictSame(await q.act('retry', { where: { reason: 'upstream' }, dryRun: true }), { matched: 1 })
+  t.strictSame(await q.act('retry', { ids: [soon, late, soon, '987654321'], limit: 1, dryRun: true }), {
+    matched: 1
+  })
+  t.match(await q.counts(), { ready: 1, delayed: 4 }, 'a dry run changes nothing')
+  const waiting = holdfast.post(`${q.path}/lease`, { max: 5, waitSeconds: 20 })
+  t.match((await waiting).body.messages, [{ body: 4 }])
+  const consumer = holdfast.post(`${q.path}/lease`, { max: 5, waitSeconds: 20 })
+  t.strictSame(await q.act('retry', { where: { reason: 'upstream' } }), { retried: 1 })
+  t.match(
+    (await consumer).body.messages,
+    [{ id: failed, attempt: 2, fence: 2 }],
+    'a waiting consumer is woken, and attempts go on'
+  )
+  t.strictSame(await q.act('retry'), { retried: 3 })
+  t.strictSame(await q.leaseBodies(5), [5, 3, 2])
+  t.strictSame(await q.act('retry'), { retried: 0 })
+  await balanced(t)
+})
 
-t.test('redrive by reason, by ids, up to a limit', async t => {
+t.test('redrive takes messages by reason, by ids, and up to a limit', async t => {
   const q = await queue({ maxAttempts: 1 })
   const ids = await q.ids(...[0, 1, 2, 3, 4, 5].map(body => ({ body })))
-  const held = await q.lease(6)
+  const leased = await q.lease(6)
   await q.fail(
-    held.filter((_, i) => i % 2 === 0),
+    leased.filter((_, i) => i % 2 === 0),
     'timeout after 30 s'
   )
   await q.fail(
-    held.filter((_, i) => i % 2 === 1),
+    leased.filter((_, i) => i % 2 === 1),
     'refused'
   )
   t.strictSame(await q.act('redrive', { dryRun: true }), { matched: 6 })
@@ -199,17 +200,18 @@ t.test('redrive by reason, by ids, up to a limit', async t => {
   t.strictSame(
     await q.act('redrive', { where: { reason: 'timeout' }, ids: ids.slice(0, 3) }),
     { redriven: 1 },
-    'named and matching'
+    'a message must be named and match'
   )
-  t.strictSame(await q.act('redrive', { ids: [ids[5], ids[0]] }), { redriven: 1 }, 'what is not dead is left')
   t.strictSame(
-    (await q.lease(6)).map(({ body }) => body),
-    [0, 2, 5]
+    await q.act('redrive', { ids: [ids[5], ids[0]] }),
+    { redriven: 1 },
+    'a message that is not dead is left alone'
   )
+  t.strictSame(await q.leaseBodies(6), [0, 2, 5])
   await balanced(t)
 })
 
-t.test('purge with ids cancels many, and leaves what is leased', async t => {
+t.test('purge by ids removes many messages, and leaves leased ones', async t => {
   const q = await queue({ keepAckedSeconds: 60 })
   const ids = await q.ids(...[0, 1, 2, 3, 4].map(body => ({ body })), { body: 5, delaySeconds: 60 })
   const [leased, acked, dead] = await q.lease(3)
@@ -220,13 +222,13 @@ t.test('purge with ids cancels many, and leaves what is leased', async t => {
   t.strictSame(await q.act('purge', { ...named, state: 'dead', dryRun: true }), { matched: 1 })
   t.strictSame(await q.act('purge', { ...named, state: 'leased' }), { purged: 0 })
   t.strictSame(await q.act('purge', named), { purged: 4 })
-  t.strictSame(await q.bodies(), [0, 4])
+  t.strictSame(await q.numbers(), [0, 4])
   t.strictSame(await q.counts(), { ready: 1, delayed: 0, leased: 1, dead: 0, acked: 0 })
   t.match((await holdfast.post(`${q.path}/ack`, { receipt: leased.receipt })).body, { outcome: 'acked' })
   await balanced(t)
 })
 
-t.test('purge by filter takes those of the state given, or of any', async t => {
+t.test('purge by filter takes messages in one state, or in any', async t => {
   const q = await queue()
   await q.ids(...['keep', 'spam 1', 'spam 2', 'spam 3'].map(body => ({ body })), {
     body: 'spam 4',

@@ -1,6 +1,6 @@
 /**
- * Every bound, filled: what comes beyond it is refused early and honestly, settling goes on, and
- * there is room again afterwards.
+ * Every bound, filled: a call beyond it is refused early and honestly, settling goes on, and
+ * afterwards there is room again.
  */
 import http from 'node:http'
 import net from 'node:net'
@@ -11,9 +11,10 @@ import { ByteBudget } from '../../../src/fronts/shared/byteBudget.ts'
 import { service, type Answer } from '../../support/service.ts'
 
 const mib = 1024 * 1024
+// This allows 2 MiB of requests, and 2 MiB of answers.
 const holdfast = await service(t, {
   env: { HOLDFAST_WAITING_BYTES_MAX: `${mib}`, HOLDFAST_WAITERS_MAX: '3' }
-}) // so 2 MiB of requests, and 2 of answers
+})
 const sql = new pg.Client(holdfast.databaseUrl)
 await sql.connect()
 t.teardown(() => sql.end())
@@ -49,16 +50,16 @@ async function gauge(name: string): Promise<number> {
   return Number(new RegExp(`^holdfast_${name} (\\d+)$`, 'm').exec((await holdfast.get('/metrics')).text)![1])
 }
 
-/** Until it is no longer refused. */
-async function requestMetrics(ask: () => Promise<Answer>): Promise<Answer> {
+/** Asks until it is not refused. */
+async function untilServed(ask: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await ask()
     if (answer.status !== 503) return answer
   }
 }
 
-/** Until it is no longer served; each time that it was, more is piled up. */
-async function atLast(ask: () => Promise<Answer>, pileUp = () => {}): Promise<Answer> {
+/** Asks until it is refused, and piles up more after each answer. */
+async function untilRefused(ask: () => Promise<Answer>, pileUp = () => {}): Promise<Answer> {
   for (;;) {
     const answer = await ask()
     if (answer.status >= 300) return answer
@@ -70,15 +71,15 @@ await holdfast.call('PUT', '/queues/q')
 await text(10, 'held')
 await text(10, 'held')
 
-t.test('bytes of requests on their way in', async t => {
+t.test('bytes of incoming requests are bounded', async t => {
   const receipt = await lease('held')
   const arriving = [1, 2].map(() =>
     open(t, head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000'))
   )
   while ((await gauge('connections')) < 3);
-  // The gauge counts connections, not what was read of them: the refusal itself shows that.
-  refused(t, await atLast(() => text(300_000)), 'one more')
-  t.equal((await text(10_000)).status, 201, 'small ones are not counted')
+  // The gauge counts connections. Only the refusal shows that their heads have been read.
+  refused(t, await untilRefused(() => text(300_000)), 'a third request')
+  t.equal((await text(10_000)).status, 201, 'a small request is not counted')
   const socket = open(
     t,
     head('/queues/q/messages', 'content-type: text/plain\r\ntransfer-encoding: chunked') +
@@ -88,28 +89,28 @@ t.test('bytes of requests on their way in', async t => {
   t.match(
     String(bytes),
     /^HTTP\/1.1 503 .*"code":"overloaded".*"outcome":"none"/s,
-    'nor one that does not say how long it is'
+    'a request without a length is refused too'
   )
   const acks = `{"receipt":"${receipt}"${' '.repeat(300_000)}}`
   t.match(
     await holdfast.post('/queues/held/ack', acks),
     { status: 200, body: { outcome: 'acked' } },
-    'for what makes room there is more of it'
+    'a request that makes room has more room'
   )
-  // A refusal as large as this comes late, and to a caller that is to close its connection no
-  // sooner than it has sent all, or a second is over.
+  // The refusal of a request this large comes late. A caller that will close its connection gets it
+  // once it has sent everything, or after a second.
   const beganMs = performance.now()
   const closing = open(
     t,
     head('/queues/q/messages', 'connection: close\r\ncontent-type: text/plain\r\ncontent-length: 1000000')
   )
   t.match(String((await once(closing, 'data'))[0]), /^HTTP\/1.1 503 .*"code":"overloaded"/s)
-  t.ok(performance.now() - beganMs > 900, 'while it sends it is not cut off')
+  t.ok(performance.now() - beganMs > 900, 'the caller is not cut off while it sends')
   for (const socket of arriving) socket.destroy()
-  t.equal((await requestMetrics(() => text(300_000))).status, 201)
+  t.equal((await untilServed(() => text(300_000))).status, 201)
 })
 
-t.test('messages that wait to be stored', async t => {
+t.test('messages that wait to be stored are bounded', async t => {
   await holdfast.call('PUT', '/queues/stored')
   await sql.query('begin; lock table holdfast.messages in exclusive mode')
   const calls: Promise<Answer>[] = []
@@ -127,43 +128,43 @@ t.test('messages that wait to be stored', async t => {
   refused(
     t,
     answers.find(({ body }) => body.code === 'overloaded')!,
-    'beyond it'
+    'a message too many'
   )
-  // those in mid-flush may have waited too long for the lock
+  // A flush under way may have waited too long for the lock.
   for (const { status, body } of answers) if (status !== 201) t.match([status, body.outcome], [503, 'none'])
   const stored = answers.filter(({ status }) => status === 201).length
   t.ok(stored > 0 && stored < answers.length, `${stored} of ${answers.length}`)
   t.match(
     (await holdfast.get('/queues/stored')).body.counts,
     { ready: stored },
-    'what was refused is not there'
+    'no refused message is stored'
   )
   t.equal((await text(250_000, 'stored')).status, 201)
 })
 
-t.test('bytes of answers that nobody reads', async t => {
-  for (let i = 0; i < 9; i++) await requestMetrics(() => text(900_000, 'large'))
+t.test('bytes of unread answers are bounded', async t => {
+  for (let i = 0; i < 9; i++) await untilServed(() => text(900_000, 'large'))
   const receipt = await lease('held')
   const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: x\r\n\r\n'
   const readers = Array.from({ length: 4 }, () => open(t, page).pause())
-  // The first pages fit into the systems' buffers, of which nobody knows the size, and then there
-  // is room again until the next.
+  // The first pages fit into buffers of the system, whose size nobody knows. Then there is room
+  // until the next page.
   const askMore = () => {
     for (const reader of readers) reader.write(page)
   }
-  refused(t, await atLast(() => holdfast.get('/queues/large/messages?limit=1'), askMore), 'a page')
-  refused(t, await atLast(() => holdfast.post('/queues/large/lease'), askMore), 'a lease')
+  refused(t, await untilRefused(() => holdfast.get('/queues/large/messages?limit=1'), askMore), 'a page')
+  refused(t, await untilRefused(() => holdfast.post('/queues/large/lease'), askMore), 'a lease')
   t.match(
     await holdfast.post('/queues/held/ack', { receipt }),
     { status: 200, body: { outcome: 'acked' } },
     'acks go on'
   )
-  t.equal((await text(10, 'held')).status, 201, 'and so do enqueues')
+  t.equal((await text(10, 'held')).status, 201, 'enqueues go on')
   for (const reader of readers) reader.destroy()
-  t.equal((await requestMetrics(() => holdfast.get('/queues/large/messages?limit=1'))).status, 200)
+  t.equal((await untilServed(() => holdfast.get('/queues/large/messages?limit=1'))).status, 200)
 })
 
-t.test('an answer made when its caller has hung up is not counted for ever', async t => {
+t.test('an answer to a caller that has hung up is not counted for ever', async t => {
   const budget = new ByteBudget(mib)
   const server = http.createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
@@ -180,7 +181,7 @@ t.test('an answer made when its caller has hung up is not counted for ever', asy
   t.equal(budget.full, false)
 })
 
-t.test('calls that wait', async t => {
+t.test('waiting calls are bounded', async t => {
   await holdfast.call('PUT', '/queues/empty')
   const ends = [1, 2, 3].map(() => new AbortController())
   const waiting = ends.map(({ signal }) =>
@@ -192,11 +193,16 @@ t.test('calls that wait', async t => {
     }).catch(() => {})
   )
   while ((await gauge('waiting_calls')) < 3);
-  refused(t, await holdfast.post('/queues/empty/lease', { waitSeconds: 60 }), 'a fourth', 'tooManyWaiting')
+  refused(
+    t,
+    await holdfast.post('/queues/empty/lease', { waitSeconds: 60 }),
+    'a fourth waiting call',
+    'tooManyWaiting'
+  )
   t.match(
     await holdfast.post('/queues/empty/lease'),
     { status: 200, body: { messages: [] } },
-    'who does not wait is served'
+    'a call that does not wait is served'
   )
   ends[0]!.abort()
   while ((await gauge('waiting_calls')) > 2);
@@ -208,28 +214,29 @@ t.test('calls that wait', async t => {
   await Promise.all(waiting)
 })
 
-t.test('messages in a queue', async t => {
+t.test('messages in a queue are bounded by its maxDepth', async t => {
   await holdfast.call('PUT', '/queues/short', { maxDepth: 1 })
   t.equal((await text(1, 'short')).status, 201)
-  refused(t, await text(1, 'short'), 'a second', 'queueFull')
+  refused(t, await text(1, 'short'), 'a second message', 'queueFull')
   await holdfast.post('/queues/short/ack', { receipt: await lease('short') })
   t.equal((await text(1, 'short')).status, 201)
 })
 
-t.test('connections', async t => {
+t.test('connections are bounded', async t => {
   const narrow = await service(t, {
     database: { url: holdfast.databaseUrl },
     env: { HOLDFAST_CONNECTIONS_MAX: '3' }
   })
   const ask = 'GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'
-  const answers = (socket: net.Socket) =>
+  /** Whether the connection is answered before it is closed. */
+  const isAnswered = (socket: net.Socket) =>
     new Promise<boolean>(resolve => {
       socket.once('data', () => resolve(true)).once('close', () => resolve(false))
     })
-  const standing = [1, 2, 3].map(() => open(t, ask, narrow.url))
-  t.strictSame(await Promise.all(standing.map(answers)), [true, true, true])
-  t.equal(await answers(open(t, ask, narrow.url)), false, 'one more is closed unanswered')
-  standing[0]!.destroy()
-  while (!(await answers(open(t, ask, narrow.url))));
+  const connected = [1, 2, 3].map(() => open(t, ask, narrow.url))
+  t.strictSame(await Promise.all(connected.map(isAnswered)), [true, true, true])
+  t.equal(await isAnswered(open(t, ask, narrow.url)), false, 'one more is closed unanswered')
+  connected[0]!.destroy()
+  while (!(await isAnswered(open(t, ask, narrow.url))));
   t.pass('there is room again')
 })

@@ -1,4 +1,4 @@
-/** A lease that answers with the message itself: its bytes, its content type, and the rest in headers. */
+/** A lease that answers with the message itself: its bytes, its content type, the rest in headers. */
 import pg from 'pg'
 import t from 'tap'
 import { service } from '../../support/service.ts'
@@ -14,7 +14,7 @@ const lease = async (queue: string, query = '', headers: Record<string, string> 
   }
 }
 
-t.test('bytes come back as they were enqueued, with their content type, and never as a page', async t => {
+t.test('bytes come back as enqueued, with their content type, and never as a page', async t => {
   const bodies: [string, Buffer][] = [
     ['image/png', Buffer.from([0x89, 0x50, 0, 255, 13, 10])],
     ['text/html; charset=utf-8', Buffer.from('<script>alert(1)</script>')],
@@ -29,11 +29,11 @@ t.test('bytes come back as they were enqueued, with their content type, and neve
       headers: { 'content-type': contentType },
       body: bytes
     })
-    const got = await lease('bytes')
-    t.equal(got.status, 200, contentType)
-    t.ok(got.bytes.equals(bytes), contentType)
-    t.equal(got.headers.get('content-type'), contentType)
-    t.match(Object.fromEntries(got.headers), {
+    const leased = await lease('bytes')
+    t.equal(leased.status, 200, contentType)
+    t.ok(leased.bytes.equals(bytes), contentType)
+    t.equal(leased.headers.get('content-type'), contentType)
+    t.match(Object.fromEntries(leased.headers), {
       'x-content-type-options': 'nosniff',
       'content-disposition': 'attachment',
       'content-security-policy': /sandbox/
@@ -42,11 +42,11 @@ t.test('bytes come back as they were enqueued, with their content type, and neve
   const text = '{"n":12345678901234567890, "a":"\\u00e9"}'
   await holdfast.post('/queues/bytes/messages', `{"body":${text}}`)
   const json = await lease('bytes')
-  t.equal(json.bytes.toString(), text, 'JSON too: the very text')
+  t.equal(json.bytes.toString(), text, 'JSON is the very text too')
   t.equal(json.headers.get('content-type'), 'application/json')
 })
 
-t.test('what settles it and what is known of it stand in headers', async t => {
+t.test('the receipt, and what is known of the message, stand in headers', async t => {
   await holdfast.call('PUT', '/queues/told', { leaseSeconds: 600 })
   const {
     body: { id }
@@ -73,7 +73,7 @@ t.test('what settles it and what is known of it stand in headers', async t => {
   t.equal(second.headers.get('set-cookie'), null)
 })
 
-t.test('headers of a message come along, percent-encoded where HTTP could not carry them', async t => {
+t.test('headers of a message come along, percent-encoded where HTTP needs it', async t => {
   const headers: Record<string, string> = {
     'X-Trace': 'abc, "d"=1',
     'a b:(c)é%': ' é\r\nX-Evil: 1 %\t',
@@ -83,9 +83,9 @@ t.test('headers of a message come along, percent-encoded where HTTP could not ca
     big: 'é'.repeat(4096)
   }
   await holdfast.post('/queues/headers/messages', { body: 1, headers })
-  const got = (await lease('headers')).headers
+  const { headers: leased } = await lease('headers')
   const decoded = Object.fromEntries(
-    [...got]
+    [...leased]
       .filter(([name]) => name.startsWith('holdfast-header-'))
       .map(([name, value]) => [decodeURIComponent(name.slice(16)), decodeURIComponent(value)])
   )
@@ -95,43 +95,41 @@ t.test('headers of a message come along, percent-encoded where HTTP could not ca
     empty: '',
     x: decoded.x
   })
-  t.match(decoded.x, /^(first|second)$/, 'one of two that differ only in case')
-  t.equal(got.get('holdfast-headers-left-out'), '2', 'the other, and one that is too large')
-  t.equal(got.get('x-evil'), null)
+  t.match(decoded.x, /^(first|second)$/, 'one of two names that differ only in case')
+  t.equal(leased.get('holdfast-headers-left-out'), '2', 'the other name, and a value that is too large')
+  t.equal(leased.get('x-evil'), null)
 })
 
 t.test('a content type that HTTP cannot carry, enqueued in SQL, is bytes', async t => {
   const session = new pg.Client(holdfast.databaseUrl)
   await session.connect()
   await holdfast.post('/queues/odd/messages', { body: 1 })
-  await session.query(
-    "update holdfast.messages set content_type = E'text/plain\\r\\nX-Evil: 1', body_bytes = null " +
-      "where queue_id = (select id from holdfast.queues where name = 'odd')"
-  )
+  await session.query(`
+    update holdfast.messages
+    set content_type = E'text/plain\\r\\nX-Evil: 1', body_bytes = null
+    where queue_id = (select id from holdfast.queues where name = 'odd')`)
   await session.end()
-  const got = await lease('odd')
-  t.equal(got.status, 200)
-  t.equal(got.headers.get('content-type'), 'application/octet-stream')
+  const leased = await lease('odd')
+  t.equal(leased.status, 200)
+  t.equal(leased.headers.get('content-type'), 'application/octet-stream')
 })
 
-t.test('nothing there is 204; an ack goes along, and its outcome stands in a header', async t => {
+t.test('an empty queue is 204, and the outcome of an ack stands in a header', async t => {
   await holdfast.post('/queues/acked/messages', { messages: [{ body: 1 }, { body: 2 }] })
-  const one = await lease('acked', '?worker=curl&leaseSeconds=600&max=1')
-  const two = await lease('acked', `?ack=${one.headers.get('holdfast-receipt')}`)
+  const first = await lease('acked', '?worker=curl&leaseSeconds=600&max=1')
+  const second = await lease('acked', `?ack=${first.headers.get('holdfast-receipt')}`)
   t.strictSame(
-    [two.status, two.headers.get('holdfast-ack-outcome'), two.bytes.toString()],
+    [second.status, second.headers.get('holdfast-ack-outcome'), second.bytes.toString()],
     [200, 'acked', '2']
   )
-  const none = await lease('acked', `?ack=${two.headers.get('holdfast-receipt')}`)
+  const none = await lease('acked', `?ack=${second.headers.get('holdfast-receipt')}`)
   t.strictSame([none.status, none.headers.get('holdfast-ack-outcome'), none.bytes.length], [204, 'acked', 0])
-  t.strictSame((await lease('acked')).headers.get('holdfast-ack-outcome'), null)
-  t.equal(
-    (await lease('acked', `?ack=${one.headers.get('holdfast-receipt')}`)).headers.get('holdfast-ack-outcome'),
-    'gone'
-  )
+  t.equal((await lease('acked')).headers.get('holdfast-ack-outcome'), null)
+  const again = await lease('acked', `?ack=${first.headers.get('holdfast-receipt')}`)
+  t.equal(again.headers.get('holdfast-ack-outcome'), 'gone')
 })
 
-t.test('a lease key in the address brings the same message again, and a wait ends with it', async t => {
+t.test('a lease key in the URL brings the same message again, and a wait ends with a message', async t => {
   await holdfast.call('PUT', '/queues/again')
   const waiting = lease('again', '?waitSeconds=20&idempotencyKey=k')
   await holdfast.post('/queues/again/messages', { body: 1 })
@@ -142,7 +140,7 @@ t.test('a lease key in the address brings the same message again, and a wait end
   )
 })
 
-t.test('who takes JSON, or anything, gets JSON; the address may hold options then too', async t => {
+t.test('a caller that accepts JSON, or anything, gets JSON, and may put options into the URL', async t => {
   await holdfast.post('/queues/json/messages', { body: 1 })
   for (const accept of [
     '*/*',
@@ -159,7 +157,7 @@ t.test('who takes JSON, or anything, gets JSON; the address may hold options the
   t.equal((await lease('json', '?idempotencyKey=same', { accept: 'image/*' })).bytes.toString(), '1')
 })
 
-t.test('what does not fit is refused, as a problem document, and nothing is leased', async t => {
+t.test('options that do not fit are refused as a problem document, and nothing is leased', async t => {
   await holdfast.post('/queues/strict/messages', { body: 1 })
   const refused = async (query: string, body: object | undefined, pointer: string) => {
     const answer = await holdfast.post(`/queues/strict/lease${query}`, body, raw)

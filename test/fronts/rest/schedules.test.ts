@@ -1,42 +1,38 @@
-/** Schedules over HTTP: made, changed, looked at, run, deleted; and what comes when they are due. */
+/** Schedules over HTTP: made, changed, read, run, deleted; and what happens when they are due. */
 import pg from 'pg'
 import t from 'tap'
-import { freshDatabase } from '../../support/postgres.ts'
-import { service, type Client } from '../../support/service.ts'
+import { service } from '../../support/service.ts'
 
-let holdfast: Client
-let sql: pg.Client
-t.before(async () => {
-  const database = await freshDatabase(t)
-  holdfast = await service(t, { database })
-  sql = new pg.Client(database.url)
-  await sql.connect()
-  t.teardown(() => sql.end())
-})
+const holdfast = await service(t)
+const sql = new pg.Client(holdfast.databaseUrl)
+await sql.connect()
+t.teardown(() => sql.end())
 
 const put = (name: string, schedule: unknown) => holdfast.call('PUT', `/schedules/${name}`, schedule)
 const yearly = { queue: 'q', cron: '@yearly', body: 1 }
-/** Lets it be due so long ago, and the service know: a change makes it look. */
+
+/** Makes a schedule due, as if this much time had passed. The service sees it at the next change. */
 async function age(name: string, interval: string): Promise<string> {
-  const {
-    rows: [{ at }]
-  } = await sql.query(
-    "update holdfast.schedules set next_at = date_trunc('minute', now()) - $2::interval where name = " +
-      '$1 returning holdfast.rfc3339(next_at) as at',
+  const { rows } = await sql.query(
+    `
+    update holdfast.schedules
+    set next_at = date_trunc('minute', now()) - $2::interval
+    where name = $1
+    returning holdfast.rfc3339(next_at) as at`,
     [name, interval]
   )
-  return at
+  return rows[0].at
 }
 
 async function lease(queue: string): Promise<any> {
   return (await holdfast.post(`/queues/${queue}/lease`, { waitSeconds: 20 })).body.messages[0]
 }
 
-t.test('a schedule is made with 201, changed with 200, and what is left out stays as it is', async t => {
+t.test('a schedule is made with 201, changed with 200, and keeps the fields that are left out', async t => {
   const made = await put(
     'report',
-    '{"queue": "reports", "cron": "30 6 * * 1-5", "timezone": "Europe/London", "body": {"n": 1.50, ' +
-      '"n": 9007199254740993}, "headers": {"a": "b"}, "priority": 7}'
+    '{"queue": "reports", "cron": "30 6 * * 1-5", "timezone": "Europe/London", ' +
+      '"body": {"n": 1.50, "n": 9007199254740993}, "headers": {"a": "b"}, "priority": 7}'
   )
   t.equal(made.status, 201)
   t.match(made.text, '"body":{"n": 1.50, "n": 9007199254740993}', 'the body stays as it was sent')
@@ -73,16 +69,16 @@ t.test('a schedule is made with 201, changed with 200, and what is left out stay
   t.strictSame([resumed.body.headers, resumed.body.nextRuns], [{}, made.body.nextRuns])
   const got = await holdfast.get('/schedules/report')
   t.strictSame([got.status, got.text], [200, resumed.text])
-  t.equal((await put('report', {})).text, resumed.text, 'nothing given changes nothing')
+  t.equal((await put('report', {})).text, resumed.text, 'an empty change changes nothing')
 })
 
-t.test('the defaults: UTC, priority 4, once', async t => {
+t.test('the defaults are UTC, priority 4 and missed: once', async t => {
   const { body } = await put('plain', yearly)
   t.match(body, { timezone: 'UTC', priority: 4, missed: 'once', paused: false, headers: {} })
   t.match(body.nextRuns[0], /-01-01T00:00:00\.000Z$/)
 })
 
-t.test('what cannot be kept is refused, and changes nothing', async t => {
+t.test('a schedule that cannot be kept is refused, and nothing is changed', async t => {
   const before = (await put('kept', yearly)).text
   const refused: [schedule: unknown, status: number, code: string, pointer?: string][] = [
     [{ cron: '*/5 * * * * *' }, 400, 'invalidSchedule', '/cron'],
@@ -107,9 +103,9 @@ t.test('what cannot be kept is refused, and changes nothing', async t => {
   t.equal((await put('k%20ept', yearly)).status, 400)
 })
 
-t.test('a new one that lacks something is not there, like one that is unknown', async t => {
-  for (const lack of ['queue', 'cron', 'body']) {
-    t.match(await put('new', { ...yearly, [lack]: undefined }), {
+t.test('a new schedule without queue, cron or body is scheduleNotFound, like an unknown one', async t => {
+  for (const missing of ['queue', 'cron', 'body']) {
+    t.match(await put('new', { ...yearly, [missing]: undefined }), {
       status: 404,
       body: { code: 'scheduleNotFound', detail: /needs queue, cron and body/ }
     })
@@ -126,7 +122,7 @@ t.test('a new one that lacks something is not there, like one that is unknown', 
   }
 })
 
-t.test('a schedule that is due puts its message in the queue, and wakes who waits there', async t => {
+t.test('a due schedule enqueues its message, and wakes a waiting consumer', async t => {
   await put('due', { queue: 'due', cron: '* * * * *', body: { x: [1.0] }, headers: { a: 'b' }, priority: 9 })
   await holdfast.call('PUT', '/queues/due')
   const waiting = lease('due')
@@ -145,7 +141,7 @@ t.test('a schedule that is due puts its message in the queue, and wakes who wait
   t.ok(Date.parse(body.nextRuns[0]) > Date.parse(at))
 })
 
-t.test('run now enqueues once more, while it is paused too; the same key is the same message', async t => {
+t.test('a run enqueues at once, also while paused, and one key is one message', async t => {
   await put('hand', { ...yearly, queue: 'hand', body: 'by hand', paused: true })
   const first = await holdfast.post('/schedules/hand/run', { idempotencyKey: 'a' })
   t.equal(first.status, 201)
@@ -165,7 +161,7 @@ t.test('run now enqueues once more, while it is paused too; the same key is the 
   t.match(await holdfast.post('/schedules/hand/run'), { status: 429, body: { code: 'queueFull' } })
 })
 
-t.test('the list pages by name, without bodies, the next time alone', async t => {
+t.test('the list pages by name, without bodies, each schedule with its next time only', async t => {
   for (const name of ['page-1', 'page-2', 'page-3']) await put(name, yearly)
   const names: string[] = []
   for (let cursor = ''; cursor !== null;) {
@@ -189,7 +185,7 @@ t.test('the list pages by name, without bodies, the next time alone', async t =>
   t.match(await holdfast.get('/schedules?cursor=x'), { status: 400, body: { code: 'invalidCursor' } })
 })
 
-t.test('a deleted schedule is gone, and its messages are not', async t => {
+t.test('a deleted schedule is gone, and its messages stay', async t => {
   await put('brief', { ...yearly, queue: 'brief' })
   await holdfast.post('/schedules/brief/run')
   t.equal((await holdfast.call('DELETE', '/schedules/brief')).status, 204)

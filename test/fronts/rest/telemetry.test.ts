@@ -1,23 +1,18 @@
-/** Why a message is where it is, what the metrics tell, and what the request log does not. */
+/** Why a message is where it is, what the metrics say, and what the request log leaves out. */
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import t from 'tap'
 import { parse } from 'yaml'
 import { openDatabase } from '../../../src/store/database.ts'
 import { watchSnapshots, type Holder } from '../../../src/store/upkeep/snapshots.ts'
-import { service, serviceProcess, type Client } from '../../support/service.ts'
+import { service, serviceProcess } from '../../support/service.ts'
 
-let holdfast: Client & { databaseUrl: string }
-let sql: pg.Client
+const holdfast = await service(t)
+const sql = new pg.Client(holdfast.databaseUrl)
+await sql.connect()
+t.teardown(() => sql.end())
 
-t.before(async () => {
-  holdfast = await service(t)
-  sql = new pg.Client(holdfast.databaseUrl)
-  await sql.connect()
-  t.teardown(() => sql.end())
-})
-
-t.test('a message says why it is where it is, what to mend first before the rest', async t => {
+t.test('a message says why it is where it is, with what to fix first at the top', async t => {
   const path = '/queues/why'
   const put = (change: object) => holdfast.call('PUT', path, change)
   const enqueue = async (message: object): Promise<string> =>
@@ -27,21 +22,21 @@ t.test('a message says why it is where it is, what to mend first before the rest
   const codes = async (id: string) => (await explain(id)).reasons.map(({ code }: { code: string }) => code)
 
   await put({ maxAttempts: 2, keepAckedSeconds: 60 })
-  const [one, two] = [await enqueue({ body: 1 }), await enqueue({ body: 2 })]
-  t.match(await explain(one), {
-    id: one,
+  const [first, second] = [await enqueue({ body: 1 }), await enqueue({ body: 2 })]
+  t.match(await explain(first), {
+    id: first,
     state: 'ready',
     reasons: [{ code: 'noConsumer', detail: /Nobody has asked .* yet/, lastAskedAt: undefined }]
   })
-  t.match((await explain(two)).reasons, [
+  t.match((await explain(second)).reasons, [
     { code: 'noConsumer' },
     { code: 'behind', ahead: 1, detail: /^1 message comes before it/ }
   ])
   const urgent = await enqueue({ body: 3, priority: 9 })
-  t.match((await explain(two)).reasons[1], { ahead: 2 })
+  t.match((await explain(second)).reasons[1], { ahead: 2 })
 
   t.equal((await lease()).id, urgent)
-  t.strictSame(await codes(one), ['next'], 'somebody has asked, and what is leased is not before it')
+  t.strictSame(await codes(first), ['next'], 'a consumer has asked, and a leased message is not before it')
   t.match(await explain(urgent), {
     state: 'leased',
     reasons: [
@@ -54,27 +49,25 @@ t.test('a message says why it is where it is, what to mend first before the rest
     ]
   })
   await put({ paused: true })
-  t.strictSame(await codes(two), ['paused', 'behind'])
+  t.strictSame(await codes(second), ['paused', 'behind'])
   await put({ paused: false })
 
   const delayed = await enqueue({ body: 4, delaySeconds: 60 })
   t.match((await explain(delayed)).reasons, [{ code: 'delayed', until: /Z$/ }])
-  const first = await lease()
   await holdfast.post(`${path}/fail`, {
-    receipt: first.receipt,
+    receipt: (await lease()).receipt,
     reason: 'the mail server said no',
     delaySeconds: 60
   })
-  t.match((await explain(one)).reasons, [
+  t.match((await explain(first)).reasons, [
     {
       code: 'backingOff',
       until: /Z$/,
       detail: /after attempt 1 of 2\. Attempt 1 ended at .*: the mail server said no\./
     }
   ])
-  const second = await lease()
-  await holdfast.post(`${path}/fail`, { receipt: second.receipt, dead: true })
-  t.match((await explain(two)).reasons, [
+  await holdfast.post(`${path}/fail`, { receipt: (await lease()).receipt, dead: true })
+  t.match((await explain(second)).reasons, [
     { code: 'dead', detail: /Attempt 1 ended at .* without a reason\. A redrive/ }
   ])
   const third = await enqueue({ body: 5 })
@@ -88,16 +81,14 @@ t.test('a message says why it is where it is, what to mend first before the rest
   }
 })
 
-t.test('that consumers ask is known at every replica, a step later', async t => {
+t.test('what consumers ask at one replica is known at every other, a step later', async t => {
   const other = await service(t, { database: { url: holdfast.databaseUrl } })
-  const {
-    body: { id }
-  } = await holdfast.post('/queues/asked/messages', { body: 1 })
+  const { id } = (await holdfast.post('/queues/asked/messages', { body: 1 })).body
   const reasons = async () => (await holdfast.get(`/queues/asked/messages/${id}/explain`)).body.reasons
   await holdfast.call('PUT', '/queues/asked', { paused: true })
   await other.post('/queues/asked/lease')
   t.match(await reasons(), [{ code: 'paused' }, { code: 'noConsumer' }])
-  await other.stop() // shares what it knows
+  await other.stop() // now it shares what it knows
   await holdfast.call('PUT', '/queues/asked', { paused: false })
   t.match(await reasons(), [{ code: 'next' }])
   await sql.query("update holdfast.asked set asked_at = asked_at - interval '5 minutes'")
@@ -105,36 +96,30 @@ t.test('that consumers ask is known at every replica, a step later', async t => 
   await holdfast.call('PUT', '/queues/asked', { paused: true })
   const waiting = holdfast.post('/queues/asked/lease', { waitSeconds: 5 })
   while ((await reasons()).length > 1);
-  t.match(await reasons(), [{ code: 'paused' }], 'one who waits asks')
+  t.match(await reasons(), [{ code: 'paused' }], 'a waiting consumer counts as asking')
   await holdfast.call('PUT', '/queues/asked', { paused: false })
   t.match((await waiting).body.messages, [{ id }])
 })
 
-t.test('every metric is documented, and every documented one is told', async t => {
+t.test('every metric is documented, and every documented metric exists', async t => {
   await holdfast.post('/queues/measured/messages', { body: 1 })
-  const {
-    body: {
-      messages: [message]
-    }
-  } = await holdfast.post('/queues/measured/lease')
-  await holdfast.post('/queues/measured/ack', { receipt: message.receipt })
+  const { messages } = (await holdfast.post('/queues/measured/lease')).body
+  await holdfast.post('/queues/measured/ack', { receipt: messages[0].receipt })
   await holdfast.get('/nowhere')
   await holdfast.call('HEAD', '/livez')
   const metrics = async () => (await holdfast.get('/metrics')).text
-  while (!(await metrics()).includes('holdfast_acked_total{queue="measured"} 1')); // folded
+  // Counted once the ledger has been folded.
+  while (!(await metrics()).includes('holdfast_acked_total{queue="measured"} 1'));
   const text = await metrics()
-  const told = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!)
-  const documented = [...(await readFile('docs/metrics.md', 'utf8')).matchAll(/^\| `(\w+)/gm)].map(
-    ([, name]) => name!
-  )
-  t.strictSame(told.filter(name => name.startsWith('holdfast_')).sort(), documented.sort())
-  t.ok(told.every(name => /^(holdfast|process|nodejs)_/.test(name)))
+  const exposed = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!)
+  t.strictSame(exposed.filter(name => name.startsWith('holdfast_')).sort(), (await documented()).sort())
+  t.ok(exposed.every(name => /^(holdfast|process|nodejs)_/.test(name)))
+  const leaseLabels = 'method="POST",route="/queues/:queue/lease",status="2xx"'
   for (const line of [
     'holdfast_database_up 1',
     'holdfast_flushed_messages_total{kind="enqueue"} 1',
     'holdfast_oldest_ready_seconds{queue="measured"} 0',
-    'holdfast_http_request_seconds_bucket{method="POST",route="/queues/:queue/lease",status="2xx",le="+Inf"} ' +
-      '1',
+    `holdfast_http_request_seconds_bucket{${leaseLabels},le="+Inf"} 1`,
     'holdfast_http_request_seconds_count{method="other",route="other",status="4xx"} 1',
     'holdfast_http_request_seconds_count{method="HEAD",route="/livez",status="2xx"} 1'
   ]) {
@@ -143,43 +128,35 @@ t.test('every metric is documented, and every documented one is told', async t =
   const value = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)![1])
   t.ok(value('holdfast_sweeper_lag_seconds') < 10)
   t.ok(value('holdfast_message_work_seconds_count') >= 1)
-  for (const { labels, counts } of [...text.matchAll(/^(\w+)_bucket\{(.*)le="\+Inf"\} (\d+)$/gm)].map(
-    ([, name, labels, count]) => ({
-      labels: `${name} ${labels}`,
-      counts: [
-        count,
-        new RegExp(
-          `^${name}_count(?:\\{${labels!.replace(/,$/, '').replace(/[/:*]/g, '\\$&')}\\})? (\\d+)$`,
-          'm'
-        ).exec(text)?.[1]
-      ]
-    })
-  )) {
-    t.equal(counts[0], counts[1], labels)
+  for (const [, name, labels, infinite] of text.matchAll(/^(\w+)_bucket\{(.*)le="\+Inf"\} (\d+)$/gm)) {
+    const own = labels!.replace(/,$/, '').replace(/[/:*]/g, '\\$&')
+    const count = new RegExp(`^${name}_count(?:\\{${own}\\})? (\\d+)$`, 'm').exec(text)?.[1]
+    t.equal(infinite, count, `${name} ${labels}: the last bucket holds all`)
   }
 })
 
-t.test('alert rules and dashboard are well-formed and speak of metrics that there are', async t => {
-  const documented = new Set(
-    [...(await readFile('docs/metrics.md', 'utf8')).matchAll(/^\| `(\w+)/gm)].map(([, name]) => name!)
-  )
-  const known = (name: string) =>
-    documented.has(name.replace(/_(bucket|sum|count)$/, '')) ||
-    documented.has(name) ||
-    /^(nodejs|process)_/.test(name)
+/** The metrics that docs/metrics.md lists. */
+async function documented(): Promise<string[]> {
+  const page = await readFile('docs/metrics.md', 'utf8')
+  return [...page.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name!)
+}
+
+interface Alert {
+  alert: string
+  expr: string
+  for: string
+  labels: { severity: string }
+  annotations: { summary: string; description: string }
+}
+
+t.test('alert rules and dashboard are well-formed, and name metrics that exist', async t => {
+  const names = new Set(await documented())
+  const exists = (name: string) =>
+    names.has(name.replace(/_(bucket|sum|count)$/, '')) || names.has(name) || /^(nodejs|process)_/.test(name)
   const metricsOf = (expression: string) =>
     [...expression.matchAll(/\b(?:holdfast|nodejs|process)_\w+/g)].map(([name]) => name)
   const rules = parse(await readFile('docs/operations/alerts.yaml', 'utf8')) as {
-    groups: {
-      name: string
-      rules: {
-        alert: string
-        expr: string
-        for: string
-        labels: { severity: string }
-        annotations: { summary: string; description: string }
-      }[]
-    }[]
+    groups: { name: string; rules: Alert[] }[]
   }
   const alerts = rules.groups.flatMap(group => group.rules)
   t.ok(alerts.length >= 7)
@@ -194,7 +171,7 @@ t.test('alert rules and dashboard are well-formed and speak of metrics that ther
         description: String
       }
     )
-    t.ok(metricsOf(expr).length > 0 && metricsOf(expr).every(known), `${alert}: ${expr}`)
+    t.ok(metricsOf(expr).length > 0 && metricsOf(expr).every(exists), `${alert}: ${expr}`)
   }
   const dashboard = JSON.parse(await readFile('docs/operations/grafana-dashboard.json', 'utf8')) as {
     title: string
@@ -202,19 +179,19 @@ t.test('alert rules and dashboard are well-formed and speak of metrics that ther
   }
   const expressions = dashboard.panels.flatMap(panel => panel.targets ?? []).map(({ expr }) => expr)
   t.strictSame(
-    expressions.filter(expr => !metricsOf(expr).every(known) || metricsOf(expr).length === 0),
+    expressions.filter(expr => !metricsOf(expr).every(exists) || metricsOf(expr).length === 0),
     []
   )
   const shown = new Set(expressions.flatMap(metricsOf))
   for (const { alert, expr } of alerts) {
     t.ok(
       metricsOf(expr).every(name => shown.has(name)),
-      `a panel shows what ${alert} is about`
+      `a panel shows the metrics of ${alert}`
     )
   }
 })
 
-t.test('who holds an old snapshot is named, and what may not be seen is said', async t => {
+t.test('the holder of an old snapshot is named, and hidden sessions are counted', async t => {
   const database = openDatabase(
     { connectionString: holdfast.databaseUrl },
     { poolSize: 2, onError: () => {} }
@@ -224,10 +201,9 @@ t.test('who holds an old snapshot is named, and what may not be seen is said', a
   await holder.connect()
   t.teardown(() => holder.end())
   await holder.query('begin isolation level repeatable read; select 1 from pg_class')
-  const {
-    rows: [{ pid, user }]
-  } = await holder.query('select pg_backend_pid() as pid, current_user as user')
-  const told = await new Promise<Holder>((resolve, reject) => {
+  const { rows } = await holder.query('select pg_backend_pid() as pid, current_user as user')
+  const { pid, user } = rows[0]
+  const reported = await new Promise<Holder>((resolve, reject) => {
     const watch = watchSnapshots(
       database,
       holder => {
@@ -238,7 +214,7 @@ t.test('who holds an old snapshot is named, and what may not be seen is said', a
     )
     t.teardown(() => watch.stop())
   })
-  t.match(told, {
+  t.match(reported, {
     kind: 'session',
     name: String(pid),
     user,
@@ -258,11 +234,9 @@ t.test('who holds an old snapshot is named, and what may not be seen is said', a
     /^holdfast_oldest_snapshot_seconds 0\.\d|^holdfast_oldest_snapshot_seconds [1-9]/m
   )
 
-  await sql.query(
-    'create role looker login; grant connect on database ' +
-      (await sql.query('select quote_ident(current_database()) as name')).rows[0].name +
-      ' to looker'
-  )
+  const databaseName = (await sql.query('select quote_ident(current_database()) as name')).rows[0].name
+  await sql.query('create role looker login')
+  await sql.query(`grant connect on database ${databaseName} to looker`)
   t.teardown(() => sql.query('drop owned by looker; drop role looker'))
   const limited = openDatabase(
     { connectionString: holdfast.databaseUrl, options: '-c role=looker' },
@@ -278,7 +252,7 @@ t.test('who holds an old snapshot is named, and what may not be seen is said', a
   const seen = await blind.look()
   t.ok(
     seen.hidden > 0 && seen.oldest?.application !== 'a report',
-    'a role without pg_read_all_stats counts what it may not see'
+    'a role without pg_read_all_stats counts the sessions that it may not see'
   )
   await holder.query('rollback')
 })
@@ -307,8 +281,8 @@ t.test('the request log has a line for each request, without bodies, queries or 
     await logged.ended
     return logged.said()
   }
-  const said = await run('info')
-  const lines = said
+  const log = await run('info')
+  const lines = log
     .split('\n')
     .filter(line => line.startsWith('{'))
     .map(line => JSON.parse(line))
@@ -329,7 +303,7 @@ t.test('the request log has a line for each request, without bodies, queries or 
   ])
   t.equal(lines.length, 5)
   for (const word of ['body-of', 'header-of', 'key-in-the', 'Bearer', secret, 'query', 'nowhere']) {
-    t.notMatch(said, word, word)
+    t.notMatch(log, word, word)
   }
-  t.notMatch(await run('warn'), '"msg":"request"', 'none by default')
+  t.notMatch(await run('warn'), '"msg":"request"', 'no such line by default')
 })

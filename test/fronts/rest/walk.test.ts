@@ -2,7 +2,7 @@
 import t from 'tap'
 import { service } from '../../support/service.ts'
 
-t.test('a message that was enqueued is leased with its body, acked, and gone', async t => {
+t.test('an enqueued message is leased with its body, acked, and gone', async t => {
   const { call, post, get } = await service(t)
   t.equal((await call('PUT', '/queues/mail')).status, 201)
   t.equal((await call('PUT', '/queues/mail')).status, 200)
@@ -14,7 +14,7 @@ t.test('a message that was enqueued is leased with its body, acked, and gone', a
   t.ok(leased.text.includes(`"body":${body},`), 'the very text that was sent')
   const [message] = leased.body.messages
   t.match(message, { id: enqueued.body.id, attempt: 1, fence: 1, contentType: 'application/json' })
-  t.equal((await post('/queues/mail/lease')).body.messages.length, 0, 'nobody else gets it')
+  t.equal((await post('/queues/mail/lease')).body.messages.length, 0, 'nobody else gets the message')
   t.match(await post('/queues/mail/ack', { receipt: message.receipt }), {
     status: 200,
     body: { outcome: 'acked' }
