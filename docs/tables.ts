@@ -35,7 +35,8 @@ const tables: Record<string, () => string[][]> = {
   ]
 }
 
-const headersHelp = `Strings that travel beside the body: up to ${headersMax} of up to ${headerValueCharsMax} characters.`
+const headersHelp =
+  'Strings that travel beside the body: ' + `up to ${headersMax} of up to ${headerValueCharsMax} characters.`
 
 function valuesOf(row: Row): string {
   switch (row.type) {

@@ -5,6 +5,7 @@
 import { glob, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import typescript from 'typescript'
 import { withTables } from '../docs/tables.ts'
 import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/fronts/rest/docs.ts'
@@ -143,3 +144,44 @@ t.test('no line of a document passes its limit', async t => {
   }
   t.strictSame(long, [], 'prose has at most 100 columns, a code block 110')
 })
+
+const columnsMax = 110
+const functionLinesMax = 60
+const fileLinesMax = 400
+
+/** What a program writes, and what must not change by a byte once a database has its hash. */
+const laidOutElsewhere = /^(src\/client\/types\.ts|migrations\/000[1-6]_.*)$/
+
+t.test('no line of code passes its limit, and no room is crowded', async t => {
+  const code = await files('{src,test,bench,docs,migrations,bin,.ci}/**/*.{ts,js,mjs,css,html,sql,sh,py}')
+  for (const [name, text] of code) {
+    if (laidOutElsewhere.test(name) || /node_modules/.test(name)) continue
+    const lines = text.split('\n')
+    for (const [index, line] of lines.entries()) {
+      if (line.length > columnsMax) t.fail(`${name}:${index + 1} has ${line.length} columns`)
+    }
+    if (!name.startsWith('src/')) continue
+    if (lines.length - 1 > fileLinesMax) t.fail(`${name} has ${lines.length - 1} lines`)
+    for (const { at, length } of functionsOf(name, text)) {
+      if (length > functionLinesMax) t.fail(`${name}:${at} is a function of ${length} lines`)
+    }
+  }
+  t.ok(code.size > 200)
+})
+
+/** Every function of a file: where it begins, and how many lines it has. */
+function functionsOf(name: string, text: string): { at: number; length: number }[] {
+  if (!/\.(ts|js)$/.test(name)) return []
+  const source = typescript.createSourceFile(name, text, typescript.ScriptTarget.Latest)
+  const lineOf = (position: number) => source.getLineAndCharacterOfPosition(position).line
+  const found: { at: number; length: number }[] = []
+  const visit = (node: typescript.Node) => {
+    if (typescript.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const first = lineOf(node.getStart(source))
+      found.push({ at: first + 1, length: lineOf(node.end) - first + 1 })
+    }
+    typescript.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+}

@@ -87,7 +87,7 @@ const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
 
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough.
 // Ordering by (rank, position) in one scan would start from the front of every rank.
-const leasing = (entries: LeaseEntries, after = 'true') => sql`
+const finding = (after: string) => sql`
   q as materialized (
     select id, lease_seconds, max_attempts
     from holdfast.queues
@@ -133,7 +133,11 @@ const leasing = (entries: LeaseEntries, after = 'true') => sql`
       array_agg(id order by id) as ids,
       array_agg(n order by id) as ns
     from taken
-  ), lease as materialized (
+  )`
+
+/** Leases the messages that were taken, and enters that in holdfast.leases and in the ledger. */
+const leasingTaken = (entries: LeaseEntries) => sql`
+  lease as materialized (
     select
       ${entries.ids} as rows,
       clock_timestamp() as at
@@ -187,6 +191,9 @@ const leasing = (entries: LeaseEntries, after = 'true') => sql`
       totals: { leased: 'count(*)' }
     })}
   )`
+
+const leasing = (entries: LeaseEntries, after = 'true') => sql`
+  ${finding(after)}, ${leasingTaken(entries)}`
 
 /** What the first row tells of the whole flush. */
 interface ScanReport {

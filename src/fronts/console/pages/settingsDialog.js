@@ -107,7 +107,9 @@ function SettingField({ row, value, problem, focused }) {
 
 function ChoiceInput({ row, value }) {
   return html`<select name=${fieldName(row)}>
-    ${row.choices.map(choice => html`<option value=${choice} selected=${choice === value}>${choice}</option>`)}
+    ${row.choices.map(
+      choice => html`<option value=${choice} selected=${choice === value}>${choice}</option>`
+    )}
   </select>`
 }
 
