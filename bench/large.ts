@@ -4,10 +4,11 @@
  */
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Bench } from './main.ts'
+import type { Bench } from './bench.ts'
 import type { Results } from './report.ts'
 import type { Entry, Figures, Round, Scenario } from './scenarios.ts'
-import { drive, memoryOf, type Subject } from './subjects.ts'
+import { drive, memoryOf } from './measure.ts'
+import type { Subject } from './subjects.ts'
 
 const million = 1_000_000
 const base = { callers: 64, count: 1, bodyBytes: 200, warmMs: 1500, runMs: 4000 } as const
