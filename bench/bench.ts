@@ -6,6 +6,7 @@ import type { LoadResult } from './load.ts'
 import { drive, measure, type Usage } from './measure.ts'
 import type { Entry, Figures } from './scenarios.ts'
 import {
+  checkout,
   connectTo,
   countStored,
   dropDatabase,
@@ -21,12 +22,15 @@ const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'loop'
 
 export class Bench {
   readonly #postgres: Embedded
+  readonly #otherFolder: string
   readonly #subjects = new Map<string, Subject>()
   /** Messages that a slice of an entry needs, so that its queue does not run dry. */
   readonly #needs = new Map<Entry, number>()
 
-  constructor(postgres: Embedded) {
+  /** `otherFolder` holds the checkout that the subject `other` runs. */
+  constructor(postgres: Embedded, otherFolder = checkout) {
     this.#postgres = postgres
+    this.#otherFolder = otherFolder
   }
 
   /**
@@ -38,7 +42,8 @@ export class Bench {
     const running = this.#subjects.get(key)
     if (running !== undefined) return running
     interrupted.throwIfAborted()
-    const subject = await startSubject(name, this.#postgres, database)
+    const folder = name === 'other' ? this.#otherFolder : checkout
+    const subject = await startSubject(name, this.#postgres, { folder, database })
     this.#subjects.set(key, subject)
     return subject
   }

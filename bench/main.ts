@@ -1,40 +1,61 @@
 /**
- * `npm run bench`: measures Holdfast beside its peers on this machine. `npm run bench -- --help`
- * says what can be chosen.
+ * `npm run bench`: measures Holdfast beside its peers, or beside another commit of it, on this
+ * machine. `npm run bench -- --help` says what can be chosen.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startEmbedded } from '../src/store/setup/embedded.ts'
+import { checkOut, pairsOf } from './against.ts'
 import { Bench } from './bench.ts'
 import { interrupted } from './interrupt.ts'
 import { large } from './large.ts'
-import { chart, rows, table, targetRows, type Results } from './report.ts'
+import {
+  chart,
+  isSlower,
+  leastSpeed,
+  pairRows,
+  rows,
+  table,
+  targetRows,
+  type PairResults,
+  type Results
+} from './report.ts'
 import { scenarios, type Entry, type Round } from './scenarios.ts'
 import { season } from './subjects.ts'
 
 const help = `npm run bench [-- options]: rates and costs of Holdfast beside its peers, on this machine.
 
-  --rounds N     rounds of each scenario (3)
-  --only TEXT    only scenarios whose title holds this text
+  --rounds N     rounds of each scenario (3; with --against 6)
+  --only TEXT    only scenarios whose title holds this text; with --against also rows by their name
   --full         the large set-ups instead: millions of messages beside, a held snapshot,
                  10,000 waiting (about 10 minutes)
+  --against REF  Holdfast of another commit instead of the peers (about 10 minutes)
   --help         this text
 
 It starts all it needs, takes about 7 minutes, and writes results.json and chart.svg to data/bench.
+
+With --against, REF is anything that git resolves to a commit. Each row of Holdfast is measured in
+turns with this checkout and with the other commit, and the table shows this checkout's figures
+divided by the other's: the median, with least and greatest. A ratio is taken within a round.
+A row is marked SLOWER if the median of its rate is below ${leastSpeed}. Where the load fixes the rate,
+the p50 counts instead. The exit code says whether everything was measured, not how fast it was.
+Both commits run on this checkout's PostgreSQL and are measured by its bench.
 `
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string' },
     only: { type: 'string', default: '' },
     full: { type: 'boolean', default: false },
+    against: { type: 'string' },
     help: { type: 'boolean', default: false }
   }
 })
 
 const folder = fileURLToPath(new URL('../data/bench/', import.meta.url))
-const rounds = Number(options.rounds)
+const otherFolder = join(folder, 'other')
+const rounds = Number(options.rounds ?? (options.against === undefined ? 3 : 6))
 
 const say = (text: string) => process.stdout.write(text)
 const progress = (text: string) => {
@@ -116,6 +137,25 @@ async function conclude(results: Results): Promise<void> {
   say('Written: data/bench/results.json, data/bench/chart.svg\n')
 }
 
+async function besideOther(bench: Bench, other: string): Promise<void> {
+  const pairs = pairsOf(scenarios, options.only)
+  const slices = new Progress(rounds * 2 * pairs.length)
+  const results: PairResults = []
+  say(`This checkout, divided by ${other}\n\n`)
+  for (const pair of pairs) {
+    const label = `${pair.title} · ${pair.name}`
+    results.push({ ...pair, rounds: await measureRounds(bench, label, pair.entries, slices) })
+    const group = results.filter(({ title }) => title === pair.title)
+    const last = pairs.findLast(({ title }) => title === pair.title) === pair
+    if (last) say(`${table(pairRows(group))}\n`)
+  }
+  const slower = results.filter(isSlower)
+  say(`${slower.length} of ${results.length} rows are below ${leastSpeed} of the other commit's speed.\n`)
+  for (const { title, name } of slower) say(`SLOWER: ${title} · ${name}\n`)
+  await writeResults({ other, results })
+  say('Written: data/bench/results.json\n')
+}
+
 async function writeResults(results: object): Promise<void> {
   const file = { at: new Date().toISOString(), node: process.version, ...results }
   await writeFile(join(folder, 'results.json'), `${JSON.stringify(file, null, 2)}\n`)
@@ -125,16 +165,27 @@ async function main(): Promise<void> {
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
   try {
-    await withBench(options.full ? largeSetUps : besidePeers)
+    let other: string | undefined
+    if (options.against !== undefined) {
+      progress(`Checking out ${options.against}`)
+      other = await checkOut(options.against, otherFolder)
+    }
+    await withBench(async bench => {
+      if (other !== undefined) await besideOther(bench, other)
+      else if (options.full) await largeSetUps(bench)
+      else await besidePeers(bench)
+    })
   } finally {
-    await rm(join(folder, 'postgres'), { recursive: true, force: true })
+    for (const name of ['other', 'postgres']) {
+      await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
+    }
   }
 }
 
 async function withBench(work: (bench: Bench) => Promise<void>): Promise<void> {
   progress('Preparing PostgreSQL')
   const postgres = await startEmbedded(folder, line => say(`${line}\n`))
-  const bench = new Bench(postgres)
+  const bench = new Bench(postgres, otherFolder)
   try {
     interrupted.throwIfAborted()
     await season(postgres)
@@ -146,7 +197,10 @@ async function withBench(work: (bench: Bench) => Promise<void>): Promise<void> {
 }
 
 if (options.help) say(help)
-else {
+else if (options.full && options.against !== undefined) {
+  say('Choose one of --full and --against.\n')
+  process.exitCode = 1
+} else {
   await main().catch((error: Error) => {
     say(`\n${interrupted.aborted ? 'Interrupted.' : error.message}\n`)
     process.exitCode = 1

@@ -2,9 +2,13 @@
  * Turns slices into tables and a chart. Ratios are taken within a round: by the next round the
  * machine may be faster or slower.
  */
-import type { Figures, Round, Scenario, Target } from './scenarios.ts'
+import type { Pair } from './against.ts'
+import { ratio, type Figures, type Round, type Scenario, type Target } from './scenarios.ts'
 
 export type Results = { scenario: Scenario; rounds: Round[] }[]
+
+/** Rows measured with this checkout and with another commit. */
+export type PairResults = (Pair & { rounds: Round[] })[]
 
 interface Spread {
   median: number
@@ -91,6 +95,40 @@ function verdictOn({ bound, must, of }: Target, rounds: Round[]): string {
   if (range === null) return 'not measured'
   const reached = bound === '≥' ? range.median >= must : range.median <= must
   return reached ? 'reached' : 'MISSED'
+}
+
+const pairColumns: [string, Figure][] = [
+  ['rate', ({ perSecond }) => perSecond],
+  ['p50', ({ p50Ms }) => p50Ms],
+  ['service CPU', ({ serviceUs }) => serviceUs],
+  ['database CPU', ({ databaseUs }) => databaseUs],
+  ['WAL', ({ walBytes }) => walBytes]
+]
+
+/** A pair whose median speed is below this share of the other commit's is marked. */
+export const leastSpeed = 0.97
+
+/** One row per pair: this checkout's figures divided by the other commit's. */
+export function pairRows(results: PairResults): string[][] {
+  const lines = [['this / other', ...pairColumns.map(([name]) => name), '']]
+  let lastTitle: string | undefined
+  for (const pair of results) {
+    if (pair.title !== lastTitle) lines.push([(lastTitle = pair.title)])
+    lines.push([
+      `  ${pair.name}`,
+      ...pairColumns.map(([, figure]) => shown(pair.rounds.map(ratio(figure, 'this', 'other')))),
+      isSlower(pair) ? 'SLOWER' : 'holds'
+    ])
+  }
+  return lines
+}
+
+/** Judged by the rate, or by the p50 where the load fixes the rate. */
+export function isSlower({ entries, rounds }: PairResults[number]): boolean {
+  const fixedRate = entries[0]!.load.ratePerSecond !== undefined
+  const speed: Figure = fixedRate ? ({ p50Ms }) => 1 / p50Ms : ({ perSecond }) => perSecond
+  const range = spread(rounds.map(ratio(speed, 'this', 'other')))
+  return range !== null && range.median < leastSpeed
 }
 
 /** Aligned columns for a terminal. A row of one cell is a title, and widens no column. */

@@ -12,7 +12,8 @@ import pg from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
 import type { PeerName } from './peers.ts'
 
-export type SubjectName = 'holdfast' | PeerName
+/** `holdfast` is this checkout; `other` is Holdfast of the commit that --against names. */
+export type SubjectName = 'holdfast' | 'other' | PeerName
 
 export interface Subject {
   name: SubjectName
@@ -24,15 +25,24 @@ export interface Subject {
   stop(): Promise<void>
 }
 
-const checkout = fileURLToPath(new URL('..', import.meta.url))
+export const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 const startLimitMs = 60_000
 
-/** Starts a subject. `database` is added to the database's name. */
-export async function startSubject(name: SubjectName, postgres: Embedded, database = ''): Promise<Subject> {
+const isHoldfast = (name: SubjectName) => name === 'holdfast' || name === 'other'
+
+/**
+ * Starts a subject. `folder` holds the program, in this checkout or in another one; `database` is
+ * added to the database's name.
+ */
+export async function startSubject(
+  name: SubjectName,
+  postgres: Embedded,
+  { folder = checkout, database = '' } = {}
+): Promise<Subject> {
   const databaseName = `bench_${name}${database === '' ? '' : `_${database}`}`
   const pool = name in countStatements ? await openDatabase(postgres, databaseName) : null
-  const child = await start(name, postgres.url.replace('/holdfast?', `/${databaseName}?`))
+  const child = await start(name, folder, postgres.url.replace('/holdfast?', `/${databaseName}?`))
   const subject: Subject = {
     name,
     databaseName,
@@ -47,7 +57,7 @@ export async function startSubject(name: SubjectName, postgres: Embedded, databa
   }
   try {
     subject.port = await portOf(child)
-    if (name === 'holdfast') await makeQueue(subject.port)
+    if (isHoldfast(name)) await makeQueue(subject.port)
     return subject
   } catch (error) {
     await subject.stop()
@@ -55,15 +65,15 @@ export async function startSubject(name: SubjectName, postgres: Embedded, databa
   }
 }
 
-async function start(name: SubjectName, databaseUrl: string): Promise<ChildProcess> {
-  const args = name === 'holdfast' ? await startArguments() : ['bench/peers.ts', name, databaseUrl]
+async function start(name: SubjectName, folder: string, databaseUrl: string): Promise<ChildProcess> {
+  const args = isHoldfast(name) ? await startArguments(folder) : ['bench/peers.ts', name, databaseUrl]
   // Our own options go before them, so that `node --cpu-prof bench/main.ts` profiles subjects too.
   const child = spawn(process.execPath, [...process.execArgv, ...args], {
-    cwd: checkout,
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env.PATH,
-      ...(name === 'holdfast' && { HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0' })
+      ...(isHoldfast(name) && { HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0' })
     }
   })
   await once(child, 'spawn')
@@ -71,8 +81,8 @@ async function start(name: SubjectName, databaseUrl: string): Promise<ChildProce
 }
 
 /** What `npm start` hands to Node.js: what is measured is what is run. */
-async function startArguments(): Promise<string[]> {
-  const { scripts } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8'))
+async function startArguments(folder: string): Promise<string[]> {
+  const { scripts } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
   return scripts.start.split(' node ')[1].split(' ')
 }
 
@@ -142,14 +152,19 @@ export async function connectTo({ databaseName }: Subject, postgres: Embedded): 
   return await connect(postgres, databaseName)
 }
 
+const countHoldfast = 'select count(*) as n from holdfast.messages'
 const countStatements: { [name in SubjectName]?: string } = {
-  holdfast: 'select count(*) as n from holdfast.messages',
+  holdfast: countHoldfast,
+  other: countHoldfast,
   plain: 'select count(*) as n from plain',
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
+const emptyHoldfast =
+  'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history'
 const emptyStatements: { [name in SubjectName]?: string } = {
-  holdfast: 'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history',
+  holdfast: emptyHoldfast,
+  other: emptyHoldfast,
   plain: 'truncate plain',
   pgboss: 'truncate pgboss.job'
 }
