@@ -28,20 +28,21 @@ import { season } from './subjects.ts'
 const help = `npm run bench [-- options]: rates and costs of Holdfast beside its peers, on this machine.
 
   --rounds N     rounds of each scenario (3; with --against 6)
-  --only TEXT    only scenarios whose title holds this text; with --against also rows by their name
+  --only TEXT    only scenarios whose title holds this text; with --against also rows whose name does
   --full         the large set-ups instead: millions of messages beside, a held snapshot,
                  10,000 waiting (about 10 minutes)
   --against REF  Holdfast of another commit instead of the peers (about 10 minutes)
   --help         this text
 
-It starts all it needs, takes about 7 minutes, and writes results.json and chart.svg to data/bench.
+It starts all it needs, and writes results.json and chart.svg to data/bench. Beside the peers it
+takes about 7 minutes.
 
-With --against, REF is anything that git resolves to a commit. Each row of Holdfast is measured in
-turns with this checkout and with the other commit, and the table shows this checkout's figures
-divided by the other's: the median, with least and greatest. A ratio is taken within a round.
+With --against, REF is anything that git resolves to a commit. Each row of Holdfast is measured with
+this checkout and with the other commit in turns. The table shows this checkout's figures divided by
+the other's: the median, with least and greatest. Each ratio is taken within a round.
 A row is marked SLOWER if the median of its rate is below ${leastSpeed}. Where the load fixes the rate,
-the p50 counts instead. The exit code says whether everything was measured, not how fast it was.
-Both commits run on this checkout's PostgreSQL and are measured by its bench.
+1 / p50 counts instead. The exit code is 0 if everything was measured, however slow it was.
+Both commits run on this checkout's PostgreSQL, and this checkout's bench measures them.
 `
 const { values: options } = parseArgs({
   options: {
@@ -113,6 +114,7 @@ async function measureRounds(
 
 async function besidePeers(bench: Bench): Promise<void> {
   const chosen = scenarios.filter(({ title }) => title.includes(options.only))
+  if (chosen.length === 0) throw new Error(`No scenario's title holds "${options.only}".`)
   const slices = new Progress(rounds * chosen.reduce((sum, { entries }) => sum + entries.length, 0))
   const results: Results = []
   for (const scenario of chosen) {
@@ -139,6 +141,7 @@ async function conclude(results: Results): Promise<void> {
 
 async function besideOther(bench: Bench, other: string): Promise<void> {
   const pairs = pairsOf(scenarios, options.only)
+  if (pairs.length === 0) throw new Error(`No row of Holdfast holds "${options.only}".`)
   const slices = new Progress(rounds * 2 * pairs.length)
   const results: PairResults = []
   say(`This checkout, divided by ${other}\n\n`)
