@@ -127,8 +127,12 @@ export async function season(postgres: Embedded): Promise<void> {
   await client.end()
 }
 
+/** The server's end cuts idle sessions, which is no failure. A query under way fails by itself. */
+const ignore = () => {}
+
 async function connect(postgres: Embedded, database = postgres.config.database): Promise<pg.Client> {
   const client = new pg.Client({ ...postgres.config, database })
+  client.on('error', ignore)
   await client.connect()
   return client
 }
@@ -138,7 +142,7 @@ async function openDatabase(postgres: Embedded, name: string): Promise<pg.Pool> 
   const { rowCount } = await admin.query('select from pg_database where datname = $1', [name])
   if (rowCount === 0) await admin.query(`create database ${name}`)
   await admin.end()
-  return new pg.Pool({ ...postgres.config, database: name, max: 1 })
+  return new pg.Pool({ ...postgres.config, database: name, max: 1 }).on('error', ignore)
 }
 
 export async function dropDatabase({ databaseName }: Subject, postgres: Embedded): Promise<void> {
