@@ -1,4 +1,4 @@
-/** `npm run bench -- --against REF`: Holdfast of another commit, and the rows to measure with it. */
+/** `npm run bench -- --against REF`: checks out another commit, and pairs its rows with ours. */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ export interface Pair {
 
 const run = promisify(execFile)
 
-/** Many short slices: a disturbance then spoils few rounds, and the median does not move. */
+/** Shorter than beside the peers, for more rounds. A disturbance then moves the median less. */
 const slice = { warmMs: 500, runMs: 1500 }
 
 /** The rows of Holdfast whose title or name holds `only`. */
@@ -69,7 +69,7 @@ async function locksTheSame(folder: string): Promise<boolean> {
   return ours === theirs
 }
 
-/** Without development dependencies, and without scripts: none of what the service needs has any. */
+/** Installs what the service needs, which has no install scripts. */
 async function install(folder: string): Promise<void> {
   const args = ['ci', '--omit=dev', '--ignore-scripts', '--prefer-offline', '--no-fund', '--no-audit']
   await run('npm', args, { cwd: folder, signal: interrupted })

@@ -34,8 +34,8 @@ export class Bench {
   }
 
   /**
-   * The subject of this name on this database, started at the first call; `replica` names a
-   * further process on the same database.
+   * The subject of this name on this database. The first call starts it. `replica` names a further
+   * process on the same database.
    */
   async subject(name: SubjectName, { database = '', replica = '' } = {}): Promise<Subject> {
     const key = `${name} ${database} ${replica}`
@@ -64,10 +64,10 @@ export class Bench {
   }
 
   /**
-   * Measures one slice of an entry, on empty tables unless `keep`. Throws where the figures would
-   * say nothing. `settled` first takes a vacuum and a checkpoint. The vacuum goes through what was
-   * filled, as one will in any case; after the checkpoint each page is written whole when it is
-   * next touched, be its messages old or new.
+   * Measures one slice of an entry, on empty tables unless `keep`. Throws if the figures would say
+   * nothing. With `settled`, a vacuum and a checkpoint come first. The vacuum reads what was
+   * filled, as some vacuum will in any case. After the checkpoint, PostgreSQL writes each page
+   * whole at its next change, pages of old and new messages alike.
    */
   async slice(entry: Entry, on?: Subject, { keep = false, settled = false } = {}): Promise<Figures> {
     const subject = on ?? (await this.subject(entry.subject))
@@ -84,7 +84,7 @@ export class Bench {
       }
       const ranDry = result.empty > 0
       this.#needs.set(entry, ranDry ? 2 * need : needOf(load, result))
-      if (ranDry) continue // an empty queue was measured; once more with a fuller one
+      if (ranDry) continue // an empty queue was measured: again, with a fuller one
       await check(entry, subject, result, storedBefore)
       return figuresOf(entry, result, subject.database !== null)
     }
@@ -118,12 +118,12 @@ async function settle({ database }: Subject): Promise<void> {
   await database!.query('checkpoint')
 }
 
-/** Half as much again as the slice took, warm-up included, and two requests of each caller. */
+/** 1.5 times the messages of slice and warm-up, and two requests of each caller. */
 function needOf({ warmMs, runMs, callers, count }: EntryLoad, { messages, windowMs }: LoadResult): number {
   return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * count
 }
 
-/** Believes no rate: the database must hold what the callers were told, and must have flushed it. */
+/** Throws unless the database holds what the callers were told, and has flushed it. */
 async function check(
   { name, load }: Entry,
   subject: Subject,

@@ -103,7 +103,7 @@ function passer(slice: Slice): Caller {
   return enqueue
 }
 
-/** Waits for one message after the other; the body says when it was sent. */
+/** Waits for one message after the other. A body says when its message was sent. */
 function waiter(slice: Slice): Caller {
   const { dialect } = slice
   const leaseRequest = dialect.lease(1, [], { waitSeconds: 20 })

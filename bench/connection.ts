@@ -4,7 +4,7 @@ import net from 'node:net'
 /** All sockets read into one buffer. */
 const buffer = Buffer.allocUnsafeSlow(1 << 20)
 
-/** Gets the status and the whole answer, head included; the status is 0 if the connection broke. */
+/** Gets the status and the whole answer with its head. The status is 0 if the connection broke. */
 type OnAnswer = (status: number, answer: string) => void
 
 /** One keep-alive connection with at most one request under way. */

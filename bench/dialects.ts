@@ -16,7 +16,7 @@ export interface Dialect {
   lease(max: number, ack: string[], options?: LeaseOptions): string
   ack(receipts: string[]): string
   fail(receipts: string[]): string
-  /** Finds the receipts in an answer: the first group of a match, where there is one. */
+  /** Finds the receipts in an answer. The first group of a match, if it has one, is a receipt. */
   receipts: RegExp
 }
 

@@ -94,7 +94,7 @@ async function besideSmall(bench: Bench, setUp: SetUp, rounds: number, say: Say)
     const entry: Entry = { name: 'small', subject: 'holdfast', load }
     const entryBeside: Entry = { ...entry, name: 'large' }
     const title = `${name}: ${step}`
-    // The small case's process has compiled its code by now. This one has not.
+    // This process is new: it compiles its code here, as the small case's has done.
     await bench.slice(entryBeside, subject, { keep: true })
     const measured: Round[] = []
     for (let number = 0; number < rounds; number++) {
@@ -176,7 +176,7 @@ const noFigures: Figures = {
   buffers: null
 }
 
-/** A transaction stays open while messages pass: the rate by tenths, and after the transaction's end. */
+/** Measures the rate by tenths while a transaction stays open, and after it ends. */
 async function heldSnapshot(
   bench: Bench,
   name: 'holdfast' | 'plain',
@@ -207,7 +207,7 @@ async function heldSnapshot(
 
 const tens = { step: 'pass', callers: 64, count: 10, bodyBytes: 200, warmMs: 0 } as const
 
-/** A tenth of the messages is enqueued, leased and acked. */
+/** Enqueues, leases and acks a tenth of the messages. */
 async function passTenth(subject: Subject, messages: number): Promise<Figures> {
   const result = await drive(subject, { ...tens, runMs: 600_000, messagesMax: messages / 10 })
   if (result.errors > 0) throw new Error(`${subject.databaseName}: ${result.error}`)
@@ -251,8 +251,8 @@ const ofFirstTenth: Target[] = [
 ]
 
 /**
- * Ten thousand calls that wait. Compares their memory with that of a bare route that holds as many,
- * and counts the transactions they cause, and the calls that one message wakes.
+ * Ten thousand calls wait. Compares their memory with that of a bare route that holds as many.
+ * Counts the transactions that they cause, and the calls that one message wakes.
  */
 async function waiters(bench: Bench, say: Say): Promise<Results[number]> {
   const title = '10,000 consumers waiting'

@@ -1,7 +1,7 @@
 /**
  * The load generator, a process of its own: callers on raw sockets, each with one request under
- * way. Its parent says in a message what to do. It parses no more of an answer than it needs. Each
- * microsecond that it takes, the service on the machine's other core lacks.
+ * way. Its parent sends it a load. It parses no more of an answer than it needs, since it takes
+ * processor time from the service.
  */
 import { callers, produce } from './callers.ts'
 import { Connection } from './connection.ts'
@@ -24,7 +24,7 @@ export interface Load {
   bodyBytes: number
   warmMs: number
   runMs: number
-  /** enqueue and pass: the slice ends once this many messages are sent, or when its time is over. */
+  /** enqueue and pass: the slice ends early once this many messages are sent. */
   messagesMax?: number
   /** latency: enqueues per second, while `callers` consumers wait (at `consumersPort`). */
   ratePerSecond?: number
@@ -56,7 +56,7 @@ export interface LoadResult {
   cpuMs: number
 }
 
-/** Messages to the parent: `window` and `end` when the measured time begins and ends; the result. */
+/** Messages to the parent. `window` and `end`: the measured time begins, and ends. */
 export type LoadEvent = { event: 'window' } | { event: 'end' } | { event: 'result'; result: LoadResult }
 
 /** Runs the callers for the slice's time, and counts what they were told. */
@@ -137,13 +137,13 @@ export class Slice {
     return true
   }
 
-  /** Messages that the service has confirmed. */
+  /** Counts messages that the service has enqueued or acked. */
   confirmed(messages: number): void {
     this.result.total += messages
     this.handled(messages)
   }
 
-  /** Counts for the rate. Failed messages are handled, but stay in the queue. */
+  /** Counts messages for the rate. Failed messages count here only, since they stay stored. */
   handled(messages: number): void {
     if (this.#measuring) this.result.messages += messages
   }
@@ -192,7 +192,7 @@ export class Slice {
     tell({ event: 'end' })
     const latency = this.load.step === 'latency'
     if (this.#running === 0 || (latency && this.#underWay === 0)) this.#finish()
-    // The database's count shows messages that are not acked by then.
+    // Messages that are not acked by then are found when the database is counted.
     else if (latency) setTimeout(() => this.#finish(), 5000)
   }
 

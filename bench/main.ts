@@ -80,10 +80,10 @@ class Progress {
   }
 }
 
-/** Entries by subject and step: a process compiles what it does for the first time. */
+/** Steps that a subject has run once, and so has compiled its code for. */
 const rehearsed = new Set<string>()
 
-/** Measures entries side by side, in rounds. No slice is a process's first of its kind. */
+/** Measures entries side by side, in rounds, once each subject has rehearsed its steps. */
 async function measureRounds(
   bench: Bench,
   title: string,

@@ -133,9 +133,9 @@ async function cpuOf(pid: number): Promise<number | null> {
 }
 
 /**
- * Processor time by session, of sessions on the subject's own database only, vacuums among them.
- * The server's total would not do. The server works for other subjects too, and a session that
- * ends adds its whole time to its parent's, as if one slice had used it all.
+ * Processor time by session, of sessions on the subject's own database, vacuums among them. The
+ * server's total would mislead. The server works for other subjects too, and a session that ends
+ * adds all its time to the total at once.
  */
 async function sessionsCpuOf({ database }: Subject): Promise<Map<number, number> | null> {
   if (database === null) return null
@@ -144,7 +144,7 @@ async function sessionsCpuOf({ database }: Subject): Promise<Map<number, number>
   )
   const sessions = new Map<number, number>()
   for (const { pid } of rows) {
-    // In nanoseconds, of the main thread only; a session has no other.
+    // In nanoseconds, and of the main thread only. A session has no other.
     const text = await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => null)
     if (text !== null) sessions.set(pid, Number(text.split(' ')[0]) / 1e6)
   }

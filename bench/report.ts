@@ -105,7 +105,7 @@ const pairColumns: [string, Figure][] = [
   ['WAL', ({ walBytes }) => walBytes]
 ]
 
-/** A pair whose median speed is below this share of the other commit's is marked. */
+/** A row whose median ratio of speeds is below this is marked. */
 export const leastSpeed = 0.97
 
 /** One row per pair: this checkout's figures divided by the other commit's. */

@@ -32,8 +32,8 @@ const startLimitMs = 60_000
 const isHoldfast = (name: SubjectName) => name === 'holdfast' || name === 'other'
 
 /**
- * Starts a subject. `folder` holds the program, in this checkout or in another one; `database` is
- * added to the database's name.
+ * Starts a subject. `folder` holds its program: this checkout or another one. `database` is
+ * appended to the database's name.
  */
 export async function startSubject(
   name: SubjectName,
@@ -86,7 +86,7 @@ async function startArguments(folder: string): Promise<string[]> {
   return scripts.start.split(' node ')[1].split(' ')
 }
 
-/** The port that a subject says it serves on. A subject that says nothing is killed in the end. */
+/** The port that a subject says it serves on. A subject that names none in time is killed. */
 async function portOf(child: ChildProcess): Promise<number> {
   const limit = setTimeout(() => child.kill('SIGKILL'), startLimitMs)
   let port: number | undefined
@@ -112,8 +112,8 @@ async function makeQueue(port: number): Promise<void> {
 }
 
 /**
- * Lets the server write a gigabyte of WAL and take a checkpoint, as a server has that has run for
- * a while. It then writes over old WAL files. A fresh server would zero and flush new ones all the
+ * Lets the server write a gigabyte of WAL and take a checkpoint. It then has old WAL files to write
+ * over, like a server that has run for a while. A fresh server zeroes and flushes new files all the
  * time that is measured.
  */
 export async function season(postgres: Embedded): Promise<void> {
