@@ -1,19 +1,22 @@
 /**
  * The large set-ups of `npm run bench -- --full`: whether a message stays as cheap with millions
- * beside it, under a held snapshot, and while thousands wait.
+ * of messages beside it, under a held snapshot, and while thousands of consumers wait.
  */
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Bench } from './main.ts'
+import type { Bench } from './bench.ts'
+import { interrupted } from './interrupt.ts'
+import { drive, memoryOf } from './measure.ts'
 import type { Results } from './report.ts'
-import type { Entry, Figures, Round, Scenario } from './scenarios.ts'
-import { drive, memoryOf, type Subject } from './subjects.ts'
+import type { Entry, Figures, Round, Scenario, Target } from './scenarios.ts'
+import type { Subject } from './subjects.ts'
 
 const million = 1_000_000
 const base = { callers: 64, count: 1, bodyBytes: 200, warmMs: 1500, runMs: 4000 } as const
 const fill = { step: 'enqueue', callers: 8, count: 100, bodyBytes: 200, warmMs: 0, runMs: 600_000 } as const
 
 type Say = (text: string) => void
+
 interface SetUp {
   name: string
   prepare: (subject: Subject, say: Say) => Promise<void>
@@ -36,18 +39,13 @@ const setUps: SetUp[] = [
   {
     name: '1 M delayed, 100 k leased and 100 k dead in the queue, 10 k queues beside it',
     async prepare(subject, say) {
-      for (let n = 0; n < 10_000; n += 50) {
-        say(`making queues, ${n}`)
-        await Promise.all(
-          Array.from({ length: 50 }, (_, i) => ask(subject, 'PUT', `/queues/beside-${n + i}`, {}))
-        )
-      }
+      await makeQueues(subject, 10_000, say)
       say('delayed messages')
       await drive(subject, { ...fill, messagesMax: million, delaySeconds: 86_400 })
       say('leased and dead messages')
       await drive(subject, { ...fill, messagesMax: 200_000 })
-      await takeAway(subject, 100_000, true)
-      await takeAway(subject, 100_000, false)
+      await leaseForAnHour(subject, 100_000, { dead: true })
+      await leaseForAnHour(subject, 100_000)
     },
     loads: steps
   },
@@ -62,58 +60,17 @@ const setUps: SetUp[] = [
     name: 'a retry storm: every tenth message fails and comes back, 100 k leased',
     async prepare(subject) {
       await drive(subject, { ...fill, messagesMax: 100_000 })
-      await takeAway(subject, 100_000, false)
+      await leaseForAnHour(subject, 100_000)
     },
     loads: [['lease and ack or fail', { ...base, step: 'consume', failShare: 0.1 }]]
   }
 ]
 
-/**
- * Runs those whose name holds `only`; each against the same load on an otherwise empty database,
- * in turns.
- */
+/** Measures the set-ups whose name holds `only`. */
 export async function large(bench: Bench, rounds: number, only: string, say: Say): Promise<Results> {
   const results: Results = []
   for (const setUp of setUps.filter(({ name }) => name.includes(only))) {
-    say(`${setUp.name} · preparing`)
-    const small = await bench.subject('holdfast')
-    const subject = await bench.subject('holdfast', { database: 'large' })
-    await setUp.prepare(subject, text => say(`${setUp.name} · preparing · ${text}`))
-    for (const [name, load] of setUp.loads) {
-      const [alone, beside] = ['small', 'large'].map(name => ({ name, subject: 'holdfast' as const, load }))
-      const scenario: Scenario = {
-        title: `${setUp.name}: ${name}`,
-        entries: [alone!, beside!],
-        targets: [
-          {
-            what: 'database CPU, of the small case',
-            bound: '≤',
-            must: 1.15,
-            of: ({ small, large }) => large!.databaseUs! / small!.databaseUs!
-          },
-          {
-            what: 'buffers, of the small case',
-            bound: '≤',
-            must: 1.15,
-            of: ({ small, large }) => large!.buffers! / small!.buffers!
-          }
-        ]
-      }
-      // its process is new, and its code not yet compiled as that of the small case is
-      await bench.slice(beside!, subject, { keep: true })
-      const measured: Round[] = []
-      for (let number = 0; number < rounds; number++) {
-        say(`${scenario.title} · round ${number + 1} of ${rounds}`)
-        const turns = [
-          async () => ({ small: await bench.slice(alone!, small, { settled: true }) }),
-          async () => ({ large: await bench.slice(beside!, subject, { keep: true, settled: true }) })
-        ]
-        if (number % 2 === 1) turns.reverse()
-        measured.push({ ...(await turns[0]!()), ...(await turns[1]!()) } as Round)
-      }
-      results.push({ scenario, rounds: measured })
-    }
-    await bench.drop(subject)
+    results.push(...(await besideSmall(bench, setUp, rounds, say)))
   }
   if ('a held snapshot'.includes(only)) {
     results.push(
@@ -125,30 +82,88 @@ export async function large(bench: Bench, rounds: number, only: string, say: Say
   return results
 }
 
-/** Leases so many for an hour and leaves them so, or lets them die. */
-async function takeAway(subject: Subject, count: number, dead: boolean): Promise<void> {
-  for (let taken = 0; taken < count;) {
-    const { messages } = await ask(subject, 'POST', '/queues/bench/lease', { max: 1000, leaseSeconds: 3600 })
-    taken += messages.length
-    if (dead) {
-      await ask(subject, 'POST', '/queues/bench/fail', {
-        failures: messages.map(({ receipt }: { receipt: string }) => ({ receipt, dead: true }))
-      })
+/** Measures a set-up in turns with the same load on an otherwise empty database. */
+async function besideSmall(bench: Bench, setUp: SetUp, rounds: number, say: Say): Promise<Results> {
+  const { name, prepare, loads } = setUp
+  say(`${name} · preparing`)
+  const small = await bench.subject('holdfast')
+  const subject = await bench.subject('holdfast', { database: 'large' })
+  await prepare(subject, text => say(`${name} · preparing · ${text}`))
+  const results: Results = []
+  for (const [step, load] of loads) {
+    const entry: Entry = { name: 'small', subject: 'holdfast', load }
+    const entryBeside: Entry = { ...entry, name: 'large' }
+    const title = `${name}: ${step}`
+    // This process is new: it compiles its code here, as the small case's has done.
+    await bench.slice(entryBeside, subject, { keep: true })
+    const measured: Round[] = []
+    for (let number = 0; number < rounds; number++) {
+      say(`${title} · round ${number + 1} of ${rounds}`)
+      const turns = [
+        async () => ({ small: await bench.slice(entry, small, { settled: true }) }),
+        async () => ({ large: await bench.slice(entryBeside, subject, { keep: true, settled: true }) })
+      ]
+      if (number % 2 === 1) turns.reverse()
+      measured.push({ ...(await turns[0]!()), ...(await turns[1]!()) } as Round)
     }
+    results.push({ scenario: { title, entries: [entry, entryBeside], targets: ofSmall }, rounds: measured })
+  }
+  await bench.drop(subject)
+  return results
+}
+
+const ofSmall: Target[] = [
+  {
+    what: 'database CPU, of the small case',
+    bound: '≤',
+    must: 1.15,
+    of: ({ small, large }) => large!.databaseUs! / small!.databaseUs!
+  },
+  {
+    what: 'buffers, of the small case',
+    bound: '≤',
+    must: 1.15,
+    of: ({ small, large }) => large!.buffers! / small!.buffers!
+  }
+]
+
+async function makeQueues(subject: Subject, count: number, say: Say): Promise<void> {
+  for (let n = 0; n < count; n += 50) {
+    say(`making queues, ${n}`)
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) => ask(subject, 'PUT', `/queues/beside-${n + i}`, {}))
+    )
   }
 }
 
-async function ask(subject: Subject, method: string, path: string, body: object): Promise<any> {
+/** Leases this many messages for an hour, and with `dead` dead-letters them. */
+async function leaseForAnHour(subject: Subject, count: number, { dead = false } = {}): Promise<void> {
+  for (let leased = 0; leased < count;) {
+    const { messages } = await ask<{ messages: { receipt: string }[] }>(
+      subject,
+      'POST',
+      '/queues/bench/lease',
+      { max: 1000, leaseSeconds: 3600 }
+    )
+    leased += messages.length
+    if (!dead) continue
+    const failures = messages.map(({ receipt }) => ({ receipt, dead: true }))
+    await ask(subject, 'POST', '/queues/bench/fail', { failures })
+  }
+}
+
+async function ask<Answer>(subject: Subject, method: string, path: string, body: object): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${subject.port}${path}`, {
     method,
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body)
+    body: JSON.stringify(body),
+    signal: interrupted
   })
   if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
-  return await response.json()
+  return (await response.json()) as Answer
 }
 
-const nothing: Figures = {
+const noFigures: Figures = {
   perSecond: 0,
   bytesPerSecond: 0,
   p50Ms: NaN,
@@ -161,7 +176,7 @@ const nothing: Figures = {
   buffers: null
 }
 
-/** Somebody's transaction stays open while messages pass: the rate by tenths, and after its end. */
+/** Measures the rate by tenths while a transaction stays open, and after it ends. */
 async function heldSnapshot(
   bench: Bench,
   name: 'holdfast' | 'plain',
@@ -169,28 +184,11 @@ async function heldSnapshot(
   say: Say
 ): Promise<Results[number]> {
   const title =
-    `${messages.toLocaleString('en')} messages pass while a snapshot is held open, by ` +
-    `tens: ${name === 'plain' ? 'plain queue' : 'Holdfast'}`
+    `${messages.toLocaleString('en')} messages pass while a snapshot is held open, ` +
+    `by tens: ${name === 'plain' ? 'plain queue' : 'Holdfast'}`
   const subject = await bench.subject(name, { database: 'snapshot' })
-  const pass = async () => {
-    const result = await drive(subject, {
-      step: 'pass',
-      callers: 64,
-      count: 10,
-      bodyBytes: 200,
-      warmMs: 0,
-      runMs: 600_000,
-      messagesMax: messages / 10
-    })
-    if (result.errors > 0) throw new Error(`${title}: ${result.error}`)
-    return {
-      ...nothing,
-      perSecond: (result.total / result.windowMs) * 1000,
-      p50Ms: result.p50Ms,
-      p99Ms: result.p99Ms
-    }
-  }
-  await pass() // the first tenth finds everything warm
+  const pass = () => passTenth(subject, messages)
+  await pass() // so that the first tenth finds everything warm
   const holder = await bench.connectTo(subject)
   await holder.query('begin isolation level repeatable read')
   await holder.query('select count(*) from pg_class')
@@ -201,123 +199,141 @@ async function heldSnapshot(
   }
   await holder.query('commit')
   await holder.end()
-  const untilMs = performance.now() + 60_000
-  for (let after = await pass(); ; after = await pass()) {
-    round['after its end'] = after
-    if (after.perSecond >= 0.95 * round['tenth 1']!.perSecond || performance.now() > untilMs) break
-    await sleep(2000)
-  }
+  round['after its end'] = await recovered(pass, round['tenth 1']!.perSecond)
   await bench.drop(subject)
-  return {
-    scenario: {
-      title,
-      entries: Object.keys(round).map(entry => ({
-        name: entry,
-        subject: name,
-        load: { step: 'pass', callers: 64, count: 10, bodyBytes: 200, warmMs: 0, runMs: 0 }
-      })),
-      targets:
-        name === 'plain'
-          ? []
-          : [
-              {
-                what: 'rate of the last tenth, of the first',
-                bound: '≥',
-                must: 0.8,
-                of: round => round['tenth 10']!.perSecond / round['tenth 1']!.perSecond
-              },
-              {
-                what: 'rate within a minute of its end, of the first',
-                bound: '≥',
-                must: 0.95,
-                of: round => round['after its end']!.perSecond / round['tenth 1']!.perSecond
-              }
-            ]
-    },
-    rounds: [round]
+  const targets = name === 'plain' ? [] : ofFirstTenth
+  return { scenario: snapshotScenario(title, name, Object.keys(round), targets), rounds: [round] }
+}
+
+const tens = { step: 'pass', callers: 64, count: 10, bodyBytes: 200, warmMs: 0 } as const
+
+/** Enqueues, leases and acks a tenth of the messages. */
+async function passTenth(subject: Subject, messages: number): Promise<Figures> {
+  const result = await drive(subject, { ...tens, runMs: 600_000, messagesMax: messages / 10 })
+  if (result.errors > 0) throw new Error(`${subject.databaseName}: ${result.error}`)
+  const perSecond = (result.total / result.windowMs) * 1000
+  return { ...noFigures, perSecond, p50Ms: result.p50Ms, p99Ms: result.p99Ms }
+}
+
+/** Repeats a pass until it is as fast as the first tenth, for a minute at most. */
+async function recovered(pass: () => Promise<Figures>, firstPerSecond: number): Promise<Figures> {
+  const untilMs = performance.now() + 60_000
+  for (;;) {
+    const figures = await pass()
+    if (figures.perSecond >= 0.95 * firstPerSecond || performance.now() > untilMs) return figures
+    await sleep(2000)
   }
 }
 
+function snapshotScenario(
+  title: string,
+  subject: 'holdfast' | 'plain',
+  names: string[],
+  targets: Target[]
+): Scenario {
+  const entries = names.map(name => ({ name, subject, load: { ...tens, runMs: 0 } }))
+  return { title, entries, targets }
+}
+
+const ofFirstTenth: Target[] = [
+  {
+    what: 'rate of the last tenth, of the first',
+    bound: '≥',
+    must: 0.8,
+    of: round => round['tenth 10']!.perSecond / round['tenth 1']!.perSecond
+  },
+  {
+    what: 'rate within a minute of its end, of the first',
+    bound: '≥',
+    must: 0.95,
+    of: round => round['after its end']!.perSecond / round['tenth 1']!.perSecond
+  }
+]
+
 /**
- * Ten thousand calls that wait: what they weigh beside a bare route that holds as many, what they
- * ask of the database, and how many one message wakes.
+ * Ten thousand calls wait. Compares their memory with that of a bare route that holds as many.
+ * Counts the transactions that they cause, and the calls that one message wakes.
  */
 async function waiters(bench: Bench, say: Say): Promise<Results[number]> {
   const title = '10,000 consumers waiting'
-  const waiting = 10_000
-  const memory: Record<string, number> = {}
-  let statementsPerSecond = NaN
-  let woken = NaN
-  for (const name of ['nothing', 'holdfast'] as const) {
-    say(`${title} · ${name === 'nothing' ? 'a bare route' : 'Holdfast'}`)
-    const subject = await bench.subject(name, { database: 'waiting' })
-    const path = name === 'nothing' ? '/hold' : '/queues/bench/lease'
-    if (name === 'holdfast') await ask(subject, 'PUT', '/queues/bench', {})
+  say(`${title} · a bare route`)
+  const bare = await bench.subject('nothing', { database: 'waiting' })
+  const bareCalls = await WaitingCalls.open(bare, '/hold')
+  await sleep(3000)
+  const bareMemory = (await memoryOf(bare.pid))!
+  bareCalls.close()
+  await bench.drop(bare)
+
+  say(`${title} · Holdfast`)
+  const subject = await bench.subject('holdfast', { database: 'waiting' })
+  const calls = await WaitingCalls.open(subject, '/queues/bench/lease')
+  await sleep(3000)
+  const memory = (await memoryOf(subject.pid))!
+  const transactionsPerSecond = await transactionRate(subject)
+  for (let i = 0; i < 100; i++) await ask(subject, 'POST', '/queues/bench/messages', { body: i })
+  await sleep(1000)
+  const answersPerMessage = calls.answers / 100
+  calls.close()
+  await bench.drop(subject)
+
+  const target = (what: string, must: number, measured: number): Target => ({
+    what,
+    bound: '≤',
+    must,
+    of: () => measured
+  })
+  const targets = [
+    target('resident memory, of a bare route holding as many', 1.25, memory / bareMemory),
+    target('transactions a second while they wait', 20, transactionsPerSecond),
+    target('waiting calls answered per message', 1, answersPerMessage)
+  ]
+  return { scenario: { title, entries: [], targets }, rounds: [{}] }
+}
+
+class WaitingCalls {
+  answers = 0
+  readonly #sockets: net.Socket[] = []
+
+  /** Opens 10,000 calls, a hundred at a time. */
+  static async open(subject: Subject, path: string): Promise<WaitingCalls> {
+    const calls = new WaitingCalls()
+    for (let n = 0; n < 10_000; n += 100) {
+      interrupted.throwIfAborted()
+      await Promise.all(Array.from({ length: 100 }, () => calls.#call(subject.port, path)))
+    }
+    return calls
+  }
+
+  async #call(port: number, path: string): Promise<void> {
     const body = '{"waitSeconds":60}'
-    let answers = 0
-    const sockets: net.Socket[] = []
-    for (let n = 0; n < waiting; n += 100) {
-      await Promise.all(
-        Array.from(
-          { length: 100 },
-          () =>
-            new Promise<void>((resolve, reject) => {
-              const socket = net.connect(subject.port, '127.0.0.1')
-              socket.once('error', reject)
-              socket.on('data', () => {
-                answers++
-              })
-              socket.write(
-                `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: ` +
-                  `application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-                () => resolve()
-              )
-              sockets.push(socket)
-            })
-        )
-      )
-    }
-    await sleep(3000)
-    memory[name] = (await memoryOf(subject.pid))!
-    if (name === 'holdfast') {
-      const statements = async () =>
-        Number(
-          (
-            await subject.database!.query(
-              'select xact_commit as n from pg_stat_database where datname = current_database()'
-            )
-          ).rows[0].n
-        )
-      const before = await statements()
-      await sleep(10_000)
-      statementsPerSecond = ((await statements()) - before) / 10
-      for (let i = 0; i < 100; i++) await ask(subject, 'POST', '/queues/bench/messages', { body: i })
-      await sleep(1000)
-      woken = answers / 100
-    }
-    for (const socket of sockets) socket.destroy()
-    await bench.drop(subject)
+    const head =
+      `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n` +
+      `content-length: ${body.length}\r\n\r\n`
+    await new Promise<void>((resolve, reject) => {
+      const socket = net.connect(port, '127.0.0.1')
+      socket.once('error', reject)
+      socket.on('data', () => {
+        this.answers++
+      })
+      socket.write(head + body, () => resolve())
+      this.#sockets.push(socket)
+    })
   }
-  return {
-    scenario: {
-      title,
-      entries: [],
-      targets: [
-        {
-          what: 'resident memory, of a bare route holding as many',
-          bound: '≤',
-          must: 1.25,
-          of: () => memory.holdfast! / memory.nothing!
-        },
-        {
-          what: 'transactions a second while they wait',
-          bound: '≤',
-          must: 20,
-          of: () => statementsPerSecond
-        },
-        { what: 'waiting calls answered per message', bound: '≤', must: 1, of: () => woken }
-      ]
-    },
-    rounds: [{}]
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy()
   }
+}
+
+/** Transactions a second on the subject's database, over ten seconds. */
+async function transactionRate({ database }: Subject): Promise<number> {
+  const committed = async () => {
+    const { rows } = await database!.query<{ n: string }>(
+      'select xact_commit as n from pg_stat_database where datname = current_database()'
+    )
+    return Number(rows[0]!.n)
+  }
+  const before = await committed()
+  await sleep(10_000)
+  return ((await committed()) - before) / 10
 }

@@ -1,20 +1,21 @@
 /**
  * The load generator, a process of its own: callers on raw sockets, each with one request under
- * way. Told what to do by its parent in messages. It reads into one buffer for all sockets and
- * looks only for what it needs, since every microsecond it takes is taken from the service on the
- * machine's other core.
+ * way. Its parent sends it a load. It parses no more of an answer than it needs, since it takes
+ * processor time from the service.
  */
-import net from 'node:net'
+import { callers, produce } from './callers.ts'
+import { Connection } from './connection.ts'
+import { dialects, type Dialect, type DialectName } from './dialects.ts'
 
 /** What each caller does again and again. */
 export interface Load {
   port: number
-  dialect: 'rest' | 'sqs'
+  dialect: DialectName
   queue: string
   callers: number
   /**
-   * enqueue: one request; consume: lease, then ack; loop: lease with the last receipts in `ack`;
-   * pass: enqueue, lease and ack in turn; latency: see `ratePerSecond`.
+   * enqueue: one request. consume: lease, then ack. loop: lease with the last receipts in `ack`.
+   * pass: enqueue, lease and ack in turn. latency: see `ratePerSecond`.
    */
   step: 'enqueue' | 'consume' | 'loop' | 'pass' | 'latency'
   /** Messages per request. */
@@ -23,34 +24,31 @@ export interface Load {
   bodyBytes: number
   warmMs: number
   runMs: number
-  /** enqueue and pass: the slice ends when so many have been sent, if that comes first. */
+  /** enqueue and pass: the slice ends early once this many messages are sent. */
   messagesMax?: number
-  /** latency: so many enqueues a second, while `callers` consumers wait (at `consumersPort`). */
+  /** latency: enqueues per second, while `callers` consumers wait (at `consumersPort`). */
   ratePerSecond?: number
   consumersPort?: number
-  /** consume: receipts failed instead of acked, as a share. */
+  /** consume: the share of receipts that are failed instead of acked. */
   failShare?: number
-  /** enqueue: a priority at random among ten. */
+  /** enqueue: each message has one of ten priorities, at random. */
   priorities?: boolean
-  /** enqueue: of every message. */
+  /** enqueue: the delay of each message. */
   delaySeconds?: number
-  /** enqueue and loop: each request with an idempotency key of its own, as holdfast/client sends it. */
+  /** enqueue and loop: each request has an idempotency key, as holdfast/client sends it. */
   keyed?: boolean
 }
 
 export interface LoadResult {
-  /** Messages confirmed within the window, and how long that was. */
+  /** Messages confirmed within the measured window, and how long the window was. */
   messages: number
   windowMs: number
-  /**
-   * All messages confirmed (enqueued, or acked), warm-up and end included: what the database must
-   * agree with.
-   */
+  /** All messages enqueued or acked, before and after the window too. The database must agree. */
   total: number
   errors: number
-  /** The first error's status line and body. */
+  /** The first error's status and answer. */
   error: string | null
-  /** Leases that came back empty: the queue ran dry, so the slice says nothing. */
+  /** Leases that came back empty. The queue ran dry, and the slice says nothing. */
   empty: number
   p50Ms: number
   p99Ms: number
@@ -58,157 +56,14 @@ export interface LoadResult {
   cpuMs: number
 }
 
-/** Messages to the parent: `window` when the measured time begins, `end` when it ends, then the result. */
+/** Messages to the parent. `window` and `end`: the measured time begins, and ends. */
 export type LoadEvent = { event: 'window' } | { event: 'end' } | { event: 'result'; result: LoadResult }
 
-const shared = Buffer.allocUnsafeSlow(1 << 20)
-
-/** One keep-alive connection with one request under way. */
-class Connection {
-  readonly #socket: net.Socket
-  #waiting: ((status: number, answer: string) => void) | null = null
-  #text = ''
-  #length = -1
-
-  constructor(port: number) {
-    this.#socket = net.connect({
-      port,
-      host: '127.0.0.1',
-      noDelay: true,
-      onread: { buffer: shared, callback: bytes => this.#read(bytes) }
-    })
-    this.#socket.on('error', error => this.#end(0, error.message))
-    this.#socket.on('close', () => this.#end(0, 'connection closed'))
-  }
-
-  ask(request: string, answered: (status: number, answer: string) => void): void {
-    this.#waiting = answered
-    this.#socket.write(request, 'latin1')
-  }
-
-  close(): void {
-    this.#waiting = null
-    this.#socket.destroy()
-  }
-
-  #end(status: number, answer: string): void {
-    const answered = this.#waiting
-    this.#waiting = null
-    answered?.(status, answer)
-  }
-
-  #read(bytes: number): boolean {
-    this.#text =
-      this.#text === ''
-        ? shared.toString('latin1', 0, bytes)
-        : this.#text + shared.toString('latin1', 0, bytes)
-    if (this.#length < 0) {
-      const headEnd = this.#text.indexOf('\r\n\r\n')
-      if (headEnd < 0) return true
-      const field = this.#text.indexOf('content-length: ')
-      const length = field < 0 || field > headEnd ? 0 : parseInt(this.#text.slice(field + 16, field + 28), 10)
-      this.#length = headEnd + 4 + length
-    }
-    if (this.#text.length < this.#length) return true
-    const text = this.#text
-    this.#text = ''
-    this.#length = -1
-    this.#end(
-      (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48,
-      text
-    )
-    return true
-  }
-}
-
-interface Dialect {
-  enqueue(
-    count: number,
-    body: string,
-    options?: { priority?: number; delaySeconds?: number | undefined; idempotencyKey?: string }
-  ): string
-  lease(max: number, ack: string[], options?: { waitSeconds?: number; idempotencyKey?: string }): string
-  ack(receipts: string[]): string
-  fail(receipts: string[]): string
-  receipts: RegExp
-}
-
-function post(path: string, body: string, headers = 'content-type: application/json\r\n'): string {
-  return (
-    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}content-length: ` +
-    `${Buffer.byteLength(body)}\r\n\r\n${body}`
-  )
-}
-
-const dialects: Record<Load['dialect'], (queue: string) => Dialect> = {
-  rest: queue => ({
-    enqueue(count, body, options = {}) {
-      const message = `{"body":${body}${JSON.stringify(options)
-        .slice(1, -1)
-        .replace(/^(?=.)/, ',')}}`
-      return post(
-        `/queues/${queue}/messages`,
-        count === 1 ? message : `{"messages":[${Array(count).fill(message).join(',')}]}`
-      )
-    },
-    lease: (max, ack, options = {}) =>
-      post(
-        `/queues/${queue}/lease`,
-        `{"max":${max}${JSON.stringify(options)
-          .slice(1, -1)
-          .replace(/^(?=.)/, ',')}${ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`}}`
-      ),
-    ack: receipts =>
-      post(
-        `/queues/${queue}/ack`,
-        receipts.length === 1 ? `{"receipt":"${receipts[0]}"}` : `{"receipts":["${receipts.join('","')}"]}`
-      ),
-    fail: receipts =>
-      post(
-        `/queues/${queue}/fail`,
-        `{"failures":[${receipts.map(receipt => `{"receipt":"${receipt}","delaySeconds":0}`).join(',')}]}`
-      ),
-    receipts: /"fence":|"receipt":"([^"]+)"/g
-  }),
-  sqs(queue) {
-    const url = `http://sqs.us-east-1.localhost/000000000000/${queue}`
-    const call = (action: string, body: object) =>
-      post(
-        '/',
-        JSON.stringify({ QueueUrl: url, ...body }),
-        `content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.${action}\r\n`
-      )
-    return {
-      enqueue: (count, body) =>
-        count === 1
-          ? call('SendMessage', { MessageBody: body })
-          : call('SendMessageBatch', {
-              Entries: Array.from({ length: count }, (_, index) => ({ Id: `${index}`, MessageBody: body }))
-            }),
-      lease: max => call('ReceiveMessage', { MaxNumberOfMessages: max }),
-      ack: receipts =>
-        receipts.length === 1
-          ? call('DeleteMessage', { ReceiptHandle: receipts[0] })
-          : call('DeleteMessageBatch', {
-              Entries: receipts.map((receipt, index) => ({ Id: `${index}`, ReceiptHandle: receipt }))
-            }),
-      fail: () => {
-        throw new Error('not measured')
-      },
-      receipts: /"ReceiptHandle":"([^"]+)"/g
-    }
-  }
-}
-
-/** A JSON object of so many bytes. */
-function bodyOf(bytes: number): string {
-  const body = { to: 'ada@example.org', subject: 'Welcome', attempt: 1, text: '' }
-  return JSON.stringify({ ...body, text: 'x'.repeat(Math.max(0, bytes - JSON.stringify(body).length)) })
-}
-
-function run(load: Load): void {
-  const dialect = dialects[load.dialect](load.queue)
-  const result: LoadResult = {
+/** Runs the callers for the slice's time, and counts what they were told. */
+export class Slice {
+  readonly load: Load
+  readonly dialect: Dialect
+  readonly result: LoadResult = {
     messages: 0,
     windowMs: 0,
     total: 0,
@@ -219,239 +74,136 @@ function run(load: Load): void {
     p99Ms: 0,
     cpuMs: 0
   }
-  const latencies: number[] = []
-  const connections: Connection[] = []
-  let measuring = false
-  let ending = false
-  let busy = 0
-  let startedAt = 0
-  let cpu = process.cpuUsage()
 
-  const done = (messages: number, stays = false) => {
-    if (!stays) result.total += messages
-    if (measuring) result.messages += messages
+  /** The time is over: callers finish what they have begun. */
+  ending = false
+  readonly #latencies: number[] = []
+  readonly #connections: Connection[] = []
+  #measuring = false
+  #running: number
+  #sent = 0
+  /** latency: messages enqueued and not yet acked. */
+  #underWay = 0
+  #startedAt = 0
+  #cpu = process.cpuUsage()
+  #producer: NodeJS.Timeout | undefined
+
+  constructor(load: Load) {
+    this.load = load
+    this.dialect = dialects[load.dialect](load.queue)
+    this.#running = load.callers
   }
-  const failed = (status: number, answer: string) => {
-    result.errors++
-    result.error ??= `${status} ${answer.slice(0, 600)}`
+
+  start(): void {
+    const { load } = this
+    const call = callers[load.step](this)
+    const port = (load.step === 'latency' ? load.consumersPort : undefined) ?? load.port
+    for (let i = 0; i < load.callers; i++) call(this.connect(port))
+    if (load.step === 'latency') this.#producer = produce(this)
+    setTimeout(() => this.#openWindow(), load.warmMs)
+    setTimeout(() => this.#stop(), load.warmMs + load.runMs)
   }
-  const connect = (port: number) => {
+
+  connect(port: number): Connection {
     const connection = new Connection(port)
-    connections.push(connection)
+    this.#connections.push(connection)
     return connection
   }
-  /** One request of a caller; what follows runs unless the slice is over or the answer was an error. */
-  const ask = (connection: Connection, request: string, next: (answer: string) => void, over: () => void) => {
+
+  /** One request of a caller. `next` runs after a 2xx answer; after any other, the caller ends. */
+  ask(connection: Connection, request: string, next: (answer: string) => void): void {
     const sentAt = performance.now()
     connection.ask(request, (status, answer) => {
-      if (measuring && load.step !== 'latency') latencies.push(performance.now() - sentAt)
+      if (this.load.step !== 'latency') this.time(sentAt)
       if (status >= 200 && status < 300) return next(answer)
-      failed(status, answer)
-      over()
+      this.failed(status, answer)
+      this.callerEnds()
     })
   }
-  const receiptsIn = (answer: string) => {
+
+  receiptsIn(answer: string): string[] {
     const receipts: string[] = []
-    for (const match of answer.matchAll(dialect.receipts)) if (match[1] !== undefined) receipts.push(match[1])
+    for (const match of answer.matchAll(this.dialect.receipts)) {
+      if (match[1] !== undefined) receipts.push(match[1])
+    }
     return receipts
   }
-  /** A caller has ended: at the end of the slice, or early where there is nothing more to do. */
-  const over = () => {
-    if (--busy > 0) return
-    if (ending) finish()
-    else stop()
-  }
-  const body = bodyOf(load.bodyBytes)
-  const request = dialect.enqueue(load.count, body, { delaySeconds: load.delaySeconds })
-  const leaseRequest = dialect.lease(load.count, [])
-  const prioritised = Array.from({ length: 10 }, (_, priority) =>
-    dialect.enqueue(load.count, body, { priority })
-  )
 
-  let sent = 0
-  let keys = 0
-  const newKey = () => `${process.pid}-${++keys}`
-  const again = () =>
-    load.priorities === true
-      ? prioritised[Math.floor(Math.random() * 10)]!
-      : load.keyed === true
-        ? dialect.enqueue(1, body, { idempotencyKey: newKey() })
-        : request
-  const enqueueing = (connection: Connection): void => {
-    if (ending || (load.messagesMax !== undefined && sent >= load.messagesMax)) return over()
-    sent += load.count
-    ask(
-      connection,
-      again(),
-      () => {
-        done(load.count)
-        enqueueing(connection)
-      },
-      over
-    )
-  }
-  const consuming = (connection: Connection): void => {
-    if (ending) return over()
-    ask(
-      connection,
-      leaseRequest,
-      answer => {
-        const receipts = receiptsIn(answer)
-        if (receipts.length === 0) {
-          result.empty++
-          return consuming(connection)
-        }
-        const fails = load.failShare !== undefined && Math.random() < load.failShare
-        ask(
-          connection,
-          fails ? dialect.fail(receipts) : dialect.ack(receipts),
-          () => {
-            done(receipts.length, fails)
-            consuming(connection)
-          },
-          over
-        )
-      },
-      over
-    )
-  }
-  const passing = (connection: Connection): void => {
-    if (ending || sent >= load.messagesMax!) return over()
-    sent += load.count
-    ask(connection, request, () => taking(connection), over)
-  }
-  const taking = (connection: Connection): void =>
-    ask(
-      connection,
-      leaseRequest,
-      answer => {
-        const receipts = receiptsIn(answer)
-        if (receipts.length === 0) return taking(connection)
-        ask(
-          connection,
-          dialect.ack(receipts),
-          () => {
-            done(receipts.length)
-            passing(connection)
-          },
-          over
-        )
-      },
-      over
-    )
-  const looping = (connection: Connection, held: string[]): void => {
-    if (ending && held.length === 0) return over()
-    ask(
-      connection,
-      ending
-        ? dialect.ack(held)
-        : dialect.lease(load.count, held, load.keyed === true ? { idempotencyKey: newKey() } : {}),
-      answer => {
-        done(held.length)
-        if (ending) return over()
-        const receipts = receiptsIn(answer.slice(0, answer.lastIndexOf(',"outcomes":')))
-        if (receipts.length === 0) result.empty++
-        looping(connection, receipts)
-      },
-      over
-    )
-  }
-  let underway = 0 // enqueued and not yet acked
-  const landed = (count: number) => {
-    underway -= count
-    if (ending && underway === 0) finish()
-  }
-  /** Waits for one message after the other; the body says when it was sent. */
-  const awaiting = (connection: Connection): void => {
-    ask(
-      connection,
-      dialect.lease(1, [], { waitSeconds: 20 }),
-      answer => {
-        const sent = /"sentMs":([\d.]+)/.exec(answer)
-        if (sent === null) return awaiting(connection)
-        if (measuring) {
-          latencies.push(performance.now() - Number(sent[1]))
-          result.messages++
-        }
-        ask(
-          connection,
-          dialect.ack(receiptsIn(answer)),
-          () => {
-            landed(1)
-            awaiting(connection)
-          },
-          over
-        )
-      },
-      over
-    )
+  /** Counts one more request's messages as sent. False: the caller should enqueue no more. */
+  send(): boolean {
+    const { messagesMax, count } = this.load
+    if (this.ending || (messagesMax !== undefined && this.#sent >= messagesMax)) return false
+    this.#sent += count
+    return true
   }
 
-  busy = load.callers
-  for (let i = 0; i < load.callers; i++) {
-    const connection = connect(load.step === 'latency' ? (load.consumersPort ?? load.port) : load.port)
-    if (load.step === 'enqueue') enqueueing(connection)
-    else if (load.step === 'consume') consuming(connection)
-    else if (load.step === 'loop') looping(connection, [])
-    else if (load.step === 'pass') passing(connection)
-    else awaiting(connection)
-  }
-  let producer: NodeJS.Timeout | undefined
-  if (load.step === 'latency') {
-    const idle = Array.from({ length: load.callers }, () => connect(load.port))
-    const startMs = performance.now()
-    let sent = 0
-    producer = setInterval(() => {
-      while (sent < ((performance.now() - startMs) / 1000) * load.ratePerSecond!) {
-        sent++
-        const connection = idle.pop()
-        if (connection === undefined) {
-          failed(0, 'the producers cannot keep up')
-          continue
-        }
-        underway++
-        connection.ask(dialect.enqueue(1, `{"sentMs":${performance.now()}}`), (status, answer) => {
-          idle.push(connection)
-          if (status === 201) return
-          failed(status, answer)
-          landed(1)
-        })
-      }
-    }, 1)
+  /** Counts messages that the service has enqueued or acked. */
+  confirmed(messages: number): void {
+    this.result.total += messages
+    this.handled(messages)
   }
 
-  setTimeout(() => {
-    if (ending) return
-    measuring = true
-    startedAt = performance.now()
-    cpu = process.cpuUsage()
+  /** Counts messages for the rate. Failed messages count here only, since they stay stored. */
+  handled(messages: number): void {
+    if (this.#measuring) this.result.messages += messages
+  }
+
+  time(sinceMs: number): void {
+    if (this.#measuring) this.#latencies.push(performance.now() - sinceMs)
+  }
+
+  failed(status: number, answer: string): void {
+    this.result.errors++
+    this.result.error ??= `${status} ${answer.slice(0, 600)}`
+  }
+
+  enqueuing(): void {
+    this.#underWay++
+  }
+
+  landed(): void {
+    this.#underWay--
+    if (this.ending && this.#underWay === 0) this.#finish()
+  }
+
+  /** At the end of the slice, or earlier if there is nothing more to do. */
+  callerEnds(): void {
+    if (--this.#running > 0) return
+    if (this.ending) this.#finish()
+    else this.#stop()
+  }
+
+  #openWindow(): void {
+    if (this.ending) return
+    this.#measuring = true
+    this.#startedAt = performance.now()
+    this.#cpu = process.cpuUsage()
     tell({ event: 'window' })
-  }, load.warmMs)
-  setTimeout(stop, load.warmMs + load.runMs)
-
-  /** The measured time is over: callers finish what they have begun. */
-  function stop(): void {
-    if (ending) return
-    measuring = false
-    ending = true
-    const { user, system } = process.cpuUsage(cpu)
-    result.cpuMs = (user + system) / 1000
-    result.windowMs = performance.now() - startedAt
-    clearInterval(producer)
-    tell({ event: 'end' })
-    if (busy === 0 || (load.step === 'latency' && underway === 0)) finish()
-    // what is not acked by then, the count in the database will show
-    else if (load.step === 'latency') setTimeout(finish, 5000)
   }
 
-  function finish(): void {
-    for (const connection of connections) connection.close()
-    latencies.sort((a, b) => a - b)
+  #stop(): void {
+    if (this.ending) return
+    this.#measuring = false
+    this.ending = true
+    const { user, system } = process.cpuUsage(this.#cpu)
+    this.result.cpuMs = (user + system) / 1000
+    this.result.windowMs = performance.now() - this.#startedAt
+    clearInterval(this.#producer)
+    tell({ event: 'end' })
+    const latency = this.load.step === 'latency'
+    if (this.#running === 0 || (latency && this.#underWay === 0)) this.#finish()
+    // Messages that are not acked by then are found when the database is counted.
+    else if (latency) setTimeout(() => this.#finish(), 5000)
+  }
+
+  #finish(): void {
+    for (const connection of this.#connections) connection.close()
+    const sorted = this.#latencies.sort((a, b) => a - b)
     const at = (share: number) =>
-      latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? NaN
-    result.p50Ms = at(0.5)
-    result.p99Ms = at(0.99)
-    tell({ event: 'result', result })
+      sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
+    this.result.p50Ms = at(0.5)
+    this.result.p99Ms = at(0.99)
+    tell({ event: 'result', result: this.result })
   }
 }
 
@@ -459,4 +211,4 @@ function tell(event: LoadEvent): void {
   process.send!(event)
 }
 
-process.on('message', run)
+process.on('message', (load: Load) => new Slice(load).start())

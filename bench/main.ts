@@ -1,239 +1,211 @@
 /**
- * `npm run bench`: measures Holdfast beside its peers on this machine. `npm run bench -- --help`
- * says what can be chosen.
+ * `npm run bench`: measures Holdfast beside its peers, or beside another commit of it, on this
+ * machine. `npm run bench -- --help` says what can be chosen.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { Client } from 'pg'
-import { startEmbedded, type Embedded } from '../src/store/setup/embedded.ts'
+import { startEmbedded } from '../src/store/setup/embedded.ts'
+import { checkOut, pairsOf } from './against.ts'
+import { Bench } from './bench.ts'
+import { interrupted } from './interrupt.ts'
 import { large } from './large.ts'
-import { chart, rows, table, targetRows, targetTable, type Results } from './report.ts'
-import { scenarios, type Entry, type Figures, type Round } from './scenarios.ts'
 import {
-  connectTo,
-  countStored,
-  dropDatabase,
-  drive,
-  empty,
-  measure,
-  season,
-  startSubject,
-  type Subject,
-  type SubjectName
-} from './subjects.ts'
+  chart,
+  isSlower,
+  leastSpeed,
+  pairRows,
+  rows,
+  table,
+  targetRows,
+  type PairResults,
+  type Results
+} from './report.ts'
+import { scenarios, type Entry, type Round } from './scenarios.ts'
+import { season } from './subjects.ts'
 
 const help = `npm run bench [-- options]: rates and costs of Holdfast beside its peers, on this machine.
 
-  --rounds N     rounds of each scenario (3)
-  --only TEXT    only scenarios whose title holds this text
-  --full         the large set-ups instead: millions of messages beside, a held snapshot, 10,000 waiting (about 10 minutes)
+  --rounds N     rounds of each scenario (3; with --against 6)
+  --only TEXT    only scenarios whose title holds this text; with --against also rows whose name does
+  --full         the large set-ups instead: millions of messages beside, a held snapshot,
+                 10,000 waiting (about 10 minutes)
+  --against REF  Holdfast of another commit instead of the peers (about 10 minutes)
   --help         this text
 
-It starts all it needs, takes about 7 minutes, and writes results.json and chart.svg to data/bench.
+It starts all it needs, and writes results.json and chart.svg to data/bench. Beside the peers it
+takes about 7 minutes.
+
+With --against, REF is anything that git resolves to a commit. Each row of Holdfast is measured with
+this checkout and with the other commit in turns. The table shows this checkout's figures divided by
+the other's: the median, with least and greatest. Each ratio is taken within a round.
+A row is marked SLOWER if the median of its rate is below ${leastSpeed}. Where the load fixes the rate,
+1 / p50 counts instead. The exit code is 0 if everything was measured, however slow it was.
+Both commits run on this checkout's PostgreSQL, and this checkout's bench measures them.
 `
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string' },
     only: { type: 'string', default: '' },
     full: { type: 'boolean', default: false },
+    against: { type: 'string' },
     help: { type: 'boolean', default: false }
   }
 })
 
 const folder = fileURLToPath(new URL('../data/bench/', import.meta.url))
+const otherFolder = join(folder, 'other')
+const rounds = Number(options.rounds ?? (options.against === undefined ? 3 : 6))
+
 const say = (text: string) => process.stdout.write(text)
 const progress = (text: string) => {
   if (process.stdout.isTTY) say(`\r\x1b[K${text}`)
 }
 
-export class Bench {
-  readonly #postgres: Embedded
-  readonly #subjects = new Map<string, Subject>()
-  /** Messages that a slice of this entry needs, so that it does not run dry. */
-  readonly #needs = new Map<Entry, number>()
+/** Counts the slices that are done, and says what is measured now and how long the rest takes. */
+class Progress {
+  readonly #slices: number
+  readonly #startedMs = Date.now()
+  #done = 0
 
-  constructor(postgres: Embedded) {
-    this.#postgres = postgres
+  constructor(slices: number) {
+    this.#slices = slices
   }
 
-  /**
-   * The one of this name on this database, started when it is first asked for; `replica` makes a
-   * second one beside it.
-   */
-  async subject(name: SubjectName, { database = '', replica = '' } = {}): Promise<Subject> {
-    const key = `${name} ${database} ${replica}`
-    const known = this.#subjects.get(key)
-    if (known !== undefined) return known
-    const subject = await startSubject(name, this.#postgres, database)
-    this.#subjects.set(key, subject)
-    return subject
-  }
-
-  /** Ends one and drops its database. */
-  async drop(subject: Subject): Promise<void> {
-    for (const [key, value] of this.#subjects) if (value === subject) this.#subjects.delete(key)
-    await subject.stop()
-    await dropDatabase(subject, this.#postgres)
-  }
-
-  async connectTo(subject: Subject): Promise<Client> {
-    return await connectTo(subject, this.#postgres)
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all([...this.#subjects.values()].map(subject => subject.stop()))
-    await this.#postgres.stop()
-  }
-
-  /**
-   * One slice of one entry, on empty tables unless they are to be kept; `settled`, after a vacuum,
-   * which goes through what was filled once whatever happens to it, and a checkpoint, so that the
-   * pages of messages old and new are written whole when they are next touched. Throws where its
-   * figures would say nothing.
-   */
-  async slice(entry: Entry, on?: Subject, { keep = false, settled = false } = {}): Promise<Figures> {
-    const subject = on ?? (await this.subject(entry.subject))
-    const load = entry.acrossReplicas
-      ? { ...entry.load, consumersPort: (await this.subject(entry.subject, { replica: '2' })).port }
-      : entry.load
-    const consumes = load.step === 'consume' || load.step === 'loop'
-    for (;;) {
-      if (!keep) await empty(subject)
-      const need = this.#needs.get(entry) ?? 10_000 * load.count ** 0.5
-      if (consumes) await this.#fill(subject, load, need)
-      if (settled) {
-        for (const statement of ['vacuum holdfast.messages', 'checkpoint']) {
-          await subject.database!.query(statement)
-        }
-      }
-      const before = await countStored(subject)
-      const result = await measure(subject, load)
-      if (result.errors > 0) {
-        throw new Error(`${entry.name}: ${result.errors} requests failed; the first: ${result.error}`)
-      }
-      this.#needs.set(
-        entry,
-        result.empty > 0
-          ? 2 * need
-          : Math.ceil(((1.5 * result.messages) / result.windowMs) * (load.warmMs + load.runMs)) +
-              2 * load.callers * load.count
-      )
-      if (result.empty > 0) continue // the queue ran dry, so it was measured doing nothing
-      const stored = await countStored(subject)
-      const expected = before! + (load.step === 'latency' ? 0 : consumes ? -result.total : result.total)
-      if (stored !== null && stored !== expected) {
-        throw new Error(
-          `${entry.name}: the database holds ${stored} messages where the callers were told of ${expected}.`
-        )
-      }
-      const durable = subject.database !== null
-      if (durable && result.flushes === 0) {
-        throw new Error(`${entry.name}: nothing was flushed, so what was measured is not durable.`)
-      }
-      const seconds = result.windowMs / 1000
-      const messages = result.messages / (entry.requestsPerMessage ?? 1)
-      const each = (figure: number | null, unit = 1) => (figure === null ? null : (figure * unit) / messages)
-      return {
-        perSecond: messages / seconds,
-        bytesPerSecond: (messages * load.bodyBytes) / seconds,
-        p50Ms: result.p50Ms,
-        p99Ms: result.p99Ms,
-        serviceUs: each(result.serviceCpuMs, 1000),
-        databaseUs: durable ? each(result.databaseCpuMs, 1000) : null,
-        generatorUs: each(result.cpuMs, 1000)!,
-        walBytes: durable ? each(result.walBytes) : null,
-        flushes: durable ? each(result.flushes) : null,
-        buffers: durable ? each(result.buffers) : null
-      }
-    }
-  }
-
-  async #fill(
-    subject: Subject,
-    { bodyBytes, priorities }: Entry['load'],
-    messagesMax: number
-  ): Promise<void> {
-    const count = bodyBytes > 10_000 || subject.name === 'fauxqs' ? 10 : 100
-    const result = await drive(subject, {
-      step: 'enqueue',
-      callers: 8,
-      count,
-      bodyBytes,
-      warmMs: 0,
-      runMs: 60_000,
-      messagesMax,
-      ...(priorities && { priorities })
-    })
-    if (result.errors > 0) throw new Error(`${subject.name}: filling the queue failed: ${result.error}`)
+  next(what: string): void {
+    const leftMs = ((Date.now() - this.#startedMs) / this.#done) * (this.#slices - this.#done)
+    const left = this.#done === 0 ? '' : ` · ${Math.ceil(leftMs / 60_000)} min left`
+    progress(`${++this.#done} of ${this.#slices} · ${what}${left}`)
   }
 }
 
+/** Steps that a subject has run once, and so has compiled its code for. */
+const rehearsed = new Set<string>()
+
+/** Measures entries side by side, in rounds, once each subject has rehearsed its steps. */
+async function measureRounds(
+  bench: Bench,
+  title: string,
+  entries: Entry[],
+  slices: Progress
+): Promise<Round[]> {
+  for (const entry of entries) {
+    const kind = `${entry.subject} ${entry.load.step}`
+    if (rehearsed.has(kind)) continue
+    progress(`Rehearsing · ${title} · ${entry.name}`)
+    await bench.slice(entry)
+    rehearsed.add(kind)
+  }
+  const measured: Round[] = []
+  for (let number = 0; number < rounds; number++) {
+    const round: Round = {}
+    for (let turn = 0; turn < entries.length; turn++) {
+      // The order rotates, so that no entry always follows the same other.
+      const entry = entries[(turn + number) % entries.length]!
+      slices.next(`${title} · ${entry.name}`)
+      round[entry.name] = await bench.slice(entry)
+    }
+    measured.push(round)
+  }
+  progress('')
+  return measured
+}
+
+async function besidePeers(bench: Bench): Promise<void> {
+  const chosen = scenarios.filter(({ title }) => title.includes(options.only))
+  if (chosen.length === 0) throw new Error(`No scenario's title holds "${options.only}".`)
+  const slices = new Progress(rounds * chosen.reduce((sum, { entries }) => sum + entries.length, 0))
+  const results: Results = []
+  for (const scenario of chosen) {
+    const measured = await measureRounds(bench, scenario.title, scenario.entries, slices)
+    results.push({ scenario, rounds: measured })
+    say(`${table(rows(results.slice(-1)))}\n`)
+  }
+  await conclude(results)
+}
+
+async function largeSetUps(bench: Bench): Promise<void> {
+  const results = await large(bench, rounds, options.only, progress)
+  progress('')
+  say(`${table(rows(results))}\n`)
+  await conclude(results)
+}
+
+async function conclude(results: Results): Promise<void> {
+  say(`${table(targetRows(results))}\n`)
+  await writeResults({ results })
+  await writeFile(join(folder, 'chart.svg'), chart(results))
+  say('Written: data/bench/results.json, data/bench/chart.svg\n')
+}
+
+async function besideOther(bench: Bench, other: string): Promise<void> {
+  const pairs = pairsOf(scenarios, options.only)
+  if (pairs.length === 0) throw new Error(`No row of Holdfast holds "${options.only}".`)
+  const slices = new Progress(rounds * 2 * pairs.length)
+  const results: PairResults = []
+  say(`This checkout, divided by ${other}\n\n`)
+  for (const pair of pairs) {
+    const label = `${pair.title} · ${pair.name}`
+    results.push({ ...pair, rounds: await measureRounds(bench, label, pair.entries, slices) })
+    const group = results.filter(({ title }) => title === pair.title)
+    const last = pairs.findLast(({ title }) => title === pair.title) === pair
+    if (last) say(`${table(pairRows(group))}\n`)
+  }
+  const slower = results.filter(isSlower)
+  say(`${slower.length} of ${results.length} rows are below ${leastSpeed} of the other commit's speed.\n`)
+  for (const { title, name } of slower) say(`SLOWER: ${title} · ${name}\n`)
+  await writeResults({ other, results })
+  say('Written: data/bench/results.json\n')
+}
+
+async function writeResults(results: object): Promise<void> {
+  const file = { at: new Date().toISOString(), node: process.version, ...results }
+  await writeFile(join(folder, 'results.json'), `${JSON.stringify(file, null, 2)}\n`)
+}
+
 async function main(): Promise<void> {
-  const chosen = options.full ? [] : scenarios.filter(({ title }) => title.includes(options.only))
-  const rounds = Number(options.rounds)
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
+  try {
+    let other: string | undefined
+    if (options.against !== undefined) {
+      progress(`Checking out ${options.against}`)
+      other = await checkOut(options.against, otherFolder)
+    }
+    await withBench(async bench => {
+      if (other !== undefined) await besideOther(bench, other)
+      else if (options.full) await largeSetUps(bench)
+      else await besidePeers(bench)
+    })
+  } finally {
+    for (const name of ['other', 'postgres']) {
+      await rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+}
+
+async function withBench(work: (bench: Bench) => Promise<void>): Promise<void> {
   progress('Preparing PostgreSQL')
   const postgres = await startEmbedded(folder, line => say(`${line}\n`))
-  const bench = new Bench(postgres)
+  const bench = new Bench(postgres, otherFolder)
   try {
+    interrupted.throwIfAborted()
     await season(postgres)
-    const slices = rounds * chosen.reduce((sum, { entries }) => sum + entries.length, 0)
-    const startedMs = Date.now()
-    let done = 0
-    const results: Results = []
-    const rehearsed = new Set<string>()
-    for (const scenario of chosen) {
-      const measured: Round[] = Array.from({ length: rounds }, () => ({}))
-      results.push({ scenario, rounds: measured })
-      // What a process does for the first time is compiled meanwhile: none is measured doing so.
-      for (const entry of scenario.entries) {
-        const first = `${entry.subject} ${entry.load.step}`
-        if (rehearsed.has(first)) continue
-        progress(`Rehearsing · ${scenario.title} · ${entry.name}`)
-        await bench.slice(entry)
-        rehearsed.add(first)
-      }
-      for (const [number, round] of measured.entries()) {
-        for (let i = 0; i < scenario.entries.length; i++) {
-          // so that none is always measured after the same other
-          const entry = scenario.entries[(i + number) % scenario.entries.length]!
-          const leftMs = done === 0 ? 0 : ((Date.now() - startedMs) / done) * (slices - done)
-          progress(
-            `${done + 1} of ${slices} · ${scenario.title} · ` +
-              `${entry.name}${done === 0 ? '' : ` · ${Math.ceil(leftMs / 60_000)} min left`}`
-          )
-          round[entry.name] = await bench.slice(entry)
-          done++
-        }
-      }
-      progress('')
-      say(`${table(rows(results.slice(-1)))}\n`)
-    }
-    if (options.full) {
-      results.push(...(await large(bench, rounds, options.only, progress)))
-      progress('')
-      say(`${table(rows(results))}\n`)
-    }
-    say(`${targetTable(targetRows(results))}\n`)
-    await writeFile(
-      join(folder, 'results.json'),
-      `${JSON.stringify({ at: new Date().toISOString(), node: process.version, results }, null, 2)}\n`
-    )
-    await writeFile(join(folder, 'chart.svg'), chart(results))
-    say('Written: data/bench/results.json, data/bench/chart.svg\n')
+    progress('')
+    await work(bench)
   } finally {
-    await bench.stop()
-    await rm(join(folder, 'postgres'), { recursive: true, force: true })
+    await bench.stop().finally(() => postgres.stop())
   }
 }
 
 if (options.help) say(help)
-else {
+else if (options.full && options.against !== undefined) {
+  say('Choose one of --full and --against.\n')
+  process.exitCode = 1
+} else {
   await main().catch((error: Error) => {
-    say(`\n${error.message}\n`)
+    say(`\n${interrupted.aborted ? 'Interrupted.' : error.message}\n`)
     process.exitCode = 1
   })
 }

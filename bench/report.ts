@@ -1,10 +1,14 @@
 /**
- * Turns slices into tables and a chart. Ratios are taken within a round, since the next one may
- * meet another machine.
+ * Turns slices into tables and a chart. Ratios are taken within a round: by the next round the
+ * machine may be faster or slower.
  */
-import type { Figures, Round, Scenario, Target } from './scenarios.ts'
+import type { Pair } from './against.ts'
+import { ratio, type Figures, type Round, type Scenario, type Target } from './scenarios.ts'
 
 export type Results = { scenario: Scenario; rounds: Round[] }[]
+
+/** Rows measured with this checkout and with another commit. */
+export type PairResults = (Pair & { rounds: Round[] })[]
 
 interface Spread {
   median: number
@@ -12,16 +16,18 @@ interface Spread {
   max: number
 }
 
+type Figure = (figures: Figures) => number | null
+
 function spread(values: (number | null)[]): Spread | null {
-  const known = values
+  const measured = values
     .filter(value => value !== null && !Number.isNaN(value))
     .sort((a, b) => a! - b!) as number[]
-  if (known.length === 0) return null
-  const middle = known.length >> 1
+  if (measured.length === 0) return null
+  const middle = measured.length >> 1
   return {
-    median: known.length % 2 === 1 ? known[middle]! : (known[middle - 1]! + known[middle]!) / 2,
-    min: known[0]!,
-    max: known.at(-1)!
+    median: measured.length % 2 === 1 ? measured[middle]! : (measured[middle - 1]! + measured[middle]!) / 2,
+    min: measured[0]!,
+    max: measured.at(-1)!
   }
 }
 
@@ -31,13 +37,13 @@ function number(value: number): string {
 }
 
 function shown(values: (number | null)[]): string {
-  const all = spread(values)
-  if (all === null) return '–'
-  const text = number(all.median)
-  return values.length === 1 ? text : `${text} (${number(all.min)}–${number(all.max)})`
+  const range = spread(values)
+  if (range === null) return '–'
+  const median = number(range.median)
+  return values.length === 1 ? median : `${median} (${number(range.min)}–${number(range.max)})`
 }
 
-const columns: [string, (figures: Figures) => number | null][] = [
+const columns: [string, Figure][] = [
   ['messages/s', ({ perSecond }) => perSecond],
   ['p50 ms', ({ p50Ms }) => p50Ms],
   ['p99 ms', ({ p99Ms }) => p99Ms],
@@ -48,104 +54,140 @@ const columns: [string, (figures: Figures) => number | null][] = [
 ]
 
 /**
- * One row per entry: medians, with least and greatest; the ratio is to the first entry of the
- * scenario, round by round.
+ * One row per entry: medians, with least and greatest. The last column is the ratio to the first
+ * entry of the scenario.
  */
 export function rows(results: Results): string[][] {
-  const all = [['', ...columns.map(([name]) => name), 'of the first']]
+  const lines = [['', ...columns.map(([name]) => name), 'of the first']]
   for (const { scenario, rounds } of results) {
-    all.push([scenario.title])
+    const first = scenario.entries[0]?.name
+    lines.push([scenario.title])
     for (const { name } of scenario.entries) {
-      all.push([
+      lines.push([
         `  ${name}`,
         ...columns.map(([, figure]) => shown(rounds.map(round => figure(round[name]!)))),
-        shown(rounds.map(round => round[name]!.perSecond / round[scenario.entries[0]!.name]!.perSecond))
+        shown(rounds.map(round => round[name]!.perSecond / round[first!]!.perSecond))
       ])
     }
   }
-  return all
-}
-
-export function reached(
-  { bound, must, of }: Target,
-  rounds: Round[]
-): { all: Spread; holds: boolean } | null {
-  const all = spread(rounds.map(of))
-  return all && { all, holds: bound === '≥' ? all.median >= must : all.median <= must }
+  return lines
 }
 
 export function targetRows(results: Results): string[][] {
-  const all = [['', 'must', 'aim', 'measured', '']]
+  const lines = [['', 'must', 'aim', 'measured', '']]
   for (const { scenario, rounds } of results) {
-    all.push([scenario.title])
+    lines.push([scenario.title])
     for (const target of scenario.targets) {
-      const result = reached(target, rounds)
-      all.push([
+      lines.push([
         `  ${target.what}`,
         `${target.bound} ${target.must}`,
         target.aim === undefined ? '' : `${target.aim}`,
         shown(rounds.map(target.of)),
-        result === null ? 'not measured' : result.holds ? 'reached' : 'MISSED'
+        verdictOn(target, rounds)
       ])
     }
   }
-  return all
+  return lines
 }
 
-/** Aligned columns for a terminal. */
+function verdictOn({ bound, must, of }: Target, rounds: Round[]): string {
+  const range = spread(rounds.map(of))
+  if (range === null) return 'not measured'
+  const reached = bound === '≥' ? range.median >= must : range.median <= must
+  return reached ? 'reached' : 'MISSED'
+}
+
+const pairColumns: [string, Figure][] = [
+  ['rate', ({ perSecond }) => perSecond],
+  ['p50', ({ p50Ms }) => p50Ms],
+  ['service CPU', ({ serviceUs }) => serviceUs],
+  ['database CPU', ({ databaseUs }) => databaseUs],
+  ['WAL', ({ walBytes }) => walBytes]
+]
+
+/** A row whose median ratio of speeds is below this is marked. */
+export const leastSpeed = 0.97
+
+/** One row per pair: this checkout's figures divided by the other commit's. */
+export function pairRows(results: PairResults): string[][] {
+  const lines = [['this / other', ...pairColumns.map(([name]) => name), '']]
+  let lastTitle: string | undefined
+  for (const pair of results) {
+    if (pair.title !== lastTitle) lines.push([(lastTitle = pair.title)])
+    lines.push([
+      `  ${pair.name}`,
+      ...pairColumns.map(([, figure]) => shown(pair.rounds.map(ratio(figure, 'this', 'other')))),
+      isSlower(pair) ? 'SLOWER' : 'holds'
+    ])
+  }
+  return lines
+}
+
+/** Judged by the rate, or by the p50 where the load fixes the rate. */
+export function isSlower({ entries, rounds }: PairResults[number]): boolean {
+  const fixedRate = entries[0]!.load.ratePerSecond !== undefined
+  const speed: Figure = fixedRate ? ({ p50Ms }) => 1 / p50Ms : ({ perSecond }) => perSecond
+  const range = spread(rounds.map(ratio(speed, 'this', 'other')))
+  return range !== null && range.median < leastSpeed
+}
+
+/** Aligned columns for a terminal. A row of one cell is a title, and widens no column. */
 export function table(rows: string[][]): string {
   const widths = rows[0]!.map((_, column) =>
     Math.max(...rows.filter(row => row.length > 1).map(row => row[column]!.length))
   )
-  return (
-    rows
-      .map(row =>
-        row.length === 1
-          ? row[0]!
-          : row
-              .map((cell, column) =>
-                column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)
-              )
-              .join('  ')
-      )
-      .join('\n') + '\n'
-  )
+  const aligned = (cell: string, column: number) =>
+    column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)
+  return rows.map(row => `${(row.length === 1 ? row[0]! : row.map(aligned).join('  ')).trimEnd()}\n`).join('')
 }
-
-export const targetTable = table
 
 /** Bars of rates, a group per scenario that has peers. */
 export function chart(results: Results): string {
-  const groups = results.filter(({ scenario }) =>
-    scenario.entries.some(({ subject }) => subject !== 'holdfast')
-  )
   const parts: string[] = []
   let y = 16
-  for (const { scenario, rounds } of groups) {
+  for (const { scenario, rounds } of results) {
+    if (scenario.entries.every(({ subject }) => subject === 'holdfast')) continue
     parts.push(`<text x="16" y="${(y += 16)}" class="title">${scenario.title}</text>`)
     const rates = scenario.entries.map(({ name, subject }) => ({
       name,
       subject,
-      all: spread(rounds.map(round => round[name]!.perSecond))!
+      range: spread(rounds.map(round => round[name]!.perSecond))!
     }))
-    const most = Math.max(...rates.map(({ all }) => all.max))
-    for (const { name, subject, all } of rates) {
+    const greatest = Math.max(...rates.map(({ range }) => range.max))
+    const x = (rate: number) => 220 + (rate / greatest) * 380
+    for (const { name, subject, range } of rates) {
       y += 22
-      const x = (value: number) => 220 + (value / most) * 380
       parts.push(
         `<text x="212" y="${y}" class="name">${name}</text>`,
-        `<rect x="220" y="${y - 12}" width="${x(all.median) - 220}" height="15" class="${subject}"/>`,
-        `<path d="M${x(all.min)} ${y - 4.5}H${x(all.max)}" class="range"/>`,
-        `<text x="${x(all.max) + 6}" y="${y}">${number(all.median)}/s</text>`
+        `<rect x="220" y="${y - 12}" width="${x(range.median) - 220}" height="15" class="${subject}"/>`,
+        `<path d="M${x(range.min)} ${y - 4.5}H${x(range.max)}" class="range"/>`,
+        `<text x="${x(range.max) + 6}" y="${y}">${number(range.median)}/s</text>`
       )
     }
     y += 22
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 ${y + 8}" role="img" aria-label="Messages per second, Holdfast beside its peers">
+  return drawing(y + 8, parts)
+}
+
+function drawing(height: number, parts: string[]): string {
+  const label = 'Messages per second, Holdfast beside its peers'
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 ${height}" role="img"
+  aria-label="${label}">
 <style>
-  text { font: 12px system-ui, sans-serif; fill: #333 } .title { font-weight: 600 } .name { text-anchor: end }
-  rect { fill: #b8bec8 } .holdfast { fill: #2f6f4f } .nothing { fill: #dde1e7 } .range { stroke: #111; stroke-width: 1.5 }
-  @media (prefers-color-scheme: dark) { text { fill: #ddd } rect { fill: #5b6472 } .holdfast { fill: #4fae7d } .nothing { fill: #3a414c } .range { stroke: #eee } }
+  text { font: 12px system-ui, sans-serif; fill: #333 }
+  .title { font-weight: 600 }
+  .name { text-anchor: end }
+  rect { fill: #b8bec8 }
+  .holdfast { fill: #2f6f4f }
+  .nothing { fill: #dde1e7 }
+  .range { stroke: #111; stroke-width: 1.5 }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #ddd }
+    rect { fill: #5b6472 }
+    .holdfast { fill: #4fae7d }
+    .nothing { fill: #3a414c }
+    .range { stroke: #eee }
+  }
 </style>
 ${parts.join('\n')}
 </svg>

@@ -1,16 +1,18 @@
 /**
- * What is measured, and what it must reach: a scenario is a set of entries measured side by side
- * in every round.
+ * What is measured, and what it must reach. A scenario is a set of entries that are measured side
+ * by side in every round.
  */
 import type { Load } from './load.ts'
 import type { SubjectName } from './subjects.ts'
 
-/** One slice's figures; those of one message, where not said otherwise. Null: not to be had here. */
+/** One slice's figures. Null: they cannot be had here. */
 export interface Figures {
   perSecond: number
   bytesPerSecond: number
+  /** Times of one request; with the step `latency`, from enqueue to receipt. */
   p50Ms: number
   p99Ms: number
+  /** Costs of one message, from here on. */
   serviceUs: number | null
   databaseUs: number | null
   generatorUs: number
@@ -24,20 +26,23 @@ export interface Entry {
   subject: SubjectName
   /** A second replica on the same database takes the consumers. */
   acrossReplicas?: true
-  /** Requests that count as one message, where the subject does nothing. */
+  /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
   load: Omit<Load, 'port' | 'dialect' | 'queue'>
 }
 
-/** One round of a scenario, by the entry's name. */
+/** One round of a scenario: figures by the entry's name. */
 export type Round = Record<string, Figures>
+
+/** Null where a figure cannot be had here. */
+export type Ratio = (round: Round) => number | null
 
 export interface Target {
   what: string
   bound: '≥' | '≤'
   must: number
   aim?: number
-  of: (round: Round) => number | null
+  of: Ratio
 }
 
 export interface Scenario {
@@ -51,11 +56,14 @@ const consume = { ...enqueue, step: 'consume' } as const
 const hundred = { callers: 16, count: 100 }
 const ten = { callers: 16, count: 10 } // as many as SQS takes
 
-const ratio = (figure: (figures: Figures) => number | null, a: string, b: string) => (round: Round) => {
-  const [x, y] = [figure(round[a]!), figure(round[b]!)]
-  return x === null || y === null ? null : x / y
-}
-const rate = (a: string, b: string) => ratio(({ perSecond }) => perSecond, a, b)
+/** A figure of one entry divided by that of another, in the same round. */
+export const ratio =
+  (figure: (figures: Figures) => number | null, entry: string, divisor: string): Ratio =>
+  round => {
+    const [dividend, by] = [figure(round[entry]!), figure(round[divisor]!)]
+    return dividend === null || by === null ? null : dividend / by
+  }
+const rate = (entry: string, divisor: string) => ratio(({ perSecond }) => perSecond, entry, divisor)
 
 export const scenarios: Scenario[] = [
   {
@@ -106,7 +114,7 @@ export const scenarios: Scenario[] = [
       { name: 'Holdfast', subject: 'holdfast', load: consume },
       { name: 'Holdfast, ack within lease', subject: 'holdfast', load: { ...consume, step: 'loop' } },
       {
-        name: 'Holdfast, so with a key',
+        name: 'Holdfast, ack within lease, with a key',
         subject: 'holdfast',
         load: { ...consume, step: 'loop', keyed: true }
       },
@@ -134,7 +142,7 @@ export const scenarios: Scenario[] = [
         what: 'the same with an idempotency key, × without',
         bound: '≥',
         must: 0.7,
-        of: rate('Holdfast, so with a key', 'Holdfast, ack within lease')
+        of: rate('Holdfast, ack within lease, with a key', 'Holdfast, ack within lease')
       },
       {
         what: "database CPU, of the plain queue's",
@@ -216,25 +224,19 @@ export const scenarios: Scenario[] = [
       }
     ]
   },
-  ...[
-    ['Enqueue', enqueue],
-    ['Lease and ack', consume]
-  ].map(([title, load]) => bodies(title as string, load as typeof enqueue))
+  bodies('Enqueue', enqueue),
+  bodies('Lease and ack', consume)
 ]
 
-function bodies(title: string, load: typeof enqueue): Scenario {
+function bodies(title: string, load: Entry['load']): Scenario {
   const bytes = ({ bytesPerSecond }: Figures) => bytesPerSecond
   return {
     title: `${title}, by size of the body, 64 callers`,
     entries: [
-      ['200 B', 200],
-      ['4 KiB', 4096],
-      ['64 KiB', 65_536]
-    ].map(([name, bodyBytes]) => ({
-      name: name as string,
-      subject: 'holdfast',
-      load: { ...load, bodyBytes: bodyBytes as number }
-    })),
+      { name: '200 B', subject: 'holdfast', load },
+      { name: '4 KiB', subject: 'holdfast', load: { ...load, bodyBytes: 4096 } },
+      { name: '64 KiB', subject: 'holdfast', load: { ...load, bodyBytes: 65_536 } }
+    ],
     targets: [
       { what: 'bytes/s at 4 KiB, × those at 200 B', bound: '≥', must: 1, of: ratio(bytes, '4 KiB', '200 B') },
       {
