@@ -1,4 +1,4 @@
-/** The command line: what it says, its exit codes, and holdfast doctor on databases made bad on purpose. */
+/** The command line: what it prints, its exit codes, and `holdfast doctor` on bad databases. */
 import { execFile } from 'node:child_process'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -37,75 +37,80 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-/** What doctor says of each thing, by its name; of several with one name the worst first. */
+interface Check {
+  name: string
+  status: string
+  value: string
+  advice?: string
+}
+
+/** What doctor says of each check, by its name. Of several with one name, the worst. */
 async function doctor(
   env: Record<string, string>,
   ...flags: string[]
-): Promise<{ code: number; of: Record<string, { status: string; value: string; advice?: string }> }> {
-  let said = ''
+): Promise<{ code: number; of: Record<string, Check> }> {
+  let output = ''
   const code = await doctorCommand.run({
     ...readCall('doctor', doctorCommand, ['--json', ...flags]),
     config: () => readConfig(env),
     say: line => {
-      said += line
+      output += line
     }
   })
-  return { code: Number(code), of: byName(JSON.parse(said).checks) }
+  return { code: Number(code), of: byName(JSON.parse(output).checks) }
 }
 
-function byName(checks: { name: string; status: string; value: string; advice?: string }[]) {
-  return Object.fromEntries(
-    checks
-      .sort((a, b) => ['ok', 'warning', 'bad'].indexOf(a.status) - ['ok', 'warning', 'bad'].indexOf(b.status))
-      .map(check => [check.name, check])
-  )
+function byName(checks: Check[]): Record<string, Check> {
+  const severity = ({ status }: Check) => ['ok', 'warning', 'bad'].indexOf(status)
+  const worstLast = checks.toSorted((a, b) => severity(a) - severity(b))
+  return Object.fromEntries(worstLast.map(check => [check.name, check]))
 }
 
-t.test(
-  'each command explains itself; whatever is not known is refused with 2 and the nearest that is',
-  async t => {
-    const [all, version, one] = await Promise.all([run([]), run(['--version']), run(['bench', '--help'])])
-    t.equal(all.code, 0)
-    for (const name of ['serve', 'migrate', 'keys', 'doctor', 'bench', 'openapi', 'HOLDFAST_DATABASE_URL']) {
-      t.match(all.stdout, new RegExp(`^  ${name}`, 'm'))
-    }
-    t.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
-    t.match(one, { code: 0, stdout: /^Usage: holdfast bench \[flags\]\n[^]*^ {2}--callers N /m })
-    const wrong: [string[], RegExp, Record<string, string>?][] = [
-      [['docter'], /^There is no command docter; did you mean holdfast doctor\? [^\n]*\n$/],
-      [['doctor', '--replcas', '3'], /^There is no flag --replcas; did you mean --replicas\? [^\n]*\n$/],
-      [['doctor'], /HOLDFAST_POOL_SIZE must be/, { HOLDFAST_POOL_SIZE: '1' }],
-      [
-        ['doctor'],
-        /^Could not look\. The database cannot be reached/,
-        { HOLDFAST_DATABASE_URL: 'postgresql://127.0.0.1:1/none' }
-      ]
-    ]
-    await Promise.all(
-      wrong.map(async ([args, stderr, env]) =>
-        t.match(await run(args, env), { code: 2, stdout: '', stderr }, args.join(' '))
-      )
-    )
-    const refused: [string[], RegExp][] = [
-      [['--replicas'], /--replicas takes a value, N/],
-      [['--json=yes'], /--json takes no value/],
-      [['--replicas', '5', '--replicas', '6'], /--replicas is given twice/],
-      [['now'], /takes no now/]
-    ]
-    for (const [args, message] of refused) {
-      t.throws(() => readCall('doctor', doctorCommand, args), Object.assign(new UsageError(), { message }))
-    }
-    await t.rejects(doctor({}, '--replicas', 'two'), {
-      message: /--replicas must be a whole number from 1 to 1000/
-    })
-    t.match(await run(['migrate'], { HOLDFAST_DATABASE_URL: 'postgresql://127.0.0.1:1/none' }), {
-      code: 1,
-      stderr: /cannot be reached/
-    })
+t.test('each command explains itself', async t => {
+  const [all, version, bench] = await Promise.all([run([]), run(['--version']), run(['bench', '--help'])])
+  t.equal(all.code, 0)
+  for (const name of ['serve', 'migrate', 'keys', 'doctor', 'bench', 'openapi', 'HOLDFAST_DATABASE_URL']) {
+    t.match(all.stdout, new RegExp(`^  ${name}`, 'm'))
   }
-)
+  t.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
+  t.match(bench, { code: 0, stdout: /^Usage: holdfast bench \[flags\]\n[^]*^ {2}--callers N /m })
+})
 
-t.test('migrate says what it applied, once, however many start at once', async t => {
+t.test('a call that cannot be understood ends with 2, and names the nearest known word', async t => {
+  const wrong: [string[], RegExp, Record<string, string>?][] = [
+    [['docter'], /^There is no command docter; did you mean holdfast doctor\? [^\n]*\n$/],
+    [['doctor', '--replcas', '3'], /^There is no flag --replcas; did you mean --replicas\? [^\n]*\n$/],
+    [['doctor'], /HOLDFAST_POOL_SIZE must be/, { HOLDFAST_POOL_SIZE: '1' }],
+    [
+      ['doctor'],
+      /^Could not look\. The database cannot be reached/,
+      { HOLDFAST_DATABASE_URL: 'postgresql://127.0.0.1:1/none' }
+    ]
+  ]
+  await Promise.all(
+    wrong.map(async ([args, stderr, env]) =>
+      t.match(await run(args, env), { code: 2, stdout: '', stderr }, args.join(' '))
+    )
+  )
+  const refused: [string[], RegExp][] = [
+    [['--replicas'], /--replicas takes a value, N/],
+    [['--json=yes'], /--json takes no value/],
+    [['--replicas', '5', '--replicas', '6'], /--replicas is given twice/],
+    [['now'], /takes no now/]
+  ]
+  for (const [args, message] of refused) {
+    t.throws(() => readCall('doctor', doctorCommand, args), Object.assign(new UsageError(), { message }))
+  }
+  await t.rejects(doctor({}, '--replicas', 'two'), {
+    message: /--replicas must be a whole number from 1 to 1000/
+  })
+  t.match(await run(['migrate'], { HOLDFAST_DATABASE_URL: 'postgresql://127.0.0.1:1/none' }), {
+    code: 1,
+    stderr: /cannot be reached/
+  })
+})
+
+t.test('of two migrates at the same time, one applies the migrations and lists them', async t => {
   const { url } = await freshDatabase(t, { migrated: false })
   const ended = await Promise.all([1, 2].map(() => run(['migrate'], { HOLDFAST_DATABASE_URL: url })))
   t.strictSame(
@@ -118,7 +123,7 @@ t.test('migrate says what it applied, once, however many start at once', async t
 
 t.test('bench measures a running service with a key, and leaves no queue behind', async t => {
   const holdfast = await service(t)
-  const [{ code, stdout }, gone, refused] = await Promise.all([
+  const [{ code, stdout }, unreachable, refused] = await Promise.all([
     run(['bench', '--url', holdfast.url, '--seconds', '1', '--callers', '4', '--json']),
     run(['bench', '--url', 'http://127.0.0.1:1', '--seconds', '1']),
     run(['bench', '--url', `${holdfast.url}/nowhere`, '--seconds', '1'])
@@ -133,7 +138,7 @@ t.test('bench measures a running service with a key, and leaves no queue behind'
   }
   t.strictSame((await holdfast.get('/queues')).body.queues, [])
   t.match(
-    [gone, refused],
+    [unreachable, refused],
     [
       { code: 1, stderr: /cannot be reached/ },
       { code: 1, stderr: /answered 404/ }
@@ -155,14 +160,15 @@ t.test('doctor beside a service on its embedded PostgreSQL: nothing is bad', asy
   await ended
 })
 
-t.test('doctor finds what was made bad on purpose, and says what to do', async t => {
+t.test('doctor finds each thing that is bad, and says what to do', async t => {
   let server = await freshServer(t)
   await (await connect(t, server.url)).query('alter system set max_prepared_transactions = 2')
   await server.stop()
   server = Object.assign(await startEmbedded(server.dataDir, () => {}), { dataDir: server.dataDir })
   t.teardown(() => server.stop())
   const sql = await connect(t, server.url)
-  await sql.query('create role app login; grant create on database holdfast to app')
+  await sql.query('create role app login')
+  await sql.query('grant create on database holdfast to app')
   const env = { HOLDFAST_DATABASE_URL: server.url.replace('//holdfast@', '//app@') }
 
   t.match(await doctor(env), {
@@ -180,15 +186,17 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
     }
   })
 
-  await sql.query(`
-    alter role app set synchronous_commit = off; alter database holdfast set synchronous_commit = local; alter role app connection limit 8;
-    alter table holdfast.ledger owner to holdfast; grant select on all tables in schema holdfast to app;
-    update holdfast.migrations set hash = 'x' where name like '0001%'`)
+  await sql.query('alter role app set synchronous_commit = off')
+  await sql.query('alter database holdfast set synchronous_commit = local')
+  await sql.query('alter role app connection limit 8')
+  await sql.query('alter table holdfast.ledger owner to holdfast')
+  await sql.query('grant select on all tables in schema holdfast to app')
+  await sql.query("update holdfast.migrations set hash = 'x' where name like '0001%'")
   await sql.query('alter table holdfast.history set (autovacuum_enabled = off)')
-  await sql.query(
-    'insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome) select ' +
-      "now(), i, 1, 1, 1, 'failed' from generate_series(1, 60000) i"
-  )
+  await sql.query(`
+    insert into holdfast.history (ended_at, message_id, fence, queue_id, attempt, outcome)
+    select now(), i, 1, 1, 1, 'failed'
+    from generate_series(1, 60000) i`)
   await sql.query('delete from holdfast.history')
   await sql.query("begin; create table public.held (); prepare transaction 'left behind'")
   await sql.query('select pg_stat_force_next_flush()')
@@ -244,55 +252,51 @@ t.test('doctor finds what was made bad on purpose, and says what to do', async t
   })
 })
 
-t.test(
-  'doctor names who holds the oldest snapshot: a session, a prepared transaction; and a slot that keeps WAL',
-  async t => {
-    const { url, config, name } = await freshDatabase(t)
-    const holder = await connect(t, `${url}${url.includes('?') ? '&' : '?'}application_name=report`)
-    const {
-      rows: [{ pid }]
-    } = await holder
-      .query('begin isolation level repeatable read; select pg_backend_pid() as pid')
-      .then((results: any) => results.at(-1))
-    const facts = await examine(config, '')
-    const [held] = facts.holders
-    t.match(held, {
-      kind: 'session',
-      name: String(pid),
-      user: 'holdfast',
-      application: 'report',
-      state: 'idle in transaction'
-    })
-    t.ok(held!.ageSeconds! >= 0 && held!.ageSeconds! < 60)
-    const settings = readConfig({})
-    const found = (change: Partial<typeof facts>) =>
-      byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null }))
-    t.equal(found({})['oldest snapshot']!.status, 'ok', 'a young one is nobody’s concern')
-    // Aged, as rows are elsewhere.
-    t.match(found({ holders: [{ ...held!, ageSeconds: 61 }] })['oldest snapshot'], {
-      status: 'warning',
-      value: `session ${pid} (of holdfast, report, idle in transaction), since 61 s`,
-      advice: `Until it ends no dead rows are removed, and the tables grow: end its transaction, or: select pg_terminate_backend(${pid});`
-    })
-    t.equal(found({ holders: [{ ...held!, ageSeconds: 3601 }] })['oldest snapshot']!.status, 'bad')
-    const prepared = { ...held!, kind: 'prepared transaction' as const, name: "it's", ageSeconds: 7200 }
-    t.match(found({ holders: [prepared] })['oldest snapshot'], {
-      status: 'bad',
-      advice: /rollback prepared 'it''s';/
-    })
-    t.match(found({ slots: [{ name: 'old', active: false, bytes: 2 ** 31 }] })['replication slot'], {
-      status: 'bad',
-      value: /2\.0 GiB/,
-      advice: /pg_drop_replication_slot\('old'\)/
-    })
-    t.match(found({ pooled: true, overrides: [{ role: 'app', database: null, value: 'off' }] }), {
-      pooler: { status: 'warning' },
-      synchronous_commit: { status: 'bad' }
-    })
-    t.match(found({ clock: { aheadMs: -5000, uncertainMs: 2 } }).clock, {
-      status: 'warning',
-      value: /5000 ms behind/
-    })
-    t.equal(facts.server.database, name)
-  }
-)
+t.test('doctor names the holder of the oldest snapshot, and a slot that keeps WAL', async t => {
+  const { url, config, name } = await freshDatabase(t)
+  const holder = await connect(t, `${url}${url.includes('?') ? '&' : '?'}application_name=report`)
+  await holder.query('begin isolation level repeatable read')
+  const { rows } = await holder.query('select pg_backend_pid() as pid')
+  const { pid } = rows[0]
+  const facts = await examine(config, '')
+  const [session] = facts.holders
+  t.match(session, {
+    kind: 'session',
+    name: String(pid),
+    user: 'holdfast',
+    application: 'report',
+    state: 'idle in transaction'
+  })
+  t.ok(session!.ageSeconds! >= 0 && session!.ageSeconds! < 60)
+  const settings = readConfig({})
+  const found = (change: Partial<typeof facts>) =>
+    byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null }))
+  t.equal(found({})['oldest snapshot']!.status, 'ok', 'a young snapshot is fine')
+  t.match(found({ holders: [{ ...session!, ageSeconds: 61 }] })['oldest snapshot'], {
+    status: 'warning',
+    value: `session ${pid} (of holdfast, report, idle in transaction), since 61 s`,
+    advice:
+      'Until it ends no dead rows are removed, and the tables grow: end its transaction, or: ' +
+      `select pg_terminate_backend(${pid});`
+  })
+  t.equal(found({ holders: [{ ...session!, ageSeconds: 3601 }] })['oldest snapshot']!.status, 'bad')
+  const prepared = { ...session!, kind: 'prepared transaction' as const, name: "it's", ageSeconds: 7200 }
+  t.match(found({ holders: [prepared] })['oldest snapshot'], {
+    status: 'bad',
+    advice: /rollback prepared 'it''s';/
+  })
+  t.match(found({ slots: [{ name: 'old', active: false, bytes: 2 ** 31 }] })['replication slot'], {
+    status: 'bad',
+    value: /2\.0 GiB/,
+    advice: /pg_drop_replication_slot\('old'\)/
+  })
+  t.match(found({ pooled: true, overrides: [{ role: 'app', database: null, value: 'off' }] }), {
+    pooler: { status: 'warning' },
+    synchronous_commit: { status: 'bad' }
+  })
+  t.match(found({ clock: { aheadMs: -5000, uncertainMs: 2 } }).clock, {
+    status: 'warning',
+    value: /5000 ms behind/
+  })
+  t.equal(facts.server.database, name)
+})
