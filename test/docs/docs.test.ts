@@ -1,6 +1,5 @@
 /**
- * Every block of the documents that can be run is run, page by page and in order, against a
- * service of the page's own.
+ * Every block of the documents that can be run is run, in order, against a service for each page.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,8 +17,8 @@ interface Block {
   text: string
 }
 
-// What is none of these is refused, so that nobody forgets to say whether a block can be run.
-// `console` and `text` are only shown: they install, serve or deploy, or are no program.
+// Any other language is refused, so that each block says whether it can be run. `console` and `text`
+// are only shown: they install, serve or deploy, or are no program.
 const run = ['bash', 'sql', 'python', 'typescript']
 const shown = ['text', 'console', 'mermaid', 'json', 'yaml']
 
@@ -37,13 +36,13 @@ function blocksOf(page: string, text: string): Block[] {
   }))
 }
 
-const blockAt = ({ page, line }: Block) => `${page}:${line}`
+const placeOf = ({ page, line }: Block) => `${page}:${line}`
 
-t.test('every block says in which language it is', async t => {
+t.test('every block names its language', async t => {
   for (const block of [...pages.values()].flat()) {
     t.ok(
       [...run, ...shown].includes(block.language),
-      `${blockAt(block)} is ${block.language || 'of no language'}`
+      `${placeOf(block)} is ${block.language || 'of no language'}`
     )
   }
 })
@@ -56,7 +55,7 @@ for (const [page, blocks] of pages) {
 async function runPage(t: Test, blocks: Block[]): Promise<void> {
   const holdfast = await service(t)
   const folder = t.testdir({ bin: {} })
-  // The folder a reader is in: a clone, whose `holdfast` is on the path.
+  // The folder of a reader: a clone, with its `holdfast` on the path.
   for (const name of ['docs', 'openapi']) await symlink(resolve(name), join(folder, name))
   await writeFile(
     join(folder, 'bin/holdfast'),
@@ -70,31 +69,31 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
     PYTHONDONTWRITEBYTECODE: '1',
     PGDATABASE: holdfast.databaseUrl
   }
-  const here = (text: string) => text.replaceAll('http://127.0.0.1:8080', holdfast.url)
+  const withUrl = (text: string) => text.replaceAll('http://127.0.0.1:8080', holdfast.url)
   const shell = startShell(t, folder, env)
   let sql: pg.Client | undefined
 
   for (const [i, block] of blocks.entries()) {
-    const at = blockAt(block)
+    const place = placeOf(block)
     if (block.language === 'bash') {
-      const said = await shell(here(block.text))
-      if (said === null) throw new Error(`${at} failed`)
+      const output = await shell(withUrl(block.text))
+      if (output === null) throw new Error(`${place} failed`)
       const answer = blocks[i + 1]
-      if (answer?.language === 'json') fits(t, said, answer)
-      else t.notMatch(said, /"status":\s*[45]\d\d/, at)
+      if (answer?.language === 'json') fits(t, output, answer)
+      else t.notMatch(output, /"status":\s*[45]\d\d/, place)
     } else if (block.language === 'sql') {
       sql ??= await connect(t, holdfast.databaseUrl)
-      await t.resolves(sql.query(await withReceipt(block.text, holdfast)), at)
+      await t.resolves(sql.query(await withReceipt(block.text, holdfast)), place)
     } else if (block.language === 'python' || block.language === 'typescript') {
       const file = join(folder, block.language === 'python' ? 'example.py' : 'example.ts')
-      await writeFile(file, here(block.text))
+      await writeFile(file, withUrl(block.text))
       const child = spawn(
         block.language === 'python' ? 'python3' : process.execPath,
         block.language === 'python' ? [file] : ['--conditions=holdfast-source', file],
         { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] }
       )
       const ended = once(child, 'exit')
-      // A worker goes on until it is told to stop; it has worked when nothing is left to do.
+      // A worker goes on until it is stopped. It has worked when its queue is empty.
       const queue = /\bWorker\b[^]*queue: '(\w+)'/.exec(block.text)?.[1]
       if (queue !== undefined) {
         for (let left = 1; left > 0 && child.exitCode === null;) {
@@ -104,7 +103,10 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
         child.kill('SIGTERM')
       }
       const [code, signal] = await ended
-      t.ok(code === 0 || (queue !== undefined && signal === 'SIGTERM'), `${at} ended with ${code ?? signal}`)
+      t.ok(
+        code === 0 || (queue !== undefined && signal === 'SIGTERM'),
+        `${place} ended with ${code ?? signal}`
+      )
     }
   }
 }
@@ -116,25 +118,18 @@ async function connect(t: Test, url: string): Promise<pg.Client> {
   return client
 }
 
-/**
- * A receipt in SQL comes from a lease over HTTP, so one that is written out is replaced by one
- * that holds.
- */
+/** A receipt in SQL comes from a lease over HTTP, so a written one is replaced by a good one. */
 async function withReceipt(text: string, holdfast: Awaited<ReturnType<typeof service>>): Promise<string> {
   const written = /'\d+\.\d+\.\d+\.[0-9a-f]{8}'/
   if (!written.test(text)) return text
   await holdfast.post('/queues/leased/messages', { body: 1 })
-  const {
-    body: {
-      messages: [{ receipt }]
-    }
-  } = await holdfast.post('/queues/leased/lease')
-  return text.replace(written, `'${receipt}'`)
+  const { messages } = (await holdfast.post('/queues/leased/lease')).body
+  return text.replace(written, `'${messages[0].receipt}'`)
 }
 
 /**
- * One shell for all of a page, so that a later block knows the variables of an earlier one.
- * Answers what a block printed, null when it failed.
+ * One shell for a whole page, so that a later block knows the variables of an earlier one. Returns
+ * what a block printed, or null when it failed.
  */
 function startShell(
   t: Test,
@@ -145,42 +140,36 @@ function startShell(
   t.teardown(() => {
     child.kill('SIGKILL')
   })
-  let said = ''
-  let heard = () => {}
+  let output = ''
+  let wake = () => {}
   const closed = once(child, 'exit').then(() => null)
   child.stdin.on('error', () => {})
-  child.stdout.setEncoding('utf8').on('data', data => {
-    said += data
-    heard()
+  child.stdout.setEncoding('utf8').on('data', text => {
+    output += text
+    wake()
   })
   let blocks = 0
   return async block => {
     const end = `-- the end of block ${++blocks}\n`
     await mkdir(join(cwd, 'blocks'), { recursive: true })
     await writeFile(join(cwd, 'blocks', `${blocks}.sh`), block)
-    said = ''
+    output = ''
     child.stdin.write(`. blocks/${blocks}.sh < /dev/null; echo '${end.trimEnd()}'\n`)
-    while (!said.endsWith(end)) {
-      if (
-        (await Promise.race([
-          closed,
-          new Promise<void>(resolve => {
-            heard = resolve
-          })
-        ])) === null
-      ) {
-        return null
-      }
+    while (!output.endsWith(end)) {
+      const more = new Promise<void>(resolve => {
+        wake = resolve
+      })
+      if ((await Promise.race([closed, more])) === null) return null
     }
-    return said.slice(0, -end.length)
+    return output.slice(0, -end.length)
   }
 }
 
 /**
- * Whether what was printed has the shape of the answer shown: one document a line, or one on
- * several. `…` stands for more.
+ * Checks that the output has the shape of the shown answer: one document on each line, or one on
+ * several lines. `…` stands for more.
  */
-function fits(t: Test, said: string, answer: Block): void {
+function fits(t: Test, output: string, answer: Block): void {
   const documents = (text: string): unknown[] => {
     try {
       return [JSON.parse(text)]
@@ -196,21 +185,21 @@ function fits(t: Test, said: string, answer: Block): void {
   )
   let [expected, actual]: unknown[][] = [[], []]
   try {
-    ;[expected, actual] = [documents(whole), documents(said)]
+    ;[expected, actual] = [documents(whole), documents(output)]
   } catch (error) {
-    return t.fail(`${blockAt(answer)}: ${(error as Error).message}\n${said}`) as unknown as void
+    return t.fail(`${placeOf(answer)}: ${(error as Error).message}\n${output}`) as unknown as void
   }
   t.strictSame(
     expected.map((document, i) => differs(document, actual[i], '')).filter(fault => fault !== null),
     [],
-    `${blockAt(answer)} is what comes: ${said}`
+    `${placeOf(answer)} is what comes: ${output}`
   )
-  t.equal(actual.length, expected.length, blockAt(answer))
+  t.equal(actual.length, expected.length, placeOf(answer))
 }
 
 /**
- * Where the two differ in shape, in words; null where they do not. A state, an outcome or a code
- * must be the same.
+ * Says where the two differ in shape; null where they do not. States, outcomes, codes and counts of
+ * bulk actions must be equal.
  */
 function differs(expected: any, actual: any, path: string): string | null {
   const kind = (value: unknown) => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value)
@@ -241,90 +230,83 @@ function differs(expected: any, actual: any, path: string): string | null {
     : null
 }
 
-t.test(
-  'the grants of docs/sql.md are all that holdfast.enqueue and holdfast.ack need, and no more',
-  async t => {
-    const { url, name } = await freshDatabase(t)
-    const owner = await connect(t, url)
-    const role = `app_${name}`
-    await owner.query(`create role ${role} login`)
-    t.teardown(async () => {
-      const client = new pg.Client(url.replace(name, 'postgres'))
-      await client.connect()
-      await client.query(`drop role ${role}`).finally(() => client.end())
-    })
-    t.teardown(() => owner.query(`drop owned by ${role}`))
-    const [block] = pages.get('docs/sql.md')!.filter(({ text }) => text.includes('grant '))
-    const grants = block!.text
-      .split(';')
-      .map(grant =>
-        grant
-          .replace(/^\s*--.*$/gm, '')
-          .trim()
-          .replaceAll(/\bapp\b/g, role)
-      )
-      .filter(grant => grant.startsWith('grant'))
-    for (const grant of grants) await owner.query(grant)
+t.test('the grants in docs/sql.md are what holdfast.enqueue and holdfast.ack need, and no more', async t => {
+  const { url, name } = await freshDatabase(t)
+  const owner = await connect(t, url)
+  const role = `app_${name}`
+  await owner.query(`create role ${role} login`)
+  t.teardown(async () => {
+    const client = new pg.Client(url.replace(name, 'postgres'))
+    await client.connect()
+    await client.query(`drop role ${role}`).finally(() => client.end())
+  })
+  t.teardown(() => owner.query(`drop owned by ${role}`))
+  const [block] = pages.get('docs/sql.md')!.filter(({ text }) => text.includes('grant '))
+  const grants = block!.text
+    .split(';')
+    .map(grant =>
+      grant
+        .replace(/^\s*--.*$/gm, '')
+        .trim()
+        .replaceAll(/\bapp\b/g, role)
+    )
+    .filter(grant => grant.startsWith('grant'))
+  for (const grant of grants) await owner.query(grant)
 
-    const app = await connect(t, url.replace(/\/\/[^@]*@/, `//${role}@`))
-    // Everything that the two do, each way it can go; rolled back, so that it can be done again.
-    const use = async () => {
-      await app.query('begin')
-      try {
-        const {
-          rows: [{ id }]
-        } = await app.query(
-          'select holdfast.enqueue(\'q\', \'1\', \'{"idempotencyKey": "a", "headers": {"b": "c"}}\') as id'
-        )
+  const app = await connect(t, url.replace(/\/\/[^@]*@/, `//${role}@`))
+  // Everything that the two functions do, in each way. It is rolled back, to be done again.
+  const keyed = { idempotencyKey: 'a', headers: { b: 'c' } }
+  const use = async () => {
+    await app.query('begin')
+    try {
+      const { rows } = await app.query("select holdfast.enqueue('q', '1', $1) as id", [keyed])
+      await app.query("select holdfast.enqueue('q', '1', $1)", [keyed])
+      await app.query("select holdfast.enqueue('full', '1')")
+      for (const queue of ['kept', 'plain']) {
         await app.query(
-          'select holdfast.enqueue(\'q\', \'1\', \'{"idempotencyKey": "a", "headers": {"b": "c"}}\')'
+          `
+          select holdfast.ack(
+            (select receipts.receipt from public.receipts where receipts.queue = $1)
+          )`,
+          [queue]
         )
-        await app.query("select holdfast.enqueue('full', '1')")
-        for (const queue of ['kept', 'plain']) {
-          await app.query(
-            'select holdfast.ack((select receipts.receipt from public.receipts where receipts.queue = $1))',
-            [queue]
-          )
-        }
-        return id
-      } finally {
-        await app.query('rollback')
       }
+      return rows[0].id
+    } finally {
+      await app.query('rollback')
     }
-    await owner.query('create table public.receipts (queue text, receipt text)')
-    await owner.query(`grant select on public.receipts to ${role}`)
-    const holdfast = await service(t, { database: { url } })
-    await holdfast.call('PUT', '/queues/full', { maxDepth: 10 })
-    await holdfast.call('PUT', '/queues/kept', { keepAckedSeconds: 60 })
-    for (const queue of ['kept', 'plain']) {
-      await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
-      await owner.query('insert into public.receipts values ($1, $2)', [
-        queue,
-        (await holdfast.post(`/queues/${queue}/lease`, { leaseSeconds: 600 })).body.messages[0].receipt
-      ])
-    }
-    t.ok(await use(), 'they are enough')
+  }
+  await owner.query('create table public.receipts (queue text, receipt text)')
+  await owner.query(`grant select on public.receipts to ${role}`)
+  const holdfast = await service(t, { database: { url } })
+  await holdfast.call('PUT', '/queues/full', { maxDepth: 10 })
+  await holdfast.call('PUT', '/queues/kept', { keepAckedSeconds: 60 })
+  for (const queue of ['kept', 'plain']) {
+    await holdfast.post(`/queues/${queue}/messages`, { body: 1 })
+    const { messages } = (await holdfast.post(`/queues/${queue}/lease`, { leaseSeconds: 600 })).body
+    await owner.query('insert into public.receipts values ($1, $2)', [queue, messages[0].receipt])
+  }
+  t.ok(await use(), 'they are enough')
 
-    await t.rejects(app.query('select * from holdfast.keys'), { code: '42501' }, 'the keys are out of reach')
-    for (const sql of [
-      "insert into holdfast.keys (id, name, digest, rights) values ('x', 'x', '', '{admin}')",
-      'delete from holdfast.queues',
-      'update holdfast.queues set paused = true',
-      "update holdfast.messages set body = ''"
-    ]) {
-      await t.rejects(app.query(sql), { code: '42501' }, sql)
-    }
+  await t.rejects(app.query('select * from holdfast.keys'), { code: '42501' }, 'the keys are out of reach')
+  for (const sql of [
+    "insert into holdfast.keys (id, name, digest, rights) values ('x', 'x', '', '{admin}')",
+    'delete from holdfast.queues',
+    'update holdfast.queues set paused = true',
+    "update holdfast.messages set body = ''"
+  ]) {
+    await t.rejects(app.query(sql), { code: '42501' }, sql)
+  }
 
-    for (const grant of grants) {
-      const [, privileges, objects] = /^grant (.+?) on (.+?) to /s.exec(grant)!
-      for (const privilege of privileges!.split(',')) {
-        for (const object of objects!.replace(/^(schema|sequence|table) /, '').split(',')) {
-          const kind = /^(schema|sequence) /.exec(objects!)?.[0] ?? ''
-          await owner.query(`revoke ${privilege} on ${kind}${object} from ${role}`)
-          await t.rejects(use(), { code: '42501' }, `${privilege.trim()} on ${object.trim()} is needed`)
-          await owner.query(`grant ${privilege} on ${kind}${object} to ${role}`)
-        }
+  for (const grant of grants) {
+    const [, privileges, objects] = /^grant (.+?) on (.+?) to /s.exec(grant)!
+    for (const privilege of privileges!.split(',')) {
+      for (const object of objects!.replace(/^(schema|sequence|table) /, '').split(',')) {
+        const kind = /^(schema|sequence) /.exec(objects!)?.[0] ?? ''
+        await owner.query(`revoke ${privilege} on ${kind}${object} from ${role}`)
+        await t.rejects(use(), { code: '42501' }, `${privilege.trim()} on ${object.trim()} is needed`)
+        await owner.query(`grant ${privilege} on ${kind}${object} to ${role}`)
       }
     }
   }
-)
+})
