@@ -8,14 +8,14 @@ export type Awaited = { queueId: Digits } | { messageId: Digits }
 /** All seats for one queue, or for one message. `version` counts its wakes. */
 interface Topic {
   id: Digits
-  /** The topics it is one of. */
+  /** The map that holds this topic. */
   among: Map<Digits, Topic>
   version: number
   seats: number
   waiting: Set<Seat>
 }
 
-/** Those who wait for the same are woken in the order in which they began to wait. */
+/** Callers that wait for the same topic are woken in the order in which they began to wait. */
 export class Wakeups {
   readonly #queues = new Map<Digits, Topic>()
   readonly #messages = new Map<Digits, Topic>()
@@ -28,8 +28,8 @@ export class Wakeups {
   }
 
   /**
-   * Takes a seat. Take it *before* you ask the store: the wait then sees a wake that came in
-   * between, and does not sleep beside a message. `leave()` gives the seat back. Refuses with
+   * Takes a seat. Take it *before* you ask the store. A wake that comes between the store's answer
+   * and the wait then ends the wait at once. `leave()` gives the seat back. Refuses with
    * tooManyWaiting.
    */
   sit(awaited: Awaited): Seat {
@@ -52,30 +52,30 @@ export class Wakeups {
     return new Seat(this, topic)
   }
 
-  /** For a seat alone. */
+  /** Only `Seat.leave` calls this. */
   left(topic: Topic): void {
     this.#seats--
     if (--topic.seats === 0) topic.among.delete(topic.id)
   }
 
-  /** Wakes up to `count` of those who wait for messages of a queue, the longest waiting first. */
+  /** Wakes at most `count` callers that wait for messages of a queue. The longest waiting come first. */
   wake(queueId: Digits, count: number): void {
     wakeSeats(this.#queues.get(queueId), count)
   }
 
-  /** Wakes all who wait for the end of a message. */
+  /** Wakes all callers that wait for the end of a message. */
   wakeForEnd(messageId: Digits): void {
     if (this.#messages.size > 0) wakeSeats(this.#messages.get(messageId), Infinity)
   }
 
-  /** Wakes everyone once. After a gap in the notices nobody can say who missed one. */
+  /** Wakes everyone once. Used after a gap in the notices, when any caller may have missed one. */
   wakeAll(): void {
     for (const topics of [this.#queues, this.#messages]) {
       for (const topic of topics.values()) wakeSeats(topic, Infinity)
     }
   }
 
-  /** The queues that somebody has a seat for. */
+  /** The queues for which somebody has a seat. */
   waitedQueues(): Digits[] {
     return [...this.#queues.keys()]
   }
@@ -85,7 +85,7 @@ export class Wakeups {
     return this.#queues.has(queueId)
   }
 
-  /** The seats taken. */
+  /** How many seats are taken. */
   get size(): number {
     return this.#seats
   }
@@ -94,7 +94,7 @@ export class Wakeups {
     return this.#closed
   }
 
-  /** Ends every wait, now and from now on. */
+  /** Ends every wait now, and every later wait at once. */
   close(): void {
     this.#closed = true
     this.wakeAll()
@@ -111,8 +111,8 @@ function wakeSeats(topic: Topic | undefined, count: number): void {
 }
 
 /**
- * One caller who waits. Tens of thousands may wait, so a seat is one object and one timer: it has
- * no closures, and is itself the listener of its signal.
+ * One caller who waits. Tens of thousands may wait, so a seat is only one object and one timer. It
+ * has no closures, and listens to its signal itself (`handleEvent`).
  */
 export class Seat {
   readonly #wakeups: Wakeups
@@ -129,8 +129,9 @@ export class Seat {
   }
 
   /**
-   * True after a wake: ask the store again. False when the time is up (on the clock of
-   * `performance.now()`), the caller has gone, or the service closes. One wait at a time.
+   * Waits until `untilMs`, on the clock of `performance.now()`. True after a wake: ask the store
+   * again. False when the time is up, the caller has gone, or the service closes. A seat has one
+   * wait at a time.
    */
   wait(untilMs: number, signal: AbortSignal): Promise<boolean> {
     const left = untilMs - performance.now()

@@ -14,7 +14,7 @@ export interface LeaseRequest extends LeaseAsk {
 
 type Needs = Pick<Parts, 'queueCache' | 'wakeups'>
 
-/** The broker says what each method does, and how it refuses. */
+/** core/broker.ts says what the method does, and how it refuses. */
 export class Leasing {
   readonly #parts: Needs
   readonly #flushes: LeaseFlushes
@@ -40,7 +40,8 @@ export class Leasing {
     const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
     try {
       for (;;) {
-        // Taken before the attempt: else a message committed right after it would be missed.
+        // The seat is taken before the attempt. Otherwise the wait could miss a message that commits
+        // right after the attempt.
         const seat = request.waitSeconds > 0 ? wakeups.sit({ queueId: queue.id }) : null
         try {
           for (let more = true; more;) {
@@ -67,14 +68,15 @@ export class Leasing {
       }
     } catch (error) {
       if (current.length === 0 || acks.length > 0) throw error
-      // The acks are committed, so their outcomes are the answer, whatever became of the wait. But
-      // a key may stand for messages that nobody would ask for again.
+      // The acks are committed, so the caller gets their outcomes although the rest failed. With an
+      // idempotency key, messages may be leased already. The caller then gets an error, so that it
+      // asks for them again.
       if (request.idempotencyKey !== null) throw partlyDone(error as Error)
       return { messages: [], outcomes }
     }
   }
 
-  // The caller hung up while its messages were leased.
+  // For a caller that hung up while the store leased its messages.
   async #giveBack(queueId: Digits, rows: LeasedRow[]): Promise<void> {
     const held = rows.map(({ id, fence }) => ({ id, fence }))
     await this.#settling.commit('release', queueId, held)

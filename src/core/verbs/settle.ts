@@ -1,6 +1,6 @@
 /**
- * Settling: receipts that end or extend leases. Many callers share a commit, and each receipt has
- * an outcome of its own.
+ * Settling: ends or extends leases by their receipts. Many callers share a commit, and each receipt
+ * has its own outcome.
  */
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
@@ -14,7 +14,7 @@ export type Outcome =
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
-/** A receipt as a front hands it in, with what its verb needs. */
+/** One receipt from a front, with the fields that its verb needs. */
 export interface Settlement {
   receipt: string
   reason?: string
@@ -23,25 +23,25 @@ export interface Settlement {
   leaseSeconds?: number
 }
 
-/** What a settled message means for its caller and for those who wait. */
+/** What follows from a settled message, for its caller and for callers that wait. */
 interface Effect {
   outcome: Outcome
-  /** The message is ready, at this position. */
+  /** The position of the message, if it is ready now. */
   readyAt?: Digits
-  /** Something is due at this time: a retry, or the end of a lease. */
+  /** When the sweeper must look at the message: its retry, or the end of its lease. */
   dueAt?: string
   /** The message is acked or dead. */
   ended?: boolean
 }
 
 interface Rules<V extends SettleVerb> {
-  /** What the store is given of a receipt. */
+  /** What the store needs to know of a receipt. */
   held: (lease: Held, settlement: Settlement) => HeldBy<V>
   /** What follows when the store changed the message. */
   changed: (row: ChangedBy<V>) => Effect
   /**
-   * The outcome when the store changed nothing, though the message was not leased again: the lease
-   * has ended, or the same call came before.
+   * The outcome when the store changed nothing although the message was not leased again. Then the
+   * lease has ended, or the same call came before.
    */
   unchanged: (standing: Standing) => 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost'
 }
@@ -87,7 +87,7 @@ export class Settling {
   readonly #commits: { [V in SettleVerb]: Commit<V> }
   readonly #batchers: { drained(): Promise<void> }[] = []
 
-  /** `ackWithLeases` commits acks: they share the flushes of leases. */
+  /** `ackWithLeases` commits acks, because acks share their flushes with leases. */
   constructor(parts: Needs, ackWithLeases: Commit<'ack'>) {
     this.#parts = parts
     this.#commits = {
@@ -98,7 +98,7 @@ export class Settling {
     }
   }
 
-  /** The broker says what it does, and how it refuses. */
+  /** core/broker.ts says what it does, and how it refuses. */
   async settle(
     verb: SettleVerb,
     name: string,
@@ -117,9 +117,7 @@ export class Settling {
     return outcomes
   }
 
-  /**
-   * Settles what is held in a queue, in a commit that others may share. Refuses with overloaded.
-   */
+  /** Settles leases of one queue, in a commit that other callers may share. Refuses with overloaded. */
   commit<V extends SettleVerb>(verb: V, queueId: Digits, held: HeldBy<V>[]): Promise<Outcome[]> {
     return this.#commits[verb](queueId, held)
   }
@@ -129,8 +127,9 @@ export class Settling {
   }
 
   /**
-   * Settles rounds of which none holds an id twice, and answers what was changed, by `id.fence`.
-   * One message under two fences needs two statements, so all messages are locked first, in order.
+   * Settles round by round, and answers the rows that were changed, by `id.fence`. No round may hold
+   * an id twice. With two rounds or more, it first locks all messages in order, so that two
+   * transactions cannot wait for each other.
    */
   async settleRounds<V extends SettleVerb>(
     verbs: Verbs,
@@ -151,8 +150,8 @@ export class Settling {
   }
 
   /**
-   * The outcome of each receipt, by `id.fence`: from the changed rows, or else from where the
-   * message stands. Sends the signals.
+   * Answers the outcome of each receipt, by `id.fence`. It comes from the row that was changed. If
+   * there is none, it comes from the present state of the message. Also sends the signals.
    */
   async outcomesOf<V extends SettleVerb>(
     verb: V,
@@ -163,8 +162,8 @@ export class Settling {
     const { store, wakeups, signals } = this.#parts
     const { changed: effectOf } = rules[verb]
     const unchangedIds = [...distinct].filter(([key]) => !changed.has(key)).map(([, { id }]) => id)
-    // The changes are committed by now. If this look-up fails, its error is the answer for the
-    // receipts that changed nothing, and for no others.
+    // The changes are committed by now. If this look-up fails, only the receipts that changed nothing
+    // get its error.
     const standings =
       unchangedIds.length > 0
         ? await store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
@@ -227,19 +226,19 @@ function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
 }
 
-/** What is held, by `id.fence`, each once. */
+/** Each lease once, by `id.fence`. */
 export function distinctOf<H extends Held>(held: H[]): Map<string, H> {
   return new Map(held.map(lease => [keyOf(lease), lease]))
 }
 
-/** The outcomes of one call's receipts. An error among them is the answer of the whole call. */
+/** The outcomes of one call's receipts. If one of them is an error, the whole call gets that error. */
 export function outcomesFor(held: Held[], outcomes: Map<string, Outcome | Error>): Outcome[] | Error {
   const answers = held.map(lease => outcomes.get(keyOf(lease))!)
   return answers.find(answer => answer instanceof Error) ?? (answers as Outcome[])
 }
 
-// A receipt that changed nothing. Either its message is gone or was leased again, or the verb's own
-// rule decides.
+// For a receipt that changed nothing. If its message exists and was not leased again, the rule of the
+// verb decides.
 function unchangedOutcome(verb: SettleVerb, fence: Digits, standing: Standing | undefined): Outcome {
   if (standing === undefined) return { outcome: 'gone' }
   if (standing.fence !== fence) return { outcome: 'leaseLost' }

@@ -1,21 +1,24 @@
-/** Who may do what. The guard checks the API key of every request before anything else is done for it. */
+/** Who may do what. The guard checks the API key of every request before any other work. */
 import type { FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import { queueNotFound } from '../../core/queue.ts'
 import type { Server } from './server.ts'
 
-/** What a route demands of the key: an action on the queue in its path, any good key, or nothing. */
+/**
+ * What a route needs: a key with the right to an action on the queue in its path, any valid key
+ * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open.
+ */
 export type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
-    /** Settling makes room, so it is not held to the key's rate. */
+    /** Settling is not refused for the key's rate, because it makes room. */
     settles?: true
   }
   interface FastifyRequest {
-    /** null while no keys are in force. */
+    /** null while no key is in force, and on routes that need none. */
     key: ApiKey | null
   }
 }
@@ -23,11 +26,11 @@ declare module 'fastify' {
 export interface GuardOptions {
   /** null: keys are switched off. */
   ring: ApiKeyRing | null
-  /** What needs no key while keys are in force. */
+  /** What needs no key even while keys are in force. */
   open: { docs: boolean; metrics: boolean }
 }
 
-/** Registered before every route. A route without an `access` is for admins. */
+/** Adds the guard. Call it before any route is added. A route without an `access` is for admins. */
 export function guard(app: Server, { ring, open }: GuardOptions): void {
   app.decorateRequest('key', null)
   app.addHook('onRoute', route => {
@@ -57,15 +60,16 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
   })
 }
 
-// Until there is a key, only programs of this machine are served. Web pages opened on this machine
-// are refused too: those that send forms here, and those whose own name was pointed at this machine.
+// While no key exists, the service listens to this machine only. A web page from elsewhere, opened in
+// a browser of this machine, must not reach it. Such a page could send a form here: its origin is
+// foreign. Or its own name could lead to this machine: then the host is a foreign name.
 function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): void {
   const foreignName = /\.[a-z][a-z0-9-]*\.?(:\d+)?$/i.test(host) && !/\.localhost\.?(:\d+)?$/i.test(host)
   if (!foreignName && (origin === undefined || origin === `http://${host}`)) return
   throw new QueueError(
     'forbidden',
-    'Until there is an API key only programs of this machine are served, under its own name, and no ' +
-      'pages of other sites. holdfast keys create makes a key.'
+    'While there is no API key, the service serves only programs of this machine. It refuses pages of ' +
+      'other sites, and requests to a domain name. Make a key with holdfast keys create.'
   )
 }
 
@@ -74,8 +78,7 @@ function keyOf({ headers: { authorization } }: FastifyRequest, ring: ApiKeyRing)
   if (secret === undefined) {
     throw new QueueError(
       'unauthorized',
-      'This service asks for an API key. Send it as Authorization: Bearer hf_…; holdfast keys create ' +
-        'makes one.'
+      'This call needs an API key. Send it as Authorization: Bearer hf_…; holdfast keys create makes one.'
     )
   }
   const key = ring.identify(secret)
@@ -90,7 +93,7 @@ function notKnown(): QueueError {
   )
 }
 
-/** For a call that has waited: refuses when its key has been revoked meanwhile. */
+/** For a call that has waited. Refuses if its key has been revoked meanwhile. */
 export function refuseEnded({ key }: FastifyRequest): void {
   if (key?.ended) throw notKnown()
 }
@@ -101,13 +104,13 @@ function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string
     if (!key.within('browse').prefixes.includes('')) {
       throw new QueueError(
         'forbidden',
-        'The metrics tell of every queue, so they take a key with the right browse:*.'
+        'The metrics show every queue, so they need a key with the right browse:*.'
       )
     }
     return
   }
   if (access === 'admin' || queue === undefined) {
-    throw new QueueError('forbidden', 'This takes a key with the right admin.')
+    throw new QueueError('forbidden', 'This call needs a key with the right admin.')
   }
   if (!key.sees(queue)) throw queueNotFound(queue)
   allow(key, access, queue)
@@ -119,8 +122,8 @@ export function browsable({ key }: FastifyRequest): { names: string[]; prefixes:
 }
 
 /**
- * For something that belongs to a queue that is not in the path. Refuses with `notFound` when the
- * key does not see the queue, and with forbidden when it may not do this there.
+ * For a thing, such as a schedule, whose queue is not in the path. Refuses with `notFound` if the key
+ * has no right at all to the queue, and with forbidden if it has no right to the action.
  */
 export function permit(
   { key }: FastifyRequest,
@@ -141,14 +144,14 @@ function allow(key: ApiKey, action: Action, queue: string): void {
   }
 }
 
-/** Takes messages off the key's rate: those it is about to enqueue, or has leased. */
+/** Counts messages against the key's rate: those that it will enqueue now, or has just leased. */
 export function takeMessages({ key }: FastifyRequest, count: number): void {
   key?.messages.take(count)
 }
 
 /**
- * Refuses with rateLimited when the key's rate of messages is used up. With `settles` it returns
- * false instead: then nothing more is leased, and the acks are still done.
+ * Refuses with rateLimited if the key's rate of messages is used up. With `settles` it returns false
+ * instead. The caller then acks, and leases nothing.
  */
 export function checkMessages({ key }: FastifyRequest, settles = false): boolean {
   if (!settles) key?.messages.check('messages')

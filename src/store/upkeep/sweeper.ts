@@ -1,6 +1,6 @@
 /**
- * The sweeper: makes messages of expired leases ready again, brings delayed ones due, removes those
- * past their time to live, folds the ledger.
+ * The sweeper. It makes messages ready when their lease or their delay has ended, removes messages
+ * past their time to live, and folds the ledger.
  */
 import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
@@ -17,23 +17,23 @@ import {
   type SweptRow
 } from './sweeps.ts'
 
-/** A sweeper that runs. */
+/** A running sweeper. */
 export interface Sweeper {
   /**
-   * Something falls due at this time (ms since the epoch, our clock): sweep then, if that is
-   * sooner than planned.
+   * Something falls due at this time, in ms since the epoch on our clock. The sweeper sweeps then,
+   * if that is sooner than planned.
    */
   dueAt(timeMs: number): void
   stop(): Promise<void>
 }
 
-/** What a sweep leads to. */
+/** What the sweeper tells its owner, and what it asks. */
 export interface SweeperOptions {
-  /** Messages of a queue have become ready, the first of them at this position. */
+  /** `count` messages of a queue have become ready. `position` is the lowest of them. */
   onReady: (queueId: Digits, count: number, position: number) => void
-  /** A queue that callers wait for here has this many ready messages. */
+  /** A queue from `waitingFor` has `count` ready messages, so a notice may have been lost. */
   onCounted: (queueId: Digits, count: number) => void
-  /** Queues that callers wait for here. Asked once a second, in case a notice was lost. */
+  /** The queues that callers of this replica wait for. Asked once a second. */
   waitingFor: () => Digits[]
   /** Called after each successful sweep with its lag. Failures go to `onError`. */
   onSwept: (lateMs: number) => void
@@ -44,15 +44,15 @@ const pauseMsMax = 1000
 const pauseMsMin = 10
 const pauseAfterErrorMs = 250
 const fullSweepMs = 60_000
-/** One kind of work keeps the others waiting for at most this long. */
+/** The longest turn of one kind of work. The other kinds wait meanwhile. */
 const turnMsMax = 250
-/** Folds are a second apart, and a timer may go off a little early. */
+/** Folds are a second apart. The 50 ms allow for a timer that goes off early. */
 const foldMs = pauseMsMax - 50
 
 /**
- * Sweeps until stopped. It sleeps until the next thing that it knows of is due, but never longer
- * than a second: a replica that knew of a sooner one may have died. Errors go to `onError`, and the
- * next sweep comes as usual.
+ * Sweeps until stopped. Between sweeps it sleeps until the next thing that it knows of is due. It
+ * never sleeps longer than a second, because another replica may have known of an earlier one and
+ * died. After an error it calls `onError` and sweeps again.
  */
 export function startSweeper(database: Database, options: SweeperOptions): Sweeper {
   return new TimedSweeper(database, options)
@@ -110,11 +110,11 @@ class TimedSweeper implements Sweeper {
     this.#timer = setTimeout(() => this.#wake(), Math.max(0, timeMs - Date.now()))
   }
 
-  /** Answers after how many milliseconds the next sweep is to begin. */
+  /** Answers the pause before the next sweep, in milliseconds. */
   async #sweep(): Promise<number> {
-    // All that was due a minute ago has been dealt with, and all that commits now falls due later.
-    // So a sweep begins there, past dead rows that an old snapshot keeps. Once a minute a full
-    // sweep begins from the very start.
+    // The last sweep dealt with everything that was due a minute before it, and what commits later
+    // falls due later. So this sweep starts from that time. It skips the dead rows before it, which
+    // an old snapshot may keep. Once a minute, a full sweep starts from the very beginning.
     const isFull = performance.now() >= this.#fullSweepDueMs
     if (isFull) this.#fullSweepDueMs = performance.now() + fullSweepMs
     const from = isFull ? '-infinity' : this.#sweptTo
@@ -134,8 +134,8 @@ class TimedSweeper implements Sweeper {
   }
 
   /**
-   * Runs a statement until nothing more is due. False when its turn was over before: what is left
-   * comes again after the other kinds of work.
+   * Runs a statement until nothing more is due: true. Answers false if its turn ended first. The
+   * rest is done after the other kinds of work.
    */
   async #drain(statement: Statement<SweptRow>, from: string, rowsMax: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
