@@ -60,9 +60,9 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
   })
 }
 
-// While no key exists, the service listens to this machine only. A web page from elsewhere, opened in
-// a browser of this machine, must not reach it. Such a page could send a form here: its origin is
-// foreign. Or its own name could lead to this machine: then the host is a foreign name.
+// While no key exists, the service serves this machine only. A browser on this machine may show a page
+// from elsewhere, and that page must be refused. If it sends a form here, `origin` is foreign. If its
+// domain name was pointed at this machine, `host` is foreign.
 function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): void {
   const foreignName = /\.[a-z][a-z0-9-]*\.?(:\d+)?$/i.test(host) && !/\.localhost\.?(:\d+)?$/i.test(host)
   if (!foreignName && (origin === undefined || origin === `http://${host}`)) return

@@ -112,9 +112,10 @@ class TimedSweeper implements Sweeper {
 
   /** Answers the pause before the next sweep, in milliseconds. */
   async #sweep(): Promise<number> {
-    // The last sweep dealt with everything that was due a minute before it, and what commits later
-    // falls due later. So this sweep starts from that time. It skips the dead rows before it, which
-    // an old snapshot may keep. Once a minute, a full sweep starts from the very beginning.
+    // Everything that was due a minute before the end of the last sweep has been dealt with. What has
+    // committed since then falls due later. So this sweep starts from that time, and skips earlier
+    // dead rows, which an old snapshot may keep. Once a minute, a full sweep starts from the very
+    // beginning.
     const isFull = performance.now() >= this.#fullSweepDueMs
     if (isFull) this.#fullSweepDueMs = performance.now() + fullSweepMs
     const from = isFull ? '-infinity' : this.#sweptTo
@@ -134,8 +135,8 @@ class TimedSweeper implements Sweeper {
   }
 
   /**
-   * Runs a statement until nothing more is due: true. Answers false if its turn ended first. The
-   * rest is done after the other kinds of work.
+   * Runs a statement again and again. True when nothing more is due. False when its turn ended
+   * first: the rest is done after the other kinds of work.
    */
   async #drain(statement: Statement<SweptRow>, from: string, rowsMax: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
