@@ -67,8 +67,8 @@ export class Leasing {
       }
     } catch (error) {
       if (current.length === 0 || acks.length > 0) throw error
-      // The acks are committed, so their outcomes are the answer, whatever became of the wait. But
-      // a key may stand for messages that nobody would ask for again.
+      // The acks are committed, so their outcomes are the answer, even if the wait failed. But with
+      // a key, messages may have been leased that the caller must ask for again.
       if (request.idempotencyKey !== null) throw partlyDone(error as Error)
       return { messages: [], outcomes }
     }

@@ -129,22 +129,23 @@ export class Settling {
   }
 
   /**
-   * Settles rounds of which none holds an id twice, and answers what was changed, by `id.fence`.
-   * One message under two fences needs two statements, so all messages are locked first, in order.
+   * Settles one round after another, and answers what was changed, by `id.fence`. No round holds an
+   * id twice. A message under two fences needs two statements, so with several rounds all messages
+   * are locked first, in order.
    */
   async settleRounds<V extends SettleVerb>(
     verbs: Verbs,
     verb: V,
     queueId: Digits,
-    rounds: HeldBy<V>[][]
+    split: HeldBy<V>[][]
   ): Promise<Map<string, ChangedBy<V>>> {
-    if (rounds.length > 1) {
-      const ids = rounds.flat().map(({ id }) => id)
+    if (split.length > 1) {
+      const ids = split.flat().map(({ id }) => id)
       await verbs.lockMessages(queueId, ids)
     }
     const changed = new Map<string, ChangedBy<V>>()
     const settlers: Settlers = verbs
-    for (const held of rounds) {
+    for (const held of split) {
       for (const row of await settlers[verb](queueId, held)) changed.set(keyOf(row), row)
     }
     return changed
