@@ -1,22 +1,25 @@
 /** API keys: what they look like, what they may do, and how fast. Knows neither HTTP nor SQL. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
-import type { NameScope } from './queue.ts'
+import { apiKeyNameCharsMax } from './limits.ts'
+import { namePattern, type NameScope } from './queue.ts'
 
 /**
  * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
- * redrive, retry, cancel and delete. `admin` is all of it on every queue, and API keys too.
+ * redrive, retry, cancel and delete.
  */
-export type Action = 'enqueue' | 'lease' | 'browse' | 'manage' | 'admin'
+export const queueActions = ['enqueue', 'lease', 'browse', 'manage'] as const
+export type QueueAction = (typeof queueActions)[number]
+/** `admin` is all of it on every queue, and API keys too. */
+export type Action = QueueAction | 'admin'
 
 /**
  * A right is `admin`, or an action and queues: `lease:mail` is for one queue, `enqueue:orders-*`
  * for those whose names begin so, `browse:*` for all.
  */
-export const rightPattern =
-  '^(admin|(enqueue|lease|browse|manage):(\\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\\*?))$'
+export const rightPattern = `^(admin|(${queueActions.join('|')}):(\\*|${namePattern.slice(1, -1)}\\*?))$`
 /** No control characters, because terminals show the names. */
-export const keyNamePattern = '^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}$'
+export const keyNamePattern = `^[^\\x00-\\x1f\\x7f-\\x9f]{1,${apiKeyNameCharsMax}}$`
 
 export interface ApiKeyGrant {
   /** Says to people who uses the key. */

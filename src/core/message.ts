@@ -136,9 +136,11 @@ export interface Selection {
 
 /**
  * Applies the rules that a schema cannot say, and turns `visibleAt` into what the store takes.
- * Refuses with bodyTooLarge; with invalidRequest where `visibleAt` is no readable time, is more
- * than a year ahead, or stands beside `delaySeconds`, or where the content type is too long.
- * `pointer` is where the message stands in the request.
+ * `pointer` is the place of the message in the request. Refuses:
+ * - with bodyTooLarge.
+ * - with invalidRequest when the content type is too long.
+ * - with invalidRequest when `visibleAt` cannot be read, is more than a year ahead, or comes
+ *   together with `delaySeconds`.
  */
 export function newMessage(
   message: NewMessage,
@@ -160,7 +162,7 @@ export function newMessage(
   return { ...message, visibleAt }
 }
 
-/** Refuses with bodyTooLarge. `pointer` is where the message stands in the request. */
+/** Refuses with bodyTooLarge. `pointer` is the place of the message in the request. */
 export function checkBodySize(body: string | Buffer, pointer: string): void {
   if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
   throw new QueueError(

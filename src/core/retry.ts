@@ -1,6 +1,7 @@
 /**
- * The retry curve: how long a failed message waits before its next attempt. The store builds its
- * SQL from this table, and a test compares the two.
+ * The retry curve: how long a failed message waits before its next attempt. PostgreSQL computes the
+ * delay with the fail. Its formula, `growthSql` in store/verbs/settle.ts, is chosen by this table,
+ * and test/store/retry.test.ts compares it with `retryDelaySeconds`.
  */
 import type { Retry } from './settings.ts'
 

@@ -50,7 +50,7 @@ interface Entry<Item, Answer> {
   resolve: (answer: Answer) => void
   reject: (error: unknown) => void
 }
-/** `weight` and `messages` are of what waits. */
+/** `weight` and `messages` count what waits. */
 interface Lane<Item, Answer> {
   waiting: Entry<Item, Answer>[]
   weight: number
@@ -60,7 +60,7 @@ interface Lane<Item, Answer> {
   scheduled: boolean
 }
 
-/** A flush that takes longer may wait for somebody's lock. Others need not wait for that. */
+/** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
 const slowFlushMs = 20
 const urgentRoomFactor = 1.25
 const urgentWaitFactor = 3

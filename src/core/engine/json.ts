@@ -2,7 +2,7 @@
  * JSON text, checked piece by piece. Each skip function gives the offset after what it passes over.
  */
 
-/** No value stands deeper than this. */
+/** How deep values may be nested. */
 export const depthMax = 1000
 /** Up to here it is quicker to check each character than to call a regular expression. */
 const shortRunLength = 16

@@ -45,9 +45,9 @@ export class QueueCache {
     this.#finding.delete(name)
   }
 
-  // Callers share a look-up: when its second ends, a busy queue has hundreds of them. Acks may wait
-  // for it, so the look-up of a queue in use goes first. That of any other name does not, for
-  // anyone can make up names.
+  // Callers share a look-up. A busy queue has hundreds of callers when its second ends. Acks may be
+  // among them, so the look-up of a queue in use goes first. Other names do not: anyone can make
+  // them up.
   #lookUp(name: string, inUse: boolean): Promise<Queue | null> {
     const underway = this.#finding.get(name)
     if (underway !== undefined) return underway

@@ -22,18 +22,19 @@ export interface Times {
   sumMs: number
 }
 
-/** Queues in a step. Anything beyond is not counted. */
+/** Queues in a step. Further queues are not counted. */
 const queuesMax = 10_000
-/** Leased messages remembered, twice over. Anything older is not timed. */
+/** Leased messages in each of two maps. Older leases are forgotten, and their work is not timed. */
 const rememberedMax = 20_000
-/** Messages of one flush of which the work is timed. They are spread evenly over the flush. */
+/** Messages of one flush whose work is timed, spread evenly over the flush. */
 const timedMax = 8
 
 /**
- * Waiting is the time from the enqueue to the lease, both on the database's clock. It is counted of
- * messages that were ready from their enqueue on. Nobody knows since when the others were ready:
- * those that were delayed, or came back. Working is the time from the lease to the ack. It is
- * counted of messages that this replica both leased and acked.
+ * - Waiting is the time from the enqueue to the lease, both on the database's clock. It is counted
+ *   for messages that were ready from their enqueue on. When a delayed or returned message became
+ *   ready is not known.
+ * - Working is the time from the lease to the ack. It is counted for messages that this replica
+ *   both leased and acked.
  */
 export class ReplicaStats {
   readonly waits: Times = { buckets: Array(bucketsCount).fill(0), sumMs: 0 }
@@ -45,7 +46,7 @@ export class ReplicaStats {
     ack: { count: 0, messages: 0 }
   }
   #steps = new Map<Digits, Step>()
-  // When the newer map is full, it replaces the older one. So leases that are not acked here leave.
+  // A full map replaces the older one. So leases that are never acked here are forgotten.
   #leased = new Map<string, number>()
   #leasedBefore = new Map<string, number>()
 

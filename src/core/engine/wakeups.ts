@@ -68,7 +68,7 @@ export class Wakeups {
     if (this.#messages.size > 0) wakeSeats(this.#messages.get(messageId), Infinity)
   }
 
-  /** Wakes everyone once. Used after a gap in the notices, when any caller may have missed one. */
+  /** Wakes everyone once. After a gap in the notices, anyone may have missed one. */
   wakeAll(): void {
     for (const topics of [this.#queues, this.#messages]) {
       for (const topic of topics.values()) wakeSeats(topic, Infinity)

@@ -161,9 +161,9 @@ export class Enqueueing {
   }
 }
 
-// Refuses calls for which the queue has no room, and sorts the others: those that share a commit,
-// and those that need one each. A list is all or none, also when one of its keys stands for other
-// content, so a list with keys needs its own.
+// Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
+// `single` need one each: those are lists with keys. One key that stands for other content must
+// undo its whole list, and nothing else.
 function admit(calls: Call[], room: number): { answers: Answer[]; shared: number[]; single: number[] } {
   const answers: Answer[] = Array(calls.length)
   const shared: number[] = []

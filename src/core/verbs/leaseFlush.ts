@@ -1,6 +1,6 @@
 /**
- * Commits of leases: those who ask and those who ack share the commits of a queue, for consumers do
- * both in turn. Apart, each commit would be half as full.
+ * Flushes of leases. Callers who lease and callers who ack share the flushes of a queue: consumers
+ * do both in turn, and separate flushes would be half as full.
  */
 import { answerBytesMax } from '../limits.ts'
 import { Batcher } from '../engine/batcher.ts'
@@ -23,7 +23,7 @@ export interface LeaseAnswer {
   used: boolean
 }
 
-const nothing: LeaseAsk = { max: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
+const noLease: LeaseAsk = { max: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const keyAttemptsMax = 3
 
 /** One for all: thousands a second may be refused with it, and a stack for each is dear. */
@@ -60,13 +60,13 @@ export class LeaseFlushes {
 
   /** Acks. Refuses with overloaded. */
   async ack(queueId: Digits, acks: Held[]): Promise<Outcome[]> {
-    return (await this.lease(queueId, nothing, acks)).outcomes
+    return (await this.lease(queueId, noLease, acks)).outcomes
   }
 
   /**
-   * The messages that were leased with this key and are still held. When there are none, leases
-   * anew. The row that holds the key is unique, so of two calls at once one leases, and the other
-   * finds what was leased. Refuses with overloaded.
+   * Gives again the messages that were leased with this key and are still held. When there are
+   * none, leases. The row that holds the key is unique: of two calls at once, one leases, and the
+   * other finds what was leased. Refuses with overloaded.
    */
   async leaseAgain(queueId: Digits, ask: LeaseAsk): Promise<LeasedRow[]> {
     const { store, wakeups, replicaStats, answersFull } = this.#parts
@@ -112,7 +112,7 @@ export class LeaseFlushes {
       } catch (error) {
         if (!store.isLeaseKeyTaken(error)) throw error
         const keys = keyed.map(({ idempotencyKey }) => idempotencyKey!)
-        // The keys are looked up once. When that did not help, all are taken for used.
+        // The keys are looked up once. If the statement fails again, all of them count as used.
         const used = attempt === 1 ? await store.usedLeaseKeys(queueId, keys) : null
         for (const call of keyed) {
           if (used === null || used.has(call.idempotencyKey!)) usedKeyCalls.add(call)

@@ -127,23 +127,23 @@ export class Settling {
   }
 
   /**
-   * Settles round by round, and answers the rows that were changed, by `id.fence`. No round may hold
-   * an id twice. With two rounds or more, it first locks all messages in order, so that two
-   * transactions cannot wait for each other.
+   * Settles one round after another, and answers what was changed, by `id.fence`. No round holds an
+   * id twice. A message under two fences needs two statements. With several rounds, all messages are
+   * therefore locked first, in order.
    */
   async settleRounds<V extends SettleVerb>(
     verbs: Verbs,
     verb: V,
     queueId: Digits,
-    rounds: HeldBy<V>[][]
+    split: HeldBy<V>[][]
   ): Promise<Map<string, ChangedBy<V>>> {
-    if (rounds.length > 1) {
-      const ids = rounds.flat().map(({ id }) => id)
+    if (split.length > 1) {
+      const ids = split.flat().map(({ id }) => id)
       await verbs.lockMessages(queueId, ids)
     }
     const changed = new Map<string, ChangedBy<V>>()
     const settlers: Settlers = verbs
-    for (const held of rounds) {
+    for (const held of split) {
       for (const row of await settlers[verb](queueId, held)) changed.set(keyOf(row), row)
     }
     return changed

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
-import type { Action } from '../../core/apiKey.ts'
+import { queueActions } from '../../core/apiKey.ts'
 import { browsable } from '../shared/guard.ts'
 import { assetRoutes } from './assets.ts'
 import { OverviewCache, type Sources } from './overviewCache.ts'
@@ -27,7 +27,6 @@ const LiveQuery = Type.Object(
   { additionalProperties: false }
 )
 
-const actions = ['enqueue', 'lease', 'browse', 'manage'] as const satisfies Action[]
 const everyQueue = { names: [], prefixes: [''] }
 
 /** Registers every route of the console. */
@@ -43,7 +42,7 @@ function rightsRoute(app: FastifyInstance): void {
     { config: { access: 'key' }, schema: { hide: true } as object },
     async ({ key }, reply) => {
       reply.header('cache-control', 'no-store')
-      const rights = actions.map(action => [action, key?.within(action) ?? everyQueue])
+      const rights = queueActions.map(action => [action, key?.within(action) ?? everyQueue])
       return { signedIn: key !== null, admin: key?.isAdmin ?? true, rights: Object.fromEntries(rights) }
     }
   )
