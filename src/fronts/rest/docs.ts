@@ -32,7 +32,7 @@ const tour: Record<string, { description: string; operations: string[] }> = {
       'explainMessage'
     ]
   },
-  Mend: {
+  Repair: {
     description: 'What went wrong, or is no longer wanted.',
     operations: ['retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue']
   },
