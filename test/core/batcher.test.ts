@@ -98,7 +98,8 @@ for (const bound of ['flushWeightMax', 'flushCountMax']) {
 t.test('a second flush leaves when it is half full, or when the first is slow', async t => {
   const { under, flushes } = batcher({ inFlightMax: 2, flushCountMax: 6 })
   let nowMs = 0
-  t.intercept(performance, 'now', { value: () => nowMs }) // so that a busy machine does not look like a slow flush
+  // A clock of its own, so that a busy machine does not look like a slow flush.
+  t.intercept(performance, 'now', { value: () => nowMs })
   const add = async (items: number[]) => {
     const added = items.map(item => under.add('a', item))
     await turn()

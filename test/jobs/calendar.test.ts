@@ -2,7 +2,9 @@
 import t from 'tap'
 import { nextTime } from '../../src/jobs/calendar.ts'
 
-/** The next times after `after`, each on the zone's clock and in UTC, which tells equal ones apart. */
+/**
+ * The next times after `after`, each on the zone's clock and in UTC, which tells equal ones apart.
+ */
 function runs(cron: string, timezone: string, after: string, count: number): string[] {
   const clock = new Intl.DateTimeFormat('en-GB', {
     timeZone: timezone,

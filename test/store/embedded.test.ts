@@ -1,6 +1,6 @@
 /**
- * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and recovers
- * from the death of any process.
+ * The PostgreSQL that comes with Holdfast: it starts anywhere, keeps what it committed, and
+ * recovers from the death of any process.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
