@@ -1,5 +1,5 @@
 /**
- * Runs the tests on one PostgreSQL of their own and says in its last line how many passed: `N
+ * Runs the tests on one PostgreSQL, started for them. Its last line says how many passed: `N
  * passed, N failed`.
  */
 import { spawn } from 'node:child_process'
@@ -14,10 +14,10 @@ const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interrupted.abort())
 
 const folder = await mkdtemp(join(tmpdir(), 'holdfast-run-'))
-await chmod(folder, 0o755) // one test runs PostgreSQL as nobody
+await chmod(folder, 0o755) // a test runs PostgreSQL as nobody
 try {
-  // Not .tap/test-results: a second run in the same tree writes there too, and it does not tell
-  // how a file ended.
+  // .tap/test-results would not do: a second run in the same tree writes there too, and it does not
+  // say how a file ended.
   const results = join(folder, 'results.tap')
   const ended = await runTap(results)
   const { passed, skipped, failures } = count(await readFile(results, 'utf8').catch(() => ''))
@@ -30,7 +30,7 @@ try {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 }
 
-/** Answers with tap's exit code, or with the signal that ended it. */
+/** Returns tap's exit code, or the signal that ended it. */
 async function runTap(results: string): Promise<number | NodeJS.Signals | null> {
   const postgres =
     process.env.HOLDFAST_TEST_POSTGRES === undefined
@@ -38,21 +38,21 @@ async function runTap(results: string): Promise<number | NodeJS.Signals | null> 
       : undefined
   try {
     const tap = fileURLToPath(new URL('../node_modules/.bin/tap', import.meta.url))
-    // Where there is no terminal tee prints the results and keeps them: tap's own reporters write
-    // cursor movements even into a pipe or, like every other that prints plain lines, each line
-    // twice beside an output file.
+    // Without a terminal, the reporter tee prints the results and keeps them. Tap's own reporters
+    // write cursor movements even into a pipe. Those that print plain lines print each twice beside
+    // an output file.
     const reporting = process.stdout.isTTY
       ? [`--output-file=${results}`]
       : ['--reporter=tee', `--reporter-arg=${results}`]
     interrupted.signal.throwIfAborted()
     const child = spawn(process.execPath, [tap, ...reporting, ...process.argv.slice(2)], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
-      // What an interrupted test leaves lying about goes with the folder.
+      // Files that an interrupted test leaves behind are removed with the folder.
       env: { ...process.env, TMPDIR: folder, ...(postgres && { HOLDFAST_TEST_POSTGRES: postgres.url }) },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true
     })
-    // To its whole process group: tap alone would wait for a last test file that knows nothing of the signal.
+    // The whole process group gets the signal: tap alone would wait for its last test file.
     const end = () => process.kill(-(child.pid as number), 'SIGTERM')
     interrupted.signal.addEventListener('abort', end)
     return await new Promise(resolve =>
@@ -67,8 +67,8 @@ async function runTap(results: string): Promise<number | NodeJS.Signals | null> 
 }
 
 /**
- * One per t.test of each file, not one per assertion; and one for a file that ended badly though
- * its tests passed.
+ * Counts each t.test at the top of a file once, not each assertion. A file that ended badly though
+ * its tests passed is one failure.
  */
 function count(tap: string): { passed: number; skipped: number; failures: string[] } {
   const failures: string[] = []

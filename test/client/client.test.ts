@@ -1,4 +1,6 @@
-/** The client: typed calls, errors that say all the service said, and repeats that do nothing twice. */
+/**
+ * The client: typed calls, errors that say all the service said, and repeats that do nothing twice.
+ */
 import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'

@@ -72,7 +72,10 @@ function agree(text: string): boolean {
   return true
 }
 
-/** The least of three times, in milliseconds of the processor: others may be at work on this machine. */
+/**
+ * The least of three times, in milliseconds of the processor: others may be at work on this
+ * machine.
+ */
 function time(text: string): number {
   return Math.min(
     ...[1, 2, 3].map(() => {

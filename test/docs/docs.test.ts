@@ -17,8 +17,8 @@ interface Block {
   text: string
 }
 
-// Any other language is refused, so that each block says whether it can be run. `console` and `text`
-// are only shown: they install, serve or deploy, or are no program.
+// Any other language is refused, so that each block says whether it can be run. `console` and
+// `text` are only shown: they install, serve or deploy, or are no program.
 const run = ['bash', 'sql', 'python', 'typescript']
 const shown = ['text', 'console', 'mermaid', 'json', 'yaml']
 

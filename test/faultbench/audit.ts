@@ -62,7 +62,10 @@ async function auditQueue(cluster: Cluster, queue: string): Promise<AuditedQueue
   return { queue, kept, messages, history: history as AuditedQueue['history'] }
 }
 
-/** Conservation, of every queue: the counts equal the rows, and every enqueued message is accounted for. */
+/**
+ * Conservation, of every queue: the counts equal the rows, and every enqueued message is accounted
+ * for.
+ */
 async function unbalanced(cluster: Cluster): Promise<string[]> {
   const sums = balanced.map(column => `sum(${column})::int as ${column}`)
   const rowCounts = states.map(state => `count(*) filter (where state = '${state}')::int as ${state}_rows`)

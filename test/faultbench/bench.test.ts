@@ -1,4 +1,6 @@
-/** The fault bench in short: five faults in an order drawn from a seed; and its bugs still apply. */
+/**
+ * The fault bench in short: five faults in an order drawn from a seed; and its bugs still apply.
+ */
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -37,7 +37,8 @@ export async function withBug<T>(name: string, work: (root: string) => Promise<T
       await cp(join(product, path), join(root, path), { recursive: true })
     }
     await symlink(join(product, 'node_modules'), join(root, 'node_modules'))
-    // Without this ceiling git would look for a repository, and take the paths of the patch for its.
+    // Without this ceiling git would look for a repository, and take the paths of the patch for
+    // its.
     await promisify(execFile)('git', ['apply', join(folder, `${name}.patch`)], {
       cwd: root,
       env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) }

@@ -1,4 +1,6 @@
-/** The checker of the fault bench, on histories written by hand: it finds each sin, and no other. */
+/**
+ * The checker of the fault bench, on histories written by hand: it finds each sin, and no other.
+ */
 import t from 'tap'
 import { check } from './checker.ts'
 import type { EnqueueEvent, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'

@@ -1,4 +1,6 @@
-/** What the bench breaks: a PostgreSQL and two replicas, each in its own process, behind proxies. */
+/**
+ * What the bench breaks: a PostgreSQL and two replicas, each in its own process, behind proxies.
+ */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'

@@ -4,10 +4,16 @@
  */
 import { createHash } from 'node:crypto'
 
-/** `none`: the call had no effect. `unknown`: nobody can say. Any other outcome is the service's word. */
+/**
+ * `none`: the call had no effect. `unknown`: nobody can say. Any other outcome is the service's
+ * word.
+ */
 export type Unsure = 'none' | 'unknown'
 
-/** `at` and `end`: when the call was made and answered, in ms since the epoch, on the machine's clock. */
+/**
+ * `at` and `end`: when the call was made and answered, in ms since the epoch, on the machine's
+ * clock.
+ */
 interface Call {
   queue: string
   at: number

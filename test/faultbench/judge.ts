@@ -137,7 +137,9 @@ function judgeStaleReceipts({ id, leases, settles }: Story, found: Found): void 
   }
 }
 
-/** Every lease that has ended has a record of its end, and somebody asked for what the record says. */
+/**
+ * Every lease that has ended has a record of its end, and somebody asked for what the record says.
+ */
 function judgeRecords(story: Story, found: Found): void {
   const { id, leases, stored, history, settles } = story
   if (stored === null) return
@@ -190,7 +192,9 @@ function judgeAttempts(story: Story, found: Found): void {
   }
 }
 
-/** How a lease ended, by its record or else by what its holder was told; null when that is doubtful. */
+/**
+ * How a lease ended, by its record or else by what its holder was told; null when that is doubtful.
+ */
 function endOf(story: Story, fence: number): 'failed' | 'expired' | 'released' | null {
   const record = story.history.get(fence)
   if (record !== undefined) return record.outcome

@@ -1,4 +1,4 @@
-/** Shutdown: who waits is answered, who has begun is finished, and who is idle keeps nobody. */
+/** Shutdown: waiting calls are answered, begun calls are finished, idle connections are closed. */
 import net from 'node:net'
 import t, { type Test } from 'tap'
 import { freshDatabase } from '../support/postgres.ts'

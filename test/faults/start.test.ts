@@ -5,7 +5,10 @@ import t from 'tap'
 import { freshServer } from '../support/postgres.ts'
 import { connect } from './setup.ts'
 
-/** Starts the service, which is to end by itself. Returns its exit code and what it printed as errors. */
+/**
+ * Starts the service, which is to end by itself. Returns its exit code and what it printed as
+ * errors.
+ */
 async function failedStart(env: Record<string, string>): Promise<{ code: number | null; errors: string }> {
   const child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], {
     env: { PATH: process.env.PATH, ...env },

@@ -1,6 +1,6 @@
 /**
  * The crowd, a process of its own: producers that come whether or not they are served, consumers,
- * and callers who only wait.
+ * and callers that only wait.
  */
 import net from 'node:net'
 import { reset } from '../support/reset.ts'
@@ -8,11 +8,9 @@ import { reset } from '../support/reset.ts'
 /** What the crowd does for a while. */
 export interface Rush {
   port: number
-  /**
-   * Lists of messages sent by so many producers, each its next when the last is answered; or so
-   * many lists a second, whatever the answers.
-   */
+  /** So many producers, each of which sends its next list when the last is answered. */
   producers?: number
+  /** Or so many lists a second, whatever the answers. */
   listsPerSecond?: number
   /** Messages in a list, and bytes of each. */
   listLength: number
@@ -29,9 +27,9 @@ export interface RushResult {
   stored: number
   acked: number
   lists: number
-  /** Lists there was no connection left to send on: the crowd is a bounded place too. */
+  /** Lists that found no free connection: the crowd is bounded too. */
   unsent: number
-  /** Answers other than 2xx by what was asked and the code. */
+  /** Answers other than 2xx, by call and code. */
   refused: Record<string, number>
   /** Refusals without Retry-After, 5xx without outcome none, broken connections. */
   odd: string[]
@@ -50,8 +48,10 @@ const leaseMax = 400
 
 function post(path: string, body: string): string {
   return (
-    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ` +
-    `${body.length}\r\n\r\n${body}`
+    `POST ${path} HTTP/1.1\r\n` +
+    'host: x\r\n' +
+    'content-type: application/json\r\n' +
+    `content-length: ${body.length}\r\n\r\n${body}`
   )
 }
 
@@ -64,7 +64,7 @@ interface Answer {
 /** One keep-alive connection with one request under way. */
 class Connection {
   readonly #socket: net.Socket
-  /** Resolves when it stands. */
+  /** Resolves when it is connected. */
   readonly open: Promise<unknown>
   #text = ''
   #answered: ((answer: Answer | null) => void) | null = null
@@ -79,7 +79,7 @@ class Connection {
       .on('close', () => this.#answer(null))
   }
 
-  /** To be replaced: closed with its last answer. */
+  /** The service has closed it with its last answer, so it must be replaced. */
   spent = false
 
   /** Null when the connection broke. */
@@ -158,13 +158,11 @@ async function rush({
     if (good) return answer.body
     const { code, outcome } = JSON.parse(answer.body)
     result.refused[`${what} ${code}`] = (result.refused[`${what} ${code}`] ?? 0) + 1
-    if (
-      ![429, 503].includes(answer.status) ||
-      !/\r\nretry-after: \d/.test(answer.head) ||
-      (answer.status === 503 && outcome !== 'none')
-    ) {
-      result.odd.push(`${what}: ${answer.body}`)
-    }
+    const isHonest =
+      [429, 503].includes(answer.status) &&
+      /\r\nretry-after: \d/.test(answer.head) &&
+      (answer.status === 429 || outcome === 'none')
+    if (!isHonest) result.odd.push(`${what}: ${answer.body}`)
     return null
   }
   const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
@@ -172,35 +170,25 @@ async function rush({
     result.lists++
     if ((await ask(connection, 'enqueue', list)) !== null) result.stored += listLength
   }
+  const max = Math.min(leaseMax, Math.ceil(1_000_000 / bodyBytes))
+  const lease = post('/queues/rush/lease', `{"max":${max}}`)
   const consume = async (connection: Connection) => {
     while (!time.over) {
-      const answer = await ask(
-        connection,
-        'lease',
-        post('/queues/rush/lease', `{"max":${Math.min(leaseMax, Math.ceil(1_000_000 / bodyBytes))}}`)
-      )
-      const receipts = answer?.match(/"receipt":"[^"]+"/g) ?? []
-      if (receipts.length === 0) {
+      const leased = (await ask(connection, 'lease', lease))?.match(/"receipt":"[^"]+"/g) ?? []
+      if (leased.length === 0) {
         await pause(20)
         continue
       }
-      const acks = `{"receipts":[${receipts.map(receipt => receipt.slice(10)).join(',')}]}`
-      if (
-        (await ask(
-          connection,
-          'extend',
-          post('/queues/rush/extend', `{"extensions":[{${receipts[0]},"leaseSeconds":60}]}`)
-        )) === null
-      ) {
-        continue
-      }
-      result.acked +=
-        (await ask(connection, 'ack', post('/queues/rush/ack', acks)))?.match(/"acked"/g)?.length ?? 0
+      const extension = `{"extensions":[{${leased[0]},"leaseSeconds":60}]}`
+      if ((await ask(connection, 'extend', post('/queues/rush/extend', extension))) === null) continue
+      const receipts = `{"receipts":[${leased.map(receipt => receipt.slice(10)).join(',')}]}`
+      const outcomes = await ask(connection, 'ack', post('/queues/rush/ack', receipts))
+      result.acked += outcomes?.match(/"acked"/g)?.length ?? 0
     }
   }
 
   const waiting = Array.from({ length: waiters }, connect)
-  // never answered in time
+  // These are never answered in time.
   for (const connection of waiting) connection.ask(post('/queues/nothing/lease', '{"waitSeconds":60}'))
   const consuming = Array.from({ length: consumers }, connect)
   const idle = Array.from({ length: producers ?? connectionsMax }, connect)
@@ -234,8 +222,8 @@ async function rush({
   }
   time.over = true
   result.ms = performance.now() - startedMs
-  // What was confirmed within the time is what counts; what is under way is waited for, so that it
-  // too is answered in time.
+  // Only what was confirmed within the time counts. Calls under way are waited for, since they must
+  // be answered in time too.
   const { stored, acked } = result
   await Promise.all(all)
   Object.assign(result, { stored, acked })

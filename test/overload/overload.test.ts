@@ -1,7 +1,7 @@
 /**
- * Ten times the load that it can carry, with real processes: what is admitted is answered in time,
- * the rest is refused early, acks go on, memory is bounded, and nothing is left behind. A few
- * seconds here; a minute with `npm run overload`.
+ * Ten times the load that the service can carry, with real processes. Admitted calls are answered
+ * in time, the others are refused early, acks go on, memory is bounded, and nothing is left behind.
+ * It lasts a few seconds here, and a minute with `npm run overload`.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,17 +13,16 @@ import { serviceProcess } from '../support/service.ts'
 import type { Rush, RushResult } from './crowd.ts'
 
 const long = process.env.HOLDFAST_TEST_OVERLOAD_SECONDS !== undefined
-/**
- * What is sent, how many producers can be served at best, how long it is sent ten times as often,
- * and what share of the best is asked for.
- */
 type Load = Pick<Rush, 'listLength' | 'bodyBytes'> & {
+  /** Producers that the service can serve at best. */
   producers: number
+  /** How long ten times as much is sent. */
   seconds: number
+  /** The share of the best goodput that must remain. */
   goodputMin: number
 }
 const seconds = Number(process.env.HOLDFAST_TEST_OVERLOAD_SECONDS ?? 8)
-// In a few seconds the last two vary too much for more.
+// In a few seconds the last two loads vary too much for a higher share.
 const briefly = long ? { seconds, goodputMin: 0.8 } : { seconds: seconds / 2, goodputMin: 0.6 }
 const loads: Record<string, Load> = {
   'lists of 400 small messages': { listLength: 400, bodyBytes: 40, producers: 16, seconds, goodputMin: 0.8 },
@@ -31,21 +30,22 @@ const loads: Record<string, Load> = {
   'single messages of 100 kB': { listLength: 1, bodyBytes: 100_000, producers: 16, ...briefly }
 }
 const poolSize = 6
-const admittedMsMax = 5000 + 1000 // the longest wait of an item, and its own flush
+/** The longest wait of an item, and its own flush. */
+const admittedMsMax = 5000 + 1000
 const rssBytesMax = 512 * 1024 * 1024
 
 const crowd = fork(new URL('crowd.ts', import.meta.url))
 t.teardown(() => {
   crowd.kill()
 })
-// One for each load, since what one of them has taken of memory is not given back for the next.
+// Each load has its own service, since memory that one load has taken is not given back.
 let holdfast: Awaited<ReturnType<typeof serviceProcess>>
 
-/** With the processor seconds that the service used meanwhile. */
-type Seen = RushResult & { cpuSeconds: number }
+/** A result, and the processor seconds that the service used meanwhile. */
+type Measured = RushResult & { cpuSeconds: number }
 async function rush(
   order: Omit<Rush, 'port' | 'consumers' | 'waiters'> & { waiters?: number }
-): Promise<Seen> {
+): Promise<Measured> {
   const cpu = async () => (await gauges()).process_cpu_seconds_total!
   const before = await cpu()
   crowd.send({ port: Number(new URL(holdfast.url).port), consumers: 8, waiters: 0, ...order } satisfies Rush)
@@ -55,19 +55,14 @@ async function rush(
 
 const mib = (bytes: number) => Math.round(bytes / 1024 / 1024)
 
+/** The metrics without labels. */
 async function gauges(): Promise<Record<string, number>> {
-  return Object.fromEntries(
-    [...(await holdfast.get('/metrics')).text.matchAll(/^(\w+) ([\d.e+]+)$/gm)].map(([, name, value]) => [
-      name,
-      Number(value)
-    ])
-  )
+  const { text } = await holdfast.get('/metrics')
+  const lines = [...text.matchAll(/^(\w+) ([\d.e+]+)$/gm)]
+  return Object.fromEntries(lines.map(([, name, value]) => [name, Number(value)]))
 }
 
-/**
- * Open files of the service besides its connections to the database and to callers, which are
- * counted by themselves.
- */
+/** Open files of the service, without its connections to the database and to callers. */
 async function descriptors(): Promise<number> {
   if (process.platform !== 'linux') return 0
   const { holdfast_pool_connections: pool, holdfast_connections: callers } = await gauges()
@@ -90,12 +85,12 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
   t.teardown(() => sql.end())
   await holdfast.call('PUT', '/queues/rush')
   await holdfast.call('PUT', '/queues/nothing')
-  await rush({ ...load, producers, ms: 1000 }) // to be warm
+  await rush({ ...load, producers, ms: 1000 }) // warms up
   const before = await descriptors()
 
-  // The best and the flood in turns, so that whatever else this machine does falls on both.
-  const best: Seen[] = []
-  const flood: Seen[] = []
+  // The best and the flood take turns, so that other work of this machine falls on both.
+  const best: Measured[] = []
+  const flood: Measured[] = []
   let rss = (await gauges()).process_resident_memory_bytes!
   const rssBefore = rss
   const alive: number[] = []
@@ -114,48 +109,48 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
   }
   clearInterval(watch)
 
-  const rate = (results: RushResult[]) =>
-    (results.reduce((sum, { stored, acked }) => sum + stored + acked, 0) /
-      results.reduce((sum, { ms }) => sum + ms, 0)) *
-    1000
+  const sumOf = (results: Measured[], pick: (result: Measured) => number) =>
+    results.reduce((sum, result) => sum + pick(result), 0)
+  const messagesOf = (results: Measured[]) => sumOf(results, ({ stored, acked }) => stored + acked)
+  const rate = (results: Measured[]) => (messagesOf(results) / sumOf(results, ({ ms }) => ms)) * 1000
   const share = rate(flood) / rate(best)
-  const refused = flood.reduce((sum, { refused }) => sum + (refused['enqueue overloaded'] ?? 0), 0)
-  const unsent = flood.reduce((sum, { unsent }) => sum + unsent, 0)
-  const lists = flood.reduce((sum, { lists }) => sum + lists, unsent)
-  const worst = (pick: (result: Seen) => number) => Math.max(...flood.map(pick))
+  const refused = sumOf(flood, ({ refused }) => refused['enqueue overloaded'] ?? 0)
+  const unsent = sumOf(flood, ({ unsent }) => unsent)
+  const lists = unsent + sumOf(flood, ({ lists }) => lists)
+  const worst = (pick: (result: Measured) => number) => Math.max(...flood.map(pick))
   t.comment(
     `goodput ${Math.round(rate(flood))} of ${Math.round(rate(best))} messages/s at best: ` +
-      `${share.toFixed(2)}; lists offered ${lists}, refused ${refused}, no connection for ` +
-      `${unsent}`
+      `${share.toFixed(2)}; lists offered ${lists}, refused ${refused}, no connection for ${unsent}`
   )
   t.comment(
-    `admitted: median ${worst(one => one.admittedMs.median)} ms, 99 % ` +
-      `${worst(one => one.admittedMs.p99)} ms, worst ${worst(one => one.admittedMs.worst)} ms; ` +
-      `refused: median ${worst(one => one.refusedMs.median)} ms, 99 % ` +
-      `${worst(one => one.refusedMs.p99)} ms`
+    `admitted: median ${worst(({ admittedMs }) => admittedMs.median)} ms, ` +
+      `99 % ${worst(({ admittedMs }) => admittedMs.p99)} ms, ` +
+      `worst ${worst(({ admittedMs }) => admittedMs.worst)} ms; ` +
+      `refused: median ${worst(({ refusedMs }) => refusedMs.median)} ms, ` +
+      `99 % ${worst(({ refusedMs }) => refusedMs.p99)} ms`
   )
-  const cpu = (results: Seen[]) =>
-    (results.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) /
-      results.reduce((sum, { stored, acked }) => sum + stored + acked, 0)) *
-    1e6
+  const cpu = (results: Measured[]) => {
+    const seconds = sumOf(results, ({ cpuSeconds }) => cpuSeconds) / messagesOf(results)
+    return `${(seconds * 1e6).toFixed(1)} µs`
+  }
   t.comment(
-    `processor time of the service for each message stored or acked: ${cpu(best).toFixed(1)} µs at ` +
-      `best, ${cpu(flood).toFixed(1)} µs in the flood`
+    'processor time of the service for each message stored or acked: ' +
+      `${cpu(best)} at best, ${cpu(flood)} in the flood`
   )
   t.comment(
-    `memory at most ${mib(rss)} MiB, ${mib(rssBefore)} before; /livez within ` +
-      `${Math.round(Math.max(...alive))} ms; all refusals ` +
-      `${JSON.stringify(flood.map(one => one.refused))}`
+    `memory at most ${mib(rss)} MiB, ${mib(rssBefore)} before; ` +
+      `/livez within ${Math.round(Math.max(...alive))} ms; ` +
+      `all refusals ${JSON.stringify(flood.map(({ refused }) => refused))}`
   )
 
-  t.ok(refused + unsent > lists / 2, 'most of the flood was refused, or all its callers wait for an answer')
+  t.ok(refused + unsent > lists / 2, 'most of the flood is refused, or all its callers wait for an answer')
   t.strictSame(
     [...best, ...flood].flatMap(({ odd }) => odd).slice(0, 5),
     [],
     'every refusal is an honest 429 or 503 with Retry-After'
   )
   t.strictSame(
-    flood.flatMap(one => Object.keys(one.refused)).filter(what => !/^(enqueue|lease) /.test(what)),
+    flood.flatMap(({ refused }) => Object.keys(refused)).filter(what => !/^(enqueue|lease) /.test(what)),
     [],
     'no ack and no extend was refused'
   )
@@ -164,10 +159,10 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
     'acks went on'
   )
   t.ok(share >= goodputMin, `goodput ${share.toFixed(2)} of the best`)
-  t.ok(worst(one => one.admittedMs.worst) < admittedMsMax, 'what was admitted was answered in time')
+  t.ok(worst(({ admittedMs }) => admittedMs.worst) < admittedMsMax, 'admitted calls are answered in time')
   t.ok(rss < rssBytesMax, 'memory is bounded')
 
-  t.test('at its end nothing is left', async t => {
+  t.test('at the end of the flood nothing is left', async t => {
     let now: Record<string, number>
     do now = await gauges()
     while (
@@ -176,13 +171,13 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
       now.holdfast_pool_idle_connections !== now.holdfast_pool_connections
     )
     while ((await descriptors()) > before || now.holdfast_connections! > 10) now = await gauges()
-    const {
-      rows: [{ sessions, open }]
-    } = await sql.query(
-      "select count(*)::int as sessions, count(*) filter (where state like 'idle in%')::int as open " +
-        "from pg_stat_activity where application_name = 'holdfast' and datname = " +
-        'current_database()'
-    )
+    const { rows } = await sql.query(`
+      select
+        count(*)::int as sessions,
+        count(*) filter (where state like 'idle in%')::int as open
+      from pg_stat_activity
+      where application_name = 'holdfast' and datname = current_database()`)
+    const { sessions, open } = rows[0]
     t.ok(sessions <= poolSize, `${sessions} sessions`)
     t.equal(open, 0, 'no transaction left open')
     t.equal(holdfast.child.exitCode, null)

@@ -1,4 +1,6 @@
-/** Schedules that are due on several replicas: each fires once, whatever is killed or in the way. */
+/**
+ * Schedules that are due on several replicas: each fires once, whatever is killed or in the way.
+ */
 import { once } from 'node:events'
 import pg from 'pg'
 import t from 'tap'

@@ -1,6 +1,6 @@
 /**
- * A real browser for the console's tests: Debian's Chromium, driven by playwright-core. Run by
- * itself (npm run verify does) it installs Chromium where it can.
+ * A real browser for the tests of the console: Chromium, driven by playwright-core. Run as a
+ * program, as `npm run verify` does, this file installs Debian's Chromium where it can.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -25,7 +25,7 @@ export const chromiumArgs = [
   '--disable-sync'
 ]
 
-/** Why tests that need a browser are skipped; false where there is one. */
+/** Why tests that need a browser are skipped; false when there is one. */
 export const noBrowser =
   chromiumPath === undefined &&
   'there is no Chromium here: apt-get install chromium, or name one in HOLDFAST_TEST_CHROMIUM'
@@ -42,8 +42,8 @@ export interface Opened {
 }
 
 /**
- * A page of its own; `faults` gathers what its console calls an error and what its content
- * security policy stopped, which should be nothing.
+ * Opens a page. `faults` collects what its console calls an error and what its content security
+ * policy stopped. There should be none.
  */
 export async function openPage(
   browser: Browser,
@@ -55,7 +55,7 @@ export async function openPage(
   page.setDefaultTimeout(20_000)
   const faults: string[] = []
   page.on('pageerror', error => faults.push(error.message))
-  // A refusal that the page shows is also told by the browser itself, as a failed load.
+  // The browser also reports a refusal that the page shows, as a failed load.
   page.on('console', message => {
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
       faults.push(message.text())
@@ -80,6 +80,6 @@ if (process.argv[1] === import.meta.filename && noBrowser !== false) {
   process.stdout.write(
     installed
       ? 'Chromium is installed for the tests of the console.\n'
-      : 'Chromium could not be installed here; the tests of the console that need a browser are skipped.\n'
+      : 'Chromium could not be installed. The tests of the console that need a browser are skipped.\n'
   )
 }

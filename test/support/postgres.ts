@@ -1,6 +1,6 @@
 /**
- * PostgreSQL for tests: a fresh, migrated database for each test file, all on one server; or a
- * server to kill.
+ * PostgreSQL for tests: a fresh, migrated database for each test file, all on one server; and
+ * servers of their own for tests that kill one.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -14,17 +14,20 @@ import { migrate } from '../../src/store/setup/migrate.ts'
 export interface Database {
   name: string
   /**
-   * Single fields, so that one can be replaced (by a proxy's port, say), which pg would not heed
-   * beside a url.
+   * Single fields, so that a test can replace one, such as the port. Beside a url pg would ignore
+   * it.
    */
   config: { host: string; port: number; user: string; database: string; password?: string; ssl: false }
-  /** For a child process' HOLDFAST_DATABASE_URL. */
+  /** For HOLDFAST_DATABASE_URL. */
   url: string
-  /** Done by itself when `t` ends; cuts every connection. */
+  /** Cuts every connection and drops the database. Happens by itself when `t` ends. */
   drop(): Promise<void>
 }
 
-/** A migrated, empty database that lives as long as `t`. `migrated: false` gives one without any schema. */
+/**
+ * An empty database that lives as long as `t`: migrated, or with `migrated: false` without a
+ * schema.
+ */
 export async function freshDatabase(t: Pick<Test, 'teardown'>, { migrated = true } = {}): Promise<Database> {
   const server = await sharedServer()
   const template = migrated ? await templateOn(server) : 'template0'
@@ -37,7 +40,7 @@ export async function freshDatabase(t: Pick<Test, 'teardown'>, { migrated = true
   return { name, ...locate(server, name), drop }
 }
 
-/** A server of one's own, with an empty database `holdfast` and no schema: for tests that kill it. */
+/** A server that a test may kill, with an empty database `holdfast` without a schema. */
 export async function freshServer(
   t: Pick<Test, 'teardown' | 'comment'>
 ): Promise<Embedded & { dataDir: string }> {
@@ -51,7 +54,7 @@ export async function freshServer(
 let shared: Promise<string> | undefined
 let template: Promise<string> | undefined
 
-/** The url of the run's server (test/run.ts starts it) or, for a file run by itself, of the file's own. */
+/** The url of the server that test/run.ts has started. A file run by itself starts its own. */
 function sharedServer(): Promise<string> {
   shared ??= Promise.resolve(
     process.env.HOLDFAST_TEST_POSTGRES ?? freshServer(tap).then(server => server.url)
@@ -60,8 +63,8 @@ function sharedServer(): Promise<string> {
 }
 
 /**
- * Made once per server, by whichever file comes first. Named by the migrations, since a server may
- * outlive an edit of them.
+ * The template of migrated databases. The first file to need it makes it. Its name is a digest of
+ * the migrations, since a server may outlive an edit of them.
  */
 function templateOn(server: string): Promise<string> {
   template ??= onServer(server, async client => {
@@ -71,10 +74,10 @@ function templateOn(server: string): Promise<string> {
       hash.update(name).update(await readFile(new URL(name, folder)))
     }
     const name = `holdfast_template_${hash.digest('hex').slice(0, 12)}`
-    await client.query('select pg_advisory_lock(7081)') // let go when onServer ends the connection
+    await client.query('select pg_advisory_lock(7081)') // released when onServer ends the connection
     const { rowCount } = await client.query('select from pg_database where datname = $1', [name])
     if (rowCount === 0) {
-      // Under its name only once whole.
+      // It gets its name once it is complete.
       await client.query('drop database if exists holdfast_draft with (force)')
       await client.query('create database holdfast_draft template template0')
       await migrate(locate(server, 'holdfast_draft').config)

@@ -1,10 +1,10 @@
-/** Breaks connections as a crashed peer does. */
 import type { Socket } from 'node:net'
 
 /**
- * Ends a TCP connection by a reset; one that has said its last word, by closing it. While the end
- * is on its way to the kernel libuv refuses the reset, Node takes the socket for closed all the
- * same, and the process never ends: it spins in node::Environment::CleanupHandles (Node 20 and 24).
+ * Ends a TCP connection by a reset, as a crashed peer does. A connection that has been ended is
+ * closed instead: while its end is on the way to the kernel, libuv refuses the reset, but Node
+ * takes the socket for closed. The process would never end, and spin in
+ * node::Environment::CleanupHandles (Node 20 and 24).
  */
 export function reset(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()

@@ -1,6 +1,6 @@
 /**
- * A whole service for tests: in this process over a fresh database, or as a process of its own
- * that can be killed.
+ * A whole service for tests: in this process over a fresh database, or as a process that can be
+ * killed.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +19,10 @@ export interface Answer {
 
 export interface Client {
   url: string
-  /** One call. An object goes as JSON; text goes as JSON text, unless a content type is given. */
+  /**
+   * One call. An object is sent as JSON. Text is sent as it is, as JSON unless a content type is
+   * given.
+   */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   get(path: string): Promise<Answer>
@@ -32,12 +35,8 @@ export function client(url: string): Client {
     body?: unknown,
     headers: Record<string, string> = {}
   ): Promise<Answer> {
-    const payload =
-      body === undefined
-        ? null
-        : typeof body === 'string' || body instanceof Uint8Array
-          ? body
-          : JSON.stringify(body)
+    const isPayload = body === undefined || typeof body === 'string' || body instanceof Uint8Array
+    const payload = isPayload ? (body ?? null) : JSON.stringify(body)
     const response = await fetch(url + path, {
       method,
       body: payload as string | null,
@@ -62,7 +61,7 @@ export function client(url: string): Client {
 
 /**
  * A service in this process, stopped when `t` ends. Give `database` to run a second replica over
- * the same one.
+ * it.
  */
 export async function service(
   t: Test,
@@ -83,8 +82,8 @@ export async function service(
 }
 
 /**
- * A service in a process of its own, started as npm start does, for tests that kill or stop it.
- * Killed when `t` ends. `said` is all it has printed, its log too.
+ * A service in a process of its own, started as by `npm start`, for tests that kill or stop it.
+ * Killed when `t` ends. `said` returns all that it has printed, with its log.
  */
 export async function serviceProcess(
   t: Test,

@@ -1,6 +1,6 @@
 /**
- * 10,000 requests generated from the OpenAPI document, right and wrong: each gets an answer that the
- * document allows, and none a 500.
+ * 10,000 requests generated from the OpenAPI document, right and wrong: each gets an answer that
+ * the document allows, and none a 500.
  */
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'

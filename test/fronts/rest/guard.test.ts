@@ -1,4 +1,4 @@
-/** Who must show a key, and who is refused where nobody must. */
+/** Which callers must show a key, and which are refused where no key is needed. */
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'

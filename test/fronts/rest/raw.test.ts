@@ -1,4 +1,6 @@
-/** A lease that answers with the message itself: its bytes, its content type, the rest in headers. */
+/**
+ * A lease that answers with the message itself: its bytes, its content type, the rest in headers.
+ */
 import pg from 'pg'
 import t from 'tap'
 import { service } from '../../support/service.ts'

@@ -11,7 +11,9 @@ t.teardown(() => sql.end())
 const put = (name: string, schedule: unknown) => holdfast.call('PUT', `/schedules/${name}`, schedule)
 const yearly = { queue: 'q', cron: '@yearly', body: 1 }
 
-/** Makes a schedule due, as if this much time had passed. The service sees it at the next change. */
+/**
+ * Makes a schedule due, as if this much time had passed. The service sees it at the next change.
+ */
 async function age(name: string, interval: string): Promise<string> {
   const { rows } = await sql.query(
     `
