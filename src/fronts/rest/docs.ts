@@ -3,6 +3,7 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { contract } from './contract/index.ts'
+import { Settle } from './contract/lease.ts'
 import { Problem } from './contract/problem.ts'
 
 const description =
@@ -20,17 +21,7 @@ const tour: Record<string, { description: string; operations: string[] }> = {
   },
   Messages: {
     description: 'From the enqueue to the ack.',
-    operations: [
-      'enqueue',
-      'browse',
-      'lease',
-      'extend',
-      'ack',
-      'fail',
-      'release',
-      'getMessage',
-      'explainMessage'
-    ]
+    operations: ['enqueue', 'browse', 'lease', ...Object.keys(Settle), 'getMessage', 'explainMessage']
   },
   Repair: {
     description: 'What went wrong, or is no longer wanted.',

@@ -137,9 +137,19 @@ const many = (name: string, item: TSchema) =>
 
 /**
  * The settling verbs: the shape for one receipt, the shape for many with the name of its list, and
- * what the documents say.
+ * what the documents say. Swagger UI shows them in this order: an extend first, because an ack ends the
+ * message.
  */
 export const Settle = {
+  extend: {
+    one: Extension,
+    many: many('extensions', Extension),
+    list: 'extensions',
+    summary: 'Extend the lease',
+    description:
+      'The lease ends `leaseSeconds` from now. `leaseLost` and `gone` are 409: stop working on the message.',
+    example: { leaseSeconds: 60 }
+  },
   ack: {
     one: Receipt,
     many: many('receipts', receipt),
@@ -157,15 +167,6 @@ export const Settle = {
       "The message is retried after the queue's delay for this attempt, or after `delaySeconds`. " +
       'After the last attempt, or with `dead`, it is dead.',
     example: { reason: 'the mail server said no' }
-  },
-  extend: {
-    one: Extension,
-    many: many('extensions', Extension),
-    list: 'extensions',
-    summary: 'Extend the lease',
-    description:
-      'The lease ends `leaseSeconds` from now. `leaseLost` and `gone` are 409: stop working on the message.',
-    example: { leaseSeconds: 60 }
   },
   release: {
     one: Receipt,
