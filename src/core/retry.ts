@@ -1,36 +1,37 @@
 /**
  * The retry curve: how long a failed message waits before its next attempt. PostgreSQL computes the
- * delay with the fail. Its formula, `growthSql` in store/verbs/settle.ts, is chosen by this table,
- * and test/store/retry.test.ts compares it with `retryDelaySeconds`.
+ * delay with the fail, by the same formula in store/verbs/settle.ts and with the values of this
+ * table. test/store/retry.test.ts compares the two.
  */
 import type { Retry } from './settings.ts'
 
-/** How a delay grows with the attempts: not at all, by its first length each time, or doubling. */
-export type Growth = 'constant' | 'linear' | 'doubling'
-
-/** How the delay of each strategy grows. */
-export const growthOf: Record<Retry['strategy'], Growth> = {
-  exponential: 'doubling',
-  linear: 'linear',
-  fixed: 'constant'
+/** How a delay grows with each further attempt: it is multiplied, or the first delay is added. */
+export interface Growth {
+  /** The delay is multiplied by this. */
+  factor: number
+  /** This many first delays are added. */
+  added: number
 }
 
-/** A delay doubles at most so often, which keeps the number finite at any attempt. */
-export const doublingsMax = 60
+export const growthOf: Record<Retry['strategy'], Growth> = {
+  exponential: { factor: 2, added: 0 },
+  linear: { factor: 1, added: 1 },
+  fixed: { factor: 1, added: 0 }
+}
+
+/** Further attempts that still multiply a delay. The bound keeps the number finite. */
+export const multiplicationsMax = 60
 
 /**
- * The delay after this attempt has failed, 1 being the first, without jitter. With jitter a random
- * share of it, up to all of it, is added before it is held to the longest delay.
+ * The delay after this attempt has failed, 1 being the first, without jitter. Jitter adds a random
+ * share of the delay, up to all of it, before the delay is held to the longest one.
  */
 export function retryDelaySeconds(
   { strategy, delaySeconds, maxDelaySeconds }: Retry,
   attempt: number
 ): number {
-  const growth = growthOf[strategy]
-  const factor = {
-    constant: 1,
-    linear: Math.max(attempt, 1),
-    doubling: 2 ** Math.min(Math.max(attempt - 1, 0), doublingsMax)
-  }[growth]
-  return Math.min(maxDelaySeconds, delaySeconds * factor)
+  const { factor, added } = growthOf[strategy]
+  const further = Math.max(attempt - 1, 0)
+  const growth = factor ** Math.min(further, multiplicationsMax) * (1 + added * further)
+  return Math.min(maxDelaySeconds, delaySeconds * growth)
 }

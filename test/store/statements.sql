@@ -266,11 +266,11 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
-  m.rank,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from leased),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,
@@ -508,11 +508,11 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
-  m.rank,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from leased),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', (
@@ -1455,9 +1455,12 @@ with held as materialized (
         (1 + case when q.retry_jitter then random() else 0 end)
           * q.retry_delay_seconds
           * case q.retry_strategy
-              when 'exponential' then 2 ^ least(greatest(m.attempt - 1, 0), 60)
-              when 'linear' then greatest(m.attempt, 1)
-              when 'fixed' then 1
+              when 'exponential'
+                then 2 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 0 * greatest(m.attempt - 1, 0))
+              when 'linear'
+                then 1 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 1 * greatest(m.attempt - 1, 0))
+              when 'fixed'
+                then 1 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 0 * greatest(m.attempt - 1, 0))
             end
       )
     ) as delay_seconds
@@ -1855,11 +1858,11 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
-  m.rank,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from leased),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,

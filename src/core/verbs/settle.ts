@@ -46,10 +46,13 @@ interface Rules<V extends SettleVerb> {
   unchanged: (standing: Standing) => 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost'
 }
 
+/** One for all acks, because there may be thousands in a flush. */
+const ackEffect: Effect = { outcome: { outcome: 'acked' }, ended: true }
+
 const rules: { [V in SettleVerb]: Rules<V> } = {
   ack: {
     held: lease => lease,
-    changed: () => ({ outcome: { outcome: 'acked' }, ended: true }),
+    changed: () => ackEffect,
     unchanged: ({ acked }) => (acked ? 'acked' : 'leaseLost')
   },
   fail: {

@@ -199,6 +199,8 @@ const leasing = (entries: LeaseEntries, after = 'true') => sql`
 interface ScanReport {
   /** False where the queue is paused or gone. */
   scanned: boolean
+  /** The lowest rank that it leased from, so the rank of the last message. null: it leased none. */
+  rank: number | null
   /** The last position given out. */
   last: number
   /** Messages that the scan met, before the bound in bytes. */
@@ -211,18 +213,16 @@ interface ScanReport {
 }
 
 /** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
-type FlushRow = { scan: ScanReport | null } & (
-  (LeasedRow & { rank: number }) | { id: null; rank: null; position: null }
-)
+type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
 
 const leaseAnswer = (entries: LeaseEntries, acked: string) => sql`
   select
     ${leasedColumns},
-    m.rank,
     m.position,
     case when coalesce(m.n, 1) = 1 then json_build_object(
       'scanned', q.id is not null,
       'last', (select last_value from holdfast.positions),
+      'rank', (select min(rank) from leased),
       'found', (select count(*) from found),
       'full', (select coalesce(sum(bytes), 0) > $5 from found),
       'usedKeys', ${entries.usedKeys},
@@ -302,13 +302,13 @@ export async function lease(
         ? session.query(ackAndLeaseStatement, [...values, ...acked])
         : session.query(leaseStatement, values))
     const report = rows[0]!.scan!
-    const { rank, position } = rows.at(-1)!
+    const { position } = rows.at(-1)!
     scanHints.end(
       queueId,
       scan,
       report.scanned
         ? {
-            rank: rank ?? -1,
+            rank: report.rank ?? -1,
             position: Number(position),
             exhausted: report.found < holders.length && !report.full,
             last: report.last

@@ -4,7 +4,7 @@
  */
 import type { Digits } from '../../core/message.ts'
 import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
-import { doublingsMax, growthOf, type Growth } from '../../core/retry.ts'
+import { growthOf, multiplicationsMax, type Growth } from '../../core/retry.ts'
 import { heldRows, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -82,11 +82,9 @@ export async function ack(session: Session, queueId: Digits, held: Held[]): Prom
   return await session.query(ackStatement, heldArrays(queueId, held))
 }
 
-const growthSql: Record<Growth, string> = {
-  constant: '1',
-  linear: 'greatest(m.attempt, 1)',
-  doubling: `2 ^ least(greatest(m.attempt - 1, 0), ${doublingsMax})`
-}
+const further = 'greatest(m.attempt - 1, 0)'
+const growthSql = ({ factor, added }: Growth) =>
+  `${factor} ^ least(${further}, ${multiplicationsMax}) * (1 + ${added} * ${further})`
 
 /** The retry curve of core/retry.ts, for message `m` by the settings of queue `q`. */
 const retryDelaySeconds = sql`
@@ -96,7 +94,7 @@ const retryDelaySeconds = sql`
       * q.retry_delay_seconds
       * case q.retry_strategy
           ${Object.entries(growthOf)
-            .map(([strategy, growth]) => `when '${strategy}' then ${growthSql[growth]}`)
+            .map(([strategy, growth]) => `when '${strategy}'\n  then ${growthSql(growth)}`)
             .join('\n')}
         end
   )`
