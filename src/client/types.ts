@@ -1,7 +1,9 @@
-/** What goes over the wire. Made from src/fronts/rest/contract by npm run openapi; do not edit. */
+/** What goes over the wire. npm run openapi makes it from src/fronts/rest/contract. */
 
 export interface NewMessage {
-  /** Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched. */
+  /**
+   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   */
   body: unknown
   /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
   headers?: Record<string, string> | undefined
@@ -15,7 +17,10 @@ export interface NewMessage {
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
-  /** The same key with the same content within dedupSeconds is the same message. 1 to 255 printable ASCII characters. */
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
   idempotencyKey?: string | undefined
 }
 
@@ -30,7 +35,10 @@ export interface RawOptions {
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
-  /** The same key with the same content within dedupSeconds is the same message. 1 to 255 printable ASCII characters. */
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
   idempotencyKey?: string | undefined
 }
 
@@ -50,9 +58,15 @@ export interface LeaseRequest {
   leaseSeconds?: number | undefined
   /** Who asks, for the history. Default: the User-Agent. */
   worker?: string | undefined
-  /** For when the answer was lost: while those leases last, the same key brings the same messages and receipts again. 1 to 255 printable ASCII characters. */
+  /**
+   * For when the answer was lost: while those leases last, the same key brings the same messages
+   * and receipts again. 1 to 255 printable ASCII characters.
+   */
   idempotencyKey?: string | undefined
-  /** Ack these first, in the same commit. Where the `idempotencyKey` has been used before, they are acked in a commit before it. The acks never wait. */
+  /**
+   * Ack these first, in the same commit. Where the `idempotencyKey` has been used before, they are
+   * acked in a commit before it. The acks never wait.
+   */
   ack?: Array<string> | undefined
 }
 
@@ -61,7 +75,9 @@ export interface LeasedMessage {
   id: string
   /** The proof of this lease. Settle with it. */
   receipt: string
-  /** Rises with every lease of this message. Store it beside your effect and refuse a smaller one. */
+  /**
+   * Rises with every lease of this message. Store it beside your effect and refuse a smaller one.
+   */
   fence: number
   /** Counts the leases of this message from 1, released ones left out. */
   attempt: number
@@ -115,7 +131,10 @@ export interface Outcome {
 export interface BrowseQuery {
   /** A message state. */
   state?: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked' | undefined
-  /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
+  /**
+   * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written.
+   * A body stored as bytes never matches.
+   */
   contains?: string | undefined
   /** A piece of the last failure's reason, in the case given. */
   reason?: string | undefined
@@ -211,14 +230,23 @@ export interface QueueSettings {
     delaySeconds?: number | undefined
     /** No retry delay is longer. Default 3600. */
     maxDelaySeconds?: number | undefined
-    /** Adds up to as much delay again, at random. Messages that failed together then do not come back together. Default true. */
+    /**
+     * Adds up to as much delay again, at random. Messages that failed together then do not come
+     * back together. Default true.
+     */
     jitter?: boolean | undefined
   } | undefined
-  /** How long a message is kept after its enqueue, in any state. A lease under way is finished first. Default 1209600 (14 days). */
+  /**
+   * How long a message is kept after its enqueue, in any state. A lease under way is finished
+   * first. Default 1209600 (14 days).
+   */
   retentionSeconds?: number | undefined
   /** How long an idempotency key stands for its message. Default 86400 (1 day). */
   dedupSeconds?: number | undefined
-  /** The queue takes at most this many ready, delayed and leased messages, exact to about a second of traffic. null: no bound. Default null. */
+  /**
+   * The queue takes at most this many ready, delayed and leased messages, exact to about a second
+   * of traffic. null: no bound. Default null.
+   */
   maxDepth?: number | null | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
@@ -252,9 +280,15 @@ export interface QueueReport {
     /** Kept acked messages. */
     acked: number
   }
-  /** acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead messages count until they are redriven. null before the first end. */
+  /**
+   * acked / (acked + dead + expired) since the queue was made: of the messages that came to an end,
+   * the share whose work was done. Dead messages count until they are redriven. null before the
+   * first end.
+   */
   reliability: number | null
-  /** Age since its enqueue of the oldest message at the head of a priority. null when none is ready. */
+  /**
+   * Age since its enqueue of the oldest message at the head of a priority. null when none is ready.
+   */
   oldestReadySeconds: number | null
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
@@ -289,9 +323,16 @@ export interface QueueList {
       /** Kept acked messages. */
       acked: number
     }
-    /** acked / (acked + dead + expired) since the queue was made: of the messages that came to an end, the share whose work was done. Dead messages count until they are redriven. null before the first end. */
+    /**
+     * acked / (acked + dead + expired) since the queue was made: of the messages that came to an
+     * end, the share whose work was done. Dead messages count until they are redriven. null before
+     * the first end.
+     */
     reliability: number | null
-    /** Age since its enqueue of the oldest message at the head of a priority. null when none is ready. */
+    /**
+     * Age since its enqueue of the oldest message at the head of a priority. null when none is
+     * ready.
+     */
     oldestReadySeconds: number | null
     /** When the queue was made. RFC 3339, UTC. */
     createdAt: string
@@ -315,7 +356,10 @@ export interface PurgeRequest {
   ids?: Array<string> | undefined
   /** Only messages for which all of this is true. */
   where?: {
-    /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
+    /**
+     * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as
+     * written. A body stored as bytes never matches.
+     */
     contains?: string | undefined
     /** A piece of the last failure's reason, in the case given. */
     reason?: string | undefined
@@ -344,7 +388,10 @@ export interface RedriveRequest {
   ids?: Array<string> | undefined
   /** Only messages for which all of this is true. */
   where?: {
-    /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
+    /**
+     * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as
+     * written. A body stored as bytes never matches.
+     */
     contains?: string | undefined
     /** A piece of the last failure's reason, in the case given. */
     reason?: string | undefined
@@ -373,7 +420,10 @@ export interface RetryRequest {
   ids?: Array<string> | undefined
   /** Only messages for which all of this is true. */
   where?: {
-    /** A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. A body stored as bytes never matches. */
+    /**
+     * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as
+     * written. A body stored as bytes never matches.
+     */
     contains?: string | undefined
     /** A piece of the last failure's reason, in the case given. */
     reason?: string | undefined

@@ -40,8 +40,8 @@ export function clientTypes(): string {
       `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`
   )
   return (
-    '/** What goes over the wire. Made from src/fronts/rest/contract by npm run openapi; do not ' +
-    `edit. */\n\n${interfaces.join('\n')}`
+    '/** What goes over the wire. npm run openapi makes it from src/fronts/rest/contract. */\n\n' +
+    interfaces.join('\n')
   )
 }
 
@@ -83,13 +83,28 @@ function typeOf(shape: Shape, indent: string): string {
 
 function fieldsOf({ properties = {}, required = [] }: Shape, indent: string): string {
   const fields = Object.entries(properties).map(([name, shape]) => {
-    const comment = shape.description === undefined ? '' : `${indent}  /** ${shape.description} */\n`
+    const comment = shape.description === undefined ? '' : commentOf(shape.description, `${indent}  `)
     const type = typeOf(shape, `${indent}  `)
     if (required.includes(name)) return `${comment}${indent}  ${name}: ${type}\n`
     const orUndefined = type === 'unknown' ? '' : ' | undefined'
     return `${comment}${indent}  ${name}?: ${type}${orUndefined}\n`
   })
   return `{\n${fields.join('')}${indent}}`
+}
+
+const columnsMax = 100
+
+/** A doc comment, on one line if it fits. */
+function commentOf(text: string, indent: string): string {
+  const line = `${indent}/** ${text} */\n`
+  if (line.length <= columnsMax) return line
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const longer = lines.length === 0 ? word : `${lines.at(-1)} ${word}`
+    if (lines.length > 0 && `${indent} * ${longer}`.length <= columnsMax) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return `${indent}/**\n${lines.map(text => `${indent} * ${text}\n`).join('')}${indent} */\n`
 }
 
 function literal(value: unknown): string {
