@@ -1,12 +1,12 @@
 /** Reads a request's JSON in one pass, and keeps each message body as the exact text it came as. */
 import { QueueError } from '../errors.ts'
+import { nestingMax } from '../limits.ts'
 import {
   bracket,
   brace,
   closingOf,
   codeAt,
   comma,
-  depthMax,
   expectedEnd,
   Flaw,
   scalarOf,
@@ -82,7 +82,7 @@ function scan(text: string, frames: Frame[]): unknown {
       at = skipValue(text, at, frames.length)
       value = new RawJson(text.slice(start, at))
     } else if (code === brace || code === bracket) {
-      if (frames.length === depthMax) throw tooDeep(at)
+      if (frames.length === nestingMax) throw tooDeep(at)
       at = skipSpace(text, at + 1)
       if (codeAt(text, at) !== closingOf(code)) {
         frame = newFrame(code === bracket, frames)

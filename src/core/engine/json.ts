@@ -1,9 +1,8 @@
 /**
  * JSON text, checked piece by piece. Each skip function gives the offset after what it passes over.
  */
+import { nestingMax } from '../limits.ts'
 
-/** How deep values may be nested. */
-export const depthMax = 1000
 /** Up to here it is quicker to check each character than to call a regular expression. */
 const shortRunLength = 16
 const ordinary = /[ !#-[\]-\uffff]*/y // all but quote, backslash and control characters
@@ -31,7 +30,7 @@ export class Flaw {
 }
 
 export function tooDeep(at: number): Flaw {
-  return new Flaw(`nested deeper than ${depthMax} levels`, at)
+  return new Flaw(`nested deeper than ${nestingMax} levels`, at)
 }
 
 export function expectedEnd(closing: number, at: number): Flaw {
@@ -68,7 +67,7 @@ export function skipValue(text: string, at: number, depth: number): number {
   while (true) {
     const code = codeAt(text, at)
     if (code === brace || code === bracket) {
-      if (depth + open.length === depthMax) throw tooDeep(at)
+      if (depth + open.length === nestingMax) throw tooDeep(at)
       const closing = closingOf(code)
       at = skipSpace(text, at + 1)
       if (codeAt(text, at) !== closing) {
