@@ -2,7 +2,7 @@
 import type { Client } from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
 import { interrupted } from './interrupt.ts'
-import type { LoadResult } from './load.ts'
+import type { LoadResult } from './slice.ts'
 import { drive, measure, type Usage } from './measure.ts'
 import type { Entry, Figures } from './scenarios.ts'
 import {

@@ -1,9 +1,6 @@
 /** What the load generator's callers do, by the step of a load. */
 import type { Connection } from './connection.ts'
-import type { Load, Slice } from './load.ts'
-
-/** A caller on a connection. It goes on by itself until the slice ends. */
-type Caller = (connection: Connection) => void
+import type { Caller, Load, Slice } from './slice.ts'
 
 export const callers: Record<Load['step'], (slice: Slice) => Caller> = {
   enqueue: enqueuer,

@@ -6,7 +6,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { interrupted } from './interrupt.ts'
-import type { Load, LoadEvent, LoadResult } from './load.ts'
+import type { Load, LoadEvent, LoadResult } from './slice.ts'
 import type { Subject } from './subjects.ts'
 
 /**

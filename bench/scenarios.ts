@@ -2,7 +2,7 @@
  * What is measured, and what it must reach. A scenario is a set of entries that are measured side
  * by side in every round.
  */
-import type { Load } from './load.ts'
+import type { Load } from './slice.ts'
 import type { SubjectName } from './subjects.ts'
 
 /** One slice's figures. Null: they cannot be had here. */

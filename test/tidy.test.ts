@@ -9,7 +9,7 @@ import typescript from 'typescript'
 import { withTables } from '../docs/tables.ts'
 import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/fronts/rest/docs.ts'
-import { clientTypes } from '../src/fronts/rest/clientTypes.ts'
+import { clientLimits, clientTypes } from '../src/fronts/rest/clientTypes.ts'
 
 async function files(pattern: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
@@ -35,17 +35,17 @@ function roomOf(path: string): string {
   return first === 'fronts' ? `${first}/${second}` : first!
 }
 
-t.test('imports point inward', async t => {
+t.test('imports point inward, those of types too', async t => {
   for (const [name, text] of await files('src/*/**/*.ts')) {
     const room = roomOf(name)
-    for (const [, type, target] of text.matchAll(/^import (type )?[^]*? from '([^']+)'$/gm)) {
+    for (const [, target] of text.matchAll(/^(?:import|export) [^'"`;]*? from '([^']+)'$/gm)) {
       if (target!.startsWith('node:')) continue
       if (!target!.startsWith('.')) {
         t.notMatch(room, /^(core|client)$/, `${name} imports ${target}`)
         continue
       }
       const other = roomOf(join(dirname(name), target!))
-      if (other !== room && (type === undefined || room === 'core')) {
+      if (other !== room) {
         t.ok(allowed[room]!.includes(other), `${name} imports ${target}`)
       }
     }
@@ -103,6 +103,7 @@ t.test('every error code is documented', async t => {
 t.test('openapi/openapi.json and src/client/types.ts are what the routes and schemas make', async t => {
   t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run openapi')
   t.equal(await readFile('src/client/types.ts', 'utf8'), clientTypes(), 'else: npm run openapi')
+  t.equal(await readFile('src/client/limits.ts', 'utf8'), clientLimits(), 'else: npm run openapi')
 })
 
 t.test('the tables of the documents are what the source makes', async t => {

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { messageBytesMax } from '../core/limits.ts'
 import { exit, table, UsageError, wholeNumber, type Call, type Command } from './command.ts'
 import type { Load, Measured } from './load.ts'
 
@@ -32,7 +33,7 @@ callers elsewhere could reach. The key needs the rights enqueue, lease and manag
     const sizes = {
       seconds: wholeNumber(call, 'seconds', { min: 1, max: 600, otherwise: 5 }),
       callers: wholeNumber(call, 'callers', { min: 1, max: 1000, otherwise: 64 }),
-      bytes: wholeNumber(call, 'bytes', { min: 2, max: 1_048_576, otherwise: 200 })
+      bytes: wholeNumber(call, 'bytes', { min: 2, max: messageBytesMax, otherwise: 200 })
     }
     const interrupted = new AbortController()
     process.once('SIGINT', () => interrupted.abort()).once('SIGTERM', () => interrupted.abort())

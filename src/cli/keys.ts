@@ -1,6 +1,6 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
 import { keyNamePattern, rightPattern } from '../core/apiKey.ts'
-import { rateMax } from '../core/limits.ts'
+import { apiKeyNameCharsMax, rateMax } from '../core/limits.ts'
 import type { ApiKeys } from '../core/ports.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 
@@ -50,7 +50,9 @@ async function withApiKeys<T>(call: Call, work: (apiKeys: ApiKeys) => Promise<T>
 
 async function create(call: Call, name: string): Promise<void> {
   if (!new RegExp(keyNamePattern).test(name)) {
-    throw new UsageError('The name of a key must have 1 to 128 characters, and no control characters.')
+    throw new UsageError(
+      `The name of a key must have 1 to ${apiKeyNameCharsMax} characters, and no control characters.`
+    )
   }
   const rights = call.flag('allow')
   const wrong = rights.find(right => !new RegExp(rightPattern).test(right))

@@ -14,8 +14,9 @@ export const openapi: Command = {
     const { describeApi } = await import('../fronts/rest/docs.ts')
     const document = await describeApi()
     if (!has('write')) return say(document.trimEnd())
-    const { clientTypes } = await import('../fronts/rest/clientTypes.ts')
+    const { clientLimits, clientTypes } = await import('../fronts/rest/clientTypes.ts')
     await writeFile(new URL('../../openapi/openapi.json', import.meta.url), document)
     await writeFile(new URL('../client/types.ts', import.meta.url), clientTypes())
+    await writeFile(new URL('../client/limits.ts', import.meta.url), clientLimits())
   }
 }

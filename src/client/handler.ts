@@ -1,4 +1,5 @@
 /** What a worker's handler is given, what it may throw, and what became of its message. */
+import { delaySecondsMax } from './limits.ts'
 import type { LeasedMessage, Outcome } from './types.ts'
 
 /** What a handler is given. */
@@ -47,8 +48,10 @@ export class RetryAfter extends Error {
   readonly delaySeconds: number
 
   constructor(delaySeconds: number, reason?: string) {
-    if (!(delaySeconds >= 0 && delaySeconds <= 31_536_000)) {
-      throw new RangeError(`delaySeconds is ${delaySeconds}. Give a number from 0 to 31536000, a year.`)
+    if (!(delaySeconds >= 0 && delaySeconds <= delaySecondsMax)) {
+      throw new RangeError(
+        `delaySeconds is ${delaySeconds}. Give a number from 0 to ${delaySecondsMax}, a year.`
+      )
     }
     super(reason ?? `to be tried again after ${delaySeconds} s`)
     this.delaySeconds = delaySeconds

@@ -3,13 +3,12 @@
  * no HTTP.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { listMax } from './limits.ts'
 
 export interface Entry<Item, Answer> {
   item: Item
   resolve: (answer: Answer) => void
 }
-
-const listMax = 1000
 
 export class Outbox<Item, Answer> {
   readonly #send: (items: Item[]) => Promise<Answer[]>

@@ -8,6 +8,7 @@ import { Client, type ClientOptions } from './client.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
 import { Dead, reasonOf, RetryAfter, type Handler, type Settled } from './handler.ts'
 import { interrupt, LeaseKeeper, type HeldMessage } from './leaseKeeper.ts'
+import { leaseSecondsMax, listMax, waitSecondsMax } from './limits.ts'
 import { offProcessSignal, onProcessSignal } from './processSignals.ts'
 import { Settler, type Result } from './settler.ts'
 import type { LeasedMessage, LeaseRequest } from './types.ts'
@@ -84,10 +85,10 @@ export class Worker<Body = unknown> {
     if (!Number.isInteger(concurrency)) {
       throw new RangeError(`concurrency is ${concurrency}. It must be a whole number.`)
     }
-    checkRange({ concurrency }, 1, 1000)
-    checkRange({ leaseSeconds }, 0.1, 43_200)
-    checkRange({ waitSeconds }, 1, 60)
-    checkRange({ graceSeconds }, 0, 43_200)
+    checkRange({ concurrency }, 1, listMax)
+    checkRange({ leaseSeconds }, 0.1, leaseSecondsMax)
+    checkRange({ waitSeconds }, 1, waitSecondsMax)
+    checkRange({ graceSeconds }, 0, leaseSecondsMax)
     const client = new Client(clientOptions)
     const report = (error: unknown) => this.#report(error)
     this.#client = client

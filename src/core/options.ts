@@ -15,7 +15,7 @@ import type { Row, ValueOf } from './table.ts'
 
 export const priorityDefault = 4
 
-/** 1 to 255 printable ASCII characters. */
+/** Printable ASCII characters. */
 export const idempotencyKeyPattern = `^[ -~]{1,${idempotencyKeyCharsMax}}$`
 
 export const options = {

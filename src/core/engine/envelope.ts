@@ -22,7 +22,7 @@ import {
 /**
  * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than
  * `JSON.parse` in three things: no member twice and no `__proto__` outside a body, and no nesting
- * deeper than 1000 levels anywhere. A refusal counts characters as JavaScript does, from 0.
+ * deeper than `nestingMax` levels anywhere. A refusal counts characters as JavaScript does, from 0.
  */
 export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []

@@ -5,6 +5,7 @@ import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { states } from '../../core/counters.ts'
+import { listMax, pageRowsMax } from '../../core/limits.ts'
 import { settingPaths } from '../../core/settings.ts'
 
 const types: Record<string, string> = {
@@ -48,7 +49,8 @@ const open = { config: { access: 'anyone' }, schema: { hide: true } as object } 
 /** A module for the pages with the tables that core holds, so that no page writes them again. */
 const tables =
   `export const settings = ${JSON.stringify(settingPaths)}\n` +
-  `export const states = ${JSON.stringify(states)}\n`
+  `export const states = ${JSON.stringify(states)}\n` +
+  `export const limits = ${JSON.stringify({ listMax, pageRowsMax })}\n`
 
 /** Serves every file in `pages`, the vendored ones, tables.js, and index.html as `/console`. */
 export async function assetRoutes(app: FastifyInstance): Promise<void> {

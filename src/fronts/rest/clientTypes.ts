@@ -3,6 +3,7 @@
  * cannot differ from what is checked and answered.
  */
 import type { TSchema } from 'typebox'
+import { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax } from '../../core/limits.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
 import * as queues from './contract/queues.ts'
@@ -42,6 +43,15 @@ export function clientTypes(): string {
   return (
     '/** What goes over the wire. npm run openapi makes it from src/fronts/rest/contract. */\n\n' +
     interfaces.join('\n')
+  )
+}
+
+/** The text of src/client/limits.ts: the bounds of core that the client checks too. */
+export function clientLimits(): string {
+  const bounds = { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax }
+  const lines = Object.entries(bounds).map(([name, bound]) => `export const ${name} = ${bound}\n`)
+  return (
+    '/** Bounds of the service. npm run openapi takes them from src/core/limits.ts. */\n\n' + lines.join('')
   )
 }
 

@@ -2,8 +2,7 @@
 import { call, queuePath } from './api.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { count, plural } from './format.js'
-
-const idsMax = 1000
+import { limits } from './tables.js'
 
 /** @typedef {'redrive' | 'retry' | 'purge'} Verb */
 
@@ -49,9 +48,9 @@ export function askForIds(verb, queue, ids, onDone) {
     danger,
     act: async () => {
       let total = 0
-      for (let from = 0; from < ids.length; from += idsMax) {
+      for (let from = 0; from < ids.length; from += limits.listMax) {
         const answer = await call('POST', `${queuePath(queue)}/${verb}`, {
-          ids: ids.slice(from, from + idsMax)
+          ids: ids.slice(from, from + limits.listMax)
         })
         total += answer[done]
       }

@@ -1,6 +1,7 @@
 /** Calls about schedules. */
 import { call, callText } from './api.js'
 import { readBodies } from './json.js'
+import { limits } from './tables.js'
 
 /** @param {string} name */
 export const schedulePath = name => `/schedules/${encodeURIComponent(name)}`
@@ -10,7 +11,7 @@ export async function readSchedules() {
   const all = []
   for (let cursor = ''; ;) {
     const from = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
-    const page = await call('GET', `/schedules?limit=1000${from}`)
+    const page = await call('GET', `/schedules?limit=${limits.pageRowsMax}${from}`)
     all.push(...page.schedules)
     if (page.cursor === null) return all
     cursor = page.cursor

@@ -15,3 +15,6 @@ export const settings: SettingRow[]
 
 /** The states of a message, in the order in which the pages show them. */
 export const states: string[]
+
+/** Ids in one request, and rows on one page of a list. */
+export const limits: { listMax: number; pageRowsMax: number }

@@ -2,6 +2,7 @@
 import { Type, type TSchema } from 'typebox'
 import {
   delaySecondsMax,
+  idempotencyKeyCharsMax,
   leaseSecondsMax,
   listMax,
   reasonCharsMax,
@@ -45,7 +46,7 @@ const leaseOptions = {
       pattern: idempotencyKeyPattern,
       description:
         'For when the answer was lost: while those leases last, the same key brings the same ' +
-        'messages and receipts again. 1 to 255 printable ASCII characters.'
+        `messages and receipts again. 1 to ${idempotencyKeyCharsMax} printable ASCII characters.`
     })
   )
 }
