@@ -1,6 +1,7 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 
 interface Setting<T> {
   name: string
@@ -41,26 +42,21 @@ const onOrOff = (text: string) => {
   return text === 'on'
 }
 
-const postgresUrl = (text: string) => {
-  if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must be a URL that begins with postgresql://')
-  return text
-}
-
 /** One row per setting, in the order in which `holdfast help` shows them. */
 export const settings = {
   databaseUrl: {
     name: 'HOLDFAST_DATABASE_URL',
     default: '',
-    read: postgresUrl,
+    read: checkDatabaseUrl,
     help:
       'The PostgreSQL database to use, version 15 or later: ' +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
-      'PostgreSQL under HOLDFAST_DATA_DIR.'
+      'PostgreSQL under HOLDFAST_DATA_DIR. sslmode and sslrootcert in it mean what they mean to psql.'
   },
   listenUrl: {
     name: 'HOLDFAST_LISTEN_URL',
     default: '',
-    read: postgresUrl,
+    read: checkDatabaseUrl,
     help:
       'A direct URL of the same database, used for LISTEN. Set it when HOLDFAST_DATABASE_URL leads ' +
       'through PgBouncer. Without it, HOLDFAST_DATABASE_URL is used.'

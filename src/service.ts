@@ -16,16 +16,17 @@ import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
-import { startHousekeeping } from './jobs/housekeeping.ts'
+import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
 import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { isServerError } from './store/failures.ts'
-import { runningEmbedded, startEmbedded } from './store/setup/embedded.ts'
 import { openStore, sessionVerbs } from './store/store.ts'
 import { ScanHints } from './store/upkeep/scanHints.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
 import { startListener } from './store/upkeep/listener.ts'
 import { migrate } from './store/setup/migrate.ts'
+import { refusePooling } from './store/setup/pooling.ts'
+import { openPostgres, withPostgres } from './store/setup/postgres.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
 import * as queues from './store/verbs/queues.ts'
 import * as series from './store/verbs/series.ts'
@@ -66,11 +67,13 @@ export async function startService(config: Config, say: Say): Promise<Service> {
   const stop = () => closeInReverse(closers)
   try {
     const base: Base = { config, say, closers, ...openLog(config) }
-    const { target, name } = await openPostgres(config, say, closers)
+    const { target, listenTarget, name, stop: stopPostgres } = await openPostgres(config, say)
+    closers.push(stopPostgres)
+    await refusePooling(target)
     await migrate(target)
     const database = openPool(base, target)
     const ring = await openApiKeys(base, database)
-    const signals = startSignals(base, database, target)
+    const signals = startSignals(base, database, listenTarget)
     const core = openCore(base, database, signals)
     const background = await startBackground(base, database, signals, core)
     const url = await startServer(base, { database, ring, signals, core, background })
@@ -134,7 +137,7 @@ type SignalParts = ReturnType<typeof startSignals>
 /**
  * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
  */
-function startSignals(base: Base, database: Database, target: pg.ClientConfig) {
+function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig) {
   const { config, report } = base
   const wakeups = new Wakeups(config.waitersMax)
   const scanHints = new ScanHints()
@@ -150,7 +153,7 @@ function startSignals(base: Base, database: Database, target: pg.ClientConfig) {
     },
     onDue: (timeMs: number) => sweeper.dueAt(timeMs)
   }
-  const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
+  const listener = startListener(listenTarget, {
     onReady: hear,
     onDue: signals.onDue,
     onGap: () => {
@@ -329,6 +332,7 @@ function metricsOf(
 /** Lets the command line work with API keys, beside a service that runs or without one. */
 export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
   return await withPostgres(config, async target => {
+    await refusePooling(target)
     await migrate(target)
     const database = openDatabase(target, { poolSize: 2, onError: () => {} })
     return await work(apiKeysOf(database)).finally(() => database.close())
@@ -336,22 +340,16 @@ export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) =>
 }
 
 /** Migrates the schema. Answers the names of the migrations applied. */
-export const migrateDatabase = (config: Config): Promise<string[]> => withPostgres(config, migrate)
+export const migrateDatabase = (config: Config): Promise<string[]> =>
+  withPostgres(config, async target => {
+    const applied = await migrate(target)
+    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+    await installJobs(database).finally(() => database.close())
+    return applied
+  })
 
 /** Measures the database, for holdfast doctor. */
-export const readDoctorFacts = (config: Config): Promise<Facts> =>
-  withPostgres(config, target => gatherFacts(target, config.listenUrl))
-
-/** Works on the database without a service: beside one that runs, or after starting PostgreSQL. */
-async function withPostgres<T>(config: Config, work: (target: pg.ClientConfig) => Promise<T>): Promise<T> {
-  const running = config.databaseUrl === '' ? await runningEmbedded(config.dataDir) : null
-  const closers: Closers = []
-  try {
-    return await work(running ?? (await openPostgres(config, () => {}, closers)).target)
-  } finally {
-    for (const close of closers.reverse()) await close()
-  }
-}
+export const readDoctorFacts = (config: Config): Promise<Facts> => withPostgres(config, gatherFacts)
 
 function apiKeysOf(database: Database): ApiKeys {
   return {
@@ -359,19 +357,6 @@ function apiKeysOf(database: Database): ApiKeys {
     list: () => apiKeys.listKeys(database),
     revoke: id => apiKeys.revokeKey(database, id)
   }
-}
-
-async function openPostgres(
-  config: Config,
-  say: Say,
-  closers: Closers
-): Promise<{ target: pg.ClientConfig; name: string }> {
-  if (config.databaseUrl !== '') {
-    return { target: { connectionString: config.databaseUrl }, name: 'the database of HOLDFAST_DATABASE_URL' }
-  }
-  const embedded = await startEmbedded(config.dataDir, say)
-  closers.push(() => embedded.stop())
-  return { target: embedded.config, name: `an embedded PostgreSQL under ${config.dataDir}/` }
 }
 
 // True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what
