@@ -170,10 +170,11 @@ with keeping as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, n
+  select id, rank, n
   from (
     select
       id,
+      rank,
       row_number() over in_order as n,
       sum(bytes) over in_order as bytes
     from found
@@ -270,7 +271,7 @@ select
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
-    'rank', (select min(rank) from leased),
+    'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,
@@ -400,10 +401,11 @@ with keeping as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, n
+  select id, rank, n
   from (
     select
       id,
+      rank,
       row_number() over in_order as n,
       sum(bytes) over in_order as bytes
     from found
@@ -512,7 +514,7 @@ select
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
-    'rank', (select min(rank) from leased),
+    'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', (
@@ -1455,12 +1457,9 @@ with held as materialized (
         (1 + case when q.retry_jitter then random() else 0 end)
           * q.retry_delay_seconds
           * case q.retry_strategy
-              when 'exponential'
-                then 2 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 0 * greatest(m.attempt - 1, 0))
-              when 'linear'
-                then 1 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 1 * greatest(m.attempt - 1, 0))
-              when 'fixed'
-                then 1 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 0 * greatest(m.attempt - 1, 0))
+              when 'exponential' then 2 ^ least(greatest(m.attempt - 1, 0), 60)
+              when 'linear' then greatest(m.attempt, 1)
+              else 1
             end
       )
     ) as delay_seconds
@@ -1762,10 +1761,11 @@ with q as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, n
+  select id, rank, n
   from (
     select
       id,
+      rank,
       row_number() over in_order as n,
       sum(bytes) over in_order as bytes
     from found
@@ -1862,7 +1862,7 @@ select
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
-    'rank', (select min(rank) from leased),
+    'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,

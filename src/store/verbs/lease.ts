@@ -117,10 +117,11 @@ const finding = (after: string) => sql`
     ) m
     limit $4
   ), taken as materialized (
-    select id, n
+    select id, rank, n
     from (
       select
         id,
+        rank,
         row_number() over in_order as n,
         sum(bytes) over in_order as bytes
       from found
@@ -222,7 +223,7 @@ const leaseAnswer = (entries: LeaseEntries, acked: string) => sql`
     case when coalesce(m.n, 1) = 1 then json_build_object(
       'scanned', q.id is not null,
       'last', (select last_value from holdfast.positions),
-      'rank', (select min(rank) from leased),
+      'rank', (select min(rank) from taken),
       'found', (select count(*) from found),
       'full', (select coalesce(sum(bytes), 0) > $5 from found),
       'usedKeys', ${entries.usedKeys},

@@ -4,7 +4,7 @@
  */
 import type { Digits } from '../../core/message.ts'
 import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
-import { growthOf, multiplicationsMax, type Growth } from '../../core/retry.ts'
+import { doublingsMax } from '../../core/retry.ts'
 import { heldRows, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -82,10 +82,6 @@ export async function ack(session: Session, queueId: Digits, held: Held[]): Prom
   return await session.query(ackStatement, heldArrays(queueId, held))
 }
 
-const further = 'greatest(m.attempt - 1, 0)'
-const growthSql = ({ factor, added }: Growth) =>
-  `${factor} ^ least(${further}, ${multiplicationsMax}) * (1 + ${added} * ${further})`
-
 /** The retry curve of core/retry.ts, for message `m` by the settings of queue `q`. */
 const retryDelaySeconds = sql`
   least(
@@ -93,9 +89,9 @@ const retryDelaySeconds = sql`
     (1 + case when q.retry_jitter then random() else 0 end)
       * q.retry_delay_seconds
       * case q.retry_strategy
-          ${Object.entries(growthOf)
-            .map(([strategy, growth]) => `when '${strategy}'\n  then ${growthSql(growth)}`)
-            .join('\n')}
+          when 'exponential' then 2 ^ least(greatest(m.attempt - 1, 0), ${doublingsMax})
+          when 'linear' then greatest(m.attempt, 1)
+          else 1
         end
   )`
 
