@@ -1,6 +1,7 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { postgresVersionMin } from './store/setup/version.ts'
 
 interface Setting<T> {
   name: string
@@ -53,7 +54,7 @@ export const settings = {
     default: '',
     read: postgresUrl,
     help:
-      'The PostgreSQL database to use, version 15 or later: ' +
+      `The PostgreSQL database to use, version ${postgresVersionMin} or later: ` +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
       'PostgreSQL under HOLDFAST_DATA_DIR.'
   },

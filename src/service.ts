@@ -26,6 +26,7 @@ import { ScanHints } from './store/upkeep/scanHints.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
 import { startListener } from './store/upkeep/listener.ts'
 import { migrate } from './store/setup/migrate.ts'
+import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
 import * as queues from './store/verbs/queues.ts'
 import * as series from './store/verbs/series.ts'
@@ -33,7 +34,7 @@ import { watchSnapshots } from './store/upkeep/snapshots.ts'
 import { startSweeper } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 
-export type { Facts }
+export { postgresVersionMin, serverVersionNumMin, type Facts }
 
 export interface Service {
   /** Where it serves, as http://host:port. */

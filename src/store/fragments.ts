@@ -1,4 +1,5 @@
 /** SQL that several statements share. */
+import { priorityOf } from './rank.ts'
 import { sql } from './statement.ts'
 
 /**
@@ -18,6 +19,9 @@ export const heldRows = (ids: string, fences: string) => sql`
   m.queue_id = $1
     and m.id = any(${ids}::bigint[])
     and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
+
+/** The state of message `m`, which is not a kept acked one. */
+export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
 
 /** The worker that leased a message, from `l`, its row of leases. */
 export const workerOf = (messageId: string) =>
@@ -70,7 +74,7 @@ export const leasedColumns = sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
-  m.rank >> 1 as priority,
+  ${priorityOf} as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure"`

@@ -4,7 +4,7 @@
  */
 import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
-import { forgetHistoryOf } from '../fragments.ts'
+import { forgetHistoryOf, openState } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
 import { sql, type Statement } from '../statement.ts'
 import { hourSeconds } from '../verbs/series.ts'
@@ -32,7 +32,7 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
       where m.queue_id = $1
         and m.id = any(array(select id from old))
         and m.leased_until is null
-      returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      returning m.id, ${openState} as state
     ), forgotten as (
       delete from holdfast.history
       where queue_id = $1

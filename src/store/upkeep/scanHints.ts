@@ -3,6 +3,7 @@
  * only slower.
  */
 import type { Digits } from '../../core/message.ts'
+import { ranks } from '../rank.ts'
 
 /** The shortest and the longest time from one look at a queue's very start to the next. */
 const lookMsMin = 5_000
@@ -12,12 +13,6 @@ const restPerLook = 100
 /** The same while a message is suspected below the hints; then there is no shortest time. */
 const restPerSuspectedLook = 20
 const queuesMax = 10_000
-
-/**
- * Ranks from the highest, in the order in which a scan goes through them: 2 * priority, plus 1 for
- * what came back.
- */
-export const ranks = Array.from({ length: 20 }, (_, index) => 19 - index)
 
 /** What is known of one queue. */
 interface Hints {

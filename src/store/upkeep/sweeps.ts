@@ -10,8 +10,10 @@
  * sweep. So all that follows is taken from the rows that were changed.
  */
 import type { Digits } from '../../core/message.ts'
-import { forgetHistoryOf } from '../fragments.ts'
+import { forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
+import { lockKeys } from '../lockKeys.ts'
+import { rankOfReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Messages in one statement. */
@@ -111,7 +113,7 @@ export const sweepLeases: Statement<SweptRow> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = m.rank | 1,
+        rank = ${rankOfReturned},
         position = places.positions[width_bucket(m.id, places.ids)],
         dead_at = case
           when m.attempt >= coalesce(
@@ -278,7 +280,7 @@ export const expire: Statement<SweptRow> = {
       returning
         m.queue_id,
         m.id,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        ${openState} as state
     ), forgotten as (
       ${forgetHistoryOf('expired')}
     ), noted as (
@@ -298,16 +300,13 @@ export const expire: Statement<SweptRow> = {
     from due`
 }
 
-/** A number that no other application is likely to lock. */
-const foldLockKey = 4_011_977
-
 // One replica folds at a time. The others find the lock taken and leave it.
 export const fold: Statement<{ folded_to: Digits }> = {
   name: 'fold_ledger',
   parameters: '$1 the rows up to this id have been folded before',
   text: sql`
     with turn as materialized (
-      select pg_try_advisory_xact_lock(${foldLockKey}) as ours
+      select pg_try_advisory_xact_lock(${lockKeys.fold}) as ours
     ), taken as (
       delete from holdfast.ledger l
       using turn

@@ -2,11 +2,11 @@
 import { historyMax } from '../../core/limits.ts'
 import { openStates, type State } from '../../core/counters.ts'
 import { idMax, type Digits, type Filter, type MessageDetail, type MessageView } from '../../core/message.ts'
-import { answerBytes, lastFailureAbove, workerOf } from '../fragments.ts'
+import { answerBytes, lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { priorityOf } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { chunk, openState, search } from './search.ts'
+import { chunk, search } from './search.ts'
 
-/** Attempts shown of one message, the last ones. */
 /** Steps of a search for one page. */
 const stepsMax = 5
 
@@ -17,7 +17,7 @@ const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
-  m.rank >> 1 as priority,
+  ${priorityOf} as priority,
   m.attempt,
   ${maxAttempts} as "maxAttempts",
   m.enqueued_at as "enqueuedAt",

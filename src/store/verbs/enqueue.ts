@@ -5,6 +5,7 @@ import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { queueExists } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
+import { rankOfNew } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 const dueAt = sql`
@@ -23,7 +24,7 @@ const describedMessages = sql`
     decode(i.o->>'bytes', 'base64') as body_bytes,
     i.o->>'contentType' as content_type,
     i.o->'headers' as headers,
-    i.priority * 2 as rank,
+    ${rankOfNew('i.priority')} as rank,
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
@@ -50,7 +51,7 @@ const bareMessages = sql`
     null::bytea as body_bytes,
     null as content_type,
     null::jsonb as headers,
-    i.priority * 2 as rank,
+    ${rankOfNew('i.priority')} as rank,
     null::integer as max_attempts,
     statement_timestamp() as enqueued_at,
     null::timestamptz as expires_at,

@@ -1,15 +1,13 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
 import type { State } from '../../core/counters.ts'
 import type { Digits, Filter } from '../../core/message.ts'
+import { openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** Messages that one statement examines, at most. */
 export const chunk = 2000
 /** Their bodies together, where the filter asks for a piece of a body, at most. */
 const chunkBytesMax = 8 * 1024 * 1024
-
-/** The state of message `m`, which is not a kept acked one. */
-export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
 
 const named = 'm.id = any($10::bigint[])'
 

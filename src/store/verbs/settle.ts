@@ -5,8 +5,9 @@
 import type { Digits } from '../../core/message.ts'
 import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
-import { heldRows, workerOf } from '../fragments.ts'
+import { heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
+import { rankOfReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
@@ -21,7 +22,7 @@ export const acking = (ids: string, fences: string) => sql`
   ), done as (
     delete from holdfast.messages m
     where ${heldRows(ids, fences)}
-    returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    returning m.*, ${openState} as state
   ), archived as (
     insert into holdfast.acked (
       id,
@@ -105,7 +106,7 @@ export const failStatement: Statement<Failed> = {
     with held as materialized (
       select
         m.*,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+        ${openState} as state,
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
@@ -130,7 +131,7 @@ export const failStatement: Statement<Failed> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = m.rank | 1,
+        rank = ${rankOfReturned},
         position = nextval('holdfast.positions'),
         dead_at = case
           when held.dies then coalesce(m.dead_at, statement_timestamp())
@@ -223,7 +224,7 @@ export const releaseStatement: Statement<Released> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = m.rank | 1,
+        rank = ${rankOfReturned},
         position = nextval('holdfast.positions'),
         attempt = m.attempt - 1
       from held
