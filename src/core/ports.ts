@@ -33,7 +33,7 @@ import type {
 } from './message.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
 import type { DueSchedule, FiredSchedule, Schedule, ScheduleSettings } from './schedule.ts'
-import type { Sample, StepTimes } from './series.ts'
+import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 /**
  * The verbs, each a commit of its own. `first` can also use the connections kept for settling,
@@ -264,9 +264,7 @@ export interface SeriesVerbs {
   /** The last hour of a queue. `last` is the end of the last step written. */
   readSeries(queueId: Digits): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }>
   /** The totals of these queues in the last hour. Queues that are not there are left out. */
-  readSparks(
-    names: string[]
-  ): Promise<{ name: string; last: number; samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]>
+  readSparks(names: string[]): Promise<{ name: string; last: number; samples: SparkSample[] }[]>
 }
 
 export interface ScheduleVerbs {

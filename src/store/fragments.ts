@@ -1,4 +1,5 @@
 /** SQL that several statements share. */
+import { failureOutcomes, type AttemptOutcome } from '../core/message.ts'
 import { priorityOf } from './rank.ts'
 import { sql } from './statement.ts'
 
@@ -27,6 +28,12 @@ export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead
 export const workerOf = (messageId: string) =>
   `l.workers[l.holders[array_position(l.message_ids, ${messageId})]]`
 
+/** How an attempt ended, as SQL. The type keeps it to the names that core knows. */
+export const endedBy = (outcome: AttemptOutcome) => `'${outcome}'`
+
+/** Whether row `h` of the history is a failure. A release is none. */
+export const isFailure = `h.outcome in (${failureOutcomes.map(endedBy).join(', ')})`
+
 /**
  * Joins `f.last_failure`: the last attempt of message `m` that ended badly. A message with at most
  * `fence` leases cannot have one, so its history is not read.
@@ -42,7 +49,7 @@ export const lastFailureAbove = (fence: number) => sql`
     where m.fence > ${fence}
       and h.queue_id = $1
       and h.message_id = m.id
-      and h.outcome in ('failed', 'expired')
+      and ${isFailure}
     order by h.fence desc
     limit 1
   ) f on true`

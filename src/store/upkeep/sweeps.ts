@@ -10,7 +10,7 @@
  * sweep. So all that follows is taken from the rows that were changed.
  */
 import type { Digits } from '../../core/message.ts'
-import { forgetHistoryOf, openState } from '../fragments.ts'
+import { endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankOfReturned } from '../rank.ts'
@@ -143,7 +143,7 @@ export const sweepLeases: Statement<SweptRow> = {
         l.fence,
         l.queue_id,
         l.attempt,
-        'expired',
+        ${endedBy('expired')},
         o.worker,
         'lease expired'
       from lapsed l

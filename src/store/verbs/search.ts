@@ -1,7 +1,7 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
 import type { State } from '../../core/counters.ts'
 import type { Digits, Filter } from '../../core/message.ts'
-import { openState } from '../fragments.ts'
+import { isFailure, openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** Messages that one statement examines, at most. */
@@ -48,7 +48,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
               from holdfast.history h
               where h.queue_id = $1
                 and h.message_id = m.id
-                and h.outcome in ('failed', 'expired')
+                and ${isFailure}
               order by h.fence desc
               limit 1
             ), $7) > 0)

@@ -5,7 +5,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
-import { heldRows, openState, workerOf } from '../fragments.ts'
+import { endedBy, heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import { rankOfReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -164,7 +164,7 @@ export const failStatement: Statement<Failed> = {
         h.fence,
         $1,
         h.attempt,
-        'failed',
+        ${endedBy('failed')},
         ${workerOf('h.id')},
         h.reason
       from held h
@@ -250,7 +250,7 @@ export const releaseStatement: Statement<Released> = {
         h.fence,
         $1,
         h.attempt,
-        'released',
+        ${endedBy('released')},
         ${workerOf('h.id')}
       from held h
       left join holdfast.leases l on l.id = h.lease_id
