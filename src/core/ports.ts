@@ -43,6 +43,10 @@ import type { Sample, SparkSample, StepTimes } from './series.ts'
 export interface Store extends Place {
   readonly first: Place
   readonly last: Place
+  /** True when `lease` failed because a key was used before. Nothing was leased or acked then. */
+  isLeaseKeyTaken(error: unknown): boolean
+  /** After a lost commit: the next lease scans the queue from its start. */
+  forgetScan(queueId: Digits): void
 }
 
 /** Connections on which verbs run. */
@@ -118,18 +122,15 @@ export interface LeaseVerbs {
    * Acks what is held in `acks`, and leases the first ready messages of a queue in the same commit:
    * at most as many as the asks add up to. It stops before the answer has more than `bytesMax`, but
    * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
-   * knows when a key was used before. Nothing was leased or acked then.
+   * of the store knows when a key was used before.
    */
   lease(queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]): Promise<LeaseFlush>
-  isLeaseKeyTaken(error: unknown): boolean
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
   leaseAgain(queueId: Digits, key: string): Promise<LeasedRow[]>
   /** Searches, when that is due, for ready messages that leases have passed by. Never fails. */
   findMissed(queueId: Digits): Promise<boolean>
-  /** After a lost commit: the next lease scans the queue from its start. */
-  forgetScan(queueId: Digits): void
 }
 
 export interface Failure extends Held {

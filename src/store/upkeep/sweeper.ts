@@ -14,7 +14,7 @@ import {
   nextDue,
   sweepLeases,
   withReady,
-  type SweptRow
+  type SweptQueue
 } from './sweeps.ts'
 
 /** A running sweeper. */
@@ -138,7 +138,7 @@ class TimedSweeper implements Sweeper {
    * Runs a statement again and again. True when nothing more is due. False when its turn ended
    * first: the rest is done after the other kinds of work.
    */
-  async #drain(statement: Statement<SweptRow>, from: string, rowsMax: number): Promise<boolean> {
+  async #drain(statement: Statement<SweptQueue>, from: string, rowsMax: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
     while (!this.#stopping.signal.aborted) {
       const rows = await this.#database.query(statement, [from])
@@ -146,7 +146,7 @@ class TimedSweeper implements Sweeper {
       for (const { queue_id: queueId, ready, position } of rows) {
         if (Number(ready) > 0) this.#options.onReady(String(queueId), Number(ready), Number(position))
       }
-      if (Number(rows[0]?.looked ?? 0) < rowsMax) return true
+      if (Number(rows[0]?.taken ?? 0) < rowsMax) return true
       if (performance.now() > endMs) break
     }
     return false

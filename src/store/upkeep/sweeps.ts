@@ -24,9 +24,9 @@ export const leaseRowsMax = 500
 const leasesMax = 12_000
 
 /** A queue in which messages have become ready; in a row of nulls there is none. */
-export interface SweptRow {
+export interface SweptQueue {
   /** Due rows that the statement took. As many as it takes at most: there may be more. */
-  looked: string
+  taken: string
   /** By how much the first of them was late; null when there was none. */
   late_ms: string | null
   queue_id: number | null
@@ -39,7 +39,7 @@ const parameters = '$1 what fell due up to this time has been swept before'
 
 // A lease counts only while its fence is still the message's. A row of leases goes when none of its
 // leases is open. Otherwise it moves to the end of the next one.
-export const sweepLeases: Statement<SweptRow> = {
+export const sweepLeases: Statement<SweptQueue> = {
   name: 'sweep_leases',
   parameters,
   text: sql`
@@ -183,7 +183,7 @@ export const sweepLeases: Statement<SweptRow> = {
       case
         when due.n < (select count(*) from seen) then ${leaseRowsMax}
         else due.n
-      end as looked,
+      end as taken,
       due.late_ms,
       l.*
     from (
@@ -203,7 +203,7 @@ export const sweepLeases: Statement<SweptRow> = {
 }
 
 /** Makes delayed messages ready whose time has come. */
-export const exposeDue: Statement<SweptRow> = {
+export const exposeDue: Statement<SweptQueue> = {
   name: 'expose_due',
   parameters,
   text: sql`
@@ -240,7 +240,7 @@ export const exposeDue: Statement<SweptRow> = {
       })}
     )
     select
-      due.n as looked,
+      due.n as taken,
       due.late_ms,
       ready.*
     from (
@@ -260,7 +260,7 @@ export const exposeDue: Statement<SweptRow> = {
 }
 
 /** Removes messages past their time to live, unless they are leased. */
-export const expire: Statement<SweptRow> = {
+export const expire: Statement<SweptQueue> = {
   name: 'expire',
   parameters,
   slow: true,
@@ -292,7 +292,7 @@ export const expire: Statement<SweptRow> = {
       })}
     )
     select
-      count(*) as looked,
+      count(*) as taken,
       null as late_ms,
       null as queue_id,
       null as ready,

@@ -377,23 +377,22 @@ export const firstReadyStatement: Statement<{ rank: number; position: Digits }> 
 }
 
 /**
- * Looks from the very start of a queue, if that is due, and lowers hints that were too high. True
+ * Checks a queue from its very start, if that is due, and lowers hints that were too high. True
  * when one was. It runs beside the leases, because past a million dead rows it takes a second or
  * two. It never fails: after an error it is simply due again.
  */
 export async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
-  if (!scanHints.takeLook(queueId)) return false
+  if (!scanHints.takeCheck(queueId)) return false
   const rows = await session.query(firstReadyStatement, [queueId, ranks]).catch(() => [])
-  return scanHints.looked(
+  return scanHints.checked(
     queueId,
     rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
   )
 }
 
-/** The verbs of this file, with the hints bound. */
-export const leaseVerbs = (hints: ScanHints) => ({
+/** The verbs of this file, with the scan hints bound. */
+export const leaseVerbs = (scanHints: ScanHints) => ({
   lease: (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]) =>
-    lease(session, hints, queueId, asks, bytesMax, acks),
-  findMissed: (session: Session, queueId: Digits) => findMissed(session, hints, queueId),
-  forgetScan: (_session: Session, queueId: Digits) => hints.forget(queueId)
+    lease(session, scanHints, queueId, asks, bytesMax, acks),
+  findMissed: (session: Session, queueId: Digits) => findMissed(session, scanHints, queueId)
 })

@@ -89,8 +89,4 @@ export async function leaseAgain(session: Session, queueId: Digits, key: string)
   return rows
 }
 
-export const leaseKeyVerbs = {
-  isLeaseKeyTaken: (_session: Session, error: unknown) => isLeaseKeyTaken(error),
-  usedLeaseKeys,
-  leaseAgain
-}
+export const leaseKeyVerbs = { usedLeaseKeys, leaseAgain }

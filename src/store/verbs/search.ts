@@ -12,7 +12,7 @@ const chunkBytesMax = 8 * 1024 * 1024
 const named = 'm.id = any($10::bigint[])'
 
 interface SearchRow {
-  looked_to: Digits | null
+  examined_to: Digits | null
   more: boolean | null
   ids: Digits[]
 }
@@ -30,7 +30,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
   slow: true,
   text: sql`
     select
-      max(id) filter (where fits) as looked_to,
+      max(id) filter (where fits) as examined_to,
       count(*) = $4 or bool_or(not fits) as more,
       coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
     from (
@@ -73,20 +73,20 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
           limit $4
         ) m
       ) m
-    ) looked`
+    ) examined`
 })
 
 /** Among all messages of a queue. */
 export const searches = {
-  messages: searchOf('look', 'holdfast.messages', openState),
-  dead: searchOf('look_dead', 'holdfast.messages', "'dead'", 'm.dead_at is not null'),
-  acked: searchOf('look_acked', 'holdfast.acked', "'acked'")
+  messages: searchOf('search', 'holdfast.messages', openState),
+  dead: searchOf('search_dead', 'holdfast.messages', "'dead'", 'm.dead_at is not null'),
+  acked: searchOf('search_acked', 'holdfast.acked', "'acked'")
 }
 
 /** Among messages named by id. */
 export const searchesById = {
-  messages: searchOf('look_at', 'holdfast.messages', openState, named),
-  acked: searchOf('look_at_acked', 'holdfast.acked', "'acked'", named)
+  messages: searchOf('search_by_id', 'holdfast.messages', openState, named),
+  acked: searchOf('search_acked_by_id', 'holdfast.acked', "'acked'", named)
 }
 
 /** What to search for: kept acked messages, or messages in other states. `ids` null: among all. */
@@ -130,5 +130,5 @@ export async function search(
   const [row] = await (ids === null
     ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
     : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
-  return { ids: row!.ids, examinedTo: row!.looked_to, more: row!.more ?? false }
+  return { ids: row!.ids, examinedTo: row!.examined_to, more: row!.more ?? false }
 }
