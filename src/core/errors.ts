@@ -44,13 +44,13 @@ export type Code = (typeof codes)[number]
 
 /** What became of a write that failed: it never happened, or nobody here can know. */
 export const writeOutcomes = ['none', 'unknown'] as const
-export type WriteOutcome = (typeof writeOutcomes)[number]
+type WriteOutcome = (typeof writeOutcomes)[number]
 
 /**
  * One fault in a request. `pointer` is a JSON Pointer (RFC 6901) into the body, or names a
  * parameter.
  */
-export interface Fault {
+interface Fault {
   pointer: string
   message: string
 }

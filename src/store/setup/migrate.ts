@@ -62,7 +62,7 @@ interface MigrationFile {
   hash: string
 }
 
-export interface MigrationState {
+interface MigrationState {
   /** Files not applied yet, in order. */
   missing: MigrationFile[]
   /** Names of files that were changed after they had been applied. */

@@ -25,7 +25,7 @@ interface Hints {
 }
 
 /** One scan under way. `from` is where it may begin in each of the ranks. */
-export interface Scan {
+interface Scan {
   from: number[]
   loweredTo: number
 }

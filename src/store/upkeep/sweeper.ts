@@ -18,7 +18,7 @@ import {
 } from './sweeps.ts'
 
 /** A running sweeper. */
-export interface Sweeper {
+interface Sweeper {
   /**
    * Something falls due at this time, in ms since the epoch on our clock. The sweeper sweeps then,
    * if that is sooner than planned.
@@ -28,7 +28,7 @@ export interface Sweeper {
 }
 
 /** What the sweeper tells its owner, and what it asks. */
-export interface SweeperOptions {
+interface SweeperOptions {
   /** `count` messages of a queue have become ready. `position` is the lowest of them. */
   onReady: (queueId: Digits, count: number, position: number) => void
   /** A queue from `waitingFor` has `count` ready messages, so a notice may have been lost. */

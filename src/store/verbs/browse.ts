@@ -159,11 +159,7 @@ export const details = [
 ]
 
 /** One message with its lease and its history, a kept acked one too. null when there is none. */
-export async function findMessage(
-  session: Session,
-  queueId: Digits,
-  id: Digits
-): Promise<MessageDetail | null> {
+async function findMessage(session: Session, queueId: Digits, id: Digits): Promise<MessageDetail | null> {
   for (const statement of details) {
     const [row] = await session.query(statement, [queueId, id])
     if (row !== undefined) return row
@@ -189,10 +185,7 @@ export const endedStatement: Statement<{ n: string }> = {
 }
 
 /** For each message, in order: whether it is acked, dead or gone. */
-export async function whichEnded(
-  session: Session,
-  messages: { queueId: Digits; id: Digits }[]
-): Promise<boolean[]> {
+async function whichEnded(session: Session, messages: { queueId: Digits; id: Digits }[]): Promise<boolean[]> {
   const rows = await session.query(endedStatement, [
     messages.map(({ queueId }) => queueId),
     messages.map(({ id }) => id)

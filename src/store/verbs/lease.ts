@@ -381,7 +381,7 @@ export const firstReadyStatement: Statement<{ rank: number; position: Digits }> 
  * when one was. It runs beside the leases, because past a million dead rows it takes a second or
  * two. It never fails: after an error it is simply due again.
  */
-export async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
+async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
   if (!scanHints.takeCheck(queueId)) return false
   const rows = await session.query(firstReadyStatement, [queueId, ranks]).catch(() => [])
   return scanHints.checked(

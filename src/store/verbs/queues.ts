@@ -203,7 +203,7 @@ export const depthStatement: Statement<{ max_depth: string | null; depth: string
 }
 
 /** How many more messages a queue takes: Infinity without `maxDepth`, null when it is gone. */
-export async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
+async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
   const [row] = await session.query(depthStatement, [queueId])
   if (row === undefined) return null
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)

@@ -90,14 +90,14 @@ export const searchesById = {
 }
 
 /** What to search for: kept acked messages, or messages in other states. `ids` null: among all. */
-export interface Search {
+interface Search {
   states: State[]
   where: Filter | null
   ids: Digits[] | null
 }
 
 /** What a step of a search found: it examined all messages up to the id `examinedTo`. */
-export interface Found {
+interface Found {
   ids: Digits[]
   examinedTo: Digits | null
   more: boolean

@@ -328,7 +328,7 @@ export const lockStatement: Statement = {
  * Locks messages in the order in which every statement locks them: for a transaction that settles
  * some of them twice.
  */
-export async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])
 }
 
