@@ -3,17 +3,16 @@
  * user of pg-boss.
  */
 import { PgBoss } from 'pg-boss'
-import { createMaintenance } from '../store/upkeep/maintenance.ts'
 import type { Database } from '../store/database.ts'
 import { isServerError } from '../store/failures.ts'
+import { lockKeys } from '../store/lockKeys.ts'
 import { schemaExists } from '../store/setup/migrate.ts'
+import { createMaintenance } from '../store/upkeep/maintenance.ts'
 
 type ConstructorOptions = Extract<ConstructorParameters<typeof PgBoss>[0], object>
 
 const schema = 'holdfast_jobs'
 const everyMinute = '* * * * *'
-// pg-boss creates its schema at its start, and two that do so at once get in each other's way.
-const startLockKey = 4_011_978
 
 /**
  * Makes the schema of pg-boss, or brings it to this release's. Needs a right to create only where
@@ -53,7 +52,7 @@ export async function startHousekeeping(
 
 /** Runs the work on one replica at a time. Says what to do where the role may not create. */
 async function asOwner(database: Database, work: () => Promise<void>): Promise<void> {
-  await database.exclusively(startLockKey, work).catch(error => {
+  await database.exclusively(lockKeys.startJobs, work).catch(error => {
     if (!isServerError(error) || error.code !== '42501') throw error
     throw new Error(
       `The schema ${schema} must be made or changed, and the role may not do that (${error.message}). ` +

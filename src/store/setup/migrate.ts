@@ -6,14 +6,13 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { isServerError } from '../failures.ts'
+import { lockKeys } from '../lockKeys.ts'
 import { migrationSettings } from '../sessionSettings.ts'
 import { connect } from './connect.ts'
 import { findLacking, grantsFor, sqlName } from './grants.ts'
+import { postgresVersionMin, serverVersionNumMin } from './version.ts'
 
 const folder = new URL('../../../migrations/', import.meta.url)
-const versionMin = 150_000
-// One migrator at a time in a database; any number that nobody else is likely to use.
-const lockKey = 4_011_976
 
 // To create a schema `if not exists` needs a right on the database, even where the schema is there.
 export const schemaExists = 'select to_regnamespace($1) is not null as made'
@@ -70,7 +69,7 @@ async function findMissing(client: pg.Client): Promise<MigrationFile[] | null> {
 async function applyMissing(client: pg.Client): Promise<string[]> {
   // Only at this isolation has the comparison a snapshot that is younger than the lock.
   await client.query(`begin isolation level read committed read write; ${migrationSettings}`)
-  await client.query('select pg_advisory_xact_lock($1)', [lockKey])
+  await client.query('select pg_advisory_xact_lock($1)', [lockKeys.migrate])
   const { rows } = await client.query<{ made: boolean }>(schemaExists, ['holdfast'])
   if (!rows[0]!.made) await client.query('create schema holdfast')
   await client.query(createTable)
@@ -122,7 +121,7 @@ interface MigrationFile {
   hash: string
 }
 
-export interface MigrationState {
+interface MigrationState {
   /** Files not applied yet, in order. */
   missing: MigrationFile[]
   /** Names of files that were changed after they had been applied. */
@@ -191,9 +190,10 @@ const serverQuery = `
 async function refuseUnsafe(client: pg.Client): Promise<{ role: string; database: string }> {
   const { rows } = await client.query<ServerRow>(serverQuery)
   const server = rows[0]!
-  if (server.number < versionMin) {
+  if (server.number < serverVersionNumMin) {
     throw new Error(
-      `This is PostgreSQL ${server.version}, and Holdfast needs version 15 or later. Upgrade the server.`
+      `This is PostgreSQL ${server.version}, and Holdfast needs version ${postgresVersionMin} or ` +
+        'later. Upgrade the server.'
     )
   }
   for (const setting of ['fsync', 'full_page_writes'] as const) {

@@ -6,7 +6,7 @@ import { connect } from './connect.ts'
 import { sqlName } from './grants.ts'
 
 /** `session`: a session belongs to one client. `transaction`: it may change with each transaction. */
-export type Pooling = 'none' | 'session' | 'transaction'
+type Pooling = 'none' | 'session' | 'transaction'
 
 export interface PoolingFacts {
   pooling: Pooling

@@ -4,13 +4,13 @@ import { readTarget } from './connect.ts'
 import { runningEmbedded, startEmbedded } from './embedded.ts'
 
 /** The settings that say where it is. */
-export interface Places {
+interface Places {
   databaseUrl: string
   listenUrl: string
   dataDir: string
 }
 
-export interface Postgres {
+interface Postgres {
   /** For pg's Client and Pool. */
   target: pg.ClientConfig
   /** The same database, for LISTEN: past a pooler, if there is one. */
