@@ -19,12 +19,14 @@ export interface PoolingFacts {
 // In transaction mode the first client gets another session than before, or the second gets the same
 // one. Other clients of the pooler may come between, so one round may not show it.
 const rounds = 10
+const answerMsMax = 10_000
 
 /** Runs prepared statements of one name on two connections. */
 export async function probePooling(target: pg.ClientConfig, name: string): Promise<PoolingFacts> {
-  const clients = [await connect(target, name)]
+  const limited = { ...target, query_timeout: answerMsMax }
+  const clients = [await connect(limited, name)]
   try {
-    clients.push(await connect(target, name))
+    clients.push(await connect(limited, name))
     const pooling = await findPooling(clients)
     if (pooling === 'none' || pooling === 'session') return { pooling, refusal: null, advice: null }
     const { rows } = await clients[0]!.query<{ role: string; name: string; value: string }>(defaultsQuery)
