@@ -1,4 +1,4 @@
-/** What goes over the wire. npm run openapi makes it from src/fronts/rest/contract. */
+/** What goes over the wire. npm run generate makes it from src/fronts/rest/contract. */
 
 export interface NewMessage {
   /**
