@@ -10,6 +10,7 @@ import { ApiKeyRing } from './core/apiKey.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { ByteBudget } from './fronts/shared/byteBudget.ts'
+import { FaultLog } from './fronts/shared/faultLog.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
 import type { ApiKeys } from './core/ports.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
@@ -56,7 +57,7 @@ interface Base {
   say: Say
   closers: Closers
   log: Logger
-  /** Logs an error of a part, which goes on by itself. */
+  /** Logs an error of a part, which goes on by itself: at most one line a second of each kind. */
   report: (part: string) => (error: unknown) => void
 }
 
@@ -102,10 +103,14 @@ function stopLater<P extends { stop(): Promise<unknown> }>({ closers }: Base, pa
 
 function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
   const log = pino({ level: logLevel })
+  const faultLog = new FaultLog(log)
   return {
     log,
     report: part => error =>
-      log.warn(
+      faultLog.write(
+        'warn',
+        part,
+        error,
         { part, err: (error as Error)?.message ?? error },
         'A part of the service failed. It tries again by itself.'
       )
@@ -189,7 +194,8 @@ function watchSweeps(report: (error: unknown) => void) {
       report(error)
     },
     lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
-    unready: () => (failed ? 'The database cannot be reached just now.' : null)
+    unready: () =>
+      failed ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
   }
 }
 
