@@ -302,7 +302,7 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
     schedules: background.schedules,
     health: {
       unready: signals.sweeps.unready,
-      metrics: metricsOf(parts, requestMetrics, connections)
+      metrics: metricsOf(parts, requestMetrics, connections, report('metrics'))
     },
     onClosing: () => signals.wakeups.close()
   })
@@ -316,7 +316,8 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
 function metricsOf(
   { database, signals, core, background }: ServedParts,
   requestMetrics: RequestMetrics,
-  connections: () => Promise<number>
+  connections: () => Promise<number>,
+  onError: (error: unknown) => void
 ): () => Promise<string> {
   return createMetrics({
     sweeperLagSeconds: signals.sweeps.lagSeconds,
@@ -328,7 +329,8 @@ function metricsOf(
     waiters: () => signals.wakeups.size,
     listening: signals.listening,
     connections,
-    queues: () => queues.queueTotals(database)
+    queues: () => queues.queueTotals(database),
+    onError
   })
 }
 

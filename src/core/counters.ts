@@ -31,6 +31,7 @@ export type TotalCounts = Record<Total, number>
 export interface QueueTotals {
   id: number
   queue: string
+  paused: boolean
   states: StateCounts
   totals: TotalCounts
 }

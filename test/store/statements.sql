@@ -1377,7 +1377,8 @@ with due as materialized (
   update holdfast.messages m
   set
     visible_at = null,
-    position = places.positions[width_bucket(m.id, places.ids)]
+    position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
   returning m.queue_id, m.position
@@ -1484,6 +1485,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     dead_at = case
       when held.dies then coalesce(m.dead_at, statement_timestamp())
     end,
@@ -1984,10 +1986,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2382,25 +2386,29 @@ where m.queue_id = $1
 -- $1 queue ids
 select
   q.id,
-  extract(epoch from (
-    select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
-    cross join lateral (
-      select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
-      from (
-        select m.enqueued_at, m.leased_until
-        from holdfast.messages m
-        where m.queue_id = q.id
-          and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
-        order by m.position
-        limit 100
-      ) first
-    ) head
-  ))::float8 as at_seconds
+  extract(
+    epoch from clock_timestamp() - (
+      select min(coalesce(head.ready, head.any))
+      from generate_series(0, 19) as level (rank)
+      cross join lateral (
+        select
+          min(ready_at) filter (where leased_until is null) as ready,
+          max(ready_at) as any
+        from (
+          select
+            coalesce(m.ready_at, m.enqueued_at) as ready_at,
+            m.leased_until
+          from holdfast.messages m
+          where m.queue_id = q.id
+            and m.rank = level.rank::smallint
+            and m.visible_at is null
+            and m.dead_at is null
+          order by m.position
+          limit 100
+        ) first
+      ) head
+    )
+  )::float8 as age_seconds
 from unnest($1::integer[]) as q (id);
 
 -- overview
@@ -2503,9 +2511,9 @@ select count(*) as purged
 from purged;
 
 -- queue_totals
-select q.name, c.*
+select q.name, q.paused, c.*
 from (
-  select id, name
+  select id, name, paused
   from holdfast.queues
   order by name
   limit 1000
@@ -2558,6 +2566,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     dead_at = null, attempt = 0, rank = m.rank & ~1
   from places
   where m.queue_id = $1
@@ -2597,6 +2606,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     attempt = m.attempt - 1
   from held
   where m.queue_id = $1
@@ -2836,10 +2846,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2913,6 +2925,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
@@ -3124,6 +3137,7 @@ with seen as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.leased_until,
     dead_at = case
       when m.attempt >= coalesce(
         m.max_attempts,

@@ -113,6 +113,7 @@ export const sweepLeases: Statement<SweptRow> = {
         lease_id = null,
         rank = m.rank | 1,
         position = places.positions[width_bucket(m.id, places.ids)],
+        ready_at = m.leased_until,
         dead_at = case
           when m.attempt >= coalesce(
             m.max_attempts,
@@ -226,7 +227,8 @@ export const exposeDue: Statement<SweptRow> = {
       update holdfast.messages m
       set
         visible_at = null,
-        position = places.positions[width_bucket(m.id, places.ids)]
+        position = places.positions[width_bucket(m.id, places.ids)],
+        ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
       returning m.queue_id, m.position

@@ -136,6 +136,7 @@ export const failStatement: Statement<Failed> = {
         lease_id = null,
         rank = m.rank | 1,
         position = nextval('holdfast.positions'),
+        ready_at = statement_timestamp(),
         dead_at = case
           when held.dies then coalesce(m.dead_at, statement_timestamp())
         end,
@@ -229,6 +230,7 @@ export const releaseStatement: Statement<Released> = {
         lease_id = null,
         rank = m.rank | 1,
         position = nextval('holdfast.positions'),
+        ready_at = statement_timestamp(),
         attempt = m.attempt - 1
       from held
       where m.queue_id = $1
