@@ -91,9 +91,10 @@ export async function putQueue(database: Database, name: string, change: Setting
 }
 
 /**
- * When the oldest ready message of a queue became ready, as a subselect: it stands at the head of
- * one of the ranks, because a message takes a new position whenever it becomes ready. Leased messages stay in that index, so at most `examinedMax` of each rank are
- * examined. Where all of these are leased, the last of them stands for the ready ones behind it.
+ * When the oldest ready message of a queue became ready, as a subselect. It stands at the head of
+ * one of the ranks, because a message takes a new position whenever it becomes ready. Leased
+ * messages stay in that index, so at most `examinedMax` of each rank are examined. Where all of
+ * these are leased, the last of them stands for the ready ones behind it.
  */
 export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
   (
