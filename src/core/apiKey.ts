@@ -2,7 +2,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
 import { apiKeyNameCharsMax } from './limits.ts'
-import { namePattern, type NameScope } from './queue.ts'
+import { everyQueue, namePattern, type NameScope } from './queue.ts'
 
 /**
  * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
@@ -119,7 +119,7 @@ export class ApiKey {
    * queues.
    */
   within(action: Action): NameScope {
-    if (this.#admin) return { names: [], prefixes: [''] }
+    if (this.#admin) return everyQueue
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),
       prefixes: this.#prefixes.filter(right => right.action === action).map(({ prefix }) => prefix)

@@ -1,6 +1,6 @@
 /**
- * The service's own recurring work: once a minute per cluster, however many replicas run. The only
- * user of pg-boss.
+ * Starts the service's own recurring work: once a minute per cluster, however many replicas run. The
+ * only user of pg-boss. The work itself stands in store/upkeep/maintenance.ts.
  */
 import { PgBoss } from 'pg-boss'
 import type { Database } from '../store/database.ts'

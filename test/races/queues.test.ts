@@ -147,9 +147,9 @@ t.test('no verb fails because another session deletes its queue', async t => {
     cancel: (broker, name, { id }) => broker.cancel(name, id),
     explain: (broker, name, { id }) => broker.explain(name, id),
     series: (broker, name) => broker.series(name),
-    purge: (broker, name) => broker.purge(name, null, everything, never),
-    redrive: (broker, name) => broker.redrive(name, everything, never),
-    retry: (broker, name) => broker.retry(name, everything, never),
+    purge: (broker, name) => broker.bulk('purge', name, null, everything, never),
+    redrive: (broker, name) => broker.bulk('redrive', name, null, everything, never),
+    retry: (broker, name) => broker.bulk('retry', name, null, everything, never),
     'dry run': (broker, name) => broker.countMatches(name, 'purge', null, everything, never),
     'dry run with a filter': (broker, name) =>
       broker.countMatches(name, 'purge', null, { ...everything, where: filter }, never),

@@ -3,8 +3,8 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { contract } from './contract/index.ts'
-import { Settle } from './contract/lease.ts'
 import { Problem } from './contract/problem.ts'
+import { Settle } from './contract/settle.ts'
 
 const description =
   'Messages in, messages out, over HTTP on PostgreSQL.\n\n' +

@@ -1,7 +1,7 @@
 /** The place of the reader: `#/queues/mail?state=dead` as path segments and parameters. */
 import { useEffect, useState } from './vendor/htm.js'
 
-export function readAddress() {
+function readAddress() {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?')
   return {
     parts: path.split('/').filter(Boolean).map(decoded),

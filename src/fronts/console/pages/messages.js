@@ -9,9 +9,10 @@ import { Filters, whereOf } from './messageFilters.js'
 import { MessageTable } from './messageTable.js'
 import { may } from './rights.js'
 import { states, titleOf } from './states.js'
+import { limits } from './tables.js'
 import { Empty, ProblemNote } from './ui.js'
 
-const limit = 50
+const limit = limits.consoleRowsDefault
 
 /**
  * The pages of the list that have been read. `changed` says whether the counts of the queue have

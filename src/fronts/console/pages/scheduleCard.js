@@ -6,6 +6,7 @@ import { above, confirm, toastProblem } from './dialog.js'
 import { ago, time } from './format.js'
 import { may } from './rights.js'
 import { readSchedule, schedulePath } from './scheduleCalls.js'
+import { limits } from './tables.js'
 import { Badge } from './ui.js'
 
 const endings = {
@@ -93,7 +94,7 @@ function ScheduleButtons({ schedule, onEdit, onDone }) {
   `
 }
 
-/** The next run. The next five are read when the reader asks for them. */
+/** The next run. Those after it are read when the reader asks for them. */
 function NextRuns({ schedule: { name, paused, updatedAt, nextRuns } }) {
   const [more, setMore] = useState(false)
   const [runs, setRuns] = useState(nextRuns)
@@ -111,7 +112,7 @@ function NextRuns({ schedule: { name, paused, updatedAt, nextRuns } }) {
       ${runs.map(at => html`<li><${RunTime} at=${at} /> <span class="hint">${ago(at)}</span></li>`)}
     </ol>
     <button class="link" aria-expanded=${more} onClick=${() => setMore(!more)}>
-      ${more ? 'Show only the next' : 'Show the next five'}
+      ${more ? 'Show only the next' : `Show the next ${limits.nextRunsMax}`}
     </button>
   `
 }
