@@ -51,6 +51,7 @@ const waysBack: Record<string, (q: Queue, held: { receipt: string; id: string })
   },
   'a retry': async (q, held) => {
     await q.outcome('fail', held, { delaySeconds: 600 })
+    await passHour(q)
     await holdfast.post(`${q.path}/retry`)
   },
   'a redrive': async (q, held) => {
