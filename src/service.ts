@@ -13,6 +13,7 @@ import { consoleRoutes } from './fronts/console/routes.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { ByteBudget } from './fronts/shared/byteBudget.ts'
+import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
@@ -59,7 +60,7 @@ interface Base {
   say: Say
   closers: Closers
   log: Logger
-  /** Logs an error of a part, which goes on by itself. */
+  /** Logs an error of a part, which goes on by itself: at most one line a second of each kind. */
   report: (part: string) => (error: unknown) => void
 }
 
@@ -107,10 +108,14 @@ function stopLater<P extends { stop(): Promise<unknown> }>({ closers }: Base, pa
 
 function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
   const log = pino({ level: logLevel })
+  const faultLog = new FaultLog(log)
   return {
     log,
     report: part => error =>
-      log.warn(
+      faultLog.write(
+        'warn',
+        part,
+        error,
         { part, err: (error as Error)?.message ?? error },
         'A part of the service failed. It tries again by itself.'
       )
@@ -194,7 +199,8 @@ function watchSweeps(report: (error: unknown) => void) {
       report(error)
     },
     lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
-    unready: () => (failed ? 'The database cannot be reached just now.' : null)
+    unready: () =>
+      failed ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
   }
 }
 
@@ -301,7 +307,7 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
     schedules: background.schedules,
     health: {
       unready: signals.sweeps.unready,
-      metrics: metricsOf(parts, requestMetrics, connections)
+      metrics: metricsOf(parts, requestMetrics, connections, report('metrics'))
     },
     onClosing: () => signals.wakeups.close()
   })
@@ -315,7 +321,8 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
 function metricsOf(
   { database, signals, core, background }: ServedParts,
   requestMetrics: RequestMetrics,
-  connections: () => Promise<number>
+  connections: () => Promise<number>,
+  onError: (error: unknown) => void
 ): () => Promise<string> {
   return createMetrics({
     sweeperLagSeconds: signals.sweeps.lagSeconds,
@@ -327,7 +334,8 @@ function metricsOf(
     waiters: () => signals.wakeups.size,
     listening: signals.listening,
     connections,
-    queues: () => queues.queueTotals(database)
+    queues: () => queues.queueTotals(database),
+    onError
   })
 }
 

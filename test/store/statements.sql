@@ -1379,7 +1379,8 @@ with due as materialized (
   update holdfast.messages m
   set
     visible_at = null,
-    position = places.positions[width_bucket(m.id, places.ids)]
+    position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
   returning m.queue_id, m.position
@@ -1483,6 +1484,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     dead_at = case
       when held.dies then coalesce(m.dead_at, statement_timestamp())
     end,
@@ -1984,10 +1986,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2130,25 +2134,29 @@ where m.queue_id = $1
 -- $1 queue ids
 select
   q.id,
-  extract(epoch from (
-    select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
-    cross join lateral (
-      select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
-      from (
-        select m.enqueued_at, m.leased_until
-        from holdfast.messages m
-        where m.queue_id = q.id
-          and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
-        order by m.position
-        limit 100
-      ) first
-    ) head
-  ))::float8 as at_seconds
+  extract(
+    epoch from clock_timestamp() - (
+      select min(coalesce(head.ready, head.any))
+      from generate_series(0, 19) as level (rank)
+      cross join lateral (
+        select
+          min(ready_at) filter (where leased_until is null) as ready,
+          max(ready_at) as any
+        from (
+          select
+            coalesce(m.ready_at, m.enqueued_at) as ready_at,
+            m.leased_until
+          from holdfast.messages m
+          where m.queue_id = q.id
+            and m.rank = level.rank::smallint
+            and m.visible_at is null
+            and m.dead_at is null
+          order by m.position
+          limit 100
+        ) first
+      ) head
+    )
+  )::float8 as age_seconds
 from unnest($1::integer[]) as q (id);
 
 -- overview
@@ -2251,9 +2259,9 @@ select count(*) as purged
 from purged;
 
 -- queue_totals
-select q.name, c.*
+select q.name, q.paused, c.*
 from (
-  select id, name
+  select id, name, paused
   from holdfast.queues
   order by name
   limit 1000
@@ -2306,6 +2314,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     dead_at = null, attempt = 0, rank = m.rank & ~1
   from places
   where m.queue_id = $1
@@ -2345,6 +2354,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     attempt = m.attempt - 1
   from held
   where m.queue_id = $1
@@ -2584,10 +2594,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2661,6 +2673,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
@@ -3124,6 +3137,7 @@ with seen as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.leased_until,
     dead_at = case
       when m.attempt >= coalesce(
         m.max_attempts,

@@ -21,8 +21,10 @@ interface MetricsSources {
   requestMetrics: RequestMetrics
   /** At most a thousand queues, by name. */
   queues: () => Promise<QueueTotals[]>
-  /** When the oldest ready message of each of these queues was enqueued, in seconds since the epoch. */
+  /** How many seconds the oldest ready message of each of these queues has been ready. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
+  /** Hears why the queues cannot be shown. */
+  onError: (error: unknown) => void
 }
 
 /** Answers the page. */
@@ -43,7 +45,10 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
     await snapshots.read()
     databaseUp = await readQueues().then(
       () => true,
-      () => false
+      error => {
+        sources.onError(error)
+        return false
+      }
     )
     if (!databaseUp) snapshots.forget()
     return await registry.metrics()
@@ -170,26 +175,20 @@ function timeHistograms(registry: Registry, { replicaStats, requestMetrics }: Me
 /** Answers what reads the queues before each page. When the database is away, no queue is shown. */
 function queueMetrics(registry: Registry, sources: MetricsSources): () => Promise<void> {
   const registers = [registry]
-  const messages = new Gauge({
-    name: 'holdfast_messages',
-    help: 'Messages by state, a second or two old.',
-    labelNames: ['queue', 'state'],
-    registers
-  })
-  const oldest = new Gauge({
-    name: 'holdfast_oldest_ready_seconds',
-    help: 'Age since its enqueue of the oldest ready message; 0 when none is ready.',
-    labelNames: ['queue'],
-    registers
-  })
-  const reliability = new Gauge({
-    name: 'holdfast_reliability',
-    help:
-      'acked / (acked + dead + expired): ' +
-      'of the messages that came to an end, the share whose work was done.',
-    labelNames: ['queue'],
-    registers
-  })
+  const gaugeOf = (name: string, help: string, ...labels: string[]) =>
+    new Gauge({ name, help, labelNames: ['queue', ...labels], registers })
+  const messages = gaugeOf('holdfast_messages', 'Messages by state, a second or two old.', 'state')
+  const oldest = gaugeOf(
+    'holdfast_oldest_ready_seconds',
+    'How long the oldest ready message has been ready; 0 when none is ready.'
+  )
+  const paused = gaugeOf('holdfast_queue_paused', '1 while the queue is paused: it gives no leases.')
+  const reliability = gaugeOf(
+    'holdfast_reliability',
+    'acked / (acked + dead + expired): ' +
+      'of the messages that came to an end, the share whose work was done.'
+  )
+  const gauges = [messages, oldest, paused, reliability]
   const totalCounters = totalNames.map(
     total =>
       [
@@ -203,24 +202,21 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
       ] as const
   )
 
-  function show({ queue, states, totals: counts }: QueueTotals, oldestSeconds: number): void {
+  function show({ queue, states, totals: counts, ...row }: QueueTotals, oldestSeconds: number): void {
     for (const [state, count] of Object.entries(states)) messages.set({ queue, state }, count)
     oldest.set({ queue }, oldestSeconds)
+    paused.set({ queue }, Number(row.paused))
     const share = reliabilityOf({ acked: counts.acked, dead: states.dead, expired: counts.expired })
     if (share !== null) reliability.set({ queue }, share)
     for (const [total, counter] of totalCounters) counter.inc({ queue }, counts[total])
   }
 
   return async () => {
-    for (const metric of [messages, oldest, reliability, ...totalCounters.map(([, counter]) => counter)]) {
-      metric.reset()
-    }
+    for (const metric of [...gauges, ...totalCounters.map(([, counter]) => counter)]) metric.reset()
     const queues = await sources.queues()
     const withReady = queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
-    const since = await sources.oldestReady(withReady)
-    for (const queue of queues) {
-      show(queue, Math.max(0, Date.now() / 1000 - (since.get(queue.id) ?? Infinity)))
-    }
+    const ages = await sources.oldestReady(withReady)
+    for (const queue of queues) show(queue, Math.max(0, ages.get(queue.id) ?? 0))
   }
 }
 
