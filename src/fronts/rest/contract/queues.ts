@@ -156,7 +156,10 @@ const Matched = Type.Object({
   )
 })
 
-export const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{}] })
+export const PurgeRequest = object(
+  { state: maybe(StateName), ...selection },
+  { examples: [{ dryRun: true }] }
+)
 export const PurgeAnswer = Type.Union([Type.Object({ purged: Type.Integer() }), Matched], {
   description: 'How many messages were removed.'
 })
