@@ -2,7 +2,17 @@
 import { html, useState } from './vendor/htm.js'
 import { callText, queuePath } from './api.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, priorityHint, typed } from './forms.js'
+import {
+  checkJson,
+  Field,
+  FormEnd,
+  HeadersField,
+  headersOf,
+  numberOf,
+  priorityHint,
+  SecondsInput,
+  typed
+} from './forms.js'
 
 const options = [
   ['priority', 'Priority', priorityHint],
@@ -110,7 +120,10 @@ function BodyField({ kind, problem }) {
 }
 
 function OptionField({ option: [name, label, hint], problem }) {
+  const input = name.endsWith('Seconds')
+    ? html`<${SecondsInput} name=${name} />`
+    : html`<input name=${name} inputmode="decimal" autocomplete="off" />`
   return html`<${Field} label=${label} hint=${hint} pointer="/${name}" problem=${problem}>
-    <input name=${name} inputmode="decimal" autocomplete="off" />
+    ${input}
   </${Field}>`
 }

@@ -1,7 +1,8 @@
 /** What the forms share: fields that show what was refused, and readers of what was typed. */
-import { html } from './vendor/htm.js'
+import { html, useState } from './vendor/htm.js'
 import { Problem } from './api.js'
 import { DialogButtons } from './dialog.js'
+import { exactDuration } from './format.js'
 import { ProblemNote } from './ui.js'
 
 /** Where the service says the fault is: options of a text body travel in the query. */
@@ -41,6 +42,24 @@ export function FormEnd({ problem, pointers, yes, busy }) {
     <${ProblemNote} problem=${shown ? null : problem} />
     <${DialogButtons} yes=${yes} busy=${busy} />
   `
+}
+
+/** A number of seconds. From a minute on, a person's words for it stand beside it. */
+export function SecondsInput({ name, value = '', focused = false }) {
+  const [text, setText] = useState(value)
+  const seconds = Number(text)
+  const words = seconds >= 60 && Number.isFinite(seconds) ? `= ${exactDuration(seconds)}` : ''
+  return html`<span class="seconds">
+    <input
+      name=${name}
+      inputmode="decimal"
+      autocomplete="off"
+      defaultValue=${value}
+      autofocus=${focused}
+      onInput=${event => setText(event.target.value)}
+    />
+    <output>${words}</output>
+  </span>`
 }
 
 /** The headers of a message, one a line. */

@@ -1,6 +1,7 @@
 /** The form of a schedule. */
 import { html } from './vendor/htm.js'
 import { callText } from './api.js'
+import { ownTimeZone } from './clock.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, priorityHint, typed } from './forms.js'
 import { schedulePath } from './scheduleCalls.js'
@@ -78,8 +79,6 @@ function TimeFields({ schedule, problem }) {
     ${text('priority', 'Priority', String(priority), priorityHint, { inputmode: 'numeric' })}
   </div>`
 }
-
-const ownTimeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 function NameField({ problem }) {
   const hint = 'The name cannot be changed later.'
