@@ -2,14 +2,14 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
 import { apiKeyNameCharsMax } from './limits.ts'
-import { namePattern, type NameScope } from './queue.ts'
+import { everyQueue, namePattern, type NameScope } from './queue.ts'
 
 /**
  * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
  * redrive, retry, cancel and delete.
  */
 export const queueActions = ['enqueue', 'lease', 'browse', 'manage'] as const
-export type QueueAction = (typeof queueActions)[number]
+type QueueAction = (typeof queueActions)[number]
 /** `admin` is all of it on every queue, and API keys too. */
 export type Action = QueueAction | 'admin'
 
@@ -119,7 +119,7 @@ export class ApiKey {
    * queues.
    */
   within(action: Action): NameScope {
-    if (this.#admin) return { names: [], prefixes: [''] }
+    if (this.#admin) return everyQueue
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),
       prefixes: this.#prefixes.filter(right => right.action === action).map(({ prefix }) => prefix)
@@ -131,7 +131,7 @@ export class ApiKey {
  * A rate: `perSecond` a second, and at most one second's worth at once. More than is left may be
  * taken: the next calls are then refused until it is paid back.
  */
-export class Rate {
+class Rate {
   readonly #perSecond: number | null
   #left: number
   #atMs = performance.now()

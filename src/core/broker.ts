@@ -30,14 +30,7 @@ import { Queues } from './verbs/queues.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Watching } from './verbs/watch.ts'
 
-export interface BrokerOptions extends EnqueueingOptions {
-  /**
-   * True when too many response bytes are still unread. New leases and browses are then refused.
-   */
-  answersFull: () => boolean
-  /** Whether an error is the fault of one message. */
-  isPoison: (error: unknown) => boolean
-}
+export type BrokerOptions = EnqueueingOptions & Pick<Parts, 'answersFull'> & Pick<Bounds, 'isPoison'>
 
 /** The bounds of every batcher. */
 const bounds: Omit<Bounds, 'isPoison'> = {
@@ -177,27 +170,22 @@ export class Broker {
   }
 
   /**
-   * Removes messages, and answers how many. Of those named by id it leaves the leased ones. Ends
-   * early when the caller hangs up. Refuses with queueNotFound.
+   * Changes many messages, and answers how many:
+   * - `purge` removes messages of one state, or of all. Of those named by id it leaves the leased
+   *   ones.
+   * - `redrive` makes dead messages ready, with attempts from zero.
+   * - `retry` makes delayed and backing-off messages ready now.
+   *
+   * Only a purge looks at `state`. Ends early when the caller hangs up. Refuses with queueNotFound.
    */
-  purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk.purge(name, state, selection, signal)
-  }
-
-  /**
-   * Makes dead messages ready, with attempts from zero, and answers how many. Ends early when the
-   * caller hangs up. Refuses with queueNotFound.
-   */
-  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk.redrive(name, selection, signal)
-  }
-
-  /**
-   * Makes delayed and backing-off messages ready now, and answers how many. Ends early when the
-   * caller hangs up. Refuses with queueNotFound.
-   */
-  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk.retry(name, selection, signal)
+  bulk(
+    action: BulkAction,
+    name: string,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal
+  ): Promise<number> {
+    return this.#bulk.act(action, name, state, selection, signal)
   }
 
   /** How many messages a bulk action would change now. Refuses with queueNotFound. */

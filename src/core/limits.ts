@@ -67,3 +67,12 @@ export const nextRunsMax = 5
 export const metricsQueuesMax = 1000
 /** Queues in the console's list, by name. */
 export const overviewQueuesMax = 20_000
+/** Rows on one page of the console's lists, and what a page holds when the call does not say. */
+export const consoleRowsMax = 100
+export const consoleRowsDefault = 50
+/** The number of a page. */
+export const consolePageMax = 1_000_000
+/** Open pages of the console that one replica serves. */
+export const streamsMax = 100
+/** One key, leaked or used carelessly, must leave room for the pages of the others. */
+export const streamsPerKeyMax = 50

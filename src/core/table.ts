@@ -24,12 +24,12 @@ export interface FlagRow extends Described {
 }
 
 /** A time, RFC 3339. */
-export interface TimeRow extends Described {
+interface TimeRow extends Described {
   type: 'time'
 }
 
 /** Text of printable ASCII characters. */
-export interface TextRow extends Described {
+interface TextRow extends Described {
   type: 'text'
   pattern: string
 }
@@ -45,7 +45,7 @@ export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readon
       ? number
       : string
 
-/** The bounds of a number, as documents and errors show them. */
+/** The bounds of a number, as documents and forms show them. */
 export function boundsOf({ min, above, max }: NumberRow): string {
   const upper = max.toLocaleString('en')
   return above === undefined ? `${min!.toLocaleString('en')} to ${upper}` : `above ${above}, to ${upper}`

@@ -80,11 +80,11 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
       const settlements = chosen.map(receipt => ({ receipt, leaseSeconds: pick([0.01, 1]) }))
       return broker.settle('extend', name, settlements, String)
     }
-    const redrive = () => broker.redrive(name, { ids: null, where: null, limit: 20 }, never)
+    const redrive = () => broker.bulk('redrive', name, null, { ids: null, where: null, limit: 20 }, never)
     const purge = async () => {
       if (Math.random() >= 0.1) return
       const state = pick(['dead', 'delayed', 'ready', null] as const)
-      await broker.purge(name, state, { ids: null, where: null, limit: Infinity }, never)
+      await broker.bulk('purge', name, state, { ids: null, where: null, limit: Infinity }, never)
     }
     const cancel = async () => {
       if (enqueued.length === 0) return

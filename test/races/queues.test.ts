@@ -1,5 +1,5 @@
 /** Queues that are made and deleted while others use them. */
-import { openStore, sessionVerbs } from '../../src/store/store.ts'
+import { openStore } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import t from 'tap'
 import type { Broker } from '../../src/core/broker.ts'
@@ -114,7 +114,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
   const schedulesOf = ({ broker }: Replica) =>
     new Schedules(
-      openStore(poolA, sessionVerbs(new ScanHints())),
+      openStore(poolA, new ScanHints()),
       broker,
       { onReady: () => {}, onDue: () => {} },
       () => 4e12,
@@ -147,9 +147,9 @@ t.test('no verb fails because another session deletes its queue', async t => {
     cancel: (broker, name, { id }) => broker.cancel(name, id),
     explain: (broker, name, { id }) => broker.explain(name, id),
     series: (broker, name) => broker.series(name),
-    purge: (broker, name) => broker.purge(name, null, everything, never),
-    redrive: (broker, name) => broker.redrive(name, everything, never),
-    retry: (broker, name) => broker.retry(name, everything, never),
+    purge: (broker, name) => broker.bulk('purge', name, null, everything, never),
+    redrive: (broker, name) => broker.bulk('redrive', name, null, everything, never),
+    retry: (broker, name) => broker.bulk('retry', name, null, everything, never),
     'dry run': (broker, name) => broker.countMatches(name, 'purge', null, everything, never),
     'dry run with a filter': (broker, name) =>
       broker.countMatches(name, 'purge', null, { ...everything, where: filter }, never),

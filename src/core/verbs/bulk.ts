@@ -19,16 +19,18 @@ export class Bulk {
     this.#parts = parts
   }
 
-  purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#inChunks(name, (store, id, onDone) => store.purge(id, state, selection, signal, onDone))
-  }
-
-  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#inChunks(name, (store, id, onDone) => store.redrive(id, selection, signal, onDone))
-  }
-
-  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#inChunks(name, (store, id, onDone) => store.retry(id, selection, signal, onDone))
+  act(
+    action: BulkAction,
+    name: string,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal
+  ): Promise<number> {
+    return this.#inChunks(name, (store, id, onDone) =>
+      action === 'purge'
+        ? store.purge(id, state, selection, signal, onDone)
+        : store[action](id, selection, signal, onDone)
+    )
   }
 
   async countMatches(

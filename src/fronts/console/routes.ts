@@ -5,29 +5,24 @@
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { queueActions } from '../../core/apiKey.ts'
+import { consolePageMax, consoleRowsDefault, consoleRowsMax, nameCharsMax } from '../../core/limits.ts'
+import { everyQueue } from '../../core/queue.ts'
 import { browsable } from '../shared/guard.ts'
 import { assetRoutes } from './assets.ts'
 import { OverviewCache, type Sources } from './overviewCache.ts'
 import { sorts, type QueueRow } from './queueList.ts'
 import { Streams } from './streams.ts'
 
-const searchLengthMax = 80
-const pageMax = 1_000_000
-const limitMax = 100
-const limitDefault = 50
-
 const LiveQuery = Type.Object(
   {
-    search: Type.Optional(Type.String({ maxLength: searchLengthMax })),
+    search: Type.Optional(Type.String({ maxLength: nameCharsMax })),
     sort: Type.Optional(Type.Enum([...sorts])),
     descending: Type.Optional(Type.Boolean()),
-    page: Type.Optional(Type.Integer({ minimum: 0, maximum: pageMax })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limitMax }))
+    page: Type.Optional(Type.Integer({ minimum: 0, maximum: consolePageMax })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: consoleRowsMax }))
   },
   { additionalProperties: false }
 )
-
-const everyQueue = { names: [], prefixes: [''] }
 
 /** Registers every route of the console. */
 export async function consoleRoutes(app: FastifyInstance, sources: Sources): Promise<void> {
@@ -58,7 +53,7 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
     { config: { access: 'key' }, schema: { hide: true, querystring: LiveQuery } as object },
     (request, reply) => {
       const query = request.query as Static<typeof LiveQuery>
-      const { search = '', sort = 'name', descending = false, page = 0, limit = limitDefault } = query
+      const { search = '', sort = 'name', descending = false, page = 0, limit = consoleRowsDefault } = query
       const view = { search, sort, descending, page, limit, within: browsable(request) }
       return streams.send(request, reply, () => {
         const { rows, ...rest } = overviewCache.page(view)

@@ -4,13 +4,11 @@
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { QueueError } from '../../core/errors.ts'
 import type { ApiKey } from '../../core/apiKey.ts'
+import { QueueError } from '../../core/errors.ts'
+import { streamsMax, streamsPerKeyMax } from '../../core/limits.ts'
 import type { OverviewCache } from './overviewCache.ts'
 
-const streamsMax = 100
-/** One key, leaked or used carelessly, must leave room for the pages of the others. */
-const streamsPerKeyMax = 50
 const heartbeatMs = 10_000
 
 export class Streams {

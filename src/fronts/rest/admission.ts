@@ -15,7 +15,7 @@ declare module 'fastify' {
   }
 }
 
-export interface AdmissionOptions {
+interface AdmissionOptions {
   requestBytesMax: number
   /** The bytes of requests on their way in. */
   requests: ByteBudget

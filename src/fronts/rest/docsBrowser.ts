@@ -37,7 +37,8 @@ export function beforeRequest(request: any): any {
   const method = (request.method ?? 'GET').toUpperCase()
   const [, kind, name] = /\/(queue|schedule)s\/([^/?]+)/.exec(request.url) ?? []
   if (method === 'GET' || kind === undefined || name === 'swagger-demo') return request
-  const question = `The ${kind} ${decodeURIComponent(name!)} is not the one of the examples. Send this call to it?`
+  const which = `The ${kind} ${decodeURIComponent(name!)}`
+  const question = `${which} is not the one of the examples. Send this call to it?`
   if (browser.confirm(question)) return request
   // Swagger UI shows what a fetch throws, and breaks on what this function throws.
   request.userFetch = () => Promise.reject(new Error('Not sent.'))

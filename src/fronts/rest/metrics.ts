@@ -8,7 +8,7 @@ import { reliabilityOf } from '../../core/queue.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
 
-export interface MetricsSources {
+interface MetricsSources {
   pool: () => { total: number; idle: number; waiting: number }
   waiters: () => number
   /** Of callers. */

@@ -28,7 +28,7 @@ import { settleRoutes } from './routes/settle.ts'
 import { refuseUnreadable } from './unreadable.ts'
 import { compileValidator } from './validation.ts'
 
-export interface ServerOptions {
+interface ServerOptions {
   requestBytesMax: number
   requestSecondsMax: number
   silentSecondsMax: number

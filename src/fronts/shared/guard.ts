@@ -2,14 +2,14 @@
 import type { FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
-import { queueNotFound } from '../../core/queue.ts'
+import { everyQueue, queueNotFound, type NameScope } from '../../core/queue.ts'
 import type { Server } from './server.ts'
 
 /**
  * What a route needs: a key with the right to an action on the queue in its path, any valid key
  * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open.
  */
-export type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
+type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -117,8 +117,8 @@ function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string
 }
 
 /** The queues that the key may browse. */
-export function browsable({ key }: FastifyRequest): { names: string[]; prefixes: string[] } {
-  return key?.within('browse') ?? { names: [], prefixes: [''] }
+export function browsable({ key }: FastifyRequest): NameScope {
+  return key?.within('browse') ?? everyQueue
 }
 
 /**

@@ -236,7 +236,7 @@ t.test('schedules are made, paused, run and deleted', needs, async t => {
   await page.getByLabel('Cron').fill('30 6 * * 1-5')
   await press(page, 'Create')
   await page.locator('.card', { hasText: 'daily' }).waitFor()
-  await press(page, 'Show the next five')
+  await press(page, 'Show the next 5')
   await page.locator('.runs li:nth-child(5)').waitFor()
   await press(page, 'Run now …')
   await press(page, 'Run now')

@@ -104,7 +104,8 @@ t.test(
   async t => {
     const holdfast = await service(t)
     const body =
-      '{"\\u0645\\u0631":"\\ud83d\\ude00 \\u00e9 \\/ \\n \\"","evil":"\\u202e \\u0000 \\ud800 \\\\u0041 \\u0022 \\u005c"}'
+      '{"\\u0645\\u0631":"\\ud83d\\ude00 \\u00e9 \\/ \\n \\"",' +
+      '"evil":"\\u202e \\u0000 \\ud800 \\\\u0041 \\u0022 \\u005c"}'
     const { body: sent } = await holdfast.post('/queues/mail/messages', `{"body":${body}}`)
     const { page } = await openPage(browser, `${holdfast.url}/console#/queues/mail/messages/${sent.id}`)
     await page.locator('.body pre').waitFor()

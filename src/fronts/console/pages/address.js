@@ -2,7 +2,7 @@
 import { useEffect, useState } from './vendor/htm.js'
 import { arrive, newStep } from './places.js'
 
-export function readAddress() {
+function readAddress() {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?')
   return {
     parts: path.split('/').filter(Boolean).map(decoded),

@@ -70,7 +70,24 @@ export function HeadersField({ problem, value = '' }) {
   </${Field}>`
 }
 
-export const priorityHint = '0 to 9. Higher goes first. Empty: 4.'
+/**
+ * A field for an option of a message.
+ * @param {{ row: import('./tables.js').OptionRow, value?: string, problem: any }} props
+ */
+export function OptionField({ row: { name, type, unit, bounds, label, help }, value = '', problem }) {
+  const title = unit === undefined ? label : `${label}, in ${unit}`
+  const hint = bounds === undefined ? help : `${help} Values: ${bounds}.`
+  const input = html`<input
+    name=${name}
+    inputmode=${type === 'text' ? 'text' : 'decimal'}
+    autocomplete="off"
+    spellcheck=${false}
+    defaultValue=${value}
+  />`
+  return html`<${Field} label=${title} hint=${hint} pointer="/${name}" problem=${problem}>
+    ${unit === 'seconds' ? html`<${SecondsInput} name=${name} value=${value} />` : input}
+  </${Field}>`
+}
 
 /**
  * What was typed into a field, without white space around it.

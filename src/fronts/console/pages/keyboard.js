@@ -39,8 +39,7 @@ export const showShortcuts = () => above.dialog(html`<${Shortcuts} />`)
 let lastKey = ''
 
 /**
- * Listens to `keydown`
- * on the document.
+ * Listens to `keydown` on the document.
  * @param {KeyboardEvent} event
  */
 export function onKeyDown(event) {
@@ -78,8 +77,7 @@ function press(key, previous) {
 }
 
 /**
- * Focuses the link of the row that is `step`
- * rows further.
+ * Focuses the link of the row that is `step` rows further.
  * @param {number} step
  */
 function moveRow(step) {

@@ -10,9 +10,10 @@ import { MessageTable } from './messageTable.js'
 import { place } from './places.js'
 import { may } from './rights.js'
 import { states, titleOf } from './states.js'
+import { limits } from './tables.js'
 import { Empty, ProblemNote } from './ui.js'
 
-const limit = 50
+const limit = limits.consoleRowsDefault
 
 /**
  * @typedef {object} List

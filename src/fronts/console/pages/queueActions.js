@@ -7,7 +7,7 @@ import { EnqueueDialog } from './enqueueDialog.js'
 import { count } from './format.js'
 import { may } from './rights.js'
 import { SettingsDialog } from './settingsDialog.js'
-import { statesBeforeAck } from './states.js'
+import { openStates } from './states.js'
 
 const setPaused = (queue, paused) => call('PUT', queuePath(queue), { paused })
 
@@ -33,7 +33,7 @@ function resume(queue, onChange) {
 }
 
 function askToDelete(queue, counts) {
-  const messages = statesBeforeAck.reduce((sum, state) => sum + counts[state], 0)
+  const messages = openStates.reduce((sum, state) => sum + counts[state], 0)
   confirm({
     title: `Delete ${queue}?`,
     text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,

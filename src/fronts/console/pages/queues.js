@@ -12,10 +12,11 @@ import { live } from './live.js'
 import { columns, QueueTable, sortBy, sortFrom } from './queueTable.js'
 import { mayAnywhere } from './rights.js'
 import { SettingsDialog } from './settingsDialog.js'
-import { statesBeforeAck } from './states.js'
+import { openStates } from './states.js'
+import { limits } from './tables.js'
 import { Empty, Figure, LiveMark, StateFigure } from './ui.js'
 
-const limit = 50
+const limit = limits.consoleRowsDefault
 const debounceMs = 200
 
 function openNewQueue() {
@@ -80,7 +81,7 @@ function Tools({ word, onWord, sort }) {
       placeholder="Search queues"
       aria-label="Search queues"
       value=${word}
-      maxlength="80"
+      maxlength=${limits.nameCharsMax}
       onInput=${event => onWord(event.target.value)}
     />
     <label class="phone">
@@ -98,7 +99,7 @@ function Tools({ word, onWord, sort }) {
 function Sums({ sums, total }) {
   return html`<dl class="figures" aria-label="All queues">
     <${Figure} title="Queues">${count(total)}</${Figure}>
-    ${statesBeforeAck.map(state => html`<${StateFigure} state=${state} messages=${sums[state]} />`)}
+    ${openStates.map(state => html`<${StateFigure} state=${state} messages=${sums[state]} />`)}
     <${Figure} title="Enqueued /s">${rate(sums.enqueuedPerSecond)}</${Figure}>
     <${Figure} title="Acked /s">${rate(sums.ackedPerSecond)}</${Figure}>
   </dl>`

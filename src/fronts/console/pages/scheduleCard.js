@@ -7,6 +7,7 @@ import { above, confirm, toastProblem } from './dialog.js'
 import { ago } from './format.js'
 import { may } from './rights.js'
 import { readSchedule, schedulePath } from './scheduleCalls.js'
+import { limits } from './tables.js'
 import { Badge } from './ui.js'
 
 const endings = {
@@ -94,7 +95,7 @@ function ScheduleButtons({ schedule, onEdit, onDone }) {
   `
 }
 
-/** The next run. The next five are read when the reader asks for them. */
+/** The next run. Those after it are read when the reader asks for them. */
 function NextRuns({ schedule: { name, paused, timezone, updatedAt, nextRuns } }) {
   const [more, setMore] = useState(false)
   const [runs, setRuns] = useState(nextRuns)
@@ -112,7 +113,7 @@ function NextRuns({ schedule: { name, paused, timezone, updatedAt, nextRuns } })
       ${runs.map(at => html`<li><${RunTime} at=${at} timezone=${timezone} /></li>`)}
     </ol>
     <button class="link" aria-expanded=${more} onClick=${() => setMore(!more)}>
-      ${more ? 'Show only the next' : 'Show the next five'}
+      ${more ? 'Show only the next' : `Show the next ${limits.nextRunsMax}`}
     </button>
   `
 }

@@ -43,7 +43,8 @@ function currentEvent({ state, attempt, maxAttempts, lease, visibleAt }) {
   }
   if (state === 'delayed' && visibleAt) return { kind: state, at: visibleAt, title: 'Ready again', text: '' }
   if (state === 'dead') {
-    const text = `Dead in attempt ${attempt} of ${maxAttempts}: it is not tried again. Fix the cause, then redrive it.`
+    const when = `Dead in attempt ${attempt} of ${maxAttempts}`
+    const text = `${when}: it is not tried again. Fix the cause, then redrive it.`
     return { kind: state, at: null, title: 'Dead', text }
   }
   if (state === 'acked') return { kind: state, at: null, title: 'Acked', text: `In attempt ${attempt}.` }

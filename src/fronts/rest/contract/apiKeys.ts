@@ -31,7 +31,7 @@ const keyFields = {
 }
 const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
 
-export const KeyRequest = object({
+const KeyRequest = object({
   ...keyFields,
   requestsPerSecond: maybe(rates.requestsPerSecond),
   messagesPerSecond: maybe(rates.messagesPerSecond)
@@ -44,7 +44,7 @@ const KeyInfo = Type.Object({
   createdAt: time('When it was made.')
 })
 
-export const KeyMade = Type.Object(
+const KeyMade = Type.Object(
   {
     ...KeyInfo.properties,
     secret: Type.String({
@@ -53,8 +53,8 @@ export const KeyMade = Type.Object(
   },
   { description: 'The new key.' }
 )
-export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
-export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
+const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
+const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
 
 export const apiKeyOperations = operations({
   createKey: {
