@@ -48,9 +48,9 @@ export interface Opened {
 export async function openPage(
   browser: Browser,
   url: string,
-  { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark' } = {}
+  { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark', timezoneId = 'UTC' } = {}
 ): Promise<Opened> {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme })
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, timezoneId })
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   const faults: string[] = []
