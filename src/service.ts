@@ -5,6 +5,7 @@ import { pino, type Logger } from 'pino'
 import { explainOpenAccess, readAdminKey, type Config } from './config.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
+import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { QueueError } from './core/errors.ts'
 import type { ApiKeys } from './core/ports.ts'
@@ -12,13 +13,13 @@ import { Schedules } from './core/verbs/schedules.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
-import { ByteBudget } from './fronts/shared/byteBudget.ts'
 import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
 import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
+import { lastConnectionsOf } from './store/door.ts'
 import { isServerError } from './store/failures.ts'
 import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { migrate } from './store/setup/migrate.ts'
@@ -76,8 +77,9 @@ export async function startService(config: Config, say: Say): Promise<Service> {
     await migrate(target)
     const database = openPool(base, target)
     const ring = await openApiKeys(base, database)
-    const signals = startSignals(base, database, listenTarget)
-    const core = openCore(base, database, signals)
+    const shares = openShares(config)
+    const signals = startSignals(base, database, listenTarget, shares)
+    const core = openCore(base, database, signals, shares)
     const background = await startBackground(base, database, signals, core)
     const url = await startServer(base, { database, ring, signals, core, background })
     return { url, database: name, stop }
@@ -144,9 +146,9 @@ type SignalParts = ReturnType<typeof startSignals>
 /**
  * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
  */
-function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig) {
-  const { config, report } = base
-  const wakeups = new Wakeups(config.waitersMax)
+function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig, shares: Shares) {
+  const { report } = base
+  const wakeups = new Wakeups(shares.waitingCalls)
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {
@@ -206,20 +208,21 @@ function watchSweeps(report: (error: unknown) => void) {
 
 type Core = ReturnType<typeof openCore>
 
-/** The broker, and the bytes of requests and answers that may be held in memory. */
-function openCore({ config }: Base, database: Database, { scanHints, wakeups, onReady, onDue }: SignalParts) {
-  // Twice the bound: the bytes of a message are held once while it is read, and once while it
-  // waits.
-  const requests = new ByteBudget(2 * config.waitingBytesMax)
-  const answers = new ByteBudget(2 * config.waitingBytesMax)
+/** The broker, and what its callers share. */
+function openCore(
+  { config }: Base,
+  database: Database,
+  { scanHints, wakeups, onReady, onDue }: SignalParts,
+  shares: Shares
+) {
   const store = openStore(database, scanHints)
   const broker = new Broker(
     store,
     wakeups,
     { onReady, onDue },
-    { ...config, answersFull: () => answers.full, isPoison }
+    { ...config, shares, lastConnections: lastConnectionsOf(config.poolSize), isPoison }
   )
-  return { store, broker, requests, answers }
+  return { store, broker, shares }
 }
 
 type Background = Awaited<ReturnType<typeof startBackground>>
@@ -291,19 +294,22 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
   const connections = () => promisify(server.server.getConnections).call(server.server)
   const server = await buildServer(core.broker, {
     ...config,
-    requests: core.requests,
-    answers: core.answers,
+    shares: core.shares,
     log,
     requestMetrics,
     guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
     apiKeys: apiKeysOf(database),
     console: app =>
-      consoleRoutes(app, {
-        overview: () => overview(database.last),
-        oldestReady: queueIds => oldestReady(database.last, queueIds),
-        sparks: names => core.broker.sparks(names),
-        onError: report('console')
-      }),
+      consoleRoutes(
+        app,
+        {
+          overview: () => overview(database.last),
+          oldestReady: queueIds => oldestReady(database.last, queueIds),
+          sparks: names => core.broker.sparks(names),
+          onError: report('console')
+        },
+        core.shares.consolePages
+      ),
     schedules: background.schedules,
     health: {
       unready: signals.sweeps.unready,
@@ -332,6 +338,7 @@ function metricsOf(
     requestMetrics,
     pool: () => database.usage,
     waiters: () => signals.wakeups.size,
+    shares: () => reportShares(core.shares),
     listening: signals.listening,
     connections,
     queues: () => queues.queueTotals(database),

@@ -32,6 +32,7 @@ export const codes = [
   'queueFull',
   'tooManyWaiting',
   'rateLimited',
+  'shareUsedUp',
   'tooManyKeys',
   'databaseUnavailable',
   'outcomeUnknown',

@@ -272,7 +272,7 @@ t.test(
     t.ok(held!.ageSeconds! >= 0 && held!.ageSeconds! < 60)
     const settings = readConfig({})
     const found = (change: Partial<typeof facts>) =>
-      byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null }))
+      byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null, heldBounds: null }))
     t.equal(found({})['oldest snapshot']!.status, 'ok', 'a young snapshot is fine')
     // Made older than it is.
     t.match(found({ holders: [{ ...held!, ageSeconds: 61 }] })['oldest snapshot'], {

@@ -2704,9 +2704,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2724,8 +2724,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2740,6 +2743,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2754,9 +2758,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2774,8 +2778,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2790,6 +2797,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2805,9 +2813,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2825,8 +2833,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2841,6 +2852,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2856,9 +2868,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2876,8 +2888,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2892,6 +2907,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2906,9 +2922,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2926,8 +2942,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2942,6 +2961,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 

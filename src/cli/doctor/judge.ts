@@ -5,6 +5,7 @@ import type { Check, Surroundings } from './check.ts'
 import { apiKeys, clock, connections, notices, openFiles, pooler } from './deployment.ts'
 import { durability, server, standbys, synchronousCommit, transactionIds } from './server.ts'
 import { autovacuum, databaseSize, deadRows, grants, maintenance, ownership, schema } from './tables.ts'
+import { shares } from './shares.ts'
 import { replicationSlots, snapshots } from './snapshots.ts'
 
 const judges = [
@@ -27,6 +28,7 @@ const judges = [
   maintenance,
   apiKeys,
   openFiles,
+  shares,
   databaseSize
 ]
 

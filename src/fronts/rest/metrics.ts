@@ -5,6 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { totalNames, totals, type QueueTotals } from '../../core/counters.ts'
 import { reliabilityOf } from '../../core/queue.ts'
+import type { ShareReport } from '../../core/engine/share.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
 
@@ -17,6 +18,8 @@ interface MetricsSources {
   sweeperLagSeconds: () => number
   /** What the oldest snapshot's age is, and how many sessions could not be asked. */
   snapshots: () => Promise<{ oldest: { ageSeconds: number } | null; hidden: number }>
+  /** Who holds how much of each bound that callers share. */
+  shares: () => ShareReport[]
   replicaStats: ReplicaStats
   requestMetrics: RequestMetrics
   /** At most a thousand queues, by name. */
@@ -36,12 +39,13 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   gauge(registry, 'holdfast_database_up', '1 when the database answered for this page.', () =>
     Number(databaseUp)
   )
+  shareMetrics(registry, sources.shares)
   flushCounters(registry, sources.replicaStats)
   timeHistograms(registry, sources)
   const snapshots = snapshotGauges(registry, sources)
   const readQueues = queueMetrics(registry, sources)
 
-  return async () => {
+  async function page(): Promise<string> {
     await snapshots.read()
     databaseUp = await readQueues().then(
       () => true,
@@ -53,6 +57,13 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
     if (!databaseUp) snapshots.forget()
     return await registry.metrics()
   }
+
+  // Callers who ask at the same time get the same page, so that nobody can keep the database busy.
+  let underway: Promise<string> | null = null
+  return () =>
+    (underway ??= page().finally(() => {
+      underway = null
+    }))
 }
 
 type Value = number | null
@@ -118,6 +129,36 @@ function snapshotGauges(
       snapshots = null
     }
   }
+}
+
+function shareMetrics(registry: Registry, read: () => ShareReport[]): void {
+  const registers = [registry]
+  const labelled = (name: string, help: string, labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers })
+  const total = labelled('holdfast_bound', 'What all callers together may hold of a bound on this replica.', [
+    'bound'
+  ])
+  const held = labelled('holdfast_bound_held', 'What they hold now.', ['bound'])
+  const ofCaller = labelled('holdfast_bound_held_by', 'What one caller holds now, of those that hold most.', [
+    'bound',
+    'caller'
+  ])
+  const refusals = new Counter({
+    name: 'holdfast_bound_refusals_total',
+    help: 'Calls refused because the bound, or the share of their caller, was used up.',
+    labelNames: ['bound'],
+    registers,
+    collect() {
+      for (const metric of [total, held, ofCaller, refusals]) metric.reset()
+      for (const report of read()) {
+        const bound = report.name
+        total.set({ bound }, report.total)
+        held.set({ bound }, report.held)
+        refusals.inc({ bound }, report.refused)
+        for (const caller of report.callers) ofCaller.set({ bound, caller: caller.id }, caller.held)
+      }
+    }
+  })
 }
 
 function flushCounters(registry: Registry, replicaStats: ReplicaStats): void {

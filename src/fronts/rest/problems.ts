@@ -36,6 +36,7 @@ export const problems = {
   idempotencyMismatch: { status: 422, title: 'The idempotency key stands for other content' },
   queueFull: { status: 429, title: 'The queue is full' },
   tooManyWaiting: { status: 429, title: 'Too many calls are waiting' },
+  shareUsedUp: { status: 429, title: 'The caller has used up its share' },
   rateLimited: { status: 429, title: 'The API key has used up its rate' },
   tooManyKeys: { status: 429, title: 'There are too many keys' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
@@ -48,7 +49,7 @@ export const problems = {
 // At random, so that callers refused together do not come back together.
 const retryAfterSeconds = (code: Code) => (code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1)
 /** Refusals that a caller can bring on itself again as fast as they are answered. */
-const throttled = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting'])
+const throttled = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting', 'shareUsedUp'])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000
 

@@ -1,7 +1,10 @@
 /** Who may do what. The guard checks the API key of every request before any other work. */
 import type { FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
+import { thisMachine, type Caller } from '../../core/caller.ts'
+import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
+import { callerAt } from './addresses.ts'
 import { everyQueue, queueNotFound, type NameScope } from '../../core/queue.ts'
 import type { Server } from './server.ts'
 
@@ -20,6 +23,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** null while no key is in force, and on routes that need none. */
     key: ApiKey | null
+    /** Whom bounds are shared among: the key; without keys, the address. */
+    caller: Caller
   }
 }
 
@@ -30,26 +35,48 @@ export interface GuardOptions {
   open: { docs: boolean; metrics: boolean }
 }
 
+/**
+ * Holds each connection against its address, whose key is not known yet. One too many is closed
+ * without an answer.
+ */
+export function shareConnections(app: Server, ring: ApiKeyRing | null, share: Share): void {
+  app.server.on('connection', socket => {
+    const caller = ring?.inForce === false ? thisMachine : callerAt(socket)
+    if (share.refusal(caller, 1) !== null) return socket.destroy()
+    share.hold(caller, 1)
+    socket.once('close', () => share.give(caller, 1))
+  })
+}
+
+/** Callers of what needs no key, while keys are in force. */
+const nobody: Caller = { id: 'nobody', isAdmin: false }
+
 /** Adds the guard. Call it before any route is added. A route without an `access` is for admins. */
 export function guard(app: Server, { ring, open }: GuardOptions): void {
   app.decorateRequest('key', null)
+  app.decorateRequest('caller', null as unknown as Caller) // set by the hook below, on every request
   app.addHook('onRoute', route => {
     if (route.config?.access === undefined && /^\/(docs|openapi\.json)/.test(route.url)) {
       route.config = { ...route.config, access: 'docs' }
     }
   })
   app.addHook('onRequest', (request, _reply, done) => {
-    if (ring === null) return done()
+    request.caller = nobody
+    if (ring === null) {
+      request.caller = callerAt(request.socket)
+      return done()
+    }
     try {
       if (!ring.inForce) {
         refuseWebPages(request)
+        request.caller = thisMachine
         return done()
       }
       const { access = request.is404 ? 'key' : 'admin', settles } = request.routeOptions.config
       if (access === 'anyone' || (access === 'docs' && open.docs) || (access === 'metrics' && open.metrics)) {
         return done()
       }
-      const key = (request.key = keyOf(request, ring))
+      const key = (request.key = request.caller = keyOf(request, ring))
       if (!settles) key.requests.check('requests')
       key.requests.take(1)
       authorize(key, access, (request.params as { queue?: string }).queue)

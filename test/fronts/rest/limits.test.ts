@@ -7,7 +7,8 @@ import net from 'node:net'
 import { once } from 'node:events'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { ByteBudget } from '../../../src/fronts/shared/byteBudget.ts'
+import { HeldBytes } from '../../../src/fronts/shared/heldBytes.ts'
+import { shareOf, tester } from '../../support/callers.ts'
 import { service, type Answer } from '../../support/service.ts'
 
 const mib = 1024 * 1024
@@ -74,10 +75,13 @@ await text(10, 'held')
 t.test('bytes of incoming requests are bounded', async t => {
   const receipt = await lease('held')
   const arriving = [1, 2].map(() =>
-    open(t, head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000'))
+    open(
+      t,
+      head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000') + 'x'.repeat(999_000)
+    )
   )
   while ((await gauge('connections')) < 3);
-  // The gauge counts connections. Only the refusal shows that their heads have been read.
+  // The gauge counts connections. Only the refusal shows that their bytes have been read.
   refused(t, await untilRefused(() => text(300_000)), 'a third request')
   t.equal((await text(10_000)).status, 201, 'a small request is not counted')
   const socket = open(
@@ -108,6 +112,15 @@ t.test('bytes of incoming requests are bounded', async t => {
   t.ok(performance.now() - beganMs > 900, 'the caller is not cut off while it sends')
   for (const socket of arriving) socket.destroy()
   t.equal((await untilServed(() => text(300_000))).status, 201)
+})
+
+t.test('a body that is announced and does not come holds nothing', async t => {
+  const announced = Array.from({ length: 16 }, () =>
+    open(t, `${head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000')}abc`)
+  )
+  while ((await gauge('connections')) < 17);
+  t.equal((await text(900_000)).status, 201)
+  for (const socket of announced) socket.destroy()
 })
 
 t.test('messages that wait to be stored are bounded', async t => {
@@ -165,7 +178,7 @@ t.test('bytes of unread answers are bounded', async t => {
 })
 
 t.test('an answer to a caller that has hung up is not counted for ever', async t => {
-  const budget = new ByteBudget(mib)
+  const share = shareOf(mib)
   const server = http.createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
@@ -177,8 +190,8 @@ t.test('an answer to a caller that has hung up is not counted for ever', async t
   const [, response] = await once(server, 'request')
   caller.destroy()
   await once(response, 'close')
-  budget.hold(mib, response)(mib)
-  t.equal(budget.full, false)
+  new HeldBytes(share).until(response, tester)(mib)
+  t.equal(share.held, 0)
 })
 
 t.test('waiting calls are bounded', async t => {
