@@ -9,6 +9,7 @@ import type { Schedules } from '../../core/verbs/schedules.ts'
 import type { ByteBudget } from '../shared/byteBudget.ts'
 import { guard, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
+import { SafeResponse } from '../shared/securityFields.ts'
 import type { Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
 import { Problem } from './contract/problem.ts'
@@ -108,6 +109,7 @@ function createFastify(
     connectionTimeout: silentSecondsMax * 1000,
     keepAliveTimeout: keepAliveMs,
     http: {
+      ServerResponse: SafeResponse,
       headersTimeout: requestTimeout / 2,
       // By default Node looks every 30 s, so 30 s could become 60.
       connectionsCheckingInterval: requestTimeout / 10,
