@@ -86,7 +86,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   leaseRoutes(app, broker, answers)
   settleRoutes(app, broker)
   scheduleRoutes(app, schedules, answers)
-  apiKeyRoutes(app, options.apiKeys)
+  apiKeyRoutes(app, options.apiKeys, options.guard.ring !== null)
   healthRoutes(app, options.health)
   await options.console(app)
   await app.after()
