@@ -9,7 +9,7 @@ export const lateMsMax = 60_000
 
 /** After an outage: one message for all missed times, or none. */
 export const missedChoices = ['once', 'skip'] as const
-export type Missed = (typeof missedChoices)[number]
+type Missed = (typeof missedChoices)[number]
 
 export interface ScheduleSettings {
   queue: string

@@ -1,5 +1,5 @@
 /** Queues that are made and deleted while others use them. */
-import { openStore, sessionVerbs } from '../../src/store/store.ts'
+import { openStore } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import t from 'tap'
 import type { Broker } from '../../src/core/broker.ts'
@@ -114,7 +114,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
   const schedulesOf = ({ broker }: Replica) =>
     new Schedules(
-      openStore(poolA, sessionVerbs(new ScanHints())),
+      openStore(poolA, new ScanHints()),
       broker,
       { onReady: () => {}, onDue: () => {} },
       () => 4e12,

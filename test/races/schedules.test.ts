@@ -6,7 +6,7 @@ import pg from 'pg'
 import t from 'tap'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
-import { openStore, sessionVerbs, type SessionVerbs } from '../../src/store/store.ts'
+import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
@@ -19,7 +19,7 @@ const schedulesOn = (
   { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
 ) =>
   new Schedules(
-    openStore(database, { ...sessionVerbs(new ScanHints()), ...verbs }),
+    openStore(database, new ScanHints(), verbs),
     undefined as never,
     { onReady: () => {}, onDue: () => {} },
     nextTime,

@@ -4,7 +4,7 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { QueueError } from '../errors.ts'
-import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import type { Digits, Enqueued, NewMessage } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
 const flushBytesMax = 4 * 1024 * 1024

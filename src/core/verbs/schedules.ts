@@ -3,7 +3,7 @@ import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
 import type { Signals } from '../engine/signals.ts'
 import { QueueError } from '../errors.ts'
-import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import type { Digits, Enqueued, NewMessage } from '../message.ts'
 import type { EnqueueRow, Store, Verbs } from '../ports.ts'
 import type { NameScope } from '../queue.ts'
 import {
@@ -24,7 +24,7 @@ import type { Enqueueing } from './enqueue.ts'
 /** Throws the refusal when the caller may not do this with a schedule of this queue. */
 export type Permit = (queue: string) => void
 
-export interface SchedulesOptions {
+interface SchedulesOptions {
   /** Whether a schedule that fires makes an unknown queue. */
   createQueues: boolean
   /** A schedule is due at this time, in ms since the epoch on the database's clock. */

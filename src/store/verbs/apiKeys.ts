@@ -1,16 +1,9 @@
-/** API keys in the database, and the ring that is kept up to date with them. */
+/** API keys in the database. */
 import { apiKeysMax } from '../../core/limits.ts'
-import {
-  makeKey,
-  type ApiKeyGrant,
-  type ApiKeyInfo,
-  type ApiKeyRing,
-  type StoredApiKey
-} from '../../core/apiKey.ts'
+import { makeKey, type ApiKeyGrant, type ApiKeyInfo, type StoredApiKey } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { repeat, type Repeated } from '../upkeep/repeat.ts'
 
 export const allKeysStatement: Statement<StoredApiKey> = {
   name: 'keys',
@@ -118,32 +111,4 @@ export const revokeKeyStatement: Statement = {
 /** Ends a key: every replica refuses it within five seconds. False when there is none. */
 export async function revokeKey(session: Session, id: string): Promise<boolean> {
   return (await session.query(revokeKeyStatement, [id])).length > 0
-}
-
-const readPauseMs = 1500
-
-/** Keys that are being read. */
-export interface KeptKeys extends Repeated {
-  /** Reads them now, after a change made here. A failure goes to `onError`. */
-  read(): Promise<void>
-}
-
-/**
- * Reads the keys into the ring, now and every second or two until stopped. Throws when the first
- * read fails; later failures go to `onError`.
- */
-export async function keepKeys(
-  session: Session,
-  ring: ApiKeyRing,
-  onError: (error: unknown) => void
-): Promise<KeptKeys> {
-  const read = async () => ring.replace(await session.query(allKeysStatement))
-  await read()
-  // One after the other, so that no older answer replaces a newer one.
-  let reading = Promise.resolve()
-  const readNext = () => {
-    reading = reading.then(read).catch(onError)
-    return reading
-  }
-  return { read: readNext, ...repeat(readNext, readPauseMs, onError) }
 }

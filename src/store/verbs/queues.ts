@@ -1,14 +1,13 @@
 /** Queues: their settings, their counts, their end. */
 import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
-import type { Digits } from '../../core/message.ts'
-
 import { metricsQueuesMax } from '../../core/limits.ts'
+import type { Digits } from '../../core/message.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { ranks } from '../upkeep/scanHints.ts'
 
 /** The settings of a queue, as their columns. */
 type SettingColumns = Record<SettingRow['column'], unknown>
@@ -204,7 +203,7 @@ export const depthStatement: Statement<{ max_depth: string | null; depth: string
 }
 
 /** How many more messages a queue takes: Infinity without `maxDepth`, null when it is gone. */
-export async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
+async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
   const [row] = await session.query(depthStatement, [queueId])
   if (row === undefined) return null
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)

@@ -45,7 +45,7 @@ export const findStatement: Statement<Stored<Schedule>> = {
 }
 
 /** A schedule with its message. null when there is none. */
-export async function findSchedule(session: Session, name: string): Promise<Schedule | null> {
+async function findSchedule(session: Session, name: string): Promise<Schedule | null> {
   const [row] = await session.query(findStatement, [name])
   return row === undefined ? null : scheduleOf(row)
 }
@@ -70,7 +70,7 @@ export const listStatement: Statement<Stored<ListedSchedule>> = {
  * Schedules by name, from the one after `after` on, without their messages: those whose queues the
  * scope allows.
  */
-export async function listSchedules(
+async function listSchedules(
   session: Session,
   after: string,
   limit: number,
@@ -99,7 +99,7 @@ export const lockStatement: Statement<LockedRow> = {
 }
 
 /** Keeps the schedule as it is until the end of the transaction, and says what time it is there. */
-export async function lockSchedule(
+async function lockSchedule(
   session: Session,
   name: string
 ): Promise<{ now: string; schedule: Schedule | null }> {
@@ -170,7 +170,7 @@ const valuesOf = (name: string, settings: ScheduleSettings, nextAt: string | nul
 ]
 
 /** Makes a schedule. null when another session has just made one of this name. */
-export async function createSchedule(
+async function createSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
@@ -181,7 +181,7 @@ export async function createSchedule(
 }
 
 /** Changes all settings of a schedule that its caller has locked. */
-export async function changeSchedule(
+async function changeSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
@@ -198,7 +198,7 @@ export const removeStatement: Statement = {
 }
 
 /** Removes a schedule. Nothing happens if there is none of this name. */
-export async function removeSchedule(session: Session, name: string): Promise<void> {
+async function removeSchedule(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
 
@@ -250,7 +250,7 @@ export const takeDueStatement: Statement<DueSchedule> = {
 }
 
 /** Takes some of the due schedules until the end of the transaction, the earliest first. */
-export async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
+async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
   return await session.query(takeDueStatement)
 }
 
@@ -272,7 +272,7 @@ export const moveOnStatement: Statement = {
 }
 
 /** Writes down what became of schedules that were taken, and when they are due next. */
-export async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promise<void> {
+async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promise<void> {
   await session.query(moveOnStatement, [
     fired.map(({ name }) => name),
     fired.map(({ nextAt }) => nextAt),
@@ -296,7 +296,7 @@ export const queuesMissingStatement: Statement<{ queue: string }> = {
 }
 
 /** Queues that due schedules name and that are not there. */
-export async function missingQueues(session: Session): Promise<string[]> {
+async function missingQueues(session: Session): Promise<string[]> {
   return (await session.query(queuesMissingStatement)).map(({ queue }) => queue)
 }
 
@@ -311,7 +311,7 @@ export const nextStatement: Statement<{ ms: number }> = {
 }
 
 /** How long until the next schedule is due, by the database's clock. Infinity: there is none. */
-export async function msUntilSchedule(session: Session): Promise<number> {
+async function msUntilSchedule(session: Session): Promise<number> {
   return (await session.query(nextStatement))[0]?.ms ?? Infinity
 }
 
