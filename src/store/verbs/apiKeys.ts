@@ -26,12 +26,12 @@ export async function listKeys(session: Session): Promise<ApiKeyInfo[]> {
 }
 
 /** Until the transaction ends, nobody else makes or revokes a key. Keys can still be read. */
-const holdKeysStatement: Statement = {
+export const holdKeysStatement: Statement = {
   name: 'hold_keys',
   text: 'lock table holdfast.keys in share row exclusive mode'
 }
 
-const countKeysStatement: Statement<{ stored: number }> = {
+export const countKeysStatement: Statement<{ stored: number }> = {
   name: 'count_keys',
   text: 'select count(*)::integer as stored from holdfast.keys'
 }
