@@ -2,11 +2,11 @@
  * The security fields of every answer of every front. An answer that sets none gets those for data:
  * a browser then neither runs, frames nor embeds it.
  */
-import { ServerResponse, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import { ServerResponse, type IncomingMessage } from 'node:http'
 
 const policyName = 'content-security-policy'
 
-// Few and short, because every enqueue, lease and ack pays for them.
+// Few and short, because every answer to an enqueue, lease or ack carries them. The policy is first.
 const dataFields = {
   [policyName]: "default-src 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
@@ -58,28 +58,17 @@ export const swaggerUiFields = {
   [policyName]: pagePolicy("style-src 'self' 'unsafe-inline'", "img-src 'self' data:")
 }
 
-/** An answer of the HTTP server. Whoever writes it (a front, Fastify or Node.js), it has the fields. */
+const linesWithoutPolicy = dataFieldLines.slice(dataFieldLines.indexOf('\n') + 1)
+
+/**
+ * An answer of the HTTP server. Whoever writes it (a front, Fastify or Node.js), it has the fields.
+ * Node.js has no way to give every answer the same fields. Its own `_storeHeader` takes lines, which
+ * costs nothing that can be measured. Three more headers of an answer would cost 1.5 µs.
+ */
 export class SafeResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
-  override writeHead(status: number, reason?: unknown, headers?: unknown): this {
-    const given = headers ?? reason
-    if (given instanceof Object && !Array.isArray(given)) addTo(given as OutgoingHttpHeaders)
-    else this.#addAsSet()
-    return headers === undefined
-      ? super.writeHead(status, reason as OutgoingHttpHeaders)
-      : super.writeHead(status, reason as string, headers as OutgoingHttpHeaders)
+  _storeHeader(statusLine: string, headers: Record<string, unknown> | null | undefined): void {
+    const lines = headers?.[policyName] === undefined ? dataFieldLines : linesWithoutPolicy
+    // @ts-expect-error: not in the types of Node.js
+    super._storeHeader(statusLine + lines, headers)
   }
-
-  // For an answer whose fields were set one by one, such as a stream.
-  #addAsSet(): void {
-    for (const [name, value] of Object.entries(dataFields)) {
-      if (!this.hasHeader(name)) this.setHeader(name, value)
-    }
-  }
-}
-
-// Fastify writes the names of fields in small letters.
-function addTo(headers: OutgoingHttpHeaders): void {
-  headers[policyName] ??= dataFields[policyName]
-  headers['x-content-type-options'] = dataFields['x-content-type-options']
-  headers['cross-origin-resource-policy'] = dataFields['cross-origin-resource-policy']
 }
