@@ -240,12 +240,13 @@ export function explainOpenAccess({ auth, host }: Pick<Config, 'auth' | 'host'>)
   if (isLoopback(host)) {
     return (
       `There is no API key yet. Calls need none, and only this machine is served (${host}). ` +
-      'Make the first key with holdfast keys create.'
+      'Behind a proxy or a tunnel every caller looks like this machine. ' +
+      'Before you put one in front, make a key: holdfast keys create ops --allow admin.'
     )
   }
   throw new Error(
     `There is no API key yet, and on ${host} others could reach the queues. Make a key with ` +
-      'holdfast keys create, give an admin key in HOLDFAST_ADMIN_KEY_FILE, or set HOLDFAST_AUTH=off ' +
-      'to serve everyone.'
+      'holdfast keys create ops --allow admin, give one in HOLDFAST_ADMIN_KEY_FILE, or set ' +
+      'HOLDFAST_AUTH=off to serve everyone.'
   )
 }

@@ -76,12 +76,12 @@ export async function startService(config: Config, say: Say): Promise<Service> {
     await refusePooling(target)
     await migrate(target)
     const database = openPool(base, target)
-    const ring = await openApiKeys(base, database)
+    const keys = await openApiKeys(base, database)
     const shares = openShares(config)
     const signals = startSignals(base, database, listenTarget, shares)
     const core = openCore(base, database, signals, shares)
     const background = await startBackground(base, database, signals, core)
-    const url = await startServer(base, { database, ring, signals, core, background })
+    const url = await startServer(base, { database, ...keys, signals, core, background })
     return { url, database: name, stop }
   } catch (error) {
     await stop()
@@ -131,14 +131,15 @@ function openPool({ config, closers, report }: Base, target: pg.ClientConfig): D
 }
 
 /**
- * The API keys in use, read again every second or two. Null when the service asks nobody for a key.
+ * The API keys in use, read again every second or two, and after each change made here. `ring` is
+ * null when the service asks nobody for a key.
  */
-async function openApiKeys(base: Base, database: Database): Promise<ApiKeyRing | null> {
+async function openApiKeys(base: Base, database: Database) {
   const { config, say, report } = base
   const ring = config.auth === 'off' ? null : new ApiKeyRing(await readAdminKey(config.adminKeyFile))
-  if (ring !== null) stopLater(base, await keepKeys(database.first, ring, report('keys')))
+  const kept = ring && stopLater(base, await keepKeys(database.first, ring, report('keys')))
   if (ring?.inForce !== true) say(explainOpenAccess(config))
-  return ring
+  return { ring, readKeys: async () => await kept?.read() }
 }
 
 type SignalParts = ReturnType<typeof startSignals>
@@ -282,6 +283,7 @@ function startSnapshotWatch({ log, report }: Base, database: Database) {
 interface ServedParts {
   database: Database
   ring: ApiKeyRing | null
+  readKeys: () => Promise<void>
   signals: SignalParts
   core: Core
   background: Background
@@ -289,7 +291,7 @@ interface ServedParts {
 
 /** The HTTP server with all its routes. Answers where it serves. */
 async function startServer({ config, closers, log, report }: Base, parts: ServedParts): Promise<string> {
-  const { database, ring, signals, core, background } = parts
+  const { database, ring, readKeys, signals, core, background } = parts
   const requestMetrics = new RequestMetrics(log)
   const connections = () => promisify(server.server.getConnections).call(server.server)
   const server = await buildServer(core.broker, {
@@ -298,7 +300,7 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
     log,
     requestMetrics,
     guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
-    apiKeys: apiKeysOf(database),
+    apiKeys: apiKeysOf(database, config, readKeys),
     console: app =>
       consoleRoutes(
         app,
@@ -352,7 +354,7 @@ export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) =>
     await refusePooling(target)
     await migrate(target)
     const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    return await work(apiKeysOf(database)).finally(() => database.close())
+    return await work(apiKeysOf(database, config)).finally(() => database.close())
   })
 }
 
@@ -368,11 +370,21 @@ export const migrateDatabase = (config: Config): Promise<string[]> =>
 /** Measures the database, for holdfast doctor. */
 export const readDoctorFacts = (config: Config): Promise<Facts> => withPostgres(config, gatherFacts)
 
-function apiKeysOf(database: Database): ApiKeys {
+/** `changed` hears of each key that is made or revoked. */
+function apiKeysOf(database: Database, config: Config, changed = async () => {}): ApiKeys {
+  const adminKeyFile = config.adminKeyFile !== ''
   return {
-    create: grant => apiKeys.createKey(database, grant),
+    async create(grant, withoutKey = false) {
+      const key = await apiKeys.createKey(database, grant, { withoutKey, adminKeyFile })
+      await changed()
+      return key
+    },
     list: () => apiKeys.listKeys(database),
-    revoke: id => apiKeys.revokeKey(database, id)
+    async revoke(id) {
+      const revoked = await apiKeys.revokeKey(database, id)
+      await changed()
+      return revoked
+    }
   }
 }
 

@@ -23,6 +23,7 @@ export const codes = [
   'gone',
   'messageLeased',
   'ackedNotKept',
+  'adminKeyFirst',
   'requestTimeout',
   'bodyTooLarge',
   'requestTooLarge',

@@ -179,7 +179,7 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
       schema: { status: 'ok' },
       ownership: { status: 'ok' },
       'oldest snapshot': { value: /grant pg_read_all_stats to app/ },
-      keys: { status: 'ok', value: /to this machine only/ }
+      keys: { status: 'warning', value: /to this machine only/, advice: /Before you put one in front/ }
     }
   })
 

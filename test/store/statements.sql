@@ -925,13 +925,6 @@ from (
   where queue_id = $1
 ) l;
 
--- create_key
--- $1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second
-insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-select $1, $2, $3, $4::text[], $5, $6
-where (select count(*) from holdfast.keys) < 1000
-returning created_at as "createdAt";
-
 -- create_schedule
 -- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
 -- $8 paused · $9 missed · $10 next time

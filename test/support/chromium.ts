@@ -30,8 +30,8 @@ export const noBrowser =
   chromiumPath === undefined &&
   'there is no Chromium here: apt-get install chromium, or name one in HOLDFAST_TEST_CHROMIUM'
 
-export async function browser(t: Pick<Test, 'teardown'>): Promise<Browser> {
-  const launched = await chromium.launch({ executablePath: chromiumPath!, args: chromiumArgs })
+export async function browser(t: Pick<Test, 'teardown'>, ...args: string[]): Promise<Browser> {
+  const launched = await chromium.launch({ executablePath: chromiumPath!, args: [...chromiumArgs, ...args] })
   t.teardown(() => launched.close())
   return launched
 }

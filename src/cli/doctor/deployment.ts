@@ -83,17 +83,21 @@ export const apiKeys: Judge = ({ schema }, { auth, adminKeyFile, host }) => {
     `${count(stored, 'key')}${adminKeyFile === '' ? '' : ' and an admin key from a file'}; ` +
     `served on ${host}`
   if (auth === 'off') {
-    return isLoopback(host)
-      ? ok(name, 'HOLDFAST_AUTH=off, served to this machine only')
-      : warning(
-          name,
-          `HOLDFAST_AUTH=off; served on ${host}`,
-          'Everyone who reaches it may use every queue. Make keys, and set HOLDFAST_AUTH=keys.'
-        )
+    return warning(
+      name,
+      `HOLDFAST_AUTH=off; served on ${host}`,
+      'Everyone who reaches it may use every queue, and so may web pages that point a domain at it. ' +
+        'Make keys, and set HOLDFAST_AUTH=keys.'
+    )
   }
   if (stored > 0 || adminKeyFile !== '') return ok(name, `required: ${value}`)
   return isLoopback(host)
-    ? ok(name, `not required yet: ${value}, to this machine only`)
+    ? warning(
+        name,
+        `not required yet: ${value}, to this machine only`,
+        'Behind a proxy or a tunnel every caller looks like this machine. Before you put one in front, ' +
+          'run holdfast keys create ops --allow admin.'
+      )
     : bad(
         name,
         value,

@@ -2,6 +2,7 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { swaggerUiFields } from '../shared/securityFields.ts'
 import { contract } from './contract/index.ts'
 import { Problem } from './contract/problem.ts'
 import { Settle } from './contract/settle.ts'
@@ -104,6 +105,15 @@ export async function describeApi(): Promise<string> {
 /** Serves the document and Swagger UI. Registered before the routes that it is to show. */
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
   await app.register(swagger, documentOptions)
+  await app.register(swaggerUiRoutes)
+  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+}
+
+async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(swaggerUiFields)
+    done()
+  })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     logo: { type: 'image/svg+xml', content: logo, href: '/docs' },
@@ -118,7 +128,6 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
         a.getIn(['operation', 'x-order']) - b.getIn(['operation', 'x-order'])
     } as object
   })
-  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
 }
 
 // One path holds operations of several headings, so the order cannot be that of the routes.

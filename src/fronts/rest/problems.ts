@@ -28,6 +28,7 @@ export const problems = {
   gone: { status: 409, title: 'The message is gone' },
   messageLeased: { status: 409, title: 'The message is leased' },
   ackedNotKept: { status: 409, title: 'The queue keeps no acked messages' },
+  adminKeyFirst: { status: 409, title: 'The first key must be an admin key' },
   requestTimeout: { status: 408, title: 'The request took too long to arrive' },
   bodyTooLarge: { status: 413, title: 'The message is too large' },
   requestTooLarge: { status: 413, title: 'The request is too large' },

@@ -12,6 +12,7 @@ import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
 import { guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
+import { SafeResponse } from '../shared/securityFields.ts'
 import type { Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
 import { Problem } from './contract/problem.ts'
@@ -92,7 +93,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   leaseRoutes(app, broker, answers)
   settleRoutes(app, broker)
   scheduleRoutes(app, schedules, answers)
-  apiKeyRoutes(app, options.apiKeys)
+  apiKeyRoutes(app, options.apiKeys, options.guard.ring !== null)
   healthRoutes(app, options.health)
   await options.console(app)
   await app.after()
@@ -115,6 +116,7 @@ function createFastify(
     connectionTimeout: silentSecondsMax * 1000,
     keepAliveTimeout: keepAliveMs,
     http: {
+      ServerResponse: SafeResponse,
       headersTimeout: requestTimeout / 2,
       // By default Node looks every 30 s, so 30 s could become 60.
       connectionsCheckingInterval: requestTimeout / 10,

@@ -1,11 +1,12 @@
 /** Who may do what. The guard checks the API key of every request before any other work. */
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { thisMachine, type Caller } from '../../core/caller.ts'
 import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
-import { callerAt } from './addresses.ts'
 import { everyQueue, queueNotFound, type NameScope } from '../../core/queue.ts'
+import { callerAt } from './addresses.ts'
+import { localCallers } from './localCallers.ts'
 import type { Server } from './server.ts'
 
 /**
@@ -17,6 +18,8 @@ type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    /** For balancers, which send what they like: any Host and any proxy will do. */
+    probe?: true
     /** Settling is not refused for the key's rate, because it makes room. */
     settles?: true
   }
@@ -60,15 +63,17 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
       route.config = { ...route.config, access: 'docs' }
     }
   })
-  app.addHook('onRequest', (request, _reply, done) => {
+  const checkLocal = localCallers(app.server)
+  app.addHook('onRequest', (request, reply, done) => {
     request.caller = nobody
-    if (ring === null) {
-      request.caller = callerAt(request.socket)
-      return done()
-    }
     try {
+      refuseTwoHosts(request, reply)
+      if (ring === null) {
+        request.caller = callerAt(request.socket)
+        return done()
+      }
       if (!ring.inForce) {
-        refuseWebPages(request)
+        checkLocal(request, request.routeOptions.config.probe === true)
         request.caller = thisMachine
         return done()
       }
@@ -87,16 +92,18 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
   })
 }
 
-// While no key exists, the service serves this machine only. A browser on this machine may show a page
-// from elsewhere, and that page must be refused. If it sends a form here, `origin` is foreign. If its
-// domain name was pointed at this machine, `host` is foreign.
-function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): void {
-  const foreignName = /\.[a-z][a-z0-9-]*\.?(:\d+)?$/i.test(host) && !/\.localhost\.?(:\d+)?$/i.test(host)
-  if (!foreignName && (origin === undefined || origin === `http://${host}`)) return
+// Two readers could take two different ones. So no answer depends on which is believed.
+function refuseTwoHosts({ raw: { rawHeaders } }: FastifyRequest, reply: FastifyReply): void {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  if (hosts < 2) return
+  reply.header('connection', 'close')
   throw new QueueError(
-    'forbidden',
-    'While there is no API key, the service serves only programs of this machine. It refuses pages of ' +
-      'other sites, and requests to a domain name. Make a key with holdfast keys create.'
+    'malformedRequest',
+    'The request has more than one Host. Send one; nothing was changed.'
   )
 }
 

@@ -33,7 +33,7 @@ function open(t: Test, bytes: string, url = holdfast.url): net.Socket {
   return socket
 }
 
-const head = (path: string, more: string) => `POST ${path} HTTP/1.1\r\nhost: x\r\n${more}\r\n\r\n`
+const head = (path: string, more: string) => `POST ${path} HTTP/1.1\r\nhost: localhost\r\n${more}\r\n\r\n`
 
 function refused(t: Test, answer: Answer, what: string, code = 'overloaded'): void {
   t.match(
@@ -158,7 +158,7 @@ t.test('messages that wait to be stored are bounded', async t => {
 t.test('bytes of unread answers are bounded', async t => {
   for (let i = 0; i < 9; i++) await untilServed(() => text(900_000, 'large'))
   const receipt = await lease('held')
-  const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: x\r\n\r\n'
+  const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: localhost\r\n\r\n'
   const readers = Array.from({ length: 4 }, () => open(t, page).pause())
   // The first pages fit into buffers of the system, whose size nobody knows. Then there is room
   // until the next page.
@@ -184,7 +184,7 @@ t.test('an answer to a caller that has hung up is not counted for ever', async t
   await once(server, 'listening')
   const caller = open(
     t,
-    'GET / HTTP/1.1\r\nhost: x\r\n\r\n',
+    'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n',
     `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`
   )
   const [, response] = await once(server, 'request')
@@ -240,7 +240,7 @@ t.test('connections are bounded', async t => {
     database: { url: holdfast.databaseUrl },
     env: { HOLDFAST_CONNECTIONS_MAX: '3' }
   })
-  const ask = 'GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'
+  const ask = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'
   /** Whether the connection is answered before it is closed. */
   const isAnswered = (socket: net.Socket) =>
     new Promise<boolean>(resolve => {

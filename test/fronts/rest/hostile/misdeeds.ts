@@ -31,7 +31,7 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
     for (let i = 0; i < 5; i++) {
       const { socket } = open()
       socket.pause()
-      socket.write('GET /queues/large/messages HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(5))
+      socket.write('GET /queues/large/messages HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(5))
     }
     while ((await gauge('connections')) <= before);
     while ((await gauge('connections')) > before);
@@ -42,10 +42,10 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
     const wait = '{"waitSeconds":60}'
     const lease =
       'POST /queues/q/lease HTTP/1.1\r\n' +
-      'host: x\r\n' +
+      'host: localhost\r\n' +
       'content-type: application/json\r\n' +
       `content-length: ${wait.length}\r\n\r\n${wait}`
-    const report = 'GET /queues/other HTTP/1.1\r\nhost: x\r\n\r\n'
+    const report = 'GET /queues/other HTTP/1.1\r\nhost: localhost\r\n\r\n'
     for (const request of [lease, report]) {
       const { socket } = open()
       socket.write(request.repeat(200))
@@ -92,7 +92,7 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
   async 'a header named __proto__ is a header like any other'(t) {
     const answer = await send(
       'GET /queues/other HTTP/1.1\r\n' +
-        'host: x\r\n' +
+        'host: localhost\r\n' +
         'connection: close\r\n' +
         '__proto__: x\r\n' +
         'constructor: y\r\n\r\n'
