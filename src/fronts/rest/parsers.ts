@@ -2,15 +2,24 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseEnvelope } from '../../core/engine/envelope.ts'
+import { oneByOne } from '../../core/engine/oneByOne.ts'
 import { QueueError } from '../../core/errors.ts'
+
+/** Reading a body of this size takes about a millisecond. */
+const largeBytes = 64 * 1024
 
 type Done = (error: Error | null, body?: unknown) => void
 
 /** Sets the parsers of every route. The enqueue replaces the one for other content types. */
 export function setParsers(app: FastifyInstance): void {
   app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readInTurn)
   app.addContentTypeParser('*', { parseAs: 'buffer' }, takeNothing)
+}
+
+function readInTurn(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
+  if (bytes.length < largeBytes) readJson(request, bytes, done)
+  else oneByOne(() => readJson(request, bytes, done))
 }
 
 function readJson(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
