@@ -2,7 +2,7 @@
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
-import { invalidRequest } from '../../../core/errors.ts'
+import { invalidRequest, QueueError } from '../../../core/errors.ts'
 import { newMessage, type NewMessage } from '../../../core/message.ts'
 import type { MessageOptions } from '../../../core/options.ts'
 import { storedForm } from '../../shared/bodies.ts'
@@ -18,6 +18,7 @@ const checkList = validator<Static<typeof MessageList>>(MessageList)
 export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> {
   app.removeContentTypeParser('*')
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
+  app.addContentTypeParser('application/x-www-form-urlencoded', refuseForm)
 
   app.route({
     ...enqueueOperations.enqueue,
@@ -36,6 +37,15 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
       return list ? { messages: ids } : ids[0]!
     }
   })
+}
+
+// Almost always a curl without a content type: the JSON would be stored as a raw text.
+function refuseForm(): never {
+  throw new QueueError(
+    'unsupportedMediaType',
+    'Forms are not taken, and curl -d sends one unless it is told otherwise; nothing was stored. ' +
+      "For JSON add -H 'content-type: application/json'. For a raw body name its own type, such as text/plain."
+  )
 }
 
 function rawMessage(
