@@ -110,7 +110,7 @@ export interface LeasedMessage {
 export interface Failure {
   /** From the lease. */
   receipt: string
-  /** Why, for the history. */
+  /** Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair. */
   reason?: string | undefined
   /** Retry after this delay, instead of the queue's. 0: at once. */
   delaySeconds?: number | undefined

@@ -5,7 +5,7 @@
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
-import type { Digits } from '../message.ts'
+import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
@@ -72,7 +72,7 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
     held: ({ id, fence }, { reason = null, delaySeconds = null, dead = false }) => ({
       id,
       fence,
-      reason,
+      reason: reason === null ? null : storable(reason),
       delaySeconds,
       dead
     }),

@@ -10,7 +10,7 @@ import {
 import type { SettleVerb } from '../../../core/ports.ts'
 import { settleOutcomes } from '../../../core/verbs/settle.ts'
 import { operations, problemResponses } from './operation.ts'
-import { maybe, object, QueueParams, storableText, time } from './shapes.ts'
+import { maybe, object, QueueParams, time } from './shapes.ts'
 
 export const receipt = Type.String({
   minLength: 1,
@@ -32,7 +32,10 @@ const Receipt = object({ receipt })
 const Failure = object({
   receipt,
   reason: maybe(
-    Type.String({ maxLength: reasonCharsMax, pattern: storableText, description: 'Why, for the history.' })
+    Type.String({
+      maxLength: reasonCharsMax,
+      description: 'Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair.'
+    })
   ),
   delaySeconds: maybe(
     Type.Number({

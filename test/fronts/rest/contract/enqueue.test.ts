@@ -163,6 +163,30 @@ t.test('a form is refused, with a hint at what curl needs', async t => {
   t.equal((await q.report()).counts.ready, 0)
 })
 
+t.test('a time that cannot be kept is refused for its own reason', async t => {
+  const q = await queue()
+  const reasons: [string, RegExp][] = [
+    ['2016-12-31T23:59:60Z', /its seconds 00 to 59/],
+    ['0000-01-01T00:00:00Z', /from 1970 on/],
+    ['1969-12-31T23:59:59.999Z', /from 1970 on/],
+    ['1970-01-01T00:00:00+01:00', /from 1970 on/],
+    ['9999-12-31T23:59:59Z', /at most a year ahead/]
+  ]
+  for (const [visibleAt, reason] of reasons) {
+    t.match(await q.enqueue({ body: 1, visibleAt }), {
+      status: 400,
+      body: { errors: [{ pointer: '/visibleAt', message: reason }] }
+    })
+  }
+  for (const visibleAt of [
+    '1970-01-01T00:00:00Z',
+    '2020-02-29t12:00:00.123456z',
+    '2020-01-01T00:00:00-23:59'
+  ]) {
+    t.equal((await q.enqueue({ body: 1, visibleAt })).status, 201, visibleAt)
+  }
+})
+
 t.test('a key twice in a list is one message, and one mismatch refuses the whole list', async t => {
   const q = await queue()
   const { status, body } = await q.enqueue({
