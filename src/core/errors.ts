@@ -28,6 +28,7 @@ export const codes = [
   'requestTooLarge',
   'headersTooLarge',
   'unsupportedMediaType',
+  'expectationFailed',
   'idempotencyMismatch',
   'queueFull',
   'tooManyWaiting',

@@ -32,6 +32,7 @@ export const problems = {
   requestTooLarge: { status: 413, title: 'The request is too large' },
   headersTooLarge: { status: 431, title: 'The header fields are too large' },
   unsupportedMediaType: { status: 415, title: 'The content type is not taken here' },
+  expectationFailed: { status: 417, title: 'The expectation cannot be met' },
   idempotencyMismatch: { status: 422, title: 'The idempotency key stands for other content' },
   queueFull: { status: 429, title: 'The queue is full' },
   tooManyWaiting: { status: 429, title: 'Too many calls are waiting' },

@@ -113,11 +113,13 @@ function createFastify(
       connectionsCheckingInterval: requestTimeout / 10,
       requireHostHeader: false // Node's own refusal would be no problem document
     },
-    routerOptions: { maxParamLength: pathPartCharsMax },
+    routerOptions: { maxParamLength: pathPartCharsMax, ignoreTrailingSlash: true },
     frameworkErrors: sendProblem as (...args: Parameters<SendProblem>) => void,
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
+  // Refused by the hook, as a problem.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Else Node invites every body that asks for leave, one over the limit too.
   app.server.on('checkContinue', (request, response) => {
     if (!(Number(request.headers['content-length']) > requestBytesMax)) response.writeContinue()

@@ -1,4 +1,5 @@
 /** The handler of enqueues: one message or a list as JSON, or a raw body of any content type. */
+import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
@@ -25,7 +26,7 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
     validatorCompiler: uncheckedBody,
     async handler(request, reply) {
       const { body, query, headers } = request
-      const key = headers['idempotency-key']
+      const key = headerKey(request)
       const { messages, list } = Buffer.isBuffer(body)
         ? { messages: [rawMessage(body, headers['content-type'], query, key)], list: false }
         : jsonMessages(body, query, key)
@@ -113,4 +114,13 @@ export function oneKey(
     throw invalidRequest(pointer, 'differs from the Idempotency-Key header')
   }
   return field ?? header
+}
+
+/** The key of the header. Node joins two fields to one text, which would be a third key. */
+export function headerKey({ headers, raw }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key'] as string | undefined
+  if (key?.includes(',') && raw.headersDistinct['idempotency-key']!.length > 1) {
+    throw invalidRequest('header/idempotency-key', 'must be a single field')
+  }
+  return key
 }
