@@ -10,7 +10,8 @@ import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 const flushBytesMax = 4 * 1024 * 1024
 /** What a message counts beside its body. */
 const rowBytes = 256
-const queueAttemptsMax = 3
+/** Others may delete the queue again and again meanwhile. */
+const queueAttemptsMax = 10
 
 /** One caller's messages: a list is stored whole or not at all. */
 interface Call {

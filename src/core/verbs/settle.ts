@@ -9,19 +9,11 @@ import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
-/** What can become of a receipt. */
-export const settleOutcomes = [
-  'acked',
-  'retrying',
-  'dead',
-  'extended',
-  'released',
-  'gone',
-  'leaseLost'
-] as const
 /** The outcomes without a time. */
-type PlainOutcome = Exclude<(typeof settleOutcomes)[number], 'retrying' | 'extended'>
+export const plainOutcomes = ['acked', 'dead', 'released', 'gone', 'leaseLost'] as const
+type PlainOutcome = (typeof plainOutcomes)[number]
 
+/** What can become of a receipt. */
 export type Outcome =
   | { outcome: PlainOutcome }
   | { outcome: 'retrying'; visibleAt: string }

@@ -25,7 +25,7 @@ export class Streams {
    * now and whenever it has changed, until the page goes, its key is revoked or the service closes.
    * Refuses with tooManyWaiting when too many streams are open.
    */
-  send({ key }: FastifyRequest, reply: FastifyReply, read: () => object[]): FastifyReply {
+  send({ key, raw: { socket } }: FastifyRequest, reply: FastifyReply, read: () => object[]): FastifyReply {
     this.#checkRoom(key)
     const stream = new Readable({ read() {} })
     this.#open.set(stream, key)
@@ -39,7 +39,8 @@ export class Streams {
       unwatch()
       forgetKey?.()
     })
-    if (this.#closed) stream.push(null)
+    socket.once('end', () => stream.push(null))
+    if (this.#closed || socket.readableEnded) stream.push(null)
     // The connection ends with its stream. Kept alive, it would hold up the end of the service.
     return reply
       .headers({ 'cache-control': 'no-store', connection: 'close', 'x-accel-buffering': 'no' })

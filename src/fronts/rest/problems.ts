@@ -2,10 +2,12 @@
  * Errors as callers see them: application/problem+json (RFC 9457), from one table that every code
  * must stand in.
  */
+import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { invalidRequest, QueueError, type Code } from '../../core/errors.ts'
 import { RefusalThrottle } from '../shared/refusalThrottle.ts'
+import { faultOf } from './faults.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
 export const problems = {
@@ -144,10 +146,7 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
     // The error of `propertyNames` only repeats the error of the name itself.
     const faults = error.validation
       .filter(({ keyword }) => keyword !== 'propertyNames')
-      .map(({ instancePath, keyword, params, message }) => ({
-        pointer: pointerOf(error.validationContext, instancePath, keyword, params as Record<string, string>),
-        message: messageOf(keyword, params as Record<string, string>, message)
-      }))
+      .map(fault => faultOf(fault as ErrorObject, error.validationContext))
     const [first] = faults
     return invalidRequest(first!.pointer, first!.message, faults)
   }
@@ -175,33 +174,4 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
       'not have been made.',
     { outcome: request.method === 'GET' ? 'none' : 'unknown', cause: thrown }
   )
-}
-
-// A JSON Pointer into the body. Elsewhere the place and the name: `query/max`, `path/queue`.
-function pointerOf(
-  context: string | undefined,
-  path: string,
-  keyword: string,
-  params: Record<string, string>
-): string {
-  const named =
-    keyword === 'additionalProperties'
-      ? params.additionalProperty
-      : keyword === 'required'
-        ? params.missingProperty
-        : undefined
-  const pointer = named === undefined ? path : `${path}/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
-  if (context === 'querystring') return `query${pointer}`
-  if (context === 'params') return `path${pointer}`
-  if (context === 'headers') return `header${pointer}`
-  return pointer
-}
-
-function messageOf(keyword: string, params: Record<string, string>, message: string | undefined): string {
-  if (keyword === 'additionalProperties') return 'is not a known field'
-  if (keyword === 'required') return 'is missing'
-  if (keyword === 'enum' || keyword === 'const') {
-    return `must be one of ${JSON.stringify(params.allowedValues ?? [params.allowedValue])}`
-  }
-  return message ?? 'is not valid'
 }

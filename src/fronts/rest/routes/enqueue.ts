@@ -45,7 +45,8 @@ function refuseForm(): never {
   throw new QueueError(
     'unsupportedMediaType',
     'Forms are not taken, and curl -d sends one unless it is told otherwise; nothing was stored. ' +
-      "For JSON add -H 'content-type: application/json'. For a raw body name its own type, such as text/plain."
+      "For JSON add -H 'content-type: application/json'. " +
+      'For a raw body name its own type, such as text/plain.'
   )
 }
 
