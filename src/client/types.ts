@@ -330,7 +330,8 @@ export interface QueueReport {
    */
   reliability: number | null
   /**
-   * Age since its enqueue of the oldest message at the head of a priority. null when none is ready.
+   * Seconds since the oldest ready message became ready: since its enqueue, or since the end of its
+   * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
   /** When the queue was made. RFC 3339, UTC. */
@@ -373,8 +374,8 @@ export interface QueueList {
      */
     reliability: number | null
     /**
-     * Age since its enqueue of the oldest message at the head of a priority. null when none is
-     * ready.
+     * Seconds since the oldest ready message became ready: since its enqueue, or since the end of
+     * its delay, its lease or its death. null when none is ready.
      */
     oldestReadySeconds: number | null
     /** When the queue was made. RFC 3339, UTC. */
@@ -651,7 +652,9 @@ export interface ScheduleList {
 }
 
 export interface KeyRequest {
-  /** Who uses it, for people. 1 to 128 characters. */
+  /**
+   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   */
   name: string
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
@@ -674,7 +677,9 @@ export interface KeyRequest {
 export interface KeyInfo {
   /** Names the key. It is part of the key, and no secret. */
   id: string
-  /** Who uses it, for people. 1 to 128 characters. */
+  /**
+   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   */
   name: string
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
@@ -699,7 +704,9 @@ export interface KeyInfo {
 export interface KeyMade {
   /** Names the key. It is part of the key, and no secret. */
   id: string
-  /** Who uses it, for people. 1 to 128 characters. */
+  /**
+   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   */
   name: string
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),

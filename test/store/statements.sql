@@ -925,13 +925,6 @@ from (
   where queue_id = $1
 ) l;
 
--- create_key
--- $1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second
-insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-select $1, $2, $3, $4::text[], $5, $6
-where (select count(*) from holdfast.keys) < 1000
-returning created_at as "createdAt";
-
 -- create_schedule
 -- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
 -- $8 paused · $9 missed · $10 next time
@@ -1393,7 +1386,8 @@ with due as materialized (
   update holdfast.messages m
   set
     visible_at = null,
-    position = places.positions[width_bucket(m.id, places.ids)]
+    position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
   returning m.queue_id, m.position
@@ -1497,6 +1491,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     dead_at = case
       when held.dies then coalesce(m.dead_at, statement_timestamp())
     end,
@@ -1998,10 +1993,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2144,25 +2141,29 @@ where m.queue_id = $1
 -- $1 queue ids
 select
   q.id,
-  extract(epoch from (
-    select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
-    cross join lateral (
-      select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
-      from (
-        select m.enqueued_at, m.leased_until
-        from holdfast.messages m
-        where m.queue_id = q.id
-          and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
-        order by m.position
-        limit 100
-      ) first
-    ) head
-  ))::float8 as at_seconds
+  extract(
+    epoch from clock_timestamp() - (
+      select min(coalesce(head.ready, head.any))
+      from generate_series(0, 19) as level (rank)
+      cross join lateral (
+        select
+          min(ready_at) filter (where leased_until is null) as ready,
+          max(ready_at) as any
+        from (
+          select
+            coalesce(m.ready_at, m.enqueued_at) as ready_at,
+            m.leased_until
+          from holdfast.messages m
+          where m.queue_id = q.id
+            and m.rank = level.rank::smallint
+            and m.visible_at is null
+            and m.dead_at is null
+          order by m.position
+          limit 100
+        ) first
+      ) head
+    )
+  )::float8 as age_seconds
 from unnest($1::integer[]) as q (id);
 
 -- overview
@@ -2265,9 +2266,9 @@ select count(*) as purged
 from purged;
 
 -- queue_totals
-select q.name, c.*
+select q.name, q.paused, c.*
 from (
-  select id, name
+  select id, name, paused
   from holdfast.queues
   order by name
   limit 1000
@@ -2320,6 +2321,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     dead_at = null, attempt = 0, rank = m.rank & ~1
   from places
   where m.queue_id = $1
@@ -2359,6 +2361,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     attempt = m.attempt - 1
   from held
   where m.queue_id = $1
@@ -2598,10 +2601,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2675,6 +2680,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
@@ -2705,9 +2711,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2725,8 +2731,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2741,6 +2750,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2755,9 +2765,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2775,8 +2785,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2791,6 +2804,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2806,9 +2820,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2826,8 +2840,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2842,6 +2859,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2857,9 +2875,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2877,8 +2895,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2893,6 +2914,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2907,9 +2929,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2927,8 +2949,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2943,6 +2968,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -3138,6 +3164,7 @@ with seen as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.leased_until,
     dead_at = case
       when m.attempt >= coalesce(
         m.max_attempts,

@@ -5,6 +5,8 @@
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { queueActions } from '../../core/apiKey.ts'
+import type { Share } from '../../core/engine/share.ts'
+import { QueueError } from '../../core/errors.ts'
 import { consolePageMax, consoleRowsDefault, consoleRowsMax, nameCharsMax } from '../../core/limits.ts'
 import { everyQueue } from '../../core/queue.ts'
 import { browsable } from '../shared/guard.ts'
@@ -24,11 +26,11 @@ const LiveQuery = Type.Object(
   { additionalProperties: false }
 )
 
-/** Registers every route of the console. */
-export async function consoleRoutes(app: FastifyInstance, sources: Sources): Promise<void> {
+/** Registers every route of the console. `pages` bounds the open event streams. */
+export async function consoleRoutes(app: FastifyInstance, sources: Sources, pages: Share): Promise<void> {
   await assetRoutes(app)
   rightsRoute(app)
-  liveRoutes(app, sources)
+  liveRoutes(app, sources, pages)
 }
 
 function rightsRoute(app: FastifyInstance): void {
@@ -43,9 +45,9 @@ function rightsRoute(app: FastifyInstance): void {
   )
 }
 
-function liveRoutes(app: FastifyInstance, sources: Sources): void {
+function liveRoutes(app: FastifyInstance, sources: Sources, pages: Share): void {
   const overviewCache = new OverviewCache(sources)
-  const streams = new Streams(overviewCache)
+  const streams = new Streams(overviewCache, pages)
   app.addHook('preClose', () => streams.close())
 
   app.get(
@@ -54,7 +56,9 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
     (request, reply) => {
       const query = request.query as Static<typeof LiveQuery>
       const { search = '', sort = 'name', descending = false, page = 0, limit = consoleRowsDefault } = query
-      const view = { search, sort, descending, page, limit, within: browsable(request) }
+      const within = browsable(request)
+      if (within.names.length === 0 && within.prefixes.length === 0) throw nothingToShow()
+      const view = { search, sort, descending, page, limit, within }
       return streams.send(request, reply, () => {
         const { rows, ...rest } = overviewCache.page(view)
         const sparks = rows.map(({ queue }) => [queue, overviewCache.spark(queue)])
@@ -80,4 +84,11 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
 /** A queue as pages get it. */
 function shown({ id: _, ...row }: QueueRow): object {
   return row
+}
+
+function nothingToShow(): QueueError {
+  return new QueueError(
+    'forbidden',
+    'This key may browse no queue, so there are no figures to show. Use a key with a browse right.'
+  )
 }

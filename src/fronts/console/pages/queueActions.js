@@ -1,4 +1,4 @@
-/** The buttons of a queue: enqueue, pause, redrive, settings, purge and delete. */
+/** The buttons of a queue: enqueue, pause, redrive, settings and delete. */
 import { html } from './vendor/htm.js'
 import { askForAll } from './actions.js'
 import { call, queuePath } from './api.js'
@@ -39,6 +39,7 @@ function askToDelete(queue, counts) {
     text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,
     yes: 'Delete queue',
     danger: true,
+    name: queue,
     act: async () => {
       await call('DELETE', queuePath(queue))
       location.hash = '#/'
@@ -76,7 +77,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
     <details class="menu">
       <summary aria-label="More">⋯</summary>
       <div>
-        <button class="danger" onClick=${purge}>Purge all …</button>
+        <button class="danger" onClick=${purge}>Delete all messages …</button>
         <button class="danger" onClick=${remove}>Delete queue …</button>
       </div>
     </details>

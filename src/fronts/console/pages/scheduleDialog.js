@@ -1,6 +1,7 @@
 /** The form of a schedule. */
 import { html } from './vendor/htm.js'
 import { callText } from './api.js'
+import { ownTimeZone } from './clock.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, OptionField, typed } from './forms.js'
 import { schedulePath } from './scheduleCalls.js'
@@ -79,8 +80,6 @@ function TimeFields({ schedule, problem }) {
     <${OptionField} row=${options.priority} value=${String(priority)} problem=${problem} />
   </div>`
 }
-
-const ownTimeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 function NameField({ problem }) {
   const hint = 'The name cannot be changed later.'
