@@ -64,6 +64,39 @@ language sql stable as $$
   )
 $$;
 
+-- Whether a stored digest stands for this content. Empty headers and a delay of 0 mean the same as
+-- none, and callers leave them out before they make a digest. Releases before that did not, so their
+-- digests are accepted in every spelling.
+create or replace function holdfast.digest_fits (
+  digest bytea,
+  body text,
+  body_bytes bytea,
+  content_type text,
+  headers jsonb,
+  priority integer,
+  delay_seconds float8,
+  visible_at timestamptz,
+  ttl_seconds float8,
+  max_attempts integer
+) returns boolean
+language sql stable as $$
+  select digest in (
+    select holdfast.digest_of(
+      body,
+      body_bytes,
+      content_type,
+      h.spelling,
+      priority,
+      d.spelling,
+      visible_at,
+      ttl_seconds,
+      max_attempts
+    )
+    from unnest(array[headers, coalesce(headers, '{}')]) as h (spelling)
+    cross join unnest(array[delay_seconds, coalesce(delay_seconds, 0)]) as d (spelling)
+  )
+$$;
+
 -- The end of a receipt: FNV-1a over the queue's name and the numbers, as core/receipt.ts makes it.
 create or replace function holdfast.receipt_check (queue text, numbers text) returns text
 language plpgsql immutable strict as $$
@@ -309,9 +342,9 @@ begin
       body::text,
       null,
       null,
-      options->'headers',
+      nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      delay_seconds,
+      nullif(delay_seconds, 0),
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
       (options->>'maxAttempts')::integer
@@ -338,7 +371,18 @@ begin
         else k.expires_at
       end
     returning k.message_id, k.digest into known_id, known_digest;
-    if known_digest <> new_digest then
+    if known_digest <> new_digest and not holdfast.digest_fits(
+      known_digest,
+      body::text,
+      null,
+      null,
+      nullif(options->'headers', '{}'),
+      coalesce((options->>'priority')::integer, 4),
+      nullif(delay_seconds, 0),
+      (options->>'visibleAt')::timestamptz,
+      (options->>'ttlSeconds')::float8,
+      (options->>'maxAttempts')::integer
+    ) then
       raise exception
         'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
         using errcode = 'HF005';

@@ -1,6 +1,7 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
 
@@ -163,6 +164,14 @@ export const environment = {
       'Seconds without a byte in either direction before a connection with an unfinished request is ' +
       'closed. Keep it longer than any waitSeconds.'
   },
+  keepAliveSeconds: {
+    name: 'HOLDFAST_KEEP_ALIVE_SECONDS',
+    default: 75,
+    read: wholeNumber(1, 3600),
+    help:
+      'Seconds that a connection may rest between two requests. Keep it longer than the load balancer ' +
+      'in front keeps its connections.'
+  },
   logLevel: {
     name: 'HOLDFAST_LOG_LEVEL',
     default: 'warn',
@@ -187,7 +196,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     if (!isOurs || value === undefined || value === '') continue
     const key = keys.get(name)
     if (key === undefined) {
-      faults.push(`${name} is not a setting; did you mean ${nearest(name, [...keys.keys()])}?`)
+      faults.push(unknownSetting(name, [...keys.keys()]))
       continue
     }
     try {
@@ -200,17 +209,33 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return config as Config
 }
 
-/** The name that looks most like `name`: the one that shares most pairs of letters with it. */
-export function nearest(name: string, names: string[]): string {
-  const pairs = (text: string) => new Set([...text].map((_, i) => text.slice(i, i + 2)))
-  const score = (other: string) =>
-    [...pairs(name)].filter(pair => pairs(other).has(pair)).length / (name.length + other.length)
-  return names.reduce((best, other) => (score(other) > score(best) ? other : best))
+function unknownSetting(name: string, names: string[]): string {
+  const ownPart = (name: string) => name.slice('HOLDFAST_'.length)
+  const suggestion = nearest(ownPart(name), names.map(ownPart))
+  return suggestion === null
+    ? `${name} is not a setting. See all with holdfast help.`
+    : `${name} is not a setting; did you mean HOLDFAST_${suggestion}?`
 }
 
 /** Whether an address to serve on can be reached from this machine only. */
 export const isLoopback = (host: string) =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/** Why the service cannot serve on its address, with the setting that helps. */
+export function explainListening(
+  error: NodeJS.ErrnoException,
+  { host, port }: Pick<Config, 'host' | 'port'>
+): Error {
+  const place = `port ${port} of ${host}`
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `HOLDFAST_PORT: another program serves on ${place}. Stop it, or choose another port.`,
+    EACCES: `HOLDFAST_PORT: this user may not serve on ${place}. Choose a port from 1024 on.`,
+    EADDRNOTAVAIL: `HOLDFAST_HOST: this machine has no address ${host}. Choose one that it has.`,
+    ENOTFOUND: `HOLDFAST_HOST: there is no host ${host}. Choose an address of this machine.`
+  }
+  const reason = reasons[error.code ?? '']
+  return reason === undefined ? error : new Error(reason, { cause: error })
+}
 
 /** The admin key in a file; null without a file. Throws when the file holds none. */
 export async function readAdminKey(file: string): Promise<string | null> {

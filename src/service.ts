@@ -2,7 +2,7 @@
 import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino, type Logger } from 'pino'
-import { explainOpenAccess, readAdminKey, type Config } from './config.ts'
+import { explainListening, explainOpenAccess, readAdminKey, type Config } from './config.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
 import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
@@ -323,7 +323,9 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
     await server.close()
     await core.broker.drained()
   })
-  return await server.listen({ host: config.host, port: config.port })
+  return await server.listen({ host: config.host, port: config.port }).catch(error => {
+    throw explainListening(error, config)
+  })
 }
 
 function metricsOf(

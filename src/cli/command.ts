@@ -3,7 +3,8 @@
  * that looks most like it.
  */
 import { parseArgs } from 'node:util'
-import { nearest, type Config } from '../config.ts'
+import type { Config } from '../config.ts'
+import { nearest } from '../core/nearest.ts'
 
 /** A command imports the service only when it runs, because that takes most of a second. */
 export interface Command {
@@ -92,8 +93,10 @@ function readFlag(
 }
 
 /** The end of a sentence about an unknown word. */
-export const suggest = (word: string, known: string[], prefix = '') =>
-  known.length > 0 ? `; did you mean ${prefix}${nearest(word, known)}?` : '.'
+export function suggest(word: string, known: string[], prefix = ''): string {
+  const suggestion = nearest(word, known)
+  return suggestion === null ? '.' : `; did you mean ${prefix}${suggestion}?`
+}
 
 /** A flag's whole number, or `otherwise` when the flag is not given. Throws UsageError. */
 export function wholeNumber(

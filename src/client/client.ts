@@ -8,8 +8,12 @@ import { HoldfastError, pauseAfter } from './error.ts'
 import type {
   BrowseQuery,
   Enqueued,
+  Explanation,
   Extension,
   Failure,
+  KeyInfo,
+  KeyMade,
+  KeyRequest,
   LeasedMessage,
   LeaseRequest,
   MessageDetail,
@@ -26,7 +30,11 @@ import type {
   RedriveAnswer,
   RedriveRequest,
   RetryAnswer,
-  RetryRequest
+  RetryRequest,
+  Schedule,
+  ScheduleChange,
+  ScheduleList,
+  Series
 } from './types.ts'
 
 export interface ClientOptions {
@@ -194,6 +202,11 @@ export class Client {
     )
   }
 
+  /** Why a message is where it is. */
+  explain(queue: string, id: string, options?: CallOptions): Promise<Explanation> {
+    return this.#call('GET', `${path(queue)}/messages/${encodeURIComponent(id)}/explain`, {}, options)
+  }
+
   /** Removes a message that is not leased. */
   async cancel(queue: string, id: string, options?: CallOptions): Promise<void> {
     await this.#call('DELETE', `${path(queue)}/messages/${encodeURIComponent(id)}`, {}, options)
@@ -207,6 +220,11 @@ export class Client {
   /** A queue's settings, and the number of messages in each state. */
   queue(queue: string, options?: CallOptions): Promise<QueueReport> {
     return this.#call('GET', path(queue), {}, options)
+  }
+
+  /** The last hour of a queue: counts, rates, waiting and working times. */
+  series(queue: string, options?: CallOptions): Promise<Series> {
+    return this.#call('GET', `${path(queue)}/series`, {}, options)
   }
 
   /** Creates a queue, or changes the settings given. */
@@ -232,6 +250,53 @@ export class Client {
   /** Makes delayed and backing-off messages ready now. */
   retry(queue: string, request: RetryRequest = {}, options?: CallOptions): Promise<RetryAnswer> {
     return this.#call('POST', `${path(queue)}/retry`, { body: request }, options)
+  }
+
+  /** A page of schedules, by name, without their messages. */
+  schedules(query: PageQuery = {}, options?: CallOptions): Promise<ScheduleList> {
+    return this.#call('GET', '/schedules', { query }, options)
+  }
+
+  /** A schedule with its message and its next times. */
+  schedule(name: string, options?: CallOptions): Promise<Schedule> {
+    return this.#call('GET', schedulePath(name), {}, options)
+  }
+
+  /** Creates a schedule, or changes what is given. */
+  putSchedule(name: string, change: ScheduleChange, options?: CallOptions): Promise<Schedule> {
+    return this.#call('PUT', schedulePath(name), { body: change }, options)
+  }
+
+  /** Enqueues a schedule's message once more. Safe to repeat, as `enqueue` is. */
+  runSchedule(
+    name: string,
+    request: { idempotencyKey?: string | undefined } = {},
+    options?: CallOptions
+  ): Promise<Enqueued> {
+    return this.#call('POST', `${schedulePath(name)}/run`, { body: keyed(request) }, options)
+  }
+
+  /** Removes a schedule. Its messages in the queue stay there. */
+  async deleteSchedule(name: string, options?: CallOptions): Promise<void> {
+    await this.#call('DELETE', schedulePath(name), {}, options)
+  }
+
+  /** All API keys, without their secrets. */
+  async keys(options?: CallOptions): Promise<KeyInfo[]> {
+    return (await this.#call<{ keys: KeyInfo[] }>('GET', '/keys', {}, options)).keys
+  }
+
+  /**
+   * Makes an API key. Its `secret` is shown this once. The call is not repeated by itself, because
+   * a lost answer may have made a key.
+   */
+  createKey(request: KeyRequest, options?: CallOptions): Promise<KeyMade> {
+    return this.#call('POST', '/keys', { body: request }, { retrySeconds: 0, ...options })
+  }
+
+  /** Revokes an API key. */
+  async revokeKey(id: string, options?: CallOptions): Promise<void> {
+    await this.#call('DELETE', `/keys/${encodeURIComponent(id)}`, {}, options)
   }
 
   async #settle(
@@ -301,6 +366,10 @@ const lists = { ack: 'receipts', fail: 'failures', extend: 'extensions', release
 
 function path(queue: string): string {
   return `/queues/${encodeURIComponent(queue)}`
+}
+
+function schedulePath(name: string): string {
+  return `/schedules/${encodeURIComponent(name)}`
 }
 
 // A key that is given as undefined counts as none.

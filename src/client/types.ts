@@ -110,7 +110,7 @@ export interface LeasedMessage {
 export interface Failure {
   /** From the lease. */
   receipt: string
-  /** Why, for the history. */
+  /** Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair. */
   reason?: string | undefined
   /** Retry after this delay, instead of the queue's. 0: at once. */
   delaySeconds?: number | undefined
@@ -125,13 +125,22 @@ export interface Extension {
   leaseSeconds: number
 }
 
-export interface Outcome {
+export type Outcome = {
+  /** There in a list. */
   receipt?: string | undefined
-  outcome: 'acked' | 'retrying' | 'dead' | 'extended' | 'released' | 'gone' | 'leaseLost'
-  /** retrying: when the message is ready again. RFC 3339, UTC. */
-  visibleAt?: string | undefined
-  /** extended: when the lease ends now. RFC 3339, UTC. */
-  leaseExpiresAt?: string | undefined
+  outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
+} | {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'retrying'
+  /** When the message is ready again. RFC 3339, UTC. */
+  visibleAt: string
+} | {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'extended'
+  /** When the lease ends now. RFC 3339, UTC. */
+  leaseExpiresAt: string
 }
 
 export interface BrowseQuery {
@@ -221,6 +230,34 @@ export interface MessageDetail {
     endedAt: string
     outcome: 'failed' | 'expired' | 'released'
     reason?: string | undefined
+  }>
+}
+
+export interface Explanation {
+  /** A message id. */
+  id: string
+  /** A message state. */
+  state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+  /** What to fix first comes first. */
+  reasons: Array<{
+    /** next: nothing hinders it. */
+    code: 'delayed' | 'backingOff' | 'paused' | 'leased' | 'behind' | 'noConsumer' | 'dead' | 'acked' | 'next'
+    /** A sentence for a person. */
+    detail: string
+    /** leased, delayed, backingOff: when that ends. acked: how long it is kept. RFC 3339, UTC. */
+    until?: string | undefined
+    /** leased: who holds it. */
+    worker?: string | undefined
+    /**
+     * behind: how many ready messages come before it. Counted among the 10,000 before it, leased
+     * ones left out. detail says when there are more.
+     */
+    ahead?: number | undefined
+    /**
+     * noConsumer: when a lease was last asked for, on this replica, or on another up to half a
+     * minute ago. Left out: never. RFC 3339, UTC.
+     */
+    lastAskedAt?: string | undefined
   }>
 }
 
@@ -350,6 +387,48 @@ export interface QueueList {
   cursor: string | null
 }
 
+export interface Series {
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  stepSeconds: number
+  /**
+   * The ends of the steps, in seconds since the epoch, the oldest first. Every other list has one
+   * element for each.
+   */
+  at: Array<number>
+  /** Messages at the end of the step; null before the queue was made. */
+  ready: Array<number | null>
+  /** As ready. */
+  delayed: Array<number | null>
+  /** As ready. */
+  leased: Array<number | null>
+  /** As ready. */
+  dead: Array<number | null>
+  /** Messages stored in the step. */
+  enqueuedPerSecond: Array<number>
+  /** Messages acked. */
+  ackedPerSecond: Array<number>
+  /** Attempts that ended badly: by a fail, or because the lease ran out. */
+  failedPerSecond: Array<number>
+  /**
+   * From the enqueue to the lease, of the messages leased in the step: half waited no longer.
+   * Messages that were delayed or came back (retried, released, redriven) are left out, because
+   * nobody has kept when they became ready. Read from buckets that double, so exact within a factor
+   * of two. null: none was leased.
+   */
+  waitSecondsP50: Array<number | null>
+  /** As waitSecondsP50, for 95 of a hundred. */
+  waitSecondsP95: Array<number | null>
+  /**
+   * From the lease to the ack, of the messages acked in the step: half took no longer. Only
+   * messages that one replica has both leased and acked are counted, and eight of a flush that
+   * leased more than eight. Also from buckets.
+   */
+  workSecondsP50: Array<number | null>
+  /** As workSecondsP50, for 95 of a hundred. */
+  workSecondsP95: Array<number | null>
+}
+
 export interface PageQuery {
   limit?: number | undefined
   /** From the page before. */
@@ -452,4 +531,201 @@ export type RetryAnswer = {
   matched: number
   /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
+}
+
+export interface ScheduleChange {
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue?: string | undefined
+  /**
+   * Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not
+   * finer than a minute.
+   */
+  cron?: string | undefined
+  /** Whose clock it follows: a name of the IANA database. Default UTC. */
+  timezone?: string | undefined
+  /**
+   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   */
+  body?: unknown
+  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  headers?: Record<string, string> | undefined
+  /** Of its messages. Higher goes first. Default 4. */
+  priority?: number | undefined
+  /** While true the schedule is not due. What it misses is not made up for. Default false. */
+  paused?: boolean | undefined
+  /**
+   * When it was due for more than a minute and nothing ran: one message for all that was missed, or
+   * none. Default once.
+   */
+  missed?: 'once' | 'skip' | undefined
+}
+
+export interface Schedule {
+  name: string
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  /**
+   * Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not
+   * finer than a minute.
+   */
+  cron: string
+  /** Whose clock it follows: a name of the IANA database. Default UTC. */
+  timezone: string
+  /** Of its messages. Higher goes first. Default 4. */
+  priority: number
+  /** While true the schedule is not due. What it misses is not made up for. Default false. */
+  paused: boolean
+  /**
+   * When it was due for more than a minute and nothing ran: one message for all that was missed, or
+   * none. Default once.
+   */
+  missed: 'once' | 'skip'
+  /** The next times, at most 5. In a list only the next one. None while it is paused. */
+  nextRuns: Array<string>
+  /**
+   * What became of the last time at which it was due. null before the first. A run by hand is not
+   * shown here.
+   */
+  lastRun: {
+    /** When it was due; of several that were missed, the first. RFC 3339, UTC. */
+    at: string
+    /** When it was fired, or passed over. RFC 3339, UTC. */
+    firedAt: string
+    /** What became of it. */
+    outcome: 'enqueued' | 'skipped' | 'queueNotFound' | 'queueFull' | 'invalidSchedule'
+    /** A message id. */
+    messageId?: string | undefined
+  } | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+  /** When it was last changed. RFC 3339, UTC. */
+  updatedAt: string
+  /** JSON as it was sent, or other text in UTF-8 as a string. */
+  body: unknown
+  headers: Record<string, string>
+}
+
+export interface ScheduleList {
+  schedules: Array<{
+    name: string
+    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+    queue: string
+    /**
+     * Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly.
+     * Not finer than a minute.
+     */
+    cron: string
+    /** Whose clock it follows: a name of the IANA database. Default UTC. */
+    timezone: string
+    /** Of its messages. Higher goes first. Default 4. */
+    priority: number
+    /** While true the schedule is not due. What it misses is not made up for. Default false. */
+    paused: boolean
+    /**
+     * When it was due for more than a minute and nothing ran: one message for all that was missed,
+     * or none. Default once.
+     */
+    missed: 'once' | 'skip'
+    /** The next times, at most 5. In a list only the next one. None while it is paused. */
+    nextRuns: Array<string>
+    /**
+     * What became of the last time at which it was due. null before the first. A run by hand is not
+     * shown here.
+     */
+    lastRun: {
+      /** When it was due; of several that were missed, the first. RFC 3339, UTC. */
+      at: string
+      /** When it was fired, or passed over. RFC 3339, UTC. */
+      firedAt: string
+      /** What became of it. */
+      outcome: 'enqueued' | 'skipped' | 'queueNotFound' | 'queueFull' | 'invalidSchedule'
+      /** A message id. */
+      messageId?: string | undefined
+    } | null
+    /** When it was made. RFC 3339, UTC. */
+    createdAt: string
+    /** When it was last changed. RFC 3339, UTC. */
+    updatedAt: string
+  }>
+  /** Send it to get the next page; null at the end. */
+  cursor: string | null
+}
+
+export interface KeyRequest {
+  /**
+   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   */
+  name: string
+  /**
+   * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
+   * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
+   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   */
+  rights: Array<string>
+  /**
+   * Requests a second, and one second's worth at once. Each replica counts for itself. Default
+   * null: no bound.
+   */
+  requestsPerSecond?: number | null | undefined
+  /**
+   * Messages enqueued and leased a second, and one second's worth at once. Each replica counts for
+   * itself. Default null: no bound.
+   */
+  messagesPerSecond?: number | null | undefined
+}
+
+export interface KeyInfo {
+  /** Names the key. It is part of the key, and no secret. */
+  id: string
+  /**
+   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   */
+  name: string
+  /**
+   * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
+   * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
+   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   */
+  rights: Array<string>
+  /**
+   * Requests a second, and one second's worth at once. Each replica counts for itself. Default
+   * null: no bound.
+   */
+  requestsPerSecond: number | null
+  /**
+   * Messages enqueued and leased a second, and one second's worth at once. Each replica counts for
+   * itself. Default null: no bound.
+   */
+  messagesPerSecond: number | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+}
+
+export interface KeyMade {
+  /** Names the key. It is part of the key, and no secret. */
+  id: string
+  /**
+   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   */
+  name: string
+  /**
+   * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
+   * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
+   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   */
+  rights: Array<string>
+  /**
+   * Requests a second, and one second's worth at once. Each replica counts for itself. Default
+   * null: no bound.
+   */
+  requestsPerSecond: number | null
+  /**
+   * Messages enqueued and leased a second, and one second's worth at once. Each replica counts for
+   * itself. Default null: no bound.
+   */
+  messagesPerSecond: number | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+  /** The key. Send it as `Authorization: Bearer …`. It cannot be shown again. */
+  secret: string
 }

@@ -29,6 +29,7 @@ export const codes = [
   'requestTooLarge',
   'headersTooLarge',
   'unsupportedMediaType',
+  'expectationFailed',
   'idempotencyMismatch',
   'queueFull',
   'tooManyWaiting',

@@ -145,8 +145,8 @@ export interface Selection {
  * `pointer` is the place of the message in the request. Refuses:
  * - with bodyTooLarge.
  * - with invalidRequest when the content type is too long.
- * - with invalidRequest when `visibleAt` cannot be read, is more than a year ahead, or comes
- *   together with `delaySeconds`.
+ * - with invalidRequest when `visibleAt` cannot be read, is before 1970 or more than a year ahead,
+ *   or comes together with `delaySeconds`.
  */
 export function newMessage(
   message: NewMessage,
@@ -161,8 +161,8 @@ export function newMessage(
   if (message.delaySeconds !== undefined) {
     throw invalidRequest(`${pointer}/visibleAt`, 'cannot stand beside delaySeconds')
   }
-  const visibleAt = timeOf(message.visibleAt)
-  if (visibleAt === null || Date.parse(visibleAt) > Date.now() + delaySecondsMax * 1000) {
+  const visibleAt = timeOf(message.visibleAt, `${pointer}/visibleAt`)
+  if (Date.parse(visibleAt) > Date.now() + delaySecondsMax * 1000) {
     throw invalidRequest(`${pointer}/visibleAt`, 'must be a time at most a year ahead')
   }
   return { ...message, visibleAt }
@@ -187,13 +187,8 @@ export function filterOf(
   { contains, reason, enqueuedAfter, enqueuedBefore }: { [K in keyof Filter]?: string | undefined },
   pointer: string
 ): Filter {
-  const read = (name: string, text: string | undefined) => {
-    const time = text === undefined ? null : timeOf(text)
-    if (text !== undefined && time === null) {
-      throw invalidRequest(`${pointer}/${name}`, 'must be a time from 1970 on')
-    }
-    return time
-  }
+  const read = (name: string, text: string | undefined) =>
+    text === undefined ? null : timeOf(text, `${pointer}/${name}`)
   return {
     contains: contains ?? null,
     reason: reason ?? null,
@@ -202,10 +197,19 @@ export function filterOf(
   }
 }
 
-/** A time as the store takes it. null for what is no time, or is before 1970. */
-function timeOf(text: string): string | null {
+/** A time as the store takes it. Refuses with invalidRequest. RFC 3339 allows a second 60. */
+function timeOf(text: string, pointer: string): string {
   const timeMs = Date.parse(text)
-  return Number.isNaN(timeMs) || timeMs < 0 ? null : new Date(timeMs).toISOString()
+  if (Number.isNaN(timeMs)) {
+    throw invalidRequest(pointer, 'must be a time such as 2030-01-31T12:00:00Z, its seconds 00 to 59')
+  }
+  if (timeMs < 0) throw invalidRequest(pointer, 'must be a time from 1970 on')
+  return new Date(timeMs).toISOString()
+}
+
+/** A text as PostgreSQL can hold it: U+FFFD takes the place of NUL and of half a surrogate pair. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd')
 }
 
 /** Reads a message id. Refuses with messageNotFound one that no message can have. */

@@ -76,6 +76,7 @@ t.test(
     t.match(help, { code: 0, stdout: /^Usage: holdfast bench \[flags\]\n[^]*^ {2}--callers N /m })
     const wrong: [string[], RegExp, Record<string, string>?][] = [
       [['docter'], /^There is no command docter; did you mean holdfast doctor\? [^\n]*\n$/],
+      [['xylophone'], /^There is no command xylophone\. See all with holdfast help\.\n$/],
       [['doctor', '--replcas', '3'], /^There is no flag --replcas; did you mean --replicas\? [^\n]*\n$/],
       [['doctor'], /HOLDFAST_POOL_SIZE must be/, { HOLDFAST_POOL_SIZE: '1' }],
       [

@@ -88,8 +88,49 @@ t.test('every call does what it says', async t => {
   t.strictSame(await client.retry('calls', { dryRun: true }), { matched: 1 })
   t.strictSame(await client.purge('calls', { state: 'ready' }), { purged: 1 })
   t.ok((await client.queues({ limit: 1 })).queues.length)
+  t.match(await client.explain('calls', third!.id), { state: 'delayed', reasons: [{ code: 'backingOff' }] })
+  t.match(await client.series('calls'), { queue: 'calls', stepSeconds: Number, at: [Number] })
   await client.deleteQueue('calls')
   await t.rejects(client.queue('calls'), { status: 404, code: 'queueNotFound' })
+})
+
+t.test('schedules are made, run once for a key, listed and deleted', async t => {
+  const client = new Client({ url })
+  const change = { queue: 'scheduled', cron: '30 6 * * 1-5', body: { report: 'daily' } }
+  t.match(await client.putSchedule('report', change), { name: 'report', timezone: 'UTC', ...change })
+  t.match(await client.putSchedule('report', { paused: true }), { paused: true, nextRuns: [] })
+  t.match(await client.schedule('report'), { body: { report: 'daily' }, paused: true })
+  const { id } = await client.runSchedule('report', { idempotencyKey: 'once' })
+  t.strictSame(await client.runSchedule('report', { idempotencyKey: 'once' }), { id, duplicate: true })
+  t.match(await client.schedules(), { schedules: [{ name: 'report' }], cursor: null })
+  await client.deleteSchedule('report')
+  await t.rejects(client.schedule('report'), { code: 'scheduleNotFound' })
+})
+
+t.test('API keys are made, listed and revoked', async t => {
+  const guarded = await service(t)
+  const open = new Client({ url: guarded.url })
+  const { id, secret } = await open.createKey({ name: 'owner', rights: ['admin'] })
+  const client = new Client({ url: guarded.url, key: secret })
+  const worker = await client.createKey({ name: 'worker', rights: ['lease:mail'], messagesPerSecond: 5 })
+  t.match(await client.keys(), [
+    { id, name: 'owner', rights: ['admin'] },
+    { id: worker.id, messagesPerSecond: 5, requestsPerSecond: null }
+  ])
+  await client.revokeKey(worker.id)
+  t.equal((await client.keys()).length, 1)
+})
+
+t.test('a call that makes a key is not repeated by itself', async t => {
+  let calls = 0
+  const lossy = await stub(t, (reply, call) => {
+    calls = call
+    reply.destroy()
+  })
+  const client = new Client({ url: lossy })
+  const error = await client.createKey({ name: 'lost', rights: ['admin'] }).catch(error => error)
+  t.equal(error.outcome, 'unknown')
+  t.equal(calls, 1)
 })
 
 t.test('a refusal is an error with all that the service said, and is not repeated', async t => {

@@ -1,8 +1,8 @@
-/** Producers and workers in three languages, run as they stand against a real service. */
+/** Producers and workers in four languages, run as they stand against a real service. */
 import t, { type Test } from 'tap'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
-import { listen, noPython, programs, read, start, type Running } from './setup.ts'
+import { listen, noGo, noPython, programs, read, start, type Running } from './setup.ts'
 
 const holdfast = await service(t)
 
@@ -50,6 +50,10 @@ function ackedBy(path: string, body: string): string | undefined {
     (path.endsWith('/ack') ? /"([\d.]+\.[0-9a-f]{8})"/.exec(body)?.[1] : undefined)
   )
 }
+
+t.test('the programs in Go take part in every test', { skip: noGo }, async t => {
+  t.ok('go' in programs)
+})
 
 t.test('every producer is confirmed, and every worker acks its messages', async t => {
   await inEach((from, producer) =>

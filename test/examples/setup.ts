@@ -3,12 +3,34 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 
 const hasPython = spawnSync('python3', ['--version']).status === 0
 /** Why tests that need Python are skipped; false where there is one. */
 export const noPython = hasPython ? false : 'python3 is not installed'
+
+const hasGo = spawnSync('go', ['version']).status === 0
+/** Why the programs in Go are skipped; false where there is a compiler. */
+export const noGo = hasGo ? false : 'go is not installed'
+const binaries = hasGo ? await buildGo() : ''
+
+/** Compiles the examples, because `go run` hands no signal on. Returns their folder. */
+async function buildGo(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-go-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  for (const role of ['producer', 'worker']) {
+    const program = `docs/examples/go/${role}.go`
+    const { status, stderr } = spawnSync('go', ['build', '-o', join(folder, role), program], {
+      encoding: 'utf8'
+    })
+    if (status !== 0) throw new Error(`${program} does not compile: ${stderr}`)
+  }
+  return folder
+}
 
 /** The command of a program in each language, by its role: producer or worker. */
 export const programs: Record<string, (role: string) => string[]> = {
@@ -18,7 +40,8 @@ export const programs: Record<string, (role: string) => string[]> = {
     '--conditions=holdfast-source',
     `docs/examples/typescript/${role}.ts`
   ],
-  ...(hasPython && { python: (role: string) => ['python3', `docs/examples/python/${role}.py`] })
+  ...(hasPython && { python: (role: string) => ['python3', `docs/examples/python/${role}.py`] }),
+  ...(hasGo && { go: (role: string) => [join(binaries, role)] })
 }
 
 export interface Running {

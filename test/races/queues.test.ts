@@ -1,5 +1,5 @@
 /** Queues that are made and deleted while others use them. */
-import { openStore } from '../../src/store/store.ts'
+import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import t from 'tap'
 import type { Broker } from '../../src/core/broker.ts'
@@ -105,6 +105,26 @@ t.test('a queue made and deleted from all sides at once is there or not, never h
     ),
     []
   )
+})
+
+t.test('an enqueue that makes queues is stored, however often its queue is deleted meanwhile', async t => {
+  const name = newName()
+  let enqueues = 0
+  let finds = 0
+  const verbs: Partial<SessionVerbs> = {
+    async enqueue(session, rows) {
+      if (enqueues++ < 6) await queues.removeQueue(poolB, name)
+      return await messages.enqueue(session, rows)
+    },
+    async findQueue(session, name) {
+      if (finds++ % 2 === 1) await queues.removeQueue(poolB, name)
+      return await queues.findQueue(session, name)
+    }
+  }
+  const { broker, stop } = replica(poolA, { verbs, options: { createQueues: true } })
+  const [stored] = await broker.enqueue(tester, name, [{ body: '1', contentType: null }], false)
+  t.match(await rowsOf(await idOf(name)), [{ id: stored!.id }])
+  await stop()
 })
 
 t.test('no verb fails because another session deletes its queue', async t => {

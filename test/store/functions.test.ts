@@ -88,6 +88,15 @@ t.test('in SQL', async t => {
     const message = await leaseOne(holdfast, 5)
     t.match(message, { id, priority: 7, maxAttempts: 3, headers: options.headers })
     await holdfast.post('/queues/tasks/ack', { receipt: message.receipt })
+
+    const defaults = { headers: {}, priority: 4, delaySeconds: 0 }
+    const { body } = await holdfast.post('/queues/tasks/messages', { body: 1, idempotencyKey: 'plain' })
+    const { rows } = await app.query("select holdfast.enqueue('tasks', '1', $1)", [
+      { ...defaults, idempotencyKey: 'plain' }
+    ])
+    t.equal(rows[0].enqueue, body.id, 'an option that says the default is no option, in both')
+    const [plain] = (await holdfast.post('/queues/tasks/lease')).body.messages
+    await holdfast.post('/queues/tasks/ack', { receipt: plain.receipt })
   })
 
   t.test('what the call refuses, the function refuses', async t => {

@@ -1048,14 +1048,14 @@ with stored as materialized (
     i.body,
     decode(i.o->>'bytes', 'base64') as body_bytes,
     i.o->>'contentType' as content_type,
-    i.o->'headers' as headers,
+    nullif(i.o->'headers', '{}') as headers,
     i.priority * 2 as rank,
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
@@ -1123,14 +1123,14 @@ with candidates as materialized (
     i.body,
     decode(i.o->>'bytes', 'base64') as body_bytes,
     i.o->>'contentType' as content_type,
-    i.o->'headers' as headers,
+    nullif(i.o->'headers', '{}') as headers,
     i.priority * 2 as rank,
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
@@ -1236,7 +1236,21 @@ select
   d.n,
   coalesce(c.message_id, d.id) as id,
   coalesce(c.message_id <> d.id, false) as duplicate,
-  coalesce(c.digest <> d.digest, false) as mismatch
+  case
+    when c.digest <> d.digest then not holdfast.digest_fits(
+      c.digest,
+      d.body,
+      d.body_bytes,
+      d.content_type,
+      d.headers,
+      d.priority,
+      d.delay_seconds,
+      d.given_visible_at,
+      d.ttl_seconds,
+      d.max_attempts
+    )
+    else false
+  end as mismatch
 from digested d
 left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 

@@ -6,6 +6,8 @@ import type { Turns } from './turns.ts'
 
 const ageMsMax = 1000
 const queuesMax = 10_000
+/** A queue that was just made may be deleted before it is looked up. */
+const makingAttemptsMax = 10
 
 /**
  * Looks up the settings of each queue at most once a second. Statements that need exact settings
@@ -29,7 +31,8 @@ export class QueueCache {
     const cached = this.#queues.get(name)
     if (cached !== undefined && cached.untilMs > performance.now()) return cached.queue
     let queue = await this.#lookUp(caller, name, cached !== undefined)
-    if (queue === null && create) {
+    const attempts = create ? makingAttemptsMax : 0
+    for (let attempt = 1; queue === null && attempt <= attempts; attempt++) {
       await this.#turns.run(caller, () => this.#store.putQueue(name, {}))
       this.forget(name)
       queue = await this.#lookUp(caller, name, false)

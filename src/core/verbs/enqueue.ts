@@ -13,7 +13,8 @@ const flushBytesMax = 4 * 1024 * 1024
 const largeBytes = 64 * 1024
 /** What a message counts beside its body. */
 const rowBytes = 256
-const queueAttemptsMax = 3
+/** Others may delete the queue again and again meanwhile. */
+const queueAttemptsMax = 10
 
 /** One caller's messages: a list is stored whole or not at all. */
 interface Call {

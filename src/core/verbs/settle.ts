@@ -6,23 +6,15 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
-import type { Digits } from '../message.ts'
+import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
-/** What can become of a receipt. */
-export const settleOutcomes = [
-  'acked',
-  'retrying',
-  'dead',
-  'extended',
-  'released',
-  'gone',
-  'leaseLost'
-] as const
 /** The outcomes without a time. */
-type PlainOutcome = Exclude<(typeof settleOutcomes)[number], 'retrying' | 'extended'>
+export const plainOutcomes = ['acked', 'dead', 'released', 'gone', 'leaseLost'] as const
+type PlainOutcome = (typeof plainOutcomes)[number]
 
+/** What can become of a receipt. */
 export type Outcome =
   | { outcome: PlainOutcome }
   | { outcome: 'retrying'; visibleAt: string }
@@ -73,7 +65,7 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
     held: ({ id, fence }, { reason = null, delaySeconds = null, dead = false }) => ({
       id,
       fence,
-      reason,
+      reason: reason === null ? null : storable(reason),
       delaySeconds,
       dead
     }),

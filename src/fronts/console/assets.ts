@@ -1,7 +1,7 @@
 /** The files of the console. They hold no data, so they need no key. */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { extname } from 'node:path'
+import { basename, extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { openStates, states } from '../../core/counters.ts'
@@ -64,12 +64,13 @@ export async function assetRoutes(app: FastifyInstance): Promise<void> {
     serve(app, `/console/${name}`, bytes, types[extname(name)]!)
   }
   serve(app, '/console/tables.js', Buffer.from(tablesModule), types['.js']!)
-  app.get('/console/', open, async (_request, reply) => reply.redirect('../console', 308))
 }
 
 function serve(app: FastifyInstance, path: string, bytes: Buffer, type: string): void {
   const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
   app.get(path, open, async (request, reply) => {
+    // The router takes both, but the page's addresses are relative to the one without a slash.
+    if (/^[^?]*\/(\?|$)/.test(request.url)) return reply.redirect(`../${basename(path)}`, 308)
     reply.headers({ ...headers, etag }).type(type)
     return request.headers['if-none-match'] === etag ? reply.code(304).send() : reply.send(bytes)
   })

@@ -26,7 +26,11 @@ export class Streams {
    * now and whenever it has changed, until the page goes, its key is revoked or the service closes.
    * Refuses with shareUsedUp, tooManyWaiting when too many streams are open.
    */
-  send({ key, caller }: FastifyRequest, reply: FastifyReply, read: () => object[]): FastifyReply {
+  send(
+    { key, caller, raw: { socket } }: FastifyRequest,
+    reply: FastifyReply,
+    read: () => object[]
+  ): FastifyReply {
     this.#share.take(caller, 1)
     const stream = new Readable({ read() {} })
     this.#open.add(stream)
@@ -41,7 +45,8 @@ export class Streams {
       unwatch()
       forgetKey?.()
     })
-    if (this.#closed) stream.push(null)
+    socket.once('end', () => stream.push(null))
+    if (this.#closed || socket.readableEnded) stream.push(null)
     // The connection ends with its stream. Kept alive, it would hold up the end of the service.
     return reply
       .headers({ 'cache-control': 'no-store', connection: 'close', 'x-accel-buffering': 'no' })

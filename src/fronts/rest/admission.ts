@@ -27,6 +27,9 @@ interface AdmissionOptions {
   onClosing: () => void
 }
 
+const continues = /^100-continue$/i
+const identity = /^(\s*identity\s*(,|$))*$/i
+
 export function admit(app: FastifyInstance, options: AdmissionOptions): void {
   let closing = false
   const closeConnections = closesConnections(app.server)
@@ -49,7 +52,15 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
       )
     } else if (lastOne && !closing) {
       done(new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.'))
-    } else if (headers['content-encoding'] !== undefined) {
+    } else if (headers.expect !== undefined && httpVersion === '1.1' && !continues.test(headers.expect)) {
+      done(
+        new QueueError(
+          'expectationFailed',
+          'Of Expect only 100-continue is taken; nothing was changed. Send the request without the field.'
+        )
+      )
+    } else if (headers['content-encoding'] !== undefined && !identity.test(headers['content-encoding'])) {
+      reply.header('accept-encoding', 'identity')
       done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
     } else {
       const refusal = refusalOf(request, options)

@@ -4,11 +4,14 @@
  */
 import type { TSchema } from 'typebox'
 import { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax } from '../../core/limits.ts'
+import * as apiKeys from './contract/apiKeys.ts'
 import { Bulk } from './contract/bulk.ts'
 import * as enqueue from './contract/enqueue.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
 import * as queues from './contract/queues.ts'
+import * as schedules from './contract/schedules.ts'
+import { Series } from './contract/series.ts'
 import { Outcome, Settle } from './contract/settle.ts'
 import { PageQuery } from './contract/shapes.ts'
 
@@ -25,16 +28,24 @@ const exported: Record<string, TSchema> = {
   BrowseQuery: messages.BrowseQuery,
   MessagePage: messages.MessagePage,
   MessageDetail: messages.MessageDetail,
+  Explanation: messages.Explanation,
   QueueSettings: queues.SettingsChange,
   QueueReport: queues.QueueReport,
   QueueList: queues.QueueList,
+  Series,
   PageQuery,
   PurgeRequest: Bulk.purge.request,
   PurgeAnswer: Bulk.purge.answer,
   RedriveRequest: Bulk.redrive.request,
   RedriveAnswer: Bulk.redrive.answer,
   RetryRequest: Bulk.retry.request,
-  RetryAnswer: Bulk.retry.answer
+  RetryAnswer: Bulk.retry.answer,
+  ScheduleChange: schedules.ScheduleChange,
+  Schedule: schedules.Schedule,
+  ScheduleList: schedules.ScheduleList,
+  KeyRequest: apiKeys.KeyRequest,
+  KeyInfo: apiKeys.KeyInfo,
+  KeyMade: apiKeys.KeyMade
 }
 
 /** The text of src/client/types.ts. */

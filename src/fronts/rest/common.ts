@@ -28,13 +28,20 @@ export function idOf({ queue, id }: { queue: string; id: string }): string {
   return messageIdOf(queue, id)
 }
 
-/** A signal that aborts when the caller hangs up before its answer, or when its key is revoked. */
-export function givenUp({ key }: FastifyRequest, reply: FastifyReply): AbortSignal {
+/**
+ * A signal that aborts when the caller hangs up before its answer, or when its key is revoked. A
+ * caller that has closed its half only is taken for one that has gone, but it gets an answer.
+ */
+export function givenUp({ key, raw: { socket } }: FastifyRequest, reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
-  const leave = key?.onEnd(() => controller.abort())
+  const abort = () => controller.abort()
+  const leave = key?.onEnd(abort)
+  if (socket.readableEnded) abort()
+  else socket.once('end', abort)
   reply.raw.once('close', () => {
     leave?.()
-    if (!reply.raw.writableFinished) controller.abort()
+    socket.off('end', abort)
+    if (!reply.raw.writableFinished) abort()
   })
   return controller.signal
 }

@@ -2,11 +2,13 @@
  * Errors as callers see them: application/problem+json (RFC 9457), from one table that every code
  * must stand in.
  */
+import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { invalidRequest, QueueError, type Code } from '../../core/errors.ts'
 import { causeOf, FaultLog } from '../shared/faultLog.ts'
 import { RefusalThrottle } from '../shared/refusalThrottle.ts'
+import { faultOf } from './faults.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
 export const problems = {
@@ -34,6 +36,7 @@ export const problems = {
   requestTooLarge: { status: 413, title: 'The request is too large' },
   headersTooLarge: { status: 431, title: 'The header fields are too large' },
   unsupportedMediaType: { status: 415, title: 'The content type is not taken here' },
+  expectationFailed: { status: 417, title: 'The expectation cannot be met' },
   idempotencyMismatch: { status: 422, title: 'The idempotency key stands for other content' },
   queueFull: { status: 429, title: 'The queue is full' },
   tooManyWaiting: { status: 429, title: 'Too many calls are waiting' },
@@ -140,10 +143,7 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
     // The error of `propertyNames` only repeats the error of the name itself.
     const faults = error.validation
       .filter(({ keyword }) => keyword !== 'propertyNames')
-      .map(({ instancePath, keyword, params, message }) => ({
-        pointer: pointerOf(error.validationContext, instancePath, keyword, params as Record<string, string>),
-        message: messageOf(keyword, params as Record<string, string>, message)
-      }))
+      .map(fault => faultOf(fault as ErrorObject, error.validationContext))
     const [first] = faults
     return invalidRequest(first!.pointer, first!.message, faults)
   }
@@ -171,33 +171,4 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
       'been made.',
     { outcome: request.method === 'GET' ? 'none' : 'unknown', cause: thrown }
   )
-}
-
-// A JSON Pointer into the body. Elsewhere the place and the name: `query/max`, `path/queue`.
-function pointerOf(
-  context: string | undefined,
-  path: string,
-  keyword: string,
-  params: Record<string, string>
-): string {
-  const named =
-    keyword === 'additionalProperties'
-      ? params.additionalProperty
-      : keyword === 'required'
-        ? params.missingProperty
-        : undefined
-  const pointer = named === undefined ? path : `${path}/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
-  if (context === 'querystring') return `query${pointer}`
-  if (context === 'params') return `path${pointer}`
-  if (context === 'headers') return `header${pointer}`
-  return pointer
-}
-
-function messageOf(keyword: string, params: Record<string, string>, message: string | undefined): string {
-  if (keyword === 'additionalProperties') return 'is not a known field'
-  if (keyword === 'required') return 'is missing'
-  if (keyword === 'enum' || keyword === 'const') {
-    return `must be one of ${JSON.stringify(params.allowedValues ?? [params.allowedValue])}`
-  }
-  return message ?? 'is not valid'
 }

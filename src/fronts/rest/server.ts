@@ -36,6 +36,8 @@ interface ServerOptions {
   requestBytesMax: number
   requestSecondsMax: number
   silentSecondsMax: number
+  /** How long a connection may rest between two requests. */
+  keepAliveSeconds: number
   connectionsMax: number
   shares: Shares
   log: Logger
@@ -50,8 +52,6 @@ interface ServerOptions {
   onClosing: () => void
 }
 
-/** How long a connection may rest between two requests. Longer than balancers keep theirs. */
-const keepAliveMs = 75_000
 /** Characters of one part of a path. */
 const pathPartCharsMax = 200
 
@@ -65,13 +65,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   const sendProblem = problemSender(options.log)
   const app = createFastify(options, sendProblem)
   app.setErrorHandler(sendProblem)
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      new QueueError('routeNotFound', 'There is no such route. GET /docs shows them all.'),
-      request,
-      reply
-    )
-  )
+  app.setNotFoundHandler((request, reply) => sendProblem(routeNotFound(), request, reply))
   app.setValidatorCompiler(compileValidator)
   setParsers(app)
   requestMetrics.watch(app)
@@ -85,6 +79,10 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.addSchema(Problem)
   await documentRoutes(app)
 
+  app.get('/', { config: { access: 'anyone' }, schema: { hide: true } as object }, async (request, reply) => {
+    if (!/text\/html/i.test(request.headers.accept ?? '')) throw routeNotFound()
+    return reply.redirect('console', 302)
+  })
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   bulkRoutes(app, broker)
@@ -102,8 +100,11 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   return app
 }
 
+const routeNotFound = () =>
+  new QueueError('routeNotFound', 'There is no such route. GET /docs shows them all.')
+
 function createFastify(
-  { requestBytesMax, requestSecondsMax, silentSecondsMax, connectionsMax }: ServerOptions,
+  { requestBytesMax, requestSecondsMax, silentSecondsMax, keepAliveSeconds, connectionsMax }: ServerOptions,
   sendProblem: SendProblem
 ): Server {
   const requestTimeout = requestSecondsMax * 1000
@@ -114,7 +115,7 @@ function createFastify(
     return503OnClosing: false, // answered by the hook, as a problem
     requestTimeout,
     connectionTimeout: silentSecondsMax * 1000,
-    keepAliveTimeout: keepAliveMs,
+    keepAliveTimeout: keepAliveSeconds * 1000,
     http: {
       ServerResponse: SafeResponse,
       headersTimeout: requestTimeout / 2,
@@ -122,12 +123,17 @@ function createFastify(
       connectionsCheckingInterval: requestTimeout / 10,
       requireHostHeader: false // Node's own refusal would be no problem document
     },
-    routerOptions: { maxParamLength: pathPartCharsMax },
+    routerOptions: { maxParamLength: pathPartCharsMax, ignoreTrailingSlash: true },
     frameworkErrors: sendProblem as (...args: Parameters<SendProblem>) => void,
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
   boundPipelines(app.server)
+  // A caller that closes its half after its requests gets its answers. Then, or when it has asked
+  // nothing, Node closes the other half.
+  Object.assign(app.server, { httpAllowHalfOpen: true })
+  // Refused by the hook, as a problem.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Else Node invites every body that asks for leave, one over the limit too.
   app.server.on('checkContinue', (request, response) => {
     if (!(Number(request.headers['content-length']) > requestBytesMax)) response.writeContinue()

@@ -9,7 +9,8 @@ const shared = {
   allErrors: false,
   removeAdditional: false,
   useDefaults: false,
-  allowUnionTypes: true
+  allowUnionTypes: true,
+  verbose: true // errors hold their schema, for the names and the words in a refusal
 } as const
 const exact = new Ajv({ ...shared, coerceTypes: false, strictNumbers: true })
 // With strictNumbers Ajv skips the bounds of an infinite number. Here such a number could be read

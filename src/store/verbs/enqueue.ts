@@ -14,7 +14,8 @@ const dueAt = sql`
     statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
   )`
 
-// What few messages carry comes as JSON, `o`: null where a message has nothing of it.
+// What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
+// and a delay of 0 become null, because under an idempotency key they are the same as none.
 const describedMessages = sql`
   select
     i.n,
@@ -23,14 +24,14 @@ const describedMessages = sql`
     i.body,
     decode(i.o->>'bytes', 'base64') as body_bytes,
     i.o->>'contentType' as content_type,
-    i.o->'headers' as headers,
+    nullif(i.o->'headers', '{}') as headers,
     ${rankOfNew('i.priority')} as rank,
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
@@ -130,6 +131,21 @@ interface KeyedRow {
   mismatch: boolean
 }
 
+const content = (from: string) =>
+  [
+    'body',
+    'body_bytes',
+    'content_type',
+    'headers',
+    'priority',
+    'delay_seconds',
+    'given_visible_at',
+    'ttl_seconds',
+    'max_attempts'
+  ]
+    .map(column => from + column)
+    .join(',\n')
+
 // A new message takes over a key whose time is over. "Do update" rather than "do nothing", because
 // only it waits for, locks and returns a row that another transaction has just inserted.
 export const enqueueKeyedStatement: Statement<KeyedRow> = {
@@ -142,15 +158,7 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
       select
         *,
         holdfast.digest_of(
-          body,
-          body_bytes,
-          content_type,
-          headers,
-          priority,
-          delay_seconds,
-          given_visible_at,
-          ttl_seconds,
-          max_attempts
+          ${content('')}
         ) as digest
       from candidates
     ), claimed as (
@@ -194,7 +202,13 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
       d.n,
       coalesce(c.message_id, d.id) as id,
       coalesce(c.message_id <> d.id, false) as duplicate,
-      coalesce(c.digest <> d.digest, false) as mismatch
+      case
+        when c.digest <> d.digest then not holdfast.digest_fits(
+          c.digest,
+          ${content('d.')}
+        )
+        else false
+      end as mismatch
     from digested d
     left join claimed c on c.queue_id = d.queue_id and c.key = d.key`
 }

@@ -33,20 +33,20 @@ const keyFields = {
 }
 const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
 
-const KeyRequest = object({
+export const KeyRequest = object({
   ...keyFields,
   requestsPerSecond: maybe(rates.requestsPerSecond),
   messagesPerSecond: maybe(rates.messagesPerSecond)
 })
 
-const KeyInfo = Type.Object({
+export const KeyInfo = Type.Object({
   id: Type.String({ description: 'Names the key. It is part of the key, and no secret.' }),
   ...keyFields,
   ...rates,
   createdAt: time('When it was made.')
 })
 
-const KeyMade = Type.Object(
+export const KeyMade = Type.Object(
   {
     ...KeyInfo.properties,
     secret: Type.String({

@@ -10,7 +10,7 @@ import {
 import { idempotencyKeyPattern } from '../../../core/options.ts'
 import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
-import { rawAnswer } from './raw.ts'
+import { rawLeaseHeaders } from './raw.ts'
 import { leaseSeconds, Outcome, receipt } from './settle.ts'
 import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
 
@@ -124,9 +124,14 @@ export const leaseOperations = operations({
       body: LeaseRequest,
       response: {
         200: {
-          description: 'The messages, now leased. An empty list when none came in time.',
-          headers: rawAnswer.headers,
-          content: { 'application/json': { schema: Leased }, ...rawAnswer.content }
+          description:
+            'The messages, now leased. An empty list when none came in time. ' +
+            "With an Accept that does not take JSON: the message's own bytes and content type. " +
+            'Its headers then stand in `Holdfast-Header-<name>`, ' +
+            'name and value percent-encoded where HTTP could not carry them.',
+          headers: rawLeaseHeaders,
+          // Raw bytes are told of in words. A second type here would make `string | Leased` of every answer.
+          content: { 'application/json': { schema: Leased } }
         },
         204: nothing('With an Accept that does not take JSON: no message came in time.'),
         ...problemResponses(400, 404, 413, 415, 429, 503)

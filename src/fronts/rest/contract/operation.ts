@@ -18,9 +18,9 @@ export function operations<const T extends Record<string, Operation>>(table: T):
   return Object.fromEntries(entries) as T
 }
 
-/** For operations whose body may be left out. */
+/** For operations whose body may be left out. A JSON null is a body, and no object. */
 export const bodyOptional = async (request: FastifyRequest): Promise<void> => {
-  request.body ??= {}
+  if (request.body === undefined) request.body = {}
 }
 
 export const nothing = (description: string) => ({ type: 'null', description })

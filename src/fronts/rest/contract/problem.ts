@@ -1,6 +1,6 @@
 /** The shape of every refusal: RFC 9457. */
 import { Type } from 'typebox'
-import { writeOutcomes } from '../../../core/errors.ts'
+import { codes, writeOutcomes } from '../../../core/errors.ts'
 import { maybe } from './shapes.ts'
 
 export const Problem = Type.Object(
@@ -9,7 +9,10 @@ export const Problem = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String(),
-    code: Type.String({ description: 'From a closed list; docs/errors.md has a heading for each.' }),
+    code: Type.Enum([...codes], {
+      type: 'string',
+      description: 'What to act on. docs/errors.md has a heading for each. A later release may add some.'
+    }),
     requestId: Type.String(),
     errors: maybe(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
     outcome: maybe(

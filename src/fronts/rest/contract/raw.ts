@@ -3,36 +3,22 @@ import { priorityMax, rawHeadersBytesMax, rawReasonCharsMax } from '../../../cor
 
 const described = (description: string) => ({ type: 'string', description })
 
-export const rawAnswer = {
-  headers: {
-    'Holdfast-Id': described('The message id.'),
-    'Holdfast-Receipt': described('The proof of this lease. Settle with it.'),
-    'Holdfast-Fence': described('Rises with every lease of this message.'),
-    'Holdfast-Attempt': described('Counts the leases of this message from 1.'),
-    'Holdfast-Max-Attempts': described('After this many attempts the message is dead.'),
-    'Holdfast-Priority': described(`0 to ${priorityMax}.`),
-    'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
-    'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
-    'Holdfast-Last-Failure': described(
-      `Why the last attempt ended badly, percent-encoded, cut at ${rawReasonCharsMax} characters.`
-    ),
-    'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
-    'Holdfast-Headers-Left-Out': described(
-      "How many of the message's own headers are not here: " +
-        `together they are larger than ${rawHeadersBytesMax} bytes, or they differ only in case. ` +
-        'GET /queues/{queue}/messages/{id} has them all.'
-    )
-  },
-  content: {
-    '*/*': {
-      schema: {
-        type: 'string',
-        format: 'binary',
-        description:
-          "With an Accept that does not take JSON: the message's own bytes and content type. " +
-          'Its headers stand in `Holdfast-Header-<name>`, ' +
-          'name and value percent-encoded where HTTP could not carry them.'
-      }
-    }
-  }
+export const rawLeaseHeaders = {
+  'Holdfast-Id': described('The message id.'),
+  'Holdfast-Receipt': described('The proof of this lease. Settle with it.'),
+  'Holdfast-Fence': described('Rises with every lease of this message.'),
+  'Holdfast-Attempt': described('Counts the leases of this message from 1.'),
+  'Holdfast-Max-Attempts': described('After this many attempts the message is dead.'),
+  'Holdfast-Priority': described(`0 to ${priorityMax}.`),
+  'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
+  'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
+  'Holdfast-Last-Failure': described(
+    `Why the last attempt ended badly, percent-encoded, cut at ${rawReasonCharsMax} characters.`
+  ),
+  'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
+  'Holdfast-Headers-Left-Out': described(
+    "How many of the message's own headers are not here: " +
+      `together they are larger than ${rawHeadersBytesMax} bytes, or they differ only in case. ` +
+      'GET /queues/{queue}/messages/{id} has them all.'
+  )
 }

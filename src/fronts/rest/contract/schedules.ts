@@ -105,7 +105,7 @@ export const Schedule = Type.Object(
   { ...view, body: AnyBody, headers: Headers },
   { description: 'The schedule.' }
 )
-const ScheduleList = Type.Object(
+export const ScheduleList = Type.Object(
   { schedules: Type.Array(Type.Object(view)), cursor: nextCursor },
   { description: 'A page of schedules, by name, without their messages.' }
 )

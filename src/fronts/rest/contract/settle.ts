@@ -8,9 +8,9 @@ import {
   receiptCharsMax
 } from '../../../core/limits.ts'
 import type { SettleVerb } from '../../../core/ports.ts'
-import { settleOutcomes } from '../../../core/verbs/settle.ts'
+import { plainOutcomes } from '../../../core/verbs/settle.ts'
 import { operations, problemResponses } from './operation.ts'
-import { maybe, object, QueueParams, storableText, time } from './shapes.ts'
+import { maybe, object, QueueParams, time } from './shapes.ts'
 
 export const receipt = Type.String({
   minLength: 1,
@@ -21,18 +21,34 @@ export const receipt = Type.String({
 export const leaseSeconds = (description: string) =>
   Type.Number({ exclusiveMinimum: 0, maximum: leaseSecondsMax, description })
 
-export const Outcome = Type.Object({
-  receipt: maybe(Type.String()),
-  outcome: Type.Enum([...settleOutcomes]),
-  visibleAt: maybe(time('retrying: when the message is ready again.')),
-  leaseExpiresAt: maybe(time('extended: when the lease ends now.'))
-})
+const ofReceipt = { receipt: maybe(Type.String({ description: 'There in a list.' })) }
+
+/** `outcome` says which of these it is. */
+export const Outcome = Type.Union([
+  Type.Object({
+    ...ofReceipt,
+    outcome: Type.Enum([...plainOutcomes], { type: 'string' })
+  }),
+  Type.Object({
+    ...ofReceipt,
+    outcome: Type.Literal('retrying'),
+    visibleAt: time('When the message is ready again.')
+  }),
+  Type.Object({
+    ...ofReceipt,
+    outcome: Type.Literal('extended'),
+    leaseExpiresAt: time('When the lease ends now.')
+  })
+])
 
 const Receipt = object({ receipt })
 const Failure = object({
   receipt,
   reason: maybe(
-    Type.String({ maxLength: reasonCharsMax, pattern: storableText, description: 'Why, for the history.' })
+    Type.String({
+      maxLength: reasonCharsMax,
+      description: 'Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair.'
+    })
   ),
   delaySeconds: maybe(
     Type.Number({

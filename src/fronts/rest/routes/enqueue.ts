@@ -1,8 +1,9 @@
 /** The handler of enqueues: one message or a list as JSON, or a raw body of any content type. */
+import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
-import { invalidRequest } from '../../../core/errors.ts'
+import { invalidRequest, QueueError } from '../../../core/errors.ts'
 import { newMessage, type NewMessage } from '../../../core/message.ts'
 import type { MessageOptions } from '../../../core/options.ts'
 import { storedForm } from '../../shared/bodies.ts'
@@ -18,13 +19,14 @@ const checkList = validator<Static<typeof MessageList>>(MessageList)
 export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> {
   app.removeContentTypeParser('*')
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
+  app.addContentTypeParser('application/x-www-form-urlencoded', refuseForm)
 
   app.route({
     ...enqueueOperations.enqueue,
     validatorCompiler: uncheckedBody,
     async handler(request, reply) {
       const { body, query, headers } = request
-      const key = headers['idempotency-key']
+      const key = headerKey(request)
       const { messages, list } = Buffer.isBuffer(body)
         ? { messages: [rawMessage(body, headers['content-type'], query, key)], list: false }
         : jsonMessages(body, query, key)
@@ -36,6 +38,16 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
       return list ? { messages: ids } : ids[0]!
     }
   })
+}
+
+// Almost always a curl without a content type: the JSON would be stored as a raw text.
+function refuseForm(): never {
+  throw new QueueError(
+    'unsupportedMediaType',
+    'Forms are not taken, and curl -d sends one unless it is told otherwise; nothing was stored. ' +
+      "For JSON add -H 'content-type: application/json'. " +
+      'For a raw body name its own type, such as text/plain.'
+  )
 }
 
 function rawMessage(
@@ -103,4 +115,13 @@ export function oneKey(
     throw invalidRequest(pointer, 'differs from the Idempotency-Key header')
   }
   return field ?? header
+}
+
+/** The key of the header. Node joins two fields to one text, which would be a third key. */
+export function headerKey({ headers, raw }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key'] as string | undefined
+  if (key?.includes(',') && raw.headersDistinct['idempotency-key']!.length > 1) {
+    throw invalidRequest('header/idempotency-key', 'must be a single field')
+  }
+  return key
 }

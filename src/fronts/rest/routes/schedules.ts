@@ -12,7 +12,7 @@ import { browsable, checkMessages, permit, takeMessages } from '../../shared/gua
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
 import type { Server } from '../../shared/server.ts'
-import { oneKey } from './enqueue.ts'
+import { headerKey, oneKey } from './enqueue.ts'
 
 /** Lets a request act on a schedule only if its key may do this on the schedule's queue. */
 const permitting =
@@ -62,7 +62,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     ...scheduleOperations.runSchedule,
     async handler(request, reply) {
       const { schedule: name } = request.params
-      const key = oneKey(request.body.idempotencyKey, request.headers['idempotency-key'], '/idempotencyKey')
+      const key = oneKey(request.body.idempotencyKey, headerKey(request), '/idempotencyKey')
       checkMessages(request)
       const may = permitting(request, 'manage', name)
       const { id, duplicate } = await schedules.run(request.caller, name, key, may)

@@ -18,6 +18,8 @@ export function settleRoutes(app: Server, broker: Broker): void {
     app.route({
       ...settleOperation(verb),
       validatorCompiler: uncheckedBody,
+      // One of several shapes: the serializer of the schema would try one after another.
+      serializerCompiler: () => JSON.stringify,
       async handler({ caller, body, params: { queue } }) {
         if (typeof body === 'object' && body !== null && list in body) {
           const settlements = checkMany(body)[list]!.map(item =>

@@ -28,7 +28,6 @@ t.test('a raw body comes back byte for byte, with its content type', async t => 
     ['text/plain', Buffer.from([0xff, 0xfe]), 'base64'],
     ['application/problem+json', Buffer.from('{"a":1, "a":2}'), 'text'],
     ['application/xml', Buffer.from('<a/>'), 'text'],
-    ['application/x-www-form-urlencoded', Buffer.from('a=1&b=%20'), 'text'],
     ['application/octet-stream', Buffer.from('plain bytes'), 'base64'],
     ['text/csv', Buffer.from(''), 'text']
   ]
@@ -102,6 +101,90 @@ t.test('one key with the same content is one message, and with other content it 
     where key = 'k'`)
   const answer = await q.enqueue({ body: 'new', idempotencyKey: 'k' })
   t.equal(answer.status, 201, 'the key is free again after dedupSeconds')
+})
+
+t.test('under a key, an option that says the default is the same as no option', async t => {
+  const q = await queue()
+  const spellings = [
+    {},
+    { headers: {} },
+    { priority: 4 },
+    { delaySeconds: 0 },
+    { headers: {}, priority: 4, delaySeconds: 0 }
+  ]
+  for (const [index, first] of spellings.entries()) {
+    const message = { body: 1, idempotencyKey: `spelling ${index}` }
+    const id = await q.id({ ...message, ...first })
+    for (const again of spellings) {
+      t.match(await q.enqueue({ ...message, ...again }), { status: 200, body: { id, duplicate: true } })
+    }
+    t.equal((await q.enqueue({ ...message, headers: { h: '' } })).status, 422)
+    t.equal((await q.enqueue({ ...message, delaySeconds: 0.5 })).status, 422)
+  }
+})
+
+t.test('a key that an earlier release stored still stands for its content', async t => {
+  const q = await queue()
+  for (const [index, [headers, delaySeconds]] of [
+    [null, null],
+    ['{}', null],
+    [null, 0],
+    ['{}', 0]
+  ].entries()) {
+    const idempotencyKey = `earlier ${index}`
+    await q.id({ body: 1, idempotencyKey })
+    await sql.query(
+      `
+      update holdfast.idempotency_keys
+      set digest = holdfast.digest_of('1', null, null, $1, 4, $2, null, null, null)
+      where key = $3`,
+      [headers, delaySeconds, idempotencyKey]
+    )
+    for (const options of [{}, { headers: {}, delaySeconds: 0 }]) {
+      t.equal((await q.enqueue({ body: 1, idempotencyKey, ...options })).status, 200)
+    }
+    t.equal((await q.enqueue({ body: 2, idempotencyKey })).status, 422)
+    t.equal((await q.enqueue({ body: 1, idempotencyKey, headers: { h: '1' } })).status, 422)
+  }
+})
+
+t.test('a form is refused, with a hint at what curl needs', async t => {
+  const q = await queue()
+  for (const contentType of [
+    'application/x-www-form-urlencoded',
+    'application/x-www-form-urlencoded; charset=utf-8',
+    'Application/X-WWW-Form-Urlencoded'
+  ]) {
+    t.match(await q.enqueue('{"body": 1}', { 'content-type': contentType }), {
+      status: 415,
+      body: { code: 'unsupportedMediaType', detail: /curl -d .*-H 'content-type: application\/json'/ }
+    })
+  }
+  t.equal((await q.report()).counts.ready, 0)
+})
+
+t.test('a time that cannot be kept is refused for its own reason', async t => {
+  const q = await queue()
+  const reasons: [string, RegExp][] = [
+    ['2016-12-31T23:59:60Z', /its seconds 00 to 59/],
+    ['0000-01-01T00:00:00Z', /from 1970 on/],
+    ['1969-12-31T23:59:59.999Z', /from 1970 on/],
+    ['1970-01-01T00:00:00+01:00', /from 1970 on/],
+    ['9999-12-31T23:59:59Z', /at most a year ahead/]
+  ]
+  for (const [visibleAt, reason] of reasons) {
+    t.match(await q.enqueue({ body: 1, visibleAt }), {
+      status: 400,
+      body: { errors: [{ pointer: '/visibleAt', message: reason }] }
+    })
+  }
+  for (const visibleAt of [
+    '1970-01-01T00:00:00Z',
+    '2020-02-29t12:00:00.123456z',
+    '2020-01-01T00:00:00-23:59'
+  ]) {
+    t.equal((await q.enqueue({ body: 1, visibleAt })).status, 201, visibleAt)
+  }
 })
 
 t.test('a key twice in a list is one message, and one mismatch refuses the whole list', async t => {

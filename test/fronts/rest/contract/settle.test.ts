@@ -1,6 +1,6 @@
 /** Ack, fail, extend and release: a receipt is a fence. */
 import t from 'tap'
-import { queue } from './setup.ts'
+import { holdfast, queue } from './setup.ts'
 
 const msUntil = (time: string) => Date.parse(time) - Date.now()
 
@@ -48,6 +48,22 @@ t.test('a receipt outlives its own fail and expiry, until the message is leased 
   t.match(await q.outcome('fail', second), { outcome: 'dead' })
   t.match(await q.outcome('release', second), { outcome: 'dead' })
   t.match(await q.outcome('ack', second), { outcome: 'acked' })
+})
+
+t.test('a reason that PostgreSQL could not hold is cleaned, and the message fails all the same', async t => {
+  const q = await queue()
+  const id = await q.id({ body: 1 })
+  const reasons = [
+    ['"a\\u0000b"', 'a\ufffdb'],
+    ['"\\ud800x\\udc00"', '\ufffdx\ufffd'],
+    ['"\\ud83d\\ude00"', '\u{1f600}']
+  ]
+  for (const [sent, kept] of reasons) {
+    const [{ receipt }] = await q.lease()
+    const failure = `{"receipt":"${receipt}","delaySeconds":0,"reason":${sent}}`
+    t.match(await holdfast.post(`${q.path}/fail`, failure), { status: 200, body: { outcome: 'retrying' } })
+    t.equal((await q.message(id)).body.lastFailure.reason, kept)
+  }
 })
 
 t.test("a failed message is retried after its queue's delay, and its last attempt is its death", async t => {

@@ -1,0 +1,60 @@
+/** What a schema finds wrong in a request: where it is, and what to do, in words. */
+import type { ErrorObject } from 'ajv'
+import { idempotencyKeyCharsMax } from '../../core/limits.ts'
+import { nearest } from '../../core/nearest.ts'
+import { idempotencyKeyPattern } from '../../core/options.ts'
+import { namePattern } from '../../core/queue.ts'
+import { nameDescription, storableText } from './contract/shapes.ts'
+
+/** Patterns in words. */
+const wordsOf = new Map([
+  [namePattern, `must be ${nameDescription.replace(/\.$/, '')} (the pattern is ${namePattern})`],
+  [idempotencyKeyPattern, `must be 1 to ${idempotencyKeyCharsMax} printable ASCII characters`],
+  [storableText, 'must not hold NUL, nor half of a surrogate pair']
+])
+
+/** One fault of a schema's check. `context` is the place of the request that was checked. */
+export function faultOf(
+  { instancePath, keyword, params, message, parentSchema, data }: ErrorObject,
+  context: string | undefined
+): { pointer: string; message: string } {
+  const named: string | undefined =
+    keyword === 'additionalProperties'
+      ? params.additionalProperty
+      : keyword === 'required'
+        ? params.missingProperty
+        : undefined
+  const token = named === undefined ? '' : `/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  const pointer = placeIn(context, instancePath + token)
+  switch (keyword) {
+    case 'additionalProperties':
+      return { pointer, message: unknownField(named!, parentSchema, data) }
+    case 'required':
+      return { pointer, message: 'is missing' }
+    case 'enum':
+    case 'const':
+      return {
+        pointer,
+        message: `must be one of ${JSON.stringify(params.allowedValues ?? [params.allowedValue])}`
+      }
+    case 'pattern':
+      return { pointer, message: wordsOf.get(params.pattern) ?? message! }
+    default:
+      return { pointer, message: message ?? 'is not valid' }
+  }
+}
+
+/** A JSON Pointer into the body. Elsewhere the place and the name: `query/max`, `path/queue`. */
+function placeIn(context: string | undefined, pointer: string): string {
+  if (context === 'querystring') return `query${pointer}`
+  if (context === 'params') return `path${pointer}`
+  if (context === 'headers') return `header${pointer}`
+  return pointer
+}
+
+/** Suggests a field that is not given yet. */
+function unknownField(name: string, schema: ErrorObject['parentSchema'], given: unknown): string {
+  const names = Object.keys(schema?.properties ?? {}).filter(field => !Object.hasOwn(given as object, field))
+  const suggestion = nearest(name.slice(0, 100), names)
+  return `is not a known field${suggestion === null ? '' : ` (did you mean ${suggestion}?)`}`
+}
