@@ -12,6 +12,7 @@ const chunkBytesMax = 8 * 1024 * 1024
 const named = 'm.id = any($10::bigint[])'
 
 interface SearchRow {
+  examined: string
   examined_to: Digits | null
   more: boolean | null
   ids: Digits[]
@@ -30,6 +31,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
   slow: true,
   text: sql`
     select
+      count(*) filter (where fits) as examined,
       max(id) filter (where fits) as examined_to,
       count(*) = $4 or bool_or(not fits) as more,
       coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
@@ -99,6 +101,7 @@ interface Search {
 /** What a step of a search found: it examined all messages up to the id `examinedTo`. */
 interface Found {
   ids: Digits[]
+  examined: number
   examinedTo: Digits | null
   more: boolean
 }
@@ -130,5 +133,10 @@ export async function search(
   const [row] = await (ids === null
     ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
     : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
-  return { ids: row!.ids, examinedTo: row!.examined_to, more: row!.more ?? false }
+  return {
+    ids: row!.ids,
+    examined: Number(row!.examined),
+    examinedTo: row!.examined_to,
+    more: row!.more ?? false
+  }
 }

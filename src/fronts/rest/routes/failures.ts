@@ -1,0 +1,19 @@
+/** Handler of failures grouped by reason. */
+import type { Broker } from '../../../core/broker.ts'
+import { failingStates } from '../../../core/message.ts'
+import type { ByteBudget } from '../../shared/byteBudget.ts'
+import { givenUp, sendJson } from '../common.ts'
+import { failureOperations } from '../contract/failures.ts'
+import type { Server } from '../../shared/server.ts'
+
+export function failureRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
+  app.route({
+    ...failureOperations.listFailures,
+    async handler(request, reply) {
+      const { state } = request.query
+      const states = state === undefined ? [...failingStates] : [state]
+      const failures = await broker.failures(request.params.queue, states, givenUp(request, reply))
+      return sendJson(reply, JSON.stringify(failures), answers)
+    }
+  })
+}
