@@ -1,5 +1,6 @@
 /** Dialogs and toasts: what is shown above a page. */
 import { html, useEffect, useRef, useState } from './vendor/htm.js'
+import { CopyCurl } from './curl.js'
 import { ProblemNote } from './ui.js'
 
 /**
@@ -66,7 +67,7 @@ export function DialogButtons({ yes, busy, danger = false, focused = false }) {
   </footer>`
 }
 
-function Confirm({ title, text, yes, danger = false, act }) {
+function Confirm({ title, text, yes, danger = false, act, requests }) {
   const { busy, problem, onSubmit } = useSubmit(async () => {
     await act()
     closeDialog()
@@ -74,6 +75,7 @@ function Confirm({ title, text, yes, danger = false, act }) {
   return html`<${Dialog} title=${title}>
     <form onSubmit=${onSubmit}>
       <p>${text}</p>
+      ${requests && html`<${CopyCurl} requestsOf=${() => requests} />`}
       <${ProblemNote} problem=${problem} />
       <${DialogButtons} yes=${yes} busy=${busy} danger=${danger} focused />
     </form>
@@ -87,6 +89,7 @@ function Confirm({ title, text, yes, danger = false, act }) {
  * @property {string} yes what the button says that does it
  * @property {boolean} [danger]
  * @property {() => Promise<void>} act
+ * @property {import('./shell.js').Request[]} [requests] what `act` sends, to be copied
  */
 
 /**

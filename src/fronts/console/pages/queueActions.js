@@ -1,7 +1,8 @@
 /** The buttons of a queue: enqueue, pause, redrive, settings, purge and delete. */
 import { html } from './vendor/htm.js'
 import { askForAll } from './actions.js'
-import { call, queuePath } from './api.js'
+import { perform, queuePath } from './api.js'
+import { CopyCurl } from './curl.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { EnqueueDialog } from './enqueueDialog.js'
 import { count } from './format.js'
@@ -9,15 +10,16 @@ import { may } from './rights.js'
 import { SettingsDialog } from './settingsDialog.js'
 import { openStates } from './states.js'
 
-const setPaused = (queue, paused) => call('PUT', queuePath(queue), { paused })
+const pausing = (queue, paused) => ({ method: 'PUT', path: queuePath(queue), body: { paused } })
 
 function askToPause(queue, onChange) {
   confirm({
     title: `Pause ${queue}?`,
     text: 'A paused queue gives out no messages. Enqueues go on, and leased messages can still be settled.',
     yes: 'Pause',
+    requests: [pausing(queue, true)],
     act: async () => {
-      await setPaused(queue, true)
+      await perform(pausing(queue, true))
       above.toast(`Queue ${queue} paused.`)
       onChange()
     }
@@ -29,18 +31,20 @@ function resume(queue, onChange) {
     above.toast(`Queue ${queue} resumed.`)
     onChange()
   }
-  setPaused(queue, false).then(onDone, toastProblem)
+  perform(pausing(queue, false)).then(onDone, toastProblem)
 }
 
 function askToDelete(queue, counts) {
+  const request = { method: 'DELETE', path: queuePath(queue) }
   const messages = openStates.reduce((sum, state) => sum + counts[state], 0)
   confirm({
     title: `Delete ${queue}?`,
     text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,
     yes: 'Delete queue',
     danger: true,
+    requests: [request],
     act: async () => {
-      await call('DELETE', queuePath(queue))
+      await perform(request)
       location.hash = '#/'
     }
   })
@@ -68,6 +72,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
   const openSettings = () =>
     above.dialog(html`<${SettingsDialog} queue=${queue} settings=${settings} onDone=${onChange} />`)
   const purge = () => askForAll('purge', queue, {}, 'message', onChange)
+  const resuming = pausing(queue, false)
   const remove = () => askToDelete(queue, counts)
   return html`
     <button onClick=${pause}>${paused ? 'Resume' : 'Pause …'}</button>
@@ -78,6 +83,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
       <div>
         <button class="danger" onClick=${purge}>Purge all …</button>
         <button class="danger" onClick=${remove}>Delete queue …</button>
+        ${paused && html`<${CopyCurl} title="Copy resume as curl" requestsOf=${() => [resuming]} />`}
       </div>
     </details>
   `
