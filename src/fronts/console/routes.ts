@@ -24,23 +24,54 @@ const LiveQuery = Type.Object(
   { additionalProperties: false }
 )
 
+/** Where the console's own routes read from. */
+interface ConsoleSources extends Sources {
+  /** Who holds how much of each bound. Without it, the page of shares is not offered. */
+  shares?: () => BoundHeld[]
+}
+
+/** A bound that callers share. */
+interface BoundHeld {
+  name: string
+  total: number
+  held: number
+  refused: number
+  /** Those that hold most come first. `id` is the id of an API key where keys are in force. */
+  callers: { id: string; held: number }[]
+}
+
 /** Registers every route of the console. */
-export async function consoleRoutes(app: FastifyInstance, sources: Sources): Promise<void> {
+export async function consoleRoutes(app: FastifyInstance, sources: ConsoleSources): Promise<void> {
   await assetRoutes(app)
-  rightsRoute(app)
+  rightsRoute(app, sources.shares !== undefined)
+  if (sources.shares !== undefined) sharesRoute(app, sources.shares)
   liveRoutes(app, sources)
 }
 
-function rightsRoute(app: FastifyInstance): void {
+function rightsRoute(app: FastifyInstance, withShares: boolean): void {
   app.get(
     '/console/rights',
     { config: { access: 'key' }, schema: { hide: true } as object },
     async ({ key }, reply) => {
       reply.header('cache-control', 'no-store')
       const rights = queueActions.map(action => [action, key?.within(action) ?? everyQueue])
-      return { signedIn: key !== null, admin: key?.isAdmin ?? true, rights: Object.fromEntries(rights) }
+      const admin = key?.isAdmin ?? true
+      return {
+        signedIn: key !== null,
+        admin,
+        shares: withShares && admin,
+        rights: Object.fromEntries(rights)
+      }
     }
   )
+}
+
+/** It names no access, so it is for admins. */
+function sharesRoute(app: FastifyInstance, shares: () => BoundHeld[]): void {
+  app.get('/console/shares', { schema: { hide: true } as object }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return { shares: shares() }
+  })
 }
 
 function liveRoutes(app: FastifyInstance, sources: Sources): void {

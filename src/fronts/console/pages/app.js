@@ -9,6 +9,7 @@ import { QueuePage } from './queue.js'
 import { QueuesPage } from './queues.js'
 import { readRights } from './rights.js'
 import { SchedulesPage } from './schedules.js'
+import { SharesPage } from './shares.js'
 import { SignIn } from './signIn.js'
 import { applyTheme, nextTheme, savedTheme } from './theme.js'
 import { ProblemNote } from './ui.js'
@@ -28,6 +29,7 @@ function Page({ parts, query }) {
     return html`<${MessagePage} key=${`${name}/${id}`} queue=${name} id=${id} />`
   }
   if (page === 'queues') return html`<${QueuePage} key=${name} queue=${name} query=${query} />`
+  if (page === 'shares') return html`<${SharesPage} />`
   if (page === 'schedules') return html`<${SchedulesPage} />`
   return html`<main>
     <div class="empty">
@@ -92,7 +94,11 @@ function App() {
 
   if (rights === null) return html`<${Entrance} problem=${problem} enter=${enter} />`
   return html`<button class="skip" onClick=${focusContent}>Skip to the content</button>
-    <${TopBar} page=${address.parts[0] ?? 'queues'} signOut=${rights.signedIn ? signOut : null} />
+    <${TopBar}
+      page=${address.parts[0] ?? 'queues'}
+      admin=${rights.shares}
+      signOut=${rights.signedIn ? signOut : null}
+    />
     <div id="content" tabindex="-1"><${Page} ...${address} /></div>
     ${dialog}
     <div class="toasts" role="status" aria-live="polite">
@@ -115,7 +121,7 @@ function Entrance({ problem, enter }) {
 
 const themeTitles = { auto: '◐ Auto', light: '☀ Light', dark: '☾ Dark' }
 
-function TopBar({ page, signOut }) {
+function TopBar({ page, admin, signOut }) {
   const [theme, setTheme] = useState(savedTheme)
   useEffect(() => {
     const onTheme = () => setTheme(savedTheme())
@@ -128,6 +134,7 @@ function TopBar({ page, signOut }) {
     <nav aria-label="Pages">
       <a href="#/" aria-current=${current('queues')}>Queues</a>
       <a href="#/schedules" aria-current=${current('schedules')}>Schedules</a>
+      ${admin && html`<a href="#/shares" aria-current=${current('shares')}>Shares</a>`}
     </nav>
     <span class="spacer"></span>
     <button class="quiet" onClick=${nextTheme} aria-label="Theme: ${theme}" title="Theme (t)">

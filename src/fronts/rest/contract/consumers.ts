@@ -55,7 +55,8 @@ export const consumerOperations = operations({
         'Workers seen lately: those that hold messages, those whose leases are still recorded, and those ' +
         `with an attempt that ended badly within ${written(consumerSeconds)} seconds. ` +
         'A lease is recorded until its time is up, also after the ack. ' +
-        'So a worker that only waits, or that last leased earlier, is not shown; `lastAskedAt` tells of both. ' +
+        'A worker that only waits, or that last leased earlier, is not shown. ' +
+        '`lastAskedAt` tells that there is one. ' +
         `It examines the last ${written(consumerLeaseRowsMax)} commits with leases, of all queues, ` +
         `about ${written(consumerAttemptsMax)} of their attempts on this queue, ` +
         `and the history of the newest messages, up to ${written(consumerHistoryMax)} attempts.`,
