@@ -1,5 +1,7 @@
 # The service alone, for a PostgreSQL elsewhere: no embedded database, no development tools.
-FROM node:24-slim
+# Pin it by its digest: docs/operations.md says how.
+ARG NODE_IMAGE=node:24-slim
+FROM ${NODE_IMAGE}
 
 WORKDIR /app
 ENV NODE_ENV=production

@@ -293,7 +293,8 @@ export interface QueueReport {
    */
   reliability: number | null
   /**
-   * Age since its enqueue of the oldest message at the head of a priority. null when none is ready.
+   * Seconds since the oldest ready message became ready: since its enqueue, or since the end of its
+   * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
   /** When the queue was made. RFC 3339, UTC. */
@@ -336,8 +337,8 @@ export interface QueueList {
      */
     reliability: number | null
     /**
-     * Age since its enqueue of the oldest message at the head of a priority. null when none is
-     * ready.
+     * Seconds since the oldest ready message became ready: since its enqueue, or since the end of
+     * its delay, its lease or its death. null when none is ready.
      */
     oldestReadySeconds: number | null
     /** When the queue was made. RFC 3339, UTC. */

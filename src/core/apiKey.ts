@@ -18,8 +18,12 @@ export type Action = QueueAction | 'admin'
  * for those whose names begin so, `browse:*` for all.
  */
 export const rightPattern = `^(admin|(${queueActions.join('|')}):(\\*|${namePattern.slice(1, -1)}\\*?))$`
-/** No control characters, because terminals show the names. */
-export const keyNamePattern = `^[^\\x00-\\x1f\\x7f-\\x9f]{1,${apiKeyNameCharsMax}}$`
+/**
+ * With the flag u. No control characters, because terminals show the names. No format characters or
+ * line separators: they are invisible, and some turn the text around, so a name could pose as
+ * another.
+ */
+export const keyNamePattern = `^[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]{1,${apiKeyNameCharsMax}}$`
 
 export interface ApiKeyGrant {
   /** Says to people who uses the key. */

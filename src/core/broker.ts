@@ -1,11 +1,14 @@
 /** The verbs of the queue. Each is one line here; its work is in `verbs/`. */
 import type { SettingsChange } from './settings.ts'
+import type { QueueError } from './errors.ts'
+import type { Caller } from './caller.ts'
 import type { State } from './counters.ts'
 import type { Bounds } from './engine/batcher.ts'
 import type { Parts } from './engine/parts.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
 import type { Signals } from './engine/signals.ts'
+import { Turns } from './engine/turns.ts'
 import type { Wakeups } from './engine/wakeups.ts'
 import type {
   Digits,
@@ -33,7 +36,10 @@ import { Queues } from './verbs/queues.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Watching } from './verbs/watch.ts'
 
-export type BrokerOptions = EnqueueingOptions & Pick<Parts, 'answersFull'> & Pick<Bounds, 'isPoison'>
+export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares'>, Pick<Bounds, 'isPoison'> {
+  /** Connections to the database for work that is let in last. */
+  lastConnections: number
+}
 
 /** The bounds of every batcher. */
 const bounds: Omit<Bounds, 'isPoison'> = {
@@ -42,7 +48,6 @@ const bounds: Omit<Bounds, 'isPoison'> = {
   flushCountMax: 600,
   flushWeightMax: Infinity,
   waitingItemsMax: 20_000,
-  waitingWeightMax: 100_000,
   waitingMsMax: 5000
 }
 
@@ -64,19 +69,25 @@ export class Broker {
     store: Store,
     wakeups: Wakeups,
     signals: Signals,
-    { answersFull, isPoison, ...options }: BrokerOptions
+    { shares, lastConnections, isPoison, ...options }: BrokerOptions
   ) {
+    const turns = new Turns(lastConnections, shares.turns)
     const parts: Parts = {
       store,
-      queueCache: new QueueCache(store),
+      queueCache: new QueueCache(store, turns),
       wakeups,
       signals,
       replicaStats: this.replicaStats,
       bounds: { ...bounds, isPoison },
-      answersFull
+      shares,
+      turns,
+      // One connection stays free for short work.
+      searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches)
     }
     this.#enqueueing = new Enqueueing(parts, options)
-    this.#settling = new Settling(parts, (queueId, acks) => this.#leaseFlushes.ack(queueId, acks))
+    this.#settling = new Settling(parts, (caller, queueId, acks) =>
+      this.#leaseFlushes.ack(caller, queueId, acks)
+    )
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#queues = new Queues(parts)
@@ -88,17 +99,17 @@ export class Broker {
     this.#consuming = new Consuming(parts)
   }
 
-  /** Whether an enqueue would be refused with overloaded now. Asked before a body is read. */
-  get enqueuesFull(): boolean {
-    return this.#enqueueing.full
+  /** The refusal of an enqueue now; null where there is room. Asked before a body is read. */
+  enqueueRefusal(caller: Caller): QueueError | null {
+    return this.#enqueueing.refusal(caller)
   }
 
   /**
    * Stores messages, of a list all or none, and answers after the commit. Refuses with
    * idempotencyMismatch, queueFull, queueNotFound, overloaded.
    */
-  enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
-    return this.#enqueueing.enqueue(name, messages, list)
+  enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+    return this.#enqueueing.enqueue(caller, name, messages, list)
   }
 
   /**
@@ -108,12 +119,13 @@ export class Broker {
    * queueNotFound, tooManyWaiting, overloaded.
    */
   lease(
+    caller: Caller,
     name: string,
     request: LeaseRequest,
     receipts: string[],
     signal: AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    return this.#leasing.lease(name, request, receipts, signal)
+    return this.#leasing.lease(caller, name, request, receipts, signal)
   }
 
   /**
@@ -128,25 +140,30 @@ export class Broker {
    * queueNotFound, overloaded.
    */
   settle(
+    caller: Caller,
     verb: SettleVerb,
     name: string,
     settlements: Settlement[],
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
-    return this.#settling.settle(verb, name, settlements, pointer)
+    return this.#settling.settle(caller, verb, name, settlements, pointer)
   }
 
   /**
    * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
    * queueNotFound when others delete it again each time.
    */
-  putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
-    return this.#queues.put(name, change)
+  putQueue(
+    caller: Caller,
+    name: string,
+    change: SettingsChange
+  ): Promise<{ created: boolean; report: QueueReport }> {
+    return this.#queues.put(caller, name, change)
   }
 
   /** The settings of a queue and its counts. Refuses with queueNotFound. */
-  reportQueue(name: string): Promise<QueueReport> {
-    return this.#queues.report(name)
+  reportQueue(caller: Caller, name: string): Promise<QueueReport> {
+    return this.#queues.report(caller, name)
   }
 
   /**
@@ -154,21 +171,22 @@ export class Broker {
    * caller may see. `next` is null on the last page.
    */
   listQueues(
+    caller: Caller,
     after: string,
     limit: number,
     scope: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    return this.#queues.list(after, limit, scope)
+    return this.#queues.list(caller, after, limit, scope)
   }
 
   /** Removes a queue and all in it. Nothing happens if there is no such queue. */
-  deleteQueue(name: string): Promise<void> {
-    return this.#queues.delete(name)
+  deleteQueue(caller: Caller, name: string): Promise<void> {
+    return this.#queues.delete(caller, name)
   }
 
   /** The last hour of a queue, step by step. Refuses with queueNotFound. */
-  series(name: string): Promise<Series> {
-    return this.#queues.series(name)
+  series(caller: Caller, name: string): Promise<Series> {
+    return this.#queues.series(caller, name)
   }
 
   /** The rates of the last hour of these queues. Queues that are not there are left out. */
@@ -186,32 +204,34 @@ export class Broker {
    * Only a purge looks at `state`. Ends early when the caller hangs up. Refuses with queueNotFound.
    */
   bulk(
+    caller: Caller,
     action: BulkAction,
     name: string,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<number> {
-    return this.#bulk.act(action, name, state, selection, signal)
+    return this.#bulk.act(caller, action, name, state, selection, signal)
   }
 
   /** How many messages a bulk action would change now. Refuses with queueNotFound. */
   countMatches(
+    caller: Caller,
     name: string,
     action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<Matches> {
-    return this.#bulk.countMatches(name, action, state, selection, signal)
+    return this.#bulk.countMatches(caller, name, action, state, selection, signal)
   }
 
   /**
    * Removes one message that nobody holds. Refuses with messageLeased, messageNotFound,
    * queueNotFound.
    */
-  cancel(name: string, id: Digits): Promise<void> {
-    return this.#bulk.cancel(name, id)
+  cancel(caller: Caller, name: string, id: Digits): Promise<void> {
+    return this.#bulk.cancel(caller, name, id)
   }
 
   /**
@@ -219,13 +239,14 @@ export class Broker {
    * overloaded.
    */
   browse(
+    caller: Caller,
     name: string,
     state: State | null,
     where: Filter | null,
     after: Digits,
     limit: number
   ): Promise<MessagePage> {
-    return this.#browsing.browse(name, state, where, after, limit)
+    return this.#browsing.browse(caller, name, state, where, after, limit)
   }
 
   /**
@@ -233,26 +254,35 @@ export class Broker {
    * time is up. Refuses with messageNotFound, queueNotFound, tooManyWaiting, and with ackedNotKept
    * where an ack would leave nothing to show.
    */
-  message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
-    return this.#browsing.message(name, id, waitSeconds, signal)
+  message(
+    caller: Caller,
+    name: string,
+    id: Digits,
+    waitSeconds: number,
+    signal: AbortSignal
+  ): Promise<MessageDetail> {
+    return this.#browsing.message(caller, name, id, waitSeconds, signal)
   }
 
   /** Why a message is where it is. Refuses with messageNotFound, queueNotFound. */
-  explain(name: string, id: Digits): Promise<Explanation> {
-    return this.#explaining.explain(name, id)
+  explain(caller: Caller, name: string, id: Digits): Promise<Explanation> {
+    return this.#explaining.explain(caller, name, id)
   }
 
   /**
    * Messages in these states whose last attempts failed, grouped by reason. Ends early, with
-   * `more`, after two seconds or when the signal aborts. Refuses with queueNotFound.
+   * `more`, after two seconds or when the signal aborts. Refuses with queueNotFound, overloaded.
    */
-  failures(name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
-    return this.#failureGroups.list(name, states, signal)
+  failures(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
+    return this.#failureGroups.list(caller, name, states, signal)
   }
 
-  /** The workers seen lately on a queue, and what each holds. Refuses with queueNotFound. */
-  consumers(name: string): Promise<Consumers> {
-    return this.#consuming.list(name)
+  /**
+   * The workers seen lately on a queue, and what each holds. Refuses with queueNotFound,
+   * overloaded.
+   */
+  consumers(caller: Caller, name: string): Promise<Consumers> {
+    return this.#consuming.list(caller, name)
   }
 
   /** Resolves when every call taken in has been answered. */

@@ -89,5 +89,9 @@ export const consoleRowsDefault = 50
 export const consolePageMax = 1_000_000
 /** Open pages of the console that one replica serves. */
 export const streamsMax = 100
-/** One key, leaked or used carelessly, must leave room for the pages of the others. */
-export const streamsPerKeyMax = 50
+/** Requests of one connection at work: the one that is answered first, and those sent behind it. */
+export const connectionRequestsMax = 16
+/** Requests that one connection may send before the first of them is answered. */
+export const requestsAheadMax = 256
+/** Slower than any line in use. A caller must read an answer at this pace. */
+export const readingBytesPerSecondMin = 8192

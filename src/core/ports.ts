@@ -346,8 +346,13 @@ interface ScheduleVerbs {
 
 /** The API keys, for the front and the command line. */
 export interface ApiKeys {
-  /** Makes a key. `secret` is answered here and never again. Refuses with tooManyKeys. */
-  create(grant: ApiKeyGrant): Promise<ApiKeyInfo & { secret: string }>
+  /**
+   * Makes a key. `secret` is answered here and never again. Refuses with tooManyKeys, and with
+   * adminKeyFirst where it would be the first key and has not the right admin. `withoutKey` says
+   * that keys are asked for, and that the caller was let in only because there was none: once there
+   * is a key, it refuses such a caller with unauthorized.
+   */
+  create(grant: ApiKeyGrant, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
   /** False when there is no such key. */
   revoke(id: string): Promise<boolean>

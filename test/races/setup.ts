@@ -20,6 +20,8 @@ import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { openShares } from '../../src/core/engine/shares.ts'
+import { shareOf, tester } from '../support/callers.ts'
 
 export { bulk, messages, queues, type Database, type Session, type Statement }
 
@@ -258,7 +260,7 @@ interface BrokerSetup {
 export function brokerOn(
   database: Database,
   {
-    wakeups = new Wakeups(100),
+    wakeups = new Wakeups(shareOf(100)),
     scanHints = new ScanHints(),
     signals = { onReady: () => {}, onDue: () => {} },
     verbs = {},
@@ -267,8 +269,8 @@ export function brokerOn(
 ): Broker {
   return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
     createQueues: false,
-    waitingBytesMax: 1e8,
-    answersFull: () => false,
+    shares: openShares({ waitingBytesMax: 1e8, waitersMax: 100, connectionsMax: 100 }),
+    lastConnections: 5,
     isPoison: () => false,
     ...options
   })
@@ -286,7 +288,7 @@ export function replica(
   database: Database,
   { verbs, options }: Pick<BrokerSetup, 'verbs' | 'options'> = {}
 ): Replica {
-  const wakeups = new Wakeups(100)
+  const wakeups = new Wakeups(shareOf(100))
   const scanHints = new ScanHints()
   const errors: unknown[] = []
   const onReady = (queueId: string, count: number, position: number) => {
@@ -335,7 +337,13 @@ export async function leaseBy(
   } = {},
   acks: string[] = []
 ): Promise<Awaited<ReturnType<Broker['lease']>>> {
-  return await broker.lease(name, { max, waitSeconds, leaseSeconds, worker, idempotencyKey }, acks, never)
+  return await broker.lease(
+    tester,
+    name,
+    { max, waitSeconds, leaseSeconds, worker, idempotencyKey },
+    acks,
+    never
+  )
 }
 
 export const receiptsOf = (leased: LeasedMessage[]) => leased.map(({ receipt }) => receipt)

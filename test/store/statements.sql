@@ -1041,13 +1041,6 @@ from (
   where queue_id = $1
 ) l;
 
--- create_key
--- $1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second
-insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-select $1, $2, $3, $4::text[], $5, $6
-where (select count(*) from holdfast.keys) < 1000
-returning created_at as "createdAt";
-
 -- create_schedule
 -- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
 -- $8 paused · $9 missed · $10 next time
@@ -1495,7 +1488,8 @@ with due as materialized (
   update holdfast.messages m
   set
     visible_at = null,
-    position = places.positions[width_bucket(m.id, places.ids)]
+    position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
   returning m.queue_id, m.position
@@ -1599,6 +1593,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     dead_at = case
       when held.dies then coalesce(m.dead_at, statement_timestamp())
     end,
@@ -2123,10 +2118,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2269,25 +2266,29 @@ where m.queue_id = $1
 -- $1 queue ids
 select
   q.id,
-  extract(epoch from (
-    select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
-    cross join lateral (
-      select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
-      from (
-        select m.enqueued_at, m.leased_until
-        from holdfast.messages m
-        where m.queue_id = q.id
-          and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
-        order by m.position
-        limit 100
-      ) first
-    ) head
-  ))::float8 as at_seconds
+  extract(
+    epoch from clock_timestamp() - (
+      select min(coalesce(head.ready, head.any))
+      from generate_series(0, 19) as level (rank)
+      cross join lateral (
+        select
+          min(ready_at) filter (where leased_until is null) as ready,
+          max(ready_at) as any
+        from (
+          select
+            coalesce(m.ready_at, m.enqueued_at) as ready_at,
+            m.leased_until
+          from holdfast.messages m
+          where m.queue_id = q.id
+            and m.rank = level.rank::smallint
+            and m.visible_at is null
+            and m.dead_at is null
+          order by m.position
+          limit 100
+        ) first
+      ) head
+    )
+  )::float8 as age_seconds
 from unnest($1::integer[]) as q (id);
 
 -- overview
@@ -2390,9 +2391,9 @@ select count(*) as purged
 from purged;
 
 -- queue_totals
-select q.name, c.*
+select q.name, q.paused, c.*
 from (
-  select id, name
+  select id, name, paused
   from holdfast.queues
   order by name
   limit 1000
@@ -2445,6 +2446,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     dead_at = null, attempt = 0, rank = m.rank & ~1
   from places
   where m.queue_id = $1
@@ -2484,6 +2486,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     attempt = m.attempt - 1
   from held
   where m.queue_id = $1
@@ -2723,10 +2726,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2800,6 +2805,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
@@ -2831,9 +2837,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2851,8 +2857,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2867,6 +2876,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2882,9 +2892,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2902,8 +2912,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2918,6 +2931,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2934,9 +2948,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2954,8 +2968,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2970,6 +2987,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2986,9 +3004,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -3006,8 +3024,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -3022,6 +3043,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -3037,9 +3059,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -3057,8 +3079,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -3073,6 +3098,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -3268,6 +3294,7 @@ with seen as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.leased_until,
     dead_at = case
       when m.attempt >= coalesce(
         m.max_attempts,

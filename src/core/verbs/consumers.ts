@@ -1,4 +1,5 @@
 /** Consumers of a queue: the workers seen lately, and when anybody last asked for messages. */
+import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { ConsumersFound } from '../ports.ts'
 import { queueNotFound } from '../queue.ts'
@@ -9,7 +10,7 @@ export interface Consumers extends Omit<ConsumersFound, 'askedAt'> {
   lastAskedAt: string | null
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'searchTurns'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Consuming {
@@ -19,10 +20,10 @@ export class Consuming {
     this.#parts = parts
   }
 
-  async list(name: string): Promise<Consumers> {
-    const { store, queueCache } = this.#parts
-    const { id } = await queueCache.find(name)
-    const found = await store.last.findConsumers(id)
+  async list(caller: Caller, name: string): Promise<Consumers> {
+    const { store, queueCache, searchTurns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
+    const found = await searchTurns.run(caller, () => store.last.findConsumers(id))
     if (found === null) throw queueNotFound(name)
     const { askedAt, ...rest } = found
     const askedMs = lastAskedMs(this.#parts, id, askedAt)

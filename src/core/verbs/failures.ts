@@ -1,4 +1,5 @@
 /** Failures by reason: dead and backing-off messages whose last attempts ended for a like reason. */
+import type { Caller } from '../caller.ts'
 import { countSecondsMax, failureGroupsMax, failuresExaminedMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { Digits, FailingState } from '../message.ts'
@@ -31,7 +32,7 @@ export interface Failures {
   more: boolean
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'searchTurns'>
 
 /** The broker says what each method does, and how it refuses. */
 export class FailureGroups {
@@ -41,16 +42,21 @@ export class FailureGroups {
     this.#parts = parts
   }
 
-  async list(name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
-    const { store, queueCache } = this.#parts
-    const { id } = await queueCache.find(name)
+  async list(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
+    const { queueCache, searchTurns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
+    return await searchTurns.run(caller, () => this.#group(id, states, signal))
+  }
+
+  async #group(queueId: Digits, states: FailingState[], signal: AbortSignal): Promise<Failures> {
+    const { store } = this.#parts
     const groups = new Map<string, FailureGroup>()
     const timely = AbortSignal.any([signal, AbortSignal.timeout(countSecondsMax * 1000)])
     let more = false
     for (const state of states) {
       let after: Digits | null = '0'
       for (let left = failuresExaminedMax; after !== null && left > 0 && !timely.aborted;) {
-        const step = await store.last.findFailed(id, state, after, left)
+        const step = await store.last.findFailed(queueId, state, after, left)
         for (const message of step.failed) enter(groups, state, message)
         left -= step.examined
         after = step.cursor

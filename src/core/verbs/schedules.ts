@@ -1,4 +1,5 @@
 /** Schedules: made, changed, listed, deleted, run by hand, and fired when they are due. */
+import type { Caller } from '../caller.ts'
 import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
 import type { Signals } from '../engine/signals.ts'
@@ -147,7 +148,12 @@ export class Schedules {
    * Enqueues the message of a schedule now, paused or not. Refuses with scheduleNotFound, and as an
    * enqueue does.
    */
-  async run(name: string, idempotencyKey: string | undefined, permit: Permit): Promise<Enqueued> {
+  async run(
+    caller: Caller,
+    name: string,
+    idempotencyKey: string | undefined,
+    permit: Permit
+  ): Promise<Enqueued> {
     const { queue, body, headers, priority } = await this.get(name, permit)
     const message: NewMessage = {
       body,
@@ -156,7 +162,7 @@ export class Schedules {
       priority,
       idempotencyKey
     }
-    return (await this.#broker.enqueue(queue, [message], false))[0]!
+    return (await this.#broker.enqueue(caller, queue, [message], false))[0]!
   }
 
   /**

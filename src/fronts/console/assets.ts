@@ -9,6 +9,7 @@ import { consoleRowsDefault, listMax, nameCharsMax, nextRunsMax, pageRowsMax } f
 import { options, type OptionRow } from '../../core/options.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { boundsOf } from '../../core/table.ts'
+import { consoleFields } from '../shared/securityFields.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -17,25 +18,8 @@ const types: Record<string, string> = {
   '.svg': 'image/svg+xml'
 }
 
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src 'self'",
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'"
-]
-
 const headers = {
-  'content-security-policy': policy.join('; '),
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
+  ...consoleFields,
   'cache-control': 'no-cache' // browsers ask each time, and get 304 while the file is the same
 }
 

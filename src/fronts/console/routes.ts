@@ -5,6 +5,8 @@
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { queueActions } from '../../core/apiKey.ts'
+import type { Share, ShareReport } from '../../core/engine/share.ts'
+import { QueueError } from '../../core/errors.ts'
 import { consolePageMax, consoleRowsDefault, consoleRowsMax, nameCharsMax } from '../../core/limits.ts'
 import { everyQueue } from '../../core/queue.ts'
 import { browsable } from '../shared/guard.ts'
@@ -27,25 +29,19 @@ const LiveQuery = Type.Object(
 /** Where the console's own routes read from. */
 interface ConsoleSources extends Sources {
   /** Who holds how much of each bound. Without it, the page of shares is not offered. */
-  shares?: () => BoundHeld[]
+  shares?: () => ShareReport[]
 }
 
-/** A bound that callers share. */
-interface BoundHeld {
-  name: string
-  total: number
-  held: number
-  refused: number
-  /** Those that hold most come first. `id` is the id of an API key where keys are in force. */
-  callers: { id: string; held: number }[]
-}
-
-/** Registers every route of the console. */
-export async function consoleRoutes(app: FastifyInstance, sources: ConsoleSources): Promise<void> {
+/** Registers every route of the console. `pages` bounds the open event streams. */
+export async function consoleRoutes(
+  app: FastifyInstance,
+  sources: ConsoleSources,
+  pages: Share
+): Promise<void> {
   await assetRoutes(app)
   rightsRoute(app, sources.shares !== undefined)
   if (sources.shares !== undefined) sharesRoute(app, sources.shares)
-  liveRoutes(app, sources)
+  liveRoutes(app, sources, pages)
 }
 
 function rightsRoute(app: FastifyInstance, withShares: boolean): void {
@@ -67,16 +63,16 @@ function rightsRoute(app: FastifyInstance, withShares: boolean): void {
 }
 
 /** It names no access, so it is for admins. */
-function sharesRoute(app: FastifyInstance, shares: () => BoundHeld[]): void {
+function sharesRoute(app: FastifyInstance, shares: () => ShareReport[]): void {
   app.get('/console/shares', { schema: { hide: true } as object }, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     return { shares: shares() }
   })
 }
 
-function liveRoutes(app: FastifyInstance, sources: Sources): void {
+function liveRoutes(app: FastifyInstance, sources: Sources, pages: Share): void {
   const overviewCache = new OverviewCache(sources)
-  const streams = new Streams(overviewCache)
+  const streams = new Streams(overviewCache, pages)
   app.addHook('preClose', () => streams.close())
 
   app.get(
@@ -85,7 +81,9 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
     (request, reply) => {
       const query = request.query as Static<typeof LiveQuery>
       const { search = '', sort = 'name', descending = false, page = 0, limit = consoleRowsDefault } = query
-      const view = { search, sort, descending, page, limit, within: browsable(request) }
+      const within = browsable(request)
+      if (within.names.length === 0 && within.prefixes.length === 0) throw nothingToShow()
+      const view = { search, sort, descending, page, limit, within }
       return streams.send(request, reply, () => {
         const { rows, ...rest } = overviewCache.page(view)
         const sparks = rows.map(({ queue }) => [queue, overviewCache.spark(queue)])
@@ -111,4 +109,11 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
 /** A queue as pages get it. */
 function shown({ id: _, ...row }: QueueRow): object {
   return row
+}
+
+function nothingToShow(): QueueError {
+  return new QueueError(
+    'forbidden',
+    'This key may browse no queue, so there are no figures to show. Use a key with a browse right.'
+  )
 }

@@ -90,9 +90,10 @@ export async function putQueue(database: Database, name: string, change: Setting
 }
 
 /**
- * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of
- * one of the ranks. Leased messages stay in that index, so at most `examinedMax` of each rank are
- * examined. Where all of these are leased, the last of them stands for the ready ones behind it.
+ * When the oldest ready message of a queue became ready, as a subselect. It stands at the head of
+ * one of the ranks, because a message takes a new position whenever it becomes ready. Leased
+ * messages stay in that index, so at most `examinedMax` of each rank are examined. Where all of
+ * these are leased, the last of them stands for the ready ones behind it.
  */
 export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
   (
@@ -100,10 +101,12 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
     from generate_series(0, ${ranks.length - 1}) as level (rank)
     cross join lateral (
       select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
+        min(ready_at) filter (where leased_until is null) as ready,
+        max(ready_at) as any
       from (
-        select m.enqueued_at, m.leased_until
+        select
+          coalesce(m.ready_at, m.enqueued_at) as ready_at,
+          m.leased_until
         from holdfast.messages m
         where m.queue_id = ${queueId}
           and m.rank = level.rank::smallint
@@ -265,7 +268,7 @@ function reportOf(row: ReportRow): QueueReport {
   }
 }
 
-type TotalsRow = { queue_id: number; name: string } & Record<
+type TotalsRow = { queue_id: number; name: string; paused: boolean } & Record<
   State | ReturnType<typeof totalColumn<Total>>,
   string
 >
@@ -273,9 +276,9 @@ type TotalsRow = { queue_id: number; name: string } & Record<
 export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
   text: sql`
-    select q.name, c.*
+    select q.name, q.paused, c.*
     from (
-      select id, name
+      select id, name, paused
       from holdfast.queues
       order by name
       limit ${metricsQueuesMax}
@@ -288,6 +291,7 @@ export async function queueTotals(session: Session): Promise<QueueTotals[]> {
   return (await session.query(totalsStatement)).map(row => ({
     id: row.queue_id,
     queue: row.name,
+    paused: row.paused,
     states: countsOf(states, state => Math.max(0, Number(row[state]))),
     totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
   }))

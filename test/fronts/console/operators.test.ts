@@ -3,6 +3,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import type { Browser, Page } from 'playwright-core'
 import { consoleRoutes } from '../../../src/fronts/console/routes.ts'
+import { shareOf } from '../../support/callers.ts'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service, type Client } from '../../support/service.ts'
 import { serviceWithKeys } from './withKeys.ts'
@@ -135,13 +136,14 @@ t.test('the shares are served as they are told, and are not kept by a browser', 
   const app = Fastify()
   t.teardown(() => app.close())
   const nothing = async () => new Map()
-  await consoleRoutes(app, {
+  const sources = {
     overview: async () => ({ atSeconds: 0, rows: [] }),
     oldestReady: nothing,
     sparks: nothing,
     onError: () => {},
     shares: () => [share]
-  })
+  }
+  await consoleRoutes(app, sources, shareOf(10))
   const route = await app.inject('/console/shares')
   t.strictSame(route.json(), { shares: [share] })
   t.equal(route.headers['cache-control'], 'no-store')

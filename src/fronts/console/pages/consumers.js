@@ -1,6 +1,7 @@
 /** Who consumes a queue: workers with their leases, read while the part is open. */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { call, queuePath } from './api.js'
+import { time } from './clock.js'
 import { ago, count } from './format.js'
 import { ProblemNote } from './ui.js'
 
@@ -85,5 +86,5 @@ function ConsumerTable({ consumers, keepsAcked }) {
 
 function TimeCell({ at }) {
   if (at === null) return html`<td class="n">–</td>`
-  return html`<td class="n"><time datetime=${at} title=${at}>${ago(at)}</time></td>`
+  return html`<td class="n"><time datetime=${at} title=${time(at)}>${ago(at)}</time></td>`
 }

@@ -3,6 +3,7 @@ import { html, useEffect, useState } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { messageAddress, queueAddress } from './address.js'
 import { call, queuePath } from './api.js'
+import { time } from './clock.js'
 import { ago, count, plural } from './format.js'
 import { may } from './rights.js'
 import { Badge, ProblemNote } from './ui.js'
@@ -92,7 +93,7 @@ function GroupRow({ queue, group, manage, onDone }) {
   </tr>`
 }
 
-const Ago = ({ at }) => html`<time datetime=${at} title=${at}>${ago(at)}</time>`
+const Ago = ({ at }) => html`<time datetime=${at} title=${time(at)}>${ago(at)}</time>`
 
 function Example({ queue, example: { id, reason }, folded }) {
   const words = reason === folded || reason === null ? '' : `: ${reason}`

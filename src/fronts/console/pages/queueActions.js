@@ -1,4 +1,4 @@
-/** The buttons of a queue: enqueue, pause, redrive, settings, purge and delete. */
+/** The buttons of a queue: enqueue, pause, redrive, settings and delete. */
 import { html } from './vendor/htm.js'
 import { askForAll } from './actions.js'
 import { perform, queuePath } from './api.js'
@@ -42,6 +42,7 @@ function askToDelete(queue, counts) {
     text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,
     yes: 'Delete queue',
     danger: true,
+    name: queue,
     requests: [request],
     act: async () => {
       await perform(request)
@@ -81,7 +82,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
     <details class="menu">
       <summary aria-label="More">⋯</summary>
       <div>
-        <button class="danger" onClick=${purge}>Purge all …</button>
+        <button class="danger" onClick=${purge}>Delete all messages …</button>
         <button class="danger" onClick=${remove}>Delete queue …</button>
         ${paused && html`<${CopyCurl} title="Copy resume as curl" requestsOf=${() => [resuming]} />`}
       </div>

@@ -7,7 +7,7 @@ import { changeQuery, queueAddress } from './address.js'
 import { enqueueCommand } from './api.js'
 import { above } from './dialog.js'
 import { count, plural, rate } from './format.js'
-import { useDebounced } from './hooks.js'
+import { useTypedParam } from './hooks.js'
 import { live } from './live.js'
 import { columns, QueueTable, sortBy, sortFrom } from './queueTable.js'
 import { mayAnywhere } from './rights.js'
@@ -17,6 +17,7 @@ import { limits } from './tables.js'
 import { Empty, Figure, LiveMark, StateFigure } from './ui.js'
 
 const limit = limits.consoleRowsDefault
+const debounceMs = 200
 
 function openNewQueue() {
   const onDone = name => {
@@ -40,14 +41,11 @@ function useQueues(search, { sort, descending }, page) {
 }
 
 export function QueuesPage({ query }) {
-  const [word, setWord] = useState(query.search ?? '')
-  const search = useDebounced(word)
+  const [word, setWord] = useTypedParam('search', query, debounceMs)
+  const search = query.search ?? ''
   const order = sortFrom(query)
   const page = Math.max(0, Number.parseInt(query.page ?? '1') - 1 || 0)
   const { data, sparks, liveState } = useQueues(search, order, page)
-  useEffect(() => {
-    if (search !== (query.search ?? '')) changeQuery({ search, page: undefined })
-  }, [search])
   const total = data?.total ?? 0
   return html`<main class="page">
     <div class="heading">

@@ -1,6 +1,7 @@
 /** The form of a schedule. */
 import { html } from './vendor/htm.js'
 import { perform } from './api.js'
+import { ownTimeZone } from './clock.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, OptionField, typed } from './forms.js'
@@ -83,8 +84,6 @@ function TimeFields({ schedule, problem }) {
     <${OptionField} row=${options.priority} value=${String(priority)} problem=${problem} />
   </div>`
 }
-
-const ownTimeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 function NameField({ problem }) {
   const hint = 'The name cannot be changed later.'

@@ -15,7 +15,9 @@ const rate = (what: string) =>
 const keyFields = {
   name: Type.String({
     pattern: keyNamePattern,
-    description: `Who uses it, for people. 1 to ${apiKeyNameCharsMax} characters.`,
+    description:
+      `Who uses it, for people. 1 to ${apiKeyNameCharsMax} characters, ` +
+      'none of them a control character or invisible.',
     examples: ['mail worker']
   }),
   rights: Type.Array(Type.String({ pattern: rightPattern }), {
@@ -65,9 +67,10 @@ export const apiKeyOperations = operations({
       summary: 'Make an API key',
       description:
         'The answer holds the key itself, this once: only its digest is stored. ' +
-        'It is good on every replica within two seconds. From the first key on, every call needs one.',
+        'It is good on every replica within two seconds. From the first key on, every call needs one. ' +
+        'So the first key must have the right `admin`.',
       body: KeyRequest,
-      response: { 201: KeyMade, ...problemResponses(400, 415, 429, 503) }
+      response: { 201: KeyMade, ...problemResponses(400, 409, 415, 429, 503) }
     }
   },
   listKeys: {

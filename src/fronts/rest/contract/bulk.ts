@@ -33,7 +33,7 @@ const Matched = Type.Object({
 const answer = (done: string, description: string) =>
   Type.Union([Type.Object({ [done]: Type.Integer() }), Matched], { description })
 
-const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{}] })
+const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{ dryRun: true }] })
 const ReadyRequest = object(selection, { examples: [{ limit: 100 }] })
 
 /** What any of the actions takes. Only a purge takes a state. */

@@ -93,7 +93,8 @@ export const QueueReport = Type.Object(
     }),
     oldestReadySeconds: orNull(Type.Number(), {
       description:
-        'Age since its enqueue of the oldest message at the head of a priority. null when none is ready.'
+        'Seconds since the oldest ready message became ready: since its enqueue, or since the end of ' +
+        'its delay, its lease or its death. null when none is ready.'
     }),
     createdAt: time('When the queue was made.'),
     updatedAt: time('When its settings last changed.')

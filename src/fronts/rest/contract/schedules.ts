@@ -7,6 +7,7 @@ import { Enqueued, EnqueueHeaders, givenBody, givenHeaders, IdempotencyKey, Prio
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import {
   AnyBody,
+  demoName,
   Headers,
   maybe,
   messageId,
@@ -23,7 +24,7 @@ const ScheduleParams = object({
   schedule: Type.String({
     pattern: scheduleNamePattern,
     description: `The schedule. ${nameDescription}`,
-    examples: ['nightly-report']
+    examples: [demoName]
   })
 })
 
@@ -69,7 +70,9 @@ export const ScheduleChange = object(
     missed: maybe(scheduleSettings.missed)
   },
   {
-    examples: [{ queue: 'mail', cron: '30 6 * * 1-5', timezone: 'Europe/London', body: { report: 'daily' } }]
+    examples: [
+      { queue: demoName, cron: '30 6 * * 1-5', timezone: 'Europe/London', body: { report: 'daily' } }
+    ]
   }
 )
 

@@ -24,10 +24,13 @@ export const messageId = Type.String({ description: 'A message id.', examples: [
 
 export const nameDescription = `1 to ${nameCharsMax} of A–Z a–z 0–9 _ . -, the first a letter or a digit.`
 
+/** The queue and the schedule of the examples. No document tells a reader to make one of this name. */
+export const demoName = 'swagger-demo'
+
 export const QueueName = Type.String({
   pattern: queueNamePattern,
   description: `The queue. ${nameDescription}`,
-  examples: ['mail']
+  examples: [demoName]
 })
 
 export const QueueParams = object({ queue: QueueName })

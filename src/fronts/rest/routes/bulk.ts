@@ -11,14 +11,17 @@ export function bulkRoutes(app: Server, broker: Broker): void {
     app.route({
       ...bulkOperation(action),
       async handler(request, reply) {
-        const { queue } = request.params
+        const {
+          caller,
+          params: { queue }
+        } = request
         const { state = null, dryRun, ...chosen } = request.body
         const selection = selectionOf(chosen)
         const signal = givenUp(request, reply)
         if (!dryRun) {
-          return { [Bulk[action].done]: await broker.bulk(action, queue, state, selection, signal) }
+          return { [Bulk[action].done]: await broker.bulk(caller, action, queue, state, selection, signal) }
         }
-        const { matched, more } = await broker.countMatches(queue, action, state, selection, signal)
+        const { matched, more } = await broker.countMatches(caller, queue, action, state, selection, signal)
         return more ? { matched, more } : { matched }
       }
     })

@@ -7,7 +7,7 @@ import { pageRowsDefault } from '../../../core/limits.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
 import { checkChange, scheduleNotFound, type Schedule, type ScheduleChange } from '../../../core/schedule.ts'
 import type { Permit, Schedules } from '../../../core/verbs/schedules.ts'
-import type { ByteBudget } from '../../shared/byteBudget.ts'
+import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
@@ -20,7 +20,7 @@ const permitting =
   queue =>
     permit(request, action, queue, () => scheduleNotFound(schedule))
 
-export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteBudget): void {
+export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answers): void {
   const wholeJson = (schedule: Schedule) =>
     `{${viewJson(schedule, schedules.nextRuns(schedule))},` +
     `"headers":${JSON.stringify(schedule.headers)},"body":${schedule.body}}`
@@ -64,7 +64,8 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
       const { schedule: name } = request.params
       const key = oneKey(request.body.idempotencyKey, request.headers['idempotency-key'], '/idempotencyKey')
       checkMessages(request)
-      const { id, duplicate } = await schedules.run(name, key, permitting(request, 'manage', name))
+      const may = permitting(request, 'manage', name)
+      const { id, duplicate } = await schedules.run(request.caller, name, key, may)
       takeMessages(request, 1)
       return reply.code(duplicate ? 200 : 201).send(duplicate ? { id, duplicate } : { id })
     }

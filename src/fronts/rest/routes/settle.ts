@@ -18,17 +18,17 @@ export function settleRoutes(app: Server, broker: Broker): void {
     app.route({
       ...settleOperation(verb),
       validatorCompiler: uncheckedBody,
-      async handler({ body, params: { queue } }) {
+      async handler({ caller, body, params: { queue } }) {
         if (typeof body === 'object' && body !== null && list in body) {
           const settlements = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
-          const outcomes = await broker.settle(verb, queue, settlements, pointerTo)
+          const outcomes = await broker.settle(caller, verb, queue, settlements, pointerTo)
           return {
             outcomes: outcomes.map((outcome, index) => ({ receipt: settlements[index]!.receipt, ...outcome }))
           }
         }
-        const [outcome] = await broker.settle(verb, queue, [checkOne(body)], () => '/receipt')
+        const [outcome] = await broker.settle(caller, verb, queue, [checkOne(body)], () => '/receipt')
         refuse(verb, outcome!)
         return outcome!
       }
