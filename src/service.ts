@@ -308,6 +308,7 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
           overview: () => overview(database.last),
           oldestReady: queueIds => oldestReady(database.last, queueIds),
           sparks: names => core.broker.sparks(names),
+          shares: () => reportShares(core.shares),
           onError: report('console')
         },
         core.shares.consolePages

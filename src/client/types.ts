@@ -429,6 +429,74 @@ export interface Series {
   workSecondsP95: Array<number | null>
 }
 
+export interface FailuresQuery {
+  /** dead, or delayed: backing off after a failure. */
+  state?: 'dead' | 'delayed' | undefined
+}
+
+export interface Failures {
+  /** The largest first, at most 100. */
+  groups: Array<{
+    /** dead, or delayed: backing off after a failure. */
+    state: 'dead' | 'delayed'
+    /**
+     * Numbers and ids are `#` in it, and quoted parts are `…`. null: the attempts ended without a
+     * reason.
+     */
+    reason: string | null
+    /** How many messages. */
+    count: number
+    /** When the first of these attempts ended. RFC 3339, UTC. */
+    firstAt: string
+    /** When the last of them ended. RFC 3339, UTC. */
+    lastAt: string
+    /** The message whose attempt ended last. */
+    example: {
+      /** A message id. */
+      id: string
+      attempt: number
+      /** When the attempt ended. RFC 3339, UTC. */
+      at: string
+      /** The first 500 characters of the reason, as the worker gave it. */
+      reason: string | null
+    }
+    /**
+     * A piece that all reasons of the group hold, for a filter by `reason`. Reasons of other groups
+     * may hold it too. null: there is none.
+     */
+    piece: string | null
+    /** All messages of the group. A redrive or retry of these `ids` takes no others. */
+    ids: Array<string>
+  }>
+  /** How many smaller groups were left out. */
+  groupsLeftOut: number
+  /**
+   * true: only the messages with the lowest ids were examined. Each count is at least that, and
+   * groups may be missing.
+   */
+  more: boolean
+}
+
+export interface Consumers {
+  /** Those that hold the most messages first, at most 200. */
+  consumers: Array<{
+    /** The name that its leases gave, or else their User-Agent. */
+    worker: string
+    /** How many messages it holds now. */
+    leases: number
+    oldestLeaseAt: string | null
+    nextEndAt: string | null
+    lastLeasedAt: string | null
+    lastAckedAt: string | null
+    lastFailedAt: string | null
+  }>
+  /** true: not everything was examined. There may be more consumers, and more leases. */
+  more: boolean
+  /** Whether the queue keeps acked messages. If not, no `lastAckedAt` is known. */
+  keepsAcked: boolean
+  lastAskedAt: string | null
+}
+
 export interface PageQuery {
   limit?: number | undefined
   /** From the page before. */

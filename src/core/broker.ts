@@ -13,6 +13,7 @@ import type { Wakeups } from './engine/wakeups.ts'
 import type {
   Digits,
   Enqueued,
+  FailingState,
   Filter,
   LeasedMessage,
   MessageDetail,
@@ -25,8 +26,10 @@ import type { NameScope, QueueReport } from './queue.ts'
 import type { Series, Spark } from './series.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Bulk } from './verbs/bulk.ts'
+import { Consuming, type Consumers } from './verbs/consumers.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
 import { Explaining, type Explanation } from './verbs/explain.ts'
+import { FailureGroups, type Failures } from './verbs/failures.ts'
 import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
 import { Queues } from './verbs/queues.ts'
@@ -59,6 +62,8 @@ export class Broker {
   readonly #watching: Watching
   readonly #browsing: Browsing
   readonly #explaining: Explaining
+  readonly #failureGroups: FailureGroups
+  readonly #consuming: Consuming
 
   constructor(
     store: Store,
@@ -90,6 +95,8 @@ export class Broker {
     this.#watching = new Watching(parts)
     this.#browsing = new Browsing(parts, this.#watching)
     this.#explaining = new Explaining(parts)
+    this.#failureGroups = new FailureGroups(parts)
+    this.#consuming = new Consuming(parts)
   }
 
   /** The refusal of an enqueue now; null where there is room. Asked before a body is read. */
@@ -260,6 +267,22 @@ export class Broker {
   /** Why a message is where it is. Refuses with messageNotFound, queueNotFound. */
   explain(caller: Caller, name: string, id: Digits): Promise<Explanation> {
     return this.#explaining.explain(caller, name, id)
+  }
+
+  /**
+   * Messages in these states whose last attempts failed, grouped by reason. Ends early, with
+   * `more`, after two seconds or when the signal aborts. Refuses with queueNotFound, overloaded.
+   */
+  failures(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
+    return this.#failureGroups.list(caller, name, states, signal)
+  }
+
+  /**
+   * The workers seen lately on a queue, and what each holds. Refuses with queueNotFound,
+   * overloaded.
+   */
+  consumers(caller: Caller, name: string): Promise<Consumers> {
+    return this.#consuming.list(caller, name)
   }
 
   /** Resolves when every call taken in has been answered. */

@@ -47,8 +47,23 @@ export const filterCharsMax = 200
 export const historyMax = 1000
 /** Messages counted before a ready one, to explain its place. */
 export const aheadMax = 10_000
-/** A dry run stops counting after this time. */
+/** A dry run stops counting after this time, and so does the grouping of failures. */
 export const countSecondsMax = 2
+
+/** Messages in each state that are examined to group failures, and groups shown. */
+export const failuresExaminedMax = 10_000
+export const failureGroupsMax = 100
+/** Of each reason: what comes later makes no group of its own. */
+export const failureReasonCharsMax = 500
+
+/** Consumers shown of a queue. */
+export const consumersMax = 200
+/** Read to find them: rows of leases of any queue, attempts in those, and rows of the history. */
+export const consumerLeaseRowsMax = 10_000
+export const consumerAttemptsMax = 20_000
+export const consumerHistoryMax = 2000
+/** How long a consumer is shown after an attempt that ended badly. */
+export const consumerSeconds = 3600
 
 /** Of queues, and of schedules. */
 export const nameCharsMax = 80

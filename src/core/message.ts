@@ -86,6 +86,10 @@ export type AttemptOutcome = (typeof attemptOutcomes)[number]
 /** The ends that a message's `lastFailure` tells of. */
 export const failureOutcomes = ['failed', 'expired'] as const satisfies AttemptOutcome[]
 
+/** Messages in these states can have failed. A delayed one that has been leased backs off. */
+export const failingStates = ['dead', 'delayed'] as const
+export type FailingState = (typeof failingStates)[number]
+
 /** An attempt that ended badly. */
 export interface Attempt {
   attempt: number

@@ -24,6 +24,7 @@ import type {
   Ahead,
   Circumstances,
   Digits,
+  FailingState,
   Filter,
   LeasedBody,
   MessageDetail,
@@ -63,6 +64,8 @@ export type Verbs = EnqueueVerbs &
   QueueVerbs &
   BrowseVerbs &
   BulkVerbs &
+  FailureVerbs &
+  ConsumerVerbs &
   SeriesVerbs &
   ScheduleVerbs
 
@@ -259,6 +262,59 @@ interface BulkVerbs {
     selection: Selection,
     signal: AbortSignal
   ): Promise<Matches>
+}
+
+/** A message whose last attempt failed. */
+export interface FailedMessage {
+  id: Digits
+  attempt: number
+  /** When the attempt ended. */
+  at: string
+  /** Its beginning. null: there was none. */
+  reason: string | null
+}
+
+interface FailureVerbs {
+  /**
+   * The failed ones of the next messages by id, after `after`. It examines at most `limit`.
+   * `cursor` is null at the end.
+   */
+  findFailed(
+    queueId: Digits,
+    state: FailingState,
+    after: Digits,
+    limit: number
+  ): Promise<{ failed: FailedMessage[]; examined: number; cursor: Digits | null }>
+}
+
+/** A worker that was seen lately. Times that are not known are null. */
+export interface Consumer {
+  worker: string
+  /** How many messages it holds now. */
+  leases: number
+  /** Since when it holds the oldest of them, and when the first of these leases ends. */
+  oldestLeaseAt: string | null
+  nextEndAt: string | null
+  lastLeasedAt: string | null
+  /** Of kept acked messages alone. */
+  lastAckedAt: string | null
+  lastFailedAt: string | null
+}
+
+export interface ConsumersFound {
+  /** Those that hold the most messages come first. */
+  consumers: Consumer[]
+  /** There may be more, or more leases than counted. */
+  more: boolean
+  /** Whether the queue keeps acked messages. */
+  keepsAcked: boolean
+  /** When a lease was last asked for, as the replicas have written it. */
+  askedAt: string | null
+}
+
+interface ConsumerVerbs {
+  /** The workers that recent leases and attempts of the queue name. null: the queue is gone. */
+  findConsumers(queueId: Digits): Promise<ConsumersFound | null>
 }
 
 interface SeriesVerbs {

@@ -5,8 +5,10 @@ import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
+import { consumerVerbs } from './verbs/consumers.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
+import { failureVerbs } from './verbs/failures.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
@@ -26,6 +28,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...settleVerbs,
   ...browseVerbs,
   ...bulkVerbs,
+  ...failureVerbs,
+  ...consumerVerbs,
   ...explainVerbs,
   ...queueVerbs,
   ...scheduleVerbs,

@@ -907,6 +907,122 @@ returning
   body,
   headers;
 
+-- consumers
+-- $1 queue id
+with attempts as materialized (
+  select
+    r.leased_at,
+    r.workers[a.holder] as worker,
+    a.id,
+    a.fence
+  from (
+    select
+      l.*,
+      sum(cardinality(message_ids)) over (order by id desc) as messages
+    from (
+      select *
+      from holdfast.leases
+      order by id desc
+      limit 10000
+    ) l
+    where queue_id = $1
+  ) r
+  cross join unnest(r.message_ids, r.fences, r.holders) as a (id, fence, holder)
+  where r.messages - cardinality(r.message_ids) < 20000
+), signs as materialized (
+  select
+    a.worker,
+    a.leased_at,
+    m.leased_until,
+    k.acked_at,
+    null::timestamptz as failed_at
+  from attempts a
+  left join lateral (
+    select leased_until
+    from holdfast.messages
+    where queue_id = $1
+      and id = a.id
+      and fence = a.fence
+    limit 1
+  ) m on true
+  left join lateral (
+    select acked_at
+    from holdfast.acked
+    where queue_id = $1
+      and id = a.id
+      and fence = a.fence
+    limit 1
+  ) k on true
+  union all
+  select
+    h.worker,
+    h.leased_at,
+    null,
+    null,
+    case when h.outcome in ('failed', 'expired') then h.ended_at end
+  from (
+    select *
+    from holdfast.history
+    where queue_id = $1
+    order by message_id desc, fence desc
+    limit 2000
+  ) h
+  where h.ended_at > statement_timestamp() - interval '3600 seconds'
+), consumers as materialized (
+  select
+    worker,
+    count(leased_until) as leases,
+    min(leased_at) filter (where leased_until is not null) as oldest_lease_at,
+    min(leased_until) as next_end_at,
+    max(leased_at) as last_leased_at,
+    max(acked_at) as last_acked_at,
+    max(failed_at) as last_failed_at
+  from signs
+  where worker is not null
+  group by worker
+  order by
+    count(leased_until) desc,
+    greatest(max(leased_at), max(acked_at), max(failed_at)) desc,
+    worker
+  limit 201
+)
+select
+  (
+    select json_agg(
+      json_build_object(
+        'worker', worker,
+        'leases', leases,
+        'oldestLeaseAt', holdfast.rfc3339(oldest_lease_at),
+        'nextEndAt', holdfast.rfc3339(next_end_at),
+        'lastLeasedAt', holdfast.rfc3339(last_leased_at),
+        'lastAckedAt', holdfast.rfc3339(last_acked_at),
+        'lastFailedAt', holdfast.rfc3339(last_failed_at)
+      )
+      order by
+        leases desc,
+        greatest(last_leased_at, last_acked_at, last_failed_at) desc,
+        worker
+    )
+    from consumers
+  ) as consumers,
+  (
+    select count(*) = 10000
+    from (
+      select
+      from holdfast.leases
+      order by id desc
+      limit 10000
+    ) l
+  ) or (select count(*) >= 20000 from attempts) as more,
+  q.keep_acked_seconds > 0 as "keepsAcked",
+  (
+    select asked_at
+    from holdfast.asked
+    where queue_id = $1
+  ) as "askedAt"
+from holdfast.queues q
+where q.id = $1;
+
 -- counts_of
 -- $1 queue id
 select
@@ -1551,6 +1667,29 @@ select
   visible_at is null and dead_at is null as ready,
   dead_at is not null as dead
 from failed;
+
+-- failed
+-- $1 queue id · $2 message ids · $3 state
+select
+  m.id,
+  m.attempt,
+  holdfast.rfc3339(coalesce(f.ended_at, m.dead_at, m.enqueued_at)) as at,
+  left(f.reason, 500) as reason
+from holdfast.messages m
+left join lateral (
+  select h.ended_at, h.reason
+  from holdfast.history h
+  where h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+where m.queue_id = $1
+  and m.id = any($2::bigint[])
+  and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $3
+  and (m.attempt > 0 or $3 = 'dead')
+order by m.id;
 
 -- find_schedule
 -- $1 name
@@ -2705,6 +2844,7 @@ from changed;
 -- $6 piece of the body · $7 piece of the last reason
 -- $8 enqueued at or after · $9 enqueued before
 select
+  count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
@@ -2759,6 +2899,7 @@ from (
 -- $6 piece of the body · $7 piece of the last reason
 -- $8 enqueued at or after · $9 enqueued before
 select
+  count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
@@ -2814,6 +2955,7 @@ from (
 -- $8 enqueued at or after · $9 enqueued before
 -- $10 message ids
 select
+  count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
@@ -2869,6 +3011,7 @@ from (
 -- $8 enqueued at or after · $9 enqueued before
 -- $10 message ids
 select
+  count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
@@ -2923,6 +3066,7 @@ from (
 -- $6 piece of the body · $7 piece of the last reason
 -- $8 enqueued at or after · $9 enqueued before
 select
+  count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
   count(*) = $4 or bool_or(not fits) as more,
   coalesce(array_agg(id order by id) filter (where matched), '{}') as ids

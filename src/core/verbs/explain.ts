@@ -55,17 +55,20 @@ export class Explaining {
     const found = await turns.run(caller, () => store.last.circumstancesOf(queue.id, id))
     if (found === null) throw messageNotFound(name, id)
     const { message, ahead } = found
-    const askedMs = this.#lastAskedMs(queue.id, message)
+    const askedMs = lastAskedMs(this.#parts, queue.id, message.askedAt)
     return { id, state: message.state, reasons: reasonsOf(message, ahead, askedMs) }
   }
+}
 
-  // When somebody last asked for messages of the queue: here, or on another replica.
-  #lastAskedMs(queueId: Digits, { askedAt }: Circumstances): number | null {
-    const { wakeups, replicaStats } = this.#parts
-    const hereMs = wakeups.waitsFor(queueId) ? Date.now() : replicaStats.askedMs(queueId)
-    const elsewhereMs = askedAt === null ? null : Date.parse(askedAt)
-    return hereMs === null && elsewhereMs === null ? null : Math.max(hereMs ?? 0, elsewhereMs ?? 0)
-  }
+/** When somebody last asked for messages of the queue: here, or at `askedAt` on another replica. */
+export function lastAskedMs(
+  { wakeups, replicaStats }: Pick<Parts, 'wakeups' | 'replicaStats'>,
+  queueId: Digits,
+  askedAt: string | null
+): number | null {
+  const hereMs = wakeups.waitsFor(queueId) ? Date.now() : replicaStats.askedMs(queueId)
+  const elsewhereMs = askedAt === null ? null : Date.parse(askedAt)
+  return hereMs === null && elsewhereMs === null ? null : Math.max(hereMs ?? 0, elsewhereMs ?? 0)
 }
 
 function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number | null): Reason[] {

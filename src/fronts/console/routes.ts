@@ -5,7 +5,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { queueActions } from '../../core/apiKey.ts'
-import type { Share } from '../../core/engine/share.ts'
+import type { Share, ShareReport } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
 import { consolePageMax, consoleRowsDefault, consoleRowsMax, nameCharsMax } from '../../core/limits.ts'
 import { everyQueue } from '../../core/queue.ts'
@@ -26,23 +26,48 @@ const LiveQuery = Type.Object(
   { additionalProperties: false }
 )
 
+/** Where the console's own routes read from. */
+interface ConsoleSources extends Sources {
+  /** Who holds how much of each bound. Without it, the page of shares is not offered. */
+  shares?: () => ShareReport[]
+}
+
 /** Registers every route of the console. `pages` bounds the open event streams. */
-export async function consoleRoutes(app: FastifyInstance, sources: Sources, pages: Share): Promise<void> {
+export async function consoleRoutes(
+  app: FastifyInstance,
+  sources: ConsoleSources,
+  pages: Share
+): Promise<void> {
   await assetRoutes(app)
-  rightsRoute(app)
+  rightsRoute(app, sources.shares !== undefined)
+  if (sources.shares !== undefined) sharesRoute(app, sources.shares)
   liveRoutes(app, sources, pages)
 }
 
-function rightsRoute(app: FastifyInstance): void {
+function rightsRoute(app: FastifyInstance, withShares: boolean): void {
   app.get(
     '/console/rights',
     { config: { access: 'key' }, schema: { hide: true } as object },
     async ({ key }, reply) => {
       reply.header('cache-control', 'no-store')
       const rights = queueActions.map(action => [action, key?.within(action) ?? everyQueue])
-      return { signedIn: key !== null, admin: key?.isAdmin ?? true, rights: Object.fromEntries(rights) }
+      const admin = key?.isAdmin ?? true
+      return {
+        signedIn: key !== null,
+        admin,
+        shares: withShares && admin,
+        rights: Object.fromEntries(rights)
+      }
     }
   )
+}
+
+/** It names no access, so it is for admins. */
+function sharesRoute(app: FastifyInstance, shares: () => ShareReport[]): void {
+  app.get('/console/shares', { schema: { hide: true } as object }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return { shares: shares() }
+  })
 }
 
 function liveRoutes(app: FastifyInstance, sources: Sources, pages: Share): void {

@@ -6,7 +6,9 @@ import type { TSchema } from 'typebox'
 import { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax } from '../../core/limits.ts'
 import * as apiKeys from './contract/apiKeys.ts'
 import { Bulk } from './contract/bulk.ts'
+import * as consumers from './contract/consumers.ts'
 import * as enqueue from './contract/enqueue.ts'
+import * as failures from './contract/failures.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
 import * as queues from './contract/queues.ts'
@@ -33,6 +35,9 @@ const exported: Record<string, TSchema> = {
   QueueReport: queues.QueueReport,
   QueueList: queues.QueueList,
   Series,
+  FailuresQuery: failures.FailuresQuery,
+  Failures: failures.Failures,
+  Consumers: consumers.Consumers,
   PageQuery,
   PurgeRequest: Bulk.purge.request,
   PurgeAnswer: Bulk.purge.answer,

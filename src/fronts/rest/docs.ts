@@ -24,7 +24,7 @@ const description =
 const tour: Record<string, { description: string; operations: string[] }> = {
   Queues: {
     description: 'Make them and look at them.',
-    operations: ['putQueue', 'getQueue', 'getSeries', 'listQueues']
+    operations: ['putQueue', 'getQueue', 'getSeries', 'listConsumers', 'listQueues']
   },
   Messages: {
     description: 'From the enqueue to the ack.',
@@ -32,7 +32,7 @@ const tour: Record<string, { description: string; operations: string[] }> = {
   },
   Repair: {
     description: 'What went wrong, or is no longer wanted.',
-    operations: ['retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue']
+    operations: ['listFailures', 'retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue']
   },
   Schedules: {
     description: 'Messages that come again and again.',

@@ -22,7 +22,9 @@ import { setParsers } from './parsers.ts'
 import { problemSender, type SendProblem } from './problems.ts'
 import { apiKeyRoutes } from './routes/apiKeys.ts'
 import { bulkRoutes } from './routes/bulk.ts'
+import { consumerRoutes } from './routes/consumers.ts'
 import { enqueueRoutes } from './routes/enqueue.ts'
+import { failureRoutes } from './routes/failures.ts'
 import { healthRoutes, type Health } from './routes/health.ts'
 import { leaseRoutes } from './routes/lease.ts'
 import { messageRoutes } from './routes/messages.ts'
@@ -86,6 +88,8 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   bulkRoutes(app, broker)
+  failureRoutes(app, broker, answers)
+  consumerRoutes(app, broker)
   messageRoutes(app, broker, answers)
   await app.register(async scope => enqueueRoutes(scope as Server, broker))
   leaseRoutes(app, broker, answers)

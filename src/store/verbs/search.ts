@@ -25,6 +25,7 @@ const bodyBytesOf = (piece: string) => sql`
 const named = 'm.id = any($10::bigint[])'
 
 interface SearchRow {
+  examined: string
   examined_to: Digits | null
   more: boolean | null
   ids: Digits[]
@@ -43,6 +44,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
   slow: true,
   text: sql`
     select
+      count(*) filter (where fits) as examined,
       max(id) filter (where fits) as examined_to,
       count(*) = $4 or bool_or(not fits) as more,
       coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
@@ -113,6 +115,7 @@ interface Search {
 /** What a step of a search found: it examined all messages up to the id `examinedTo`. */
 interface Found {
   ids: Digits[]
+  examined: number
   examinedTo: Digits | null
   more: boolean
 }
@@ -145,7 +148,12 @@ export async function search(
   const [row] = await (ids === null
     ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
     : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
-  return { ids: row!.ids, examinedTo: row!.examined_to, more: row!.more ?? false }
+  return {
+    ids: row!.ids,
+    examined: Number(row!.examined),
+    examinedTo: row!.examined_to,
+    more: row!.more ?? false
+  }
 }
 
 /** How many last reasons a search compares in one statement. */

@@ -77,6 +77,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
     for (const [hash, wanted] of pages) {
       await go(page, hash)
       await page.locator(wanted).first().waitFor()
+      if (hash === '#/queues/mail') {
+        await page.getByRole('heading', { name: 'Consumers' }).click()
+        await page.locator('details[open] .hint').first().waitFor()
+      }
       if (hash.includes('state=dead')) await page.locator('.peek').first().click()
       t.strictSame(await violations(page), [], hash)
     }

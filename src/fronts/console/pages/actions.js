@@ -1,5 +1,5 @@
 /** What can be done to messages, to one or to many. Each asks first and says how many there are. */
-import { call, queuePath } from './api.js'
+import { call, perform, queuePath } from './api.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { count, plural } from './format.js'
 import { limits } from './tables.js'
@@ -44,18 +44,22 @@ export function askForIds(verb, queue, ids, onDone) {
   const { yes, counted, danger, text } = words[verb]
   const question = `${yes} ${plural(ids.length, 'message')}`
   const which = ids.length === 1 ? `, message ${ids[0]}` : ''
+  const requests = /** @type {import('./shell.js').Request[]} */ ([])
+  for (let from = 0; from < ids.length; from += limits.listMax) {
+    const body = { ids: ids.slice(from, from + limits.listMax) }
+    requests.push({ method: 'POST', path: `${queuePath(queue)}/${verb}`, body })
+  }
   const kept = verb === 'purge' ? ' Messages that workers hold now are not deleted.' : ''
   confirm({
     title: `${question}?`,
     text: `Queue ${queue}${which}. ${text}${kept}`,
     yes: question,
     danger,
+    requests,
     act: async () => {
       let total = 0
-      for (let from = 0; from < ids.length; from += limits.listMax) {
-        const answer = await call('POST', `${queuePath(queue)}/${verb}`, {
-          ids: ids.slice(from, from + limits.listMax)
-        })
+      for (const request of requests) {
+        const answer = await perform(request)
         total += answer[counted]
       }
       toastDone(verb, total, ids.length)
@@ -75,6 +79,7 @@ export function askForIds(verb, queue, ids, onDone) {
 export async function askForAll(verb, queue, body, what, onDone) {
   const { yes, counted, danger, text } = words[verb]
   const path = `${queuePath(queue)}/${verb}`
+  const request = { method: 'POST', path, body }
   try {
     const { matched, more } = await call('POST', path, { ...body, dryRun: true })
     if (matched === 0) return above.toast(`There is no ${what} now.`)
@@ -87,8 +92,9 @@ export async function askForAll(verb, queue, body, what, onDone) {
       text: `Matches in queue ${queue} now: ${count(matched)}${orMore}. ${text}${leased}`,
       yes: question,
       danger,
+      requests: [request],
       act: async () => {
-        const answer = await call('POST', path, body)
+        const answer = await perform(request)
         toastDone(verb, answer[counted], answer[counted])
         onDone()
       }

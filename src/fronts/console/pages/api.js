@@ -3,9 +3,11 @@
  * cookies.
  */
 
+import { payloadOf } from './shell.js'
+
 const keyName = 'holdfast.key'
 /** The folder that holds the console: behind a proxy it need not be the root of the host. */
-const root = new URL('.', location.href).href.replace(/\/$/, '')
+export const root = new URL('.', location.href).href.replace(/\/$/, '')
 
 /**
  * What is wrong with one field of a request.
@@ -68,15 +70,9 @@ export async function send(path, init = {}) {
  * @param {Record<string, string>} [headers]
  * @returns {Promise<string>}
  */
-export async function callText(method, path, body, headers = {}) {
-  const payload =
-    body === undefined
-      ? {}
-      : {
-          body: typeof body === 'string' ? body : JSON.stringify(body),
-          headers: { 'content-type': 'application/json', ...headers }
-        }
-  return await (await send(path, { method, ...payload })).text()
+export async function callText(method, path, body, headers) {
+  const request = /** @type {import('./shell.js').Request} */ ({ method, path, body, headers })
+  return await (await send(path, { method, ...payloadOf(request) })).text()
 }
 
 /**
@@ -84,12 +80,19 @@ export async function callText(method, path, body, headers = {}) {
  * @param {string} method
  * @param {string} path
  * @param {string | object} [body]
+ * @param {Record<string, string>} [headers]
  * @returns {Promise<any>}
  */
-export async function call(method, path, body) {
-  const text = await callText(method, path, body)
+export async function call(method, path, body, headers) {
+  const text = await callText(method, path, body, headers)
   return text === '' ? null : JSON.parse(text)
 }
+
+/**
+ * Sends a request that may also be copied. Its answer is read as JSON.
+ * @param {import('./shell.js').Request} request
+ */
+export const perform = ({ method, path, body, headers }) => call(method, path, body, headers)
 
 /**
  * A command line that enqueues a message. Where a key is needed it takes the key from a variable.

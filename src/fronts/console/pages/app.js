@@ -12,6 +12,7 @@ import { QueuePage } from './queue.js'
 import { QueuesPage } from './queues.js'
 import { readRights } from './rights.js'
 import { SchedulesPage } from './schedules.js'
+import { SharesPage } from './shares.js'
 import { SignIn } from './signIn.js'
 import { applyTheme, nextTheme, savedTheme } from './theme.js'
 import { ProblemNote } from './ui.js'
@@ -31,6 +32,7 @@ function Page({ parts, query }) {
     return html`<${MessagePage} key=${`${name}/${id}`} queue=${name} id=${id} />`
   }
   if (page === 'queues') return html`<${QueuePage} key=${name} queue=${name} query=${query} />`
+  if (page === 'shares') return html`<${SharesPage} />`
   if (page === 'schedules') return html`<${SchedulesPage} />`
   return html`<main>
     <div class="empty">
@@ -47,7 +49,7 @@ function Page({ parts, query }) {
 function titleOf([page = 'queues', name, below, id]) {
   if (page === 'queues' && name === undefined) return 'Queues'
   if (page === 'queues') return below === 'messages' && id !== undefined ? `Message ${id} · ${name}` : name
-  return page === 'schedules' ? 'Schedules' : 'No such page'
+  return { schedules: 'Schedules', shares: 'Shares' }[page] ?? 'No such page'
 }
 
 /** What the key may do, null until it is known, and how to come in and leave. */
@@ -116,7 +118,11 @@ function App() {
 
   if (rights === null) return html`<${Entrance} problem=${problem} enter=${enter} />`
   return html`<button class="skip" onClick=${focusContent}>Skip to the content</button>
-    <${TopBar} page=${address.parts[0] ?? 'queues'} signOut=${rights.signedIn ? signOut : null} />
+    <${TopBar}
+      page=${address.parts[0] ?? 'queues'}
+      admin=${rights.shares}
+      signOut=${rights.signedIn ? signOut : null}
+    />
     <div id="content" tabindex="-1"><${Page} ...${address} /></div>
     ${dialog}
     <div class="toasts" role="status" aria-live="polite">
@@ -152,7 +158,7 @@ function useShownAgain(change) {
   }, [])
 }
 
-function TopBar({ page, signOut }) {
+function TopBar({ page, admin, signOut }) {
   useShownAgain('themechange')
   const theme = savedTheme()
   const current = name => (page === name ? 'page' : undefined)
@@ -161,6 +167,7 @@ function TopBar({ page, signOut }) {
     <nav aria-label="Pages">
       <a href="#/" aria-current=${current('queues')}>Queues</a>
       <a href="#/schedules" aria-current=${current('schedules')}>Schedules</a>
+      ${admin && html`<a href="#/shares" aria-current=${current('shares')}>Shares</a>`}
     </nav>
     <span class="spacer"></span>
     <button class="quiet" onClick=${nextClock} aria-label="Times: ${clockTitle()}" title="Clock (z)">

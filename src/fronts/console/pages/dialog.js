@@ -1,5 +1,6 @@
 /** Dialogs and toasts: what is shown above a page. */
 import { html, useLayoutEffect, useRef, useState } from './vendor/htm.js'
+import { CopyCurl } from './curl.js'
 import { rememberOpener } from './focus.js'
 import { ProblemNote } from './ui.js'
 
@@ -69,7 +70,7 @@ export function DialogButtons({ yes, busy, no = 'Cancel', danger = false, asks =
   </footer>`
 }
 
-function Confirm({ title, text, yes, danger = false, name, act }) {
+function Confirm({ title, text, yes, danger = false, name, act, requests }) {
   const [typed, setTyped] = useState('')
   const { busy, problem, onSubmit } = useSubmit(async () => {
     await act()
@@ -78,6 +79,7 @@ function Confirm({ title, text, yes, danger = false, name, act }) {
   return html`<${Dialog} title=${title}>
     <form onSubmit=${onSubmit}>
       <p>${text}</p>
+      ${requests && html`<${CopyCurl} requestsOf=${() => requests} />`}
       ${name && html`<${NameToType} name=${name} typed=${typed} onType=${setTyped} />`}
       <${ProblemNote} problem=${problem} />
       <${DialogButtons}
@@ -112,6 +114,7 @@ function NameToType({ name, typed, onType }) {
  * @property {boolean} [danger] something is lost. Then the button that leaves all as it is says Keep
  * @property {string} [name] must be typed before yes can be pressed
  * @property {() => Promise<void>} act
+ * @property {import('./shell.js').Request[]} [requests] what `act` sends, to be copied
  */
 
 /**

@@ -1,6 +1,7 @@
 /** The form that enqueues one message: JSON goes out exactly as typed, text as text/plain. */
 import { html, useState } from './vendor/htm.js'
-import { callText, queuePath } from './api.js'
+import { perform, queuePath } from './api.js'
+import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, OptionField, typed } from './forms.js'
 import { options } from './tables.js'
@@ -27,31 +28,31 @@ function optionsOf(form) {
  * @param {string} queue
  * @param {FormData} form
  */
-function sendJson(queue, form) {
+function jsonRequest(queue, form) {
   const body = String(form.get('body'))
   checkJson(body)
   const headers = headersOf(String(form.get('headers')))
   const rest = JSON.stringify({ ...(Object.keys(headers).length > 0 && { headers }), ...optionsOf(form) })
   // The body is put in as text: reading and writing it again would change its numbers.
   const message = rest === '{}' ? `{"body":${body}}` : `{"body":${body},${rest.slice(1)}`
-  return callText('POST', `${queuePath(queue)}/messages`, message)
+  return { method: 'POST', path: `${queuePath(queue)}/messages`, body: message }
 }
 
 /**
  * @param {string} queue
  * @param {FormData} form
  */
-function sendText(queue, form) {
+function textRequest(queue, form) {
   const path = `${queuePath(queue)}/messages?${new URLSearchParams(optionsOf(form))}`
-  return callText('POST', path, String(form.get('body')), { 'content-type': 'text/plain; charset=utf-8' })
+  const headers = { 'content-type': 'text/plain; charset=utf-8' }
+  return { method: 'POST', path, body: String(form.get('body')), headers }
 }
 
 export function EnqueueDialog({ queue, onDone }) {
   const [kind, setKind] = useState(/** @type {Kind} */ ('json'))
+  const requestOf = form => (kind === 'json' ? jsonRequest(queue, form) : textRequest(queue, form))
   const { busy, problem, onSubmit } = useSubmit(async formElement => {
-    const form = new FormData(formElement)
-    const answer = await (kind === 'json' ? sendJson(queue, form) : sendText(queue, form))
-    const { id, duplicate } = JSON.parse(answer)
+    const { id, duplicate } = await perform(requestOf(new FormData(formElement)))
     closeDialog()
     above.toast(
       duplicate
@@ -68,6 +69,7 @@ export function EnqueueDialog({ queue, onDone }) {
       <div class="grid">
         ${optionRows.map(row => html`<${OptionField} row=${row} problem=${problem} />`)}
       </div>
+      <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
       <${FormEnd} problem=${problem} pointers=${pointers} yes="Enqueue" busy=${busy} />
     </form>
   </${Dialog}>`

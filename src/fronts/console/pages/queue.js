@@ -1,6 +1,8 @@
 /** One queue: its counts, its last hour, its settings, its messages, and what can be done to it. */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { call, enqueueCommand, queuePath } from './api.js'
+import { Consumers } from './consumers.js'
+import { FailureGroups } from './failures.js'
 import { live } from './live.js'
 import { Messages } from './messages.js'
 import { QueueActions } from './queueActions.js'
@@ -74,6 +76,8 @@ export function QueuePage({ queue, query }) {
     <${QueueFigures} counts=${counts} report=${report} row=${row} />
     <${QueueCharts} queue=${queue} />
     <${SettingsLine} settings=${settings} />
+    <${FailureGroups} queue=${queue} counts=${counts} version=${version} onChange=${onChange} />
+    <${Consumers} queue=${queue} />
     <${Messages} queue=${queue} counts=${counts} query=${query} version=${version} />
   </${QueueFrame}>`
 }

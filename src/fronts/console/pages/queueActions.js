@@ -1,7 +1,8 @@
 /** The buttons of a queue: enqueue, pause, redrive, settings and delete. */
 import { html } from './vendor/htm.js'
 import { askForAll } from './actions.js'
-import { call, queuePath } from './api.js'
+import { perform, queuePath } from './api.js'
+import { CopyCurl } from './curl.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { EnqueueDialog } from './enqueueDialog.js'
 import { count } from './format.js'
@@ -9,15 +10,16 @@ import { may } from './rights.js'
 import { SettingsDialog } from './settingsDialog.js'
 import { openStates } from './states.js'
 
-const setPaused = (queue, paused) => call('PUT', queuePath(queue), { paused })
+const pausing = (queue, paused) => ({ method: 'PUT', path: queuePath(queue), body: { paused } })
 
 function askToPause(queue, onChange) {
   confirm({
     title: `Pause ${queue}?`,
     text: 'A paused queue gives out no messages. Enqueues go on, and leased messages can still be settled.',
     yes: 'Pause',
+    requests: [pausing(queue, true)],
     act: async () => {
-      await setPaused(queue, true)
+      await perform(pausing(queue, true))
       above.toast(`Queue ${queue} paused.`)
       onChange()
     }
@@ -29,10 +31,11 @@ function resume(queue, onChange) {
     above.toast(`Queue ${queue} resumed.`)
     onChange()
   }
-  setPaused(queue, false).then(onDone, toastProblem)
+  perform(pausing(queue, false)).then(onDone, toastProblem)
 }
 
 function askToDelete(queue, counts) {
+  const request = { method: 'DELETE', path: queuePath(queue) }
   const messages = openStates.reduce((sum, state) => sum + counts[state], 0)
   confirm({
     title: `Delete ${queue}?`,
@@ -40,8 +43,9 @@ function askToDelete(queue, counts) {
     yes: 'Delete queue',
     danger: true,
     name: queue,
+    requests: [request],
     act: async () => {
-      await call('DELETE', queuePath(queue))
+      await perform(request)
       location.hash = '#/'
     }
   })
@@ -69,6 +73,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
   const openSettings = () =>
     above.dialog(html`<${SettingsDialog} queue=${queue} settings=${settings} onDone=${onChange} />`)
   const purge = () => askForAll('purge', queue, {}, 'message', onChange)
+  const resuming = pausing(queue, false)
   const remove = () => askToDelete(queue, counts)
   return html`
     <button onClick=${pause}>${paused ? 'Resume' : 'Pause …'}</button>
@@ -79,6 +84,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
       <div>
         <button class="danger" onClick=${purge}>Delete all messages …</button>
         <button class="danger" onClick=${remove}>Delete queue …</button>
+        ${paused && html`<${CopyCurl} title="Copy resume as curl" requestsOf=${() => [resuming]} />`}
       </div>
     </details>
   `

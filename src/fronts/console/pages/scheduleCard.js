@@ -1,7 +1,7 @@
 /** One schedule: when it runs, how its last run ended, and what can be done to it. */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { messageAddress, queueAddress } from './address.js'
-import { call } from './api.js'
+import { perform } from './api.js'
 import { time } from './clock.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { ago } from './format.js'
@@ -50,12 +50,14 @@ export function ScheduleCard({ schedule, onEdit, onDone }) {
 }
 
 function askToRun({ name, queue }, onDone) {
+  const request = { method: 'POST', path: `${schedulePath(name)}/run` }
   confirm({
     title: `Run ${name} now?`,
     text: `This enqueues one message to queue ${queue} now. The next runs stay as they are.`,
     yes: 'Run now',
+    requests: [request],
     act: async () => {
-      await call('POST', `${schedulePath(name)}/run`)
+      await perform(request)
       above.toast(`Schedule ${name} has run.`)
       onDone()
     }
@@ -63,13 +65,15 @@ function askToRun({ name, queue }, onDone) {
 }
 
 function askToDelete({ name }, onDone) {
+  const request = { method: 'DELETE', path: schedulePath(name) }
   confirm({
     title: `Delete ${name}?`,
     text: 'It enqueues no more messages. The messages it has enqueued stay.',
     yes: 'Delete schedule',
     danger: true,
+    requests: [request],
     act: async () => {
-      await call('DELETE', schedulePath(name))
+      await perform(request)
       above.toast(`Schedule ${name} deleted.`)
       onDone()
     }
@@ -78,7 +82,7 @@ function askToDelete({ name }, onDone) {
 
 async function pauseOrResume({ name, paused }, onDone) {
   try {
-    await call('PUT', schedulePath(name), { paused: !paused })
+    await perform({ method: 'PUT', path: schedulePath(name), body: { paused: !paused } })
     above.toast(`Schedule ${name} ${paused ? 'resumed' : 'paused'}.`)
     onDone()
   } catch (/** @type {any} */ error) {

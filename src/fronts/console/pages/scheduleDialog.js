@@ -1,7 +1,8 @@
 /** The form of a schedule. */
 import { html } from './vendor/htm.js'
-import { callText } from './api.js'
+import { perform } from './api.js'
 import { ownTimeZone } from './clock.js'
+import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, OptionField, typed } from './forms.js'
 import { schedulePath } from './scheduleCalls.js'
@@ -48,10 +49,12 @@ const linesOf = headers =>
 /** Changes a schedule, or makes a new one where `schedule` is null. */
 export function ScheduleDialog({ schedule, onDone }) {
   const isNew = schedule === null
+  const nameOf = form => schedule?.name ?? typed(form, 'name')
+  const requestOf = form => ({ method: 'PUT', path: schedulePath(nameOf(form)), body: scheduleOf(form) })
   const { busy, problem, onSubmit } = useSubmit(async formElement => {
     const form = new FormData(formElement)
-    const name = schedule?.name ?? typed(form, 'name')
-    await callText('PUT', schedulePath(name), scheduleOf(form))
+    const name = nameOf(form)
+    await perform(requestOf(form))
     closeDialog()
     above.toast(`Schedule ${name} ${isNew ? 'created' : 'saved'}.`)
     onDone()
@@ -61,6 +64,7 @@ export function ScheduleDialog({ schedule, onDone }) {
       <${TimeFields} schedule=${schedule} problem=${problem} />
       <${BodyField} text=${schedule?.bodyText ?? '{}'} problem=${problem} />
       <${HeadersField} value=${linesOf(schedule?.headers ?? {})} problem=${problem} />
+      <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
       <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Create' : 'Save'} busy=${busy} />
     </form>
   </${Dialog}>`

@@ -1,6 +1,7 @@
 /** The form with the settings of a queue, made from the table of settings. */
 import { html } from './vendor/htm.js'
-import { call, queuePath } from './api.js'
+import { perform, queuePath } from './api.js'
+import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { CheckField, Field, FormEnd, numberOf, SecondsInput, typed } from './forms.js'
 import { formRows } from './settings.js'
@@ -57,10 +58,14 @@ function changesOf(form, settings) {
  */
 export function SettingsDialog({ queue, settings, onDone }) {
   const isNew = queue === null
+  const nameOf = form => queue ?? typed(form, 'name')
+  const requestOf = form => {
+    return { method: 'PUT', path: queuePath(nameOf(form)), body: changesOf(form, settings) }
+  }
   const { busy, problem, onSubmit } = useSubmit(async formElement => {
     const form = new FormData(formElement)
-    const name = queue ?? typed(form, 'name')
-    await call('PUT', queuePath(name), changesOf(form, settings))
+    const name = nameOf(form)
+    await perform(requestOf(form))
     closeDialog()
     above.toast(isNew ? `Queue ${name} created.` : 'Settings saved.')
     onDone(name)
@@ -79,6 +84,7 @@ export function SettingsDialog({ queue, settings, onDone }) {
             />`
         )}
       </div>
+      <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
       <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Create' : 'Save'} busy=${busy} />
     </form>
   </${Dialog}>`

@@ -2,7 +2,9 @@
 import type { BulkAction, SettleVerb } from '../../../core/ports.ts'
 import { apiKeyOperations } from './apiKeys.ts'
 import { Bulk, bulkOperation } from './bulk.ts'
+import { consumerOperations } from './consumers.ts'
 import { enqueueOperations } from './enqueue.ts'
+import { failureOperations } from './failures.ts'
 import { healthOperations } from './health.ts'
 import { leaseOperations } from './lease.ts'
 import { messageOperations } from './messages.ts'
@@ -14,6 +16,8 @@ import { Settle, settleOperation } from './settle.ts'
 export const contract: Operation[] = [
   ...Object.values<Operation>(queueOperations),
   ...(Object.keys(Bulk) as BulkAction[]).map(bulkOperation),
+  ...Object.values<Operation>(failureOperations),
+  ...Object.values<Operation>(consumerOperations),
   ...Object.values<Operation>(enqueueOperations),
   ...Object.values<Operation>(messageOperations),
   ...Object.values<Operation>(leaseOperations),

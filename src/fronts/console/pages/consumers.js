@@ -1,0 +1,90 @@
+/** Who consumes a queue: workers with their leases, read while the part is open. */
+import { html, useEffect, useState } from './vendor/htm.js'
+import { call, queuePath } from './api.js'
+import { time } from './clock.js'
+import { ago, count } from './format.js'
+import { ProblemNote } from './ui.js'
+
+const readMs = 10_000
+
+function useConsumers(queue, open) {
+  const [found, setFound] = useState(/** @type {any} */ (null))
+  const [problem, setProblem] = useState(/** @type {any} */ (null))
+  useEffect(() => {
+    if (!open) return
+    const read = () => {
+      if (document.hidden) return
+      call('GET', `${queuePath(queue)}/consumers`).then(found => {
+        setFound(found)
+        setProblem(null)
+      }, setProblem)
+    }
+    read()
+    const timer = setInterval(read, readMs)
+    return () => clearInterval(timer)
+  }, [queue, open])
+  return { found, problem }
+}
+
+export function Consumers({ queue }) {
+  const [open, setOpen] = useState(false)
+  const { found, problem } = useConsumers(queue, open)
+  return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
+    <summary><h2>Consumers</h2></summary>
+    <${ProblemNote} problem=${problem} />
+    ${found && html`<${Found} ...${found} />`}
+  </details>`
+}
+
+function Found({ consumers, more, keepsAcked, lastAskedAt }) {
+  const asked =
+    lastAskedAt === null
+      ? 'Nobody has asked for messages yet.'
+      : `Somebody asked for messages ${ago(lastAskedAt)}. Workers that only wait are not listed.`
+  return html`
+    <p class="hint">${asked}</p>
+    ${consumers.length === 0 && html`<p>No worker holds a message, and none was seen lately.</p>`}
+    ${consumers.length > 0 && html`<${ConsumerTable} consumers=${consumers} keepsAcked=${keepsAcked} />`}
+    ${!keepsAcked && html`<p class="hint">${noAcks}</p>`} ${more && html`<p class="hint">${moreHint}</p>`}
+  `
+}
+
+const noAcks =
+  'The last ack of each is not known, because this queue keeps no acked messages. ' +
+  'Set keepAckedSeconds to see it.'
+const moreHint = 'Only the newest leases were examined. There may be more consumers, and more leases.'
+
+function ConsumerTable({ consumers, keepsAcked }) {
+  return html`<div class="sheet">
+    <table class="rows consumers">
+      <thead>
+        <tr>
+          <th>Worker</th>
+          <th class="n">Holds</th>
+          <th class="n">Oldest lease</th>
+          <th class="n">Last leased</th>
+          ${keepsAcked && html`<th class="n">Last ack</th>`}
+          <th class="n">Last failure</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${consumers.map(
+          consumer =>
+            html`<tr key=${consumer.worker}>
+              <td>${consumer.worker}</td>
+              <td class="n">${count(consumer.leases)}</td>
+              <${TimeCell} at=${consumer.oldestLeaseAt} />
+              <${TimeCell} at=${consumer.lastLeasedAt} />
+              ${keepsAcked && html`<${TimeCell} at=${consumer.lastAckedAt} />`}
+              <${TimeCell} at=${consumer.lastFailedAt} />
+            </tr>`
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function TimeCell({ at }) {
+  if (at === null) return html`<td class="n">–</td>`
+  return html`<td class="n"><time datetime=${at} title=${time(at)}>${ago(at)}</time></td>`
+}

@@ -1,0 +1,108 @@
+/** Why messages of a queue fail: groups by reason, each to be redriven or retried. */
+import { html, useEffect, useState } from './vendor/htm.js'
+import { askForIds } from './actions.js'
+import { messageAddress, queueAddress } from './address.js'
+import { call, queuePath } from './api.js'
+import { time } from './clock.js'
+import { ago, count, plural } from './format.js'
+import { may } from './rights.js'
+import { Badge, ProblemNote } from './ui.js'
+
+/** The groups, read again when the page has changed the queue, and when the first message fails. */
+function useFailures(queue, version, any) {
+  const [failures, setFailures] = useState(/** @type {any} */ (null))
+  const [problem, setProblem] = useState(/** @type {any} */ (null))
+  const read = () =>
+    call('GET', `${queuePath(queue)}/failures`).then(failures => {
+      setFailures(failures)
+      setProblem(null)
+    }, setProblem)
+  useEffect(() => {
+    if (any) read()
+    else setFailures(null)
+  }, [queue, version, any])
+  return { failures, problem, read }
+}
+
+export function FailureGroups({ queue, counts, version, onChange }) {
+  const { failures, problem, read } = useFailures(queue, version, counts.dead + counts.delayed > 0)
+  if (failures === null) return html`<${ProblemNote} problem=${problem} again=${read} />`
+  const { groups, groupsLeftOut, more } = failures
+  if (groups.length === 0 && !more) return null
+  return html`<section aria-labelledby="failures-title">
+    <div class="section-head">
+      <h2 id="failures-title">Failures by reason</h2>
+      <button class="quiet" onClick=${read}>Reload failures</button>
+    </div>
+    <${ProblemNote} problem=${problem} />
+    ${groups.length > 0 && html`<${GroupTable} queue=${queue} groups=${groups} onDone=${onChange} />`}
+    ${more && html`<p class="hint">${moreHint}</p>`}
+    ${groupsLeftOut > 0 && html`<p class="hint">${plural(groupsLeftOut, 'smaller group')} not shown.</p>`}
+  </section>`
+}
+
+const moreHint =
+  'Only the oldest messages were examined, so there may be more than these. ' +
+  'Redrive or retry these groups, and the next ones are shown.'
+
+function GroupTable({ queue, groups, onDone }) {
+  const manage = may('manage', queue)
+  return html`<div class="sheet">
+    <table class="rows groups">
+      <thead>
+        <tr>
+          <th>Reason</th>
+          <th class="n">Messages</th>
+          <th class="n">First</th>
+          <th class="n">Last</th>
+          <th><span class="hidden">Actions</span></th>
+        </tr>
+      </thead>
+      <tbody>
+        ${groups.map(
+          group =>
+            html`<${GroupRow}
+              key=${`${group.state} ${group.reason}`}
+              queue=${queue}
+              group=${group}
+              manage=${manage}
+              onDone=${onDone}
+            />`
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function GroupRow({ queue, group, manage, onDone }) {
+  const { state, reason, count: messages, firstAt, lastAt, example, ids } = group
+  const [verb, title] = state === 'dead' ? ['redrive', 'Redrive group …'] : ['retry', 'Retry group …']
+  const act = () => askForIds(/** @type {'redrive' | 'retry'} */ (verb), queue, ids, onDone)
+  return html`<tr>
+    <td class="why-cell">
+      <${Badge} kind=${state} /> <b>${reason ?? 'No reason given'}</b>
+      <div class="hint">
+        <${Example} queue=${queue} example=${example} folded=${reason} />
+        <${ShowGroup} queue=${queue} group=${group} />
+      </div>
+    </td>
+    <td class="n">${count(messages)}</td>
+    <td class="n"><${Ago} at=${firstAt} /></td>
+    <td class="n"><${Ago} at=${lastAt} /></td>
+    <td class="n">${manage && html`<button onClick=${act}>${title}</button>`}</td>
+  </tr>`
+}
+
+const Ago = ({ at }) => html`<time datetime=${at} title=${time(at)}>${ago(at)}</time>`
+
+function Example({ queue, example: { id, reason }, folded }) {
+  const words = reason === folded || reason === null ? '' : `: ${reason}`
+  return html`<a href=${messageAddress(queue, id)}>message ${id}</a>${words}`
+}
+
+/** Leads to the messages whose reasons hold the piece that the group has in common. */
+function ShowGroup({ queue, group: { state, piece } }) {
+  if (piece === null) return null
+  const query = new URLSearchParams({ state, reason: piece })
+  return html` · <a href="${queueAddress(queue)}?${query}">all with “${piece}”</a>`
+}

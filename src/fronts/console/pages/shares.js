@@ -1,0 +1,83 @@
+/** For admins: who holds how much of each bound that callers of this replica share. */
+import { html, useState } from './vendor/htm.js'
+import { call } from './api.js'
+import { count } from './format.js'
+import { usePolling } from './hooks.js'
+import { Empty, ProblemNote } from './ui.js'
+
+const pollMs = 5000
+
+/** The bounds, and the names of the keys by id. */
+function useShares() {
+  const [read, setRead] = useState(/** @type {{ shares: any[], names: Map<string, string> } | null} */ (null))
+  const [problem, setProblem] = useState(/** @type {any} */ (null))
+  const readAll = async () => {
+    try {
+      const [{ shares }, { keys }] = await Promise.all([call('GET', '/console/shares'), call('GET', '/keys')])
+      setRead({ shares, names: new Map(keys.map(({ id, name }) => [id, name])) })
+      setProblem(null)
+    } catch (error) {
+      setProblem(error)
+    }
+  }
+  usePolling(readAll, pollMs, [])
+  return { read, problem, readAll }
+}
+
+export function SharesPage() {
+  const { read, problem, readAll } = useShares()
+  return html`<main class="page">
+    <div class="heading">
+      <h1>Shares</h1>
+      <span class="spacer"></span>
+      <button class="quiet" data-key="r" onClick=${readAll} title="Reload (r)">Reload</button>
+    </div>
+    <p class="hint">
+      What callers hold now of each bound that they share. Each replica counts for itself: this is the one
+      that answered.
+    </p>
+    <${ProblemNote} problem=${problem} again=${readAll} />
+    ${read?.shares.length === 0 && html`<${Empty} title="No bound is shared">Nothing to show.</${Empty}>`}
+    ${read && read.shares.length > 0 && html`<${ShareTable} ...${read} />`}
+  </main>`
+}
+
+function ShareTable({ shares, names }) {
+  return html`<div class="sheet">
+    <table class="rows shares">
+      <thead>
+        <tr>
+          <th>Bound</th>
+          <th class="n">Held</th>
+          <th class="n">Of</th>
+          <th class="n">Refused</th>
+          <th>Held most by</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${shares.map(share => html`<${ShareRow} key=${share.name} share=${share} names=${names} />`)}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function ShareRow({ share: { name, total, held, refused, callers }, names }) {
+  return html`<tr>
+    <td>${name.replaceAll('_', ' ')}</td>
+    <td class="n">
+      <meter min="0" max=${total} high=${total * 0.8} value=${held} aria-label="Held of ${name}"></meter>
+      ${count(held)}
+    </td>
+    <td class="n">${count(total)}</td>
+    <td class="n ${refused > 0 ? 'warn' : ''}">${count(refused)}</td>
+    <td>
+      ${
+        callers.length === 0
+          ? '–'
+          : html`<ul class="holders">
+              ${callers.map(({ id, held }) => html`<li><b>${names.get(id) ?? id}</b> ${count(held)}</li>`)}
+            </ul>`
+      }
+    </td>
+  </tr>`
+}

@@ -1,0 +1,56 @@
+/** The last failures of dead and backing-off messages, to be grouped by their reasons. */
+import { failureReasonCharsMax } from '../../core/limits.ts'
+import { idMax, type Digits, type FailingState } from '../../core/message.ts'
+import type { FailedMessage } from '../../core/ports.ts'
+import { isFailure, openState } from '../fragments.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { chunk, search } from './search.ts'
+
+// A delayed message without an attempt was enqueued so: it does not back off. A dead one may have
+// lost its history.
+export const failedStatement: Statement<FailedMessage> = {
+  name: 'failed',
+  parameters: '$1 queue id · $2 message ids · $3 state',
+  slow: true,
+  text: sql`
+    select
+      m.id,
+      m.attempt,
+      holdfast.rfc3339(coalesce(f.ended_at, m.dead_at, m.enqueued_at)) as at,
+      left(f.reason, ${failureReasonCharsMax}) as reason
+    from holdfast.messages m
+    left join lateral (
+      select h.ended_at, h.reason
+      from holdfast.history h
+      where h.queue_id = $1
+        and h.message_id = m.id
+        and ${isFailure}
+      order by h.fence desc
+      limit 1
+    ) f on true
+    where m.queue_id = $1
+      and m.id = any($2::bigint[])
+      and ${openState} = $3
+      and (m.attempt > 0 or $3 = 'dead')
+    order by m.id`
+}
+
+/**
+ * The failed ones of the next messages by id, after `after`: it examines at most `limit`, and no
+ * more than a search does in one step. `cursor` is null at the end.
+ */
+async function findFailed(
+  session: Session,
+  queueId: Digits,
+  state: FailingState,
+  after: Digits,
+  limit: number
+): Promise<{ failed: FailedMessage[]; examined: number; cursor: Digits | null }> {
+  const wanted = { states: [state], where: null, ids: null }
+  const found = await search(session, queueId, wanted, after, idMax, Math.min(limit, chunk))
+  const failed = found.ids.length > 0 ? await session.query(failedStatement, [queueId, found.ids, state]) : []
+  const cursor = found.more ? found.examinedTo : null
+  return { failed, examined: found.examined, cursor }
+}
+
+export const failureVerbs = { findFailed }

@@ -1,0 +1,150 @@
+/** What operators look at in the console: failures by reason, consumers, commands, shares. */
+import Fastify from 'fastify'
+import t from 'tap'
+import type { Browser, Page } from 'playwright-core'
+import { consoleRoutes } from '../../../src/fronts/console/routes.ts'
+import { shareOf } from '../../support/callers.ts'
+import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
+import { service, type Client } from '../../support/service.ts'
+import { serviceWithKeys } from './withKeys.ts'
+
+const needs = { skip: noBrowser }
+let browser: Browser
+if (noBrowser === false) browser = await launch(t)
+
+const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
+
+/** Makes messages fail for these reasons. */
+async function fail(holdfast: Client, queue: string, reasons: string[], headers = {}): Promise<void> {
+  const path = `/queues/${queue}`
+  const messages = reasons.map((_, body) => ({ body }))
+  await holdfast.post(`${path}/messages`, { messages }, headers)
+  const leased = await holdfast.post(`${path}/lease`, { max: reasons.length, worker: 'ada' }, headers)
+  const failures = leased.body.messages.map(({ receipt }: { receipt: string }, n: number) => ({
+    receipt,
+    reason: reasons[n]
+  }))
+  await holdfast.post(`${path}/fail`, { failures }, headers)
+}
+
+t.test('failures are grouped by reason, and a group is redriven', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/mail', { maxAttempts: 1 })
+  const evil = 'no user "<img src=x onerror=alert(1)>"'
+  await fail(holdfast, 'mail', ['timeout after 31 ms', evil, 'timeout after 47 ms'])
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  const group = page.locator('.groups tbody tr', { hasText: 'timeout after # ms' })
+  await group.waitFor()
+  t.equal(await group.locator('td').nth(1).textContent(), '2')
+  t.equal(await group.getByRole('link', { name: 'all with' }).textContent(), 'all with “timeout after”')
+  await page.locator('.groups', { hasText: evil }).waitFor()
+  await group.getByRole('button', { name: 'Redrive group …' }).click()
+  await press(page, 'Redrive 2 messages')
+  await page.getByText('2 messages redriven.').waitFor()
+  await group.waitFor({ state: 'detached' })
+  t.match((await holdfast.get('/queues/mail')).body.counts, { ready: 2, dead: 1 })
+
+  await page.getByRole('heading', { name: 'Consumers' }).click()
+  await page.locator('.consumers tbody tr', { hasText: 'ada' }).waitFor()
+  await page.getByText('this queue keeps no acked messages').waitFor()
+  t.strictSame(faults, [])
+})
+
+t.test('each action is copied as the command for what it sends, without the key', needs, async t => {
+  const { holdfast, secret, admin } = await serviceWithKeys(t)
+  await holdfast.call('PUT', '/queues/mail', { maxAttempts: 1 }, admin)
+  await fail(holdfast, 'mail', ["it's 1", "it's 2"], admin)
+  const { curlOf } = await import(new URL('../../../src/fronts/console/pages/shell.js', import.meta.url).href)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  await page.evaluate(`sessionStorage.setItem('holdfast.key', ${JSON.stringify(secret)})`)
+  await page.reload()
+  const dialog = page.locator('dialog')
+
+  /** Copies the command of the open dialog, then presses the button, and compares. */
+  const compare = async (yes: string) => {
+    await dialog.getByRole('button', { name: 'Copy as curl' }).click()
+    await dialog.getByText(/^Copied/).waitFor()
+    const command = await page.evaluate('navigator.clipboard.readText()')
+    const [sent] = await Promise.all([
+      page.waitForRequest(request => request.method() !== 'GET'),
+      dialog.getByRole('button', { name: yes, exact: true }).click()
+    ])
+    const body = sent.postData() ?? undefined
+    const type = sent.headers()['content-type']
+    const headers = type === undefined ? {} : { 'content-type': type }
+    const path = sent.url().slice(holdfast.url.length)
+    t.equal(command, curlOf({ method: sent.method(), path, body, headers }, holdfast.url, true), yes)
+    t.notMatch(command, secret)
+    await dialog.waitFor({ state: 'detached' })
+  }
+
+  await press(page, 'Enqueue')
+  await page.getByLabel('Body', { exact: true }).fill(`{"it's": 1.0}`)
+  await compare('Enqueue')
+  await press(page, 'Enqueue')
+  await page.getByLabel('Text', { exact: true }).check()
+  await page.getByLabel('Body', { exact: true }).fill("@it's\n$HOME")
+  await page.getByLabel('Priority').fill('7')
+  await compare('Enqueue')
+  await press(page, 'Settings')
+  await page.getByLabel('Attempts').fill('2')
+  await compare('Save')
+  await press(page, 'Redrive group …')
+  await compare('Redrive 2 messages')
+  await press(page, 'Pause …')
+  await compare('Pause')
+  await page.evaluate(`location.hash = '#/schedules'`)
+  await press(page, 'New schedule')
+  await page.getByLabel('Name').fill('daily')
+  await page.getByLabel('Queue').fill('mail')
+  await compare('Create')
+  await press(page, 'Run now …')
+  await compare('Run now')
+  await press(page, 'Delete …')
+  await compare('Delete schedule')
+  t.strictSame(faults, [])
+})
+
+const share = { name: 'leases', total: 10, held: 3, refused: 1, callers: [{ id: 'k1', held: 3 }] }
+
+t.test('an admin sees who holds how much of each bound, by the names of keys', needs, async t => {
+  const { holdfast, secret, makeKey } = await serviceWithKeys(t)
+  const { id } = await makeKey(['lease:mail'])
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+  await page.evaluate(`sessionStorage.setItem('holdfast.key', ${JSON.stringify(secret)})`)
+  const rights = { signedIn: true, admin: true, shares: true, rights: {} }
+  await page.route('**/console/rights', route => route.fulfill({ json: rights }))
+  const callers = [
+    { id, held: 2 },
+    { id: 'nobody', held: 1 }
+  ]
+  await page.route('**/console/shares', route => route.fulfill({ json: { shares: [{ ...share, callers }] } }))
+  await page.reload()
+  await page.getByRole('link', { name: 'Shares' }).click()
+  const row = page.locator('.shares tbody tr', { hasText: 'leases' })
+  await row.waitFor()
+  t.strictSame(await row.locator('li').allTextContents(), ['limited 2', 'nobody 1'])
+  t.strictSame(
+    (await row.locator('td.n').allTextContents()).map(text => text.trim()),
+    ['3', '10', '1']
+  )
+  t.strictSame(faults, [])
+})
+
+t.test('the shares are served as they are told, and are not kept by a browser', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const nothing = async () => new Map()
+  const sources = {
+    overview: async () => ({ atSeconds: 0, rows: [] }),
+    oldestReady: nothing,
+    sparks: nothing,
+    onError: () => {},
+    shares: () => [share]
+  }
+  await consoleRoutes(app, sources, shareOf(10))
+  const route = await app.inject('/console/shares')
+  t.strictSame(route.json(), { shares: [share] })
+  t.equal(route.headers['cache-control'], 'no-store')
+})
