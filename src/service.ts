@@ -7,6 +7,7 @@ import { consoleRoutes } from './fronts/console/routes.ts'
 import { Broker } from './core/broker.ts'
 import { QueueError } from './core/errors.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
+import { Firings } from './core/verbs/firings.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { ByteBudget } from './fronts/shared/byteBudget.ts'
@@ -72,7 +73,7 @@ export async function startService(config: Config, say: Say): Promise<Service> {
     const ring = await openApiKeys(base, database)
     const signals = startSignals(base, database, target)
     const core = openCore(base, database, signals)
-    const background = await startBackground(base, database, signals, core)
+    const background = await startBackground(base, database, ring, signals, core)
     const url = await startServer(base, { database, ring, signals, core, background })
     return { url, database: name, stop }
   } catch (error) {
@@ -220,6 +221,7 @@ type Background = Awaited<ReturnType<typeof startBackground>>
 async function startBackground(
   base: Base,
   database: Database,
+  ring: ApiKeyRing | null,
   { wakeups, onReady, onDue }: SignalParts,
   { store, broker }: Core
 ) {
@@ -230,14 +232,18 @@ async function startBackground(
     return broker.replicaStats.take()
   }
   stopLater(base, series.startSeries(database.last, takeStats, report('series')))
-  const schedules = new Schedules(store, broker, { onReady, onDue }, nextTime, {
+  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
     ...config,
-    onDue: timeMs => clock.dueAt(timeMs)
+    keyOf: id => ring?.find(id)
   })
   const clock = stopLater(
     base,
-    startClock(() => schedules.fireDue(), report('schedules'))
+    startClock(() => firings.fireDue(), report('schedules'))
   )
+  const schedules = new Schedules(store, broker, nextTime, {
+    ...config,
+    onDue: timeMs => clock.dueAt(timeMs)
+  })
   stopLater(base, await startHousekeeping(database, () => clock.fireNow(), report('housekeeping')))
   const snapshots = stopLater(base, startSnapshotWatch(base, database))
   return { schedules, snapshots }
@@ -357,7 +363,7 @@ function apiKeysOf(database: Database): ApiKeys {
   return {
     create: grant => apiKeys.createKey(database, grant),
     list: () => apiKeys.listKeys(database),
-    revoke: id => apiKeys.revokeKey(database, id)
+    revoke: (id, pauseSchedules) => apiKeys.revokeKey(database, id, pauseSchedules)
   }
 }
 

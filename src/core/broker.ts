@@ -20,6 +20,7 @@ import type {
 import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, QueueReport } from './queue.ts'
 import type { Series, Spark } from './series.ts'
+import type { Maker } from './share.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Bulk } from './verbs/bulk.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
@@ -95,10 +96,21 @@ export class Broker {
 
   /**
    * Stores messages, of a list all or none, and answers after the commit. Refuses with
-   * idempotencyMismatch, queueFull, queueNotFound, overloaded.
+   * idempotencyMismatch, queueFull, queueNotFound, tooManyQueues, overloaded. `maker` is the key
+   * that a new queue counts for.
    */
-  enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
-    return this.#enqueueing.enqueue(name, messages, list)
+  enqueue(
+    name: string,
+    messages: NewMessage[],
+    list: boolean,
+    maker: Maker | null = null
+  ): Promise<Enqueued[]> {
+    return this.#enqueueing.enqueue(name, messages, list, maker)
+  }
+
+  /** Makes the queue if there is none, as an enqueue does. Refuses with tooManyQueues. */
+  makeQueue(name: string, maker: Maker | null): Promise<void> {
+    return this.#enqueueing.makeQueue(name, maker)
   }
 
   /**

@@ -33,6 +33,8 @@ export const codes = [
   'tooManyWaiting',
   'rateLimited',
   'tooManyKeys',
+  'tooManyQueues',
+  'tooManySchedules',
   'databaseUnavailable',
   'outcomeUnknown',
   'overloaded',

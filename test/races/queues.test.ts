@@ -113,13 +113,12 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const options = { createQueues: true }
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
   const schedulesOf = ({ broker }: Replica) =>
-    new Schedules(
-      openStore(poolA, sessionVerbs(new ScanHints())),
-      broker,
-      { onReady: () => {}, onDue: () => {} },
-      () => 4e12,
-      { createQueues: true, onDue: () => {} }
-    )
+    new Schedules(openStore(poolA, sessionVerbs(new ScanHints())), broker, () => 4e12, {
+      schedulesMax: Infinity,
+      schedulesPerQueueMax: Infinity,
+      onDue: () => {}
+    })
+  const anyone = { key: null, permit: () => {} }
   type Lease = { id: string; receipt: string }
   const verbs: Record<string, (broker: Broker, name: string, lease: Lease) => Promise<unknown>> = {
     enqueue: (broker, name) => broker.enqueue(name, [{ body: '1', contentType: null }], false),
@@ -154,7 +153,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
     'dry run with a filter': (broker, name) =>
       broker.countMatches(name, 'purge', null, { ...everything, where: filter }, never),
     'schedule run': (broker, name) =>
-      schedulesOf(broker === here.broker ? here : there).run(name, undefined, () => {})
+      schedulesOf(broker === here.broker ? here : there).run(name, undefined, anyone)
   }
   const answerOf = (answer: Promise<unknown>) =>
     answer.then(
@@ -167,7 +166,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const furnish = async (name: string): Promise<Lease> => {
     const { broker } = here
     await broker.putQueue(name, { keepAckedSeconds: 60, maxDepth: 100 })
-    await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, () => {})
+    await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, anyone)
     const delays = [undefined, undefined, undefined, undefined, 60]
     await broker.enqueue(
       name,

@@ -267,6 +267,7 @@ export function brokerOn(
 ): Broker {
   return new Broker(openStore(database, { ...sessionVerbs(scanHints), ...verbs }), wakeups, signals, {
     createQueues: false,
+    autoQueuesMax: Infinity,
     waitingBytesMax: 1e8,
     answersFull: () => false,
     isPoison: () => false,

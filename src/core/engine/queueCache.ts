@@ -19,14 +19,15 @@ export class QueueCache {
   }
 
   /**
-   * The queue of this name. With `create` it is made if there is none. Refuses with queueNotFound.
+   * The queue of this name. With `make` it is made if there is none. Refuses with queueNotFound, and
+   * as `make` does.
    */
-  async find(name: string, create = false): Promise<Queue> {
+  async find(name: string, make?: () => Promise<void>): Promise<Queue> {
     const cached = this.#queues.get(name)
     if (cached !== undefined && cached.untilMs > performance.now()) return cached.queue
     let queue = await this.#lookUp(name, cached !== undefined)
-    if (queue === null && create) {
-      await this.#store.putQueue(name, {})
+    if (queue === null && make !== undefined) {
+      await make()
       this.forget(name)
       queue = await this.#lookUp(name, false)
     }

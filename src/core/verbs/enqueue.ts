@@ -1,11 +1,13 @@
 /** Enqueueing: the messages of many callers in one commit, over all queues. */
 import { priorityDefault } from '../options.ts'
 import { Batcher } from '../engine/batcher.ts'
+import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { QueueError } from '../errors.ts'
 import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
+import type { Maker } from '../share.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
 /** What a message counts beside its body. */
@@ -24,6 +26,8 @@ type Answer = (Enqueued | null)[] | Error
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
+  /** Queues that enqueues may make. */
+  autoQueuesMax: number
   /** Bytes of messages that may wait for a flush. */
   waitingBytesMax: number
 }
@@ -34,11 +38,13 @@ type Needs = Pick<Parts, 'store' | 'queueCache' | 'signals' | 'replicaStats' | '
 export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
+  readonly #autoQueues: AutoQueues
   readonly #batcher: Batcher<Call, (Enqueued | null)[]>
 
-  constructor(parts: Needs, { createQueues, waitingBytesMax }: EnqueueingOptions) {
+  constructor(parts: Needs, { createQueues, autoQueuesMax, waitingBytesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
+    this.#autoQueues = new AutoQueues(parts.store, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
       flush: (lane, calls) => this.#flush(lane, calls),
@@ -55,10 +61,21 @@ export class Enqueueing {
     return this.#batcher.full
   }
 
-  async enqueue(name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+  /** Makes the queue if there is none. Refuses with tooManyQueues. */
+  makeQueue(name: string, maker: Maker | null): Promise<void> {
+    return this.#autoQueues.make(name, maker)
+  }
+
+  async enqueue(
+    name: string,
+    messages: NewMessage[],
+    list: boolean,
+    maker: Maker | null
+  ): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
+    const make = this.#createQueues ? () => this.makeQueue(name, maker) : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await queueCache.find(name, this.#createQueues)
+      const queue = await queueCache.find(name, make)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,

@@ -21,8 +21,11 @@ export interface Overview {
 
 /** Where the overview is read from. */
 export interface Sources {
-  /** All queues by name, and the time of the database, in seconds since the epoch. */
-  overview: () => Promise<{ atSeconds: number; rows: Overview[] }>
+  /**
+   * The first queues by name, how many are left out, and the time of the database, in seconds since
+   * the epoch.
+   */
+  overview: () => Promise<{ atSeconds: number; leftOut: number; rows: Overview[] }>
   /** When the oldest ready message of each queue was enqueued, in seconds since the epoch. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
   /** The last hour of each queue. */
@@ -45,7 +48,7 @@ const sparksMax = 100
 export class OverviewCache {
   readonly #sources: Sources
   readonly #watchers = new Set<() => void>()
-  #list = new QueueList([])
+  #list = new QueueList([], 0)
   /** The queues that pages have shown since the last read: names by id. */
   readonly #shown = new Map<number, string>()
   readonly #oldest = new Map<number, { atSeconds: number | null; readMs: number }>()
@@ -128,11 +131,11 @@ export class OverviewCache {
   async #read(): Promise<void> {
     const beganMs = performance.now()
     try {
-      const { atSeconds, rows } = await this.#sources.overview()
+      const { atSeconds, leftOut, rows } = await this.#sources.overview()
       await this.#readOldest(rows)
       await this.#readSparks()
       this.#shown.clear()
-      this.#take(atSeconds, rows)
+      this.#take(atSeconds, leftOut, rows)
       this.#trouble = false
     } catch (error) {
       this.#trouble = true
@@ -154,7 +157,7 @@ export class OverviewCache {
     }
   }
 
-  #take(atSeconds: number, rows: Overview[]): void {
+  #take(atSeconds: number, leftOut: number, rows: Overview[]): void {
     this.#recent = this.#recent.filter(
       read => read.atSeconds >= atSeconds - rateSeconds && read.atSeconds < atSeconds
     )
@@ -174,7 +177,7 @@ export class OverviewCache {
         ackedPerSecond: rate(row, 'ackedTotal')
       }
     })
-    this.#list = new QueueList(listed)
+    this.#list = new QueueList(listed, leftOut)
     this.#recent.push({ atSeconds, rows: new Map(rows.map(row => [row.id, row])) })
   }
 

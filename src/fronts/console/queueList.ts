@@ -38,6 +38,11 @@ export interface Page {
   matched: number
   /** How many queues the key may browse. */
   total: number
+  /**
+   * How many queues are beyond the bound of the list. null: some, but the key may not browse all
+   * queues, and nobody knows how many of these are its own.
+   */
+  leftOut: number | null
   /** Over all queues that the key may browse. */
   sums: Record<'ready' | 'delayed' | 'leased' | 'dead', number> &
     Record<'enqueuedPerSecond' | 'ackedPerSecond', number | null>
@@ -59,11 +64,13 @@ const valueOf: Record<Exclude<Sort, 'name'>, (row: QueueRow) => number | null> =
 export class QueueList {
   readonly #rows: QueueRow[]
   readonly #byName: Map<string, QueueRow>
+  readonly #leftOut: number
   readonly #selections = new Map<string, QueueRow[]>()
 
-  /** `rows` are in the order of their names. */
-  constructor(rows: QueueRow[]) {
+  /** `rows` are in the order of their names. Beyond them there are `leftOut` queues. */
+  constructor(rows: QueueRow[], leftOut: number) {
     this.#rows = rows
+    this.#leftOut = leftOut
     this.#byName = new Map(rows.map(row => [row.queue, row]))
   }
 
@@ -80,6 +87,7 @@ export class QueueList {
       rows: found.slice(view.page * view.limit, (view.page + 1) * view.limit),
       matched: found.length,
       total: allowed.length,
+      leftOut: this.#leftOut === 0 || allowed === this.#rows ? this.#leftOut : null,
       sums: {
         ready: sum(allowed, valueOf.ready),
         delayed: sum(allowed, valueOf.delayed),

@@ -19,8 +19,8 @@ export interface MetricsSources {
   snapshots: () => Promise<{ oldest: { ageSeconds: number } | null; hidden: number }>
   replicaStats: ReplicaStats
   requestMetrics: RequestMetrics
-  /** At most a thousand queues, by name. */
-  queues: () => Promise<QueueTotals[]>
+  /** At most a thousand queues, and how many there are beside them. */
+  queues: () => Promise<{ queues: QueueTotals[]; leftOut: number }>
   /** When the oldest ready message of each of these queues was enqueued, in seconds since the epoch. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
 }
@@ -190,6 +190,13 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
     labelNames: ['queue'],
     registers
   })
+  let leftOut = 0
+  gauge(
+    registry,
+    'holdfast_queues_left_out',
+    'Queues that this page does not show, because it shows at most 1000.',
+    () => leftOut
+  )
   const totalCounters = totalNames.map(
     total =>
       [
@@ -215,7 +222,8 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
     for (const metric of [messages, oldest, reliability, ...totalCounters.map(([, counter]) => counter)]) {
       metric.reset()
     }
-    const queues = await sources.queues()
+    const { queues, ...rest } = await sources.queues()
+    leftOut = rest.leftOut
     const withReady = queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
     const since = await sources.oldestReady(withReady)
     for (const queue of queues) {

@@ -1,18 +1,32 @@
 /** Schedules in the database: their settings, which are due, and what became of them. */
 import type { NameScope } from '../../core/queue.ts'
-import type { DueSchedule, FiredSchedule, LastRun, Schedule, ScheduleSettings } from '../../core/schedule.ts'
+import type {
+  DueSchedule,
+  FiredSchedule,
+  HeldSchedules,
+  KeptSchedule,
+  LastRun,
+  Owner,
+  Schedule,
+  ScheduleSettings
+} from '../../core/schedule.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type ListedSchedule = Omit<Schedule, 'body' | 'headers'>
 
-/** The last run as its columns. */
-interface LastRunColumns {
+/** The last run and the owner, as their columns. */
+interface NestedColumns {
   last_at: string | null
   last_fired_at: string
   last_outcome: LastRun['outcome']
   last_message_id: LastRun['messageId']
+  owner_id: string | null
+  owner_name: string
 }
-type Stored<S> = Omit<S, 'lastRun'> & LastRunColumns
+type Stored<S> = Omit<S, 'lastRun' | 'owner'> & NestedColumns
+
+/** Held while a schedule is made, moved or taken over. */
+const lockKey = 4_011_980
 
 const listedColumns = sql`
   name,
@@ -28,7 +42,9 @@ const listedColumns = sql`
   last_at,
   last_fired_at,
   last_outcome,
-  last_message_id`
+  last_message_id,
+  owner_id,
+  owner_name`
 const scheduleColumns = sql`
   ${listedColumns},
   body,
@@ -50,6 +66,12 @@ export async function findSchedule(session: Session, name: string): Promise<Sche
   return row === undefined ? null : scheduleOf(row)
 }
 
+const inScope = (names: string, prefixes: string) => sql`
+  (
+    queue = any(${names}::text[])
+    or exists (select from unnest(${prefixes}::text[]) as beginning where starts_with(queue, beginning))
+  )`
+
 export const listStatement: Statement<Stored<ListedSchedule>> = {
   name: 'list_schedules',
   parameters: '$1 after this name · $2 schedules on the page · $3 queues · $4 beginnings of queue names',
@@ -58,10 +80,7 @@ export const listStatement: Statement<Stored<ListedSchedule>> = {
       ${listedColumns}
     from holdfast.schedules
     where name > $1
-      and (
-        queue = any($3::text[])
-        or exists (select from unnest($4::text[]) as beginning where starts_with(queue, beginning))
-      )
+      and ${inScope('$3', '$4')}
     order by name
     limit $2`
 }
@@ -83,7 +102,7 @@ type LockedRow = { now: string } & (Stored<Schedule> | { name: null })
 
 export const lockStatement: Statement<LockedRow> = {
   name: 'lock_schedule',
-  parameters: '$1 name',
+  parameters: '$1 name · $2 queues · $3 beginnings of queue names',
   text: sql`
     select
       statement_timestamp() as now,
@@ -94,23 +113,69 @@ export const lockStatement: Statement<LockedRow> = {
         ${scheduleColumns}
       from holdfast.schedules
       where name = $1
+        and ${inScope('$2', '$3')}
       for update
     ) s on true`
 }
 
-/** Keeps the schedule as it is until the end of the transaction, and says what time it is there. */
+/**
+ * Keeps the schedule as it is until the end of the transaction, if the scope holds its queue, and
+ * says what time it is there. A caller cannot hold up the firing of a schedule out of its scope.
+ */
 export async function lockSchedule(
   session: Session,
-  name: string
+  name: string,
+  { names, prefixes }: NameScope
 ): Promise<{ now: string; schedule: Schedule | null }> {
-  const [row] = await session.query(lockStatement, [name])
+  const [row] = await session.query(lockStatement, [name, names, prefixes])
   const { now, ...stored } = row!
   return { now, schedule: stored.name === null ? null : scheduleOf<Schedule>(stored) }
 }
 
+export const queueOfStatement: Statement<{ queue: string }> = {
+  name: 'queue_of_schedule',
+  parameters: '$1 name',
+  text: 'select queue from holdfast.schedules where name = $1'
+}
+
+/** The queue of a schedule. null: there is none of this name. */
+export async function queueOfSchedule(session: Session, name: string): Promise<string | null> {
+  return (await session.query(queueOfStatement, [name]))[0]?.queue ?? null
+}
+
+// One session at a time counts and makes, so that all together stay within the bounds.
+export const lockCountStatement: Statement = {
+  name: 'lock_schedule_count',
+  text: sql`select pg_advisory_xact_lock(${lockKey})`
+}
+
+export const countStatement: Statement<HeldSchedules> = {
+  name: 'count_schedules',
+  parameters: '$1 name of one that is not counted · $2 queue · $3 id of an owner, or null',
+  text: sql`
+    select
+      count(*)::float8 as "all",
+      (count(*) filter (where owner_id = $3))::float8 as mine,
+      (count(*) filter (where queue = $2))::float8 as "onQueue"
+    from holdfast.schedules
+    where name <> $1`
+}
+
+/** Counts the other schedules, while no other session counts them. */
+export async function countSchedules(
+  session: Session,
+  name: string,
+  queue: string,
+  ownerId: string | null
+): Promise<HeldSchedules> {
+  await session.query(lockCountStatement)
+  const [row] = await session.query(countStatement, [name, queue, ownerId])
+  return row!
+}
+
 const settingsParameters = [
   '$1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority',
-  '$8 paused · $9 missed · $10 next time'
+  '$8 paused · $9 missed · $10 next time · $11 id of the owner · $12 name of the owner'
 ].join('\n')
 
 export const createStatement: Statement<Stored<Schedule>> = {
@@ -127,9 +192,11 @@ export const createStatement: Statement<Stored<Schedule>> = {
       priority,
       paused,
       missed,
-      next_at
+      next_at,
+      owner_id,
+      owner_name
     )
-    values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)
+    values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12)
     on conflict (name) do nothing
     returning
       ${scheduleColumns}`
@@ -150,13 +217,15 @@ export const changeStatement: Statement<Stored<Schedule>> = {
       paused = $8,
       missed = $9,
       next_at = $10,
+      owner_id = $11,
+      owner_name = $12,
       updated_at = clock_timestamp()
     where name = $1
     returning
       ${scheduleColumns}`
 }
 
-const valuesOf = (name: string, settings: ScheduleSettings, nextAt: string | null) => [
+const valuesOf = (name: string, settings: ScheduleSettings, owner: Owner | null, nextAt: string | null) => [
   name,
   settings.queue,
   settings.cron,
@@ -166,7 +235,9 @@ const valuesOf = (name: string, settings: ScheduleSettings, nextAt: string | nul
   settings.priority,
   settings.paused,
   settings.missed,
-  nextAt
+  nextAt,
+  owner?.id ?? null,
+  owner?.name ?? null
 ]
 
 /** Makes a schedule. null when another session has just made one of this name. */
@@ -174,9 +245,10 @@ export async function createSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
+  owner: Owner | null,
   nextAt: string | null
 ): Promise<Schedule | null> {
-  const [row] = await session.query(createStatement, valuesOf(name, settings, nextAt))
+  const [row] = await session.query(createStatement, valuesOf(name, settings, owner, nextAt))
   return row === undefined ? null : scheduleOf(row)
 }
 
@@ -185,9 +257,10 @@ export async function changeSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
+  owner: Owner | null,
   nextAt: string | null
 ): Promise<Schedule> {
-  const [row] = await session.query(changeStatement, valuesOf(name, settings, nextAt))
+  const [row] = await session.query(changeStatement, valuesOf(name, settings, owner, nextAt))
   return scheduleOf(row!)
 }
 
@@ -230,6 +303,7 @@ export const takeDueStatement: Statement<DueSchedule> = {
       d.headers,
       d.priority,
       d.next_at as "nextAt",
+      d.owner_id as "ownerId",
       statement_timestamp() as now,
       q.id::text as "queueId",
       q.max_depth::float8 as "maxDepth"
@@ -281,12 +355,14 @@ export async function moveSchedulesOn(session: Session, fired: FiredSchedule[]):
   ])
 }
 
-export const queuesMissingStatement: Statement<{ queue: string }> = {
+export const queuesMissingStatement: Statement<{ queue: string; ownerId: string | null }> = {
   name: 'queues_missing',
   text: sql`
-    select distinct d.queue
+    select distinct
+      d.queue,
+      d.owner_id as "ownerId"
     from (
-      select queue
+      select queue, owner_id
       from holdfast.schedules
       where next_at <= statement_timestamp()
       order by next_at
@@ -295,9 +371,9 @@ export const queuesMissingStatement: Statement<{ queue: string }> = {
     where not exists (select from holdfast.queues q where q.name = d.queue)`
 }
 
-/** Queues that due schedules name and that are not there. */
-export async function missingQueues(session: Session): Promise<string[]> {
-  return (await session.query(queuesMissingStatement)).map(({ queue }) => queue)
+/** Queues that due schedules name and that are not there, with the owners of these schedules. */
+export async function missingQueues(session: Session): Promise<{ queue: string; ownerId: string | null }[]> {
+  return await session.query(queuesMissingStatement)
 }
 
 export const nextStatement: Statement<{ ms: number }> = {
@@ -315,20 +391,61 @@ export async function msUntilSchedule(session: Session): Promise<number> {
   return (await session.query(nextStatement))[0]?.ms ?? Infinity
 }
 
+export const pauseOfOwnerStatement: Statement = {
+  name: 'pause_schedules_of_owner',
+  parameters: '$1 id of the owner',
+  text: sql`
+    update holdfast.schedules
+    set
+      paused = true,
+      next_at = null,
+      updated_at = clock_timestamp()
+    where owner_id = $1
+      and not paused`
+}
+
+export const ofOwnerStatement: Statement<KeptSchedule> = {
+  name: 'schedules_of_owner',
+  parameters: '$1 id of the owner',
+  text: sql`
+    select name, queue, paused
+    from holdfast.schedules
+    where owner_id = $1
+    order by name`
+}
+
+/** The schedules of an owner, paused first if asked to. */
+export async function schedulesOfOwner(
+  session: Session,
+  ownerId: string,
+  pause: boolean
+): Promise<KeptSchedule[]> {
+  if (pause) await session.query(pauseOfOwnerStatement, [ownerId])
+  return await session.query(ofOwnerStatement, [ownerId])
+}
+
 function scheduleOf<S extends ListedSchedule>({
   last_at: at,
   last_fired_at: firedAt,
   last_outcome: outcome,
   last_message_id: messageId,
+  owner_id: ownerId,
+  owner_name: ownerName,
   ...row
 }: Stored<S>): S {
-  return { ...row, lastRun: at === null ? null : { at, firedAt, outcome, messageId } } as unknown as S
+  return {
+    ...row,
+    owner: ownerId === null ? null : { id: ownerId, name: ownerName },
+    lastRun: at === null ? null : { at, firedAt, outcome, messageId }
+  } as unknown as S
 }
 
 export const scheduleVerbs = {
   findSchedule,
   listSchedules,
   lockSchedule,
+  queueOfSchedule,
+  countSchedules,
   createSchedule,
   changeSchedule,
   removeSchedule,

@@ -30,7 +30,7 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
         : jsonMessages(body, query, key)
       checkMessages(request)
       takeMessages(request, messages.length)
-      const answers = await broker.enqueue(request.params.queue, messages, list)
+      const answers = await broker.enqueue(request.params.queue, messages, list, request.key)
       const ids = answers.map(({ id, duplicate }) => (duplicate ? { id, duplicate: true as const } : { id }))
       reply.code(answers.every(({ duplicate }) => duplicate) ? 200 : 201)
       return list ? { messages: ids } : ids[0]!

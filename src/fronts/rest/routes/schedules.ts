@@ -5,8 +5,14 @@ import type { Action } from '../../../core/apiKey.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
-import { checkChange, scheduleNotFound, type Schedule, type ScheduleChange } from '../../../core/schedule.ts'
-import type { Permit, Schedules } from '../../../core/verbs/schedules.ts'
+import {
+  checkChange,
+  scheduleNotFound,
+  type Schedule,
+  type ScheduleCaller,
+  type ScheduleChange
+} from '../../../core/schedule.ts'
+import type { Schedules } from '../../../core/verbs/schedules.ts'
 import type { ByteBudget } from '../../shared/byteBudget.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
@@ -14,11 +20,11 @@ import { scheduleOperations, type ScheduleChange as Change } from '../contract/s
 import type { Server } from '../../shared/server.ts'
 import { oneKey } from './enqueue.ts'
 
-/** Lets a request act on a schedule only if its key may do this on the schedule's queue. */
-const permitting =
-  (request: FastifyRequest, action: Action, schedule: string): Permit =>
-  queue =>
-    permit(request, action, queue, () => scheduleNotFound(schedule))
+/** A caller who acts on a schedule only if its key may do this on the schedule's queue. */
+const callerOf = (request: FastifyRequest, action: Action, schedule: string): ScheduleCaller => ({
+  key: request.key,
+  permit: queue => permit(request, action, queue, () => scheduleNotFound(schedule))
+})
 
 export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteBudget): void {
   const wholeJson = (schedule: Schedule) =>
@@ -32,7 +38,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
       const { queue } = request.body
       if (queue !== undefined) permit(request, 'manage', queue, () => queueNotFound(queue))
       const change = changeOf(request.body)
-      const { created, schedule } = await schedules.put(name, change, permitting(request, 'manage', name))
+      const { created, schedule } = await schedules.put(name, change, callerOf(request, 'manage', name))
       return sendJson(reply.code(created ? 201 : 200), wholeJson(schedule), answers)
     }
   })
@@ -53,7 +59,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
     ...scheduleOperations.getSchedule,
     async handler(request, reply) {
       const { schedule: name } = request.params
-      const schedule = await schedules.get(name, permitting(request, 'browse', name))
+      const schedule = await schedules.get(name, callerOf(request, 'browse', name))
       return sendJson(reply, wholeJson(schedule), answers)
     }
   })
@@ -64,7 +70,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
       const { schedule: name } = request.params
       const key = oneKey(request.body.idempotencyKey, request.headers['idempotency-key'], '/idempotencyKey')
       checkMessages(request)
-      const { id, duplicate } = await schedules.run(name, key, permitting(request, 'manage', name))
+      const { id, duplicate } = await schedules.run(name, key, callerOf(request, 'manage', name))
       takeMessages(request, 1)
       return reply.code(duplicate ? 200 : 201).send(duplicate ? { id, duplicate } : { id })
     }
@@ -74,7 +80,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
     ...scheduleOperations.deleteSchedule,
     async handler(request, reply) {
       const { schedule: name } = request.params
-      await schedules.delete(name, permitting(request, 'manage', name))
+      await schedules.delete(name, callerOf(request, 'manage', name))
       return reply.code(204).send(null)
     }
   })
@@ -101,6 +107,7 @@ function viewJson(
     priority,
     paused,
     missed,
+    owner,
     lastRun,
     createdAt,
     updatedAt
@@ -116,6 +123,7 @@ function viewJson(
     priority,
     paused,
     missed,
+    owner,
     nextRuns,
     lastRun: last,
     createdAt,
