@@ -4,7 +4,7 @@
  */
 import { glob, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { settings as environment } from '../src/config.ts'
+import { environment } from '../src/config.ts'
 import { totals } from '../src/core/counters.ts'
 import { headersMax, headerValueCharsMax } from '../src/core/limits.ts'
 import { options } from '../src/core/options.ts'

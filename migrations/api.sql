@@ -64,7 +64,7 @@ language sql stable as $$
   )
 $$;
 
--- The end of a receipt: FNV-1a over the queue's name and the numbers, as core/message.ts makes it.
+-- The end of a receipt: FNV-1a over the queue's name and the numbers, as core/receipt.ts makes it.
 create or replace function holdfast.receipt_check (queue text, numbers text) returns text
 language plpgsql immutable strict as $$
 declare

@@ -1,6 +1,7 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { postgresVersionMin } from './store/setup/version.ts'
 
 interface Setting<T> {
   name: string
@@ -47,13 +48,13 @@ const postgresUrl = (text: string) => {
 }
 
 /** One row per setting, in the order in which `holdfast help` shows them. */
-export const settings = {
+export const environment = {
   databaseUrl: {
     name: 'HOLDFAST_DATABASE_URL',
     default: '',
     read: postgresUrl,
     help:
-      'The PostgreSQL database to use, version 15 or later: ' +
+      `The PostgreSQL database to use, version ${postgresVersionMin} or later: ` +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
       'PostgreSQL under HOLDFAST_DATA_DIR.'
   },
@@ -196,16 +197,16 @@ export const settings = {
   }
 } satisfies Record<string, Setting<string> | Setting<number> | Setting<boolean>>
 
-export type Config = { [K in keyof typeof settings]: ReturnType<(typeof settings)[K]['read']> }
+export type Config = { [K in keyof typeof environment]: ReturnType<(typeof environment)[K]['read']> }
 
 /**
  * Reads all settings. Throws one Error that names every fault, unknown HOLDFAST_ names included.
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults: string[] = []
-  const keys = new Map(Object.entries(settings).map(([key, { name }]) => [name, key]))
+  const keys = new Map(Object.entries(environment).map(([key, { name }]) => [name, key]))
   const config: Record<string, unknown> = Object.fromEntries(
-    Object.entries(settings).map(([key, setting]) => [key, setting.default])
+    Object.entries(environment).map(([key, setting]) => [key, setting.default])
   )
   for (const [name, value] of Object.entries(env)) {
     const isOurs = name.startsWith('HOLDFAST_') && !name.startsWith('HOLDFAST_TEST_')
@@ -216,7 +217,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       continue
     }
     try {
-      config[key] = settings[key as keyof Config].read(value)
+      config[key] = environment[key as keyof Config].read(value)
     } catch (error) {
       faults.push(`${name} ${(error as Error).message}.`)
     }

@@ -7,7 +7,7 @@ import { keys } from './cli/keys.ts'
 import { migrate } from './cli/migrate.ts'
 import { openapi } from './cli/openapi.ts'
 import { serve } from './cli/serve.ts'
-import { readConfig, settings, type Config } from './config.ts'
+import { environment, readConfig, type Config } from './config.ts'
 
 const commands: Record<string, Command> = { serve, migrate, keys, doctor, bench, openapi }
 
@@ -17,7 +17,7 @@ function say(line: string): void {
 
 function help(): string {
   const commandLines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`)
-  const settingLines = Object.values(settings).map(({ name, help, default: value }) => {
+  const settingLines = Object.values(environment).map(({ name, help, default: value }) => {
     const shown = value === true ? 'on' : value
     return `  ${name}\n      ${help}${value === '' ? '' : ` Default: ${shown}.`}`
   })

@@ -3,38 +3,40 @@ import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino, type Logger } from 'pino'
 import { explainOpenAccess, readAdminKey, type Config } from './config.ts'
-import { consoleRoutes } from './fronts/console/routes.ts'
-import { Broker } from './core/broker.ts'
-import { QueueError } from './core/errors.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
+import { Broker } from './core/broker.ts'
+import { Wakeups } from './core/engine/wakeups.ts'
+import { QueueError } from './core/errors.ts'
+import type { ApiKeys } from './core/ports.ts'
 import { Firings } from './core/verbs/firings.ts'
 import { Schedules } from './core/verbs/schedules.ts'
-import { Wakeups } from './core/engine/wakeups.ts'
-import { ByteBudget } from './fronts/shared/byteBudget.ts'
+import { consoleRoutes } from './fronts/console/routes.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
-import type { ApiKeys } from './core/ports.ts'
-import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
+import { ByteBudget } from './fronts/shared/byteBudget.ts'
+import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
-import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { isServerError } from './store/failures.ts'
+import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { runningEmbedded, startEmbedded } from './store/setup/embedded.ts'
-import { openStore, sessionVerbs } from './store/store.ts'
-import { ScanHints } from './store/upkeep/scanHints.ts'
-import * as apiKeys from './store/verbs/apiKeys.ts'
-import { startListener } from './store/upkeep/listener.ts'
 import { migrate } from './store/setup/migrate.ts'
-import { oldestReady, overview } from './store/verbs/overview.ts'
-import * as queues from './store/verbs/queues.ts'
-import * as series from './store/verbs/series.ts'
+import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
+import { openStore } from './store/store.ts'
+import { keepKeys } from './store/upkeep/apiKeyReader.ts'
+import { startListener } from './store/upkeep/listener.ts'
+import { ScanHints } from './store/upkeep/scanHints.ts'
+import { startSeries } from './store/upkeep/seriesWriter.ts'
 import { watchSnapshots } from './store/upkeep/snapshots.ts'
 import { startSweeper } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
+import * as apiKeys from './store/verbs/apiKeys.ts'
+import { oldestReady, overview } from './store/verbs/overview.ts'
+import * as queues from './store/verbs/queues.ts'
 
-export type { Facts }
+export { postgresVersionMin, serverVersionNumMin, type Facts }
 
 export interface Service {
   /** Where it serves, as http://host:port. */
@@ -125,7 +127,7 @@ function openPool({ config, closers, report }: Base, target: pg.ClientConfig): D
 async function openApiKeys(base: Base, database: Database): Promise<ApiKeyRing | null> {
   const { config, say, report } = base
   const ring = config.auth === 'off' ? null : new ApiKeyRing(await readAdminKey(config.adminKeyFile))
-  if (ring !== null) stopLater(base, await apiKeys.keepKeys(database.first, ring, report('keys')))
+  if (ring !== null) stopLater(base, await keepKeys(database.first, ring, report('keys')))
   if (ring?.inForce !== true) say(explainOpenAccess(config))
   return ring
 }
@@ -202,7 +204,7 @@ function openCore({ config }: Base, database: Database, { scanHints, wakeups, on
   // waits.
   const requests = new ByteBudget(2 * config.waitingBytesMax)
   const answers = new ByteBudget(2 * config.waitingBytesMax)
-  const store = openStore(database, sessionVerbs(scanHints))
+  const store = openStore(database, scanHints)
   const broker = new Broker(
     store,
     wakeups,
@@ -231,7 +233,7 @@ async function startBackground(
     for (const queueId of wakeups.waitedQueues()) broker.replicaStats.asked(queueId)
     return broker.replicaStats.take()
   }
-  stopLater(base, series.startSeries(database.last, takeStats, report('series')))
+  stopLater(base, startSeries(database.last, takeStats, report('series')))
   const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
     ...config,
     keyOf: id => ring?.find(id)
@@ -320,7 +322,7 @@ function metricsOf(
 ): () => Promise<string> {
   return createMetrics({
     sweeperLagSeconds: signals.sweeps.lagSeconds,
-    snapshots: () => background.snapshots.look(),
+    snapshots: () => background.snapshots.check(),
     oldestReady: queueIds => oldestReady(database, queueIds),
     replicaStats: core.broker.replicaStats,
     requestMetrics,

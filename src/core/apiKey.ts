@@ -9,7 +9,7 @@ import { namePattern, type NameScope } from './queue.ts'
  * redrive, retry, cancel and delete.
  */
 export const queueActions = ['enqueue', 'lease', 'browse', 'manage'] as const
-export type QueueAction = (typeof queueActions)[number]
+type QueueAction = (typeof queueActions)[number]
 /** `admin` is all of it on every queue, and API keys too. */
 export type Action = QueueAction | 'admin'
 
@@ -133,7 +133,7 @@ export class ApiKey {
  * A rate: `perSecond` a second, and at most one second's worth at once. More than is left may be
  * taken: the next calls are then refused until it is paid back.
  */
-export class Rate {
+class Rate {
   readonly #perSecond: number | null
   #left: number
   #atMs = performance.now()

@@ -25,12 +25,21 @@ export type Total = keyof typeof totals
 export const totalNames = Object.keys(totals) as Total[]
 
 export type StateCounts = Record<State, number>
-export type TotalCounts = Record<Total, number>
+
+/** The totals that the overview shows. */
+export const overviewTotals = ['enqueued', 'acked'] as const satisfies Total[]
+
+/** One queue in the overview of all queues. */
+export interface OverviewRow extends StateCounts, Record<`${(typeof overviewTotals)[number]}Total`, number> {
+  id: number
+  queue: string
+  paused: boolean
+}
 
 /** One queue's counts, as the sweeper's last fold of the ledger left them. */
 export interface QueueTotals {
   id: number
   queue: string
   states: StateCounts
-  totals: TotalCounts
+  totals: Record<Total, number>
 }

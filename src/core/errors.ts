@@ -45,20 +45,21 @@ export const codes = [
 export type Code = (typeof codes)[number]
 
 /** What became of a write that failed: it never happened, or nobody here can know. */
-export type Outcome = 'none' | 'unknown'
+export const writeOutcomes = ['none', 'unknown'] as const
+type WriteOutcome = (typeof writeOutcomes)[number]
 
 /**
  * One fault in a request. `pointer` is a JSON Pointer (RFC 6901) into the body, or names a
  * parameter.
  */
-export interface Fault {
+interface Fault {
   pointer: string
   message: string
 }
 
 export class QueueError extends Error {
   readonly code: Code
-  readonly outcome: Outcome
+  readonly outcome: WriteOutcome
   readonly faults: Fault[]
   /** When to try again. null: soon. */
   readonly retryAfterSeconds: number | null
@@ -70,7 +71,7 @@ export class QueueError extends Error {
   constructor(
     code: Code,
     message: string,
-    options: { outcome?: Outcome; faults?: Fault[]; retryAfterSeconds?: number; cause?: unknown } = {}
+    options: { outcome?: WriteOutcome; faults?: Fault[]; retryAfterSeconds?: number; cause?: unknown } = {}
   ) {
     super(message, { cause: options.cause })
     this.name = 'QueueError'

@@ -80,13 +80,19 @@ export interface MessageDetail extends MessageView {
   history: Attempt[]
 }
 
+/** How an attempt can end, beside its ack. */
+export const attemptOutcomes = ['failed', 'expired', 'released'] as const
+export type AttemptOutcome = (typeof attemptOutcomes)[number]
+/** The ends that a message's `lastFailure` tells of. */
+export const failureOutcomes = ['failed', 'expired'] as const satisfies AttemptOutcome[]
+
 /** An attempt that ended badly. */
 export interface Attempt {
   attempt: number
   worker: string | null
   leasedAt: string | null
   endedAt: string
-  outcome: 'failed' | 'expired' | 'released'
+  outcome: AttemptOutcome
   reason: string | null
 }
 

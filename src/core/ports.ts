@@ -41,7 +41,7 @@ import type {
   Schedule,
   ScheduleSettings
 } from './schedule.ts'
-import type { Sample, StepTimes } from './series.ts'
+import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 /**
  * The verbs, each a commit of its own. `first` can also use the connections kept for settling,
@@ -51,6 +51,10 @@ import type { Sample, StepTimes } from './series.ts'
 export interface Store extends Place {
   readonly first: Place
   readonly last: Place
+  /** True when `lease` failed because a key was used before. Nothing was leased or acked then. */
+  isLeaseKeyTaken(error: unknown): boolean
+  /** After a lost commit: the next lease scans the queue from its start. */
+  forgetScan(queueId: Digits): void
 }
 
 /** Connections on which verbs run. */
@@ -82,7 +86,7 @@ export interface EnqueueRow extends NewMessage {
 /** null: the queue is gone. `mismatch`: the idempotency key stands for other content. */
 export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
 
-export interface EnqueueVerbs {
+interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
@@ -124,23 +128,20 @@ export interface LeaseFlush {
   atMs: number
 }
 
-export interface LeaseVerbs {
+interface LeaseVerbs {
   /**
    * Acks what is held in `acks`, and leases the first ready messages of a queue in the same commit:
    * at most as many as the asks add up to. It stops before the answer has more than `bytesMax`, but
    * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
-   * knows when a key was used before. Nothing was leased or acked then.
+   * of the store knows when a key was used before.
    */
   lease(queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]): Promise<LeaseFlush>
-  isLeaseKeyTaken(error: unknown): boolean
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
   leaseAgain(queueId: Digits, key: string): Promise<LeasedRow[]>
   /** Searches, when that is due, for ready messages that leases have passed by. Never fails. */
   findMissed(queueId: Digits): Promise<boolean>
-  /** After a lost commit: the next lease scans the queue from its start. */
-  forgetScan(queueId: Digits): void
 }
 
 export interface Failure extends Held {
@@ -177,7 +178,7 @@ export interface Standing {
 }
 
 /** What a settling verb is given of each message, and what it answers of each that it changed. */
-export interface SettleRows {
+interface SettleRows {
   ack: { held: Held; changed: Held }
   fail: { held: Failure; changed: Failed }
   extend: { held: Extension; changed: Extended }
@@ -194,14 +195,14 @@ export type ChangedBy<V extends SettleVerb> = SettleRows[V]['changed']
 export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
 }
-export interface SettleVerbs extends Settlers {
+interface SettleVerbs extends Settlers {
   /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
 }
 
-export interface QueueVerbs {
+interface QueueVerbs {
   findQueue(name: string): Promise<Queue | null>
   reportQueue(name: string): Promise<QueueReport | null>
   /** Reports by name, from the one after `after` on. */
@@ -217,7 +218,7 @@ export interface QueueVerbs {
   createAutoQueue(name: string, keyId: string | null): Promise<void>
 }
 
-export interface BrowseVerbs {
+interface BrowseVerbs {
   /** A page of messages by id, from the one after `after` on. */
   browse(
     queueId: Digits,
@@ -253,7 +254,7 @@ type OnReadyChunk = (count: number, position: number) => void
  * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
  * signal aborts, they end after the current chunk.
  */
-export interface BulkVerbs {
+interface BulkVerbs {
   /** Removes one message that nobody holds. */
   cancel(queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'>
   /** Removes messages of one state, or of all. Of those named by id it leaves the leased ones. */
@@ -278,16 +279,14 @@ export interface BulkVerbs {
   ): Promise<Matches>
 }
 
-export interface SeriesVerbs {
+interface SeriesVerbs {
   /** The last hour of a queue. `last` is the end of the last step written. */
   readSeries(queueId: Digits): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }>
   /** The totals of these queues in the last hour. Queues that are not there are left out. */
-  readSparks(
-    names: string[]
-  ): Promise<{ name: string; last: number; samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[] }[]>
+  readSparks(names: string[]): Promise<{ name: string; last: number; samples: SparkSample[] }[]>
 }
 
-export interface ScheduleVerbs {
+interface ScheduleVerbs {
   findSchedule(name: string): Promise<Schedule | null>
   /** Schedules by name, from the one after `after` on, without their messages. */
   listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>

@@ -11,7 +11,7 @@ export const lateMsMax = 60_000
 
 /** After an outage: one message for all missed times, or none. */
 export const missedChoices = ['once', 'skip'] as const
-export type Missed = (typeof missedChoices)[number]
+type Missed = (typeof missedChoices)[number]
 
 export interface ScheduleSettings {
   queue: string
@@ -134,7 +134,7 @@ export interface ScheduleBounds {
 }
 
 /** What a change means for the bounds. */
-export interface Placing {
+interface Placing {
   queue: string
   isNew: boolean
   /** It was not on this queue before. */

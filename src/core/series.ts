@@ -2,20 +2,19 @@
  * The last hour of a queue, step by step. A row is stored only for a step in which something
  * changed.
  */
+import type { OpenState, Total } from './counters.ts'
+
 export const stepSeconds = 30
-const stepsCount = 120
-const sparkSteps = 60
+export const stepsCount = 120
+/** How far back the series goes. */
+export const hourSeconds = stepsCount * stepSeconds
+const sparkSteps = stepsCount / 2
+
+type SampledTotal = Extract<Total, 'enqueued' | 'acked' | 'failed'>
 
 /** The counts and totals at the end of a step. A step in which nothing changed has none. */
-export interface Sample {
+export interface Sample extends Record<OpenState | SampledTotal, number> {
   at: number
-  ready: number
-  delayed: number
-  leased: number
-  dead: number
-  enqueued: number
-  acked: number
-  failed: number
 }
 
 /**
@@ -28,14 +27,13 @@ export interface StepTimes {
   works: number[]
 }
 
-export interface Series {
+/** What a spark needs of a sample. */
+export type SparkSample = Pick<Sample, 'at' | 'enqueued' | 'acked'>
+
+export interface Series extends Record<OpenState, (number | null)[]> {
   queue: string
   stepSeconds: number
   at: number[]
-  ready: (number | null)[]
-  delayed: (number | null)[]
-  leased: (number | null)[]
-  dead: (number | null)[]
   enqueuedPerSecond: number[]
   ackedPerSecond: number[]
   failedPerSecond: number[]
@@ -57,8 +55,7 @@ export interface Spark {
 export function seriesOf(queue: string, last: number, samples: Sample[], times: StepTimes[]): Series {
   const at = steps(last, stepsCount, stepSeconds)
   const held = at.map(latest(samples))
-  const count = (state: 'ready' | 'delayed' | 'leased' | 'dead') =>
-    held.map(sample => sample?.[state] ?? null)
+  const count = (state: OpenState) => held.map(sample => sample?.[state] ?? null)
   const timesAt = new Map(times.map(step => [step.at, step]))
   const quantiles = (kind: 'waits' | 'works', share: number) =>
     at.map(end => quantileSeconds(timesAt.get(end)?.[kind] ?? [], share))
@@ -81,7 +78,7 @@ export function seriesOf(queue: string, last: number, samples: Sample[], times: 
 }
 
 /** The rates alone, in half as many steps. */
-export function sparkOf(last: number, samples: Pick<Sample, 'at' | 'enqueued' | 'acked'>[]): Spark {
+export function sparkOf(last: number, samples: SparkSample[]): Spark {
   const at = steps(last, sparkSteps, 2 * stepSeconds)
   return { enqueuedPerSecond: rates(at, samples, 'enqueued'), ackedPerSecond: rates(at, samples, 'acked') }
 }
@@ -104,7 +101,7 @@ function latest<S extends { at: number }>(samples: S[]): (at: number) => S | nul
 
 // A queue's first row is written when the queue is made, or, for an older queue, when the table was
 // made. Before it the totals count as 0.
-function rates<K extends 'enqueued' | 'acked' | 'failed'>(
+function rates<K extends SampledTotal>(
   at: number[],
   samples: ({ at: number } & Record<K, number>)[],
   total: K

@@ -24,12 +24,12 @@ export interface FlagRow extends Described {
 }
 
 /** A time, RFC 3339. */
-export interface TimeRow extends Described {
+interface TimeRow extends Described {
   type: 'time'
 }
 
 /** Text of printable ASCII characters. */
-export interface TextRow extends Described {
+interface TextRow extends Described {
   type: 'text'
   pattern: string
 }

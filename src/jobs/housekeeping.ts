@@ -3,13 +3,12 @@
  * user of pg-boss.
  */
 import { PgBoss } from 'pg-boss'
-import { createMaintenance } from '../store/upkeep/maintenance.ts'
 import type { Database } from '../store/database.ts'
+import { lockKeys } from '../store/lockKeys.ts'
+import { createMaintenance } from '../store/upkeep/maintenance.ts'
 
 const schema = 'holdfast_jobs'
 const everyMinute = '* * * * *'
-// pg-boss creates its schema at its start, and two that do so at once get in each other's way.
-const startLockKey = 4_011_978
 
 /** Starts pg-boss on our connections. Each job may run twice, and works in chunks. */
 export async function startHousekeeping(
@@ -27,7 +26,7 @@ export async function startHousekeeping(
   } as ConstructorParameters<typeof PgBoss>[0])
   boss.on('error', onError)
   const jobs = Object.entries({ ...createMaintenance(database), 'fire-schedules': fireSchedules })
-  await database.exclusively(startLockKey, async () => {
+  await database.exclusively(lockKeys.startJobs, async () => {
     await boss.start()
     for (const [name] of jobs) {
       await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })

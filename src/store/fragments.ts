@@ -1,4 +1,6 @@
 /** SQL that several statements share. */
+import { failureOutcomes, type AttemptOutcome } from '../core/message.ts'
+import { priorityOf } from './rank.ts'
 import { sql } from './statement.ts'
 
 /**
@@ -19,9 +21,18 @@ export const heldRows = (ids: string, fences: string) => sql`
     and m.id = any(${ids}::bigint[])
     and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
 
+/** The state of message `m`, which is not a kept acked one. */
+export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
+
 /** The worker that leased a message, from `l`, its row of leases. */
 export const workerOf = (messageId: string) =>
   `l.workers[l.holders[array_position(l.message_ids, ${messageId})]]`
+
+/** How an attempt ended, as SQL. The type keeps it to the names that core knows. */
+export const endedBy = (outcome: AttemptOutcome) => `'${outcome}'`
+
+/** Whether row `h` of the history is a failure. A release is none. */
+export const isFailure = `h.outcome in (${failureOutcomes.map(endedBy).join(', ')})`
 
 /**
  * Joins `f.last_failure`: the last attempt of message `m` that ended badly. A message with at most
@@ -38,7 +49,7 @@ export const lastFailureAbove = (fence: number) => sql`
     where m.fence > ${fence}
       and h.queue_id = $1
       and h.message_id = m.id
-      and h.outcome in ('failed', 'expired')
+      and ${isFailure}
     order by h.fence desc
     limit 1
   ) f on true`
@@ -70,7 +81,7 @@ export const leasedColumns = sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
-  m.rank >> 1 as priority,
+  ${priorityOf} as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure"`

@@ -8,7 +8,7 @@ import { bulkVerbs } from './verbs/bulk.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { leaseVerbs } from './verbs/lease.ts'
-import { leaseKeyVerbs } from './verbs/leaseKeys.ts'
+import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
@@ -19,10 +19,9 @@ export type SessionVerbs = {
   [K in keyof Verbs]: (session: Session, ...args: Parameters<Verbs[K]>) => ReturnType<Verbs[K]>
 }
 
-/** All verbs. `hints` are shared with those who hear of ready messages. */
-export const sessionVerbs = (hints: ScanHints): SessionVerbs => ({
+const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...enqueueVerbs,
-  ...leaseVerbs(hints),
+  ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
   ...settleVerbs,
   ...browseVerbs,
@@ -33,14 +32,28 @@ export const sessionVerbs = (hints: ScanHints): SessionVerbs => ({
   ...seriesVerbs
 })
 
-/** Opens the store on a pool. The pool stays its opener's to close. */
-export function openStore(database: Database, verbs: SessionVerbs): Store {
+/**
+ * Opens the store on a pool. The pool stays its opener's to close. The scan hints are shared with
+ * those who hear of ready messages. `replaced` are verbs that a test puts in the place of ours.
+ */
+export function openStore(
+  database: Database,
+  scanHints: ScanHints,
+  replaced: Partial<SessionVerbs> = {}
+): Store {
+  const verbs = { ...sessionVerbs(scanHints), ...replaced }
   const placeOn = (ranked: Database): Place => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
     putQueue: (name, change) => putQueue(ranked, name, change)
   })
-  return { ...placeOn(database), first: placeOn(database.first), last: placeOn(database.last) }
+  return {
+    ...placeOn(database),
+    first: placeOn(database.first),
+    last: placeOn(database.last),
+    isLeaseKeyTaken,
+    forgetScan: queueId => scanHints.forget(queueId)
+  }
 }
 
 function bind(verbs: SessionVerbs, session: Session): Verbs {

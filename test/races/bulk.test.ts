@@ -93,7 +93,7 @@ function racing(race: () => Promise<void>): Session {
   return {
     async query(statement, values) {
       const rows = await poolB.query(statement, values)
-      if (!raced && (statement as Statement).name?.startsWith('look')) {
+      if (!raced && (statement as Statement).name?.startsWith('search')) {
         raced = true
         await race()
       }

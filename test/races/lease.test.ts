@@ -109,13 +109,13 @@ t.test('a message below a scan hint, whose notice was lost, is found by the next
   scanHints.suspect(id)
   t.equal(await take(20), 1, 'a suspicion makes it due at once')
   // A full scan that was slow is made less often.
-  t.ok(scanHints.takeLook(id) === false && (nowMs += 5_000) && scanHints.takeLook(id))
+  t.ok(scanHints.takeCheck(id) === false && (nowMs += 5_000) && scanHints.takeCheck(id))
   nowMs += 200
-  scanHints.looked(id, [])
+  scanHints.checked(id, [])
   nowMs += 19_000
-  t.notOk(scanHints.takeLook(id), 'the pause is a hundred times as long as the scan')
+  t.notOk(scanHints.takeCheck(id), 'the pause is a hundred times as long as the scan')
   nowMs += 2_000
-  t.ok(scanHints.takeLook(id))
+  t.ok(scanHints.takeCheck(id))
 })
 
 t.test('messages that a failed scan had locked, and others had skipped, are scanned again', async t => {

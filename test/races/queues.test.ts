@@ -1,5 +1,5 @@
 /** Queues that are made and deleted while others use them. */
-import { openStore, sessionVerbs } from '../../src/store/store.ts'
+import { openStore } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import t from 'tap'
 import type { Broker } from '../../src/core/broker.ts'
@@ -113,7 +113,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const options = { createQueues: true }
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
   const schedulesOf = ({ broker }: Replica) =>
-    new Schedules(openStore(poolA, sessionVerbs(new ScanHints())), broker, () => 4e12, {
+    new Schedules(openStore(poolA, new ScanHints()), broker, () => 4e12, {
       schedulesMax: Infinity,
       schedulesPerQueueMax: Infinity,
       onDue: () => {}

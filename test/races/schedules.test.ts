@@ -8,7 +8,7 @@ import { AutoQueues } from '../../src/core/engine/autoQueues.ts'
 import { Firings } from '../../src/core/verbs/firings.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
-import { openStore, sessionVerbs, type SessionVerbs } from '../../src/store/store.ts'
+import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
@@ -22,16 +22,12 @@ const onDue = () => {}
 /** A replica's schedules: to change them, and to fire those that are due. */
 function schedulesOn(
   database: Database,
-  {
-    createQueues = true,
-    schedulesMax = Infinity,
-    verbs = {}
-  }: { createQueues?: boolean; schedulesMax?: number; verbs?: Partial<SessionVerbs> } = {}
+  { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
 ) {
-  const store = openStore(database, { ...sessionVerbs(new ScanHints()), ...verbs })
+  const store = openStore(database, new ScanHints(), verbs)
   const autoQueues = new AutoQueues(store, Infinity)
   const broker = { makeQueue: autoQueues.make.bind(autoQueues) }
-  const options = { schedulesMax, schedulesPerQueueMax: Infinity, onDue }
+  const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
   const schedules = new Schedules(store, undefined as never, nextTime, options)
   const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
     createQueues,

@@ -13,7 +13,7 @@ import { formatReceipt } from '../../src/core/receipt.ts'
 import type { EnqueueRow, LeasedRow } from '../../src/core/ports.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import type { Session, Statement } from '../../src/store/statement.ts'
-import { openStore, sessionVerbs, type SessionVerbs } from '../../src/store/store.ts'
+import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
@@ -265,7 +265,7 @@ export function brokerOn(
     options = {}
   }: BrokerSetup = {}
 ): Broker {
-  return new Broker(openStore(database, { ...sessionVerbs(scanHints), ...verbs }), wakeups, signals, {
+  return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
     createQueues: false,
     autoQueuesMax: Infinity,
     waitingBytesMax: 1e8,

@@ -353,15 +353,15 @@ t.test(
       'browse_acked',
       'counts_of',
       'last_id',
-      'look',
-      'look_acked',
-      'look_at',
-      'look_at_acked',
-      'look_dead',
       'purge',
       'purge_acked',
       'redrive',
-      'retry'
+      'retry',
+      'search',
+      'search_acked',
+      'search_acked_by_id',
+      'search_by_id',
+      'search_dead'
     ])
     t.ok(before.has('remove_messages'))
     for (const [when, after] of Object.entries({ 'without statistics': without, analyzed })) {

@@ -1,8 +1,8 @@
-/** The retry curve: what core says, and what a fail in PostgreSQL does. */
+/** The retry curve of core/retry.ts, computed here, and what a fail in PostgreSQL does. */
 import t from 'tap'
 import { answerBytesMax } from '../../src/core/limits.ts'
 import type { EnqueueRow } from '../../src/core/ports.ts'
-import { growthOf, retryDelaySeconds } from '../../src/core/retry.ts'
+import { doublingsMax } from '../../src/core/retry.ts'
 import type { Retry } from '../../src/core/settings.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
@@ -13,7 +13,18 @@ import { fail } from '../../src/store/verbs/settle.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const attempts = [1, 2, 3, 4, 10, 13, 59, 60, 61, 62, 100, 999]
+/** How many first delays a failed message waits after so many further attempts. */
+const growthOf: Record<Retry['strategy'], (further: number) => number> = {
+  exponential: further => 2 ** Math.min(further, doublingsMax),
+  linear: further => 1 + further,
+  fixed: () => 1
+}
 const strategies = Object.keys(growthOf) as Retry['strategy'][]
+
+/** The delay after this attempt, 1 being the first, without jitter. */
+const retryDelaySeconds = ({ strategy, delaySeconds, maxDelaySeconds }: Retry, attempt: number) =>
+  Math.min(maxDelaySeconds, delaySeconds * growthOf[strategy](attempt - 1))
+
 /** The second doubles to its end; a longer first delay would pass the last possible time. */
 const delays = [
   { delaySeconds: 1.5, maxDelaySeconds: 3600 },

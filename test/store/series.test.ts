@@ -10,7 +10,8 @@ import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.t
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
-import { readSeries, readSparks, shareStats, writeStep } from '../../src/store/verbs/series.ts'
+import { shareStats, writeStep } from '../../src/store/upkeep/seriesWriter.ts'
+import { readSeries, readSparks } from '../../src/store/verbs/series.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 

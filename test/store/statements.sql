@@ -170,10 +170,11 @@ with keeping as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, n
+  select id, rank, n
   from (
     select
       id,
+      rank,
       row_number() over in_order as n,
       sum(bytes) over in_order as bytes
     from found
@@ -270,7 +271,7 @@ select
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
-    'rank', (select min(rank) from leased),
+    'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,
@@ -400,10 +401,11 @@ with keeping as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, n
+  select id, rank, n
   from (
     select
       id,
+      rank,
       row_number() over in_order as n,
       sum(bytes) over in_order as bytes
     from found
@@ -512,7 +514,7 @@ select
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
-    'rank', (select min(rank) from leased),
+    'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', (
@@ -1296,7 +1298,7 @@ with due as materialized (
   group by queue_id
 )
 select
-  count(*) as looked,
+  count(*) as taken,
   null as late_ms,
   null as queue_id,
   null as ready,
@@ -1399,7 +1401,7 @@ with due as materialized (
   group by queue_id
 )
 select
-  due.n as looked,
+  due.n as taken,
   due.late_ms,
   ready.*
 from (
@@ -1463,12 +1465,9 @@ with held as materialized (
         (1 + case when q.retry_jitter then random() else 0 end)
           * q.retry_delay_seconds
           * case q.retry_strategy
-              when 'exponential'
-                then 2 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 0 * greatest(m.attempt - 1, 0))
-              when 'linear'
-                then 1 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 1 * greatest(m.attempt - 1, 0))
-              when 'fixed'
-                then 1 ^ least(greatest(m.attempt - 1, 0), 60) * (1 + 0 * greatest(m.attempt - 1, 0))
+              when 'exponential' then 2 ^ least(greatest(m.attempt - 1, 0), 60)
+              when 'linear' then greatest(m.attempt, 1)
+              else 1
             end
       )
     ) as delay_seconds
@@ -1772,10 +1771,11 @@ with q as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, n
+  select id, rank, n
   from (
     select
       id,
+      rank,
       row_number() over in_order as n,
       sum(bytes) over in_order as bytes
     from found
@@ -1872,7 +1872,7 @@ select
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
     'last', (select last_value from holdfast.positions),
-    'rank', (select min(rank) from leased),
+    'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,
@@ -2081,258 +2081,6 @@ left join lateral (
 
 -- lock_schedule_count
 select pg_advisory_xact_lock(4011980);
-
--- look
--- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
--- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
-select
-  max(id) filter (where fits) as looked_to,
-  count(*) = $4 or bool_or(not fits) as more,
-  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
-from (
-  select
-    m.id,
-    m.bytes <= 8388608 as fits,
-    case
-      when m.bytes <= 8388608 then
-        m.state = any($5::text[])
-        and ($8::timestamptz is null or m.enqueued_at >= $8)
-        and ($9::timestamptz is null or m.enqueued_at < $9)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
-    end as matched
-  from (
-    select
-      m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
-    from (
-      select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and true
-      order by m.id
-      limit $4
-    ) m
-  ) m
-) looked;
-
--- look_acked
--- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
--- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
-select
-  max(id) filter (where fits) as looked_to,
-  count(*) = $4 or bool_or(not fits) as more,
-  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
-from (
-  select
-    m.id,
-    m.bytes <= 8388608 as fits,
-    case
-      when m.bytes <= 8388608 then
-        m.state = any($5::text[])
-        and ($8::timestamptz is null or m.enqueued_at >= $8)
-        and ($9::timestamptz is null or m.enqueued_at < $9)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
-    end as matched
-  from (
-    select
-      m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
-    from (
-      select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        'acked' as state
-      from holdfast.acked m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and true
-      order by m.id
-      limit $4
-    ) m
-  ) m
-) looked;
-
--- look_at
--- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
--- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
--- $10 message ids
-select
-  max(id) filter (where fits) as looked_to,
-  count(*) = $4 or bool_or(not fits) as more,
-  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
-from (
-  select
-    m.id,
-    m.bytes <= 8388608 as fits,
-    case
-      when m.bytes <= 8388608 then
-        m.state = any($5::text[])
-        and ($8::timestamptz is null or m.enqueued_at >= $8)
-        and ($9::timestamptz is null or m.enqueued_at < $9)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
-    end as matched
-  from (
-    select
-      m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
-    from (
-      select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.id = any($10::bigint[])
-      order by m.id
-      limit $4
-    ) m
-  ) m
-) looked;
-
--- look_at_acked
--- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
--- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
--- $10 message ids
-select
-  max(id) filter (where fits) as looked_to,
-  count(*) = $4 or bool_or(not fits) as more,
-  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
-from (
-  select
-    m.id,
-    m.bytes <= 8388608 as fits,
-    case
-      when m.bytes <= 8388608 then
-        m.state = any($5::text[])
-        and ($8::timestamptz is null or m.enqueued_at >= $8)
-        and ($9::timestamptz is null or m.enqueued_at < $9)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
-    end as matched
-  from (
-    select
-      m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
-    from (
-      select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        'acked' as state
-      from holdfast.acked m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.id = any($10::bigint[])
-      order by m.id
-      limit $4
-    ) m
-  ) m
-) looked;
-
--- look_dead
--- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
--- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
-select
-  max(id) filter (where fits) as looked_to,
-  count(*) = $4 or bool_or(not fits) as more,
-  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
-from (
-  select
-    m.id,
-    m.bytes <= 8388608 as fits,
-    case
-      when m.bytes <= 8388608 then
-        m.state = any($5::text[])
-        and ($8::timestamptz is null or m.enqueued_at >= $8)
-        and ($9::timestamptz is null or m.enqueued_at < $9)
-        and ($6::text is null or strpos(m.body, $6) > 0)
-        and ($7::text is null or strpos((
-          select h.reason
-          from holdfast.history h
-          where h.queue_id = $1
-            and h.message_id = m.id
-            and h.outcome in ('failed', 'expired')
-          order by h.fence desc
-          limit 1
-        ), $7) > 0)
-    end as matched
-  from (
-    select
-      m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
-    from (
-      select
-        m.id,
-        m.body,
-        m.enqueued_at,
-        'dead' as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id > $2
-        and m.id <= $3
-        and m.dead_at is not null
-      order by m.id
-      limit $4
-    ) m
-  ) m
-) looked;
 
 -- message
 -- $1 queue id · $2 message id
@@ -2979,6 +2727,258 @@ select
   min(position) as position
 from changed;
 
+-- search
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and true
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) examined;
+
+-- search_acked
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        'acked' as state
+      from holdfast.acked m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and true
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) examined;
+
+-- search_acked_by_id
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+-- $10 message ids
+select
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        'acked' as state
+      from holdfast.acked m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.id = any($10::bigint[])
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) examined;
+
+-- search_by_id
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+-- $10 message ids
+select
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.id = any($10::bigint[])
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) examined;
+
+-- search_dead
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.bytes <= 8388608 as fits,
+    case
+      when m.bytes <= 8388608 then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      sum(case when $6::text is null then 0 else octet_length(m.body) end)
+        over (order by m.id rows unbounded preceding) as bytes
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        'dead' as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.dead_at is not null
+      order by m.id
+      limit $4
+    ) m
+  ) m
+) examined;
+
 -- series
 -- $1 queue id
 select
@@ -3239,7 +3239,7 @@ select
   case
     when due.n < (select count(*) from seen) then 500
     else due.n
-  end as looked,
+  end as taken,
   due.late_ms,
   l.*
 from (
@@ -3315,8 +3315,8 @@ with free as materialized (
     greatest(c.delayed, 0) as delayed,
     greatest(c.leased, 0) as leased,
     greatest(c.dead, 0) as dead,
-    c.enqueued_total,
-    c.acked_total,
+    c.enqueued_total as enqueued_total,
+    c.acked_total as acked_total,
     c.failed_total + c.lapsed_total as failed_total
   from turn
   cross join holdfast.counts c

@@ -1,14 +1,12 @@
 /** Whether the PostgreSQL server keeps what it confirms. */
-import type { Facts } from '../../service.ts'
+import { postgresVersionMin, serverVersionNumMin, type Facts } from '../../service.ts'
 import { bad, ok, sqlName, warning, type Judge } from './check.ts'
-
-const versionMin = 150_000
 
 export const server: Judge = ({ server }) => {
   const name = 'PostgreSQL'
   const value = `${server.version}, ${server.encoding}, database ${server.database}, as ${server.role}`
-  if (server.number < versionMin) {
-    return bad(name, value, 'Holdfast needs PostgreSQL 15 or later. Upgrade the server.')
+  if (server.number < serverVersionNumMin) {
+    return bad(name, value, `Holdfast needs PostgreSQL ${postgresVersionMin} or later. Upgrade the server.`)
   }
   if (server.encoding !== 'UTF8') {
     return bad(

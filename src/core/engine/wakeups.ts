@@ -3,7 +3,7 @@ import { QueueError } from '../errors.ts'
 import type { Digits } from '../message.ts'
 
 /** What a caller waits for: ready messages of a queue, or the end of one message. */
-export type Awaited = { queueId: Digits } | { messageId: Digits }
+type Awaited = { queueId: Digits } | { messageId: Digits }
 
 /** All seats for one queue, or for one message. `version` counts its wakes. */
 interface Topic {
@@ -114,7 +114,7 @@ function wakeSeats(topic: Topic | undefined, count: number): void {
  * One caller who waits. Tens of thousands may wait, so a seat is only one object and one timer. It
  * has no closures, and listens to its signal itself (`handleEvent`).
  */
-export class Seat {
+class Seat {
   readonly #wakeups: Wakeups
   readonly #topic: Topic
   #version: number

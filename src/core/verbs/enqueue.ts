@@ -5,7 +5,7 @@ import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { QueueError } from '../errors.ts'
-import { type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import type { Digits, Enqueued, NewMessage } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import type { Maker } from '../share.ts'
 

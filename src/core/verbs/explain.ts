@@ -16,8 +16,8 @@ export const reasonCodes = [
   'acked',
   'next'
 ] as const
-export type ReasonCode = (typeof reasonCodes)[number]
-export interface Reason {
+type ReasonCode = (typeof reasonCodes)[number]
+interface Reason {
   code: ReasonCode
   /** A sentence for a person. */
   detail: string

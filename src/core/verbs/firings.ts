@@ -16,7 +16,7 @@ import {
   type LastRun
 } from '../schedule.ts'
 
-export interface FiringsOptions {
+interface FiringsOptions {
   /** Whether a schedule that fires makes an unknown queue. */
   createQueues: boolean
   /** A key in force. Firings count against the rate of their owner's key. */

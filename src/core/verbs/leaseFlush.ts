@@ -7,13 +7,13 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import { type Digits } from '../message.ts'
+import type { Digits } from '../message.ts'
 import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
 import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
 type Call = LeaseAsk & { acks: Held[] }
 
-export interface LeaseAnswer {
+interface LeaseAnswer {
   rows: LeasedRow[]
   /** More was ready, and would have passed the bound in bytes. */
   more: boolean

@@ -1,5 +1,5 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
-import { type SettingsChange } from '../settings.ts'
+import type { SettingsChange } from '../settings.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'

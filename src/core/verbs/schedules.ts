@@ -3,7 +3,7 @@ import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
 import type { Broker } from '../broker.ts'
 import { QueueError } from '../errors.ts'
-import { type Enqueued, type NewMessage } from '../message.ts'
+import type { Enqueued, NewMessage } from '../message.ts'
 import type { Store, Verbs } from '../ports.ts'
 import type { NameScope } from '../queue.ts'
 import {
@@ -22,7 +22,7 @@ import {
   type ScheduleSettings
 } from '../schedule.ts'
 
-export interface SchedulesOptions extends ScheduleBounds {
+interface SchedulesOptions extends ScheduleBounds {
   /** A schedule is due at this time, in ms since the epoch on the database's clock. */
   onDue: (timeMs: number) => void
 }

@@ -9,8 +9,21 @@ import type { Digits } from '../message.ts'
 import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
+/** What can become of a receipt. */
+export const settleOutcomes = [
+  'acked',
+  'retrying',
+  'dead',
+  'extended',
+  'released',
+  'gone',
+  'leaseLost'
+] as const
+/** The outcomes without a time. */
+type PlainOutcome = Exclude<(typeof settleOutcomes)[number], 'retrying' | 'extended'>
+
 export type Outcome =
-  | { outcome: 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost' }
+  | { outcome: PlainOutcome }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
@@ -43,7 +56,7 @@ interface Rules<V extends SettleVerb> {
    * The outcome when the store changed nothing although the message was not leased again. Then the
    * lease has ended, or the same call came before.
    */
-  unchanged: (standing: Standing) => 'acked' | 'released' | 'dead' | 'gone' | 'leaseLost'
+  unchanged: (standing: Standing) => PlainOutcome
 }
 
 /** One for all acks, because there may be thousands in a flush. */

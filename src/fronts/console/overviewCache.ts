@@ -2,22 +2,9 @@
  * The overview of all queues, read every two seconds: once for all open pages together, and not at
  * all while no page is open.
  */
+import type { OverviewRow } from '../../core/counters.ts'
 import type { Spark } from '../../core/series.ts'
 import { QueueList, type Page, type QueueRow, type View } from './queueList.ts'
-
-/** A queue with its counts and totals, as they are read. */
-export interface Overview {
-  id: number
-  queue: string
-  paused: boolean
-  ready: number
-  delayed: number
-  leased: number
-  dead: number
-  acked: number
-  enqueuedTotal: number
-  ackedTotal: number
-}
 
 /** Where the overview is read from. */
 export interface Sources {
@@ -25,7 +12,7 @@ export interface Sources {
    * The first queues by name, how many are left out, and the time of the database, in seconds since
    * the epoch.
    */
-  overview: () => Promise<{ atSeconds: number; leftOut: number; rows: Overview[] }>
+  overview: () => Promise<{ atSeconds: number; leftOut: number; rows: OverviewRow[] }>
   /** When the oldest ready message of each queue was enqueued, in seconds since the epoch. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
   /** The last hour of each queue. */
@@ -54,7 +41,7 @@ export class OverviewCache {
   readonly #oldest = new Map<number, { atSeconds: number | null; readMs: number }>()
   readonly #sparks = new Map<string, { spark: Spark | undefined; readMs: number }>()
   /** The reads of the last ten seconds: rates are the difference from the first of them. */
-  #recent: { atSeconds: number; rows: Map<number, Overview> }[] = []
+  #recent: { atSeconds: number; rows: Map<number, OverviewRow> }[] = []
   #readMs = -Infinity
   #pauseMs = pauseMs
   #timer: NodeJS.Timeout | undefined
@@ -157,12 +144,12 @@ export class OverviewCache {
     }
   }
 
-  #take(atSeconds: number, leftOut: number, rows: Overview[]): void {
+  #take(atSeconds: number, leftOut: number, rows: OverviewRow[]): void {
     this.#recent = this.#recent.filter(
       read => read.atSeconds >= atSeconds - rateSeconds && read.atSeconds < atSeconds
     )
     const [first] = this.#recent
-    const rate = (row: Overview, total: 'enqueuedTotal' | 'ackedTotal') => {
+    const rate = (row: OverviewRow, total: 'enqueuedTotal' | 'ackedTotal') => {
       const before = first?.rows.get(row.id)
       if (first === undefined || before === undefined) return null
       return Math.max(0, (row[total] - before[total]) / (atSeconds - first.atSeconds))
@@ -185,7 +172,7 @@ export class OverviewCache {
    * Reads the oldest ready message of at most 200 queues: first of those that pages show, then of
    * the others in turn.
    */
-  async #readOldest(rows: Overview[]): Promise<void> {
+  async #readOldest(rows: OverviewRow[]): Promise<void> {
     const ready = rows.filter(row => row.ready > 0).map(({ id }) => id)
     const readyIds = new Set(ready)
     for (const id of this.#oldest.keys()) if (!readyIds.has(id)) this.#oldest.delete(id)

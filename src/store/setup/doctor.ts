@@ -4,7 +4,7 @@ import pg from 'pg'
 import { compareMigrations, connect } from './migrate.ts'
 import { holders, type Holder } from '../upkeep/snapshots.ts'
 
-export interface ServerFacts {
+interface ServerFacts {
   version: string
   /** As server_version_num: 150004 is 15.4. */
   number: number
@@ -27,34 +27,34 @@ export interface ServerFacts {
   databaseBytes: number
 }
 
-export interface SettingFacts {
+interface SettingFacts {
   value: string
   source: string
 }
 
 /** A value of synchronous_commit that a role or the database carries. */
-export interface OverrideFacts {
+interface OverrideFacts {
   role: string | null
   database: string | null
   value: string
 }
 
-export interface StandbyFacts {
+interface StandbyFacts {
   name: string
   sync: string | null
 }
 
 /** How much WAL a replication slot keeps. */
-export interface SlotFacts {
+interface SlotFacts {
   name: string
   active: boolean
   bytes: number
 }
 
 /** What keeps dead rows from being removed. PostgreSQL does not say since when a slot does. */
-export type HolderFacts = Omit<Holder, 'ageSeconds'> & { ageSeconds: number | null }
+type HolderFacts = Omit<Holder, 'ageSeconds'> & { ageSeconds: number | null }
 
-export interface TableFacts {
+interface TableFacts {
   name: string
   live: number
   dead: number
@@ -65,12 +65,12 @@ export interface TableFacts {
 }
 
 /** The schema of pg-boss, and when pg-boss last checked for jobs that are due. */
-export interface JobFacts {
+interface JobFacts {
   version: number
   checkedSecondsAgo: number | null
 }
 
-export interface SchemaFacts {
+interface SchemaFacts {
   missing: string[]
   edited: string[]
   later: string[]

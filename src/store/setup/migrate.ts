@@ -5,11 +5,10 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import pg from 'pg'
+import { lockKeys } from '../lockKeys.ts'
+import { postgresVersionMin, serverVersionNumMin } from './version.ts'
 
 const folder = new URL('../../../migrations/', import.meta.url)
-const versionMin = 150_000
-// One migrator at a time in a database; any number that nobody else is likely to use.
-const lockKey = 4_011_976
 
 const createTable = `
   create table if not exists holdfast.migrations (
@@ -36,7 +35,7 @@ export async function migrate(config: pg.ClientConfig): Promise<string[]> {
   try {
     await refuseUnsafe(client)
     await client.query('begin')
-    await client.query('select pg_advisory_xact_lock($1)', [lockKey])
+    await client.query('select pg_advisory_xact_lock($1)', [lockKeys.migrate])
     await client.query('create schema if not exists holdfast')
     await client.query(createTable)
     const { missing, edited } = await compareMigrations(client)
@@ -63,7 +62,7 @@ interface MigrationFile {
   hash: string
 }
 
-export interface MigrationState {
+interface MigrationState {
   /** Files not applied yet, in order. */
   missing: MigrationFile[]
   /** Names of files that were changed after they had been applied. */
@@ -130,9 +129,10 @@ const serverQuery = `
 async function refuseUnsafe(client: pg.Client): Promise<void> {
   const { rows } = await client.query<ServerRow>(serverQuery)
   const server = rows[0]!
-  if (server.number < versionMin) {
+  if (server.number < serverVersionNumMin) {
     throw new Error(
-      `This is PostgreSQL ${server.version}, and Holdfast needs version 15 or later. Upgrade the server.`
+      `This is PostgreSQL ${server.version}, and Holdfast needs version ${postgresVersionMin} or ` +
+        'later. Upgrade the server.'
     )
   }
   for (const setting of ['fsync', 'full_page_writes'] as const) {

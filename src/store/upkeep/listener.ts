@@ -19,7 +19,7 @@ export interface Listener {
 }
 
 /** What a notice of another replica leads to. */
-export interface ListenerOptions {
+interface ListenerOptions {
   /** Messages of a queue have become ready, the first of them at this position. */
   onReady: (queueId: Digits, count: number, position: number) => void
   /** A message was stored that falls due at this time (ms since the epoch). */

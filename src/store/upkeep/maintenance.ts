@@ -3,11 +3,11 @@
  * series past its hour, the rows of deleted queues.
  */
 import type { Digits } from '../../core/message.ts'
+import { hourSeconds } from '../../core/series.ts'
 import type { Database } from '../database.ts'
-import { forgetHistoryOf } from '../fragments.ts'
+import { forgetHistoryOf, openState } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
 import { sql, type Statement } from '../statement.ts'
-import { hourSeconds } from '../verbs/series.ts'
 
 /** Rows in one statement. */
 const chunk = 5000
@@ -32,7 +32,7 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
       where m.queue_id = $1
         and m.id = any(array(select id from old))
         and m.leased_until is null
-      returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      returning m.id, ${openState} as state
     ), forgotten as (
       delete from holdfast.history
       where queue_id = $1
@@ -158,7 +158,7 @@ export const forgetSeries = [
 
 // A row that a slow enqueue commits after the queue's end is found on a later round, so a deleted
 // queue's id is kept for ten minutes. Ids that are older when a round begins may go when it is
-// over: it has looked at each of them.
+// over: it has checked each of them.
 export const removedQueues: Statement<{ done_before: string }> = {
   name: 'removed_queues',
   text: sql`
@@ -193,8 +193,8 @@ const removeRows = (table: string, rows: string): Statement<RemovedRow> => ({
 const indexed = ['messages', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
 const small = ['leases', 'ledger']
 
-// One statement for all deleted queues: of thousands that have nothing left, each costs one look
-// into an index. Two small tables have no such index. They are walked over once.
+// One statement for all deleted queues: of thousands that have nothing left, each costs one
+// look-up in an index. Two small tables have no such index. They are walked over once.
 export const removeRowsOf = [
   ...indexed.map(table =>
     removeRows(
@@ -223,12 +223,7 @@ export const removeRowsOf = [
  * The work by the name of its job. Each may run at any time, any number of times. A pass works in
  * chunks, each its own commit, and throws what the database refuses.
  */
-export function createMaintenance(
-  database: Database
-): Record<
-  'retention' | 'forget-acked' | 'forget-keys' | 'forget-series' | 'remove-queues',
-  () => Promise<void>
-> {
+export function createMaintenance(database: Database) {
   const untilNone = async (statement: Statement<RemovedRow>) => {
     while (Number((await database.query(statement))[0]!.removed) >= chunk);
   }
@@ -252,5 +247,5 @@ export function createMaintenance(
       for (const statement of removeRowsOf) await untilNone(statement)
       await database.query(forgetRemoved, [round.done_before])
     }
-  }
+  } satisfies Record<string, () => Promise<void>>
 }

@@ -3,34 +3,29 @@
  * only slower.
  */
 import type { Digits } from '../../core/message.ts'
+import { ranks } from '../rank.ts'
 
-/** The shortest and the longest time from one look at a queue's very start to the next. */
-const lookMsMin = 5_000
-const lookMsMax = 30_000
-/** That time, as a multiple of how long the look took. */
-const restPerLook = 100
-/** The same while a message is suspected below the hints; then there is no shortest time. */
-const restPerSuspectedLook = 20
+/** The shortest and the longest rest between two checks of a queue from its very start. */
+const restMsMin = 5_000
+const restMsMax = 30_000
+/** The rest, as a multiple of how long the check took. */
+const restPerCheck = 100
+/** The same while a message is suspected below the hints; then there is no shortest rest. */
+const restPerSuspectedCheck = 20
 const queuesMax = 10_000
-
-/**
- * Ranks from the highest, in the order in which a scan goes through them: 2 * priority, plus 1 for
- * what came back.
- */
-export const ranks = Array.from({ length: 20 }, (_, index) => 19 - index)
 
 /** What is known of one queue. */
 interface Hints {
   from: number[]
   scans: Set<Scan>
-  lookedMs: number
-  lookTookMs: number
-  looking: boolean
+  checkedMs: number
+  checkTookMs: number
+  checking: boolean
   suspected: boolean
 }
 
 /** One scan under way. `from` is where it may begin in each of the ranks. */
-export interface Scan {
+interface Scan {
   from: number[]
   loweredTo: number
 }
@@ -41,8 +36,8 @@ export interface Scan {
  *
  * A scan raises a hint. Every commit that made a message ready lowers it, here or (by its notice)
  * elsewhere, since positions commit out of order. But a notice can be lost, and a lease elsewhere
- * rolled back. So a look from the very start is due every few seconds: sooner when a message is
- * suspected below the hints, and more rarely while looks prove slow. It runs beside the leases, so
+ * rolled back. So a check from the very start is due every few seconds: sooner when a message is
+ * suspected below the hints, and more rarely while checks prove slow. It runs beside the leases, so
  * that no caller waits for it.
  */
 export class ScanHints {
@@ -67,9 +62,9 @@ export class ScanHints {
     const hints: Hints = {
       from: ranks.map(() => 0),
       scans: new Set(),
-      lookedMs: this.#now(),
-      lookTookMs: 0,
-      looking: false,
+      checkedMs: this.#now(),
+      checkTookMs: 0,
+      checking: false,
       suspected: false
     }
     this.#queues.set(queueId, hints)
@@ -131,29 +126,29 @@ export class ScanHints {
     if (hints !== undefined) hints.suspected = true
   }
 
-  /** True when a look from the very start is due. Its caller then makes it, and calls `looked`. */
-  takeLook(queueId: Digits): boolean {
+  /** True when a check from the very start is due. The caller then makes it, and calls `checked`. */
+  takeCheck(queueId: Digits): boolean {
     const hints = this.#queues.get(queueId)
-    if (hints === undefined || hints.looking) return false
+    if (hints === undefined || hints.checking) return false
     const restMs = hints.suspected
-      ? restPerSuspectedLook * hints.lookTookMs
-      : Math.max(lookMsMin, restPerLook * hints.lookTookMs)
-    if (this.#now() < hints.lookedMs + Math.min(lookMsMax, restMs)) return false
-    Object.assign(hints, { looking: true, suspected: false, lookedMs: this.#now() })
+      ? restPerSuspectedCheck * hints.checkTookMs
+      : Math.max(restMsMin, restPerCheck * hints.checkTookMs)
+    if (this.#now() < hints.checkedMs + Math.min(restMsMax, restMs)) return false
+    Object.assign(hints, { checking: true, suspected: false, checkedMs: this.#now() })
     return true
   }
 
   /**
-   * What the look has found: the first ready position of each rank that has one, or nothing when
+   * What the check has found: the first ready position of each rank that has one, or nothing when
    * it failed. True when a hint was too high; then it is lowered.
    */
-  looked(queueId: Digits, found: { rank: number; position: number }[]): boolean {
+  checked(queueId: Digits, found: { rank: number; position: number }[]): boolean {
     const hints = this.#queues.get(queueId)
     if (hints === undefined) return false
     Object.assign(hints, {
-      looking: false,
-      lookTookMs: this.#now() - hints.lookedMs,
-      lookedMs: this.#now()
+      checking: false,
+      checkTookMs: this.#now() - hints.checkedMs,
+      checkedMs: this.#now()
     })
     const missed = found.filter(({ rank, position }) => position < hints.from[ranks.indexOf(rank)]!)
     for (const { rank, position } of missed) {

@@ -17,15 +17,16 @@ export interface Holder {
 }
 
 /** The snapshots held just now. */
-export interface Snapshots {
+interface Snapshots {
   oldest: Holder | null
   /** Sessions of other roles that ours may not look at: without pg_read_all_stats, most of them. */
   hidden: number
 }
 
-/** A watch that runs. `look` tells of this moment. */
-export interface SnapshotWatch {
-  look(): Promise<Snapshots>
+/** A watch that runs. */
+interface SnapshotWatch {
+  /** Who holds snapshots at this moment. */
+  check(): Promise<Snapshots>
   stop(): Promise<void>
 }
 
@@ -91,8 +92,8 @@ export const holders: Statement<HolderRow> = {
 }
 
 /**
- * Looks once a minute, and tells `say` who holds a snapshot that is older than a minute. Errors go
- * to `onError`, but `look` throws its own.
+ * Checks once a minute, and tells `say` who holds a snapshot that is older than a minute. Errors go
+ * to `onError`, but `check` throws its own.
  */
 export function watchSnapshots(
   session: Session,
@@ -102,7 +103,7 @@ export function watchSnapshots(
 ): SnapshotWatch {
   const ages = new SlotAges()
 
-  async function look(): Promise<Snapshots> {
+  async function check(): Promise<Snapshots> {
     const rows = ages.complete(await session.query(holders))
     const visible = rows.filter(({ hidden }) => !hidden)
     const [oldest] = visible.toSorted((a, b) => b.ageSeconds - a.ageSeconds)
@@ -113,11 +114,11 @@ export function watchSnapshots(
   }
 
   async function tell(): Promise<void> {
-    const { oldest, hidden } = await look()
+    const { oldest, hidden } = await check()
     if (oldest !== null && oldest.ageSeconds >= ageSeconds) say(oldest, hidden)
   }
 
-  return { look, ...repeat(tell, pauseMs, onError) }
+  return { check, ...repeat(tell, pauseMs, onError) }
 }
 
 /**

@@ -14,11 +14,11 @@ import {
   nextDue,
   sweepLeases,
   withReady,
-  type SweptRow
+  type SweptQueue
 } from './sweeps.ts'
 
 /** A running sweeper. */
-export interface Sweeper {
+interface Sweeper {
   /**
    * Something falls due at this time, in ms since the epoch on our clock. The sweeper sweeps then,
    * if that is sooner than planned.
@@ -28,7 +28,7 @@ export interface Sweeper {
 }
 
 /** What the sweeper tells its owner, and what it asks. */
-export interface SweeperOptions {
+interface SweeperOptions {
   /** `count` messages of a queue have become ready. `position` is the lowest of them. */
   onReady: (queueId: Digits, count: number, position: number) => void
   /** A queue from `waitingFor` has `count` ready messages, so a notice may have been lost. */
@@ -138,7 +138,7 @@ class TimedSweeper implements Sweeper {
    * Runs a statement again and again. True when nothing more is due. False when its turn ended
    * first: the rest is done after the other kinds of work.
    */
-  async #drain(statement: Statement<SweptRow>, from: string, rowsMax: number): Promise<boolean> {
+  async #drain(statement: Statement<SweptQueue>, from: string, rowsMax: number): Promise<boolean> {
     const endMs = performance.now() + turnMsMax
     while (!this.#stopping.signal.aborted) {
       const rows = await this.#database.query(statement, [from])
@@ -146,7 +146,7 @@ class TimedSweeper implements Sweeper {
       for (const { queue_id: queueId, ready, position } of rows) {
         if (Number(ready) > 0) this.#options.onReady(String(queueId), Number(ready), Number(position))
       }
-      if (Number(rows[0]?.looked ?? 0) < rowsMax) return true
+      if (Number(rows[0]?.taken ?? 0) < rowsMax) return true
       if (performance.now() > endMs) break
     }
     return false

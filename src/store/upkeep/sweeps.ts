@@ -10,8 +10,10 @@
  * sweep. So all that follows is taken from the rows that were changed.
  */
 import type { Digits } from '../../core/message.ts'
-import { forgetHistoryOf } from '../fragments.ts'
+import { endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
+import { lockKeys } from '../lockKeys.ts'
+import { rankOfReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Messages in one statement. */
@@ -22,9 +24,9 @@ export const leaseRowsMax = 500
 const leasesMax = 12_000
 
 /** A queue in which messages have become ready; in a row of nulls there is none. */
-export interface SweptRow {
+export interface SweptQueue {
   /** Due rows that the statement took. As many as it takes at most: there may be more. */
-  looked: string
+  taken: string
   /** By how much the first of them was late; null when there was none. */
   late_ms: string | null
   queue_id: number | null
@@ -37,7 +39,7 @@ const parameters = '$1 what fell due up to this time has been swept before'
 
 // A lease counts only while its fence is still the message's. A row of leases goes when none of its
 // leases is open. Otherwise it moves to the end of the next one.
-export const sweepLeases: Statement<SweptRow> = {
+export const sweepLeases: Statement<SweptQueue> = {
   name: 'sweep_leases',
   parameters,
   text: sql`
@@ -111,7 +113,7 @@ export const sweepLeases: Statement<SweptRow> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = m.rank | 1,
+        rank = ${rankOfReturned},
         position = places.positions[width_bucket(m.id, places.ids)],
         dead_at = case
           when m.attempt >= coalesce(
@@ -141,7 +143,7 @@ export const sweepLeases: Statement<SweptRow> = {
         l.fence,
         l.queue_id,
         l.attempt,
-        'expired',
+        ${endedBy('expired')},
         o.worker,
         'lease expired'
       from lapsed l
@@ -181,7 +183,7 @@ export const sweepLeases: Statement<SweptRow> = {
       case
         when due.n < (select count(*) from seen) then ${leaseRowsMax}
         else due.n
-      end as looked,
+      end as taken,
       due.late_ms,
       l.*
     from (
@@ -201,7 +203,7 @@ export const sweepLeases: Statement<SweptRow> = {
 }
 
 /** Makes delayed messages ready whose time has come. */
-export const exposeDue: Statement<SweptRow> = {
+export const exposeDue: Statement<SweptQueue> = {
   name: 'expose_due',
   parameters,
   text: sql`
@@ -238,7 +240,7 @@ export const exposeDue: Statement<SweptRow> = {
       })}
     )
     select
-      due.n as looked,
+      due.n as taken,
       due.late_ms,
       ready.*
     from (
@@ -258,7 +260,7 @@ export const exposeDue: Statement<SweptRow> = {
 }
 
 /** Removes messages past their time to live, unless they are leased. */
-export const expire: Statement<SweptRow> = {
+export const expire: Statement<SweptQueue> = {
   name: 'expire',
   parameters,
   slow: true,
@@ -278,7 +280,7 @@ export const expire: Statement<SweptRow> = {
       returning
         m.queue_id,
         m.id,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        ${openState} as state
     ), forgotten as (
       ${forgetHistoryOf('expired')}
     ), noted as (
@@ -290,7 +292,7 @@ export const expire: Statement<SweptRow> = {
       })}
     )
     select
-      count(*) as looked,
+      count(*) as taken,
       null as late_ms,
       null as queue_id,
       null as ready,
@@ -298,16 +300,13 @@ export const expire: Statement<SweptRow> = {
     from due`
 }
 
-/** A number that no other application is likely to lock. */
-const foldLockKey = 4_011_977
-
 // One replica folds at a time. The others find the lock taken and leave it.
 export const fold: Statement<{ folded_to: Digits }> = {
   name: 'fold_ledger',
   parameters: '$1 the rows up to this id have been folded before',
   text: sql`
     with turn as materialized (
-      select pg_try_advisory_xact_lock(${foldLockKey}) as ours
+      select pg_try_advisory_xact_lock(${lockKeys.fold}) as ours
     ), taken as (
       delete from holdfast.ledger l
       using turn

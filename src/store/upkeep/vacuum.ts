@@ -8,7 +8,7 @@ import { repeat, type Repeated } from './repeat.ts'
 
 const tables = ['messages', 'leases', 'ledger', 'history'] as const
 const deadRowsMin = 10_000
-const lookMs = 2_500
+const checkMs = 2_500
 const restMsMin = 5_000
 const restMsMax = 40_000
 // A vacuum costs by the pages on which it finds dead rows, not by the rows. Where messages of ten
@@ -16,8 +16,8 @@ const restMsMax = 40_000
 // of the time is spent on it.
 const restPerWork = 20
 
-// Autovacuum looks once a minute by default. By then a busy queue's tables are mostly dead rows.
-// Told to look every few seconds, it goes through all of them each time in vain while a snapshot is
+// Autovacuum checks once a minute by default. By then a busy queue's tables are mostly dead rows.
+// Told to check every few seconds, it goes through all of them each time in vain while a snapshot is
 // held, which took a quarter of the rate. So it is left for times when no service runs.
 export const deadRows: Statement<{ name: string; dead: string; vacuumed_ms_ago: string | null }> = {
   name: 'dead_rows',
@@ -34,8 +34,8 @@ export const deadRows: Statement<{ name: string; dead: string; vacuumed_ms_ago: 
 }
 
 /**
- * Looks every few seconds until stopped. Several replicas may: the second finds little to do.
- * Errors go to `onError`, and it looks again.
+ * Checks every few seconds until stopped. Several replicas may: the second finds little to do.
+ * Errors go to `onError`, and it checks again.
  */
 export function startVacuum(database: Database, onError: (error: unknown) => void): Repeated {
   /** How long each table is left alone after its last vacuum. */
@@ -64,7 +64,7 @@ export function startVacuum(database: Database, onError: (error: unknown) => voi
         if (!signal.aborted && isRested && Number(dead) >= deadRowsMin) await vacuum(name, Number(dead))
       }
     },
-    lookMs,
+    checkMs,
     onError
   )
 }

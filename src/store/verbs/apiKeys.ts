@@ -1,16 +1,9 @@
-/** API keys in the database, and the ring that is kept up to date with them. */
+/** API keys in the database. */
 import { apiKeysMax } from '../../core/limits.ts'
-import {
-  makeKey,
-  type ApiKeyGrant,
-  type ApiKeyInfo,
-  type ApiKeyRing,
-  type StoredApiKey
-} from '../../core/apiKey.ts'
+import { makeKey, type ApiKeyGrant, type ApiKeyInfo, type StoredApiKey } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { Revocation } from '../../core/ports.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { repeat, type Repeated } from '../upkeep/repeat.ts'
 import { schedulesOfOwner } from './schedules.ts'
 
 export const allKeysStatement: Statement<StoredApiKey> = {
@@ -81,20 +74,4 @@ export const revokeKeyStatement: Statement = {
 export async function revokeKey(session: Session, id: string, pauseSchedules: boolean): Promise<Revocation> {
   const revoked = (await session.query(revokeKeyStatement, [id])).length > 0
   return { revoked, schedules: await schedulesOfOwner(session, id, pauseSchedules) }
-}
-
-const readPauseMs = 1500
-
-/**
- * Reads the keys into the ring, now and every second or two until stopped. Throws when the first
- * read fails; later failures go to `onError`.
- */
-export async function keepKeys(
-  session: Session,
-  ring: ApiKeyRing,
-  onError: (error: unknown) => void
-): Promise<Repeated> {
-  const read = async () => ring.replace(await session.query(allKeysStatement))
-  await read()
-  return repeat(read, readPauseMs, onError)
 }

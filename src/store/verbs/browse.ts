@@ -2,11 +2,11 @@
 import { historyMax } from '../../core/limits.ts'
 import { openStates, type State } from '../../core/counters.ts'
 import { idMax, type Digits, type Filter, type MessageDetail, type MessageView } from '../../core/message.ts'
-import { answerBytes, lastFailureAbove, workerOf } from '../fragments.ts'
+import { answerBytes, lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { priorityOf } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { chunk, openState, search } from './search.ts'
+import { chunk, search } from './search.ts'
 
-/** Attempts shown of one message, the last ones. */
 /** Steps of a search for one page. */
 const stepsMax = 5
 
@@ -17,7 +17,7 @@ const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
-  m.rank >> 1 as priority,
+  ${priorityOf} as priority,
   m.attempt,
   ${maxAttempts} as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -159,11 +159,7 @@ export const details = [
 ]
 
 /** One message with its lease and its history, a kept acked one too. null when there is none. */
-export async function findMessage(
-  session: Session,
-  queueId: Digits,
-  id: Digits
-): Promise<MessageDetail | null> {
+async function findMessage(session: Session, queueId: Digits, id: Digits): Promise<MessageDetail | null> {
   for (const statement of details) {
     const [row] = await session.query(statement, [queueId, id])
     if (row !== undefined) return row
@@ -189,10 +185,7 @@ export const endedStatement: Statement<{ n: string }> = {
 }
 
 /** For each message, in order: whether it is acked, dead or gone. */
-export async function whichEnded(
-  session: Session,
-  messages: { queueId: Digits; id: Digits }[]
-): Promise<boolean[]> {
+async function whichEnded(session: Session, messages: { queueId: Digits; id: Digits }[]): Promise<boolean[]> {
   const rows = await session.query(endedStatement, [
     messages.map(({ queueId }) => queueId),
     messages.map(({ id }) => id)

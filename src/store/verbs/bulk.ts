@@ -6,9 +6,11 @@ import { countSecondsMax } from '../../core/limits.ts'
 import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
 import type { BulkAction } from '../../core/ports.ts'
+import { openState } from '../fragments.ts'
 import { leaving, ledgerInsert, type LedgerEntry } from '../ledger.ts'
+import { rankOfRenewed } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { openState, search } from './search.ts'
+import { search } from './search.ts'
 
 export const cancelStatement: Statement<{ leased: boolean }> = {
   name: 'cancel',
@@ -270,7 +272,7 @@ const readying = (
 export const redriveStatement = readying('redrive', {
   state: 'dead',
   order: 'id',
-  change: 'dead_at = null, attempt = 0, rank = m.rank & ~1',
+  change: `dead_at = null, attempt = 0, rank = ${rankOfRenewed}`,
   totals: { redriven: 'count(*)' }
 })
 

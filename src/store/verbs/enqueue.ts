@@ -1,10 +1,11 @@
 /** Storing messages: one commit for every caller in the flush. */
 import type { Digits } from '../../core/message.ts'
-import { options, type MessageOptions } from '../../core/options.ts'
+import type { MessageOptions } from '../../core/options.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { queueExists } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
+import { rankOfNew } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 const dueAt = sql`
@@ -23,7 +24,7 @@ const describedMessages = sql`
     decode(i.o->>'bytes', 'base64') as body_bytes,
     i.o->>'contentType' as content_type,
     i.o->'headers' as headers,
-    i.priority * 2 as rank,
+    ${rankOfNew('i.priority')} as rank,
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
@@ -50,7 +51,7 @@ const bareMessages = sql`
     null::bytea as body_bytes,
     null as content_type,
     null::jsonb as headers,
-    i.priority * 2 as rank,
+    ${rankOfNew('i.priority')} as rank,
     null::integer as max_attempts,
     statement_timestamp() as enqueued_at,
     null::timestamptz as expires_at,
@@ -228,26 +229,33 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
   return answers
 }
 
-const describedOptions = (Object.keys(options) as (keyof MessageOptions)[]).filter(
-  name => name !== 'priority'
-)
+type Described = 'bytes' | 'contentType' | 'headers' | Exclude<keyof MessageOptions, 'priority'>
 
 /** What few messages carry, as JSON; null when this one has nothing of it. */
 function describe(row: EnqueueRow): string | null {
-  const { body, contentType, headers } = row
-  let described: Record<string, unknown> | null = null
-  for (const name of describedOptions) {
-    if (row[name] !== undefined) (described ??= {})[name] = row[name]
-  }
-  if (described === null && typeof body === 'string' && contentType === null && headers === undefined) {
+  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
+  if (
+    typeof body === 'string' &&
+    contentType === null &&
+    headers === undefined &&
+    delaySeconds === undefined &&
+    visibleAt === undefined &&
+    ttlSeconds === undefined &&
+    maxAttempts === undefined &&
+    idempotencyKey === undefined
+  ) {
     return null
   }
   return JSON.stringify({
     bytes: typeof body === 'string' ? undefined : body.toString('base64'),
     contentType: contentType ?? undefined,
     headers,
-    ...described
-  })
+    delaySeconds,
+    visibleAt,
+    ttlSeconds,
+    maxAttempts,
+    idempotencyKey
+  } satisfies Record<Described, unknown>)
 }
 
 export const enqueueVerbs = { enqueue }

@@ -1,7 +1,7 @@
 /** Where a message stands, and how many come before it. */
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
-import { lastFailureAbove, workerOf } from '../fragments.ts'
+import { lastFailureAbove, openState, workerOf } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type CircumstancesRow = Circumstances & { rank: number; position: Digits }
@@ -12,7 +12,7 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
   text: sql`
     select
       case
-        when k.id is null then holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)
+        when k.id is null then ${openState}
         else 'acked'
       end as state,
       q.paused,

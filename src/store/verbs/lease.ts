@@ -3,8 +3,9 @@ import type { Digits } from '../../core/message.ts'
 import type { Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
 import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
+import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { ranks, type ScanHints } from '../upkeep/scanHints.ts'
+import type { ScanHints } from '../upkeep/scanHints.ts'
 import { isLeaseKeyTaken } from './leaseKeys.ts'
 import { acking, heldArrays } from './settle.ts'
 
@@ -117,10 +118,11 @@ const finding = (after: string) => sql`
     ) m
     limit $4
   ), taken as materialized (
-    select id, n
+    select id, rank, n
     from (
       select
         id,
+        rank,
         row_number() over in_order as n,
         sum(bytes) over in_order as bytes
       from found
@@ -222,7 +224,7 @@ const leaseAnswer = (entries: LeaseEntries, acked: string) => sql`
     case when coalesce(m.n, 1) = 1 then json_build_object(
       'scanned', q.id is not null,
       'last', (select last_value from holdfast.positions),
-      'rank', (select min(rank) from leased),
+      'rank', (select min(rank) from taken),
       'found', (select count(*) from found),
       'full', (select coalesce(sum(bytes), 0) > $5 from found),
       'usedKeys', ${entries.usedKeys},
@@ -375,23 +377,22 @@ export const firstReadyStatement: Statement<{ rank: number; position: Digits }> 
 }
 
 /**
- * Looks from the very start of a queue, if that is due, and lowers hints that were too high. True
+ * Checks a queue from its very start, if that is due, and lowers hints that were too high. True
  * when one was. It runs beside the leases, because past a million dead rows it takes a second or
  * two. It never fails: after an error it is simply due again.
  */
-export async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
-  if (!scanHints.takeLook(queueId)) return false
+async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
+  if (!scanHints.takeCheck(queueId)) return false
   const rows = await session.query(firstReadyStatement, [queueId, ranks]).catch(() => [])
-  return scanHints.looked(
+  return scanHints.checked(
     queueId,
     rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
   )
 }
 
-/** The verbs of this file, with the hints bound. */
-export const leaseVerbs = (hints: ScanHints) => ({
+/** The verbs of this file, with the scan hints bound. */
+export const leaseVerbs = (scanHints: ScanHints) => ({
   lease: (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]) =>
-    lease(session, hints, queueId, asks, bytesMax, acks),
-  findMissed: (session: Session, queueId: Digits) => findMissed(session, hints, queueId),
-  forgetScan: (_session: Session, queueId: Digits) => hints.forget(queueId)
+    lease(session, scanHints, queueId, asks, bytesMax, acks),
+  findMissed: (session: Session, queueId: Digits) => findMissed(session, scanHints, queueId)
 })

@@ -21,7 +21,7 @@ export const usedKeysStatement: Statement<{ key: string }> = {
 }
 
 /** Those of the keys with which messages have been leased, and may still be held. */
-export async function usedLeaseKeys(session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
+async function usedLeaseKeys(session: Session, queueId: Digits, keys: string[]): Promise<Set<string>> {
   const rows = await session.query(usedKeysStatement, [queueId, keys])
   return new Set(rows.map(({ key }) => key))
 }
@@ -89,8 +89,4 @@ export async function leaseAgain(session: Session, queueId: Digits, key: string)
   return rows
 }
 
-export const leaseKeyVerbs = {
-  isLeaseKeyTaken: (_session: Session, error: unknown) => isLeaseKeyTaken(error),
-  usedLeaseKeys,
-  leaseAgain
-}
+export const leaseKeyVerbs = { usedLeaseKeys, leaseAgain }

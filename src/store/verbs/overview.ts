@@ -1,21 +1,11 @@
 /** What the console shows of all queues: one cheap statement, however many pages are open. */
 import { overviewQueuesMax } from '../../core/limits.ts'
-import { states, type StateCounts, type Total } from '../../core/counters.ts'
+import { overviewTotals, states, type OverviewRow } from '../../core/counters.ts'
 import { totalColumn } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { oldestReadyAt } from './queues.ts'
 
-/** One queue in the console's list. */
-export interface OverviewRow extends StateCounts {
-  id: number
-  queue: string
-  paused: boolean
-  enqueuedTotal: number
-  ackedTotal: number
-}
-
-const totalsShown = ['enqueued', 'acked'] as const satisfies Total[]
-const columns = [...states, ...totalsShown.map(totalColumn)]
+const columns = [...states, ...overviewTotals.map(totalColumn)]
 
 // The ledger holds what the sweeper has not folded yet, about a second of changes. It and the
 // counts are read in one snapshot, so the sums are exact. The answer is one text instead of ten

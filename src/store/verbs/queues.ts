@@ -1,17 +1,14 @@
 /** Queues: their settings, their counts, their end. */
 import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
-import type { Digits } from '../../core/message.ts'
-
 import { metricsQueuesMax } from '../../core/limits.ts'
+import type { Digits } from '../../core/message.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { lockKeys } from '../lockKeys.ts'
+import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { ranks } from '../upkeep/scanHints.ts'
-
-/** Held while a queue is made for an enqueue. */
-const lockKey = 4_011_979
 
 /** The settings of a queue, as their columns. */
 type SettingColumns = Record<SettingRow['column'], unknown>
@@ -105,10 +102,9 @@ export async function putQueue(database: Database, name: string, change: Setting
   })
 }
 
-// One session at a time counts and makes, so that all together stay within the bound.
 export const lockAutoQueuesStatement: Statement = {
   name: 'lock_auto_queues',
-  text: sql`select pg_advisory_xact_lock(${lockKey})`
+  text: sql`select pg_advisory_xact_lock(${lockKeys.makeQueue})`
 }
 
 export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number; mine: number }> = {
@@ -123,7 +119,7 @@ export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number;
 }
 
 /** Queues that enqueues have made, and whether there is one of this name. */
-export async function countAutoQueues(
+async function countAutoQueues(
   session: Session,
   name: string,
   keyId: string | null
@@ -153,7 +149,7 @@ export const createAutoStatement: Statement = {
 }
 
 /** Makes a queue for an enqueue. Nothing happens if there is one. */
-export async function createAutoQueue(session: Session, name: string, keyId: string | null): Promise<void> {
+async function createAutoQueue(session: Session, name: string, keyId: string | null): Promise<void> {
   await session.query(createAutoStatement, [name, keyId])
 }
 
@@ -271,7 +267,7 @@ export const depthStatement: Statement<{ max_depth: string | null; depth: string
 }
 
 /** How many more messages a queue takes: Infinity without `maxDepth`, null when it is gone. */
-export async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
+async function roomIn(session: Session, queueId: Digits): Promise<number | null> {
   const [row] = await session.query(depthStatement, [queueId])
   if (row === undefined) return null
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)

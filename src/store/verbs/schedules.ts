@@ -10,6 +10,7 @@ import type {
   Schedule,
   ScheduleSettings
 } from '../../core/schedule.ts'
+import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type ListedSchedule = Omit<Schedule, 'body' | 'headers'>
@@ -24,9 +25,6 @@ interface NestedColumns {
   owner_name: string
 }
 type Stored<S> = Omit<S, 'lastRun' | 'owner'> & NestedColumns
-
-/** Held while a schedule is made, moved or taken over. */
-const lockKey = 4_011_980
 
 const listedColumns = sql`
   name,
@@ -61,7 +59,7 @@ export const findStatement: Statement<Stored<Schedule>> = {
 }
 
 /** A schedule with its message. null when there is none. */
-export async function findSchedule(session: Session, name: string): Promise<Schedule | null> {
+async function findSchedule(session: Session, name: string): Promise<Schedule | null> {
   const [row] = await session.query(findStatement, [name])
   return row === undefined ? null : scheduleOf(row)
 }
@@ -89,7 +87,7 @@ export const listStatement: Statement<Stored<ListedSchedule>> = {
  * Schedules by name, from the one after `after` on, without their messages: those whose queues the
  * scope allows.
  */
-export async function listSchedules(
+async function listSchedules(
   session: Session,
   after: string,
   limit: number,
@@ -122,7 +120,7 @@ export const lockStatement: Statement<LockedRow> = {
  * Keeps the schedule as it is until the end of the transaction, if the scope holds its queue, and
  * says what time it is there. A caller cannot hold up the firing of a schedule out of its scope.
  */
-export async function lockSchedule(
+async function lockSchedule(
   session: Session,
   name: string,
   { names, prefixes }: NameScope
@@ -139,14 +137,13 @@ export const queueOfStatement: Statement<{ queue: string }> = {
 }
 
 /** The queue of a schedule. null: there is none of this name. */
-export async function queueOfSchedule(session: Session, name: string): Promise<string | null> {
+async function queueOfSchedule(session: Session, name: string): Promise<string | null> {
   return (await session.query(queueOfStatement, [name]))[0]?.queue ?? null
 }
 
-// One session at a time counts and makes, so that all together stay within the bounds.
 export const lockCountStatement: Statement = {
   name: 'lock_schedule_count',
-  text: sql`select pg_advisory_xact_lock(${lockKey})`
+  text: sql`select pg_advisory_xact_lock(${lockKeys.makeSchedule})`
 }
 
 export const countStatement: Statement<HeldSchedules> = {
@@ -162,7 +159,7 @@ export const countStatement: Statement<HeldSchedules> = {
 }
 
 /** Counts the other schedules, while no other session counts them. */
-export async function countSchedules(
+async function countSchedules(
   session: Session,
   name: string,
   queue: string,
@@ -241,7 +238,7 @@ const valuesOf = (name: string, settings: ScheduleSettings, owner: Owner | null,
 ]
 
 /** Makes a schedule. null when another session has just made one of this name. */
-export async function createSchedule(
+async function createSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
@@ -253,7 +250,7 @@ export async function createSchedule(
 }
 
 /** Changes all settings of a schedule that its caller has locked. */
-export async function changeSchedule(
+async function changeSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
@@ -271,7 +268,7 @@ export const removeStatement: Statement = {
 }
 
 /** Removes a schedule. Nothing happens if there is none of this name. */
-export async function removeSchedule(session: Session, name: string): Promise<void> {
+async function removeSchedule(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
 
@@ -324,7 +321,7 @@ export const takeDueStatement: Statement<DueSchedule> = {
 }
 
 /** Takes some of the due schedules until the end of the transaction, the earliest first. */
-export async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
+async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
   return await session.query(takeDueStatement)
 }
 
@@ -346,7 +343,7 @@ export const moveOnStatement: Statement = {
 }
 
 /** Writes down what became of schedules that were taken, and when they are due next. */
-export async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promise<void> {
+async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promise<void> {
   await session.query(moveOnStatement, [
     fired.map(({ name }) => name),
     fired.map(({ nextAt }) => nextAt),
@@ -372,7 +369,7 @@ export const queuesMissingStatement: Statement<{ queue: string; ownerId: string 
 }
 
 /** Queues that due schedules name and that are not there, with the owners of these schedules. */
-export async function missingQueues(session: Session): Promise<{ queue: string; ownerId: string | null }[]> {
+async function missingQueues(session: Session): Promise<{ queue: string; ownerId: string | null }[]> {
   return await session.query(queuesMissingStatement)
 }
 
@@ -387,7 +384,7 @@ export const nextStatement: Statement<{ ms: number }> = {
 }
 
 /** How long until the next schedule is due, by the database's clock. Infinity: there is none. */
-export async function msUntilSchedule(session: Session): Promise<number> {
+async function msUntilSchedule(session: Session): Promise<number> {
   return (await session.query(nextStatement))[0]?.ms ?? Infinity
 }
 

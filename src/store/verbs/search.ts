@@ -1,6 +1,7 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
 import type { State } from '../../core/counters.ts'
 import type { Digits, Filter } from '../../core/message.ts'
+import { isFailure, openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** Messages that one statement examines, at most. */
@@ -8,13 +9,10 @@ export const chunk = 2000
 /** Their bodies together, where the filter asks for a piece of a body, at most. */
 const chunkBytesMax = 8 * 1024 * 1024
 
-/** The state of message `m`, which is not a kept acked one. */
-export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
-
 const named = 'm.id = any($10::bigint[])'
 
 interface SearchRow {
-  looked_to: Digits | null
+  examined_to: Digits | null
   more: boolean | null
   ids: Digits[]
 }
@@ -32,7 +30,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
   slow: true,
   text: sql`
     select
-      max(id) filter (where fits) as looked_to,
+      max(id) filter (where fits) as examined_to,
       count(*) = $4 or bool_or(not fits) as more,
       coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
     from (
@@ -50,7 +48,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
               from holdfast.history h
               where h.queue_id = $1
                 and h.message_id = m.id
-                and h.outcome in ('failed', 'expired')
+                and ${isFailure}
               order by h.fence desc
               limit 1
             ), $7) > 0)
@@ -75,31 +73,31 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
           limit $4
         ) m
       ) m
-    ) looked`
+    ) examined`
 })
 
 /** Among all messages of a queue. */
 export const searches = {
-  messages: searchOf('look', 'holdfast.messages', openState),
-  dead: searchOf('look_dead', 'holdfast.messages', "'dead'", 'm.dead_at is not null'),
-  acked: searchOf('look_acked', 'holdfast.acked', "'acked'")
+  messages: searchOf('search', 'holdfast.messages', openState),
+  dead: searchOf('search_dead', 'holdfast.messages', "'dead'", 'm.dead_at is not null'),
+  acked: searchOf('search_acked', 'holdfast.acked', "'acked'")
 }
 
 /** Among messages named by id. */
 export const searchesById = {
-  messages: searchOf('look_at', 'holdfast.messages', openState, named),
-  acked: searchOf('look_at_acked', 'holdfast.acked', "'acked'", named)
+  messages: searchOf('search_by_id', 'holdfast.messages', openState, named),
+  acked: searchOf('search_acked_by_id', 'holdfast.acked', "'acked'", named)
 }
 
 /** What to search for: kept acked messages, or messages in other states. `ids` null: among all. */
-export interface Search {
+interface Search {
   states: State[]
   where: Filter | null
   ids: Digits[] | null
 }
 
 /** What a step of a search found: it examined all messages up to the id `examinedTo`. */
-export interface Found {
+interface Found {
   ids: Digits[]
   examinedTo: Digits | null
   more: boolean
@@ -132,5 +130,5 @@ export async function search(
   const [row] = await (ids === null
     ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
     : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
-  return { ids: row!.ids, examinedTo: row!.looked_to, more: row!.more ?? false }
+  return { ids: row!.ids, examinedTo: row!.examined_to, more: row!.more ?? false }
 }

@@ -4,9 +4,10 @@
  */
 import type { Digits } from '../../core/message.ts'
 import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
-import { growthOf, multiplicationsMax, type Growth } from '../../core/retry.ts'
-import { heldRows, workerOf } from '../fragments.ts'
+import { doublingsMax } from '../../core/retry.ts'
+import { endedBy, heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
+import { rankOfReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
@@ -21,7 +22,7 @@ export const acking = (ids: string, fences: string) => sql`
   ), done as (
     delete from holdfast.messages m
     where ${heldRows(ids, fences)}
-    returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    returning m.*, ${openState} as state
   ), archived as (
     insert into holdfast.acked (
       id,
@@ -82,10 +83,6 @@ export async function ack(session: Session, queueId: Digits, held: Held[]): Prom
   return await session.query(ackStatement, heldArrays(queueId, held))
 }
 
-const further = 'greatest(m.attempt - 1, 0)'
-const growthSql = ({ factor, added }: Growth) =>
-  `${factor} ^ least(${further}, ${multiplicationsMax}) * (1 + ${added} * ${further})`
-
 /** The retry curve of core/retry.ts, for message `m` by the settings of queue `q`. */
 const retryDelaySeconds = sql`
   least(
@@ -93,9 +90,9 @@ const retryDelaySeconds = sql`
     (1 + case when q.retry_jitter then random() else 0 end)
       * q.retry_delay_seconds
       * case q.retry_strategy
-          ${Object.entries(growthOf)
-            .map(([strategy, growth]) => `when '${strategy}'\n  then ${growthSql(growth)}`)
-            .join('\n')}
+          when 'exponential' then 2 ^ least(greatest(m.attempt - 1, 0), ${doublingsMax})
+          when 'linear' then greatest(m.attempt, 1)
+          else 1
         end
   )`
 
@@ -109,7 +106,7 @@ export const failStatement: Statement<Failed> = {
     with held as materialized (
       select
         m.*,
-        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+        ${openState} as state,
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
@@ -134,7 +131,7 @@ export const failStatement: Statement<Failed> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = m.rank | 1,
+        rank = ${rankOfReturned},
         position = nextval('holdfast.positions'),
         dead_at = case
           when held.dies then coalesce(m.dead_at, statement_timestamp())
@@ -167,7 +164,7 @@ export const failStatement: Statement<Failed> = {
         h.fence,
         $1,
         h.attempt,
-        'failed',
+        ${endedBy('failed')},
         ${workerOf('h.id')},
         h.reason
       from held h
@@ -227,7 +224,7 @@ export const releaseStatement: Statement<Released> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = m.rank | 1,
+        rank = ${rankOfReturned},
         position = nextval('holdfast.positions'),
         attempt = m.attempt - 1
       from held
@@ -253,7 +250,7 @@ export const releaseStatement: Statement<Released> = {
         h.fence,
         $1,
         h.attempt,
-        'released',
+        ${endedBy('released')},
         ${workerOf('h.id')}
       from held h
       left join holdfast.leases l on l.id = h.lease_id
@@ -331,7 +328,7 @@ export const lockStatement: Statement = {
  * Locks messages in the order in which every statement locks them: for a transaction that settles
  * some of them twice.
  */
-export async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])
 }
 

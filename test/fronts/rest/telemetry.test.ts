@@ -227,8 +227,8 @@ t.test('the holder of an old snapshot is named, and hidden sessions are counted'
     () => {}
   )
   t.teardown(() => watch.stop())
-  const before = (await watch.look()).oldest!.ageSeconds
-  t.ok((await watch.look()).oldest!.ageSeconds > before)
+  const before = (await watch.check()).oldest!.ageSeconds
+  t.ok((await watch.check()).oldest!.ageSeconds > before)
   t.match(
     (await holdfast.get('/metrics')).text,
     /^holdfast_oldest_snapshot_seconds 0\.\d|^holdfast_oldest_snapshot_seconds [1-9]/m
@@ -249,7 +249,7 @@ t.test('the holder of an old snapshot is named, and hidden sessions are counted'
     () => {}
   )
   t.teardown(() => blind.stop())
-  const seen = await blind.look()
+  const seen = await blind.check()
   t.ok(
     seen.hidden > 0 && seen.oldest?.application !== 'a report',
     'a role without pg_read_all_stats counts the sessions that it may not see'

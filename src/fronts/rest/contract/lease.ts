@@ -11,6 +11,7 @@ import {
   workerCharsMax
 } from '../../../core/limits.ts'
 import { idempotencyKeyPattern } from '../../../core/options.ts'
+import { settleOutcomes } from '../../../core/verbs/settle.ts'
 import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawAnswer } from './raw.ts'
@@ -75,7 +76,7 @@ export const LeaseQuery = object({
 
 export const Outcome = Type.Object({
   receipt: maybe(Type.String()),
-  outcome: Type.Enum(['acked', 'retrying', 'dead', 'extended', 'released', 'gone', 'leaseLost']),
+  outcome: Type.Enum([...settleOutcomes]),
   visibleAt: maybe(time('retrying: when the message is ready again.')),
   leaseExpiresAt: maybe(time('extended: when the lease ends now.'))
 })

@@ -9,6 +9,7 @@ import {
   listMax,
   waitSecondsMax
 } from '../../../core/limits.ts'
+import { attemptOutcomes } from '../../../core/message.ts'
 import { options, type MessageOptions } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
 import { filter } from './queues.ts'
@@ -137,7 +138,7 @@ export const MessageDetail = Type.Object(
         worker: orNull(Type.String()),
         leasedAt: orNull(time('Since when.')),
         endedAt: time('Until when.'),
-        outcome: Type.Enum(['failed', 'expired', 'released']),
+        outcome: Type.Enum([...attemptOutcomes]),
         reason: maybe(Type.String())
       }),
       { description: `Each attempt that ended badly, the oldest first; at most the last ${historyMax}.` }

@@ -1,5 +1,6 @@
 /** The shape of every refusal: RFC 9457. */
 import { Type } from 'typebox'
+import { writeOutcomes } from '../../../core/errors.ts'
 import { maybe } from './shapes.ts'
 
 export const Problem = Type.Object(
@@ -12,7 +13,7 @@ export const Problem = Type.Object(
     requestId: Type.String(),
     errors: maybe(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
     outcome: maybe(
-      Type.Enum(['none', 'unknown'], { description: 'On every 5xx: nothing happened, or it is not known.' })
+      Type.Enum([...writeOutcomes], { description: 'On every 5xx: nothing happened, or it is not known.' })
     )
   },
   { $id: 'Problem', title: 'Problem' }

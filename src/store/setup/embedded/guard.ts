@@ -2,9 +2,8 @@
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { lockKeys } from '../../lockKeys.ts'
 import { addressOf } from './address.ts'
-
-const lockKey = 4_803_712
 
 /** Another Holdfast runs over the same folder. */
 export class InUse extends Error {}
@@ -36,7 +35,7 @@ export async function connectGuard(host: string, data: string): Promise<pg.Clien
 
 const lockQuery = `
   select current_setting('data_directory') as data,
-    pg_try_advisory_lock(${lockKey}) as locked`
+    pg_try_advisory_lock(${lockKeys.embedded}) as locked`
 
 async function takeLock(client: pg.Client, host: string, data: string): Promise<void> {
   for (const untilMs = Date.now() + 2_000; ; await sleep(100)) {

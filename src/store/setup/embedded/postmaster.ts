@@ -96,7 +96,7 @@ export class Postmaster {
   }
 }
 
-export interface RunningPostmaster {
+interface RunningPostmaster {
   pid: number
   /** The folder of its socket. */
   host: string
