@@ -7,6 +7,7 @@ import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
+import { firingVerbs } from './verbs/firings.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
@@ -29,6 +30,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...explainVerbs,
   ...queueVerbs,
   ...scheduleVerbs,
+  ...firingVerbs,
   ...seriesVerbs
 })
 

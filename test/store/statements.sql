@@ -929,12 +929,43 @@ from (
   where queue_id = $1
 ) l;
 
+-- create_auto_queue
+-- $1 name · $2 id of a key, or null
+with made as (
+  insert into holdfast.queues (name)
+  values ($1)
+  on conflict (name) do nothing
+  returning id
+), counted as (
+  insert into holdfast.counts (queue_id)
+  select id
+  from made
+)
+insert into holdfast.auto_queues (queue_id, key_id)
+select id, $2
+from made;
+
 -- create_key
 -- $1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second
 insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
 select $1, $2, $3, $4::text[], $5, $6
 where (select count(*) from holdfast.keys) < 1000
 returning created_at as "createdAt";
+
+-- create_queue
+-- $1 name
+with made as (
+  insert into holdfast.queues (name)
+  values ($1)
+  on conflict (name) do nothing
+  returning id
+), counted as (
+  insert into holdfast.counts (queue_id)
+  select id
+  from made
+)
+select id
+from made;
 
 -- create_schedule
 -- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority

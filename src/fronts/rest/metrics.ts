@@ -4,6 +4,7 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { totalNames, totals, type QueueTotals } from '../../core/counters.ts'
+import { metricsQueuesMax } from '../../core/limits.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
@@ -170,31 +171,23 @@ function timeHistograms(registry: Registry, { replicaStats, requestMetrics }: Me
 /** Answers what reads the queues before each page. When the database is away, no queue is shown. */
 function queueMetrics(registry: Registry, sources: MetricsSources): () => Promise<void> {
   const registers = [registry]
-  const messages = new Gauge({
-    name: 'holdfast_messages',
-    help: 'Messages by state, a second or two old.',
-    labelNames: ['queue', 'state'],
-    registers
-  })
-  const oldest = new Gauge({
-    name: 'holdfast_oldest_ready_seconds',
-    help: 'Age since its enqueue of the oldest ready message; 0 when none is ready.',
-    labelNames: ['queue'],
-    registers
-  })
-  const reliability = new Gauge({
-    name: 'holdfast_reliability',
-    help:
-      'acked / (acked + dead + expired): ' +
-      'of the messages that came to an end, the share whose work was done.',
-    labelNames: ['queue'],
-    registers
-  })
+  const gaugeOf = (name: string, help: string, ...labels: string[]) =>
+    new Gauge({ name, help, labelNames: ['queue', ...labels], registers })
+  const messages = gaugeOf('holdfast_messages', 'Messages by state, a second or two old.', 'state')
+  const oldest = gaugeOf(
+    'holdfast_oldest_ready_seconds',
+    'Age since its enqueue of the oldest ready message; 0 when none is ready.'
+  )
+  const reliability = gaugeOf(
+    'holdfast_reliability',
+    'acked / (acked + dead + expired): ' +
+      'of the messages that came to an end, the share whose work was done.'
+  )
   let leftOut = 0
   gauge(
     registry,
     'holdfast_queues_left_out',
-    'Queues that this page does not show, because it shows at most 1000.',
+    `Queues that this page does not show, because it shows at most ${metricsQueuesMax}.`,
     () => leftOut
   )
   const totalCounters = totalNames.map(

@@ -32,20 +32,23 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
   return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
 }
 
+const madeQueue = sql`
+  made as (
+    insert into holdfast.queues (name)
+    values ($1)
+    on conflict (name) do nothing
+    returning id
+  ), counted as (
+    insert into holdfast.counts (queue_id)
+    select id
+    from made
+  )`
+
 export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
   parameters: '$1 name',
   text: sql`
-    with made as (
-      insert into holdfast.queues (name)
-      values ($1)
-      on conflict (name) do nothing
-      returning id
-    ), counted as (
-      insert into holdfast.counts (queue_id)
-      select id
-      from made
-    )
+    with ${madeQueue}
     select id
     from made`
 }
@@ -133,16 +136,7 @@ export const createAutoStatement: Statement = {
   name: 'create_auto_queue',
   parameters: '$1 name · $2 id of a key, or null',
   text: sql`
-    with made as (
-      insert into holdfast.queues (name)
-      values ($1)
-      on conflict (name) do nothing
-      returning id
-    ), counted as (
-      insert into holdfast.counts (queue_id)
-      select id
-      from made
-    )
+    with ${madeQueue}
     insert into holdfast.auto_queues (queue_id, key_id)
     select id, $2
     from made`
