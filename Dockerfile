@@ -1,5 +1,7 @@
 # The service alone, for a PostgreSQL elsewhere: no embedded database, no development tools.
-FROM node:24-slim
+# Pin it by its digest: docs/operations.md says how.
+ARG NODE_IMAGE=node:24-slim
+FROM ${NODE_IMAGE}
 
 WORKDIR /app
 ENV NODE_ENV=production
@@ -20,7 +22,8 @@ USER node
 
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", \
-    "fetch(`http://127.0.0.1:${process.env.HOLDFAST_PORT}/readyz`).then(a => process.exit(a.ok ? 0 : 1))"]
+    "fetch(`http://127.0.0.1:${process.env.HOLDFAST_PORT}/readyz`) \
+      .then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
 # The flags of npm start, but without npm, which would keep SIGTERM from the service.
 CMD ["node", \

@@ -307,7 +307,7 @@ class WaitingCalls {
   async #call(port: number, path: string): Promise<void> {
     const body = '{"waitSeconds":60}'
     const head =
-      `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n` +
+      `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n` +
       `content-length: ${body.length}\r\n\r\n`
     await new Promise<void>((resolve, reject) => {
       const socket = net.connect(port, '127.0.0.1')

@@ -6,10 +6,10 @@ import { glob, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { environment } from '../src/config.ts'
 import { totals } from '../src/core/counters.ts'
-import { headersMax, headerValueCharsMax } from '../src/core/limits.ts'
 import { options } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
 import { boundsOf, type Row } from '../src/core/table.ts'
+import { headersHelp } from '../src/fronts/rest/contract/enqueue.ts'
 
 const tables: Record<string, () => string[][]> = {
   environment: () => [
@@ -34,9 +34,6 @@ const tables: Record<string, () => string[][]> = {
     ...Object.entries(totals).map(([name, help]) => [`\`holdfast_${name}_total\``, 'counter', 'queue', help])
   ]
 }
-
-const headersHelp =
-  'Strings that travel beside the body: ' + `up to ${headersMax} of up to ${headerValueCharsMax} characters.`
 
 function valuesOf(row: Row): string {
   switch (row.type) {

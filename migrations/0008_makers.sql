@@ -5,10 +5,10 @@
 alter table holdfast.schedules add column owner_id text collate "C";
 alter table holdfast.schedules add column owner_name text;
 
--- The queues that an enqueue made, with its key. null: it needed no key. A table of its own, because
--- the hot path reads whole rows of holdfast.queues.
+-- The queues that an enqueue made, and its caller: a key, or an address where none was needed. A
+-- table of its own, because the hot path reads whole rows of holdfast.queues.
 create table holdfast.auto_queues (
   queue_id integer primary key references holdfast.queues on delete cascade,
-  key_id text collate "C"
+  caller_id text collate "C" not null
 );
-create index auto_queues_by_key on holdfast.auto_queues (key_id);
+create index auto_queues_by_caller on holdfast.auto_queues (caller_id);

@@ -1,6 +1,7 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
 
 interface Setting<T> {
@@ -42,26 +43,21 @@ const onOrOff = (text: string) => {
   return text === 'on'
 }
 
-const postgresUrl = (text: string) => {
-  if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must be a URL that begins with postgresql://')
-  return text
-}
-
 /** One row per setting, in the order in which `holdfast help` shows them. */
 export const environment = {
   databaseUrl: {
     name: 'HOLDFAST_DATABASE_URL',
     default: '',
-    read: postgresUrl,
+    read: checkDatabaseUrl,
     help:
       `The PostgreSQL database to use, version ${postgresVersionMin} or later: ` +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
-      'PostgreSQL under HOLDFAST_DATA_DIR.'
+      'PostgreSQL under HOLDFAST_DATA_DIR. sslmode and sslrootcert in it mean what they mean to psql.'
   },
   listenUrl: {
     name: 'HOLDFAST_LISTEN_URL',
     default: '',
-    read: postgresUrl,
+    read: checkDatabaseUrl,
     help:
       'A direct URL of the same database, used for LISTEN. Set it when HOLDFAST_DATABASE_URL leads ' +
       'through PgBouncer. Without it, HOLDFAST_DATABASE_URL is used.'
@@ -266,12 +262,13 @@ export function explainOpenAccess({ auth, host }: Pick<Config, 'auth' | 'host'>)
   if (isLoopback(host)) {
     return (
       `There is no API key yet. Calls need none, and only this machine is served (${host}). ` +
-      'Make the first key with holdfast keys create.'
+      'Behind a proxy or a tunnel every caller looks like this machine. ' +
+      'Before you put one in front, make a key: holdfast keys create ops --allow admin.'
     )
   }
   throw new Error(
     `There is no API key yet, and on ${host} others could reach the queues. Make a key with ` +
-      'holdfast keys create, give an admin key in HOLDFAST_ADMIN_KEY_FILE, or set HOLDFAST_AUTH=off ' +
-      'to serve everyone.'
+      'holdfast keys create ops --allow admin, give one in HOLDFAST_ADMIN_KEY_FILE, or set ' +
+      'HOLDFAST_AUTH=off to serve everyone.'
   )
 }

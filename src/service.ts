@@ -5,6 +5,7 @@ import { pino, type Logger } from 'pino'
 import { explainOpenAccess, readAdminKey, type Config } from './config.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
+import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { QueueError } from './core/errors.ts'
 import type { ApiKeys } from './core/ports.ts'
@@ -13,16 +14,18 @@ import { Schedules } from './core/verbs/schedules.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
-import { ByteBudget } from './fronts/shared/byteBudget.ts'
+import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
-import { startHousekeeping } from './jobs/housekeeping.ts'
+import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
+import { lastConnectionsOf } from './store/door.ts'
 import { isServerError } from './store/failures.ts'
 import { gatherFacts, type Facts } from './store/setup/doctor.ts'
-import { runningEmbedded, startEmbedded } from './store/setup/embedded.ts'
 import { migrate } from './store/setup/migrate.ts'
+import { refusePooling } from './store/setup/pooling.ts'
+import { openPostgres, withPostgres } from './store/setup/postgres.ts'
 import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import { openStore } from './store/store.ts'
 import { keepKeys } from './store/upkeep/apiKeyReader.ts'
@@ -59,7 +62,7 @@ interface Base {
   say: Say
   closers: Closers
   log: Logger
-  /** Logs an error of a part, which goes on by itself. */
+  /** Logs an error of a part, which goes on by itself: at most one line a second of each kind. */
   report: (part: string) => (error: unknown) => void
 }
 
@@ -69,14 +72,17 @@ export async function startService(config: Config, say: Say): Promise<Service> {
   const stop = () => closeInReverse(closers)
   try {
     const base: Base = { config, say, closers, ...openLog(config) }
-    const { target, name } = await openPostgres(config, say, closers)
+    const { target, listenTarget, name, stop: stopPostgres } = await openPostgres(config, say)
+    closers.push(stopPostgres)
+    await refusePooling(target)
     await migrate(target)
     const database = openPool(base, target)
-    const ring = await openApiKeys(base, database)
-    const signals = startSignals(base, database, target)
-    const core = openCore(base, database, signals)
-    const background = await startBackground(base, database, ring, signals, core)
-    const url = await startServer(base, { database, ring, signals, core, background })
+    const keys = await openApiKeys(base, database)
+    const shares = openShares(config)
+    const signals = startSignals(base, database, listenTarget, shares)
+    const core = openCore(base, database, signals, shares)
+    const background = await startBackground(base, database, keys.ring, signals, core)
+    const url = await startServer(base, { database, ...keys, signals, core, background })
     return { url, database: name, stop }
   } catch (error) {
     await stop()
@@ -105,10 +111,14 @@ function stopLater<P extends { stop(): Promise<unknown> }>({ closers }: Base, pa
 
 function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
   const log = pino({ level: logLevel })
+  const faultLog = new FaultLog(log)
   return {
     log,
     report: part => error =>
-      log.warn(
+      faultLog.write(
+        'warn',
+        part,
+        error,
         { part, err: (error as Error)?.message ?? error },
         'A part of the service failed. It tries again by itself.'
       )
@@ -122,14 +132,15 @@ function openPool({ config, closers, report }: Base, target: pg.ClientConfig): D
 }
 
 /**
- * The API keys in use, read again every second or two. Null when the service asks nobody for a key.
+ * The API keys in use, read again every second or two, and after each change made here. `ring` is
+ * null when the service asks nobody for a key.
  */
-async function openApiKeys(base: Base, database: Database): Promise<ApiKeyRing | null> {
+async function openApiKeys(base: Base, database: Database) {
   const { config, say, report } = base
   const ring = config.auth === 'off' ? null : new ApiKeyRing(await readAdminKey(config.adminKeyFile))
-  if (ring !== null) stopLater(base, await keepKeys(database.first, ring, report('keys')))
+  const kept = ring && stopLater(base, await keepKeys(database.first, ring, report('keys')))
   if (ring?.inForce !== true) say(explainOpenAccess(config))
-  return ring
+  return { ring, readKeys: async () => await kept?.read() }
 }
 
 type SignalParts = ReturnType<typeof startSignals>
@@ -137,9 +148,9 @@ type SignalParts = ReturnType<typeof startSignals>
 /**
  * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
  */
-function startSignals(base: Base, database: Database, target: pg.ClientConfig) {
-  const { config, report } = base
-  const wakeups = new Wakeups(config.waitersMax)
+function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig, shares: Shares) {
+  const { report } = base
+  const wakeups = new Wakeups(shares.waitingCalls)
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {
@@ -153,7 +164,7 @@ function startSignals(base: Base, database: Database, target: pg.ClientConfig) {
     },
     onDue: (timeMs: number) => sweeper.dueAt(timeMs)
   }
-  const listener = startListener(config.listenUrl === '' ? target : { connectionString: config.listenUrl }, {
+  const listener = startListener(listenTarget, {
     onReady: hear,
     onDue: signals.onDue,
     onGap: () => {
@@ -192,26 +203,28 @@ function watchSweeps(report: (error: unknown) => void) {
       report(error)
     },
     lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
-    unready: () => (failed ? 'The database cannot be reached just now.' : null)
+    unready: () =>
+      failed ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
   }
 }
 
 type Core = ReturnType<typeof openCore>
 
-/** The broker, and the bytes of requests and answers that may be held in memory. */
-function openCore({ config }: Base, database: Database, { scanHints, wakeups, onReady, onDue }: SignalParts) {
-  // Twice the bound: the bytes of a message are held once while it is read, and once while it
-  // waits.
-  const requests = new ByteBudget(2 * config.waitingBytesMax)
-  const answers = new ByteBudget(2 * config.waitingBytesMax)
+/** The broker, and what its callers share. */
+function openCore(
+  { config }: Base,
+  database: Database,
+  { scanHints, wakeups, onReady, onDue }: SignalParts,
+  shares: Shares
+) {
   const store = openStore(database, scanHints)
   const broker = new Broker(
     store,
     wakeups,
     { onReady, onDue },
-    { ...config, answersFull: () => answers.full, isPoison }
+    { ...config, shares, lastConnections: lastConnectionsOf(config.poolSize), isPoison }
   )
-  return { store, broker, requests, answers }
+  return { store, broker, shares }
 }
 
 type Background = Awaited<ReturnType<typeof startBackground>>
@@ -234,18 +247,14 @@ async function startBackground(
     return broker.replicaStats.take()
   }
   stopLater(base, startSeries(database.last, takeStats, report('series')))
-  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
-    ...config,
-    keyOf: id => ring?.find(id)
-  })
+  const keyOf = (id: string) => ring?.find(id)
+  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, { ...config, keyOf })
   const clock = stopLater(
     base,
     startClock(() => firings.fireDue(), report('schedules'))
   )
-  const schedules = new Schedules(store, broker, nextTime, {
-    ...config,
-    onDue: timeMs => clock.dueAt(timeMs)
-  })
+  const isDue = (timeMs: number) => clock.dueAt(timeMs)
+  const schedules = new Schedules(store, broker, nextTime, { ...config, onDue: isDue })
   stopLater(base, await startHousekeeping(database, () => clock.fireNow(), report('housekeeping')))
   const snapshots = stopLater(base, startSnapshotWatch(base, database))
   return { schedules, snapshots }
@@ -276,6 +285,7 @@ function startSnapshotWatch({ log, report }: Base, database: Database) {
 interface ServedParts {
   database: Database
   ring: ApiKeyRing | null
+  readKeys: () => Promise<void>
   signals: SignalParts
   core: Core
   background: Background
@@ -283,28 +293,31 @@ interface ServedParts {
 
 /** The HTTP server with all its routes. Answers where it serves. */
 async function startServer({ config, closers, log, report }: Base, parts: ServedParts): Promise<string> {
-  const { database, ring, signals, core, background } = parts
+  const { database, ring, readKeys, signals, core, background } = parts
   const requestMetrics = new RequestMetrics(log)
   const connections = () => promisify(server.server.getConnections).call(server.server)
   const server = await buildServer(core.broker, {
     ...config,
-    requests: core.requests,
-    answers: core.answers,
+    shares: core.shares,
     log,
     requestMetrics,
     guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
-    apiKeys: apiKeysOf(database),
+    apiKeys: apiKeysOf(database, config, readKeys),
     console: app =>
-      consoleRoutes(app, {
-        overview: () => overview(database.last),
-        oldestReady: queueIds => oldestReady(database.last, queueIds),
-        sparks: names => core.broker.sparks(names),
-        onError: report('console')
-      }),
+      consoleRoutes(
+        app,
+        {
+          overview: () => overview(database.last),
+          oldestReady: queueIds => oldestReady(database.last, queueIds),
+          sparks: names => core.broker.sparks(names),
+          onError: report('console')
+        },
+        core.shares.consolePages
+      ),
     schedules: background.schedules,
     health: {
       unready: signals.sweeps.unready,
-      metrics: metricsOf(parts, requestMetrics, connections)
+      metrics: metricsOf(parts, requestMetrics, connections, report('metrics'))
     },
     onClosing: () => signals.wakeups.close()
   })
@@ -318,7 +331,8 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
 function metricsOf(
   { database, signals, core, background }: ServedParts,
   requestMetrics: RequestMetrics,
-  connections: () => Promise<number>
+  connections: () => Promise<number>,
+  onError: (error: unknown) => void
 ): () => Promise<string> {
   return createMetrics({
     sweeperLagSeconds: signals.sweeps.lagSeconds,
@@ -328,58 +342,52 @@ function metricsOf(
     requestMetrics,
     pool: () => database.usage,
     waiters: () => signals.wakeups.size,
+    shares: () => reportShares(core.shares),
     listening: signals.listening,
     connections,
-    queues: () => queues.queueTotals(database)
+    queues: () => queues.queueTotals(database),
+    onError
   })
 }
 
 /** Lets the command line work with API keys, beside a service that runs or without one. */
 export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
   return await withPostgres(config, async target => {
+    await refusePooling(target)
     await migrate(target)
     const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    return await work(apiKeysOf(database)).finally(() => database.close())
+    return await work(apiKeysOf(database, config)).finally(() => database.close())
   })
 }
 
 /** Migrates the schema. Answers the names of the migrations applied. */
-export const migrateDatabase = (config: Config): Promise<string[]> => withPostgres(config, migrate)
+export const migrateDatabase = (config: Config): Promise<string[]> =>
+  withPostgres(config, async target => {
+    const applied = await migrate(target)
+    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+    await installJobs(database).finally(() => database.close())
+    return applied
+  })
 
 /** Measures the database, for holdfast doctor. */
-export const readDoctorFacts = (config: Config): Promise<Facts> =>
-  withPostgres(config, target => gatherFacts(target, config.listenUrl))
+export const readDoctorFacts = (config: Config): Promise<Facts> => withPostgres(config, gatherFacts)
 
-/** Works on the database without a service: beside one that runs, or after starting PostgreSQL. */
-async function withPostgres<T>(config: Config, work: (target: pg.ClientConfig) => Promise<T>): Promise<T> {
-  const running = config.databaseUrl === '' ? await runningEmbedded(config.dataDir) : null
-  const closers: Closers = []
-  try {
-    return await work(running ?? (await openPostgres(config, () => {}, closers)).target)
-  } finally {
-    for (const close of closers.reverse()) await close()
-  }
-}
-
-function apiKeysOf(database: Database): ApiKeys {
+/** `changed` hears of each key that is made or revoked. */
+function apiKeysOf(database: Database, config: Config, changed = async () => {}): ApiKeys {
+  const adminKeyFile = config.adminKeyFile !== ''
   return {
-    create: grant => apiKeys.createKey(database, grant),
+    async create(grant, withoutKey = false) {
+      const key = await apiKeys.createKey(database, grant, { withoutKey, adminKeyFile })
+      await changed()
+      return key
+    },
     list: () => apiKeys.listKeys(database),
-    revoke: (id, pauseSchedules) => apiKeys.revokeKey(database, id, pauseSchedules)
+    async revoke(id, pauseSchedules) {
+      const revocation = await apiKeys.revokeKey(database, id, pauseSchedules)
+      await changed()
+      return revocation
+    }
   }
-}
-
-async function openPostgres(
-  config: Config,
-  say: Say,
-  closers: Closers
-): Promise<{ target: pg.ClientConfig; name: string }> {
-  if (config.databaseUrl !== '') {
-    return { target: { connectionString: config.databaseUrl }, name: 'the database of HOLDFAST_DATABASE_URL' }
-  }
-  const embedded = await startEmbedded(config.dataDir, say)
-  closers.push(() => embedded.stop())
-  return { target: embedded.config, name: `an embedded PostgreSQL under ${config.dataDir}/` }
 }
 
 // True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what

@@ -101,9 +101,9 @@ t.test('every error code is documented', async t => {
 })
 
 t.test('openapi/openapi.json and src/client/types.ts are what the routes and schemas make', async t => {
-  t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run openapi')
-  t.equal(await readFile('src/client/types.ts', 'utf8'), clientTypes(), 'else: npm run openapi')
-  t.equal(await readFile('src/client/limits.ts', 'utf8'), clientLimits(), 'else: npm run openapi')
+  t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run generate')
+  t.equal(await readFile('src/client/types.ts', 'utf8'), clientTypes(), 'else: npm run generate')
+  t.equal(await readFile('src/client/limits.ts', 'utf8'), clientLimits(), 'else: npm run generate')
 })
 
 t.test('the tables of the documents are what the source makes', async t => {
@@ -113,9 +113,18 @@ t.test('the tables of the documents are what the source makes', async t => {
   t.strictSame(names.map(([, name]) => name).sort(), ['environment', 'options', 'settings', 'totals'])
 })
 
-t.test('no bound stands in a route or a schema by its number', async t => {
+const bareBound = /\b(maximum|exclusiveMaximum|maxLength|maxItems|maxProperties): [\d_]*\d/
+
+t.test('no bound stands in a route, a schema or a page by its number', async t => {
   for (const [name, text] of await files('src/fronts/rest/{contract,routes}/*.ts')) {
-    t.notMatch(text, /\b(maximum|exclusiveMaximum|maxLength|maxItems|maxProperties): [\d_]*\d/, name)
+    t.notMatch(text, bareBound, name)
+  }
+  for (const [name, text] of await files('src/fronts/console/{routes,streams}.ts')) {
+    t.notMatch(text, bareBound, name)
+    t.notMatch(text, /const \w+(Max|Default) = \d/, name)
+  }
+  for (const [name, text] of await files('src/fronts/console/pages/*.js')) {
+    t.notMatch(text, /\b(limit|maxlength) ?= ?"?\d|\blimit(=|: )\d/, name)
   }
 })
 

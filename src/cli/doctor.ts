@@ -3,6 +3,7 @@ import { styleText } from 'node:util'
 import { exit, UsageError, wholeNumber, type Command } from './command.ts'
 import { count, type Check } from './doctor/check.ts'
 import { judge } from './doctor/judge.ts'
+import { askHeldBounds } from './doctor/shares.ts'
 
 export const doctor: Command = {
   summary: 'check a deployment, and say what to do where something is wrong',
@@ -26,7 +27,8 @@ Exit codes: 0 nothing is bad, though there may be warnings; 1 something is bad; 
     const facts = await readDoctorFacts(config).catch(error => {
       throw new UsageError(`The deployment could not be checked. ${error.message}`)
     })
-    const checks = judge(facts, config, { replicas, filesMax: openFilesMax() })
+    const heldBounds = await askHeldBounds(config)
+    const checks = judge(facts, config, { replicas, filesMax: openFilesMax(), heldBounds })
     const status = worstOf(checks)
     if (call.has('json')) call.say(JSON.stringify({ status, checks }, null, 2))
     else for (const line of render(checks)) call.say(line)

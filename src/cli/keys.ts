@@ -9,7 +9,7 @@ export const keys: Command = {
   summary: 'make, list and revoke API keys',
   words: 'create NAME | list | revoke ID',
   about: `
-  create NAME   make a key; it is printed once, alone, to standard output
+  create NAME   make a key; it is printed once, alone, to standard output; the first one must be an admin key
   list          list the keys, without their secrets
   revoke ID     revoke a key; every replica refuses it within five seconds. Its schedules stay and
                 are listed
@@ -52,9 +52,10 @@ async function withApiKeys<T>(call: Call, work: (apiKeys: ApiKeys) => Promise<T>
 }
 
 async function create(call: Call, name: string): Promise<void> {
-  if (!new RegExp(keyNamePattern).test(name)) {
+  if (!new RegExp(keyNamePattern, 'u').test(name)) {
     throw new UsageError(
-      `The name of a key must have 1 to ${apiKeyNameCharsMax} characters, and no control characters.`
+      `The name of a key must have 1 to ${apiKeyNameCharsMax} characters, none of them a control ` +
+        'character or invisible.'
     )
   }
   const rights = call.flag('allow')

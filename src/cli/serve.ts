@@ -15,23 +15,29 @@ one database.
 Without HOLDFAST_DATABASE_URL it starts a PostgreSQL of its own under HOLDFAST_DATA_DIR. See all settings
 with holdfast help.`,
   flags: {},
-  async run({ config, say }) {
-    const { startService } = await import('../service.ts')
+  async run({ config, say: print }) {
+    const [{ pino }, { startService }] = await Promise.all([import('pino'), import('../service.ts')])
+    // In a terminal, people read these lines. Anywhere else they are lines of the log, at every log
+    // level.
+    const isForPeople = process.stdout.isTTY
+    const log = pino()
+    const say = isForPeople ? print : (line: string) => log.info(line)
     const service = await startService(config(), say)
     closeWithGrace({ delay: stopMsMax, logger: false }, async ({ err }) => {
       if (err) process.stderr.write(`${err.stack}\n`)
       say('Stopping. What was begun is finished first.')
       await service.stop()
     })
-    say(welcome(service.url, service.database))
+    const served = `Holdfast serves on ${service.url}, with its messages in ${service.database}.`
+    say(isForPeople ? welcome(service.url, served) : served)
   }
 }
 
-function welcome(url: string, database: string): string {
+function welcome(url: string, served: string): string {
   const post = `curl -X POST ${url}/queues/mail`
   const json = "-H 'content-type: application/json' -d"
   return `
-Holdfast serves on ${url}, with its messages in ${database}.
+${served}
 
   Enqueue   ${post}/messages ${json} '{"body": {"to": "ada@example.org"}}'
   Lease     ${post}/lease

@@ -28,7 +28,7 @@ export function interrupt(held: HeldMessage, end: NonNullable<HeldMessage['end']
  */
 const checksPerLease = 6
 
-export interface LeaseKeeperOptions {
+interface LeaseKeeperOptions {
   client: Client
   queue: string
   leaseSeconds: number

@@ -1,4 +1,4 @@
-/** Bounds of the service. npm run openapi takes them from src/core/limits.ts. */
+/** Bounds of the service. npm run generate takes them from src/core/limits.ts. */
 
 export const delaySecondsMax = 31536000
 export const leaseSecondsMax = 43200

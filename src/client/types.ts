@@ -1,4 +1,4 @@
-/** What goes over the wire. npm run openapi makes it from src/fronts/rest/contract. */
+/** What goes over the wire. npm run generate makes it from src/fronts/rest/contract. */
 
 export interface NewMessage {
   /**
@@ -9,9 +9,12 @@ export interface NewMessage {
   headers?: Record<string, string> | undefined
   /** Higher goes first. Default 4. */
   priority?: number | undefined
-  /** The message is not leased before this delay is over. Not together with visibleAt. */
+  /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
-  /** The message is not leased before this time, at most a year ahead. RFC 3339, UTC. */
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
   visibleAt?: string | undefined
   /** The message is removed this long after its enqueue, unless a worker holds it then. */
   ttlSeconds?: number | undefined
@@ -27,9 +30,12 @@ export interface NewMessage {
 export interface RawOptions {
   /** Higher goes first. Default 4. */
   priority?: number | undefined
-  /** The message is not leased before this delay is over. Not together with visibleAt. */
+  /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
-  /** The message is not leased before this time, at most a year ahead. RFC 3339, UTC. */
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
   visibleAt?: string | undefined
   /** The message is removed this long after its enqueue, unless a worker holds it then. */
   ttlSeconds?: number | undefined
@@ -287,7 +293,8 @@ export interface QueueReport {
    */
   reliability: number | null
   /**
-   * Age since its enqueue of the oldest message at the head of a priority. null when none is ready.
+   * Seconds since the oldest ready message became ready: since its enqueue, or since the end of its
+   * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
   /** When the queue was made. RFC 3339, UTC. */
@@ -330,8 +337,8 @@ export interface QueueList {
      */
     reliability: number | null
     /**
-     * Age since its enqueue of the oldest message at the head of a priority. null when none is
-     * ready.
+     * Seconds since the oldest ready message became ready: since its enqueue, or since the end of
+     * its delay, its lease or its death. null when none is ready.
      */
     oldestReadySeconds: number | null
     /** When the queue was made. RFC 3339, UTC. */

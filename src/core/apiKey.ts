@@ -2,7 +2,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { QueueError } from './errors.ts'
 import { apiKeyNameCharsMax } from './limits.ts'
-import { namePattern, type NameScope } from './queue.ts'
+import { everyQueue, namePattern, type NameScope } from './queue.ts'
 
 /**
  * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
@@ -18,8 +18,12 @@ export type Action = QueueAction | 'admin'
  * for those whose names begin so, `browse:*` for all.
  */
 export const rightPattern = `^(admin|(${queueActions.join('|')}):(\\*|${namePattern.slice(1, -1)}\\*?))$`
-/** No control characters, because terminals show the names. */
-export const keyNamePattern = `^[^\\x00-\\x1f\\x7f-\\x9f]{1,${apiKeyNameCharsMax}}$`
+/**
+ * With the flag u. No control characters, because terminals show the names. No format characters or
+ * line separators: they are invisible, and some turn the text around, so a name could pose as
+ * another.
+ */
+export const keyNamePattern = `^[^\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]{1,${apiKeyNameCharsMax}}$`
 
 export interface ApiKeyGrant {
   /** Says to people who uses the key. */
@@ -121,7 +125,7 @@ export class ApiKey {
    * queues.
    */
   within(action: Action): NameScope {
-    if (this.#admin) return { names: [], prefixes: [''] }
+    if (this.#admin) return everyQueue
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),
       prefixes: this.#prefixes.filter(right => right.action === action).map(({ prefix }) => prefix)

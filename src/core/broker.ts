@@ -1,11 +1,14 @@
 /** The verbs of the queue. Each is one line here; its work is in `verbs/`. */
 import type { SettingsChange } from './settings.ts'
+import type { QueueError } from './errors.ts'
+import type { Caller } from './caller.ts'
 import type { State } from './counters.ts'
 import type { Bounds } from './engine/batcher.ts'
 import type { Parts } from './engine/parts.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
 import type { Signals } from './engine/signals.ts'
+import { Turns } from './engine/turns.ts'
 import type { Wakeups } from './engine/wakeups.ts'
 import type {
   Digits,
@@ -20,7 +23,6 @@ import type {
 import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, QueueReport } from './queue.ts'
 import type { Series, Spark } from './series.ts'
-import type { Maker } from './share.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Bulk } from './verbs/bulk.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
@@ -31,13 +33,9 @@ import { Queues } from './verbs/queues.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Watching } from './verbs/watch.ts'
 
-export interface BrokerOptions extends EnqueueingOptions {
-  /**
-   * True when too many response bytes are still unread. New leases and browses are then refused.
-   */
-  answersFull: () => boolean
-  /** Whether an error is the fault of one message. */
-  isPoison: (error: unknown) => boolean
+export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares'>, Pick<Bounds, 'isPoison'> {
+  /** Connections to the database for work that is let in last. */
+  lastConnections: number
 }
 
 /** The bounds of every batcher. */
@@ -47,7 +45,6 @@ const bounds: Omit<Bounds, 'isPoison'> = {
   flushCountMax: 600,
   flushWeightMax: Infinity,
   waitingItemsMax: 20_000,
-  waitingWeightMax: 100_000,
   waitingMsMax: 5000
 }
 
@@ -67,19 +64,25 @@ export class Broker {
     store: Store,
     wakeups: Wakeups,
     signals: Signals,
-    { answersFull, isPoison, ...options }: BrokerOptions
+    { shares, lastConnections, isPoison, ...options }: BrokerOptions
   ) {
+    const turns = new Turns(lastConnections, shares.turns)
     const parts: Parts = {
       store,
-      queueCache: new QueueCache(store),
+      queueCache: new QueueCache(store, turns),
       wakeups,
       signals,
       replicaStats: this.replicaStats,
       bounds: { ...bounds, isPoison },
-      answersFull
+      shares,
+      turns,
+      // One connection stays free for short work.
+      searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches)
     }
     this.#enqueueing = new Enqueueing(parts, options)
-    this.#settling = new Settling(parts, (queueId, acks) => this.#leaseFlushes.ack(queueId, acks))
+    this.#settling = new Settling(parts, (caller, queueId, acks) =>
+      this.#leaseFlushes.ack(caller, queueId, acks)
+    )
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#queues = new Queues(parts)
@@ -89,9 +92,9 @@ export class Broker {
     this.#explaining = new Explaining(parts)
   }
 
-  /** Whether an enqueue would be refused with overloaded now. Asked before a body is read. */
-  get enqueuesFull(): boolean {
-    return this.#enqueueing.full
+  /** The refusal of an enqueue now; null where there is room. Asked before a body is read. */
+  enqueueRefusal(caller: Caller): QueueError | null {
+    return this.#enqueueing.refusal(caller)
   }
 
   /**
@@ -99,18 +102,13 @@ export class Broker {
    * idempotencyMismatch, queueFull, queueNotFound, tooManyQueues, overloaded. `maker` is the key
    * that a new queue counts for.
    */
-  enqueue(
-    name: string,
-    messages: NewMessage[],
-    list: boolean,
-    maker: Maker | null = null
-  ): Promise<Enqueued[]> {
-    return this.#enqueueing.enqueue(name, messages, list, maker)
+  enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+    return this.#enqueueing.enqueue(caller, name, messages, list)
   }
 
   /** Makes the queue if there is none, as an enqueue does. Refuses with tooManyQueues. */
-  makeQueue(name: string, maker: Maker | null): Promise<void> {
-    return this.#enqueueing.makeQueue(name, maker)
+  makeQueue(caller: Caller, name: string): Promise<void> {
+    return this.#enqueueing.makeQueue(caller, name)
   }
 
   /**
@@ -120,12 +118,13 @@ export class Broker {
    * queueNotFound, tooManyWaiting, overloaded.
    */
   lease(
+    caller: Caller,
     name: string,
     request: LeaseRequest,
     receipts: string[],
     signal: AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    return this.#leasing.lease(name, request, receipts, signal)
+    return this.#leasing.lease(caller, name, request, receipts, signal)
   }
 
   /**
@@ -140,25 +139,30 @@ export class Broker {
    * queueNotFound, overloaded.
    */
   settle(
+    caller: Caller,
     verb: SettleVerb,
     name: string,
     settlements: Settlement[],
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
-    return this.#settling.settle(verb, name, settlements, pointer)
+    return this.#settling.settle(caller, verb, name, settlements, pointer)
   }
 
   /**
    * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
    * queueNotFound when others delete it again each time.
    */
-  putQueue(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
-    return this.#queues.put(name, change)
+  putQueue(
+    caller: Caller,
+    name: string,
+    change: SettingsChange
+  ): Promise<{ created: boolean; report: QueueReport }> {
+    return this.#queues.put(caller, name, change)
   }
 
   /** The settings of a queue and its counts. Refuses with queueNotFound. */
-  reportQueue(name: string): Promise<QueueReport> {
-    return this.#queues.report(name)
+  reportQueue(caller: Caller, name: string): Promise<QueueReport> {
+    return this.#queues.report(caller, name)
   }
 
   /**
@@ -166,21 +170,22 @@ export class Broker {
    * caller may see. `next` is null on the last page.
    */
   listQueues(
+    caller: Caller,
     after: string,
     limit: number,
     scope: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    return this.#queues.list(after, limit, scope)
+    return this.#queues.list(caller, after, limit, scope)
   }
 
   /** Removes a queue and all in it. Nothing happens if there is no such queue. */
-  deleteQueue(name: string): Promise<void> {
-    return this.#queues.delete(name)
+  deleteQueue(caller: Caller, name: string): Promise<void> {
+    return this.#queues.delete(caller, name)
   }
 
   /** The last hour of a queue, step by step. Refuses with queueNotFound. */
-  series(name: string): Promise<Series> {
-    return this.#queues.series(name)
+  series(caller: Caller, name: string): Promise<Series> {
+    return this.#queues.series(caller, name)
   }
 
   /** The rates of the last hour of these queues. Queues that are not there are left out. */
@@ -189,46 +194,43 @@ export class Broker {
   }
 
   /**
-   * Removes messages, and answers how many. Of those named by id it leaves the leased ones. Ends
-   * early when the caller hangs up. Refuses with queueNotFound.
+   * Changes many messages, and answers how many:
+   * - `purge` removes messages of one state, or of all. Of those named by id it leaves the leased
+   *   ones.
+   * - `redrive` makes dead messages ready, with attempts from zero.
+   * - `retry` makes delayed and backing-off messages ready now.
+   *
+   * Only a purge looks at `state`. Ends early when the caller hangs up. Refuses with queueNotFound.
    */
-  purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk.purge(name, state, selection, signal)
-  }
-
-  /**
-   * Makes dead messages ready, with attempts from zero, and answers how many. Ends early when the
-   * caller hangs up. Refuses with queueNotFound.
-   */
-  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk.redrive(name, selection, signal)
-  }
-
-  /**
-   * Makes delayed and backing-off messages ready now, and answers how many. Ends early when the
-   * caller hangs up. Refuses with queueNotFound.
-   */
-  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#bulk.retry(name, selection, signal)
+  bulk(
+    caller: Caller,
+    action: BulkAction,
+    name: string,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal
+  ): Promise<number> {
+    return this.#bulk.act(caller, action, name, state, selection, signal)
   }
 
   /** How many messages a bulk action would change now. Refuses with queueNotFound. */
   countMatches(
+    caller: Caller,
     name: string,
     action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<Matches> {
-    return this.#bulk.countMatches(name, action, state, selection, signal)
+    return this.#bulk.countMatches(caller, name, action, state, selection, signal)
   }
 
   /**
    * Removes one message that nobody holds. Refuses with messageLeased, messageNotFound,
    * queueNotFound.
    */
-  cancel(name: string, id: Digits): Promise<void> {
-    return this.#bulk.cancel(name, id)
+  cancel(caller: Caller, name: string, id: Digits): Promise<void> {
+    return this.#bulk.cancel(caller, name, id)
   }
 
   /**
@@ -236,13 +238,14 @@ export class Broker {
    * overloaded.
    */
   browse(
+    caller: Caller,
     name: string,
     state: State | null,
     where: Filter | null,
     after: Digits,
     limit: number
   ): Promise<MessagePage> {
-    return this.#browsing.browse(name, state, where, after, limit)
+    return this.#browsing.browse(caller, name, state, where, after, limit)
   }
 
   /**
@@ -250,13 +253,19 @@ export class Broker {
    * time is up. Refuses with messageNotFound, queueNotFound, tooManyWaiting, and with ackedNotKept
    * where an ack would leave nothing to show.
    */
-  message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
-    return this.#browsing.message(name, id, waitSeconds, signal)
+  message(
+    caller: Caller,
+    name: string,
+    id: Digits,
+    waitSeconds: number,
+    signal: AbortSignal
+  ): Promise<MessageDetail> {
+    return this.#browsing.message(caller, name, id, waitSeconds, signal)
   }
 
   /** Why a message is where it is. Refuses with messageNotFound, queueNotFound. */
-  explain(name: string, id: Digits): Promise<Explanation> {
-    return this.#explaining.explain(name, id)
+  explain(caller: Caller, name: string, id: Digits): Promise<Explanation> {
+    return this.#explaining.explain(caller, name, id)
   }
 
   /** Resolves when every call taken in has been answered. */

@@ -40,6 +40,7 @@ export interface OverviewRow extends StateCounts, Record<`${(typeof overviewTota
 export interface QueueTotals {
   id: number
   queue: string
+  paused: boolean
   states: StateCounts
   totals: Record<Total, number>
 }

@@ -67,3 +67,16 @@ export const nextRunsMax = 5
 export const metricsQueuesMax = 1000
 /** Queues in the console's list, by name. */
 export const overviewQueuesMax = 20_000
+/** Rows on one page of the console's lists, and what a page holds when the call does not say. */
+export const consoleRowsMax = 100
+export const consoleRowsDefault = 50
+/** The number of a page. */
+export const consolePageMax = 1_000_000
+/** Open pages of the console that one replica serves. */
+export const streamsMax = 100
+/** Requests of one connection at work: the one that is answered first, and those sent behind it. */
+export const connectionRequestsMax = 16
+/** Requests that one connection may send before the first of them is answered. */
+export const requestsAheadMax = 256
+/** Slower than any line in use. A caller must read an answer at this pace. */
+export const readingBytesPerSecondMin = 8192

@@ -1,8 +1,8 @@
 /**
  * The options of a message, one row each. From here come the types, the schemas of JSON and raw
- * enqueues, and the table in docs/rest.md. holdfast.enqueue in migrations/api.sql repeats the
- * bounds, and a test compares them. A new option is a row here, a migration for its column, and the
- * code that acts on it.
+ * enqueues, the console's form and the table in docs/rest.md. holdfast.enqueue in
+ * migrations/api.sql repeats the bounds, and a test compares them. A new option is a row here, a
+ * migration for its column, and the code that acts on it.
  */
 import {
   delaySecondsMax,
@@ -12,6 +12,11 @@ import {
   ttlSecondsMax
 } from './limits.ts'
 import type { Row, ValueOf } from './table.ts'
+
+export type OptionRow = Row & {
+  /** Its name on a form. The console's form leaves out an option without one. */
+  label?: string
+}
 
 export const priorityDefault = 4
 
@@ -23,6 +28,7 @@ export const options = {
     type: 'integer',
     min: 0,
     max: priorityMax,
+    label: 'Priority',
     help: `Higher goes first. Default ${priorityDefault}.`
   },
   delaySeconds: {
@@ -30,33 +36,37 @@ export const options = {
     min: 0,
     max: delaySecondsMax,
     unit: 'seconds',
-    help: 'The message is not leased before this delay is over. Not together with visibleAt.'
+    label: 'Delay',
+    help: 'The message is not leased before this delay is over.'
   },
   visibleAt: {
     type: 'time',
-    help: 'The message is not leased before this time, at most a year ahead.'
+    help: 'The message is not leased before this time, at most a year ahead. Not together with delaySeconds.'
   },
   ttlSeconds: {
     type: 'number',
     above: 0,
     max: ttlSecondsMax,
     unit: 'seconds',
+    label: 'Time to live',
     help: 'The message is removed this long after its enqueue, unless a worker holds it then.'
   },
   maxAttempts: {
     type: 'integer',
     min: 1,
     max: maxAttemptsMax,
+    label: 'Attempts',
     help: "Instead of the queue's."
   },
   idempotencyKey: {
     type: 'text',
     pattern: idempotencyKeyPattern,
+    label: 'Idempotency key',
     help:
       'The same key with the same content within dedupSeconds is the same message. ' +
       `1 to ${idempotencyKeyCharsMax} printable ASCII characters.`
   }
-} as const satisfies Record<string, Row>
+} as const satisfies Record<string, OptionRow>
 
 /** What an enqueue may say of a message beside its body, content type and headers. */
 export type MessageOptions = {

@@ -210,12 +210,12 @@ interface QueueVerbs {
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
-   * How many queues enqueues have made, with any key and with this one (null: with none), and
-   * whether there is such a queue. Until the transaction ends, no other session counts.
+   * How many queues enqueues have made, of all callers and of this one, and whether there is such a
+   * queue. Until the transaction ends, no other session counts.
    */
-  countAutoQueues(name: string, keyId: string | null): Promise<{ exists: boolean; all: number; mine: number }>
+  countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
   /** Makes a queue for an enqueue. Nothing happens if there is one. */
-  createAutoQueue(name: string, keyId: string | null): Promise<void>
+  createAutoQueue(name: string, callerId: string): Promise<void>
 }
 
 interface BrowseVerbs {
@@ -332,8 +332,13 @@ export interface Revocation {
 
 /** The API keys, for the front and the command line. */
 export interface ApiKeys {
-  /** Makes a key. `secret` is answered here and never again. Refuses with tooManyKeys. */
-  create(grant: ApiKeyGrant): Promise<ApiKeyInfo & { secret: string }>
+  /**
+   * Makes a key. `secret` is answered here and never again. Refuses with tooManyKeys, and with
+   * adminKeyFirst where it would be the first key and has not the right admin. `withoutKey` says
+   * that keys are asked for, and that the caller was let in only because there was none: once there
+   * is a key, it refuses such a caller with unauthorized.
+   */
+  create(grant: ApiKeyGrant, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
   /** Ends a key, and pauses its schedules if asked to. */
   revoke(id: string, pauseSchedules: boolean): Promise<Revocation>

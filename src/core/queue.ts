@@ -24,11 +24,14 @@ export interface QueueReport {
 /** What queues and schedules may be called. */
 export const namePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,${nameCharsMax - 1}}$`
 export const queueNamePattern = namePattern
+
 /** The queues that a caller may see: by name, and by the beginning of the name. */
 export interface NameScope {
   names: string[]
   prefixes: string[]
 }
+
+export const everyQueue: NameScope = { names: [], prefixes: [''] }
 
 /**
  * The share of ended messages whose work was done. A dead message counts as ended until it is

@@ -1,9 +1,9 @@
 /** A schedule: a message that is enqueued at the times of a cron expression. */
 import type { ApiKey } from './apiKey.ts'
+import { obstacleTo } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkBodySize, type Digits } from './message.ts'
 import { namePattern } from './queue.ts'
-import { shareLeft } from './share.ts'
 
 export const scheduleNamePattern = namePattern
 /** A time that is past for longer than this was missed, as in an outage. */
@@ -150,16 +150,17 @@ export function checkRoom(
   { queue, isNew, isNewOnQueue, isNewForOwner }: Placing,
   key: Pick<ApiKey, 'isAdmin'> | null
 ): void {
-  if (isNew && all >= schedulesMax) {
-    throw tooManySchedules(`There are ${schedulesMax} schedules already, which is the most there may be`)
-  }
-  if (key?.isAdmin) return
-  if (isNewOnQueue && onQueue >= schedulesPerQueueMax) {
+  const isAdmin = key?.isAdmin === true
+  if (isNewOnQueue && !isAdmin && onQueue >= schedulesPerQueueMax) {
     throw tooManySchedules(
       `The queue ${queue} has ${schedulesPerQueueMax} schedules already, which is the most it may have`
     )
   }
-  if (key !== null && isNewForOwner && shareLeft(schedulesMax, all, mine) < 1) {
+  const obstacle = isNewForOwner ? obstacleTo(1, schedulesMax, { all, mine }, isAdmin) : null
+  if (obstacle === 'total' && isNew) {
+    throw tooManySchedules(`There are ${all} schedules already, which is the most there may be`)
+  }
+  if (obstacle === 'share') {
     throw tooManySchedules(
       `This key owns ${mine} schedules. That is its share of the ${schedulesMax} there may be: half of ` +
         'what other keys leave'

@@ -45,7 +45,7 @@ export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readon
       ? number
       : string
 
-/** The bounds of a number, as documents and errors show them. */
+/** The bounds of a number, as documents and forms show them. */
 export function boundsOf({ min, above, max }: NumberRow): string {
   const upper = max.toLocaleString('en')
   return above === undefined ? `${min!.toLocaleString('en')} to ${upper}` : `above ${above}, to ${upper}`

@@ -1,14 +1,30 @@
 /**
- * The service's own recurring work: once a minute per cluster, however many replicas run. The only
- * user of pg-boss.
+ * Starts the service's own recurring work: once a minute per cluster, however many replicas run. The
+ * only user of pg-boss. The work itself stands in store/upkeep/maintenance.ts.
  */
 import { PgBoss } from 'pg-boss'
 import type { Database } from '../store/database.ts'
+import { isServerError } from '../store/failures.ts'
 import { lockKeys } from '../store/lockKeys.ts'
+import { schemaExists } from '../store/setup/migrate.ts'
 import { createMaintenance } from '../store/upkeep/maintenance.ts'
+
+type ConstructorOptions = Extract<ConstructorParameters<typeof PgBoss>[0], object>
 
 const schema = 'holdfast_jobs'
 const everyMinute = '* * * * *'
+
+/**
+ * Makes the schema of pg-boss, or brings it to this release's. Needs a right to create only where
+ * something is left to create.
+ */
+export async function installJobs(database: Database): Promise<void> {
+  await asOwner(database, async () => {
+    const boss = await openBoss(database, { supervise: false, schedule: false, registerInstance: false })
+    await boss.start()
+    await boss.stop({ graceful: false, close: false })
+  })
+}
 
 /** Starts pg-boss on our connections. Each job may run twice, and works in chunks. */
 export async function startHousekeeping(
@@ -16,17 +32,10 @@ export async function startHousekeeping(
   fireSchedules: () => Promise<void>,
   onError: (error: unknown) => void
 ): Promise<{ stop: () => Promise<void> }> {
-  const boss = new PgBoss({
-    schema,
-    db: {
-      executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) })
-    },
-    supervise: true,
-    schedule: true
-  } as ConstructorParameters<typeof PgBoss>[0])
+  const boss = await openBoss(database, { supervise: true, schedule: true })
   boss.on('error', onError)
   const jobs = Object.entries({ ...createMaintenance(database), 'fire-schedules': fireSchedules })
-  await database.exclusively(lockKeys.startJobs, async () => {
+  await asOwner(database, async () => {
     await boss.start()
     for (const [name] of jobs) {
       await boss.createQueue(name, { policy: 'singleton', retryLimit: 0, expireInSeconds: 600 })
@@ -39,4 +48,27 @@ export async function startHousekeeping(
     })
   }
   return { stop: () => boss.stop({ graceful: true, close: false, timeout: 5000 }) }
+}
+
+/** Runs the work on one replica at a time. Says what to do where the role may not create. */
+async function asOwner(database: Database, work: () => Promise<void>): Promise<void> {
+  await database.exclusively(lockKeys.startJobs, work).catch(error => {
+    if (!isServerError(error) || error.code !== '42501') throw error
+    throw new Error(
+      `The schema ${schema} must be made or changed, and the role may not do that (${error.message}). ` +
+        'Run holdfast migrate as the role that owns the tables, and then the grants of docs/operations.md.'
+    )
+  })
+}
+
+async function openBoss(database: Database, options: Partial<ConstructorOptions>): Promise<PgBoss> {
+  const [row] = await database.query<{ made: boolean }>(schemaExists, [schema])
+  return new PgBoss({
+    schema,
+    createSchema: !row!.made,
+    db: {
+      executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) })
+    },
+    ...options
+  } as ConstructorOptions)
 }

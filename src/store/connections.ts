@@ -2,44 +2,19 @@
 import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
 import { failureOf, isBroken, outcomeUnknown, unreachable } from './failures.ts'
+import { sessionSettings, statementMsMax } from './sessionSettings.ts'
 import type { Session, Statement } from './statement.ts'
 
 const connectMsMax = 3000
-const statementMsMax = 15_000
 // The server ends a statement after `statementMsMax`. If nothing is heard of that either, we do.
 const statementGraceMs = 3000
 // Statements that are not slow take milliseconds. One without an answer for this long is on a
 // connection that is lost: a host or a firewall on the way has forgotten it without a word.
 const answerMsMax = 3000
-const lockMsMax = 1000
-const idleInTransactionMsMax = 10_000
 /** A connection that has rested longer is asked whether it lives before it is used. */
 const restMsMax = 500
 const ping = { text: 'select', query_timeout: 1000 }
 const commitQuery = { text: 'commit', query_timeout: answerMsMax }
-
-// Set on every connection, because a role or a database can carry other values without a word. The
-// planner is kept to index scans: generic plans are made while tables are small and must stay
-// right when they have grown.
-const sessionSettings = Object.entries({
-  synchronous_commit: 'on',
-  default_transaction_isolation: "'read committed'",
-  timezone: "'UTC'",
-  datestyle: "'ISO'",
-  intervalstyle: "'postgres'",
-  search_path: 'pg_catalog',
-  standard_conforming_strings: 'on',
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
-  enable_bitmapscan: 'off',
-  enable_mergejoin: 'off',
-  jit: 'off',
-  statement_timeout: statementMsMax,
-  lock_timeout: lockMsMax,
-  idle_in_transaction_session_timeout: idleInTransactionMsMax
-})
-  .map(([setting, value]) => `set ${setting} = ${value}`)
-  .join('; ')
 
 /** The connections of one pool. Each is made when it is first needed. */
 export class Connections {

@@ -9,6 +9,9 @@ export type Rank = (typeof ranks)[number]
 const waitingMax: Record<Rank, number> = { first: 20_000, usual: 20_000, last: 200 }
 const waitMsMax = 3000
 
+/** How many of the connections work of the last rank may have: half of them. */
+export const lastConnectionsOf = (connections: number) => Math.max(1, connections >> 1)
+
 /**
  * Lets work to the connections by its rank, since the pool itself knows only who came first. One
  * connection is kept for the first rank. The last rank has at most half of them, so that browsing
@@ -24,7 +27,7 @@ export class Door {
     this.#limits = {
       first: connections,
       usual: Math.max(2, connections - 1),
-      last: Math.max(1, connections >> 1)
+      last: lastConnectionsOf(connections)
     }
   }
 

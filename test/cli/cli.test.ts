@@ -179,7 +179,7 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
       schema: { status: 'ok' },
       ownership: { status: 'ok' },
       'oldest snapshot': { value: /grant pg_read_all_stats to app/ },
-      keys: { status: 'ok', value: /to this machine only/ }
+      keys: { status: 'warning', value: /to this machine only/, advice: /Before you put one in front/ }
     }
   })
 
@@ -227,7 +227,7 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
     keys: { status: 'bad', advice: /holdfast keys create/ },
     'open files': { status: 'warning', advice: /ulimit -n 1048576/ }
   })
-  t.match((await gatherFacts({ connectionString: server.url }, '')).holders, [
+  t.match((await gatherFacts({ connectionString: server.url })).holders, [
     { kind: 'prepared transaction', name: 'left behind', user: 'holdfast' }
   ])
   t.match((await doctor(env, '--replicas', '40')).checks.connections, {
@@ -260,7 +260,7 @@ t.test(
     } = await holder
       .query('begin isolation level repeatable read; select pg_backend_pid() as pid')
       .then((results: any) => results.at(-1))
-    const facts = await gatherFacts(config, '')
+    const facts = await gatherFacts(config)
     const [held] = facts.holders
     t.match(held, {
       kind: 'session',
@@ -272,7 +272,7 @@ t.test(
     t.ok(held!.ageSeconds! >= 0 && held!.ageSeconds! < 60)
     const settings = readConfig({})
     const found = (change: Partial<typeof facts>) =>
-      byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null }))
+      byName(judge({ ...facts, ...change }, settings, { replicas: 0, filesMax: null, heldBounds: null }))
     t.equal(found({})['oldest snapshot']!.status, 'ok', 'a young snapshot is fine')
     // Made older than it is.
     t.match(found({ holders: [{ ...held!, ageSeconds: 61 }] })['oldest snapshot'], {
@@ -293,8 +293,9 @@ t.test(
       value: /2\.0 GiB/,
       advice: /pg_drop_replication_slot\('old'\)/
     })
-    t.match(found({ pooled: true, overrides: [{ role: 'app', database: null, value: 'off' }] }), {
-      pooler: { status: 'warning' },
+    const pooling = { pooling: 'transaction' as const, refusal: null, advice: 'Set them on the role.' }
+    t.match(found({ pooling, overrides: [{ role: 'app', database: null, value: 'off' }] }), {
+      pooler: { status: 'warning', value: /transaction mode/, advice: 'Set them on the role.' },
       synchronous_commit: { status: 'bad' }
     })
     t.match(found({ clock: { aheadMs: -5000, uncertainMs: 2 } }).clock, {

@@ -4,12 +4,17 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import t from 'tap'
 import { guarded, until, withKey } from '../support/apiKeys.ts'
+import { freshDatabase } from '../support/postgres.ts'
 
 t.test('keys are created, listed and revoked on the command line', async t => {
   const { holdfast, admin } = await guarded(t)
   const run = (...args: string[]) =>
     promisify(execFile)(process.execPath, ['bin/holdfast.mjs', 'keys', ...args], {
-      env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: holdfast.databaseUrl }
+      env: {
+        PATH: process.env.PATH,
+        HOLDFAST_DATABASE_URL: holdfast.databaseUrl,
+        HOLDFAST_ADMIN_KEY_FILE: '/the/file/of/the/service'
+      }
     })
   const { stdout } = await run(
     'create',
@@ -51,7 +56,8 @@ t.test('keys are created, listed and revoked on the command line', async t => {
     [['create', 'x', '--allow', 'steal:*'], 2, 'is not a right'],
     [['create', 'x', '--allow', 'admin', '--requests-per-second', '0'], 2, '--requests-per-second must be'],
     [['burn'], 2, 'holdfast keys create NAME'],
-    [['create', 'mail', 'worker'], 2, 'in quotes']
+    [['create', 'mail', 'worker'], 2, 'in quotes'],
+    [['create', 'ops\u202e', '--allow', 'admin'], 2, 'invisible']
   ]
   await Promise.all(
     wrong.map(([args, code, word]) =>
@@ -62,4 +68,17 @@ t.test('keys are created, listed and revoked on the command line', async t => {
     status: 400,
     body: { errors: [{ pointer: '/rights/1' }] }
   })
+})
+
+t.test('the first key on the command line is an admin key, unless one is given in a file', async t => {
+  const { url } = await freshDatabase(t)
+  const run = (right: string, env: Record<string, string> = {}) =>
+    promisify(execFile)(process.execPath, ['bin/holdfast.mjs', 'keys', 'create', 'x', '--allow', right], {
+      env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: url, ...env }
+    })
+  await t.rejects(run('browse:*'), { code: 1, stderr: /the first one must have the right admin/ })
+  t.match((await run('browse:*', { HOLDFAST_ADMIN_KEY_FILE: '/elsewhere/admin.key' })).stdout, /^hf_/)
+  const other = { HOLDFAST_DATABASE_URL: (await freshDatabase(t)).url }
+  t.match((await run('admin', other)).stdout, /^hf_/)
+  t.match((await run('browse:*', other)).stdout, /^hf_/)
 })

@@ -7,11 +7,13 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, HoldfastError } from '../../src/client/index.ts'
 import { httpAnswer, Proxy } from '../faultbench/proxy.ts'
+import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
 
 let url: string
 t.before(async () => {
-  url = (await service(t)).url
+  // Some callers come through a proxy, and so to another port.
+  url = (await service(t, { env: { HOLDFAST_AUTH: 'off' } })).url
 })
 
 /** The service behind a network that loses the answers to the first `count` calls. */
@@ -216,11 +218,10 @@ t.test('an aborted signal ends a call', async t => {
 })
 
 t.test('an API key is sent', async t => {
-  const guarded = await service(t)
-  const { secret } = (await guarded.post('/keys', { name: 'client', rights: ['enqueue:mail'] })).body
-  while ((await guarded.get('/queues')).status !== 401);
-  t.ok((await new Client({ url: guarded.url, key: secret }).enqueue('mail', { body: 1 })).id)
-  await t.rejects(new Client({ url: guarded.url, key: undefined }).enqueue('mail', { body: 1 }), {
+  const { holdfast, admin } = await guarded(t)
+  const { secret } = await clientWith(holdfast, admin, ['enqueue:mail'])
+  t.ok((await new Client({ url: holdfast.url, key: secret }).enqueue('mail', { body: 1 })).id)
+  await t.rejects(new Client({ url: holdfast.url, key: undefined }).enqueue('mail', { body: 1 }), {
     status: 401,
     code: 'unauthorized'
   })

@@ -4,7 +4,8 @@ import { Client, Worker, type Settled, type WorkerOptions } from '../../src/clie
 import { Proxy } from '../faultbench/proxy.ts'
 import { service } from '../support/service.ts'
 
-export const { url } = await service(t)
+// Some callers come through a proxy, and so to another port.
+export const { url } = await service(t, { env: { HOLDFAST_AUTH: 'off' } })
 export const client = new Client({ url })
 
 export interface Watched {

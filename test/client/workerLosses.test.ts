@@ -156,7 +156,8 @@ t.test('a worker stopped while it waits ends at once, and gives back what was on
 
 t.test('with the service killed and started again, every message is worked on and acked', async t => {
   const { url: database } = await freshDatabase(t)
-  const replica = () => serviceProcess(t, { HOLDFAST_DATABASE_URL: database, HOLDFAST_LOG_LEVEL: 'silent' })
+  const env = { HOLDFAST_DATABASE_URL: database, HOLDFAST_LOG_LEVEL: 'silent', HOLDFAST_AUTH: 'off' }
+  const replica = () => serviceProcess(t, env)
   let running = await replica()
   const proxy = new Proxy()
   const target = ({ url }: { url: string }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })

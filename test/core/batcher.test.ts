@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
+import { callerNamed, shareOf, tester } from '../support/callers.ts'
 
 interface Flush {
   lane: string
@@ -22,7 +23,7 @@ function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
     count: () => 1,
     flushWeightMax: 100,
     flushCountMax: 100,
-    waitingWeightMax: 1000,
+    share: shareOf(1000),
     waitingItemsMax: 1000,
     waitingMsMax: 60_000,
     isUrgent: () => false,
@@ -41,13 +42,13 @@ function keepAlive(t: Test): void {
 
 t.test('calls of one turn leave together: at once from an idle lane, later from a busy one', async t => {
   const { under, flushes } = batcher()
-  const first = [under.add('a', 1), under.add('a', 2)]
+  const first = [under.add(tester, 'a', 1), under.add(tester, 'a', 2)]
   await turn()
   t.strictSame(
     flushes.map(({ items }) => items),
     [[1, 2]]
   )
-  const second = [3, 4, 5].map(item => under.add('a', item))
+  const second = [3, 4, 5].map(item => under.add(tester, 'a', item))
   await turn()
   t.equal(flushes.length, 1, 'while one is in flight, callers gather')
   flushes[0]!.answer()
@@ -62,9 +63,9 @@ t.test('calls of one turn leave together: at once from an idle lane, later from 
 
 t.test('lanes do not wait for one another', async t => {
   const { under, flushes } = batcher()
-  const blocked = under.add('a', 1)
+  const blocked = under.add(tester, 'a', 1)
   await turn()
-  const free = under.add('b', 2)
+  const free = under.add(tester, 'b', 2)
   await turn()
   flushes.find(({ lane }) => lane === 'b')!.answer()
   t.equal(await free, '2')
@@ -75,7 +76,7 @@ t.test('lanes do not wait for one another', async t => {
 for (const bound of ['flushWeightMax', 'flushCountMax']) {
   t.test(`a flush takes no more than its ${bound}, and no more are in flight than allowed`, async t => {
     const { under, flushes } = batcher({ [bound]: 2, inFlightMax: 2 })
-    const all = Promise.all([1, 2, 3, 4, 5].map(item => under.add('a', item)))
+    const all = Promise.all([1, 2, 3, 4, 5].map(item => under.add(tester, 'a', item)))
     await turn()
     await turn()
     t.strictSame(
@@ -101,7 +102,7 @@ t.test('a second flush leaves when it is half full, or when the first is slow', 
   // A busy machine must not look like a slow flush.
   t.intercept(performance, 'now', { value: () => nowMs })
   const add = async (items: number[]) => {
-    const added = items.map(item => under.add('a', item))
+    const added = items.map(item => under.add(tester, 'a', item))
     await turn()
     await turn()
     return added
@@ -136,7 +137,9 @@ t.test('a poison item fails alone', async t => {
       return items.map(String)
     }
   })
-  const answers = await Promise.allSettled(Array.from({ length: 64 }, (_, item) => under.add('a', item)))
+  const answers = await Promise.allSettled(
+    Array.from({ length: 64 }, (_, item) => under.add(tester, 'a', item))
+  )
   t.equal(answers.filter(({ status }) => status === 'fulfilled').length, 63)
   t.equal(answers[7]!.status, 'rejected')
   t.strictSame(
@@ -159,7 +162,7 @@ t.test('several poison items fail, each with its own error, and other calls are 
     }
   })
   const answers = await Promise.allSettled(
-    Array.from({ length: 50 }, (_, item) => under.add(item % 2 ? 'odd' : 'even', item))
+    Array.from({ length: 50 }, (_, item) => under.add(tester, item % 2 ? 'odd' : 'even', item))
   )
   answers.forEach((answer, item) =>
     t.match(
@@ -181,25 +184,25 @@ t.test('any other error goes to every caller, and nothing is tried twice', async
       throw new Error('database away')
     }
   })
-  const answers = await Promise.allSettled([under.add('a', 1), under.add('a', 2)])
+  const answers = await Promise.allSettled([under.add(tester, 'a', 1), under.add(tester, 'a', 2)])
   t.ok(answers.every(({ status }) => status === 'rejected'))
   t.equal(flushed, 1)
 })
 
 t.test('a call that would wait behind too much is refused as overloaded, until there is room', async t => {
-  const { under, flushes } = batcher({ waitingWeightMax: 2 })
+  const { under, flushes } = batcher({ share: shareOf(2) })
   const flushed = async (count: number) => {
     while (flushes.length < count) await turn()
   }
-  const inFlight = under.add('a', 0)
+  const inFlight = under.add(tester, 'a', 0)
   await flushed(1)
-  const waiting = [under.add('a', 1), under.add('a', 2)]
-  await t.rejects(under.add('a', 3), { code: 'overloaded', outcome: 'none' })
-  await t.rejects(under.add('b', 3), { code: 'overloaded' }, 'all lanes share the bound')
+  const waiting = [under.add(tester, 'a', 1), under.add(tester, 'a', 2)]
+  await t.rejects(under.add(tester, 'a', 3), { code: 'overloaded', outcome: 'none' })
+  await t.rejects(under.add(tester, 'b', 3), { code: 'overloaded' }, 'all lanes share the bound')
   flushes[0]!.answer()
   await inFlight
   await flushed(2)
-  const later = under.add('a', 4)
+  const later = under.add(tester, 'a', 4)
   flushes[1]!.answer()
   await Promise.all(waiting)
   await flushed(3)
@@ -213,19 +216,23 @@ t.test('a call that would wait behind too much is refused as overloaded, until t
 })
 
 t.test('calls that make room are refused last, by weight and by number', async t => {
-  for (const bound of ['waitingWeightMax', 'waitingItemsMax']) {
-    const { under, flushes } = batcher({ [bound]: 4, isUrgent: item => item < 0 })
-    const all = [under.add('a', 0)]
+  const bounds = { weight: { share: shareOf(4) }, number: { waitingItemsMax: 4 } }
+  for (const [bound, options] of Object.entries(bounds)) {
+    const { under, flushes } = batcher({ ...options, isUrgent: item => item < 0 })
+    const all = [under.add(tester, 'a', 0)]
     while (flushes.length < 1) await turn()
-    for (const item of [1, 2, 3, 4]) all.push(under.add('a', item))
-    t.notOk(under.full)
-    await t.rejects(under.add('a', 5), { code: 'overloaded' }, bound)
-    t.ok(under.full)
-    all.push(under.add('a', -1))
-    await t.rejects(under.add('a', -2), { code: 'overloaded' }, `${bound}: a quarter more, no further`)
+    for (const item of [1, 2, 3, 4]) all.push(under.add(tester, 'a', item))
+    await t.rejects(under.add(tester, 'a', 5), { code: 'overloaded' }, bound)
+    t.match(under.refusal(tester), { code: 'overloaded' })
+    all.push(under.add(tester, 'a', -1))
+    await t.rejects(
+      under.add(tester, 'a', -2),
+      { code: 'overloaded' },
+      `${bound}: a quarter more, no further`
+    )
     flushes[0]!.answer()
     while (flushes.length < 2) await turn()
-    t.notOk(under.full)
+    t.equal(under.refusal(tester), null)
     flushes[1]!.answer()
     await Promise.all(all)
     t.strictSame(flushes[1]!.items, [1, 2, 3, 4, -1])
@@ -237,13 +244,19 @@ t.test('a stuck lane takes no more, and calls that waited too long are refused, 
   let nowMs = 0
   t.intercept(performance, 'now', { value: () => nowMs }) // a busy machine waits no longer
   const { under, flushes } = batcher({ waitingMsMax: 100, isUrgent: item => item < 0 })
-  const stuck = under.add('a', 0)
+  const stuck = under.add(tester, 'a', 0)
   while (flushes.length < 1) await turn()
-  const late = [1, 2].map(item => t.rejects(under.add('a', item), { code: 'overloaded', outcome: 'none' }))
-  const urgent = under.add('a', -1)
+  const late = [1, 2].map(item =>
+    t.rejects(under.add(tester, 'a', item), { code: 'overloaded', outcome: 'none' })
+  )
+  const urgent = under.add(tester, 'a', -1)
   nowMs = 55
-  await t.rejects(under.add('a', 3), { code: 'overloaded' }, 'halfway to the limit the lane takes no more')
-  const other = under.add('b', 4)
+  await t.rejects(
+    under.add(tester, 'a', 3),
+    { code: 'overloaded' },
+    'halfway to the limit the lane takes no more'
+  )
+  const other = under.add(tester, 'b', 4)
   while (flushes.length < 2) await turn()
   flushes[1]!.answer()
   t.equal(await other, '4', 'another lane goes on')
@@ -260,9 +273,9 @@ t.test('a stuck lane takes no more, and calls that waited too long are refused, 
 t.test('a lane whose every item was refused is forgotten', async t => {
   keepAlive(t)
   const { under, flushes } = batcher({ waitingMsMax: 20 })
-  const stuck = under.add('a', 0)
+  const stuck = under.add(tester, 'a', 0)
   while (flushes.length < 1) await turn()
-  await t.rejects(under.add('a', 1), { code: 'overloaded' })
+  await t.rejects(under.add(tester, 'a', 1), { code: 'overloaded' })
   flushes[0]!.fail(new Error('lost'))
   await t.rejects(stuck, { message: 'lost' })
   await under.drained()
@@ -273,16 +286,16 @@ t.test('an item heavier than the bound is taken when nothing else waits', async 
   const { under } = batcher({
     weigh: () => 50,
     flushWeightMax: 10,
-    waitingWeightMax: 20,
+    share: shareOf(20),
     flush: async (_, items) => items.map(String)
   })
-  t.equal(await under.add('a', 1), '1')
+  t.equal(await under.add(tester, 'a', 1), '1')
 })
 
 t.test('drained resolves when everything has been answered', async t => {
   const { under, flushes } = batcher()
   await under.drained()
-  const call = under.add('a', 1)
+  const call = under.add(tester, 'a', 1)
   let drained = false
   const draining = under.drained().then(() => {
     drained = true
@@ -292,4 +305,36 @@ t.test('drained resolves when everything has been answered', async t => {
   flushes[0]!.answer()
   await call
   await draining
+})
+
+t.test('callers take turns: one with much to do delays only itself', async t => {
+  const [many, few] = [callerNamed('many'), callerNamed('few')]
+  const { under, flushes } = batcher({ flushCountMax: 4 })
+  const inFlight = under.add(tester, 'a', 0)
+  while (flushes.length < 1) await turn()
+  const all = [1, 2, 3, 4, 5, 6].map(item => under.add(many, 'a', item))
+  all.push(...[7, 8].map(item => under.add(few, 'a', item)))
+  flushes[0]!.answer()
+  await inFlight
+  while (flushes.length < 2) await turn()
+  t.strictSame(flushes[1]!.items, [1, 2, 7, 8], 'half of the flush each, each in its own order')
+  flushes[1]!.answer()
+  while (flushes.length < 3) await turn()
+  t.strictSame(flushes[2]!.items, [3, 4, 5, 6])
+  flushes[2]!.answer()
+  await Promise.all(all)
+})
+
+t.test('a caller may have its share waiting, and others still have room', async t => {
+  const [greedy, other] = [callerNamed('greedy'), callerNamed('other')]
+  const { under, flushes } = batcher({ share: shareOf(10) })
+  const all = [0, 1, 2, 3, 4].map(item => under.add(greedy, 'a', item))
+  await t.rejects(under.add(greedy, 'a', 5), { code: 'shareUsedUp', outcome: 'none' })
+  await t.rejects(under.add(greedy, 'b', 5), { code: 'shareUsedUp' }, 'all lanes share the bound')
+  all.push(under.add(other, 'a', 6))
+  await turn()
+  flushes[0]!.answer()
+  await Promise.all(all)
+  t.equal(under.refusal(greedy), null, 'what was answered is given back')
+  await turn()
 })

@@ -2,13 +2,15 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { Wakeups } from '../../src/core/engine/wakeups.ts'
+import { callerNamed, shareOf, tester } from '../support/callers.ts'
 
 const never = new AbortController().signal
+const wakeupsFor = (seats: number) => new Wakeups(shareOf(seats))
 const inMs = (ms: number) => performance.now() + ms
 
 t.test('a wake between the check and the wait is not missed', async t => {
-  const wakeups = new Wakeups(10)
-  const seat = wakeups.sit({ queueId: 'q' })
+  const wakeups = wakeupsFor(10)
+  const seat = wakeups.sit(tester, { queueId: 'q' })
   wakeups.wake('q', 1)
   t.equal(await seat.wait(inMs(10_000), never), true)
   seat.leave()
@@ -16,10 +18,10 @@ t.test('a wake between the check and the wait is not missed', async t => {
 })
 
 t.test('one message wakes one waiter of its topic: the one that has waited longest', async t => {
-  const wakeups = new Wakeups(10)
+  const wakeups = wakeupsFor(10)
   const woken: string[] = []
   const waits = ['first', 'second', 'other'].map(async name => {
-    const seat = wakeups.sit({ queueId: name === 'other' ? 'r' : 'q' })
+    const seat = wakeups.sit(tester, { queueId: name === 'other' ? 'r' : 'q' })
     woken.push(`${name} ${await seat.wait(inMs(10_000), never)}`)
     seat.leave()
   })
@@ -30,13 +32,13 @@ t.test('one message wakes one waiter of its topic: the one that has waited longe
   await Promise.all(waits)
   t.strictSame(woken.slice(1).sort(), ['other false', 'second false'], 'closing ends every wait')
   t.equal(wakeups.size, 0)
-  const late = wakeups.sit({ queueId: 'q' })
+  const late = wakeups.sit(tester, { queueId: 'q' })
   t.equal(await late.wait(inMs(10_000), never), false, 'and every later one')
 })
 
 t.test('a wake during a check is seen by the checking seat, and wakes the waiting one too', async t => {
-  const wakeups = new Wakeups(10)
-  const [waiter, looker] = [wakeups.sit({ queueId: 'q' }), wakeups.sit({ queueId: 'q' })]
+  const wakeups = wakeupsFor(10)
+  const [waiter, looker] = [wakeups.sit(tester, { queueId: 'q' }), wakeups.sit(tester, { queueId: 'q' })]
   const waiting = waiter.wait(inMs(10_000), never)
   wakeups.wake('q', 1)
   t.equal(await looker.wait(inMs(10_000), never), true)
@@ -45,9 +47,9 @@ t.test('a wake during a check is seen by the checking seat, and wakes the waitin
 })
 
 t.test('as many wake as there are messages, in their order; one that waits again stands last', async t => {
-  const wakeups = new Wakeups(10)
+  const wakeups = wakeupsFor(10)
   const woken: number[] = []
-  const seats = [0, 1, 2, 3].map(() => wakeups.sit({ queueId: 'q' }))
+  const seats = [0, 1, 2, 3].map(() => wakeups.sit(tester, { queueId: 'q' }))
   const wait = (index: number) =>
     seats[index]!.wait(inMs(10_000), never).then(() => {
       woken.push(index)
@@ -66,9 +68,9 @@ t.test('as many wake as there are messages, in their order; one that waits again
 })
 
 t.test('a seat for the end of a message hears only of that', async t => {
-  const wakeups = new Wakeups(10)
-  const forEnd = wakeups.sit({ messageId: '7' })
-  const forReady = wakeups.sit({ queueId: '7' })
+  const wakeups = wakeupsFor(10)
+  const forEnd = wakeups.sit(tester, { messageId: '7' })
+  const forReady = wakeups.sit(tester, { queueId: '7' })
   t.strictSame(wakeups.waitedQueues(), ['7'])
   wakeups.wake('7', Infinity)
   t.equal(await forEnd.wait(inMs(5), never), false)
@@ -85,11 +87,11 @@ t.test('a seat for the end of a message hears only of that', async t => {
 })
 
 t.test('no way to end a wait leaves anything behind', async t => {
-  const wakeups = new Wakeups(1000)
+  const wakeups = wakeupsFor(1000)
   const caller = new AbortController()
   const gone = new AbortController()
   const ends = Array.from({ length: 90 }, async (_, i) => {
-    const seat = wakeups.sit({ queueId: `q${i % 3}` })
+    const seat = wakeups.sit(tester, { queueId: `q${i % 3}` })
     await seat.wait(i % 3 === 0 ? inMs(2) : inMs(10_000), i % 3 === 1 ? gone.signal : caller.signal)
     seat.leave()
   })
@@ -107,8 +109,8 @@ t.test('no way to end a wait leaves anything behind', async t => {
 })
 
 t.test('a wait ends with its time and with its caller', async t => {
-  const wakeups = new Wakeups(10)
-  const seat = wakeups.sit({ queueId: 'q' })
+  const wakeups = wakeupsFor(10)
+  const seat = wakeups.sit(tester, { queueId: 'q' })
   t.equal(await seat.wait(inMs(5), never), false)
   const caller = new AbortController()
   const waiting = seat.wait(inMs(10_000), caller.signal)
@@ -117,11 +119,16 @@ t.test('a wait ends with its time and with its caller', async t => {
   t.equal(await seat.wait(inMs(10_000), caller.signal), false)
 })
 
-t.test('a seat too many is refused with tooManyWaiting', async t => {
-  const wakeups = new Wakeups(2)
-  const seat = wakeups.sit({ queueId: 'q' })
-  wakeups.sit({ queueId: 'q' })
-  t.throws(() => wakeups.sit({ queueId: 'r' }), { code: 'tooManyWaiting' })
+t.test('a seat too many is refused, and a caller gets its share of the seats', async t => {
+  const wakeups = wakeupsFor(2)
+  const seat = wakeups.sit(tester, { queueId: 'q' })
+  wakeups.sit(tester, { queueId: 'q' })
+  t.throws(() => wakeups.sit(tester, { queueId: 'r' }), { code: 'overloaded' })
   seat.leave()
-  t.doesNotThrow(() => wakeups.sit({ queueId: 'r' }))
+  const [first, second] = [callerNamed('first'), callerNamed('second')]
+  t.doesNotThrow(() => wakeups.sit(first, { queueId: 'r' }))
+  const many = wakeupsFor(9)
+  for (let i = 0; i < 4; i++) many.sit(first, { queueId: 'q' })
+  t.throws(() => many.sit(first, { queueId: 'q' }), { code: 'shareUsedUp' }, 'half of what others leave')
+  t.doesNotThrow(() => many.sit(second, { queueId: 'q' }), 'another caller has room')
 })

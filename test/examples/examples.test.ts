@@ -1,5 +1,6 @@
 /** Producers and workers in three languages, run as they stand against a real service. */
 import t, { type Test } from 'tap'
+import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
 import { listen, noPython, programs, read, start, type Running } from './setup.ts'
 
@@ -68,13 +69,11 @@ t.test('every producer is confirmed, and every worker acks its messages', async 
 })
 
 t.test('where a key is asked for, each program sends the one it is given', async t => {
-  const guarded = await service(t)
-  const rights = ['lease:keyed-*', 'enqueue:keyed-*']
-  const { secret } = (await guarded.post('/keys', { name: 'examples', rights })).body
-  while ((await guarded.get('/queues')).status !== 401);
+  const { holdfast, admin } = await guarded(t)
+  const { secret } = await clientWith(holdfast, admin, ['lease:keyed-*', 'enqueue:keyed-*'])
   await inEach(async (name, program) => {
     const env = {
-      QUEUE_URL: `${guarded.url}/queues/keyed-${name}`,
+      QUEUE_URL: `${holdfast.url}/queues/keyed-${name}`,
       HOLDFAST_KEY: secret,
       WORK_SECONDS: '0'
     }

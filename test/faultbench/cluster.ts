@@ -146,7 +146,13 @@ async function makeReplica(
     for (const untilMs = Date.now() + 60_000; ; await pause(100)) {
       const started = (child = spawn(process.execPath, ['bin/holdfast.mjs', 'serve'], {
         cwd: root,
-        env: { PATH: process.env.PATH, HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0', ...env },
+        env: {
+          PATH: process.env.PATH,
+          HOLDFAST_DATABASE_URL: databaseUrl,
+          HOLDFAST_PORT: '0',
+          HOLDFAST_AUTH: 'off', // callers come through a proxy, and so to another port
+          ...env
+        },
         stdio: ['ignore', 'pipe', 'pipe']
       }))
       started.stderr!.pipe(log, { end: false })

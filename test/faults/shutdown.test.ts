@@ -26,13 +26,13 @@ function open(t: Test, url: string, request: string): Connection {
   }
 }
 
-const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
 
 function post(path: string, body: object): string {
   const text = JSON.stringify(body)
   return (
     `POST ${path} HTTP/1.1\r\n` +
-    'host: x\r\n' +
+    'host: localhost\r\n' +
     'content-type: application/json\r\n' +
     `content-length: ${text.length}\r\n\r\n${text}`
   )

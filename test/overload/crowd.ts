@@ -49,7 +49,7 @@ const leaseMax = 400
 function post(path: string, body: string): string {
   return (
     `POST ${path} HTTP/1.1\r\n` +
-    'host: x\r\n' +
+    'host: localhost\r\n' +
     'content-type: application/json\r\n' +
     `content-length: ${body.length}\r\n\r\n${body}`
   )

@@ -13,6 +13,7 @@ import {
   rowsOf,
   untilBlocked
 } from './setup.ts'
+import { tester } from '../support/callers.ts'
 
 t.test('two enqueues of one key store one message, also before the first has committed', async t => {
   const { id, name } = await queue()
@@ -49,18 +50,19 @@ t.test('a bad message fails alone, and a flush that was split stores nothing twi
   const broker = brokerOn(poolA, {
     options: { isPoison: error => isServerError(error) && error.code.startsWith('22') }
   })
-  const plain = (body: string) => broker.enqueue(name, [{ body, contentType: null }], false)
+  const plain = (body: string) => broker.enqueue(tester, name, [{ body, contentType: null }], false)
   // No front would let this through: a time that PostgreSQL cannot read. Its key sends it into a
   // second round.
   const keyed = (visibleAt?: string) =>
-    broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey: 'k', visibleAt }], false)
+    broker.enqueue(tester, name, [{ body: '1', contentType: null, idempotencyKey: 'k', visibleAt }], false)
   await plain('0')
   const answers = await Promise.allSettled([
     plain('p'),
     keyed(),
     keyed('99999999-99-99'),
-    broker.enqueue(name, [{ body: '7', contentType: null, idempotencyKey: 'other' }], false),
+    broker.enqueue(tester, name, [{ body: '7', contentType: null, idempotencyKey: 'other' }], false),
     broker.enqueue(
+      tester,
       name,
       ['8', '9'].map(body => ({ body, contentType: null, idempotencyKey: body })),
       true
@@ -74,7 +76,7 @@ t.test('a bad message fails alone, and a flush that was split stores nothing twi
   const many = await Promise.allSettled(
     Array.from({ length: 63 }, (_, i) =>
       i === 31
-        ? broker.enqueue(name, [{ body: '1', contentType: null, visibleAt: 'never' }], false)
+        ? broker.enqueue(tester, name, [{ body: '1', contentType: null, visibleAt: 'never' }], false)
         : plain(String(i))
     )
   )

@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { conserved, deadlocks, never, poolA, poolB, queue, receiptsOf, replica } from './setup.ts'
+import { tester } from '../support/callers.ts'
 
 const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)]!
 
@@ -39,7 +40,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
         ttlSeconds: pick([undefined, undefined, undefined, 0.1]),
         idempotencyKey: pick([undefined, `${index} ${Math.random()}`])
       }))
-      for (const { id, duplicate } of await broker.enqueue(name, list, true)) {
+      for (const { id, duplicate } of await broker.enqueue(tester, name, list, true)) {
         if (!duplicate) enqueued.push(id)
       }
     }
@@ -52,7 +53,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
         worker: 'w',
         idempotencyKey: pick([null, null, String(Math.random())])
       }
-      const leased = await broker.lease(name, request, acks, never)
+      const leased = await broker.lease(tester, name, request, acks, never)
       noteAcks(acks, leased.outcomes)
       for (const { id, fence } of leased.messages) {
         if (leases.has(`${id} ${fence}`)) leasedTwice.push(`${id} ${fence}`)
@@ -62,7 +63,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
     }
     const ack = async (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({ receipt }))
-      noteAcks(chosen, await broker.settle('ack', name, settlements, String))
+      noteAcks(chosen, await broker.settle(tester, 'ack', name, settlements, String))
     }
     const fail = (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({
@@ -70,25 +71,26 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
         delaySeconds: pick([0, 0.02]),
         dead: Math.random() < 0.1
       }))
-      return broker.settle('fail', name, settlements, String)
+      return broker.settle(tester, 'fail', name, settlements, String)
     }
     const release = (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({ receipt }))
-      return broker.settle('release', name, settlements, String)
+      return broker.settle(tester, 'release', name, settlements, String)
     }
     const extend = (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({ receipt, leaseSeconds: pick([0.01, 1]) }))
-      return broker.settle('extend', name, settlements, String)
+      return broker.settle(tester, 'extend', name, settlements, String)
     }
-    const redrive = () => broker.redrive(name, { ids: null, where: null, limit: 20 }, never)
+    const redrive = () =>
+      broker.bulk(tester, 'redrive', name, null, { ids: null, where: null, limit: 20 }, never)
     const purge = async () => {
       if (Math.random() >= 0.1) return
       const state = pick(['dead', 'delayed', 'ready', null] as const)
-      await broker.purge(name, state, { ids: null, where: null, limit: Infinity }, never)
+      await broker.bulk(tester, 'purge', name, state, { ids: null, where: null, limit: Infinity }, never)
     }
     const cancel = async () => {
       if (enqueued.length === 0) return
-      await broker.cancel(name, pick(enqueued)).catch(error => {
+      await broker.cancel(tester, name, pick(enqueued)).catch(error => {
         if (!['messageLeased', 'messageNotFound'].includes(error.code)) throw error
       })
     }

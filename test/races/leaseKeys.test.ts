@@ -18,6 +18,8 @@ import {
   sweep,
   type Session
 } from './setup.ts'
+import { openShares } from '../../src/core/engine/shares.ts'
+import { tester } from '../support/callers.ts'
 
 t.test('one lease key used on two replicas at once is one set of messages and receipts', async t => {
   const { id, name } = await queue({ leaseSeconds: 60 })
@@ -118,10 +120,10 @@ t.test('leases with keys share a flush with others, and each key brings its own 
 t.test('a call whose key has been used is never told that there is nothing, whatever hinders it', async t => {
   const { id, name } = await queue({ leaseSeconds: 60 })
   await enqueue(id, 5)
-  let answersFull = false
+  const shares = openShares({ waitingBytesMax: 1e6, waitersMax: 100, connectionsMax: 100 })
   let databaseAway = false
   const { broker, stop } = replica(poolA, {
-    options: { answersFull: () => answersFull },
+    options: { shares },
     verbs: {
       leaseAgain: async (...args) => {
         if (databaseAway) throw new QueueError('databaseUnavailable', 'away')
@@ -139,14 +141,14 @@ t.test('a call whose key has been used is never told that there is nothing, what
   t.strictSame(ofM, [ofM[0], ofM[0], ofM[0]], 'one key three times in the flush that empties the queue')
   t.equal(ofM[0]!.length, 1)
 
-  answersFull = true
+  shares.answerBytes.hold(tester, 2e6)
   await t.rejects(
     take('K', first),
     { code: 'outcomeUnknown' },
     'with too many bytes of answers unread, the ack is done and the lease must be asked for again'
   )
   await t.rejects(take('K'), { code: 'overloaded' })
-  answersFull = false
+  shares.answerBytes.give(tester, 2e6)
   databaseAway = true
   await t.rejects(take('K', third), { code: 'outcomeUnknown' }, 'the database went away after the ack')
   databaseAway = false
@@ -171,7 +173,7 @@ t.test('a conflict that has nothing to do with lease keys is an error, at once',
     [leased[0]!.id, id]
   )
   const receipts = leased.map(({ receipt }) => ({ receipt }))
-  await t.rejects(broker.settle('ack', name, receipts, String), { code: '23505' })
+  await t.rejects(broker.settle(tester, 'ack', name, receipts, String), { code: '23505' })
   await blocker.query('delete from holdfast.acked where queue_id = $1', [id])
   await stop()
   await conserved(t, id)
@@ -189,6 +191,7 @@ t.test('many callers use and free one lease key at once: a refused call has leas
         const { messages } = await leaseBy(broker, name, { idempotencyKey })
         t.equal(messages.length, 1)
         await broker.settle(
+          tester,
           'ack',
           name,
           messages.map(({ receipt }) => ({ receipt })),

@@ -25,6 +25,7 @@ import {
   sessionOn,
   type Replica
 } from './setup.ts'
+import { tester } from '../support/callers.ts'
 
 t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async t => {
   const { id } = await queue()
@@ -55,7 +56,7 @@ t.test('while a queue is deleted and made anew, each enqueue is stored in one of
     const answers = replicas.flatMap(({ broker }) =>
       Array.from({ length: 10 }, (_, i) => {
         const idempotencyKey = i % 2 ? undefined : `${round} ${i}`
-        return broker.enqueue(name, [{ body: '1', contentType: null, idempotencyKey }], false)
+        return broker.enqueue(tester, name, [{ body: '1', contentType: null, idempotencyKey }], false)
       })
     )
     await blocker.query('begin')
@@ -121,39 +122,42 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const anyone = { key: null, permit: () => {} }
   type Lease = { id: string; receipt: string }
   const verbs: Record<string, (broker: Broker, name: string, lease: Lease) => Promise<unknown>> = {
-    enqueue: (broker, name) => broker.enqueue(name, [{ body: '1', contentType: null }], false),
+    enqueue: (broker, name) => broker.enqueue(tester, name, [{ body: '1', contentType: null }], false),
     'enqueue with keys': (broker, name) =>
       broker.enqueue(
+        tester,
         name,
         ['a', 'b'].map(key => ({ body: '1', contentType: null, idempotencyKey: key })),
         true
       ),
-    lease: (broker, name) => broker.lease(name, request, [], never),
-    'lease with a key': (broker, name) => broker.lease(name, { ...request, idempotencyKey: 'k' }, [], never),
-    'lease and wait': (broker, name) => broker.lease(name, { ...request, waitSeconds: 0.1 }, [], never),
-    'lease with an ack': (broker, name, { receipt }) => broker.lease(name, request, [receipt], never),
-    ack: (broker, name, { receipt }) => broker.settle('ack', name, [{ receipt }], String),
-    fail: (broker, name, { receipt }) => broker.settle('fail', name, [{ receipt }], String),
+    lease: (broker, name) => broker.lease(tester, name, request, [], never),
+    'lease with a key': (broker, name) =>
+      broker.lease(tester, name, { ...request, idempotencyKey: 'k' }, [], never),
+    'lease and wait': (broker, name) =>
+      broker.lease(tester, name, { ...request, waitSeconds: 0.1 }, [], never),
+    'lease with an ack': (broker, name, { receipt }) => broker.lease(tester, name, request, [receipt], never),
+    ack: (broker, name, { receipt }) => broker.settle(tester, 'ack', name, [{ receipt }], String),
+    fail: (broker, name, { receipt }) => broker.settle(tester, 'fail', name, [{ receipt }], String),
     extend: (broker, name, { receipt }) =>
-      broker.settle('extend', name, [{ receipt, leaseSeconds: 9 }], String),
-    release: (broker, name, { receipt }) => broker.settle('release', name, [{ receipt }], String),
-    put: (broker, name) => broker.putQueue(name, { maxAttempts: 3 }),
-    delete: (broker, name) => broker.deleteQueue(name),
-    report: (broker, name) => broker.reportQueue(name),
-    list: broker => broker.listQueues('', 100, { names: [], prefixes: [''] }),
-    browse: (broker, name) => broker.browse(name, null, filter, '0', 10),
-    message: (broker, name, { id }) => broker.message(name, id, 0.1, never),
-    cancel: (broker, name, { id }) => broker.cancel(name, id),
-    explain: (broker, name, { id }) => broker.explain(name, id),
-    series: (broker, name) => broker.series(name),
-    purge: (broker, name) => broker.purge(name, null, everything, never),
-    redrive: (broker, name) => broker.redrive(name, everything, never),
-    retry: (broker, name) => broker.retry(name, everything, never),
-    'dry run': (broker, name) => broker.countMatches(name, 'purge', null, everything, never),
+      broker.settle(tester, 'extend', name, [{ receipt, leaseSeconds: 9 }], String),
+    release: (broker, name, { receipt }) => broker.settle(tester, 'release', name, [{ receipt }], String),
+    put: (broker, name) => broker.putQueue(tester, name, { maxAttempts: 3 }),
+    delete: (broker, name) => broker.deleteQueue(tester, name),
+    report: (broker, name) => broker.reportQueue(tester, name),
+    list: broker => broker.listQueues(tester, '', 100, { names: [], prefixes: [''] }),
+    browse: (broker, name) => broker.browse(tester, name, null, filter, '0', 10),
+    message: (broker, name, { id }) => broker.message(tester, name, id, 0.1, never),
+    cancel: (broker, name, { id }) => broker.cancel(tester, name, id),
+    explain: (broker, name, { id }) => broker.explain(tester, name, id),
+    series: (broker, name) => broker.series(tester, name),
+    purge: (broker, name) => broker.bulk(tester, 'purge', name, null, everything, never),
+    redrive: (broker, name) => broker.bulk(tester, 'redrive', name, null, everything, never),
+    retry: (broker, name) => broker.bulk(tester, 'retry', name, null, everything, never),
+    'dry run': (broker, name) => broker.countMatches(tester, name, 'purge', null, everything, never),
     'dry run with a filter': (broker, name) =>
-      broker.countMatches(name, 'purge', null, { ...everything, where: filter }, never),
+      broker.countMatches(tester, name, 'purge', null, { ...everything, where: filter }, never),
     'schedule run': (broker, name) =>
-      schedulesOf(broker === here.broker ? here : there).run(name, undefined, anyone)
+      schedulesOf(broker === here.broker ? here : there).run(tester, name, undefined, anyone)
   }
   const answerOf = (answer: Promise<unknown>) =>
     answer.then(
@@ -165,18 +169,19 @@ t.test('no verb fails because another session deletes its queue', async t => {
   /** A queue with a message in every state, which `here` has just seen. Returns a lease of one. */
   const furnish = async (name: string): Promise<Lease> => {
     const { broker } = here
-    await broker.putQueue(name, { keepAckedSeconds: 60, maxDepth: 100 })
+    await broker.putQueue(tester, name, { keepAckedSeconds: 60, maxDepth: 100 })
     await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, anyone)
     const delays = [undefined, undefined, undefined, undefined, 60]
     await broker.enqueue(
+      tester,
       name,
       delays.map(delaySeconds => ({ body: '1', contentType: null, delaySeconds })),
       true
     )
-    const leased = await broker.lease(name, { ...request, max: 3 }, [], never)
+    const leased = await broker.lease(tester, name, { ...request, max: 3 }, [], never)
     const [held, dead, acked] = leased.messages
-    await broker.settle('fail', name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
-    await broker.settle('ack', name, [{ receipt: acked!.receipt }], String)
+    await broker.settle(tester, 'fail', name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
+    await broker.settle(tester, 'ack', name, [{ receipt: acked!.receipt }], String)
     return held!
   }
 
@@ -184,7 +189,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
     for (const [verb, call] of Object.entries(verbs)) {
       const gone = newName()
       const leaseOfGone = await furnish(gone)
-      await there.broker.deleteQueue(gone)
+      await there.broker.deleteQueue(tester, gone)
       const late = await answerOf(call(here.broker, gone, leaseOfGone))
       t.ok(allowed.includes(late), `${verb} after the delete: ${late}`)
       if (verb.startsWith('dry run')) t.equal(late, 'queueNotFound', `${verb}: there is nothing to count`)
@@ -215,7 +220,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
         const shown = allowed.includes(answer) ? answer : `${verb}: ${answer}`
         answers.set(shown, (answers.get(shown) ?? 0) + 1)
         if (i % 40 === 1) {
-          const leased = await broker.lease('flicker', request, [], never).catch(() => null)
+          const leased = await broker.lease(tester, 'flicker', request, [], never).catch(() => null)
           lease = leased?.messages[0] ?? lease
         }
       }

@@ -25,7 +25,7 @@ function schedulesOn(
   { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
 ) {
   const store = openStore(database, new ScanHints(), verbs)
-  const autoQueues = new AutoQueues(store, Infinity)
+  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work() }, Infinity)
   const broker = { makeQueue: autoQueues.make.bind(autoQueues) }
   const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
   const schedules = new Schedules(store, undefined as never, nextTime, options)
@@ -94,17 +94,21 @@ t.test('a schedule that another session holds is skipped without waiting, and fi
 t.test('a replica killed before its commit has fired nothing, and another fires it once', async t => {
   await put('killed')
   await age('0')
+  let pid: unknown
   const dying = schedulesOn(poolA, {
     verbs: {
       async enqueue(session, rows) {
         const answers = await messages.enqueue(session, rows)
         const [row] = await session.query('select pg_backend_pid() as pid')
-        await blocker.query('select pg_terminate_backend($1)', [row!.pid])
+        pid = row!.pid
+        await blocker.query('select pg_terminate_backend($1)', [pid])
         return answers
       }
     }
   })
   await t.rejects(dying.fireDue())
+  // Until the session has gone, it holds its lock on the schedule.
+  while ((await blocker.query('select from pg_stat_activity where pid = $1', [pid])).rowCount! > 0);
   t.strictSame(await fired(), [])
   await Promise.all([schedulesA.fireDue(), schedulesB.fireDue()])
   t.strictSame(await fired(), ['killed'])

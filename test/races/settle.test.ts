@@ -20,6 +20,7 @@ import {
   sweep,
   untilBlocked
 } from './setup.ts'
+import { tester } from '../support/callers.ts'
 
 t.test('a late ack after a new lease changes nothing, whichever order they arrive in', async t => {
   const { id } = await queue()
@@ -92,6 +93,7 @@ t.test('a list with two receipts of one message does not deadlock with another b
   const extending = extend(poolB, id, current, 60)
   await untilBlocked(1)
   const acking = broker.settle(
+    tester,
     'ack',
     name,
     [stale!, ...current].map(lease => ({ receipt: receiptOf({ id, name }, lease) })),

@@ -20,6 +20,8 @@ import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { openShares } from '../../src/core/engine/shares.ts'
+import { shareOf, tester } from '../support/callers.ts'
 
 export { bulk, messages, queues, type Database, type Session, type Statement }
 
@@ -258,7 +260,7 @@ interface BrokerSetup {
 export function brokerOn(
   database: Database,
   {
-    wakeups = new Wakeups(100),
+    wakeups = new Wakeups(shareOf(100)),
     scanHints = new ScanHints(),
     signals = { onReady: () => {}, onDue: () => {} },
     verbs = {},
@@ -268,8 +270,8 @@ export function brokerOn(
   return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
     createQueues: false,
     autoQueuesMax: Infinity,
-    waitingBytesMax: 1e8,
-    answersFull: () => false,
+    shares: openShares({ waitingBytesMax: 1e8, waitersMax: 100, connectionsMax: 100 }),
+    lastConnections: 5,
     isPoison: () => false,
     ...options
   })
@@ -287,7 +289,7 @@ export function replica(
   database: Database,
   { verbs, options }: Pick<BrokerSetup, 'verbs' | 'options'> = {}
 ): Replica {
-  const wakeups = new Wakeups(100)
+  const wakeups = new Wakeups(shareOf(100))
   const scanHints = new ScanHints()
   const errors: unknown[] = []
   const onReady = (queueId: string, count: number, position: number) => {
@@ -336,7 +338,13 @@ export async function leaseBy(
   } = {},
   acks: string[] = []
 ): Promise<Awaited<ReturnType<Broker['lease']>>> {
-  return await broker.lease(name, { max, waitSeconds, leaseSeconds, worker, idempotencyKey }, acks, never)
+  return await broker.lease(
+    tester,
+    name,
+    { max, waitSeconds, leaseSeconds, worker, idempotencyKey },
+    acks,
+    never
+  )
 }
 
 export const receiptsOf = (leased: LeasedMessage[]) => leased.map(({ receipt }) => receipt)

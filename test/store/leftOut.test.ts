@@ -23,8 +23,8 @@ const makeActive = (prefix: string, count: number) =>
       from generate_series(1, $2) n
       returning id
     ), auto as (
-      insert into holdfast.auto_queues (queue_id)
-      select id from made
+      insert into holdfast.auto_queues (queue_id, caller_id)
+      select id, 'a' from made
     )
     insert into holdfast.counts (queue_id, ready, enqueued_total)
     select id, 1, 1 from made`,

@@ -930,7 +930,7 @@ from (
 ) l;
 
 -- create_auto_queue
--- $1 name · $2 id of a key, or null
+-- $1 name · $2 id of a caller
 with made as (
   insert into holdfast.queues (name)
   values ($1)
@@ -941,16 +941,9 @@ with made as (
   select id
   from made
 )
-insert into holdfast.auto_queues (queue_id, key_id)
+insert into holdfast.auto_queues (queue_id, caller_id)
 select id, $2
 from made;
-
--- create_key
--- $1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second
-insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-select $1, $2, $3, $4::text[], $5, $6
-where (select count(*) from holdfast.keys) < 1000
-returning created_at as "createdAt";
 
 -- create_queue
 -- $1 name
@@ -1418,7 +1411,8 @@ with due as materialized (
   update holdfast.messages m
   set
     visible_at = null,
-    position = places.positions[width_bucket(m.id, places.ids)]
+    position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
   returning m.queue_id, m.position
@@ -1522,6 +1516,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     dead_at = case
       when held.dies then coalesce(m.dead_at, statement_timestamp())
     end,
@@ -2025,10 +2020,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2185,25 +2182,29 @@ where m.queue_id = $1
 -- $1 queue ids
 select
   q.id,
-  extract(epoch from (
-    select min(coalesce(head.ready, head.any))
-    from generate_series(0, 19) as level (rank)
-    cross join lateral (
-      select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
-      from (
-        select m.enqueued_at, m.leased_until
-        from holdfast.messages m
-        where m.queue_id = q.id
-          and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
-        order by m.position
-        limit 100
-      ) first
-    ) head
-  ))::float8 as at_seconds
+  extract(
+    epoch from clock_timestamp() - (
+      select min(coalesce(head.ready, head.any))
+      from generate_series(0, 19) as level (rank)
+      cross join lateral (
+        select
+          min(ready_at) filter (where leased_until is null) as ready,
+          max(ready_at) as any
+        from (
+          select
+            coalesce(m.ready_at, m.enqueued_at) as ready_at,
+            m.leased_until
+          from holdfast.messages m
+          where m.queue_id = q.id
+            and m.rank = level.rank::smallint
+            and m.visible_at is null
+            and m.dead_at is null
+          order by m.position
+          limit 100
+        ) first
+      ) head
+    )
+  )::float8 as age_seconds
 from unnest($1::integer[]) as q (id);
 
 -- overview
@@ -2310,11 +2311,12 @@ select count(*) as purged
 from purged;
 
 -- queue_totals
-select q.name, q.queues, c.*
+select q.name, q.paused, q.queues, c.*
 from (
   select
     q.id,
     q.name,
+    q.paused,
     (count(*) over ())::float8 as queues
   from holdfast.queues q
   join holdfast.counts c on c.queue_id = q.id
@@ -2384,6 +2386,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     dead_at = null, attempt = 0, rank = m.rank & ~1
   from places
   where m.queue_id = $1
@@ -2423,6 +2426,7 @@ with held as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = nextval('holdfast.positions'),
+    ready_at = statement_timestamp(),
     attempt = m.attempt - 1
   from held
   where m.queue_id = $1
@@ -2662,10 +2666,12 @@ select
         from generate_series(0, 19) as level (rank)
         cross join lateral (
           select
-            min(enqueued_at) filter (where leased_until is null) as ready,
-            max(enqueued_at) as any
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
           from (
-            select m.enqueued_at, m.leased_until
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
             from holdfast.messages m
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
@@ -2739,6 +2745,7 @@ with chosen as materialized (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
@@ -2769,9 +2776,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2789,8 +2796,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2805,6 +2815,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2819,9 +2830,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2839,8 +2850,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2855,6 +2869,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2870,9 +2885,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2890,8 +2905,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2906,6 +2924,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2921,9 +2940,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2941,8 +2960,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -2957,6 +2979,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -2971,9 +2994,9 @@ select
 from (
   select
     m.id,
-    m.bytes <= 8388608 as fits,
+    m.fits,
     case
-      when m.bytes <= 8388608 then
+      when m.fits then
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -2991,8 +3014,11 @@ from (
   from (
     select
       m.*,
-      sum(case when $6::text is null then 0 else octet_length(m.body) end)
-        over (order by m.id rows unbounded preceding) as bytes
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
     from (
       select
         m.id,
@@ -3007,6 +3033,7 @@ from (
       order by m.id
       limit $4
     ) m
+    window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
 
@@ -3202,6 +3229,7 @@ with seen as materialized (
     lease_id = null,
     rank = m.rank | 1,
     position = places.positions[width_bucket(m.id, places.ids)],
+    ready_at = m.leased_until,
     dead_at = case
       when m.attempt >= coalesce(
         m.max_attempts,

@@ -30,8 +30,8 @@ export const noBrowser =
   chromiumPath === undefined &&
   'there is no Chromium here: apt-get install chromium, or name one in HOLDFAST_TEST_CHROMIUM'
 
-export async function browser(t: Pick<Test, 'teardown'>): Promise<Browser> {
-  const launched = await chromium.launch({ executablePath: chromiumPath!, args: chromiumArgs })
+export async function browser(t: Pick<Test, 'teardown'>, ...args: string[]): Promise<Browser> {
+  const launched = await chromium.launch({ executablePath: chromiumPath!, args: [...chromiumArgs, ...args] })
   t.teardown(() => launched.close())
   return launched
 }
@@ -48,9 +48,9 @@ export interface Opened {
 export async function openPage(
   browser: Browser,
   url: string,
-  { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark' } = {}
+  { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark', timezoneId = 'UTC' } = {}
 ): Promise<Opened> {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme })
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, timezoneId })
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   const faults: string[] = []

@@ -11,12 +11,23 @@ export interface Check {
   advice?: string
 }
 
+/** What a service holds of one bound, and the caller that holds most. */
+export interface HeldBound {
+  bound: string
+  total: number
+  held: number
+  refused: number
+  most: { caller: string; held: number } | null
+}
+
 /** What the doctor knows beside the database and the settings. */
 export interface Surroundings {
   /** Services that will share the database; 0 for those that run now. */
   replicas: number
   /** The limit of open files; null when the system does not tell. */
   filesMax: number | null
+  /** What the service at our address holds; null when none tells. */
+  heldBounds: HeldBound[] | null
 }
 
 /** Judges one subject. Pure, so that every judgement can be tested. */

@@ -38,17 +38,15 @@ export const notices: Judge = ({ notice }, { listenUrl }) => {
   )
 }
 
-export const pooler: Judge = ({ pooled }) =>
-  pooled
-    ? warning(
-        'pooler',
-        'the connection leads through one',
-        'In transaction mode it needs max_prepared_statements above 200, HOLDFAST_LISTEN_URL, and ' +
-          'synchronous_commit and timezone set on the role. See PgBouncer in docs/operations.md.'
-      )
-    : undefined
+export const pooler: Judge = ({ pooling: { pooling, refusal, advice } }) => {
+  const name = 'pooler'
+  const value = `the connection leads through one in ${pooling} mode`
+  if (pooling === 'none') return undefined
+  if (refusal !== null) return bad(name, value, `The service refuses to start. ${refusal}`)
+  return advice === null ? ok(name, value) : warning(name, value, advice)
+}
 
-export const connections: Judge = ({ server, pooled }, { poolSize }, surroundings) => {
+export const connections: Judge = ({ server, pooling }, { poolSize }, surroundings) => {
   const name = 'connections'
   const replicas = surroundings.replicas || Math.max(1, server.replicas)
   const needed = replicas * (poolSize + 1)
@@ -57,7 +55,7 @@ export const connections: Judge = ({ server, pooled }, { poolSize }, surrounding
   const value =
     `${count(replicas, 'replica')} × (${poolSize} + 1) = ${needed} of ${server.connectionsMax}; ` +
     `${server.connectionsUsed} in use now`
-  if (pooled) return ok(name, `${value}; a pooler shares them`)
+  if (pooling.pooling !== 'none') return ok(name, `${value}; a pooler shares them`)
   if (needed > server.connectionsMax) {
     const fitting = Math.max(2, Math.floor(server.connectionsMax / replicas) - 1)
     return bad(
@@ -85,17 +83,21 @@ export const apiKeys: Judge = ({ schema }, { auth, adminKeyFile, host }) => {
     `${count(stored, 'key')}${adminKeyFile === '' ? '' : ' and an admin key from a file'}; ` +
     `served on ${host}`
   if (auth === 'off') {
-    return isLoopback(host)
-      ? ok(name, 'HOLDFAST_AUTH=off, served to this machine only')
-      : warning(
-          name,
-          `HOLDFAST_AUTH=off; served on ${host}`,
-          'Everyone who reaches it may use every queue. Make keys, and set HOLDFAST_AUTH=keys.'
-        )
+    return warning(
+      name,
+      `HOLDFAST_AUTH=off; served on ${host}`,
+      'Everyone who reaches it may use every queue, and so may web pages that point a domain at it. ' +
+        'Make keys, and set HOLDFAST_AUTH=keys.'
+    )
   }
   if (stored > 0 || adminKeyFile !== '') return ok(name, `required: ${value}`)
   return isLoopback(host)
-    ? ok(name, `not required yet: ${value}, to this machine only`)
+    ? warning(
+        name,
+        `not required yet: ${value}, to this machine only`,
+        'Behind a proxy or a tunnel every caller looks like this machine. Before you put one in front, ' +
+          'run holdfast keys create ops --allow admin.'
+      )
     : bad(
         name,
         value,

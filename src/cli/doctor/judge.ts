@@ -4,7 +4,8 @@ import type { Facts } from '../../service.ts'
 import type { Check, Surroundings } from './check.ts'
 import { apiKeys, clock, connections, notices, openFiles, pooler } from './deployment.ts'
 import { durability, server, standbys, synchronousCommit, transactionIds } from './server.ts'
-import { autovacuum, databaseSize, deadRows, maintenance, ownership, schema } from './tables.ts'
+import { autovacuum, databaseSize, deadRows, grants, maintenance, ownership, schema } from './tables.ts'
+import { shares } from './shares.ts'
 import { replicationSlots, snapshots } from './snapshots.ts'
 
 const judges = [
@@ -21,11 +22,13 @@ const judges = [
   transactionIds,
   schema,
   ownership,
+  grants,
   deadRows,
   autovacuum,
   maintenance,
   apiKeys,
   openFiles,
+  shares,
   databaseSize
 ]
 

@@ -40,7 +40,7 @@ export const durability: Judge = ({ settings }) =>
 
 // The service sets it for its own sessions, so this concerns poolers, and callers of
 // holdfast.enqueue and holdfast.ack.
-export const synchronousCommit: Judge = ({ settings, overrides, pooled }) => {
+export const synchronousCommit: Judge = ({ settings, overrides, pooling }) => {
   const name = 'synchronous_commit'
   const isSafe = (value: string) => value !== 'off' && value !== 'local'
   const unsafe = overrides.filter(({ value }) => !isSafe(value))
@@ -50,7 +50,7 @@ export const synchronousCommit: Judge = ({ settings, overrides, pooled }) => {
   const fix =
     unsafe.map(removeOverride).join(' ') ||
     'alter system set synchronous_commit = on; select pg_reload_conf();'
-  return pooled
+  return pooling.pooling === 'transaction'
     ? bad(
         name,
         value,

@@ -15,9 +15,10 @@ export const schema: Judge = ({ schema, server }) => {
       )
     }
     const grant = `grant create on database ${sqlName(server.database)} to ${sqlName(server.role)};`
-    return bad(name, 'not created yet', `The role may not create it. Run: ${grant}`)
+    const advice = `The role may not create it. Run holdfast migrate as another role, or run: ${grant}`
+    return bad(name, 'not created yet', advice)
   }
-  const { missing, edited, later } = schema
+  const { missing, edited, later, tables } = schema
   if (edited.length > 0) {
     return bad(
       name,
@@ -33,24 +34,47 @@ export const schema: Judge = ({ schema, server }) => {
     )
   }
   if (missing.length > 0) {
-    return warning(
-      name,
-      `${missing.join(', ')} not applied yet`,
-      'holdfast migrate applies them, and so does holdfast serve at its start.'
-    )
+    const value = `${missing.join(', ')} not applied yet`
+    if (!tables.every(({ owned }) => owned)) {
+      return bad(name, value, 'The role does not own the tables. Run holdfast migrate as their owner.')
+    }
+    return warning(name, value, 'holdfast migrate applies them, and so does holdfast serve at its start.')
   }
   return ok(name, 'every migration of this release is applied')
 }
 
 export const ownership: Judge = ({ schema, server }) => {
   if (schema === null) return undefined
+  const role = sqlName(server.role)
   const foreign = schema.tables.filter(({ owned }) => !owned).map(({ name }) => name)
   if (foreign.length === 0) return ok('ownership', `${server.role} may vacuum and migrate the tables`)
+  if (schema.tables.every(({ mayVacuum }) => mayVacuum)) {
+    return ok('ownership', `${server.role} may vacuum the tables; their owner runs holdfast migrate`)
+  }
+  if (foreign.length === schema.tables.length) {
+    return warning(
+      'ownership',
+      `${server.role} owns none of the tables; their owner runs holdfast migrate`,
+      server.number >= 170_000
+        ? `The service may not vacuum them. Run: grant maintain on all tables in schema holdfast to ${role};`
+        : 'The service may not vacuum them, and autovacuum looks once a minute. To have it look more ' +
+            "often, run: alter system set autovacuum_naptime = '10s'; select pg_reload_conf();"
+    )
+  }
   return bad(
     'ownership',
     `${server.role} does not own ${foreign.join(', ')}`,
     'The service can neither vacuum nor migrate them. As their owner, run for each: ' +
-      `alter table holdfast.${foreign[0]} owner to ${sqlName(server.role)};`
+      `alter table holdfast.${foreign[0]} owner to ${role};`
+  )
+}
+
+export const grants: Judge = ({ schema, server }) => {
+  if (schema === null || schema.lacking.length === 0) return undefined
+  return bad(
+    'grants',
+    `${server.role} lacks rights on ${schema.lacking.join(', ')}`,
+    'The service refuses to start. As their owner, run the grants of docs/operations.md, under Roles.'
   )
 }
 

@@ -1,7 +1,9 @@
 /**
  * Group commit: many callers, one flush, one answer each. Knows neither messages nor PostgreSQL.
  */
+import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import type { Share } from './share.ts'
 
 export interface BatcherOptions<Item, Answer> {
   /**
@@ -16,18 +18,16 @@ export interface BatcherOptions<Item, Answer> {
   /** A flush takes items until their weight, or their messages, reach these. */
   flushWeightMax: number
   flushCountMax: number
-  /** Callers are turned away when more than this waits, in weight or in items, over all lanes. */
-  waitingWeightMax: number
+  /** Bounds the weight of what waits, over all lanes. */
+  share: Share
+  /** Bounds the items that wait: each counts at least this part of the share's total. */
   waitingItemsMax: number
   /**
-   * An item that has waited longer is turned away, rather than done late. When the oldest of a lane
-   * has waited half as long, the lane takes no more items.
+   * An item that has waited longer is turned away, rather than done late. When a caller's oldest in
+   * a lane has waited half as long, the lane takes no more items of that caller.
    */
   waitingMsMax: number
-  /**
-   * Items that make room for others. They get a quarter more room, and may wait three times as
-   * long.
-   */
+  /** Items that make room for others. They get more room, and may wait three times as long. */
   isUrgent: (item: Item) => boolean
   /**
    * Flushes of one lane in flight at once. A second one starts only beside a slow one, or when half
@@ -41,18 +41,21 @@ export interface BatcherOptions<Item, Answer> {
 /** The bounds that several batchers share. */
 export type Bounds = Pick<
   BatcherOptions<unknown, unknown>,
-  'flushWeightMax' | 'flushCountMax' | 'waitingWeightMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'
+  'flushWeightMax' | 'flushCountMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'
 >
 
 interface Entry<Item, Answer> {
   item: Item
+  caller: Caller
+  /** What it counts in the share. */
+  charge: number
   sinceMs: number
   resolve: (answer: Answer) => void
   reject: (error: unknown) => void
 }
-/** `weight` and `messages` count what waits. */
+/** `weight` and `messages` count what waits. The caller whose turn is next comes first. */
 interface Lane<Item, Answer> {
-  waiting: Entry<Item, Answer>[]
+  waiting: Map<Caller, Entry<Item, Answer>[]>
   weight: number
   messages: number
   inFlight: number
@@ -62,78 +65,63 @@ interface Lane<Item, Answer> {
 
 /** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
 const slowFlushMs = 20
-const urgentRoomFactor = 1.25
 const urgentWaitFactor = 3
 
 // One for all: thousands a second may be turned away, and a stack for each costs more than the
 // rest.
 const overloaded = new QueueError(
   'overloaded',
-  'Too much is waiting for the database already; nothing was changed. Send the request again a little later.'
+  'The database is slow just now, and this call would wait too long; nothing was changed. ' +
+    'Send the request again a little later.'
 )
 
 /**
  * Back-pressure sets the size of a flush, not a timer. An idle lane flushes what this turn of the
  * event loop brought. A busy lane gathers callers until its flush returns. A commit costs as much
  * as a dozen messages, so a second flush starts beside the first only when there is enough for it.
- * Lanes flush independently. Callers within a lane keep their order.
+ * Lanes flush independently. Callers of a lane take turns, and each keeps its own order.
  */
 export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
+  readonly #chargeMin: number
   readonly #lanes = new Map<string, Lane<Item, Answer>>()
-  #waitingWeight = 0
   #waitingItems = 0
-  #full = false
   #watch: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
 
   constructor(options: BatcherOptions<Item, Answer>) {
     this.#options = options
+    this.#chargeMin = options.share.bound.total / options.waitingItemsMax
+  }
+
+  /** The refusal of an item now; null where there is room. A cheap check before the item is made. */
+  refusal(caller: Caller): QueueError | null {
+    return this.#options.share.refusal(caller, this.#chargeMin)
   }
 
   /**
-   * Whether an item was turned away because too much waited, and nothing has left since. A cheap
-   * check before the next item is made.
+   * Resolves after the commit that held the item. Refuses with shareUsedUp or overloaded when too
+   * much waits, and with overloaded when the item has waited too long. Nothing was done then.
    */
-  get full(): boolean {
-    return this.#full
-  }
-
-  /**
-   * Resolves after the commit that held the item. Refuses with overloaded when too much waits, or
-   * when the item has waited too long. Nothing was done then.
-   */
-  add(lane: string, item: Item): Promise<Answer> {
-    const { weigh, count, isUrgent, waitingWeightMax, waitingItemsMax, waitingMsMax } = this.#options
+  add(caller: Caller, lane: string, item: Item): Promise<Answer> {
+    const { weigh, count, isUrgent, share, waitingMsMax } = this.#options
     const weight = weigh(item)
-    const sinceMs = performance.now()
+    const charge = Math.max(weight, this.#chargeMin)
     const urgent = isUrgent(item)
-    const room = urgent ? urgentRoomFactor : 1
-    if (
-      this.#waitingItems > 0 &&
-      (this.#waitingWeight + weight > waitingWeightMax * room || this.#waitingItems >= waitingItemsMax * room)
-    ) {
-      this.#full = true
-      return Promise.reject(overloaded)
-    }
-    let state = this.#lanes.get(lane)
-    const [oldest] = state?.waiting ?? []
-    if (!urgent && oldest !== undefined && sinceMs - oldest.sinceMs > waitingMsMax / 2) {
-      return Promise.reject(overloaded)
-    }
-    this.#waitingWeight += weight
+    const refusal = share.refusal(caller, charge, urgent)
+    if (refusal !== null) return Promise.reject(refusal)
+    const sinceMs = performance.now()
+    const state = this.#laneOf(lane)
+    let entries = state.waiting.get(caller)
+    if (entries === undefined) state.waiting.set(caller, (entries = []))
+    else if (!urgent && sinceMs - entries[0]!.sinceMs > waitingMsMax / 2) return Promise.reject(overloaded)
+    share.hold(caller, charge)
     this.#waitingItems++
     this.#watch ??= setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref()
     return new Promise((resolve, reject) => {
-      if (state === undefined) {
-        this.#lanes.set(
-          lane,
-          (state = { waiting: [], weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false })
-        )
-      }
       state.weight += weight
       state.messages += count(item)
-      state.waiting.push({ item, sinceMs, resolve, reject })
+      entries.push({ item, caller, charge, sinceMs, resolve, reject })
       this.#schedule(lane, state)
     })
   }
@@ -143,13 +131,22 @@ export class Batcher<Item, Answer> {
     if (this.#lanes.size > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
   }
 
+  #laneOf(name: string): Lane<Item, Answer> {
+    let lane = this.#lanes.get(name)
+    if (lane === undefined) {
+      lane = { waiting: new Map(), weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false }
+      this.#lanes.set(name, lane)
+    }
+    return lane
+  }
+
   #schedule(name: string, lane: Lane<Item, Answer>): void {
-    if (lane.scheduled || lane.waiting.length === 0 || lane.inFlight >= this.#inFlightMax(lane)) return
+    if (lane.scheduled || lane.waiting.size === 0 || lane.inFlight >= this.#inFlightMax(lane)) return
     lane.scheduled = true
     // When this turn's sockets have been read: requests that came together leave together.
     setImmediate(() => {
       lane.scheduled = false
-      if (lane.waiting.length === 0) return this.#tidy(name, lane) // all turned away in between
+      if (lane.waiting.size === 0) return this.#tidy(name, lane) // all turned away in between
       lane.inFlight++
       lane.flushedMs = performance.now()
       this.#flush(name, this.#take(lane)).finally(() => {
@@ -162,7 +159,7 @@ export class Batcher<Item, Answer> {
   }
 
   #tidy(name: string, lane: Lane<Item, Answer>): void {
-    if (lane.waiting.length > 0 || lane.inFlight > 0) return
+    if (lane.waiting.size > 0 || lane.inFlight > 0) return
     this.#lanes.delete(name)
     if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
@@ -177,43 +174,68 @@ export class Batcher<Item, Answer> {
     return enough ? inFlightMax : 1
   }
 
+  // Callers take turns. In its turn a caller may fill an equal part of the flush.
   #take(lane: Lane<Item, Answer>): Entry<Item, Answer>[] {
     const { weigh, count, flushWeightMax, flushCountMax } = this.#options
-    let [taken, weight, messages] = [0, 0, 0]
-    while (taken < lane.waiting.length && weight < flushWeightMax && messages < flushCountMax) {
-      const { item } = lane.waiting[taken++]!
-      weight += weigh(item)
-      messages += count(item)
+    const { waiting } = lane
+    const parts = waiting.size
+    const taken: Entry<Item, Answer>[] = []
+    let [weight, messages] = [0, 0]
+    for (const [caller, entries] of waiting) {
+      if (weight >= flushWeightMax || messages >= flushCountMax) break
+      const weightMax = Math.min(flushWeightMax, weight + flushWeightMax / parts)
+      const messagesMax = Math.min(flushCountMax, messages + flushCountMax / parts)
+      let [length, charge] = [0, 0]
+      while (length < entries.length && weight < weightMax && messages < messagesMax) {
+        const entry = entries[length++]!
+        weight += weigh(entry.item)
+        messages += count(entry.item)
+        charge += entry.charge
+        taken.push(entry)
+      }
+      this.#forget(caller, charge, length)
+      waiting.delete(caller)
+      if (length < entries.length) {
+        entries.splice(0, length)
+        waiting.set(caller, entries) // behind the others; this loop comes to it again
+      }
     }
-    this.#forget(lane, weight, messages, taken)
-    return lane.waiting.splice(0, taken)
-  }
-
-  #forget(lane: Lane<Item, Answer>, weight: number, messages: number, items: number): void {
-    this.#waitingWeight -= weight
-    this.#waitingItems -= items
-    this.#full = false
     lane.weight -= weight
     lane.messages -= messages
+    return taken
+  }
+
+  #forget(caller: Caller, charge: number, items: number): void {
+    this.#waitingItems -= items
+    this.#options.share.give(caller, charge)
   }
 
   // One timer for all who wait, five times in waitingMsMax.
   #turnAwayLate(): void {
-    const { weigh, count, isUrgent, waitingMsMax } = this.#options
+    const { waitingMsMax } = this.#options
     const nowMs = performance.now()
-    const isLate = ({ item, sinceMs }: Entry<Item, Answer>) =>
-      nowMs - sinceMs > waitingMsMax * (isUrgent(item) ? urgentWaitFactor : 1)
     for (const lane of this.#lanes.values()) {
-      if (lane.waiting.length === 0 || nowMs - lane.waiting[0]!.sinceMs <= waitingMsMax) continue
-      const late = lane.waiting.filter(isLate)
-      lane.waiting = lane.waiting.filter(entry => !isLate(entry))
-      for (const { item, reject } of late) {
-        this.#forget(lane, weigh(item), count(item), 1)
-        reject(overloaded)
+      for (const [caller, entries] of lane.waiting) {
+        if (nowMs - entries[0]!.sinceMs > waitingMsMax) this.#turnAway(lane, caller, entries, nowMs)
       }
     }
     this.#watch =
       this.#waitingItems > 0 ? setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref() : undefined
+  }
+
+  #turnAway(lane: Lane<Item, Answer>, caller: Caller, entries: Entry<Item, Answer>[], nowMs: number): void {
+    const { weigh, count, isUrgent, waitingMsMax } = this.#options
+    const isLate = ({ item, sinceMs }: Entry<Item, Answer>) =>
+      nowMs - sinceMs > waitingMsMax * (isUrgent(item) ? urgentWaitFactor : 1)
+    const rest = entries.filter(entry => !isLate(entry))
+    if (rest.length > 0) lane.waiting.set(caller, rest)
+    else lane.waiting.delete(caller)
+    for (const { item, charge, reject } of entries.filter(isLate)) {
+      this.#forget(caller, charge, 1)
+      lane.weight -= weigh(item)
+      lane.messages -= count(item)
+      reject(overloaded)
+    }
   }
 
   async #flush(lane: string, entries: Entry<Item, Answer>[]): Promise<void> {

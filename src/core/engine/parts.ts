@@ -3,7 +3,9 @@ import type { Store } from '../ports.ts'
 import type { Bounds } from './batcher.ts'
 import type { QueueCache } from './queueCache.ts'
 import type { ReplicaStats } from './replicaStats.ts'
+import type { Shares } from './shares.ts'
 import type { Signals } from './signals.ts'
+import type { Turns } from './turns.ts'
 import type { Wakeups } from './wakeups.ts'
 
 export interface Parts {
@@ -14,8 +16,10 @@ export interface Parts {
   replicaStats: ReplicaStats
   /** The bounds of every batcher. */
   bounds: Bounds
-  /**
-   * True when too many response bytes are still unread. New leases and browses are then refused.
-   */
-  answersFull: () => boolean
+  /** What callers may hold at one time. */
+  shares: Shares
+  /** For short work of one caller that no flush shares. */
+  turns: Turns
+  /** For work that may read many messages: browsing, and bulk actions. */
+  searchTurns: Turns
 }

@@ -1,6 +1,8 @@
 /** Queues by name, as they were at most a second ago. */
+import type { Caller } from '../caller.ts'
 import type { Store } from '../ports.ts'
 import { queueNotFound, type Queue } from '../queue.ts'
+import type { Turns } from './turns.ts'
 
 const ageMsMax = 1000
 const queuesMax = 10_000
@@ -11,25 +13,27 @@ const queuesMax = 10_000
  */
 export class QueueCache {
   readonly #store: Store
+  readonly #turns: Turns
   readonly #queues = new Map<string, { queue: Queue; untilMs: number }>()
   readonly #finding = new Map<string, Promise<Queue | null>>()
 
-  constructor(store: Store) {
+  constructor(store: Store, turns: Turns) {
     this.#store = store
+    this.#turns = turns
   }
 
   /**
    * The queue of this name. With `make` it is made if there is none. Refuses with queueNotFound, and
    * as `make` does.
    */
-  async find(name: string, make?: () => Promise<void>): Promise<Queue> {
+  async find(caller: Caller, name: string, make?: () => Promise<void>): Promise<Queue> {
     const cached = this.#queues.get(name)
     if (cached !== undefined && cached.untilMs > performance.now()) return cached.queue
-    let queue = await this.#lookUp(name, cached !== undefined)
+    let queue = await this.#lookUp(caller, name, cached !== undefined)
     if (queue === null && make !== undefined) {
       await make()
       this.forget(name)
-      queue = await this.#lookUp(name, false)
+      queue = await this.#lookUp(caller, name, false)
     }
     if (queue === null) throw queueNotFound(name)
     return queue
@@ -48,12 +52,13 @@ export class QueueCache {
 
   // Callers share a look-up. A busy queue has hundreds of callers when its second ends. Acks may be
   // among them, so the look-up of a queue in use goes first. Other names do not: anyone can make
-  // them up.
-  #lookUp(name: string, inUse: boolean): Promise<Queue | null> {
+  // them up, so their callers take turns.
+  #lookUp(caller: Caller, name: string, inUse: boolean): Promise<Queue | null> {
     const underway = this.#finding.get(name)
     if (underway !== undefined) return underway
-    const found = (inUse ? this.#store.first : this.#store)
-      .findQueue(name)
+    const found = (
+      inUse ? this.#store.first.findQueue(name) : this.#turns.run(caller, () => this.#store.findQueue(name))
+    )
       .then(queue => {
         if (queue !== null && this.#finding.get(name) === found) {
           if (this.#queues.size >= queuesMax) this.#queues.clear()

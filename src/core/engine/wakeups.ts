@@ -1,6 +1,7 @@
 /** Who waits for which queue or message. Knows nothing of HTTP or PostgreSQL. */
-import { QueueError } from '../errors.ts'
+import type { Caller } from '../caller.ts'
 import type { Digits } from '../message.ts'
+import type { Share } from './share.ts'
 
 /** What a caller waits for: ready messages of a queue, or the end of one message. */
 type Awaited = { queueId: Digits } | { messageId: Digits }
@@ -19,27 +20,21 @@ interface Topic {
 export class Wakeups {
   readonly #queues = new Map<Digits, Topic>()
   readonly #messages = new Map<Digits, Topic>()
-  readonly #waitersMax: number
-  #seats = 0
+  readonly #share: Share
   #closed = false
 
-  constructor(waitersMax: number) {
-    this.#waitersMax = waitersMax
+  /** `share` bounds the seats. */
+  constructor(share: Share) {
+    this.#share = share
   }
 
   /**
    * Takes a seat. Take it *before* you ask the store. A wake that comes between the store's answer
    * and the wait then ends the wait at once. `leave()` gives the seat back. Refuses with
-   * tooManyWaiting.
+   * shareUsedUp, tooManyWaiting.
    */
-  sit(awaited: Awaited): Seat {
-    if (this.#seats >= this.#waitersMax) {
-      throw new QueueError(
-        'tooManyWaiting',
-        `${this.#waitersMax} calls wait here already. Send the request without waitSeconds, or again ` +
-          'a little later.'
-      )
-    }
+  sit(caller: Caller, awaited: Awaited): Seat {
+    this.#share.take(caller, 1)
     const [among, id] =
       'queueId' in awaited ? [this.#queues, awaited.queueId] : [this.#messages, awaited.messageId]
     let topic = among.get(id)
@@ -48,13 +43,12 @@ export class Wakeups {
       among.set(id, topic)
     }
     topic.seats++
-    this.#seats++
-    return new Seat(this, topic)
+    return new Seat(this, topic, caller)
   }
 
   /** Only `Seat.leave` calls this. */
-  left(topic: Topic): void {
-    this.#seats--
+  left(topic: Topic, caller: Caller): void {
+    this.#share.give(caller, 1)
     if (--topic.seats === 0) topic.among.delete(topic.id)
   }
 
@@ -87,7 +81,7 @@ export class Wakeups {
 
   /** How many seats are taken. */
   get size(): number {
-    return this.#seats
+    return this.#share.held
   }
 
   get closed(): boolean {
@@ -117,14 +111,16 @@ function wakeSeats(topic: Topic | undefined, count: number): void {
 class Seat {
   readonly #wakeups: Wakeups
   readonly #topic: Topic
+  readonly #caller: Caller
   #version: number
   #signal: AbortSignal | null = null
   #timer: NodeJS.Timeout | undefined
   #resolve: ((again: boolean) => void) | null = null
 
-  constructor(wakeups: Wakeups, topic: Topic) {
+  constructor(wakeups: Wakeups, topic: Topic, caller: Caller) {
     this.#wakeups = wakeups
     this.#topic = topic
+    this.#caller = caller
     this.#version = topic.version
   }
 
@@ -163,7 +159,7 @@ class Seat {
   }
 
   leave(): void {
-    this.#wakeups.left(this.#topic)
+    this.#wakeups.left(this.#topic, this.#caller)
   }
 
   #end(again: boolean): void {

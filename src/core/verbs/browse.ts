@@ -1,4 +1,5 @@
 /** Browsing: pages of messages, and one message with its history. */
+import type { Caller } from '../caller.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
@@ -9,10 +10,9 @@ import {
   type MessageDetail,
   type MessagePage
 } from '../message.ts'
-import { answersBacklogged } from './leaseFlush.ts'
 import type { Watching } from './watch.ts'
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'answersFull'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'shares' | 'turns' | 'searchTurns'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Browsing {
@@ -25,24 +25,33 @@ export class Browsing {
   }
 
   async browse(
+    caller: Caller,
     name: string,
     state: State | null,
     where: Filter | null,
     after: Digits,
     limit: number
   ): Promise<MessagePage> {
-    const { store, queueCache, answersFull } = this.#parts
-    const { id } = await queueCache.find(name)
-    const page = await store.last.browse(id, state, where, after, limit, answerBytesMax)
-    if (answersFull()) throw answersBacklogged
-    return page
+    const { store, queueCache, shares, searchTurns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
+    return await searchTurns.run(caller, async () => {
+      const backlogged = shares.answerBytes.refusal(caller, 1)
+      if (backlogged !== null) throw backlogged
+      return await store.last.browse(id, state, where, after, limit, answerBytesMax)
+    })
   }
 
-  async message(name: string, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<MessageDetail> {
-    const { store, queueCache } = this.#parts
-    const queue = await queueCache.find(name)
-    if (waitSeconds > 0) await this.#watching.end(queue, id, waitSeconds, signal)
-    const message = await store.last.findMessage(queue.id, id)
+  async message(
+    caller: Caller,
+    name: string,
+    id: Digits,
+    waitSeconds: number,
+    signal: AbortSignal
+  ): Promise<MessageDetail> {
+    const { store, queueCache, turns } = this.#parts
+    const queue = await queueCache.find(caller, name)
+    if (waitSeconds > 0) await this.#watching.end(caller, queue, id, waitSeconds, signal)
+    const message = await turns.run(caller, () => store.last.findMessage(queue.id, id))
     if (message === null) throw messageNotFound(name, id)
     return message
   }

@@ -2,13 +2,14 @@
  * Bulk actions, and the cancel of one message. A bulk action works in chunks, each a commit of its
  * own, and ends early when the caller hangs up. The next call goes on where it stopped.
  */
+import type { Caller } from '../caller.ts'
 import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits, type Selection } from '../message.ts'
 import type { BulkAction, Matches, Place } from '../ports.ts'
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
 type OnDone = (count: number, position?: number) => void
 
 /** The broker says what each method does, and how it refuses. */
@@ -19,36 +20,40 @@ export class Bulk {
     this.#parts = parts
   }
 
-  purge(name: string, state: State | null, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#inChunks(name, (store, id, onDone) => store.purge(id, state, selection, signal, onDone))
-  }
-
-  redrive(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#inChunks(name, (store, id, onDone) => store.redrive(id, selection, signal, onDone))
-  }
-
-  retry(name: string, selection: Selection, signal: AbortSignal): Promise<number> {
-    return this.#inChunks(name, (store, id, onDone) => store.retry(id, selection, signal, onDone))
+  act(
+    caller: Caller,
+    action: BulkAction,
+    name: string,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal
+  ): Promise<number> {
+    return this.#inChunks(caller, name, (store, id, onDone) =>
+      action === 'purge'
+        ? store.purge(id, state, selection, signal, onDone)
+        : store[action](id, selection, signal, onDone)
+    )
   }
 
   async countMatches(
+    caller: Caller,
     name: string,
     action: BulkAction,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<Matches> {
-    const { store, queueCache } = this.#parts
+    const { store, queueCache, searchTurns } = this.#parts
     // A queue deleted in the last second may be remembered here, and still have rows to count.
     queueCache.forget(name)
-    const { id } = await queueCache.find(name)
-    return await store.last.countMatches(id, action, state, selection, signal)
+    const { id } = await queueCache.find(caller, name)
+    return await searchTurns.run(caller, () => store.last.countMatches(id, action, state, selection, signal))
   }
 
-  async cancel(name: string, id: Digits): Promise<void> {
-    const { store, queueCache, wakeups } = this.#parts
-    const queue = await queueCache.find(name)
-    const result = await store.last.cancel(queue.id, id)
+  async cancel(caller: Caller, name: string, id: Digits): Promise<void> {
+    const { store, queueCache, wakeups, turns } = this.#parts
+    const queue = await queueCache.find(caller, name)
+    const result = await turns.run(caller, () => store.last.cancel(queue.id, id))
     if (result === 'leased') {
       throw new QueueError(
         'messageLeased',
@@ -60,18 +65,22 @@ export class Bulk {
   }
 
   async #inChunks(
+    caller: Caller,
     name: string,
     work: (store: Place, queueId: Digits, onDone: OnDone) => Promise<void>
   ): Promise<number> {
-    const { store, queueCache, signals } = this.#parts
-    const { id } = await queueCache.find(name)
+    const { store, queueCache, signals, searchTurns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
     let done = 0
-    await work(store.last, id, (count, position) => {
+    const onDone: OnDone = (count, position) => {
       done += count
       if (position !== undefined) signals.onReady(id, count, position)
-    }).catch((error: Error) => {
-      throw done > 0 ? partlyDone(error) : error
-    })
+    }
+    await searchTurns
+      .run(caller, () => work(store.last, id, onDone))
+      .catch((error: Error) => {
+        throw done > 0 ? partlyDone(error) : error
+      })
     return done
   }
 }

@@ -4,12 +4,14 @@ import { Batcher } from '../engine/batcher.ts'
 import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
+import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
 import type { Digits, Enqueued, NewMessage } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
-import type { Maker } from '../share.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
+/** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
+const largeBytes = 64 * 1024
 /** What a message counts beside its body. */
 const rowBytes = 256
 const queueAttemptsMax = 3
@@ -28,11 +30,9 @@ export interface EnqueueingOptions {
   createQueues: boolean
   /** Queues that enqueues may make. */
   autoQueuesMax: number
-  /** Bytes of messages that may wait for a flush. */
-  waitingBytesMax: number
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'signals' | 'replicaStats' | 'bounds'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'turns' | 'signals' | 'replicaStats' | 'bounds' | 'shares'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Enqueueing {
@@ -41,10 +41,10 @@ export class Enqueueing {
   readonly #autoQueues: AutoQueues
   readonly #batcher: Batcher<Call, (Enqueued | null)[]>
 
-  constructor(parts: Needs, { createQueues, autoQueuesMax, waitingBytesMax }: EnqueueingOptions) {
+  constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
-    this.#autoQueues = new AutoQueues(parts.store, autoQueuesMax)
+    this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
       flush: (lane, calls) => this.#flush(lane, calls),
@@ -52,36 +52,31 @@ export class Enqueueing {
       count: call => call.rows.length,
       isUrgent: () => false,
       flushWeightMax: flushBytesMax,
-      waitingWeightMax: waitingBytesMax,
+      share: parts.shares.enqueueBytes,
       inFlightMax: 2
     })
   }
 
-  get full(): boolean {
-    return this.#batcher.full
+  refusal(caller: Caller): QueueError | null {
+    return this.#batcher.refusal(caller)
   }
 
   /** Makes the queue if there is none. Refuses with tooManyQueues. */
-  makeQueue(name: string, maker: Maker | null): Promise<void> {
-    return this.#autoQueues.make(name, maker)
+  makeQueue(caller: Caller, name: string): Promise<void> {
+    return this.#autoQueues.make(caller, name)
   }
 
-  async enqueue(
-    name: string,
-    messages: NewMessage[],
-    list: boolean,
-    maker: Maker | null
-  ): Promise<Enqueued[]> {
+  async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
-    const make = this.#createQueues ? () => this.makeQueue(name, maker) : undefined
+    const make = this.#createQueues ? () => this.makeQueue(caller, name) : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await queueCache.find(name, make)
+      const queue = await queueCache.find(caller, name, make)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,
         priority: message.priority ?? priorityDefault
       }))
-      const answers = await this.#add(rows, list, queue.settings.maxDepth !== null)
+      const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
       // Another replica deleted the queue after it was looked up, so nothing was stored.
       queueCache.forget(name)
@@ -98,15 +93,22 @@ export class Enqueueing {
   }
 
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<(Enqueued | null)[]> {
+  #add(
+    caller: Caller,
+    rows: EnqueueRow[],
+    list: boolean,
+    hasMaxDepth: boolean
+  ): Promise<(Enqueued | null)[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-    const lane = hasMaxDepth ? rows[0]!.queueId : hasKeys(rows) ? 'keyed' : 'plain'
-    return this.#batcher.add(lane, { list, rows, bytes })
+    const lane = hasMaxDepth
+      ? rows[0]!.queueId
+      : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+    return this.#batcher.add(caller, lane, { list, rows, bytes })
   }
 
   async #flush(lane: string, calls: Call[]): Promise<Answer[]> {
     const { store, replicaStats } = this.#parts
-    const hasMaxDepth = lane !== 'plain' && lane !== 'keyed'
+    const hasMaxDepth = /^\d/.test(lane)
     const room = hasMaxDepth ? ((await store.roomIn(lane)) ?? Infinity) : Infinity
     const { answers, shared, single } = admit(calls, room)
     // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is

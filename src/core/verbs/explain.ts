@@ -1,4 +1,5 @@
 /** Explaining: why a message is where it is, who works on it, and what to fix first. */
+import type { Caller } from '../caller.ts'
 import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
 import { messageNotFound, type Ahead, type Circumstances, type Digits, type LastFailure } from '../message.ts'
@@ -38,7 +39,7 @@ export interface Explanation {
  */
 const silentSeconds = 2 * stepSeconds
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'turns'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Explaining {
@@ -48,10 +49,10 @@ export class Explaining {
     this.#parts = parts
   }
 
-  async explain(name: string, id: Digits): Promise<Explanation> {
-    const { store, queueCache } = this.#parts
-    const queue = await queueCache.find(name)
-    const found = await store.last.circumstancesOf(queue.id, id)
+  async explain(caller: Caller, name: string, id: Digits): Promise<Explanation> {
+    const { store, queueCache, turns } = this.#parts
+    const queue = await queueCache.find(caller, name)
+    const found = await turns.run(caller, () => store.last.circumstancesOf(queue.id, id))
     if (found === null) throw messageNotFound(name, id)
     const { message, ahead } = found
     const askedMs = this.#lastAskedMs(queue.id, message)

@@ -1,6 +1,7 @@
 /** Fires the schedules that are due. */
 import type { ApiKey } from '../apiKey.ts'
 import type { Broker } from '../broker.ts'
+import { theService } from '../caller.ts'
 import type { Signals } from '../engine/signals.ts'
 import { QueueError } from '../errors.ts'
 import type { Digits } from '../message.ts'
@@ -74,8 +75,8 @@ export class Firings {
   async #makeQueues(): Promise<Set<string>> {
     const refused = new Set<string>()
     for (const { queue, ownerId } of await this.#store.missingQueues()) {
-      const owner = ownerId === null ? null : (this.#keyOf(ownerId) ?? { id: ownerId, isAdmin: false })
-      await this.#broker.makeQueue(queue, owner).then(
+      const owner = ownerId === null ? theService : (this.#keyOf(ownerId) ?? { id: ownerId, isAdmin: false })
+      await this.#broker.makeQueue(owner, queue).then(
         () => refused.delete(queue),
         error => {
           if (error instanceof QueueError && error.code === 'tooManyQueues') refused.add(queue)

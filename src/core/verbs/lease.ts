@@ -1,4 +1,5 @@
 /** Leasing: takes messages for a time, and waits for the first one if asked to. */
+import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
@@ -27,6 +28,7 @@ export class Leasing {
   }
 
   async lease(
+    caller: Caller,
     name: string,
     request: LeaseRequest,
     receipts: string[],
@@ -35,24 +37,24 @@ export class Leasing {
     const untilMs = performance.now() + request.waitSeconds * 1000
     const { queueCache, wakeups } = this.#parts
     const pointer = (index: number) => `/ack/${index}`
-    let { queue, leases, current } = await readReceipts(queueCache, name, receipts, pointer)
+    let { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
     let acks = current.map(index => leases[index]!)
     const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
     try {
       for (;;) {
         // The seat is taken before the attempt. Otherwise the wait could miss a message that commits
         // right after the attempt.
-        const seat = request.waitSeconds > 0 ? wakeups.sit({ queueId: queue.id }) : null
+        const seat = request.waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
         try {
           for (let more = true; more;) {
-            const answer = await this.#flushes.lease(queue.id, request, acks)
+            const answer = await this.#flushes.lease(caller, queue.id, request, acks)
             acks.forEach((_, i) => {
               outcomes[current[i]!] = answer.outcomes[i]!
             })
             acks = []
-            const rows = answer.used ? await this.#flushes.leaseAgain(queue.id, request) : answer.rows
+            const rows = answer.used ? await this.#flushes.leaseAgain(caller, queue.id, request) : answer.rows
             if (rows.length > 0 && signal.aborted) {
-              await this.#giveBack(queue.id, rows)
+              await this.#giveBack(caller, queue.id, rows)
               return { messages: [], outcomes }
             }
             if (rows.length > 0) {
@@ -64,7 +66,7 @@ export class Leasing {
         } finally {
           seat?.leave()
         }
-        queue = await queueCache.find(name)
+        queue = await queueCache.find(caller, name)
       }
     } catch (error) {
       if (current.length === 0 || acks.length > 0) throw error
@@ -77,9 +79,9 @@ export class Leasing {
   }
 
   // For a caller that hung up while the store leased its messages.
-  async #giveBack(queueId: Digits, rows: LeasedRow[]): Promise<void> {
+  async #giveBack(caller: Caller, queueId: Digits, rows: LeasedRow[]): Promise<void> {
     const held = rows.map(({ id, fence }) => ({ id, fence }))
-    await this.#settling.commit('release', queueId, held)
+    await this.#settling.commit(caller, 'release', queueId, held)
   }
 }
 

@@ -3,15 +3,17 @@
  * do both in turn, and separate flushes would be half as full.
  */
 import { answerBytesMax } from '../limits.ts'
+import type { Caller } from '../caller.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
+import type { Share } from '../engine/share.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits } from '../message.ts'
 import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
 import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
-type Call = LeaseAsk & { acks: Held[] }
+type Call = LeaseAsk & { caller: Caller; acks: Held[] }
 
 interface LeaseAnswer {
   rows: LeasedRow[]
@@ -26,14 +28,7 @@ interface LeaseAnswer {
 const noLease: LeaseAsk = { max: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const keyAttemptsMax = 3
 
-/** One for all: thousands a second may be refused with it, and a stack for each is dear. */
-export const answersBacklogged = new QueueError(
-  'overloaded',
-  'Too many bytes of answers wait to be read by callers; nothing was changed. Send the request again ' +
-    'a little later.'
-)
-
-type Needs = Pick<Parts, 'store' | 'wakeups' | 'replicaStats' | 'bounds' | 'answersFull'>
+type Needs = Pick<Parts, 'store' | 'wakeups' | 'replicaStats' | 'bounds' | 'shares' | 'turns'>
 
 export class LeaseFlushes {
   readonly #parts: Needs
@@ -45,6 +40,7 @@ export class LeaseFlushes {
     this.#settling = settling
     this.#batcher = new Batcher({
       ...parts.bounds,
+      share: parts.shares.leases,
       flush: (queueId, calls) => this.#flush(queueId, calls),
       weigh: ({ max, acks }) => max + acks.length,
       count: ({ max, acks }) => max + acks.length,
@@ -54,13 +50,13 @@ export class LeaseFlushes {
   }
 
   /** Acks, and leases what is ready, in one commit. Refuses with overloaded. */
-  lease(queueId: Digits, ask: LeaseAsk, acks: Held[]): Promise<LeaseAnswer> {
-    return this.#batcher.add(queueId, { ...ask, acks })
+  lease(caller: Caller, queueId: Digits, ask: LeaseAsk, acks: Held[]): Promise<LeaseAnswer> {
+    return this.#batcher.add(caller, queueId, { ...ask, caller, acks })
   }
 
   /** Acks. Refuses with overloaded. */
-  async ack(queueId: Digits, acks: Held[]): Promise<Outcome[]> {
-    return (await this.lease(queueId, noLease, acks)).outcomes
+  async ack(caller: Caller, queueId: Digits, acks: Held[]): Promise<Outcome[]> {
+    return (await this.lease(caller, queueId, noLease, acks)).outcomes
   }
 
   /**
@@ -68,17 +64,20 @@ export class LeaseFlushes {
    * none, leases. The row that holds the key is unique: of two calls at once, one leases, and the
    * other finds what was leased. Refuses with overloaded.
    */
-  async leaseAgain(queueId: Digits, ask: LeaseAsk): Promise<LeasedRow[]> {
-    const { store, wakeups, replicaStats, answersFull } = this.#parts
-    if (answersFull()) throw answersBacklogged
+  async leaseAgain(caller: Caller, queueId: Digits, ask: LeaseAsk): Promise<LeasedRow[]> {
+    const { store, wakeups, replicaStats, shares, turns } = this.#parts
+    const backlogged = shares.answerBytes.refusal(caller, 1)
+    if (backlogged !== null) throw backlogged
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, atMs } = await this.#transaction(store, queueId, async verbs => {
-          const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
-          return held.length > 0
-            ? { rows: held, atMs: null }
-            : await verbs.lease(queueId, [ask], answerBytesMax, [])
-        })
+        const { rows, atMs } = await turns.run(caller, () =>
+          this.#transaction(store, queueId, async verbs => {
+            const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
+            return held.length > 0
+              ? { rows: held, atMs: null }
+              : await verbs.lease(queueId, [ask], answerBytesMax, [])
+          })
+        )
         if (atMs !== null) replicaStats.leased(queueId, rows, atMs)
         return rows
       } catch (error) {
@@ -124,11 +123,13 @@ export class LeaseFlushes {
   }
 
   async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { replicaStats, answersFull } = this.#parts
+    const { replicaStats, shares } = this.#parts
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     // Asked at the last moment: thousands may have been answered while these calls waited.
-    const backlogged = answersFull()
-    const asks = backlogged ? [] : calls.filter(call => call.max > 0 && !usedKeyCalls.has(call))
+    const backlogged = refusalsOf(calls, shares.answerBytes)
+    const asks = calls.filter(
+      call => call.max > 0 && !usedKeyCalls.has(call) && backlogged.get(call.caller) === null
+    )
     if (asks.length > 0) {
       replicaStats.asked(queueId)
       this.#findMissed(queueId)
@@ -140,14 +141,15 @@ export class LeaseFlushes {
     const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, changed)
     return calls.map(call => {
       const isUsed = usedKeyCalls.has(call)
-      const share = isUsed ? [] : rows.splice(0, call.max)
       const answers = outcomesFor(call.acks, outcomes)
       if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
-      if (backlogged && call.max > 0) {
-        if (call.acks.length === 0) return answersBacklogged
+      const refusal = backlogged.get(call.caller)!
+      const share = isUsed || refusal !== null ? [] : rows.splice(0, call.max)
+      if (refusal !== null && call.max > 0) {
+        if (call.acks.length === 0) return refusal
         // The key may stand for messages that the caller holds already, so an empty answer would be
         // wrong.
-        if (call.idempotencyKey !== null) return partlyDone(answersBacklogged)
+        if (call.idempotencyKey !== null) return partlyDone(refusal)
       }
       const foundUsed =
         share.length === 0 && call.idempotencyKey !== null && usedKeys.includes(call.idempotencyKey)
@@ -188,4 +190,13 @@ export class LeaseFlushes {
       throw error
     }
   }
+}
+
+/** For each caller of the calls: the refusal of more bytes of answers, or null. */
+function refusalsOf(calls: Call[], answerBytes: Share): Map<Caller, QueueError | null> {
+  const refusals = new Map<Caller, QueueError | null>()
+  for (const { caller } of calls) {
+    if (!refusals.has(caller)) refusals.set(caller, answerBytes.refusal(caller, 1))
+  }
+  return refusals
 }

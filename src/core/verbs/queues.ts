@@ -1,4 +1,5 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
+import type { Caller } from '../caller.ts'
 import type { SettingsChange } from '../settings.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
@@ -8,7 +9,7 @@ import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 const putAttemptsMax = 3
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Queues {
@@ -18,15 +19,19 @@ export class Queues {
     this.#parts = parts
   }
 
-  async put(name: string, change: SettingsChange): Promise<{ created: boolean; report: QueueReport }> {
-    const { store, queueCache, signals } = this.#parts
+  async put(
+    caller: Caller,
+    name: string,
+    change: SettingsChange
+  ): Promise<{ created: boolean; report: QueueReport }> {
+    const { store, queueCache, signals, turns } = this.#parts
     for (let attempt = 1; ; attempt++) {
-      const created = await store.last.putQueue(name, change)
+      const created = await turns.run(caller, () => store.last.putQueue(name, change))
       queueCache.forget(name)
       try {
-        const queue = await queueCache.find(name)
+        const queue = await queueCache.find(caller, name)
         if (change.paused === false) signals.onReady(queue.id, listMax, 0)
-        return { created, report: await this.report(name) }
+        return { created, report: await this.report(caller, name) }
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw partlyDone(error as Error)
         // Somebody deleted the queue before it could be looked up.
@@ -41,33 +46,36 @@ export class Queues {
     }
   }
 
-  async report(name: string): Promise<QueueReport> {
-    const report = await this.#parts.store.last.reportQueue(name)
+  async report(caller: Caller, name: string): Promise<QueueReport> {
+    const { store, turns } = this.#parts
+    const report = await turns.run(caller, () => store.last.reportQueue(name))
     if (report === null) throw queueNotFound(name)
     return report
   }
 
   async list(
+    caller: Caller,
     after: string,
     limit: number,
     scope: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    const queues = await this.#parts.store.last.listQueues(after, limit, scope)
+    const { store, turns } = this.#parts
+    const queues = await turns.run(caller, () => store.last.listQueues(after, limit, scope))
     return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
   }
 
-  async delete(name: string): Promise<void> {
-    const { store, queueCache, wakeups } = this.#parts
+  async delete(caller: Caller, name: string): Promise<void> {
+    const { store, queueCache, wakeups, turns } = this.#parts
     const queue = queueCache.remembered(name)
-    await store.last.removeQueue(name)
+    await turns.run(caller, () => store.last.removeQueue(name))
     queueCache.forget(name)
     if (queue !== undefined) wakeups.wake(queue.id, Infinity)
   }
 
-  async series(name: string): Promise<Series> {
-    const { store, queueCache } = this.#parts
-    const { id } = await queueCache.find(name)
-    const { last, samples, times } = await store.last.readSeries(id)
+  async series(caller: Caller, name: string): Promise<Series> {
+    const { store, queueCache, turns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
+    const { last, samples, times } = await turns.run(caller, () => store.last.readSeries(id))
     return seriesOf(name, last, samples, times)
   }
 

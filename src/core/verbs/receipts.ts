@@ -1,4 +1,5 @@
 /** What the receipts of one request stand for. */
+import type { Caller } from '../caller.ts'
 import type { QueueCache } from '../engine/queueCache.ts'
 import type { Queue } from '../queue.ts'
 import { parseReceipt, type Lease } from '../receipt.ts'
@@ -9,15 +10,16 @@ import { parseReceipt, type Lease } from '../receipt.ts'
  */
 export async function readReceipts(
   queueCache: QueueCache,
+  caller: Caller,
   name: string,
   receipts: string[],
   pointer: (index: number) => string
 ): Promise<{ queue: Queue; leases: Lease[]; current: number[] }> {
   const leases = receipts.map((receipt, index) => parseReceipt(name, receipt, pointer(index)))
-  let queue = await queueCache.find(name)
+  let queue = await queueCache.find(caller, name)
   if (leases.some(({ queueId }) => queueId !== queue.id)) {
     queueCache.forget(name)
-    queue = await queueCache.find(name)
+    queue = await queueCache.find(caller, name)
   }
   const current = [...leases.keys()].filter(index => leases[index]!.queueId === queue.id)
   return { queue, leases, current }

@@ -2,6 +2,7 @@
 import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
 import type { Broker } from '../broker.ts'
+import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
 import type { Enqueued, NewMessage } from '../message.ts'
 import type { Store, Verbs } from '../ports.ts'
@@ -160,8 +161,13 @@ export class Schedules {
    * Enqueues the message of a schedule now, paused or not. Refuses with scheduleNotFound, and as an
    * enqueue does.
    */
-  async run(name: string, idempotencyKey: string | undefined, caller: ScheduleCaller): Promise<Enqueued> {
-    const { queue, body, headers, priority } = await this.get(name, caller)
+  async run(
+    caller: Caller,
+    name: string,
+    idempotencyKey: string | undefined,
+    by: ScheduleCaller
+  ): Promise<Enqueued> {
+    const { queue, body, headers, priority } = await this.get(name, by)
     const message: NewMessage = {
       body,
       contentType: null,
@@ -169,7 +175,7 @@ export class Schedules {
       priority,
       idempotencyKey
     }
-    return (await this.#broker.enqueue(queue, [message], false, caller.key))[0]!
+    return (await this.#broker.enqueue(caller, queue, [message], false))[0]!
   }
 }
 

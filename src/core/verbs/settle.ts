@@ -3,6 +3,7 @@
  * has its own outcome.
  */
 import { Batcher } from '../engine/batcher.ts'
+import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Digits } from '../message.ts'
@@ -95,8 +96,8 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
   }
 }
 
-type Commit<V extends SettleVerb> = (queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'bounds'>
+type Commit<V extends SettleVerb> = (caller: Caller, queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'bounds' | 'shares'>
 
 export class Settling {
   readonly #parts: Needs
@@ -116,17 +117,19 @@ export class Settling {
 
   /** core/broker.ts says what it does, and how it refuses. */
   async settle(
+    caller: Caller,
     verb: SettleVerb,
     name: string,
     settlements: Settlement[],
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
     const receipts = settlements.map(({ receipt }) => receipt)
-    const { queue, leases, current } = await readReceipts(this.#parts.queueCache, name, receipts, pointer)
+    const { queueCache } = this.#parts
+    const { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
     const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
     if (current.length === 0) return outcomes
     const held = current.map(index => rules[verb].held(leases[index]!, settlements[index]!))
-    const answers = await this.commit(verb, queue.id, held)
+    const answers = await this.commit(caller, verb, queue.id, held)
     current.forEach((index, i) => {
       outcomes[index] = answers[i]!
     })
@@ -134,8 +137,13 @@ export class Settling {
   }
 
   /** Settles leases of one queue, in a commit that other callers may share. Refuses with overloaded. */
-  commit<V extends SettleVerb>(verb: V, queueId: Digits, held: HeldBy<V>[]): Promise<Outcome[]> {
-    return this.#commits[verb](queueId, held)
+  commit<V extends SettleVerb>(
+    caller: Caller,
+    verb: V,
+    queueId: Digits,
+    held: HeldBy<V>[]
+  ): Promise<Outcome[]> {
+    return this.#commits[verb](caller, queueId, held)
   }
 
   async drained(): Promise<void> {
@@ -212,6 +220,7 @@ export class Settling {
   #batched<V extends SettleVerb>(verb: V): Commit<V> {
     const batcher = new Batcher<HeldBy<V>[], Outcome[]>({
       ...this.#parts.bounds,
+      share: this.#parts.shares.settlements,
       isUrgent: () => true,
       flush: (queueId, calls) => this.#flush(verb, queueId, calls),
       weigh: call => call.length,
@@ -219,7 +228,7 @@ export class Settling {
       inFlightMax: 2
     })
     this.#batchers.push(batcher)
-    return (queueId, held) => batcher.add(queueId, held)
+    return (caller, queueId, held) => batcher.add(caller, queueId, held)
   }
 
   async #flush<V extends SettleVerb>(

@@ -1,4 +1,5 @@
 /** Watching: waits for the end of a message. */
+import type { Caller } from '../caller.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { QueueError } from '../errors.ts'
@@ -8,7 +9,7 @@ import type { Queue } from '../queue.ts'
 /** An ack here wakes at once. One on another replica, or in SQL, is seen at the next check. */
 const checkMs = 500
 
-type Needs = Pick<Parts, 'store' | 'wakeups' | 'bounds'>
+type Needs = Pick<Parts, 'store' | 'wakeups' | 'bounds' | 'shares'>
 
 export class Watching {
   readonly #parts: Needs
@@ -19,6 +20,7 @@ export class Watching {
     // All who wait share their checks.
     this.#batcher = new Batcher({
       ...parts.bounds,
+      share: parts.shares.checks,
       flush: (_, messages) => parts.store.last.whichEnded(messages),
       weigh: () => 1,
       count: () => 1,
@@ -31,7 +33,13 @@ export class Watching {
    * Resolves when the message is acked, dead or gone, when the time is up, when the caller has
    * gone, or when the service closes. Refuses with ackedNotKept, tooManyWaiting, overloaded.
    */
-  async end(queue: Queue, id: Digits, waitSeconds: number, signal: AbortSignal): Promise<void> {
+  async end(
+    caller: Caller,
+    queue: Queue,
+    id: Digits,
+    waitSeconds: number,
+    signal: AbortSignal
+  ): Promise<void> {
     if (queue.settings.keepAckedSeconds <= 0) {
       throw new QueueError(
         'ackedNotKept',
@@ -41,9 +49,9 @@ export class Watching {
     }
     const { wakeups } = this.#parts
     const untilMs = performance.now() + waitSeconds * 1000
-    const seat = wakeups.sit({ messageId: id })
+    const seat = wakeups.sit(caller, { messageId: id })
     try {
-      while (!(await this.#batcher.add('', { queueId: queue.id, id }))) {
+      while (!(await this.#batcher.add(caller, '', { queueId: queue.id, id }))) {
         if (performance.now() >= untilMs || signal.aborted) return
         const nextCheckMs = Math.min(untilMs, performance.now() + checkMs)
         const woken = await seat.wait(nextCheckMs, signal)

@@ -4,9 +4,12 @@ import { readdir, readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
-import { states } from '../../core/counters.ts'
-import { listMax, pageRowsMax } from '../../core/limits.ts'
+import { openStates, states } from '../../core/counters.ts'
+import { consoleRowsDefault, listMax, nameCharsMax, nextRunsMax, pageRowsMax } from '../../core/limits.ts'
+import { options, type OptionRow } from '../../core/options.ts'
 import { settingPaths } from '../../core/settings.ts'
+import { boundsOf } from '../../core/table.ts'
+import { consoleFields } from '../shared/securityFields.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -15,25 +18,8 @@ const types: Record<string, string> = {
   '.svg': 'image/svg+xml'
 }
 
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src 'self'",
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'"
-]
-
 const headers = {
-  'content-security-policy': policy.join('; '),
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
+  ...consoleFields,
   'cache-control': 'no-cache' // browsers ask each time, and get 304 while the file is the same
 }
 
@@ -46,11 +32,23 @@ const vendored = {
 
 const open = { config: { access: 'anyone' }, schema: { hide: true } as object } as const
 
-/** A module for the pages with the tables that core holds, so that no page writes them again. */
-const tables =
-  `export const settings = ${JSON.stringify(settingPaths)}\n` +
-  `export const states = ${JSON.stringify(states)}\n` +
-  `export const limits = ${JSON.stringify({ listMax, pageRowsMax })}\n`
+/** The tables that core holds, so that no page writes them again. */
+const tables = {
+  settings: settingPaths.map(({ column: _, ...row }) => row),
+  options: Object.fromEntries(
+    Object.entries<OptionRow>(options)
+      .filter(([, { label }]) => label !== undefined)
+      .map(([name, row]) => [name, { name, ...row, bounds: 'max' in row ? boundsOf(row) : undefined }])
+  ),
+  states,
+  openStates,
+  limits: { consoleRowsDefault, listMax, nameCharsMax, nextRunsMax, pageRowsMax }
+}
+
+/** They reach the pages as a module. */
+const tablesModule = Object.entries(tables)
+  .map(([name, table]) => `export const ${name} = ${JSON.stringify(table)}\n`)
+  .join('')
 
 /** Serves every file in `pages`, the vendored ones, tables.js, and index.html as `/console`. */
 export async function assetRoutes(app: FastifyInstance): Promise<void> {
@@ -65,7 +63,7 @@ export async function assetRoutes(app: FastifyInstance): Promise<void> {
     const bytes = await readFile(fileURLToPath(import.meta.resolve(file)))
     serve(app, `/console/${name}`, bytes, types[extname(name)]!)
   }
-  serve(app, '/console/tables.js', Buffer.from(tables), types['.js']!)
+  serve(app, '/console/tables.js', Buffer.from(tablesModule), types['.js']!)
   app.get('/console/', open, async (_request, reply) => reply.redirect('../console', 308))
 }
 

@@ -13,7 +13,7 @@ export interface Sources {
    * the epoch.
    */
   overview: () => Promise<{ atSeconds: number; leftOut: number; rows: OverviewRow[] }>
-  /** When the oldest ready message of each queue was enqueued, in seconds since the epoch. */
+  /** How many seconds the oldest ready message of each queue has been ready. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
   /** The last hour of each queue. */
   sparks: (queues: string[]) => Promise<Map<string, Spark>>
@@ -38,6 +38,7 @@ export class OverviewCache {
   #list = new QueueList([], 0)
   /** The queues that pages have shown since the last read: names by id. */
   readonly #shown = new Map<number, string>()
+  /** By id, when the oldest ready message became ready, in seconds since the epoch. */
   readonly #oldest = new Map<number, { atSeconds: number | null; readMs: number }>()
   readonly #sparks = new Map<string, { spark: Spark | undefined; readMs: number }>()
   /** The reads of the last ten seconds: rates are the difference from the first of them. */
@@ -119,7 +120,7 @@ export class OverviewCache {
     const beganMs = performance.now()
     try {
       const { atSeconds, leftOut, rows } = await this.#sources.overview()
-      await this.#readOldest(rows)
+      await this.#readOldest(atSeconds, rows)
       await this.#readSparks()
       this.#shown.clear()
       this.#take(atSeconds, leftOut, rows)
@@ -172,7 +173,7 @@ export class OverviewCache {
    * Reads the oldest ready message of at most 200 queues: first of those that pages show, then of
    * the others in turn.
    */
-  async #readOldest(rows: OverviewRow[]): Promise<void> {
+  async #readOldest(atSeconds: number, rows: OverviewRow[]): Promise<void> {
     const ready = rows.filter(row => row.ready > 0).map(({ id }) => id)
     const readyIds = new Set(ready)
     for (const id of this.#oldest.keys()) if (!readyIds.has(id)) this.#oldest.delete(id)
@@ -184,7 +185,11 @@ export class OverviewCache {
     if (chosen.length === 0) return
     const found = await this.#sources.oldestReady(chosen)
     for (const id of chosen) {
-      this.#oldest.set(id, { atSeconds: found.get(id) ?? null, readMs: performance.now() })
+      const age = found.get(id)
+      this.#oldest.set(id, {
+        atSeconds: age === undefined ? null : atSeconds - age,
+        readMs: performance.now()
+      })
     }
   }
 

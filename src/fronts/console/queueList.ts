@@ -1,15 +1,12 @@
 /** All queues at one moment: searched, sorted and cut into pages. */
+import { openStates, type OpenState, type StateCounts } from '../../core/counters.ts'
+import type { NameScope } from '../../core/queue.ts'
 
 /** A queue with what has been read of it. */
-export interface QueueRow {
+export interface QueueRow extends StateCounts {
   id: number
   queue: string
   paused: boolean
-  ready: number
-  delayed: number
-  leased: number
-  dead: number
-  acked: number
   /** null when no message is ready, or when its age has not been read yet. */
   oldestReadySeconds: number | null
   /** null until the counts have been read twice. */
@@ -17,8 +14,8 @@ export interface QueueRow {
   ackedPerSecond: number | null
 }
 
-export const sorts = ['name', 'ready', 'delayed', 'leased', 'dead', 'oldest', 'enqueued', 'acked'] as const
-export type Sort = (typeof sorts)[number]
+export const sorts = ['name', ...openStates, 'oldest', 'enqueued', 'acked'] as const
+type Sort = (typeof sorts)[number]
 
 /** What a page shows. */
 export interface View {
@@ -28,8 +25,8 @@ export interface View {
   /** From 0. */
   page: number
   limit: number
-  /** The queues that the key may browse. A prefix of '' is all of them. */
-  within: { names: string[]; prefixes: string[] }
+  /** The queues that the key may browse. */
+  within: NameScope
 }
 
 export interface Page {
@@ -44,18 +41,16 @@ export interface Page {
    */
   leftOut: number | null
   /** Over all queues that the key may browse. */
-  sums: Record<'ready' | 'delayed' | 'leased' | 'dead', number> &
-    Record<'enqueuedPerSecond' | 'ackedPerSecond', number | null>
+  sums: Record<OpenState, number> & Record<'enqueuedPerSecond' | 'ackedPerSecond', number | null>
 }
 
 /** How many selections are remembered: a page may ask for many between two reads. */
 const selectionsMax = 100
 
-const valueOf: Record<Exclude<Sort, 'name'>, (row: QueueRow) => number | null> = {
-  ready: row => row.ready,
-  delayed: row => row.delayed,
-  leased: row => row.leased,
-  dead: row => row.dead,
+type Value = (row: QueueRow) => number | null
+
+const valueOf: Record<Exclude<Sort, 'name'>, Value> = {
+  ...byState(state => row => row[state]),
   oldest: row => row.oldestReadySeconds,
   enqueued: row => row.enqueuedPerSecond,
   acked: row => row.ackedPerSecond
@@ -89,17 +84,14 @@ export class QueueList {
       total: allowed.length,
       leftOut: this.#leftOut === 0 || allowed === this.#rows ? this.#leftOut : null,
       sums: {
-        ready: sum(allowed, valueOf.ready),
-        delayed: sum(allowed, valueOf.delayed),
-        leased: sum(allowed, valueOf.leased),
-        dead: sum(allowed, valueOf.dead),
+        ...byState(state => sum(allowed, valueOf[state])),
         enqueuedPerSecond: sumOfKnown(allowed, valueOf.enqueued),
         ackedPerSecond: sumOfKnown(allowed, valueOf.acked)
       }
     }
   }
 
-  #allowed(within: View['within']): QueueRow[] {
+  #allowed(within: NameScope): QueueRow[] {
     const { names, prefixes } = within
     if (prefixes.includes('')) return this.#rows
     return this.#remembered(within, () => {
@@ -131,8 +123,13 @@ export class QueueList {
   }
 }
 
+/** What `make` makes of each open state. */
+function byState<T>(make: (state: OpenState) => T): Record<OpenState, T> {
+  return Object.fromEntries(openStates.map(state => [state, make(state)])) as Record<OpenState, T>
+}
+
 /** Rows whose value is not known come last, in both directions. */
-function sorted(rows: QueueRow[], value: (row: QueueRow) => number | null, descending: boolean): QueueRow[] {
+function sorted(rows: QueueRow[], value: Value, descending: boolean): QueueRow[] {
   const sign = descending ? -1 : 1
   return rows.toSorted((a, b) => {
     const [x, y] = [value(a), value(b)]
@@ -141,11 +138,11 @@ function sorted(rows: QueueRow[], value: (row: QueueRow) => number | null, desce
   })
 }
 
-function sum(rows: QueueRow[], value: (row: QueueRow) => number | null): number {
+function sum(rows: QueueRow[], value: Value): number {
   return rows.reduce((total, row) => total + (value(row) ?? 0), 0)
 }
 
 /** null when not one of the values is known. */
-function sumOfKnown(rows: QueueRow[], value: (row: QueueRow) => number | null): number | null {
+function sumOfKnown(rows: QueueRow[], value: Value): number | null {
   return rows.some(row => value(row) !== null) ? sum(rows, value) : null
 }

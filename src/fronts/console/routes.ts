@@ -5,35 +5,32 @@
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { queueActions } from '../../core/apiKey.ts'
+import type { Share } from '../../core/engine/share.ts'
+import { QueueError } from '../../core/errors.ts'
+import { consolePageMax, consoleRowsDefault, consoleRowsMax, nameCharsMax } from '../../core/limits.ts'
+import { everyQueue } from '../../core/queue.ts'
 import { browsable } from '../shared/guard.ts'
 import { assetRoutes } from './assets.ts'
 import { OverviewCache, type Sources } from './overviewCache.ts'
 import { sorts, type QueueRow } from './queueList.ts'
 import { Streams } from './streams.ts'
 
-const searchLengthMax = 80
-const pageMax = 1_000_000
-const limitMax = 100
-const limitDefault = 50
-
 const LiveQuery = Type.Object(
   {
-    search: Type.Optional(Type.String({ maxLength: searchLengthMax })),
+    search: Type.Optional(Type.String({ maxLength: nameCharsMax })),
     sort: Type.Optional(Type.Enum([...sorts])),
     descending: Type.Optional(Type.Boolean()),
-    page: Type.Optional(Type.Integer({ minimum: 0, maximum: pageMax })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limitMax }))
+    page: Type.Optional(Type.Integer({ minimum: 0, maximum: consolePageMax })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: consoleRowsMax }))
   },
   { additionalProperties: false }
 )
 
-const everyQueue = { names: [], prefixes: [''] }
-
-/** Registers every route of the console. */
-export async function consoleRoutes(app: FastifyInstance, sources: Sources): Promise<void> {
+/** Registers every route of the console. `pages` bounds the open event streams. */
+export async function consoleRoutes(app: FastifyInstance, sources: Sources, pages: Share): Promise<void> {
   await assetRoutes(app)
   rightsRoute(app)
-  liveRoutes(app, sources)
+  liveRoutes(app, sources, pages)
 }
 
 function rightsRoute(app: FastifyInstance): void {
@@ -48,9 +45,9 @@ function rightsRoute(app: FastifyInstance): void {
   )
 }
 
-function liveRoutes(app: FastifyInstance, sources: Sources): void {
+function liveRoutes(app: FastifyInstance, sources: Sources, pages: Share): void {
   const overviewCache = new OverviewCache(sources)
-  const streams = new Streams(overviewCache)
+  const streams = new Streams(overviewCache, pages)
   app.addHook('preClose', () => streams.close())
 
   app.get(
@@ -58,8 +55,10 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
     { config: { access: 'key' }, schema: { hide: true, querystring: LiveQuery } as object },
     (request, reply) => {
       const query = request.query as Static<typeof LiveQuery>
-      const { search = '', sort = 'name', descending = false, page = 0, limit = limitDefault } = query
-      const view = { search, sort, descending, page, limit, within: browsable(request) }
+      const { search = '', sort = 'name', descending = false, page = 0, limit = consoleRowsDefault } = query
+      const within = browsable(request)
+      if (within.names.length === 0 && within.prefixes.length === 0) throw nothingToShow()
+      const view = { search, sort, descending, page, limit, within }
       return streams.send(request, reply, () => {
         const { rows, ...rest } = overviewCache.page(view)
         const sparks = rows.map(({ queue }) => [queue, overviewCache.spark(queue)])
@@ -85,4 +84,11 @@ function liveRoutes(app: FastifyInstance, sources: Sources): void {
 /** A queue as pages get it. */
 function shown({ id: _, ...row }: QueueRow): object {
   return row
+}
+
+function nothingToShow(): QueueError {
+  return new QueueError(
+    'forbidden',
+    'This key may browse no queue, so there are no figures to show. Use a key with a browse right.'
+  )
 }

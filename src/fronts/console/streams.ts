@@ -4,39 +4,39 @@
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { QueueError } from '../../core/errors.ts'
-import type { ApiKey } from '../../core/apiKey.ts'
+import type { Share } from '../../core/engine/share.ts'
 import type { OverviewCache } from './overviewCache.ts'
 
-const streamsMax = 100
-/** One key, leaked or used carelessly, must leave room for the pages of the others. */
-const streamsPerKeyMax = 50
 const heartbeatMs = 10_000
 
 export class Streams {
   readonly #overviewCache: OverviewCache
-  readonly #open = new Map<Readable, ApiKey | null>()
+  readonly #share: Share
+  readonly #open = new Set<Readable>()
   #closed = false
 
-  constructor(overviewCache: OverviewCache) {
+  /** `share` bounds the open streams. */
+  constructor(overviewCache: OverviewCache, share: Share) {
     this.#overviewCache = overviewCache
+    this.#share = share
   }
 
   /**
    * Answers with a stream of events. `read` gives what the page shows, in parts. Each part is sent
    * now and whenever it has changed, until the page goes, its key is revoked or the service closes.
-   * Refuses with tooManyWaiting when too many streams are open.
+   * Refuses with shareUsedUp, tooManyWaiting when too many streams are open.
    */
-  send({ key }: FastifyRequest, reply: FastifyReply, read: () => object[]): FastifyReply {
-    this.#checkRoom(key)
+  send({ key, caller }: FastifyRequest, reply: FastifyReply, read: () => object[]): FastifyReply {
+    this.#share.take(caller, 1)
     const stream = new Readable({ read() {} })
-    this.#open.set(stream, key)
+    this.#open.add(stream)
     stream.push(': open\n\n')
     const heartbeat = setInterval(() => push(stream, ': still here\n\n'), heartbeatMs)
     const unwatch = this.#overviewCache.watch(this.#teller(stream, read))
     const forgetKey = key?.onEnd(() => stream.push(null))
     stream.once('close', () => {
       this.#open.delete(stream)
+      this.#share.give(caller, 1)
       clearInterval(heartbeat)
       unwatch()
       forgetKey?.()
@@ -52,27 +52,8 @@ export class Streams {
   /** Ends every stream, and reading. */
   async close(): Promise<void> {
     this.#closed = true
-    for (const stream of this.#open.keys()) stream.push(null)
+    for (const stream of this.#open) stream.push(null)
     await this.#overviewCache.close()
-  }
-
-  #checkRoom(key: ApiKey | null): void {
-    if (this.#open.size >= streamsMax) {
-      throw new QueueError(
-        'tooManyWaiting',
-        `This replica already serves ${streamsMax} open pages of the console. ` +
-          'Close one, or try again later.'
-      )
-    }
-    if (key === null) return
-    const ofKey = [...this.#open.values()].filter(other => other === key).length
-    if (ofKey >= streamsPerKeyMax) {
-      throw new QueueError(
-        'tooManyWaiting',
-        `This replica already serves ${streamsPerKeyMax} open pages of the console with this key. ` +
-          'Close one, or try again later.'
-      )
-    }
   }
 
   /** A function that sends the parts that have changed since its last call. */

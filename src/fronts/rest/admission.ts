@@ -1,7 +1,9 @@
 /** Which requests are let in: not while closing, not without room, and not what cannot be read. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Caller } from '../../core/caller.ts'
 import { QueueError } from '../../core/errors.ts'
-import { ByteBudget } from '../shared/byteBudget.ts'
+import { HeldBytes, isCounted } from '../shared/heldBytes.ts'
+import { inTurn } from '../shared/pipeline.ts'
 import { closesConnections } from '../shared/shutdown.ts'
 
 declare module 'fastify' {
@@ -15,26 +17,15 @@ declare module 'fastify' {
   }
 }
 
-export interface AdmissionOptions {
+interface AdmissionOptions {
   requestBytesMax: number
   /** The bytes of requests on their way in. */
-  requests: ByteBudget
-  /** True while too many messages wait to be stored. */
-  enqueuesFull: () => boolean
+  requests: HeldBytes
+  /** The refusal of an enqueue now; null where there is room. */
+  enqueueRefusal: (caller: Caller) => QueueError | null
   /** Called when closing begins: those who wait are to be answered now. */
   onClosing: () => void
 }
-
-const tooManyEnqueues = new QueueError(
-  'overloaded',
-  'Too many messages are waiting to be stored already; nothing was changed. ' +
-    'Send the request again a little later.'
-)
-const tooManyRequests = new QueueError(
-  'overloaded',
-  'Too many requests are on their way in already; nothing was changed. ' +
-    'Send the request again a little later.'
-)
 
 export function admit(app: FastifyInstance, options: AdmissionOptions): void {
   let closing = false
@@ -61,37 +52,40 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
     } else if (headers['content-encoding'] !== undefined) {
       done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
     } else {
-      done(refusalOf(request, reply, options))
+      const refusal = refusalOf(request, options)
+      if (refusal !== null) done(refusal)
+      else inTurn(request.raw, reply.raw, done)
     }
   })
-  countChunks(app, options.requests)
+  countBodies(app, options.requests)
 }
 
 // Before the body is read, so that what cannot be held is not.
 function refusalOf(
   request: FastifyRequest,
-  reply: FastifyReply,
-  { requestBytesMax, requests, enqueuesFull }: AdmissionOptions
-): QueueError | undefined {
+  { requestBytesMax, requests, enqueueRefusal }: AdmissionOptions
+): QueueError | null {
   const { stores, makesRoom = false } = request.routeOptions.config
-  if (stores && enqueuesFull()) return tooManyEnqueues
+  const refusal = stores ? enqueueRefusal(request.caller) : null
+  if (refusal !== null) return refusal
   const bytes = Number(request.raw.headers['content-length'])
-  if (!ByteBudget.counts(bytes) || bytes > requestBytesMax) return undefined
-  if (!requests.hasRoom(bytes, makesRoom)) return tooManyRequests
-  requests.hold(bytes, reply.raw)
-  return undefined
+  if (!isCounted(bytes) || bytes > requestBytesMax) return null
+  return requests.refusal(request.caller, bytes, makesRoom)
 }
 
-// A body in chunks does not say how long it will be, so it is counted as it arrives, beside its reader.
-function countChunks(app: FastifyInstance, requests: ByteBudget): void {
-  app.addHook('preParsing', (request, reply, payload, done) => {
-    if (request.raw.headers['transfer-encoding'] !== undefined) {
-      const makesRoom = request.routeOptions.config.makesRoom === true
-      const more = requests.hold(0, reply.raw)
+// Bytes are counted as they arrive, beside their reader. A body that is announced and does not come
+// holds nothing.
+function countBodies(app: FastifyInstance, requests: HeldBytes): void {
+  app.addHook('preParsing', ({ raw, caller, routeOptions }, reply, payload, done) => {
+    const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers
+    if (encoding !== undefined || isCounted(Number(length))) {
+      const makesRoom = routeOptions.config.makesRoom === true
+      const hold = requests.until(reply.raw, caller)
       payload.on('data', function count(chunk: Buffer) {
-        if (requests.hasRoom(chunk.length, makesRoom)) return more(chunk.length)
+        const refusal = requests.refusal(caller, chunk.length, makesRoom)
+        if (refusal === null) return hold(chunk.length)
         payload.off('data', count)
-        if (payload.listenerCount('error') > 0) payload.emit('error', tooManyRequests)
+        if (payload.listenerCount('error') > 0) payload.emit('error', refusal)
       })
     }
     done(null, payload)

@@ -4,21 +4,24 @@
  */
 import type { TSchema } from 'typebox'
 import { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax } from '../../core/limits.ts'
+import { Bulk } from './contract/bulk.ts'
+import * as enqueue from './contract/enqueue.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
 import * as queues from './contract/queues.ts'
+import { Outcome, Settle } from './contract/settle.ts'
 import { PageQuery } from './contract/shapes.ts'
 
 /** Each exported name, and the schema it stands for. */
 const exported: Record<string, TSchema> = {
-  NewMessage: messages.Message,
-  RawOptions: messages.EnqueueQuery,
-  Enqueued: messages.Enqueued,
+  NewMessage: enqueue.Message,
+  RawOptions: enqueue.EnqueueQuery,
+  Enqueued: enqueue.Enqueued,
   LeaseRequest: lease.LeaseRequest,
   LeasedMessage: lease.LeasedMessage,
-  Failure: lease.Settle.fail.one,
-  Extension: lease.Settle.extend.one,
-  Outcome: lease.Outcome,
+  Failure: Settle.fail.one,
+  Extension: Settle.extend.one,
+  Outcome,
   BrowseQuery: messages.BrowseQuery,
   MessagePage: messages.MessagePage,
   MessageDetail: messages.MessageDetail,
@@ -26,12 +29,12 @@ const exported: Record<string, TSchema> = {
   QueueReport: queues.QueueReport,
   QueueList: queues.QueueList,
   PageQuery,
-  PurgeRequest: queues.PurgeRequest,
-  PurgeAnswer: queues.PurgeAnswer,
-  RedriveRequest: queues.RedriveRequest,
-  RedriveAnswer: queues.RedriveAnswer,
-  RetryRequest: queues.RetryRequest,
-  RetryAnswer: queues.RetryAnswer
+  PurgeRequest: Bulk.purge.request,
+  PurgeAnswer: Bulk.purge.answer,
+  RedriveRequest: Bulk.redrive.request,
+  RedriveAnswer: Bulk.redrive.answer,
+  RetryRequest: Bulk.retry.request,
+  RetryAnswer: Bulk.retry.answer
 }
 
 /** The text of src/client/types.ts. */
@@ -41,7 +44,7 @@ export function clientTypes(): string {
       `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`
   )
   return (
-    '/** What goes over the wire. npm run openapi makes it from src/fronts/rest/contract. */\n\n' +
+    '/** What goes over the wire. npm run generate makes it from src/fronts/rest/contract. */\n\n' +
     interfaces.join('\n')
   )
 }
@@ -51,7 +54,7 @@ export function clientLimits(): string {
   const bounds = { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax }
   const lines = Object.entries(bounds).map(([name, bound]) => `export const ${name} = ${bound}\n`)
   return (
-    '/** Bounds of the service. npm run openapi takes them from src/core/limits.ts. */\n\n' + lines.join('')
+    '/** Bounds of the service. npm run generate takes them from src/core/limits.ts. */\n\n' + lines.join('')
   )
 }
 

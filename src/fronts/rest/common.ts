@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import { isId, messageIdOf } from '../../core/message.ts'
-import { ByteBudget } from '../shared/byteBudget.ts'
+import type { Answers } from '../shared/heldBytes.ts'
 
 /** Reads a cursor that a page gave. Refuses with invalidCursor what is none, or is one of another list. */
 export function cursorOf(cursor: string | undefined, pattern: RegExp): string | undefined {
@@ -43,8 +43,8 @@ export function givenUp({ key }: FastifyRequest, reply: FastifyReply): AbortSign
 export const never = new AbortController().signal
 
 // Sent as text, because a serializer would read a body and write it anew.
-export function sendJson(reply: FastifyReply, text: string, answers: ByteBudget): FastifyReply {
-  if (ByteBudget.counts(text.length)) answers.hold(text.length, reply.raw)
+export function sendJson(reply: FastifyReply, text: string, answers: Answers): FastifyReply {
+  answers.send(reply.raw, reply.request.caller, text.length)
   return reply
     .type('application/json; charset=utf-8')
     .serializer((payload: string) => payload)

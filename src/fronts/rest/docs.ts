@@ -2,16 +2,23 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { swaggerUiFields } from '../shared/securityFields.ts'
 import { contract } from './contract/index.ts'
-import { Settle } from './contract/lease.ts'
 import { Problem } from './contract/problem.ts'
+import { Settle } from './contract/settle.ts'
+import { demoName } from './contract/shapes.ts'
+import { afterResponse, beforeRequest, nameLogo, noExecuteWhereItDestroys } from './docsBrowser.ts'
 
 const description =
   'Messages in, messages out, over HTTP on PostgreSQL.\n\n' +
+  `The examples use a queue of their own, \`${demoName}\`. ` +
   'Open the calls from top to bottom and press **Execute**: ' +
-  'make a queue, enqueue a message, lease it, ack it. ' +
+  'make the queue, enqueue a message, lease it, ack it. ' +
   'This page carries the id and the receipt of one call into the next, ' +
-  'in the place of `{id}` and `{receipt}`.'
+  'in the place of `{id}` and `{receipt}`. ' +
+  'It asks before a call changes any other queue or schedule.\n\n' +
+  'Calls that remove or overwrite something, or that change API keys, have no **Execute** button here. ' +
+  'Use the console or curl for them.'
 
 /** Every operation under its heading, in the order in which a first visitor would press them. */
 const tour: Record<string, { description: string; operations: string[] }> = {
@@ -34,6 +41,17 @@ const tour: Record<string, { description: string; operations: string[] }> = {
   Keys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
   Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
 }
+
+/** What one press must not do: these get no Execute button. */
+const destroying = new Set([
+  'cancelMessage',
+  'purge',
+  'deleteQueue',
+  'putSchedule',
+  'deleteSchedule',
+  'createKey',
+  'revokeKey'
+])
 
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40">
   <g fill="none" stroke="#7fd1ae" stroke-width="4" stroke-linecap="round" stroke-linejoin="round">
@@ -87,20 +105,29 @@ export async function describeApi(): Promise<string> {
 /** Serves the document and Swagger UI. Registered before the routes that it is to show. */
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
   await app.register(swagger, documentOptions)
+  await app.register(swaggerUiRoutes)
+  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+}
+
+async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(swaggerUiFields)
+    done()
+  })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     logo: { type: 'image/svg+xml', content: logo, href: '/docs' },
-    theme: { title: 'Holdfast: the API' },
+    theme: { title: 'Holdfast: the API', js: [{ filename: 'logo.js', content: `(${nameLogo})()` }] },
     uiConfig: {
       tryItOutEnabled: true,
       displayRequestDuration: true,
-      requestInterceptor: fillIn,
-      responseInterceptor: remember,
+      plugins: [noExecuteWhereItDestroys],
+      requestInterceptor: beforeRequest,
+      responseInterceptor: afterResponse,
       operationsSorter: (a: any, b: any) =>
         a.getIn(['operation', 'x-order']) - b.getIn(['operation', 'x-order'])
     } as object
   })
-  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
 }
 
 // One path holds operations of several headings, so the order cannot be that of the routes.
@@ -119,27 +146,7 @@ function inOrder(document: { paths?: object }): object {
     }
     operation.tags = [places[order]![1]]
     operation['x-order'] = order
+    if (destroying.has(places[order]![0])) operation['x-destroys'] = true
   }
   return document
-}
-
-// These two run in the browser, sent as text. They carry the id and the receipt of one call into the
-// next.
-
-function fillIn(request: any) {
-  const memory = (globalThis as any).holdfast ?? {}
-  for (const name of ['id', 'receipt']) {
-    if (!memory[name]) continue
-    request.url = request.url.replaceAll(`%7B${name}%7D`, memory[name])
-    if (typeof request.body === 'string') request.body = request.body.replaceAll(`{${name}}`, memory[name])
-  }
-  return request
-}
-
-function remember(response: any) {
-  const answer = response.body ?? {}
-  const message = Array.isArray(answer.messages) ? answer.messages[0] : answer
-  const memory = ((globalThis as any).holdfast ??= {})
-  for (const name of ['id', 'receipt']) if (message?.[name]) memory[name] = message[name]
-  return response
 }

@@ -6,10 +6,11 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { totalNames, totals, type QueueTotals } from '../../core/counters.ts'
 import { metricsQueuesMax } from '../../core/limits.ts'
 import { reliabilityOf } from '../../core/queue.ts'
+import type { ShareReport } from '../../core/engine/share.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
 
-export interface MetricsSources {
+interface MetricsSources {
   pool: () => { total: number; idle: number; waiting: number }
   waiters: () => number
   /** Of callers. */
@@ -18,12 +19,16 @@ export interface MetricsSources {
   sweeperLagSeconds: () => number
   /** What the oldest snapshot's age is, and how many sessions could not be asked. */
   snapshots: () => Promise<{ oldest: { ageSeconds: number } | null; hidden: number }>
+  /** Who holds how much of each bound that callers share. */
+  shares: () => ShareReport[]
   replicaStats: ReplicaStats
   requestMetrics: RequestMetrics
   /** At most a thousand queues, and how many there are beside them. */
   queues: () => Promise<{ queues: QueueTotals[]; leftOut: number }>
-  /** When the oldest ready message of each of these queues was enqueued, in seconds since the epoch. */
+  /** How many seconds the oldest ready message of each of these queues has been ready. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
+  /** Hears why the queues cannot be shown. */
+  onError: (error: unknown) => void
 }
 
 /** Answers the page. */
@@ -35,20 +40,31 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   gauge(registry, 'holdfast_database_up', '1 when the database answered for this page.', () =>
     Number(databaseUp)
   )
+  shareMetrics(registry, sources.shares)
   flushCounters(registry, sources.replicaStats)
   timeHistograms(registry, sources)
   const snapshots = snapshotGauges(registry, sources)
   const readQueues = queueMetrics(registry, sources)
 
-  return async () => {
+  async function page(): Promise<string> {
     await snapshots.read()
     databaseUp = await readQueues().then(
       () => true,
-      () => false
+      error => {
+        sources.onError(error)
+        return false
+      }
     )
     if (!databaseUp) snapshots.forget()
     return await registry.metrics()
   }
+
+  // Callers who ask at the same time get the same page, so that nobody can keep the database busy.
+  let underway: Promise<string> | null = null
+  return () =>
+    (underway ??= page().finally(() => {
+      underway = null
+    }))
 }
 
 type Value = number | null
@@ -116,6 +132,36 @@ function snapshotGauges(
   }
 }
 
+function shareMetrics(registry: Registry, read: () => ShareReport[]): void {
+  const registers = [registry]
+  const labelled = (name: string, help: string, labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers })
+  const total = labelled('holdfast_bound', 'What all callers together may hold of a bound on this replica.', [
+    'bound'
+  ])
+  const held = labelled('holdfast_bound_held', 'What they hold now.', ['bound'])
+  const ofCaller = labelled('holdfast_bound_held_by', 'What one caller holds now, of those that hold most.', [
+    'bound',
+    'caller'
+  ])
+  const refusals = new Counter({
+    name: 'holdfast_bound_refusals_total',
+    help: 'Calls refused because the bound, or the share of their caller, was used up.',
+    labelNames: ['bound'],
+    registers,
+    collect() {
+      for (const metric of [total, held, ofCaller, refusals]) metric.reset()
+      for (const report of read()) {
+        const bound = report.name
+        total.set({ bound }, report.total)
+        held.set({ bound }, report.held)
+        refusals.inc({ bound }, report.refused)
+        for (const caller of report.callers) ofCaller.set({ bound, caller: caller.id }, caller.held)
+      }
+    }
+  })
+}
+
 function flushCounters(registry: Registry, replicaStats: ReplicaStats): void {
   const counters = {
     count: ['holdfast_flushes_total', 'Flushes of this replica that went to the database.'],
@@ -176,8 +222,9 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
   const messages = gaugeOf('holdfast_messages', 'Messages by state, a second or two old.', 'state')
   const oldest = gaugeOf(
     'holdfast_oldest_ready_seconds',
-    'Age since its enqueue of the oldest ready message; 0 when none is ready.'
+    'How long the oldest ready message has been ready; 0 when none is ready.'
   )
+  const paused = gaugeOf('holdfast_queue_paused', '1 while the queue is paused: it gives no leases.')
   const reliability = gaugeOf(
     'holdfast_reliability',
     'acked / (acked + dead + expired): ' +
@@ -190,6 +237,7 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
     `Queues that this page does not show, because it shows at most ${metricsQueuesMax}.`,
     () => leftOut
   )
+  const gauges = [messages, oldest, paused, reliability]
   const totalCounters = totalNames.map(
     total =>
       [
@@ -203,25 +251,22 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
       ] as const
   )
 
-  function show({ queue, states, totals: counts }: QueueTotals, oldestSeconds: number): void {
+  function show({ queue, states, totals: counts, ...row }: QueueTotals, oldestSeconds: number): void {
     for (const [state, count] of Object.entries(states)) messages.set({ queue, state }, count)
     oldest.set({ queue }, oldestSeconds)
+    paused.set({ queue }, Number(row.paused))
     const share = reliabilityOf({ acked: counts.acked, dead: states.dead, expired: counts.expired })
     if (share !== null) reliability.set({ queue }, share)
     for (const [total, counter] of totalCounters) counter.inc({ queue }, counts[total])
   }
 
   return async () => {
-    for (const metric of [messages, oldest, reliability, ...totalCounters.map(([, counter]) => counter)]) {
-      metric.reset()
-    }
+    for (const metric of [...gauges, ...totalCounters.map(([, counter]) => counter)]) metric.reset()
     const { queues, ...rest } = await sources.queues()
     leftOut = rest.leftOut
     const withReady = queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
-    const since = await sources.oldestReady(withReady)
-    for (const queue of queues) {
-      show(queue, Math.max(0, Date.now() / 1000 - (since.get(queue.id) ?? Infinity)))
-    }
+    const ages = await sources.oldestReady(withReady)
+    for (const queue of queues) show(queue, Math.max(0, ages.get(queue.id) ?? 0))
   }
 }
 

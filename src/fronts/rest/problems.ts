@@ -5,6 +5,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { invalidRequest, QueueError, type Code } from '../../core/errors.ts'
+import { causeOf, FaultLog } from '../shared/faultLog.ts'
 import { RefusalThrottle } from '../shared/refusalThrottle.ts'
 
 /** Status and title of every code; a new code does not compile until it stands here. */
@@ -27,6 +28,7 @@ export const problems = {
   gone: { status: 409, title: 'The message is gone' },
   messageLeased: { status: 409, title: 'The message is leased' },
   ackedNotKept: { status: 409, title: 'The queue keeps no acked messages' },
+  adminKeyFirst: { status: 409, title: 'The first key must be an admin key' },
   requestTimeout: { status: 408, title: 'The request took too long to arrive' },
   bodyTooLarge: { status: 413, title: 'The message is too large' },
   requestTooLarge: { status: 413, title: 'The request is too large' },
@@ -35,6 +37,7 @@ export const problems = {
   idempotencyMismatch: { status: 422, title: 'The idempotency key stands for other content' },
   queueFull: { status: 429, title: 'The queue is full' },
   tooManyWaiting: { status: 429, title: 'Too many calls are waiting' },
+  shareUsedUp: { status: 429, title: 'The caller has used up its share' },
   rateLimited: { status: 429, title: 'The API key has used up its rate' },
   tooManyKeys: { status: 429, title: 'There are too many keys' },
   tooManyQueues: { status: 429, title: 'Enqueues have made too many queues' },
@@ -54,6 +57,7 @@ const throttled = new Set<Code>([
   'rateLimited',
   'queueFull',
   'tooManyWaiting',
+  'shareUsedUp',
   'tooManyQueues',
   'tooManySchedules'
 ])
@@ -62,38 +66,32 @@ export const lingerMs = 1000
 
 export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
+/** Every bug is logged. Of what the database causes, and of refusals, one line a second of each kind. */
+type LogFault = (request: FastifyRequest, error: QueueError) => void
+
 /** The error handler of every route. It logs what is our fault or the database's. */
 export const problemSender = (log: Logger): SendProblem => {
-  // There may be thousands of refusals a second. Of each code it logs one line a second, with how
-  // many there were since the last line.
-  const logged = new Map<Code, { atMs: number; since: number }>()
-  const logUnavailable = (request: FastifyRequest, { code, cause }: QueueError) => {
-    const last = logged.get(code) ?? { atMs: -Infinity, since: 0 }
-    last.since++
-    logged.set(code, last)
-    if (performance.now() < last.atMs + 1000) return
-    log.warn(
-      { requestId: request.id, code, cause: (cause as Error | undefined)?.message, since: last.since },
-      'unavailable'
-    )
-    Object.assign(last, { atMs: performance.now(), since: 0 })
+  const faultLog = new FaultLog(log)
+  const logFault: LogFault = (request, { code, cause }) => {
+    const fields = { requestId: request.id, code }
+    if (code !== 'internal') faultLog.write('warn', code, cause, fields, 'unavailable')
+    else if (causeOf(cause).sqlState === undefined) log.error({ ...fields, err: cause }, 'unexpected error')
+    else faultLog.write('error', code, cause, { ...fields, err: cause }, 'unexpected error')
   }
   const refusalThrottle = new RefusalThrottle()
-  return (thrown, request, reply) => send(thrown, request, reply, log, logUnavailable, refusalThrottle)
+  return (thrown, request, reply) => send(thrown, request, reply, logFault, refusalThrottle)
 }
 
 function send(
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  log: Logger,
-  logUnavailable: (request: FastifyRequest, error: QueueError) => void,
+  logFault: LogFault,
   refusalThrottle: RefusalThrottle
 ): FastifyReply {
   const error = refusalOf(thrown, request)
   const { status, title } = problems[error.code]
-  if (status === 500) log.error({ requestId: request.id, err: thrown }, 'unexpected error')
-  else if (status === 503) logUnavailable(request, error)
+  if (status >= 500) logFault(request, error)
   if (status === 429 || status === 503) {
     reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds(error.code))
   }
@@ -179,8 +177,8 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
   }
   return new QueueError(
     'internal',
-    'Something unexpected went wrong; it has been logged under this requestId. The change may or may ' +
-      'not have been made.',
+    'Something unexpected went wrong; the log of the service says what. The change may or may not have ' +
+      'been made.',
     { outcome: request.method === 'GET' ? 'none' : 'unknown', cause: thrown }
   )
 }

@@ -5,6 +5,7 @@
 import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
+import { strangersBytesFields } from '../shared/securityFields.ts'
 
 // Many programs send Accept: */* by themselves, so */* counts as JSON.
 const takesJson = /(^|[\s,])(\*\/\*|application\/(\*|json))\s*($|[,;])/i
@@ -35,10 +36,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
         : /^[\x20-\x7e]+$/.test(contentType)
           ? contentType
           : 'application/octet-stream',
-    // The bytes come from strangers, so no browser may guess their type, show them or run them.
-    'x-content-type-options': 'nosniff',
-    'content-disposition': 'attachment',
-    'content-security-policy': "sandbox; default-src 'none'",
+    ...strangersBytesFields,
     'cache-control': 'no-store',
     'holdfast-id': id,
     'holdfast-receipt': receipt,

@@ -3,12 +3,16 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import type { Logger } from 'pino'
 import type { Broker } from '../../core/broker.ts'
+import type { Shares } from '../../core/engine/shares.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { ApiKeys } from '../../core/ports.ts'
 import type { Schedules } from '../../core/verbs/schedules.ts'
-import type { ByteBudget } from '../shared/byteBudget.ts'
-import { guard, type GuardOptions } from '../shared/guard.ts'
+import { Answers, HeldBytes } from '../shared/heldBytes.ts'
+import { boundPipelines } from '../shared/pipeline.ts'
+import { ReadingPace } from '../shared/readingPace.ts'
+import { guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
+import { SafeResponse } from '../shared/securityFields.ts'
 import type { Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
 import { Problem } from './contract/problem.ts'
@@ -28,14 +32,12 @@ import { settleRoutes } from './routes/settle.ts'
 import { refuseUnreadable } from './unreadable.ts'
 import { compileValidator } from './validation.ts'
 
-export interface ServerOptions {
+interface ServerOptions {
   requestBytesMax: number
   requestSecondsMax: number
   silentSecondsMax: number
   connectionsMax: number
-  /** The bytes of requests on their way in, and of answers that callers have not taken yet. */
-  requests: ByteBudget
-  answers: ByteBudget
+  shares: Shares
   log: Logger
   requestMetrics: RequestMetrics
   health: Health
@@ -58,7 +60,8 @@ const pathPartCharsMax = 200
  * requests get 503.
  */
 export async function buildServer(broker: Broker, options: ServerOptions): Promise<Server> {
-  const { answers, requestMetrics, schedules } = options
+  const { shares, requestMetrics, schedules } = options
+  const answers = new Answers(shares.answerBytes, new ReadingPace())
   const sendProblem = problemSender(options.log)
   const app = createFastify(options, sendProblem)
   app.setErrorHandler(sendProblem)
@@ -72,8 +75,13 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.setValidatorCompiler(compileValidator)
   setParsers(app)
   requestMetrics.watch(app)
+  shareConnections(app, options.guard.ring, shares.connections)
   guard(app, options.guard) // before all that costs something
-  admit(app, { ...options, enqueuesFull: () => broker.enqueuesFull })
+  admit(app, {
+    ...options,
+    requests: new HeldBytes(shares.requestBytes),
+    enqueueRefusal: caller => broker.enqueueRefusal(caller)
+  })
   app.addSchema(Problem)
   await documentRoutes(app)
 
@@ -85,7 +93,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   leaseRoutes(app, broker, answers)
   settleRoutes(app, broker)
   scheduleRoutes(app, schedules, answers)
-  apiKeyRoutes(app, options.apiKeys)
+  apiKeyRoutes(app, options.apiKeys, options.guard.ring !== null)
   healthRoutes(app, options.health)
   await options.console(app)
   await app.after()
@@ -108,6 +116,7 @@ function createFastify(
     connectionTimeout: silentSecondsMax * 1000,
     keepAliveTimeout: keepAliveMs,
     http: {
+      ServerResponse: SafeResponse,
       headersTimeout: requestTimeout / 2,
       // By default Node looks every 30 s, so 30 s could become 60.
       connectionsCheckingInterval: requestTimeout / 10,
@@ -118,6 +127,7 @@ function createFastify(
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
+  boundPipelines(app.server)
   // Else Node invites every body that asks for leave, one over the limit too.
   app.server.on('checkContinue', (request, response) => {
     if (!(Number(request.headers['content-length']) > requestBytesMax)) response.writeContinue()

@@ -1,4 +1,5 @@
 /** Refuses what is no HTTP at all. */
+import { dataFieldLines } from '../shared/securityFields.ts'
 import type { Connection } from '../shared/shutdown.ts'
 import { lingerMs, problems } from './problems.ts'
 
@@ -29,8 +30,10 @@ export function refuseUnreadable(cause: string, socket: Connection): void {
     requestId: 'none'
   })
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\ncontent-length: ` +
-      `${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${title}\r\n` +
+      'content-type: application/problem+json\r\n' +
+      `content-length: ${Buffer.byteLength(body)}\r\n` +
+      `connection: close\r\n${dataFieldLines}\r\n${body}`,
     () => setTimeout(() => socket.destroy(), lingerMs).unref()
   )
 }

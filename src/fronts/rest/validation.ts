@@ -22,10 +22,8 @@ export const compileValidator: FastifySchemaCompiler<any> = ({ schema, httpPart 
   (httpPart === 'body' ? exact : reading).compile(schema)
 
 /** The validator compiler of a route that checks its body itself. */
-export const unchecked =
-  (part: 'body'): FastifySchemaCompiler<any> =>
-  route =>
-    route.httpPart === part ? () => true : compileValidator(route)
+export const uncheckedBody: FastifySchemaCompiler<any> = route =>
+  route.httpPart === 'body' ? () => true : compileValidator(route)
 
 /** Checks a body against a schema that the handler chooses. Throws what a route's own schema would throw. */
 export function validator<T>(schema: object): (body: unknown) => T {

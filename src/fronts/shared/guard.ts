@@ -1,25 +1,33 @@
 /** Who may do what. The guard checks the API key of every request before any other work. */
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
+import { thisMachine, type Caller } from '../../core/caller.ts'
+import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
-import { queueNotFound } from '../../core/queue.ts'
+import { everyQueue, queueNotFound, type NameScope } from '../../core/queue.ts'
+import { callerAt } from './addresses.ts'
+import { localCallers } from './localCallers.ts'
 import type { Server } from './server.ts'
 
 /**
  * What a route needs: a key with the right to an action on the queue in its path, any valid key
  * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open.
  */
-export type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
+type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    /** For balancers, which send what they like: any Host and any proxy will do. */
+    probe?: true
     /** Settling is not refused for the key's rate, because it makes room. */
     settles?: true
   }
   interface FastifyRequest {
     /** null while no key is in force, and on routes that need none. */
     key: ApiKey | null
+    /** Whom bounds are shared among: the key; without keys, the address. */
+    caller: Caller
   }
 }
 
@@ -30,26 +38,50 @@ export interface GuardOptions {
   open: { docs: boolean; metrics: boolean }
 }
 
+/**
+ * Holds each connection against its address, whose key is not known yet. One too many is closed
+ * without an answer.
+ */
+export function shareConnections(app: Server, ring: ApiKeyRing | null, share: Share): void {
+  app.server.on('connection', socket => {
+    const caller = ring?.inForce === false ? thisMachine : callerAt(socket)
+    if (share.refusal(caller, 1) !== null) return socket.destroy()
+    share.hold(caller, 1)
+    socket.once('close', () => share.give(caller, 1))
+  })
+}
+
+/** Callers of what needs no key, while keys are in force. */
+const nobody: Caller = { id: 'nobody', isAdmin: false }
+
 /** Adds the guard. Call it before any route is added. A route without an `access` is for admins. */
 export function guard(app: Server, { ring, open }: GuardOptions): void {
   app.decorateRequest('key', null)
+  app.decorateRequest('caller', null as unknown as Caller) // set by the hook below, on every request
   app.addHook('onRoute', route => {
     if (route.config?.access === undefined && /^\/(docs|openapi\.json)/.test(route.url)) {
       route.config = { ...route.config, access: 'docs' }
     }
   })
-  app.addHook('onRequest', (request, _reply, done) => {
-    if (ring === null) return done()
+  const checkLocal = localCallers(app.server)
+  app.addHook('onRequest', (request, reply, done) => {
+    request.caller = nobody
     try {
+      refuseTwoHosts(request, reply)
+      if (ring === null) {
+        request.caller = callerAt(request.socket)
+        return done()
+      }
       if (!ring.inForce) {
-        refuseWebPages(request)
+        checkLocal(request, request.routeOptions.config.probe === true)
+        request.caller = thisMachine
         return done()
       }
       const { access = request.is404 ? 'key' : 'admin', settles } = request.routeOptions.config
       if (access === 'anyone' || (access === 'docs' && open.docs) || (access === 'metrics' && open.metrics)) {
         return done()
       }
-      const key = (request.key = keyOf(request, ring))
+      const key = (request.key = request.caller = keyOf(request, ring))
       if (!settles) key.requests.check('requests')
       key.requests.take(1)
       authorize(key, access, (request.params as { queue?: string }).queue)
@@ -60,16 +92,18 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
   })
 }
 
-// While no key exists, the service serves this machine only. A browser on this machine may show a page
-// from elsewhere, and that page must be refused. If it sends a form here, `origin` is foreign. If its
-// domain name was pointed at this machine, `host` is foreign.
-function refuseWebPages({ headers: { host = '', origin } }: FastifyRequest): void {
-  const foreignName = /\.[a-z][a-z0-9-]*\.?(:\d+)?$/i.test(host) && !/\.localhost\.?(:\d+)?$/i.test(host)
-  if (!foreignName && (origin === undefined || origin === `http://${host}`)) return
+// Two readers could take two different ones. So no answer depends on which is believed.
+function refuseTwoHosts({ raw: { rawHeaders } }: FastifyRequest, reply: FastifyReply): void {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  if (hosts < 2) return
+  reply.header('connection', 'close')
   throw new QueueError(
-    'forbidden',
-    'While there is no API key, the service serves only programs of this machine. It refuses pages of ' +
-      'other sites, and requests to a domain name. Make a key with holdfast keys create.'
+    'malformedRequest',
+    'The request has more than one Host. Send one; nothing was changed.'
   )
 }
 
@@ -117,8 +151,8 @@ function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string
 }
 
 /** The queues that the key may browse. */
-export function browsable({ key }: FastifyRequest): { names: string[]; prefixes: string[] } {
-  return key?.within('browse') ?? { names: [], prefixes: [''] }
+export function browsable({ key }: FastifyRequest): NameScope {
+  return key?.within('browse') ?? everyQueue
 }
 
 /**

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 
-export interface Answered {
+interface Answered {
   method: string
   route: string
   status: string

@@ -1,7 +1,10 @@
 /** Measures a database for holdfast doctor, which judges the facts. Changes nothing. */
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { compareMigrations, connect } from './migrate.ts'
+import { connect, explainConnection } from './connect.ts'
+import { findLacking } from './grants.ts'
+import { compareMigrations } from './migrate.ts'
+import { probePooling, type PoolingFacts } from './pooling.ts'
 import { holders, type Holder } from '../upkeep/snapshots.ts'
 
 interface ServerFacts {
@@ -60,8 +63,9 @@ interface TableFacts {
   dead: number
   bytes: number
   vacuumedSecondsAgo: number | null
-  /** Whether the role may vacuum and migrate it. */
+  /** Whether the role may migrate it. */
   owned: boolean
+  mayVacuum: boolean
 }
 
 /** The schema of pg-boss, and when pg-boss last checked for jobs that are due. */
@@ -75,6 +79,8 @@ interface SchemaFacts {
   edited: string[]
   later: string[]
   tables: TableFacts[]
+  /** Tables and sequences on which the role lacks rights that the service needs. */
+  lacking: string[]
   /** The number of API keys; null before their table is made. */
   apiKeys: number | null
   jobs: JobFacts | null
@@ -82,8 +88,8 @@ interface SchemaFacts {
 
 export interface Facts {
   server: ServerFacts
-  /** Whether the connection leads through a pooler. */
-  pooled: boolean
+  /** What a pooler does, if the connection leads through one. */
+  pooling: PoolingFacts
   /** As this session has them, and where each comes from. */
   settings: Record<'fsync' | 'full_page_writes' | 'synchronous_commit' | 'autovacuum', SettingFacts>
   overrides: OverrideFacts[]
@@ -102,20 +108,23 @@ export interface Facts {
 const answerMsMax = 5000
 
 /** Throws an Error with a sentence for a person when the database cannot be reached or read. */
-export async function gatherFacts(target: pg.ClientConfig, listenUrl: string): Promise<Facts> {
+export async function gatherFacts(
+  target: pg.ClientConfig,
+  listenTarget: pg.ClientConfig = target
+): Promise<Facts> {
+  const setting = listenTarget === target ? 'HOLDFAST_DATABASE_URL' : 'HOLDFAST_LISTEN_URL'
+  const pooling = await probePooling(target, 'holdfast doctor')
   const client = await connect({ ...target, query_timeout: 20_000 }, 'holdfast doctor')
   try {
     await client.query("set timezone = 'UTC'; set statement_timeout = 15000; set lock_timeout = 1000")
-    const { pid, ...server } = (await rowsOf<ServerFacts & { pid: number }>(client, serverQuery))[0]!
     return {
-      server,
-      // A pooler tells its clients a number of its own.
-      pooled: pid !== (client as unknown as { processID: number }).processID,
+      server: (await rowsOf<ServerFacts>(client, serverQuery))[0]!,
+      pooling,
       settings: await gatherSettings(client),
       overrides: await rowsOf<OverrideFacts>(client, overridesQuery),
       standbys: await rowsOf<StandbyFacts>(client, standbysQuery),
       clock: await compareClocks(client),
-      notice: await measureNotice(client, listenUrl === '' ? target : { connectionString: listenUrl }),
+      notice: await measureNotice(client, listenTarget, setting),
       holders: await gatherHolders(client),
       slots: await rowsOf<SlotFacts>(client, slotsQuery),
       schema: (await exists(client, 'holdfast.migrations')) ? await gatherSchema(client) : null
@@ -160,7 +169,8 @@ async function gatherSchema(client: pg.Client): Promise<SchemaFacts> {
   const jobs = (await exists(client, 'holdfast_jobs.version'))
     ? ((await rowsOf<JobFacts>(client, jobsQuery))[0] ?? null)
     : null
-  return { missing: missing.map(({ name }) => name), edited, later, tables, apiKeys, jobs }
+  const lacking = await findLacking(client)
+  return { missing: missing.map(({ name }) => name), edited, later, tables, lacking, apiKeys, jobs }
 }
 
 const serverQuery = `
@@ -173,7 +183,6 @@ const serverQuery = `
     current_setting('synchronous_standby_names') as "syncStandbys",
     has_database_privilege(current_database(), 'create') as "mayCreate",
     pg_has_role('pg_read_all_stats', 'usage') as "seesAll",
-    pg_backend_pid() as pid,
     least(
       current_setting('max_connections')::int
         - current_setting('superuser_reserved_connections')::int
@@ -236,7 +245,12 @@ const tablesQuery = `
     extract(
       epoch from clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum)
     )::float8 as "vacuumedSecondsAgo",
-    pg_has_role(c.relowner, 'usage') as owned
+    pg_has_role(c.relowner, 'usage') as owned,
+    case
+      when pg_has_role(c.relowner, 'usage') then true
+      when current_setting('server_version_num')::int >= 170000 then has_table_privilege(c.oid, 'maintain')
+      else false
+    end as "mayVacuum"
   from pg_class c
   left join pg_stat_all_tables s on s.relid = c.oid
   where c.relnamespace = 'holdfast'::regnamespace
@@ -265,7 +279,11 @@ async function compareClocks(client: pg.Client): Promise<Facts['clock']> {
 }
 
 /** Listens as the service does, on a channel that nobody else knows. */
-async function measureNotice(client: pg.Client, target: pg.ClientConfig): Promise<number | string> {
+async function measureNotice(
+  client: pg.Client,
+  target: pg.ClientConfig,
+  setting: string
+): Promise<number | string> {
   const channel = `holdfast_doctor_${randomBytes(6).toString('hex')}`
   const listener = new pg.Client({
     ...target,
@@ -283,7 +301,9 @@ async function measureNotice(client: pg.Client, target: pg.ClientConfig): Promis
       )
     })
     heard.catch(() => {}) // awaited below
-    await listener.connect()
+    await listener.connect().catch(error => {
+      throw new Error(explainConnection(error, setting))
+    })
     await listener.query(`listen ${channel}`)
     const sentMs = performance.now()
     // Like the service's own notices: no flush, and no wait for a standby that is not there.

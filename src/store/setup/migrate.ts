@@ -4,11 +4,18 @@
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import pg from 'pg'
+import type pg from 'pg'
+import { isServerError } from '../failures.ts'
 import { lockKeys } from '../lockKeys.ts'
+import { migrationSettings } from '../sessionSettings.ts'
+import { connect } from './connect.ts'
+import { findLacking, grantsFor, sqlName } from './grants.ts'
 import { postgresVersionMin, serverVersionNumMin } from './version.ts'
 
 const folder = new URL('../../../migrations/', import.meta.url)
+
+// To create a schema `if not exists` needs a right on the database, even where the schema is there.
+export const schemaExists = 'select to_regnamespace($1) is not null as made'
 
 const createTable = `
   create table if not exists holdfast.migrations (
@@ -27,33 +34,85 @@ const recordMigration = `
 
 /**
  * Answers the names of the files it applied. Safe to call from any number of replicas at once: one
- * migrates, the others wait and find nothing to do. Throws an Error with a sentence for a person
- * when the database cannot be reached, is unsafe or was made from other files.
+ * migrates, the others wait and find nothing to do. Where nothing is left to do, it needs no right
+ * to create anything. Throws an Error with a sentence for a person when the database cannot be
+ * reached, is unsafe or was made from other files, or when the role lacks rights.
  */
 export async function migrate(config: pg.ClientConfig): Promise<string[]> {
   const client = await connect(config, 'holdfast migrate')
   try {
-    await refuseUnsafe(client)
-    await client.query('begin')
-    await client.query('select pg_advisory_xact_lock($1)', [lockKeys.migrate])
-    await client.query('create schema if not exists holdfast')
-    await client.query(createTable)
-    const { missing, edited } = await compareMigrations(client)
-    if (edited[0] !== undefined) {
-      throw new Error(
-        `The migration ${edited[0]} was edited after it had run on this database. Restore the file, ` +
-          'and put the change into a new one.'
-      )
+    const { role, database } = await refuseUnsafe(client)
+    const missing = await findMissing(client).catch(error => {
+      throw isDenied(error) ? new Error(explainLacking(role, 'the schema holdfast')) : error
+    })
+    if (missing === null || missing.length > 0) {
+      return await applyMissing(client).catch(error => {
+        throw isDenied(error) ? new Error(explainDenied(role, database, missing, error)) : error
+      })
     }
-    for (const { name, text, hash } of missing) {
-      await client.query(text)
-      await client.query(recordMigration, [name, hash])
-    }
-    await client.query('commit')
-    return missing.map(({ name }) => name)
+    const lacking = await findLacking(client)
+    if (lacking.length > 0) throw new Error(explainLacking(role, lacking.join(', ')))
+    return []
   } finally {
     await client.end()
   }
+}
+
+/** What is not applied yet; null when not even the table of migrations is there. */
+async function findMissing(client: pg.Client): Promise<MigrationFile[] | null> {
+  const { rows } = await client.query<{ made: boolean }>(
+    "select to_regclass('holdfast.migrations') is not null as made"
+  )
+  return rows[0]!.made ? await compareUnedited(client) : null
+}
+
+async function applyMissing(client: pg.Client): Promise<string[]> {
+  // Only at this isolation has the comparison a snapshot that is younger than the lock.
+  await client.query(`begin isolation level read committed read write; ${migrationSettings}`)
+  await client.query('select pg_advisory_xact_lock($1)', [lockKeys.migrate])
+  const { rows } = await client.query<{ made: boolean }>(schemaExists, ['holdfast'])
+  if (!rows[0]!.made) await client.query('create schema holdfast')
+  await client.query(createTable)
+  const missing = await compareUnedited(client)
+  for (const { name, text, hash } of missing) {
+    // The first file makes the schema too.
+    await client.query(text.replace('create schema if not exists holdfast;', ''))
+    await client.query(recordMigration, [name, hash])
+  }
+  await client.query('commit')
+  return missing.map(({ name }) => name)
+}
+
+async function compareUnedited(client: pg.Client): Promise<MigrationFile[]> {
+  const { missing, edited } = await compareMigrations(client)
+  if (edited[0] === undefined) return missing
+  throw new Error(
+    `The migration ${edited[0]} was edited after it had run on this database. Restore the file, ` +
+      'and put the change into a new one.'
+  )
+}
+
+const isDenied = (error: unknown) => isServerError(error) && error.code === '42501'
+
+const explainLacking = (role: string, subject: string) =>
+  `The role ${role} lacks rights on ${subject}. As the owner, run: ${grantsFor(role)}`
+
+function explainDenied(
+  role: string,
+  database: string,
+  missing: MigrationFile[] | null,
+  { message }: Error
+): string {
+  const subject =
+    missing === null
+      ? 'The schema of Holdfast is not made yet'
+      : `${missing.map(({ name }) => name).join(', ')} must be applied`
+  const migrator = missing === null ? 'another role' : 'the owner of the tables'
+  const otherwise = missing === null ? ` Or run: grant create on database ${database} to ${role};` : ''
+  return (
+    `${subject}, and the role ${role} may not do that (${message}). Run holdfast migrate as ${migrator}, ` +
+    `and then as that role: ${grantsFor(role)}${otherwise}`
+  )
 }
 
 interface MigrationFile {
@@ -80,10 +139,12 @@ export async function compareMigrations(client: pg.Client): Promise<MigrationSta
   const applied = new Map(rows.map(({ name, hash }) => [name, hash]))
   const runsAgain = (name: string) => name === 'api.sql'
   const differing = files.filter(({ name, hash }) => applied.get(name) !== hash)
+  const later = [...applied.keys()].filter(name => !files.some(file => file.name === name))
   return {
-    missing: differing.filter(({ name }) => !applied.has(name) || runsAgain(name)),
+    // The functions of a later release stay. They serve this release too.
+    missing: differing.filter(({ name }) => !applied.has(name) || (runsAgain(name) && later.length === 0)),
     edited: differing.map(({ name }) => name).filter(name => applied.has(name) && !runsAgain(name)),
-    later: [...applied.keys()].filter(name => !files.some(file => file.name === name))
+    later
   }
 }
 
@@ -97,18 +158,6 @@ async function readMigrations(): Promise<MigrationFile[]> {
   )
 }
 
-/** A connection outside the pool, without the settings of the service's sessions. */
-export async function connect(config: pg.ClientConfig, name: string): Promise<pg.Client> {
-  const client = new pg.Client({ ...config, application_name: name, connectionTimeoutMillis: 5000 })
-  client.on('error', () => {}) // the query under way reports it
-  await client.connect().catch(error => {
-    throw new Error(
-      `The database cannot be reached (${error.message}). Start it, or correct HOLDFAST_DATABASE_URL.`
-    )
-  })
-  return client
-}
-
 interface ServerRow {
   number: number
   version: string
@@ -116,6 +165,11 @@ interface ServerRow {
   full_page_writes: string
   encoding: string
   standby: boolean
+  role: string
+  database: string
+  readOnly: string
+  /** Where the value of default_transaction_read_only comes from, as pg_settings names it. */
+  readOnlySource: string
 }
 
 const serverQuery = `
@@ -124,9 +178,16 @@ const serverQuery = `
     current_setting('fsync') as fsync,
     current_setting('full_page_writes') as full_page_writes,
     current_setting('server_encoding') as encoding,
-    pg_is_in_recovery() as standby`
+    pg_is_in_recovery() as standby,
+    current_user as role,
+    current_database() as database,
+    setting as "readOnly",
+    source as "readOnlySource"
+  from pg_settings
+  where name = 'default_transaction_read_only'`
 
-async function refuseUnsafe(client: pg.Client): Promise<void> {
+/** Answers the role and the database, as SQL writes them. */
+async function refuseUnsafe(client: pg.Client): Promise<{ role: string; database: string }> {
   const { rows } = await client.query<ServerRow>(serverQuery)
   const server = rows[0]!
   if (server.number < serverVersionNumMin) {
@@ -154,4 +215,21 @@ async function refuseUnsafe(client: pg.Client): Promise<void> {
       'The database is a standby and takes no writes. Point HOLDFAST_DATABASE_URL at the primary.'
     )
   }
+  const [role, database] = [sqlName(server.role), sqlName(server.database)]
+  if (server.readOnly === 'on') {
+    throw new Error(
+      'The database takes no writes: default_transaction_read_only is on. Where nobody wants it so, run: ' +
+        resetReadOnly(server.readOnlySource, role, database)
+    )
+  }
+  return { role, database }
+}
+
+function resetReadOnly(source: string, role: string, database: string): string {
+  const reset = 'reset default_transaction_read_only;'
+  if (source === 'user') return `alter role ${role} ${reset}`
+  if (source === 'database user') return `alter role ${role} in database ${database} ${reset}`
+  if (source === 'database') return `alter database ${database} ${reset}`
+  if (source === 'client') return 'remove it from the options in HOLDFAST_DATABASE_URL.'
+  return `alter system ${reset} select pg_reload_conf();`
 }

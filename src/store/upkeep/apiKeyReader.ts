@@ -6,6 +6,12 @@ import { repeat, type Repeated } from './repeat.ts'
 
 const readPauseMs = 1500
 
+/** Keys that are being read. */
+export interface KeptKeys extends Repeated {
+  /** Reads them now, after a change made here. A failure goes to `onError`. */
+  read(): Promise<void>
+}
+
 /**
  * Reads the keys into the ring, now and every second or two until stopped. Throws when the first
  * read fails; later failures go to `onError`.
@@ -14,8 +20,14 @@ export async function keepKeys(
   session: Session,
   ring: ApiKeyRing,
   onError: (error: unknown) => void
-): Promise<Repeated> {
+): Promise<KeptKeys> {
   const read = async () => ring.replace(await session.query(allKeysStatement))
   await read()
-  return repeat(read, readPauseMs, onError)
+  // One after the other, so that no older answer replaces a newer one.
+  let reading = Promise.resolve()
+  const readNext = () => {
+    reading = reading.then(read).catch(onError)
+    return reading
+  }
+  return { read: readNext, ...repeat(readNext, readPauseMs, onError) }
 }

@@ -119,8 +119,7 @@ class PgListener implements Listener {
       client.on('notification', ({ payload }) => {
         if (payload) this.#hear(payload)
       })
-      // Hints need no flush of their own.
-      await client.query(`set synchronous_commit = off; listen ${channel}`)
+      await client.query(`set idle_session_timeout = 0; listen ${channel}`)
       this.#client = client
       this.#heardMs = performance.now() // nothing is known of the others yet
       this.#options.onGap()
@@ -154,8 +153,13 @@ class PgListener implements Listener {
 
   // One at a time: a connection takes no query before it has answered the last.
   #tell(client: pg.Client, notice: string): Promise<unknown> {
+    // Hints need no flush of their own. This is said of each commit alone: a pooler may give the
+    // session to somebody whose commits do.
     const answer = this.#answered.then(() =>
-      client.query('select pg_notify($1, $2)', [channel, `${this.#self} ${notice}`])
+      client.query("select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)", [
+        channel,
+        `${this.#self} ${notice}`
+      ])
     )
     this.#answered = answer.catch(() => {})
     return answer

@@ -115,6 +115,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         lease_id = null,
         rank = ${rankOfReturned},
         position = places.positions[width_bucket(m.id, places.ids)],
+        ready_at = m.leased_until,
         dead_at = case
           when m.attempt >= coalesce(
             m.max_attempts,
@@ -228,7 +229,8 @@ export const exposeDue: Statement<SweptQueue> = {
       update holdfast.messages m
       set
         visible_at = null,
-        position = places.positions[width_bucket(m.id, places.ids)]
+        position = places.positions[width_bucket(m.id, places.ids)],
+        ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
       returning m.queue_id, m.position

@@ -3,6 +3,7 @@ import { apiKeysMax } from '../../core/limits.ts'
 import { makeKey, type ApiKeyGrant, type ApiKeyInfo, type StoredApiKey } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
 import type { Revocation } from '../../core/ports.ts'
+import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { schedulesOfOwner } from './schedules.ts'
 
@@ -26,39 +27,81 @@ export async function listKeys(session: Session): Promise<ApiKeyInfo[]> {
   return (await session.query(allKeysStatement)).map(({ digest: _, ...info }) => info)
 }
 
-// Two calls at once may pass the bound together, by one. It is there so that every replica can keep
-// all keys in memory.
+/** Until the transaction ends, nobody else makes or revokes a key. Keys can still be read. */
+export const holdKeysStatement: Statement = {
+  name: 'hold_keys',
+  text: 'lock table holdfast.keys in share row exclusive mode'
+}
+
+export const countKeysStatement: Statement<{ stored: number }> = {
+  name: 'count_keys',
+  text: 'select count(*)::integer as stored from holdfast.keys'
+}
+
 export const createKeyStatement: Statement<{ createdAt: string }> = {
   name: 'create_key',
   parameters: '$1 id · $2 name · $3 digest · $4 rights · $5 requests per second · $6 messages per second',
   text: sql`
     insert into holdfast.keys (id, name, digest, rights, requests_per_second, messages_per_second)
-    select $1, $2, $3, $4::text[], $5, $6
-    where (select count(*) from holdfast.keys) < ${apiKeysMax}
+    values ($1, $2, $3, $4::text[], $5, $6)
     returning created_at as "createdAt"`
 }
 
-/** Makes a key. `secret` is told here and never again. Refuses with tooManyKeys. */
+/** Who asks for a new key, and what keys there are beside the stored ones. */
+export interface KeyMaker {
+  /** Keys are asked for, and the caller was let in only because there was none. */
+  withoutKey: boolean
+  /** The service has an admin key in a file. */
+  adminKeyFile: boolean
+}
+
+/**
+ * Makes a key. `secret` is told here and never again. Refuses with tooManyKeys, adminKeyFirst or
+ * unauthorized, as core/ports.ts says. Of two callers without a key only one makes the first one.
+ */
 export async function createKey(
-  session: Session,
-  grant: ApiKeyGrant
+  database: Database,
+  grant: ApiKeyGrant,
+  maker: KeyMaker
 ): Promise<ApiKeyInfo & { secret: string }> {
   const { id, secret, digest } = makeKey()
-  const [row] = await session.query(createKeyStatement, [
-    id,
-    grant.name,
-    digest,
-    grant.rights,
-    grant.requestsPerSecond,
-    grant.messagesPerSecond
-  ])
-  if (row === undefined) {
+  const { name, rights, requestsPerSecond, messagesPerSecond } = grant
+  return await database.transaction(async session => {
+    await session.query(holdKeysStatement)
+    const [counted] = await session.query(countKeysStatement)
+    checkFirst(grant, counted!.stored, maker)
+    const [row] = await session.query(createKeyStatement, [
+      id,
+      name,
+      digest,
+      rights,
+      requestsPerSecond,
+      messagesPerSecond
+    ])
+    return { id, ...grant, createdAt: row!.createdAt, secret }
+  })
+}
+
+function checkFirst({ rights }: ApiKeyGrant, stored: number, { withoutKey, adminKeyFile }: KeyMaker): void {
+  if (stored >= apiKeysMax) {
     throw new QueueError(
       'tooManyKeys',
       `There are ${apiKeysMax} keys already. Revoke those that nobody uses.`
     )
   }
-  return { id, ...grant, createdAt: row.createdAt, secret }
+  if (withoutKey && stored > 0) {
+    throw new QueueError(
+      'unauthorized',
+      'Somebody has just made the first key, so this call needs an admin key now. No key was made.'
+    )
+  }
+  if (stored === 0 && !adminKeyFile && !rights.includes('admin')) {
+    throw new QueueError(
+      'adminKeyFirst',
+      'There is no key yet, and the first one must have the right admin: without one, nobody could ' +
+        'make or revoke keys over HTTP. Make an admin key first, or give one in HOLDFAST_ADMIN_KEY_FILE.'
+    )
+  }
 }
 
 export const revokeKeyStatement: Statement = {

@@ -7,8 +7,9 @@ import { priorityOf } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { chunk, search } from './search.ts'
 
-/** Steps of a search for one page. */
+/** A search for one page ends after these steps, or after this time. The page has a cursor to go on. */
 const stepsMax = 5
+const searchMsMax = 1000
 
 const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
   m.id,
@@ -90,7 +91,9 @@ export async function browse(
   const isAll = where === null && (state === null || state === 'dead' || state === 'acked')
   const matches: Digits[] = []
   let cursor: Digits | null = after
+  const untilMs = performance.now() + searchMsMax
   for (let step = 0; step < stepsMax && cursor !== null && matches.length < limit; step++) {
+    if (step > 0 && performance.now() > untilMs) break
     const found = await search(session, queueId, wanted, cursor, idMax, isAll ? limit : chunk)
     matches.push(...found.ids)
     cursor = found.more ? found.examinedTo : null

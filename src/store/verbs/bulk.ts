@@ -250,6 +250,7 @@ const readying = (
       update holdfast.messages m
       set
         position = places.positions[width_bucket(m.id, places.ids)],
+        ready_at = statement_timestamp(),
         ${change}
       from places
       where m.queue_id = $1

@@ -88,21 +88,23 @@ function rowOf(line: string): OverviewRow {
 /** Messages examined for the oldest ready one, in each rank. */
 const examinedMax = 100
 
-export const oldestStatement: Statement<{ id: number; at_seconds: number | null }> = {
+export const oldestStatement: Statement<{ id: number; age_seconds: number | null }> = {
   name: 'oldest_ready',
   parameters: '$1 queue ids',
   text: sql`
     select
       q.id,
-      extract(epoch from ${oldestReadyAt('q.id', examinedMax)})::float8 as at_seconds
+      extract(
+        epoch from clock_timestamp() - ${oldestReadyAt('q.id', examinedMax)}
+      )::float8 as age_seconds
     from unnest($1::integer[]) as q (id)`
 }
 
 /**
- * When the oldest ready message of each of these queues was enqueued, in seconds since the epoch.
- * A queue without one is missing in the answer.
+ * How many seconds the oldest ready message of each of these queues has been ready. A queue without
+ * one is missing in the answer.
  */
 export async function oldestReady(session: Session, queueIds: number[]): Promise<Map<number, number>> {
   const rows = await session.query(oldestStatement, [queueIds])
-  return new Map(rows.flatMap(({ id, at_seconds: at }) => (at === null ? [] : [[id, at]])))
+  return new Map(rows.flatMap(({ id, age_seconds: age }) => (age === null ? [] : [[id, age]])))
 }

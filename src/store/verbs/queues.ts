@@ -112,12 +112,12 @@ export const lockAutoQueuesStatement: Statement = {
 
 export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number; mine: number }> = {
   name: 'count_auto_queues',
-  parameters: '$1 name · $2 id of a key, or null',
+  parameters: '$1 name · $2 id of a caller',
   text: sql`
     select
       exists (select from holdfast.queues where name = $1) as exists,
       count(*)::float8 as "all",
-      (count(*) filter (where key_id is not distinct from $2))::float8 as mine
+      (count(*) filter (where caller_id = $2))::float8 as mine
     from holdfast.auto_queues`
 }
 
@@ -125,32 +125,33 @@ export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number;
 async function countAutoQueues(
   session: Session,
   name: string,
-  keyId: string | null
+  callerId: string
 ): Promise<{ exists: boolean; all: number; mine: number }> {
   await session.query(lockAutoQueuesStatement)
-  const [row] = await session.query(countAutoQueuesStatement, [name, keyId])
+  const [row] = await session.query(countAutoQueuesStatement, [name, callerId])
   return row!
 }
 
 export const createAutoStatement: Statement = {
   name: 'create_auto_queue',
-  parameters: '$1 name · $2 id of a key, or null',
+  parameters: '$1 name · $2 id of a caller',
   text: sql`
     with ${madeQueue}
-    insert into holdfast.auto_queues (queue_id, key_id)
+    insert into holdfast.auto_queues (queue_id, caller_id)
     select id, $2
     from made`
 }
 
 /** Makes a queue for an enqueue. Nothing happens if there is one. */
-async function createAutoQueue(session: Session, name: string, keyId: string | null): Promise<void> {
-  await session.query(createAutoStatement, [name, keyId])
+async function createAutoQueue(session: Session, name: string, callerId: string): Promise<void> {
+  await session.query(createAutoStatement, [name, callerId])
 }
 
 /**
- * When the oldest ready message of a queue was enqueued, as a subselect: it stands at the head of
- * one of the ranks. Leased messages stay in that index, so at most `examinedMax` of each rank are
- * examined. Where all of these are leased, the last of them stands for the ready ones behind it.
+ * When the oldest ready message of a queue became ready, as a subselect. It stands at the head of
+ * one of the ranks, because a message takes a new position whenever it becomes ready. Leased
+ * messages stay in that index, so at most `examinedMax` of each rank are examined. Where all of
+ * these are leased, the last of them stands for the ready ones behind it.
  */
 export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
   (
@@ -158,10 +159,12 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
     from generate_series(0, ${ranks.length - 1}) as level (rank)
     cross join lateral (
       select
-        min(enqueued_at) filter (where leased_until is null) as ready,
-        max(enqueued_at) as any
+        min(ready_at) filter (where leased_until is null) as ready,
+        max(ready_at) as any
       from (
-        select m.enqueued_at, m.leased_until
+        select
+          coalesce(m.ready_at, m.enqueued_at) as ready_at,
+          m.leased_until
         from holdfast.messages m
         where m.queue_id = ${queueId}
           and m.rank = level.rank::smallint
@@ -326,7 +329,7 @@ function reportOf(row: ReportRow): QueueReport {
 /** A queue whose counts have changed so lately is active, even if it is empty now. */
 const activeSeconds = 3600
 
-type TotalsRow = { queue_id: number; name: string; queues: number } & Record<
+type TotalsRow = { queue_id: number; name: string; paused: boolean; queues: number } & Record<
   State | ReturnType<typeof totalColumn<Total>>,
   string
 >
@@ -337,11 +340,12 @@ type TotalsRow = { queue_id: number; name: string; queues: number } & Record<
 export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
   text: sql`
-    select q.name, q.queues, c.*
+    select q.name, q.paused, q.queues, c.*
     from (
       select
         q.id,
         q.name,
+        q.paused,
         (count(*) over ())::float8 as queues
       from holdfast.queues q
       join holdfast.counts c on c.queue_id = q.id
@@ -366,6 +370,7 @@ export async function queueTotals(session: Session): Promise<{ queues: QueueTota
   const queues = rows.map(row => ({
     id: row.queue_id,
     queue: row.name,
+    paused: row.paused,
     states: countsOf(states, state => Math.max(0, Number(row[state]))),
     totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
   }))

@@ -1,13 +1,26 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
 import type { State } from '../../core/counters.ts'
+import { reasonCharsMax } from '../../core/limits.ts'
 import type { Digits, Filter } from '../../core/message.ts'
 import { isFailure, openState } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** Messages that one statement examines, at most. */
 export const chunk = 2000
-/** Their bodies together, where the filter asks for a piece of a body, at most. */
+/**
+ * Their bodies together, where the filter asks for a piece of a body, at most. PostgreSQL may
+ * compare every byte of a body with every byte of a long piece, so the longer the piece, the fewer
+ * bodies are examined.
+ */
 const chunkBytesMax = 8 * 1024 * 1024
+/** A piece of this length, or shorter, is found at once. */
+const shortPieceBytes = 16
+
+const bodyBytesOf = (piece: string) => sql`
+  case
+    when ${piece}::text is null then 'infinity'::float8
+    else ${chunkBytesMax * shortPieceBytes} / greatest(octet_length(${piece}::text), ${shortPieceBytes})
+  end`
 
 const named = 'm.id = any($10::bigint[])'
 
@@ -36,9 +49,9 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
     from (
       select
         m.id,
-        m.bytes <= ${chunkBytesMax} as fits,
+        m.fits,
         case
-          when m.bytes <= ${chunkBytesMax} then
+          when m.fits then
             m.state = any($5::text[])
             and ($8::timestamptz is null or m.enqueued_at >= $8)
             and ($9::timestamptz is null or m.enqueued_at < $9)
@@ -56,8 +69,8 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
       from (
         select
           m.*,
-          sum(case when $6::text is null then 0 else octet_length(m.body) end)
-            over (order by m.id rows unbounded preceding) as bytes
+          row_number() over in_order = 1
+            or sum(octet_length(m.body)) over in_order <= ${bodyBytesOf('$6')} as fits
         from (
           select
             m.id,
@@ -72,6 +85,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
           order by m.id
           limit $4
         ) m
+        window in_order as (order by m.id rows unbounded preceding)
       ) m
     ) examined`
 })
@@ -115,12 +129,13 @@ export async function search(
   last: Digits,
   count = chunk
 ): Promise<Found> {
+  const examined = Math.min(count, reasonsMax(where?.reason))
   const [state] = states.length === 1 ? states : []
   const values: unknown[] = [
     queueId,
     after,
     last,
-    count,
+    examined,
     states,
     where?.contains,
     where?.reason,
@@ -131,4 +146,11 @@ export async function search(
     ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
     : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
   return { ids: row!.ids, examinedTo: row!.examined_to, more: row!.more ?? false }
+}
+
+/** How many last reasons a search compares in one statement. */
+function reasonsMax(piece: string | null | undefined): number {
+  if (piece == null) return chunk
+  const bytesMax = (chunkBytesMax * shortPieceBytes) / Math.max(Buffer.byteLength(piece), shortPieceBytes)
+  return Math.ceil(bytesMax / reasonCharsMax)
 }

@@ -133,6 +133,7 @@ export const failStatement: Statement<Failed> = {
         lease_id = null,
         rank = ${rankOfReturned},
         position = nextval('holdfast.positions'),
+        ready_at = statement_timestamp(),
         dead_at = case
           when held.dies then coalesce(m.dead_at, statement_timestamp())
         end,
@@ -226,6 +227,7 @@ export const releaseStatement: Statement<Released> = {
         lease_id = null,
         rank = ${rankOfReturned},
         position = nextval('holdfast.positions'),
+        ready_at = statement_timestamp(),
         attempt = m.attempt - 1
       from held
       where m.queue_id = $1

@@ -1,20 +1,14 @@
 /** The console in a real browser: what its pages show, do, refuse and leave out. */
 import t from 'tap'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service } from '../../support/service.ts'
+import { go, names, press } from './reader.ts'
 import { serviceWithKeys } from './withKeys.ts'
 
 const needs = { skip: noBrowser }
 let browser: Browser
 if (noBrowser === false) browser = await launch(t)
-
-const press = (page: Page, name: string | RegExp) =>
-  page.getByRole('button', typeof name === 'string' ? { name, exact: true } : { name }).click()
-const go = async (page: Page, hash: string) => {
-  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
-}
-const names = (page: Page) => page.locator('tbody td.name a').allTextContents()
 
 t.test('the list of queues follows an enqueue by itself, and is searched and sorted', needs, async t => {
   const holdfast = await service(t)
@@ -94,7 +88,7 @@ t.test('a message is enqueued exactly as it is typed, and shown with every digit
       '  "price": 1.0,',
       '  "a": 1,',
       '  "a": 2,',
-      '  "s": "\\u003cb\\u003e"',
+      '  "s": "<b>"',
       '}'
     ].join('\n')
   )
@@ -134,7 +128,7 @@ t.test('the settings of a queue are changed, and it is paused and resumed', need
   t.strictSame(faults, [])
 })
 
-t.test('dead messages are redriven and purged, and each question says how many', needs, async t => {
+t.test('dead messages are redriven and deleted, and each question says how many', needs, async t => {
   const holdfast = await service(t)
   await holdfast.call('PUT', '/queues/mail', { maxAttempts: 1 })
   await holdfast.post('/queues/mail/messages', {
@@ -169,9 +163,9 @@ t.test('dead messages are redriven and purged, and each question says how many',
   t.match(await counts(), { dead: 2, ready: 4 })
   await press(page, 'Clear')
   await page.locator('.list tbody tr:nth-child(2)').waitFor()
-  await press(page, 'Purge all …')
-  await press(page, 'Purge 2 dead messages')
-  await page.getByText('2 messages purged.').waitFor()
+  await press(page, 'Delete all …')
+  await press(page, 'Delete 2 dead messages')
+  await page.getByText('2 messages deleted.').waitFor()
   t.match(await counts(), { dead: 0, ready: 4 })
   t.strictSame(faults, [])
 })
@@ -213,8 +207,8 @@ t.test(
     await press(page, 'Retry now …')
     await press(page, 'Retry now 1 message')
     await page.locator('.heading .badge', { hasText: 'ready' }).waitFor()
-    await press(page, 'Purge …')
-    await press(page, 'Purge 1 message')
+    await press(page, 'Delete …')
+    await press(page, 'Delete 1 message')
     await page.getByText('This message is gone').waitFor()
     for (const other of [text.id, bytes.id]) {
       await go(page, `#/queues/mail/messages/${other}`)
@@ -242,7 +236,7 @@ t.test('schedules are made, paused, run and deleted', needs, async t => {
   await page.getByLabel('Cron').fill('30 6 * * 1-5')
   await press(page, 'Create')
   await page.locator('.card', { hasText: 'daily' }).waitFor()
-  await press(page, 'Show the next five')
+  await press(page, 'Show the next 5')
   await page.locator('.runs li:nth-child(5)').waitFor()
   await press(page, 'Run now …')
   await press(page, 'Run now')

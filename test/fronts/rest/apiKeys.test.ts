@@ -220,6 +220,70 @@ t.test('a key is good on every replica at once, and refused within 5 s of its en
   t.equal((await replicaA.get('/queues')).status, 401, 'without its last key the service stays closed')
 })
 
+t.test('the first key is an admin key, and only one of two callers makes it', async t => {
+  const database = await freshDatabase(t)
+  const replicas = [await service(t, { database }), await service(t, { database })]
+  const make = (replica: Client, ...rights: string[]) => replica.post('/keys', { name: 'first', rights })
+  t.match(await make(replicas[0]!, 'lease:*', 'manage:*'), { status: 409, body: { code: 'adminKeyFirst' } })
+  const answers = await Promise.all(
+    [...replicas, ...replicas].flatMap(replica => [make(replica, 'browse:*'), make(replica, 'admin')])
+  )
+  const statuses = answers.map(({ status }) => status)
+  t.equal(statuses.filter(status => status === 201).length, 1, `${statuses}`)
+  t.ok(answers.every(({ status }) => [201, 401, 409].includes(status)))
+  const { secret, id, rights } = answers.find(({ status }) => status === 201)!.body
+  t.strictSame(rights, ['admin'])
+  for (const replica of replicas) {
+    await until(401, () => replica.get('/keys'))
+    const { keys } = (await withKey(replica, secret).get('/keys')).body
+    t.strictSame(
+      keys.map((key: { id: string }) => key.id),
+      [id]
+    )
+  }
+  t.equal((await make(withKey(replicas[1]!, secret), 'browse:*')).status, 201)
+})
+
+t.test('the replica that makes or revokes a key knows it at once', async t => {
+  const holdfast = await service(t)
+  const { secret } = (await holdfast.post('/keys', { name: 'ops', rights: ['admin'] })).body
+  t.equal((await holdfast.get('/queues')).status, 401)
+  const admin = withKey(holdfast, secret)
+  const other = (await admin.post('/keys', { name: 'other', rights: ['browse:*'] })).body
+  t.equal((await withKey(holdfast, other.secret).get('/queues')).status, 200)
+  await admin.call('DELETE', `/keys/${other.id}`)
+  t.equal((await withKey(holdfast, other.secret).get('/queues')).status, 401)
+})
+
+t.test('an admin key in a file counts as the first key; HOLDFAST_AUTH=off does not', async t => {
+  const { admin } = await guarded(t)
+  t.equal((await admin.post('/keys', { name: 'x', rights: ['browse:*'] })).status, 201)
+  const open = await service(t, { env: { HOLDFAST_AUTH: 'off' } })
+  t.equal((await open.post('/keys', { name: 'x', rights: ['browse:*'] })).status, 409)
+  for (const right of ['admin', 'browse:*']) {
+    t.equal((await open.post('/keys', { name: 'x', rights: [right] })).status, 201, right)
+  }
+})
+
+t.test('the name of a key shows all that it holds', async t => {
+  const { admin } = await guarded(t)
+  const make = (name: string) => admin.post('/keys', { name, rights: ['browse:*'] })
+  for (const name of ['worker', 'Größe 2 · 数', 'عربى', '👩', 'x'.repeat(128), '👩'.repeat(128)]) {
+    t.equal((await make(name)).status, 201, name)
+  }
+  const hidden =
+    '\x00 \n \x1b \x7f \x85 \xad \u061c \u200b \u200d \u200e \u200f ' +
+    '\u2028 \u2029 \u202a \u202e \u2060 \u2066'
+  for (const character of [...hidden.split(' '), '\u2069', '\ufeff', '\ufff9', '\u{e0041}', '\ud800']) {
+    t.match(
+      await make(`ops${character}`),
+      { status: 400, body: { errors: [{ pointer: '/name' }] } },
+      `U+${character.codePointAt(0)!.toString(16)}`
+    )
+  }
+  t.equal((await make('x'.repeat(129))).status, 400)
+})
+
 t.test('a waiting call is refused when its key ends, and takes no message with it', async t => {
   const { holdfast, admin } = await guarded(t)
   await admin.call('PUT', '/queues/q', { keepAckedSeconds: 60 })

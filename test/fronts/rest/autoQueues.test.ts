@@ -39,7 +39,10 @@ t.test('a key makes at most half of the queues that others leave, and each other
   t.equal(await fill(b!, 'b-'), 2, 'the second key is not stopped by the first')
   t.equal(await fill(c!, 'c-'), 1)
   t.match(await enqueue(a!, 'a-0'), { status: 201 }, 'queues that are there take messages as before')
-  t.equal((await admin.get('/queues')).body.queues.length, 7)
+  const d = await clientWith(holdfast, admin, ['enqueue:d-*'])
+  t.equal(await fill(d, 'd-'), 1, 'a key without any gets one while the total has room')
+  t.equal((await admin.get('/queues')).body.queues.length, max)
+  t.match(await enqueue(admin, 'ops'), { status: 201 }, 'an admin gets in')
 })
 
 t.test(
@@ -58,7 +61,7 @@ t.test(
   }
 )
 
-t.test('admins are bounded by the total only, and PUT passes it', async t => {
+t.test('an admin alone is bounded by the total, and PUT passes it', async t => {
   t.equal(await fill(admin, 'e-'), max)
   t.match((await enqueue(admin, 'e-more')).body.detail, /made 8 queues already, which is the most/)
   t.match(await enqueue(await clientWith(holdfast, admin, ['enqueue:*']), 'first'), refused)

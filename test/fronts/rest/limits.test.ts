@@ -7,7 +7,8 @@ import net from 'node:net'
 import { once } from 'node:events'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { ByteBudget } from '../../../src/fronts/shared/byteBudget.ts'
+import { HeldBytes } from '../../../src/fronts/shared/heldBytes.ts'
+import { shareOf, tester } from '../../support/callers.ts'
 import { service, type Answer } from '../../support/service.ts'
 
 const mib = 1024 * 1024
@@ -32,7 +33,7 @@ function open(t: Test, bytes: string, url = holdfast.url): net.Socket {
   return socket
 }
 
-const head = (path: string, more: string) => `POST ${path} HTTP/1.1\r\nhost: x\r\n${more}\r\n\r\n`
+const head = (path: string, more: string) => `POST ${path} HTTP/1.1\r\nhost: localhost\r\n${more}\r\n\r\n`
 
 function refused(t: Test, answer: Answer, what: string, code = 'overloaded'): void {
   t.match(
@@ -74,10 +75,13 @@ await text(10, 'held')
 t.test('bytes of incoming requests are bounded', async t => {
   const receipt = await lease('held')
   const arriving = [1, 2].map(() =>
-    open(t, head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000'))
+    open(
+      t,
+      head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000') + 'x'.repeat(999_000)
+    )
   )
   while ((await gauge('connections')) < 3);
-  // The gauge counts connections. Only the refusal shows that their heads have been read.
+  // The gauge counts connections. Only the refusal shows that their bytes have been read.
   refused(t, await untilRefused(() => text(300_000)), 'a third request')
   t.equal((await text(10_000)).status, 201, 'a small request is not counted')
   const socket = open(
@@ -108,6 +112,15 @@ t.test('bytes of incoming requests are bounded', async t => {
   t.ok(performance.now() - beganMs > 900, 'the caller is not cut off while it sends')
   for (const socket of arriving) socket.destroy()
   t.equal((await untilServed(() => text(300_000))).status, 201)
+})
+
+t.test('a body that is announced and does not come holds nothing', async t => {
+  const announced = Array.from({ length: 16 }, () =>
+    open(t, `${head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000')}abc`)
+  )
+  while ((await gauge('connections')) < 17);
+  t.equal((await text(900_000)).status, 201)
+  for (const socket of announced) socket.destroy()
 })
 
 t.test('messages that wait to be stored are bounded', async t => {
@@ -145,7 +158,7 @@ t.test('messages that wait to be stored are bounded', async t => {
 t.test('bytes of unread answers are bounded', async t => {
   for (let i = 0; i < 9; i++) await untilServed(() => text(900_000, 'large'))
   const receipt = await lease('held')
-  const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: x\r\n\r\n'
+  const page = 'GET /queues/large/messages?limit=4 HTTP/1.1\r\nhost: localhost\r\n\r\n'
   const readers = Array.from({ length: 4 }, () => open(t, page).pause())
   // The first pages fit into buffers of the system, whose size nobody knows. Then there is room
   // until the next page.
@@ -165,20 +178,20 @@ t.test('bytes of unread answers are bounded', async t => {
 })
 
 t.test('an answer to a caller that has hung up is not counted for ever', async t => {
-  const budget = new ByteBudget(mib)
+  const share = shareOf(mib)
   const server = http.createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
   const caller = open(
     t,
-    'GET / HTTP/1.1\r\nhost: x\r\n\r\n',
+    'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n',
     `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`
   )
   const [, response] = await once(server, 'request')
   caller.destroy()
   await once(response, 'close')
-  budget.hold(mib, response)(mib)
-  t.equal(budget.full, false)
+  new HeldBytes(share).until(response, tester)(mib)
+  t.equal(share.held, 0)
 })
 
 t.test('waiting calls are bounded', async t => {
@@ -227,7 +240,7 @@ t.test('connections are bounded', async t => {
     database: { url: holdfast.databaseUrl },
     env: { HOLDFAST_CONNECTIONS_MAX: '3' }
   })
-  const ask = 'GET /livez HTTP/1.1\r\nhost: x\r\n\r\n'
+  const ask = 'GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'
   /** Whether the connection is answered before it is closed. */
   const isAnswered = (socket: net.Socket) =>
     new Promise<boolean>(resolve => {

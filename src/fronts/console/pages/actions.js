@@ -7,25 +7,29 @@ import { limits } from './tables.js'
 /** @typedef {'redrive' | 'retry' | 'purge'} Verb */
 
 /**
- * `done` is what has happened to the messages. The answer of the service names their number so.
- * @type {Record<Verb, { yes: string, done: string, danger?: boolean, text: string }>}
+ * `done` is what has happened to the messages. The answer of the service names their number by
+ * `counted`.
+ * @type {Record<Verb, { yes: string, done: string, counted: string, danger?: boolean, text: string }>}
  */
 const words = {
   redrive: {
     yes: 'Redrive',
     done: 'redriven',
+    counted: 'redriven',
     text: 'Dead messages become ready again. Their attempts are counted from zero.'
   },
   retry: {
     yes: 'Retry now',
     done: 'retried',
+    counted: 'retried',
     text: 'Delayed messages become ready now. Their past attempts still count.'
   },
   purge: {
-    yes: 'Purge',
-    done: 'purged',
+    yes: 'Delete',
+    done: 'deleted',
+    counted: 'purged',
     danger: true,
-    text: 'Purged messages are gone for good.'
+    text: 'Deleted messages are gone for good.'
   }
 }
 
@@ -37,10 +41,10 @@ const words = {
  * @param {() => void} onDone
  */
 export function askForIds(verb, queue, ids, onDone) {
-  const { yes, done, danger, text } = words[verb]
+  const { yes, counted, danger, text } = words[verb]
   const question = `${yes} ${plural(ids.length, 'message')}`
   const which = ids.length === 1 ? `, message ${ids[0]}` : ''
-  const kept = verb === 'purge' ? ' Messages that workers hold now are not purged.' : ''
+  const kept = verb === 'purge' ? ' Messages that workers hold now are not deleted.' : ''
   confirm({
     title: `${question}?`,
     text: `Queue ${queue}${which}. ${text}${kept}`,
@@ -52,7 +56,7 @@ export function askForIds(verb, queue, ids, onDone) {
         const answer = await call('POST', `${queuePath(queue)}/${verb}`, {
           ids: ids.slice(from, from + limits.listMax)
         })
-        total += answer[done]
+        total += answer[counted]
       }
       toastDone(verb, total, ids.length)
       onDone()
@@ -69,7 +73,7 @@ export function askForIds(verb, queue, ids, onDone) {
  * @param {() => void} onDone
  */
 export async function askForAll(verb, queue, body, what, onDone) {
-  const { yes, done, danger, text } = words[verb]
+  const { yes, counted, danger, text } = words[verb]
   const path = `${queuePath(queue)}/${verb}`
   try {
     const { matched, more } = await call('POST', path, { ...body, dryRun: true })
@@ -77,7 +81,7 @@ export async function askForAll(verb, queue, body, what, onDone) {
     const orMore = more ? ' or more' : ''
     const question = `${yes} ${plural(matched, what)}${orMore}`
     const leased =
-      verb === 'purge' && !('state' in body) ? ' Messages that workers hold now are purged too.' : ''
+      verb === 'purge' && !('state' in body) ? ' Messages that workers hold now are deleted too.' : ''
     confirm({
       title: `${question}?`,
       text: `Matches in queue ${queue} now: ${count(matched)}${orMore}. ${text}${leased}`,
@@ -85,7 +89,7 @@ export async function askForAll(verb, queue, body, what, onDone) {
       danger,
       act: async () => {
         const answer = await call('POST', path, body)
-        toastDone(verb, answer[done], answer[done])
+        toastDone(verb, answer[counted], answer[counted])
         onDone()
       }
     })

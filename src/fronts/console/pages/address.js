@@ -1,7 +1,8 @@
 /** The place of the reader: `#/queues/mail?state=dead` as path segments and parameters. */
 import { useEffect, useState } from './vendor/htm.js'
+import { arrive, newStep } from './places.js'
 
-export function readAddress() {
+function readAddress() {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?')
   return {
     parts: path.split('/').filter(Boolean).map(decoded),
@@ -22,7 +23,10 @@ function decoded(segment) {
 export function useAddress() {
   const [address, setAddress] = useState(readAddress)
   useEffect(() => {
-    const onHash = () => setAddress(readAddress())
+    const onHash = () => {
+      arrive()
+      setAddress(readAddress())
+    }
     addEventListener('hashchange', onHash)
     return () => removeEventListener('hashchange', onHash)
   }, [])
@@ -30,16 +34,19 @@ export function useAddress() {
 }
 
 /**
- * Changes parameters of the address, without a step in the browser's history.
+ * Changes parameters of the address, as a step in the browser's history: Back takes it back.
  * @param {Record<string, string | undefined>} change
+ * @param {{ refines?: boolean }} [how] `refines`: a part of the step before, so it is no new step
  */
-export function changeQuery(change) {
+export function changeQuery(change, { refines = false } = {}) {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries({ ...readAddress().query, ...change })) {
     if (value !== undefined && value !== '') params.set(name, value)
   }
   const path = location.hash.split('?')[0] || '#/'
-  history.replaceState(null, '', params.size > 0 ? `${path}?${params}` : path)
+  const address = params.size > 0 ? `${path}?${params}` : path
+  if (refines) history.replaceState(history.state, '', address)
+  else history.pushState(newStep(), '', address)
   dispatchEvent(new Event('hashchange'))
 }
 

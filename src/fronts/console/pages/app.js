@@ -1,10 +1,13 @@
 /** The console: signs in, shows the page that the address names, and what is above every page. */
-import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useState } from './vendor/htm.js'
+import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from './vendor/htm.js'
 import { useAddress } from './address.js'
 import { storedKey, storeKey, whenSignedOut } from './api.js'
+import { clockTitle, nextClock, zoneLabel } from './clock.js'
 import { above, closeDialog } from './dialog.js'
+import { focusHeading, watchFocus } from './focus.js'
 import { onKeyDown, showShortcuts } from './keyboard.js'
 import { MessagePage } from './message.js'
+import { returnToPlace, watchPlaces } from './places.js'
 import { QueuePage } from './queue.js'
 import { QueuesPage } from './queues.js'
 import { readRights } from './rights.js'
@@ -31,10 +34,20 @@ function Page({ parts, query }) {
   if (page === 'schedules') return html`<${SchedulesPage} />`
   return html`<main>
     <div class="empty">
-      <h3>There is no such page</h3>
+      <h1>There is no such page</h1>
       <p><a href="#/">All queues</a></p>
     </div>
   </main>`
+}
+
+/**
+ * The title of the page that the address names, for the tab and the list of visited pages.
+ * @param {string[]} parts
+ */
+function titleOf([page = 'queues', name, below, id]) {
+  if (page === 'queues' && name === undefined) return 'Queues'
+  if (page === 'queues') return below === 'messages' && id !== undefined ? `Message ${id} · ${name}` : name
+  return page === 'schedules' ? 'Schedules' : 'No such page'
 }
 
 /** What the key may do, null until it is known, and how to come in and leave. */
@@ -80,15 +93,26 @@ function App() {
   const toast = useToast()
   const { rights, problem, enter, signOut } = useSession()
   const address = useAddress()
+  useShownAgain('clockchange')
   useEffect(() => {
     document.addEventListener('keydown', onKeyDown)
     return () => document.removeEventListener('keydown', onKeyDown)
   }, [])
+  const path = address.parts.join('/')
+  const pathShown = useRef('')
+  const isIn = rights !== null
   // Before the page is shown, not after: a dialog that the page opens at once must stay open.
+  useLayoutEffect(closeDialog, [path])
   useLayoutEffect(() => {
-    closeDialog()
-    document.title = `${address.parts.slice(1).join(' · ') || 'Queues'} – Holdfast`
-  }, [address.parts.join('/')])
+    const title = isIn ? titleOf(address.parts) : problem?.status === 401 ? 'Sign in' : ''
+    document.title = title === '' ? 'Holdfast' : `${title} – Holdfast`
+  }, [path, isIn, problem])
+  useLayoutEffect(() => {
+    if (!isIn) return
+    if (pathShown.current !== '' && pathShown.current !== path) focusHeading()
+    pathShown.current = path
+    returnToPlace()
+  }, [address, isIn])
 
   if (rights === null) return html`<${Entrance} problem=${problem} enter=${enter} />`
   return html`<button class="skip" onClick=${focusContent}>Skip to the content</button>
@@ -115,13 +139,22 @@ function Entrance({ problem, enter }) {
 
 const themeTitles = { auto: '◐ Auto', light: '☀ Light', dark: '☾ Dark' }
 
-function TopBar({ page, signOut }) {
-  const [theme, setTheme] = useState(savedTheme)
+/**
+ * Shows everything again when the reader has changed the theme or the clock.
+ * @param {string} change
+ */
+function useShownAgain(change) {
+  const [, setChanges] = useState(0)
   useEffect(() => {
-    const onTheme = () => setTheme(savedTheme())
-    addEventListener('themechange', onTheme)
-    return () => removeEventListener('themechange', onTheme)
+    const onChange = () => setChanges(n => n + 1)
+    addEventListener(change, onChange)
+    return () => removeEventListener(change, onChange)
   }, [])
+}
+
+function TopBar({ page, signOut }) {
+  useShownAgain('themechange')
+  const theme = savedTheme()
   const current = name => (page === name ? 'page' : undefined)
   return html`<header class="top">
     <a class="brand" href="#/"><img src="console/icon.svg" alt="" width="26" height="26" />Holdfast</a>
@@ -130,6 +163,9 @@ function TopBar({ page, signOut }) {
       <a href="#/schedules" aria-current=${current('schedules')}>Schedules</a>
     </nav>
     <span class="spacer"></span>
+    <button class="quiet" onClick=${nextClock} aria-label="Times: ${clockTitle()}" title="Clock (z)">
+      <span class="wide">${clockTitle()}</span><span class="narrow">${zoneLabel()}</span>
+    </button>
     <button class="quiet" onClick=${nextTheme} aria-label="Theme: ${theme}" title="Theme (t)">
       ${themeTitles[theme]}
     </button>
@@ -146,4 +182,6 @@ function TopBar({ page, signOut }) {
 }
 
 applyTheme(savedTheme())
+watchPlaces()
+watchFocus()
 render(html`<${App} />`, /** @type {Element} */ (document.getElementById('app')))

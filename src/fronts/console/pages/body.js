@@ -3,8 +3,11 @@ import { html, useState } from './vendor/htm.js'
 import { bytes, count } from './format.js'
 import { hexDump, pretty } from './json.js'
 
-/** Longer bodies are cut at first, and not laid out in lines. */
+/** What is shown at first, in characters. */
 const shownMax = 100_000
+/** JSON is laid out in lines up to here, in characters with the white space. The rest is as sent. */
+const laidOutMax = 4_000_000
+/** More pieces than these are shown without colours. */
 const colouredMax = 4000
 const previewMax = 240
 const hexBytesMax = 512
@@ -31,13 +34,14 @@ function sizeOf(message) {
 export function Body({ message }) {
   const [asSent, setAsSent] = useState(false)
   const [whole, setWhole] = useState(false)
-  const binary = isBinary(message)
-  const shown = binary ? hex(message) : textOf(message.bodyText, isJson(message) && !asSent, whole)
-  const cut = !binary && !whole && message.bodyText.length > shownMax
+  const inLines = isJson(message) && !asSent
+  const { shown, isCut } = isBinary(message)
+    ? { shown: hex(message), isCut: false }
+    : textOf(message.bodyText, inLines, whole)
   return html`<div class="body">
     <${BodyBar} message=${message} asSent=${asSent} onAsSent=${() => setAsSent(!asSent)} />
     <pre tabindex="0">${shown}</pre>
-    ${cut && html`<${ShowAll} characters=${message.bodyText.length} onClick=${() => setWhole(true)} />`}
+    ${isCut && html`<${ShowAll} characters=${message.bodyText.length} onClick=${() => setWhole(true)} />`}
   </div>`
 }
 
@@ -78,13 +82,23 @@ function hex(message) {
   return all.length > hexBytesMax ? `${dump}\n… and ${bytes(all.length - hexBytesMax)} more` : dump
 }
 
-/** The text, or for JSON its pieces in lines and colours. */
+/** The text, or for JSON its pieces in lines and colours. At first only the beginning of it. */
 function textOf(text, inLines, whole) {
-  if (!inLines || (text.length > shownMax && !whole)) return whole ? text : text.slice(0, shownMax)
-  const pieces = pretty(text)
-  return pieces.length > colouredMax
-    ? pieces.map(piece => piece.text).join('')
-    : pieces.map(({ kind, text }) => (kind === '' ? text : html`<span class="j-${kind}">${text}</span>`))
+  if (!inLines) {
+    const isCut = !whole && text.length > shownMax
+    return { shown: isCut ? text.slice(0, shownMax) : text, isCut }
+  }
+  const { pieces, isWhole } = pretty(text, whole ? laidOutMax : shownMax)
+  const isCut = !whole && !isWhole
+  const shown = isCut ? pieces.slice(0, -1) : pieces
+  return {
+    shown: shown.length > colouredMax ? shown.map(piece => piece.text).join('') : coloured(shown),
+    isCut
+  }
+}
+
+function coloured(pieces) {
+  return pieces.map(({ kind, text }) => (kind === '' ? text : html`<span class="j-${kind}">${text}</span>`))
 }
 
 export function Headers({ headers }) {

@@ -1,5 +1,6 @@
 /** A chart of a queue's last hour, drawn by uPlot in the colours of the theme. */
 import { html, useEffect, useRef } from './vendor/htm.js'
+import { hourMinute, zoneLabel } from './clock.js'
 import { count, duration, rate } from './format.js'
 import Plot from './vendor/uplot.js'
 
@@ -9,8 +10,6 @@ import Plot from './vendor/uplot.js'
 const height = 170
 const font = '11px system-ui'
 const writers = { count: (/** @type {number} */ n) => count(n), rate, duration }
-const fullHour = Plot.fmtDate('{HH}:{mm}')
-const clock = (/** @type {number} */ second) => fullHour(new Date(second * 1000))
 
 /**
  * The colour that a class of the style sheet has now: a canvas knows no names of colours.
@@ -48,7 +47,7 @@ function optionsOf(unit, lines, width) {
     scales: { y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, unit === 'count' ? 4 : 1)] } },
     axes: axesOf(unit),
     series: [
-      { value: (_plot, second) => (second == null ? '' : clock(second)) },
+      { value: (_plot, second) => (second == null ? '' : hourMinute(second)) },
       ...lines.map(({ label, kind }) => ({
         label,
         stroke: colour(`c-${kind}`),
@@ -70,7 +69,7 @@ function axesOf(unit) {
   const write = (/** @type {number} */ value) =>
     unit === 'count' && value % 1 !== 0 ? '' : writers[unit](value)
   return [
-    { ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(clock), size: 26 },
+    { ...axis, grid: { show: false }, values: (_plot, splits) => splits.map(hourMinute), size: 26 },
     {
       ...axis,
       grid: { stroke: colour('c-line'), width: 1 },
@@ -104,10 +103,12 @@ export function Chart({ title, unit, at, lines }) {
     const scheme = matchMedia('(prefers-color-scheme: dark)')
     scheme.addEventListener('change', redraw)
     addEventListener('themechange', redraw)
+    addEventListener('clockchange', redraw)
     return () => {
       sizes.disconnect()
       scheme.removeEventListener('change', redraw)
       removeEventListener('themechange', redraw)
+      removeEventListener('clockchange', redraw)
       plot.current?.destroy()
     }
   }, [])
@@ -116,7 +117,7 @@ export function Chart({ title, unit, at, lines }) {
     showLatest()
   }, [at])
   return html`<figure class="chart">
-    <figcaption>${title}</figcaption>
+    <figcaption>${title} <small>last hour, ${zoneLabel()}</small></figcaption>
     <div ref=${place}></div>
   </figure>`
 }

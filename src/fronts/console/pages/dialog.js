@@ -1,5 +1,6 @@
 /** Dialogs and toasts: what is shown above a page. */
-import { html, useEffect, useRef, useState } from './vendor/htm.js'
+import { html, useLayoutEffect, useRef, useState } from './vendor/htm.js'
+import { rememberOpener } from './focus.js'
 import { ProblemNote } from './ui.js'
 
 /**
@@ -13,7 +14,8 @@ export const toastProblem = (/** @type {Error} */ problem) => above.toast(proble
 /** Its children in a modal dialog. The browser keeps the focus inside, and Escape closes it. */
 export function Dialog({ title, wide = false, children }) {
   const ref = useRef(/** @type {any} */ (null))
-  useEffect(() => {
+  useLayoutEffect(() => {
+    rememberOpener()
     ref.current.showModal()
   }, [])
   const onClick = event => {
@@ -47,6 +49,7 @@ export function useSubmit(send) {
   const [problem, setProblem] = useState(/** @type {any} */ (null))
   const onSubmit = async event => {
     event.preventDefault()
+    if (busy) return
     setBusy(true)
     try {
       await send(event.target)
@@ -58,15 +61,16 @@ export function useSubmit(send) {
   return { busy, problem, onSubmit }
 }
 
-/** The buttons at the end of a dialog's form. */
-export function DialogButtons({ yes, busy, danger = false, focused = false }) {
+/** The buttons at the end of a dialog's form. While it is sent, the focus stays where it is. */
+export function DialogButtons({ yes, busy, no = 'Cancel', danger = false, asks = false, disabled = false }) {
   return html`<footer>
-    <button type="button" onClick=${closeDialog}>Cancel</button>
-    <button class=${danger ? 'danger' : 'primary'} disabled=${busy} autofocus=${focused}>${yes}</button>
+    <button type="button" autofocus=${asks} onClick=${closeDialog}>${no}</button>
+    <button class=${danger ? 'danger' : 'primary'} disabled=${disabled} aria-disabled=${busy}>${yes}</button>
   </footer>`
 }
 
-function Confirm({ title, text, yes, danger = false, act }) {
+function Confirm({ title, text, yes, danger = false, name, act }) {
+  const [typed, setTyped] = useState('')
   const { busy, problem, onSubmit } = useSubmit(async () => {
     await act()
     closeDialog()
@@ -74,10 +78,30 @@ function Confirm({ title, text, yes, danger = false, act }) {
   return html`<${Dialog} title=${title}>
     <form onSubmit=${onSubmit}>
       <p>${text}</p>
+      ${name && html`<${NameToType} name=${name} typed=${typed} onType=${setTyped} />`}
       <${ProblemNote} problem=${problem} />
-      <${DialogButtons} yes=${yes} busy=${busy} danger=${danger} focused />
+      <${DialogButtons}
+        yes=${yes}
+        no=${danger ? 'Keep' : 'Cancel'}
+        busy=${busy}
+        danger=${danger}
+        disabled=${name !== undefined && typed !== name}
+        asks
+      />
     </form>
   </${Dialog}>`
+}
+
+function NameToType({ name, typed, onType }) {
+  return html`<label class="typed-name">
+    <span>Type <b>${name}</b> to delete it</span>
+    <input
+      autocomplete="off"
+      spellcheck=${false}
+      value=${typed}
+      onInput=${event => onType(event.target.value)}
+    />
+  </label>`
 }
 
 /**
@@ -85,12 +109,14 @@ function Confirm({ title, text, yes, danger = false, act }) {
  * @property {string} title
  * @property {string} text
  * @property {string} yes what the button says that does it
- * @property {boolean} [danger]
+ * @property {boolean} [danger] something is lost. Then the button that leaves all as it is says Keep
+ * @property {string} [name] must be typed before yes can be pressed
  * @property {() => Promise<void>} act
  */
 
 /**
- * Asks before something is done. `act` runs on yes. If the service refuses, the dialog says why.
+ * Asks before something is done. Enter alone changes nothing: the focus is on the button that leaves
+ * all as it is. `act` runs on yes. If the service refuses, the dialog says why.
  * @param {Question} question
  */
 export function confirm(question) {

@@ -2,17 +2,11 @@
 import { html, useState } from './vendor/htm.js'
 import { callText, queuePath } from './api.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, priorityHint, typed } from './forms.js'
+import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, OptionField, typed } from './forms.js'
+import { options } from './tables.js'
 
-const options = [
-  ['priority', 'Priority', priorityHint],
-  ['delaySeconds', 'Delay, in seconds', 'It becomes ready after this time.'],
-  ['ttlSeconds', 'Time to live, in seconds', 'Removed if no worker leases it in this time.'],
-  ['maxAttempts', 'Attempts', "Empty: as the queue's settings say."]
-]
-const pointers = ['body', 'headers', 'idempotencyKey', ...options.map(([name]) => name)].map(
-  name => `/${name}`
-)
+const optionRows = Object.values(options)
+const pointers = ['body', 'headers', ...Object.keys(options)].map(name => `/${name}`)
 
 /** @typedef {'json' | 'text'} Kind */
 
@@ -22,12 +16,11 @@ const pointers = ['body', 'headers', 'idempotencyKey', ...options.map(([name]) =
  */
 function optionsOf(form) {
   const given = /** @type {any} */ ({})
-  for (const [name] of options) {
+  for (const { name, type } of optionRows) {
     const text = typed(form, name)
-    if (text !== '') given[name] = numberOf(text)
+    if (text !== '') given[name] = type === 'text' ? text : numberOf(text)
   }
-  const idempotencyKey = typed(form, 'idempotencyKey')
-  return idempotencyKey === '' ? given : { ...given, idempotencyKey }
+  return given
 }
 
 /**
@@ -67,18 +60,14 @@ export function EnqueueDialog({ queue, onDone }) {
     )
     onDone()
   })
-  const keyHint = 'A second message with the same key and content is not stored.'
   return html`<${Dialog} title="Enqueue to ${queue}" wide>
     <form onSubmit=${onSubmit} noValidate>
       <${KindChoice} kind=${kind} onKind=${setKind} />
       <${BodyField} kind=${kind} problem=${problem} />
       ${kind === 'json' && html`<${HeadersField} problem=${problem} />`}
       <div class="grid">
-        ${options.map(option => html`<${OptionField} option=${option} problem=${problem} />`)}
+        ${optionRows.map(row => html`<${OptionField} row=${row} problem=${problem} />`)}
       </div>
-      <${Field} label="Idempotency key" pointer="/idempotencyKey" problem=${problem} hint=${keyHint}>
-        <input name="idempotencyKey" autocomplete="off" spellcheck=${false} />
-      </${Field}>
       <${FormEnd} problem=${problem} pointers=${pointers} yes="Enqueue" busy=${busy} />
     </form>
   </${Dialog}>`
@@ -106,11 +95,5 @@ function BodyField({ kind, problem }) {
   const example = kind === 'json' ? '{"to": "ada@example.org"}' : ''
   return html`<${Field} label="Body" pointer="/body" problem=${problem} hint=${hint}>
     <textarea name="body" rows="8" spellcheck=${false} autofocus placeholder=${example}></textarea>
-  </${Field}>`
-}
-
-function OptionField({ option: [name, label, hint], problem }) {
-  return html`<${Field} label=${label} hint=${hint} pointer="/${name}" problem=${problem}>
-    <input name=${name} inputmode="decimal" autocomplete="off" />
   </${Field}>`
 }

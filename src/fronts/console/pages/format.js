@@ -1,4 +1,4 @@
-/** Numbers, durations and times as a person reads them. */
+/** Numbers and durations as a person reads them. Times are in clock.js. */
 
 const whole = new Intl.NumberFormat('en')
 /** @param {number} n */
@@ -24,6 +24,27 @@ export function duration(seconds) {
   return `${Math.floor(s / 86_400)} d${s % 86_400 >= 3600 ? ` ${Math.floor((s % 86_400) / 3600)} h` : ''}`
 }
 
+const units = /** @type {const} */ ([
+  ['d', 86_400],
+  ['h', 3600],
+  ['min', 60]
+])
+
+/**
+ * A duration with nothing left out: `1 d 3 h 46 min 40 s`.
+ * @param {number} seconds
+ */
+export function exactDuration(seconds) {
+  const pieces = []
+  let rest = seconds
+  for (const [unit, size] of units) {
+    if (rest >= size) pieces.push(`${whole.format(Math.floor(rest / size))} ${unit}`)
+    rest %= size
+  }
+  if (rest > 0 || pieces.length === 0) pieces.push(`${Number(rest.toFixed(3))} s`)
+  return pieces.join(' ')
+}
+
 /** @param {number} n */
 export function bytes(n) {
   return n < 1024
@@ -39,19 +60,6 @@ export function bytes(n) {
  * @param {string} [many]
  */
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`
-
-/**
- * In the reader's own time zone.
- * @param {string} iso
- */
-export function time(iso) {
-  const at = new Date(iso)
-  const two = (/** @type {number} */ n) => String(n).padStart(2, '0')
-  return (
-    `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ` +
-    `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
-  )
-}
 
 /**
  * How long ago, or until when.

@@ -1,7 +1,8 @@
 /** What the forms share: fields that show what was refused, and readers of what was typed. */
-import { html } from './vendor/htm.js'
+import { html, useState } from './vendor/htm.js'
 import { Problem } from './api.js'
 import { DialogButtons } from './dialog.js'
+import { exactDuration } from './format.js'
 import { ProblemNote } from './ui.js'
 
 /** Where the service says the fault is: options of a text body travel in the query. */
@@ -43,6 +44,24 @@ export function FormEnd({ problem, pointers, yes, busy }) {
   `
 }
 
+/** A number of seconds. From a minute on, a person's words for it stand beside it. */
+export function SecondsInput({ name, value = '', focused = false }) {
+  const [text, setText] = useState(value)
+  const seconds = Number(text)
+  const words = seconds >= 60 && Number.isFinite(seconds) ? `= ${exactDuration(seconds)}` : ''
+  return html`<span class="seconds">
+    <input
+      name=${name}
+      inputmode="decimal"
+      autocomplete="off"
+      defaultValue=${value}
+      autofocus=${focused}
+      onInput=${event => setText(event.target.value)}
+    />
+    <output>${words}</output>
+  </span>`
+}
+
 /** The headers of a message, one a line. */
 export function HeadersField({ problem, value = '' }) {
   const hint = 'One header a line, as name: value.'
@@ -51,7 +70,24 @@ export function HeadersField({ problem, value = '' }) {
   </${Field}>`
 }
 
-export const priorityHint = '0 to 9. Higher goes first. Empty: 4.'
+/**
+ * A field for an option of a message.
+ * @param {{ row: import('./tables.js').OptionRow, value?: string, problem: any }} props
+ */
+export function OptionField({ row: { name, type, unit, bounds, label, help }, value = '', problem }) {
+  const title = unit === undefined ? label : `${label}, in ${unit}`
+  const hint = bounds === undefined ? help : `${help} Values: ${bounds}.`
+  const input = html`<input
+    name=${name}
+    inputmode=${type === 'text' ? 'text' : 'decimal'}
+    autocomplete="off"
+    spellcheck=${false}
+    defaultValue=${value}
+  />`
+  return html`<${Field} label=${title} hint=${hint} pointer="/${name}" problem=${problem}>
+    ${unit === 'seconds' ? html`<${SecondsInput} name=${name} value=${value} />` : input}
+  </${Field}>`
+}
 
 /**
  * What was typed into a field, without white space around it.

@@ -1,6 +1,6 @@
 /**
  * Bodies exactly as they were sent: cut out of an answer as text, and laid out for reading with
- * nothing but the white space changed.
+ * nothing changed but white space and the escapes of printable characters.
  */
 
 /** A string, a mark, or a number or word. */
@@ -65,30 +65,72 @@ function cutBodies(text, bodyDepth) {
   return { bodies, rest: rest + text.slice(restFrom) }
 }
 
+/** An escape of one character: a half of a surrogate pair takes the other half with it. */
+const escape = /\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|[^])/gi
+/** What is seen as itself. Control and format characters, which can hide or reorder text, are not. */
+const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u
+
 /**
- * JSON in lines: pieces of text, each with its kind. Every token stays as it came.
+ * A string of JSON with the escapes of printable characters written as the characters.
  * @param {string} text
- * @returns {{ kind: string, text: string }[]}
  */
-export function pretty(text) {
+function unescaped(text) {
+  return text.replaceAll(escape, (whole, high, low, unit) => {
+    const units = high === undefined ? [unit] : [high, low]
+    if (units[0] === undefined) return whole === '\\/' ? '/' : whole
+    const character = String.fromCharCode(...units.map(hex => Number.parseInt(hex, 16)))
+    return printable.test(character) && character !== '"' && character !== '\\' ? character : whole
+  })
+}
+
+/**
+ * JSON in lines: pieces of text, each with its kind. Every number, word and name stays as it came.
+ * From `charactersMax` characters on, the rest is one piece, as it came.
+ * @param {string} text
+ * @param {number} charactersMax
+ * @returns {{ pieces: { kind: string, text: string }[], isWhole: boolean }}
+ */
+export function pretty(text, charactersMax) {
   /** @type {{ kind: string, text: string }[]} */
   const pieces = []
-  const parts = text.match(token) ?? []
   let indent = 0
-  const newLine = () => pieces.push({ kind: '', text: `\n${'  '.repeat(indent)}` })
-  for (const [i, part] of parts.entries()) {
-    const isEmpty = (opens(part) && closes(parts[i + 1])) || (closes(part) && opens(parts[i - 1]))
+  let characters = 0
+  const add = (/** @type {string} */ kind, /** @type {string} */ text) => {
+    characters += text.length
+    pieces.push({ kind, text })
+  }
+  const newLine = () => add('', `\n${'  '.repeat(indent)}`)
+  let before = ''
+  for (const { part, next, index } of tokensOf(text)) {
+    if (characters >= charactersMax) {
+      return { pieces: [...pieces, { kind: '', text: text.slice(index) }], isWhole: false }
+    }
     if (closes(part)) {
       indent--
-      if (!isEmpty) newLine()
+      if (!opens(before)) newLine()
     }
-    pieces.push({ kind: kindOf(part, parts[i + 1]), text: part === ':' ? ': ' : part })
+    const isString = part.startsWith('"')
+    add(kindOf(part, next), part === ':' ? ': ' : isString ? unescaped(part) : part)
     if (opens(part)) {
       indent++
-      if (!isEmpty) newLine()
+      if (!closes(next)) newLine()
     } else if (part === ',') newLine()
+    before = part
   }
-  return pieces
+  return { pieces, isWhole: true }
+}
+
+/**
+ * The tokens of a text, each with the one after it and where it begins.
+ * @param {string} text
+ */
+function* tokensOf(text) {
+  let last = null
+  for (const { 0: part, index } of text.matchAll(token)) {
+    if (last !== null) yield { ...last, next: part }
+    last = { part, index }
+  }
+  if (last !== null) yield { ...last, next: undefined }
 }
 
 /**

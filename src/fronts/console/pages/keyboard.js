@@ -3,6 +3,7 @@
  * names the key in its `data-key`.
  */
 import { html } from './vendor/htm.js'
+import { nextClock } from './clock.js'
 import { above, Dialog } from './dialog.js'
 import { nextTheme } from './theme.js'
 
@@ -16,6 +17,7 @@ const shortcuts = [
   ['g q', 'Queues'],
   ['g s', 'Schedules'],
   ['t', 'Theme: auto, light, dark'],
+  ['z', 'Clock: local or UTC'],
   ['?', 'Shortcuts'],
   ['Esc', 'Close']
 ]
@@ -37,8 +39,7 @@ export const showShortcuts = () => above.dialog(html`<${Shortcuts} />`)
 let lastKey = ''
 
 /**
- * Listens to `keydown`
- * on the document.
+ * Listens to `keydown` on the document.
  * @param {KeyboardEvent} event
  */
 export function onKeyDown(event) {
@@ -68,6 +69,7 @@ function press(key, previous) {
   else if (key === 'j') moveRow(1)
   else if (key === 'k') moveRow(-1)
   else if (key === 't') nextTheme()
+  else if (key === 'z') nextClock()
   else if (key === '?') showShortcuts()
   else if (key === 'x') selectRow()
   else return pressMarked(key)
@@ -75,8 +77,7 @@ function press(key, previous) {
 }
 
 /**
- * Focuses the link of the row that is `step`
- * rows further.
+ * Focuses the link of the row that is `step` rows further.
  * @param {number} step
  */
 function moveRow(step) {

@@ -4,7 +4,8 @@ import { askForIds } from './actions.js'
 import { queueAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
-import { ago, time } from './format.js'
+import { time } from './clock.js'
+import { ago } from './format.js'
 import { usePolling } from './hooks.js'
 import { readMessages } from './json.js'
 import { may } from './rights.js'
@@ -80,10 +81,10 @@ function MessageFrame({ queue, id, actions, children }) {
 
 function MissingMessage({ queue, seen }) {
   return html`<div class="empty">
-    <h3>${seen ? 'This message is gone' : 'There is no such message'}</h3>
+    <h2>${seen ? 'This message is gone' : 'There is no such message'}</h2>
     <p>
-      A message goes when it is acked, cancelled or purged, or when it expires. An acked message is kept for
-      its queue's <code>keepAckedSeconds</code>.
+      A message goes when it is acked or deleted, or when it expires. An acked message is kept for its queue's
+      <code>keepAckedSeconds</code>.
     </p>
     <a class="button" href=${queueAddress(queue)}>Back to ${queue}</a>
   </div>`
@@ -99,7 +100,7 @@ function MessageActions({ queue, message: { id, state }, read }) {
     <span class="spacer"></span>
     ${manage && state === 'dead' && button('redrive', 'primary', 'Redrive …')}
     ${manage && state === 'delayed' && button('retry', 'primary', 'Retry now …')}
-    ${manage && state !== 'leased' && button('purge', 'danger', 'Purge …')}
+    ${manage && state !== 'leased' && button('purge', 'danger', 'Delete …')}
     <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
   `
 }
@@ -123,12 +124,12 @@ function Details({ message }) {
 
 const utcTime = /\d{4}-\d\d-\d\dT[\d:.]+Z/g
 
-/** Why the message is in its state, in the words of the service. Times are in the reader's zone. */
+/** Why the message is in its state, in the words of the service. Times are on the clock of the pages. */
 function Why({ explained: { state, reasons } }) {
   return html`<section class="why ${state}" aria-labelledby="why-title">
     <h2 id="why-title">Why it is ${state}</h2>
     <ul>
-      ${reasons.map(({ detail }) => html`<li><p>${detail.replaceAll(utcTime, time)}</p></li>`)}
+      ${reasons.map(({ detail }) => html`<li><p>${detail.replaceAll(utcTime, at => time(at))}</p></li>`)}
     </ul>
   </section>`
 }

@@ -37,7 +37,7 @@ function SelectedActions({ queue, messages, selected, onDone }) {
   return html`
     <span><b>${count(chosen.length)}</b> selected</span>
     ${button('Redrive', 'redrive', ['dead'])} ${button('Retry now', 'retry', ['delayed'])}
-    ${button('Purge', 'purge', statesNotLeased)}
+    ${button('Delete', 'purge', statesNotLeased)}
     ${allLeased && html`<span class="hint">${heldHint(chosen.length)}</span>`}
   `
 }
@@ -56,7 +56,7 @@ function MatchingActions({ queue, state, where, onDone }) {
     <span class="hint"><${MatchingHint} state=${state} filtered=${filtered} /></span>
     ${matches('dead') && html`<button onClick=${redrive}>Redrive all …</button>`}
     ${matches('delayed') && html`<button onClick=${retry}>Retry all now …</button>`}
-    ${statesNotLeased.includes(state) && html`<button class="danger" onClick=${purge}>Purge all …</button>`}
+    ${statesNotLeased.includes(state) && html`<button class="danger" onClick=${purge}>Delete all …</button>`}
   `
 }
 

@@ -1,7 +1,8 @@
 /** The filters of a list of messages: a piece of the body or of the last reason, and times. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { changeQuery } from './address.js'
-import { useDebounced } from './hooks.js'
+import { fromInputTime, inputTime, zoneLabel } from './clock.js'
+import { useTypedParam } from './hooks.js'
 
 const debounceMs = 400
 const noFilters = { contains: undefined, reason: undefined, after: undefined, before: undefined }
@@ -21,20 +22,8 @@ export function whereOf({ contains, reason, after, before }) {
 }
 
 export function Filters({ query }) {
-  const [contains, setContains] = useState(query.contains ?? '')
-  const [reason, setReason] = useState(query.reason ?? '')
-  const typed = useDebounced(JSON.stringify({ contains, reason }), debounceMs)
-  useEffect(() => {
-    const { contains, reason } = JSON.parse(typed)
-    if (contains !== (query.contains ?? '') || reason !== (query.reason ?? '')) {
-      changeQuery({ contains, reason })
-    }
-  }, [typed])
-  const clear = () => {
-    setContains('')
-    setReason('')
-    changeQuery(noFilters)
-  }
+  const [contains, setContains] = useTypedParam('contains', query, debounceMs)
+  const [reason, setReason] = useTypedParam('reason', query, debounceMs)
   const any = Object.keys(noFilters).some(name => query[name])
   return html`<div class="filters">
     <${TextFilter} label="Body contains" value=${contains} onText=${setContains} shortcut="/" />
@@ -45,7 +34,7 @@ export function Filters({ query }) {
       value=${query.before}
       onTime=${before => changeQuery({ before })}
     />
-    ${any && html`<button class="quiet" onClick=${clear}>Clear</button>`}
+    ${any && html`<button class="quiet" onClick=${() => changeQuery(noFilters)}>Clear</button>`}
   </div>`
 }
 
@@ -56,9 +45,14 @@ function TextFilter({ label, value, onText, shortcut }) {
   </label>`
 }
 
+/** A time in the address is in UTC; the field shows it on the clock of the pages. */
 function TimeFilter({ label, value = '', onTime }) {
   return html`<label>
-    ${label}
-    <input type="datetime-local" value=${value} onChange=${event => onTime(event.target.value)} />
+    ${label} (${zoneLabel()})
+    <input
+      type="datetime-local"
+      value=${inputTime(value)}
+      onChange=${event => onTime(fromInputTime(event.target.value))}
+    />
   </label>`
 }

@@ -2,7 +2,8 @@
 import { html, useState } from './vendor/htm.js'
 import { messageAddress } from './address.js'
 import { Body, Headers, preview } from './body.js'
-import { ago, time } from './format.js'
+import { time } from './clock.js'
+import { ago } from './format.js'
 import { Badge } from './ui.js'
 
 /**

@@ -1,5 +1,5 @@
 /** The messages of a queue: by state, filtered, and acted on in bulk. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html, useEffect, useRef, useState } from './vendor/htm.js'
 import { changeQuery } from './address.js'
 import { callText, queuePath } from './api.js'
 import { count, plural } from './format.js'
@@ -7,48 +7,66 @@ import { readMessages } from './json.js'
 import { BulkBar } from './messageBulk.js'
 import { Filters, whereOf } from './messageFilters.js'
 import { MessageTable } from './messageTable.js'
+import { place } from './places.js'
 import { may } from './rights.js'
 import { states, titleOf } from './states.js'
+import { limits } from './tables.js'
 import { Empty, ProblemNote } from './ui.js'
 
-const limit = 50
+const limit = limits.consoleRowsDefault
+
+/**
+ * @typedef {object} List
+ * @property {string} of what was asked for
+ * @property {any[]} messages
+ * @property {string | null} cursor
+ * @property {string} counts those of the queue when the list began
+ */
 
 /**
  * The pages of the list that have been read. `changed` says whether the counts of the queue have
- * changed since. `wanted` names what is read: when it changes, the list starts again.
+ * changed since. `wanted` names what is read: when it changes, the list starts again. Where the
+ * reader has been before, the rows that were read there are shown again.
  * @param {{ queue: string, state: string, where: object, counts: object, version: number }} props
  */
 function useMessages({ queue, state, where, counts, version }) {
-  const [list, setList] = useState(
-    /** @type {{ messages: any[], cursor: string | null, counts: string } | null} */ (null)
-  )
+  const here = place()
+  const of = JSON.stringify([queue, state, where])
+  const kept = here.list?.of === of ? here.list : null
+  const [list, setList] = useState(/** @type {List | null} */ (kept))
   const [problem, setProblem] = useState(/** @type {any} */ (null))
   const [reads, setReads] = useState(0)
+  const shownAt = useRef(/** @type {object | null} */ (null))
   const countsNow = JSON.stringify(counts)
-  const wanted = JSON.stringify([queue, state, where, version, reads])
+  const wanted = JSON.stringify([of, version, reads])
   const readPage = async cursor => {
     const page = { limit: String(limit), ...where, ...(state && { state }), ...(cursor && { cursor }) }
     return readMessages(await callText('GET', `${queuePath(queue)}/messages?${new URLSearchParams(page)}`))
   }
+  const show = (/** @type {List} */ list) => {
+    here.list = list
+    if (place() !== here) return
+    setList(list)
+    setProblem(null)
+  }
   useEffect(() => {
+    const hasReturned = shownAt.current !== here
+    shownAt.current = here
+    if (hasReturned && kept !== null) return show(kept)
     let current = true
-    const onPage = ({ messages, cursor }) => {
-      setList({ messages, cursor, counts: countsNow })
-      setProblem(null)
-    }
     readPage(null).then(
-      page => current && onPage(page),
+      ({ messages, cursor }) => current && show({ of, messages, cursor, counts: countsNow }),
       error => current && setProblem(error)
     )
     return () => {
       current = false
     }
-  }, [wanted])
+  }, [wanted, here])
   const readMore = async () => {
     if (list === null) return
     try {
       const { messages, cursor } = await readPage(list.cursor)
-      setList({ ...list, messages: [...list.messages, ...messages], cursor })
+      show({ ...list, messages: [...list.messages, ...messages], cursor })
     } catch (error) {
       setProblem(error)
     }
@@ -150,7 +168,7 @@ function NoMessages({ state, filtered }) {
   const title = state === '' ? 'The queue is empty' : `No ${state} message`
   const text =
     state === 'dead'
-      ? 'Messages whose last attempt failed appear here.'
+      ? 'Messages that are not tried again appear here. They stay until they are redriven or deleted.'
       : 'Enqueue a message with the button above, or over HTTP.'
   return html`<${Empty} title=${title}>${text}</${Empty}>`
 }

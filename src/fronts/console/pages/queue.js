@@ -92,7 +92,7 @@ function QueueFrame({ queue, heading, children }) {
 
 function MissingQueue({ queue }) {
   return html`<div class="empty">
-    <h3>There is no such queue</h3>
+    <h2>There is no such queue</h2>
     <p>It may have been deleted, or this key has no right to it. The first message to a queue creates it.</p>
     <${Command} text=${enqueueCommand(queue, '{}')} />
   </div>`

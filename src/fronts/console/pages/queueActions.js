@@ -1,4 +1,4 @@
-/** The buttons of a queue: enqueue, pause, redrive, settings, purge and delete. */
+/** The buttons of a queue: enqueue, pause, redrive, settings and delete. */
 import { html } from './vendor/htm.js'
 import { askForAll } from './actions.js'
 import { call, queuePath } from './api.js'
@@ -7,7 +7,7 @@ import { EnqueueDialog } from './enqueueDialog.js'
 import { count } from './format.js'
 import { may } from './rights.js'
 import { SettingsDialog } from './settingsDialog.js'
-import { statesBeforeAck } from './states.js'
+import { openStates } from './states.js'
 
 const setPaused = (queue, paused) => call('PUT', queuePath(queue), { paused })
 
@@ -33,12 +33,13 @@ function resume(queue, onChange) {
 }
 
 function askToDelete(queue, counts) {
-  const messages = statesBeforeAck.reduce((sum, state) => sum + counts[state], 0)
+  const messages = openStates.reduce((sum, state) => sum + counts[state], 0)
   confirm({
     title: `Delete ${queue}?`,
     text: `This deletes the queue and all its messages (${count(messages)} now). It cannot be undone.`,
     yes: 'Delete queue',
     danger: true,
+    name: queue,
     act: async () => {
       await call('DELETE', queuePath(queue))
       location.hash = '#/'
@@ -76,7 +77,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
     <details class="menu">
       <summary aria-label="More">⋯</summary>
       <div>
-        <button class="danger" onClick=${purge}>Purge all …</button>
+        <button class="danger" onClick=${purge}>Delete all messages …</button>
         <button class="danger" onClick=${remove}>Delete queue …</button>
       </div>
     </details>

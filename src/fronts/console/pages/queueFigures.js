@@ -1,7 +1,7 @@
 /** The figures of a queue, and its settings in a line. */
 import { html } from './vendor/htm.js'
 import { count, duration, rate } from './format.js'
-import { statesBeforeAck } from './states.js'
+import { openStates } from './states.js'
 import { Figure, Oldest, StateFigure } from './ui.js'
 
 /**
@@ -14,7 +14,7 @@ const percent = share => (share === null ? '–' : `${(Math.floor(share * 10_000
 export function QueueFigures({ counts, report, row }) {
   const { oldestReadySeconds } = row ?? report
   return html`<dl class="figures" aria-label="Counts">
-    ${statesBeforeAck.map(state => html`<${StateFigure} state=${state} messages=${counts[state]} />`)}
+    ${openStates.map(state => html`<${StateFigure} state=${state} messages=${counts[state]} />`)}
     ${
       report.settings.keepAckedSeconds > 0 &&
       html`<${Figure} title="Acked (kept)" kind="acked">${count(counts.acked)}</${Figure}>`

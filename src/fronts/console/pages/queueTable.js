@@ -2,13 +2,13 @@
 import { html } from './vendor/htm.js'
 import { changeQuery, queueAddress } from './address.js'
 import { count } from './format.js'
-import { statesBeforeAck, titleOf } from './states.js'
+import { openStates, titleOf } from './states.js'
 import { Badge, Oldest, Spark } from './ui.js'
 
 /** The orders that the service knows, each with its title: the columns of the table. */
 export const columns = [
   ['name', 'Queue'],
-  ...statesBeforeAck.map(state => [state, titleOf(state)]),
+  ...openStates.map(state => [state, titleOf(state)]),
   ['oldest', 'Oldest ready'],
   ['enqueued', 'Enqueued /s'],
   ['acked', 'Acked /s']
@@ -63,7 +63,7 @@ function QueueRow({ row, spark }) {
       <a class="row-link" href=${queueAddress(row.queue)}>${row.queue}</a>
       ${row.paused && html` <${Badge} kind="paused" />`}
     </td>
-    ${statesBeforeAck.map(state => html`<${CountCell} state=${state} messages=${row[state]} />`)}
+    ${openStates.map(state => html`<${CountCell} state=${state} messages=${row[state]} />`)}
     <td class="n" data-label="Oldest ready"><${Oldest} seconds=${row.oldestReadySeconds} /></td>
     <td class="n" data-label="Enqueued /s">
       <${Spark}

@@ -7,15 +7,17 @@ import { changeQuery, queueAddress } from './address.js'
 import { enqueueCommand } from './api.js'
 import { above } from './dialog.js'
 import { count, plural, rate } from './format.js'
-import { useDebounced } from './hooks.js'
+import { useTypedParam } from './hooks.js'
 import { live } from './live.js'
 import { columns, QueueTable, sortBy, sortFrom } from './queueTable.js'
 import { mayAnywhere } from './rights.js'
 import { SettingsDialog } from './settingsDialog.js'
-import { statesBeforeAck } from './states.js'
+import { openStates } from './states.js'
+import { limits } from './tables.js'
 import { Empty, Figure, LiveMark, StateFigure } from './ui.js'
 
-const limit = 50
+const limit = limits.consoleRowsDefault
+const debounceMs = 200
 
 function openNewQueue() {
   const onDone = name => {
@@ -39,14 +41,11 @@ function useQueues(search, { sort, descending }, page) {
 }
 
 export function QueuesPage({ query }) {
-  const [word, setWord] = useState(query.search ?? '')
-  const search = useDebounced(word)
+  const [word, setWord] = useTypedParam('search', query, debounceMs)
+  const search = query.search ?? ''
   const order = sortFrom(query)
   const page = Math.max(0, Number.parseInt(query.page ?? '1') - 1 || 0)
   const { data, sparks, liveState } = useQueues(search, order, page)
-  useEffect(() => {
-    if (search !== (query.search ?? '')) changeQuery({ search, page: undefined })
-  }, [search])
   const total = data?.total ?? 0
   return html`<main class="page">
     <div class="heading">
@@ -83,7 +82,7 @@ function Tools({ word, onWord, sort }) {
       placeholder="Search queues"
       aria-label="Search queues"
       value=${word}
-      maxlength="80"
+      maxlength=${limits.nameCharsMax}
       onInput=${event => onWord(event.target.value)}
     />
     <label class="phone">
@@ -101,7 +100,7 @@ function Tools({ word, onWord, sort }) {
 function Sums({ sums, total }) {
   return html`<dl class="figures" aria-label="All queues">
     <${Figure} title="Queues">${count(total)}</${Figure}>
-    ${statesBeforeAck.map(state => html`<${StateFigure} state=${state} messages=${sums[state]} />`)}
+    ${openStates.map(state => html`<${StateFigure} state=${state} messages=${sums[state]} />`)}
     <${Figure} title="Enqueued /s">${rate(sums.enqueuedPerSecond)}</${Figure}>
     <${Figure} title="Acked /s">${rate(sums.ackedPerSecond)}</${Figure}>
   </dl>`

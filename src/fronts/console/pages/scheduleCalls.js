@@ -19,7 +19,7 @@ export async function readSchedules() {
 }
 
 /**
- * One schedule, with its message and its next five runs.
+ * One schedule, with its message and its next runs.
  * @param {string} name
  */
 export const readSchedule = async name => readBodies(await callText('GET', schedulePath(name)), 'schedules')

@@ -2,10 +2,12 @@
 import { html, useEffect, useState } from './vendor/htm.js'
 import { messageAddress, queueAddress } from './address.js'
 import { call } from './api.js'
+import { time } from './clock.js'
 import { above, confirm, toastProblem } from './dialog.js'
-import { ago, time } from './format.js'
+import { ago } from './format.js'
 import { may } from './rights.js'
 import { readSchedule, schedulePath } from './scheduleCalls.js'
+import { limits } from './tables.js'
 import { Badge } from './ui.js'
 
 const endings = {
@@ -42,7 +44,7 @@ export function ScheduleCard({ schedule, onEdit, onDone }) {
         <h3>Last</h3>
         ${
           lastRun
-            ? html`<${LastRun} queue=${queue} run=${lastRun} />`
+            ? html`<${LastRun} schedule=${schedule} run=${lastRun} />`
             : html`<p class="hint">It has not run yet.</p>`
         }
       </div>
@@ -96,8 +98,8 @@ function ScheduleButtons({ schedule, onEdit, onDone }) {
   `
 }
 
-/** The next run. The next five are read when the reader asks for them. */
-function NextRuns({ schedule: { name, paused, updatedAt, nextRuns } }) {
+/** The next run. Those after it are read when the reader asks for them. */
+function NextRuns({ schedule: { name, paused, timezone, updatedAt, nextRuns } }) {
   const [more, setMore] = useState(false)
   const [runs, setRuns] = useState(nextRuns)
   useEffect(() => {
@@ -111,20 +113,34 @@ function NextRuns({ schedule: { name, paused, updatedAt, nextRuns } }) {
   if (paused) return html`<p class="hint">No runs while it is paused.</p>`
   return html`
     <ol>
-      ${runs.map(at => html`<li><${RunTime} at=${at} /> <span class="hint">${ago(at)}</span></li>`)}
+      ${runs.map(at => html`<li><${RunTime} at=${at} timezone=${timezone} /></li>`)}
     </ol>
     <button class="link" aria-expanded=${more} onClick=${() => setMore(!more)}>
-      ${more ? 'Show only the next' : 'Show the next five'}
+      ${more ? 'Show only the next' : `Show the next ${limits.nextRunsMax}`}
     </button>
   `
 }
 
-const RunTime = ({ at }) => html`<time datetime=${at}>${time(at)}</time>`
+/** The time on the clock of the schedule, then on the clock of the pages where that is another. */
+function RunTime({ at, timezone }) {
+  const [itsTime, shownTime] = [timeOfSchedule(at, timezone), time(at)]
+  const also = shownTime === itsTime ? '' : `${shownTime} · `
+  return html`<time datetime=${at}>${itsTime}</time> <span class="hint">${also}${ago(at)}</span>`
+}
 
-function LastRun({ queue, run: { at, outcome, messageId } }) {
+/** A zone that the service knows and the browser does not is shown on the clock of the pages. */
+function timeOfSchedule(at, timezone) {
+  try {
+    return time(at, timezone)
+  } catch {
+    return time(at)
+  }
+}
+
+function LastRun({ schedule: { queue, timezone }, run: { at, outcome, messageId } }) {
   const kind = outcome === 'enqueued' ? 'hint' : 'warn'
   return html`<p>
-    <${RunTime} at=${at} /> <span class=${kind}>${endings[outcome] ?? outcome}</span>
+    <${RunTime} at=${at} timezone=${timezone} /> <span class=${kind}>${endings[outcome] ?? outcome}</span>
     ${messageId && html` <a href=${messageAddress(queue, messageId)}>message ${messageId}</a>`}
   </p>`
 }

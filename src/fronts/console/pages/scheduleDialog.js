@@ -1,9 +1,11 @@
 /** The form of a schedule. */
 import { html } from './vendor/htm.js'
 import { callText } from './api.js'
+import { ownTimeZone } from './clock.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { checkJson, Field, FormEnd, HeadersField, headersOf, priorityHint, typed } from './forms.js'
+import { checkJson, Field, FormEnd, HeadersField, headersOf, OptionField, typed } from './forms.js'
 import { schedulePath } from './scheduleCalls.js'
+import { options } from './tables.js'
 
 const fields = ['queue', 'cron', 'timezone', 'body', 'headers', 'priority', 'missed']
 const pointers = ['path/schedule', ...fields.map(name => `/${name}`)]
@@ -75,11 +77,9 @@ function TimeFields({ schedule, problem }) {
     ${text('cron', 'Cron', cron, cronHint, { class: 'mono', autofocus: !isNew })}
     ${text('timezone', 'Time zone', timezone, 'Such as Europe/Berlin.')}
     <${MissedField} missed=${schedule?.missed ?? 'once'} problem=${problem} />
-    ${text('priority', 'Priority', String(priority), priorityHint, { inputmode: 'numeric' })}
+    <${OptionField} row=${options.priority} value=${String(priority)} problem=${problem} />
   </div>`
 }
-
-const ownTimeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 function NameField({ problem }) {
   const hint = 'The name cannot be changed later.'

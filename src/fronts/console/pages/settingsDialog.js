@@ -2,7 +2,7 @@
 import { html } from './vendor/htm.js'
 import { call, queuePath } from './api.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { CheckField, Field, FormEnd, numberOf, typed } from './forms.js'
+import { CheckField, Field, FormEnd, numberOf, SecondsInput, typed } from './forms.js'
 import { formRows } from './settings.js'
 
 /** @typedef {import('./settings.js').FormRow} FormRow */
@@ -114,11 +114,15 @@ function ChoiceInput({ row, value }) {
 }
 
 function TextInput({ row, value, focused }) {
+  const text = String(value ?? '')
+  if (row.unit === 'seconds') {
+    return html`<${SecondsInput} name=${fieldName(row)} value=${text} focused=${focused} />`
+  }
   return html`<input
     name=${fieldName(row)}
     inputmode="decimal"
     autocomplete="off"
-    defaultValue=${String(value ?? '')}
+    defaultValue=${text}
     autofocus=${focused}
   />`
 }

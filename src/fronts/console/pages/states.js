@@ -1,10 +1,8 @@
 /** The states of a message, and how the pages show them. */
-import { states } from './tables.js'
+import { openStates, states } from './tables.js'
 
-export { states }
-
-/** Most queues keep no acked messages, so acked has no figure and no column of its own. */
-export const statesBeforeAck = states.filter(state => state !== 'acked')
+// Most queues keep no acked messages, so only the open states have figures and columns of their own.
+export { openStates, states }
 
 /** The states in which no worker holds the message, so that it can be purged. */
 export const statesNotLeased = states.filter(state => state !== 'leased')

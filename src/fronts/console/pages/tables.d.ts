@@ -13,8 +13,27 @@ export interface SettingRow {
 
 export const settings: SettingRow[]
 
+/** One option of a message. `bounds` are those of a number, for people to read. */
+export interface OptionRow {
+  name: string
+  type: 'number' | 'integer' | 'text'
+  unit?: string
+  bounds?: string
+  label: string
+  help: string
+}
+
+/** The options that a form offers, by name. */
+export const options: Record<string, OptionRow>
+
 /** The states of a message, in the order in which the pages show them. */
 export const states: string[]
 
-/** Ids in one request, and rows on one page of a list. */
-export const limits: { listMax: number; pageRowsMax: number }
+/** Those of messages that are not done yet. */
+export const openStates: string[]
+
+/** Bounds, by their names in src/core/limits.ts. */
+export const limits: Record<
+  'consoleRowsDefault' | 'listMax' | 'nameCharsMax' | 'nextRunsMax' | 'pageRowsMax',
+  number
+>

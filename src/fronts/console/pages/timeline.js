@@ -1,6 +1,7 @@
 /** The history of a message, from its enqueue to its state now. */
 import { html } from './vendor/htm.js'
-import { ago, duration, time } from './format.js'
+import { time } from './clock.js'
+import { ago, duration } from './format.js'
 
 /**
  * @typedef {object} Event
@@ -31,7 +32,7 @@ function attemptEvent({ attempt, outcome, endedAt, leasedAt, worker, reason }) {
  * What the message does now.
  * @returns {Event | null}
  */
-function currentEvent({ state, attempt, lease, visibleAt }) {
+function currentEvent({ state, attempt, maxAttempts, lease, visibleAt }) {
   if (state === 'leased' && lease) {
     return {
       kind: state,
@@ -42,7 +43,8 @@ function currentEvent({ state, attempt, lease, visibleAt }) {
   }
   if (state === 'delayed' && visibleAt) return { kind: state, at: visibleAt, title: 'Ready again', text: '' }
   if (state === 'dead') {
-    const text = 'It is not tried again. Fix the cause, then redrive it.'
+    const when = `Dead in attempt ${attempt} of ${maxAttempts}`
+    const text = `${when}: it is not tried again. Fix the cause, then redrive it.`
     return { kind: state, at: null, title: 'Dead', text }
   }
   if (state === 'acked') return { kind: state, at: null, title: 'Acked', text: `In attempt ${attempt}.` }

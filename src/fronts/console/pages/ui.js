@@ -23,7 +23,7 @@ function ProblemList({ errors }) {
 /** Says that there is nothing here, why, and what to do. */
 export function Empty({ title, children, command }) {
   return html`<div class="empty">
-    <h3>${title}</h3>
+    <h2>${title}</h2>
     <p>${children}</p>
     ${command && html`<${Command} text=${command} />`}
   </div>`

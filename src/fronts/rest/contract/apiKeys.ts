@@ -15,7 +15,9 @@ const rate = (what: string) =>
 const keyFields = {
   name: Type.String({
     pattern: keyNamePattern,
-    description: `Who uses it, for people. 1 to ${apiKeyNameCharsMax} characters.`,
+    description:
+      `Who uses it, for people. 1 to ${apiKeyNameCharsMax} characters, ` +
+      'none of them a control character or invisible.',
     examples: ['mail worker']
   }),
   rights: Type.Array(Type.String({ pattern: rightPattern }), {
@@ -31,7 +33,7 @@ const keyFields = {
 }
 const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
 
-export const KeyRequest = object({
+const KeyRequest = object({
   ...keyFields,
   requestsPerSecond: maybe(rates.requestsPerSecond),
   messagesPerSecond: maybe(rates.messagesPerSecond)
@@ -44,7 +46,7 @@ const KeyInfo = Type.Object({
   createdAt: time('When it was made.')
 })
 
-export const KeyMade = Type.Object(
+const KeyMade = Type.Object(
   {
     ...KeyInfo.properties,
     secret: Type.String({
@@ -53,7 +55,7 @@ export const KeyMade = Type.Object(
   },
   { description: 'The new key.' }
 )
-export const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
+const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
 const KeptSchedules = Type.Object(
   {
     schedules: Type.Array(Type.Object({ name: Type.String(), queue: QueueName, paused: Type.Boolean() }), {
@@ -67,7 +69,7 @@ const RevokeQuery = object({
     Type.Boolean({ description: 'true: pauses the schedules that the key owns. Default false.' })
   )
 })
-export const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
+const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
 
 export const apiKeyOperations = operations({
   createKey: {
@@ -78,9 +80,10 @@ export const apiKeyOperations = operations({
       summary: 'Make an API key',
       description:
         'The answer holds the key itself, this once: only its digest is stored. ' +
-        'It is good on every replica within two seconds. From the first key on, every call needs one.',
+        'It is good on every replica within two seconds. From the first key on, every call needs one. ' +
+        'So the first key must have the right `admin`.',
       body: KeyRequest,
-      response: { 201: KeyMade, ...problemResponses(400, 415, 429, 503) }
+      response: { 201: KeyMade, ...problemResponses(400, 409, 415, 429, 503) }
     }
   },
   listKeys: {

@@ -8,7 +8,7 @@ export const healthOperations = operations({
   livez: {
     method: 'GET',
     url: '/livez',
-    config: { access: 'anyone', always: true },
+    config: { access: 'anyone', probe: true, always: true },
     schema: {
       summary: 'Alive?',
       description: 'Answers while the process does. It never asks the database.',
@@ -18,7 +18,7 @@ export const healthOperations = operations({
   readyz: {
     method: 'GET',
     url: '/readyz',
-    config: { access: 'anyone' },
+    config: { access: 'anyone', probe: true },
     schema: {
       summary: 'Able to serve?',
       description: '503 while the database is away or the service is shutting down.',

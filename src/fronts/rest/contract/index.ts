@@ -1,18 +1,24 @@
 /** All operations of the contract, in the order in which the OpenAPI document lists them. */
+import type { BulkAction, SettleVerb } from '../../../core/ports.ts'
 import { apiKeyOperations } from './apiKeys.ts'
+import { Bulk, bulkOperation } from './bulk.ts'
+import { enqueueOperations } from './enqueue.ts'
 import { healthOperations } from './health.ts'
-import { leaseOperations, Settle, settleOperation } from './lease.ts'
+import { leaseOperations } from './lease.ts'
 import { messageOperations } from './messages.ts'
 import type { Operation } from './operation.ts'
 import { queueOperations } from './queues.ts'
 import { scheduleOperations } from './schedules.ts'
+import { Settle, settleOperation } from './settle.ts'
 
 export const contract: Operation[] = [
-  queueOperations,
-  messageOperations,
-  leaseOperations,
-  ...Object.keys(Settle).map(verb => ({ [verb]: settleOperation(verb as keyof typeof Settle) })),
-  scheduleOperations,
-  apiKeyOperations,
-  healthOperations
-].flatMap(table => Object.values<Operation>(table))
+  ...Object.values<Operation>(queueOperations),
+  ...(Object.keys(Bulk) as BulkAction[]).map(bulkOperation),
+  ...Object.values<Operation>(enqueueOperations),
+  ...Object.values<Operation>(messageOperations),
+  ...Object.values<Operation>(leaseOperations),
+  ...(Object.keys(Settle) as SettleVerb[]).map(settleOperation),
+  ...Object.values<Operation>(scheduleOperations),
+  ...Object.values<Operation>(apiKeyOperations),
+  ...Object.values<Operation>(healthOperations)
+]

@@ -1,26 +1,18 @@
-/** Shapes of leasing and settling. */
-import { Type, type TSchema } from 'typebox'
+/** Shapes of leasing. */
+import { Type } from 'typebox'
 import {
-  delaySecondsMax,
   idempotencyKeyCharsMax,
-  leaseSecondsMax,
   listMax,
-  reasonCharsMax,
   receiptCharsMax,
   waitSecondsMax,
   workerCharsMax
 } from '../../../core/limits.ts'
 import { idempotencyKeyPattern } from '../../../core/options.ts'
-import { settleOutcomes } from '../../../core/verbs/settle.ts'
 import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawAnswer } from './raw.ts'
+import { leaseSeconds, Outcome, receipt } from './settle.ts'
 import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
-
-const receipt = Type.String({ minLength: 1, maxLength: receiptCharsMax, description: 'From the lease.' })
-
-const leaseSeconds = (description: string) =>
-  Type.Number({ exclusiveMinimum: 0, maximum: leaseSecondsMax, description })
 
 const leaseOptions = {
   max: maybe(
@@ -74,13 +66,6 @@ export const LeaseQuery = object({
   )
 })
 
-export const Outcome = Type.Object({
-  receipt: maybe(Type.String()),
-  outcome: Type.Enum([...settleOutcomes]),
-  visibleAt: maybe(time('retrying: when the message is ready again.')),
-  leaseExpiresAt: maybe(time('extended: when the lease ends now.'))
-})
-
 export const LeasedMessage = Type.Object({
   id: messageId,
   receipt: Type.String({ description: 'The proof of this lease. Settle with it.' }),
@@ -113,76 +98,6 @@ export const Leased = Type.Object(
   },
   { description: 'The messages, now leased. An empty list when none came in time.' }
 )
-
-const Receipt = object({ receipt })
-const Failure = object({
-  receipt,
-  reason: maybe(
-    Type.String({ maxLength: reasonCharsMax, pattern: storableText, description: 'Why, for the history.' })
-  ),
-  delaySeconds: maybe(
-    Type.Number({
-      minimum: 0,
-      maximum: delaySecondsMax,
-      description: "Retry after this delay, instead of the queue's. 0: at once."
-    })
-  ),
-  dead: maybe(Type.Boolean({ description: 'true: no further attempt.' }))
-})
-const Extension = object({
-  receipt,
-  leaseSeconds: leaseSeconds('The lease ends this long from now. That may be sooner than before.')
-})
-
-const many = (name: string, item: TSchema) =>
-  object({ [name]: Type.Array(item, { minItems: 1, maxItems: listMax }) })
-
-/**
- * The settling verbs: the shape for one receipt, the shape for many with the name of its list, and
- * what the documents say. Swagger UI shows them in this order: an extend first, because an ack ends the
- * message.
- */
-export const Settle = {
-  extend: {
-    one: Extension,
-    many: many('extensions', Extension),
-    list: 'extensions',
-    summary: 'Extend the lease',
-    description:
-      'The lease ends `leaseSeconds` from now. `leaseLost` and `gone` are 409: stop working on the message.',
-    example: { leaseSeconds: 60 }
-  },
-  ack: {
-    one: Receipt,
-    many: many('receipts', receipt),
-    list: 'receipts',
-    summary: 'Ack: the work is done',
-    description: 'Removes the message. Safe to send twice.',
-    example: {}
-  },
-  fail: {
-    one: Failure,
-    many: many('failures', Failure),
-    list: 'failures',
-    summary: 'Fail: it did not work out',
-    description:
-      "The message is retried after the queue's delay for this attempt, or after `delaySeconds`. " +
-      'After the last attempt, or with `dead`, it is dead.',
-    example: { reason: 'the mail server said no' }
-  },
-  release: {
-    one: Receipt,
-    many: many('receipts', receipt),
-    list: 'receipts',
-    summary: 'Release: give it back',
-    description: 'The message is ready again at once, and the attempt does not count.',
-    example: {}
-  }
-} as const
-
-export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Array(Outcome) })], {
-  description: 'Committed: what became of it, or for a list of each in the order given.'
-})
 
 export const leaseOperations = operations({
   lease: {
@@ -219,31 +134,3 @@ export const leaseOperations = operations({
     }
   }
 })
-
-/** The operation of one settling verb. Its body is one receipt or a list of them. */
-export function settleOperation(verb: keyof typeof Settle) {
-  const { one, many, list, summary, description, example } = Settle[verb]
-  return operations({
-    [verb]: {
-      method: 'POST',
-      url: `/queues/:queue/${verb}`,
-      config: { access: 'lease', settles: true, makesRoom: true },
-      schema: {
-        summary,
-        params: QueueParams,
-        description:
-          `${description} Takes one receipt, or up to ${listMax} in \`${list}\`. ` +
-          'A receipt is good until its message is leased again. ' +
-          'After that the answer is `leaseLost` and nothing is changed.',
-        body: {
-          content: {
-            'application/json': {
-              schema: { anyOf: [one, many], examples: [{ receipt: '{receipt}', ...example }] }
-            }
-          }
-        },
-        response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
-      }
-    }
-  })[verb]!
-}

@@ -1,18 +1,8 @@
-/** Shapes of messages: enqueued, browsed, one with its history, and why it is where it is. */
-import { Type, type TSchema } from 'typebox'
-import {
-  aheadMax,
-  headerNameCharsMax,
-  headersMax,
-  headerValueCharsMax,
-  historyMax,
-  listMax,
-  waitSecondsMax
-} from '../../../core/limits.ts'
+/** Shapes of messages: browsed, one with its history, and why it is where it is. */
+import { Type } from 'typebox'
+import { aheadMax, filterCharsMax, historyMax, waitSecondsMax } from '../../../core/limits.ts'
 import { attemptOutcomes } from '../../../core/message.ts'
-import { options, type MessageOptions } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
-import { filter } from './queues.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
 import {
   AnyBody,
@@ -23,66 +13,12 @@ import {
   messageId,
   object,
   orNull,
-  schemaOf,
   StateName,
   storableText,
   time,
   MessageParams,
   QueueParams
 } from './shapes.ts'
-
-const optionSchemas: Record<string, TSchema> = Object.fromEntries(
-  Object.entries(options).map(([name, row]) => [name, maybe(schemaOf(row, row.help))])
-)
-export const IdempotencyKey = Type.Unsafe<string>(
-  schemaOf(options.idempotencyKey, options.idempotencyKey.help)
-)
-export const Priority = Type.Unsafe<number>(schemaOf(options.priority, options.priority.help))
-
-export const givenBody = Type.Unsafe<unknown>({
-  description:
-    'Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.'
-})
-export const givenHeaders = Type.Record(
-  Type.String(),
-  Type.String({ maxLength: headerValueCharsMax, pattern: storableText }),
-  {
-    maxProperties: headersMax,
-    propertyNames: { minLength: 1, maxLength: headerNameCharsMax, pattern: storableText },
-    description:
-      'Strings that travel beside the body: ' +
-      `up to ${headersMax} of up to ${headerValueCharsMax} characters.`
-  }
-)
-
-/** A message of an `application/json` enqueue. Its body is held as the text that came. */
-export interface MessageInput extends MessageOptions {
-  body: unknown
-  headers?: Record<string, string>
-}
-export const Message = Type.Unsafe<MessageInput>(
-  object({ body: givenBody, headers: maybe(givenHeaders), ...optionSchemas }, { title: 'Message' })
-)
-export const MessageList = object(
-  {
-    messages: Type.Array(Message, { minItems: 1, maxItems: listMax, description: 'All are stored, or none.' })
-  },
-  { title: 'Message list' }
-)
-export const EnqueueQuery = Type.Unsafe<MessageOptions>(object(optionSchemas))
-export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
-
-export const Enqueued = Type.Object({
-  id: messageId,
-  duplicate: maybe(
-    Type.Literal(true, { description: 'The key stood for this message already; nothing was stored.' })
-  )
-})
-export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
-  description:
-    'Committed: the id, or for a list the ids in the order given. ' +
-    '200 when nothing new was stored, because the idempotency keys stood for these messages already.'
-})
 
 export const LastFailure = Type.Object({
   attempt: Type.Integer(),
@@ -105,6 +41,30 @@ const view = {
   lastFailure: maybe(LastFailure)
 }
 
+/** What a message must be, for browsing and for bulk actions. */
+export const filter = {
+  contains: maybe(
+    Type.String({
+      minLength: 1,
+      maxLength: filterCharsMax,
+      pattern: storableText,
+      description:
+        'A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. ' +
+        'A body stored as bytes never matches.'
+    })
+  ),
+  reason: maybe(
+    Type.String({
+      minLength: 1,
+      maxLength: filterCharsMax,
+      pattern: storableText,
+      description: "A piece of the last failure's reason, in the case given."
+    })
+  ),
+  enqueuedAfter: maybe(time('Enqueued at this time or later.')),
+  enqueuedBefore: maybe(time('Enqueued before this time.'))
+}
+
 export const BrowseQuery = object({ state: maybe(StateName), ...filter, limit, cursor })
 export const MessagePage = Type.Object(
   {
@@ -116,7 +76,7 @@ export const MessagePage = Type.Object(
   { description: 'A page of messages, by id.' }
 )
 
-export const WaitQuery = object({
+const WaitQuery = object({
   waitSeconds: maybe(
     Type.Number({
       minimum: 0,
@@ -179,39 +139,6 @@ export const Explanation = Type.Object(
 )
 
 export const messageOperations = operations({
-  enqueue: {
-    method: 'POST',
-    url: '/queues/:queue/messages',
-    config: { access: 'enqueue', stores: true },
-    schema: {
-      summary: 'Enqueue messages',
-      description:
-        'Answers 201 only after the commit. `application/json` holds one message, ' +
-        'or a list that is stored whole or not at all. With any other content type the request body ' +
-        '*is* the message body, byte for byte, and the options are query parameters.',
-      params: QueueParams,
-      querystring: EnqueueQuery,
-      headers: EnqueueHeaders,
-      body: {
-        content: {
-          'application/json': {
-            schema: {
-              anyOf: [Message, MessageList],
-              examples: [{ body: { to: 'ada@example.org', subject: 'Welcome' } }]
-            }
-          },
-          'text/plain': {
-            schema: { type: 'string', description: 'Any other content type: the message body itself.' }
-          }
-        }
-      },
-      response: {
-        200: EnqueueAnswer,
-        201: EnqueueAnswer,
-        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
-      }
-    }
-  },
   browse: {
     method: 'GET',
     url: '/queues/:queue/messages',

@@ -1,7 +1,6 @@
-/** Shapes of queues: their settings, what they report, and the bulk actions on their messages. */
+/** Shapes of queues: their settings and what they report. */
 import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
-import { filterCharsMax, listMax, messageIdCharsMax } from '../../../core/limits.ts'
 import {
   defaultText,
   settings,
@@ -21,8 +20,6 @@ import {
   QueueName,
   QueueParams,
   schemaOf,
-  StateName,
-  storableText,
   time
 } from './shapes.ts'
 
@@ -39,9 +36,10 @@ function changeOf(rows: Settable): Record<string, TSchema> {
 }
 
 function changeSchemaOf(row: SettingRow): TSchema {
-  const description = `${row.help} Default ${defaultText(row)}.`
-  if (row.default !== null) return schemaOf(row, description)
-  return orNull(schemaOf(row, row.help), { description })
+  const schema = schemaOf(row, `${row.help} Default ${defaultText(row)}.`)
+  if (row.default !== null) return schema
+  const { description, ...number } = schema as TSchema & { description: string }
+  return orNull(number, { description })
 }
 
 /** The shape of settings as a queue reports them: all are there. */
@@ -95,7 +93,8 @@ export const QueueReport = Type.Object(
     }),
     oldestReadySeconds: orNull(Type.Number(), {
       description:
-        'Age since its enqueue of the oldest message at the head of a priority. null when none is ready.'
+        'Seconds since the oldest ready message became ready: since its enqueue, or since the end of ' +
+        'its delay, its lease or its death. null when none is ready.'
     }),
     createdAt: time('When the queue was made.'),
     updatedAt: time('When its settings last changed.')
@@ -107,73 +106,6 @@ export const QueueList = Type.Object(
   { queues: Type.Array(QueueReport), cursor: nextCursor },
   { description: 'A page of queues, by name.' }
 )
-
-/** What a message must be, for browsing and for bulk actions. */
-export const filter = {
-  contains: maybe(
-    Type.String({
-      minLength: 1,
-      maxLength: filterCharsMax,
-      pattern: storableText,
-      description:
-        'A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. ' +
-        'A body stored as bytes never matches.'
-    })
-  ),
-  reason: maybe(
-    Type.String({
-      minLength: 1,
-      maxLength: filterCharsMax,
-      pattern: storableText,
-      description: "A piece of the last failure's reason, in the case given."
-    })
-  ),
-  enqueuedAfter: maybe(time('Enqueued at this time or later.')),
-  enqueuedBefore: maybe(time('Enqueued before this time.'))
-}
-
-const selection = {
-  ids: maybe(
-    Type.Array(Type.String({ minLength: 1, maxLength: messageIdCharsMax, pattern: '^\\d+$' }), {
-      minItems: 1,
-      maxItems: listMax,
-      description: 'Only these messages.'
-    })
-  ),
-  where: maybe(
-    object(filter, { minProperties: 1, description: 'Only messages for which all of this is true.' })
-  ),
-  limit: maybe(Type.Integer({ minimum: 1, description: 'At most this many, the lowest ids first.' })),
-  dryRun: maybe(Type.Boolean({ description: 'true: nothing is changed; the answer says how many match.' }))
-}
-
-const Matched = Type.Object({
-  matched: Type.Integer({ description: 'Of a dry run: how many would be changed now.' }),
-  more: maybe(
-    Type.Literal(true, {
-      description: 'Counting stopped at its time limit. The real number is at least `matched`.'
-    })
-  )
-})
-
-export const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{}] })
-export const PurgeAnswer = Type.Union([Type.Object({ purged: Type.Integer() }), Matched], {
-  description: 'How many messages were removed.'
-})
-export const RedriveRequest = object(selection, { examples: [{ limit: 100 }] })
-export const RedriveAnswer = Type.Union([Type.Object({ redriven: Type.Integer() }), Matched], {
-  description: 'How many messages became ready.'
-})
-export const RetryRequest = object(selection, { examples: [{ limit: 100 }] })
-export const RetryAnswer = Type.Union([Type.Object({ retried: Type.Integer() }), Matched], {
-  description: 'How many messages became ready.'
-})
-
-const selecting =
-  'It takes the messages that are there when it begins: all of them, or with `ids` and `where` those ' +
-  'that are named and match, up to `limit`. It works in chunks that are commits of their own. ' +
-  'When it is cut short, what it has done stays done, and the same call goes on where it stopped. ' +
-  '`dryRun` changes nothing and answers how many there are.'
 
 export const queueOperations = operations({
   putQueue: {
@@ -225,49 +157,6 @@ export const queueOperations = operations({
         'The last step is the last that has ended.',
       params: QueueParams,
       response: { 200: Series, ...problemResponses(400, 404, 503) }
-    }
-  },
-  retry: {
-    method: 'POST',
-    url: '/queues/:queue/retry',
-    config: { access: 'manage' },
-    preValidation: bodyOptional,
-    schema: {
-      summary: 'Retry messages now',
-      description:
-        'Delayed messages, and those that back off after a failure, become ready now, ' +
-        `as if they had come due. ${selecting}`,
-      params: QueueParams,
-      body: RetryRequest,
-      response: { 200: RetryAnswer, ...problemResponses(400, 404, 413, 415, 503) }
-    }
-  },
-  redrive: {
-    method: 'POST',
-    url: '/queues/:queue/redrive',
-    config: { access: 'manage' },
-    preValidation: bodyOptional,
-    schema: {
-      summary: 'Redrive dead messages',
-      description: `Dead messages become ready again, their attempts counted from zero. ${selecting}`,
-      params: QueueParams,
-      body: RedriveRequest,
-      response: { 200: RedriveAnswer, ...problemResponses(400, 404, 413, 415, 503) }
-    }
-  },
-  purge: {
-    method: 'POST',
-    url: '/queues/:queue/purge',
-    config: { access: 'manage' },
-    preValidation: bodyOptional,
-    schema: {
-      summary: 'Purge messages',
-      description:
-        'Removes messages: all, or those of one state, leased ones too. ' +
-        `Of those named in \`ids\` it leaves what is leased, so this cancels many. ${selecting}`,
-      params: QueueParams,
-      body: PurgeRequest,
-      response: { 200: PurgeAnswer, ...problemResponses(400, 404, 413, 415, 503) }
     }
   },
   deleteQueue: {

@@ -3,10 +3,11 @@ import { Type } from 'typebox'
 import { cronCharsMax, nextRunsMax, timezoneCharsMax } from '../../../core/limits.ts'
 import { priorityDefault } from '../../../core/options.ts'
 import { missedChoices, runOutcomes, scheduleNamePattern } from '../../../core/schedule.ts'
-import { Enqueued, EnqueueHeaders, givenBody, givenHeaders, IdempotencyKey, Priority } from './messages.ts'
+import { Enqueued, EnqueueHeaders, givenBody, givenHeaders, IdempotencyKey, Priority } from './enqueue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import {
   AnyBody,
+  demoName,
   Headers,
   maybe,
   messageId,
@@ -19,11 +20,11 @@ import {
   PageQuery
 } from './shapes.ts'
 
-export const ScheduleParams = object({
+const ScheduleParams = object({
   schedule: Type.String({
     pattern: scheduleNamePattern,
     description: `The schedule. ${nameDescription}`,
-    examples: ['nightly-report']
+    examples: [demoName]
   })
 })
 
@@ -69,7 +70,9 @@ export const ScheduleChange = object(
     missed: maybe(scheduleSettings.missed)
   },
   {
-    examples: [{ queue: 'mail', cron: '30 6 * * 1-5', timezone: 'Europe/London', body: { report: 'daily' } }]
+    examples: [
+      { queue: demoName, cron: '30 6 * * 1-5', timezone: 'Europe/London', body: { report: 'daily' } }
+    ]
   }
 )
 
@@ -97,7 +100,7 @@ const view = {
   }),
   nextRuns: Type.Array(time('A time at which it is due.'), {
     description:
-      `The next times, at most ${nextRunsMax}. In a list only the next one. ` + 'None while it is paused.'
+      `The next times, at most ${nextRunsMax}. ` + 'In a list only the next one. None while it is paused.'
   }),
   lastRun: orNull(LastRun, {
     description:
@@ -112,11 +115,11 @@ export const Schedule = Type.Object(
   { ...view, body: AnyBody, headers: Headers },
   { description: 'The schedule.' }
 )
-export const ScheduleList = Type.Object(
+const ScheduleList = Type.Object(
   { schedules: Type.Array(Type.Object(view)), cursor: nextCursor },
   { description: 'A page of schedules, by name, without their messages.' }
 )
-export const RunRequest = object({ idempotencyKey: maybe(IdempotencyKey) }, { examples: [{}] })
+const RunRequest = object({ idempotencyKey: maybe(IdempotencyKey) }, { examples: [{}] })
 
 export const scheduleOperations = operations({
   putSchedule: {
@@ -155,7 +158,7 @@ export const scheduleOperations = operations({
     config: { access: 'key' },
     schema: {
       summary: 'Look at a schedule',
-      description: 'With the next five times at which it is due, and what became of the last.',
+      description: `With the next ${nextRunsMax} times at which it is due, and what became of the last.`,
       params: ScheduleParams,
       response: { 200: Schedule, ...problemResponses(400, 404, 503) }
     }

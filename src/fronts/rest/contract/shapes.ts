@@ -1,7 +1,7 @@
 /** What the shapes of the contract are made of, and how a row of a table in core becomes a shape. */
 import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
-import { cursorCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
+import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
 import type { Row } from '../../../core/table.ts'
 
@@ -22,12 +22,15 @@ export const storableText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
 
 export const messageId = Type.String({ description: 'A message id.', examples: ['1'] })
 
-export const nameDescription = '1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.'
+export const nameDescription = `1 to ${nameCharsMax} of A–Z a–z 0–9 _ . -, the first a letter or a digit.`
+
+/** The queue and the schedule of the examples. No document tells a reader to make one of this name. */
+export const demoName = 'swagger-demo'
 
 export const QueueName = Type.String({
   pattern: queueNamePattern,
   description: `The queue. ${nameDescription}`,
-  examples: ['mail']
+  examples: [demoName]
 })
 
 export const QueueParams = object({ queue: QueueName })

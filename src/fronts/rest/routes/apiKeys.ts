@@ -4,13 +4,15 @@ import type { ApiKeys } from '../../../core/ports.ts'
 import { apiKeyOperations } from '../contract/apiKeys.ts'
 import type { Server } from '../../shared/server.ts'
 
-export function apiKeyRoutes(app: Server, apiKeys: ApiKeys): void {
+/** `required`: calls need a key, once there is one. */
+export function apiKeyRoutes(app: Server, apiKeys: ApiKeys, required: boolean): void {
   app.route({
     ...apiKeyOperations.createKey,
-    async handler({ body }, reply) {
+    async handler({ body, key }, reply) {
       const { name, rights, requestsPerSecond = null, messagesPerSecond = null } = body
-      const key = await apiKeys.create({ name, rights, requestsPerSecond, messagesPerSecond })
-      return reply.code(201).header('cache-control', 'no-store').send(key)
+      const grant = { name, rights, requestsPerSecond, messagesPerSecond }
+      const made = await apiKeys.create(grant, required && key === null)
+      return reply.code(201).header('cache-control', 'no-store').send(made)
     }
   })
 

@@ -7,9 +7,9 @@ import { newMessage, type NewMessage } from '../../../core/message.ts'
 import type { MessageOptions } from '../../../core/options.ts'
 import { storedForm } from '../../shared/bodies.ts'
 import { checkMessages, takeMessages } from '../../shared/guard.ts'
-import { Message, MessageList, messageOperations, type MessageInput } from '../contract/messages.ts'
+import { enqueueOperations, Message, MessageList, type MessageInput } from '../contract/enqueue.ts'
 import type { Server } from '../../shared/server.ts'
-import { unchecked, validator } from '../validation.ts'
+import { uncheckedBody, validator } from '../validation.ts'
 
 const checkMessage = validator<MessageInput>(Message)
 const checkList = validator<Static<typeof MessageList>>(MessageList)
@@ -20,8 +20,8 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
 
   app.route({
-    ...messageOperations.enqueue,
-    validatorCompiler: unchecked('body'),
+    ...enqueueOperations.enqueue,
+    validatorCompiler: uncheckedBody,
     async handler(request, reply) {
       const { body, query, headers } = request
       const key = headers['idempotency-key']
@@ -30,7 +30,7 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
         : jsonMessages(body, query, key)
       checkMessages(request)
       takeMessages(request, messages.length)
-      const answers = await broker.enqueue(request.params.queue, messages, list, request.key)
+      const answers = await broker.enqueue(request.caller, request.params.queue, messages, list)
       const ids = answers.map(({ id, duplicate }) => (duplicate ? { id, duplicate: true as const } : { id }))
       reply.code(answers.every(({ duplicate }) => duplicate) ? 200 : 201)
       return list ? { messages: ids } : ids[0]!

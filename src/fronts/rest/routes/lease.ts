@@ -6,7 +6,7 @@ import { invalidRequest } from '../../../core/errors.ts'
 import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
-import { ByteBudget } from '../../shared/byteBudget.ts'
+import type { Answers } from '../../shared/heldBytes.ts'
 import { bodyMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp, never, sendJson } from '../common.ts'
@@ -14,7 +14,7 @@ import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract
 import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
 import type { Server } from '../../shared/server.ts'
 
-export function leaseRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
+export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void {
   app.route({
     ...leaseOperations.lease,
     async handler(request, reply) {
@@ -31,6 +31,7 @@ export function leaseRoutes(app: Server, broker: Broker, answers: ByteBudget): v
         ? { max, waitSeconds }
         : { max: 0, waitSeconds: 0 }
       const { messages, outcomes } = await broker.lease(
+        request.caller,
         request.params.queue,
         { ...wanted, leaseSeconds, worker, idempotencyKey },
         ack ?? [],
@@ -73,12 +74,12 @@ function sendRaw(
   reply: FastifyReply,
   message: LeasedMessage | undefined,
   outcomes: Outcome[],
-  answers: ByteBudget
+  answers: Answers
 ): FastifyReply {
   reply.headers(ackHeader(outcomes))
   if (message === undefined) return reply.code(204).send()
   const body = rawBody(message)
-  if (ByteBudget.counts(body.length)) answers.hold(body.length, reply.raw)
+  answers.send(reply.raw, reply.request.caller, body.length)
   return reply.headers(rawHeaders(message)).send(body)
 }
 

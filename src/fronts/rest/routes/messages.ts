@@ -3,20 +3,20 @@ import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
 import { bodyMembers } from '../../shared/bodies.ts'
-import type { ByteBudget } from '../../shared/byteBudget.ts'
+import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
 import { messageOperations } from '../contract/messages.ts'
 import type { Server } from '../../shared/server.ts'
 
-export function messageRoutes(app: Server, broker: Broker, answers: ByteBudget): void {
+export function messageRoutes(app: Server, broker: Broker, answers: Answers): void {
   app.route({
     ...messageOperations.browse,
     async handler(request, reply) {
       const { state = null, limit = pageRowsDefault, cursor, ...where } = request.query
       const filter = Object.keys(where).length === 0 ? null : filterOf(where, 'query')
       const after = cursorOf(cursor, /^\d{1,19}$/) ?? '0'
-      const page = await broker.browse(request.params.queue, state, filter, after, limit)
+      const page = await broker.browse(request.caller, request.params.queue, state, filter, after, limit)
       const list = page.messages.map(message => `{${viewJson(message)}}`)
       const text = `{"messages":[${list.join(',')}],"cursor":${JSON.stringify(cursorTo(page.cursor))}}`
       return sendJson(reply, text, answers)
@@ -28,6 +28,7 @@ export function messageRoutes(app: Server, broker: Broker, answers: ByteBudget):
     async handler(request, reply) {
       const { waitSeconds = 0 } = request.query
       const message = await broker.message(
+        request.caller,
         request.params.queue,
         idOf(request.params),
         waitSeconds,
@@ -42,13 +43,13 @@ export function messageRoutes(app: Server, broker: Broker, answers: ByteBudget):
 
   app.route({
     ...messageOperations.explainMessage,
-    handler: request => broker.explain(request.params.queue, idOf(request.params))
+    handler: request => broker.explain(request.caller, request.params.queue, idOf(request.params))
   })
 
   app.route({
     ...messageOperations.cancelMessage,
     async handler(request, reply) {
-      await broker.cancel(request.params.queue, idOf(request.params))
+      await broker.cancel(request.caller, request.params.queue, idOf(request.params))
       return reply.code(204).send(null)
     }
   })

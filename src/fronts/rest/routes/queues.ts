@@ -11,7 +11,7 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.putQueue,
     async handler(request, reply) {
-      const { created, report } = await broker.putQueue(request.params.queue, request.body)
+      const { created, report } = await broker.putQueue(request.caller, request.params.queue, request.body)
       return reply.code(created ? 201 : 200).send(report)
     }
   })
@@ -21,25 +21,25 @@ export function queueRoutes(app: Server, broker: Broker): void {
     async handler(request) {
       const { limit = pageRowsDefault, cursor } = request.query
       const after = cursorOf(cursor, new RegExp(queueNamePattern)) ?? ''
-      const { queues, next } = await broker.listQueues(after, limit, browsable(request))
+      const { queues, next } = await broker.listQueues(request.caller, after, limit, browsable(request))
       return { queues, cursor: cursorTo(next) }
     }
   })
 
   app.route({
     ...queueOperations.getQueue,
-    handler: request => broker.reportQueue(request.params.queue)
+    handler: request => broker.reportQueue(request.caller, request.params.queue)
   })
 
   app.route({
     ...queueOperations.getSeries,
-    handler: request => broker.series(request.params.queue)
+    handler: request => broker.series(request.caller, request.params.queue)
   })
 
   app.route({
     ...queueOperations.deleteQueue,
     async handler(request, reply) {
-      await broker.deleteQueue(request.params.queue)
+      await broker.deleteQueue(request.caller, request.params.queue)
       return reply.code(204).send(null)
     }
   })

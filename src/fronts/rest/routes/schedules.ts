@@ -13,7 +13,7 @@ import {
   type ScheduleChange
 } from '../../../core/schedule.ts'
 import type { Schedules } from '../../../core/verbs/schedules.ts'
-import type { ByteBudget } from '../../shared/byteBudget.ts'
+import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
@@ -26,7 +26,7 @@ const callerOf = (request: FastifyRequest, action: Action, schedule: string): Sc
   permit: queue => permit(request, action, queue, () => scheduleNotFound(schedule))
 })
 
-export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteBudget): void {
+export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answers): void {
   const wholeJson = (schedule: Schedule) =>
     `{${viewJson(schedule, schedules.nextRuns(schedule))},` +
     `"headers":${JSON.stringify(schedule.headers)},"body":${schedule.body}}`
@@ -70,7 +70,8 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: ByteB
       const { schedule: name } = request.params
       const key = oneKey(request.body.idempotencyKey, request.headers['idempotency-key'], '/idempotencyKey')
       checkMessages(request)
-      const { id, duplicate } = await schedules.run(name, key, callerOf(request, 'manage', name))
+      const by = callerOf(request, 'manage', name)
+      const { id, duplicate } = await schedules.run(request.caller, name, key, by)
       takeMessages(request, 1)
       return reply.code(duplicate ? 200 : 201).send(duplicate ? { id, duplicate } : { id })
     }

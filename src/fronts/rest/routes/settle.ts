@@ -1,13 +1,14 @@
 /** Handlers that settle leases. All settling verbs are alike: one receipt, or a list of them. */
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
+import type { SettleVerb } from '../../../core/ports.ts'
 import type { Outcome, Settlement } from '../../../core/verbs/settle.ts'
-import { Settle, settleOperation } from '../contract/lease.ts'
+import { Settle, settleOperation } from '../contract/settle.ts'
 import type { Server } from '../../shared/server.ts'
-import { unchecked, validator } from '../validation.ts'
+import { uncheckedBody, validator } from '../validation.ts'
 
 export function settleRoutes(app: Server, broker: Broker): void {
-  for (const verb of Object.keys(Settle) as (keyof typeof Settle)[]) {
+  for (const verb of Object.keys(Settle) as SettleVerb[]) {
     const { one, many, list } = Settle[verb]
     const checkOne = validator<Settlement>(one)
     const checkMany = validator<Record<string, (Settlement | string)[]>>(many)
@@ -16,18 +17,18 @@ export function settleRoutes(app: Server, broker: Broker): void {
 
     app.route({
       ...settleOperation(verb),
-      validatorCompiler: unchecked('body'),
-      async handler({ body, params: { queue } }) {
+      validatorCompiler: uncheckedBody,
+      async handler({ caller, body, params: { queue } }) {
         if (typeof body === 'object' && body !== null && list in body) {
           const settlements = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
-          const outcomes = await broker.settle(verb, queue, settlements, pointerTo)
+          const outcomes = await broker.settle(caller, verb, queue, settlements, pointerTo)
           return {
             outcomes: outcomes.map((outcome, index) => ({ receipt: settlements[index]!.receipt, ...outcome }))
           }
         }
-        const [outcome] = await broker.settle(verb, queue, [checkOne(body)], () => '/receipt')
+        const [outcome] = await broker.settle(caller, verb, queue, [checkOne(body)], () => '/receipt')
         refuse(verb, outcome!)
         return outcome!
       }

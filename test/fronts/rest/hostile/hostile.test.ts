@@ -55,7 +55,7 @@ t.test('names that JavaScript knows are names like any other', async t => {
 function bytesOf({ method = 'POST', path = messages, body = '', headers = {} }: Case): Buffer {
   const payload = Buffer.from(body)
   const allHeaders = {
-    host: 'x',
+    host: 'localhost',
     connection: 'close',
     'content-type': 'application/json',
     authorization: `Bearer ${secret}`,

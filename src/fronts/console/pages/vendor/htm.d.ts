@@ -7,5 +7,4 @@ export declare function useState<T>(initial: T | (() => T)): [T, (next: T | ((be
 export declare function useEffect(effect: () => void | (() => void), inputs?: any[]): void
 export declare function useLayoutEffect(effect: () => void | (() => void), inputs?: any[]): void
 export declare function useRef<T>(initial: T): { current: T }
-export declare function useMemo<T>(make: () => T, inputs: any[]): T
 export declare function useErrorBoundary(onError?: (error: any) => void): [any, () => void]

@@ -3,7 +3,7 @@ import type { Case } from './case.ts'
 
 export const head =
   'POST /queues/q/messages HTTP/1.1\r\n' +
-  'host: x\r\n' +
+  'host: localhost\r\n' +
   'connection: close\r\n' +
   'content-type: application/json\r\n'
 const chunked = `${head}transfer-encoding: chunked\r\n`
@@ -14,13 +14,15 @@ const malformed: Record<string, string | Buffer> = {
   'the banner of SSH': 'SSH-2.0-OpenSSH_9.9\r\n',
   'the preface of HTTP/2': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
   'HTTP/0.9': 'GET /livez\r\n\r\n',
-  'a method in small letters': 'get /livez HTTP/1.1\r\nhost: x\r\n\r\n',
+  'a method in small letters': 'get /livez HTTP/1.1\r\nhost: localhost\r\n\r\n',
   'no host': 'GET /livez HTTP/1.1\r\n\r\n',
+  'two hosts': `${head}Host: localhost\r\ncontent-length: 10\r\n\r\n{"body":1}`,
+  'two hosts of a probe': 'GET /livez HTTP/1.1\r\nhost: localhost\r\nHOST: evil.example\r\n\r\n',
   'length and chunked together': `${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
   'chunked and length together': `${chunked}content-length: 5\r\n\r\n0\r\n\r\n`,
   'a request hidden behind both':
     `${head}content-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n` +
-    'DELETE /queues/other HTTP/1.1\r\nhost: x\r\n\r\n',
+    'DELETE /queues/other HTTP/1.1\r\nhost: localhost\r\n\r\n',
   'chunked, then something else': `${head}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n`,
   'almost chunked': `${head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n`,
   'chunked with a space': `${head}transfer-encoding: chunk ed\r\n\r\n0\r\n\r\n`,
@@ -68,12 +70,13 @@ export const bytes: Case[] = [
   },
   {
     name: 'a request to become a websocket',
-    bytes: 'GET /chat HTTP/1.1\r\nhost: x\r\nconnection: close, upgrade\r\nupgrade: websocket\r\n\r\n',
+    bytes:
+      'GET /chat HTTP/1.1\r\nhost: localhost\r\nconnection: close, upgrade\r\nupgrade: websocket\r\n\r\n',
     code: 'routeNotFound'
   },
   {
     name: 'headers that never end',
-    bytes: 'POST /queues/q/messages HTTP/1.1\r\nhost: x\r\n',
+    bytes: 'POST /queues/q/messages HTTP/1.1\r\nhost: localhost\r\n',
     code: 'requestTimeout'
   },
   { name: 'a body that never ends', bytes: `${head}content-length: 10\r\n\r\n{"bod`, code: 'requestTimeout' },

@@ -1,0 +1,167 @@
+/**
+ * Fair shares of what the service can hold at one time. A caller may hold at most half of what the
+ * others leave. So one caller alone gets half, two get a third each, and there is always room for
+ * one more.
+ */
+import type { Caller } from '../caller.ts'
+import { QueueError, type Code } from '../errors.ts'
+
+/** Beyond the total: for calls that make room themselves, such as acks. */
+const makesRoomFactor = 1.25
+/** Of the total: what admins may hold, whatever the others hold. */
+const adminPart = 0.25
+
+export interface Holding {
+  /** Held by all callers, this one included. */
+  all: number
+  /** Held by this caller. */
+  mine: number
+}
+
+/** What is in the way of holding more: nothing, the caller's own share, or the total. */
+export type Obstacle = null | 'share' | 'total'
+
+/**
+ * The rule. Where nobody holds anything, one thing of any size is let in. A caller that holds
+ * nothing gets one thing as long as the total has room for it.
+ */
+export function obstacleTo(
+  amount: number,
+  total: number,
+  { all, mine }: Holding,
+  isAdmin: boolean,
+  makesRoom = false
+): Obstacle {
+  if (all === 0) return null
+  const limit = makesRoom ? total * makesRoomFactor : total
+  if (isAdmin) return all + amount <= limit || mine + amount <= total * adminPart ? null : 'total'
+  if (mine > 0 && mine + amount > (limit - (all - mine)) / 2) return 'share'
+  return all + amount <= limit ? null : 'total'
+}
+
+/**
+ * Where the numbers of a bound live: in this process. Other processes of one machine can share them
+ * behind the same methods.
+ */
+export class Holdings {
+  readonly #held = new Map<Caller, number>()
+  #all = 0
+
+  of(caller: Caller): Holding {
+    return { all: this.#all, mine: this.#held.get(caller) ?? 0 }
+  }
+
+  add(caller: Caller, amount: number): void {
+    this.#all += amount
+    const held = (this.#held.get(caller) ?? 0) + amount
+    if (held > 0) this.#held.set(caller, held)
+    else this.#held.delete(caller)
+  }
+
+  get all(): number {
+    return this.#all
+  }
+
+  get entries(): [Caller, number][] {
+    return [...this.#held]
+  }
+}
+
+export interface Bound {
+  /** As metrics name it. */
+  name: string
+  /** As a refusal names it: "bytes of requests on their way in". */
+  what: string
+  total: number
+  /** The code of the refusal when the total is used up. */
+  code: Code
+}
+
+/** Who holds how much of a bound. */
+export interface ShareReport {
+  name: string
+  total: number
+  held: number
+  refused: number
+  /** The callers that hold most come first. */
+  callers: { id: string; held: number }[]
+}
+
+/** A bound that callers share. */
+export class Share {
+  readonly bound: Bound
+  readonly #holdings: Holdings
+  // One of each for all: thousands a second may be refused, and a stack for each is dear.
+  readonly #refusals: Record<'share' | 'total', QueueError>
+  #refused = 0
+
+  constructor(bound: Bound, holdings = new Holdings()) {
+    this.bound = bound
+    this.#holdings = holdings
+    const { what, total, code } = bound
+    this.#refusals = {
+      total: new QueueError(
+        code,
+        `This replica holds ${total} ${what} already; nothing was changed. ` +
+          'Send the request again a little later.'
+      ),
+      share: new QueueError(
+        'shareUsedUp',
+        `This caller's share of the ${total} ${what} is used up: it is half of what others leave; ` +
+          'nothing was changed. Send the request again when some of your calls have been answered.'
+      )
+    }
+  }
+
+  /** The refusal of holding this much more; null where there is room. */
+  refusal(caller: Caller, amount: number, makesRoom = false): QueueError | null {
+    const obstacle = this.#obstacle(caller, amount, makesRoom)
+    if (obstacle === null) return null
+    this.#refused++
+    return this.#refusals[obstacle]
+  }
+
+  /** Whether this much more has room. */
+  hasRoom(caller: Caller, amount = 1): boolean {
+    return this.#obstacle(caller, amount, false) === null
+  }
+
+  /** Holds this much more. Refuses where there is no room. */
+  take(caller: Caller, amount: number, makesRoom = false): void {
+    const refusal = this.refusal(caller, amount, makesRoom)
+    if (refusal !== null) throw refusal
+    this.hold(caller, amount)
+  }
+
+  /** Holds this much more, room or not. */
+  hold(caller: Caller, amount: number): void {
+    this.#holdings.add(caller, amount)
+  }
+
+  /** Gives this much back. */
+  give(caller: Caller, amount: number): void {
+    this.#holdings.add(caller, -amount)
+  }
+
+  get held(): number {
+    return this.#holdings.all
+  }
+
+  /** Who holds how much. */
+  report(callersMax: number): ShareReport {
+    return {
+      name: this.bound.name,
+      total: this.bound.total,
+      held: this.#holdings.all,
+      refused: this.#refused,
+      callers: this.#holdings.entries
+        .sort(([, a], [, b]) => b - a)
+        .slice(0, callersMax)
+        .map(([{ id }, held]) => ({ id, held }))
+    }
+  }
+
+  #obstacle(caller: Caller, amount: number, makesRoom: boolean): Obstacle {
+    return obstacleTo(amount, this.bound.total, this.#holdings.of(caller), caller.isAdmin, makesRoom)
+  }
+}

@@ -1,0 +1,102 @@
+/** Shapes of the bulk actions: which messages they take, and how many they changed. */
+import { Type, type Static } from 'typebox'
+import { listMax, messageIdCharsMax } from '../../../core/limits.ts'
+import type { BulkAction } from '../../../core/ports.ts'
+import { filter } from './messages.ts'
+import { bodyOptional, operations, problemResponses } from './operation.ts'
+import { maybe, object, QueueParams, StateName } from './shapes.ts'
+
+const selection = {
+  ids: maybe(
+    Type.Array(Type.String({ minLength: 1, maxLength: messageIdCharsMax, pattern: '^\\d+$' }), {
+      minItems: 1,
+      maxItems: listMax,
+      description: 'Only these messages.'
+    })
+  ),
+  where: maybe(
+    object(filter, { minProperties: 1, description: 'Only messages for which all of this is true.' })
+  ),
+  limit: maybe(Type.Integer({ minimum: 1, description: 'At most this many, the lowest ids first.' })),
+  dryRun: maybe(Type.Boolean({ description: 'true: nothing is changed; the answer says how many match.' }))
+}
+
+const Matched = Type.Object({
+  matched: Type.Integer({ description: 'Of a dry run: how many would be changed now.' }),
+  more: maybe(
+    Type.Literal(true, {
+      description: 'Counting stopped at its time limit. The real number is at least `matched`.'
+    })
+  )
+})
+
+const answer = (done: string, description: string) =>
+  Type.Union([Type.Object({ [done]: Type.Integer() }), Matched], { description })
+
+const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{ dryRun: true }] })
+const ReadyRequest = object(selection, { examples: [{ limit: 100 }] })
+
+/** What any of the actions takes. Only a purge takes a state. */
+export type BulkRequest = Static<typeof PurgeRequest>
+/** The number under its name, such as `purged`; or what a dry run counted. */
+type BulkAnswer = Record<string, number> | Static<typeof Matched>
+
+/**
+ * The bulk actions: their shapes, the name of the number in the answer, and what the documents say.
+ */
+export const Bulk = {
+  retry: {
+    request: ReadyRequest,
+    answer: answer('retried', 'How many messages became ready.'),
+    done: 'retried',
+    summary: 'Retry messages now',
+    description:
+      'Delayed messages, and those that back off after a failure, become ready now, ' +
+      'as if they had come due.'
+  },
+  redrive: {
+    request: ReadyRequest,
+    answer: answer('redriven', 'How many messages became ready.'),
+    done: 'redriven',
+    summary: 'Redrive dead messages',
+    description: 'Dead messages become ready again, their attempts counted from zero.'
+  },
+  purge: {
+    request: PurgeRequest,
+    answer: answer('purged', 'How many messages were removed.'),
+    done: 'purged',
+    summary: 'Purge messages',
+    description:
+      'Removes messages: all, or those of one state, leased ones too. ' +
+      'Of those named in `ids` it leaves what is leased, so this cancels many.'
+  }
+} as const satisfies Record<BulkAction, object>
+
+const selecting =
+  'It takes the messages that are there when it begins: all of them, or with `ids` and `where` those ' +
+  'that are named and match, up to `limit`. It works in chunks that are commits of their own. ' +
+  'When it is cut short, what it has done stays done, and the same call goes on where it stopped. ' +
+  '`dryRun` changes nothing and answers how many there are.'
+
+/** The operation of one bulk action. */
+export function bulkOperation(action: BulkAction) {
+  const { request, answer, summary, description } = Bulk[action]
+  return operations({
+    [action]: {
+      method: 'POST',
+      url: `/queues/:queue/${action}`,
+      config: { access: 'manage' },
+      preValidation: bodyOptional,
+      schema: {
+        summary,
+        description: `${description} ${selecting}`,
+        params: QueueParams,
+        body: Type.Unsafe<BulkRequest>(request),
+        response: {
+          200: Type.Unsafe<BulkAnswer>(answer),
+          ...problemResponses(400, 404, 413, 415, 503)
+        }
+      }
+    }
+  })[action]!
+}

@@ -1,0 +1,97 @@
+/** Shapes of enqueues: a message with its options, as JSON or raw. */
+import { Type, type TSchema } from 'typebox'
+import { headerNameCharsMax, headersMax, headerValueCharsMax, listMax } from '../../../core/limits.ts'
+import { options, type MessageOptions } from '../../../core/options.ts'
+import { operations, problemResponses } from './operation.ts'
+import { maybe, messageId, object, QueueParams, schemaOf, storableText } from './shapes.ts'
+
+const optionSchemas: Record<string, TSchema> = Object.fromEntries(
+  Object.entries(options).map(([name, row]) => [name, maybe(schemaOf(row, row.help))])
+)
+export const IdempotencyKey = Type.Unsafe<string>(
+  schemaOf(options.idempotencyKey, options.idempotencyKey.help)
+)
+export const Priority = Type.Unsafe<number>(schemaOf(options.priority, options.priority.help))
+
+/** What a message's headers may be, in a sentence. */
+export const headersHelp =
+  'Strings that travel beside the body: ' + `up to ${headersMax} of up to ${headerValueCharsMax} characters.`
+
+export const givenBody = Type.Unsafe<unknown>({
+  description:
+    'Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.'
+})
+export const givenHeaders = Type.Record(
+  Type.String(),
+  Type.String({ maxLength: headerValueCharsMax, pattern: storableText }),
+  {
+    maxProperties: headersMax,
+    propertyNames: { minLength: 1, maxLength: headerNameCharsMax, pattern: storableText },
+    description: headersHelp
+  }
+)
+
+/** A message of an `application/json` enqueue. Its body is held as the text that came. */
+export interface MessageInput extends MessageOptions {
+  body: unknown
+  headers?: Record<string, string>
+}
+export const Message = Type.Unsafe<MessageInput>(
+  object({ body: givenBody, headers: maybe(givenHeaders), ...optionSchemas }, { title: 'Message' })
+)
+export const MessageList = object(
+  {
+    messages: Type.Array(Message, { minItems: 1, maxItems: listMax, description: 'All are stored, or none.' })
+  },
+  { title: 'Message list' }
+)
+export const EnqueueQuery = Type.Unsafe<MessageOptions>(object(optionSchemas))
+export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
+
+export const Enqueued = Type.Object({
+  id: messageId,
+  duplicate: maybe(
+    Type.Literal(true, { description: 'The key stood for this message already; nothing was stored.' })
+  )
+})
+export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
+  description:
+    'Committed: the id, or for a list the ids in the order given. ' +
+    '200 when nothing new was stored, because the idempotency keys stood for these messages already.'
+})
+
+export const enqueueOperations = operations({
+  enqueue: {
+    method: 'POST',
+    url: '/queues/:queue/messages',
+    config: { access: 'enqueue', stores: true },
+    schema: {
+      summary: 'Enqueue messages',
+      description:
+        'Answers 201 only after the commit. `application/json` holds one message, ' +
+        'or a list that is stored whole or not at all. With any other content type the request body ' +
+        '*is* the message body, byte for byte, and the options are query parameters.',
+      params: QueueParams,
+      querystring: EnqueueQuery,
+      headers: EnqueueHeaders,
+      body: {
+        content: {
+          'application/json': {
+            schema: {
+              anyOf: [Message, MessageList],
+              examples: [{ body: { to: 'ada@example.org', subject: 'Welcome' } }]
+            }
+          },
+          'text/plain': {
+            schema: { type: 'string', description: 'Any other content type: the message body itself.' }
+          }
+        }
+      },
+      response: {
+        200: EnqueueAnswer,
+        201: EnqueueAnswer,
+        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
+      }
+    }
+  }
+})

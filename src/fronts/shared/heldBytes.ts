@@ -1,0 +1,63 @@
+/**
+ * The bytes that callers make this process hold: requests on their way in, and answers that callers
+ * have not read yet.
+ */
+import type { ServerResponse } from 'node:http'
+import type { Caller } from '../../core/caller.ts'
+import type { QueueError } from '../../core/errors.ts'
+import type { Share } from '../../core/engine/share.ts'
+import type { ReadingPace } from './readingPace.ts'
+
+// Smaller requests and answers are bounded by the number of connections. A listener for each would
+// cost more than they do.
+const countedBytesMin = 16_384
+
+/** Whether a request or an answer of this size is counted. */
+export function isCounted(bytes: number): boolean {
+  return bytes >= countedBytesMin
+}
+
+/** Counts bytes until the response is closed: read by its caller, or its connection is gone. */
+export class HeldBytes {
+  readonly #share: Share
+
+  constructor(share: Share) {
+    this.#share = share
+  }
+
+  /** The refusal of this many more bytes; null where there is room. */
+  refusal(caller: Caller, bytes: number, makesRoom: boolean): QueueError | null {
+    return this.#share.refusal(caller, bytes, makesRoom)
+  }
+
+  /** Answers a function that counts bytes. The response may be closed already. */
+  until(response: ServerResponse, caller: Caller): (bytes: number) => void {
+    let held = 0
+    response.once('close', () => {
+      this.#share.give(caller, held)
+    })
+    return bytes => {
+      if (response.closed) return // no event would come to give the bytes back
+      held += bytes
+      this.#share.hold(caller, bytes)
+    }
+  }
+}
+
+/** Answers that callers have not read yet. Their callers must read them at a pace. */
+export class Answers {
+  readonly #bytes: HeldBytes
+  readonly #pace: ReadingPace
+
+  constructor(share: Share, pace: ReadingPace) {
+    this.#bytes = new HeldBytes(share)
+    this.#pace = pace
+  }
+
+  /** Counts an answer of this many bytes that is sent now. */
+  send(response: ServerResponse, caller: Caller, bytes: number): void {
+    if (!isCounted(bytes)) return
+    this.#bytes.until(response, caller)(bytes)
+    this.#pace.watch(response)
+  }
+}

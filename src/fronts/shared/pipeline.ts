@@ -1,0 +1,74 @@
+/**
+ * Requests that one connection sends before earlier ones are answered (pipelining). A few of them
+ * are at work, and the rest wait their turn. A connection that sends too many ahead is closed.
+ *
+ * A request that comes alone, as almost all do, costs nothing: Node gives its response the socket at
+ * once.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { connectionRequestsMax, requestsAheadMax } from '../../core/limits.ts'
+
+/** Behind the request that is answered first. */
+const behindMax = connectionRequestsMax - 1
+
+/** A response, with the mark of one that is closed. */
+type Response = ServerResponse & { _closed?: boolean }
+
+interface Line {
+  /** Of all requests sent ahead that are not answered yet, the refused ones too. */
+  responses: Set<Response>
+  working: number
+  waiting: (() => void)[]
+}
+
+const lines = new WeakMap<Socket, Line>()
+
+/** Closes connections that send too many requests ahead. Call it before any other listener is added. */
+export function boundPipelines(server: Server): void {
+  server.prependListener('request', ({ socket }: IncomingMessage, response: Response) => {
+    if (response.socket !== null) return
+    const line = lineOf(socket)
+    line.responses.add(response)
+    response.once('close', () => line.responses.delete(response))
+    if (line.responses.size >= requestsAheadMax) socket.destroy()
+  })
+}
+
+/** Calls `start` at once, or when it is this request's turn. */
+export function inTurn({ socket }: IncomingMessage, response: Response, start: () => void): void {
+  if (response.socket !== null) return start()
+  const line = lineOf(socket)
+  const begin = () => {
+    line.working++
+    response.once('close', () => {
+      line.working--
+      line.waiting.shift()?.()
+    })
+    start()
+  }
+  if (line.working < behindMax) begin()
+  else line.waiting.push(begin)
+}
+
+function lineOf(socket: Socket): Line {
+  let line = lines.get(socket)
+  if (line === undefined) {
+    const made: Line = { responses: new Set(), working: 0, waiting: [] }
+    lines.set(socket, (line = made))
+    socket.once('close', () => close(made))
+  }
+  return line
+}
+
+// Node closes the response that has the socket. Those behind it would never hear that their caller
+// has gone.
+function close({ responses, waiting }: Line): void {
+  waiting.length = 0
+  for (const response of responses) {
+    if (response._closed) continue
+    response.destroyed = true
+    response._closed = true
+    response.emit('close')
+  }
+}

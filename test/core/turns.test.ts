@@ -1,0 +1,77 @@
+/** Turns at the database, on the pure class: a caller with many calls delays only itself. */
+import { mock } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { Turns } from '../../src/core/engine/turns.ts'
+import { callerNamed, shareOf, tester } from '../support/callers.ts'
+
+/** Turns whose work the test ends. `started` names the work in the order in which it began. */
+function turnsOf(slots: number, placesMax = 100) {
+  const turns = new Turns(slots, shareOf(placesMax))
+  const started: string[] = []
+  const ends = new Map<string, () => void>()
+  const run = (caller: Parameters<Turns['run']>[0], name: string) =>
+    turns.run(caller, () => {
+      started.push(name)
+      return new Promise<string>(resolve => ends.set(name, () => resolve(name)))
+    })
+  const end = async (name: string) => {
+    ends.get(name)!()
+    await turn()
+  }
+  return { run, end, started }
+}
+
+t.test('a caller runs at most half of what the others leave, and callers take turns', async t => {
+  const { run, end, started } = turnsOf(5)
+  const [many, few] = [callerNamed('many'), callerNamed('few')]
+  const all = ['m1', 'm2', 'm3', 'm4', 'm5', 'm6'].map(name => run(many, name))
+  await turn()
+  t.strictSame(started, ['m1', 'm2'], 'at most two of five for a caller alone')
+  all.push(run(few, 'f1'))
+  await turn()
+  t.strictSame(started, ['m1', 'm2', 'f1'], 'another caller need not wait')
+  await end('m1')
+  t.strictSame(started.slice(3), ['m3'], 'when one ends, the next of the same caller begins')
+  await end('f1')
+  for (const name of ['m2', 'm3', 'm4', 'm5', 'm6']) await end(name)
+  t.strictSame(await Promise.all(all), ['m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'f1'])
+})
+
+t.test('while all turns are taken, callers that wait are served one after the other', async t => {
+  const { run, end, started } = turnsOf(1)
+  const [many, few] = [callerNamed('many'), callerNamed('few')]
+  const all = [run(tester, 'first'), ...['m1', 'm2', 'm3'].map(name => run(many, name)), run(few, 'f1')]
+  await turn()
+  for (const name of ['first', 'm1', 'f1', 'm2', 'm3']) await end(name)
+  t.strictSame(started, ['first', 'm1', 'f1', 'm2', 'm3'])
+  await Promise.all(all)
+})
+
+t.test('places to wait are shared, and a failure gives its turn back', async t => {
+  const { run, end } = turnsOf(1, 4)
+  const greedy = callerNamed('greedy')
+  const all = ['g0', 'g1', 'g2'].map(name => run(greedy, name))
+  await t.rejects(run(greedy, 'g3'), { code: 'shareUsedUp', outcome: 'none' })
+  all.push(run(callerNamed('other'), 'o1'))
+  for (const name of ['g0', 'g1', 'o1', 'g2']) await end(name)
+  await Promise.all(all)
+  const turns = new Turns(1, shareOf(4))
+  await t.rejects(
+    turns.run(greedy, () => Promise.reject(new Error('mine'))),
+    { message: 'mine' }
+  )
+  t.equal(await turns.run(greedy, async () => 'served'), 'served')
+})
+
+t.test('a call that gets no turn in three seconds is refused', async t => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  const { run, end } = turnsOf(1)
+  const first = run(tester, 'first')
+  const late = t.rejects(run(tester, 'late'), { code: 'overloaded', outcome: 'none' })
+  mock.timers.tick(3001)
+  await late
+  await end('first')
+  await first
+})

@@ -1,0 +1,148 @@
+/** axe-core over every page of the console, every dialog, and what is ours of /docs: no violation. */
+import axe, { type AxeResults } from 'axe-core'
+import t from 'tap'
+import type { Browser, Page } from 'playwright-core'
+import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
+import { service, type Client } from '../../support/service.ts'
+import { go, press } from './reader.ts'
+import { serviceWithKeys } from './withKeys.ts'
+
+const needs = { skip: noBrowser }
+let browser: Browser
+if (noBrowser === false) browser = await launch(t)
+
+/** What axe finds, in one line each. */
+async function violations(page: Page, within = 'document'): Promise<string[]> {
+  await page.evaluate(axe.source)
+  const { violations } = (await page.evaluate(`axe.run(${within})`)) as AxeResults
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, any }) => `${id}: ${target.join(' ')} ${any.map(check => check.message).join(' ')}`)
+  )
+}
+
+/** Every state of a message, failures with reasons, paused and not, and three kinds of schedules. */
+async function filled(holdfast: Client): Promise<Record<string, string>> {
+  await holdfast.call('PUT', '/queues/mail', { keepAckedSeconds: 3600, paused: false })
+  const { body } = await holdfast.post('/queues/mail/messages', {
+    messages: Array.from({ length: 60 }, (_, n) => ({
+      body: { n, text: 'a', no: null },
+      headers: { a: 'b' }
+    }))
+  })
+  await holdfast.post('/queues/mail/messages', { body: 'later', delaySeconds: 600 })
+  const { messages } = (await holdfast.post('/queues/mail/lease', { max: 5, worker: 'w' })).body
+  const receipts = messages.map(({ receipt }: { receipt: string }) => receipt)
+  await holdfast.post('/queues/mail/fail', {
+    failures: [
+      { receipt: receipts[0], reason: 'timeout', dead: true },
+      { receipt: receipts[1], reason: 'timeout' }
+    ]
+  })
+  await holdfast.post('/queues/mail/ack', { receipt: receipts[2] })
+  await holdfast.call('PUT', '/queues/idle', { paused: true })
+  const schedule = { queue: 'mail', cron: '30 6 * * 1-5', timezone: 'America/New_York', body: {} }
+  await holdfast.call('PUT', '/schedules/daily', schedule)
+  await holdfast.call('PUT', '/schedules/paused', { ...schedule, paused: true })
+  await holdfast.post('/schedules/daily/run')
+  const ids = messages.map(({ id }: { id: string }) => id)
+  return { dead: ids[0], delayed: ids[1], acked: ids[2], leased: ids[3], ready: body.messages.at(-1).id }
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  t.test(`no violation on any page of the console, ${colorScheme}`, needs, async t => {
+    const holdfast = await service(t)
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, { colorScheme })
+    await page.getByText('No queue yet').waitFor()
+    t.strictSame(await violations(page), [], 'no queue')
+    await go(page, '#/schedules')
+    await page.getByText('No schedule yet').waitFor()
+    t.strictSame(await violations(page), [], 'no schedule')
+    const ids = await filled(holdfast)
+    const pages: [string, string][] = [
+      ['#/', 'tbody tr:nth-child(2) td.name'],
+      ['#/?search=nothing', '.empty'],
+      ['#/queues/mail', '.chart .u-legend'],
+      ['#/queues/idle', '.empty'],
+      ...['ready', 'delayed', 'leased', 'dead', 'acked'].map(
+        state => [`#/queues/mail?state=${state}`, `.list .badge.${state}`] as [string, string]
+      ),
+      ['#/queues/mail?contains=zzz', '.empty'],
+      ['#/queues/none', '.empty'],
+      ...Object.values(ids).map(id => [`#/queues/mail/messages/${id}`, '.timeline'] as [string, string]),
+      ['#/queues/mail/messages/99999999', '.empty'],
+      ['#/queues/mail/messages/x', '.empty'],
+      ['#/schedules', '.card'],
+      ['#/nowhere', '.empty']
+    ]
+    for (const [hash, wanted] of pages) {
+      await go(page, hash)
+      await page.locator(wanted).first().waitFor()
+      if (hash.includes('state=dead')) await page.locator('.peek').first().click()
+      t.strictSame(await violations(page), [], hash)
+    }
+    t.strictSame(faults, [])
+  })
+
+  t.test(`no violation in any dialog of the console, ${colorScheme}`, needs, async t => {
+    const holdfast = await service(t)
+    const { dead } = await filled(holdfast)
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, { colorScheme })
+    const dialogs: [string, string][] = [
+      ['#/', 'New queue'],
+      ['#/queues/mail', 'Enqueue'],
+      ['#/queues/mail', 'Settings'],
+      ['#/queues/mail', 'Pause …'],
+      ['#/queues/mail', 'Delete queue …'],
+      [`#/queues/mail/messages/${dead}`, 'Delete …'],
+      ['#/schedules', 'New schedule'],
+      ['#/', 'Keyboard shortcuts']
+    ]
+    for (const [hash, name] of dialogs) {
+      await go(page, hash)
+      if (name === 'Delete queue …') await page.locator('.menu summary').click()
+      await press(page, name)
+      await page.getByRole('dialog').waitFor()
+      t.strictSame(await violations(page), [], name)
+      if (name === 'Settings') {
+        await page.getByLabel('Attempts').fill('0')
+        await press(page, 'Save')
+        await page.locator('dialog .fault').waitFor()
+        t.strictSame(await violations(page), [], 'a refused form')
+      }
+      if (name === 'Delete queue …') {
+        await page.getByRole('dialog').getByRole('textbox').fill('mail')
+        t.strictSame(await violations(page), [], 'a name typed')
+      }
+      await page.keyboard.press('Escape')
+      await page.getByRole('dialog').waitFor({ state: 'detached' })
+    }
+    await go(page, '#/schedules')
+    await page.getByRole('button', { name: 'Pause', exact: true }).first().click()
+    await page.locator('.toast').waitFor()
+    t.strictSame(await violations(page), [], 'a toast')
+    t.strictSame(faults, [])
+  })
+
+  t.test(`no violation where the console asks for a key, ${colorScheme}`, needs, async t => {
+    const { holdfast } = await serviceWithKeys(t)
+    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, { colorScheme })
+    await page.getByLabel('API key').waitFor()
+    t.strictSame(await violations(page), [])
+    await page.getByLabel('API key').fill('hf_wrong')
+    await press(page, 'Sign in')
+    await page.getByText('The API key is not known here').waitFor()
+    t.strictSame(await violations(page), [], 'refused')
+    t.strictSame(faults, [])
+  })
+
+  t.test(`no violation in what is ours of /docs, ${colorScheme}`, needs, async t => {
+    const holdfast = await service(t)
+    const { page } = await openPage(browser, `${holdfast.url}/docs`, { colorScheme })
+    await page.locator('.opblock').first().waitFor()
+    await page.locator('.topbar img').waitFor()
+    t.strictSame(
+      await violations(page, "['.topbar-wrapper .link', '.information-container .description']"),
+      []
+    )
+  })
+}

@@ -1,0 +1,190 @@
+/**
+ * Neighbours: while one key does everything at once that could stop the others, a second key works
+ * as before. It lasts a few seconds here, and a minute with `npm run neighbours`.
+ */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import http from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { clientWith, withKey } from '../support/apiKeys.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { serviceProcess, type Client } from '../support/service.ts'
+
+const seconds = Number(process.env.HOLDFAST_TEST_NEIGHBOUR_SECONDS ?? 6)
+const replicas = Number(process.env.HOLDFAST_TEST_NEIGHBOUR_REPLICAS ?? 1)
+
+/** Its p99 may be this many times its p99 alone, and this much more. */
+const factorMax = 3
+const moreMsMax = 50
+
+type Times = Record<string, number[]>
+
+/** A call on a connection that is kept. Answers the status and the text. */
+function calling(url: string, secret: string) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
+  const call = (method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> =>
+    new Promise((resolve, reject) => {
+      const request = http.request(url + path, {
+        method,
+        agent,
+        headers: {
+          authorization: `Bearer ${secret}`,
+          ...(body !== undefined && { 'content-type': 'application/json' })
+        }
+      })
+      request.on('error', reject)
+      request.on('response', async response => {
+        let text = ''
+        for await (const piece of response.setEncoding('utf8')) text += piece
+        resolve({ status: response.statusCode!, text })
+      })
+      request.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  return { call, close: () => agent.destroy() }
+}
+
+/** The time until the first event of a console page. */
+function firstEvent(url: string, secret: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = http.get(`${url}/console/live`, { headers: { authorization: `Bearer ${secret}` } })
+    request.on('error', reject)
+    request.on('response', response => {
+      response.once('data', () => {
+        resolve(response.statusCode!)
+        request.destroy()
+      })
+    })
+  })
+}
+
+/** The second key at work for a while: times by call, and what was refused. */
+async function work(url: string, secret: string, forMs: number) {
+  const { call, close } = calling(url, secret)
+  const times: Times = {}
+  const refused: string[] = []
+  const timed = async <T>(
+    what: string,
+    ask: () => Promise<T>,
+    isGood: (answer: T) => boolean
+  ): Promise<T> => {
+    const startedMs = performance.now()
+    const answer = await ask()
+    ;(times[what] ??= []).push(performance.now() - startedMs)
+    if (!isGood(answer)) refused.push(`${what}: ${JSON.stringify(answer)}`)
+    return answer
+  }
+  const good = ({ status }: { status: number }) => status < 300
+  const untilMs = performance.now() + forMs
+  const go = async (pauseMs: number, step: () => Promise<unknown>) => {
+    while (performance.now() < untilMs) {
+      await step()
+      await pause(pauseMs)
+    }
+  }
+  const id = { last: '' }
+  await Promise.all([
+    ...[1, 2, 3, 4].map(() =>
+      go(5, async () => {
+        const { text } = await timed(
+          'enqueue',
+          () => call('POST', '/queues/b-work/messages', { body: { n: 1 } }),
+          good
+        )
+        if (text.startsWith('{"id"')) id.last = JSON.parse(text).id
+        const lease = await timed('lease', () => call('POST', '/queues/b-work/lease', { max: 1 }), good)
+        const [message] = lease.status === 200 ? JSON.parse(lease.text).messages : []
+        if (message !== undefined) {
+          await timed('ack', () => call('POST', '/queues/b-work/ack', { receipt: message.receipt }), good)
+        }
+      })
+    ),
+    go(20, () => timed('browse', () => call('GET', '/queues/b-shown/messages?limit=20'), good)),
+    go(20, () => timed('search', () => call('GET', '/queues/b-shown/messages?contains=needle'), good)),
+    go(20, () => timed('report', () => call('GET', '/queues/b-shown'), good)),
+    // Somebody waits, and is woken by an enqueue.
+    go(20, async () => {
+      const waiting = call('POST', '/queues/b-wait/lease', { waitSeconds: 20 })
+      await pause(10)
+      await timed(
+        'wake-up',
+        async () => {
+          await call('POST', '/queues/b-wait/messages', { body: 1 })
+          return await waiting
+        },
+        good
+      )
+    }),
+    go(100, () =>
+      timed(
+        'console page',
+        () => call('GET', '/console/rights'),
+        ({ status }) => status === 200
+      )
+    ),
+    go(250, () =>
+      timed(
+        'console stream',
+        () => firstEvent(url, secret),
+        status => status === 200
+      )
+    )
+  ])
+  close()
+  return { times, refused }
+}
+
+const p99 = (ms: number[]) => ms.toSorted((a, b) => a - b)[Math.ceil(ms.length * 0.99) - 1]!
+
+async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string; neighbour: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-neighbours-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const secret = 'an-admin-key-of-the-tests-0123456789'
+  await writeFile(join(folder, 'key'), secret)
+  const database = await freshDatabase(t)
+  const services: Client[] = []
+  for (let i = 0; i < replicas; i++) {
+    const env = { HOLDFAST_DATABASE_URL: database.url, HOLDFAST_ADMIN_KEY_FILE: join(folder, 'key') }
+    services.push(await serviceProcess(t, env))
+  }
+  const admin = withKey(services[0]!, secret)
+  const all = (queues: string) => ['enqueue', 'lease', 'browse', 'manage'].map(right => `${right}:${queues}`)
+  const nuisance = await clientWith(services[0]!, admin, all('a-*'))
+  const neighbour = await clientWith(services[0]!, admin, all('b-*'))
+  for (const holdfast of services) {
+    while ((await withKey(holdfast, neighbour.secret).get('/console/rights')).status !== 200) await pause(50)
+  }
+  for (const queue of ['b-work', 'b-shown', 'b-wait']) await neighbour.call('PUT', `/queues/${queue}`, {})
+  const shown = Array.from({ length: 200 }, (_, i) => ({ body: i % 10 === 0 ? 'needle' : 'hay' }))
+  await neighbour.post('/queues/b-shown/messages', { messages: shown })
+  return { services, nuisance: nuisance.secret, neighbour: neighbour.secret }
+}
+
+t.test('a neighbour is served as if it were alone', { timeout: 300_000 }, async t => {
+  const { services, nuisance: secret, neighbour } = await prepare(t)
+  const url = services.at(-1)!.url
+  await work(url, neighbour, 1000) // warms up
+  const alone = await work(url, neighbour, seconds * 1000)
+  const nuisance = fork(new URL('nuisance.ts', import.meta.url))
+  t.teardown(() => nuisance.kill())
+  nuisance.send({ ports: services.map(({ url }) => Number(new URL(url).port)), secret })
+  await once(nuisance, 'message')
+  await pause(500)
+  const beside = await work(url, neighbour, seconds * 1000)
+  nuisance.send('end')
+  const [answers] = await once(nuisance, 'message')
+  t.comment(`the nuisance's answers: ${JSON.stringify(answers)}`)
+  t.strictSame([...new Set(alone.refused)], [], 'alone, nothing is refused')
+  t.strictSame([...new Set(beside.refused)].slice(0, 5), [], 'the neighbour gets no refusal')
+  for (const [what, ms] of Object.entries(alone.times)) {
+    const [before, now] = [p99(ms), p99(beside.times[what]!)]
+    t.ok(
+      now <= factorMax * before + moreMsMax,
+      `${what}: p99 ${now.toFixed(1)} ms, alone ${before.toFixed(1)} ms ` +
+        `(${beside.times[what]!.length} and ${ms.length} calls)`
+    )
+  }
+})
