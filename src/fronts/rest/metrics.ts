@@ -40,13 +40,14 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
   gauge(registry, 'holdfast_database_up', '1 when the database answered for this page.', () =>
     Number(databaseUp)
   )
-  shareMetrics(registry, sources.shares)
+  const readShares = shareMetrics(registry, sources.shares)
   flushCounters(registry, sources.replicaStats)
   timeHistograms(registry, sources)
   const snapshots = snapshotGauges(registry, sources)
   const readQueues = queueMetrics(registry, sources)
 
   async function page(): Promise<string> {
+    readShares()
     await snapshots.read()
     databaseUp = await readQueues().then(
       () => true,
@@ -132,7 +133,8 @@ function snapshotGauges(
   }
 }
 
-function shareMetrics(registry: Registry, read: () => ShareReport[]): void {
+/** Answers what reads the shares before each page. */
+function shareMetrics(registry: Registry, read: () => ShareReport[]): () => void {
   const registers = [registry]
   const labelled = (name: string, help: string, labelNames: string[]) =>
     new Gauge({ name, help, labelNames, registers })
@@ -148,18 +150,18 @@ function shareMetrics(registry: Registry, read: () => ShareReport[]): void {
     name: 'holdfast_bound_refusals_total',
     help: 'Calls refused because the bound, or the share of their caller, was used up.',
     labelNames: ['bound'],
-    registers,
-    collect() {
-      for (const metric of [total, held, ofCaller, refusals]) metric.reset()
-      for (const report of read()) {
-        const bound = report.name
-        total.set({ bound }, report.total)
-        held.set({ bound }, report.held)
-        refusals.inc({ bound }, report.refused)
-        for (const caller of report.callers) ofCaller.set({ bound, caller: caller.id }, caller.held)
-      }
-    }
+    registers
   })
+  return () => {
+    for (const metric of [total, held, ofCaller, refusals]) metric.reset()
+    for (const report of read()) {
+      const bound = report.name
+      total.set({ bound }, report.total)
+      held.set({ bound }, report.held)
+      refusals.inc({ bound }, report.refused)
+      for (const caller of report.callers) ofCaller.set({ bound, caller: caller.id }, caller.held)
+    }
+  }
 }
 
 function flushCounters(registry: Registry, replicaStats: ReplicaStats): void {

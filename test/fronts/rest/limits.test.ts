@@ -80,9 +80,8 @@ t.test('bytes of incoming requests are bounded', async t => {
       head('/queues/q/messages', 'content-type: text/plain\r\ncontent-length: 1000000') + 'x'.repeat(999_000)
     )
   )
-  while ((await gauge('connections')) < 3);
-  // The gauge counts connections. Only the refusal shows that their bytes have been read.
-  refused(t, await untilRefused(() => text(300_000)), 'a third request')
+  while ((await gauge('bound_held.bound="request_bytes".')) < 2 * 999_000);
+  refused(t, await text(300_000), 'a third request')
   t.equal((await text(10_000)).status, 201, 'a small request is not counted')
   const socket = open(
     t,
