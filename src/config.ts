@@ -119,6 +119,28 @@ export const environment = {
     read: onOrOff,
     help: 'on: an enqueue to an unknown queue creates the queue. off: it is refused with queueNotFound.'
   },
+  autoQueuesMax: {
+    name: 'HOLDFAST_AUTO_QUEUES_MAX',
+    default: 10_000,
+    read: wholeNumber(1, 1_000_000),
+    help:
+      'Queues that enqueues may create. One API key may create at most half of what other keys leave ' +
+      'of them. Beyond that, an enqueue to an unknown queue is refused with tooManyQueues.'
+  },
+  schedulesMax: {
+    name: 'HOLDFAST_SCHEDULES_MAX',
+    default: 1000,
+    read: wholeNumber(1, 100_000),
+    help:
+      'Schedules in all. One API key may own at most half of what other keys leave of them. Beyond ' +
+      'that, a new one is refused with tooManySchedules.'
+  },
+  schedulesPerQueueMax: {
+    name: 'HOLDFAST_SCHEDULES_PER_QUEUE_MAX',
+    default: 100,
+    read: wholeNumber(1, 100_000),
+    help: 'Schedules of one queue, unless an admin makes more.'
+  },
   requestBytesMax: {
     name: 'HOLDFAST_REQUEST_BYTES_MAX',
     default: 8_388_608,

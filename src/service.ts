@@ -9,6 +9,7 @@ import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
 import { QueueError } from './core/errors.ts'
 import type { ApiKeys } from './core/ports.ts'
+import { Firings } from './core/verbs/firings.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
 import { createMetrics } from './fronts/rest/metrics.ts'
@@ -80,7 +81,7 @@ export async function startService(config: Config, say: Say): Promise<Service> {
     const shares = openShares(config)
     const signals = startSignals(base, database, listenTarget, shares)
     const core = openCore(base, database, signals, shares)
-    const background = await startBackground(base, database, signals, core)
+    const background = await startBackground(base, database, keys.ring, signals, core)
     const url = await startServer(base, { database, ...keys, signals, core, background })
     return { url, database: name, stop }
   } catch (error) {
@@ -235,6 +236,7 @@ type Background = Awaited<ReturnType<typeof startBackground>>
 async function startBackground(
   base: Base,
   database: Database,
+  ring: ApiKeyRing | null,
   { wakeups, onReady, onDue }: SignalParts,
   { store, broker }: Core
 ) {
@@ -245,14 +247,14 @@ async function startBackground(
     return broker.replicaStats.take()
   }
   stopLater(base, startSeries(database.last, takeStats, report('series')))
-  const schedules = new Schedules(store, broker, { onReady, onDue }, nextTime, {
-    ...config,
-    onDue: timeMs => clock.dueAt(timeMs)
-  })
+  const keyOf = (id: string) => ring?.find(id)
+  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, { ...config, keyOf })
   const clock = stopLater(
     base,
-    startClock(() => schedules.fireDue(), report('schedules'))
+    startClock(() => firings.fireDue(), report('schedules'))
   )
+  const isDue = (timeMs: number) => clock.dueAt(timeMs)
+  const schedules = new Schedules(store, broker, nextTime, { ...config, onDue: isDue })
   stopLater(base, await startHousekeeping(database, () => clock.fireNow(), report('housekeeping')))
   const snapshots = stopLater(base, startSnapshotWatch(base, database))
   return { schedules, snapshots }
@@ -383,10 +385,10 @@ function apiKeysOf(database: Database, config: Config, changed = async () => {})
       return key
     },
     list: () => apiKeys.listKeys(database),
-    async revoke(id) {
-      const revoked = await apiKeys.revokeKey(database, id)
+    async revoke(id, pauseSchedules) {
+      const revocation = await apiKeys.revokeKey(database, id, pauseSchedules)
       await changed()
-      return revoked
+      return revocation
     }
   }
 }

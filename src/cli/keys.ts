@@ -2,6 +2,7 @@
 import { keyNamePattern, rightPattern } from '../core/apiKey.ts'
 import { apiKeyNameCharsMax, rateMax } from '../core/limits.ts'
 import type { ApiKeys } from '../core/ports.ts'
+import type { KeptSchedule } from '../core/schedule.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
 
 export const keys: Command = {
@@ -10,7 +11,8 @@ export const keys: Command = {
   about: `
   create NAME   make a key; it is printed once, alone, to standard output; the first one must be an admin key
   list          list the keys, without their secrets
-  revoke ID     revoke a key; every replica refuses it within five seconds
+  revoke ID     revoke a key; every replica refuses it within five seconds. Its schedules stay and
+                are listed
 
 A right is an action on one queue (lease:mail), on all queues whose names begin alike (enqueue:orders-*),
 or on all queues (browse:*). The actions are enqueue, lease (which includes settling), browse and manage
@@ -24,6 +26,7 @@ or on all queues (browse:*). The actions are enqueue, lease (which includes sett
       value: 'N',
       help: 'create: how many messages a second it may enqueue and lease at each replica'
     },
+    'pause-schedules': { help: 'revoke: also pause the schedules that the key owns' },
     json: { help: 'list: print JSON' }
   },
   async run(call) {
@@ -106,11 +109,30 @@ async function list(call: Call): Promise<void> {
 }
 
 async function revoke(call: Call, id: string): Promise<number> {
-  const revoked = await withApiKeys(call, apiKeys => apiKeys.revoke(id))
+  const pause = call.has('pause-schedules')
+  const { revoked, schedules } = await withApiKeys(call, apiKeys => apiKeys.revoke(id, pause))
   process.stderr.write(
     revoked
       ? `The key ${id} is revoked. Every replica refuses it within five seconds.\n`
       : `There is no key ${id}. List the keys with holdfast keys list.\n`
   )
-  return revoked ? exit.ok : exit.failed
+  for (const sentence of describeKept(id, schedules)) process.stderr.write(`${sentence}\n`)
+  return revoked || (pause && schedules.length > 0) ? exit.ok : exit.failed
+}
+
+function describeKept(id: string, schedules: KeptSchedule[]): string[] {
+  const names = (paused: boolean) =>
+    schedules
+      .filter(schedule => schedule.paused === paused)
+      .map(({ name }) => name)
+      .join(', ')
+  const sentences: string[] = []
+  if (names(true) !== '') sentences.push(`Its schedules that are paused: ${names(true)}`)
+  if (names(false) !== '') {
+    sentences.push(
+      `Its schedules that go on firing: ${names(false)}`,
+      `To pause these, use holdfast keys revoke ${id} --pause-schedules`
+    )
+  }
+  return sentences
 }

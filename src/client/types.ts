@@ -648,6 +648,16 @@ export interface Schedule {
    * none. Default once.
    */
   missed: 'once' | 'skip'
+  /**
+   * The API key that made it, or has last changed more than `paused: true`. Its messages a second
+   * count the firings. It may have been revoked since. null: without a key.
+   */
+  owner: {
+    /** The id of the key. */
+    id: string
+    /** The name of the key. */
+    name: string
+  } | null
   /** The next times, at most 5. In a list only the next one. None while it is paused. */
   nextRuns: Array<string>
   /**
@@ -660,7 +670,7 @@ export interface Schedule {
     /** When it was fired, or passed over. RFC 3339, UTC. */
     firedAt: string
     /** What became of it. */
-    outcome: 'enqueued' | 'skipped' | 'queueNotFound' | 'queueFull' | 'invalidSchedule'
+    outcome: 'enqueued' | 'skipped' | 'rateLimited' | 'queueNotFound' | 'tooManyQueues' | 'queueFull' | 'invalidSchedule'
     /** A message id. */
     messageId?: string | undefined
   } | null
@@ -694,6 +704,16 @@ export interface ScheduleList {
      * or none. Default once.
      */
     missed: 'once' | 'skip'
+    /**
+     * The API key that made it, or has last changed more than `paused: true`. Its messages a second
+     * count the firings. It may have been revoked since. null: without a key.
+     */
+    owner: {
+      /** The id of the key. */
+      id: string
+      /** The name of the key. */
+      name: string
+    } | null
     /** The next times, at most 5. In a list only the next one. None while it is paused. */
     nextRuns: Array<string>
     /**
@@ -706,7 +726,7 @@ export interface ScheduleList {
       /** When it was fired, or passed over. RFC 3339, UTC. */
       firedAt: string
       /** What became of it. */
-      outcome: 'enqueued' | 'skipped' | 'queueNotFound' | 'queueFull' | 'invalidSchedule'
+      outcome: 'enqueued' | 'skipped' | 'rateLimited' | 'queueNotFound' | 'tooManyQueues' | 'queueFull' | 'invalidSchedule'
       /** A message id. */
       messageId?: string | undefined
     } | null

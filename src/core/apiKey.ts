@@ -58,6 +58,7 @@ function digestOf(secret: string): Buffer {
 /** A key in use: its rights, and what it has used of its rates. */
 export class ApiKey {
   readonly id: string
+  readonly name: string
   readonly digest: Buffer
   readonly requests: Rate
   readonly messages: Rate
@@ -67,8 +68,9 @@ export class ApiKey {
   readonly #listeners = new Set<() => void>()
   #ended = false
 
-  constructor({ id, digest, rights, requestsPerSecond, messagesPerSecond }: StoredApiKey) {
+  constructor({ id, name, digest, rights, requestsPerSecond, messagesPerSecond }: StoredApiKey) {
     this.id = id
+    this.name = name
     this.digest = digest
     this.requests = new Rate(requestsPerSecond)
     this.messages = new Rate(messagesPerSecond)
@@ -147,6 +149,11 @@ class Rate {
 
   /** Whether nothing is left now. */
   get spent(): boolean {
+    return this.spentBy(0)
+  }
+
+  /** Whether nothing is left once this many are taken. */
+  spentBy(count: number): boolean {
     if (this.#perSecond === null) return false
     const nowMs = performance.now()
     this.#left = Math.min(
@@ -154,7 +161,7 @@ class Rate {
       this.#left + ((nowMs - this.#atMs) / 1000) * this.#perSecond
     )
     this.#atMs = nowMs
-    return this.#left <= 0
+    return this.#left - count <= 0
   }
 
   /** Refuses with rateLimited when nothing is left. */
@@ -233,6 +240,11 @@ export class ApiKeyRing {
     for (const [id, key] of before) if (this.#keys.get(id) !== key) key.end()
     this.#readMs = this.#now()
     if (stored.length > 0) this.#inForce = true
+  }
+
+  /** The key with this id. undefined when there is none, or no longer. */
+  find(id: string): ApiKey | undefined {
+    return this.#own.find(key => key.id === id) ?? this.#keys.get(id)
   }
 
   /**

@@ -106,10 +106,16 @@ export class Broker {
 
   /**
    * Stores messages, of a list all or none, and answers after the commit. Refuses with
-   * idempotencyMismatch, queueFull, queueNotFound, overloaded.
+   * idempotencyMismatch, queueFull, queueNotFound, tooManyQueues, overloaded. `maker` is the key
+   * that a new queue counts for.
    */
   enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     return this.#enqueueing.enqueue(caller, name, messages, list)
+  }
+
+  /** Makes the queue if there is none, as an enqueue does. Refuses with tooManyQueues. */
+  makeQueue(caller: Caller, name: string): Promise<void> {
+    return this.#enqueueing.makeQueue(caller, name)
   }
 
   /**

@@ -36,6 +36,8 @@ export const codes = [
   'rateLimited',
   'shareUsedUp',
   'tooManyKeys',
+  'tooManyQueues',
+  'tooManySchedules',
   'databaseUnavailable',
   'outcomeUnknown',
   'overloaded',

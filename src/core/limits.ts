@@ -78,7 +78,7 @@ export const timezoneCharsMax = 64
 /** The next times shown of a schedule. */
 export const nextRunsMax = 5
 
-/** Queues on the metrics page, by name. */
+/** Queues on the metrics page, the active ones first. */
 export const metricsQueuesMax = 1000
 /** Queues in the console's list, by name. */
 export const overviewQueuesMax = 20_000

@@ -33,7 +33,15 @@ import type {
   Selection
 } from './message.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
-import type { DueSchedule, FiredSchedule, Schedule, ScheduleSettings } from './schedule.ts'
+import type {
+  DueSchedule,
+  FiredSchedule,
+  HeldSchedules,
+  KeptSchedule,
+  Owner,
+  Schedule,
+  ScheduleSettings
+} from './schedule.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 /**
@@ -54,7 +62,10 @@ export interface Store extends Place {
 export interface Place extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
-  /** Makes the queue if there is none, then changes the settings given. True when it was made. */
+  /**
+   * Makes the queue if there is none, then changes the settings given. True when it was made. It no
+   * longer counts as made by an enqueue.
+   */
   putQueue(name: string, change: SettingsChange): Promise<boolean>
 }
 
@@ -201,6 +212,13 @@ interface QueueVerbs {
   listQueues(after: string, limit: number, scope: NameScope): Promise<QueueReport[]>
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
+  /**
+   * How many queues enqueues have made, of all callers and of this one, and whether there is such a
+   * queue. Until the transaction ends, no other session counts.
+   */
+  countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
+  /** Makes a queue for an enqueue. Nothing happens if there is one. */
+  createAutoQueue(name: string, callerId: string): Promise<void>
 }
 
 interface BrowseVerbs {
@@ -328,20 +346,44 @@ interface ScheduleVerbs {
   findSchedule(name: string): Promise<Schedule | null>
   /** Schedules by name, from the one after `after` on, without their messages. */
   listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
-  /** Locks a schedule until the transaction ends. `now` is the time on the database's clock. */
-  lockSchedule(name: string): Promise<{ now: string; schedule: Schedule | null }>
+  /**
+   * Locks a schedule until the transaction ends, if the scope holds its queue. `now` is the time on
+   * the database's clock.
+   */
+  lockSchedule(name: string, scope: NameScope): Promise<{ now: string; schedule: Schedule | null }>
+  /** The queue of a schedule. null: there is none of this name. */
+  queueOfSchedule(name: string): Promise<string | null>
+  /** Counts the other schedules. Until the transaction ends, no other session counts. */
+  countSchedules(name: string, queue: string, ownerId: string | null): Promise<HeldSchedules>
   /** null: another session has just made one of this name. */
-  createSchedule(name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule | null>
-  changeSchedule(name: string, settings: ScheduleSettings, nextAt: string | null): Promise<Schedule>
+  createSchedule(
+    name: string,
+    settings: ScheduleSettings,
+    owner: Owner | null,
+    nextAt: string | null
+  ): Promise<Schedule | null>
+  changeSchedule(
+    name: string,
+    settings: ScheduleSettings,
+    owner: Owner | null,
+    nextAt: string | null
+  ): Promise<Schedule>
   removeSchedule(name: string): Promise<void>
   /** Locks some of the due schedules until the end of the transaction, the earliest first. */
   takeDueSchedules(): Promise<DueSchedule[]>
   /** Stores what became of schedules that were taken, and when they are due next. */
   moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
-  /** The queues of due schedules that do not exist. */
-  missingQueues(): Promise<string[]>
+  /** The queues of due schedules that do not exist, with the owners of these schedules. */
+  missingQueues(): Promise<{ queue: string; ownerId: string | null }[]>
   /** How long until the next schedule is due, on the database's clock. Infinity: there is none. */
   msUntilSchedule(): Promise<number>
+}
+
+export interface Revocation {
+  /** False when there is no such key, or no longer. */
+  revoked: boolean
+  /** Those that the key owns. They stay. */
+  schedules: KeptSchedule[]
 }
 
 /** The API keys, for the front and the command line. */
@@ -354,6 +396,6 @@ export interface ApiKeys {
    */
   create(grant: ApiKeyGrant, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
-  /** False when there is no such key. */
-  revoke(id: string): Promise<boolean>
+  /** Ends a key, and pauses its schedules if asked to. */
+  revoke(id: string, pauseSchedules: boolean): Promise<Revocation>
 }

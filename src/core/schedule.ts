@@ -1,4 +1,6 @@
 /** A schedule: a message that is enqueued at the times of a cron expression. */
+import type { ApiKey } from './apiKey.ts'
+import { obstacleTo } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkBodySize, type Digits } from './message.ts'
 import { namePattern } from './queue.ts'
@@ -43,7 +45,15 @@ export function checkChange({ headers, body }: ScheduleChange): void {
 }
 
 /** What can become of a time at which a schedule is due. */
-export const runOutcomes = ['enqueued', 'skipped', 'queueNotFound', 'queueFull', 'invalidSchedule'] as const
+export const runOutcomes = [
+  'enqueued',
+  'skipped',
+  'rateLimited',
+  'queueNotFound',
+  'tooManyQueues',
+  'queueFull',
+  'invalidSchedule'
+] as const
 
 /** What became of the last time at which the schedule was due. */
 export interface LastRun {
@@ -54,8 +64,16 @@ export interface LastRun {
   messageId: Digits | null
 }
 
+/** The key that made a schedule, or has last changed what it does. It may be revoked by now. */
+export interface Owner {
+  id: string
+  name: string
+}
+
 export interface Schedule extends ScheduleSettings {
   name: string
+  /** null: it was made without a key. */
+  owner: Owner | null
   /** null while it is paused. */
   nextAt: string | null
   lastRun: LastRun | null
@@ -75,6 +93,7 @@ export interface DueSchedule {
   priority: number
   nextAt: string
   now: string
+  ownerId: string | null
   /** null: there is no such queue. */
   queueId: Digits | null
   maxDepth: number | null
@@ -85,6 +104,103 @@ export interface FiredSchedule {
   nextAt: string | null
   outcome: LastRun['outcome']
   messageId: Digits | null
+}
+
+/** A schedule that stays when its key is revoked. */
+export interface KeptSchedule {
+  name: string
+  queue: string
+  paused: boolean
+}
+
+/** Who acts on a schedule. */
+export interface ScheduleCaller {
+  /** null: callers need no key. */
+  key: ApiKey | null
+  /** Throws the refusal when the caller may not do this with a schedule of this queue. */
+  permit: (queue: string) => void
+}
+
+/** Schedules beside the one in question. */
+export interface HeldSchedules {
+  all: number
+  /** Those of the same owner. */
+  mine: number
+  onQueue: number
+}
+export interface ScheduleBounds {
+  schedulesMax: number
+  schedulesPerQueueMax: number
+}
+
+/** What a change means for the bounds. */
+interface Placing {
+  queue: string
+  isNew: boolean
+  /** It was not on this queue before. */
+  isNewOnQueue: boolean
+  /** It was not of this owner before. */
+  isNewForOwner: boolean
+}
+
+/** Refuses with tooManySchedules when a bound leaves no room. */
+export function checkRoom(
+  { schedulesMax, schedulesPerQueueMax }: ScheduleBounds,
+  { all, mine, onQueue }: HeldSchedules,
+  { queue, isNew, isNewOnQueue, isNewForOwner }: Placing,
+  key: Pick<ApiKey, 'isAdmin'> | null
+): void {
+  const isAdmin = key?.isAdmin === true
+  if (isNewOnQueue && !isAdmin && onQueue >= schedulesPerQueueMax) {
+    throw tooManySchedules(
+      `The queue ${queue} has ${schedulesPerQueueMax} schedules already, which is the most it may have`
+    )
+  }
+  const obstacle = isNewForOwner ? obstacleTo(1, schedulesMax, { all, mine }, isAdmin) : null
+  if (obstacle === 'total' && isNew) {
+    throw tooManySchedules(`There are ${all} schedules already, which is the most there may be`)
+  }
+  if (obstacle === 'share') {
+    throw tooManySchedules(
+      `This key owns ${mine} schedules. That is its share of the ${schedulesMax} there may be: half of ` +
+        'what other keys leave'
+    )
+  }
+}
+
+function tooManySchedules(reason: string): QueueError {
+  return new QueueError(
+    'tooManySchedules',
+    `${reason}; nothing was changed. Delete a schedule that nobody needs.`
+  )
+}
+
+/**
+ * Names of schedules are one namespace. Where callers need keys, a key learns whether a name is
+ * taken only if the name belongs to its queue, or if its rights cover the name. For all other names
+ * it gets this refusal, taken or not.
+ */
+export function checkName(key: ApiKey | null, name: string, queue: string): void {
+  if (key === null || name === queue || name.startsWith(`${queue}.`) || key.may('manage', name)) return
+  throw new QueueError(
+    'forbidden',
+    `This key may not name a schedule ${name}; nothing was changed. Take a name that begins with ` +
+      `${queue}. (the queue and a dot), or a key with the right manage:${name}.`
+  )
+}
+
+/** Refuses a name that `checkName` allows, and that a schedule out of the key's sight has. */
+export function nameTaken(name: string): QueueError {
+  return new QueueError(
+    'forbidden',
+    `The name ${name} is taken by a schedule of a queue to which this key has no right; nothing was ` +
+      'changed. Take another name.'
+  )
+}
+
+/** A time as every answer writes it. */
+export function rfc3339(ms: number): string {
+  return new Date(ms).toISOString()
 }
 
 /**

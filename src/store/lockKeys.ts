@@ -6,6 +6,10 @@ export const lockKeys = {
   fold: 4_011_977,
   /** One replica at a time starts pg-boss: two that make its schema at once collide. */
   startJobs: 4_011_978,
+  /** One enqueue at a time makes a queue, so that all together stay within the bound. */
+  makeQueue: 4_011_979,
+  /** One caller at a time makes, moves or takes over a schedule, for the same reason. */
+  makeSchedule: 4_011_980,
   /** One Holdfast at a time runs over the folder of an embedded PostgreSQL. */
   embedded: 4_803_712
 }

@@ -9,6 +9,7 @@ import { consumerVerbs } from './verbs/consumers.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
+import { firingVerbs } from './verbs/firings.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
@@ -33,6 +34,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...explainVerbs,
   ...queueVerbs,
   ...scheduleVerbs,
+  ...firingVerbs,
   ...seriesVerbs
 })
 

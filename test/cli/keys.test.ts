@@ -1,6 +1,7 @@
 /** `holdfast keys`, beside a running service. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import pg from 'pg'
 import t from 'tap'
 import { guarded, until, withKey } from '../support/apiKeys.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -37,7 +38,18 @@ t.test('keys are created, listed and revoked on the command line', async t => {
     requestsPerSecond: null
   })
   t.match((await run('list')).stdout, new RegExp(`${id}  mail worker  lease:mail browse:m\\*`))
-  await run('revoke', id)
+  const nightly = { queue: 'mail', cron: '@daily', body: 1 }
+  await admin.call('PUT', '/schedules/nightly', nightly)
+  const sql = new pg.Client(holdfast.databaseUrl)
+  await sql.connect()
+  await sql.query('update holdfast.schedules set owner_id = $1', [id])
+  await sql.end()
+  t.match(
+    (await run('revoke', id)).stderr,
+    /is revoked.*\nIts schedules that go on firing: nightly\n.*revoke [0-9a-f]+ --pause-schedules/
+  )
+  t.match((await run('revoke', id, '--pause-schedules')).stderr, /schedules that are paused: nightly\n/)
+  t.match((await admin.get('/schedules/nightly')).body, { paused: true })
   t.equal((await admin.get('/keys')).body.keys.length, 0)
   const wrong: [string[], number, string][] = [
     [['revoke', id], 1, 'There is no key'],

@@ -134,13 +134,12 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const options = { createQueues: true }
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
   const schedulesOf = ({ broker }: Replica) =>
-    new Schedules(
-      openStore(poolA, new ScanHints()),
-      broker,
-      { onReady: () => {}, onDue: () => {} },
-      () => 4e12,
-      { createQueues: true, onDue: () => {} }
-    )
+    new Schedules(openStore(poolA, new ScanHints()), broker, () => 4e12, {
+      schedulesMax: Infinity,
+      schedulesPerQueueMax: Infinity,
+      onDue: () => {}
+    })
+  const anyone = { key: null, permit: () => {} }
   type Lease = { id: string; receipt: string }
   const verbs: Record<string, (broker: Broker, name: string, lease: Lease) => Promise<unknown>> = {
     enqueue: (broker, name) => broker.enqueue(tester, name, [{ body: '1', contentType: null }], false),
@@ -178,7 +177,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
     'dry run with a filter': (broker, name) =>
       broker.countMatches(tester, name, 'purge', null, { ...everything, where: filter }, never),
     'schedule run': (broker, name) =>
-      schedulesOf(broker === here.broker ? here : there).run(tester, name, undefined, () => {})
+      schedulesOf(broker === here.broker ? here : there).run(tester, name, undefined, anyone)
   }
   const answerOf = (answer: Promise<unknown>) =>
     answer.then(
@@ -191,7 +190,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
   const furnish = async (name: string): Promise<Lease> => {
     const { broker } = here
     await broker.putQueue(tester, name, { keepAckedSeconds: 60, maxDepth: 100 })
-    await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, () => {})
+    await schedulesOf(here).put(name, { queue: name, cron: '0 0 1 1 *', body: '1' }, anyone)
     const delays = [undefined, undefined, undefined, undefined, 60]
     await broker.enqueue(
       tester,

@@ -4,6 +4,8 @@
 import { once } from 'node:events'
 import pg from 'pg'
 import t from 'tap'
+import { AutoQueues } from '../../src/core/engine/autoQueues.ts'
+import { Firings } from '../../src/core/verbs/firings.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
@@ -14,19 +16,31 @@ import { blocker, messages, poolA, poolB, queues, type Database } from './setup.
 
 t.beforeEach(() => blocker.query('delete from holdfast.schedules; delete from holdfast.messages'))
 
-const schedulesOn = (
+const onReady = () => {}
+const onDue = () => {}
+
+/** A replica's schedules: to change them, and to fire those that are due. */
+function schedulesOn(
   database: Database,
   { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
-) =>
-  new Schedules(
-    openStore(database, new ScanHints(), verbs),
-    undefined as never,
-    { onReady: () => {}, onDue: () => {} },
-    nextTime,
-    { createQueues, onDue: () => {} }
-  )
+) {
+  const store = openStore(database, new ScanHints(), verbs)
+  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work() }, Infinity)
+  const broker = { makeQueue: autoQueues.make.bind(autoQueues) }
+  const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
+  const schedules = new Schedules(store, undefined as never, nextTime, options)
+  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
+    createQueues,
+    keyOf: () => undefined
+  })
+  return {
+    put: schedules.put.bind(schedules),
+    get: schedules.get.bind(schedules),
+    fireDue: firings.fireDue.bind(firings)
+  }
+}
 const [schedulesA, schedulesB] = [schedulesOn(poolA), schedulesOn(poolB)]
-const anyone = () => {}
+const anyone = { key: null, permit: () => {} }
 const put = (name: string, change: object = {}) =>
   schedulesA.put(name, { queue: 'q', cron: '@yearly', body: JSON.stringify(name), ...change }, anyone)
 /** Makes the schedules due, as if this much time had passed. */

@@ -269,6 +269,7 @@ export function brokerOn(
 ): Broker {
   return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
     createQueues: false,
+    autoQueuesMax: Infinity,
     shares: openShares({ waitingBytesMax: 1e8, waitersMax: 100, connectionsMax: 100 }),
     lastConnections: 5,
     isPoison: () => false,

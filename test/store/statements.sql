@@ -875,7 +875,7 @@ where q.name = $1;
 
 -- change_schedule
 -- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
--- $8 paused · $9 missed · $10 next time
+-- $8 paused · $9 missed · $10 next time · $11 id of the owner · $12 name of the owner
 update holdfast.schedules
 set
   queue = $2,
@@ -887,6 +887,8 @@ set
   paused = $8,
   missed = $9,
   next_at = $10,
+  owner_id = $11,
+  owner_name = $12,
   updated_at = clock_timestamp()
 where name = $1
 returning
@@ -904,6 +906,8 @@ returning
   last_fired_at,
   last_outcome,
   last_message_id,
+  owner_id,
+  owner_name,
   body,
   headers;
 
@@ -1041,9 +1045,40 @@ from (
   where queue_id = $1
 ) l;
 
+-- create_auto_queue
+-- $1 name · $2 id of a caller
+with made as (
+  insert into holdfast.queues (name)
+  values ($1)
+  on conflict (name) do nothing
+  returning id
+), counted as (
+  insert into holdfast.counts (queue_id)
+  select id
+  from made
+)
+insert into holdfast.auto_queues (queue_id, caller_id)
+select id, $2
+from made;
+
+-- create_queue
+-- $1 name
+with made as (
+  insert into holdfast.queues (name)
+  values ($1)
+  on conflict (name) do nothing
+  returning id
+), counted as (
+  insert into holdfast.counts (queue_id)
+  select id
+  from made
+)
+select id
+from made;
+
 -- create_schedule
 -- $1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority
--- $8 paused · $9 missed · $10 next time
+-- $8 paused · $9 missed · $10 next time · $11 id of the owner · $12 name of the owner
 insert into holdfast.schedules (
   name,
   queue,
@@ -1054,9 +1089,11 @@ insert into holdfast.schedules (
   priority,
   paused,
   missed,
-  next_at
+  next_at,
+  owner_id,
+  owner_name
 )
-values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)
+values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12)
 on conflict (name) do nothing
 returning
   name,
@@ -1073,6 +1110,8 @@ returning
   last_fired_at,
   last_outcome,
   last_message_id,
+  owner_id,
+  owner_name,
   body,
   headers;
 
@@ -1708,6 +1747,8 @@ select
   last_fired_at,
   last_outcome,
   last_message_id,
+  owner_id,
+  owner_name,
   body,
   headers
 from holdfast.schedules
@@ -2169,7 +2210,9 @@ select
   last_at,
   last_fired_at,
   last_outcome,
-  last_message_id
+  last_message_id,
+  owner_id,
+  owner_name
 from holdfast.schedules
 where name > $1
   and (
@@ -2179,8 +2222,11 @@ where name > $1
 order by name
 limit $2;
 
+-- lock_auto_queues
+select pg_advisory_xact_lock(4011979);
+
 -- lock_schedule
--- $1 name
+-- $1 name · $2 queues · $3 beginnings of queue names
 select
   statement_timestamp() as now,
   s.*
@@ -2201,12 +2247,21 @@ left join lateral (
     last_fired_at,
     last_outcome,
     last_message_id,
+    owner_id,
+    owner_name,
     body,
     headers
   from holdfast.schedules
   where name = $1
+    and (
+      queue = any($2::text[])
+      or exists (select from unnest($3::text[]) as beginning where starts_with(queue, beginning))
+    )
   for update
 ) s on true;
+
+-- lock_schedule_count
+select pg_advisory_xact_lock(4011980);
 
 -- message
 -- $1 queue id · $2 message id
@@ -2308,6 +2363,10 @@ from unnest($1::integer[]) as q (id);
 -- overview
 select
   extract(epoch from statement_timestamp())::float8 as at_seconds,
+  (
+    select greatest(count(*) - 20000, 0)
+    from holdfast.queues
+  )::float8 as left_out,
   coalesce(
     string_agg(
       concat_ws(
@@ -2405,19 +2464,39 @@ select count(*) as purged
 from purged;
 
 -- queue_totals
-select q.name, q.paused, c.*
+select q.name, q.paused, q.queues, c.*
 from (
-  select id, name, paused
-  from holdfast.queues
-  order by name
+  select
+    q.id,
+    q.name,
+    q.paused,
+    (count(*) over ())::float8 as queues
+  from holdfast.queues q
+  join holdfast.counts c on c.queue_id = q.id
+  order by
+    c.ready <= 0
+    and c.delayed <= 0
+    and c.leased <= 0
+    and c.dead <= 0
+    and c.acked <= 0
+    and not exists (
+      select
+      from holdfast.series s
+      where s.queue_id = q.id
+        and s.at > extract(epoch from statement_timestamp()) - 3600
+    ),
+    exists (select from holdfast.auto_queues a where a.queue_id = q.id),
+    q.id
   limit 1000
 ) q
 join holdfast.counts c on c.queue_id = q.id;
 
 -- queues_missing
-select distinct d.queue
+select distinct
+  d.queue,
+  d.owner_id as "ownerId"
 from (
-  select queue
+  select queue, owner_id
   from holdfast.schedules
   where next_at <= statement_timestamp()
   order by next_at
@@ -3414,6 +3493,7 @@ select
   d.headers,
   d.priority,
   d.next_at as "nextAt",
+  d.owner_id as "ownerId",
   statement_timestamp() as now,
   q.id::text as "queueId",
   q.max_depth::float8 as "maxDepth"

@@ -1,6 +1,7 @@
 /** Enqueueing: the messages of many callers in one commit, over all queues. */
 import { priorityDefault } from '../options.ts'
 import { Batcher } from '../engine/batcher.ts'
+import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
@@ -28,19 +29,23 @@ type Answer = (Enqueued | null)[] | Error
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
+  /** Queues that enqueues may make. */
+  autoQueuesMax: number
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'signals' | 'replicaStats' | 'bounds' | 'shares'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'turns' | 'signals' | 'replicaStats' | 'bounds' | 'shares'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
+  readonly #autoQueues: AutoQueues
   readonly #batcher: Batcher<Call, (Enqueued | null)[]>
 
-  constructor(parts: Needs, { createQueues }: EnqueueingOptions) {
+  constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
+    this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
       flush: (lane, calls) => this.#flush(lane, calls),
@@ -57,10 +62,16 @@ export class Enqueueing {
     return this.#batcher.refusal(caller)
   }
 
+  /** Makes the queue if there is none. Refuses with tooManyQueues. */
+  makeQueue(caller: Caller, name: string): Promise<void> {
+    return this.#autoQueues.make(caller, name)
+  }
+
   async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
+    const make = this.#createQueues ? () => this.makeQueue(caller, name) : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await queueCache.find(caller, name, this.#createQueues)
+      const queue = await queueCache.find(caller, name, make)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,

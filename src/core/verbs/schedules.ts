@@ -1,33 +1,29 @@
-/** Schedules: made, changed, listed, deleted, run by hand, and fired when they are due. */
-import type { Caller } from '../caller.ts'
+/** Schedules: made, changed, listed, deleted, and run by hand. */
 import { nextRunsMax } from '../limits.ts'
 import { priorityDefault } from '../options.ts'
-import type { Signals } from '../engine/signals.ts'
+import type { Broker } from '../broker.ts'
+import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import type { Digits, Enqueued, NewMessage } from '../message.ts'
-import type { EnqueueRow, Store, Verbs } from '../ports.ts'
+import type { Enqueued, NewMessage } from '../message.ts'
+import type { Store, Verbs } from '../ports.ts'
 import type { NameScope } from '../queue.ts'
 import {
-  dueHeader,
-  lateMsMax,
+  checkName,
+  checkRoom,
   nameHeader,
+  nameTaken,
+  rfc3339,
   scheduleNotFound,
   type Calendar,
-  type DueSchedule,
-  type FiredSchedule,
-  type LastRun,
+  type Owner,
   type Schedule,
+  type ScheduleBounds,
+  type ScheduleCaller,
   type ScheduleChange,
   type ScheduleSettings
 } from '../schedule.ts'
-import type { Enqueueing } from './enqueue.ts'
 
-/** Throws the refusal when the caller may not do this with a schedule of this queue. */
-export type Permit = (queue: string) => void
-
-interface SchedulesOptions {
-  /** Whether a schedule that fires makes an unknown queue. */
-  createQueues: boolean
+interface SchedulesOptions extends ScheduleBounds {
   /** A schedule is due at this time, in ms since the epoch on the database's clock. */
   onDue: (timeMs: number) => void
 }
@@ -39,68 +35,86 @@ const defaults = {
   paused: false,
   missed: 'once'
 } as const
-/** Commits of `fireDue` before it answers. What is still due then is fired by the next call. */
-const firingsMax = 100
+const everyQueue: NameScope = { names: [], prefixes: [''] }
+
+interface Put {
+  created: boolean
+  schedule: Schedule
+}
 
 export class Schedules {
   readonly #store: Store
-  readonly #broker: Pick<Enqueueing, 'enqueue'>
-  readonly #signals: Signals
+  readonly #broker: Pick<Broker, 'enqueue'>
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
-  constructor(
-    store: Store,
-    broker: Pick<Enqueueing, 'enqueue'>,
-    signals: Signals,
-    calendar: Calendar,
-    options: SchedulesOptions
-  ) {
+  constructor(store: Store, broker: Pick<Broker, 'enqueue'>, calendar: Calendar, options: SchedulesOptions) {
     this.#store = store
     this.#broker = broker
-    this.#signals = signals
     this.#calendar = calendar
     this.#options = options
   }
 
   /**
    * Makes a schedule, or changes what is given. `created` is true when it was made. Refuses with
-   * invalidSchedule, and with scheduleNotFound when a new one lacks queue, cron or body.
+   * invalidSchedule, with tooManySchedules, with forbidden when the key may not give this name, and
+   * with scheduleNotFound when a new one lacks queue, cron or body.
    */
-  async put(
-    name: string,
-    change: ScheduleChange,
-    permit: Permit
-  ): Promise<{ created: boolean; schedule: Schedule }> {
+  async put(name: string, change: ScheduleChange, caller: ScheduleCaller): Promise<Put> {
     for (;;) {
-      const put = await this.#store.transaction(async verbs => {
-        const { now, schedule } = await verbs.lockSchedule(name)
-        if (schedule !== null) permit(schedule.queue)
-        const { queue, cron, body, ...rest } = { ...defaults, ...schedule, ...change }
-        if (queue === undefined || cron === undefined || body === undefined) throw scheduleNotFound(name)
-        const settings: ScheduleSettings = { queue, cron, body, ...rest }
-        const isTimed = schedule !== null && cron === schedule.cron && settings.timezone === schedule.timezone
-        const keepsTime = isTimed && (settings.paused || !schedule.paused)
-        // Worked out for a paused one too: a schedule that could never resume is refused now.
-        const nextAt = keepsTime
-          ? schedule.nextAt
-          : rfc3339(this.#calendar(cron, settings.timezone, Date.parse(now)))
-        if (schedule !== null && Object.keys(change).length === 0) return { created: false, schedule }
-        const write = schedule === null ? verbs.createSchedule : verbs.changeSchedule
-        return {
-          created: schedule === null,
-          schedule: await write(name, settings, settings.paused ? null : nextAt)
-        }
-      })
+      const put = await this.#store.transaction(verbs => this.#put(verbs, name, change, caller))
       // Another session has just made it, so it can be changed now.
-      if (put.schedule === null) continue
+      if (put === null) continue
       if (put.schedule.nextAt !== null) this.#options.onDue(Date.parse(put.schedule.nextAt))
-      return put as { created: boolean; schedule: Schedule }
+      return put
     }
   }
 
+  async #put(
+    verbs: Verbs,
+    name: string,
+    change: ScheduleChange,
+    caller: ScheduleCaller
+  ): Promise<Put | null> {
+    const { now, schedule, isHidden } = await lock(verbs, name, caller)
+    const { queue, cron, body, ...rest } = { ...defaults, ...schedule, ...change }
+    if (queue === undefined || cron === undefined || body === undefined) throw scheduleNotFound(name)
+    if (schedule === null) checkName(caller.key, name, queue)
+    if (isHidden) throw nameTaken(name)
+    const settings: ScheduleSettings = { queue, cron, body, ...rest }
+    const nextAt = this.#nextAt(schedule, settings, now)
+    if (schedule !== null && Object.keys(change).length === 0) return { created: false, schedule }
+    const owner = ownerAfter(schedule, change, caller)
+    await this.#checkRoom(verbs, name, schedule, { queue, owner }, caller)
+    const write = schedule === null ? verbs.createSchedule : verbs.changeSchedule
+    const written = await write(name, settings, owner, settings.paused ? null : nextAt)
+    return written === null ? null : { created: schedule === null, schedule: written }
+  }
+
+  // Worked out for a paused one too: a schedule that could never resume is refused now.
+  #nextAt(schedule: Schedule | null, { cron, timezone, paused }: ScheduleSettings, now: string) {
+    const isTimed = schedule !== null && cron === schedule.cron && timezone === schedule.timezone
+    const keepsTime = isTimed && (paused || !schedule.paused)
+    return keepsTime ? schedule.nextAt : rfc3339(this.#calendar(cron, timezone, Date.parse(now)))
+  }
+
+  async #checkRoom(
+    verbs: Verbs,
+    name: string,
+    before: Schedule | null,
+    { queue, owner }: { queue: string; owner: Owner | null },
+    { key }: ScheduleCaller
+  ): Promise<void> {
+    const isNewOnQueue = queue !== before?.queue
+    const isNewForOwner = before === null || owner?.id !== before.owner?.id
+    if (!isNewOnQueue && !isNewForOwner) return
+    const held = await verbs.countSchedules(name, queue, owner?.id ?? null)
+    const placing = { queue, isNew: before === null, isNewOnQueue, isNewForOwner }
+    checkRoom(this.#options, held, placing, key)
+  }
+
   /** One schedule with its message. Refuses with scheduleNotFound. */
-  async get(name: string, permit: Permit): Promise<Schedule> {
+  async get(name: string, { permit }: ScheduleCaller): Promise<Schedule> {
     const schedule = await this.#store.last.findSchedule(name)
     if (schedule === null) throw scheduleNotFound(name)
     permit(schedule.queue)
@@ -135,11 +149,10 @@ export class Schedules {
   }
 
   /** Removes a schedule. The messages it has enqueued stay. Refuses with scheduleNotFound. */
-  async delete(name: string, permit: Permit): Promise<void> {
+  async delete(name: string, caller: ScheduleCaller): Promise<void> {
     await this.#store.transaction(async verbs => {
-      const { schedule } = await verbs.lockSchedule(name)
+      const { schedule } = await lock(verbs, name, caller)
       if (schedule === null) throw scheduleNotFound(name)
-      permit(schedule.queue)
       await verbs.removeSchedule(name)
     })
   }
@@ -152,9 +165,9 @@ export class Schedules {
     caller: Caller,
     name: string,
     idempotencyKey: string | undefined,
-    permit: Permit
+    by: ScheduleCaller
   ): Promise<Enqueued> {
-    const { queue, body, headers, priority } = await this.get(name, permit)
+    const { queue, body, headers, priority } = await this.get(name, by)
     const message: NewMessage = {
       body,
       contentType: null,
@@ -164,101 +177,34 @@ export class Schedules {
     }
     return (await this.#broker.enqueue(caller, queue, [message], false))[0]!
   }
-
-  /**
-   * Fires all schedules that are due, and answers in how many milliseconds the next one is due. Any
-   * number of replicas may do so at once.
-   */
-  async fireDue(): Promise<number> {
-    for (let firing = 0; firing < firingsMax; firing++) {
-      // In commits of their own: if a queue cannot be made, only its own schedules miss it.
-      if (this.#options.createQueues) {
-        for (const queue of await this.#store.missingQueues()) {
-          await this.#store.putQueue(queue, {}).catch(() => {})
-        }
-      }
-      if ((await this.#fireSome()) === 0) break
-    }
-    return await this.#store.msUntilSchedule()
-  }
-
-  // Taking, enqueueing and moving on are one commit. A replica that is killed in between has done
-  // nothing, and no schedule fires twice.
-  async #fireSome(): Promise<number> {
-    const { count, enqueued } = await this.#store.transaction(async verbs => {
-      const due = await verbs.takeDueSchedules()
-      const full = await this.#fullQueues(verbs, due)
-      const fired: FiredSchedule[] = due.map(schedule => ({
-        name: schedule.name,
-        ...this.#decide(schedule, full),
-        messageId: null
-      }))
-      const firing = [...due.keys()].filter(index => fired[index]!.outcome === 'enqueued')
-      const answers = firing.length === 0 ? [] : await verbs.enqueue(firing.map(index => rowOf(due[index]!)))
-      const enqueued: { queueId: Digits; id: Digits }[] = []
-      for (const [i, index] of firing.entries()) {
-        const id = answers[i]?.id
-        if (id === undefined) {
-          fired[index]!.outcome = 'queueNotFound' // deleted after it was taken
-        } else {
-          fired[index]!.messageId = id
-          enqueued.push({ queueId: due[index]!.queueId!, id })
-        }
-      }
-      if (due.length > 0) await verbs.moveSchedulesOn(fired)
-      return { count: due.length, enqueued }
-    })
-    for (const { queueId, id } of enqueued) this.#signals.onReady(queueId, 1, Number(id))
-    return count
-  }
-
-  #decide(
-    { cron, timezone, missed, nextAt: at, now, queueId, name }: DueSchedule,
-    full: Set<string>
-  ): { outcome: LastRun['outcome']; nextAt: string | null } {
-    const nowMs = Date.parse(now)
-    const late = Date.parse(at) < nowMs - lateMsMax
-    try {
-      const nextAt = rfc3339(this.#calendar(cron, timezone, late ? nowMs : Date.parse(at)))
-      const outcome =
-        late && missed === 'skip'
-          ? 'skipped'
-          : queueId === null
-            ? 'queueNotFound'
-            : full.has(name)
-              ? 'queueFull'
-              : 'enqueued'
-      return { outcome, nextAt }
-    } catch {
-      // The release that took this expression could read it. This release cannot.
-      return { outcome: 'invalidSchedule', nextAt: null }
-    }
-  }
-
-  // The schedules whose queues have no room.
-  async #fullQueues(verbs: Verbs, due: DueSchedule[]): Promise<Set<string>> {
-    const room = new Map<Digits, number>()
-    const full = new Set<string>()
-    for (const { name, queueId: id, maxDepth } of due) {
-      if (id === null || maxDepth === null) continue
-      const left = room.get(id) ?? (await verbs.roomIn(id)) ?? Infinity
-      if (left < 1) full.add(name)
-      room.set(id, left - 1)
-    }
-    return full
-  }
 }
 
-function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedule): EnqueueRow {
-  return {
-    queueId: queueId!,
-    body,
-    contentType: null,
-    headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
-    priority
-  }
+/**
+ * Locks a schedule that the caller may manage. Only such a caller can hold up its firing. Refuses
+ * with forbidden when the caller sees it, but may not manage it. `isHidden`: there is one that the
+ * caller does not see.
+ */
+async function lock(
+  verbs: Verbs,
+  name: string,
+  { key, permit }: ScheduleCaller
+): Promise<{ now: string; schedule: Schedule | null; isHidden: boolean }> {
+  const locked = await verbs.lockSchedule(name, key?.within('manage') ?? everyQueue)
+  if (locked.schedule !== null) return { ...locked, isHidden: false }
+  const queue = await verbs.queueOfSchedule(name)
+  const isHidden = queue !== null && key !== null && !key.sees(queue)
+  if (queue !== null && !isHidden) permit(queue)
+  return { ...locked, isHidden }
 }
 
-function rfc3339(ms: number): string {
-  return new Date(ms).toISOString()
+// A key that only pauses a schedule leaves it to its owner. Any other change makes the key the
+// owner: its rate counts the firings from then on.
+function ownerAfter(
+  schedule: Schedule | null,
+  { paused, ...rest }: ScheduleChange,
+  { key }: ScheduleCaller
+): Owner | null {
+  const pausesOnly = paused === true && Object.keys(rest).length === 0
+  if (schedule !== null && pausesOnly) return schedule.owner
+  return key === null ? null : { id: key.id, name: key.name }
 }

@@ -8,8 +8,11 @@ import { QueueList, type Page, type QueueRow, type View } from './queueList.ts'
 
 /** Where the overview is read from. */
 export interface Sources {
-  /** All queues by name, and the time of the database, in seconds since the epoch. */
-  overview: () => Promise<{ atSeconds: number; rows: OverviewRow[] }>
+  /**
+   * The first queues by name, how many are left out, and the time of the database, in seconds since
+   * the epoch.
+   */
+  overview: () => Promise<{ atSeconds: number; leftOut: number; rows: OverviewRow[] }>
   /** How many seconds the oldest ready message of each queue has been ready. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
   /** The last hour of each queue. */
@@ -32,7 +35,7 @@ const sparksMax = 100
 export class OverviewCache {
   readonly #sources: Sources
   readonly #watchers = new Set<() => void>()
-  #list = new QueueList([])
+  #list = new QueueList([], 0)
   /** The queues that pages have shown since the last read: names by id. */
   readonly #shown = new Map<number, string>()
   /** By id, when the oldest ready message became ready, in seconds since the epoch. */
@@ -116,11 +119,11 @@ export class OverviewCache {
   async #read(): Promise<void> {
     const beganMs = performance.now()
     try {
-      const { atSeconds, rows } = await this.#sources.overview()
+      const { atSeconds, leftOut, rows } = await this.#sources.overview()
       await this.#readOldest(atSeconds, rows)
       await this.#readSparks()
       this.#shown.clear()
-      this.#take(atSeconds, rows)
+      this.#take(atSeconds, leftOut, rows)
       this.#trouble = false
     } catch (error) {
       this.#trouble = true
@@ -142,7 +145,7 @@ export class OverviewCache {
     }
   }
 
-  #take(atSeconds: number, rows: OverviewRow[]): void {
+  #take(atSeconds: number, leftOut: number, rows: OverviewRow[]): void {
     this.#recent = this.#recent.filter(
       read => read.atSeconds >= atSeconds - rateSeconds && read.atSeconds < atSeconds
     )
@@ -162,7 +165,7 @@ export class OverviewCache {
         ackedPerSecond: rate(row, 'ackedTotal')
       }
     })
-    this.#list = new QueueList(listed)
+    this.#list = new QueueList(listed, leftOut)
     this.#recent.push({ atSeconds, rows: new Map(rows.map(row => [row.id, row])) })
   }
 

@@ -35,6 +35,11 @@ export interface Page {
   matched: number
   /** How many queues the key may browse. */
   total: number
+  /**
+   * How many queues are beyond the bound of the list. null: some, but the key may not browse all
+   * queues, and nobody knows how many of these are its own.
+   */
+  leftOut: number | null
   /** Over all queues that the key may browse. */
   sums: Record<OpenState, number> & Record<'enqueuedPerSecond' | 'ackedPerSecond', number | null>
 }
@@ -54,11 +59,13 @@ const valueOf: Record<Exclude<Sort, 'name'>, Value> = {
 export class QueueList {
   readonly #rows: QueueRow[]
   readonly #byName: Map<string, QueueRow>
+  readonly #leftOut: number
   readonly #selections = new Map<string, QueueRow[]>()
 
-  /** `rows` are in the order of their names. */
-  constructor(rows: QueueRow[]) {
+  /** `rows` are in the order of their names. Beyond them there are `leftOut` queues. */
+  constructor(rows: QueueRow[], leftOut: number) {
     this.#rows = rows
+    this.#leftOut = leftOut
     this.#byName = new Map(rows.map(row => [row.queue, row]))
   }
 
@@ -75,6 +82,7 @@ export class QueueList {
       rows: found.slice(view.page * view.limit, (view.page + 1) * view.limit),
       matched: found.length,
       total: allowed.length,
+      leftOut: this.#leftOut === 0 || allowed === this.#rows ? this.#leftOut : null,
       sums: {
         ...byState(state => sum(allowed, valueOf[state])),
         enqueuedPerSecond: sumOfKnown(allowed, valueOf.enqueued),

@@ -4,6 +4,7 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { totalNames, totals, type QueueTotals } from '../../core/counters.ts'
+import { metricsQueuesMax } from '../../core/limits.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ShareReport } from '../../core/engine/share.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
@@ -22,8 +23,8 @@ interface MetricsSources {
   shares: () => ShareReport[]
   replicaStats: ReplicaStats
   requestMetrics: RequestMetrics
-  /** At most a thousand queues, by name. */
-  queues: () => Promise<QueueTotals[]>
+  /** At most a thousand queues, and how many there are beside them. */
+  queues: () => Promise<{ queues: QueueTotals[]; leftOut: number }>
   /** How many seconds the oldest ready message of each of these queues has been ready. */
   oldestReady: (queueIds: number[]) => Promise<Map<number, number>>
   /** Hears why the queues cannot be shown. */
@@ -231,6 +232,13 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
     'acked / (acked + dead + expired): ' +
       'of the messages that came to an end, the share whose work was done.'
   )
+  let leftOut = 0
+  gauge(
+    registry,
+    'holdfast_queues_left_out',
+    `Queues that this page does not show, because it shows at most ${metricsQueuesMax}.`,
+    () => leftOut
+  )
   const gauges = [messages, oldest, paused, reliability]
   const totalCounters = totalNames.map(
     total =>
@@ -256,7 +264,8 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
 
   return async () => {
     for (const metric of [...gauges, ...totalCounters.map(([, counter]) => counter)]) metric.reset()
-    const queues = await sources.queues()
+    const { queues, ...rest } = await sources.queues()
+    leftOut = rest.leftOut
     const withReady = queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)
     const ages = await sources.oldestReady(withReady)
     for (const queue of queues) show(queue, Math.max(0, ages.get(queue.id) ?? 0))

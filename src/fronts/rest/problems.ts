@@ -43,6 +43,8 @@ export const problems = {
   shareUsedUp: { status: 429, title: 'The caller has used up its share' },
   rateLimited: { status: 429, title: 'The API key has used up its rate' },
   tooManyKeys: { status: 429, title: 'There are too many keys' },
+  tooManyQueues: { status: 429, title: 'Enqueues have made too many queues' },
+  tooManySchedules: { status: 429, title: 'There are too many schedules' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
   outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },
   overloaded: { status: 503, title: 'The service is overloaded' },
@@ -53,7 +55,15 @@ export const problems = {
 // At random, so that callers refused together do not come back together.
 const retryAfterSeconds = (code: Code) => (code === 'overloaded' ? 1 + Math.floor(Math.random() * 3) : 1)
 /** Refusals that a caller can bring on itself again as fast as they are answered. */
-const throttled = new Set<Code>(['overloaded', 'rateLimited', 'queueFull', 'tooManyWaiting', 'shareUsedUp'])
+const throttled = new Set<Code>([
+  'overloaded',
+  'rateLimited',
+  'queueFull',
+  'tooManyWaiting',
+  'shareUsedUp',
+  'tooManyQueues',
+  'tooManySchedules'
+])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000
 

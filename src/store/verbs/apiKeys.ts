@@ -2,8 +2,10 @@
 import { apiKeysMax } from '../../core/limits.ts'
 import { makeKey, type ApiKeyGrant, type ApiKeyInfo, type StoredApiKey } from '../../core/apiKey.ts'
 import { QueueError } from '../../core/errors.ts'
+import type { Revocation } from '../../core/ports.ts'
 import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { schedulesOfOwner } from './schedules.ts'
 
 export const allKeysStatement: Statement<StoredApiKey> = {
   name: 'keys',
@@ -108,7 +110,11 @@ export const revokeKeyStatement: Statement = {
   text: 'delete from holdfast.keys where id = $1 returning id'
 }
 
-/** Ends a key: every replica refuses it within five seconds. False when there is none. */
-export async function revokeKey(session: Session, id: string): Promise<boolean> {
-  return (await session.query(revokeKeyStatement, [id])).length > 0
+/**
+ * Ends a key: every replica refuses it within five seconds. Its schedules stay, paused if asked to.
+ * The key ends in a commit of its own, so nothing can stand in the way of that.
+ */
+export async function revokeKey(session: Session, id: string, pauseSchedules: boolean): Promise<Revocation> {
+  const revoked = (await session.query(revokeKeyStatement, [id])).length > 0
+  return { revoked, schedules: await schedulesOfOwner(session, id, pauseSchedules) }
 }

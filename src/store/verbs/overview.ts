@@ -10,12 +10,20 @@ const columns = [...states, ...overviewTotals.map(totalColumn)]
 // The ledger holds what the sweeper has not folded yet, about a second of changes. It and the
 // counts are read in one snapshot, so the sums are exact. The answer is one text instead of ten
 // thousand rows, which would take this process three times as long to read.
-export const overviewStatement: Statement<{ at_seconds: number; lines: string }> = {
+export const overviewStatement: Statement<{
+  at_seconds: number
+  left_out: number
+  lines: string
+}> = {
   name: 'overview',
   slow: true,
   text: sql`
     select
       extract(epoch from statement_timestamp())::float8 as at_seconds,
+      (
+        select greatest(count(*) - ${overviewQueuesMax}, 0)
+        from holdfast.queues
+      )::float8 as left_out,
       coalesce(
         string_agg(
           concat_ws(
@@ -45,11 +53,16 @@ export const overviewStatement: Statement<{ at_seconds: number; lines: string }>
     ) l on l.queue_id = q.id`
 }
 
-/** The first 20,000 queues by name, with the database's own time in seconds since the epoch. */
-export async function overview(session: Session): Promise<{ atSeconds: number; rows: OverviewRow[] }> {
+/**
+ * The first 20,000 queues by name, how many are left out, and the database's own time in seconds
+ * since the epoch.
+ */
+export async function overview(
+  session: Session
+): Promise<{ atSeconds: number; leftOut: number; rows: OverviewRow[] }> {
   const [row] = await session.query(overviewStatement)
-  const { at_seconds: atSeconds, lines } = row!
-  return { atSeconds, rows: lines === '' ? [] : lines.split('\n').map(rowOf) }
+  const { at_seconds: atSeconds, left_out: leftOut, lines } = row!
+  return { atSeconds, leftOut, rows: lines === '' ? [] : lines.split('\n').map(rowOf) }
 }
 
 // Ten thousand queues are read every two seconds. Objects made from entries would take five times

@@ -6,6 +6,7 @@ import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../
 import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { lockKeys } from '../lockKeys.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -31,20 +32,23 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
   return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
 }
 
+const madeQueue = sql`
+  made as (
+    insert into holdfast.queues (name)
+    values ($1)
+    on conflict (name) do nothing
+    returning id
+  ), counted as (
+    insert into holdfast.counts (queue_id)
+    select id
+    from made
+  )`
+
 export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
   parameters: '$1 name',
   text: sql`
-    with made as (
-      insert into holdfast.queues (name)
-      values ($1)
-      on conflict (name) do nothing
-      returning id
-    ), counted as (
-      insert into holdfast.counts (queue_id)
-      select id
-      from made
-    )
+    with ${madeQueue}
     select id
     from made`
 }
@@ -80,13 +84,67 @@ export const changeStatement: Statement = {
     where q.name = $1`
 }
 
-/** Makes the queue if there is none, then changes the settings given. True when it was made. */
+export const adoptStatement: Statement = {
+  name: 'adopt_queue',
+  parameters: '$1 name',
+  text: sql`
+    delete from holdfast.auto_queues
+    where queue_id = (select id from holdfast.queues where name = $1)`
+}
+
+/**
+ * Makes the queue if there is none, then changes the settings given. True when it was made. It no
+ * longer counts as made by an enqueue.
+ */
 export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
   return await database.transaction(async session => {
     const made = await session.query(createStatement, [name])
     await session.query(changeStatement, [name, JSON.stringify(change)])
+    if (made.length === 0) await session.query(adoptStatement, [name])
     return made.length > 0
   })
+}
+
+export const lockAutoQueuesStatement: Statement = {
+  name: 'lock_auto_queues',
+  text: sql`select pg_advisory_xact_lock(${lockKeys.makeQueue})`
+}
+
+export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number; mine: number }> = {
+  name: 'count_auto_queues',
+  parameters: '$1 name · $2 id of a caller',
+  text: sql`
+    select
+      exists (select from holdfast.queues where name = $1) as exists,
+      count(*)::float8 as "all",
+      (count(*) filter (where caller_id = $2))::float8 as mine
+    from holdfast.auto_queues`
+}
+
+/** Queues that enqueues have made, and whether there is one of this name. */
+async function countAutoQueues(
+  session: Session,
+  name: string,
+  callerId: string
+): Promise<{ exists: boolean; all: number; mine: number }> {
+  await session.query(lockAutoQueuesStatement)
+  const [row] = await session.query(countAutoQueuesStatement, [name, callerId])
+  return row!
+}
+
+export const createAutoStatement: Statement = {
+  name: 'create_auto_queue',
+  parameters: '$1 name · $2 id of a caller',
+  text: sql`
+    with ${madeQueue}
+    insert into holdfast.auto_queues (queue_id, caller_id)
+    select id, $2
+    from made`
+}
+
+/** Makes a queue for an enqueue. Nothing happens if there is one. */
+async function createAutoQueue(session: Session, name: string, callerId: string): Promise<void> {
+  await session.query(createAutoStatement, [name, callerId])
 }
 
 /**
@@ -268,33 +326,55 @@ function reportOf(row: ReportRow): QueueReport {
   }
 }
 
-type TotalsRow = { queue_id: number; name: string; paused: boolean } & Record<
+/** A queue whose counts have changed so lately is active, even if it is empty now. */
+const activeSeconds = 3600
+
+type TotalsRow = { queue_id: number; name: string; paused: boolean; queues: number } & Record<
   State | ReturnType<typeof totalColumn<Total>>,
   string
 >
 
+// Active queues come first: those with messages, and those whose counts have changed in the last
+// hour. Of these, queues made by PUT come first, then the oldest. So new queues push no older ones
+// out, and the choice changes only when a queue has been empty and at rest for an hour.
 export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
   text: sql`
-    select q.name, q.paused, c.*
+    select q.name, q.paused, q.queues, c.*
     from (
-      select id, name, paused
-      from holdfast.queues
-      order by name
+      select
+        q.id,
+        q.name,
+        q.paused,
+        (count(*) over ())::float8 as queues
+      from holdfast.queues q
+      join holdfast.counts c on c.queue_id = q.id
+      order by
+        ${states.map(state => `c.${state} <= 0`).join('\nand ')}
+        and not exists (
+          select
+          from holdfast.series s
+          where s.queue_id = q.id
+            and s.at > extract(epoch from statement_timestamp()) - ${activeSeconds}
+        ),
+        exists (select from holdfast.auto_queues a where a.queue_id = q.id),
+        q.id
       limit ${metricsQueuesMax}
     ) q
     join holdfast.counts c on c.queue_id = q.id`
 }
 
-/** The folded counts and totals of the first thousand queues by name. */
-export async function queueTotals(session: Session): Promise<QueueTotals[]> {
-  return (await session.query(totalsStatement)).map(row => ({
+/** The folded counts and totals of at most a thousand queues, and how many queues are left out. */
+export async function queueTotals(session: Session): Promise<{ queues: QueueTotals[]; leftOut: number }> {
+  const rows = await session.query(totalsStatement)
+  const queues = rows.map(row => ({
     id: row.queue_id,
     queue: row.name,
     paused: row.paused,
     states: countsOf(states, state => Math.max(0, Number(row[state]))),
     totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
   }))
+  return { queues, leftOut: (rows[0]?.queues ?? 0) - rows.length }
 }
 
 function countsOf<K extends string>(
@@ -304,4 +384,12 @@ function countsOf<K extends string>(
   return Object.fromEntries(names.map(name => [name, Number(countOf(name))])) as Record<K, number>
 }
 
-export const queueVerbs = { findQueue, reportQueue, listQueues, removeQueue, roomIn }
+export const queueVerbs = {
+  findQueue,
+  reportQueue,
+  listQueues,
+  removeQueue,
+  roomIn,
+  countAutoQueues,
+  createAutoQueue
+}

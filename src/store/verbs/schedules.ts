@@ -1,18 +1,28 @@
-/** Schedules in the database: their settings, which are due, and what became of them. */
+/** Schedules in the database: their settings and their owners. firings.ts has which are due. */
 import type { NameScope } from '../../core/queue.ts'
-import type { DueSchedule, FiredSchedule, LastRun, Schedule, ScheduleSettings } from '../../core/schedule.ts'
+import type {
+  HeldSchedules,
+  KeptSchedule,
+  LastRun,
+  Owner,
+  Schedule,
+  ScheduleSettings
+} from '../../core/schedule.ts'
+import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type ListedSchedule = Omit<Schedule, 'body' | 'headers'>
 
-/** The last run as its columns. */
-interface LastRunColumns {
+/** The last run and the owner, as their columns. */
+interface NestedColumns {
   last_at: string | null
   last_fired_at: string
   last_outcome: LastRun['outcome']
   last_message_id: LastRun['messageId']
+  owner_id: string | null
+  owner_name: string
 }
-type Stored<S> = Omit<S, 'lastRun'> & LastRunColumns
+type Stored<S> = Omit<S, 'lastRun' | 'owner'> & NestedColumns
 
 const listedColumns = sql`
   name,
@@ -28,7 +38,9 @@ const listedColumns = sql`
   last_at,
   last_fired_at,
   last_outcome,
-  last_message_id`
+  last_message_id,
+  owner_id,
+  owner_name`
 const scheduleColumns = sql`
   ${listedColumns},
   body,
@@ -50,6 +62,12 @@ async function findSchedule(session: Session, name: string): Promise<Schedule | 
   return row === undefined ? null : scheduleOf(row)
 }
 
+const inScope = (names: string, prefixes: string) => sql`
+  (
+    queue = any(${names}::text[])
+    or exists (select from unnest(${prefixes}::text[]) as beginning where starts_with(queue, beginning))
+  )`
+
 export const listStatement: Statement<Stored<ListedSchedule>> = {
   name: 'list_schedules',
   parameters: '$1 after this name · $2 schedules on the page · $3 queues · $4 beginnings of queue names',
@@ -58,10 +76,7 @@ export const listStatement: Statement<Stored<ListedSchedule>> = {
       ${listedColumns}
     from holdfast.schedules
     where name > $1
-      and (
-        queue = any($3::text[])
-        or exists (select from unnest($4::text[]) as beginning where starts_with(queue, beginning))
-      )
+      and ${inScope('$3', '$4')}
     order by name
     limit $2`
 }
@@ -83,7 +98,7 @@ type LockedRow = { now: string } & (Stored<Schedule> | { name: null })
 
 export const lockStatement: Statement<LockedRow> = {
   name: 'lock_schedule',
-  parameters: '$1 name',
+  parameters: '$1 name · $2 queues · $3 beginnings of queue names',
   text: sql`
     select
       statement_timestamp() as now,
@@ -94,23 +109,68 @@ export const lockStatement: Statement<LockedRow> = {
         ${scheduleColumns}
       from holdfast.schedules
       where name = $1
+        and ${inScope('$2', '$3')}
       for update
     ) s on true`
 }
 
-/** Keeps the schedule as it is until the end of the transaction, and says what time it is there. */
+/**
+ * Keeps the schedule as it is until the end of the transaction, if the scope holds its queue, and
+ * says what time it is there. A caller cannot hold up the firing of a schedule out of its scope.
+ */
 async function lockSchedule(
   session: Session,
-  name: string
+  name: string,
+  { names, prefixes }: NameScope
 ): Promise<{ now: string; schedule: Schedule | null }> {
-  const [row] = await session.query(lockStatement, [name])
+  const [row] = await session.query(lockStatement, [name, names, prefixes])
   const { now, ...stored } = row!
   return { now, schedule: stored.name === null ? null : scheduleOf<Schedule>(stored) }
 }
 
+export const queueOfStatement: Statement<{ queue: string }> = {
+  name: 'queue_of_schedule',
+  parameters: '$1 name',
+  text: 'select queue from holdfast.schedules where name = $1'
+}
+
+/** The queue of a schedule. null: there is none of this name. */
+async function queueOfSchedule(session: Session, name: string): Promise<string | null> {
+  return (await session.query(queueOfStatement, [name]))[0]?.queue ?? null
+}
+
+export const lockCountStatement: Statement = {
+  name: 'lock_schedule_count',
+  text: sql`select pg_advisory_xact_lock(${lockKeys.makeSchedule})`
+}
+
+export const countStatement: Statement<HeldSchedules> = {
+  name: 'count_schedules',
+  parameters: '$1 name of one that is not counted · $2 queue · $3 id of an owner, or null',
+  text: sql`
+    select
+      count(*)::float8 as "all",
+      (count(*) filter (where owner_id = $3))::float8 as mine,
+      (count(*) filter (where queue = $2))::float8 as "onQueue"
+    from holdfast.schedules
+    where name <> $1`
+}
+
+/** Counts the other schedules, while no other session counts them. */
+async function countSchedules(
+  session: Session,
+  name: string,
+  queue: string,
+  ownerId: string | null
+): Promise<HeldSchedules> {
+  await session.query(lockCountStatement)
+  const [row] = await session.query(countStatement, [name, queue, ownerId])
+  return row!
+}
+
 const settingsParameters = [
   '$1 name · $2 queue · $3 cron · $4 timezone · $5 body · $6 headers · $7 priority',
-  '$8 paused · $9 missed · $10 next time'
+  '$8 paused · $9 missed · $10 next time · $11 id of the owner · $12 name of the owner'
 ].join('\n')
 
 export const createStatement: Statement<Stored<Schedule>> = {
@@ -127,9 +187,11 @@ export const createStatement: Statement<Stored<Schedule>> = {
       priority,
       paused,
       missed,
-      next_at
+      next_at,
+      owner_id,
+      owner_name
     )
-    values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10)
+    values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10, $11, $12)
     on conflict (name) do nothing
     returning
       ${scheduleColumns}`
@@ -150,13 +212,15 @@ export const changeStatement: Statement<Stored<Schedule>> = {
       paused = $8,
       missed = $9,
       next_at = $10,
+      owner_id = $11,
+      owner_name = $12,
       updated_at = clock_timestamp()
     where name = $1
     returning
       ${scheduleColumns}`
 }
 
-const valuesOf = (name: string, settings: ScheduleSettings, nextAt: string | null) => [
+const valuesOf = (name: string, settings: ScheduleSettings, owner: Owner | null, nextAt: string | null) => [
   name,
   settings.queue,
   settings.cron,
@@ -166,7 +230,9 @@ const valuesOf = (name: string, settings: ScheduleSettings, nextAt: string | nul
   settings.priority,
   settings.paused,
   settings.missed,
-  nextAt
+  nextAt,
+  owner?.id ?? null,
+  owner?.name ?? null
 ]
 
 /** Makes a schedule. null when another session has just made one of this name. */
@@ -174,9 +240,10 @@ async function createSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
+  owner: Owner | null,
   nextAt: string | null
 ): Promise<Schedule | null> {
-  const [row] = await session.query(createStatement, valuesOf(name, settings, nextAt))
+  const [row] = await session.query(createStatement, valuesOf(name, settings, owner, nextAt))
   return row === undefined ? null : scheduleOf(row)
 }
 
@@ -185,9 +252,10 @@ async function changeSchedule(
   session: Session,
   name: string,
   settings: ScheduleSettings,
+  owner: Owner | null,
   nextAt: string | null
 ): Promise<Schedule> {
-  const [row] = await session.query(changeStatement, valuesOf(name, settings, nextAt))
+  const [row] = await session.query(changeStatement, valuesOf(name, settings, owner, nextAt))
   return scheduleOf(row!)
 }
 
@@ -202,117 +270,37 @@ async function removeSchedule(session: Session, name: string): Promise<void> {
   await session.query(removeStatement, [name])
 }
 
-/** Schedules taken in one transaction, at most. */
-const chunk = 200
-/** Their bodies together, at most. */
-const chunkBytesMax = 4 * 1024 * 1024
-
-// The first is taken however large it is. What another session has taken is passed by: it is fired
-// there.
-export const takeDueStatement: Statement<DueSchedule> = {
-  name: 'take_due_schedules',
+export const pauseOfOwnerStatement: Statement = {
+  name: 'pause_schedules_of_owner',
+  parameters: '$1 id of the owner',
   text: sql`
-    with due as materialized (
-      select *
-      from holdfast.schedules
-      where next_at <= statement_timestamp()
-      order by next_at
-      limit ${chunk}
-      for update skip locked
-    )
-    select
-      d.name,
-      d.queue,
-      d.cron,
-      d.timezone,
-      d.missed,
-      d.body,
-      d.headers,
-      d.priority,
-      d.next_at as "nextAt",
-      statement_timestamp() as now,
-      q.id::text as "queueId",
-      q.max_depth::float8 as "maxDepth"
-    from (
-      select
-        *,
-        sum(octet_length(body)) over (order by next_at, name) - octet_length(body) as bytes_before
-      from due
-    ) d
-    left join lateral (
-      select id, max_depth
-      from holdfast.queues
-      where name = d.queue
-      limit 1
-    ) q on true
-    where d.bytes_before < ${chunkBytesMax}
-    order by d.next_at, d.name`
-}
-
-/** Takes some of the due schedules until the end of the transaction, the earliest first. */
-async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
-  return await session.query(takeDueStatement)
-}
-
-export const moveOnStatement: Statement = {
-  name: 'move_schedules_on',
-  parameters: '$1 names · $2 next times · $3 outcomes · $4 message ids',
-  text: sql`
-    update holdfast.schedules s
+    update holdfast.schedules
     set
-      next_at = d.next_at,
-      last_at = s.next_at,
-      last_fired_at = statement_timestamp(),
-      last_outcome = d.outcome,
-      last_message_id = d.message_id
-    from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
-      as d (name, next_at, outcome, message_id)
-    where s.name = any($1::text[])
-      and s.name = d.name`
+      paused = true,
+      next_at = null,
+      updated_at = clock_timestamp()
+    where owner_id = $1
+      and not paused`
 }
 
-/** Writes down what became of schedules that were taken, and when they are due next. */
-async function moveSchedulesOn(session: Session, fired: FiredSchedule[]): Promise<void> {
-  await session.query(moveOnStatement, [
-    fired.map(({ name }) => name),
-    fired.map(({ nextAt }) => nextAt),
-    fired.map(({ outcome }) => outcome),
-    fired.map(({ messageId }) => messageId)
-  ])
-}
-
-export const queuesMissingStatement: Statement<{ queue: string }> = {
-  name: 'queues_missing',
+export const ofOwnerStatement: Statement<KeptSchedule> = {
+  name: 'schedules_of_owner',
+  parameters: '$1 id of the owner',
   text: sql`
-    select distinct d.queue
-    from (
-      select queue
-      from holdfast.schedules
-      where next_at <= statement_timestamp()
-      order by next_at
-      limit ${chunk}
-    ) d
-    where not exists (select from holdfast.queues q where q.name = d.queue)`
-}
-
-/** Queues that due schedules name and that are not there. */
-async function missingQueues(session: Session): Promise<string[]> {
-  return (await session.query(queuesMissingStatement)).map(({ queue }) => queue)
-}
-
-export const nextStatement: Statement<{ ms: number }> = {
-  name: 'next_schedule',
-  text: sql`
-    select extract(epoch from next_at - statement_timestamp())::float8 * 1000 as ms
+    select name, queue, paused
     from holdfast.schedules
-    where next_at is not null
-    order by next_at
-    limit 1`
+    where owner_id = $1
+    order by name`
 }
 
-/** How long until the next schedule is due, by the database's clock. Infinity: there is none. */
-async function msUntilSchedule(session: Session): Promise<number> {
-  return (await session.query(nextStatement))[0]?.ms ?? Infinity
+/** The schedules of an owner, paused first if asked to. */
+export async function schedulesOfOwner(
+  session: Session,
+  ownerId: string,
+  pause: boolean
+): Promise<KeptSchedule[]> {
+  if (pause) await session.query(pauseOfOwnerStatement, [ownerId])
+  return await session.query(ofOwnerStatement, [ownerId])
 }
 
 function scheduleOf<S extends ListedSchedule>({
@@ -320,20 +308,24 @@ function scheduleOf<S extends ListedSchedule>({
   last_fired_at: firedAt,
   last_outcome: outcome,
   last_message_id: messageId,
+  owner_id: ownerId,
+  owner_name: ownerName,
   ...row
 }: Stored<S>): S {
-  return { ...row, lastRun: at === null ? null : { at, firedAt, outcome, messageId } } as unknown as S
+  return {
+    ...row,
+    owner: ownerId === null ? null : { id: ownerId, name: ownerName },
+    lastRun: at === null ? null : { at, firedAt, outcome, messageId }
+  } as unknown as S
 }
 
 export const scheduleVerbs = {
   findSchedule,
   listSchedules,
   lockSchedule,
+  queueOfSchedule,
+  countSchedules,
   createSchedule,
   changeSchedule,
-  removeSchedule,
-  takeDueSchedules,
-  moveSchedulesOn,
-  missingQueues,
-  msUntilSchedule
+  removeSchedule
 }

@@ -26,7 +26,8 @@ const everything: View = {
 }
 
 const rows = Array.from({ length: 10_000 }, (_, index) => row(index + 1))
-const list = new QueueList(rows.toSorted((a, b) => (a.queue < b.queue ? -1 : 1)))
+const sorted = rows.toSorted((a, b) => (a.queue < b.queue ? -1 : 1))
+const list = new QueueList(sorted, 0)
 const namesOf = (view: View) => list.page(view).rows.map(({ queue }) => queue)
 
 t.test('a search finds a piece of the name in any case', async t => {
@@ -52,6 +53,14 @@ t.test('queues are sorted both ways, and what is not known comes last in both', 
 t.test('the last page is full, and the one after it is empty', async t => {
   t.equal(namesOf({ ...everything, page: 199 }).length, 50)
   t.equal(namesOf({ ...everything, page: 200 }).length, 0)
+})
+
+t.test('queues beyond the bound of the list are counted only for a key that may browse all', async t => {
+  const leftOut = (within: View['within'], beyond: number) =>
+    new QueueList(sorted, beyond).page({ ...everything, within }).leftOut
+  t.equal(leftOut(everything.within, 7), 7)
+  t.equal(leftOut({ names: [], prefixes: ['queue-1'] }, 7), null)
+  t.equal(leftOut({ names: [], prefixes: ['queue-1'] }, 0), 0)
 })
 
 t.test('only the queues that the key may browse are listed, counted and summed', async t => {

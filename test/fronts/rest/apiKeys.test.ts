@@ -378,7 +378,7 @@ t.test('a key sees and changes the schedules of its queues, and no others exist 
   }
   t.equal(
     (await stranger!.call('PUT', '/schedules/nightly', { ...schedule, queue: 'elsewhere' })).status,
-    404,
+    403,
     'it cannot be taken over'
   )
   t.equal(

@@ -54,6 +54,7 @@ export function QueuesPage({ query }) {
     </div>
     ${total > 0 && html`<${Sums} sums=${data.sums} total=${total} />`}
     ${(data === null || total > 0) && html`<${Tools} word=${word} onWord=${setWord} sort=${order.sort} />`}
+    ${data && data.leftOut !== 0 && html`<${LeftOut} total=${total} leftOut=${data.leftOut} />`}
     ${data === null && html`<p class="hint">${liveState === 'connecting' ? 'Loading the queues …' : ''}</p>`}
     ${data && total === 0 && html`<${NoQueues} />`}
     ${
@@ -104,6 +105,16 @@ function Sums({ sums, total }) {
     <${Figure} title="Acked /s">${rate(sums.ackedPerSecond)}</${Figure}>
   </dl>`
 }
+
+/** The service lists so many queues and no more. A key that may not browse all learns no numbers. */
+const LeftOut = ({ total, leftOut }) =>
+  html`<p class="warn">
+    ${
+      leftOut === null
+        ? 'The service has more queues than this list can hold, so some of yours may be missing.'
+        : `This list holds the first ${count(total)} queues by name. It leaves out ${count(leftOut)}.`
+    }
+  </p>`
 
 function NoQueues() {
   if (!mayAnywhere('enqueue')) {

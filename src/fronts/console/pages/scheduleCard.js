@@ -13,13 +13,15 @@ import { Badge } from './ui.js'
 const endings = {
   enqueued: 'enqueued',
   skipped: 'missed and skipped',
+  rateLimited: 'failed: the key that owns it had used up its rate',
   queueNotFound: 'failed: there is no such queue',
+  tooManyQueues: 'failed: the key that owns it may make no more queues',
   queueFull: 'failed: the queue was full',
   invalidSchedule: 'failed: the service does not know the time zone or the cron expression'
 }
 
 export function ScheduleCard({ schedule, onEdit, onDone }) {
-  const { name, queue, cron, timezone, paused, lastRun } = schedule
+  const { name, queue, cron, timezone, paused, owner, lastRun } = schedule
   const manage = may('manage', queue)
   return html`<article class="card" data-row aria-label=${name}>
     <header>
@@ -31,6 +33,7 @@ export function ScheduleCard({ schedule, onEdit, onDone }) {
     <p>
       <code class="cron">${cron}</code> ${timezone} →${' '}
       <a class="row-link" href=${queueAddress(queue)}>${queue}</a>
+      ${owner && html` <span class="hint">with key ${owner.name} (${owner.id})</span>`}
     </p>
     <div class="runs">
       <div>

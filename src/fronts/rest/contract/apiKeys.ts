@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { keyNamePattern, rightPattern } from '../../../core/apiKey.ts'
 import { apiKeyNameCharsMax, rateMax, rightsMax } from '../../../core/limits.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
-import { maybe, object, orNull, time } from './shapes.ts'
+import { maybe, object, orNull, QueueName, time } from './shapes.ts'
 
 const rate = (what: string) =>
   orNull(Type.Number({ exclusiveMinimum: 0, maximum: rateMax }), {
@@ -56,6 +56,19 @@ export const KeyMade = Type.Object(
   { description: 'The new key.' }
 )
 const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
+const KeptSchedules = Type.Object(
+  {
+    schedules: Type.Array(Type.Object({ name: Type.String(), queue: QueueName, paused: Type.Boolean() }), {
+      description: 'By name. Those that are not paused go on firing.'
+    })
+  },
+  { description: 'It is revoked. The schedules that it owns stay.' }
+)
+const RevokeQuery = object({
+  pauseSchedules: maybe(
+    Type.Boolean({ description: 'true: pauses the schedules that the key owns. Default false.' })
+  )
+})
 const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
 
 export const apiKeyOperations = operations({
@@ -89,9 +102,16 @@ export const apiKeyOperations = operations({
     config: {},
     schema: {
       summary: 'Revoke an API key',
-      description: 'Every replica refuses it within five seconds.',
+      description:
+        'Every replica refuses it within five seconds. ' +
+        'Its schedules stay, and the answer names them. With `pauseSchedules` they are paused.',
       params: KeyParams,
-      response: { 204: nothing('It is revoked.'), ...problemResponses(404, 503) }
+      querystring: RevokeQuery,
+      response: {
+        200: KeptSchedules,
+        204: nothing('It is revoked, and owns no schedule.'),
+        ...problemResponses(400, 404, 503)
+      }
     }
   }
 })

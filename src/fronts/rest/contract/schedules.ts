@@ -83,11 +83,21 @@ const LastRun = Type.Object({
   messageId: maybe(messageId)
 })
 
+const Owner = Type.Object({
+  id: Type.String({ description: 'The id of the key.' }),
+  name: Type.String({ description: 'The name of the key.' })
+})
+
 const view = {
   name: Type.String(),
   queue: QueueName,
   ...times,
   ...scheduleSettings,
+  owner: orNull(Owner, {
+    description:
+      'The API key that made it, or has last changed more than `paused: true`. Its messages a second ' +
+      'count the firings. It may have been revoked since. null: without a key.'
+  }),
   nextRuns: Type.Array(time('A time at which it is due.'), {
     description:
       `The next times, at most ${nextRunsMax}. ` + 'In a list only the next one. None while it is paused.'
@@ -122,10 +132,13 @@ export const scheduleOperations = operations({
       description:
         'A new one needs `queue`, `cron` and `body`. ' +
         'For one that is there, what is left out stays as it is: `{"paused": true}` alone pauses it. ' +
-        'It takes a key that may manage the queue.',
+        'It takes a key that may manage the queue. ' +
+        'For a new one, the name must be the name of the queue, begin with it and a dot ' +
+        '(`mail.nightly`), or be covered by a right of the key (`manage:nightly-*`). ' +
+        'So a key learns of no other names whether they are taken.',
       params: ScheduleParams,
       body: ScheduleChange,
-      response: { 200: Schedule, 201: Schedule, ...problemResponses(400, 404, 413, 415, 503) }
+      response: { 200: Schedule, 201: Schedule, ...problemResponses(400, 404, 413, 415, 429, 503) }
     }
   },
   listSchedules: {

@@ -23,11 +23,14 @@ export function apiKeyRoutes(app: Server, apiKeys: ApiKeys, required: boolean): 
 
   app.route({
     ...apiKeyOperations.revokeKey,
-    async handler({ params: { id } }, reply) {
-      if (!(await apiKeys.revoke(id))) {
+    async handler({ params: { id }, query: { pauseSchedules = false } }, reply) {
+      const { revoked, schedules } = await apiKeys.revoke(id, pauseSchedules)
+      // Sent again, the call pauses what a first one that was lost may have left.
+      if (!revoked && (schedules.length === 0 || !pauseSchedules)) {
         throw new QueueError('keyNotFound', `There is no key ${id}. GET /keys lists them.`)
       }
-      return reply.code(204).send(null)
+      if (schedules.length === 0) return reply.code(204).send(null)
+      return reply.code(200).send({ schedules })
     }
   })
 }

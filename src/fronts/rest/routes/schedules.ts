@@ -5,8 +5,14 @@ import type { Action } from '../../../core/apiKey.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
-import { checkChange, scheduleNotFound, type Schedule, type ScheduleChange } from '../../../core/schedule.ts'
-import type { Permit, Schedules } from '../../../core/verbs/schedules.ts'
+import {
+  checkChange,
+  scheduleNotFound,
+  type Schedule,
+  type ScheduleCaller,
+  type ScheduleChange
+} from '../../../core/schedule.ts'
+import type { Schedules } from '../../../core/verbs/schedules.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
@@ -14,11 +20,11 @@ import { scheduleOperations, type ScheduleChange as Change } from '../contract/s
 import type { Server } from '../../shared/server.ts'
 import { headerKey, oneKey } from './enqueue.ts'
 
-/** Lets a request act on a schedule only if its key may do this on the schedule's queue. */
-const permitting =
-  (request: FastifyRequest, action: Action, schedule: string): Permit =>
-  queue =>
-    permit(request, action, queue, () => scheduleNotFound(schedule))
+/** A caller who acts on a schedule only if its key may do this on the schedule's queue. */
+const callerOf = (request: FastifyRequest, action: Action, schedule: string): ScheduleCaller => ({
+  key: request.key,
+  permit: queue => permit(request, action, queue, () => scheduleNotFound(schedule))
+})
 
 export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answers): void {
   const wholeJson = (schedule: Schedule) =>
@@ -32,7 +38,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
       const { queue } = request.body
       if (queue !== undefined) permit(request, 'manage', queue, () => queueNotFound(queue))
       const change = changeOf(request.body)
-      const { created, schedule } = await schedules.put(name, change, permitting(request, 'manage', name))
+      const { created, schedule } = await schedules.put(name, change, callerOf(request, 'manage', name))
       return sendJson(reply.code(created ? 201 : 200), wholeJson(schedule), answers)
     }
   })
@@ -53,7 +59,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     ...scheduleOperations.getSchedule,
     async handler(request, reply) {
       const { schedule: name } = request.params
-      const schedule = await schedules.get(name, permitting(request, 'browse', name))
+      const schedule = await schedules.get(name, callerOf(request, 'browse', name))
       return sendJson(reply, wholeJson(schedule), answers)
     }
   })
@@ -64,8 +70,8 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
       const { schedule: name } = request.params
       const key = oneKey(request.body.idempotencyKey, headerKey(request), '/idempotencyKey')
       checkMessages(request)
-      const may = permitting(request, 'manage', name)
-      const { id, duplicate } = await schedules.run(request.caller, name, key, may)
+      const by = callerOf(request, 'manage', name)
+      const { id, duplicate } = await schedules.run(request.caller, name, key, by)
       takeMessages(request, 1)
       return reply.code(duplicate ? 200 : 201).send(duplicate ? { id, duplicate } : { id })
     }
@@ -75,7 +81,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     ...scheduleOperations.deleteSchedule,
     async handler(request, reply) {
       const { schedule: name } = request.params
-      await schedules.delete(name, permitting(request, 'manage', name))
+      await schedules.delete(name, callerOf(request, 'manage', name))
       return reply.code(204).send(null)
     }
   })
@@ -102,6 +108,7 @@ function viewJson(
     priority,
     paused,
     missed,
+    owner,
     lastRun,
     createdAt,
     updatedAt
@@ -117,6 +124,7 @@ function viewJson(
     priority,
     paused,
     missed,
+    owner,
     nextRuns,
     lastRun: last,
     createdAt,

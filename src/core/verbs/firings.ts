@@ -1,0 +1,184 @@
+/** Fires the schedules that are due. */
+import type { ApiKey } from '../apiKey.ts'
+import type { Broker } from '../broker.ts'
+import { theService } from '../caller.ts'
+import type { Signals } from '../engine/signals.ts'
+import { QueueError } from '../errors.ts'
+import type { Digits } from '../message.ts'
+import type { EnqueueRow, Store, Verbs } from '../ports.ts'
+import {
+  dueHeader,
+  lateMsMax,
+  nameHeader,
+  rfc3339,
+  type Calendar,
+  type DueSchedule,
+  type FiredSchedule,
+  type LastRun
+} from '../schedule.ts'
+
+interface FiringsOptions {
+  /** Whether a schedule that fires makes an unknown queue. */
+  createQueues: boolean
+  /** A key in force. Firings count against the rate of their owner's key. */
+  keyOf: (id: string) => ApiKey | undefined
+}
+
+/** Commits of `fireDue` before it answers. What is still due then is fired by the next call. */
+const firingsMax = 100
+
+/** What stands in the way of firings in one commit. */
+interface Obstacles {
+  /** Schedules whose queues have no room. */
+  full: Set<string>
+  /** Queues that are not there, and that the owner's share does not allow. */
+  refusedQueues: Set<string>
+  /** Firings of each owner in this commit. */
+  fired: Map<ApiKey, number>
+}
+
+export class Firings {
+  readonly #store: Store
+  readonly #broker: Pick<Broker, 'makeQueue'>
+  readonly #signals: Signals
+  readonly #calendar: Calendar
+  readonly #options: FiringsOptions
+
+  constructor(
+    store: Store,
+    broker: Pick<Broker, 'makeQueue'>,
+    signals: Signals,
+    calendar: Calendar,
+    options: FiringsOptions
+  ) {
+    this.#store = store
+    this.#broker = broker
+    this.#signals = signals
+    this.#calendar = calendar
+    this.#options = options
+  }
+
+  /**
+   * Fires all schedules that are due, and answers in how many milliseconds the next one is due. Any
+   * number of replicas may do so at once.
+   */
+  async fireDue(): Promise<number> {
+    for (let firing = 0; firing < firingsMax; firing++) {
+      const refusedQueues = this.#options.createQueues ? await this.#makeQueues() : new Set<string>()
+      if ((await this.#fireSome(refusedQueues)) === 0) break
+    }
+    return await this.#store.msUntilSchedule()
+  }
+
+  // In commits of their own: if a queue cannot be made, only its own schedules miss it. Answers the
+  // queues that no owner may make.
+  async #makeQueues(): Promise<Set<string>> {
+    const refused = new Set<string>()
+    for (const { queue, ownerId } of await this.#store.missingQueues()) {
+      const owner = ownerId === null ? theService : (this.#keyOf(ownerId) ?? { id: ownerId, isAdmin: false })
+      await this.#broker.makeQueue(owner, queue).then(
+        () => refused.delete(queue),
+        error => {
+          if (error instanceof QueueError && error.code === 'tooManyQueues') refused.add(queue)
+        }
+      )
+    }
+    return refused
+  }
+
+  // Taking, enqueueing and moving on are one commit. A replica that is killed in between has done
+  // nothing, and no schedule fires twice.
+  async #fireSome(refusedQueues: Set<string>): Promise<number> {
+    const { due, fired } = await this.#store.transaction(async verbs => {
+      const due = await verbs.takeDueSchedules()
+      const obstacles = { full: await fullQueues(verbs, due), refusedQueues, fired: new Map() }
+      const fired: FiredSchedule[] = due.map(schedule => ({
+        name: schedule.name,
+        ...this.#decide(schedule, obstacles),
+        messageId: null
+      }))
+      await enqueueFired(verbs, due, fired)
+      if (due.length > 0) await verbs.moveSchedulesOn(fired)
+      return { due, fired }
+    })
+    for (const [index, { messageId }] of fired.entries()) {
+      if (messageId === null) continue
+      const { queueId, ownerId } = due[index]!
+      this.#keyOf(ownerId)?.messages.take(1)
+      this.#signals.onReady(queueId!, 1, Number(messageId))
+    }
+    return due.length
+  }
+
+  #keyOf(ownerId: string | null): ApiKey | undefined {
+    return ownerId === null ? undefined : this.#options.keyOf(ownerId)
+  }
+
+  #decide(
+    schedule: DueSchedule,
+    obstacles: Obstacles
+  ): { outcome: LastRun['outcome']; nextAt: string | null } {
+    const { cron, timezone, missed, nextAt: at, now } = schedule
+    const nowMs = Date.parse(now)
+    const late = Date.parse(at) < nowMs - lateMsMax
+    try {
+      const nextAt = rfc3339(this.#calendar(cron, timezone, late ? nowMs : Date.parse(at)))
+      const outcome = late && missed === 'skip' ? 'skipped' : this.#outcomeOf(schedule, obstacles)
+      return { outcome, nextAt }
+    } catch {
+      // The release that took this expression could read it. This release cannot.
+      return { outcome: 'invalidSchedule', nextAt: null }
+    }
+  }
+
+  #outcomeOf(
+    { name, queue, queueId, ownerId }: DueSchedule,
+    { full, refusedQueues, fired }: Obstacles
+  ): LastRun['outcome'] {
+    if (queueId === null) return refusedQueues.has(queue) ? 'tooManyQueues' : 'queueNotFound'
+    if (full.has(name)) return 'queueFull'
+    const key = this.#keyOf(ownerId)
+    if (key === undefined) return 'enqueued'
+    const count = fired.get(key) ?? 0
+    if (key.messages.spentBy(count)) return 'rateLimited'
+    fired.set(key, count + 1)
+    return 'enqueued'
+  }
+}
+
+// Writes the ids of the messages into `fired`.
+async function enqueueFired(verbs: Verbs, due: DueSchedule[], fired: FiredSchedule[]): Promise<void> {
+  const firing = [...due.keys()].filter(index => fired[index]!.outcome === 'enqueued')
+  if (firing.length === 0) return
+  const answers = await verbs.enqueue(firing.map(index => rowOf(due[index]!)))
+  for (const [i, index] of firing.entries()) {
+    const id = answers[i]?.id
+    if (id === undefined) {
+      fired[index]!.outcome = 'queueNotFound'
+    } // deleted after it was taken
+    else fired[index]!.messageId = id
+  }
+}
+
+// The schedules whose queues have no room.
+async function fullQueues(verbs: Verbs, due: DueSchedule[]): Promise<Set<string>> {
+  const room = new Map<Digits, number>()
+  const full = new Set<string>()
+  for (const { name, queueId: id, maxDepth } of due) {
+    if (id === null || maxDepth === null) continue
+    const left = room.get(id) ?? (await verbs.roomIn(id)) ?? Infinity
+    if (left < 1) full.add(name)
+    room.set(id, left - 1)
+  }
+  return full
+}
+
+function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedule): EnqueueRow {
+  return {
+    queueId: queueId!,
+    body,
+    contentType: null,
+    headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
+    priority
+  }
+}

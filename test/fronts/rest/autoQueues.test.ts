@@ -1,0 +1,100 @@
+/** How many queues enqueues may make, in all and with one key. */
+import pg from 'pg'
+import t from 'tap'
+import { clientWith, guarded, withKey } from '../../support/apiKeys.ts'
+import { service, type Client } from '../../support/service.ts'
+
+const max = 8
+const { holdfast, admin } = await guarded(t, { HOLDFAST_AUTO_QUEUES_MAX: String(max) })
+const sql = new pg.Client(holdfast.databaseUrl)
+await sql.connect()
+t.teardown(() => sql.end())
+const enqueue = (client: Client, queue: string) => client.post(`/queues/${queue}/messages`, { body: 1 })
+const refused = { status: 429, body: { code: 'tooManyQueues' } }
+
+t.afterEach(async () => {
+  for (const { queue } of (await admin.get('/queues')).body.queues) {
+    await admin.call('DELETE', `/queues/${queue}`)
+  }
+})
+
+/** Enqueues to new queues until one is refused. Returns how many were made. */
+async function fill(client: Client, prefix: string): Promise<number> {
+  for (let made = 0; ; made++) {
+    const { status } = await enqueue(client, `${prefix}${made}`)
+    if (status !== 201) return made
+  }
+}
+
+t.test('a key makes at most half of the queues that others leave, and each other key makes some', async t => {
+  const [a, b, c] = await Promise.all(
+    ['a', 'b', 'c'].map(x => clientWith(holdfast, admin, [`enqueue:${x}-*`]))
+  )
+  t.equal(await fill(a!, 'a-'), 4)
+  const { status, body, headers } = await enqueue(a!, 'a-one-more')
+  t.match({ status, body }, refused)
+  t.match(body.detail, /made 4 queues.*share of the 8/)
+  t.match(body.detail, /PUT \/queues\/a-one-more is not bounded/)
+  t.ok(Number(headers.get('retry-after')) >= 1)
+  t.equal(await fill(b!, 'b-'), 2, 'the second key is not stopped by the first')
+  t.equal(await fill(c!, 'c-'), 1)
+  t.match(await enqueue(a!, 'a-0'), { status: 201 }, 'queues that are there take messages as before')
+  const d = await clientWith(holdfast, admin, ['enqueue:d-*'])
+  t.equal(await fill(d, 'd-'), 1, 'a key without any gets one while the total has room')
+  t.equal((await admin.get('/queues')).body.queues.length, max)
+  t.match(await enqueue(admin, 'ops'), { status: 201 }, 'an admin gets in')
+})
+
+t.test(
+  'a queue made by PUT is not bounded, deleting gives room back, and a PUT takes a queue over',
+  async t => {
+    const key = await clientWith(holdfast, admin, ['enqueue:d-*', 'manage:d-*'])
+    t.equal(await fill(key, 'd-'), 4)
+    t.equal((await key.call('PUT', '/queues/d-put')).status, 201)
+    t.match(await enqueue(key, 'd-put'), { status: 201 })
+    t.match(await enqueue(key, 'd-4'), refused)
+    t.equal((await key.call('DELETE', '/queues/d-0')).status, 204)
+    t.match(await enqueue(key, 'd-4'), { status: 201 })
+    t.match(await enqueue(key, 'd-5'), refused)
+    t.equal((await key.call('PUT', '/queues/d-4', { maxAttempts: 3 })).status, 200)
+    t.match(await enqueue(key, 'd-5'), { status: 201 })
+  }
+)
+
+t.test('an admin alone is bounded by the total, and PUT passes it', async t => {
+  t.equal(await fill(admin, 'e-'), max)
+  t.match((await enqueue(admin, 'e-more')).body.detail, /made 8 queues already, which is the most/)
+  t.match(await enqueue(await clientWith(holdfast, admin, ['enqueue:*']), 'first'), refused)
+  t.equal((await admin.call('PUT', '/queues/e-more')).status, 201)
+})
+
+t.test('the bound is exact, however many enqueue at once on two replicas', async t => {
+  const key = await clientWith(holdfast, admin, ['enqueue:*'])
+  const replica = await service(t, {
+    database: { url: holdfast.databaseUrl },
+    env: { HOLDFAST_AUTO_QUEUES_MAX: String(max) }
+  })
+  const there = withKey(replica, key.secret)
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, (_, i) => enqueue(i % 2 === 0 ? key : there, `f-${i % 20}`))
+  )
+  const queues = (await admin.get('/queues')).body.queues.length
+  t.equal(queues, max / 2)
+  const stored = answers.filter(({ status }) => status === 201).length
+  t.ok(stored >= queues && answers.every(({ status }) => status === 201 || status === 429))
+})
+
+t.test('a schedule makes its queue within the share of its owner', async t => {
+  const key = await clientWith(holdfast, admin, ['enqueue:g-*', 'manage:g-*'])
+  t.equal(await fill(key, 'g-'), 4)
+  const schedule = { queue: 'g-new', cron: '* * * * *', body: 1 }
+  t.equal((await key.call('PUT', '/schedules/g-new', schedule)).status, 201)
+  let lastRun = null
+  while (lastRun === null) {
+    await sql.query('update holdfast.schedules set next_at = now() where last_at is null')
+    await key.call('PUT', '/schedules/g-new', { priority: 5 })
+    lastRun = (await admin.get('/schedules/g-new')).body.lastRun
+  }
+  t.match(lastRun, { outcome: 'tooManyQueues' })
+  t.equal((await admin.get('/queues/g-new')).status, 404)
+})
