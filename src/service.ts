@@ -7,7 +7,6 @@ import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
 import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
-import { QueueError } from './core/errors.ts'
 import type { ApiKeys } from './core/ports.ts'
 import { Firings } from './core/verbs/firings.ts'
 import { Schedules } from './core/verbs/schedules.ts'
@@ -21,7 +20,7 @@ import { startClock } from './jobs/clock.ts'
 import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { lastConnectionsOf } from './store/door.ts'
-import { isServerError } from './store/failures.ts'
+import { isPoison } from './store/failures.ts'
 import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { refusePooling } from './store/setup/pooling.ts'
@@ -391,12 +390,4 @@ function apiKeysOf(database: Database, config: Config, changed = async () => {})
       return revocation
     }
   }
-}
-
-// True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what
-// the checks before miss. 55P03 is a lock not had in time: somebody's open transaction has acked
-// the message in SQL.
-function isPoison(error: unknown): boolean {
-  const cause = error instanceof QueueError ? error.cause : error
-  return isServerError(cause) && (cause.code.startsWith('22') || cause.code === '55P03')
 }

@@ -241,7 +241,16 @@ export interface Explanation {
   /** What to fix first comes first. */
   reasons: Array<{
     /** next: nothing hinders it. */
-    code: 'delayed' | 'backingOff' | 'paused' | 'leased' | 'behind' | 'noConsumer' | 'dead' | 'acked' | 'next'
+    code:
+      | 'delayed'
+      | 'backingOff'
+      | 'paused'
+      | 'leased'
+      | 'behind'
+      | 'noConsumer'
+      | 'dead'
+      | 'acked'
+      | 'next'
     /** A sentence for a person. */
     detail: string
     /** leased, delayed, backingOff: when that ends. acked: how long it is kept. RFC 3339, UTC. */
@@ -670,7 +679,14 @@ export interface Schedule {
     /** When it was fired, or passed over. RFC 3339, UTC. */
     firedAt: string
     /** What became of it. */
-    outcome: 'enqueued' | 'skipped' | 'rateLimited' | 'queueNotFound' | 'tooManyQueues' | 'queueFull' | 'invalidSchedule'
+    outcome:
+      | 'enqueued'
+      | 'skipped'
+      | 'rateLimited'
+      | 'queueNotFound'
+      | 'tooManyQueues'
+      | 'queueFull'
+      | 'invalidSchedule'
     /** A message id. */
     messageId?: string | undefined
   } | null
@@ -726,7 +742,14 @@ export interface ScheduleList {
       /** When it was fired, or passed over. RFC 3339, UTC. */
       firedAt: string
       /** What became of it. */
-      outcome: 'enqueued' | 'skipped' | 'rateLimited' | 'queueNotFound' | 'tooManyQueues' | 'queueFull' | 'invalidSchedule'
+      outcome:
+        | 'enqueued'
+        | 'skipped'
+        | 'rateLimited'
+        | 'queueNotFound'
+        | 'tooManyQueues'
+        | 'queueFull'
+        | 'invalidSchedule'
       /** A message id. */
       messageId?: string | undefined
     } | null

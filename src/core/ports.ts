@@ -293,10 +293,7 @@ export interface FailedMessage {
 }
 
 interface FailureVerbs {
-  /**
-   * The failed ones of the next messages by id, after `after`. It examines at most `limit`.
-   * `cursor` is null at the end.
-   */
+  /** The failed ones of the next `limit` messages by id, after `after`. `cursor` is null at the end. */
   findFailed(
     queueId: Digits,
     state: FailingState,

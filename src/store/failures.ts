@@ -81,3 +81,13 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
     }
   }
 }
+
+/**
+ * True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what
+ * the checks before miss. 55P03 is a lock not had in time: somebody's open transaction has acked the
+ * message in SQL.
+ */
+export function isPoison(error: unknown): boolean {
+  const cause = error instanceof QueueError ? error.cause : error
+  return isServerError(cause) && (cause.code.startsWith('22') || cause.code === '55P03')
+}

@@ -114,14 +114,22 @@ function fieldsOf({ properties = {}, required = [] }: Shape, indent: string): st
   const fields = Object.entries(properties).map(([name, shape]) => {
     const comment = shape.description === undefined ? '' : commentOf(shape.description, `${indent}  `)
     const type = typeOf(shape, `${indent}  `)
-    if (required.includes(name)) return `${comment}${indent}  ${name}: ${type}\n`
-    const orUndefined = type === 'unknown' ? '' : ' | undefined'
-    return `${comment}${indent}  ${name}?: ${type}${orUndefined}\n`
+    const isRequired = required.includes(name)
+    const orUndefined = isRequired || type === 'unknown' ? '' : ' | undefined'
+    const line = `${indent}  ${name}${isRequired ? '' : '?'}: ${type}${orUndefined}`
+    return `${comment}${line.length <= columnsMax ? line : listed(line, indent)}\n`
   })
   return `{\n${fields.join('')}${indent}}`
 }
 
 const columnsMax = 100
+
+/** A choice that is too long for one line, one value on each. */
+function listed(line: string, indent: string): string {
+  return line.includes('{')
+    ? line
+    : line.replaceAll(' | ', `\n${indent}    | `).replace(': ', `:\n${indent}    | `)
+}
 
 /** A doc comment, on one line if it fits. */
 function commentOf(text: string, indent: string): string {

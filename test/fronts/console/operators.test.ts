@@ -137,7 +137,7 @@ t.test('the shares are served as they are told, and are not kept by a browser', 
   t.teardown(() => app.close())
   const nothing = async () => new Map()
   const sources = {
-    overview: async () => ({ atSeconds: 0, rows: [] }),
+    overview: async () => ({ atSeconds: 0, leftOut: 0, rows: [] }),
     oldestReady: nothing,
     sparks: nothing,
     onError: () => {},

@@ -241,7 +241,7 @@ t.test('a page sees what its key may browse, until the key is revoked', async t 
   await Promise.all(Array.from({ length: 49 }, () => stream(t, holdfast, '/console/live', key.secret)))
   t.match(
     await get('/console/live'),
-    { status: 429, body: { code: 'tooManyWaiting' } },
+    { status: 429, body: { code: 'shareUsedUp' } },
     'no key has more than half of the streams'
   )
   t.equal((await stream(t, holdfast, '/console/live', secret)).status, 200)
