@@ -85,6 +85,7 @@ export class Batcher<Item, Answer> {
   readonly #options: BatcherOptions<Item, Answer>
   readonly #chargeMin: number
   readonly #lanes = new Map<string, Lane<Item, Answer>>()
+  readonly #refused = new Map<Caller, QueueError>()
   #waitingItems = 0
   #watch: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
@@ -94,9 +95,12 @@ export class Batcher<Item, Answer> {
     this.#chargeMin = options.share.bound.total / options.waitingItemsMax
   }
 
-  /** The refusal of an item now; null where there is room. A cheap check before the item is made. */
+  /**
+   * The refusal of an item now; null where there may be room. A cheap check before the item is made.
+   * A caller that was refused is refused again until something leaves.
+   */
   refusal(caller: Caller): QueueError | null {
-    return this.#options.share.refusal(caller, this.#chargeMin)
+    return this.#refused.get(caller) ?? this.#options.share.refusal(caller, this.#chargeMin)
   }
 
   /**
@@ -109,7 +113,10 @@ export class Batcher<Item, Answer> {
     const charge = Math.max(weight, this.#chargeMin)
     const urgent = isUrgent(item)
     const refusal = share.refusal(caller, charge, urgent)
-    if (refusal !== null) return Promise.reject(refusal)
+    if (refusal !== null) {
+      this.#refused.set(caller, refusal)
+      return Promise.reject(refusal)
+    }
     const sinceMs = performance.now()
     const state = this.#laneOf(lane)
     let entries = state.waiting.get(caller)
@@ -207,6 +214,7 @@ export class Batcher<Item, Answer> {
 
   #forget(caller: Caller, charge: number, items: number): void {
     this.#waitingItems -= items
+    if (this.#refused.size > 0) this.#refused.clear()
     this.#options.share.give(caller, charge)
   }
 
