@@ -84,14 +84,22 @@ function refusalOf(
   return requests.refusal(request.caller, bytes, makesRoom)
 }
 
-// Bytes are counted as they arrive, beside their reader. A body that is announced and does not come
-// holds nothing.
+/** A smaller body mostly comes with its head. To listen to its bytes would cost more than they do. */
+const arrivingBytesMin = 256 * 1024
+
+// Bytes are counted as they arrive, beside their reader. A large body that is announced and does not
+// come holds nothing.
 function countBodies(app: FastifyInstance, requests: HeldBytes): void {
   app.addHook('preParsing', ({ raw, caller, routeOptions }, reply, payload, done) => {
     const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers
-    if (encoding !== undefined || isCounted(Number(length))) {
+    const bytes = Number(length)
+    if (encoding !== undefined || isCounted(bytes)) {
       const makesRoom = routeOptions.config.makesRoom === true
       const hold = requests.until(reply.raw, caller)
+      if (bytes < arrivingBytesMin) {
+        hold(bytes)
+        return done(null, payload)
+      }
       payload.on('data', function count(chunk: Buffer) {
         const refusal = requests.refusal(caller, chunk.length, makesRoom)
         if (refusal === null) return hold(chunk.length)
