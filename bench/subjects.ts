@@ -4,13 +4,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
 import type { PeerName } from './peers.ts'
+import { startArguments } from './startCommand.ts'
 
 /** `holdfast` is this checkout; `other` is Holdfast of the commit that --against names. */
 export type SubjectName = 'holdfast' | 'other' | PeerName
@@ -78,12 +77,6 @@ async function start(name: SubjectName, folder: string, databaseUrl: string): Pr
   })
   await once(child, 'spawn')
   return child
-}
-
-/** What `npm start` hands to Node.js: what is measured is what is run. */
-async function startArguments(folder: string): Promise<string[]> {
-  const { scripts } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
-  return scripts.start.split(' node ')[1].split(' ')
 }
 
 /** The port that a subject says it serves on. A subject that names none in time is killed. */

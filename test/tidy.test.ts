@@ -6,6 +6,7 @@ import { glob, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import typescript from 'typescript'
+import { startArguments } from '../bench/startCommand.ts'
 import { withTables } from '../docs/tables.ts'
 import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/fronts/rest/docs.ts'
@@ -136,6 +137,12 @@ t.test('links between documents lead somewhere', async t => {
   }
 })
 
+t.test('the container starts as npm start does', async t => {
+  const command = ['node', ...(await startArguments('.'))]
+  const dockerfile = (await readFile('Dockerfile', 'utf8')).replaceAll('\\\n', '')
+  t.strictSame(JSON.parse(/^CMD (.*)$/m.exec(dockerfile)![1]!), command)
+})
+
 t.test('the lockfile holds no addresses', async t => {
   t.notMatch(await readFile('package-lock.json', 'utf8'), /"resolved":\s"http/)
 })
@@ -165,14 +172,16 @@ const released = /^migrations\/000[1-6]_/
 const generated = 'src/client/types.ts'
 
 t.test('no line of code passes its limit, and no room is crowded', async t => {
-  const code = await files(
-    '{src,test,bench,docs,migrations,bin,.ci}/**/*.{ts,js,mjs,css,html,sql,sh,py,yaml,patch}'
-  )
+  const folders = '{src,test,bench,docs,migrations,bin,.ci}/**'
+  const types = '{ts,js,mjs,json,css,html,sql,sh,py,go,yaml,patch}'
+  const code = await files(`{*.js,package.json,compose.yaml,${folders}/*.${types}}`)
   for (const [name, text] of code) {
     if (released.test(name)) continue
     const lines = text.split('\n')
     for (const [index, line] of lines.entries()) {
-      if (line.length > columnsMax) t.fail(`${name}:${index + 1} has ${line.length} columns`)
+      // JSON cannot break a string, nor PromQL a query.
+      const isQuery = name.endsWith('.json') && line.trimStart().startsWith('"expr": ')
+      if (line.length > columnsMax && !isQuery) t.fail(`${name}:${index + 1} has ${line.length} columns`)
     }
     if (!name.startsWith('src/') || name === generated) continue
     if (lines.length - 1 > fileLinesMax) t.fail(`${name} has ${lines.length - 1} lines`)

@@ -14,7 +14,7 @@ import { clientWith, withKey } from '../support/apiKeys.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { serviceProcess, type Client } from '../support/service.ts'
 
-const seconds = Number(process.env.HOLDFAST_TEST_NEIGHBOUR_SECONDS ?? 6)
+const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 6)
 const replicas = Number(process.env.HOLDFAST_TEST_NEIGHBOUR_REPLICAS ?? 1)
 
 /**

@@ -12,7 +12,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { serviceProcess } from '../support/service.ts'
 import type { Rush, RushResult } from './crowd.ts'
 
-const long = process.env.HOLDFAST_TEST_OVERLOAD_SECONDS !== undefined
+const long = process.env.HOLDFAST_TEST_SECONDS !== undefined
 type Load = Pick<Rush, 'listLength' | 'bodyBytes'> & {
   /** Producers that the service can serve at best. */
   producers: number
@@ -21,7 +21,7 @@ type Load = Pick<Rush, 'listLength' | 'bodyBytes'> & {
   /** The share of the best goodput that must remain. */
   goodputMin: number
 }
-const seconds = Number(process.env.HOLDFAST_TEST_OVERLOAD_SECONDS ?? 8)
+const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 8)
 // In a few seconds the last two loads vary too much for a higher share.
 const briefly = long ? { seconds, goodputMin: 0.8 } : { seconds: seconds / 2, goodputMin: 0.6 }
 const loads: Record<string, Load> = {

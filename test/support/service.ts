@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
+import { startArguments } from '../../bench/startCommand.ts'
 import { readConfig } from '../../src/config.ts'
 import { startService } from '../../src/service.ts'
 import { freshDatabase } from './postgres.ts'
@@ -89,20 +90,10 @@ export async function serviceProcess(
   t: Test,
   env: Record<string, string>
 ): Promise<Client & { child: ChildProcess; ended: Promise<number | null>; said: () => string }> {
-  const child = spawn(
-    process.execPath,
-    [
-      '--max-semi-space-size=16',
-      '--initial-old-space-size=128',
-      '--heap-growing-percent=150',
-      'bin/holdfast.mjs',
-      'serve'
-    ],
-    {
-      env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env },
-      stdio: ['ignore', 'pipe', 'pipe']
-    }
-  )
+  const child = spawn(process.execPath, await startArguments('.'), {
+    env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', data => {
