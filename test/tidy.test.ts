@@ -3,7 +3,7 @@
  * what is documented, what is stale.
  */
 import { glob, readFile, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import t from 'tap'
 import typescript from 'typescript'
 import { startArguments } from '../bench/startCommand.ts'
@@ -134,6 +134,14 @@ t.test('links between documents lead somewhere', async t => {
     for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
       t.ok(await stat(join(dirname(name), target!)).catch(() => false), `${name} → ${target}`)
     }
+  }
+})
+
+t.test('the architecture names every file of the core, the store and what fronts share', async t => {
+  const architecture = await readFile('docs/architecture.md', 'utf8')
+  for (const name of (await files('src/{core,store,fronts/shared}/**/*.ts')).keys()) {
+    if (/\/embedded\//.test(name)) continue
+    t.match(architecture, new RegExp(`\\b${basename(name, '.ts')}\\b`), name)
   }
 })
 
