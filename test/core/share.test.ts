@@ -1,5 +1,6 @@
 /** Fair shares, on the pure rule and class: who may hold how much, and what a refusal says. */
 import t from 'tap'
+import { Holdings } from '../../src/core/engine/share.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
 
 const [a, b, c] = [callerNamed('a'), callerNamed('b'), callerNamed('c')]
@@ -65,4 +66,17 @@ t.test('a refusal says which share is used up', async t => {
   t.match(share.refusal(a, 1), { code: 'shareUsedUp', outcome: 'none', message: /share of the 4 things/ })
   t.throws(() => share.take(a, 1), { code: 'shareUsedUp' })
   t.match(share.report(1), { refused: 3, held: 2, callers: [{ id: 'a', held: 2 }] })
+})
+
+t.test('a caller that holds nothing is forgotten in the end, and one that holds something never', async t => {
+  const holdings = new Holdings()
+  holdings.add(a, 5)
+  for (let caller = 0; caller < 10_000; caller++) {
+    const other = callerNamed(`${caller}`)
+    holdings.add(other, 1)
+    holdings.add(other, -1)
+  }
+  t.strictSame(holdings.entries, [[a, 5]])
+  t.equal(holdings.all, 5)
+  t.ok(holdings.places <= 1000, `${holdings.places} places`)
 })

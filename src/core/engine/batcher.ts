@@ -92,7 +92,8 @@ export class Batcher<Item, Answer> {
 
   constructor(options: BatcherOptions<Item, Answer>) {
     this.#options = options
-    this.#chargeMin = options.share.bound.total / options.waitingItemsMax
+    // Whole, so that what is given back leaves nothing.
+    this.#chargeMin = Math.ceil(options.share.bound.total / options.waitingItemsMax)
   }
 
   /**

@@ -28,13 +28,17 @@ export class QueueCache {
    * The queue of this name. With `make` it is made if there is none. Refuses with queueNotFound, and
    * as `make` does.
    */
-  async find(caller: Caller, name: string, make?: () => Promise<void>): Promise<Queue> {
+  async find(
+    caller: Caller,
+    name: string,
+    make?: (caller: Caller, name: string) => Promise<void>
+  ): Promise<Queue> {
     const cached = this.#queues.get(name)
     if (cached !== undefined && cached.untilMs > performance.now()) return cached.queue
     let queue = await this.#lookUp(caller, name, cached !== undefined)
     const attempts = make === undefined ? 0 : makingAttemptsMax
     for (let attempt = 1; queue === null && attempt <= attempts; attempt++) {
-      await make!()
+      await make!(caller, name)
       this.forget(name)
       queue = await this.#lookUp(caller, name, false)
     }

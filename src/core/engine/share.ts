@@ -10,6 +10,8 @@ import { QueueError, type Code } from '../errors.ts'
 const makesRoomFactor = 1.25
 /** Of the total: what admins may hold, whatever the others hold. */
 const adminPart = 0.25
+/** From so many places on, those of callers that hold nothing are taken away now and then. */
+const placesMin = 1000
 
 export interface Holding {
   /** Held by all callers, this one included. */
@@ -44,26 +46,42 @@ export function obstacleTo(
  * behind the same methods.
  */
 export class Holdings {
-  readonly #held = new Map<Caller, number>()
+  // A caller that holds nothing keeps its place, because callers come back: to take the place away
+  // and make it again would cost more than everything else here.
+  readonly #places = new Map<Caller, { held: number }>()
+  #sweepAt = placesMin
   #all = 0
 
   of(caller: Caller): Holding {
-    return { all: this.#all, mine: this.#held.get(caller) ?? 0 }
+    return { all: this.#all, mine: this.#places.get(caller)?.held ?? 0 }
   }
 
   add(caller: Caller, amount: number): void {
     this.#all += amount
-    const held = (this.#held.get(caller) ?? 0) + amount
-    if (held > 0) this.#held.set(caller, held)
-    else this.#held.delete(caller)
+    const place = this.#places.get(caller)
+    if (place !== undefined) place.held += amount
+    else this.#make(caller, amount)
   }
 
   get all(): number {
     return this.#all
   }
 
+  get places(): number {
+    return this.#places.size
+  }
+
+  /** The callers that hold something. */
   get entries(): [Caller, number][] {
-    return [...this.#held]
+    return [...this.#places].filter(([, { held }]) => held > 0).map(([caller, { held }]) => [caller, held])
+  }
+
+  #make(caller: Caller, held: number): void {
+    if (this.#places.size >= this.#sweepAt) {
+      for (const [other, place] of this.#places) if (place.held === 0) this.#places.delete(other)
+      this.#sweepAt = Math.max(placesMin, 2 * this.#places.size)
+    }
+    this.#places.set(caller, { held })
   }
 }
 
@@ -90,14 +108,13 @@ export interface ShareReport {
 /** A bound that callers share. */
 export class Share {
   readonly bound: Bound
-  readonly #holdings: Holdings
+  readonly #holdings = new Holdings()
   // One of each for all: thousands a second may be refused, and a stack for each is dear.
   readonly #refusals: Record<'share' | 'total', QueueError>
   #refused = 0
 
-  constructor(bound: Bound, holdings = new Holdings()) {
+  constructor(bound: Bound) {
     this.bound = bound
-    this.#holdings = holdings
     const { what, total, code } = bound
     this.#refusals = {
       total: new QueueError(
@@ -115,15 +132,11 @@ export class Share {
 
   /** The refusal of holding this much more; null where there is room. */
   refusal(caller: Caller, amount: number, makesRoom = false): QueueError | null {
-    const obstacle = this.#obstacle(caller, amount, makesRoom)
+    const holding = this.#holdings.of(caller)
+    const obstacle = obstacleTo(amount, this.bound.total, holding, caller.isAdmin, makesRoom)
     if (obstacle === null) return null
     this.#refused++
     return this.#refusals[obstacle]
-  }
-
-  /** Whether this much more has room. */
-  hasRoom(caller: Caller, amount = 1): boolean {
-    return this.#obstacle(caller, amount, false) === null
   }
 
   /** Holds this much more. Refuses where there is no room. */
@@ -159,9 +172,5 @@ export class Share {
         .slice(0, callersMax)
         .map(([{ id }, held]) => ({ id, held }))
     }
-  }
-
-  #obstacle(caller: Caller, amount: number, makesRoom: boolean): Obstacle {
-    return obstacleTo(amount, this.bound.total, this.#holdings.of(caller), caller.isAdmin, makesRoom)
   }
 }

@@ -63,13 +63,11 @@ export class Enqueueing {
   }
 
   /** Makes the queue if there is none. Refuses with tooManyQueues. */
-  makeQueue(caller: Caller, name: string): Promise<void> {
-    return this.#autoQueues.make(caller, name)
-  }
+  readonly makeQueue = (caller: Caller, name: string): Promise<void> => this.#autoQueues.make(caller, name)
 
   async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
-    const make = this.#createQueues ? () => this.makeQueue(caller, name) : undefined
+    const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await queueCache.find(caller, name, make)
       const rows = messages.map(message => ({
