@@ -341,7 +341,12 @@ t.test('a caller may have its share waiting, and others still have room', async 
 
 t.test('what has been answered leaves nothing in the share, whatever its total', async t => {
   const share = shareOf(67_108_864)
-  const { under } = batcher({ share, waitingItemsMax: 20_000, flush: async (_, items) => items.map(String) })
+  const { under } = batcher({
+    share,
+    waitingItemsMax: 20_000,
+    flushCountMax: 3,
+    flush: async (_, items) => items.map(String)
+  })
   for (let round = 0; round < 50; round++) {
     await Promise.all([1, 2, 3, 4, 5, 6, 7].map(item => under.add(tester, 'a', item)))
   }
