@@ -2,6 +2,7 @@
  * The overview of all queues, read every two seconds: once for all open pages together, and not at
  * all while no page is open.
  */
+import { oneByOne } from '../../core/engine/oneByOne.ts'
 import type { OverviewRow } from '../../core/counters.ts'
 import type { Spark } from '../../core/series.ts'
 import { QueueList, type Page, type QueueRow, type View } from './queueList.ts'
@@ -65,7 +66,7 @@ export class OverviewCache {
   watch(onRead: () => void): () => void {
     this.#watchers.add(onRead)
     if (performance.now() < this.#readMs + this.#pauseMs) {
-      setImmediate(() => {
+      oneByOne(() => {
         if (this.#watchers.has(onRead)) onRead()
       })
     }

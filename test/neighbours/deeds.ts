@@ -1,0 +1,207 @@
+/** What one API key does to stop the others. It has rights on its own queues only. */
+import net from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+
+export interface Order {
+  ports: number[]
+  secret: string
+  /** The names of the deeds to do at once. */
+  deeds: string[]
+}
+
+const mib = 1024 * 1024
+
+const time = { over: false }
+/** Answers by deed and status. */
+export const answers: Record<string, number> = {}
+const sockets = new Set<net.Socket>()
+
+function count(deed: string, status: number | string): void {
+  const key = `${deed} ${status}`
+  answers[key] = (answers[key] ?? 0) + 1
+}
+
+/** A call that reads its answer. */
+async function call(
+  order: Order,
+  deed: string,
+  method: string,
+  path: string,
+  body?: string
+): Promise<string> {
+  const port = order.ports[Math.floor(Math.random() * order.ports.length)]
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${order.secret}`,
+        ...(body !== undefined && { 'content-type': 'application/json' })
+      },
+      ...(body !== undefined && { body })
+    })
+    count(deed, response.status)
+    return await response.text()
+  } catch {
+    count(deed, 'broken')
+    return ''
+  }
+}
+
+/** Does it again and again, with so many calls at once. */
+async function repeat(times: number, work: () => Promise<unknown>): Promise<void> {
+  await Promise.all(
+    Array.from({ length: times }, async () => {
+      while (!time.over) {
+        await work()
+        await pause(1)
+      }
+    })
+  )
+}
+
+/** A connection on which the text is sent, and nothing is read. */
+function open({ ports }: Order, text: string | Buffer, reads = false): Promise<net.Socket> {
+  const socket = net.connect({ port: ports[sockets.size % ports.length]!, host: '127.0.0.1' })
+  sockets.add(socket)
+  socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+  if (reads) socket.resume()
+  return new Promise(resolve => {
+    socket.on('connect', () => {
+      socket.write(text)
+      resolve(socket)
+    })
+    socket.on('close', () => resolve(socket))
+  })
+}
+
+const head = ({ secret }: Order, method: string, path: string, length: number) =>
+  `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${secret}\r\n` +
+  `content-type: application/json\r\ncontent-length: ${length}\r\n\r\n`
+
+const message = (body: string) => JSON.stringify({ body })
+
+/** The deeds. Each goes on until the end, and opens connections again that the service closes. */
+export const deeds: Record<string, (order: Order) => Promise<unknown>> = {
+  // A long piece that is almost found at every byte of every body.
+  async search(order) {
+    const piece = `b${'a'.repeat(199)}`
+    await repeat(12, () => call(order, 'search', 'GET', `/queues/a-bodies/messages?contains=${piece}`))
+  },
+  async bulk(order) {
+    const where = JSON.stringify({ where: { contains: `b${'a'.repeat(199)}` } })
+    await repeat(4, () => call(order, 'purge', 'POST', '/queues/a-bodies/purge', where))
+    await repeat(4, () => call(order, 'count', 'POST', '/queues/a-bodies/redrive', where))
+  },
+  async unreadAnswers(order) {
+    while (!time.over) {
+      const body = '{"max":8,"leaseSeconds":1}'
+      if (sockets.size < 2000) {
+        await Promise.all(
+          Array.from({ length: 32 }, () =>
+            open(order, head(order, 'POST', '/queues/a-bodies/lease', body.length) + body)
+          )
+        )
+      }
+      await pause(1000)
+    }
+  },
+  async pipelinedWaits(order) {
+    const body = '{"waitSeconds":60}'
+    const one = head(order, 'POST', '/queues/a-nothing/lease', body.length) + body
+    while (!time.over) {
+      const socket = await open(order, one.repeat(20_000), true)
+      while (!time.over && !socket.destroyed) await pause(50)
+    }
+  },
+  async waits(order) {
+    await Promise.all(
+      Array.from({ length: 500 }, async () => {
+        while (!time.over) {
+          const body = '{"waitSeconds":60}'
+          const socket = await open(
+            order,
+            head(order, 'POST', '/queues/a-nothing/lease', body.length) + body,
+            true
+          )
+          while (!time.over && !socket.destroyed) await pause(100)
+        }
+      })
+    )
+  },
+  async announcedBodies(order) {
+    await Promise.all(
+      Array.from({ length: 32 }, async () => {
+        while (!time.over) {
+          const socket = await open(order, `${head(order, 'POST', '/queues/a-1/messages', 8 * mib)}{"b`, true)
+          while (!time.over && !socket.destroyed) await pause(100)
+        }
+      })
+    )
+  },
+  async slowBodies(order) {
+    await Promise.all(
+      Array.from({ length: 16 }, async () => {
+        while (!time.over) {
+          const socket = await open(order, head(order, 'POST', '/queues/a-1/messages', 8 * mib), true)
+          const piece = Buffer.alloc(mib, 'a')
+          for (let i = 0; i < 7 && !time.over && !socket.destroyed; i++) {
+            socket.write(piece)
+            await pause(200)
+          }
+          while (!time.over && !socket.destroyed) await pause(100)
+        }
+      })
+    )
+  },
+  async consolePages(order) {
+    await Promise.all(
+      Array.from({ length: 150 }, async () => {
+        while (!time.over) {
+          const socket = await open(order, head(order, 'GET', '/console/live', 0), true)
+          while (!time.over && !socket.destroyed) await pause(100)
+          await pause(200)
+        }
+      })
+    )
+  },
+  async newQueues(order) {
+    let n = 0
+    await repeat(4, () => call(order, 'new queue', 'POST', `/queues/a-${n++}-new/messages`, message('x')))
+  },
+  async unknownQueues(order) {
+    let n = 0
+    await repeat(16, () => call(order, 'unknown queue', 'POST', `/queues/a-no-${n++}/lease`, '{}'))
+  },
+  async schedules(order) {
+    let n = 0
+    const schedule = JSON.stringify({ queue: 'a-1', cron: '* * * * *', body: 'a'.repeat(100_000) })
+    await repeat(2, () => call(order, 'schedule', 'PUT', `/schedules/a-${n++}`, schedule))
+  },
+  async floods(order) {
+    const list = JSON.stringify({
+      messages: Array(1000).fill({ body: 'a'.repeat(1000), idempotencyKey: undefined })
+    })
+    await repeat(16, () => call(order, 'list', 'POST', '/queues/a-1/messages', list))
+  },
+  async singles(order) {
+    await repeat(64, () => call(order, 'single', 'POST', '/queues/a-2/messages', message('x')))
+  },
+  async settings(order) {
+    await repeat(8, () => call(order, 'setting', 'PUT', '/queues/a-2', '{"maxAttempts":5}'))
+    await repeat(8, () => call(order, 'report', 'GET', '/queues/a-2'))
+  }
+}
+
+/** Makes what the deeds need. */
+export async function prepare(order: Order): Promise<void> {
+  const body = message('a'.repeat(mib - 100))
+  for (let i = 0; i < 40; i++) await call(order, 'prepare', 'POST', '/queues/a-bodies/messages', body)
+  await call(order, 'prepare', 'PUT', '/queues/a-nothing', '{}')
+  await call(order, 'prepare', 'PUT', '/queues/a-bodies', '{"maxAttempts":1000}')
+}
+
+/** Ends all deeds. */
+export function end(): void {
+  time.over = true
+  for (const socket of sockets) socket.destroy()
+}
