@@ -6,7 +6,9 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import type { Digits, Enqueued, NewMessage } from '../message.ts'
+import { messageBytesMax } from '../limits.ts'
+import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
@@ -70,10 +72,13 @@ export class Enqueueing {
     const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await queueCache.find(caller, name, make)
+      checkSizes(queue, messages, list)
+      const defaults = enqueueDefaultsOf(queue.settings)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,
-        priority: message.priority ?? priorityDefault
+        priority: message.priority ?? priorityDefault,
+        defaults
       }))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
@@ -166,7 +171,7 @@ export class Enqueueing {
         const dueMs =
           row.visibleAt !== undefined
             ? Date.parse(row.visibleAt)
-            : Date.now() + (row.delaySeconds ?? 0) * 1000
+            : Date.now() + (row.delaySeconds ?? row.defaults?.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
           signals.onDue(dueMs)
           continue
@@ -196,6 +201,15 @@ function admit(calls: Call[], room: number): { answers: Answer[]; shared: number
     else shared.push(index)
   }
   return { answers, shared, single }
+}
+
+// Every message has passed the bound of the service already.
+function checkSizes({ name, settings }: Queue, messages: NewMessage[], list: boolean): void {
+  const bytesMax = settings.messageBytesMax
+  if (bytesMax >= messageBytesMax) return
+  for (const [index, { body }] of messages.entries()) {
+    checkBodySize(body, list ? `/messages/${index}` : '', bytesMax, name)
+  }
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {

@@ -11,11 +11,14 @@ import { sql, type Session, type Statement } from '../statement.ts'
 const dueAt = sql`
   coalesce(
     (i.o->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+    )
   )`
 
 // What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
-// and a delay of 0 become null, because under an idempotency key they are the same as none.
+// become null, because under an idempotency key they are the same as none. What the queue says of
+// messages is no content of one.
 const describedMessages = sql`
   select
     i.n,
@@ -29,9 +32,12 @@ const describedMessages = sql`
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
@@ -205,7 +211,8 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
       case
         when c.digest <> d.digest then not holdfast.digest_fits(
           c.digest,
-          ${content('d.')}
+          ${content('d.')},
+          d.queue_delay_seconds
         )
         else false
       end as mismatch
@@ -243,11 +250,18 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
   return answers
 }
 
-type Described = 'bytes' | 'contentType' | 'headers' | Exclude<keyof MessageOptions, 'priority'>
+type Described =
+  | 'bytes'
+  | 'contentType'
+  | 'headers'
+  | 'queueDelaySeconds'
+  | 'queueTtlSeconds'
+  | Exclude<keyof MessageOptions, 'priority'>
 
 /** What few messages carry, as JSON; null when this one has nothing of it. */
 function describe(row: EnqueueRow): string | null {
   const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
+  const { defaults } = row
   if (
     typeof body === 'string' &&
     contentType === null &&
@@ -256,7 +270,8 @@ function describe(row: EnqueueRow): string | null {
     visibleAt === undefined &&
     ttlSeconds === undefined &&
     maxAttempts === undefined &&
-    idempotencyKey === undefined
+    idempotencyKey === undefined &&
+    defaults === null
   ) {
     return null
   }
@@ -268,7 +283,9 @@ function describe(row: EnqueueRow): string | null {
     visibleAt,
     ttlSeconds,
     maxAttempts,
-    idempotencyKey
+    idempotencyKey,
+    queueDelaySeconds: defaults?.delaySeconds,
+    queueTtlSeconds: defaults?.ttlSeconds
   } satisfies Record<Described, unknown>)
 }
 

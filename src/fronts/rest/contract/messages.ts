@@ -9,6 +9,7 @@ import {
   cursor,
   Headers,
   limit,
+  maxAttempts,
   maybe,
   messageId,
   object,
@@ -35,7 +36,7 @@ const view = {
   headers: Headers,
   priority: Type.Integer(),
   attempt: Type.Integer(),
-  maxAttempts: Type.Integer(),
+  maxAttempts,
   enqueuedAt: time('When it was stored.'),
   visibleAt: maybe(time('delayed: when it is ready.')),
   lastFailure: maybe(LastFailure)
