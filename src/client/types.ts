@@ -97,6 +97,10 @@ export interface LeasedMessage {
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
   priority: number
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
@@ -176,6 +180,10 @@ export interface MessagePage {
     bodyBase64?: string | undefined
     contentType: string
     headers: Record<string, string>
+    /** The topic to which it was published. */
+    topic?: string | undefined
+    /** The routing key of the publish, if it had one. */
+    routingKey?: string | undefined
     priority: number
     attempt: number
     /** After this many attempts that ended badly it is dead; null: never by its attempts. */
@@ -205,6 +213,10 @@ export interface MessageDetail {
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
   priority: number
   attempt: number
   /** After this many attempts that ended badly it is dead; null: never by its attempts. */
@@ -641,6 +653,109 @@ export type RetryAnswer = {
   more?: true | undefined
 }
 
+export interface Publication {
+  /**
+   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   */
+  body: unknown
+  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  headers?: Record<string, string> | undefined
+  /**
+   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
+   * Without one, only `#` matches.
+   */
+  routingKey?: string | undefined
+  /** Higher goes first. Default 4. */
+  priority?: number | undefined
+  /** The message is not leased before this delay is over. */
+  delaySeconds?: number | undefined
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
+  visibleAt?: string | undefined
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  ttlSeconds?: number | undefined
+  /** Instead of the queue's. */
+  maxAttempts?: number | undefined
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
+  idempotencyKey?: string | undefined
+}
+
+export interface RawPublication {
+  /**
+   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
+   * Without one, only `#` matches.
+   */
+  routingKey?: string | undefined
+  /** Higher goes first. Default 4. */
+  priority?: number | undefined
+  /** The message is not leased before this delay is over. */
+  delaySeconds?: number | undefined
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
+  visibleAt?: string | undefined
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  ttlSeconds?: number | undefined
+  /** Instead of the queue's. */
+  maxAttempts?: number | undefined
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
+  idempotencyKey?: string | undefined
+}
+
+export interface PublishAnswer {
+  /** The copies. An empty list: nothing matched, and nobody gets the message. */
+  messages: Array<{
+    /** Of the message in the list; 0 for a single one. */
+    index: number
+    queue: string
+    /** A message id. */
+    id: string
+    /** The key stood for this copy already. */
+    duplicate?: true | undefined
+  }>
+}
+
+export interface SubscriptionChange {
+  /**
+   * Which routing keys match: the same words, where `*` is any one word and `#` any number of
+   * words. Default `#`: every message.
+   */
+  pattern?: string | undefined
+}
+
+export interface Subscription {
+  topic: string
+  queue: string
+  pattern: string
+}
+
+export interface Topic {
+  topic: string
+  /** By queue. */
+  subscriptions: Array<{
+    queue: string
+    pattern: string
+  }>
+}
+
+export interface TopicList {
+  topics: Array<{
+    topic: string
+    subscriptions: number
+  }>
+  /** Send it to get the next page; null at the end. */
+  cursor: string | null
+}
+
 export interface ScheduleChange {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue?: string | undefined
@@ -803,7 +918,8 @@ export interface KeyRequest {
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
    * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
-   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
    */
   rights: Array<string>
   /**
@@ -828,7 +944,8 @@ export interface KeyInfo {
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
    * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
-   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
    */
   rights: Array<string>
   /**
@@ -855,7 +972,8 @@ export interface KeyMade {
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
    * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
-   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
    */
   rights: Array<string>
   /**

@@ -35,6 +35,8 @@ import type {
 import type { EnqueueDefaults, NameScope, Queue, QueueReport } from './queue.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
+import type { TopicVerbs } from './topicPorts.ts'
+import type { Published } from './topic.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 /**
@@ -71,7 +73,8 @@ export type Verbs = EnqueueVerbs &
   FailureVerbs &
   ConsumerVerbs &
   SeriesVerbs &
-  ScheduleVerbs
+  ScheduleVerbs &
+  TopicVerbs
 
 /** One message to store. */
 export interface EnqueueRow extends NewMessage {
@@ -79,6 +82,8 @@ export interface EnqueueRow extends NewMessage {
   priority: number
   /** What the queue has it for where the message says nothing. null: nothing. */
   defaults: EnqueueDefaults | null
+  /** Of a copy of what was published. */
+  published?: Published | undefined
 }
 
 /** null: the queue is gone. `mismatch`: the idempotency key stands for other content. */
@@ -89,6 +94,8 @@ interface EnqueueVerbs {
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
+  /** The same of several queues. One that is missing in the answer has no bound, or is gone. */
+  roomsIn(queueIds: Digits[]): Promise<Map<Digits, number>>
 }
 
 /** What one caller asks for. */

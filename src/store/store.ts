@@ -17,6 +17,7 @@ import { putQueue, queueVerbs } from './verbs/queues.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
+import { topicVerbs } from './verbs/topics.ts'
 
 /** The verbs as their files write them: the session comes first. */
 export type SessionVerbs = {
@@ -37,7 +38,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...autoQueueVerbs,
   ...scheduleVerbs,
   ...firingVerbs,
-  ...seriesVerbs
+  ...seriesVerbs,
+  ...topicVerbs
 })
 
 /**

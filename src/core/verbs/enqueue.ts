@@ -19,10 +19,12 @@ const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
 const queueAttemptsMax = 10
 
-/** One caller's messages: a list is stored whole or not at all. */
+/** One caller's messages. With `whole` they are stored all or none. */
 interface Call {
-  list: boolean
+  whole: boolean
   rows: EnqueueRow[]
+  /** The queues of the rows. */
+  queues: Queue[]
   bytes: number
 }
 /** null for each message whose queue is gone. */
@@ -50,7 +52,7 @@ export class Enqueueing {
     this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
-      flush: (lane, calls) => this.#flush(lane, calls),
+      flush: (_lane, calls) => this.#flush(calls),
       weigh: call => call.bytes,
       count: call => call.rows.length,
       isUrgent: () => false,
@@ -80,7 +82,7 @@ export class Enqueueing {
         priority: message.priority ?? priorityDefault,
         defaults
       }))
-      const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
+      const answers = await this.add(caller, rows, [queue], list)
       if (answers.every(answer => answer !== null)) return answers
       // Another replica deleted the queue after it was looked up, so nothing was stored.
       queueCache.forget(name)
@@ -96,34 +98,31 @@ export class Enqueueing {
     return this.#batcher.drained()
   }
 
-  // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(
-    caller: Caller,
-    rows: EnqueueRow[],
-    list: boolean,
-    hasMaxDepth: boolean
-  ): Promise<(Enqueued | null)[]> {
+  /**
+   * Stores messages of these queues in one commit; with `whole` all or none. null for each message
+   * whose queue is gone. Refuses with idempotencyMismatch, queueFull, overloaded.
+   */
+  add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<(Enqueued | null)[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-    const lane = hasMaxDepth
-      ? rows[0]!.queueId
-      : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
-    return this.#batcher.add(caller, lane, { list, rows, bytes })
+    return this.#batcher.add(caller, laneOf(rows, queues, bytes), { whole, rows, queues, bytes })
   }
 
-  async #flush(lane: string, calls: Call[]): Promise<Answer[]> {
+  async #flush(calls: Call[]): Promise<Answer[]> {
     const { store, replicaStats } = this.#parts
-    const hasMaxDepth = /^\d/.test(lane)
-    const room = hasMaxDepth ? ((await store.roomIn(lane)) ?? Infinity) : Infinity
-    const { answers, shared, single } = admit(calls, room)
+    const bounded = new Set(calls.flatMap(({ queues }) => queues.filter(isBounded).map(({ id }) => id)))
+    const rooms = bounded.size === 0 ? new Map<Digits, number>() : await store.roomsIn([...bounded])
+    const { answers, shared, single } = admit(calls, rooms)
     // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is
     // every caller's answer.
     const stored = await this.#storeRounds(
       shared.flatMap(index => calls[index]!.rows),
       false
     )
-    for (const index of shared) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    for (const index of shared) {
+      answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    }
     for (const index of single) {
-      answers[index] = await this.#storeRounds(calls[index]!.rows, true).then(
+      answers[index] = await this.#storeRounds(calls[index]!.rows, true, calls[index]!.queues).then(
         refuseMismatch,
         (error: Error) => error
       )
@@ -138,7 +137,7 @@ export class Enqueueing {
 
   // A statement can claim a key once. A key that comes twice goes into a later round, which sees
   // the first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
-  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
+  async #storeRounds(rows: EnqueueRow[], whole: boolean, queues: Queue[] = []): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
     const split = rounds([...rows.keys()], index => {
       const { queueId, idempotencyKey } = rows[index]!
@@ -152,7 +151,7 @@ export class Enqueueing {
           answers[indexes[i]!] = answer
         })
       }
-      const refusal = refuseMismatch(answers)
+      const refusal = refuseMismatch(answers, rows, queues)
       if (whole && refusal instanceof Error) throw refusal
       return answers
     }
@@ -184,20 +183,32 @@ export class Enqueueing {
   }
 }
 
-// Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
-// `single` need one each: those are lists with keys. One key that stands for other content must
-// undo its whole list, and nothing else.
-function admit(calls: Call[], room: number): { answers: Answer[]; shared: number[]; single: number[] } {
+const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
+
+// A queue with a maxDepth has a lane of its own, in which its room is counted. Calls of several
+// queues share one for that.
+function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
+  if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
+  return `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+}
+
+// Refuses calls for which a queue has no room. Of the others, `shared` can share a commit, and
+// `single` need one each: those are stored whole and have keys. One key that stands for other
+// content must undo its whole call, and nothing else.
+function admit(
+  calls: Call[],
+  rooms: Map<Digits, number>
+): { answers: Answer[]; shared: number[]; single: number[] } {
   const answers: Answer[] = Array(calls.length)
   const shared: number[] = []
   const single: number[] = []
-  for (const [index, { list, rows }] of calls.entries()) {
-    if (rows.length > room) {
-      answers[index] = queueFull(list)
+  for (const [index, call] of calls.entries()) {
+    const full = rooms.size === 0 ? null : takeRoom(call, rooms)
+    if (full !== null) {
+      answers[index] = queueFull(full)
       continue
     }
-    room -= rows.length
-    if (list && hasKeys(rows)) single.push(index)
+    if (call.whole && hasKeys(call.rows)) single.push(index)
     else shared.push(index)
   }
   return { answers, shared, single }
@@ -212,25 +223,37 @@ function checkSizes({ name, settings }: Queue, messages: NewMessage[], list: boo
   }
 }
 
+// Takes the room that a call needs, unless one of its queues has not enough; then answers that one.
+function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>): Queue | null {
+  const needed = new Map<Digits, number>()
+  for (const { queueId } of rows) needed.set(queueId, (needed.get(queueId) ?? 0) + 1)
+  const full = queues.find(({ id }) => needed.get(id)! > (rooms.get(id) ?? Infinity))
+  if (full !== undefined) return full
+  for (const [id, count] of needed) if (rooms.has(id)) rooms.set(id, rooms.get(id)! - count)
+  return null
+}
+
 function hasKeys(rows: EnqueueRow[]): boolean {
   return rows.some(row => row.idempotencyKey !== undefined)
 }
 
-function queueFull(list: boolean): QueueError {
-  const ofList = list ? '; nothing of the list was stored' : ''
+function queueFull({ name }: Queue): QueueError {
   return new QueueError(
     'queueFull',
-    `The queue holds as many messages as its maxDepth allows${ofList}. Send the request again when ` +
-      'some have been acked.'
+    `The queue ${name} holds as many messages as its maxDepth allows; nothing was stored. Send the ` +
+      'request again when some have been acked.'
   )
 }
 
-function refuseMismatch(answers: EnqueueAnswer[]): Answer {
-  if (answers.some(answer => answer?.mismatch)) {
+// Of calls of several queues, the refusal names the queue.
+function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queues: Queue[] = []): Answer {
+  const wrong = answers.findIndex(answer => answer?.mismatch)
+  if (wrong >= 0) {
+    const queue = queues.length > 1 && queues.find(({ id }) => id === rows[wrong]!.queueId)
     return new QueueError(
       'idempotencyMismatch',
-      'This idempotency key was used for other content not long ago; nothing was stored. Use a new ' +
-        'key for a new message.'
+      `This idempotency key was used for other content not long ago${queue ? ` in the queue ${queue.name}` : ''}; ` +
+        'nothing was stored. Use a new key for a new message.'
     )
   }
   return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))

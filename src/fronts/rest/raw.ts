@@ -4,6 +4,7 @@
  */
 import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
+import { splitHeaders } from '../../core/topic.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 import { strangersBytesFields } from '../shared/securityFields.ts'
 
@@ -28,6 +29,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     lastFailure,
     contentType
   } = message
+  const { headers: ownHeaders, published } = splitHeaders(message.headers)
   const headers: Record<string, string> = {
     // A content type set in SQL may hold characters that a header cannot.
     'content-type':
@@ -44,6 +46,10 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-attempt': String(attempt),
     ...(maxAttempts !== null && { 'holdfast-max-attempts': String(maxAttempts) }),
     'holdfast-priority': String(priority),
+    ...(published !== null && { 'holdfast-topic': published.topic }),
+    ...(published?.routingKey !== undefined && {
+      'holdfast-routing-key': encodedValue(published.routingKey)
+    }),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
     ...(lastFailure?.reason != null && {
@@ -52,7 +58,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
   }
   let room = rawHeadersBytesMax
   let leftOut = 0
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
+  for (const [name, value] of Object.entries(ownHeaders)) {
     const field = `holdfast-header-${encodedName(name).toLowerCase()}`
     const text = encodedValue(value)
     if (field in headers || field.length + text.length > room) leftOut++

@@ -1,6 +1,7 @@
 /** Message bodies between a front and the store: bytes in, and the same bytes out as JSON, text or base64. */
 import { isUtf8 } from 'node:buffer'
 import type { Body } from '../../core/message.ts'
+import type { Published } from '../../core/topic.ts'
 
 const textTypes =
   /^(text\/.*|application\/(xml|x-www-form-urlencoded)|multipart\/form-data|[^/]+\/.+\+(json|xml))$/
@@ -33,4 +34,9 @@ export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
   const member =
     text === null ? `"bodyBase64":"${bodyBytes!.toString('base64')}"` : `"body":${JSON.stringify(text)}`
   return `${member},"contentType":${JSON.stringify(contentType)}`
+}
+
+/** What a copy tells of its publish, as members of a JSON object that go behind others. */
+export function publishedMembers(published: Published | null): string {
+  return published === null ? '' : `,${JSON.stringify(published).slice(1, -1)}`
 }

@@ -2,6 +2,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { MessageOptions } from '../../core/options.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
+import { headersWith } from '../../core/topic.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { queueExists } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
@@ -261,11 +262,12 @@ type Described =
 /** What few messages carry, as JSON; null when this one has nothing of it. */
 function describe(row: EnqueueRow): string | null {
   const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
-  const { defaults } = row
+  const { defaults, published } = row
   if (
     typeof body === 'string' &&
     contentType === null &&
     headers === undefined &&
+    published === undefined &&
     delaySeconds === undefined &&
     visibleAt === undefined &&
     ttlSeconds === undefined &&
@@ -278,7 +280,7 @@ function describe(row: EnqueueRow): string | null {
   return JSON.stringify({
     bytes: typeof body === 'string' ? undefined : body.toString('base64'),
     contentType: contentType ?? undefined,
-    headers,
+    headers: headersWith(headers, published),
     delaySeconds,
     visibleAt,
     ttlSeconds,

@@ -19,6 +19,7 @@ import {
   maybe,
   messageId,
   object,
+  published,
   storableText,
   time,
   QueueParams
@@ -92,6 +93,7 @@ export const LeasedMessage = Type.Object({
   bodyBase64: maybe(Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })),
   contentType: Type.String(),
   headers: Headers,
+  ...published,
   priority: Type.Integer(),
   enqueuedAt: time('When it was stored.'),
   leaseExpiresAt: time('When the lease ends.'),

@@ -3,6 +3,7 @@ import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
+import { topicNamePattern } from '../../../core/topic.ts'
 import type { Row, TextsRow } from '../../../core/table.ts'
 
 /** An object that refuses unknown fields. */
@@ -24,6 +25,12 @@ export const maxAttempts = orNull(Type.Integer(), {
   description: 'After this many attempts that ended badly it is dead; null: never by its attempts.'
 })
 
+/** What a copy tells of its publish. */
+export const published = {
+  topic: maybe(Type.String({ description: 'The topic to which it was published.' })),
+  routingKey: maybe(Type.String({ description: 'The routing key of the publish, if it had one.' }))
+}
+
 export const messageId = Type.String({ description: 'A message id.', examples: ['1'] })
 
 export const nameDescription = `1 to ${nameCharsMax} of A–Z a–z 0–9 _ . -, the first a letter or a digit.`
@@ -34,6 +41,12 @@ export const demoName = 'swagger-demo'
 export const QueueName = Type.String({
   pattern: queueNamePattern,
   description: `The queue. ${nameDescription}`,
+  examples: [demoName]
+})
+
+export const TopicName = Type.String({
+  pattern: topicNamePattern,
+  description: `The topic. ${nameDescription}`,
   examples: [demoName]
 })
 

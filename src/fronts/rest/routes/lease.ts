@@ -7,7 +7,8 @@ import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { splitHeaders } from '../../../core/topic.ts'
+import { bodyMembers, publishedMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp, sendJson } from '../common.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
@@ -91,11 +92,12 @@ function outcomesJson(receipts: string[] | undefined, outcomes: Outcome[]): stri
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function leasedJson(message: LeasedMessage): string {
-  const { id, receipt, fence, attempt, maxAttempts, headers, priority, lastFailure } = message
+  const { id, receipt, fence, attempt, maxAttempts, priority, lastFailure } = message
+  const { headers, published } = splitHeaders(message.headers)
   return (
     `{"id":"${id}","receipt":"${receipt}","fence":${fence},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
-    `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
+    `"headers":${JSON.stringify(headers)}${publishedMembers(published)},"priority":${priority},` +
     `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
     (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
   )

@@ -2,7 +2,8 @@
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { splitHeaders } from '../../../core/topic.ts'
+import { bodyMembers, publishedMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
@@ -57,10 +58,11 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function viewJson(message: MessageView): string {
-  const { id, state, headers, priority, attempt, maxAttempts, enqueuedAt, visibleAt, lastFailure } = message
+  const { id, state, priority, attempt, maxAttempts, enqueuedAt, visibleAt, lastFailure } = message
+  const { headers, published } = splitHeaders(message.headers)
   return (
     `"id":"${id}","state":"${state}",${bodyMembers(message)},` +
-    `"headers":${JSON.stringify(headers ?? {})},"priority":${priority},` +
+    `"headers":${JSON.stringify(headers)}${publishedMembers(published)},"priority":${priority},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},"enqueuedAt":"${enqueuedAt}"` +
     (visibleAt === null ? '' : `,"visibleAt":"${visibleAt}"`) +
     (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`)
