@@ -21,6 +21,11 @@ export interface NewMessage {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -41,6 +46,11 @@ export interface RawOptions {
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
+  /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
   /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
@@ -105,6 +115,8 @@ export interface LeasedMessage {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
 }
 
 export interface Failure {
@@ -157,6 +169,8 @@ export interface BrowseQuery {
   enqueuedAfter?: string | undefined
   /** Enqueued before this time. RFC 3339, UTC. */
   enqueuedBefore?: string | undefined
+  /** Of this group. */
+  group?: string | undefined
   limit?: number | undefined
   /** From the page before. */
   cursor?: string | undefined
@@ -186,6 +200,8 @@ export interface MessagePage {
       /** When the attempt ended. RFC 3339, UTC. */
       at: string
     } | undefined
+    /** The group that the enqueue named. */
+    group?: string | undefined
   }>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
@@ -214,6 +230,8 @@ export interface MessageDetail {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */
@@ -302,6 +320,11 @@ export interface QueueSettings {
   maxDepth?: number | null | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
+  /**
+   * group: the messages of a group are leased one after another, in the order of their enqueues.
+   * queue: all messages are. Changes only while the queue holds no message. Default none.
+   */
+  ordering?: 'none' | 'group' | 'queue' | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
 }
@@ -322,6 +345,7 @@ export interface QueueReport {
     dedupSeconds: number
     maxDepth: number | null
     paused: boolean
+    ordering: string
     keepAckedSeconds: number
   }
   counts: {
@@ -366,6 +390,7 @@ export interface QueueList {
       dedupSeconds: number
       maxDepth: number | null
       paused: boolean
+      ordering: string
       keepAckedSeconds: number
     }
     counts: {
@@ -530,6 +555,8 @@ export interface PurgeRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -562,6 +589,8 @@ export interface RedriveRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -594,6 +623,8 @@ export interface RetryRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined

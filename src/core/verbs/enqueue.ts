@@ -6,6 +6,7 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import type { Digits, Enqueued, NewMessage } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
@@ -24,7 +25,7 @@ interface Call {
   bytes: number
 }
 /** null for each message whose queue is gone. */
-type Answer = (Enqueued | null)[] | Error
+type Answer = EnqueueAnswer[] | Error
 
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
@@ -40,7 +41,7 @@ export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
   readonly #autoQueues: AutoQueues
-  readonly #batcher: Batcher<Call, (Enqueued | null)[]>
+  readonly #batcher: Batcher<Call, EnqueueAnswer[]>
 
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
@@ -70,14 +71,18 @@ export class Enqueueing {
     const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await queueCache.find(caller, name, make)
+      const lined = hasLines(queue.settings)
+      if (isOrdered(queue.settings)) checkOrdered(messages, list)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,
-        priority: message.priority ?? priorityDefault
+        priority: message.priority ?? priorityDefault,
+        lined
       }))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
-      // Another replica deleted the queue after it was looked up, so nothing was stored.
+      // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
+      // stored.
       queueCache.forget(name)
     }
     throw new QueueError(
@@ -92,16 +97,14 @@ export class Enqueueing {
   }
 
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(
-    caller: Caller,
-    rows: EnqueueRow[],
-    list: boolean,
-    hasMaxDepth: boolean
-  ): Promise<(Enqueued | null)[]> {
+  #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-    const lane = hasMaxDepth
-      ? rows[0]!.queueId
-      : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+    const kinds = [
+      hasKeys(rows) ? 'keyed' : 'plain',
+      ...(rows[0]!.lined ? ['lined'] : []),
+      ...(bytes < largeBytes ? [] : ['large'])
+    ]
+    const lane = hasMaxDepth ? rows[0]!.queueId : kinds.join(' ')
     return this.#batcher.add(caller, lane, { list, rows, bytes })
   }
 
@@ -171,8 +174,9 @@ export class Enqueueing {
           signals.onDue(dueMs)
           continue
         }
+        if (stored.position === null) continue
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
+        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.position)) })
       }
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
@@ -219,5 +223,5 @@ function refuseMismatch(answers: EnqueueAnswer[]): Answer {
         'key for a new message.'
     )
   }
-  return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))
+  return answers
 }

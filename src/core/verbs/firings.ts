@@ -179,6 +179,7 @@ function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedu
     body,
     contentType: null,
     headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
-    priority
+    priority,
+    lined: true
   }
 }

@@ -12,7 +12,17 @@ import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawLeaseHeaders } from './raw.ts'
 import { leaseSeconds, Outcome, receipt } from './settle.ts'
-import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
+import {
+  AnyBody,
+  Headers,
+  marks,
+  maybe,
+  messageId,
+  object,
+  storableText,
+  time,
+  QueueParams
+} from './shapes.ts'
 
 const leaseOptions = {
   max: maybe(
@@ -84,7 +94,8 @@ export const LeasedMessage = Type.Object({
   priority: Type.Integer(),
   enqueuedAt: time('When it was stored.'),
   leaseExpiresAt: time('When the lease ends.'),
-  lastFailure: maybe(LastFailure)
+  lastFailure: maybe(LastFailure),
+  ...marks
 })
 
 export const Leased = Type.Object(

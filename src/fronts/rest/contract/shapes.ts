@@ -81,3 +81,8 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
     maximum: max
   }
 }
+
+/** What few messages have. */
+export const marks = {
+  group: maybe(Type.String({ description: 'The group that the enqueue named.' }))
+}

@@ -7,7 +7,7 @@ import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp, never, sendJson } from '../common.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
@@ -97,6 +97,7 @@ function leasedJson(message: LeasedMessage): string {
     `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
     `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
     `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
+    markMembers(message.marks) +
     (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
   )
 }
