@@ -66,9 +66,10 @@ language sql stable as $$
   )
 $$;
 
--- Whether a stored digest stands for this content. Empty headers and a delay of 0 mean the same as
--- none, and callers leave them out before they make a digest. Releases before that did not, so their
--- digests are accepted in every spelling.
+-- Whether a stored digest stands for this content. Empty headers mean the same as none, and callers
+-- leave them out before they make a digest. Releases before that did not, so their digests are
+-- accepted in both spellings. In a queue without a delay of its own, a delay of 0 means the same as
+-- none too.
 create or replace function holdfast.digest_fits (
   digest bytea,
   body text,
@@ -80,7 +81,8 @@ create or replace function holdfast.digest_fits (
   visible_at timestamptz,
   ttl_seconds float8,
   max_attempts integer,
-  marks jsonb
+  marks jsonb,
+  queue_delay_seconds float8
 ) returns boolean
 language sql stable as $$
   select digest in (
@@ -97,7 +99,12 @@ language sql stable as $$
       marks
     )
     from unnest(array[headers, coalesce(headers, '{}')]) as h (spelling)
-    cross join unnest(array[delay_seconds, coalesce(delay_seconds, 0)]) as d (spelling)
+    cross join unnest(
+      case
+        when queue_delay_seconds = 0 and coalesce(delay_seconds, 0) = 0 then array[null, 0]
+        else array[delay_seconds]
+      end
+    ) as d (spelling)
   )
 $$;
 
@@ -284,8 +291,6 @@ begin
       then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
     when body is null
       then 'the body is missing (the JSON null is ''null''::json)'
-    when octet_length(body::text) > 1048576
-      then 'the body is larger than 1048576 bytes'
     when options is null or jsonb_typeof(options) <> 'object'
       then 'the options must be a JSON object'
     when options ? 'delaySeconds' and options ? 'visibleAt'
@@ -357,6 +362,13 @@ begin
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
   end if;
 
+  if octet_length(body::text) > target.message_bytes_max then
+    raise exception
+      'invalidRequest: the body is larger than % bytes',
+      target.message_bytes_max
+      using errcode = 'HF004';
+  end if;
+
   if target.max_depth is not null and target.max_depth <= (
     select c.ready + c.delayed + c.leased + (
       select coalesce(sum(l.ready + l.delayed + l.leased), 0)
@@ -375,7 +387,7 @@ begin
   delay_seconds := (options->>'delaySeconds')::float8;
   visible := coalesce(
     (options->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => delay_seconds)
+    statement_timestamp() + make_interval(secs => coalesce(delay_seconds, target.delay_seconds))
   );
   visible := case when visible > statement_timestamp() then visible end;
 
@@ -386,7 +398,7 @@ begin
       null,
       nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      nullif(delay_seconds, 0),
+      delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
       (options->>'maxAttempts')::integer,
@@ -421,11 +433,12 @@ begin
       null,
       nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      nullif(delay_seconds, 0),
+      delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
       (options->>'maxAttempts')::integer,
-      marks
+      marks,
+      target.delay_seconds
     ) then
       raise exception
         'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
@@ -467,7 +480,9 @@ begin
     marks,
     statement_timestamp(),
     visible,
-    statement_timestamp() + make_interval(secs => (options->>'ttlSeconds')::float8),
+    statement_timestamp() + make_interval(
+      secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
+    ),
     target.id,
     (options->>'maxAttempts')::integer,
     coalesce((options->>'priority')::integer, 4) * 2,

@@ -68,7 +68,9 @@ export interface Enqueued {
 export interface LeaseRequest {
   /** Take at most this many. Default 1. */
   max?: number | undefined
-  /** Wait this long for the first message. Default 0. */
+  /**
+   * Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first.
+   */
   waitSeconds?: number | undefined
   /** Instead of the queue's. */
   leaseSeconds?: number | undefined
@@ -97,7 +99,8 @@ export interface LeasedMessage {
   fence: number
   /** Counts the leases of this message from 1, released ones left out. */
   attempt: number
-  maxAttempts: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
   /** JSON as it was sent, or other text in UTF-8 as a string. */
   body?: unknown
   /** Instead of body, where the bytes are not text in UTF-8. */
@@ -189,7 +192,8 @@ export interface MessagePage {
     headers: Record<string, string>
     priority: number
     attempt: number
-    maxAttempts: number
+    /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+    maxAttempts: number | null
     /** When it was stored. RFC 3339, UTC. */
     enqueuedAt: string
     /** delayed: when it is ready. RFC 3339, UTC. */
@@ -219,7 +223,8 @@ export interface MessageDetail {
   headers: Record<string, string>
   priority: number
   attempt: number
-  maxAttempts: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
   /** delayed: when it is ready. RFC 3339, UTC. */
@@ -291,8 +296,11 @@ export interface Explanation {
 export interface QueueSettings {
   /** How long a lease lasts when the call does not say. Default 30. */
   leaseSeconds?: number | undefined
-  /** A message is dead after this many attempts that ended badly. Default 5. */
-  maxAttempts?: number | undefined
+  /**
+   * A message is dead after this many attempts that ended badly. null: it is tried again for ever.
+   * Default 5.
+   */
+  maxAttempts?: number | null | undefined
   retry?: {
     /** How the retry delay grows: it doubles, it adds, or it stays. Default exponential. */
     strategy?: 'exponential' | 'linear' | 'fixed' | undefined
@@ -306,6 +314,15 @@ export interface QueueSettings {
      */
     jitter?: boolean | undefined
   } | undefined
+  /** The delay of a message that gives neither delaySeconds nor visibleAt. Default 0. */
+  delaySeconds?: number | undefined
+  /**
+   * The time to live of a message that gives none. null: only retentionSeconds bounds it. Default
+   * null.
+   */
+  ttlSeconds?: number | null | undefined
+  /** How long a lease waits for the first message when the call does not say. Default 0. */
+  waitSeconds?: number | undefined
   /**
    * How long a message is kept after its enqueue, in any state. A lease under way is finished
    * first. Default 1209600 (14 days).
@@ -318,6 +335,8 @@ export interface QueueSettings {
    * of traffic. null: no bound. Default null.
    */
   maxDepth?: number | null | undefined
+  /** The queue takes no message with a larger body. Default 1048576. */
+  messageBytesMax?: number | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
   /**
@@ -327,6 +346,8 @@ export interface QueueSettings {
   ordering?: 'none' | 'group' | 'queue' | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
+  /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
+  tags?: Record<string, string> | undefined
 }
 
 export interface QueueReport {
@@ -334,19 +355,24 @@ export interface QueueReport {
   queue: string
   settings: {
     leaseSeconds: number
-    maxAttempts: number
+    maxAttempts: number | null
     retry: {
       strategy: string
       delaySeconds: number
       maxDelaySeconds: number
       jitter: boolean
     }
+    delaySeconds: number
+    ttlSeconds: number | null
+    waitSeconds: number
     retentionSeconds: number
     dedupSeconds: number
     maxDepth: number | null
+    messageBytesMax: number
     paused: boolean
     ordering: string
     keepAckedSeconds: number
+    tags: Record<string, string>
   }
   counts: {
     ready: number
@@ -379,19 +405,24 @@ export interface QueueList {
     queue: string
     settings: {
       leaseSeconds: number
-      maxAttempts: number
+      maxAttempts: number | null
       retry: {
         strategy: string
         delaySeconds: number
         maxDelaySeconds: number
         jitter: boolean
       }
+      delaySeconds: number
+      ttlSeconds: number | null
+      waitSeconds: number
       retentionSeconds: number
       dedupSeconds: number
       maxDepth: number | null
+      messageBytesMax: number
       paused: boolean
       ordering: string
       keepAckedSeconds: number
+      tags: Record<string, string>
     }
     counts: {
       ready: number
@@ -717,6 +748,7 @@ export interface Schedule {
       | 'queueNotFound'
       | 'tooManyQueues'
       | 'queueFull'
+      | 'bodyTooLarge'
       | 'invalidSchedule'
     /** A message id. */
     messageId?: string | undefined
@@ -780,6 +812,7 @@ export interface ScheduleList {
         | 'queueNotFound'
         | 'tooManyQueues'
         | 'queueFull'
+        | 'bodyTooLarge'
         | 'invalidSchedule'
       /** A message id. */
       messageId?: string | undefined

@@ -4,18 +4,18 @@
  */
 import { invalidRequest } from './errors.ts'
 import type { NewMessage } from './message.ts'
-import type { Settings } from './settings.ts'
+import type { ActiveSettings } from './settings.ts'
 
 /** Settings that change only while the queue holds no message. */
-export const orderSettings: string[] = ['ordering'] satisfies (keyof Settings)[]
+export const orderSettings: string[] = ['ordering'] satisfies (keyof ActiveSettings)[]
 
 /** Whether a message is leased only after those of its line that came before it. */
-export function isOrdered({ ordering }: Settings): boolean {
+export function isOrdered({ ordering }: ActiveSettings): boolean {
   return ordering !== 'none'
 }
 
 /** Whether messages of the queue stand in lines. */
-export function hasLines(settings: Settings): boolean {
+export function hasLines(settings: ActiveSettings): boolean {
   return isOrdered(settings)
 }
 

@@ -50,7 +50,8 @@ interface Shown extends Body {
   marks: Marks | null
   priority: number
   attempt: number
-  maxAttempts: number
+  /** null: it is never dead by its attempts. */
+  maxAttempts: number | null
   enqueuedAt: string
   lastFailure: LastFailure | null
 }
@@ -117,7 +118,7 @@ export interface Circumstances {
   state: State
   paused: boolean
   attempt: number
-  maxAttempts: number
+  maxAttempts: number | null
   visibleAt: string | null
   leasedUntil: string | null
   worker: string | null
@@ -179,14 +180,23 @@ export function newMessage(
   return { ...message, visibleAt }
 }
 
-/** Refuses with bodyTooLarge. `pointer` is the place of the message in the request. */
-export function checkBodySize(body: string | Buffer, pointer: string): void {
-  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
+/**
+ * Refuses with bodyTooLarge. `pointer` is the place of the message in the request. `queue` is the
+ * queue whose own bound this is.
+ */
+export function checkBodySize(
+  body: string | Buffer,
+  pointer: string,
+  bytesMax = messageBytesMax,
+  queue?: string
+): void {
+  if (body.length <= bytesMax && Buffer.byteLength(body) <= bytesMax) return
+  const where = queue === undefined ? '' : ` in the queue ${queue}`
   throw new QueueError(
     'bodyTooLarge',
-    `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things ` +
+    `A message body is at most ${bytesMax} bytes${where}; nothing was stored. Store larger things ` +
       'elsewhere and enqueue where to find them.',
-    { faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }] }
+    { faults: [{ pointer: `${pointer}/body`, message: `is larger than ${bytesMax} bytes` }] }
   )
 }
 

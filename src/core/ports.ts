@@ -42,15 +42,8 @@ import type {
   Selection
 } from './message.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
-import type {
-  DueSchedule,
-  FiredSchedule,
-  HeldSchedules,
-  KeptSchedule,
-  Owner,
-  Schedule,
-  ScheduleSettings
-} from './schedule.ts'
+import type { KeptSchedule } from './schedule.ts'
+import type { ScheduleVerbs } from './schedulePorts.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 export type * from './rows.ts'
@@ -193,8 +186,12 @@ interface SettleVerbs extends Settlers {
 interface QueueVerbs {
   findQueue(name: string): Promise<Queue | null>
   reportQueue(name: string): Promise<QueueReport | null>
-  /** Reports by name, from the one after `after` on. */
-  listQueues(after: string, limit: number, scope: NameScope): Promise<QueueReport[]>
+  /** Reports by name, from the one after `after` on. `more`: others may follow. */
+  listQueues(
+    after: string,
+    limit: number,
+    scope: NameScope
+  ): Promise<{ queues: QueueReport[]; more: boolean }>
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
@@ -330,43 +327,6 @@ interface SeriesVerbs {
   readSeries(queueId: Digits): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }>
   /** The totals of these queues in the last hour. Queues that are not there are left out. */
   readSparks(names: string[]): Promise<{ name: string; last: number; samples: SparkSample[] }[]>
-}
-
-interface ScheduleVerbs {
-  findSchedule(name: string): Promise<Schedule | null>
-  /** Schedules by name, from the one after `after` on, without their messages. */
-  listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
-  /**
-   * Locks a schedule until the transaction ends, if the scope holds its queue. `now` is the time on
-   * the database's clock.
-   */
-  lockSchedule(name: string, scope: NameScope): Promise<{ now: string; schedule: Schedule | null }>
-  /** The queue of a schedule. null: there is none of this name. */
-  queueOfSchedule(name: string): Promise<string | null>
-  /** Counts the other schedules. Until the transaction ends, no other session counts. */
-  countSchedules(name: string, queue: string, ownerId: string | null): Promise<HeldSchedules>
-  /** null: another session has just made one of this name. */
-  createSchedule(
-    name: string,
-    settings: ScheduleSettings,
-    owner: Owner | null,
-    nextAt: string | null
-  ): Promise<Schedule | null>
-  changeSchedule(
-    name: string,
-    settings: ScheduleSettings,
-    owner: Owner | null,
-    nextAt: string | null
-  ): Promise<Schedule>
-  removeSchedule(name: string): Promise<void>
-  /** Locks some of the due schedules until the end of the transaction, the earliest first. */
-  takeDueSchedules(): Promise<DueSchedule[]>
-  /** Stores what became of schedules that were taken, and when they are due next. */
-  moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
-  /** The queues of due schedules that do not exist, with the owners of these schedules. */
-  missingQueues(): Promise<{ queue: string; ownerId: string | null }[]>
-  /** How long until the next schedule is due, on the database's clock. Infinity: there is none. */
-  msUntilSchedule(): Promise<number>
 }
 
 export interface Revocation {

@@ -1,10 +1,13 @@
 /** What the store is given and answers, row by row, where messages are stored, leased and settled. */
 import type { Digits, LeasedBody, NewMessage } from './message.ts'
+import type { EnqueueDefaults } from './queue.ts'
 
 /** One message to store. */
 export interface EnqueueRow extends NewMessage {
   queueId: Digits
   priority: number
+  /** What the queue says where the message says nothing. null: nothing. */
+  defaults: EnqueueDefaults | null
   /** Whether the queue's messages stand in lines. With `true` the row fits every queue. */
   lined?: boolean
 }

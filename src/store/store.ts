@@ -3,6 +3,7 @@ import type { Place, Store, Verbs } from '../core/ports.ts'
 import type { Database } from './database.ts'
 import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
+import { autoQueueVerbs } from './verbs/autoQueues.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
 import { cancelVerbs } from './verbs/cancel.ts'
@@ -39,6 +40,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...consumerVerbs,
   ...explainVerbs,
   ...queueVerbs,
+  ...autoQueueVerbs,
   ...scheduleVerbs,
   ...firingVerbs,
   ...seriesVerbs

@@ -81,7 +81,8 @@ export const row = (queueId: string, key?: string): EnqueueRow => ({
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: undefined,
-  idempotencyKey: key
+  idempotencyKey: key,
+  defaults: null
 })
 
 export const enqueue = (queueId: string, count: number) =>
@@ -345,7 +346,7 @@ export async function leaseBy(
     name,
     { max, waitSeconds, leaseSeconds, worker, idempotencyKey },
     acks,
-    never
+    () => never
   )
 }
 

@@ -29,6 +29,7 @@ const row = (queueId: string, options: Partial<EnqueueRow> = {}): EnqueueRow => 
   ttlSeconds: undefined,
   maxAttempts: undefined,
   idempotencyKey: undefined,
+  defaults: null,
   ...options
 })
 const rows = (count: number, queueId: string, options?: Partial<EnqueueRow>) =>

@@ -42,7 +42,8 @@ const message: Omit<EnqueueRow, 'queueId'> = {
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: 1000,
-  idempotencyKey: undefined
+  idempotencyKey: undefined,
+  defaults: null
 }
 
 t.test('a failed message waits for as long as the retry curve of core says, at every attempt', async t => {

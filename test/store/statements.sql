@@ -976,10 +976,10 @@ set
     (c.new #>> '{leaseSeconds}')::float8,
     q.lease_seconds
   ),
-  max_attempts = coalesce(
-    (c.new #>> '{maxAttempts}')::integer,
-    q.max_attempts
-  ),
+  max_attempts = case
+    when c.new ? 'maxAttempts' then (c.new #>> '{maxAttempts}')::integer
+    else q.max_attempts
+  end,
   retry_strategy = coalesce(
     (c.new #>> '{retry,strategy}')::text,
     q.retry_strategy
@@ -996,6 +996,18 @@ set
     (c.new #>> '{retry,jitter}')::boolean,
     q.retry_jitter
   ),
+  delay_seconds = coalesce(
+    (c.new #>> '{delaySeconds}')::float8,
+    q.delay_seconds
+  ),
+  ttl_seconds = case
+    when c.new ? 'ttlSeconds' then (c.new #>> '{ttlSeconds}')::float8
+    else q.ttl_seconds
+  end,
+  wait_seconds = coalesce(
+    (c.new #>> '{waitSeconds}')::float8,
+    q.wait_seconds
+  ),
   retention_seconds = coalesce(
     (c.new #>> '{retentionSeconds}')::float8,
     q.retention_seconds
@@ -1008,6 +1020,10 @@ set
     when c.new ? 'maxDepth' then (c.new #>> '{maxDepth}')::integer
     else q.max_depth
   end,
+  message_bytes_max = coalesce(
+    (c.new #>> '{messageBytesMax}')::integer,
+    q.message_bytes_max
+  ),
   paused = coalesce(
     (c.new #>> '{paused}')::boolean,
     q.paused
@@ -1019,6 +1035,10 @@ set
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
+  ),
+  tags = coalesce(
+    (c.new #>> '{tags}')::jsonb,
+    q.tags
   ),
   updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
 from (select $2::jsonb as new) c
@@ -1375,19 +1395,26 @@ with stored as materialized (
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       ) > statement_timestamp() then coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       )
     end as visible_at,
     i.o->'marks' as marks
@@ -1458,19 +1485,26 @@ with candidates as materialized (
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       ) > statement_timestamp() then coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       )
     end as visible_at,
     i.o->'marks' as marks
@@ -1587,7 +1621,8 @@ select
       d.given_visible_at,
       d.ttl_seconds,
       d.max_attempts,
-      d.marks
+      d.marks,
+      d.queue_delay_seconds
     )
     else false
   end as mismatch,
@@ -1610,19 +1645,26 @@ with stored as materialized (
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       ) > statement_timestamp() then coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       )
     end as visible_at,
     i.o->'marks' as marks,
@@ -1732,19 +1774,26 @@ with candidates as materialized (
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       ) > statement_timestamp() then coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       )
     end as visible_at,
     i.o->'marks' as marks,
@@ -1895,7 +1944,8 @@ select
       d.given_visible_at,
       d.ttl_seconds,
       d.max_attempts,
-      d.marks
+      d.marks,
+      d.queue_delay_seconds
     )
     else false
   end as mismatch,
@@ -2237,7 +2287,7 @@ with held as materialized (
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
       or ($6::boolean[])[i.n]
-      or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+      or (m.attempt >= coalesce(m.max_attempts, q.max_attempts)) is true as dies,
     coalesce(
       ($5::float8[])[i.n],
       least(
@@ -2390,6 +2440,30 @@ where m.queue_id = $1
   and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $3
   and (m.attempt > 0 or $3 = 'dead')
 order by m.id;
+
+-- find_queue
+-- $1 name
+select
+  id,
+  name,
+  lease_seconds,
+  max_attempts,
+  retry_strategy,
+  retry_delay_seconds,
+  retry_max_delay_seconds,
+  retry_jitter,
+  delay_seconds,
+  ttl_seconds,
+  wait_seconds,
+  retention_seconds,
+  dedup_seconds,
+  max_depth,
+  message_bytes_max,
+  paused,
+  ordering,
+  keep_acked_seconds
+from holdfast.queues
+where name = $1;
 
 -- find_schedule
 -- $1 name
@@ -2994,14 +3068,24 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total
   from (
     select *
-    from holdfast.queues
-    where name > $1
-      and (
-        name = any($3::text[])
-        or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
-      )
-    order by name
-    limit $2
+    from (
+      select
+        *,
+        (count(*) over ())::integer as found,
+        sum(octet_length(tags::text)) over (order by name) - octet_length(tags::text) as tag_bytes
+      from (
+        select *
+        from holdfast.queues
+        where name > $1
+          and (
+            name = any($3::text[])
+            or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+          )
+        order by name
+        limit $2
+      ) q
+    ) q
+    where tag_bytes < 4194304
   ) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -4585,7 +4669,10 @@ select
   d.owner_id as "ownerId",
   statement_timestamp() as now,
   q.id::text as "queueId",
-  q.max_depth::float8 as "maxDepth"
+  q.max_depth::float8 as "maxDepth",
+  q.message_bytes_max as "messageBytesMax",
+  q.delay_seconds as "delaySeconds",
+  q.ttl_seconds as "ttlSeconds"
 from (
   select
     *,
@@ -4593,7 +4680,7 @@ from (
   from due
 ) d
 left join lateral (
-  select id, max_depth
+  select id, max_depth, message_bytes_max, delay_seconds, ttl_seconds
   from holdfast.queues
   where name = d.queue
   limit 1

@@ -26,7 +26,9 @@ t.test('a new queue has the default of every setting, and a setting has every co
   const {
     rows: [queue]
   } = await client.query("insert into holdfast.queues (name) values ('q') returning *")
-  for (const { path, column, default: value } of settingPaths) t.equal(queue[column], value, path.join('.'))
+  for (const { path, column, default: value } of settingPaths) {
+    t.strictSame(queue[column], value, path.join('.'))
+  }
   const others = ['id', 'name', 'created_at', 'updated_at']
   t.strictSame(
     (await columnsOf('queues')).sort(),

@@ -7,7 +7,9 @@ import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
-import type { Digits, Enqueued, NewMessage } from '../message.ts'
+import { messageBytesMax } from '../limits.ts'
+import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
@@ -71,13 +73,16 @@ export class Enqueueing {
     const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await queueCache.find(caller, name, make)
-      const lined = hasLines(queue.settings)
+      checkSizes(queue, messages, list)
       if (isOrdered(queue.settings)) checkOrdered(messages, list)
+      const lined = hasLines(queue.settings)
+      const defaults = enqueueDefaultsOf(queue.settings)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,
         priority: message.priority ?? priorityDefault,
-        lined
+        lined,
+        defaults
       }))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
@@ -169,7 +174,7 @@ export class Enqueueing {
         const dueMs =
           row.visibleAt !== undefined
             ? Date.parse(row.visibleAt)
-            : Date.now() + (row.delaySeconds ?? 0) * 1000
+            : Date.now() + (row.delaySeconds ?? row.defaults?.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
           signals.onDue(dueMs)
           continue
@@ -200,6 +205,15 @@ function admit(calls: Call[], room: number): { answers: Answer[]; shared: number
     else shared.push(index)
   }
   return { answers, shared, single }
+}
+
+// Every message has passed the bound of the service already.
+function checkSizes({ name, settings }: Queue, messages: NewMessage[], list: boolean): void {
+  const bytesMax = settings.messageBytesMax
+  if (bytesMax >= messageBytesMax) return
+  for (const [index, { body }] of messages.entries()) {
+    checkBodySize(body, list ? `/messages/${index}` : '', bytesMax, name)
+  }
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {

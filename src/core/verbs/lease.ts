@@ -11,10 +11,14 @@ import { readReceipts } from './receipts.ts'
 import type { Outcome, Settling } from './settle.ts'
 
 export interface LeaseRequest extends LeaseAsk {
-  waitSeconds: number
+  /** null: as the settings of the queue say. */
+  waitSeconds: number | null
 }
 
 type Needs = Pick<Parts, 'queueCache' | 'wakeups'>
+
+/** The signal of a call that does not wait, and so cannot be given up. */
+const never = new AbortController().signal
 
 /** core/broker.ts says what the method does, and how it refuses. */
 export class Leasing {
@@ -33,19 +37,22 @@ export class Leasing {
     name: string,
     request: LeaseRequest,
     receipts: string[],
-    signal: AbortSignal
+    signalOf: () => AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    const untilMs = performance.now() + request.waitSeconds * 1000
+    const beganMs = performance.now()
     const { queueCache, wakeups } = this.#parts
     const pointer = (index: number) => `/ack/${index}`
     let { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
+    const waitSeconds = request.waitSeconds ?? queue.settings.waitSeconds
+    const untilMs = beganMs + waitSeconds * 1000
+    const signal = waitSeconds > 0 ? signalOf() : never
     let acks = current.map(index => leases[index]!)
     const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
     try {
       for (;;) {
         // The seat is taken before the attempt. Otherwise the wait could miss a message that commits
         // right after the attempt.
-        const seat = request.waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
+        const seat = waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
         try {
           for (let more = true; more;) {
             const ordered = isOrdered(queue.settings)

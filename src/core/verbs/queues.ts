@@ -70,8 +70,8 @@ export class Queues {
     scope: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const queues = await turns.run(caller, () => store.last.listQueues(after, limit, scope))
-    return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
+    const { queues, more } = await turns.run(caller, () => store.last.listQueues(after, limit, scope))
+    return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 
   async delete(caller: Caller, name: string): Promise<void> {

@@ -43,7 +43,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-receipt': receipt,
     'holdfast-fence': String(fence),
     'holdfast-attempt': String(attempt),
-    'holdfast-max-attempts': String(maxAttempts),
+    ...(maxAttempts !== null && { 'holdfast-max-attempts': String(maxAttempts) }),
     'holdfast-priority': String(priority),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,

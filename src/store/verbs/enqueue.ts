@@ -11,11 +11,14 @@ import { sql, type Session, type Statement } from '../statement.ts'
 const dueAt = sql`
   coalesce(
     (i.o->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+    )
   )`
 
 // What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
-// and a delay of 0 become null, because under an idempotency key they are the same as none.
+// become null, because under an idempotency key they are the same as none. What the queue says of
+// messages is no content of one.
 const describedMessages = (from: string, ...columns: string[]) => sql`
   select
     i.n,
@@ -29,9 +32,12 @@ const describedMessages = (from: string, ...columns: string[]) => sql`
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
@@ -291,7 +297,8 @@ const withKeys = (messages: string, inserting: string, positions: string) => sql
       case
         when c.digest <> d.digest then not holdfast.digest_fits(
           c.digest,
-          ${content('d.')}
+          ${content('d.')},
+          d.queue_delay_seconds
         )
         else false
       end as mismatch,
@@ -347,10 +354,19 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
   return answers
 }
 
+type Described =
+  | 'bytes'
+  | 'contentType'
+  | 'headers'
+  | 'marks'
+  | 'queueDelaySeconds'
+  | 'queueTtlSeconds'
+  | Exclude<keyof MessageOptions, 'priority' | 'group'>
+
 /** What few messages carry, as JSON; null when this one has nothing of it. */
 function describe(row: EnqueueRow): string | null {
   const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
-  const { group } = row
+  const { group, defaults } = row
   if (
     typeof body === 'string' &&
     contentType === null &&
@@ -360,7 +376,8 @@ function describe(row: EnqueueRow): string | null {
     ttlSeconds === undefined &&
     maxAttempts === undefined &&
     idempotencyKey === undefined &&
-    group === undefined
+    group === undefined &&
+    defaults === null
   ) {
     return null
   }
@@ -373,11 +390,10 @@ function describe(row: EnqueueRow): string | null {
     ttlSeconds,
     maxAttempts,
     idempotencyKey,
-    marks: group === undefined ? undefined : ({ group } satisfies Marks)
+    marks: group === undefined ? undefined : ({ group } satisfies Marks),
+    queueDelaySeconds: defaults?.delaySeconds,
+    queueTtlSeconds: defaults?.ttlSeconds
   } satisfies Record<Described, unknown>)
 }
-
-type Described =
-  'bytes' | 'contentType' | 'headers' | 'marks' | Exclude<keyof MessageOptions, 'priority' | 'group'>
 
 export const enqueueVerbs = { enqueue }

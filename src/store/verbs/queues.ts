@@ -1,13 +1,20 @@
 /** Queues: their settings, their counts, their end. */
 import { states, type State, type Total } from '../../core/counters.ts'
+import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
-import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
+import {
+  mayBeNull,
+  settingPaths,
+  type ActiveSettings,
+  type SettingRow,
+  type Settings,
+  type SettingsChange
+} from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
 import { mayChangeOrder } from './order.ts'
 import { inReadyIndex } from '../fragments.ts'
-import { lockKeys } from '../lockKeys.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -21,19 +28,28 @@ interface QueueRow extends SettingColumns {
   updated_at: string
 }
 
+const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
+
 export const findStatement: Statement<QueueRow> = {
   name: 'find_queue',
   parameters: '$1 name',
-  text: 'select * from holdfast.queues where name = $1'
+  text: sql`
+    select
+      ${['id', 'name', ...activePaths.map(({ column }) => column)].join(',\n')}
+    from holdfast.queues
+    where name = $1`
 }
 
-/** A queue and its settings. null when there is none. */
+/** A queue and the settings that are acted on. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
-  return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
+  return row === undefined
+    ? null
+    : { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
 }
 
-const madeQueue = sql`
+/** The common table expressions that make the queue `$1` if there is none. */
+export const madeQueue = sql`
   made as (
     insert into holdfast.queues (name)
     values ($1)
@@ -54,12 +70,13 @@ export const createStatement: Statement<{ id: number }> = {
     from made`
 }
 
-const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean' }
+const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean', texts: 'jsonb' }
 
-// Only a setting whose default is null may be set to null. For the others null stands for "left out".
-function assignment({ path, column, type, default: value }: (typeof settingPaths)[number]): string {
+// For a setting that may not be null, null stands for "left out".
+function assignment(row: (typeof settingPaths)[number]): string {
+  const { path, column, type } = row
   const given = `(c.new #>> '{${path.join(',')}}')::${sqlTypes[type]}`
-  if (value !== null) {
+  if (!mayBeNull(row)) {
     return sql`
       ${column} = coalesce(
         ${given},
@@ -110,48 +127,6 @@ export async function putQueue(
     await session.query(adoptStatement, [name])
     return 'changed'
   })
-}
-
-export const lockAutoQueuesStatement: Statement = {
-  name: 'lock_auto_queues',
-  text: sql`select pg_advisory_xact_lock(${lockKeys.makeQueue})`
-}
-
-export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number; mine: number }> = {
-  name: 'count_auto_queues',
-  parameters: '$1 name · $2 id of a caller',
-  text: sql`
-    select
-      exists (select from holdfast.queues where name = $1) as exists,
-      count(*)::float8 as "all",
-      (count(*) filter (where caller_id = $2))::float8 as mine
-    from holdfast.auto_queues`
-}
-
-/** Queues that enqueues have made, and whether there is one of this name. */
-async function countAutoQueues(
-  session: Session,
-  name: string,
-  callerId: string
-): Promise<{ exists: boolean; all: number; mine: number }> {
-  await session.query(lockAutoQueuesStatement)
-  const [row] = await session.query(countAutoQueuesStatement, [name, callerId])
-  return row!
-}
-
-export const createAutoStatement: Statement = {
-  name: 'create_auto_queue',
-  parameters: '$1 name · $2 id of a caller',
-  text: sql`
-    with ${madeQueue}
-    insert into holdfast.auto_queues (queue_id, caller_id)
-    select id, $2
-    from made`
-}
-
-/** Makes a queue for an enqueue. Nothing happens if there is one. */
-async function createAutoQueue(session: Session, name: string, callerId: string): Promise<void> {
-  await session.query(createAutoStatement, [name, callerId])
 }
 
 /**
@@ -220,20 +195,33 @@ export const reportStatement: Statement<ReportRow> = {
   text: reportOn('(select * from holdfast.queues where name = $1)')
 }
 
-export const listStatement: Statement<ReportRow> = {
+/** A page ends after the queue whose tags pass this. */
+const tagBytesMax = answerBytesMax / 2
+
+export const listStatement: Statement<ReportRow & { found: number }> = {
   name: 'list_queues',
   parameters: '$1 after this name · $2 queues on the page · $3 names · $4 beginnings of names',
   text: reportOn(sql`
     (
       select *
-      from holdfast.queues
-      where name > $1
-        and (
-          name = any($3::text[])
-          or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
-        )
-      order by name
-      limit $2
+      from (
+        select
+          *,
+          (count(*) over ())::integer as found,
+          sum(octet_length(tags::text)) over (order by name) - octet_length(tags::text) as tag_bytes
+        from (
+          select *
+          from holdfast.queues
+          where name > $1
+            and (
+              name = any($3::text[])
+              or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+            )
+          order by name
+          limit $2
+        ) q
+      ) q
+      where tag_bytes < ${tagBytesMax}
     )`)
 }
 
@@ -243,14 +231,18 @@ export async function reportQueue(session: Session, name: string): Promise<Queue
   return row === undefined ? null : reportOf(row)
 }
 
-/** Queues by name, from the one after `after` on: those that the scope allows. */
+/**
+ * Queues by name, from the one after `after` on: those that the scope allows. `more`: others may
+ * follow. A page of queues with large tags may be short.
+ */
 export async function listQueues(
   session: Session,
   after: string,
   limit: number,
   { names, prefixes }: NameScope
-): Promise<QueueReport[]> {
-  return (await session.query(listStatement, [after, limit, names, prefixes])).map(reportOf)
+): Promise<{ queues: QueueReport[]; more: boolean }> {
+  const rows = await session.query(listStatement, [after, limit, names, prefixes])
+  return { queues: rows.map(reportOf), more: rows.length === limit || rows.length < (rows[0]?.found ?? 0) }
 }
 
 /** The states that `maxDepth` counts. */
@@ -302,16 +294,16 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
-function settingsOf(row: SettingColumns): Settings {
+function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
   const settings: Record<string, unknown> = {}
-  for (const { path, column, type } of settingPaths) {
+  for (const { path, column, type } of paths) {
     // A bigint comes as text.
     const value = type === 'integer' && row[column] !== null ? Number(row[column]) : row[column]
     const [name, member] = path as [string, string?]
     if (member === undefined) settings[name] = value
     else settings[name] = { ...(settings[name] as object), [member]: value }
   }
-  return settings as unknown as Settings
+  return settings as S
 }
 
 function reportOf(row: ReportRow): QueueReport {
@@ -319,7 +311,7 @@ function reportOf(row: ReportRow): QueueReport {
   const oldest = row.oldest_ready_seconds
   return {
     queue: row.name,
-    settings: settingsOf(row),
+    settings: settingsOf<Settings>(row, settingPaths),
     counts,
     reliability: reliabilityOf({
       acked: Number(row.acked_total),
@@ -345,7 +337,5 @@ export const queueVerbs = {
   reportQueue,
   listQueues,
   removeQueue,
-  roomIn,
-  countAutoQueues,
-  createAutoQueue
+  roomIn
 }

@@ -134,7 +134,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
-          or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+          or (m.attempt >= coalesce(m.max_attempts, q.max_attempts)) is true as dies,
         coalesce(
           ($5::float8[])[i.n],
           ${retryDelaySeconds}

@@ -16,6 +16,7 @@ import {
   AnyBody,
   Headers,
   marks,
+  maxAttempts,
   maybe,
   messageId,
   object,
@@ -32,7 +33,8 @@ const leaseOptions = {
     Type.Number({
       minimum: 0,
       maximum: waitSecondsMax,
-      description: 'Wait this long for the first message. Default 0.'
+      description:
+        "Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first."
     })
   ),
   leaseSeconds: maybe(leaseSeconds("Instead of the queue's.")),
@@ -86,7 +88,7 @@ export const LeasedMessage = Type.Object({
   attempt: Type.Integer({
     description: 'Counts the leases of this message from 1, released ones left out.'
   }),
-  maxAttempts: Type.Integer(),
+  maxAttempts,
   body: maybe(AnyBody),
   bodyBase64: maybe(Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })),
   contentType: Type.String(),
