@@ -82,7 +82,10 @@ class Run {
   async #take(step: Step): Promise<void> {
     const { path } = this.#queue
     if (step.do === 'enqueue') return await this.#enqueue(step.groups)
-    if (step.do === 'lease') return void (await this.#lease(step.max))
+    if (step.do === 'lease') {
+      await this.#lease(step.max)
+      return
+    }
     if (step.do === 'redrive') {
       return this.#same(
         'redrive',
