@@ -43,7 +43,8 @@ create or replace function holdfast.digest_of (
   delay_seconds float8,
   visible_at timestamptz,
   ttl_seconds float8,
-  max_attempts integer
+  max_attempts integer,
+  marks jsonb
 ) returns bytea
 language sql stable as $$
   select sha256(
@@ -57,7 +58,8 @@ language sql stable as $$
         'd', delay_seconds::numeric,
         'v', extract(epoch from visible_at),
         't', ttl_seconds::numeric,
-        'm', max_attempts
+        'm', max_attempts,
+        marks::text
       ),
       'UTF8'
     )
@@ -79,6 +81,7 @@ create or replace function holdfast.digest_fits (
   visible_at timestamptz,
   ttl_seconds float8,
   max_attempts integer,
+  marks jsonb,
   queue_delay_seconds float8
 ) returns boolean
 language sql stable as $$
@@ -92,7 +95,8 @@ language sql stable as $$
       d.spelling,
       visible_at,
       ttl_seconds,
-      max_attempts
+      max_attempts,
+      marks
     )
     from unnest(array[headers, coalesce(headers, '{}')]) as h (spelling)
     cross join unnest(
@@ -134,6 +138,7 @@ declare
   );
   queue holdfast.queues;
   message holdfast.messages;
+  freed record;
 begin
   select * into queue
   from holdfast.queues q
@@ -178,7 +183,8 @@ begin
       body,
       body_bytes,
       content_type,
-      headers
+      headers,
+      marks
     )
     values (
       message.id,
@@ -193,7 +199,8 @@ begin
       message.body,
       message.body_bytes,
       message.content_type,
-      message.headers
+      message.headers,
+      message.marks
     );
   else
     delete from holdfast.history h
@@ -211,6 +218,17 @@ begin
     (queue.keep_acked_seconds > 0)::integer,
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
+
+  if message.line is not null
+    and message.dead_at is null
+    and (message.position is not null or message.leased_until is not null)
+  then
+    select * into freed
+    from holdfast.free_lines(queue.id, array[message.line], array[1], array[message.place]);
+    if freed.ready > 0 then
+      perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
+    end if;
+  end if;
 end
 $$;
 
@@ -239,8 +257,8 @@ $$;
  Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
  are woken. Answers its id, or the id of the message that the idempotency key stands for already.
  Makes an unknown queue, with the defaults.
- Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, idempotencyKey, as
- over HTTP. Raises:
+ Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group,
+ idempotencyKey, as over HTTP. Raises:
    HF004 invalidRequest       an argument that the call over HTTP would refuse
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
@@ -254,6 +272,12 @@ language plpgsql as $$
 declare
   target holdfast.queues;
   message_id bigint := nextval('holdfast.positions');
+  marks jsonb := case
+    when options ? 'group' then jsonb_build_object('group', options->'group')
+  end;
+  line text;
+  place bigint;
+  stands boolean := true;
   delay_seconds float8;
   visible timestamptz;
   fault text;
@@ -287,6 +311,12 @@ begin
               or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
             then 'must be a time as in RFC 3339'
           end
+          when 'group' then case
+            when jsonb_typeof(value) <> 'string'
+              or length(value #>> '{}') not between 1 and 128
+              or value #>> '{}' ~ '[\x01-\x1f\x7f-\x9f]'
+            then 'must be 1 to 128 characters, none of them a control character'
+          end
           when 'idempotencyKey' then case
             when jsonb_typeof(value) <> 'string'
               or value #>> '{}' !~ '^[ -~]{1,255}$'
@@ -308,6 +338,8 @@ begin
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
   end if;
 
+  -- The settings stay as they are while this transaction lasts: a change of the order waits for it.
+  lock table holdfast.messages in row exclusive mode;
   insert into holdfast.queues (name)
   select queue
   where not exists (select from holdfast.queues q where q.name = queue)
@@ -319,6 +351,16 @@ begin
   select * into strict target
   from holdfast.queues q
   where q.name = queue;
+
+  fault := case
+    when target.ordering = 'none' then null
+    when options ? 'priority' then 'priority cannot be given in a queue with an order'
+    when options ? 'delaySeconds' then 'delaySeconds cannot be given in a queue with an order'
+    when options ? 'visibleAt' then 'visibleAt cannot be given in a queue with an order'
+  end;
+  if fault is not null then
+    raise exception 'invalidRequest: %', fault using errcode = 'HF004';
+  end if;
 
   if octet_length(body::text) > target.message_bytes_max then
     raise exception
@@ -359,7 +401,8 @@ begin
       delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer
+      (options->>'maxAttempts')::integer,
+      marks
     );
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
     values (
@@ -394,6 +437,7 @@ begin
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
       (options->>'maxAttempts')::integer,
+      marks,
       target.delay_seconds
     ) then
       raise exception
@@ -404,9 +448,21 @@ begin
     end if;
   end if;
 
+  line := case target.ordering
+    when 'group' then options->>'group'
+    when 'queue' then ''
+  end;
+  if line is not null then
+    stands := cardinality(holdfast.open_lines(target.id, array[line])) > 0;
+    place := nextval('holdfast.positions');
+  end if;
+
   insert into holdfast.messages (
     id,
     position,
+    line,
+    place,
+    marks,
     enqueued_at,
     visible_at,
     expires_at,
@@ -418,7 +474,10 @@ begin
   )
   values (
     message_id,
-    message_id,
+    case when stands then coalesce(place, message_id) end,
+    line,
+    place,
+    marks,
     statement_timestamp(),
     visible,
     statement_timestamp() + make_interval(
@@ -432,13 +491,11 @@ begin
   );
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
-  perform pg_notify(
-    'holdfast',
-    case
-      when visible is null then format('sql ready %s:1:%s', target.id, message_id)
-      else format('sql due %s', ceil(extract(epoch from visible) * 1000))
-    end
-  );
+  if visible is not null then
+    perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible) * 1000)));
+  elsif stands then
+    perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, coalesce(place, message_id)));
+  end if;
   return message_id;
 end
 $$;

@@ -95,7 +95,8 @@ export class Calls {
 export function rawRequest(body: Uint8Array | string, contentType: string, message: RawPublication): Request {
   if (/^application\/json\s*(;|$)/i.test(contentType)) {
     throw new TypeError(
-      'enqueueRaw and publishRaw are for bodies that are not JSON. For application/json use enqueue or publish.'
+      'enqueueRaw and publishRaw are for bodies that are not JSON. ' +
+        'For application/json use enqueue or publish.'
     )
   }
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body

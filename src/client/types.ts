@@ -21,6 +21,11 @@ export interface NewMessage {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -41,6 +46,11 @@ export interface RawOptions {
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
+  /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
   /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
@@ -97,10 +107,6 @@ export interface LeasedMessage {
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
-  /** The topic to which it was published. */
-  topic?: string | undefined
-  /** The routing key of the publish, if it had one. */
-  routingKey?: string | undefined
   priority: number
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
@@ -112,6 +118,12 @@ export interface LeasedMessage {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
 }
 
 export interface Failure {
@@ -164,6 +176,8 @@ export interface BrowseQuery {
   enqueuedAfter?: string | undefined
   /** Enqueued before this time. RFC 3339, UTC. */
   enqueuedBefore?: string | undefined
+  /** Of this group. */
+  group?: string | undefined
   limit?: number | undefined
   /** From the page before. */
   cursor?: string | undefined
@@ -180,10 +194,6 @@ export interface MessagePage {
     bodyBase64?: string | undefined
     contentType: string
     headers: Record<string, string>
-    /** The topic to which it was published. */
-    topic?: string | undefined
-    /** The routing key of the publish, if it had one. */
-    routingKey?: string | undefined
     priority: number
     attempt: number
     /** After this many attempts that ended badly it is dead; null: never by its attempts. */
@@ -198,6 +208,12 @@ export interface MessagePage {
       /** When the attempt ended. RFC 3339, UTC. */
       at: string
     } | undefined
+    /** The group that the enqueue named. */
+    group?: string | undefined
+    /** The topic to which it was published. */
+    topic?: string | undefined
+    /** The routing key of the publish, if it had one. */
+    routingKey?: string | undefined
   }>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
@@ -213,10 +229,6 @@ export interface MessageDetail {
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
-  /** The topic to which it was published. */
-  topic?: string | undefined
-  /** The routing key of the publish, if it had one. */
-  routingKey?: string | undefined
   priority: number
   attempt: number
   /** After this many attempts that ended badly it is dead; null: never by its attempts. */
@@ -231,6 +243,12 @@ export interface MessageDetail {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */
@@ -333,6 +351,11 @@ export interface QueueSettings {
   messageBytesMax?: number | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
+  /**
+   * group: the messages of a group are leased one after another, in the order of their enqueues.
+   * queue: all messages are. Changes only while the queue holds no message. Default none.
+   */
+  ordering?: 'none' | 'group' | 'queue' | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
   /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
@@ -359,6 +382,7 @@ export interface QueueReport {
     maxDepth: number | null
     messageBytesMax: number
     paused: boolean
+    ordering: string
     keepAckedSeconds: number
     tags: Record<string, string>
   }
@@ -408,6 +432,7 @@ export interface QueueList {
       maxDepth: number | null
       messageBytesMax: number
       paused: boolean
+      ordering: string
       keepAckedSeconds: number
       tags: Record<string, string>
     }
@@ -573,6 +598,8 @@ export interface PurgeRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -605,6 +632,8 @@ export interface RedriveRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -637,6 +666,8 @@ export interface RetryRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -679,6 +710,11 @@ export interface Publication {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -704,6 +740,11 @@ export interface RawPublication {
   ttlSeconds?: number | undefined
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
+  /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
   /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.

@@ -23,6 +23,7 @@ export const codes = [
   'leaseLost',
   'gone',
   'messageLeased',
+  'queueNotEmpty',
   'ackedNotKept',
   'adminKeyFirst',
   'requestTimeout',

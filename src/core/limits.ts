@@ -30,6 +30,7 @@ export const headersMax = 64
 export const headerNameCharsMax = 256
 export const headerValueCharsMax = 4096
 export const contentTypeCharsMax = 256
+export const groupCharsMax = 128
 export const idempotencyKeyCharsMax = 255
 export const workerCharsMax = 128
 export const reasonCharsMax = 4096

@@ -25,6 +25,13 @@ export interface Enqueued {
   duplicate: boolean
 }
 
+/** What answers show of few messages. */
+export interface Marks {
+  group?: string | undefined
+  topic?: string | undefined
+  routingKey?: string | undefined
+}
+
 export interface LastFailure {
   attempt: number
   reason: string | null
@@ -42,6 +49,7 @@ export interface Body {
 interface Shown extends Body {
   id: Digits
   headers: Record<string, string> | null
+  marks: Marks | null
   priority: number
   attempt: number
   /** null: it is never dead by its attempts. */
@@ -126,13 +134,14 @@ export interface Circumstances {
 
 /**
  * Which messages pass. null: all do. `contains` is found in the body, if that is kept as text.
- * `reason` is found in the reason of the last failure.
+ * `reason` is found in the reason of the last failure. `group` is the whole name of the group.
  */
 export interface Filter {
   contains: string | null
   reason: string | null
   enqueuedAfter: string | null
   enqueuedBefore: string | null
+  group: string | null
 }
 
 /**
@@ -198,7 +207,7 @@ export function checkBodySize(
  * time before 1970.
  */
 export function filterOf(
-  { contains, reason, enqueuedAfter, enqueuedBefore }: { [K in keyof Filter]?: string | undefined },
+  { contains, reason, enqueuedAfter, enqueuedBefore, group }: { [K in keyof Filter]?: string | undefined },
   pointer: string
 ): Filter {
   const read = (name: string, text: string | undefined) =>
@@ -207,7 +216,8 @@ export function filterOf(
     contains: contains ?? null,
     reason: reason ?? null,
     enqueuedAfter: read('enqueuedAfter', enqueuedAfter),
-    enqueuedBefore: read('enqueuedBefore', enqueuedBefore)
+    enqueuedBefore: read('enqueuedBefore', enqueuedBefore),
+    group: group ?? null
   }
 }
 

@@ -17,6 +17,17 @@
  * nothing happened, with `outcomeUnknown` when the answer of the commit was lost, with `overloaded`
  * when no connection was free in time. A verb's own comment names only what it refuses beside that.
  */
+import type {
+  EnqueueAnswer,
+  EnqueueRow,
+  Follower,
+  Freed,
+  Head,
+  Held,
+  LeaseAsk,
+  LeasedRow,
+  LeaseFlush
+} from './rows.ts'
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
@@ -26,18 +37,17 @@ import type {
   Digits,
   FailingState,
   Filter,
-  LeasedBody,
   MessageDetail,
   MessagePage,
-  NewMessage,
   Selection
 } from './message.ts'
-import type { EnqueueDefaults, NameScope, Queue, QueueReport } from './queue.ts'
+import type { NameScope, Queue, QueueReport } from './queue.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
 import type { TopicVerbs } from './topicPorts.ts'
-import type { Published } from './topic.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
+
+export type * from './rows.ts'
 
 /**
  * The verbs, each a commit of its own. `first` can also use the connections kept for settling,
@@ -58,10 +68,10 @@ export interface Place extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**
-   * Makes the queue if there is none, then changes the settings given. True when it was made. It no
-   * longer counts as made by an enqueue.
+   * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
+   * an enqueue. `notEmpty`: the order would change and the queue holds a message, so nothing was done.
    */
-  putQueue(name: string, change: SettingsChange): Promise<boolean>
+  putQueue(name: string, change: SettingsChange): Promise<'made' | 'changed' | 'notEmpty'>
 }
 
 export type Verbs = EnqueueVerbs &
@@ -76,19 +86,6 @@ export type Verbs = EnqueueVerbs &
   ScheduleVerbs &
   TopicVerbs
 
-/** One message to store. */
-export interface EnqueueRow extends NewMessage {
-  queueId: Digits
-  priority: number
-  /** What the queue has it for where the message says nothing. null: nothing. */
-  defaults: EnqueueDefaults | null
-  /** Of a copy of what was published. */
-  published?: Published | undefined
-}
-
-/** null: the queue is gone. `mismatch`: the idempotency key stands for other content. */
-export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
-
 interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
@@ -98,49 +95,29 @@ interface EnqueueVerbs {
   roomsIn(queueIds: Digits[]): Promise<Map<Digits, number>>
 }
 
-/** What one caller asks for. */
-export interface LeaseAsk {
-  max: number
-  /** null: as the settings of the queue say. */
-  leaseSeconds: number | null
-  worker: string
-  /** With a key the caller can get the same messages again when the answer was lost. */
-  idempotencyKey: string | null
-}
-
-/** What a receipt proves, within its queue. */
-export interface Held {
-  id: Digits
-  fence: Digits
-}
-
-/** A message that has just been leased. */
-export interface LeasedRow extends LeasedBody {
-  fence: Digits
-  position: Digits
-}
-
-export interface LeaseFlush {
-  /** The first ask's messages come first. */
-  rows: LeasedRow[]
-  /** More was ready, and would have passed the bound in bytes. */
-  full: boolean
-  /** The acks that removed their message, as `id.fence`. */
-  acked: string[]
-  /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
-  usedKeys: string[]
-  /** When it leased, by the database's clock. */
-  atMs: number
-}
-
 interface LeaseVerbs {
   /**
    * Acks what is held in `acks`, and leases the first ready messages of a queue in the same commit:
    * at most as many as the asks add up to. It stops before the answer has more than `bytesMax`, but
    * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
    * of the store knows when a key was used before.
+   *
+   * The first ask's messages come first. `inTurn` gives each ask one message, and then again.
    */
-  lease(queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]): Promise<LeaseFlush>
+  lease(
+    queueId: Digits,
+    asks: LeaseAsk[],
+    bytesMax: number,
+    acks: Held[],
+    inTurn: boolean
+  ): Promise<LeaseFlush>
+  /** Locks the lines of messages, until the transaction ends. */
+  lockLinesOf(queueId: Digits, ids: Digits[]): Promise<void>
+  /**
+   * Leases what comes next in the lines of these heads: for the ask at `wanted[i]` at most that many
+   * messages. The lines must be locked.
+   */
+  leaseFollowers(queueId: Digits, heads: Head[], wanted: number[], bytesMax: number): Promise<Follower[]>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
@@ -159,12 +136,12 @@ export interface Extension extends Held {
   leaseSeconds: number
 }
 
-/** What a settling verb did to one message. */
+/** What a settling verb did to one message. Without a position it waits for others of its line. */
 export interface Released extends Held {
-  position: Digits
+  position: Digits | null
 }
 export interface Failed extends Held {
-  position: Digits
+  position: Digits | null
   /** When it is ready again. */
   at: string
   ready: boolean
@@ -193,12 +170,15 @@ export type SettleVerb = keyof SettleRows
 export type HeldBy<V extends SettleVerb> = SettleRows[V]['held']
 export type ChangedBy<V extends SettleVerb> = SettleRows[V]['changed']
 
-/**
- * Each settling verb answers the messages that it changed. A message that is missing in the answer
- * was not held under that fence. No id may come twice.
- */
+/** What a settling verb changed. A message that is missing in the rows was not held under that fence. */
+export interface Changed<Row> {
+  rows: Row[]
+  freed: Freed | null
+}
+
+/** No id may come twice. */
 export type Settlers = {
-  [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
+  [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<Changed<ChangedBy<V>>>
 }
 interface SettleVerbs extends Settlers {
   /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
@@ -256,8 +236,16 @@ export interface Matches {
   more: boolean
 }
 
-/** Messages of a chunk are ready now. `position` is the lowest of them. */
-type OnReadyChunk = (count: number, position: number) => void
+/**
+ * Messages of a chunk are ready now. `position` is the lowest of those that a lease can take. null:
+ * all of them wait in their lines.
+ */
+export type OnReadyChunk = (count: number, position: number | null) => void
+
+export interface Cancelled {
+  outcome: 'cancelled' | 'leased' | 'unknown'
+  freed: Freed | null
+}
 
 /**
  * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
@@ -265,14 +253,14 @@ type OnReadyChunk = (count: number, position: number) => void
  */
 interface BulkVerbs {
   /** Removes one message that nobody holds. */
-  cancel(queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'>
+  cancel(queueId: Digits, id: Digits): Promise<Cancelled>
   /** Removes messages of one state, or of all. Of those named by id it leaves the leased ones. */
   purge(
     queueId: Digits,
     state: State | null,
     selection: Selection,
     signal: AbortSignal,
-    onDone: (count: number) => void
+    onDone: (count: number, freed: Freed | null) => void
   ): Promise<void>
   /** Makes dead messages ready, with attempts from zero. */
   redrive(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>

@@ -175,6 +175,16 @@ export const settings = {
     label: 'Paused',
     help: 'While true, leases give nothing and enqueues go on.'
   },
+  ordering: {
+    column: 'ordering',
+    type: 'choice',
+    choices: ['none', 'group', 'queue'],
+    default: 'none',
+    label: 'Order',
+    help:
+      'group: the messages of a group are leased one after another, in the order of their enqueues. ' +
+      'queue: all messages are. Changes only while the queue holds no message.'
+  },
   keepAckedSeconds: {
     column: 'keep_acked_seconds',
     type: 'number',

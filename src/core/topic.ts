@@ -12,7 +12,8 @@ export const topicNamePattern = namePattern
 const word = '[^.\\u0000\\ud800-\\udfff]+'
 /** With the flag u: words joined by dots. It has at most `routingKeyCharsMax` characters. */
 export const routingKeyPattern = `^${word}(?:\\.${word})*$`
-export const routingKeyHelp = `1 to ${routingKeyCharsMax} characters: words joined by dots, none of them empty.`
+export const routingKeyHelp =
+  `1 to ${routingKeyCharsMax} characters: ` + 'words joined by dots, none of them empty.'
 
 /** Matches every message, one without a routing key too. */
 export const patternDefault = '#'
@@ -26,30 +27,6 @@ export interface Publication extends NewMessage {
 export interface Published {
   topic: string
   routingKey?: string | undefined
-}
-
-/**
- * Among the headers of a copy, what it tells of its publish: under the empty name, which no header
- * of a caller has.
- */
-const publishedName = ''
-
-export function headersWith(
-  headers: Record<string, string> | undefined,
-  published: Published | undefined
-): object | undefined {
-  return published === undefined ? headers : { ...headers, [publishedName]: published }
-}
-
-/** The headers of a message as callers see them, and what it tells of its publish. */
-export function splitHeaders(headers: Record<string, string> | null): {
-  headers: Record<string, string>
-  published: Published | null
-} {
-  const published = headers?.[publishedName] as unknown
-  if (typeof published !== 'object' || published === null) return { headers: headers ?? {}, published: null }
-  const { [publishedName]: _, ...rest } = headers!
-  return { headers: rest, published: published as Published }
 }
 
 /** A copy that was stored, of the message at `index` of the publish. */

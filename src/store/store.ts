@@ -6,17 +6,20 @@ import type { ScanHints } from './upkeep/scanHints.ts'
 import { autoQueueVerbs } from './verbs/autoQueues.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
+import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
 import { firingVerbs } from './verbs/firings.ts'
+import { followerVerbs } from './verbs/followers.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
+import { standingVerbs } from './verbs/standings.ts'
 import { topicVerbs } from './verbs/topics.ts'
 
 /** The verbs as their files write them: the session comes first. */
@@ -28,9 +31,12 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...enqueueVerbs,
   ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
+  ...followerVerbs,
   ...settleVerbs,
+  ...standingVerbs,
   ...browseVerbs,
   ...bulkVerbs,
+  ...cancelVerbs,
   ...failureVerbs,
   ...consumerVerbs,
   ...explainVerbs,

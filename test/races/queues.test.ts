@@ -129,7 +129,7 @@ t.test('an enqueue that makes queues is stored, however often its queue is delet
 
 t.test('no verb fails because another session deletes its queue', async t => {
   const everything = { ids: null, where: null, limit: 1000 }
-  const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null }
+  const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null, group: null }
   const request = { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: null }
   const options = { createQueues: true }
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]

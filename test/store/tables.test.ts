@@ -68,8 +68,11 @@ function edgesOf(row: Row): { taken: unknown[]; refused: unknown[] } {
     }
     case 'time':
       return { taken: [new Date().toISOString()], refused: ['tomorrow', 5] }
-    case 'text':
-      return { taken: ['k', 'k'.repeat(255)], refused: ['', 'k'.repeat(256), 'ü', 5] }
+    case 'text': {
+      const charsMax = Number(/,(\d+)\}/.exec(row.pattern)![1])
+      const strange = new RegExp(row.pattern, 'u').test('ü') ? '\u0001' : 'ü'
+      return { taken: ['k', 'k'.repeat(charsMax)], refused: ['', 'k'.repeat(charsMax + 1), strange, 5] }
+    }
     default:
       throw new Error(`No edges for a ${row.type}.`)
   }

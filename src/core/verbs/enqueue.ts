@@ -6,6 +6,7 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import { enqueueDefaultsOf, type Queue } from '../queue.ts'
@@ -28,7 +29,7 @@ interface Call {
   bytes: number
 }
 /** null for each message whose queue is gone. */
-type Answer = (Enqueued | null)[] | Error
+type Answer = EnqueueAnswer[] | Error
 
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
@@ -44,7 +45,7 @@ export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
   readonly #autoQueues: AutoQueues
-  readonly #batcher: Batcher<Call, (Enqueued | null)[]>
+  readonly #batcher: Batcher<Call, EnqueueAnswer[]>
 
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
@@ -75,16 +76,20 @@ export class Enqueueing {
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await queueCache.find(caller, name, make)
       checkSizes(queue, messages, list)
+      if (isOrdered(queue.settings)) checkOrdered(messages, list)
+      const lined = hasLines(queue.settings)
       const defaults = enqueueDefaultsOf(queue.settings)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,
         priority: message.priority ?? priorityDefault,
+        lined,
         defaults
       }))
       const answers = await this.add(caller, rows, [queue], list)
       if (answers.every(answer => answer !== null)) return answers
-      // Another replica deleted the queue after it was looked up, so nothing was stored.
+      // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
+      // stored.
       queueCache.forget(name)
     }
     throw new QueueError(
@@ -100,9 +105,10 @@ export class Enqueueing {
 
   /**
    * Stores messages of these queues in one commit; with `whole` all or none. null for each message
-   * whose queue is gone. Refuses with idempotencyMismatch, queueFull, overloaded.
+   * whose queue is gone, or has changed its settings. Refuses with idempotencyMismatch, queueFull,
+   * overloaded.
    */
-  add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<(Enqueued | null)[]> {
+  add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<EnqueueAnswer[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
     return this.#batcher.add(caller, laneOf(rows, queues, bytes), { whole, rows, queues, bytes })
   }
@@ -175,8 +181,9 @@ export class Enqueueing {
           signals.onDue(dueMs)
           continue
         }
+        if (stored.position === null) continue
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
+        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.position)) })
       }
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
@@ -189,7 +196,12 @@ const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
 // queues share one for that.
 function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
   if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
-  return `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+  const kinds = [
+    hasKeys(rows) ? 'keyed' : 'plain',
+    ...(rows.some(({ lined }) => lined) ? ['lined'] : []),
+    ...(bytes < largeBytes ? [] : ['large'])
+  ]
+  return kinds.join(' ')
 }
 
 // Refuses calls for which a queue has no room. Of the others, `shared` can share a commit, and
@@ -250,11 +262,12 @@ function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queue
   const wrong = answers.findIndex(answer => answer?.mismatch)
   if (wrong >= 0) {
     const queue = queues.length > 1 && queues.find(({ id }) => id === rows[wrong]!.queueId)
+    const where = queue ? ` in the queue ${queue.name}` : ''
     return new QueueError(
       'idempotencyMismatch',
-      `This idempotency key was used for other content not long ago${queue ? ` in the queue ${queue.name}` : ''}; ` +
-        'nothing was stored. Use a new key for a new message.'
+      `This idempotency key was used for other content not long ago${where}; nothing was stored. Use a ` +
+        'new key for a new message.'
     )
   }
-  return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))
+  return answers
 }

@@ -183,6 +183,7 @@ function rowOf({ queueId, name, nextAt: at, body, headers, priority, defaults }:
     contentType: null,
     headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
     priority,
+    lined: true,
     defaults
   }
 }

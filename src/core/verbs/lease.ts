@@ -2,6 +2,7 @@
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone } from '../errors.ts'
+import { isOrdered } from '../lines.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { LeaseAsk, LeasedRow } from '../ports.ts'
 import { formatReceipt } from '../receipt.ts'
@@ -54,12 +55,15 @@ export class Leasing {
         const seat = waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
         try {
           for (let more = true; more;) {
-            const answer = await this.#flushes.lease(caller, queue.id, request, acks)
+            const ordered = isOrdered(queue.settings)
+            const answer = await this.#flushes.lease(caller, queue.id, request, acks, ordered)
             acks.forEach((_, i) => {
               outcomes[current[i]!] = answer.outcomes[i]!
             })
             acks = []
-            const rows = answer.used ? await this.#flushes.leaseAgain(caller, queue.id, request) : answer.rows
+            const rows = answer.used
+              ? await this.#flushes.leaseAgain(caller, queue.id, request, ordered)
+              : answer.rows
             if (rows.length > 0 && signal.aborted) {
               await this.#giveBack(caller, queue.id, rows)
               return { messages: [], outcomes }
@@ -103,6 +107,7 @@ function leasedMessage(name: string, queueId: Digits, row: LeasedRow): LeasedMes
     bodyBytes: row.bodyBytes,
     contentType: row.contentType,
     headers: row.headers,
+    marks: row.marks,
     priority: row.priority,
     enqueuedAt: row.enqueuedAt,
     leaseExpiresAt: row.leaseExpiresAt,

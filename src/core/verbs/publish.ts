@@ -3,11 +3,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { Recent } from '../engine/recent.ts'
-import { QueueError } from '../errors.ts'
+import { partlyDone, QueueError } from '../errors.ts'
+import { checkOrderedMessage, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax, publishBytesMax, publishCopiesMax } from '../limits.ts'
 import { checkBodySize } from '../message.ts'
 import { priorityDefault } from '../options.ts'
-import type { EnqueueRow } from '../ports.ts'
+import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
 import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import { Routes, type Publication, type Published, type PublishedCopy } from '../topic.ts'
 import type { Enqueueing } from './enqueue.ts'
@@ -52,20 +53,63 @@ export class Publishing {
     messages: Publication[],
     list: boolean
   ): Promise<PublishedCopy[]> {
-    const routes = this.#topics.fresh(topic) ?? (await this.#topics.find(caller, topic))
-    const copies = routes === null ? [] : await routed(routes, messages)
-    if (copies.length === 0) return []
-    const queues = [...new Set(copies.map(({ queue }) => queue))]
-    checkSizes(queues, copies, messages, list)
-    const rows = rowsOf(topic, copies, messages)
-    const answers = await this.#enqueueing.add(caller, rows, queues, true)
-    // A queue that was deleted in between has no subscription any more, and misses nothing.
-    if (answers.includes(null)) this.forget(topic)
-    return copies.flatMap(({ index, queue }, i) => {
-      const answer = answers[i]!
-      return answer === null ? [] : [{ index, queue: queue.name, ...answer }]
-    })
+    const copies = await this.#copiesOf(caller, topic, messages)
+    const stored = await this.#store(caller, topic, messages, copies, list)
+    if (!stored.includes(null)) return copiesStored(copies, stored)
+    // A queue that was deleted in between has no subscription any more, and misses nothing. One whose
+    // settings have changed still has its own.
+    this.forget(topic)
+    try {
+      await this.#storeMissing(caller, topic, messages, copies, stored, list)
+    } catch (error) {
+      throw stored.some(answer => answer !== null) ? partlyDone(error as Error) : error
+    }
+    return copiesStored(copies, stored)
   }
+
+  async #copiesOf(caller: Caller, topic: string, messages: Publication[]): Promise<Copy[]> {
+    const routes = this.#topics.fresh(topic) ?? (await this.#topics.find(caller, topic))
+    return routes === null ? [] : await routed(routes, messages)
+  }
+
+  async #store(
+    caller: Caller,
+    topic: string,
+    messages: Publication[],
+    copies: Copy[],
+    list: boolean
+  ): Promise<EnqueueAnswer[]> {
+    if (copies.length === 0) return []
+    checkCopies(copies, messages, list)
+    const queues = [...new Set(copies.map(({ queue }) => queue))]
+    return await this.#enqueueing.add(caller, rowsOf(topic, copies, messages), queues, true)
+  }
+
+  // Writes the answers of copies that still have a subscription into `stored`.
+  async #storeMissing(
+    caller: Caller,
+    topic: string,
+    messages: Publication[],
+    copies: Copy[],
+    stored: EnqueueAnswer[],
+    list: boolean
+  ): Promise<void> {
+    const keyOf = ({ index, queue }: Copy) => `${index} ${queue.id}`
+    const missing = new Map(
+      copies.flatMap((copy, i) => (stored[i] === null ? [[keyOf(copy), i] as const] : []))
+    )
+    const found = await this.#copiesOf(caller, topic, messages)
+    const again = found.filter(copy => missing.has(keyOf(copy)))
+    const answers = await this.#store(caller, topic, messages, again, list)
+    for (const [i, copy] of again.entries()) stored[missing.get(keyOf(copy))!] = answers[i]!
+  }
+}
+
+function copiesStored(copies: Copy[], stored: EnqueueAnswer[]): PublishedCopy[] {
+  return copies.flatMap(({ index, queue }, i) => {
+    const answer = stored[i]!
+    return answer === null ? [] : [{ index, queue: queue.name, id: answer.id, duplicate: answer.duplicate }]
+  })
 }
 
 // In the order of the messages, and of each by the names of the queues.
@@ -91,24 +135,29 @@ function rowsOf(topic: string, copies: Copy[], messages: Publication[]): Enqueue
     queueId: queue.id,
     priority: messages[index]!.priority ?? priorityDefault,
     defaults: defaults.get(queue)!,
+    lined: hasLines(queue.settings),
     published: published[index]
   }))
 }
 
-function checkSizes(queues: Queue[], copies: Copy[], messages: Publication[], list: boolean): void {
+// Refuses what one of the queues would refuse.
+function checkCopies(copies: Copy[], messages: Publication[], list: boolean): void {
   const bytes = copies.reduce((sum, { index }) => sum + messages[index]!.body.length, 0)
   if (bytes > publishBytesMax) throw tooManyCopies()
-  if (queues.every(({ settings }) => settings.messageBytesMax >= messageBytesMax)) return
   for (const { index, queue } of copies) {
-    const pointer = list ? `/messages/${index}` : ''
-    checkBodySize(messages[index]!.body, pointer, queue.settings.messageBytesMax, queue.name)
+    const { name, settings } = queue
+    const place = list ? `/messages/${index}` : ''
+    if (settings.messageBytesMax < messageBytesMax) {
+      checkBodySize(messages[index]!.body, place, settings.messageBytesMax, name)
+    }
+    if (isOrdered(settings)) checkOrderedMessage(messages[index]!, place, `the queue ${name}`)
   }
 }
 
 function tooManyCopies(): QueueError {
   return new QueueError(
     'requestTooLarge',
-    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies; nothing ` +
-      'was stored. Publish fewer messages at once.'
+    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies; ` +
+      'nothing was stored. Publish fewer messages at once.'
   )
 }

@@ -4,7 +4,6 @@
  */
 import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
-import { splitHeaders } from '../../core/topic.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 import { strangersBytesFields } from '../shared/securityFields.ts'
 
@@ -27,9 +26,9 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     enqueuedAt,
     leaseExpiresAt,
     lastFailure,
+    marks,
     contentType
   } = message
-  const { headers: ownHeaders, published } = splitHeaders(message.headers)
   const headers: Record<string, string> = {
     // A content type set in SQL may hold characters that a header cannot.
     'content-type':
@@ -46,19 +45,20 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-attempt': String(attempt),
     ...(maxAttempts !== null && { 'holdfast-max-attempts': String(maxAttempts) }),
     'holdfast-priority': String(priority),
-    ...(published !== null && { 'holdfast-topic': published.topic }),
-    ...(published?.routingKey !== undefined && {
-      'holdfast-routing-key': encodedValue(published.routingKey)
+    ...(marks?.topic !== undefined && { 'holdfast-topic': marks.topic }),
+    ...(marks?.routingKey !== undefined && {
+      'holdfast-routing-key': encodedValue(marks.routingKey)
     }),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
+    ...(marks?.group !== undefined && { 'holdfast-group': encodedValue(marks.group) }),
     ...(lastFailure?.reason != null && {
       'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, rawReasonCharsMax).toWellFormed())
     })
   }
   let room = rawHeadersBytesMax
   let leftOut = 0
-  for (const [name, value] of Object.entries(ownHeaders)) {
+  for (const [name, value] of Object.entries(message.headers ?? {})) {
     const field = `holdfast-header-${encodedName(name).toLowerCase()}`
     const text = encodedValue(value)
     if (field in headers || field.length + text.length > room) leftOut++

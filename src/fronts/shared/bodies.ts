@@ -1,7 +1,6 @@
 /** Message bodies between a front and the store: bytes in, and the same bytes out as JSON, text or base64. */
 import { isUtf8 } from 'node:buffer'
-import type { Body } from '../../core/message.ts'
-import type { Published } from '../../core/topic.ts'
+import type { Body, Marks } from '../../core/message.ts'
 
 const textTypes =
   /^(text\/.*|application\/(xml|x-www-form-urlencoded)|multipart\/form-data|[^/]+\/.+\+(json|xml))$/
@@ -36,7 +35,7 @@ export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
   return `${member},"contentType":${JSON.stringify(contentType)}`
 }
 
-/** What a copy tells of its publish, as members of a JSON object that go behind others. */
-export function publishedMembers(published: Published | null): string {
-  return published === null ? '' : `,${JSON.stringify(published).slice(1, -1)}`
+/** The members of what few messages have, such as their group, as JSON text after other members. */
+export function markMembers(marks: Marks | null): string {
+  return marks === null ? '' : `,${JSON.stringify(marks).slice(1, -1)}`
 }

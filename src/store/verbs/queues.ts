@@ -1,6 +1,6 @@
 /** Queues: their settings, their counts, their end. */
-import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
-import { answerBytesMax, metricsQueuesMax } from '../../core/limits.ts'
+import { states, type State, type Total } from '../../core/counters.ts'
+import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import {
@@ -13,6 +13,8 @@ import {
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { mayChangeOrder } from './order.ts'
+import { inReadyIndex } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -114,15 +116,21 @@ export const adoptStatement: Statement = {
 }
 
 /**
- * Makes the queue if there is none, then changes the settings given. True when it was made. It no
- * longer counts as made by an enqueue.
+ * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
+ * an enqueue. Changes nothing when the order would change and the queue holds a message.
  */
-export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
+export async function putQueue(
+  database: Database,
+  name: string,
+  change: SettingsChange
+): Promise<'made' | 'changed' | 'notEmpty'> {
   return await database.transaction(async session => {
-    const made = await session.query(createStatement, [name])
+    const [made] = await session.query(createStatement, [name])
+    if (made === undefined && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
-    if (made.length === 0) await session.query(adoptStatement, [name])
-    return made.length > 0
+    if (made !== undefined) return 'made'
+    await session.query(adoptStatement, [name])
+    return 'changed'
   })
 }
 
@@ -147,8 +155,7 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
         from holdfast.messages m
         where m.queue_id = ${queueId}
           and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
+          and ${inReadyIndex('m.')}
         order by m.position
         limit ${examinedMax}
       ) first
@@ -342,58 +349,8 @@ function reportOf(row: ReportRow): QueueReport {
   }
 }
 
-/** A queue whose counts have changed so lately is active, even if it is empty now. */
-const activeSeconds = 3600
-
-type TotalsRow = { queue_id: number; name: string; paused: boolean; queues: number } & Record<
-  State | ReturnType<typeof totalColumn<Total>>,
-  string
->
-
-// Active queues come first: those with messages, and those whose counts have changed in the last
-// hour. Of these, queues made by PUT come first, then the oldest. So new queues push no older ones
-// out, and the choice changes only when a queue has been empty and at rest for an hour.
-export const totalsStatement: Statement<TotalsRow> = {
-  name: 'queue_totals',
-  text: sql`
-    select q.name, q.paused, q.queues, c.*
-    from (
-      select
-        q.id,
-        q.name,
-        q.paused,
-        (count(*) over ())::float8 as queues
-      from holdfast.queues q
-      join holdfast.counts c on c.queue_id = q.id
-      order by
-        ${states.map(state => `c.${state} <= 0`).join('\nand ')}
-        and not exists (
-          select
-          from holdfast.series s
-          where s.queue_id = q.id
-            and s.at > extract(epoch from statement_timestamp()) - ${activeSeconds}
-        ),
-        exists (select from holdfast.auto_queues a where a.queue_id = q.id),
-        q.id
-      limit ${metricsQueuesMax}
-    ) q
-    join holdfast.counts c on c.queue_id = q.id`
-}
-
-/** The folded counts and totals of at most a thousand queues, and how many queues are left out. */
-export async function queueTotals(session: Session): Promise<{ queues: QueueTotals[]; leftOut: number }> {
-  const rows = await session.query(totalsStatement)
-  const queues = rows.map(row => ({
-    id: row.queue_id,
-    queue: row.name,
-    paused: row.paused,
-    states: countsOf(states, state => Math.max(0, Number(row[state]))),
-    totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
-  }))
-  return { queues, leftOut: (rows[0]?.queues ?? 0) - rows.length }
-}
-
-function countsOf<K extends string>(
+/** A number for each name, from what the database answers as text. */
+export function countsOf<K extends string>(
   names: readonly K[],
   countOf: (name: K) => string | number
 ): Record<K, number> {

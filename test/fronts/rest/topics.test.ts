@@ -166,6 +166,50 @@ t.test('all or none: what one queue refuses refuses the publish and is named', a
   t.strictSame([await ready('all-a'), await ready('all-b'), await ready('all-c')], [2, 2, 2])
 })
 
+t.test('a queue with an order among the others: its line holds, and its refusal names it', async t => {
+  await holdfast.call('PUT', '/queues/line-b', { ordering: 'group' })
+  for (const queue of ['line-a', 'line-b']) await subscribe('lines', queue, { pattern: 'g.#' })
+  await subscribe('lines', 'line-c', { pattern: 'other' })
+  const refused = await publish('lines', {
+    messages: [
+      { body: 1, routingKey: 'other', priority: 9 },
+      { body: 2, routingKey: 'g', priority: 9 }
+    ]
+  })
+  t.match(refused, {
+    status: 400,
+    body: {
+      code: 'invalidRequest',
+      detail: /the queue line-b/,
+      errors: [{ pointer: '/messages/1/priority' }]
+    }
+  })
+  t.strictSame([await ready('line-a'), await ready('line-c')], [0, 0])
+  t.equal((await publish('lines', { body: 3, routingKey: 'other', priority: 9 })).status, 201)
+  const messages = [1, 2, 3].map(body => ({ body, group: 'g', routingKey: 'g.x' }))
+  t.equal((await publish('lines', { messages })).body.messages.length, 6)
+  t.equal((await lease('line-a', 3)).length, 3)
+  const [first] = await lease('line-b', 1)
+  t.match(first, { body: 1, group: 'g', topic: 'lines', routingKey: 'g.x' })
+  t.strictSame(await lease('line-b'), [])
+  await holdfast.post('/queues/line-b/ack', { receipt: first.receipt })
+  t.match(await lease('line-b', 1), [{ body: 2 }])
+})
+
+t.test('a queue that gets an order after the look-up still gets its copy', async t => {
+  const other = await service(t, { database })
+  for (const queue of ['turned-a', 'turned-b']) await subscribe('turned', queue)
+  for (let round = 0; round < 3; round++) {
+    for (const queue of ['turned-a', 'turned-b']) await holdfast.post(`/queues/${queue}/purge`)
+    t.equal((await other.post('/topics/turned/messages', { body: 0 })).body.messages.length, 2)
+    for (const queue of ['turned-a', 'turned-b']) await holdfast.post(`/queues/${queue}/purge`)
+    await holdfast.call('PUT', '/queues/turned-b', { ordering: round % 2 ? 'none' : 'group' })
+    const { body } = await other.post('/topics/turned/messages', { body: 1 })
+    t.match(body.messages, [{ queue: 'turned-a' }, { queue: 'turned-b' }])
+    t.strictSame([await ready('turned-a'), await ready('turned-b')], [1, 1])
+  }
+})
+
 t.test('idempotency keys count per queue', async t => {
   await subscribe('keyed', 'keyed-a')
   await subscribe('keyed', 'keyed-b')

@@ -15,11 +15,11 @@ import { leaseSeconds, Outcome, receipt } from './settle.ts'
 import {
   AnyBody,
   Headers,
+  marks,
   maxAttempts,
   maybe,
   messageId,
   object,
-  published,
   storableText,
   time,
   QueueParams
@@ -93,11 +93,11 @@ export const LeasedMessage = Type.Object({
   bodyBase64: maybe(Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })),
   contentType: Type.String(),
   headers: Headers,
-  ...published,
   priority: Type.Integer(),
   enqueuedAt: time('When it was stored.'),
   leaseExpiresAt: time('When the lease ends.'),
-  lastFailure: maybe(LastFailure)
+  lastFailure: maybe(LastFailure),
+  ...marks
 })
 
 export const Leased = Type.Object(

@@ -25,12 +25,6 @@ export const maxAttempts = orNull(Type.Integer(), {
   description: 'After this many attempts that ended badly it is dead; null: never by its attempts.'
 })
 
-/** What a copy tells of its publish. */
-export const published = {
-  topic: maybe(Type.String({ description: 'The topic to which it was published.' })),
-  routingKey: maybe(Type.String({ description: 'The routing key of the publish, if it had one.' }))
-}
-
 export const messageId = Type.String({ description: 'A message id.', examples: ['1'] })
 
 export const nameDescription = `1 to ${nameCharsMax} of A–Z a–z 0–9 _ . -, the first a letter or a digit.`
@@ -107,4 +101,11 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
     ...(above !== undefined && { exclusiveMinimum: above }),
     maximum: max
   }
+}
+
+/** What few messages have. */
+export const marks = {
+  group: maybe(Type.String({ description: 'The group that the enqueue named.' })),
+  topic: maybe(Type.String({ description: 'The topic to which it was published.' })),
+  routingKey: maybe(Type.String({ description: 'The routing key of the publish, if it had one.' }))
 }

@@ -7,8 +7,7 @@ import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
-import { splitHeaders } from '../../../core/topic.ts'
-import { bodyMembers, publishedMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp, sendJson } from '../common.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
@@ -92,13 +91,13 @@ function outcomesJson(receipts: string[] | undefined, outcomes: Outcome[]): stri
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function leasedJson(message: LeasedMessage): string {
-  const { id, receipt, fence, attempt, maxAttempts, priority, lastFailure } = message
-  const { headers, published } = splitHeaders(message.headers)
+  const { id, receipt, fence, attempt, maxAttempts, headers, priority, lastFailure } = message
   return (
     `{"id":"${id}","receipt":"${receipt}","fence":${fence},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
-    `"headers":${JSON.stringify(headers)}${publishedMembers(published)},"priority":${priority},` +
+    `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
     `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
+    markMembers(message.marks) +
     (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
   )
 }

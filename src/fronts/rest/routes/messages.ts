@@ -2,8 +2,7 @@
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
-import { splitHeaders } from '../../../core/topic.ts'
-import { bodyMembers, publishedMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
@@ -58,12 +57,12 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function viewJson(message: MessageView): string {
-  const { id, state, priority, attempt, maxAttempts, enqueuedAt, visibleAt, lastFailure } = message
-  const { headers, published } = splitHeaders(message.headers)
+  const { id, state, headers, priority, attempt, maxAttempts, enqueuedAt, visibleAt, lastFailure } = message
   return (
     `"id":"${id}","state":"${state}",${bodyMembers(message)},` +
-    `"headers":${JSON.stringify(headers)}${publishedMembers(published)},"priority":${priority},` +
+    `"headers":${JSON.stringify(headers ?? {})},"priority":${priority},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},"enqueuedAt":"${enqueuedAt}"` +
+    markMembers(message.marks) +
     (visibleAt === null ? '' : `,"visibleAt":"${visibleAt}"`) +
     (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`)
   )

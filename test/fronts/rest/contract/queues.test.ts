@@ -39,6 +39,7 @@ t.test('an untouched queue has the documented defaults', async t => {
     maxDepth: null,
     messageBytesMax: 1048576,
     paused: false,
+    ordering: 'none',
     keepAckedSeconds: 0,
     tags: {}
   })
