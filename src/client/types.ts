@@ -270,6 +270,7 @@ export interface Explanation {
       | 'paused'
       | 'leased'
       | 'behind'
+      | 'groupBlocked'
       | 'noConsumer'
       | 'dead'
       | 'acked'
@@ -285,6 +286,13 @@ export interface Explanation {
      * ones left out. detail says when there are more.
      */
     ahead?: number | undefined
+    /** groupBlocked: the message of its group that goes first. */
+    by?: {
+      /** A message id. */
+      id: string
+      /** A message state. */
+      state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+    } | undefined
     /**
      * noConsumer: when a lease was last asked for, on this replica, or on another up to half a
      * minute ago. Left out: never. RFC 3339, UTC.

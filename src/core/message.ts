@@ -128,6 +128,8 @@ export interface Circumstances {
   keepUntil: string | null
   /** When messages of the queue were last asked for, as far as the replicas have shared it. */
   askedAt: string | null
+  /** The message of its group that goes first. null: it waits for none. */
+  blocker: { id: Digits; state: State } | null
 }
 
 /**

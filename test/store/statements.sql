@@ -2145,6 +2145,7 @@ select
   k.keep_until as "keepUntil",
   m.rank,
   m.position,
+  b.blocker,
   (
     select asked_at
     from holdfast.asked
@@ -2170,6 +2171,24 @@ left join lateral (
     and id = $2
   limit 1
 ) k on true
+left join lateral (
+  select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
+  from (
+    select
+      l.id,
+      l.place,
+      holdfast.state_of(l.visible_at, l.leased_until, l.dead_at) as state
+    from holdfast.messages l
+    where l.queue_id = $1
+      and l.line = m.line
+      and l.place < m.place
+    order by l.place
+    limit 10000
+  ) ahead
+  where ahead.state <> 'dead'
+  order by ahead.place
+  limit 1
+) b on m.position is null and m.leased_until is null and m.dead_at is null
 left join lateral (
   select json_build_object(
     'attempt', h.attempt,

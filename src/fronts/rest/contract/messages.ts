@@ -130,6 +130,12 @@ export const Explanation = Type.Object(
               'detail says when there are more.'
           })
         ),
+        by: maybe(
+          Type.Object(
+            { id: messageId, state: StateName },
+            { description: 'groupBlocked: the message of its group that goes first.' }
+          )
+        ),
         lastAskedAt: maybe(
           time(
             'noConsumer: when a lease was last asked for, on this replica, ' +
