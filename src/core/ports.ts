@@ -19,6 +19,7 @@
  */
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
+import type { CompletionVerbs } from './completion.ts'
 import type { State } from './counters.ts'
 import type {
   Ahead,
@@ -72,6 +73,7 @@ export interface Place extends Verbs {
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &
   SettleVerbs &
+  CompletionVerbs &
   QueueVerbs &
   BrowseVerbs &
   BulkVerbs &

@@ -5,6 +5,7 @@ import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
+import { completionVerbs } from './verbs/complete.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
@@ -27,6 +28,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
   ...settleVerbs,
+  ...completionVerbs,
   ...browseVerbs,
   ...bulkVerbs,
   ...failureVerbs,

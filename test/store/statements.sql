@@ -560,6 +560,7 @@ select
   m.enqueued_at as "enqueuedAt",
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
+  m.result,
   null::json as lease,
   (
     select coalesce(
@@ -910,6 +911,74 @@ returning
   owner_name,
   body,
   headers;
+
+-- complete
+-- $1 queue id · $2 message ids · $3 fences · $4 results
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    result
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    m.rank,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    ($4::text[])[width_bucket(m.id, $2::bigint[])]
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+)
+select id, fence
+from done;
 
 -- consumers
 -- $1 queue id
@@ -2278,6 +2347,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
+  null as result,
   (
     select json_build_object(
       'worker', l.workers[l.holders[array_position(l.message_ids, m.id)]],

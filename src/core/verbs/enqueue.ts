@@ -8,14 +8,15 @@ import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
 import type { Digits, Enqueued, NewMessage } from '../message.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 
-const flushBytesMax = 4 * 1024 * 1024
+export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
 /** What a message counts beside its body. */
 const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
-const queueAttemptsMax = 10
+export const queueAttemptsMax = 10
 
 /** One caller's messages: a list is stored whole or not at all. */
 interface Call {
@@ -67,14 +68,9 @@ export class Enqueueing {
 
   async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
-    const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await queueCache.find(caller, name, make)
-      const rows = messages.map(message => ({
-        ...message,
-        queueId: queue.id,
-        priority: message.priority ?? priorityDefault
-      }))
+      const queue = await this.target(caller, name)
+      const rows = messages.map(message => rowOf(queue.id, message))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
       // Another replica deleted the queue after it was looked up, so nothing was stored.
@@ -85,6 +81,11 @@ export class Enqueueing {
       `The queue ${name} was deleted during each of ${queueAttemptsMax} attempts; nothing was stored. ` +
         'Send the request again.'
     )
+  }
+
+  /** The queue of this name. It may be made. Refuses with queueNotFound, tooManyQueues. */
+  target(caller: Caller, name: string): Promise<Queue> {
+    return this.#parts.queueCache.find(caller, name, this.#createQueues ? this.makeQueue : undefined)
   }
 
   drained(): Promise<void> {
@@ -98,7 +99,7 @@ export class Enqueueing {
     list: boolean,
     hasMaxDepth: boolean
   ): Promise<(Enqueued | null)[]> {
-    const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+    const bytes = bytesOf(rows)
     const lane = hasMaxDepth
       ? rows[0]!.queueId
       : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
@@ -127,26 +128,16 @@ export class Enqueueing {
       'enqueue',
       calls.reduce((sum, { rows }) => sum + rows.length, 0)
     )
-    this.#signal(calls, answers)
+    this.signal(calls, answers)
     return answers
   }
 
-  // A statement can claim a key once. A key that comes twice goes into a later round, which sees
-  // the first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
+  // All rounds are one commit. With `whole`, one mismatch undoes it.
   async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
-    const split = rounds([...rows.keys()], index => {
-      const { queueId, idempotencyKey } = rows[index]!
-      return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
-    })
+    const split = roundsOf(rows)
     const work = async (verbs: Verbs) => {
-      const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-      for (const indexes of split) {
-        const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
-        stored.forEach((answer, i) => {
-          answers[indexes[i]!] = answer
-        })
-      }
+      const answers = await storeInRounds(verbs, rows, split)
       const refusal = refuseMismatch(answers)
       if (whole && refusal instanceof Error) throw refusal
       return answers
@@ -154,8 +145,8 @@ export class Enqueueing {
     return await (split.length > 1 || whole ? store.transaction(work) : work(store))
   }
 
-  // One signal for each queue that has new ready messages, one for each delayed message.
-  #signal(calls: Call[], answers: Answer[]): void {
+  /** One signal for each queue that has new ready messages, one for each delayed message. */
+  signal(calls: { rows: EnqueueRow[] }[], answers: Answer[]): void {
     const { signals } = this.#parts
     const ready = new Map<Digits, { count: number; position: number }>()
     for (const [index, answer] of answers.entries()) {
@@ -177,6 +168,40 @@ export class Enqueueing {
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
   }
+}
+
+export function rowOf(queueId: Digits, message: NewMessage): EnqueueRow {
+  return { ...message, queueId, priority: message.priority ?? priorityDefault }
+}
+
+/** What rows count while they wait to be stored. */
+export function bytesOf(rows: EnqueueRow[]): number {
+  return rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+}
+
+// A statement can claim a key once. A key that comes twice goes into a later round, which sees the
+// first one's row.
+function roundsOf(rows: EnqueueRow[]): number[][] {
+  return rounds([...rows.keys()], index => {
+    const { queueId, idempotencyKey } = rows[index]!
+    return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
+  })
+}
+
+/** Stores rows, one round of them after the other, for a caller that commits them. */
+export async function storeInRounds(
+  verbs: Verbs,
+  rows: EnqueueRow[],
+  split = roundsOf(rows)
+): Promise<EnqueueAnswer[]> {
+  const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
+  for (const indexes of split) {
+    const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
+    stored.forEach((answer, i) => {
+      answers[indexes[i]!] = answer
+    })
+  }
+  return answers
 }
 
 // Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and

@@ -12,8 +12,8 @@ import { sql, type Session, type Statement } from '../statement.ts'
 
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
 
-/** The common table expressions that ack: `done` are the messages acked. */
-export const acking = (ids: string, fences: string) => sql`
+/** The common table expressions that ack: `done` are the messages acked. `result`, if any, is kept. */
+export const acking = (ids: string, fences: string, result?: string) => sql`
   keeping as materialized (
     select keep_acked_seconds, max_attempts
     from holdfast.queues
@@ -37,7 +37,7 @@ export const acking = (ids: string, fences: string) => sql`
       body,
       body_bytes,
       content_type,
-      headers
+      ${result === undefined ? 'headers' : 'headers,\nresult'}
     )
     select
       m.id,
@@ -52,7 +52,7 @@ export const acking = (ids: string, fences: string) => sql`
       m.body,
       m.body_bytes,
       m.content_type,
-      m.headers
+      ${result === undefined ? 'm.headers' : `m.headers,\n${result}`}
     from keeping, done m
     returning 1
   ), forgotten as (

@@ -1,4 +1,4 @@
-/** Handlers that settle leases. All settling verbs are alike: one receipt, or a list of them. */
+/** Handlers that settle leases, but for the ack: one receipt, or a list of them. */
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
 import type { SettleVerb } from '../../../core/ports.ts'
@@ -8,7 +8,7 @@ import type { Server } from '../../shared/server.ts'
 import { uncheckedBody, validator } from '../validation.ts'
 
 export function settleRoutes(app: Server, broker: Broker): void {
-  for (const verb of Object.keys(Settle) as SettleVerb[]) {
+  for (const verb of ['fail', 'extend', 'release'] as const) {
     const { one, many, list } = Settle[verb]
     const checkOne = validator<Settlement>(one)
     const checkMany = validator<Record<string, (Settlement | string)[]>>(many)
@@ -31,15 +31,15 @@ export function settleRoutes(app: Server, broker: Broker): void {
           }
         }
         const [outcome] = await broker.settle(caller, verb, queue, [checkOne(body)], () => '/receipt')
-        refuse(verb, outcome!)
+        refuseLost(verb, outcome!)
         return outcome!
       }
     })
   }
 }
 
-// Alone, a lost lease is an error, so that a worker that looks at the status only notices it.
-function refuse(verb: string, { outcome }: Outcome): void {
+/** Alone, a lost lease is an error, so that a worker that looks at the status only notices it. */
+export function refuseLost(verb: SettleVerb, { outcome }: Outcome): void {
   if (outcome === 'leaseLost') {
     throw new QueueError(
       'leaseLost',
