@@ -1,5 +1,5 @@
 /** A completion: an ack that says what came of the work, and what follows from it. */
-import type { Digits, Enqueued, NewMessage } from './message.ts'
+import type { Enqueued, NewMessage } from './message.ts'
 
 /** A message to enqueue in the commit of the ack. `pointer` is its place in the request. */
 export interface NextMessage {
@@ -21,17 +21,4 @@ export interface Completion {
 export interface Followed extends Pick<Enqueued, 'id'> {
   queue: string
   duplicate?: true
-}
-
-/** A lease whose work is done, for the store. */
-export interface Completed {
-  id: Digits
-  fence: Digits
-  /** JSON text. null: none. */
-  result: string | null
-}
-
-export interface CompletionVerbs {
-  /** Acks, and keeps the results where the queue keeps acked messages. No id may come twice. */
-  complete(queueId: Digits, completed: Completed[]): Promise<{ id: Digits; fence: Digits }[]>
 }

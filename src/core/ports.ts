@@ -19,7 +19,6 @@
  */
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
-import type { CompletionVerbs } from './completion.ts'
 import type { State } from './counters.ts'
 import type {
   Ahead,
@@ -73,7 +72,6 @@ export interface Place extends Verbs {
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &
   SettleVerbs &
-  CompletionVerbs &
   QueueVerbs &
   BrowseVerbs &
   BulkVerbs &
@@ -149,6 +147,8 @@ interface LeaseVerbs {
   findMissed(queueId: Digits): Promise<boolean>
 }
 
+/** `result`: what came of the work, as JSON text. It is kept where the queue keeps acked messages. */
+export type Completed = Held & { result?: string | null }
 export interface Failure extends Held {
   reason: string | null
   /** null: as the queue's retry curve says. */
@@ -184,7 +184,7 @@ export interface Standing {
 
 /** What a settling verb is given of each message, and what it answers of each that it changed. */
 interface SettleRows {
-  ack: { held: Held; changed: Held }
+  ack: { held: Completed; changed: Held }
   fail: { held: Failure; changed: Failed }
   extend: { held: Extension; changed: Extended }
   release: { held: Held; changed: Released }

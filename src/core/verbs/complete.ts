@@ -3,13 +3,13 @@
  * messages are one commit, which many callers share.
  */
 import type { Caller } from '../caller.ts'
-import type { Completed, Completion, Followed, NextMessage } from '../completion.ts'
+import type { Completion, Followed, NextMessage } from '../completion.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { partlyDone, pointedAt, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
-import type { EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
+import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { bytesOf, flushBytesMax, queueAttemptsMax, rowOf, storeInRounds, type Enqueueing } from './enqueue.ts'
 import type { Leasing, LeaseRequest } from './lease.ts'
@@ -28,6 +28,7 @@ interface Step {
 
 /** A lease whose work is done, with what follows from it. */
 interface Ending extends Completed {
+  result: string | null
   steps: Step[]
 }
 
@@ -60,8 +61,8 @@ class Refused extends Error {
   }
 }
 
-/** No queue has this id. A step to a queue that is missing refuses its call only if it is due. */
-const noQueueId: Digits = '0'
+/** Stands for a queue that is missing. A step there refuses its call only if it is due. */
+const noQueue = { id: '0', settings: { maxDepth: null } }
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'replicaStats' | 'bounds' | 'shares'>
 
@@ -155,16 +156,16 @@ export class Completing {
       queues.set(name, await this.#enqueueing.target(caller, name).catch(missingQueue))
     }
     return ({ queue: name, message, pointer }) => {
-      const queue = queues.get(name)!
-      return queue instanceof QueueError
-        ? { row: rowOf(noQueueId, message), queue: name, pointer, hasMaxDepth: false, missing: queue }
-        : {
-            row: rowOf(queue.id, message),
-            queue: name,
-            pointer,
-            hasMaxDepth: queue.settings.maxDepth !== null,
-            missing: null
-          }
+      const found = queues.get(name)!
+      const missing = found instanceof QueueError ? found : null
+      const { id, settings } = found instanceof QueueError ? noQueue : found
+      return {
+        row: rowOf(id, message),
+        queue: name,
+        pointer,
+        hasMaxDepth: settings.maxDepth !== null,
+        missing
+      }
     }
   }
 
@@ -198,7 +199,7 @@ export class Completing {
     }
     const split = rounds([...distinct.values()], ({ id }) => id)
     const work = async (verbs: Verbs): Promise<Done> => {
-      const changed = await endLeases(verbs, queueId, split)
+      const changed = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
       const due = calls.map(call => ({
         call,
         endings: call.endings.filter(
@@ -226,19 +227,6 @@ export class Completing {
 interface Due {
   call: Call
   endings: Ending[]
-}
-
-/** Answers the leases that it ended, by `id.fence`. */
-async function endLeases(verbs: Verbs, queueId: Digits, split: Ending[][]): Promise<Map<string, Held>> {
-  if (split.length > 1) {
-    const ids = split.flat().map(({ id }) => id)
-    await verbs.lockMessages(queueId, ids)
-  }
-  const changed = new Map<string, Held>()
-  for (const endings of split) {
-    for (const row of await verbs.complete(queueId, endings)) changed.set(keyOf(row), row)
-  }
-  return changed
 }
 
 /** Enqueues the steps that are due. Throws Refused if a call must be refused. */

@@ -1,9 +1,8 @@
-/** Acks with results. */
-import type { Completed } from '../../core/completion.ts'
+/** Acks that may have results. */
 import type { Digits } from '../../core/message.ts'
-import type { Held } from '../../core/ports.ts'
+import type { Completed, Held } from '../../core/ports.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { ack, acking, heldArrays } from './settle.ts'
+import { ack as plainAck, acking, heldArrays } from './settle.ts'
 
 // A statement of its own, so that an ack without a result pays nothing for those that have one.
 export const completeStatement: Statement<Held> = {
@@ -16,10 +15,11 @@ export const completeStatement: Statement<Held> = {
 }
 
 /** Acks, and keeps the results where the queue keeps acked messages. No id may come twice. */
-export async function complete(session: Session, queueId: Digits, completed: Completed[]): Promise<Held[]> {
-  if (completed.every(({ result }) => result === null)) return await ack(session, queueId, completed)
-  const values = heldArrays(queueId, completed)
-  return await session.query(completeStatement, [...values, completed.map(({ result }) => result)])
+async function ack(session: Session, queueId: Digits, held: Completed[]): Promise<Held[]> {
+  if (held.every(({ result }) => result == null)) return await plainAck(session, queueId, held)
+  const values = heldArrays(queueId, held)
+  return await session.query(completeStatement, [...values, held.map(({ result = null }) => result)])
 }
 
-export const completionVerbs = { complete }
+/** Takes the place of the ack in settleVerbs. */
+export const completionVerbs = { ack }
