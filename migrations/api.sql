@@ -117,8 +117,10 @@ $$;
    HF001 leaseLost       the message has been leased again since
    HF002 gone            it was acked or purged, or has expired
    HF003 invalidReceipt  the receipt cannot be read
+   HF004 invalidRequest  the result is larger than 65536 bytes
+ The result, JSON text, is kept with the message where the queue keeps acked messages.
 */
-create or replace function holdfast.ack (receipt text) returns void
+create or replace function holdfast.ack (receipt text, result json) returns void
 language plpgsql as $$
 declare
   part text[] := regexp_match(
@@ -128,6 +130,11 @@ declare
   queue holdfast.queues;
   message holdfast.messages;
 begin
+  if octet_length(result::text) > 65536 then
+    raise exception
+      'invalidRequest: the result is larger than 65536 bytes'
+      using errcode = 'HF004';
+  end if;
   select * into queue
   from holdfast.queues q
   where q.id = part[2]::bigint;
@@ -171,7 +178,8 @@ begin
       body,
       body_bytes,
       content_type,
-      headers
+      headers,
+      result
     )
     values (
       message.id,
@@ -186,7 +194,8 @@ begin
       message.body,
       message.body_bytes,
       message.content_type,
-      message.headers
+      message.headers,
+      result::text
     );
   else
     delete from holdfast.history h
@@ -204,6 +213,14 @@ begin
     (queue.keep_acked_seconds > 0)::integer,
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
+end
+$$;
+
+-- An ack without a result.
+create or replace function holdfast.ack (receipt text) returns void
+language plpgsql as $$
+begin
+  perform holdfast.ack(receipt, null);
 end
 $$;
 

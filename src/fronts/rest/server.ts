@@ -20,7 +20,6 @@ import { documentRoutes } from './docs.ts'
 import { collectMethods, refuseOtherMethods } from './otherMethods.ts'
 import { setParsers } from './parsers.ts'
 import { problemSender, type SendProblem } from './problems.ts'
-import { ackRoutes } from './routes/ack.ts'
 import { apiKeyRoutes } from './routes/apiKeys.ts'
 import { bulkRoutes } from './routes/bulk.ts'
 import { consumerRoutes } from './routes/consumers.ts'
@@ -94,7 +93,6 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   messageRoutes(app, broker, answers)
   await app.register(async scope => enqueueRoutes(scope as Server, broker))
   leaseRoutes(app, broker, answers)
-  ackRoutes(app, broker)
   settleRoutes(app, broker)
   scheduleRoutes(app, schedules, answers)
   apiKeyRoutes(app, options.apiKeys, options.guard.ring !== null)
