@@ -10,7 +10,8 @@ export interface Load {
   callers: number
   /**
    * enqueue: one request. consume: lease, then ack. ack: the same, but many messages are leased
-   * ahead, and each is acked by itself. loop: lease with the last receipts in `ack`. pass: enqueue, lease and ack in turn. latency: see `ratePerSecond`.
+   * ahead, and each is acked by itself. loop: lease with the last receipts in `ack`. pass: enqueue,
+   * lease and ack in turn. latency: see `ratePerSecond`.
    */
   step: 'enqueue' | 'consume' | 'ack' | 'loop' | 'pass' | 'latency'
   /** Messages per request. */

@@ -60,8 +60,9 @@ function ackRoute(app: Server, broker: Broker): void {
     pointer: (index: number) => string
   ): Promise<Outcome[]> => {
     const { caller } = request
-    if (isCompletion(acks))
-      {return await broker.complete(caller, queue, readCompletions(request, acks, pointer))}
+    if (isCompletion(acks)) {
+      return await broker.complete(caller, queue, readCompletions(request, acks, pointer))
+    }
     const settlements = acks.map(ack => ({ receipt: receiptOf(ack) }))
     const pointerTo = (index: number) => receiptPointer(acks[index]!, pointer(index))
     return await broker.settle(caller, 'ack', queue, settlements, pointerTo)
