@@ -74,7 +74,7 @@ t.test('an ack that waits behind a plain ack of its message enqueues nothing', a
   const acking = complete(brokerOn(poolA), from, completion(from, held!, to))
   await untilBlocked(2)
   await unlock()
-  t.equal((await plain).length, 1)
+  t.equal((await plain).rows.length, 1)
   t.strictSame(await acking, [{ outcome: 'gone' }])
   t.equal((await rowsOf(to.id)).length, 0)
 })

@@ -9,21 +9,28 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { partlyDone, pointedAt, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
-import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
-import type { Queue } from '../queue.ts'
-import { bytesOf, flushBytesMax, queueAttemptsMax, rowOf, storeInRounds, type Enqueueing } from './enqueue.ts'
+import type { Completed, EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
+import { priorityDefault } from '../options.ts'
+import {
+  bytesOf,
+  flushBytesMax,
+  queueAttemptsMax,
+  rowsFor,
+  storeInRounds,
+  type Enqueueing
+} from './enqueue.ts'
 import type { Leasing, LeaseRequest } from './lease.ts'
 import { readReceipts } from './receipts.ts'
-import { keyOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
+import { keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
 
-/** A next message whose queue is known. */
+/** A next message as a row of its queue. */
 interface Step {
   row: EnqueueRow
   queue: string
   pointer: string
   hasMaxDepth: boolean
-  /** Why there is no such queue. */
-  missing: QueueError | null
+  /** Refuses its call if the step is due. The row is then of no queue. */
+  refusal: QueueError | null
 }
 
 /** A lease whose work is done, with what follows from it. */
@@ -39,12 +46,12 @@ interface Call {
 }
 
 /**
- * What a commit did, by `id.fence`: the leases that it was to end, each once, and those that it
- * ended. `stored` has the steps of an ending that removed its message.
+ * What a commit did. `distinct` are the leases that it was to end, each once, by `id.fence`.
+ * `stored` has the steps of each ending that removed its message.
  */
 interface Done {
   distinct: Map<string, Ending>
-  changed: Map<string, Held>
+  settled: Settled<'ack'>
   stored: Map<Ending, EnqueueAnswer[]>
 }
 
@@ -60,9 +67,6 @@ class Refused extends Error {
     this.refusals = refusals
   }
 }
-
-/** Stands for a queue that is missing. A step there refuses its call only if it is due. */
-const noQueue = { id: '0', settings: { maxDepth: null } }
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'replicaStats' | 'bounds' | 'shares'>
 
@@ -131,11 +135,11 @@ export class Completing {
     name: string,
     request: LeaseRequest,
     completions: Completion[],
-    signal: AbortSignal
+    signalOf: () => AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
     const outcomes = await this.complete(caller, name, completions)
     try {
-      const { messages } = await this.#leasing.lease(caller, name, request, [], signal)
+      const { messages } = await this.#leasing.lease(caller, name, request, [], signalOf)
       return { messages, outcomes }
     } catch (error) {
       // The acks are committed, so the caller gets their outcomes although the lease failed. With a
@@ -151,22 +155,17 @@ export class Completing {
 
   /** Steps to the queues of these names, which are made where that is allowed. */
   async #stepsTo(caller: Caller, names: Set<string>): Promise<(next: NextMessage) => Step> {
-    const queues = new Map<string, Queue | QueueError>()
+    const targets = new Map<string, Target | QueueError>()
     for (const name of names) {
-      queues.set(name, await this.#enqueueing.target(caller, name).catch(missingQueue))
+      const found = await this.#enqueueing.target(caller, name).catch(missingQueue)
+      targets.set(
+        name,
+        found instanceof QueueError
+          ? found
+          : { toRow: rowsFor(found), hasMaxDepth: found.settings.maxDepth !== null }
+      )
     }
-    return ({ queue: name, message, pointer }) => {
-      const found = queues.get(name)!
-      const missing = found instanceof QueueError ? found : null
-      const { id, settings } = found instanceof QueueError ? noQueue : found
-      return {
-        row: rowOf(id, message),
-        queue: name,
-        pointer,
-        hasMaxDepth: settings.maxDepth !== null,
-        missing
-      }
-    }
+    return next => stepTo(targets.get(next.queue)!, next)
   }
 
   // A call that must be refused undoes the commit. The others are then done again without it.
@@ -183,7 +182,7 @@ export class Completing {
     }
     if (done === undefined) return calls.map(call => refusals.get(call)!)
     this.#tell(queueId, done)
-    const outcomes = await this.#settling.outcomesOf('ack', queueId, done.distinct, done.changed)
+    const outcomes = await this.#settling.outcomesOf('ack', queueId, done.distinct, done.settled)
     return calls.map(call => {
       const refusal = refusals.get(call)
       return refusal === undefined ? answerTo(call, outcomes, done.stored) : refusal
@@ -199,28 +198,55 @@ export class Completing {
     }
     const split = rounds([...distinct.values()], ({ id }) => id)
     const work = async (verbs: Verbs): Promise<Done> => {
-      const changed = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const settled = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
       const due = calls.map(call => ({
         call,
         endings: call.endings.filter(
-          ending => distinct.get(keyOf(ending)) === ending && changed.has(keyOf(ending))
+          ending => distinct.get(keyOf(ending)) === ending && settled.changed.has(keyOf(ending))
         )
       }))
-      return { distinct, changed, stored: await followUp(verbs, due) }
+      return { distinct, settled, stored: await followUp(verbs, due) }
     }
     const isOneStatement =
       split.length === 1 && calls.every(({ endings }) => endings.every(({ steps }) => steps.length === 0))
     return await (isOneStatement ? work(store) : store.transaction(work))
   }
 
-  #tell(queueId: Digits, { changed, stored }: Done): void {
+  #tell(queueId: Digits, { settled, stored }: Done): void {
     const { replicaStats } = this.#parts
-    replicaStats.acked(queueId, [...changed.keys()])
+    replicaStats.acked(queueId, [...settled.changed.keys()])
     const rows = [...stored.keys()].flatMap(({ steps }) => steps.map(({ row }) => row))
     if (rows.length === 0) return
     replicaStats.flushed('enqueue', rows.length)
     this.#enqueueing.signal([{ rows }], [[...stored.values()].flat()])
   }
+}
+
+interface Target {
+  toRow: ReturnType<typeof rowsFor>
+  hasMaxDepth: boolean
+}
+
+function stepTo(target: Target | QueueError, { queue, message, pointer }: NextMessage): Step {
+  let refusal: QueueError
+  try {
+    if (target instanceof QueueError) throw pointedAt(target, pointer)
+    const { toRow, hasMaxDepth } = target
+    return { row: toRow(message, pointer), queue, pointer, hasMaxDepth, refusal: null }
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error
+    refusal = error
+  }
+  return { row: noRow, queue, pointer, hasMaxDepth: false, refusal }
+}
+
+/** No queue has this id, so the store does not take the row. */
+const noRow: EnqueueRow = {
+  queueId: '0',
+  body: 'null',
+  contentType: null,
+  priority: priorityDefault,
+  defaults: null
 }
 
 /** A call, and its endings that removed their message. */
@@ -279,9 +305,8 @@ function refusedByStore(due: Due[], stored: Map<Ending, EnqueueAnswer[]>): Map<C
       answer === null ? true : answer.mismatch && !undone.has(claimOf(steps[i]!))
     )
     if (index < 0) continue
-    const { missing, pointer } = steps[index]!
-    if (answers[index] !== null) refusals.set(call, idempotencyMismatch(pointer))
-    else refusals.set(call, missing === null ? null : pointedAt(missing, pointer))
+    const { refusal, pointer } = steps[index]!
+    refusals.set(call, answers[index] === null ? refusal : idempotencyMismatch(pointer))
     for (const step of steps) undone.add(claimOf(step))
   }
   return refusals

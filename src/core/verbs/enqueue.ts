@@ -6,9 +6,11 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import type { Digits, Enqueued, NewMessage } from '../message.ts'
+import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
+import { messageBytesMax } from '../limits.ts'
+import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
-import type { Queue } from '../queue.ts'
 
 export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
@@ -25,7 +27,7 @@ interface Call {
   bytes: number
 }
 /** null for each message whose queue is gone. */
-type Answer = (Enqueued | null)[] | Error
+type Answer = EnqueueAnswer[] | Error
 
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
@@ -41,7 +43,7 @@ export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
   readonly #autoQueues: AutoQueues
-  readonly #batcher: Batcher<Call, (Enqueued | null)[]>
+  readonly #batcher: Batcher<Call, EnqueueAnswer[]>
 
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
@@ -70,10 +72,12 @@ export class Enqueueing {
     const { queueCache } = this.#parts
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await this.target(caller, name)
-      const rows = messages.map(message => rowOf(queue.id, message))
+      const toRow = rowsFor(queue)
+      const rows = messages.map((message, index) => toRow(message, list ? `/messages/${index}` : ''))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
-      // Another replica deleted the queue after it was looked up, so nothing was stored.
+      // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
+      // stored.
       queueCache.forget(name)
     }
     throw new QueueError(
@@ -93,16 +97,14 @@ export class Enqueueing {
   }
 
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(
-    caller: Caller,
-    rows: EnqueueRow[],
-    list: boolean,
-    hasMaxDepth: boolean
-  ): Promise<(Enqueued | null)[]> {
+  #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
     const bytes = bytesOf(rows)
-    const lane = hasMaxDepth
-      ? rows[0]!.queueId
-      : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+    const kinds = [
+      hasKeys(rows) ? 'keyed' : 'plain',
+      ...(rows[0]!.lined ? ['lined'] : []),
+      ...(bytes < largeBytes ? [] : ['large'])
+    ]
+    const lane = hasMaxDepth ? rows[0]!.queueId : kinds.join(' ')
     return this.#batcher.add(caller, lane, { list, rows, bytes })
   }
 
@@ -157,21 +159,36 @@ export class Enqueueing {
         const dueMs =
           row.visibleAt !== undefined
             ? Date.parse(row.visibleAt)
-            : Date.now() + (row.delaySeconds ?? 0) * 1000
+            : Date.now() + (row.delaySeconds ?? row.defaults?.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
           signals.onDue(dueMs)
           continue
         }
+        if (stored.position === null) continue
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
+        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.position)) })
       }
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
   }
 }
 
-export function rowOf(queueId: Digits, message: NewMessage): EnqueueRow {
-  return { ...message, queueId, priority: message.priority ?? priorityDefault }
+/**
+ * How messages become rows of a queue. `pointer` is the place of the message in the request. Refuses
+ * with bodyTooLarge, and with invalidRequest what would change the order of the queue.
+ */
+export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, pointer: string) => EnqueueRow {
+  const ordered = isOrdered(settings)
+  const lined = hasLines(settings)
+  const defaults = enqueueDefaultsOf(settings)
+  return (message, pointer) => {
+    // Every message has passed the bound of the service already.
+    if (settings.messageBytesMax < messageBytesMax) {
+      checkBodySize(message.body, pointer, settings.messageBytesMax, name)
+    }
+    if (ordered) checkOrdered(message, pointer)
+    return { ...message, queueId: id, priority: message.priority ?? priorityDefault, lined, defaults }
+  }
 }
 
 /** What rows count while they wait to be stored. */
@@ -244,5 +261,5 @@ function refuseMismatch(answers: EnqueueAnswer[]): Answer {
         'key for a new message.'
     )
   }
-  return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))
+  return answers
 }

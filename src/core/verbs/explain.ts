@@ -115,7 +115,7 @@ function leased(message: Circumstances): Reason {
     code: 'leased',
     detail:
       `${worker ?? 'Somebody'} holds it until ${leasedUntil}: ${attemptText(message)}. Unless it is ` +
-      `settled or extended by then, it is ${attempt < maxAttempts ? 'ready again' : 'dead'}.`,
+      `settled or extended by then, it is ${attempt < (maxAttempts ?? Infinity) ? 'ready again' : 'dead'}.`,
     until: leasedUntil!,
     ...(worker === null ? {} : { worker })
   }
@@ -162,7 +162,7 @@ function behind({ count, all }: Ahead): Reason {
 }
 
 function attemptText({ attempt, maxAttempts }: Circumstances): string {
-  return `attempt ${attempt} of ${maxAttempts}`
+  return `attempt ${attempt}${maxAttempts === null ? '' : ` of ${maxAttempts}`}`
 }
 
 function failureText(failure: LastFailure | null): string {

@@ -1,7 +1,7 @@
 /** Where a message stands, and how many come before it. */
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
-import { lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { inReadyIndex, lastFailureAbove, openState, workerOf } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type CircumstancesRow = Circumstances & { rank: number; position: Digits }
@@ -70,8 +70,7 @@ export const aheadStatement: Statement<{ ready: string; examined: string }> = {
         from holdfast.messages m
         where m.queue_id = $1
           and m.rank > $2
-          and m.visible_at is null
-          and m.dead_at is null
+          and ${inReadyIndex('m.')}
         order by m.rank desc, m.position desc
         limit ${aheadMax}
       )
@@ -82,8 +81,7 @@ export const aheadStatement: Statement<{ ready: string; examined: string }> = {
         where m.queue_id = $1
           and m.rank = $2
           and m.position < $3
-          and m.visible_at is null
-          and m.dead_at is null
+          and ${inReadyIndex('m.')}
         order by m.position desc
         limit ${aheadMax}
       )

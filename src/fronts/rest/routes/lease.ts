@@ -8,9 +8,9 @@ import type { LeasedMessage } from '../../../core/message.ts'
 import type { LeaseRequest as LeaseAsked } from '../../../core/verbs/lease.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
-import { givenUp, never, sendJson } from '../common.ts'
+import { givenUp, sendJson } from '../common.ts'
 import { isCompletion, readCompletions, receiptOf, type ReceiptOrAck } from '../completions.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
 import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
@@ -22,12 +22,12 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
     queue: string,
     asked: LeaseAsked,
     acks: ReceiptOrAck[],
-    signal: AbortSignal
+    signalOf: () => AbortSignal
   ) => {
     const { caller } = request
-    if (!isCompletion(acks)) return broker.lease(caller, queue, asked, acks.map(receiptOf), signal)
+    if (!isCompletion(acks)) return broker.lease(caller, queue, asked, acks.map(receiptOf), signalOf)
     const completions = readCompletions(request, acks, index => `/ack/${index}`)
-    return broker.completeAndLease(caller, queue, asked, completions, signal)
+    return broker.completeAndLease(caller, queue, asked, completions, signalOf)
   }
 
   app.route({
@@ -36,7 +36,7 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
       const raw = wantsRaw(request.headers.accept)
       const {
         max = 1,
-        waitSeconds = 0,
+        waitSeconds = null,
         leaseSeconds = null,
         worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
         idempotencyKey = null,
@@ -46,12 +46,8 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
         ? { max, waitSeconds }
         : { max: 0, waitSeconds: 0 }
       const asked = { ...wanted, leaseSeconds, worker, idempotencyKey }
-      const { messages, outcomes } = await acksAndLease(
-        request,
-        request.params.queue,
-        asked,
-        ack ?? [],
-        waitSeconds > 0 ? givenUp(request, reply) : never
+      const { messages, outcomes } = await acksAndLease(request, request.params.queue, asked, ack ?? [], () =>
+        givenUp(request, reply)
       )
       if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
       takeMessages(request, messages.length)
@@ -113,6 +109,7 @@ function leasedJson(message: LeasedMessage): string {
     `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
     `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
     `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
+    markMembers(message.marks) +
     (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
   )
 }

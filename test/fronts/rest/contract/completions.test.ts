@@ -300,6 +300,63 @@ t.test('many calls at once: one that is refused fails no other', async t => {
   t.equal((await from.report()).counts.leased, 35)
 })
 
+t.test('a target has its own settings: its delay, its largest body, its order', async t => {
+  const from = await queue()
+  const [small, ordered] = [
+    await queue({ messageBytesMax: 5, delaySeconds: 60 }),
+    await queue({ ordering: 'group' })
+  ]
+  const [held, other] = await leased(from, 2)
+  for (const [queue, message, status, pointer] of [
+    [small, { body: 'large' }, 413, '/then/1/body'],
+    [ordered, { body: 1, priority: 4 }, 400, '/then/1/priority'],
+    [ordered, { body: 1, delaySeconds: 1 }, 400, '/then/1/delaySeconds']
+  ] as const) {
+    const then = [
+      { queue: from.name, body: 1 },
+      { queue: queue.name, ...message }
+    ]
+    const answer = await from.settle('ack', { receipt: held.receipt, then })
+    t.match(answer, { status, body: { errors: [{ pointer }] } })
+    t.equal(await stateOf(from, held), 'leased')
+  }
+  const inGroup = (body: number) => ({ queue: ordered.name, body, group: 'g' })
+  const then = [inGroup(1), { queue: small.name, body: 1 }, inGroup(2)]
+  t.match(await from.settle('ack', { receipt: held.receipt, then }), {
+    status: 200,
+    body: { outcome: 'acked' }
+  })
+  t.match((await small.report()).counts, { delayed: 1 })
+  const rest = { receipt: other.receipt, then: [inGroup(3)] }
+  t.equal((await from.settle('ack', rest)).status, 200)
+  for (const body of [1, 2, 3]) {
+    const [first, ...more] = await ordered.lease({ max: 1 })
+    t.match([first, more], [{ body }, []])
+    t.strictSame(await ordered.lease(), [], 'the others of the group wait')
+    await ordered.settle('ack', { receipt: first.receipt, then: [{ queue: from.name, body }] })
+  }
+})
+
+t.test(
+  'an ack with a result or a then lets the next of its group be leased, and wakes who waits',
+  async t => {
+    const q = await queue({ ordering: 'group', keepAckedSeconds: 600 })
+    const to = await queue()
+    for (const body of [1, 2, 3]) await q.enqueue({ body, group: 'g' })
+    const ends = [{ result: 1 }, { then: [{ queue: to.name, body: 1 }] }]
+    for (const [index, end] of ends.entries()) {
+      const [held] = await q.lease()
+      t.equal(held.body, index + 1)
+      const waiting = q.leaseBodies({ waitSeconds: 30, leaseSeconds: 0.001 })
+      while (!/^holdfast_waiting_calls 1$/m.test((await holdfast.get('/metrics')).text));
+      await q.settle('ack', { receipt: held.receipt, ...end })
+      t.strictSame(await waiting, [index + 2])
+      await q.age(60)
+      while ((await ready(q)) < 2 - index);
+    }
+  }
+)
+
 t.test('a consumer that waits on a target is woken', async t => {
   const [from, to] = [await queue(), await queue()]
   const [held] = await leased(from)
