@@ -26,6 +26,8 @@ export interface Entry {
   subject: SubjectName
   /** A second replica on the same database takes the consumers. */
   acrossReplicas?: true
+  /** Not measured against another commit, which may not know it. */
+  isNew?: true
   /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
   load: SubjectLoad
@@ -53,6 +55,7 @@ export interface Scenario {
 
 const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 1500 } as const
 const consume = { ...enqueue, step: 'consume' } as const
+const ack = { ...enqueue, step: 'ack' } as const
 const hundred = { callers: 16, count: 100 }
 const ten = { callers: 16, count: 10 } // as many as SQS takes
 
@@ -157,6 +160,14 @@ export const scenarios: Scenario[] = [
         of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue')
       }
     ]
+  },
+  {
+    title: 'Ack, one message per request, 64 callers',
+    entries: [
+      { name: 'ack', subject: 'holdfast', load: ack },
+      { name: 'ack with then', subject: 'holdfast', isNew: true, load: { ...ack, then: true } }
+    ],
+    targets: [{ what: 'ack with then, × ack', bound: '≥', must: 0.6, of: rate('ack with then', 'ack') }]
   },
   {
     title: 'Enqueue, 100 messages per request, 16 callers',

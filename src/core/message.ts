@@ -83,6 +83,8 @@ export interface MessagePage {
 
 /** One message with its lease, and each attempt that ended badly, the oldest first. */
 export interface MessageDetail extends MessageView {
+  /** What its ack said came of the work, as JSON text. null: nothing, or it is not acked. */
+  result: string | null
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
   history: Attempt[]
 }

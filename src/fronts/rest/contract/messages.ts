@@ -97,6 +97,11 @@ export const MessageDetail = Type.Object(
     lease: maybe(
       Type.Object({ worker: Type.String(), leasedAt: time('Since when.'), expiresAt: time('Until when.') })
     ),
+    result: maybe(
+      Type.Unsafe<unknown>({
+        description: 'acked: what its ack said came of the work, exactly as it was sent.'
+      })
+    ),
     history: Type.Array(
       Type.Object({
         attempt: Type.Integer(),
@@ -173,7 +178,7 @@ export const messageOperations = operations({
       description:
         'One message with its lease and its history. With `waitSeconds` the call answers when the ' +
         'message is acked, dead or gone, or when the time is up, whatever the state is then. ' +
-        'So a producer waits for the confirmation of its consumer.',
+        'So a producer waits for the confirmation of its consumer, or for its answer in `result`.',
       params: MessageParams,
       querystring: WaitQuery,
       response: { 200: MessageDetail, ...problemResponses(400, 404, 409, 429, 503) }
