@@ -1,6 +1,7 @@
 /** Keeps the subjects of one run, and measures slices of them. */
 import type { Client } from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
+import { leasedAhead } from './callers.ts'
 import { interrupted } from './interrupt.ts'
 import type { LoadResult } from './slice.ts'
 import { drive, measure, type Usage } from './measure.ts'
@@ -18,7 +19,7 @@ import {
 
 type EntryLoad = Entry['load']
 
-const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'loop'
+const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'ack' || step === 'loop'
 
 export class Bench {
   readonly #postgres: Embedded
@@ -121,8 +122,12 @@ async function settle({ database }: Subject): Promise<void> {
 }
 
 /** 1.5 times the messages of slice and warm-up, and two requests of each caller. */
-function needOf({ warmMs, runMs, callers, count }: EntryLoad, { messages, windowMs }: LoadResult): number {
-  return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * count
+function needOf(
+  { step, warmMs, runMs, callers, count }: EntryLoad,
+  { messages, windowMs }: LoadResult
+): number {
+  const leased = step === 'ack' ? leasedAhead : count
+  return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * leased
 }
 
 /** Throws unless the database holds what the callers were told, and has flushed it. */
@@ -133,7 +138,7 @@ async function check(
   storedBefore: number | null
 ): Promise<void> {
   const stored = await countStored(subject)
-  const added = load.step === 'latency' ? 0 : consumes(load) ? -total : total
+  const added = load.step === 'latency' || load.then ? 0 : consumes(load) ? -total : total
   const expected = storedBefore! + added
   if (stored !== null && stored !== expected) {
     throw new Error(

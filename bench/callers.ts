@@ -1,10 +1,13 @@
 /** What the load generator's callers do, by the step of a load. */
 import type { Connection } from './connection.ts'
+import { tenTopic } from './topic.ts'
 import type { Caller, Load, Slice } from './slice.ts'
 
 export const callers: Record<Load['step'], (slice: Slice) => Caller> = {
   enqueue: enqueuer,
+  publish: publisher,
   consume: consumer,
+  ack: acker,
   loop: looper,
   pass: passer,
   latency: waiter
@@ -20,6 +23,18 @@ function enqueuer(slice: Slice): Caller {
     })
   }
   return enqueue
+}
+
+function publisher(slice: Slice): Caller {
+  const request = slice.dialect.publish(tenTopic.name, bodyOf(slice.load.bodyBytes))
+  const publish: Caller = connection => {
+    if (!slice.send()) return slice.callerEnds()
+    slice.ask(connection, request, () => {
+      slice.confirmed(tenTopic.queues.length)
+      publish(connection)
+    })
+  }
+  return publish
 }
 
 function enqueueRequests({ load, dialect }: Slice): () => string {
@@ -62,6 +77,32 @@ function consumer(slice: Slice): Caller {
     })
   }
   return consume
+}
+
+/** What an acker leases at once. Leasing then costs little beside the acks. */
+export const leasedAhead = 100
+
+function acker(slice: Slice): Caller {
+  const { dialect, load } = slice
+  const body = bodyOf(load.bodyBytes)
+  const leaseRequest = dialect.lease(leasedAhead, [])
+  const take: Caller = connection => {
+    if (slice.ending) return slice.callerEnds()
+    slice.ask(connection, leaseRequest, answer => {
+      const receipts = slice.receiptsIn(answer)
+      if (receipts.length === 0) slice.result.empty++
+      ackNext(connection, receipts)
+    })
+  }
+  const ackNext = (connection: Connection, receipts: string[]) => {
+    const receipt = slice.ending ? undefined : receipts.pop()
+    if (receipt === undefined) return take(connection)
+    slice.ask(connection, load.then ? dialect.ackThen(receipt, body) : dialect.ack([receipt]), () => {
+      slice.confirmed(1)
+      ackNext(connection, receipts)
+    })
+  }
+  return take
 }
 
 function looper(slice: Slice): Caller {

@@ -14,9 +14,13 @@ interface LeaseOptions {
 }
 
 export interface Dialect {
+  /** One message to a topic. */
+  publish(topic: string, body: string): string
   enqueue(count: number, body: string, options?: EnqueueOptions): string
   lease(max: number, ack: string[], options?: LeaseOptions): string
   ack(receipts: string[]): string
+  /** Acks, and enqueues a message with this body in another queue. */
+  ackThen(receipt: string, body: string): string
   fail(receipts: string[]): string
   /** Finds the receipts in an answer. The first group of a match, if it has one, is a receipt. */
   receipts: RegExp
@@ -48,6 +52,7 @@ function rest(queue: string): Dialect {
         group === undefined ? Array(count).fill(message()) : Array.from({ length: count }, message)
       return post(`${path}/messages`, count === 1 ? message() : `{"messages":[${messages().join(',')}]}`)
     },
+    publish: (topic, body) => post(`/topics/${topic}/messages`, `{"routingKey":"a.b","body":${body}}`),
     lease(max, ack, options = {}) {
       const acks = ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`
       return post(`${path}/lease`, `{"max":${max}${fields(options)}${acks}}`)
@@ -60,6 +65,8 @@ function rest(queue: string): Dialect {
         single ? `{"receipt":"${receipt}"}` : `{"receipts":["${receipts.join('","')}"]}`
       )
     },
+    ackThen: (receipt, body) =>
+      post(`${path}/ack`, `{"receipt":"${receipt}","then":[{"queue":"${queue}-next","body":${body}}]}`),
     fail(receipts) {
       const failures = receipts.map(receipt => `{"receipt":"${receipt}","delaySeconds":0}`)
       return post(`${path}/fail`, `{"failures":[${failures.join(',')}]}`)
@@ -82,11 +89,17 @@ function sqs(queue: string): Dialect {
       const Entries = Array.from({ length: count }, (_, index) => ({ Id: `${index}`, MessageBody }))
       return call('SendMessageBatch', { Entries })
     },
+    publish() {
+      throw new Error('not measured')
+    },
     lease: max => call('ReceiveMessage', { MaxNumberOfMessages: max }),
     ack(receipts) {
       if (receipts.length === 1) return call('DeleteMessage', { ReceiptHandle: receipts[0] })
       const Entries = receipts.map((ReceiptHandle, index) => ({ Id: `${index}`, ReceiptHandle }))
       return call('DeleteMessageBatch', { Entries })
+    },
+    ackThen() {
+      throw new Error('not measured')
     },
     fail() {
       throw new Error('not measured')

@@ -4,6 +4,7 @@
  */
 import type { SubjectLoad } from './measure.ts'
 import type { SubjectName } from './subjects.ts'
+import { tenTopic } from './topic.ts'
 
 /** One slice's figures. Null: they cannot be had here. */
 export interface Figures {
@@ -26,6 +27,8 @@ export interface Entry {
   subject: SubjectName
   /** A second replica on the same database takes the consumers. */
   acrossReplicas?: true
+  /** Not measured against another commit, which may not know it. */
+  isNew?: true
   /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
   load: SubjectLoad
@@ -53,6 +56,7 @@ export interface Scenario {
 
 const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 1500 } as const
 const consume = { ...enqueue, step: 'consume' } as const
+const ack = { ...enqueue, step: 'ack' } as const
 const hundred = { callers: 16, count: 100 }
 const ten = { callers: 16, count: 10 } // as many as SQS takes
 
@@ -159,6 +163,14 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Ack, one message per request, 64 callers',
+    entries: [
+      { name: 'ack', subject: 'holdfast', load: ack },
+      { name: 'ack with then', subject: 'holdfast', isNew: true, load: { ...ack, then: true } }
+    ],
+    targets: [{ what: 'ack with then, × ack', bound: '≥', must: 0.6, of: rate('ack with then', 'ack') }]
+  },
+  {
     title: 'Enqueue, 100 messages per request, 16 callers',
     entries: [
       { name: 'Holdfast', subject: 'holdfast', load: { ...enqueue, ...hundred } },
@@ -251,6 +263,27 @@ export const scenarios: Scenario[] = [
     ],
     targets: [
       { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
+  },
+  {
+    title: 'Publish to a topic with ten queues, 64 callers',
+    entries: [
+      { name: 'ten copies of each', subject: 'holdfast', isNew: true, load: { ...enqueue, step: 'publish' } },
+      { name: 'enqueues of ten messages', subject: 'holdfast', load: { ...enqueue, count: 10 } }
+    ],
+    targets: [
+      {
+        what: 'publishes a second',
+        bound: '≥',
+        must: 3000,
+        of: round => round['ten copies of each']!.perSecond / tenTopic.queues.length
+      },
+      {
+        what: 'copies, × messages enqueued by ten',
+        bound: '≥',
+        must: 0.5,
+        of: rate('ten copies of each', 'enqueues of ten messages')
+      }
     ]
   },
   bodies('Enqueue', enqueue),

@@ -22,18 +22,17 @@ export function hasLines(settings: ActiveSettings): boolean {
 /** What a message of an ordered queue cannot have, because it would change its place. */
 const placing = ['priority', 'delaySeconds', 'visibleAt'] as const
 
-/** Refuses with invalidRequest what would change the order of a queue. */
-export function checkOrdered(messages: NewMessage[], list: boolean): void {
-  for (const [index, message] of messages.entries()) {
-    checkOrderedMessage(message, list ? `/messages/${index}` : '', 'a queue')
-  }
-}
-
-/** The same of one message, whose place in the request is `place`, for a queue named in words. */
-export function checkOrderedMessage(message: NewMessage, place: string, queue: string): void {
+/**
+ * Refuses with invalidRequest what would change the order of a queue. `pointer` is the place of the
+ * message in the request.
+ */
+export function checkOrdered(message: NewMessage, pointer: string, queue: string): void {
   const option = placing.find(name => message[name] !== undefined)
   if (option === undefined) return
   // Only a raw body has a content type of its own, and its options stand in the query.
-  const pointer = message.contentType !== null ? `query/${option}` : `${place}/${option}`
-  throw invalidRequest(pointer, `cannot be given in ${queue} with an order; leave it out`)
+  const place = message.contentType !== null ? 'query' : pointer
+  throw invalidRequest(
+    `${place}/${option}`,
+    `cannot be given in the queue ${queue}, which has an order; leave it out`
+  )
 }

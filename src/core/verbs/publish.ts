@@ -4,14 +4,11 @@ import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { Recent } from '../engine/recent.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import { checkOrderedMessage, hasLines, isOrdered } from '../lines.ts'
-import { messageBytesMax, publishBytesMax, publishCopiesMax } from '../limits.ts'
-import { checkBodySize } from '../message.ts'
-import { priorityDefault } from '../options.ts'
+import { publishBytesMax, publishCopiesMax } from '../limits.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
-import { enqueueDefaultsOf, type Queue } from '../queue.ts'
+import type { Queue } from '../queue.ts'
 import { Routes, type Publication, type Published, type PublishedCopy } from '../topic.ts'
-import type { Enqueueing } from './enqueue.ts'
+import { rowsFor, type Enqueueing } from './enqueue.ts'
 
 const topicsMax = 1000
 /** After this long, routing lets other work of the event loop go first. */
@@ -80,9 +77,8 @@ export class Publishing {
     list: boolean
   ): Promise<EnqueueAnswer[]> {
     if (copies.length === 0) return []
-    checkCopies(copies, messages, list)
     const queues = [...new Set(copies.map(({ queue }) => queue))]
-    return await this.#enqueueing.add(caller, rowsOf(topic, copies, messages), queues, true)
+    return await this.#enqueueing.add(caller, rowsOf(topic, copies, messages, list), queues, true)
   }
 
   // Writes the answers of copies that still have a subscription into `stored`.
@@ -127,31 +123,17 @@ async function routed(routes: Routes, messages: Publication[]): Promise<Copy[]> 
   return copies
 }
 
-function rowsOf(topic: string, copies: Copy[], messages: Publication[]): EnqueueRow[] {
-  const defaults = new Map(copies.map(({ queue }) => [queue, enqueueDefaultsOf(queue.settings)]))
-  const published = messages.map(({ routingKey }): Published => ({ topic, routingKey }))
-  return copies.map(({ index, queue }) => ({
-    ...messages[index]!,
-    queueId: queue.id,
-    priority: messages[index]!.priority ?? priorityDefault,
-    defaults: defaults.get(queue)!,
-    lined: hasLines(queue.settings),
-    published: published[index]
-  }))
-}
-
-// Refuses what one of the queues would refuse.
-function checkCopies(copies: Copy[], messages: Publication[], list: boolean): void {
+// Refuses what one of the queues refuses.
+function rowsOf(topic: string, copies: Copy[], messages: Publication[], list: boolean): EnqueueRow[] {
   const bytes = copies.reduce((sum, { index }) => sum + messages[index]!.body.length, 0)
   if (bytes > publishBytesMax) throw tooManyCopies()
-  for (const { index, queue } of copies) {
-    const { name, settings } = queue
-    const place = list ? `/messages/${index}` : ''
-    if (settings.messageBytesMax < messageBytesMax) {
-      checkBodySize(messages[index]!.body, place, settings.messageBytesMax, name)
-    }
-    if (isOrdered(settings)) checkOrderedMessage(messages[index]!, place, `the queue ${name}`)
-  }
+  const makers = new Map(copies.map(({ queue }) => [queue, rowsFor(queue)]))
+  const published = messages.map(({ routingKey }): Published => ({ topic, routingKey }))
+  return copies.map(({ index, queue }) => {
+    const row = makers.get(queue)!(messages[index]!, list ? `/messages/${index}` : '')
+    row.published = published[index]
+    return row
+  })
 }
 
 function tooManyCopies(): QueueError {
