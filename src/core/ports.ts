@@ -68,10 +68,16 @@ export interface Place extends Verbs {
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**
    * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
-   * an enqueue. `notEmpty`: the order would change and the queue holds a message, so nothing was done.
+   * an enqueue.
    */
-  putQueue(name: string, change: SettingsChange): Promise<'made' | 'changed' | 'notEmpty'>
+  putQueue(name: string, change: SettingsChange): Promise<PutOutcome>
 }
+
+/**
+ * Nothing was changed with `notEmpty`, because the order would change and the queue holds a message;
+ * and with `oneGroup`, because the whole queue would be one group and groups would take turns.
+ */
+export type PutOutcome = 'made' | 'changed' | 'notEmpty' | 'oneGroup'
 
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &
@@ -114,6 +120,8 @@ interface LeaseVerbs {
    * messages. The lines must be locked.
    */
   leaseFollowers(queueId: Digits, heads: Head[], wanted: number[], bytesMax: number): Promise<Follower[]>
+  /** Leases more from the groups of messages that have just been leased, which take turns. */
+  leaseTurns(queueId: Digits, heads: Held[], asks: LeaseAsk[], bytesMax: number): Promise<LeaseFlush>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */

@@ -21,6 +21,7 @@ import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
 import { standingVerbs } from './verbs/standings.ts'
+import { turnVerbs } from './verbs/turns.ts'
 
 /** The verbs as their files write them: the session comes first. */
 export type SessionVerbs = {
@@ -32,6 +33,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
   ...followerVerbs,
+  ...turnVerbs,
   ...settleVerbs,
   ...completionVerbs,
   ...standingVerbs,

@@ -20,7 +20,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -48,7 +51,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -78,28 +81,32 @@ select
   id,
   fence,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from done
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from done;
 
@@ -125,7 +132,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -153,7 +163,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -265,6 +275,11 @@ with keeping as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -311,7 +326,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -326,28 +341,60 @@ select
     'usedKeys', null,
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', f.ready, 'position', f.position)
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
       from (
         select
           queue_id,
-          array_agg(line) as lines,
-          array_agg(count) as counts,
-          array_agg(place) as places
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
         from (
           select
             queue_id,
             line,
+            turn_rank is not null as in_turns,
             count(*) as count,
-            min(place) as place
+            min(place) as place,
+            min(position) as position
           from done
           where stood
-          group by queue_id, line
+          group by queue_id, line, turn_rank is not null
         ) l
-        group by queue_id
-        order by queue_id
+        group by queue_id, in_turns
+        order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
       where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
@@ -394,7 +441,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -422,7 +472,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -537,6 +587,11 @@ with keeping as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -592,7 +647,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -612,28 +667,60 @@ select
     ),
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', f.ready, 'position', f.position)
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
       from (
         select
           queue_id,
-          array_agg(line) as lines,
-          array_agg(count) as counts,
-          array_agg(place) as places
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
         from (
           select
             queue_id,
             line,
+            turn_rank is not null as in_turns,
             count(*) as count,
-            min(place) as place
+            min(place) as place,
+            min(position) as position
           from done
           where stood
-          group by queue_id, line
+          group by queue_id, line, turn_rank is not null
         ) l
-        group by queue_id
-        order by queue_id
+        group by queue_id, in_turns
+        order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
       where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
@@ -788,7 +875,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -897,10 +984,13 @@ with found as materialized (
   where not found.leased
     and m.queue_id = $1
     and m.id = $2
-  returning m.queue_id, m.line, m.place, found.state, (
+  returning m.queue_id, m.line, m.place, m.position, m.turn_rank, found.state, (
     m.line is not null
     and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
+    and case
+      when m.turn_rank is not null then m.position is not null and m.leased_until is null
+      else m.position is not null or m.leased_until is not null
+    end
   ) as stood
 ), forgotten as (
   delete from holdfast.history h
@@ -921,28 +1011,32 @@ with found as materialized (
 select
   leased,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from gone
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from found;
 
@@ -1033,6 +1127,10 @@ set
     (c.new #>> '{ordering}')::text,
     q.ordering
   ),
+  fairness = coalesce(
+    (c.new #>> '{fairness}')::text,
+    q.fairness
+  ),
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
@@ -1109,7 +1207,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -1138,7 +1239,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -1169,28 +1270,32 @@ select
   id,
   fence,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from done
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from done;
 
@@ -1438,7 +1543,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1528,7 +1633,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1618,7 +1723,7 @@ with candidates as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), digested as materialized (
   select
@@ -1772,14 +1877,18 @@ with stored as materialized (
       )
     end as visible_at,
     i.o->'marks' as marks,
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line,
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+    end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering
+    select ordering, fairness
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -1789,6 +1898,7 @@ with stored as materialized (
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -1805,6 +1915,7 @@ with stored as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -1816,6 +1927,7 @@ with stored as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
@@ -1833,18 +1945,37 @@ with stored as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
     headers,
     marks
   from stood
+  returning queue_id, line, place, turn_rank, visible_at
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from inserted
+      where turn_rank is not null
+        and visible_at is null
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   select
@@ -1860,7 +1991,13 @@ select
   id,
   false as duplicate,
   false as mismatch,
-  position
+  case
+    when stood.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = stood.queue_id),
+      stood.place
+    )
+    else stood.position
+  end as position
 from stood;
 
 -- enqueue_lined_keyed
@@ -1901,14 +2038,18 @@ with candidates as materialized (
       )
     end as visible_at,
     i.o->'marks' as marks,
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line,
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+    end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering
+    select ordering, fairness
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -1966,6 +2107,7 @@ with candidates as materialized (
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -1982,6 +2124,7 @@ with candidates as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -1993,6 +2136,7 @@ with candidates as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
@@ -2010,18 +2154,37 @@ with candidates as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
     headers,
     marks
   from stood
+  returning queue_id, line, place, turn_rank, visible_at
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from inserted
+      where turn_rank is not null
+        and visible_at is null
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   select
@@ -2053,7 +2216,17 @@ select
     )
     else false
   end as mismatch,
-  (select s.position from stood s where s.n = d.n) as position
+  (
+    select case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    from stood s
+    where s.n = d.n
+  ) as position
 from digested d
 left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 
@@ -2082,11 +2255,16 @@ with due as materialized (
     m.id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -2125,23 +2303,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from expired
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) freed on true;
 
 -- expire_parked
@@ -2169,11 +2350,16 @@ with due as materialized (
     m.id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -2212,23 +2398,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from expired
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) freed on true;
 
 -- explain
@@ -2249,6 +2438,7 @@ select
   k.keep_until as "keepUntil",
   m.rank,
   m.position,
+  m.turn_rank is not null as "takesTurns",
   b.blocker,
   (
     select asked_at
@@ -2292,7 +2482,10 @@ left join lateral (
   where ahead.state <> 'dead'
   order by ahead.place
   limit 1
-) b on m.position is null and m.leased_until is null and m.dead_at is null
+) b on m.position is null
+  and m.leased_until is null
+  and m.dead_at is null
+  and m.turn_rank is null
 left join lateral (
   select json_build_object(
     'attempt', h.attempt,
@@ -2335,10 +2528,14 @@ with due as materialized (
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
     ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
-  returning m.queue_id, m.position
+  returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -2365,6 +2562,34 @@ left join (
     min(position) as position
   from exposed
   group by queue_id
+  union all
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select
+      queue_id,
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
+    from (
+      select
+        queue_id,
+        line,
+        turn_rank is not null as in_turns,
+        count(*) as count,
+        min(place) as place,
+        min(position) as position
+      from exposed
+      where stood
+      group by queue_id, line, turn_rank is not null
+    ) l
+    group by queue_id, in_turns
+    order by queue_id, in_turns
+  ) k
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) ready on true;
 
 -- extend
@@ -2403,9 +2628,15 @@ with held as materialized (
     m.*,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
-      m.line is not null
-      and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      (
+        m.line is not null
+        and m.dead_at is null
+        and case
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          else m.position is not null or m.leased_until is not null
+        end
+      )
+      or m.turn_rank is not null and m.dead_at is null
     ) as stood,
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
@@ -2442,9 +2673,17 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then nextval('holdfast.positions')
+    end,
+    place = case
+      when m.turn_rank is not null then nextval('holdfast.positions')
+      else m.place
     end,
     ready_at = statement_timestamp(),
     dead_at = case
@@ -2467,6 +2706,7 @@ with held as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.turn_rank,
     held.state,
     held.stood
 ), recorded as (
@@ -2516,28 +2756,32 @@ select
   position is not null and visible_at is null and dead_at is null as ready,
   dead_at is not null as dead,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from failed
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from failed;
 
@@ -2584,6 +2828,7 @@ select
   message_bytes_max,
   paused,
   ordering,
+  fairness,
   keep_acked_seconds
 from holdfast.queues
 where name = $1;
@@ -2876,6 +3121,11 @@ with q as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -2922,7 +3172,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -2937,6 +3187,34 @@ select
     'usedKeys', null,
     'acked', null,
     'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
 from (select) one
@@ -3097,7 +3375,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -3126,6 +3404,303 @@ left join lateral (
 ) f on true
 order by m.round, m.n;
 
+-- lease_turns
+-- $1 queue id · of messages whose groups are meant: $2 id · $3 fence
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers · $9 its row of leases, by number in $10
+-- of each row of leases: $10 key · $11 worker
+with q as materialized (
+  select id, lease_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and not paused
+), lines as materialized (
+  select
+    m.line,
+    min(h.n) as n
+  from unnest($2::bigint[], $3::bigint[]) with ordinality as h (id, fence, n)
+  cross join lateral (
+    select line
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and turn_rank is not null
+    limit 1
+  ) m
+  group by m.line
+), locked as materialized (
+  select k.line, k.n
+  from (select * from lines order by line offset 0) k
+  cross join lateral (
+    select
+    from holdfast.lines
+    where queue_id = $1
+      and line = k.line
+    limit 1
+    for update
+  ) l
+), found as materialized (
+  select
+    f.id,
+    f.rank,
+    f.bytes,
+    f.round,
+    l.n
+  from q, locked l
+  cross join lateral (
+    select
+      *,
+      row_number() over (order by standing desc, turn_rank desc, place) as round
+    from (
+      select *
+      from (
+        select
+          true as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is not null
+        order by m.position desc
+        limit 1
+        for no key update skip locked
+      ) stands
+      union all
+      select *
+      from (
+        select
+          false as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is null
+        order by m.turn_rank desc, m.place
+        limit $4
+        for no key update skip locked
+      ) parked
+    ) ready
+  ) f
+  order by f.round, l.n
+  limit $4
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by round, n)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($10::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($11::text[])[part]] end,
+    l.holders,
+    ($10::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($10::text[])
+    ),
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
 -- leased_by_key
 -- $1 queue id · $2 key
 select
@@ -3138,7 +3713,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure"
@@ -3334,7 +3909,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -3395,7 +3970,7 @@ where m.queue_id = $1
   and m.id = $2;
 
 -- oldest
-select q.id, q.ordering <> 'none' as "hasLines"
+select q.id, (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines"
 from holdfast.queues q
 cross join lateral (
   select m.enqueued_at
@@ -3520,11 +4095,16 @@ with parked as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -3546,28 +4126,32 @@ select
   count(*) as purged,
   exists (select from parked) as parked,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from purged
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from purged;
 
@@ -3650,7 +4234,7 @@ where c.queue_id = any($1::integer[])
 -- redrive
 -- $1 queue id · $2 message ids
 with chosen as materialized (
-  select m.id, m.visible_at, m.line
+  select m.id, m.visible_at, m.line, m.turn_rank
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -3663,6 +4247,7 @@ with chosen as materialized (
     select array_agg(line) as lines
     from chosen
     where line is not null
+      and turn_rank is null
     having count(*) > 0
   ) k
 ),places as materialized (
@@ -3686,11 +4271,18 @@ with chosen as materialized (
     end,
     dead_at = null,
     attempt = 0,
-    rank = m.rank & ~1
+    rank = m.rank & ~1,
+    turn_rank = m.turn_rank & ~1
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
-  returning m.position
+  returning
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, dead, redriven_total)
   select
@@ -3710,18 +4302,57 @@ select
       from opened o
       cross join lateral holdfast.advance($1, o.lines, array_fill(0::bigint, array[cardinality(o.lines)])) a
       where (select count(*) from changed) > 0
-    )
+    ),
+    ((
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from changed
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    )->>'position')::bigint
   ) as position
 from changed;
 
 -- release
 -- $1 queue id · $2 message ids · $3 fences
 with held as materialized (
-  select m.id, m.fence, m.attempt, m.lease_id, (
-    m.line is not null
-    and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
-  ) as stood
+  select
+    m.id,
+    m.fence,
+    m.attempt,
+    m.lease_id,
+    (
+      (
+        m.line is not null
+        and m.dead_at is null
+        and case
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          else m.position is not null or m.leased_until is not null
+        end
+      )
+      or m.turn_rank is not null and m.dead_at is null
+    ) as stood
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -3735,9 +4366,17 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then nextval('holdfast.positions')
+    end,
+    place = case
+      when m.turn_rank is not null then nextval('holdfast.positions')
+      else m.place
     end,
     ready_at = statement_timestamp(),
     attempt = m.attempt - 1
@@ -3745,7 +4384,7 @@ with held as materialized (
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and m.id = held.id
-  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, held.stood
+  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, m.turn_rank, held.stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -3784,28 +4423,32 @@ select
   fence,
   position,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from released
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from released;
 
@@ -4075,11 +4718,16 @@ with old as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -4099,35 +4747,39 @@ with old as materialized (
 select
   max(id) as seen_to,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from expired
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from old;
 
 -- retry
 -- $1 queue id · $2 message ids
 with chosen as materialized (
-  select m.id, m.visible_at, m.line
+  select m.id, m.visible_at, m.line, m.turn_rank
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -4149,11 +4801,21 @@ with chosen as materialized (
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
     visible_at = null
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
-  returning m.position
+  returning
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -4165,7 +4827,37 @@ with chosen as materialized (
 )
 select
   count(*) as changed,
-  min(position) as position
+  least(
+    min(position),
+    ((
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from changed
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    )->>'position')::bigint
+  ) as position
 from changed;
 
 -- search
@@ -4645,9 +5337,17 @@ with seen as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+    end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
     end,
     ready_at = m.leased_until,
     dead_at = case
@@ -4666,6 +5366,7 @@ with seen as materialized (
     m.position,
     m.line,
     m.place,
+    m.turn_rank,
     m.line is not null as stood,
     m.dead_at is not null as died
 ), recorded as (
@@ -4752,23 +5453,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from lapsed
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) l on true;
 
 -- take_due_schedules

@@ -3,7 +3,7 @@ import type { Caller } from '../caller.ts'
 import type { SettingsChange } from '../settings.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
-import { partlyDone, QueueError } from '../errors.ts'
+import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import { queueNotFound, type NameScope, type QueueReport } from '../queue.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
@@ -36,6 +36,12 @@ export class Queues {
     for (let attempt = 1; ; attempt++) {
       const outcome = await turns.run(caller, () => store.last.putQueue(name, change))
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
+      if (outcome === 'oneGroup') {
+        throw invalidRequest(
+          '/fairness',
+          'must be none where the order is queue, which makes one group of all'
+        )
+      }
       const created = outcome === 'made'
       queueCache.forget(name)
       try {

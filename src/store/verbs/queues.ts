@@ -2,6 +2,7 @@
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
+import type { PutOutcome } from '../../core/ports.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import {
   mayBeNull,
@@ -14,6 +15,7 @@ import {
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
 import { mayChangeOrder } from './order.ts'
+import { isServerError } from '../failures.ts'
 import { inReadyIndex } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -118,15 +120,21 @@ export async function putQueue(
   database: Database,
   name: string,
   change: SettingsChange
-): Promise<'made' | 'changed' | 'notEmpty'> {
-  return await database.transaction(async session => {
+): Promise<PutOutcome> {
+  const work = async (session: Session): Promise<PutOutcome> => {
     const [made] = await session.query(createStatement, [name])
     if (made === undefined && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     if (made !== undefined) return 'made'
     await session.query(adoptStatement, [name])
     return 'changed'
-  })
+  }
+  try {
+    return await database.transaction(work)
+  } catch (error) {
+    if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
+    throw error
+  }
 }
 
 /**
