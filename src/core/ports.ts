@@ -199,7 +199,7 @@ export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
 }
 interface SettleVerbs extends Settlers {
-  /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
+  /** Locks messages in the order of all verbs. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>

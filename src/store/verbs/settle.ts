@@ -327,8 +327,8 @@ export const lockStatement: Statement = {
 }
 
 /**
- * Locks messages in the order in which every statement locks them: for a transaction that settles
- * some of them twice.
+ * Locks messages in the order in which every statement locks them: for a transaction that looks up
+ * their fences before it settles them.
  */
 async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])
