@@ -12,7 +12,7 @@ import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
-/** What a message counts beside its body. */
+/** What a message counts beside its body and its headers. */
 const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
 const queueAttemptsMax = 10
@@ -98,7 +98,7 @@ export class Enqueueing {
     list: boolean,
     hasMaxDepth: boolean
   ): Promise<(Enqueued | null)[]> {
-    const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+    const bytes = rows.reduce((sum, row) => sum + bytesOf(row), 0)
     const lane = hasMaxDepth
       ? rows[0]!.queueId
       : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
@@ -196,6 +196,12 @@ function admit(calls: Call[], room: number): { answers: Answer[]; shared: number
     else shared.push(index)
   }
   return { answers, shared, single }
+}
+
+function bytesOf({ body, headers }: EnqueueRow): number {
+  let bytes = body.length + rowBytes
+  for (const name in headers) bytes += name.length + headers[name]!.length
+  return bytes
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {
