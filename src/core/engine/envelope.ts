@@ -1,6 +1,6 @@
 /** Reads a request's JSON in one pass, and keeps each message body as the exact text it came as. */
 import { QueueError } from '../errors.ts'
-import { nestingMax } from '../limits.ts'
+import { nestingMax, requestValuesMax } from '../limits.ts'
 import {
   bracket,
   brace,
@@ -21,8 +21,9 @@ import {
 
 /**
  * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than
- * `JSON.parse` in three things: no member twice and no `__proto__` outside a body, and no nesting
- * deeper than `nestingMax` levels anywhere. A refusal counts characters as JavaScript does, from 0.
+ * `JSON.parse`: outside a body there is no member twice, no `__proto__` and no more than
+ * `requestValuesMax` values; nothing anywhere is nested deeper than `nestingMax` levels. A refusal
+ * counts characters as JavaScript does, from 0.
  */
 export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []
@@ -67,8 +68,10 @@ interface Frame {
 function scan(text: string, frames: Frame[]): unknown {
   let frame: Frame | undefined
   let value: unknown
+  let values = 0
   let at = 0
   while (true) {
+    if (++values > requestValuesMax) throw new Flaw(`more than ${requestValuesMax} values`, at)
     at = skipSpace(text, at)
     if (frame !== undefined) {
       if (frame.list) frame.step = (frame.into as unknown[]).length
