@@ -94,7 +94,7 @@ export class Broker {
     )
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
-    this.#queues = new Queues(parts)
+    this.#queues = new Queues(parts, options.autoQueuesMax)
     this.#bulk = new Bulk(parts)
     this.#watching = new Watching(parts)
     this.#browsing = new Browsing(parts, this.#watching)
@@ -160,15 +160,17 @@ export class Broker {
   }
 
   /**
-   * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
-   * queueNotFound when others delete it again each time.
+   * Makes a queue, or changes the settings given. `created` is true when it was made. With
+   * `isBounded` a new queue counts for the caller, as one that an enqueue makes. Refuses with
+   * tooManyQueues, and with queueNotFound when others delete it again each time.
    */
   putQueue(
     caller: Caller,
     name: string,
-    change: SettingsChange
+    change: SettingsChange,
+    isBounded = false
   ): Promise<{ created: boolean; report: QueueReport }> {
-    return this.#queues.put(caller, name, change)
+    return this.#queues.put(caller, name, change, isBounded)
   }
 
   /** The settings of a queue and its counts. Refuses with queueNotFound. */

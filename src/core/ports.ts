@@ -20,6 +20,7 @@
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
+import type { Holding } from './engine/share.ts'
 import type {
   Ahead,
   Circumstances,
@@ -63,10 +64,18 @@ export interface Place extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**
-   * Makes the queue if there is none, then changes the settings given. True when it was made. It no
-   * longer counts as made by an enqueue.
+   * Makes the queue if there is none, then changes the settings given. True when it was made. A new
+   * queue counts for its maker, unless `checkRoom` refuses it. Without a maker it counts for nobody,
+   * and neither does one that was there.
    */
-  putQueue(name: string, change: SettingsChange): Promise<boolean>
+  putQueue(name: string, change: SettingsChange, maker: QueueMaker | null): Promise<boolean>
+}
+
+/** Whom a new queue counts for. */
+export interface QueueMaker {
+  callerId: string
+  /** Throws when the caller may make no more. */
+  checkRoom: (held: Holding) => void
 }
 
 export type Verbs = EnqueueVerbs &
@@ -213,11 +222,11 @@ interface QueueVerbs {
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
-   * How many queues enqueues have made, of all callers and of this one, and whether there is such a
-   * queue. Until the transaction ends, no other session counts.
+   * How many queues count for all callers and for this one, and whether there is such a queue. Until
+   * the transaction ends, no other session counts.
    */
   countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
-  /** Makes a queue for an enqueue. Nothing happens if there is one. */
+  /** Makes a queue that counts for this caller. Nothing happens if there is one. */
   createAutoQueue(name: string, callerId: string): Promise<void>
 }
 

@@ -15,7 +15,7 @@ import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
-import { callerNamed, tester } from '../support/callers.ts'
+import { callerNamed, shareOf, tester } from '../support/callers.ts'
 import {
   blockedSessions,
   blocker,
@@ -39,7 +39,7 @@ function schedulesOn(
   { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
 ) {
   const store = openStore(database, new ScanHints(), verbs)
-  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work() }, Infinity)
+  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work() }, shareOf(1000), Infinity)
   const broker = {
     makeQueue: autoQueues.make.bind(autoQueues),
     inTurn: <T>(_caller: Caller, work: () => Promise<T>) => work(),

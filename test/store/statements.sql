@@ -1049,7 +1049,8 @@ from (
 -- $1 name · $2 id of a caller
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (
@@ -1065,7 +1066,8 @@ from made;
 -- $1 name
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (

@@ -29,7 +29,7 @@ type Answer = (Enqueued | null)[] | Error
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
-  /** Queues that enqueues may make. */
+  /** Queues that enqueues, and keys that are not admin, may make. */
   autoQueuesMax: number
 }
 
@@ -45,7 +45,7 @@ export class Enqueueing {
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
-    this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
+    this.#autoQueues = new AutoQueues(parts.store, parts.turns, parts.shares.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
       flush: (lane, calls) => this.#flush(lane, calls),

@@ -2,6 +2,7 @@
 import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
 import { metricsQueuesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
+import type { QueueMaker } from '../../core/ports.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
@@ -32,10 +33,12 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
   return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
 }
 
+// A conflict would use up an id, and there are only two thousand million of them.
 const madeQueue = sql`
   made as (
     insert into holdfast.queues (name)
-    values ($1)
+    select $1
+    where not exists (select from holdfast.queues where name = $1)
     on conflict (name) do nothing
     returning id
   ), counted as (
@@ -93,16 +96,38 @@ export const adoptStatement: Statement = {
 }
 
 /**
- * Makes the queue if there is none, then changes the settings given. True when it was made. It no
- * longer counts as made by an enqueue.
+ * Makes the queue if there is none, then changes the settings given. True when it was made. A new
+ * queue counts for its maker. Without a maker it counts for nobody, and neither does one that was
+ * there.
  */
-export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
+export async function putQueue(
+  database: Database,
+  name: string,
+  change: SettingsChange,
+  maker: QueueMaker | null = null
+): Promise<boolean> {
   return await database.transaction(async session => {
-    const made = await session.query(createStatement, [name])
+    const made = await (maker === null
+      ? (await session.query(createStatement, [name])).length > 0
+      : makeFor(session, name, maker))
     await session.query(changeStatement, [name, JSON.stringify(change)])
-    if (made.length === 0) await session.query(adoptStatement, [name])
-    return made.length > 0
+    if (maker === null && !made) await session.query(adoptStatement, [name])
+    return made
   })
+}
+
+// Only a queue that is not there is counted: to count, sessions wait for each other.
+async function makeFor(
+  session: Session,
+  name: string,
+  { callerId, checkRoom }: QueueMaker
+): Promise<boolean> {
+  if ((await findQueue(session, name)) !== null) return false
+  const { exists, ...held } = await countAutoQueues(session, name, callerId)
+  if (exists) return false
+  checkRoom(held)
+  await createAutoQueue(session, name, callerId)
+  return true
 }
 
 export const lockAutoQueuesStatement: Statement = {
@@ -121,7 +146,7 @@ export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number;
     from holdfast.auto_queues`
 }
 
-/** Queues that enqueues have made, and whether there is one of this name. */
+/** Queues that count for all callers and for this one, and whether there is one of this name. */
 async function countAutoQueues(
   session: Session,
   name: string,
@@ -142,7 +167,7 @@ export const createAutoStatement: Statement = {
     from made`
 }
 
-/** Makes a queue for an enqueue. Nothing happens if there is one. */
+/** Makes a queue that counts for this caller. Nothing happens if there is one. */
 async function createAutoQueue(session: Session, name: string, callerId: string): Promise<void> {
   await session.query(createAutoStatement, [name, callerId])
 }
@@ -335,7 +360,7 @@ type TotalsRow = { queue_id: number; name: string; paused: boolean; queues: numb
 >
 
 // Active queues come first: those with messages, and those whose counts have changed in the last
-// hour. Of these, queues made by PUT come first, then the oldest. So new queues push no older ones
+// hour. Of these, queues that count for no caller come first, then the oldest. So new queues push no older ones
 // out, and the choice changes only when a queue has been empty and at rest for an hour.
 export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
