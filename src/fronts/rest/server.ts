@@ -10,7 +10,7 @@ import type { Schedules } from '../../core/verbs/schedules.ts'
 import { Answers, HeldBytes } from '../shared/heldBytes.ts'
 import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
-import { guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
+import { connectedBy, guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
 import { SafeResponse } from '../shared/securityFields.ts'
 import type { Server } from '../shared/server.ts'
@@ -71,7 +71,9 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.setValidatorCompiler(compileValidator)
   setParsers(app)
   requestMetrics.watch(app)
-  shareConnections(app, options.guard.ring, shares.connections)
+  const callerOf = connectedBy(options.guard.ring)
+  boundPipelines(app.server, shares.aheadBytes, callerOf)
+  shareConnections(app, callerOf, shares.connections)
   guard(app, options.guard) // before all that costs something
   admit(app, {
     ...options,
@@ -132,7 +134,6 @@ function createFastify(
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
-  boundPipelines(app.server)
   // A caller that closes its half after its requests gets its answers. Then, or when it has asked
   // nothing, Node closes the other half.
   Object.assign(app.server, { httpAllowHalfOpen: true })
