@@ -1,6 +1,7 @@
 /** The REST front: an HTTP server with the contract's operations. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
+import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Broker } from '../../core/broker.ts'
 import type { Shares } from '../../core/engine/shares.ts'
@@ -80,6 +81,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
     requests: new HeldBytes(shares.requestBytes),
     enqueueRefusal: caller => broker.enqueueRefusal(caller)
   })
+  countAnswers(app, answers)
   app.addSchema(Problem)
   await documentRoutes(app)
 
@@ -104,6 +106,24 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   refuseOtherMethods(app, methods, sendProblem)
   await app.ready()
   return app
+}
+
+/** Of what a refused answer would have said, these fields do not belong to its refusal. */
+const fieldsOfContent = ['content-length', 'content-encoding', 'cache-control', 'etag', 'last-modified']
+
+// Also of pages, lists and documents, whoever made them. A stream says its length in a field.
+function countAnswers(app: Server, answers: Answers): void {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const bytes =
+      typeof payload === 'string' || Buffer.isBuffer(payload)
+        ? payload.length
+        : Number(reply.getHeader('content-length'))
+    const refusal = answers.sendOrRefuse(request, reply, bytes)
+    if (refusal === null) return done(null, payload)
+    if (payload instanceof Readable) payload.destroy()
+    for (const name of fieldsOfContent) reply.removeHeader(name)
+    done(refusal)
+  })
 }
 
 const routeNotFound = () =>
