@@ -1,5 +1,6 @@
 /** The REST front: an HTTP server with the contract's operations. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { Socket } from 'node:net'
 import Fastify from 'fastify'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
@@ -157,6 +158,8 @@ function createFastify(
   // A caller that closes its half after its requests gets its answers. Then, or when it has asked
   // nothing, Node closes the other half.
   Object.assign(app.server, { httpAllowHalfOpen: true })
+  // Node would cut the connection, with the answers to the requests before it.
+  app.server.on('connect', (_request, socket) => refuseUnreadable('CONNECT', socket as Socket))
   // Refused by the hook, as a problem.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Else Node invites every body that asks for leave, one over the limit too.
