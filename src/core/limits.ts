@@ -9,6 +9,8 @@ export const listMax = 1000
 export const nestingMax = 1000
 /** Values in the JSON of a request beside what is in message bodies. A full list has fewer. */
 export const requestValuesMax = 100_000
+/** Members of one object there. */
+export const requestMembersMax = 1000
 export const messageBytesMax = 1_048_576
 /** An answer that carries bodies stops before this size, but it brings at least one message. */
 export const answerBytesMax = 8_388_608

@@ -291,6 +291,9 @@ t.test('a full list has few enough values, and a request with very many is refus
   const messages = Array(listMax).fill({ ...options, headers, body: [1, 2, 3] })
   t.doesNotThrow(() => parseEnvelope(JSON.stringify({ messages })))
   t.doesNotThrow(() => parseEnvelope(`{"body":[${'1,'.repeat(200_000)}1]}`), 'a body may hold more')
+  const members = Array.from({ length: 1001 }, (_, i) => `"m${i}":1`)
+  t.doesNotThrow(() => parseEnvelope(`{${members.slice(1).join(',')}}`))
+  t.match(refusal(`{${members.join(',')}}`).message, /^more than 1000 members in one object/)
   t.match(refusal(`[${'{},'.repeat(200_000)}1]`).message, /^more than 100000 values at character 2\d{5}$/)
 })
 

@@ -1,6 +1,6 @@
 /** Reads a request's JSON in one pass, and keeps each message body as the exact text it came as. */
 import { QueueError } from '../errors.ts'
-import { nestingMax, requestValuesMax } from '../limits.ts'
+import { nestingMax, requestMembersMax, requestValuesMax } from '../limits.ts'
 import {
   bracket,
   brace,
@@ -21,8 +21,8 @@ import {
 
 /**
  * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than
- * `JSON.parse`: outside a body there is no member twice, no `__proto__` and no more than
- * `requestValuesMax` values; nothing anywhere is nested deeper than `nestingMax` levels. A refusal
+ * `JSON.parse`: outside a body there is no member twice, no `__proto__`, no object of more than
+ * `requestMembersMax` members and no more than `requestValuesMax` values; nothing anywhere is nested deeper than `nestingMax` levels. A refusal
  * counts characters as JavaScript does, from 0.
  */
 export function parseEnvelope(text: string): unknown {
@@ -62,6 +62,8 @@ interface Frame {
   readonly holdsBody: boolean
   /** The name or index of the member being read. Unset between two members. */
   step: string | number | undefined
+  /** Members of an object so far. */
+  members: number
 }
 
 /** No recursion: what the caller nests lies in `frames`. A refusal finds its path there. */
@@ -126,7 +128,8 @@ function newFrame(list: boolean, frames: Frame[]): Frame {
     list,
     into: list ? [] : {},
     holdsBody: !list && (frames.length === 0 || inMessages),
-    step: undefined
+    step: undefined,
+    members: 0
   }
 }
 
@@ -135,6 +138,9 @@ function readName(text: string, at: number, frame: Frame): number {
   const end = skipName(text, at)
   const name = unquote(text, at, end)
   frame.step = name // before the refusals, so that they point at it
+  if (++frame.members > requestMembersMax) {
+    throw new Flaw(`more than ${requestMembersMax} members in one object`, at)
+  }
   if (name === '__proto__') throw new Flaw('a member may not be named __proto__', at)
   if (Object.hasOwn(frame.into, name)) throw new Flaw('a second member of this name', at)
   return skipColon(text, end)

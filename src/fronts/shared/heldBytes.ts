@@ -66,15 +66,16 @@ export class Answers {
 
   /**
    * Counts an answer that no handler has counted. The refusal instead, where the caller has too many
-   * unread ones and nothing was done for this one.
+   * unread ones and nothing was done for this one. Admins always get the metrics.
    */
   sendOrRefuse(
-    { method, caller }: FastifyRequest,
+    { method, caller, routeOptions: { config } }: FastifyRequest,
     { raw: response }: FastifyReply,
     bytes: number
   ): QueueError | null {
     if (!isCounted(bytes) || this.#sent.has(response)) return null
-    const refusal = method === 'GET' ? this.#bytes.refusal(caller, bytes, false) : null
+    const isFree = method !== 'GET' || (config.access === 'metrics' && caller.isAdmin)
+    const refusal = isFree ? null : this.#bytes.refusal(caller, bytes, false)
     if (refusal === null) this.send(response, caller, bytes)
     return refusal
   }
