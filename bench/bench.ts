@@ -99,7 +99,7 @@ export class Bench {
 }
 
 async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Promise<void> {
-  const { bodyBytes, priorities } = load
+  const { bodyBytes, priorities, queue, groups } = load
   const result = await drive(subject, {
     step: 'enqueue',
     callers: 8,
@@ -108,7 +108,9 @@ async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Pro
     warmMs: 0,
     runMs: 60_000,
     messagesMax,
-    ...(priorities && { priorities })
+    ...(priorities && { priorities }),
+    ...(queue && { queue }),
+    ...(groups && { groups })
   })
   if (result.errors > 0) throw new Error(`${subject.name}: filling the queue failed: ${result.error}`)
 }

@@ -30,6 +30,10 @@ function enqueueRequests({ load, dialect }: Slice): () => string {
     )
     return () => requests[Math.floor(Math.random() * 10)]!
   }
+  if (load.groups !== undefined) {
+    const group = () => `g${Math.floor(Math.random() * load.groups!)}`
+    return () => dialect.enqueue(load.count, body, { group })
+  }
   if (load.keyed === true) return () => dialect.enqueue(1, body, { idempotencyKey: newKey() })
   const request = dialect.enqueue(load.count, body, { delaySeconds: load.delaySeconds })
   return () => request

@@ -4,6 +4,8 @@ interface EnqueueOptions {
   priority?: number
   delaySeconds?: number | undefined
   idempotencyKey?: string
+  /** Names the group of each message. */
+  group?: () => string
 }
 
 interface LeaseOptions {
@@ -40,10 +42,11 @@ function fields(options: object): string {
 function rest(queue: string): Dialect {
   const path = `/queues/${queue}`
   return {
-    enqueue(count, body, options = {}) {
-      const message = `{"body":${body}${fields(options)}}`
-      const batch = () => `{"messages":[${Array(count).fill(message).join(',')}]}`
-      return post(`${path}/messages`, count === 1 ? message : batch())
+    enqueue(count, body, { group, ...options } = {}) {
+      const message = () => `{"body":${body}${fields({ ...options, group: group?.() })}}`
+      const messages = () =>
+        group === undefined ? Array(count).fill(message()) : Array.from({ length: count }, message)
+      return post(`${path}/messages`, count === 1 ? message() : `{"messages":[${messages().join(',')}]}`)
     },
     lease(max, ack, options = {}) {
       const acks = ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`

@@ -2,7 +2,7 @@
  * What is measured, and what it must reach. A scenario is a set of entries that are measured side
  * by side in every round.
  */
-import type { Load } from './slice.ts'
+import type { SubjectLoad } from './measure.ts'
 import type { SubjectName } from './subjects.ts'
 
 /** One slice's figures. Null: they cannot be had here. */
@@ -28,7 +28,7 @@ export interface Entry {
   acrossReplicas?: true
   /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
-  load: Omit<Load, 'port' | 'dialect' | 'queue'>
+  load: SubjectLoad
 }
 
 /** One round of a scenario: figures by the entry's name. */
@@ -222,6 +222,35 @@ export const scenarios: Scenario[] = [
         must: 10,
         of: round => round['enqueued at one replica, leased at another']!.p50Ms
       }
+    ]
+  },
+  {
+    title: 'Lease and ack of an ordered queue, one message each, 64 callers',
+    entries: [
+      { name: 'no order', subject: 'holdfast', load: consume },
+      {
+        name: '100,000 groups',
+        subject: 'holdfast',
+        load: { ...consume, queue: 'ordered', groups: 100_000 }
+      },
+      { name: '100 groups', subject: 'holdfast', load: { ...consume, queue: 'ordered', groups: 100 } }
+    ],
+    targets: [
+      { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
+  },
+  {
+    title: 'Enqueue to an ordered queue, one message per request, 64 callers',
+    entries: [
+      { name: 'no order', subject: 'holdfast', load: enqueue },
+      {
+        name: '100,000 groups',
+        subject: 'holdfast',
+        load: { ...enqueue, queue: 'ordered', groups: 100_000 }
+      }
+    ],
+    targets: [
+      { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
     ]
   },
   bodies('Enqueue', enqueue),

@@ -32,6 +32,8 @@ export interface Load {
   delaySeconds?: number
   /** enqueue and loop: each request has an idempotency key, as holdfast/client sends it. */
   keyed?: boolean
+  /** enqueue: each message has one of this many groups, at random. */
+  groups?: number
 }
 
 export interface LoadResult {

@@ -43,7 +43,8 @@ create or replace function holdfast.digest_of (
   delay_seconds float8,
   visible_at timestamptz,
   ttl_seconds float8,
-  max_attempts integer
+  max_attempts integer,
+  marks jsonb
 ) returns bytea
 language sql stable as $$
   select sha256(
@@ -57,16 +58,18 @@ language sql stable as $$
         'd', delay_seconds::numeric,
         'v', extract(epoch from visible_at),
         't', ttl_seconds::numeric,
-        'm', max_attempts
+        'm', max_attempts,
+        marks::text
       ),
       'UTF8'
     )
   )
 $$;
 
--- Whether a stored digest stands for this content. Empty headers and a delay of 0 mean the same as
--- none, and callers leave them out before they make a digest. Releases before that did not, so their
--- digests are accepted in every spelling.
+-- Whether a stored digest stands for this content. Empty headers mean the same as none, and callers
+-- leave them out before they make a digest. Releases before that did not, so their digests are
+-- accepted in both spellings. In a queue without a delay of its own, a delay of 0 means the same as
+-- none too.
 create or replace function holdfast.digest_fits (
   digest bytea,
   body text,
@@ -77,7 +80,9 @@ create or replace function holdfast.digest_fits (
   delay_seconds float8,
   visible_at timestamptz,
   ttl_seconds float8,
-  max_attempts integer
+  max_attempts integer,
+  marks jsonb,
+  queue_delay_seconds float8
 ) returns boolean
 language sql stable as $$
   select digest in (
@@ -90,10 +95,16 @@ language sql stable as $$
       d.spelling,
       visible_at,
       ttl_seconds,
-      max_attempts
+      max_attempts,
+      marks
     )
     from unnest(array[headers, coalesce(headers, '{}')]) as h (spelling)
-    cross join unnest(array[delay_seconds, coalesce(delay_seconds, 0)]) as d (spelling)
+    cross join unnest(
+      case
+        when queue_delay_seconds = 0 and coalesce(delay_seconds, 0) = 0 then array[null, 0]
+        else array[delay_seconds]
+      end
+    ) as d (spelling)
   )
 $$;
 
@@ -127,6 +138,7 @@ declare
   );
   queue holdfast.queues;
   message holdfast.messages;
+  freed record;
 begin
   select * into queue
   from holdfast.queues q
@@ -171,7 +183,8 @@ begin
       body,
       body_bytes,
       content_type,
-      headers
+      headers,
+      marks
     )
     values (
       message.id,
@@ -186,7 +199,8 @@ begin
       message.body,
       message.body_bytes,
       message.content_type,
-      message.headers
+      message.headers,
+      message.marks
     );
   else
     delete from holdfast.history h
@@ -204,6 +218,17 @@ begin
     (queue.keep_acked_seconds > 0)::integer,
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
+
+  if message.line is not null
+    and message.dead_at is null
+    and (message.position is not null or message.leased_until is not null)
+  then
+    select * into freed
+    from holdfast.free_lines(queue.id, array[message.line], array[1], array[message.place]);
+    if freed.ready > 0 then
+      perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
+    end if;
+  end if;
 end
 $$;
 
@@ -232,8 +257,8 @@ $$;
  Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
  are woken. Answers its id, or the id of the message that the idempotency key stands for already.
  Makes an unknown queue, with the defaults.
- Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, idempotencyKey, as
- over HTTP. Raises:
+ Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group,
+ idempotencyKey, as over HTTP. Raises:
    HF004 invalidRequest       an argument that the call over HTTP would refuse
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
@@ -247,6 +272,12 @@ language plpgsql as $$
 declare
   target holdfast.queues;
   message_id bigint := nextval('holdfast.positions');
+  marks jsonb := case
+    when options ? 'group' then jsonb_build_object('group', options->'group')
+  end;
+  line text;
+  place bigint;
+  stands boolean := true;
   delay_seconds float8;
   visible timestamptz;
   fault text;
@@ -260,8 +291,6 @@ begin
       then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
     when body is null
       then 'the body is missing (the JSON null is ''null''::json)'
-    when octet_length(body::text) > 1048576
-      then 'the body is larger than 1048576 bytes'
     when options is null or jsonb_typeof(options) <> 'object'
       then 'the options must be a JSON object'
     when options ? 'delaySeconds' and options ? 'visibleAt'
@@ -281,6 +310,12 @@ begin
             when jsonb_typeof(value) <> 'string'
               or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
             then 'must be a time as in RFC 3339'
+          end
+          when 'group' then case
+            when jsonb_typeof(value) <> 'string'
+              or length(value #>> '{}') not between 1 and 128
+              or value #>> '{}' ~ '[\x01-\x1f\x7f-\x9f]'
+            then 'must be 1 to 128 characters, none of them a control character'
           end
           when 'idempotencyKey' then case
             when jsonb_typeof(value) <> 'string'
@@ -303,6 +338,8 @@ begin
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
   end if;
 
+  -- The settings stay as they are while this transaction lasts: a change of the order waits for it.
+  lock table holdfast.messages in row exclusive mode;
   insert into holdfast.queues (name)
   select queue
   where not exists (select from holdfast.queues q where q.name = queue)
@@ -314,6 +351,23 @@ begin
   select * into strict target
   from holdfast.queues q
   where q.name = queue;
+
+  fault := case
+    when target.ordering = 'none' then null
+    when options ? 'priority' then 'priority cannot be given in a queue with an order'
+    when options ? 'delaySeconds' then 'delaySeconds cannot be given in a queue with an order'
+    when options ? 'visibleAt' then 'visibleAt cannot be given in a queue with an order'
+  end;
+  if fault is not null then
+    raise exception 'invalidRequest: %', fault using errcode = 'HF004';
+  end if;
+
+  if octet_length(body::text) > target.message_bytes_max then
+    raise exception
+      'invalidRequest: the body is larger than % bytes',
+      target.message_bytes_max
+      using errcode = 'HF004';
+  end if;
 
   if target.max_depth is not null and target.max_depth <= (
     select c.ready + c.delayed + c.leased + (
@@ -333,7 +387,7 @@ begin
   delay_seconds := (options->>'delaySeconds')::float8;
   visible := coalesce(
     (options->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => delay_seconds)
+    statement_timestamp() + make_interval(secs => coalesce(delay_seconds, target.delay_seconds))
   );
   visible := case when visible > statement_timestamp() then visible end;
 
@@ -344,10 +398,11 @@ begin
       null,
       nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      nullif(delay_seconds, 0),
+      delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer
+      (options->>'maxAttempts')::integer,
+      marks
     );
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
     values (
@@ -378,10 +433,12 @@ begin
       null,
       nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      nullif(delay_seconds, 0),
+      delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer
+      (options->>'maxAttempts')::integer,
+      marks,
+      target.delay_seconds
     ) then
       raise exception
         'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
@@ -391,9 +448,21 @@ begin
     end if;
   end if;
 
+  line := case target.ordering
+    when 'group' then options->>'group'
+    when 'queue' then ''
+  end;
+  if line is not null then
+    stands := cardinality(holdfast.open_lines(target.id, array[line])) > 0;
+    place := nextval('holdfast.positions');
+  end if;
+
   insert into holdfast.messages (
     id,
     position,
+    line,
+    place,
+    marks,
     enqueued_at,
     visible_at,
     expires_at,
@@ -405,10 +474,15 @@ begin
   )
   values (
     message_id,
-    message_id,
+    case when stands then coalesce(place, message_id) end,
+    line,
+    place,
+    marks,
     statement_timestamp(),
     visible,
-    statement_timestamp() + make_interval(secs => (options->>'ttlSeconds')::float8),
+    statement_timestamp() + make_interval(
+      secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
+    ),
     target.id,
     (options->>'maxAttempts')::integer,
     coalesce((options->>'priority')::integer, 4) * 2,
@@ -417,13 +491,11 @@ begin
   );
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
-  perform pg_notify(
-    'holdfast',
-    case
-      when visible is null then format('sql ready %s:1:%s', target.id, message_id)
-      else format('sql due %s', ceil(extract(epoch from visible) * 1000))
-    end
-  );
+  if visible is not null then
+    perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible) * 1000)));
+  elsif stands then
+    perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, coalesce(place, message_id)));
+  end if;
   return message_id;
 end
 $$;

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { attempt } from './attempt.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
+import { waitSecondsMax } from './limits.ts'
 import type {
   BrowseQuery,
   Enqueued,
@@ -136,7 +137,8 @@ export class Client {
     return this.#call(
       'POST',
       `${path(queue)}/lease`,
-      { body: keyed(request), waitSeconds: request.waitSeconds },
+      // Without waitSeconds the queue says how long.
+      { body: keyed(request), waitSeconds: request.waitSeconds ?? waitSecondsMax },
       options
     )
   }

@@ -21,6 +21,11 @@ export interface NewMessage {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -42,6 +47,11 @@ export interface RawOptions {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -58,7 +68,9 @@ export interface Enqueued {
 export interface LeaseRequest {
   /** Take at most this many. Default 1. */
   max?: number | undefined
-  /** Wait this long for the first message. Default 0. */
+  /**
+   * Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first.
+   */
   waitSeconds?: number | undefined
   /** Instead of the queue's. */
   leaseSeconds?: number | undefined
@@ -87,7 +99,8 @@ export interface LeasedMessage {
   fence: number
   /** Counts the leases of this message from 1, released ones left out. */
   attempt: number
-  maxAttempts: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
   /** JSON as it was sent, or other text in UTF-8 as a string. */
   body?: unknown
   /** Instead of body, where the bytes are not text in UTF-8. */
@@ -105,6 +118,8 @@ export interface LeasedMessage {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
 }
 
 export interface Failure {
@@ -157,6 +172,8 @@ export interface BrowseQuery {
   enqueuedAfter?: string | undefined
   /** Enqueued before this time. RFC 3339, UTC. */
   enqueuedBefore?: string | undefined
+  /** Of this group. */
+  group?: string | undefined
   limit?: number | undefined
   /** From the page before. */
   cursor?: string | undefined
@@ -175,7 +192,8 @@ export interface MessagePage {
     headers: Record<string, string>
     priority: number
     attempt: number
-    maxAttempts: number
+    /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+    maxAttempts: number | null
     /** When it was stored. RFC 3339, UTC. */
     enqueuedAt: string
     /** delayed: when it is ready. RFC 3339, UTC. */
@@ -186,6 +204,8 @@ export interface MessagePage {
       /** When the attempt ended. RFC 3339, UTC. */
       at: string
     } | undefined
+    /** The group that the enqueue named. */
+    group?: string | undefined
   }>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
@@ -203,7 +223,8 @@ export interface MessageDetail {
   headers: Record<string, string>
   priority: number
   attempt: number
-  maxAttempts: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
   /** delayed: when it is ready. RFC 3339, UTC. */
@@ -214,6 +235,8 @@ export interface MessageDetail {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */
@@ -247,6 +270,7 @@ export interface Explanation {
       | 'paused'
       | 'leased'
       | 'behind'
+      | 'groupBlocked'
       | 'noConsumer'
       | 'dead'
       | 'acked'
@@ -262,6 +286,13 @@ export interface Explanation {
      * ones left out. detail says when there are more.
      */
     ahead?: number | undefined
+    /** groupBlocked: the message of its group that goes first. */
+    by?: {
+      /** A message id. */
+      id: string
+      /** A message state. */
+      state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+    } | undefined
     /**
      * noConsumer: when a lease was last asked for, on this replica, or on another up to half a
      * minute ago. Left out: never. RFC 3339, UTC.
@@ -273,8 +304,11 @@ export interface Explanation {
 export interface QueueSettings {
   /** How long a lease lasts when the call does not say. Default 30. */
   leaseSeconds?: number | undefined
-  /** A message is dead after this many attempts that ended badly. Default 5. */
-  maxAttempts?: number | undefined
+  /**
+   * A message is dead after this many attempts that ended badly. null: it is tried again for ever.
+   * Default 5.
+   */
+  maxAttempts?: number | null | undefined
   retry?: {
     /** How the retry delay grows: it doubles, it adds, or it stays. Default exponential. */
     strategy?: 'exponential' | 'linear' | 'fixed' | undefined
@@ -288,6 +322,15 @@ export interface QueueSettings {
      */
     jitter?: boolean | undefined
   } | undefined
+  /** The delay of a message that gives neither delaySeconds nor visibleAt. Default 0. */
+  delaySeconds?: number | undefined
+  /**
+   * The time to live of a message that gives none. null: only retentionSeconds bounds it. Default
+   * null.
+   */
+  ttlSeconds?: number | null | undefined
+  /** How long a lease waits for the first message when the call does not say. Default 0. */
+  waitSeconds?: number | undefined
   /**
    * How long a message is kept after its enqueue, in any state. A lease under way is finished
    * first. Default 1209600 (14 days).
@@ -300,10 +343,19 @@ export interface QueueSettings {
    * of traffic. null: no bound. Default null.
    */
   maxDepth?: number | null | undefined
+  /** The queue takes no message with a larger body. Default 1048576. */
+  messageBytesMax?: number | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
+  /**
+   * group: the messages of a group are leased one after another, in the order of their enqueues.
+   * queue: all messages are. Changes only while the queue holds no message. Default none.
+   */
+  ordering?: 'none' | 'group' | 'queue' | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
+  /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
+  tags?: Record<string, string> | undefined
 }
 
 export interface QueueReport {
@@ -311,18 +363,24 @@ export interface QueueReport {
   queue: string
   settings: {
     leaseSeconds: number
-    maxAttempts: number
+    maxAttempts: number | null
     retry: {
       strategy: string
       delaySeconds: number
       maxDelaySeconds: number
       jitter: boolean
     }
+    delaySeconds: number
+    ttlSeconds: number | null
+    waitSeconds: number
     retentionSeconds: number
     dedupSeconds: number
     maxDepth: number | null
+    messageBytesMax: number
     paused: boolean
+    ordering: string
     keepAckedSeconds: number
+    tags: Record<string, string>
   }
   counts: {
     ready: number
@@ -355,18 +413,24 @@ export interface QueueList {
     queue: string
     settings: {
       leaseSeconds: number
-      maxAttempts: number
+      maxAttempts: number | null
       retry: {
         strategy: string
         delaySeconds: number
         maxDelaySeconds: number
         jitter: boolean
       }
+      delaySeconds: number
+      ttlSeconds: number | null
+      waitSeconds: number
       retentionSeconds: number
       dedupSeconds: number
       maxDepth: number | null
+      messageBytesMax: number
       paused: boolean
+      ordering: string
       keepAckedSeconds: number
+      tags: Record<string, string>
     }
     counts: {
       ready: number
@@ -530,6 +594,8 @@ export interface PurgeRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -562,6 +628,8 @@ export interface RedriveRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -594,6 +662,8 @@ export interface RetryRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -686,6 +756,7 @@ export interface Schedule {
       | 'queueNotFound'
       | 'tooManyQueues'
       | 'queueFull'
+      | 'bodyTooLarge'
       | 'invalidSchedule'
     /** A message id. */
     messageId?: string | undefined
@@ -749,6 +820,7 @@ export interface ScheduleList {
         | 'queueNotFound'
         | 'tooManyQueues'
         | 'queueFull'
+        | 'bodyTooLarge'
         | 'invalidSchedule'
       /** A message id. */
       messageId?: string | undefined

@@ -123,8 +123,10 @@ export class Broker {
   }
 
   /**
-   * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one. The
-   * acks never wait: they are committed with the first attempt to lease. When the signal aborts, it
+   * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one, or as
+   * long as the queue says. The
+   * acks never wait: they are committed with the first attempt to lease. Only a call that waits asks
+   * for a signal. When that aborts, it
    * stops waiting, and gives back what it has just leased. Refuses with invalidReceipt,
    * queueNotFound, tooManyWaiting, overloaded.
    */
@@ -133,9 +135,9 @@ export class Broker {
     name: string,
     request: LeaseRequest,
     receipts: string[],
-    signal: AbortSignal
+    signalOf: () => AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    return this.#leasing.lease(caller, name, request, receipts, signal)
+    return this.#leasing.lease(caller, name, request, receipts, signalOf)
   }
 
   /**

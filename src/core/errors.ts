@@ -22,6 +22,7 @@ export const codes = [
   'leaseLost',
   'gone',
   'messageLeased',
+  'queueNotEmpty',
   'ackedNotKept',
   'adminKeyFirst',
   'requestTimeout',

@@ -24,12 +24,17 @@ export const dedupSecondsMax = yearSeconds
 export const keepAckedSecondsMax = yearSeconds
 export const maxAttemptsMax = 1000
 export const maxDepthMax = 1_000_000_000
+/** Of a queue, with the characters of a tag's name and of its value. */
+export const tagsMax = 50
+export const tagNameCharsMax = 128
+export const tagValueCharsMax = 256
 export const priorityMax = 9
 
 export const headersMax = 64
 export const headerNameCharsMax = 256
 export const headerValueCharsMax = 4096
 export const contentTypeCharsMax = 256
+export const groupCharsMax = 128
 export const idempotencyKeyCharsMax = 255
 export const workerCharsMax = 128
 export const reasonCharsMax = 4096

@@ -34,7 +34,15 @@ interface TextRow extends Described {
   pattern: string
 }
 
-export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow
+/** An object of texts by name. What a name and a text may be is bounded in characters. */
+export interface TextsRow extends Described {
+  type: 'texts'
+  entriesMax: number
+  nameCharsMax: number
+  valueCharsMax: number
+}
+
+export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow | TextsRow
 
 /** The TypeScript type of what a row stands for. */
 export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readonly (infer C)[] }
@@ -43,7 +51,9 @@ export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readon
     ? boolean
     : R extends NumberRow
       ? number
-      : string
+      : R extends TextsRow
+        ? Record<string, string>
+        : string
 
 /** The bounds of a number, as documents and forms show them. */
 export function boundsOf({ min, above, max }: NumberRow): string {

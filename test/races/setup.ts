@@ -16,14 +16,16 @@ import type { Session, Statement } from '../../src/store/statement.ts'
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
-import * as bulk from '../../src/store/verbs/bulk.ts'
+import * as bulkActions from '../../src/store/verbs/bulk.ts'
+import { cancel } from '../../src/store/verbs/cancel.ts'
 import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
-export { bulk, messages, queues, type Database, type Session, type Statement }
+export const bulk = { ...bulkActions, cancel }
+export { messages, queues, type Database, type Session, type Statement }
 
 export const { url } = await freshDatabase(t)
 export const poolA = openPool()
@@ -79,7 +81,8 @@ export const row = (queueId: string, key?: string): EnqueueRow => ({
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: undefined,
-  idempotencyKey: key
+  idempotencyKey: key,
+  defaults: null
 })
 
 export const enqueue = (queueId: string, count: number) =>
@@ -344,7 +347,7 @@ export async function leaseBy(
     name,
     { max, waitSeconds, leaseSeconds, worker, idempotencyKey },
     acks,
-    never
+    () => never
   )
 }
 

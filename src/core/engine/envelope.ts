@@ -22,8 +22,8 @@ import {
 /**
  * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than
  * `JSON.parse`: outside a body there is no member twice, no `__proto__`, no object of more than
- * `requestMembersMax` members and no more than `requestValuesMax` values; nothing anywhere is nested deeper than `nestingMax` levels. A refusal
- * counts characters as JavaScript does, from 0.
+ * `requestMembersMax` members, and no more than `requestValuesMax` values. Nothing anywhere is nested
+ * deeper than `nestingMax` levels. A refusal counts characters as JavaScript does, from 0.
  */
 export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []

@@ -6,7 +6,10 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import type { Digits, Enqueued, NewMessage } from '../message.ts'
+import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
+import { messageBytesMax } from '../limits.ts'
+import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
@@ -24,7 +27,7 @@ interface Call {
   bytes: number
 }
 /** null for each message whose queue is gone. */
-type Answer = (Enqueued | null)[] | Error
+type Answer = EnqueueAnswer[] | Error
 
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
@@ -40,7 +43,7 @@ export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
   readonly #autoQueues: AutoQueues
-  readonly #batcher: Batcher<Call, (Enqueued | null)[]>
+  readonly #batcher: Batcher<Call, EnqueueAnswer[]>
 
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
@@ -70,14 +73,21 @@ export class Enqueueing {
     const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const queue = await queueCache.find(caller, name, make)
+      checkSizes(queue, messages, list)
+      if (isOrdered(queue.settings)) checkOrdered(messages, list)
+      const lined = hasLines(queue.settings)
+      const defaults = enqueueDefaultsOf(queue.settings)
       const rows = messages.map(message => ({
         ...message,
         queueId: queue.id,
-        priority: message.priority ?? priorityDefault
+        priority: message.priority ?? priorityDefault,
+        lined,
+        defaults
       }))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
-      // Another replica deleted the queue after it was looked up, so nothing was stored.
+      // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
+      // stored.
       queueCache.forget(name)
     }
     throw new QueueError(
@@ -92,16 +102,14 @@ export class Enqueueing {
   }
 
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(
-    caller: Caller,
-    rows: EnqueueRow[],
-    list: boolean,
-    hasMaxDepth: boolean
-  ): Promise<(Enqueued | null)[]> {
+  #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
     const bytes = rows.reduce((sum, row) => sum + bytesOf(row), 0)
-    const lane = hasMaxDepth
-      ? rows[0]!.queueId
-      : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+    const kinds = [
+      hasKeys(rows) ? 'keyed' : 'plain',
+      ...(rows[0]!.lined ? ['lined'] : []),
+      ...(bytes < largeBytes ? [] : ['large'])
+    ]
+    const lane = hasMaxDepth ? rows[0]!.queueId : kinds.join(' ')
     return this.#batcher.add(caller, lane, { list, rows, bytes })
   }
 
@@ -166,13 +174,14 @@ export class Enqueueing {
         const dueMs =
           row.visibleAt !== undefined
             ? Date.parse(row.visibleAt)
-            : Date.now() + (row.delaySeconds ?? 0) * 1000
+            : Date.now() + (row.delaySeconds ?? row.defaults?.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
           signals.onDue(dueMs)
           continue
         }
+        if (stored.position === null) continue
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
+        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.position)) })
       }
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
@@ -204,6 +213,15 @@ function bytesOf({ body, headers }: EnqueueRow): number {
   return bytes
 }
 
+// Every message has passed the bound of the service already.
+function checkSizes({ name, settings }: Queue, messages: NewMessage[], list: boolean): void {
+  const bytesMax = settings.messageBytesMax
+  if (bytesMax >= messageBytesMax) return
+  for (const [index, { body }] of messages.entries()) {
+    checkBodySize(body, list ? `/messages/${index}` : '', bytesMax, name)
+  }
+}
+
 function hasKeys(rows: EnqueueRow[]): boolean {
   return rows.some(row => row.idempotencyKey !== undefined)
 }
@@ -225,5 +243,5 @@ function refuseMismatch(answers: EnqueueAnswer[]): Answer {
         'key for a new message.'
     )
   }
-  return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))
+  return answers
 }

@@ -6,7 +6,7 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { storable, type Digits } from '../message.ts'
-import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
+import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without a time. */
@@ -71,7 +71,7 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
     changed({ at, position, ready, dead }) {
       if (dead) return { outcome: { outcome: 'dead' }, ended: true }
       const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
-      return ready ? { outcome, readyAt: position } : { outcome, dueAt: at }
+      return ready ? { outcome, readyAt: position! } : { outcome, dueAt: at }
     },
     unchanged: ({ acked }) => (acked ? 'gone' : 'leaseLost')
   },
@@ -82,9 +82,18 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
   },
   release: {
     held: lease => lease,
-    changed: ({ position }) => ({ outcome: { outcome: 'released' }, readyAt: position }),
+    changed: ({ position }) => ({
+      outcome: { outcome: 'released' },
+      ...(position !== null && { readyAt: position })
+    }),
     unchanged: ({ acked, dead }) => (acked ? 'gone' : dead ? 'dead' : 'released')
   }
+}
+
+/** What a flush changed, by `id.fence`, and what became ready in lines by that. */
+export interface Settled<V extends SettleVerb> {
+  changed: Map<string, ChangedBy<V>>
+  freed: Freed | null
 }
 
 type Commit<V extends SettleVerb> = (caller: Caller, queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
@@ -151,14 +160,18 @@ export class Settling {
     verb: V,
     queueId: Digits,
     held: HeldBy<V>[]
-  ): Promise<Map<string, ChangedBy<V>>> {
+  ): Promise<Settled<V>> {
     const settlers: Settlers = verbs
-    if (!hasTwoFences(held)) return changesOf(await settlers[verb](queueId, held))
-    const ids = [...new Set(held.map(({ id }) => id))]
-    await verbs.lockMessages(queueId, ids)
-    const now = await verbs.standings(queueId, ids)
-    const current = held.filter(({ id, fence }) => now.get(id)?.fence === fence)
-    return changesOf(current.length > 0 ? await settlers[verb](queueId, current) : [])
+    let current = held
+    if (hasTwoFences(held)) {
+      const ids = [...new Set(held.map(({ id }) => id))]
+      await verbs.lockMessages(queueId, ids)
+      const now = await verbs.standings(queueId, ids)
+      current = held.filter(({ id, fence }) => now.get(id)?.fence === fence)
+    }
+    const { rows, freed } =
+      current.length > 0 ? await settlers[verb](queueId, current) : { rows: [], freed: null }
+    return { changed: changesOf(rows), freed }
   }
 
   /**
@@ -169,7 +182,7 @@ export class Settling {
     verb: V,
     queueId: Digits,
     distinct: Map<string, Held>,
-    changed: Map<string, ChangedBy<V>>
+    { changed, freed }: Settled<V>
   ): Promise<Map<string, Outcome | Error>> {
     const { store, wakeups, signals } = this.#parts
     const { changed: effectOf } = rules[verb]
@@ -180,8 +193,8 @@ export class Settling {
       unchangedIds.length > 0
         ? await store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
         : new Map<Digits, Standing>()
-    let readyCount = 0
-    let lowest = Infinity
+    let readyCount = freed?.count ?? 0
+    let lowest = freed?.position ?? Infinity
     const outcomes = new Map<string, Outcome | Error>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
@@ -227,10 +240,10 @@ export class Settling {
     const store = this.#parts.store.first
     const distinct = distinctOf(calls.flat())
     const held = [...distinct.values()]
-    const changed = await (hasTwoFences(held)
+    const settled = await (hasTwoFences(held)
       ? store.transaction(verbs => this.settleOnce(verbs, verb, queueId, held))
       : this.settleOnce(store, verb, queueId, held))
-    const outcomes = await this.outcomesOf(verb, queueId, distinct, changed)
+    const outcomes = await this.outcomesOf(verb, queueId, distinct, settled)
     return calls.map(call => outcomesFor(call, outcomes))
   }
 }

@@ -26,6 +26,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     enqueuedAt,
     leaseExpiresAt,
     lastFailure,
+    marks,
     contentType
   } = message
   const headers: Record<string, string> = {
@@ -42,10 +43,11 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-receipt': receipt,
     'holdfast-fence': String(fence),
     'holdfast-attempt': String(attempt),
-    'holdfast-max-attempts': String(maxAttempts),
+    ...(maxAttempts !== null && { 'holdfast-max-attempts': String(maxAttempts) }),
     'holdfast-priority': String(priority),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
+    ...(marks?.group !== undefined && { 'holdfast-group': encodedValue(marks.group) }),
     ...(lastFailure?.reason != null && {
       'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, rawReasonCharsMax).toWellFormed())
     })

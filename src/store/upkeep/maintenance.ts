@@ -7,14 +7,20 @@ import { hourSeconds } from '../../core/series.ts'
 import type { Database } from '../database.ts'
 import { forgetHistoryOf, openState } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
+import { freeLines, hasLines, isParked, standsInLine } from '../lines.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Rows in one statement. */
 const chunk = 5000
 
-export const retention: Statement<{ seen_to: Digits | null }> = {
+interface RetentionRow {
+  seen_to: Digits | null
+}
+
+// In a queue with lines it runs for parked messages first, and then for the others.
+export const retention: Statement<RetentionRow> = {
   name: 'retention',
-  parameters: '$1 queue id · $2 after this message id',
+  parameters: '$1 queue id · $2 after this message id · $3 whether parked messages are meant',
   slow: true,
   text: sql`
     with old as materialized (
@@ -24,6 +30,7 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
       where m.queue_id = $1
         and m.id > $2
         and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+        and ${isParked} = $3
       order by m.id
       limit ${chunk}
       for update of m skip locked
@@ -32,7 +39,13 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
       where m.queue_id = $1
         and m.id = any(array(select id from old))
         and m.leased_until is null
-      returning m.id, ${openState} as state
+      returning
+        m.id,
+        m.queue_id,
+        m.line,
+        m.place,
+        ${openState} as state,
+        ${standsInLine} as stood
     ), forgotten as (
       delete from holdfast.history
       where queue_id = $1
@@ -45,15 +58,17 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
         totals: { expired: 'count(*)' }
       })}
     )
-    select max(id) as seen_to
+    select
+      max(id) as seen_to,
+      ${freeLines('expired')} as freed
     from old`
 }
 
 /** Queues whose oldest message is past its retention: ids rise with the time of the enqueue. */
-export const pastRetention: Statement<{ id: number }> = {
+export const pastRetention: Statement<{ id: number; hasLines: boolean }> = {
   name: 'oldest',
   text: sql`
-    select q.id
+    select q.id, ${hasLines('q')} as "hasLines"
     from holdfast.queues q
     cross join lateral (
       select m.enqueued_at
@@ -190,7 +205,7 @@ const removeRows = (table: string, rows: string): Statement<RemovedRow> => ({
     from gone`
 })
 
-const indexed = ['messages', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
+const indexed = ['messages', 'lines', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
 const small = ['leases', 'ledger']
 
 // One statement for all deleted queues: of thousands that have nothing left, each costs one
@@ -229,10 +244,12 @@ export function createMaintenance(database: Database) {
   }
   return {
     async retention() {
-      for (const { id } of await database.query(pastRetention)) {
-        for (let after: Digits | null = '0'; after !== null;) {
-          const [seen]: { seen_to: Digits | null }[] = await database.query(retention, [id, after])
-          after = seen!.seen_to
+      for (const { id, hasLines: isLined } of await database.query(pastRetention)) {
+        for (const parked of isLined ? [true, false] : [false]) {
+          for (let after: Digits | null = '0'; after !== null;) {
+            const [seen]: RetentionRow[] = await database.query(retention, [id, after, parked])
+            after = seen!.seen_to
+          }
         }
       }
     },

@@ -18,6 +18,7 @@ const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   ${priorityOf} as priority,
   m.attempt,
   ${maxAttempts} as "maxAttempts",

@@ -22,7 +22,7 @@ const bodyBytesOf = (piece: string) => sql`
     else ${chunkBytesMax * shortPieceBytes} / greatest(octet_length(${piece}::text), ${shortPieceBytes})
   end`
 
-const named = 'm.id = any($10::bigint[])'
+const named = 'm.id = any($11::bigint[])'
 
 interface SearchRow {
   examined: string
@@ -38,8 +38,8 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
   parameters: [
     '$1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states',
     '$6 piece of the body · $7 piece of the last reason',
-    '$8 enqueued at or after · $9 enqueued before',
-    ...(condition === named ? ['$10 message ids'] : [])
+    '$8 enqueued at or after · $9 enqueued before · $10 group',
+    ...(condition === named ? ['$11 message ids'] : [])
   ].join('\n'),
   slow: true,
   text: sql`
@@ -57,6 +57,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
             m.state = any($5::text[])
             and ($8::timestamptz is null or m.enqueued_at >= $8)
             and ($9::timestamptz is null or m.enqueued_at < $9)
+            and ($10::text is null or m.marks->>'group' = $10)
             and ($6::text is null or strpos(m.body, $6) > 0)
             and ($7::text is null or strpos((
               select h.reason
@@ -78,6 +79,7 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
             m.id,
             m.body,
             m.enqueued_at,
+            m.marks,
             ${state} as state
           from ${table} m
           where m.queue_id = $1
@@ -143,7 +145,8 @@ export async function search(
     where?.contains,
     where?.reason,
     where?.enqueuedAfter,
-    where?.enqueuedBefore
+    where?.enqueuedBefore,
+    where?.group
   ]
   const [row] = await (ids === null
     ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)

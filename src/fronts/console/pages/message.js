@@ -5,7 +5,7 @@ import { queueAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
-import { ago } from './format.js'
+import { ago, attemptOf } from './format.js'
 import { usePolling } from './hooks.js'
 import { readMessages } from './json.js'
 import { may } from './rights.js'
@@ -109,7 +109,7 @@ function Details({ message }) {
   const { attempt, maxAttempts, priority, enqueuedAt, visibleAt } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
-    <dd>${attempt} of ${maxAttempts}</dd>
+    <dd>${attemptOf(attempt, maxAttempts)}</dd>
     <dt>Priority</dt>
     <dd>${priority}</dd>
     <dt>Enqueued</dt>

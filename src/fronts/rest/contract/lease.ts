@@ -12,7 +12,18 @@ import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawLeaseHeaders } from './raw.ts'
 import { leaseSeconds, Outcome, receipt } from './settle.ts'
-import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
+import {
+  AnyBody,
+  Headers,
+  marks,
+  maxAttempts,
+  maybe,
+  messageId,
+  object,
+  storableText,
+  time,
+  QueueParams
+} from './shapes.ts'
 
 const leaseOptions = {
   max: maybe(
@@ -22,7 +33,8 @@ const leaseOptions = {
     Type.Number({
       minimum: 0,
       maximum: waitSecondsMax,
-      description: 'Wait this long for the first message. Default 0.'
+      description:
+        "Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first."
     })
   ),
   leaseSeconds: maybe(leaseSeconds("Instead of the queue's.")),
@@ -76,7 +88,7 @@ export const LeasedMessage = Type.Object({
   attempt: Type.Integer({
     description: 'Counts the leases of this message from 1, released ones left out.'
   }),
-  maxAttempts: Type.Integer(),
+  maxAttempts,
   body: maybe(AnyBody),
   bodyBase64: maybe(Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })),
   contentType: Type.String(),
@@ -84,7 +96,8 @@ export const LeasedMessage = Type.Object({
   priority: Type.Integer(),
   enqueuedAt: time('When it was stored.'),
   leaseExpiresAt: time('When the lease ends.'),
-  lastFailure: maybe(LastFailure)
+  lastFailure: maybe(LastFailure),
+  ...marks
 })
 
 export const Leased = Type.Object(

@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { aheadMax, filterCharsMax, historyMax, waitSecondsMax } from '../../../core/limits.ts'
 import { attemptOutcomes } from '../../../core/message.ts'
+import { groupPattern } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
 import {
@@ -9,6 +10,8 @@ import {
   cursor,
   Headers,
   limit,
+  marks,
+  maxAttempts,
   maybe,
   messageId,
   object,
@@ -35,10 +38,11 @@ const view = {
   headers: Headers,
   priority: Type.Integer(),
   attempt: Type.Integer(),
-  maxAttempts: Type.Integer(),
+  maxAttempts,
   enqueuedAt: time('When it was stored.'),
   visibleAt: maybe(time('delayed: when it is ready.')),
-  lastFailure: maybe(LastFailure)
+  lastFailure: maybe(LastFailure),
+  ...marks
 }
 
 /** What a message must be, for browsing and for bulk actions. */
@@ -62,7 +66,8 @@ export const filter = {
     })
   ),
   enqueuedAfter: maybe(time('Enqueued at this time or later.')),
-  enqueuedBefore: maybe(time('Enqueued before this time.'))
+  enqueuedBefore: maybe(time('Enqueued before this time.')),
+  group: maybe(Type.String({ pattern: groupPattern, description: 'Of this group.' }))
 }
 
 export const BrowseQuery = object({ state: maybe(StateName), ...filter, limit, cursor })
@@ -124,6 +129,12 @@ export const Explanation = Type.Object(
               `Counted among the ${aheadMax.toLocaleString('en')} before it, leased ones left out. ` +
               'detail says when there are more.'
           })
+        ),
+        by: maybe(
+          Type.Object(
+            { id: messageId, state: StateName },
+            { description: 'groupBlocked: the message of its group that goes first.' }
+          )
         ),
         lastAskedAt: maybe(
           time(

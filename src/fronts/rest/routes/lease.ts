@@ -7,9 +7,9 @@ import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
-import { givenUp, never, sendJson } from '../common.ts'
+import { givenUp, sendJson } from '../common.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
 import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
 import type { Server } from '../../shared/server.ts'
@@ -21,7 +21,7 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
       const raw = wantsRaw(request.headers.accept)
       const {
         max = 1,
-        waitSeconds = 0,
+        waitSeconds = null,
         leaseSeconds = null,
         worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
         idempotencyKey = null,
@@ -35,7 +35,7 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
         request.params.queue,
         { ...wanted, leaseSeconds, worker, idempotencyKey },
         ack ?? [],
-        waitSeconds > 0 ? givenUp(request, reply) : never
+        () => givenUp(request, reply)
       )
       if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
       takeMessages(request, messages.length)
@@ -97,6 +97,7 @@ function leasedJson(message: LeasedMessage): string {
     `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
     `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
     `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
+    markMembers(message.marks) +
     (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
   )
 }

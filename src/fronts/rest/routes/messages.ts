@@ -2,7 +2,7 @@
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
@@ -62,6 +62,7 @@ function viewJson(message: MessageView): string {
     `"id":"${id}","state":"${state}",${bodyMembers(message)},` +
     `"headers":${JSON.stringify(headers ?? {})},"priority":${priority},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},"enqueuedAt":"${enqueuedAt}"` +
+    markMembers(message.marks) +
     (visibleAt === null ? '' : `,"visibleAt":"${visibleAt}"`) +
     (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`)
   )
