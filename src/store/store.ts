@@ -63,7 +63,7 @@ export function openStore(
   const placeOn = (ranked: Database): Place => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
-    putQueue: (name, change) => putQueue(ranked, name, change)
+    putQueue: (name, change, maker) => putQueue(ranked, name, change, maker)
   })
   return {
     ...placeOn(database),

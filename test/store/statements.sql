@@ -1437,7 +1437,8 @@ from (
 -- $1 name · $2 id of a caller
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (
@@ -1453,7 +1454,8 @@ from made;
 -- $1 name
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (

@@ -6,13 +6,12 @@ import { answerBytesMax } from '../limits.ts'
 import type { Caller } from '../caller.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
-import { rounds } from '../engine/rounds.ts'
 import type { Share } from '../engine/share.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits } from '../message.ts'
 import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
 import { addMore } from './leaseMore.ts'
-import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
+import { distinctOf, hasTwoFences, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
 /** `ordered`: the queue's messages are leased one after another in their lines. */
 type Call = LeaseAsk & { caller: Caller; acks: Held[]; ordered: boolean }
@@ -176,16 +175,15 @@ export class LeaseFlushes {
   // One statement, where no message is acked under two fences.
   #send(queueId: Digits, asks: LeaseAsk[], acks: Held[], ordered: boolean): Promise<LeaseFlush> {
     const store = acks.length > 0 ? this.#parts.store.first : this.#parts.store
-    const split = rounds(acks, ({ id }) => id)
     const settleAndLease = async (verbs: Verbs): Promise<LeaseFlush> => {
-      const { changed, freed } = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const { changed, freed } = await this.#settling.settleOnce(verbs, 'ack', queueId, acks)
       const leased =
         asks.length > 0
           ? await verbs.lease(queueId, asks, answerBytesMax, [], ordered)
           : { rows: [], shares: [], bytes: 0, full: false, turned: null, usedKeys: [], atMs: 0 }
       return { ...leased, acked: [...changed.keys()], freed }
     }
-    if (split.length > 1) return this.#transaction(store, queueId, settleAndLease)
+    if (hasTwoFences(acks)) return this.#transaction(store, queueId, settleAndLease)
     if (asks.length === 0) return settleAndLease(store)
     return store.lease(queueId, asks, answerBytesMax, acks, ordered)
   }
