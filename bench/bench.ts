@@ -7,6 +7,7 @@ import { drive, measure, type Usage } from './measure.ts'
 import type { Entry, Figures } from './scenarios.ts'
 import {
   checkout,
+  configure,
   connectTo,
   countStored,
   dropDatabase,
@@ -72,6 +73,21 @@ export class Bench {
   async slice(entry: Entry, on?: Subject, { keep = false, settled = false } = {}): Promise<Figures> {
     const subject = on ?? (await this.subject(entry.subject))
     const load = await this.#loadOf(entry)
+    const { settings = {} } = entry
+    await configure(subject, settings)
+    try {
+      return await this.#measured(entry, subject, load, { keep, settled })
+    } finally {
+      await configure(subject, Object.fromEntries(Object.keys(settings).map(name => [name, null])))
+    }
+  }
+
+  async #measured(
+    entry: Entry,
+    subject: Subject,
+    load: EntryLoad,
+    { keep, settled }: { keep: boolean; settled: boolean }
+  ): Promise<Figures> {
     for (;;) {
       const need = this.#needs.get(entry) ?? 10_000 * load.count ** 0.5
       if (!keep) await empty(subject)

@@ -26,6 +26,11 @@ export interface Entry {
   subject: SubjectName
   /** A second replica on the same database takes the consumers. */
   acrossReplicas?: true
+  /**
+   * Settings of Holdfast's queue while it is measured; each is null otherwise. Another commit that
+   * does not know them is measured without.
+   */
+  settings?: Record<string, unknown>
   /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
   load: Omit<Load, 'port' | 'dialect' | 'queue'>
@@ -223,6 +228,45 @@ export const scenarios: Scenario[] = [
         of: round => round['enqueued at one replica, leased at another']!.p50Ms
       }
     ]
+  },
+  {
+    title: 'Lease and ack with limits that do not bind, 64 callers',
+    entries: [
+      { name: 'no limit', subject: 'holdfast', load: consume },
+      {
+        name: 'maxLeased, not binding',
+        subject: 'holdfast',
+        settings: { maxLeased: 1_000_000 },
+        load: consume
+      },
+      {
+        name: 'rate, not binding',
+        subject: 'holdfast',
+        settings: { rate: { messages: 1_000_000, perSeconds: 1 } },
+        load: consume
+      },
+      { name: 'no limit, ack within lease', subject: 'holdfast', load: { ...consume, step: 'loop' } },
+      {
+        name: 'maxLeased, not binding, ack within lease',
+        subject: 'holdfast',
+        settings: { maxLeased: 1_000_000 },
+        load: { ...consume, step: 'loop' }
+      },
+      {
+        name: 'rate, not binding, ack within lease',
+        subject: 'holdfast',
+        settings: { rate: { messages: 1_000_000, perSeconds: 1 } },
+        load: { ...consume, step: 'loop' }
+      }
+    ],
+    targets: ['', ', ack within lease'].flatMap(step =>
+      ['maxLeased', 'rate'].map((limit): Target => ({
+        what: `${limit}${step}, × no limit`,
+        bound: '≥',
+        must: 0.8,
+        of: rate(`${limit}, not binding${step}`, `no limit${step}`)
+      }))
+    )
   },
   bodies('Enqueue', enqueue),
   bodies('Lease and ack', consume)

@@ -56,7 +56,7 @@ export async function startSubject(
   }
   try {
     subject.port = await portOf(child)
-    if (isHoldfast(name)) await makeQueue(subject.port)
+    if (isHoldfast(name)) await putQueue(subject.port, {})
     return subject
   } catch (error) {
     await subject.stop()
@@ -96,12 +96,19 @@ async function portOf(child: ChildProcess): Promise<number> {
   throw new Error(`${program} ended, or did not serve within ${startLimitMs / 1000} s.`)
 }
 
-async function makeQueue(port: number): Promise<void> {
-  await fetch(`http://127.0.0.1:${port}/queues/bench`, {
+async function putQueue(port: number, settings: object): Promise<boolean> {
+  const { ok } = await fetch(`http://127.0.0.1:${port}/queues/bench`, {
     method: 'PUT',
     headers: { 'content-type': 'application/json' },
-    body: '{}'
+    body: JSON.stringify(settings)
   })
+  return ok
+}
+
+/** Changes settings of Holdfast's queue. Another commit may not know them. */
+export async function configure({ name, port }: Subject, settings: object): Promise<void> {
+  if (Object.keys(settings).length === 0) return
+  if (!(await putQueue(port, settings)) && name !== 'other') throw new Error(`${name} refused its settings.`)
 }
 
 /**
@@ -157,8 +164,9 @@ const countStatements: { [name in SubjectName]?: string } = {
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
-const emptyHoldfast =
-  'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history'
+const emptyHoldfast = `
+  truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history;
+  insert into holdfast.counts (queue_id) select id from holdfast.queues`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
   other: emptyHoldfast,

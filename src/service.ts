@@ -161,10 +161,15 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
       hear(queueId, count, position)
       listener.announce(queueId, count, position)
     },
+    onFree: (queueId: string, count: number) => {
+      wakeups.free(queueId, count)
+      listener.announceFree(queueId, count)
+    },
     onDue: (timeMs: number) => sweeper.dueAt(timeMs)
   }
   const listener = startListener(listenTarget, {
     onReady: hear,
+    onFree: (queueId, count) => wakeups.free(queueId, count),
     onDue: signals.onDue,
     onGap: () => {
       scanHints.forget()
@@ -175,10 +180,11 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
   stopLater(base, listener)
   const sweeper = startSweeper(database.first, {
     onReady: signals.onReady,
-    // A message is ready although somebody waits for it: perhaps a notice was lost.
+    onFree: signals.onFree,
+    // A message may be leased although somebody waits for it: perhaps a notice was lost.
     onCounted: (queueId, count) => {
       scanHints.suspect(queueId)
-      wakeups.wake(queueId, count)
+      wakeups.open(queueId, count)
     },
     waitingFor: () => wakeups.waitedQueues(),
     onSwept: sweeps.onSwept,
@@ -213,14 +219,14 @@ type Core = ReturnType<typeof openCore>
 function openCore(
   { config }: Base,
   database: Database,
-  { scanHints, wakeups, onReady, onDue }: SignalParts,
+  { scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares
 ) {
   const store = openStore(database, scanHints)
   const broker = new Broker(
     store,
     wakeups,
-    { onReady, onDue },
+    { onReady, onFree, onDue },
     { ...config, shares, lastConnections: lastConnectionsOf(config.poolSize), isPoison }
   )
   return { store, broker, shares }
@@ -236,7 +242,7 @@ async function startBackground(
   base: Base,
   database: Database,
   ring: ApiKeyRing | null,
-  { wakeups, onReady, onDue }: SignalParts,
+  { wakeups, onReady, onFree, onDue }: SignalParts,
   { store, broker }: Core
 ) {
   const { config, report } = base
@@ -247,7 +253,7 @@ async function startBackground(
   }
   stopLater(base, startSeries(database.last, takeStats, report('series')))
   const keyOf = (id: string) => ring?.find(id)
-  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, { ...config, keyOf })
+  const firings = new Firings(store, broker, { onReady, onFree, onDue }, nextTime, { ...config, keyOf })
   const clock = stopLater(
     base,
     startClock(() => firings.fireDue(), report('schedules'))

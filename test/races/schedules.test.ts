@@ -29,7 +29,7 @@ function schedulesOn(
   const broker = { makeQueue: autoQueues.make.bind(autoQueues) }
   const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
   const schedules = new Schedules(store, undefined as never, nextTime, options)
-  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
+  const firings = new Firings(store, broker, { onReady, onFree: onDue, onDue }, nextTime, {
     createQueues,
     keyOf: () => undefined
   })

@@ -410,6 +410,7 @@ async function sweepOften(database: Database, session: Session, queueId: string)
       { ...database, query: (...call) => session.query(...call) },
       {
         onReady: () => {},
+        onFree: () => {},
         onCounted: () => {},
         waitingFor: () => [],
         onError: reject,

@@ -34,6 +34,8 @@ export interface BatcherOptions<Item, Answer> {
    * a flush waits.
    */
   inFlightMax: number
+  /** Items whose flush a second one would only wait for. It then starts only beside a slow one. */
+  isAlone?: (item: Item) => boolean
   /** Whether an error is the fault of one item. The flush is then split to find that item. */
   isPoison: (error: unknown) => boolean
 }
@@ -60,6 +62,8 @@ interface Lane<Item, Answer> {
   messages: number
   inFlight: number
   flushedMs: number
+  /** The flush that began last holds items that go alone. */
+  alone: boolean
   scheduled: boolean
 }
 
@@ -142,7 +146,15 @@ export class Batcher<Item, Answer> {
   #laneOf(name: string): Lane<Item, Answer> {
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { waiting: new Map(), weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false }
+      lane = {
+        waiting: new Map(),
+        weight: 0,
+        messages: 0,
+        inFlight: 0,
+        flushedMs: 0,
+        alone: false,
+        scheduled: false
+      }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -157,7 +169,10 @@ export class Batcher<Item, Answer> {
       if (lane.waiting.size === 0) return this.#tidy(name, lane) // all turned away in between
       lane.inFlight++
       lane.flushedMs = performance.now()
-      this.#flush(name, this.#take(lane)).finally(() => {
+      const taken = this.#take(lane)
+      const { isAlone } = this.#options
+      lane.alone = isAlone !== undefined && taken.some(({ item }) => isAlone(item))
+      this.#flush(name, taken).finally(() => {
         lane.inFlight--
         this.#schedule(name, lane)
         this.#tidy(name, lane)
@@ -176,8 +191,7 @@ export class Batcher<Item, Answer> {
     if (lane.inFlight === 0) return 1
     const { flushWeightMax, flushCountMax, inFlightMax } = this.#options
     const enough =
-      lane.messages >= flushCountMax / 2 ||
-      lane.weight >= flushWeightMax / 2 ||
+      (!lane.alone && (lane.messages >= flushCountMax / 2 || lane.weight >= flushWeightMax / 2)) ||
       performance.now() > lane.flushedMs + slowFlushMs
     return enough ? inFlightMax : 1
   }

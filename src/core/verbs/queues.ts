@@ -1,6 +1,7 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
 import type { Caller } from '../caller.ts'
 import type { SettingsChange } from '../settings.ts'
+import { limitSettings } from '../leaseLimits.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
@@ -32,7 +33,7 @@ export class Queues {
     name: string,
     change: SettingsChange
   ): Promise<{ created: boolean; report: QueueReport }> {
-    const { store, queueCache, signals, turns } = this.#parts
+    const { store, queueCache, wakeups, signals, turns } = this.#parts
     for (let attempt = 1; ; attempt++) {
       const outcome = await turns.run(caller, () => store.last.putQueue(name, change))
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
@@ -41,6 +42,7 @@ export class Queues {
       try {
         const queue = await queueCache.find(caller, name)
         if (change.paused === false) signals.onReady(queue.id, listMax, 0)
+        if (limitSettings.some(setting => setting in change)) wakeups.open(queue.id, listMax)
         return { created, report: await this.report(caller, name) }
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw partlyDone(error as Error)
@@ -79,7 +81,7 @@ export class Queues {
     const queue = queueCache.remembered(name)
     await turns.run(caller, () => store.last.removeQueue(name))
     queueCache.forget(name)
-    if (queue !== undefined) wakeups.wake(queue.id, Infinity)
+    if (queue !== undefined) wakeups.open(queue.id, Infinity)
   }
 
   async series(caller: Caller, name: string): Promise<Series> {
