@@ -1,13 +1,13 @@
 /** Keeps the subjects of one run, and measures slices of them. */
 import type { Client } from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
+import { leasedAhead } from './callers.ts'
 import { interrupted } from './interrupt.ts'
 import type { LoadResult } from './slice.ts'
 import { drive, measure, type Usage } from './measure.ts'
 import type { Entry, Figures } from './scenarios.ts'
 import {
   checkout,
-  configure,
   connectTo,
   countStored,
   dropDatabase,
@@ -19,7 +19,7 @@ import {
 
 type EntryLoad = Entry['load']
 
-const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'loop'
+const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'ack' || step === 'loop'
 
 export class Bench {
   readonly #postgres: Embedded
@@ -73,21 +73,6 @@ export class Bench {
   async slice(entry: Entry, on?: Subject, { keep = false, settled = false } = {}): Promise<Figures> {
     const subject = on ?? (await this.subject(entry.subject))
     const load = await this.#loadOf(entry)
-    const { settings = {} } = entry
-    await configure(subject, settings)
-    try {
-      return await this.#measured(entry, subject, load, { keep, settled })
-    } finally {
-      await configure(subject, Object.fromEntries(Object.keys(settings).map(name => [name, null])))
-    }
-  }
-
-  async #measured(
-    entry: Entry,
-    subject: Subject,
-    load: EntryLoad,
-    { keep, settled }: { keep: boolean; settled: boolean }
-  ): Promise<Figures> {
     for (;;) {
       const need = this.#needs.get(entry) ?? 10_000 * load.count ** 0.5
       if (!keep) await empty(subject)
@@ -115,7 +100,7 @@ export class Bench {
 }
 
 async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Promise<void> {
-  const { bodyBytes, priorities } = load
+  const { bodyBytes, priorities, queue, groups } = load
   const result = await drive(subject, {
     step: 'enqueue',
     callers: 8,
@@ -124,7 +109,9 @@ async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Pro
     warmMs: 0,
     runMs: 60_000,
     messagesMax,
-    ...(priorities && { priorities })
+    ...(priorities && { priorities }),
+    ...(queue && { queue }),
+    ...(groups && { groups })
   })
   if (result.errors > 0) throw new Error(`${subject.name}: filling the queue failed: ${result.error}`)
 }
@@ -135,8 +122,12 @@ async function settle({ database }: Subject): Promise<void> {
 }
 
 /** 1.5 times the messages of slice and warm-up, and two requests of each caller. */
-function needOf({ warmMs, runMs, callers, count }: EntryLoad, { messages, windowMs }: LoadResult): number {
-  return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * count
+function needOf(
+  { step, warmMs, runMs, callers, count }: EntryLoad,
+  { messages, windowMs }: LoadResult
+): number {
+  const leased = step === 'ack' ? leasedAhead : count
+  return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * leased
 }
 
 /** Throws unless the database holds what the callers were told, and has flushed it. */
@@ -147,7 +138,7 @@ async function check(
   storedBefore: number | null
 ): Promise<void> {
   const stored = await countStored(subject)
-  const added = load.step === 'latency' ? 0 : consumes(load) ? -total : total
+  const added = load.step === 'latency' || load.then ? 0 : consumes(load) ? -total : total
   const expected = storedBefore! + added
   if (stored !== null && stored !== expected) {
     throw new Error(

@@ -2,7 +2,7 @@
  * What is measured, and what it must reach. A scenario is a set of entries that are measured side
  * by side in every round.
  */
-import type { Load } from './slice.ts'
+import type { SubjectLoad } from './measure.ts'
 import type { SubjectName } from './subjects.ts'
 
 /** One slice's figures. Null: they cannot be had here. */
@@ -26,14 +26,11 @@ export interface Entry {
   subject: SubjectName
   /** A second replica on the same database takes the consumers. */
   acrossReplicas?: true
-  /**
-   * Settings of Holdfast's queue while it is measured; each is null otherwise. Another commit that
-   * does not know them is measured without.
-   */
-  settings?: Record<string, unknown>
+  /** Not measured against another commit, which may not know it. */
+  isNew?: true
   /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
-  load: Omit<Load, 'port' | 'dialect' | 'queue'>
+  load: SubjectLoad
 }
 
 /** One round of a scenario: figures by the entry's name. */
@@ -58,6 +55,7 @@ export interface Scenario {
 
 const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 1500 } as const
 const consume = { ...enqueue, step: 'consume' } as const
+const ack = { ...enqueue, step: 'ack' } as const
 const hundred = { callers: 16, count: 100 }
 const ten = { callers: 16, count: 10 } // as many as SQS takes
 
@@ -164,6 +162,14 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Ack, one message per request, 64 callers',
+    entries: [
+      { name: 'ack', subject: 'holdfast', load: ack },
+      { name: 'ack with then', subject: 'holdfast', isNew: true, load: { ...ack, then: true } }
+    ],
+    targets: [{ what: 'ack with then, × ack', bound: '≥', must: 0.6, of: rate('ack with then', 'ack') }]
+  },
+  {
     title: 'Enqueue, 100 messages per request, 16 callers',
     entries: [
       { name: 'Holdfast', subject: 'holdfast', load: { ...enqueue, ...hundred } },
@@ -231,42 +237,51 @@ export const scenarios: Scenario[] = [
   },
   {
     title: 'Lease and ack with limits that do not bind, 64 callers',
-    entries: [
-      { name: 'no limit', subject: 'holdfast', load: consume },
-      {
-        name: 'maxLeased, not binding',
-        subject: 'holdfast',
-        settings: { maxLeased: 1_000_000 },
-        load: consume
-      },
-      {
-        name: 'rate, not binding',
-        subject: 'holdfast',
-        settings: { rate: { messages: 1_000_000, perSeconds: 1 } },
-        load: consume
-      },
-      { name: 'no limit, ack within lease', subject: 'holdfast', load: { ...consume, step: 'loop' } },
-      {
-        name: 'maxLeased, not binding, ack within lease',
-        subject: 'holdfast',
-        settings: { maxLeased: 1_000_000 },
-        load: { ...consume, step: 'loop' }
-      },
-      {
-        name: 'rate, not binding, ack within lease',
-        subject: 'holdfast',
-        settings: { rate: { messages: 1_000_000, perSeconds: 1 } },
-        load: { ...consume, step: 'loop' }
-      }
-    ],
+    entries: ['', ', ack within lease'].flatMap((step): Entry[] => {
+      const load = step === '' ? consume : ({ ...consume, step: 'loop' } as const)
+      return [
+        { name: `no limit${step}`, subject: 'holdfast', load },
+        { name: `maxLeased${step}`, subject: 'holdfast', load: { ...load, queue: 'maxLeased' } },
+        { name: `rate${step}`, subject: 'holdfast', load: { ...load, queue: 'rate' } }
+      ]
+    }),
     targets: ['', ', ack within lease'].flatMap(step =>
       ['maxLeased', 'rate'].map((limit): Target => ({
         what: `${limit}${step}, × no limit`,
         bound: '≥',
         must: 0.8,
-        of: rate(`${limit}, not binding${step}`, `no limit${step}`)
+        of: rate(`${limit}${step}`, `no limit${step}`)
       }))
     )
+  },
+  {
+    title: 'Lease and ack of an ordered queue, one message each, 64 callers',
+    entries: [
+      { name: 'no order', subject: 'holdfast', load: consume },
+      {
+        name: '100,000 groups',
+        subject: 'holdfast',
+        load: { ...consume, queue: 'ordered', groups: 100_000 }
+      },
+      { name: '100 groups', subject: 'holdfast', load: { ...consume, queue: 'ordered', groups: 100 } }
+    ],
+    targets: [
+      { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
+  },
+  {
+    title: 'Enqueue to an ordered queue, one message per request, 64 callers',
+    entries: [
+      { name: 'no order', subject: 'holdfast', load: enqueue },
+      {
+        name: '100,000 groups',
+        subject: 'holdfast',
+        load: { ...enqueue, queue: 'ordered', groups: 100_000 }
+      }
+    ],
+    targets: [
+      { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
   },
   bodies('Enqueue', enqueue),
   bodies('Lease and ack', consume)

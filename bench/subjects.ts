@@ -56,7 +56,7 @@ export async function startSubject(
   }
   try {
     subject.port = await portOf(child)
-    if (isHoldfast(name)) await putQueue(subject.port, {})
+    if (isHoldfast(name)) await makeQueues(subject.port)
     return subject
   } catch (error) {
     await subject.stop()
@@ -96,19 +96,23 @@ async function portOf(child: ChildProcess): Promise<number> {
   throw new Error(`${program} ended, or did not serve within ${startLimitMs / 1000} s.`)
 }
 
-async function putQueue(port: number, settings: object): Promise<boolean> {
-  const { ok } = await fetch(`http://127.0.0.1:${port}/queues/bench`, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(settings)
-  })
-  return ok
+/** Queues that loads may name, and their settings. */
+const queues = {
+  bench: {},
+  ordered: { ordering: 'group' },
+  maxLeased: { maxLeased: 1_000_000 },
+  rate: { rate: { messages: 1_000_000, perSeconds: 1 } }
 }
+export type QueueName = keyof typeof queues
 
-/** Changes settings of Holdfast's queue. Another commit may not know them. */
-export async function configure({ name, port }: Subject, settings: object): Promise<void> {
-  if (Object.keys(settings).length === 0) return
-  if (!(await putQueue(port, settings)) && name !== 'other') throw new Error(`${name} refused its settings.`)
+async function makeQueues(port: number): Promise<void> {
+  for (const [name, settings] of Object.entries(queues)) {
+    await fetch(`http://127.0.0.1:${port}/queues/${name}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(settings)
+    })
+  }
 }
 
 /**
@@ -164,12 +168,13 @@ const countStatements: { [name in SubjectName]?: string } = {
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
-const emptyHoldfast = `
+const emptyOther = `
   truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history;
   insert into holdfast.counts (queue_id) select id from holdfast.queues`
+const emptyHoldfast = `truncate holdfast.lines; ${emptyOther}`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
-  other: emptyHoldfast,
+  other: emptyOther,
   plain: 'truncate plain',
   pgboss: 'truncate pgboss.job'
 }

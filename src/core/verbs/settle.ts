@@ -4,6 +4,7 @@
  */
 import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
+import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { storable, type Digits } from '../message.ts'
@@ -17,12 +18,12 @@ type PlainOutcome = (typeof plainOutcomes)[number]
 
 /** What can become of a receipt. */
 export type Outcome =
-  | { outcome: PlainOutcome }
+  | { outcome: PlainOutcome; then?: Followed[] }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
-/** Those that end a lease. Acks are told with the leases of their flush. */
-const leaseEnds: Outcome['outcome'][] = ['retrying', 'dead', 'released']
+/** Those that end a lease. */
+const leaseEnds: Outcome['outcome'][] = ['acked', 'retrying', 'dead', 'released']
 
 /** One receipt from a front, with the fields that its verb needs. */
 export interface Settlement {
@@ -146,6 +147,13 @@ export class Settling {
     return this.#commits[verb](caller, queue, held)
   }
 
+  /** Tells who waits for a place that these outcomes have ended leases of the queue. */
+  tellFreed({ id, settings }: Queue, outcomes: Outcome[]): void {
+    if (settings.maxLeased === null) return
+    const ended = outcomes.filter(({ outcome }) => leaseEnds.includes(outcome)).length
+    if (ended > 0) this.#parts.signals.onFree(id, ended)
+  }
+
   async drained(): Promise<void> {
     await Promise.all(this.#batchers.map(batcher => batcher.drained()))
   }
@@ -233,14 +241,9 @@ export class Settling {
     this.#batchers.push(batcher)
     return async (caller, queue, held) => {
       const outcomes = await batcher.add(caller, queue.id, held)
-      if (queue.settings.maxLeased !== null) this.#tellFreed(queue.id, outcomes)
+      this.tellFreed(queue, outcomes)
       return outcomes
     }
-  }
-
-  #tellFreed(queueId: Digits, outcomes: Outcome[]): void {
-    const ended = outcomes.filter(({ outcome }) => leaseEnds.includes(outcome)).length
-    if (ended > 0) this.#parts.signals.onFree(queueId, ended)
   }
 
   async #flush<V extends SettleVerb>(
@@ -264,7 +267,7 @@ function sumOf(a: Freed | null, b: Freed | null): Freed | null {
   return { count: a.count + b.count, position: Math.min(a.position, b.position) }
 }
 
-function keyOf({ id, fence }: Held): string {
+export function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
 }
 

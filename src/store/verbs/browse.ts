@@ -158,8 +158,8 @@ const leaseDetail = sql`
   )`
 
 export const details = [
-  detailOf('message', 'holdfast.messages', openView, leaseDetail),
-  detailOf('acked_message', 'holdfast.acked', ackedView, 'null::json')
+  detailOf('message', 'holdfast.messages', `${openView},\nnull as result`, leaseDetail),
+  detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json')
 ]
 
 /** One message with its lease and its history, a kept acked one too. null when there is none. */

@@ -226,7 +226,7 @@ async function leaseFollowers(
   heads: Head[],
   wanted: number[],
   bytesMax: number,
-  limited: boolean
+  limited = false
 ): Promise<Follower[]> {
   return await session.query(limited ? limitedFollowersStatement : followersStatement, [
     queueId,

@@ -36,8 +36,9 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       )
       refuseEnded(request)
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
+      const result = message.result === null ? '' : `,"result":${message.result}`
       const history = JSON.stringify(message.history.map(historyEntry))
-      return sendJson(reply, `{${viewJson(message)}${lease},"history":${history}}`, answers)
+      return sendJson(reply, `{${viewJson(message)}${lease}${result},"history":${history}}`, answers)
     }
   })
 
