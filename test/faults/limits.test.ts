@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess, type Client } from '../support/service.ts'
-import { connect } from './setup.ts'
+import { connect, msSince, untilWaiting } from './setup.ts'
 
 const kills = 3
 const maxLeased = 20
@@ -97,4 +97,62 @@ t.test('maxLeased and rate hold on three replicas, of which one is killed again 
   const tolerance = rate.messages * 0.1
   t.comment(`${mostOver.toFixed(1)} over the rate at most`)
   t.ok(mostOver <= tolerance)
+})
+
+t.test('two replicas together give what a rate allows, within a twentieth', async t => {
+  const database = await freshDatabase(t)
+  const replicas = [await service(t, { database }), await service(t, { database })] as const
+  const path = '/queues/paced'
+  const paced = { messages: 50, perSeconds: 0.5 }
+  await replicas[0].call('PUT', path, { rate: paced })
+  const messages = Array.from({ length: 1000 }, (_, body) => ({ body }))
+  await replicas[0].post(`${path}/messages`, { messages })
+  const sql = await connect(t, database.url)
+  const given = async () => {
+    const { rows } = await sql.query(`
+      select
+        (c.leased_total + (select coalesce(sum(leased_total), 0) from holdfast.ledger))::int as given,
+        extract(epoch from clock_timestamp())::float8 as at
+      from holdfast.counts c`)
+    return rows[0] as { given: number; at: number }
+  }
+  const done = new AbortController()
+  const consume = async (replica: Client) => {
+    while (!done.signal.aborted) {
+      await replica.post(`${path}/lease`, { max: 3, waitSeconds: 1, leaseSeconds: 1000 })
+    }
+  }
+  const consumers = Array.from({ length: 10 }, (_, n) => consume(replicas[n % 2]!))
+  // Past its burst.
+  while ((await given()).given < paced.messages);
+  const begin = await given()
+  await pause(10 * paced.perSeconds * 1000)
+  const end = await given()
+  done.abort()
+  await Promise.all(consumers)
+  const due = (paced.messages * (end.at - begin.at)) / paced.perSeconds
+  const share = (end.given - begin.given) / due
+  t.ok(Math.abs(share - 1) <= 0.05, `${end.given - begin.given} of ${due.toFixed(1)} leases that came due`)
+})
+
+t.test('a place that is freed at one replica wakes who waits at another', async t => {
+  const database = await freshDatabase(t)
+  const replicas = [await service(t, { database }), await service(t, { database })] as const
+  const path = '/queues/across'
+  await replicas[0].call('PUT', path, { maxLeased: 1 })
+  await replicas[0].post(`${path}/messages`, {
+    messages: [{ body: 1 }, { body: 2 }, { body: 3 }, { body: 4 }]
+  })
+  const lease = async (replica: Client) =>
+    (await replica.post(`${path}/lease`, { waitSeconds: 20 })).body.messages[0].receipt as string
+  let receipt = await lease(replicas[0])
+  for (const verb of ['ack', 'release', 'ack'] as const) {
+    const waiting = lease(replicas[1])
+    await untilWaiting(replicas[1], 1)
+    await replicas[0].post(`${path}/${verb}`, { receipt })
+    const startedMs = performance.now()
+    receipt = await waiting
+    const tookMs = msSince(startedMs)
+    t.ok(tookMs < 1000, `${verb}: ${tookMs} ms`)
+  }
 })
