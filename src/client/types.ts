@@ -372,6 +372,8 @@ export interface Explanation {
       | 'delayed'
       | 'backingOff'
       | 'paused'
+      | 'maxLeased'
+      | 'rate'
       | 'leased'
       | 'behind'
       | 'groupBlocked'
@@ -463,6 +465,24 @@ export interface QueueSettings {
    * Default none.
    */
   fairness?: 'none' | 'group' | undefined
+  /**
+   * At most this many messages are leased at one time, over all replicas. null: no bound. Default
+   * null.
+   */
+  maxLeased?: number | null | undefined
+  /**
+   * At most this many messages are leased in a time, over all replicas: in t seconds never more
+   * than burst + messages × t / perSeconds. burst is as many as messages if it is left out. null:
+   * no bound. Default null.
+   */
+  rate?: {
+    /** Leases. */
+    messages: number
+    /** The time in which they are given. */
+    perSeconds: number
+    /** How many may be given at once after a pause. Left out: as many as messages. */
+    burst?: number | undefined
+  } | null | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
   /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
@@ -491,6 +511,15 @@ export interface QueueReport {
     paused: boolean
     ordering: string
     fairness: string
+    maxLeased: number | null
+    rate: {
+      /** Leases. */
+      messages: number
+      /** The time in which they are given. */
+      perSeconds: number
+      /** How many may be given at once after a pause. Left out: as many as messages. */
+      burst?: number | undefined
+    } | null
     keepAckedSeconds: number
     tags: Record<string, string>
   }
@@ -513,6 +542,13 @@ export interface QueueReport {
    * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
+  /** How many messages the limits allow to lease now. */
+  limits: {
+    /** How many more maxLeased allows. null: no maxLeased. */
+    places: number | null
+    /** How many the rate allows now. null: no rate. */
+    tokens: number | null
+  }
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
   /** When its settings last changed. RFC 3339, UTC. */
@@ -542,6 +578,15 @@ export interface QueueList {
       paused: boolean
       ordering: string
       fairness: string
+      maxLeased: number | null
+      rate: {
+        /** Leases. */
+        messages: number
+        /** The time in which they are given. */
+        perSeconds: number
+        /** How many may be given at once after a pause. Left out: as many as messages. */
+        burst?: number | undefined
+      } | null
       keepAckedSeconds: number
       tags: Record<string, string>
     }
@@ -564,6 +609,13 @@ export interface QueueList {
      * its delay, its lease or its death. null when none is ready.
      */
     oldestReadySeconds: number | null
+    /** How many messages the limits allow to lease now. */
+    limits: {
+      /** How many more maxLeased allows. null: no maxLeased. */
+      places: number | null
+      /** How many the rate allows now. null: no rate. */
+      tokens: number | null
+    }
     /** When the queue was made. RFC 3339, UTC. */
     createdAt: string
     /** When its settings last changed. RFC 3339, UTC. */

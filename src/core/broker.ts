@@ -92,9 +92,7 @@ export class Broker {
       searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches)
     }
     this.#enqueueing = new Enqueueing(parts, options)
-    this.#settling = new Settling(parts, (caller, queueId, acks) =>
-      this.#leaseFlushes.ack(caller, queueId, acks)
-    )
+    this.#settling = new Settling(parts, (caller, queue, acks) => this.#leaseFlushes.ack(caller, queue, acks))
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)

@@ -28,6 +28,10 @@ export const dedupSecondsMax = yearSeconds
 export const keepAckedSecondsMax = yearSeconds
 export const maxAttemptsMax = 1000
 export const maxDepthMax = 1_000_000_000
+export const maxLeasedMax = 1_000_000
+export const rateMessagesMax = 1_000_000
+export const ratePerSecondsMin = 0.1
+export const ratePerSecondsMax = daySeconds
 /** Of a queue, with the characters of a tag's name and of its value. */
 export const tagsMax = 50
 export const tagNameCharsMax = 128

@@ -14,7 +14,9 @@ import {
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { tokensOf, withLimits } from '../limits.ts'
 import { autoQueueVerbs } from './autoQueues.ts'
+import { keepLimits } from './limits.ts'
 import { mayChangeOrder } from './order.ts'
 import { isServerError } from '../failures.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
@@ -60,7 +62,14 @@ export const createStatement: Statement<{ id: number }> = {
     from made`
 }
 
-const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean', texts: 'jsonb' }
+const sqlTypes = {
+  number: 'float8',
+  integer: 'integer',
+  choice: 'text',
+  flag: 'boolean',
+  texts: 'jsonb',
+  record: 'jsonb'
+}
 
 // For a setting that may not be null, null stands for "left out".
 function assignment(row: (typeof settingPaths)[number]): string {
@@ -117,6 +126,7 @@ export async function putQueue(
       : makeFor(session, name, maker))
     if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
+    await keepLimits(session, name, change)
     if (made) return 'made'
     if (maker === null) await session.query(adoptStatement, [name])
     return 'changed'
@@ -180,6 +190,7 @@ const reported = [...states, ...totalsReported.map(totalColumn)]
 type ReportRow = QueueRow &
   Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
     oldest_ready_seconds: number | null
+    tokens: number | null
   }
 
 // The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
@@ -188,10 +199,12 @@ const reportOn = (queues: string) => sql`
   with r as materialized (
     select
       q.*,
-      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')}
+      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')},
+      ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens
     from ${queues} q
     join holdfast.counts c on c.queue_id = q.id
     ${unfolded(reported, 'q.id')}
+    ${withLimits('q.id')}
   )
   select
     r.*,
@@ -323,9 +336,10 @@ function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
 function reportOf(row: ReportRow): QueueReport {
   const counts = countsOf(states, state => row[state])
   const oldest = row.oldest_ready_seconds
+  const settings = settingsOf<Settings>(row, settingPaths)
   return {
     queue: row.name,
-    settings: settingsOf<Settings>(row, settingPaths),
+    settings,
     counts,
     reliability: reliabilityOf({
       acked: Number(row.acked_total),
@@ -333,6 +347,10 @@ function reportOf(row: ReportRow): QueueReport {
       expired: Number(row.expired_total)
     }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
+    limits: {
+      places: settings.maxLeased === null ? null : Math.max(0, settings.maxLeased - counts.leased),
+      tokens: row.tokens === null ? null : Math.floor(row.tokens)
+    },
     createdAt: row.created_at,
     updatedAt: row.updated_at
   }
