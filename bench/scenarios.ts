@@ -4,6 +4,7 @@
  */
 import type { SubjectLoad } from './measure.ts'
 import type { SubjectName } from './subjects.ts'
+import { tenTopic } from './topic.ts'
 
 /** One slice's figures. Null: they cannot be had here. */
 export interface Figures {
@@ -281,6 +282,27 @@ export const scenarios: Scenario[] = [
     ],
     targets: [
       { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
+  },
+  {
+    title: 'Publish to a topic with ten queues, 64 callers',
+    entries: [
+      { name: 'ten copies of each', subject: 'holdfast', isNew: true, load: { ...enqueue, step: 'publish' } },
+      { name: 'enqueues of ten messages', subject: 'holdfast', load: { ...enqueue, count: 10 } }
+    ],
+    targets: [
+      {
+        what: 'publishes a second',
+        bound: '≥',
+        must: 3000,
+        of: round => round['ten copies of each']!.perSecond / tenTopic.queues.length
+      },
+      {
+        what: 'copies, × messages enqueued by ten',
+        bound: '≥',
+        must: 0.5,
+        of: rate('ten copies of each', 'enqueues of ten messages')
+      }
     ]
   },
   bodies('Enqueue', enqueue),

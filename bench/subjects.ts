@@ -10,6 +10,7 @@ import pg from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
 import type { PeerName } from './peers.ts'
 import { startArguments } from './startCommand.ts'
+import { tenTopic } from './topic.ts'
 
 /** `holdfast` is this checkout; `other` is Holdfast of the commit that --against names. */
 export type SubjectName = 'holdfast' | 'other' | PeerName
@@ -112,6 +113,9 @@ async function makeQueues(port: number): Promise<void> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(settings)
     })
+  }
+  for (const queue of tenTopic.queues) {
+    await fetch(`http://127.0.0.1:${port}/topics/${tenTopic.name}/subscriptions/${queue}`, { method: 'PUT' })
   }
 }
 

@@ -82,13 +82,21 @@ export const consumerHistoryMax = 2000
 /** How long a consumer is shown after an attempt that ended badly. */
 export const consumerSeconds = 3600
 
-/** Of queues, and of schedules. */
+/** Of queues, of schedules, and of topics. */
 export const nameCharsMax = 80
 export const apiKeysMax = 1000
 export const apiKeyNameCharsMax = 128
 export const rightsMax = 100
 /** Requests or messages a second of one API key. */
 export const rateMax = 1_000_000
+
+export const routingKeyCharsMax = 255
+/** Of all topics together, so there are at most as many topics. */
+export const subscriptionsMax = 20_000
+export const subscriptionsPerTopicMax = 1000
+/** Copies that one publish stores, and the bytes of their bodies. */
+export const publishCopiesMax = 10_000
+export const publishBytesMax = 67_108_864
 
 export const cronCharsMax = 200
 export const timezoneCharsMax = 64

@@ -27,7 +27,9 @@ export interface Enqueued {
 
 /** What answers show of few messages. */
 export interface Marks {
-  group?: string
+  group?: string | undefined
+  topic?: string | undefined
+  routingKey?: string | undefined
 }
 
 export interface LastFailure {

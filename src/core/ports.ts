@@ -46,6 +46,7 @@ import type {
 import type { NameScope, Queue, QueueReport } from './queue.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
+import type { TopicVerbs } from './topicPorts.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 export type * from './rows.ts'
@@ -98,13 +99,16 @@ export type Verbs = EnqueueVerbs &
   FailureVerbs &
   ConsumerVerbs &
   SeriesVerbs &
-  ScheduleVerbs
+  ScheduleVerbs &
+  TopicVerbs
 
 interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
+  /** The same of several queues. One that is missing in the answer has no bound, or is gone. */
+  roomsIn(queueIds: Digits[]): Promise<Map<Digits, number>>
 }
 
 interface LeaseVerbs {

@@ -1,6 +1,7 @@
 /** What the store is given and answers, row by row, where messages are stored, leased and settled. */
 import type { Digits, LeasedBody, NewMessage } from './message.ts'
 import type { EnqueueDefaults } from './queue.ts'
+import type { Published } from './topic.ts'
 
 /** One message to store. */
 export interface EnqueueRow extends NewMessage {
@@ -10,6 +11,8 @@ export interface EnqueueRow extends NewMessage {
   defaults: EnqueueDefaults | null
   /** Whether the queue's messages stand in lines. With `true` the row fits every queue. */
   lined?: boolean
+  /** Of a copy of what was published. */
+  published?: Published | undefined
 }
 
 /** What became of a message to store. */

@@ -1559,6 +1559,24 @@ cross join lateral (
 ) t
 where q.id = $1;
 
+-- depths
+-- $1 queue ids
+select
+  q.id,
+  (q.max_depth - (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased))::float8 as room
+from holdfast.queues q
+join holdfast.counts c on c.queue_id = q.id
+cross join lateral (
+  select
+    coalesce(sum(l.ready), 0) as ready,
+    coalesce(sum(l.delayed), 0) as delayed,
+    coalesce(sum(l.leased), 0) as leased
+  from holdfast.ledger l
+  where l.queue_id = q.id
+) t
+where q.id = any($1::integer[])
+  and q.max_depth is not null;
+
 -- enqueue
 -- $1 queue ids · $2 priorities · $3 bodies kept as text
 with stored as materialized (
@@ -2930,6 +2948,42 @@ select
   headers
 from holdfast.schedules
 where name = $1;
+
+-- find_topic
+-- $1 topic
+select
+  s.pattern,
+  q.*
+from holdfast.subscriptions s
+cross join lateral (
+  select
+    id,
+    name,
+    lease_seconds,
+    max_attempts,
+    retry_strategy,
+    retry_delay_seconds,
+    retry_max_delay_seconds,
+    retry_jitter,
+    delay_seconds,
+    ttl_seconds,
+    wait_seconds,
+    retention_seconds,
+    dedup_seconds,
+    max_depth,
+    message_bytes_max,
+    paused,
+    ordering,
+    fairness,
+    max_leased,
+    rate,
+    keep_acked_seconds
+  from holdfast.queues
+  where id = s.queue_id
+  limit 1
+) q
+where s.topic = $1
+order by q.name;
 
 -- first_ready
 -- $1 queue id · $2 ranks
@@ -5698,6 +5752,9 @@ left join lateral (
 -- lock_schedule_count
 select pg_advisory_xact_lock(4011980);
 
+-- lock_subscriptions
+select pg_advisory_xact_lock(4011981);
+
 -- message
 -- $1 queue id · $2 message id
 select
@@ -5975,6 +6032,20 @@ with purged as (
 )
 select count(*) as purged
 from purged;
+
+-- put_subscription
+-- $1 topic · $2 queue · $3 pattern, null: as it is · $4 id of a caller
+with q as materialized (
+  select id
+  from holdfast.queues
+  where name = $2
+  for key share
+)
+insert into holdfast.subscriptions as s (topic, queue_id, pattern, caller_id)
+select $1, id, coalesce($3, '#'), $4
+from q
+on conflict (topic, queue_id) do update set pattern = coalesce($3, s.pattern)
+returning pattern, xmax = 0 as created;
 
 -- queue_totals
 select q.name, q.paused, q.queues, c.*

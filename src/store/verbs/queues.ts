@@ -34,13 +34,16 @@ interface QueueRow extends SettingColumns {
 }
 
 const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
+/** What is read of a queue to act on it. */
+export const activeColumns = ['id', 'name', ...activePaths.map(({ column }) => column)]
+export type ActiveRow = Pick<QueueRow, 'id' | 'name'> & Omit<SettingColumns, 'tags'>
 
-export const findStatement: Statement<QueueRow> = {
+export const findStatement: Statement<ActiveRow> = {
   name: 'find_queue',
   parameters: '$1 name',
   text: sql`
     select
-      ${['id', 'name', ...activePaths.map(({ column }) => column)].join(',\n')}
+      ${activeColumns.join(',\n')}
     from holdfast.queues
     where name = $1`
 }
@@ -48,9 +51,11 @@ export const findStatement: Statement<QueueRow> = {
 /** A queue and the settings that are acted on. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
-  return row === undefined
-    ? null
-    : { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
+  return row === undefined ? null : queueOf(row)
+}
+
+export function queueOf(row: ActiveRow): Queue {
+  return { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
 }
 
 export const createStatement: Statement<{ id: number }> = {
@@ -295,6 +300,26 @@ async function roomIn(session: Session, queueId: Digits): Promise<number | null>
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)
 }
 
+export const depthsStatement: Statement<{ id: number; room: number }> = {
+  name: 'depths',
+  parameters: '$1 queue ids',
+  text: sql`
+    select
+      q.id,
+      (q.max_depth - (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}))::float8 as room
+    from holdfast.queues q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(depthStates, 'q.id')}
+    where q.id = any($1::integer[])
+      and q.max_depth is not null`
+}
+
+/** How many more messages these queues take, by id. One that is missing has no bound, or is gone. */
+async function roomsIn(session: Session, queueIds: Digits[]): Promise<Map<Digits, number>> {
+  const rows = await session.query(depthsStatement, [queueIds])
+  return new Map(rows.map(({ id, room }) => [String(id), room]))
+}
+
 export const removeStatement: Statement = {
   name: 'remove_queue',
   parameters: '$1 name',
@@ -321,7 +346,7 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
-function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
+function settingsOf<S>(row: Partial<SettingColumns>, paths: typeof settingPaths): S {
   const settings: Record<string, unknown> = {}
   for (const { path, column, type } of paths) {
     // A bigint comes as text.
@@ -369,5 +394,6 @@ export const queueVerbs = {
   reportQueue,
   listQueues,
   removeQueue,
-  roomIn
+  roomIn,
+  roomsIn
 }

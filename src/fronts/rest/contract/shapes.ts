@@ -3,6 +3,7 @@ import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
+import { topicNamePattern } from '../../../core/topic.ts'
 import type { RecordRow, Row, TextsRow } from '../../../core/table.ts'
 
 /** An object that refuses unknown fields. */
@@ -34,6 +35,12 @@ export const demoName = 'swagger-demo'
 export const QueueName = Type.String({
   pattern: queueNamePattern,
   description: `The queue. ${nameDescription}`,
+  examples: [demoName]
+})
+
+export const TopicName = Type.String({
+  pattern: topicNamePattern,
+  description: `The topic. ${nameDescription}`,
   examples: [demoName]
 })
 
@@ -109,5 +116,7 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
 
 /** What few messages have. */
 export const marks = {
-  group: maybe(Type.String({ description: 'The group that the enqueue named.' }))
+  group: maybe(Type.String({ description: 'The group that the enqueue named.' })),
+  topic: maybe(Type.String({ description: 'The topic to which it was published.' })),
+  routingKey: maybe(Type.String({ description: 'The routing key of the publish, if it had one.' }))
 }
