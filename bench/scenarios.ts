@@ -237,6 +237,25 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Lease and ack with limits that do not bind, 64 callers',
+    entries: ['', ', ack within lease'].flatMap((step): Entry[] => {
+      const load = step === '' ? consume : ({ ...consume, step: 'loop' } as const)
+      return [
+        { name: `no limit${step}`, subject: 'holdfast', load },
+        { name: `maxLeased${step}`, subject: 'holdfast', load: { ...load, queue: 'maxLeased' } },
+        { name: `rate${step}`, subject: 'holdfast', load: { ...load, queue: 'rate' } }
+      ]
+    }),
+    targets: ['', ', ack within lease'].flatMap(step =>
+      ['maxLeased', 'rate'].map((limit): Target => ({
+        what: `${limit}${step}, × no limit`,
+        bound: '≥',
+        must: 0.8,
+        of: rate(`${limit}${step}`, `no limit${step}`)
+      }))
+    )
+  },
+  {
     title: 'Lease and ack of an ordered queue, one message each, 64 callers',
     entries: [
       { name: 'no order', subject: 'holdfast', load: consume },

@@ -100,7 +100,9 @@ async function portOf(child: ChildProcess): Promise<number> {
 /** Queues that loads may name, and their settings. */
 const queues = {
   bench: {},
-  ordered: { ordering: 'group' }
+  ordered: { ordering: 'group' },
+  maxLeased: { maxLeased: 1_000_000 },
+  rate: { rate: { messages: 1_000_000, perSeconds: 1 } }
 }
 export type QueueName = keyof typeof queues
 
@@ -170,9 +172,10 @@ const countStatements: { [name in SubjectName]?: string } = {
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
-const emptyOther =
-  'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history'
-const emptyHoldfast = `${emptyOther}, holdfast.lines`
+const emptyOther = `
+  truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history;
+  insert into holdfast.counts (queue_id) select id from holdfast.queues`
+const emptyHoldfast = `truncate holdfast.lines; ${emptyOther}`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
   other: emptyOther,

@@ -203,7 +203,7 @@ begin
       queue.id,
       message.attempt,
       coalesce(message.max_attempts, queue.max_attempts),
-      message.rank,
+      coalesce(message.turn_rank, message.rank),
       message.body,
       message.body_bytes,
       message.content_type,
@@ -228,12 +228,27 @@ begin
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
 
+  if queue.max_leased is not null then
+    perform pg_notify('holdfast', format('sql free %s:1', queue.id));
+  end if;
+
   if message.line is not null
     and message.dead_at is null
-    and (message.position is not null or message.leased_until is not null)
+    and (
+      case
+        when message.turn_rank is not null then message.position is not null and message.leased_until is null
+        else message.position is not null or message.leased_until is not null
+      end
+    )
   then
     select * into freed
-    from holdfast.free_lines(queue.id, array[message.line], array[1], array[message.place]);
+    from holdfast.settle_lines(
+      queue.id,
+      array[message.line],
+      array[1],
+      array[message.place],
+      message.turn_rank is not null
+    );
     if freed.ready > 0 then
       perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
     end if;
@@ -295,6 +310,9 @@ declare
   line text;
   place bigint;
   stands boolean := true;
+  in_turns boolean;
+  given_rank smallint;
+  turn record;
   delay_seconds float8;
   visible timestamptz;
   fault text;
@@ -465,12 +483,19 @@ begin
     end if;
   end if;
 
-  line := case target.ordering
-    when 'group' then options->>'group'
-    when 'queue' then ''
+  line := case
+    when target.ordering = 'group' then options->>'group'
+    when target.ordering = 'queue' then ''
+    when target.fairness = 'group' then coalesce(options->>'group', '')
   end;
-  if line is not null then
+  given_rank := coalesce((options->>'priority')::integer, 4) * 2;
+  in_turns := target.ordering = 'none' and target.fairness = 'group';
+  if in_turns then
+    stands := false;
+  elsif line is not null then
     stands := cardinality(holdfast.open_lines(target.id, array[line])) > 0;
+  end if;
+  if line is not null then
     place := nextval('holdfast.positions');
   end if;
 
@@ -479,6 +504,7 @@ begin
     position,
     line,
     place,
+    turn_rank,
     marks,
     enqueued_at,
     visible_at,
@@ -494,6 +520,7 @@ begin
     case when stands then coalesce(place, message_id) end,
     line,
     place,
+    case when in_turns then given_rank end,
     marks,
     statement_timestamp(),
     visible,
@@ -502,7 +529,7 @@ begin
     ),
     target.id,
     (options->>'maxAttempts')::integer,
-    coalesce((options->>'priority')::integer, 4) * 2,
+    case when in_turns then 8 else given_rank end,
     body::text,
     options->'headers'
   );
@@ -510,6 +537,12 @@ begin
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
   if visible is not null then
     perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible) * 1000)));
+  elsif in_turns then
+    select * into turn
+    from holdfast.take_turns(target.id, array[line]);
+    if turn.ready > 0 then
+      perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, turn.position));
+    end if;
   elsif stands then
     perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, coalesce(place, message_id)));
   end if;

@@ -384,9 +384,12 @@ export interface Explanation {
       | 'delayed'
       | 'backingOff'
       | 'paused'
+      | 'maxLeased'
+      | 'rate'
       | 'leased'
       | 'behind'
       | 'groupBlocked'
+      | 'turn'
       | 'noConsumer'
       | 'dead'
       | 'acked'
@@ -468,6 +471,30 @@ export interface QueueSettings {
    * queue: all messages are. Changes only while the queue holds no message. Default none.
    */
   ordering?: 'none' | 'group' | 'queue' | undefined
+  /**
+   * group: groups take turns, so a flood of one delays no other. Priorities count within a group.
+   * Not together with the order queue. A message keeps the fairness that it was enqueued with.
+   * Default none.
+   */
+  fairness?: 'none' | 'group' | undefined
+  /**
+   * At most this many messages are leased at one time, over all replicas. null: no bound. Default
+   * null.
+   */
+  maxLeased?: number | null | undefined
+  /**
+   * At most this many messages are leased in a time, over all replicas: in t seconds never more
+   * than burst + messages × t / perSeconds. burst is as many as messages if it is left out. null:
+   * no bound. Default null.
+   */
+  rate?: {
+    /** Leases. */
+    messages: number
+    /** The time in which they are given. */
+    perSeconds: number
+    /** How many may be given at once after a pause. Left out: as many as messages. */
+    burst?: number | undefined
+  } | null | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
   /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
@@ -495,6 +522,16 @@ export interface QueueReport {
     messageBytesMax: number
     paused: boolean
     ordering: string
+    fairness: string
+    maxLeased: number | null
+    rate: {
+      /** Leases. */
+      messages: number
+      /** The time in which they are given. */
+      perSeconds: number
+      /** How many may be given at once after a pause. Left out: as many as messages. */
+      burst?: number | undefined
+    } | null
     keepAckedSeconds: number
     tags: Record<string, string>
   }
@@ -517,6 +554,13 @@ export interface QueueReport {
    * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
+  /** How many messages the limits allow to lease now. */
+  limits: {
+    /** How many more maxLeased allows. null: no maxLeased. */
+    places: number | null
+    /** How many the rate allows now. null: no rate. */
+    tokens: number | null
+  }
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
   /** When its settings last changed. RFC 3339, UTC. */
@@ -545,6 +589,16 @@ export interface QueueList {
       messageBytesMax: number
       paused: boolean
       ordering: string
+      fairness: string
+      maxLeased: number | null
+      rate: {
+        /** Leases. */
+        messages: number
+        /** The time in which they are given. */
+        perSeconds: number
+        /** How many may be given at once after a pause. Left out: as many as messages. */
+        burst?: number | undefined
+      } | null
       keepAckedSeconds: number
       tags: Record<string, string>
     }
@@ -567,6 +621,13 @@ export interface QueueList {
      * its delay, its lease or its death. null when none is ready.
      */
     oldestReadySeconds: number | null
+    /** How many messages the limits allow to lease now. */
+    limits: {
+      /** How many more maxLeased allows. null: no maxLeased. */
+      places: number | null
+      /** How many the rate allows now. null: no rate. */
+      tokens: number | null
+    }
     /** When the queue was made. RFC 3339, UTC. */
     createdAt: string
     /** When its settings last changed. RFC 3339, UTC. */

@@ -7,6 +7,10 @@ const yearSeconds = 365 * daySeconds
 export const listMax = 1000
 /** Nested arrays and objects in the JSON of a request. */
 export const nestingMax = 1000
+/** Values in the JSON of a request beside what is in message bodies. A full list has fewer. */
+export const requestValuesMax = 100_000
+/** Members of one object there. */
+export const requestMembersMax = 1000
 export const messageBytesMax = 1_048_576
 /** What an ack may say came of the work, as JSON text. */
 export const resultBytesMax = 65_536
@@ -24,6 +28,10 @@ export const dedupSecondsMax = yearSeconds
 export const keepAckedSecondsMax = yearSeconds
 export const maxAttemptsMax = 1000
 export const maxDepthMax = 1_000_000_000
+export const maxLeasedMax = 1_000_000
+export const rateMessagesMax = 1_000_000
+export const ratePerSecondsMin = 0.1
+export const ratePerSecondsMax = daySeconds
 /** Of a queue, with the characters of a tag's name and of its value. */
 export const tagsMax = 50
 export const tagNameCharsMax = 128

@@ -15,7 +15,7 @@ import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
-/** What a message counts beside its body. */
+/** What a message counts beside its body and its headers. */
 const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
 export const queueAttemptsMax = 10
@@ -34,7 +34,7 @@ type Answer = EnqueueAnswer[] | Error
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
-  /** Queues that enqueues may make. */
+  /** Queues that enqueues, and keys that are not admin, may make. */
   autoQueuesMax: number
 }
 
@@ -50,7 +50,7 @@ export class Enqueueing {
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
-    this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
+    this.#autoQueues = new AutoQueues(parts.store, parts.turns, parts.shares.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
       flush: (_lane, calls) => this.#flush(calls),
@@ -195,7 +195,12 @@ export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, po
 
 /** What rows count while they wait to be stored. */
 export function bytesOf(rows: EnqueueRow[]): number {
-  return rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+  let bytes = 0
+  for (const { body, headers } of rows) {
+    bytes += body.length + rowBytes
+    for (const name in headers) bytes += name.length + headers[name]!.length
+  }
+  return bytes
 }
 
 // A statement can claim a key once. A key that comes twice goes into a later round, which sees the

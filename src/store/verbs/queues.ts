@@ -2,6 +2,7 @@
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
+import type { PutOutcome, QueueMaker } from '../../core/ports.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import {
   mayBeNull,
@@ -13,8 +14,12 @@ import {
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { tokensOf, withLimits } from '../limits.ts'
+import { autoQueueVerbs } from './autoQueues.ts'
+import { keepLimits } from './limits.ts'
 import { mayChangeOrder } from './order.ts'
-import { inReadyIndex } from '../fragments.ts'
+import { isServerError } from '../failures.ts'
+import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -53,19 +58,6 @@ export function queueOf(row: ActiveRow): Queue {
   return { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
 }
 
-/** The common table expressions that make the queue `$1` if there is none. */
-export const madeQueue = sql`
-  made as (
-    insert into holdfast.queues (name)
-    values ($1)
-    on conflict (name) do nothing
-    returning id
-  ), counted as (
-    insert into holdfast.counts (queue_id)
-    select id
-    from made
-  )`
-
 export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
   parameters: '$1 name',
@@ -75,7 +67,14 @@ export const createStatement: Statement<{ id: number }> = {
     from made`
 }
 
-const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean', texts: 'jsonb' }
+const sqlTypes = {
+  number: 'float8',
+  integer: 'integer',
+  choice: 'text',
+  flag: 'boolean',
+  texts: 'jsonb',
+  record: 'jsonb'
+}
 
 // For a setting that may not be null, null stands for "left out".
 function assignment(row: (typeof settingPaths)[number]): string {
@@ -116,22 +115,47 @@ export const adoptStatement: Statement = {
 }
 
 /**
- * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
- * an enqueue. Changes nothing when the order would change and the queue holds a message.
+ * Makes the queue if there is none, then changes the settings given. A new queue counts for its
+ * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
+ * when the order would change and the queue holds a message.
  */
 export async function putQueue(
   database: Database,
   name: string,
-  change: SettingsChange
-): Promise<'made' | 'changed' | 'notEmpty'> {
-  return await database.transaction(async session => {
-    const [made] = await session.query(createStatement, [name])
-    if (made === undefined && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
+  change: SettingsChange,
+  maker: QueueMaker | null = null
+): Promise<PutOutcome> {
+  const work = async (session: Session): Promise<PutOutcome> => {
+    const made = await (maker === null
+      ? (await session.query(createStatement, [name])).length > 0
+      : makeFor(session, name, maker))
+    if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
-    if (made !== undefined) return 'made'
-    await session.query(adoptStatement, [name])
+    await keepLimits(session, name, change)
+    if (made) return 'made'
+    if (maker === null) await session.query(adoptStatement, [name])
     return 'changed'
-  })
+  }
+  try {
+    return await database.transaction(work)
+  } catch (error) {
+    if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
+    throw error
+  }
+}
+
+// Only a queue that is not there is counted: to count, sessions wait for each other.
+async function makeFor(
+  session: Session,
+  name: string,
+  { callerId, checkRoom }: QueueMaker
+): Promise<boolean> {
+  if ((await findQueue(session, name)) !== null) return false
+  const { exists, ...held } = await autoQueueVerbs.countAutoQueues(session, name, callerId)
+  if (exists) return false
+  checkRoom(held)
+  await autoQueueVerbs.createAutoQueue(session, name, callerId)
+  return true
 }
 
 /**
@@ -171,6 +195,7 @@ const reported = [...states, ...totalsReported.map(totalColumn)]
 type ReportRow = QueueRow &
   Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
     oldest_ready_seconds: number | null
+    tokens: number | null
   }
 
 // The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
@@ -179,10 +204,12 @@ const reportOn = (queues: string) => sql`
   with r as materialized (
     select
       q.*,
-      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')}
+      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')},
+      ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens
     from ${queues} q
     join holdfast.counts c on c.queue_id = q.id
     ${unfolded(reported, 'q.id')}
+    ${withLimits('q.id')}
   )
   select
     r.*,
@@ -334,9 +361,10 @@ function settingsOf<S>(row: Partial<SettingColumns>, paths: typeof settingPaths)
 function reportOf(row: ReportRow): QueueReport {
   const counts = countsOf(states, state => row[state])
   const oldest = row.oldest_ready_seconds
+  const settings = settingsOf<Settings>(row, settingPaths)
   return {
     queue: row.name,
-    settings: settingsOf<Settings>(row, settingPaths),
+    settings,
     counts,
     reliability: reliabilityOf({
       acked: Number(row.acked_total),
@@ -344,6 +372,10 @@ function reportOf(row: ReportRow): QueueReport {
       expired: Number(row.expired_total)
     }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
+    limits: {
+      places: settings.maxLeased === null ? null : Math.max(0, settings.maxLeased - counts.leased),
+      tokens: row.tokens === null ? null : Math.floor(row.tokens)
+    },
     createdAt: row.created_at,
     updatedAt: row.updated_at
   }

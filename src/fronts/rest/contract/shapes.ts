@@ -4,7 +4,7 @@ import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
 import { topicNamePattern } from '../../../core/topic.ts'
-import type { Row, TextsRow } from '../../../core/table.ts'
+import type { RecordRow, Row, TextsRow } from '../../../core/table.ts'
 
 /** An object that refuses unknown fields. */
 export const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
@@ -84,7 +84,18 @@ export function schemaOf(row: Row, description: string): TSchema {
       return Type.String({ pattern: row.pattern, description })
     case 'texts':
       return textsOf(row, description)
+    case 'record':
+      return recordOf(row, { description })
   }
+}
+
+/** The shape of an object of numbers. */
+export function recordOf({ fields }: RecordRow, options = {}): TSchema {
+  const shapes = Object.entries(fields).map(([name, field]) => {
+    const shape = schemaOf(field, field.help)
+    return [name, field.optional ? maybe(shape) : shape]
+  })
+  return object(Object.fromEntries(shapes), options)
 }
 
 function textsOf({ entriesMax, nameCharsMax, valueCharsMax }: TextsRow, description: string): TSchema {
