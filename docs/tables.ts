@@ -5,7 +5,7 @@
 import { glob, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { environment } from '../src/config.ts'
-import { totals } from '../src/core/counters.ts'
+import { labelledTotals, totals, type Total } from '../src/core/counters.ts'
 import { options } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
 import { boundsOf, type Row } from '../src/core/table.ts'
@@ -31,7 +31,11 @@ const tables: Record<string, () => string[][]> = {
   ],
   totals: () => [
     ['name', 'type', 'labels', 'meaning'],
-    ...Object.entries(totals).map(([name, help]) => [`\`holdfast_${name}_total\``, 'counter', 'queue', help])
+    ...Object.entries(totals).map(([total, help]) => {
+      const labelled = labelledTotals[total as Total]
+      const labels = labelled === undefined ? 'queue' : `queue, by="${labelled.by}"`
+      return [`\`holdfast_${labelled?.name ?? total}_total\``, 'counter', labels, help]
+    })
   ]
 }
 
@@ -44,6 +48,8 @@ function valuesOf(row: Row): string {
       return row.choices.map(choice => `\`${choice}\``).join(', ')
     case 'flag':
       return '`true`, `false`'
+    case 'queue':
+      return 'the name of a queue'
     case 'time':
       return 'a time, RFC 3339'
     case 'text':

@@ -171,7 +171,8 @@ begin
       body,
       body_bytes,
       content_type,
-      headers
+      headers,
+      origin
     )
     values (
       message.id,
@@ -186,7 +187,8 @@ begin
       message.body,
       message.body_bytes,
       message.content_type,
-      message.headers
+      message.headers,
+      message.origin
     );
   else
     delete from holdfast.history h
@@ -425,5 +427,237 @@ begin
     end
   );
   return message_id;
+end
+$$;
+
+-- The queue of this name. It is made with the defaults if there is none, and cannot be deleted before
+-- the transaction ends: a session that is deleting it is waited for, and then it is made anew.
+create or replace function holdfast.open_queue (queue_name text) returns integer
+language plpgsql as $$
+declare
+  open_id integer;
+begin
+  loop
+    select q.id into open_id
+    from holdfast.queues q
+    where q.name = queue_name
+    for key share;
+    if open_id is not null then
+      return open_id;
+    end if;
+    insert into holdfast.queues (name)
+    values (queue_name)
+    on conflict (name) do nothing
+    returning id into open_id;
+    if open_id is not null then
+      insert into holdfast.counts (queue_id) values (open_id);
+      return open_id;
+    end if;
+  end loop;
+end
+$$;
+
+-- What follows when messages have moved from one queue to another, in the same transaction. Their
+-- rows of holdfast.messages are changed already. Whatever must be done for messages that leave a
+-- queue or join one, such as seating them in their groups, belongs here.
+create or replace function holdfast.have_moved (
+  from_id integer,
+  from_name text,
+  to_id integer,
+  message_ids bigint[]
+) returns void
+language sql as $$
+  update holdfast.history h
+  set queue_id = to_id,
+    queue = coalesce(h.queue, from_name)
+  where h.queue_id = from_id
+    and h.message_id = any(message_ids)
+$$;
+
+-- How long a message lives from the time that its time to live counts from.
+create or replace function holdfast.ttl_of (
+  enqueued_at timestamptz,
+  kept_from timestamptz,
+  expires_at timestamptz
+) returns interval
+language sql immutable as $$
+  select expires_at - coalesce(kept_from, enqueued_at)
+$$;
+
+/*
+ Moves messages that have just died to the dead-letter queues of their queues. The statement that
+ let them die calls it, so it all is one commit. Those whose queue has none it leaves. Answers for
+ each queue that received some: its id and name, how many are ready there, and the lowest of their
+ positions.
+*/
+create or replace function holdfast.bury (queue_ids integer[], message_ids bigint[])
+returns table (target_id integer, target text, moved integer, lowest bigint)
+language plpgsql as $$
+declare
+  source record;
+begin
+  for source in
+    select
+      q.id,
+      q.name,
+      q.dead_letter_queue,
+      array_agg(d.id order by d.id) as ids
+    from unnest(queue_ids, message_ids) as d (queue_id, id)
+    join holdfast.queues q on q.id = d.queue_id
+    where q.id = any(queue_ids)
+      and q.dead_letter_queue is not null
+    group by q.id
+    order by q.dead_letter_queue, q.id
+  loop
+    target := source.dead_letter_queue;
+    target_id := holdfast.open_queue(target);
+
+    with places as materialized (
+      select
+        array_agg(p.id order by p.id) as ids,
+        array_agg(p.place order by p.id) as positions
+      from (
+        select d.id, nextval('holdfast.positions') as place
+        from (
+          select m.id
+          from holdfast.messages m
+          where m.queue_id = source.id
+            and m.id = any(source.ids)
+          order by m.position
+        ) d
+      ) p
+    ), buried as (
+      update holdfast.messages m
+      set
+        queue_id = target_id,
+        position = places.positions[width_bucket(m.id, places.ids)],
+        rank = m.rank & ~1,
+        fence = m.fence + 1,
+        attempt = 0,
+        max_attempts = null,
+        dead_at = null,
+        ready_at = m.dead_at,
+        kept_from = m.dead_at,
+        expires_at = null,
+        origin = coalesce(
+          m.origin,
+          jsonb_build_object(
+            'queue', source.name,
+            'diedAt', holdfast.rfc3339(m.dead_at),
+            'reason', (
+              select h.reason
+              from holdfast.history h
+              where h.queue_id = source.id
+                and h.message_id = m.id
+                and h.outcome in ('failed', 'expired')
+              order by h.fence desc
+              limit 1
+            ),
+            'attempts', m.attempt,
+            'own', jsonb_strip_nulls(jsonb_build_object(
+              'maxAttempts', m.max_attempts,
+              'ttlSeconds', extract(epoch from holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at))
+            ))
+          )
+        )
+      from places
+      where m.queue_id = source.id
+        and m.id = any((select places.ids from places)::bigint[])
+        and m.dead_at is not null
+      returning m.position
+    ), noted as (
+      insert into holdfast.ledger (queue_id, ready, dead, buried_total, inherited_total)
+      select
+        change.queue_id,
+        change.ready,
+        change.dead,
+        change.buried,
+        change.inherited
+      from (select count(*)::integer as n from buried) b
+      cross join lateral (
+        values
+          (source.id, 0, -b.n, b.n, 0),
+          (target_id, b.n, 0, 0, b.n)
+      ) as change (queue_id, ready, dead, buried, inherited)
+    )
+    select count(*), min(b.position) into moved, lowest
+    from buried b;
+
+    perform holdfast.have_moved(source.id, source.name, target_id, source.ids);
+    return next;
+  end loop;
+end
+$$;
+
+/*
+ Redrives messages of a queue by moving them: to `destination`, or without one each to the queue of
+ its origin. The caller has locked them, and has made sure that none of them is leased. Answers as
+ holdfast.bury does.
+*/
+create or replace function holdfast.send (from_id integer, message_ids bigint[], destination text)
+returns table (target_id integer, target text, moved integer, lowest bigint)
+language plpgsql as $$
+declare
+  from_name text := (select q.name from holdfast.queues q where q.id = from_id);
+  part record;
+  positions bigint[];
+begin
+  for part in
+    select
+      coalesce(destination, m.origin->>'queue') as name,
+      array_agg(m.id order by m.id) as ids,
+      count(*)::integer as n,
+      (count(*) filter (where s.state = 'ready'))::integer as ready,
+      (count(*) filter (where s.state = 'delayed'))::integer as delayed,
+      (count(*) filter (where s.state = 'dead'))::integer as dead
+    from holdfast.messages m
+    cross join lateral holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as s (state)
+    where m.queue_id = from_id
+      and m.id = any(message_ids)
+    group by 1
+    order by 1
+  loop
+    target := part.name;
+    target_id := holdfast.open_queue(target);
+    positions := array(select nextval('holdfast.positions') from generate_series(1, part.n));
+
+    update holdfast.messages m
+    set
+      queue_id = target_id,
+      position = positions[width_bucket(m.id, part.ids)],
+      rank = m.rank & ~1,
+      fence = m.fence + 1,
+      attempt = 0,
+      max_attempts = coalesce((m.origin->'own'->>'maxAttempts')::integer, m.max_attempts),
+      visible_at = null,
+      dead_at = null,
+      ready_at = statement_timestamp(),
+      kept_from = statement_timestamp(),
+      expires_at = statement_timestamp() + coalesce(
+        make_interval(secs => (m.origin->'own'->>'ttlSeconds')::float8),
+        holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
+      ),
+      origin = null
+    where m.queue_id = from_id
+      and m.id = any(part.ids);
+
+    insert into holdfast.ledger (
+      queue_id,
+      ready,
+      delayed,
+      dead,
+      redriven_total,
+      sent_total,
+      returned_total
+    )
+    values
+      (from_id, -part.ready, -part.delayed, -part.dead, part.n, part.n, 0),
+      (target_id, part.n, 0, 0, 0, 0, part.n);
+
+    perform holdfast.have_moved(from_id, from_name, target_id, part.ids);
+    moved := part.n;
+    lowest := positions[1];
+    return next;
+  end loop;
 end
 $$;

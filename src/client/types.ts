@@ -105,6 +105,16 @@ export interface LeasedMessage {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  origin?: {
+    queue: string
+    /** When it died there. RFC 3339, UTC. */
+    diedAt: string
+    /** Of its last failure there. */
+    reason: string | null
+    /** Made there. */
+    attempts: number
+  } | undefined
 }
 
 export interface Failure {
@@ -128,7 +138,13 @@ export interface Extension {
 export type Outcome = {
   /** There in a list. */
   receipt?: string | undefined
-  outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
+  outcome: 'acked' | 'released' | 'gone' | 'leaseLost'
+} | {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'dead'
+  /** The dead-letter queue to which it went. */
+  movedTo?: string | undefined
 } | {
   /** There in a list. */
   receipt?: string | undefined
@@ -186,6 +202,16 @@ export interface MessagePage {
       /** When the attempt ended. RFC 3339, UTC. */
       at: string
     } | undefined
+    /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+    origin?: {
+      queue: string
+      /** When it died there. RFC 3339, UTC. */
+      diedAt: string
+      /** Of its last failure there. */
+      reason: string | null
+      /** Made there. */
+      attempts: number
+    } | undefined
   }>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
@@ -214,6 +240,16 @@ export interface MessageDetail {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  origin?: {
+    queue: string
+    /** When it died there. RFC 3339, UTC. */
+    diedAt: string
+    /** Of its last failure there. */
+    reason: string | null
+    /** Made there. */
+    attempts: number
+  } | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */
@@ -223,6 +259,8 @@ export interface MessageDetail {
   } | undefined
   /** Each attempt that ended badly, the oldest first; at most the last 1000. */
   history: Array<{
+    /** The queue in which the attempt was made. */
+    queue: string
     attempt: number
     worker: string | null
     leasedAt: string | null
@@ -231,6 +269,10 @@ export interface MessageDetail {
     outcome: 'failed' | 'expired' | 'released'
     reason?: string | undefined
   }>
+  /**
+   * It died here and went to this dead-letter queue. The message is shown as it was when it died.
+   */
+  movedTo?: string | undefined
 }
 
 export interface Explanation {
@@ -248,6 +290,7 @@ export interface Explanation {
       | 'leased'
       | 'behind'
       | 'noConsumer'
+      | 'deadLetter'
       | 'dead'
       | 'acked'
       | 'next'
@@ -304,6 +347,8 @@ export interface QueueSettings {
   paused?: boolean | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
+  /** Where a message goes when it dies, in the same commit. null: it stays here. Default null. */
+  deadLetterQueue?: string | null | undefined
 }
 
 export interface QueueReport {
@@ -323,6 +368,7 @@ export interface QueueReport {
     maxDepth: number | null
     paused: boolean
     keepAckedSeconds: number
+    deadLetterQueue: string | null
   }
   counts: {
     ready: number
@@ -367,6 +413,7 @@ export interface QueueList {
       maxDepth: number | null
       paused: boolean
       keepAckedSeconds: number
+      deadLetterQueue: string | null
     }
     counts: {
       ready: number
@@ -567,6 +614,10 @@ export interface RedriveRequest {
   limit?: number | undefined
   /** true: nothing is changed; the answer says how many match. */
   dryRun?: boolean | undefined
+  /** Send them all to this queue. It takes a key that may enqueue there. */
+  to?: string | undefined
+  /** At most this many messages a second. The answer is then a task, and the work goes on. */
+  ratePerSecond?: number | undefined
 }
 
 export type RedriveAnswer = {
@@ -576,6 +627,21 @@ export type RedriveAnswer = {
   matched: number
   /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
+}
+
+export interface RedriveList {
+  /** The newest first. */
+  redrives: Array<{
+    task: string
+    /** null: each message goes home, or becomes ready here. */
+    to: string | null
+    ratePerSecond: number
+    /** How many so far. */
+    redriven: number
+    state: 'running' | 'done' | 'stopped'
+    /** When it began. RFC 3339, UTC. */
+    startedAt: string
+  }>
 }
 
 export interface RetryRequest {

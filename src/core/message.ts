@@ -31,6 +31,16 @@ export interface LastFailure {
   at: string
 }
 
+/** Where a message died before it moved to a dead-letter queue. In a chain it is the first death. */
+export interface Origin {
+  queue: string
+  diedAt: string
+  /** Of its last failure there. null: it had none. */
+  reason: string | null
+  /** Made there. */
+  attempts: number
+}
+
 /** A stored body: text if it could be kept as text, else bytes. */
 export interface Body {
   body: string | null
@@ -47,6 +57,8 @@ interface Shown extends Body {
   maxAttempts: number
   enqueuedAt: string
   lastFailure: LastFailure | null
+  /** null: it did not come here by a death. */
+  origin: Origin | null
 }
 
 /** A leased message without its receipt. */
@@ -78,6 +90,8 @@ export interface MessagePage {
 export interface MessageDetail extends MessageView {
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
   history: Attempt[]
+  /** The dead-letter queue to which it has gone. null: it is here. */
+  movedTo: string | null
 }
 
 /** How an attempt can end, beside its ack. */
@@ -92,6 +106,8 @@ export type FailingState = (typeof failingStates)[number]
 
 /** An attempt that ended badly. */
 export interface Attempt {
+  /** The queue in which it was made. */
+  queue: string
   attempt: number
   worker: string | null
   leasedAt: string | null
@@ -116,7 +132,10 @@ export interface Circumstances {
   leasedUntil: string | null
   worker: string | null
   deadAt: string | null
+  /** Where it goes when it dies. null: it stays. */
+  deadLetterQueue: string | null
   lastFailure: LastFailure | null
+  origin: Origin | null
   ackedAt: string | null
   keepUntil: string | null
   /** When messages of the queue were last asked for, as far as the replicas have shared it. */

@@ -33,6 +33,7 @@ import type {
   Selection
 } from './message.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
+import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
 import type {
   DueSchedule,
   FiredSchedule,
@@ -75,6 +76,7 @@ export type Verbs = EnqueueVerbs &
   QueueVerbs &
   BrowseVerbs &
   BulkVerbs &
+  RedriveVerbs &
   FailureVerbs &
   ConsumerVerbs &
   SeriesVerbs &
@@ -167,6 +169,9 @@ export interface Failed extends Held {
   at: string
   ready: boolean
   dead: boolean
+  /** The dead-letter queue to which it went. `position` is one there. */
+  movedTo: string | null
+  movedToId: number | null
 }
 export interface Extended extends Held {
   /** When the lease ends now. */
@@ -250,9 +255,6 @@ export interface Matches {
   more: boolean
 }
 
-/** Messages of a chunk are ready now. `position` is the lowest of them. */
-type OnReadyChunk = (count: number, position: number) => void
-
 /**
  * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
  * signal aborts, they end after the current chunk.
@@ -268,8 +270,6 @@ interface BulkVerbs {
     signal: AbortSignal,
     onDone: (count: number) => void
   ): Promise<void>
-  /** Makes dead messages ready, with attempts from zero. */
-  redrive(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
   /** Makes delayed messages ready now. */
   retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
   /** How many messages the action would change now. */

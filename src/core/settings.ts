@@ -12,12 +12,12 @@ import {
   maxDepthMax,
   retentionSecondsMax
 } from './limits.ts'
-import type { ChoiceRow, FlagRow, NumberRow, ValueOf } from './table.ts'
+import type { ChoiceRow, FlagRow, NumberRow, QueueRow, ValueOf } from './table.ts'
 
-export type SettingRow = (NumberRow | ChoiceRow | FlagRow) & {
+export type SettingRow = (NumberRow | ChoiceRow | FlagRow | QueueRow) & {
   /** Its column in holdfast.queues. */
   column: string
-  /** null: no bound, and then the setting may be null. */
+  /** null: no bound or no queue, and then the setting may be null. */
   default: number | string | boolean | null
   /** Its name on a form. */
   label: string
@@ -136,6 +136,13 @@ export const settings = {
     unit: 'seconds',
     label: 'Keep acked messages',
     help: 'How long an acked message can still be browsed. At 0 the ack removes it.'
+  },
+  deadLetterQueue: {
+    column: 'dead_letter_queue',
+    type: 'queue',
+    default: null,
+    label: 'Dead-letter queue',
+    help: 'Where a message goes when it dies, in the same commit. null: it stays here.'
   }
 } as const satisfies Record<string, SettingRow | SettingGroup>
 

@@ -23,6 +23,11 @@ export interface FlagRow extends Described {
   type: 'flag'
 }
 
+/** The name of a queue. */
+export interface QueueRow extends Described {
+  type: 'queue'
+}
+
 /** A time, RFC 3339. */
 interface TimeRow extends Described {
   type: 'time'
@@ -34,7 +39,7 @@ interface TextRow extends Described {
   pattern: string
 }
 
-export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow
+export type Row = NumberRow | ChoiceRow | FlagRow | QueueRow | TimeRow | TextRow
 
 /** The TypeScript type of what a row stands for. */
 export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readonly (infer C)[] }

@@ -13,6 +13,8 @@ import { firingVerbs } from './verbs/firings.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
+import { redriveVerbs } from './verbs/redrive.ts'
+import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
@@ -29,6 +31,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...settleVerbs,
   ...browseVerbs,
   ...bulkVerbs,
+  ...redriveVerbs,
+  ...redriveTaskVerbs,
   ...failureVerbs,
   ...consumerVerbs,
   ...explainVerbs,

@@ -17,13 +17,14 @@ import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
+import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
-export { bulk, messages, queues, type Database, type Session, type Statement }
+export { bulk, messages, redrive, queues, type Database, type Session, type Statement }
 
 export const { url } = await freshDatabase(t)
 export const poolA = openPool()
@@ -187,6 +188,8 @@ export async function untilBlocked(count: number): Promise<void> {
 }
 
 export async function blockedSessions(): Promise<number> {
+  // Else a transaction sees the sessions as its first look found them.
+  await blocker.query('select pg_stat_clear_snapshot()')
   const { rows } = await blocker.query(`
     select count(*)::int as sessions
     from pg_stat_activity
@@ -210,12 +213,14 @@ export async function conserved(t: Test, queueId: string): Promise<void> {
     `
     with sums as (
       select ready, delayed, leased, dead, acked,
-        enqueued_total, acked_total, expired_total, purged_total
+        enqueued_total + inherited_total + returned_total as came,
+        acked_total + expired_total + purged_total + buried_total + sent_total as went
       from holdfast.counts
       where queue_id = $1
       union all
       select ready, delayed, leased, dead, acked,
-        enqueued_total, acked_total, expired_total, purged_total
+        enqueued_total + inherited_total + returned_total as came,
+        acked_total + expired_total + purged_total + buried_total + sent_total as went
       from holdfast.ledger
       where queue_id = $1
     )
@@ -225,7 +230,7 @@ export async function conserved(t: Test, queueId: string): Promise<void> {
       sum(leased)::int as leased,
       sum(dead)::int as dead,
       sum(acked)::int as acked,
-      sum(enqueued_total - acked_total - expired_total - purged_total)::int as left
+      sum(came - went)::int as left
     from sums`,
     [queueId]
   )

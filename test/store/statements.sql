@@ -29,7 +29,8 @@ with keeping as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    origin
   )
   select
     m.id,
@@ -44,7 +45,8 @@ with keeping as materialized (
     m.body,
     m.body_bytes,
     m.content_type,
-    m.headers
+    m.headers,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -99,7 +101,8 @@ with keeping as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    origin
   )
   select
     m.id,
@@ -114,7 +117,8 @@ with keeping as materialized (
     m.body,
     m.body_bytes,
     m.content_type,
-    m.headers
+    m.headers,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -155,6 +159,7 @@ with keeping as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + 600 as bytes
     from holdfast.messages m
     where m.queue_id = $1
@@ -218,6 +223,7 @@ with keeping as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.origin,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -267,6 +273,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -330,7 +337,8 @@ with keeping as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    origin
   )
   select
     m.id,
@@ -345,7 +353,8 @@ with keeping as materialized (
     m.body,
     m.body_bytes,
     m.content_type,
-    m.headers
+    m.headers,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -386,6 +395,7 @@ with keeping as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + 600 as bytes
     from holdfast.messages m
     where m.queue_id = $1
@@ -452,6 +462,7 @@ with keeping as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.origin,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -510,6 +521,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -560,11 +572,13 @@ select
   m.enqueued_at as "enqueuedAt",
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   null::json as lease,
   (
     select coalesce(
       json_agg(
         json_build_object(
+          'queue', coalesce(h.queue, q.name),
           'attempt', h.attempt,
           'worker', h.worker,
           'leasedAt', holdfast.rfc3339(h.leased_at),
@@ -584,7 +598,8 @@ select
       order by h.fence desc
       limit 1000
     ) h
-  ) as history
+  ) as history,
+  null as "movedTo"
 from holdfast.acked m
 join holdfast.queues q on q.id = $1
 left join lateral (
@@ -647,6 +662,7 @@ with picked as materialized (
       else octet_length(to_json(m.body)::text)
     end
     + coalesce(octet_length(m.headers::text), 0)
+    + coalesce(octet_length(m.origin::text), 0)
     + 600 as bytes
   from holdfast.messages m
   where m.queue_id = $1
@@ -677,6 +693,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   (select count(*) from picked) > (select count(*) from fitting) as cut
 from holdfast.messages m
 left join holdfast.queues q on q.id = $1
@@ -710,6 +727,7 @@ with picked as materialized (
       else octet_length(to_json(m.body)::text)
     end
     + coalesce(octet_length(m.headers::text), 0)
+    + coalesce(octet_length(m.origin::text), 0)
     + 600 as bytes
   from holdfast.acked m
   where m.queue_id = $1
@@ -740,6 +758,7 @@ select
   m.enqueued_at as "enqueuedAt",
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   (select count(*) from picked) > (select count(*) from fitting) as cut
 from holdfast.acked m
 left join holdfast.queues q on q.id = $1
@@ -869,6 +888,10 @@ set
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
   ),
+  dead_letter_queue = case
+    when c.new ? 'deadLetterQueue' then (c.new #>> '{deadLetterQueue}')::text
+    else q.dead_letter_queue
+  end,
   updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
 from (select $2::jsonb as new) c
 where q.name = $1;
@@ -1472,6 +1495,8 @@ select
   m.visible_at as "visibleAt",
   m.leased_until as "leasedUntil",
   m.dead_at as "deadAt",
+  q.dead_letter_queue as "deadLetterQueue",
+  m.origin - 'own' as origin,
   f.last_failure as "lastFailure",
   k.acked_at as "ackedAt",
   k.keep_until as "keepUntil",
@@ -1685,6 +1710,7 @@ with held as materialized (
   left join holdfast.leases l on l.id = h.lease_id
   where h.state = 'leased'
   on conflict do nothing
+  returning 1
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, failed_total, dead_total)
   select
@@ -1699,13 +1725,33 @@ with held as materialized (
   having count(*) > 0
 )
 select
-  id,
-  fence,
-  position,
-  coalesce(visible_at, statement_timestamp()) as at,
-  visible_at is null and dead_at is null as ready,
-  dead_at is not null as dead
-from failed;
+  f.id,
+  f.fence,
+  coalesce(b.lowest, f.position) as position,
+  coalesce(f.visible_at, statement_timestamp()) as at,
+  f.visible_at is null and f.dead_at is null as ready,
+  f.dead_at is not null as dead,
+  b.target as "movedTo",
+  b.target_id as "movedToId"
+from failed f
+left join (
+  select b.*
+  from (
+    select
+      array_agg($1::integer) as queue_ids,
+      array_agg(id) as ids
+    from failed
+    where dead_at is not null and state <> 'dead'
+      and (
+        select dead_letter_queue
+        from holdfast.queues
+        where id = $1
+      ) is not null
+      and (select count(*) from recorded) >= 0
+    having count(*) > 0
+  ) d
+  cross join lateral holdfast.bury(d.queue_ids, d.ids) b
+) b on f.dead_at is not null and f.state <> 'dead';
 
 -- failed
 -- $1 queue id · $2 message ids · $3 state
@@ -1781,7 +1827,11 @@ with turn as materialized (
     sum(dead_total) as dead_total,
     sum(redriven_total) as redriven_total,
     sum(expired_total) as expired_total,
-    sum(purged_total) as purged_total
+    sum(purged_total) as purged_total,
+    sum(buried_total) as buried_total,
+    sum(inherited_total) as inherited_total,
+    sum(sent_total) as sent_total,
+    sum(returned_total) as returned_total
   from taken
   group by queue_id
 ), folded as (
@@ -1801,7 +1851,11 @@ with turn as materialized (
     dead_total = c.dead_total + s.dead_total,
     redriven_total = c.redriven_total + s.redriven_total,
     expired_total = c.expired_total + s.expired_total,
-    purged_total = c.purged_total + s.purged_total
+    purged_total = c.purged_total + s.purged_total,
+    buried_total = c.buried_total + s.buried_total,
+    inherited_total = c.inherited_total + s.inherited_total,
+    sent_total = c.sent_total + s.sent_total,
+    returned_total = c.returned_total + s.returned_total
   from sums s
   where c.queue_id = s.queue_id
 )
@@ -1855,6 +1909,15 @@ with gone as (
     limit 5000
     for update skip locked
   ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- forget_redrives
+with gone as (
+  delete from holdfast.redrives
+  where ended_at <= statement_timestamp() - interval '7 days'
   returning 1
 )
 select count(*) as removed
@@ -1935,6 +1998,7 @@ with q as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + 600 as bytes
     from holdfast.messages m
     where m.queue_id = $1
@@ -1998,6 +2062,7 @@ with q as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.origin,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -2047,6 +2112,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -2091,7 +2157,8 @@ select
   m.rank >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
-  f.last_failure as "lastFailure"
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin
 from holdfast.leases l
 cross join unnest(l.message_ids, l.fences) with ordinality as h (id, fence, n)
 cross join lateral (
@@ -2138,7 +2205,9 @@ with r as materialized (
     (c.dead + t.dead) as dead,
     (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total,
-    (c.expired_total + t.expired_total) as expired_total
+    (c.expired_total + t.expired_total) as expired_total,
+    (c.buried_total + t.buried_total) as buried_total,
+    (c.returned_total + t.returned_total) as returned_total
   from (
     select *
     from holdfast.queues
@@ -2159,7 +2228,9 @@ with r as materialized (
       coalesce(sum(l.dead), 0) as dead,
       coalesce(sum(l.acked), 0) as acked,
       coalesce(sum(l.acked_total), 0) as acked_total,
-      coalesce(sum(l.expired_total), 0) as expired_total
+      coalesce(sum(l.expired_total), 0) as expired_total,
+      coalesce(sum(l.buried_total), 0) as buried_total,
+      coalesce(sum(l.returned_total), 0) as returned_total
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
@@ -2194,6 +2265,20 @@ select
 from r
 order by r.name;
 
+-- list_redrives
+-- $1 queue id
+select
+  id::text as task,
+  destination as "to",
+  rate as "ratePerSecond",
+  redriven::float8 as redriven,
+  state,
+  started_at as "startedAt"
+from holdfast.redrives
+where queue_id = $1
+order by id desc
+limit 100;
+
 -- list_schedules
 -- $1 after this name · $2 schedules on the page · $3 queues · $4 beginnings of queue names
 select
@@ -2224,6 +2309,9 @@ limit $2;
 
 -- lock_auto_queues
 select pg_advisory_xact_lock(4011979);
+
+-- lock_dead_letter_chains
+select pg_advisory_xact_lock(4011990);
 
 -- lock_schedule
 -- $1 name · $2 queues · $3 beginnings of queue names
@@ -2278,6 +2366,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   (
     select json_build_object(
       'worker', l.workers[l.holders[array_position(l.message_ids, m.id)]],
@@ -2292,6 +2381,7 @@ select
     select coalesce(
       json_agg(
         json_build_object(
+          'queue', coalesce(h.queue, q.name),
           'attempt', h.attempt,
           'worker', h.worker,
           'leasedAt', holdfast.rfc3339(h.leased_at),
@@ -2311,7 +2401,8 @@ select
       order by h.fence desc
       limit 1000
     ) h
-  ) as history
+  ) as history,
+  null as "movedTo"
 from holdfast.messages m
 join holdfast.queues q on q.id = $1
 left join lateral (
@@ -2330,6 +2421,96 @@ left join lateral (
 ) f on true
 where m.queue_id = $1
   and m.id = $2;
+
+-- moved_message
+-- $1 queue id · $2 message id
+with recursive chain as (
+  select dead_letter_queue as name
+  from holdfast.queues
+  where id = $1
+  union
+  select q.dead_letter_queue
+  from chain c
+  join holdfast.queues q on q.name = c.name
+), found as materialized (
+  select
+    m.*,
+    home.name as home,
+    home.max_attempts as home_max_attempts,
+    t.name as target
+  from holdfast.queues home
+  cross join chain c
+  join holdfast.queues t on t.name = c.name
+  cross join lateral (
+    select *
+    from holdfast.messages
+    where queue_id = t.id
+      and id = $2
+    limit 1
+  ) m
+  where home.id = $1
+), attempts as materialized (
+  select h.*
+  from found m
+  cross join lateral (
+    select *
+    from holdfast.history
+    where queue_id = m.queue_id
+      and message_id = $2
+      and queue = m.home
+    order by fence desc
+    limit 1000
+  ) h
+)
+select
+  m.id,
+  'dead' as state,
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.rank >> 1 as priority,
+  coalesce(
+    case when m.origin->>'queue' = m.home then (m.origin->>'attempts')::integer end,
+    (select max(attempt) from attempts)
+  ) as attempt,
+  coalesce(
+    case
+      when m.origin->>'queue' = m.home then (m.origin->'own'->>'maxAttempts')::integer
+    end,
+    m.home_max_attempts
+  ) as "maxAttempts",
+  m.enqueued_at as "enqueuedAt",
+  null::timestamptz as "visibleAt",
+  (
+    select json_build_object(
+      'attempt', h.attempt,
+      'reason', h.reason,
+      'at', holdfast.rfc3339(h.ended_at)
+    )
+    from attempts h
+    where h.outcome in ('failed', 'expired')
+    order by h.fence desc
+    limit 1
+  ) as "lastFailure",
+  null::jsonb as origin,
+  null::json as lease,
+  (
+    select coalesce(json_agg(json_build_object(
+      'queue', coalesce(h.queue, m.home),
+      'attempt', h.attempt,
+      'worker', h.worker,
+      'leasedAt', holdfast.rfc3339(h.leased_at),
+      'endedAt', holdfast.rfc3339(h.ended_at),
+      'outcome', h.outcome,
+      'reason', h.reason
+    ) order by h.fence), '[]')
+    from attempts h
+  ) as history,
+  m.target as "movedTo"
+from found m
+where m.origin->>'queue' = m.home
+  or exists (select from attempts);
 
 -- oldest_ready
 -- $1 queue ids
@@ -2520,11 +2701,12 @@ where c.queue_id = any($1::integer[])
 -- redrive
 -- $1 queue id · $2 message ids
 with chosen as materialized (
-  select m.id, m.visible_at
+  select m.id, m.origin is not null as moves
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
-    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'dead'
+    and (m.dead_at is not null or m.origin is not null)
+    and m.leased_until is null
   order by m.id
   for no key update
 ), places as materialized (
@@ -2533,14 +2715,22 @@ with chosen as materialized (
     array_agg(position order by id) as positions
   from (
     select id, nextval('holdfast.positions') as position
-    from (select id from chosen order by id) c
+    from (select id from chosen where not moves order by id) c
   ) c
 ), changed as (
   update holdfast.messages m
   set
     position = places.positions[width_bucket(m.id, places.ids)],
     ready_at = statement_timestamp(),
-    dead_at = null, attempt = 0, rank = m.rank & ~1
+    dead_at = null,
+    fence = m.fence + 1,
+    attempt = 0,
+    rank = m.rank & ~1,
+    kept_from = case
+      when m.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
+    expires_at = statement_timestamp() + holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -2556,9 +2746,42 @@ with chosen as materialized (
   having count(*) > 0
 )
 select
-  count(*) as changed,
+  $1::integer as queue_id,
+  count(*) as redriven,
   min(position) as position
-from changed;
+from changed
+union all
+select s.target_id, s.moved, s.lowest
+from (
+  select array_agg(id) as ids
+  from chosen
+  where moves
+  having count(*) > 0
+) c
+cross join lateral holdfast.send($1, c.ids, null) s;
+
+-- redrive_to
+-- $1 queue id · $2 message ids · $3 name of the queue to send them to
+with chosen as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and (m.dead_at is not null or m.origin is not null)
+    and m.leased_until is null
+  order by m.id
+  for no key update
+)
+select
+  s.target_id as queue_id,
+  s.moved as redriven,
+  s.lowest as position
+from (
+  select array_agg(id) as ids
+  from chosen
+  having count(*) > 0
+) c
+cross join lateral holdfast.send($1, c.ids, $3) s;
 
 -- release
 -- $1 queue id · $2 message ids · $3 fences
@@ -2794,7 +3017,9 @@ with r as materialized (
     (c.dead + t.dead) as dead,
     (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total,
-    (c.expired_total + t.expired_total) as expired_total
+    (c.expired_total + t.expired_total) as expired_total,
+    (c.buried_total + t.buried_total) as buried_total,
+    (c.returned_total + t.returned_total) as returned_total
   from (select * from holdfast.queues where name = $1) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -2805,7 +3030,9 @@ with r as materialized (
       coalesce(sum(l.dead), 0) as dead,
       coalesce(sum(l.acked), 0) as acked,
       coalesce(sum(l.acked_total), 0) as acked_total,
-      coalesce(sum(l.expired_total), 0) as expired_total
+      coalesce(sum(l.expired_total), 0) as expired_total,
+      coalesce(sum(l.buried_total), 0) as buried_total,
+      coalesce(sum(l.returned_total), 0) as returned_total
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
@@ -2848,6 +3075,7 @@ with old as materialized (
   join holdfast.queues q on q.id = m.queue_id
   where m.queue_id = $1
     and m.id > $2
+    and m.kept_from is null
     and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
   order by m.id
   limit 5000
@@ -2874,6 +3102,41 @@ with old as materialized (
   having count(*) > 0
 )
 select max(id) as seen_to
+from old;
+
+-- retention_of_kept
+-- $1 queue id
+with old as materialized (
+  select m.id
+  from holdfast.messages m
+  join holdfast.queues q on q.id = m.queue_id
+  where m.queue_id = $1
+    and m.kept_from <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+    and m.leased_until is null
+  order by m.kept_from
+  limit 5000
+  for update of m skip locked
+), expired as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any(array(select id from old))
+  returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from expired))
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from expired
+  having count(*) > 0
+)
+select count(*) as removed
 from old;
 
 -- retry
@@ -3195,6 +3458,136 @@ from (
   ) m
 ) examined;
 
+-- search_redrivable
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+select
+  count(*) filter (where fits) as examined,
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.fits,
+    case
+      when m.fits then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
+    from (
+      (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.dead_at is not null and m.origin is null
+        order by m.id
+        limit $4
+      )
+      union all
+      (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.origin is not null
+        order by m.id
+        limit $4
+      )
+      order by id
+      limit $4
+    ) m
+    window in_order as (order by m.id rows unbounded preceding)
+  ) m
+) examined;
+
+-- search_redrivable_by_id
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before
+-- $10 message ids
+select
+  count(*) filter (where fits) as examined,
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.fits,
+    case
+      when m.fits then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.id = any($10::bigint[]) and (m.origin is not null or m.dead_at is not null)
+      order by m.id
+      limit $4
+    ) m
+    window in_order as (order by m.id rows unbounded preceding)
+  ) m
+) examined;
+
 -- series
 -- $1 queue id
 select
@@ -3422,6 +3815,7 @@ with seen as materialized (
   from lapsed l
   join open o on o.id = l.id
   on conflict do nothing
+  returning 1
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
   select
@@ -3472,6 +3866,26 @@ left join (
     min(position) filter (where not died) as position
   from lapsed
   group by queue_id
+  union all
+  select target_id, moved, lowest
+  from (
+    select b.*
+    from (
+      select
+        array_agg(queue_id::integer) as queue_ids,
+        array_agg(id) as ids
+      from lapsed
+      where died
+        and (
+          select dead_letter_queue
+          from holdfast.queues
+          where id = queue_id
+        ) is not null
+        and (select count(*) from recorded) >= 0
+      having count(*) > 0
+    ) d
+    cross join lateral holdfast.bury(d.queue_ids, d.ids) b
+  ) b
 ) l on true;
 
 -- take_due_schedules
@@ -3511,6 +3925,27 @@ left join lateral (
 ) q on true
 where d.bytes_before < 4194304
 order by d.next_at, d.name;
+
+-- take_redrive
+select
+  id,
+  queue_id,
+  destination,
+  selection->'ids' as ids,
+  selection->'where' as where,
+  after_id,
+  last_id,
+  least(
+    greatest(1, floor(rate * least(1, extract(epoch from statement_timestamp() - paid_to)))),
+    coalesce(wanted - redriven, 2000),
+    2000
+  )::float8 as allowed
+from holdfast.redrives
+where state = 'running'
+  and next_at <= statement_timestamp()
+order by next_at
+limit 1
+for update skip locked;
 
 -- write_series
 with free as materialized (

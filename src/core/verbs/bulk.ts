@@ -10,7 +10,8 @@ import { messageNotFound, type Digits, type Selection } from '../message.ts'
 import type { BulkAction, Matches, Place } from '../ports.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
-type OnDone = (count: number, position?: number) => void
+/** `queueId`: where they are ready. Left out: in the queue itself. */
+type OnDone = (count: number, position?: number, queueId?: Digits) => void
 
 /** The broker says what each method does, and how it refuses. */
 export class Bulk {
@@ -22,13 +23,13 @@ export class Bulk {
 
   act(
     caller: Caller,
-    action: BulkAction,
+    action: Exclude<BulkAction, 'redrive'>,
     name: string,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<number> {
-    return this.#inChunks(caller, name, (store, id, onDone) =>
+    return inChunks(this.#parts, caller, name, (store, id, onDone) =>
       action === 'purge'
         ? store.purge(id, state, selection, signal, onDone)
         : store[action](id, selection, signal, onDone)
@@ -63,24 +64,30 @@ export class Bulk {
     if (result === 'unknown') throw messageNotFound(name, id)
     wakeups.wakeForEnd(id)
   }
+}
 
-  async #inChunks(
-    caller: Caller,
-    name: string,
-    work: (store: Place, queueId: Digits, onDone: OnDone) => Promise<void>
-  ): Promise<number> {
-    const { store, queueCache, signals, searchTurns } = this.#parts
-    const { id } = await queueCache.find(caller, name)
-    let done = 0
-    const onDone: OnDone = (count, position) => {
-      done += count
-      if (position !== undefined) signals.onReady(id, count, position)
-    }
-    await searchTurns
-      .run(caller, () => work(store.last, id, onDone))
-      .catch((error: Error) => {
-        throw done > 0 ? partlyDone(error) : error
-      })
-    return done
+/** Runs work that reports each chunk. Signals what is ready, and answers how many were changed. */
+export async function inChunks(
+  {
+    store,
+    queueCache,
+    signals,
+    searchTurns
+  }: Pick<Needs, 'store' | 'queueCache' | 'signals' | 'searchTurns'>,
+  caller: Caller,
+  name: string,
+  work: (store: Place, queueId: Digits, onDone: OnDone) => Promise<void>
+): Promise<number> {
+  const { id } = await queueCache.find(caller, name)
+  let done = 0
+  const onDone: OnDone = (count, position, readyIn = id) => {
+    done += count
+    if (position !== undefined) signals.onReady(readyIn, count, position)
   }
+  await searchTurns
+    .run(caller, () => work(store.last, id, onDone))
+    .catch((error: Error) => {
+      throw done > 0 ? partlyDone(error) : error
+    })
+  return done
 }

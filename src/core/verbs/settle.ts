@@ -6,17 +6,19 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
+import { ReadyCounts } from '../engine/signals.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without a time. */
-export const plainOutcomes = ['acked', 'dead', 'released', 'gone', 'leaseLost'] as const
-type PlainOutcome = (typeof plainOutcomes)[number]
+export const plainOutcomes = ['acked', 'released', 'gone', 'leaseLost'] as const
+type PlainOutcome = (typeof plainOutcomes)[number] | 'dead'
 
 /** What can become of a receipt. */
 export type Outcome =
   | { outcome: PlainOutcome }
+  | { outcome: 'dead'; movedTo: string }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
@@ -34,6 +36,8 @@ interface Effect {
   outcome: Outcome
   /** The position of the message, if it is ready now. */
   readyAt?: Digits
+  /** The queue in which it is ready, if it has moved to another. */
+  readyIn?: Digits
   /** When the sweeper must look at the message: its retry, or the end of its lease. */
   dueAt?: string
   /** The message is acked or dead. */
@@ -69,7 +73,11 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
       delaySeconds,
       dead
     }),
-    changed({ at, position, ready, dead }) {
+    changed({ at, position, ready, dead, movedTo, movedToId }) {
+      if (movedTo !== null) {
+        const outcome: Outcome = { outcome: 'dead', movedTo }
+        return { outcome, ended: true, readyAt: position, readyIn: String(movedToId) }
+      }
       if (dead) return { outcome: { outcome: 'dead' }, ended: true }
       const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
       return ready ? { outcome, readyAt: position } : { outcome, dueAt: at }
@@ -184,8 +192,7 @@ export class Settling {
       unchangedIds.length > 0
         ? await store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
         : new Map<Digits, Standing>()
-    let readyCount = 0
-    let lowest = Infinity
+    const ready = new ReadyCounts()
     const outcomes = new Map<string, Outcome | Error>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
@@ -196,16 +203,13 @@ export class Settling {
         )
         continue
       }
-      const { outcome, readyAt, dueAt, ended } = effectOf(row)
+      const { outcome, readyAt, readyIn = queueId, dueAt, ended } = effectOf(row)
       outcomes.set(key, outcome)
-      if (readyAt !== undefined) {
-        readyCount++
-        lowest = Math.min(lowest, Number(readyAt))
-      }
+      if (readyAt !== undefined) ready.add(readyIn, 1, Number(readyAt))
       if (dueAt !== undefined) signals.onDue(Date.parse(dueAt))
       if (ended) wakeups.wakeForEnd(id)
     }
-    if (readyCount > 0) signals.onReady(queueId, readyCount, lowest)
+    ready.signal(signals)
     return outcomes
   }
 

@@ -29,6 +29,7 @@ import { healthRoutes, type Health } from './routes/health.ts'
 import { leaseRoutes } from './routes/lease.ts'
 import { messageRoutes } from './routes/messages.ts'
 import { queueRoutes } from './routes/queues.ts'
+import { redriveRoutes } from './routes/redrives.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { settleRoutes } from './routes/settle.ts'
 import { refuseUnreadable } from './unreadable.ts'
@@ -88,6 +89,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   bulkRoutes(app, broker)
+  redriveRoutes(app, broker)
   failureRoutes(app, broker, answers)
   consumerRoutes(app, broker)
   messageRoutes(app, broker, answers)

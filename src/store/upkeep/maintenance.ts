@@ -23,6 +23,7 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
       join holdfast.queues q on q.id = m.queue_id
       where m.queue_id = $1
         and m.id > $2
+        and m.kept_from is null
         and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
       order by m.id
       limit ${chunk}
@@ -49,20 +50,84 @@ export const retention: Statement<{ seen_to: Digits | null }> = {
     from old`
 }
 
-/** Queues whose oldest message is past its retention: ids rise with the time of the enqueue. */
-export const pastRetention: Statement<{ id: number }> = {
+/** Removes messages that died or were redriven, and whose retention counts from then. */
+export const retentionOfKept: Statement<RemovedRow> = {
+  name: 'retention_of_kept',
+  parameters: '$1 queue id',
+  slow: true,
+  text: sql`
+    with old as materialized (
+      select m.id
+      from holdfast.messages m
+      join holdfast.queues q on q.id = m.queue_id
+      where m.queue_id = $1
+        and m.kept_from <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+        and m.leased_until is null
+      order by m.kept_from
+      limit ${chunk}
+      for update of m skip locked
+    ), expired as (
+      delete from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = any(array(select id from old))
+      returning m.id, ${openState} as state
+    ), forgotten as (
+      delete from holdfast.history
+      where queue_id = $1
+        and message_id = any(array(select id from expired))
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'expired',
+        states: leaving(['ready', 'delayed', 'dead']),
+        totals: { expired: 'count(*)' }
+      })}
+    )
+    select count(*) as removed
+    from old`
+}
+
+/**
+ * Queues whose oldest message is past its retention. Ids rise with the time of the enqueue. Messages
+ * that died or were redriven have an index by the time from which they are kept. A dead-letter queue
+ * may hold many of those alone, so where nothing was ever enqueued no other message is searched for.
+ */
+export const pastRetention: Statement<{ id: number; enqueued: boolean; kept: boolean }> = {
   name: 'oldest',
   text: sql`
-    select q.id
-    from holdfast.queues q
-    cross join lateral (
-      select m.enqueued_at
-      from holdfast.messages m
-      where m.queue_id = q.id
-      order by m.id
-      limit 1
-    ) first
-    where first.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)`
+    select *
+    from (
+      select
+        q.id,
+        first.enqueued_at <= q.ends_from as enqueued,
+        kept.kept_from <= q.ends_from as kept
+      from (
+        select
+          id,
+          statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
+        from holdfast.queues
+      ) q
+      join holdfast.counts c on c.queue_id = q.id
+      left join lateral (
+        select m.enqueued_at
+        from holdfast.messages m
+        where m.queue_id = q.id
+          and m.kept_from is null
+          and c.enqueued_total > 0
+        order by m.id
+        limit 1
+      ) first on true
+      left join lateral (
+        select m.kept_from
+        from holdfast.messages m
+        where m.queue_id = q.id
+          and m.kept_from is not null
+        order by m.kept_from
+        limit 1
+      ) kept on true
+    ) q
+    where enqueued
+      or kept`
 }
 
 /** How many rows a statement removed. */
@@ -156,6 +221,21 @@ export const forgetSeries = [
   forgetPastHour('times', `at <= t.at - ${hourSeconds}`)
 ]
 
+/** How long a redrive task is listed after its end. */
+const redriveDays = 7
+
+export const forgetRedrives: Statement<RemovedRow> = {
+  name: 'forget_redrives',
+  text: sql`
+    with gone as (
+      delete from holdfast.redrives
+      where ended_at <= statement_timestamp() - interval '${redriveDays} days'
+      returning 1
+    )
+    select count(*) as removed
+    from gone`
+}
+
 // A row that a slow enqueue commits after the queue's end is found on a later round, so a deleted
 // queue's id is kept for ten minutes. Ids that are older when a round begins may go when it is
 // over: it has checked each of them.
@@ -224,20 +304,22 @@ export const removeRowsOf = [
  * chunks, each its own commit, and throws what the database refuses.
  */
 export function createMaintenance(database: Database) {
-  const untilNone = async (statement: Statement<RemovedRow>) => {
-    while (Number((await database.query(statement))[0]!.removed) >= chunk);
+  const untilNone = async (statement: Statement<RemovedRow>, values?: unknown[]) => {
+    while (Number((await database.query(statement, values))[0]!.removed) >= chunk);
   }
   return {
     async retention() {
-      for (const { id } of await database.query(pastRetention)) {
-        for (let after: Digits | null = '0'; after !== null;) {
+      for (const { id, enqueued, kept } of await database.query(pastRetention)) {
+        for (let after: Digits | null = enqueued ? '0' : null; after !== null;) {
           const [seen]: { seen_to: Digits | null }[] = await database.query(retention, [id, after])
           after = seen!.seen_to
         }
+        if (kept) await untilNone(retentionOfKept, [id])
       }
     },
     'forget-acked': () => untilNone(forgetAcked),
     'forget-keys': () => untilNone(forgetKeys),
+    'forget-redrives': () => untilNone(forgetRedrives),
     async 'forget-series'() {
       for (const statement of forgetSeries) await untilNone(statement)
     },

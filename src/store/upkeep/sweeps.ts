@@ -10,7 +10,7 @@
  * sweep. So all that follows is taken from the rows that were changed.
  */
 import type { Digits } from '../../core/message.ts'
-import { endedBy, forgetHistoryOf, openState } from '../fragments.ts'
+import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankOfReturned } from '../rank.ts'
@@ -150,6 +150,7 @@ export const sweepLeases: Statement<SweptQueue> = {
       from lapsed l
       join open o on o.id = l.id
       on conflict do nothing
+      returning 1
     ), noted as (
       ${ledgerInsert({
         queue: 'queue_id',
@@ -200,6 +201,9 @@ export const sweepLeases: Statement<SweptQueue> = {
         min(position) filter (where not died) as position
       from lapsed
       group by queue_id
+      union all
+      select target_id, moved, lowest
+      from ${buried({ queue: 'queue_id', died: 'lapsed', condition: 'died' })} b
     ) l on true`
 }
 

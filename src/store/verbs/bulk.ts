@@ -6,11 +6,10 @@ import { countSecondsMax } from '../../core/limits.ts'
 import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
 import type { BulkAction } from '../../core/ports.ts'
-import { openState } from '../fragments.ts'
-import { leaving, ledgerInsert, type LedgerEntry } from '../ledger.ts'
-import { rankOfRenewed } from '../rank.ts'
+import { openState, placesIn } from '../fragments.ts'
+import { leaving, ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { search } from './search.ts'
+import { redrivable, search, type Searched } from './search.ts'
 
 export const cancelStatement: Statement<{ leased: boolean }> = {
   name: 'cancel',
@@ -85,8 +84,8 @@ export async function cancel(
  * The searches that an action makes, one after the other, each with the states it takes. Kept acked
  * messages have a search of their own.
  */
-function searchesFor(action: BulkAction, state: State | null, { ids }: Selection): State[][] {
-  if (action === 'redrive') return [['dead']]
+function searchesFor(action: BulkAction, state: State | null, { ids }: Selection): Searched[] {
+  if (action === 'redrive') return [redrivable]
   if (action === 'retry') return [['delayed']]
   const open: State[] = openStates.filter(state => ids === null || state !== 'leased')
   const acked: State[] = ['acked']
@@ -105,13 +104,13 @@ export const lastIdStatement: Statement<{ last_value: Digits }> = {
  * lowest ids first, until the limit or the signal. `act` answers how many it changed: another
  * session may have taken some since. True when it came to the end.
  */
-async function eachChunk(
+export async function eachChunk(
   session: Session,
   queueId: Digits,
-  searches: State[][],
+  searches: Searched[],
   { ids, where, limit }: Selection,
   signal: AbortSignal,
-  act: (ids: Digits[], states: State[]) => Promise<number>
+  act: (ids: Digits[], states: Searched) => Promise<number>
 ): Promise<boolean> {
   const [newest] = await session.query(lastIdStatement)
   let left = limit
@@ -206,27 +205,14 @@ export async function purge(
 }
 
 /** `position`: the lowest of those changed. */
-interface ReadyRow {
+interface RetriedRow {
   changed: string
   position: Digits | null
 }
 
-const readying = (
-  name: string,
-  {
-    state,
-    order,
-    change,
-    totals
-  }: {
-    state: 'dead' | 'delayed'
-    /** In which they take their new positions. */
-    order: string
-    change: string
-    totals: LedgerEntry['totals'] & {}
-  }
-): Statement<ReadyRow> => ({
-  name,
+// A retried message takes its place as those do that come due: by when it would have come due.
+export const retryStatement: Statement<RetriedRow> = {
+  name: 'retry',
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
@@ -235,23 +221,15 @@ const readying = (
       from holdfast.messages m
       where m.queue_id = $1
         and m.id = any($2::bigint[])
-        and ${openState} = '${state}'
+        and ${openState} = 'delayed'
       order by m.id
       for no key update
-    ), places as materialized (
-      select
-        array_agg(id order by id) as ids,
-        array_agg(position order by id) as positions
-      from (
-        select id, nextval('holdfast.positions') as position
-        from (select id from chosen order by ${order}) c
-      ) c
-    ), changed as (
+    ), ${placesIn('(select id from chosen order by visible_at, id)')}, changed as (
       update holdfast.messages m
       set
         position = places.positions[width_bucket(m.id, places.ids)],
         ready_at = statement_timestamp(),
-        ${change}
+        visible_at = null
       from places
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
@@ -260,54 +238,31 @@ const readying = (
       ${ledgerInsert({
         queue: '$1',
         from: 'changed',
-        states: { ready: 'count(*)', [state]: '-count(*)' },
-        totals
+        states: { ready: 'count(*)', delayed: '-count(*)' }
       })}
     )
     select
       count(*) as changed,
       min(position) as position
     from changed`
-})
-
-export const redriveStatement = readying('redrive', {
-  state: 'dead',
-  order: 'id',
-  change: `dead_at = null, attempt = 0, rank = ${rankOfRenewed}`,
-  totals: { redriven: 'count(*)' }
-})
-
-// A retried message takes its place as those do that come due: by when it would have come due.
-export const retryStatement = readying('retry', {
-  state: 'delayed',
-  order: 'visible_at, id',
-  change: 'visible_at = null',
-  totals: {}
-})
-
-const readyingBy =
-  (statement: Statement<ReadyRow>, action: 'redrive' | 'retry') =>
-  async (
-    session: Session,
-    queueId: Digits,
-    selection: Selection,
-    signal: AbortSignal,
-    onReady: (count: number, position: number) => void
-  ): Promise<void> => {
-    const searches = searchesFor(action, null, selection)
-    await eachChunk(session, queueId, searches, selection, signal, async ids => {
-      const [row] = await session.query(statement, [queueId, ids])
-      const count = Number(row!.changed)
-      if (count > 0) onReady(count, Number(row!.position))
-      return count
-    })
-  }
-
-/** Makes dead messages ready, with attempts from zero, and reports each chunk to `onReady`. */
-export const redrive = readyingBy(redriveStatement, 'redrive')
+}
 
 /** Makes messages ready that are delayed or back off, and reports each chunk to `onReady`. */
-export const retry = readyingBy(retryStatement, 'retry')
+export async function retry(
+  session: Session,
+  queueId: Digits,
+  selection: Selection,
+  signal: AbortSignal,
+  onReady: (count: number, position: number) => void
+): Promise<void> {
+  const searches = searchesFor('retry', null, selection)
+  await eachChunk(session, queueId, searches, selection, signal, async ids => {
+    const [row] = await session.query(retryStatement, [queueId, ids])
+    const count = Number(row!.changed)
+    if (count > 0) onReady(count, Number(row!.position))
+    return count
+  })
+}
 
 export const countsStatement: Statement<Record<State, string | null>> = {
   name: 'counts_of',
@@ -339,9 +294,10 @@ export async function countMatches(
   signal: AbortSignal
 ): Promise<{ matched: number; more: boolean }> {
   const searches = searchesFor(action, state, selection)
-  if (selection.ids === null && selection.where === null) {
+  const counted = await countedStates(session, queueId, searches)
+  if (selection.ids === null && selection.where === null && counted !== null) {
     const [counts] = await session.query(countsStatement, [queueId])
-    const all = searches.flat().reduce((sum, counted) => sum + Number(counts![counted]), 0)
+    const all = counted.reduce((sum, state) => sum + Number(counts![state]), 0)
     return { matched: Math.min(selection.limit, all), more: false }
   }
   let matched = 0
@@ -353,4 +309,27 @@ export async function countMatches(
   return { matched, more: !isWhole }
 }
 
-export const bulkVerbs = { cancel, purge, redrive, retry, countMatches }
+export const anyMovedStatement: Statement<{ found: boolean }> = {
+  name: 'any_moved',
+  parameters: '$1 queue id',
+  text: sql`
+    select exists (
+      select
+      from holdfast.messages
+      where queue_id = $1
+        and origin is not null
+    ) as found`
+}
+
+/** The states whose counts add up to what is searched for. null: no counts tell that. */
+async function countedStates(
+  session: Session,
+  queueId: Digits,
+  searches: Searched[]
+): Promise<State[] | null> {
+  if (!searches.includes(redrivable)) return (searches as State[][]).flat()
+  const [row] = await session.query(anyMovedStatement, [queueId])
+  return row!.found ? null : ['dead']
+}
+
+export const bulkVerbs = { cancel, purge, retry, countMatches }

@@ -1,7 +1,7 @@
 /** Where a message stands, and how many come before it. */
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
-import { lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type CircumstancesRow = Circumstances & { rank: number; position: Digits }
@@ -21,6 +21,8 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       m.visible_at as "visibleAt",
       m.leased_until as "leasedUntil",
       m.dead_at as "deadAt",
+      q.dead_letter_queue as "deadLetterQueue",
+      ${originOf} as origin,
       f.last_failure as "lastFailure",
       k.acked_at as "ackedAt",
       k.keep_until as "keepUntil",

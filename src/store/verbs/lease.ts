@@ -170,6 +170,7 @@ const leasingTaken = (entries: LeaseEntries) => sql`
       m.enqueued_at,
       m.leased_until,
       m.lease_id,
+      m.origin,
       ${numberOf} as n,
       ($6::smallint[])[${numberOf}] as holder
   ), kept as (

@@ -9,6 +9,7 @@ import { totalColumn, unfolded } from '../ledger.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { lockChains, refuseCircle } from './deadLetters.ts'
 
 /** The settings of a queue, as their columns. */
 type SettingColumns = Record<SettingRow['column'], unknown>
@@ -53,7 +54,7 @@ export const createStatement: Statement<{ id: number }> = {
     from made`
 }
 
-const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean' }
+const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean', queue: 'text' }
 
 // Only a setting whose default is null may be set to null. For the others null stands for "left out".
 function assignment({ path, column, type, default: value }: (typeof settingPaths)[number]): string {
@@ -98,8 +99,10 @@ export const adoptStatement: Statement = {
  */
 export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
   return await database.transaction(async session => {
+    await lockChains(session, change)
     const made = await session.query(createStatement, [name])
     await session.query(changeStatement, [name, JSON.stringify(change)])
+    await refuseCircle(session, name, change)
     if (made.length === 0) await session.query(adoptStatement, [name])
     return made.length > 0
   })
@@ -179,7 +182,7 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
 /** Messages examined for the oldest ready one, in each rank. */
 const examinedMax = 1000
 
-const totalsReported = ['acked', 'expired'] as const satisfies Total[]
+const totalsReported = ['acked', 'expired', 'buried', 'returned'] as const satisfies Total[]
 const reported = [...states, ...totalsReported.map(totalColumn)]
 
 type ReportRow = QueueRow &
@@ -318,7 +321,9 @@ function reportOf(row: ReportRow): QueueReport {
     reliability: reliabilityOf({
       acked: Number(row.acked_total),
       dead: counts.dead,
-      expired: Number(row.expired_total)
+      expired: Number(row.expired_total),
+      buried: Number(row.buried_total),
+      returned: Number(row.returned_total)
     }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
     createdAt: row.created_at,

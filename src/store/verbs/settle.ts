@@ -5,7 +5,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
-import { endedBy, heldRows, openState, workerOf } from '../fragments.ts'
+import { buried, endedBy, heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import { rankOfReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -37,7 +37,8 @@ export const acking = (ids: string, fences: string) => sql`
       body,
       body_bytes,
       content_type,
-      headers
+      headers,
+      origin
     )
     select
       m.id,
@@ -52,7 +53,8 @@ export const acking = (ids: string, fences: string) => sql`
       m.body,
       m.body_bytes,
       m.content_type,
-      m.headers
+      m.headers,
+      m.origin
     from keeping, done m
     returning 1
   ), forgotten as (
@@ -172,6 +174,7 @@ export const failStatement: Statement<Failed> = {
       left join holdfast.leases l on l.id = h.lease_id
       where h.state = 'leased'
       on conflict do nothing
+      returning 1
     ), noted as (
       ${ledgerInsert({
         queue: '$1',
@@ -189,13 +192,20 @@ export const failStatement: Statement<Failed> = {
       })}
     )
     select
-      id,
-      fence,
-      position,
-      coalesce(visible_at, statement_timestamp()) as at,
-      visible_at is null and dead_at is null as ready,
-      dead_at is not null as dead
-    from failed`
+      f.id,
+      f.fence,
+      coalesce(b.lowest, f.position) as position,
+      coalesce(f.visible_at, statement_timestamp()) as at,
+      f.visible_at is null and f.dead_at is null as ready,
+      f.dead_at is not null as dead,
+      b.target as "movedTo",
+      b.target_id as "movedToId"
+    from failed f
+    left join ${buried({
+      queue: '$1',
+      died: 'failed',
+      condition: "dead_at is not null and state <> 'dead'"
+    })} b on f.dead_at is not null and f.state <> 'dead'`
 }
 
 /** Ends attempts that failed: a message is tried again later, or is dead. No id may come twice. */

@@ -33,6 +33,7 @@ function formValue(row, form) {
   if (row.type === 'flag') return form.has(name)
   const text = typed(form, name)
   if (row.type === 'choice') return text
+  if (row.type === 'queue') return text || null
   return text === '' ? null : numberOf(text)
 }
 
@@ -126,7 +127,7 @@ function TextInput({ row, value, focused }) {
   }
   return html`<input
     name=${fieldName(row)}
-    inputmode="decimal"
+    inputmode=${row.type === 'queue' ? 'text' : 'decimal'}
     autocomplete="off"
     defaultValue=${text}
     autofocus=${focused}

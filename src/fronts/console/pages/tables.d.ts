@@ -3,7 +3,7 @@
 /** One setting of a queue. `path` leads to its value in the settings. */
 export interface SettingRow {
   path: string[]
-  type: 'number' | 'integer' | 'choice' | 'flag'
+  type: 'number' | 'integer' | 'choice' | 'flag' | 'queue'
   choices?: string[]
   default: number | string | boolean | null
   unit?: string

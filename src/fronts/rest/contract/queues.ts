@@ -48,7 +48,8 @@ function reportOf(rows: Settable): Record<string, TSchema> {
     number: Type.Number(),
     integer: Type.Integer(),
     choice: Type.String(),
-    flag: Type.Boolean()
+    flag: Type.Boolean(),
+    queue: Type.String()
   }
   return Object.fromEntries(
     Object.entries(rows).map(([name, row]) => {
@@ -118,7 +119,8 @@ export const queueOperations = operations({
       description:
         'Settings that are left out stay as they are. The same call twice is the same queue. ' +
         'You need not make a queue first: ' +
-        'the first message enqueued to it makes it with the defaults.',
+        'the first message enqueued to it makes it with the defaults. ' +
+        'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
       response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 413, 415, 503) }

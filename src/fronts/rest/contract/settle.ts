@@ -31,6 +31,11 @@ export const Outcome = Type.Union([
   }),
   Type.Object({
     ...ofReceipt,
+    outcome: Type.Literal('dead'),
+    movedTo: maybe(Type.String({ description: 'The dead-letter queue to which it went.' }))
+  }),
+  Type.Object({
+    ...ofReceipt,
     outcome: Type.Literal('retrying'),
     visibleAt: time('When the message is ready again.')
   }),
@@ -97,7 +102,8 @@ export const Settle = {
     summary: 'Fail: it did not work out',
     description:
       "The message is retried after the queue's delay for this attempt, or after `delaySeconds`. " +
-      'After the last attempt, or with `dead`, it is dead.',
+      'After the last attempt, or with `dead`, it is dead: it stays here, ' +
+      'or goes to the dead-letter queue of the queue.',
     example: { reason: 'the mail server said no' }
   },
   release: {

@@ -37,7 +37,8 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       refuseEnded(request)
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
       const history = JSON.stringify(message.history.map(historyEntry))
-      return sendJson(reply, `{${viewJson(message)}${lease},"history":${history}}`, answers)
+      const moved = message.movedTo === null ? '' : `,"movedTo":"${message.movedTo}"`
+      return sendJson(reply, `{${viewJson(message)}${lease},"history":${history}${moved}}`, answers)
     }
   })
 
@@ -57,13 +58,15 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function viewJson(message: MessageView): string {
-  const { id, state, headers, priority, attempt, maxAttempts, enqueuedAt, visibleAt, lastFailure } = message
+  const { id, state, headers, priority, attempt, maxAttempts, enqueuedAt, visibleAt } = message
+  const { lastFailure, origin } = message
   return (
     `"id":"${id}","state":"${state}",${bodyMembers(message)},` +
     `"headers":${JSON.stringify(headers ?? {})},"priority":${priority},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},"enqueuedAt":"${enqueuedAt}"` +
     (visibleAt === null ? '' : `,"visibleAt":"${visibleAt}"`) +
-    (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`)
+    (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`) +
+    (origin === null ? '' : `,"origin":${JSON.stringify(origin)}`)
   )
 }
 

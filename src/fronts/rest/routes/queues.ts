@@ -1,8 +1,8 @@
 /** Handlers of queues: make and change, report, list, delete. */
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
-import { queueNamePattern } from '../../../core/queue.ts'
-import { browsable } from '../../shared/guard.ts'
+import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
+import { browsable, permit } from '../../shared/guard.ts'
 import { cursorOf, cursorTo } from '../common.ts'
 import { queueOperations } from '../contract/queues.ts'
 import type { Server } from '../../shared/server.ts'
@@ -11,6 +11,8 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.putQueue,
     async handler(request, reply) {
+      const { deadLetterQueue: target = null } = request.body
+      if (target !== null) permit(request, 'enqueue', target, () => queueNotFound(target))
       const { created, report } = await broker.putQueue(request.caller, request.params.queue, request.body)
       return reply.code(created ? 201 : 200).send(report)
     }
