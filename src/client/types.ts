@@ -138,12 +138,8 @@ export interface Extension {
 export type Outcome = {
   /** There in a list. */
   receipt?: string | undefined
-  outcome: 'acked' | 'released' | 'gone' | 'leaseLost'
-} | {
-  /** There in a list. */
-  receipt?: string | undefined
-  outcome: 'dead'
-  /** The dead-letter queue to which it went. */
+  outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
+  /** dead: the dead-letter queue to which it went. */
   movedTo?: string | undefined
 } | {
   /** There in a list. */

@@ -72,6 +72,8 @@ export const apiKeyNameCharsMax = 128
 export const rightsMax = 100
 /** Requests or messages a second of one API key. */
 export const rateMax = 1_000_000
+/** Messages a second of a redrive: one in 1000 seconds. */
+export const redriveRateMin = 0.001
 
 export const cronCharsMax = 200
 export const timezoneCharsMax = 64

@@ -12,8 +12,8 @@ import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } f
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without a time. */
-export const plainOutcomes = ['acked', 'released', 'gone', 'leaseLost'] as const
-type PlainOutcome = (typeof plainOutcomes)[number] | 'dead'
+export const plainOutcomes = ['acked', 'dead', 'released', 'gone', 'leaseLost'] as const
+type PlainOutcome = (typeof plainOutcomes)[number]
 
 /** What can become of a receipt. */
 export type Outcome =

@@ -1,6 +1,6 @@
 /** Shapes of redrives: at once, or as tasks that keep to a rate. */
 import { Type, type Static } from 'typebox'
-import { messageIdCharsMax, rateMax } from '../../../core/limits.ts'
+import { messageIdCharsMax, rateMax, redriveRateMin } from '../../../core/limits.ts'
 import { redriveStates } from '../../../core/redrive.ts'
 import { bulkAnswer, selecting, selection, type BulkAnswer } from './bulk.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
@@ -17,7 +17,7 @@ export const RedriveRequest = object(
     ),
     ratePerSecond: maybe(
       Type.Number({
-        exclusiveMinimum: 0,
+        minimum: redriveRateMin,
         maximum: rateMax,
         description: 'At most this many messages a second. The answer is then a task, and the work goes on.'
       })

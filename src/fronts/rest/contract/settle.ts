@@ -27,12 +27,8 @@ const ofReceipt = { receipt: maybe(Type.String({ description: 'There in a list.'
 export const Outcome = Type.Union([
   Type.Object({
     ...ofReceipt,
-    outcome: Type.Enum([...plainOutcomes], { type: 'string' })
-  }),
-  Type.Object({
-    ...ofReceipt,
-    outcome: Type.Literal('dead'),
-    movedTo: maybe(Type.String({ description: 'The dead-letter queue to which it went.' }))
+    outcome: Type.Enum([...plainOutcomes], { type: 'string' }),
+    movedTo: maybe(Type.String({ description: 'dead: the dead-letter queue to which it went.' }))
   }),
   Type.Object({
     ...ofReceipt,
