@@ -180,7 +180,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         from due
         where not exists (select from rest where rest.lease_id = due.id)
       ))
-    )
+    ), ${buried({ queue: 'queue_id', died: 'lapsed', condition: 'died' })}
     select
       case
         when due.n < (select count(*) from seen) then ${leaseRowsMax}
@@ -203,7 +203,7 @@ export const sweepLeases: Statement<SweptQueue> = {
       group by queue_id
       union all
       select target_id, moved, lowest
-      from ${buried({ queue: 'queue_id', died: 'lapsed', condition: 'died' })} b
+      from buried
     ) l on true`
 }
 

@@ -190,7 +190,11 @@ export const failStatement: Statement<Failed> = {
           dead: "count(*) filter (where new = 'dead' and state <> 'dead')"
         }
       })}
-    )
+    ), ${buried({
+      queue: '$1',
+      died: 'failed',
+      condition: "dead_at is not null and state <> 'dead'"
+    })}
     select
       f.id,
       f.fence,
@@ -201,11 +205,7 @@ export const failStatement: Statement<Failed> = {
       b.target as "movedTo",
       b.target_id as "movedToId"
     from failed f
-    left join ${buried({
-      queue: '$1',
-      died: 'failed',
-      condition: "dead_at is not null and state <> 'dead'"
-    })} b on f.dead_at is not null and f.state <> 'dead'`
+    left join buried b on f.dead_at is not null and f.state <> 'dead'`
 }
 
 /** Ends attempts that failed: a message is tried again later, or is dead. No id may come twice. */
