@@ -61,6 +61,11 @@ function valuesOf(row: Row): string {
       return 'a time, RFC 3339'
     case 'text':
       return 'text'
+    case 'texts':
+      return (
+        `an object of up to ${row.entriesMax} texts: names of up to ${row.nameCharsMax} characters, ` +
+        `values of up to ${row.valueCharsMax}`
+      )
   }
 }
 

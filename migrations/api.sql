@@ -43,7 +43,8 @@ create or replace function holdfast.digest_of (
   delay_seconds float8,
   visible_at timestamptz,
   ttl_seconds float8,
-  max_attempts integer
+  max_attempts integer,
+  marks jsonb
 ) returns bytea
 language sql stable as $$
   select sha256(
@@ -57,16 +58,18 @@ language sql stable as $$
         'd', delay_seconds::numeric,
         'v', extract(epoch from visible_at),
         't', ttl_seconds::numeric,
-        'm', max_attempts
+        'm', max_attempts,
+        marks::text
       ),
       'UTF8'
     )
   )
 $$;
 
--- Whether a stored digest stands for this content. Empty headers and a delay of 0 mean the same as
--- none, and callers leave them out before they make a digest. Releases before that did not, so their
--- digests are accepted in every spelling.
+-- Whether a stored digest stands for this content. Empty headers mean the same as none, and callers
+-- leave them out before they make a digest. Releases before that did not, so their digests are
+-- accepted in both spellings. In a queue without a delay of its own, a delay of 0 means the same as
+-- none too.
 create or replace function holdfast.digest_fits (
   digest bytea,
   body text,
@@ -77,7 +80,9 @@ create or replace function holdfast.digest_fits (
   delay_seconds float8,
   visible_at timestamptz,
   ttl_seconds float8,
-  max_attempts integer
+  max_attempts integer,
+  marks jsonb,
+  queue_delay_seconds float8
 ) returns boolean
 language sql stable as $$
   select digest in (
@@ -90,10 +95,16 @@ language sql stable as $$
       d.spelling,
       visible_at,
       ttl_seconds,
-      max_attempts
+      max_attempts,
+      marks
     )
     from unnest(array[headers, coalesce(headers, '{}')]) as h (spelling)
-    cross join unnest(array[delay_seconds, coalesce(delay_seconds, 0)]) as d (spelling)
+    cross join unnest(
+      case
+        when queue_delay_seconds = 0 and coalesce(delay_seconds, 0) = 0 then array[null, 0]
+        else array[delay_seconds]
+      end
+    ) as d (spelling)
   )
 $$;
 
@@ -117,8 +128,10 @@ $$;
    HF001 leaseLost       the message has been leased again since
    HF002 gone            it was acked or purged, or has expired
    HF003 invalidReceipt  the receipt cannot be read
+   HF004 invalidRequest  the result is larger than 65536 bytes
+ The result, JSON text, is kept with the message where the queue keeps acked messages.
 */
-create or replace function holdfast.ack (receipt text) returns void
+create or replace function holdfast.ack (receipt text, result json) returns void
 language plpgsql as $$
 declare
   part text[] := regexp_match(
@@ -127,7 +140,13 @@ declare
   );
   queue holdfast.queues;
   message holdfast.messages;
+  freed record;
 begin
+  if octet_length(result::text) > 65536 then
+    raise exception
+      'invalidRequest: the result is larger than 65536 bytes'
+      using errcode = 'HF004';
+  end if;
   select * into queue
   from holdfast.queues q
   where q.id = part[2]::bigint;
@@ -172,6 +191,8 @@ begin
       body_bytes,
       content_type,
       headers,
+      marks,
+      result,
       origin
     )
     values (
@@ -188,6 +209,8 @@ begin
       message.body_bytes,
       message.content_type,
       message.headers,
+      message.marks,
+      result::text,
       message.origin
     );
   else
@@ -206,6 +229,25 @@ begin
     (queue.keep_acked_seconds > 0)::integer,
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
+
+  if message.line is not null
+    and message.dead_at is null
+    and (message.position is not null or message.leased_until is not null)
+  then
+    select * into freed
+    from holdfast.free_lines(queue.id, array[message.line], array[1], array[message.place]);
+    if freed.ready > 0 then
+      perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
+    end if;
+  end if;
+end
+$$;
+
+-- An ack without a result.
+create or replace function holdfast.ack (receipt text) returns void
+language plpgsql as $$
+begin
+  perform holdfast.ack(receipt, null);
 end
 $$;
 
@@ -234,8 +276,8 @@ $$;
  Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
  are woken. Answers its id, or the id of the message that the idempotency key stands for already.
  Makes an unknown queue, with the defaults.
- Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, idempotencyKey, as
- over HTTP. Raises:
+ Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group,
+ idempotencyKey, as over HTTP. Raises:
    HF004 invalidRequest       an argument that the call over HTTP would refuse
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
@@ -249,6 +291,12 @@ language plpgsql as $$
 declare
   target holdfast.queues;
   message_id bigint := nextval('holdfast.positions');
+  marks jsonb := case
+    when options ? 'group' then jsonb_build_object('group', options->'group')
+  end;
+  line text;
+  place bigint;
+  stands boolean := true;
   delay_seconds float8;
   visible timestamptz;
   fault text;
@@ -262,8 +310,6 @@ begin
       then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
     when body is null
       then 'the body is missing (the JSON null is ''null''::json)'
-    when octet_length(body::text) > 1048576
-      then 'the body is larger than 1048576 bytes'
     when options is null or jsonb_typeof(options) <> 'object'
       then 'the options must be a JSON object'
     when options ? 'delaySeconds' and options ? 'visibleAt'
@@ -283,6 +329,12 @@ begin
             when jsonb_typeof(value) <> 'string'
               or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
             then 'must be a time as in RFC 3339'
+          end
+          when 'group' then case
+            when jsonb_typeof(value) <> 'string'
+              or length(value #>> '{}') not between 1 and 128
+              or value #>> '{}' ~ '[\x01-\x1f\x7f-\x9f]'
+            then 'must be 1 to 128 characters, none of them a control character'
           end
           when 'idempotencyKey' then case
             when jsonb_typeof(value) <> 'string'
@@ -305,6 +357,8 @@ begin
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
   end if;
 
+  -- The settings stay as they are while this transaction lasts: a change of the order waits for it.
+  lock table holdfast.messages in row exclusive mode;
   insert into holdfast.queues (name)
   select queue
   where not exists (select from holdfast.queues q where q.name = queue)
@@ -316,6 +370,23 @@ begin
   select * into strict target
   from holdfast.queues q
   where q.name = queue;
+
+  fault := case
+    when target.ordering = 'none' then null
+    when options ? 'priority' then 'priority cannot be given in a queue with an order'
+    when options ? 'delaySeconds' then 'delaySeconds cannot be given in a queue with an order'
+    when options ? 'visibleAt' then 'visibleAt cannot be given in a queue with an order'
+  end;
+  if fault is not null then
+    raise exception 'invalidRequest: %', fault using errcode = 'HF004';
+  end if;
+
+  if octet_length(body::text) > target.message_bytes_max then
+    raise exception
+      'invalidRequest: the body is larger than % bytes',
+      target.message_bytes_max
+      using errcode = 'HF004';
+  end if;
 
   if target.max_depth is not null and target.max_depth <= (
     select c.ready + c.delayed + c.leased + (
@@ -335,7 +406,7 @@ begin
   delay_seconds := (options->>'delaySeconds')::float8;
   visible := coalesce(
     (options->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => delay_seconds)
+    statement_timestamp() + make_interval(secs => coalesce(delay_seconds, target.delay_seconds))
   );
   visible := case when visible > statement_timestamp() then visible end;
 
@@ -346,10 +417,11 @@ begin
       null,
       nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      nullif(delay_seconds, 0),
+      delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer
+      (options->>'maxAttempts')::integer,
+      marks
     );
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
     values (
@@ -380,10 +452,12 @@ begin
       null,
       nullif(options->'headers', '{}'),
       coalesce((options->>'priority')::integer, 4),
-      nullif(delay_seconds, 0),
+      delay_seconds,
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer
+      (options->>'maxAttempts')::integer,
+      marks,
+      target.delay_seconds
     ) then
       raise exception
         'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
@@ -393,9 +467,21 @@ begin
     end if;
   end if;
 
+  line := case target.ordering
+    when 'group' then options->>'group'
+    when 'queue' then ''
+  end;
+  if line is not null then
+    stands := cardinality(holdfast.open_lines(target.id, array[line])) > 0;
+    place := nextval('holdfast.positions');
+  end if;
+
   insert into holdfast.messages (
     id,
     position,
+    line,
+    place,
+    marks,
     enqueued_at,
     visible_at,
     expires_at,
@@ -407,10 +493,15 @@ begin
   )
   values (
     message_id,
-    message_id,
+    case when stands then coalesce(place, message_id) end,
+    line,
+    place,
+    marks,
     statement_timestamp(),
     visible,
-    statement_timestamp() + make_interval(secs => (options->>'ttlSeconds')::float8),
+    statement_timestamp() + make_interval(
+      secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
+    ),
     target.id,
     (options->>'maxAttempts')::integer,
     coalesce((options->>'priority')::integer, 4) * 2,
@@ -419,13 +510,11 @@ begin
   );
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
-  perform pg_notify(
-    'holdfast',
-    case
-      when visible is null then format('sql ready %s:1:%s', target.id, message_id)
-      else format('sql due %s', ceil(extract(epoch from visible) * 1000))
-    end
-  );
+  if visible is not null then
+    perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible) * 1000)));
+  elsif stands then
+    perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, coalesce(place, message_id)));
+  end if;
   return message_id;
 end
 $$;
@@ -457,10 +546,8 @@ begin
 end
 $$;
 
--- What follows when messages have moved from one queue to another, in the same transaction. Their
--- rows of holdfast.messages are changed already. Whatever must be done for messages that leave a
--- queue or join one, such as seating them in their groups, belongs here.
-create or replace function holdfast.have_moved (
+-- Moves the history of messages that have moved from one queue to another.
+create or replace function holdfast.move_history (
   from_id integer,
   from_name text,
   to_id integer,
@@ -472,6 +559,86 @@ language sql as $$
     queue = coalesce(h.queue, from_name)
   where h.queue_id = from_id
     and h.message_id = any(message_ids)
+$$;
+
+-- The line of a message in a queue of this order. null: it waits for no other.
+create or replace function holdfast.line_in (ordering text, marks jsonb) returns text
+language sql immutable as $$
+  select case ordering
+    when 'group' then marks->>'group'
+    when 'queue' then ''
+  end
+$$;
+
+-- Before messages move to a queue with lines: locks the lines that they join, and answers those in
+-- which none stands. Places are drawn after that. null: the queue has no lines.
+create or replace function holdfast.open_lines_for (
+  from_id integer,
+  message_ids bigint[],
+  to_id integer
+) returns text[]
+language plpgsql as $$
+declare
+  to_ordering text := (select q.ordering from holdfast.queues q where q.id = to_id);
+begin
+  if to_ordering = 'none' then
+    return null;
+  end if;
+  return holdfast.open_lines(
+    to_id,
+    array(
+      select holdfast.line_in(to_ordering, m.marks)
+      from holdfast.messages m
+      where m.queue_id = from_id
+        and m.id = any(message_ids)
+        and holdfast.line_in(to_ordering, m.marks) is not null
+    )
+  );
+end
+$$;
+
+-- After messages have moved to a queue with lines: the first of each line that was opened stands.
+-- Answers how many of the messages a lease can take now, and the lowest of their positions.
+create or replace function holdfast.seat_moved (
+  to_id integer,
+  message_ids bigint[],
+  opened text[],
+  out ready integer,
+  out lowest bigint
+)
+language plpgsql as $$
+begin
+  if cardinality(opened) > 0 then
+    perform holdfast.advance(to_id, opened, array_fill(0::bigint, array[cardinality(opened)]));
+  end if;
+  select count(*), min(m.position) into ready, lowest
+  from holdfast.messages m
+  where m.queue_id = to_id
+    and m.id = any(message_ids)
+    and m.position is not null;
+end
+$$;
+
+-- Before a redrive moves messages out of a queue with lines: locks the lines of these messages, since
+-- a parked message is never held while its line is waited for.
+create or replace function holdfast.lock_lines_of (from_id integer, message_ids bigint[]) returns void
+language plpgsql as $$
+begin
+  if (select q.ordering from holdfast.queues q where q.id = from_id) <> 'none' then
+    perform
+    from holdfast.lines l
+    where l.queue_id = from_id
+      and l.line = any(array(
+        select m.line
+        from holdfast.messages m
+        where m.queue_id = from_id
+          and m.id = any(message_ids)
+          and m.line is not null
+      ))
+    order by l.line
+    for update;
+  end if;
+end
 $$;
 
 -- How long a message lives from the time that its time to live counts from.
@@ -486,15 +653,17 @@ $$;
 
 /*
  Moves messages that have just died to the dead-letter queues of their queues. The statement that
- let them die calls it, so it all is one commit. Those whose queue has none it leaves. Answers for
- each queue that received some: its id and name, how many are ready there, and the lowest of their
- positions.
+ let them die calls it, so it all is one commit, and tells their lines. Those whose queue has no
+ dead-letter queue it leaves. Answers for each queue that received some: its id and name, how many
+ came, how many of them a lease can take now, and the lowest of their positions.
 */
 create or replace function holdfast.bury (queue_ids integer[], message_ids bigint[])
-returns table (target_id integer, target text, moved integer, lowest bigint)
+returns table (target_id integer, target text, moved integer, ready integer, lowest bigint)
 language plpgsql as $$
 declare
   source record;
+  opened text[];
+  to_ordering text;
 begin
   for source in
     select
@@ -511,6 +680,8 @@ begin
   loop
     target := source.dead_letter_queue;
     target_id := holdfast.open_queue(target);
+    to_ordering := (select q.ordering from holdfast.queues q where q.id = target_id);
+    opened := holdfast.open_lines_for(source.id, source.ids, target_id);
 
     with places as materialized (
       select
@@ -523,14 +694,22 @@ begin
           from holdfast.messages m
           where m.queue_id = source.id
             and m.id = any(source.ids)
-          order by m.position
+          order by coalesce(m.place, m.position)
         ) d
       ) p
     ), buried as (
       update holdfast.messages m
       set
         queue_id = target_id,
-        position = places.positions[width_bucket(m.id, places.ids)],
+        line = holdfast.line_in(to_ordering, m.marks),
+        place = case
+          when holdfast.line_in(to_ordering, m.marks) is not null
+          then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        position = case
+          when holdfast.line_in(to_ordering, m.marks) is null
+          then places.positions[width_bucket(m.id, places.ids)]
+        end,
         rank = m.rank & ~1,
         fence = m.fence + 1,
         attempt = 0,
@@ -580,10 +759,14 @@ begin
           (target_id, b.n, 0, 0, b.n)
       ) as change (queue_id, ready, dead, buried, inherited)
     )
-    select count(*), min(b.position) into moved, lowest
+    select count(*), count(b.position), min(b.position) into moved, ready, lowest
     from buried b;
 
-    perform holdfast.have_moved(source.id, source.name, target_id, source.ids);
+    perform holdfast.move_history(source.id, source.name, target_id, source.ids);
+    if opened is not null then
+      select s.ready, s.lowest into ready, lowest
+      from holdfast.seat_moved(target_id, source.ids, opened) s;
+    end if;
     return next;
   end loop;
 end
@@ -592,16 +775,35 @@ $$;
 /*
  Redrives messages of a queue by moving them: to `destination`, or without one each to the queue of
  its origin. The caller has locked them, and has made sure that none of them is leased. Answers as
- holdfast.bury does.
+ holdfast.bury does, and also names the queue itself where messages became ready in its lines.
 */
 create or replace function holdfast.send (from_id integer, message_ids bigint[], destination text)
-returns table (target_id integer, target text, moved integer, lowest bigint)
+returns table (target_id integer, target text, moved integer, ready integer, lowest bigint)
 language plpgsql as $$
 declare
   from_name text := (select q.name from holdfast.queues q where q.id = from_id);
   part record;
+  left_lines record;
+  opened text[];
   positions bigint[];
+  to_ordering text;
 begin
+  select
+    array_agg(k.line) as lines,
+    array_agg(k.count) as counts,
+    array_agg(k.place) as places
+  into left_lines
+  from (
+    select m.line, count(*) as count, min(m.place) as place
+    from holdfast.messages m
+    where m.queue_id = from_id
+      and m.id = any(message_ids)
+      and m.line is not null
+      and m.position is not null
+      and m.dead_at is null
+    group by m.line
+  ) k;
+
   for part in
     select
       coalesce(destination, m.origin->>'queue') as name,
@@ -619,12 +821,22 @@ begin
   loop
     target := part.name;
     target_id := holdfast.open_queue(target);
+    to_ordering := (select q.ordering from holdfast.queues q where q.id = target_id);
+    opened := holdfast.open_lines_for(from_id, part.ids, target_id);
     positions := array(select nextval('holdfast.positions') from generate_series(1, part.n));
 
     update holdfast.messages m
     set
       queue_id = target_id,
-      position = positions[width_bucket(m.id, part.ids)],
+      line = holdfast.line_in(to_ordering, m.marks),
+      place = case
+        when holdfast.line_in(to_ordering, m.marks) is not null
+        then positions[width_bucket(m.id, part.ids)]
+      end,
+      position = case
+        when holdfast.line_in(to_ordering, m.marks) is null
+        then positions[width_bucket(m.id, part.ids)]
+      end,
       rank = m.rank & ~1,
       fence = m.fence + 1,
       attempt = 0,
@@ -654,10 +866,24 @@ begin
       (from_id, -part.ready, -part.delayed, -part.dead, part.n, part.n, 0),
       (target_id, part.n, 0, 0, 0, 0, part.n);
 
-    perform holdfast.have_moved(from_id, from_name, target_id, part.ids);
+    perform holdfast.move_history(from_id, from_name, target_id, part.ids);
     moved := part.n;
+    ready := part.n;
     lowest := positions[1];
+    if opened is not null then
+      select s.ready, s.lowest into ready, lowest
+      from holdfast.seat_moved(target_id, part.ids, opened) s;
+    end if;
     return next;
   end loop;
+
+  if left_lines.lines is not null then
+    select f.ready, f.position into ready, lowest
+    from holdfast.free_lines(from_id, left_lines.lines, left_lines.counts, left_lines.places) f;
+    target_id := from_id;
+    target := from_name;
+    moved := 0;
+    return next;
+  end if;
 end
 $$;

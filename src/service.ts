@@ -36,7 +36,7 @@ import { startSweeper } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
-import * as queues from './store/verbs/queues.ts'
+import { queueTotals } from './store/verbs/totals.ts'
 
 export { postgresVersionMin, serverVersionNumMin, type Facts }
 
@@ -351,7 +351,7 @@ function metricsOf(
     shares: () => reportShares(core.shares),
     listening: signals.listening,
     connections,
-    queues: () => queues.queueTotals(database),
+    queues: () => queueTotals(database),
     onError
   })
 }

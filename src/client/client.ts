@@ -5,7 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { attempt } from './attempt.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
+import { keyed, path, schedulePath } from './requests.ts'
+import { waitSecondsMax } from './limits.ts'
 import type {
+  Ack,
   BrowseQuery,
   Enqueued,
   Explanation,
@@ -140,19 +143,30 @@ export class Client {
     return this.#call(
       'POST',
       `${path(queue)}/lease`,
-      { body: keyed(request), waitSeconds: request.waitSeconds },
+      // Without waitSeconds the queue says how long.
+      { body: keyed(request), waitSeconds: request.waitSeconds ?? waitSecondsMax },
       options
     )
   }
 
   /**
    * The work is done. With one receipt it throws `leaseLost` when somebody else has the message by
-   * now. With a list it answers an outcome for each receipt, in the order given.
+   * now. With a list it answers an outcome for each receipt, in the order given. An ack may say what
+   * came of the work, in `result`, and in `then` what to enqueue in the same commit. If a `then` is
+   * refused, nothing of the call is acked.
    */
-  ack(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
-  ack(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
-  ack(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
-    return this.#settle(queue, 'ack', receipts, options)
+  ack(queue: string, ack: string | Ack, options?: CallOptions): Promise<Outcome>
+  ack(queue: string, acks: (string | Ack)[], options?: CallOptions): Promise<Outcome[]>
+  ack(
+    queue: string,
+    acks: string | Ack | (string | Ack)[],
+    options?: CallOptions
+  ): Promise<Outcome | Outcome[]> {
+    if (!Array.isArray(acks) || acks.every(ack => typeof ack === 'string')) {
+      return this.#settle(queue, 'ack', acks, options)
+    }
+    const all = acks.map(ack => (typeof ack === 'string' ? { receipt: ack } : ack))
+    return this.#settleMany(queue, 'ack', { acks: all }, options)
   }
 
   /** The work failed. The message is tried again later, or is dead. */
@@ -332,14 +346,12 @@ export class Client {
         options
       )
     }
-    return (
-      await this.#call<{ outcomes: Outcome[] }>(
-        'POST',
-        `${path(queue)}/${verb}`,
-        { body: { [lists[verb]]: items } },
-        options
-      )
-    ).outcomes
+    return await this.#settleMany(queue, verb, { [lists[verb]]: items }, options)
+  }
+
+  async #settleMany(queue: string, verb: string, body: object, options?: CallOptions): Promise<Outcome[]> {
+    return (await this.#call<{ outcomes: Outcome[] }>('POST', `${path(queue)}/${verb}`, { body }, options))
+      .outcomes
   }
 
   async #call<Answer>(
@@ -382,16 +394,3 @@ export class Client {
 }
 
 const lists = { ack: 'receipts', fail: 'failures', extend: 'extensions', release: 'receipts' } as const
-
-function path(queue: string): string {
-  return `/queues/${encodeURIComponent(queue)}`
-}
-
-function schedulePath(name: string): string {
-  return `/schedules/${encodeURIComponent(name)}`
-}
-
-// A key that is given as undefined counts as none.
-function keyed<T extends { idempotencyKey?: string | undefined }>(request: T): T {
-  return { ...request, idempotencyKey: request.idempotencyKey ?? crypto.randomUUID() }
-}

@@ -21,6 +21,11 @@ export interface NewMessage {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -42,6 +47,11 @@ export interface RawOptions {
   /** Instead of the queue's. */
   maxAttempts?: number | undefined
   /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
    * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
    * ASCII characters.
    */
@@ -58,7 +68,9 @@ export interface Enqueued {
 export interface LeaseRequest {
   /** Take at most this many. Default 1. */
   max?: number | undefined
-  /** Wait this long for the first message. Default 0. */
+  /**
+   * Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first.
+   */
   waitSeconds?: number | undefined
   /** Instead of the queue's. */
   leaseSeconds?: number | undefined
@@ -70,10 +82,56 @@ export interface LeaseRequest {
    */
   idempotencyKey?: string | undefined
   /**
-   * Ack these first, in the same commit. Where the `idempotencyKey` has been used before, they are
-   * acked in a commit before it. The acks never wait.
+   * Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where
+   * one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.
    */
-  ack?: Array<string> | undefined
+  ack?: Array<string | {
+    /** From the lease. */
+    receipt: string
+    /**
+     * What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent,
+     * with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+     */
+    result?: unknown
+    /**
+     * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
+     * removes the message. At most 1000 in a request.
+     */
+    then?: Array<{
+      /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+      queue: string
+      /**
+       * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes
+       * untouched.
+       */
+      body: unknown
+      /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+      headers?: Record<string, string> | undefined
+      /** Higher goes first. Default 4. */
+      priority?: number | undefined
+      /** The message is not leased before this delay is over. */
+      delaySeconds?: number | undefined
+      /**
+       * The message is not leased before this time, at most a year ahead. Not together with
+       * delaySeconds. RFC 3339, UTC.
+       */
+      visibleAt?: string | undefined
+      /** The message is removed this long after its enqueue, unless a worker holds it then. */
+      ttlSeconds?: number | undefined
+      /** Instead of the queue's. */
+      maxAttempts?: number | undefined
+      /**
+       * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+       * control character.
+       */
+      group?: string | undefined
+      /**
+       * The same key with the same content within dedupSeconds is the same message. 1 to 255
+       * printable ASCII characters.
+       */
+      idempotencyKey?: string | undefined
+    }> | undefined
+  }> | undefined
 }
 
 export interface LeasedMessage {
@@ -87,7 +145,8 @@ export interface LeasedMessage {
   fence: number
   /** Counts the leases of this message from 1, released ones left out. */
   attempt: number
-  maxAttempts: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
   /** JSON as it was sent, or other text in UTF-8 as a string. */
   body?: unknown
   /** Instead of body, where the bytes are not text in UTF-8. */
@@ -115,6 +174,56 @@ export interface LeasedMessage {
     /** Made there. */
     attempts: number
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
+}
+
+export interface Ack {
+  /** From the lease. */
+  receipt: string
+  /**
+   * What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent,
+   * with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+   */
+  result?: unknown
+  /**
+   * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
+   * removes the message. At most 1000 in a request.
+   */
+  then?: Array<{
+    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+    queue: string
+    /**
+     * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes
+     * untouched.
+     */
+    body: unknown
+    /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+    headers?: Record<string, string> | undefined
+    /** Higher goes first. Default 4. */
+    priority?: number | undefined
+    /** The message is not leased before this delay is over. */
+    delaySeconds?: number | undefined
+    /**
+     * The message is not leased before this time, at most a year ahead. Not together with
+     * delaySeconds. RFC 3339, UTC.
+     */
+    visibleAt?: string | undefined
+    /** The message is removed this long after its enqueue, unless a worker holds it then. */
+    ttlSeconds?: number | undefined
+    /** Instead of the queue's. */
+    maxAttempts?: number | undefined
+    /**
+     * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+     * control character.
+     */
+    group?: string | undefined
+    /**
+     * The same key with the same content within dedupSeconds is the same message. 1 to 255
+     * printable ASCII characters.
+     */
+    idempotencyKey?: string | undefined
+  }> | undefined
 }
 
 export interface Failure {
@@ -141,6 +250,14 @@ export type Outcome = {
   outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
   /** dead: the dead-letter queue to which it went. */
   movedTo?: string | undefined
+  /** acked: what this ack enqueued, in the order given. There when it had a `then`. */
+  then?: Array<{
+    queue: string
+    /** A message id. */
+    id: string
+    /** Its key stood for this message already; nothing was stored. */
+    duplicate?: true | undefined
+  }> | undefined
 } | {
   /** There in a list. */
   receipt?: string | undefined
@@ -169,6 +286,8 @@ export interface BrowseQuery {
   enqueuedAfter?: string | undefined
   /** Enqueued before this time. RFC 3339, UTC. */
   enqueuedBefore?: string | undefined
+  /** Of this group. */
+  group?: string | undefined
   limit?: number | undefined
   /** From the page before. */
   cursor?: string | undefined
@@ -187,7 +306,8 @@ export interface MessagePage {
     headers: Record<string, string>
     priority: number
     attempt: number
-    maxAttempts: number
+    /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+    maxAttempts: number | null
     /** When it was stored. RFC 3339, UTC. */
     enqueuedAt: string
     /** delayed: when it is ready. RFC 3339, UTC. */
@@ -208,6 +328,8 @@ export interface MessagePage {
       /** Made there. */
       attempts: number
     } | undefined
+    /** The group that the enqueue named. */
+    group?: string | undefined
   }>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
@@ -225,7 +347,8 @@ export interface MessageDetail {
   headers: Record<string, string>
   priority: number
   attempt: number
-  maxAttempts: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
   /** delayed: when it is ready. RFC 3339, UTC. */
@@ -246,6 +369,8 @@ export interface MessageDetail {
     /** Made there. */
     attempts: number
   } | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */
@@ -253,6 +378,8 @@ export interface MessageDetail {
     /** Until when. RFC 3339, UTC. */
     expiresAt: string
   } | undefined
+  /** acked: what its ack said came of the work, exactly as it was sent. */
+  result?: unknown
   /** Each attempt that ended badly, the oldest first; at most the last 1000. */
   history: Array<{
     /** The queue in which the attempt was made. */
@@ -285,6 +412,7 @@ export interface Explanation {
       | 'paused'
       | 'leased'
       | 'behind'
+      | 'groupBlocked'
       | 'noConsumer'
       | 'deadLetter'
       | 'dead'
@@ -301,6 +429,13 @@ export interface Explanation {
      * ones left out. detail says when there are more.
      */
     ahead?: number | undefined
+    /** groupBlocked: the message of its group that goes first. */
+    by?: {
+      /** A message id. */
+      id: string
+      /** A message state. */
+      state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+    } | undefined
     /**
      * noConsumer: when a lease was last asked for, on this replica, or on another up to half a
      * minute ago. Left out: never. RFC 3339, UTC.
@@ -312,8 +447,11 @@ export interface Explanation {
 export interface QueueSettings {
   /** How long a lease lasts when the call does not say. Default 30. */
   leaseSeconds?: number | undefined
-  /** A message is dead after this many attempts that ended badly. Default 5. */
-  maxAttempts?: number | undefined
+  /**
+   * A message is dead after this many attempts that ended badly. null: it is tried again for ever.
+   * Default 5.
+   */
+  maxAttempts?: number | null | undefined
   retry?: {
     /** How the retry delay grows: it doubles, it adds, or it stays. Default exponential. */
     strategy?: 'exponential' | 'linear' | 'fixed' | undefined
@@ -327,6 +465,15 @@ export interface QueueSettings {
      */
     jitter?: boolean | undefined
   } | undefined
+  /** The delay of a message that gives neither delaySeconds nor visibleAt. Default 0. */
+  delaySeconds?: number | undefined
+  /**
+   * The time to live of a message that gives none. null: only retentionSeconds bounds it. Default
+   * null.
+   */
+  ttlSeconds?: number | null | undefined
+  /** How long a lease waits for the first message when the call does not say. Default 0. */
+  waitSeconds?: number | undefined
   /**
    * How long a message is kept after its enqueue, in any state. A lease under way is finished
    * first. Default 1209600 (14 days).
@@ -339,12 +486,21 @@ export interface QueueSettings {
    * of traffic. null: no bound. Default null.
    */
   maxDepth?: number | null | undefined
+  /** The queue takes no message with a larger body. Default 1048576. */
+  messageBytesMax?: number | undefined
   /** While true, leases give nothing and enqueues go on. Default false. */
   paused?: boolean | undefined
+  /**
+   * group: the messages of a group are leased one after another, in the order of their enqueues.
+   * queue: all messages are. Changes only while the queue holds no message. Default none.
+   */
+  ordering?: 'none' | 'group' | 'queue' | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
   /** Where a message goes when it dies, in the same commit. null: it stays here. Default null. */
   deadLetterQueue?: string | null | undefined
+  /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
+  tags?: Record<string, string> | undefined
 }
 
 export interface QueueReport {
@@ -352,19 +508,25 @@ export interface QueueReport {
   queue: string
   settings: {
     leaseSeconds: number
-    maxAttempts: number
+    maxAttempts: number | null
     retry: {
       strategy: string
       delaySeconds: number
       maxDelaySeconds: number
       jitter: boolean
     }
+    delaySeconds: number
+    ttlSeconds: number | null
+    waitSeconds: number
     retentionSeconds: number
     dedupSeconds: number
     maxDepth: number | null
+    messageBytesMax: number
     paused: boolean
+    ordering: string
     keepAckedSeconds: number
     deadLetterQueue: string | null
+    tags: Record<string, string>
   }
   counts: {
     ready: number
@@ -397,19 +559,25 @@ export interface QueueList {
     queue: string
     settings: {
       leaseSeconds: number
-      maxAttempts: number
+      maxAttempts: number | null
       retry: {
         strategy: string
         delaySeconds: number
         maxDelaySeconds: number
         jitter: boolean
       }
+      delaySeconds: number
+      ttlSeconds: number | null
+      waitSeconds: number
       retentionSeconds: number
       dedupSeconds: number
       maxDepth: number | null
+      messageBytesMax: number
       paused: boolean
+      ordering: string
       keepAckedSeconds: number
       deadLetterQueue: string | null
+      tags: Record<string, string>
     }
     counts: {
       ready: number
@@ -573,6 +741,8 @@ export interface PurgeRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -605,6 +775,8 @@ export interface RedriveRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -656,6 +828,8 @@ export interface RetryRequest {
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
+    /** Of this group. */
+    group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
@@ -748,6 +922,7 @@ export interface Schedule {
       | 'queueNotFound'
       | 'tooManyQueues'
       | 'queueFull'
+      | 'bodyTooLarge'
       | 'invalidSchedule'
     /** A message id. */
     messageId?: string | undefined
@@ -811,6 +986,7 @@ export interface ScheduleList {
         | 'queueNotFound'
         | 'tooManyQueues'
         | 'queueFull'
+        | 'bodyTooLarge'
         | 'invalidSchedule'
       /** A message id. */
       messageId?: string | undefined

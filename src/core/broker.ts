@@ -2,6 +2,7 @@
 import type { SettingsChange } from './settings.ts'
 import type { QueueError } from './errors.ts'
 import type { Caller } from './caller.ts'
+import type { Completion } from './completion.ts'
 import type { State } from './counters.ts'
 import type { Bounds } from './engine/batcher.ts'
 import type { Parts } from './engine/parts.ts'
@@ -26,6 +27,7 @@ import type { NameScope, QueueReport } from './queue.ts'
 import type { RedriveTask } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import { Browsing } from './verbs/browse.ts'
+import { Completing } from './verbs/complete.ts'
 import { Bulk } from './verbs/bulk.ts'
 import { Consuming, type Consumers } from './verbs/consumers.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
@@ -59,6 +61,7 @@ export class Broker {
   readonly #settling: Settling
   readonly #leaseFlushes: LeaseFlushes
   readonly #leasing: Leasing
+  readonly #completing: Completing
   readonly #queues: Queues
   readonly #bulk: Bulk
   readonly #redriving: Redriving
@@ -93,6 +96,7 @@ export class Broker {
     )
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
+    this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
     this.#queues = new Queues(parts)
     this.#bulk = new Bulk(parts)
     this.#redriving = new Redriving(parts)
@@ -123,8 +127,10 @@ export class Broker {
   }
 
   /**
-   * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one. The
-   * acks never wait: they are committed with the first attempt to lease. When the signal aborts, it
+   * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one, or as
+   * long as the queue says. The
+   * acks never wait: they are committed with the first attempt to lease. Only a call that waits asks
+   * for a signal. When that aborts, it
    * stops waiting, and gives back what it has just leased. Refuses with invalidReceipt,
    * queueNotFound, tooManyWaiting, overloaded.
    */
@@ -133,9 +139,9 @@ export class Broker {
     name: string,
     request: LeaseRequest,
     receipts: string[],
-    signal: AbortSignal
+    signalOf: () => AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    return this.#leasing.lease(caller, name, request, receipts, signal)
+    return this.#leasing.lease(caller, name, request, receipts, signalOf)
   }
 
   /**
@@ -157,6 +163,27 @@ export class Broker {
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
     return this.#settling.settle(caller, verb, name, settlements, pointer)
+  }
+
+  /**
+   * Acks receipts, of a list all or none, with their results, and enqueues what follows from those
+   * whose messages it removes, in one commit. Answers an outcome for each, as `settle` does.
+   * Refuses with invalidReceipt, queueNotFound, overloaded, and as an enqueue of what is due: with
+   * idempotencyMismatch, queueFull, tooManyQueues.
+   */
+  complete(caller: Caller, name: string, completions: Completion[]): Promise<Outcome[]> {
+    return this.#completing.complete(caller, name, completions)
+  }
+
+  /** Completes, and then leases. Refuses as `complete` and `lease` do. */
+  completeAndLease(
+    caller: Caller,
+    name: string,
+    request: LeaseRequest,
+    completions: Completion[],
+    signalOf: () => AbortSignal
+  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+    return this.#completing.completeAndLease(caller, name, request, completions, signalOf)
   }
 
   /**
@@ -337,7 +364,7 @@ export class Broker {
 
   /** Resolves when every call taken in has been answered. */
   async drained(): Promise<void> {
-    const batched = [this.#enqueueing, this.#leaseFlushes, this.#settling, this.#watching]
+    const batched = [this.#enqueueing, this.#leaseFlushes, this.#settling, this.#completing, this.#watching]
     await Promise.all(batched.map(verb => verb.drained()))
   }
 }

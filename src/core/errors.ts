@@ -23,6 +23,7 @@ export const codes = [
   'leaseLost',
   'gone',
   'messageLeased',
+  'queueNotEmpty',
   'ackedNotKept',
   'redriveRunning',
   'adminKeyFirst',
@@ -85,6 +86,12 @@ export class QueueError extends Error {
     this.faults = options.faults ?? []
     this.retryAfterSeconds = options.retryAfterSeconds ?? null
   }
+}
+
+/** The same refusal, with the place in the request of what it is about. */
+export function pointedAt({ code, message, faults }: QueueError, pointer: string): QueueError {
+  if (faults.length > 0) return new QueueError(code, message, { faults })
+  return new QueueError(code, message, { faults: [{ pointer, message }] })
 }
 
 /** An error after a part of the work was committed. "Nothing happened" would be a lie. */

@@ -8,6 +8,10 @@ export const listMax = 1000
 /** Nested arrays and objects in the JSON of a request. */
 export const nestingMax = 1000
 export const messageBytesMax = 1_048_576
+/** What an ack may say came of the work, as JSON text. */
+export const resultBytesMax = 65_536
+/** Next messages of one ack. A request has at most `listMax` of them. */
+export const thenMax = 100
 /** An answer that carries bodies stops before this size, but it brings at least one message. */
 export const answerBytesMax = 8_388_608
 
@@ -20,12 +24,17 @@ export const dedupSecondsMax = yearSeconds
 export const keepAckedSecondsMax = yearSeconds
 export const maxAttemptsMax = 1000
 export const maxDepthMax = 1_000_000_000
+/** Of a queue, with the characters of a tag's name and of its value. */
+export const tagsMax = 50
+export const tagNameCharsMax = 128
+export const tagValueCharsMax = 256
 export const priorityMax = 9
 
 export const headersMax = 64
 export const headerNameCharsMax = 256
 export const headerValueCharsMax = 4096
 export const contentTypeCharsMax = 256
+export const groupCharsMax = 128
 export const idempotencyKeyCharsMax = 255
 export const workerCharsMax = 128
 export const reasonCharsMax = 4096

@@ -25,6 +25,11 @@ export interface Enqueued {
   duplicate: boolean
 }
 
+/** What answers show of few messages. */
+export interface Marks {
+  group?: string
+}
+
 export interface LastFailure {
   attempt: number
   reason: string | null
@@ -52,9 +57,11 @@ export interface Body {
 interface Shown extends Body {
   id: Digits
   headers: Record<string, string> | null
+  marks: Marks | null
   priority: number
   attempt: number
-  maxAttempts: number
+  /** null: it is never dead by its attempts. */
+  maxAttempts: number | null
   enqueuedAt: string
   lastFailure: LastFailure | null
   /** null: it did not come here by a death. */
@@ -88,6 +95,8 @@ export interface MessagePage {
 
 /** One message with its lease, and each attempt that ended badly, the oldest first. */
 export interface MessageDetail extends MessageView {
+  /** What its ack said came of the work, as JSON text. null: nothing, or it is not acked. */
+  result: string | null
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
   history: Attempt[]
   /** The dead-letter queue to which it has gone. null: it is here. */
@@ -127,7 +136,7 @@ export interface Circumstances {
   state: State
   paused: boolean
   attempt: number
-  maxAttempts: number
+  maxAttempts: number | null
   visibleAt: string | null
   leasedUntil: string | null
   worker: string | null
@@ -140,17 +149,20 @@ export interface Circumstances {
   keepUntil: string | null
   /** When messages of the queue were last asked for, as far as the replicas have shared it. */
   askedAt: string | null
+  /** The message of its group that goes first. null: it waits for none. */
+  blocker: { id: Digits; state: State } | null
 }
 
 /**
  * Which messages pass. null: all do. `contains` is found in the body, if that is kept as text.
- * `reason` is found in the reason of the last failure.
+ * `reason` is found in the reason of the last failure. `group` is the whole name of the group.
  */
 export interface Filter {
   contains: string | null
   reason: string | null
   enqueuedAfter: string | null
   enqueuedBefore: string | null
+  group: string | null
 }
 
 /**
@@ -191,14 +203,23 @@ export function newMessage(
   return { ...message, visibleAt }
 }
 
-/** Refuses with bodyTooLarge. `pointer` is the place of the message in the request. */
-export function checkBodySize(body: string | Buffer, pointer: string): void {
-  if (body.length <= messageBytesMax && Buffer.byteLength(body) <= messageBytesMax) return
+/**
+ * Refuses with bodyTooLarge. `pointer` is the place of the message in the request. `queue` is the
+ * queue whose own bound this is.
+ */
+export function checkBodySize(
+  body: string | Buffer,
+  pointer: string,
+  bytesMax = messageBytesMax,
+  queue?: string
+): void {
+  if (body.length <= bytesMax && Buffer.byteLength(body) <= bytesMax) return
+  const where = queue === undefined ? '' : ` in the queue ${queue}`
   throw new QueueError(
     'bodyTooLarge',
-    `A message body is at most ${messageBytesMax} bytes; nothing was stored. Store larger things ` +
+    `A message body is at most ${bytesMax} bytes${where}; nothing was stored. Store larger things ` +
       'elsewhere and enqueue where to find them.',
-    { faults: [{ pointer: `${pointer}/body`, message: `is larger than ${messageBytesMax} bytes` }] }
+    { faults: [{ pointer: `${pointer}/body`, message: `is larger than ${bytesMax} bytes` }] }
   )
 }
 
@@ -207,7 +228,7 @@ export function checkBodySize(body: string | Buffer, pointer: string): void {
  * time before 1970.
  */
 export function filterOf(
-  { contains, reason, enqueuedAfter, enqueuedBefore }: { [K in keyof Filter]?: string | undefined },
+  { contains, reason, enqueuedAfter, enqueuedBefore, group }: { [K in keyof Filter]?: string | undefined },
   pointer: string
 ): Filter {
   const read = (name: string, text: string | undefined) =>
@@ -216,7 +237,8 @@ export function filterOf(
     contains: contains ?? null,
     reason: reason ?? null,
     enqueuedAfter: read('enqueuedAfter', enqueuedAfter),
-    enqueuedBefore: read('enqueuedBefore', enqueuedBefore)
+    enqueuedBefore: read('enqueuedBefore', enqueuedBefore),
+    group: group ?? null
   }
 }
 

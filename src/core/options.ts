@@ -6,6 +6,7 @@
  */
 import {
   delaySecondsMax,
+  groupCharsMax,
   idempotencyKeyCharsMax,
   maxAttemptsMax,
   priorityMax,
@@ -22,6 +23,9 @@ export const priorityDefault = 4
 
 /** Printable ASCII characters. */
 export const idempotencyKeyPattern = `^[ -~]{1,${idempotencyKeyCharsMax}}$`
+
+/** Compared exactly. Half of a surrogate pair is no character. */
+export const groupPattern = `^[^\\p{Cc}\\p{Cs}]{1,${groupCharsMax}}$`
 
 export const options = {
   priority: {
@@ -57,6 +61,14 @@ export const options = {
     max: maxAttemptsMax,
     label: 'Attempts',
     help: "Instead of the queue's."
+  },
+  group: {
+    type: 'text',
+    pattern: groupPattern,
+    label: 'Group',
+    help:
+      `The group of the message, for order and for fairness: 1 to ${groupCharsMax} characters, ` +
+      'none of them a control character.'
   },
   idempotencyKey: {
     type: 'text',

@@ -17,6 +17,17 @@
  * nothing happened, with `outcomeUnknown` when the answer of the commit was lost, with `overloaded`
  * when no connection was free in time. A verb's own comment names only what it refuses beside that.
  */
+import type {
+  EnqueueAnswer,
+  EnqueueRow,
+  Follower,
+  Freed,
+  Head,
+  Held,
+  LeaseAsk,
+  LeasedRow,
+  LeaseFlush
+} from './rows.ts'
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
@@ -26,24 +37,17 @@ import type {
   Digits,
   FailingState,
   Filter,
-  LeasedBody,
   MessageDetail,
   MessagePage,
-  NewMessage,
   Selection
 } from './message.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
 import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
-import type {
-  DueSchedule,
-  FiredSchedule,
-  HeldSchedules,
-  KeptSchedule,
-  Owner,
-  Schedule,
-  ScheduleSettings
-} from './schedule.ts'
+import type { KeptSchedule } from './schedule.ts'
+import type { ScheduleVerbs } from './schedulePorts.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
+
+export type * from './rows.ts'
 
 /**
  * The verbs, each a commit of its own. `first` can also use the connections kept for settling,
@@ -64,10 +68,10 @@ export interface Place extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**
-   * Makes the queue if there is none, then changes the settings given. True when it was made. It no
-   * longer counts as made by an enqueue.
+   * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
+   * an enqueue. `notEmpty`: the order would change and the queue holds a message, so nothing was done.
    */
-  putQueue(name: string, change: SettingsChange): Promise<boolean>
+  putQueue(name: string, change: SettingsChange): Promise<'made' | 'changed' | 'notEmpty'>
 }
 
 export type Verbs = EnqueueVerbs &
@@ -82,55 +86,11 @@ export type Verbs = EnqueueVerbs &
   SeriesVerbs &
   ScheduleVerbs
 
-/** One message to store. */
-export interface EnqueueRow extends NewMessage {
-  queueId: Digits
-  priority: number
-}
-
-/** null: the queue is gone. `mismatch`: the idempotency key stands for other content. */
-export type EnqueueAnswer = { id: Digits; duplicate: boolean; mismatch: boolean } | null
-
 interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
-}
-
-/** What one caller asks for. */
-export interface LeaseAsk {
-  max: number
-  /** null: as the settings of the queue say. */
-  leaseSeconds: number | null
-  worker: string
-  /** With a key the caller can get the same messages again when the answer was lost. */
-  idempotencyKey: string | null
-}
-
-/** What a receipt proves, within its queue. */
-export interface Held {
-  id: Digits
-  fence: Digits
-}
-
-/** A message that has just been leased. */
-export interface LeasedRow extends LeasedBody {
-  fence: Digits
-  position: Digits
-}
-
-export interface LeaseFlush {
-  /** The first ask's messages come first. */
-  rows: LeasedRow[]
-  /** More was ready, and would have passed the bound in bytes. */
-  full: boolean
-  /** The acks that removed their message, as `id.fence`. */
-  acked: string[]
-  /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
-  usedKeys: string[]
-  /** When it leased, by the database's clock. */
-  atMs: number
 }
 
 interface LeaseVerbs {
@@ -139,8 +99,23 @@ interface LeaseVerbs {
    * at most as many as the asks add up to. It stops before the answer has more than `bytesMax`, but
    * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
    * of the store knows when a key was used before.
+   *
+   * The first ask's messages come first. `inTurn` gives each ask one message, and then again.
    */
-  lease(queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]): Promise<LeaseFlush>
+  lease(
+    queueId: Digits,
+    asks: LeaseAsk[],
+    bytesMax: number,
+    acks: Held[],
+    inTurn: boolean
+  ): Promise<LeaseFlush>
+  /** Locks the lines of messages, until the transaction ends. */
+  lockLinesOf(queueId: Digits, ids: Digits[]): Promise<void>
+  /**
+   * Leases what comes next in the lines of these heads: for the ask at `wanted[i]` at most that many
+   * messages. The lines must be locked.
+   */
+  leaseFollowers(queueId: Digits, heads: Head[], wanted: number[], bytesMax: number): Promise<Follower[]>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
@@ -149,6 +124,8 @@ interface LeaseVerbs {
   findMissed(queueId: Digits): Promise<boolean>
 }
 
+/** `result`: what came of the work, as JSON text. It is kept where the queue keeps acked messages. */
+export type Completed = Held & { result?: string | null }
 export interface Failure extends Held {
   reason: string | null
   /** null: as the queue's retry curve says. */
@@ -159,12 +136,12 @@ export interface Extension extends Held {
   leaseSeconds: number
 }
 
-/** What a settling verb did to one message. */
+/** What a settling verb did to one message. Without a position it waits for others of its line. */
 export interface Released extends Held {
-  position: Digits
+  position: Digits | null
 }
 export interface Failed extends Held {
-  position: Digits
+  position: Digits | null
   /** When it is ready again. */
   at: string
   ready: boolean
@@ -187,7 +164,7 @@ export interface Standing {
 
 /** What a settling verb is given of each message, and what it answers of each that it changed. */
 interface SettleRows {
-  ack: { held: Held; changed: Held }
+  ack: { held: Completed; changed: Held }
   fail: { held: Failure; changed: Failed }
   extend: { held: Extension; changed: Extended }
   release: { held: Held; changed: Released }
@@ -196,12 +173,15 @@ export type SettleVerb = keyof SettleRows
 export type HeldBy<V extends SettleVerb> = SettleRows[V]['held']
 export type ChangedBy<V extends SettleVerb> = SettleRows[V]['changed']
 
-/**
- * Each settling verb answers the messages that it changed. A message that is missing in the answer
- * was not held under that fence. No id may come twice.
- */
+/** What a settling verb changed. A message that is missing in the rows was not held under that fence. */
+export interface Changed<Row> {
+  rows: Row[]
+  freed: Freed | null
+}
+
+/** No id may come twice. */
 export type Settlers = {
-  [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<ChangedBy<V>[]>
+  [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<Changed<ChangedBy<V>>>
 }
 interface SettleVerbs extends Settlers {
   /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
@@ -213,8 +193,12 @@ interface SettleVerbs extends Settlers {
 interface QueueVerbs {
   findQueue(name: string): Promise<Queue | null>
   reportQueue(name: string): Promise<QueueReport | null>
-  /** Reports by name, from the one after `after` on. */
-  listQueues(after: string, limit: number, scope: NameScope): Promise<QueueReport[]>
+  /** Reports by name, from the one after `after` on. `more`: others may follow. */
+  listQueues(
+    after: string,
+    limit: number,
+    scope: NameScope
+  ): Promise<{ queues: QueueReport[]; more: boolean }>
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
@@ -255,20 +239,25 @@ export interface Matches {
   more: boolean
 }
 
+export interface Cancelled {
+  outcome: 'cancelled' | 'leased' | 'unknown'
+  freed: Freed | null
+}
+
 /**
  * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
  * signal aborts, they end after the current chunk.
  */
 interface BulkVerbs {
   /** Removes one message that nobody holds. */
-  cancel(queueId: Digits, id: Digits): Promise<'cancelled' | 'leased' | 'unknown'>
+  cancel(queueId: Digits, id: Digits): Promise<Cancelled>
   /** Removes messages of one state, or of all. Of those named by id it leaves the leased ones. */
   purge(
     queueId: Digits,
     state: State | null,
     selection: Selection,
     signal: AbortSignal,
-    onDone: (count: number) => void
+    onDone: (count: number, freed: Freed | null) => void
   ): Promise<void>
   /** Makes delayed messages ready now. */
   retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
@@ -337,43 +326,6 @@ interface SeriesVerbs {
   readSeries(queueId: Digits): Promise<{ last: number; samples: Sample[]; times: StepTimes[] }>
   /** The totals of these queues in the last hour. Queues that are not there are left out. */
   readSparks(names: string[]): Promise<{ name: string; last: number; samples: SparkSample[] }[]>
-}
-
-interface ScheduleVerbs {
-  findSchedule(name: string): Promise<Schedule | null>
-  /** Schedules by name, from the one after `after` on, without their messages. */
-  listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
-  /**
-   * Locks a schedule until the transaction ends, if the scope holds its queue. `now` is the time on
-   * the database's clock.
-   */
-  lockSchedule(name: string, scope: NameScope): Promise<{ now: string; schedule: Schedule | null }>
-  /** The queue of a schedule. null: there is none of this name. */
-  queueOfSchedule(name: string): Promise<string | null>
-  /** Counts the other schedules. Until the transaction ends, no other session counts. */
-  countSchedules(name: string, queue: string, ownerId: string | null): Promise<HeldSchedules>
-  /** null: another session has just made one of this name. */
-  createSchedule(
-    name: string,
-    settings: ScheduleSettings,
-    owner: Owner | null,
-    nextAt: string | null
-  ): Promise<Schedule | null>
-  changeSchedule(
-    name: string,
-    settings: ScheduleSettings,
-    owner: Owner | null,
-    nextAt: string | null
-  ): Promise<Schedule>
-  removeSchedule(name: string): Promise<void>
-  /** Locks some of the due schedules until the end of the transaction, the earliest first. */
-  takeDueSchedules(): Promise<DueSchedule[]>
-  /** Stores what became of schedules that were taken, and when they are due next. */
-  moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
-  /** The queues of due schedules that do not exist, with the owners of these schedules. */
-  missingQueues(): Promise<{ queue: string; ownerId: string | null }[]>
-  /** How long until the next schedule is due, on the database's clock. Infinity: there is none. */
-  msUntilSchedule(): Promise<number>
 }
 
 export interface Revocation {

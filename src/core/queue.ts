@@ -3,12 +3,20 @@ import type { StateCounts } from './counters.ts'
 import { QueueError } from './errors.ts'
 import { nameCharsMax } from './limits.ts'
 import type { Digits } from './message.ts'
-import type { Settings } from './settings.ts'
+import type { ActiveSettings, Settings } from './settings.ts'
 
 export interface Queue {
   id: Digits
   name: string
-  settings: Settings
+  settings: ActiveSettings
+}
+
+/** What the settings of a queue say of messages that do not say it themselves. */
+export type EnqueueDefaults = Pick<ActiveSettings, 'delaySeconds' | 'ttlSeconds'>
+
+/** null where the settings say nothing of messages, as they do at first. */
+export function enqueueDefaultsOf({ delaySeconds, ttlSeconds }: EnqueueDefaults): EnqueueDefaults | null {
+  return delaySeconds === 0 && ttlSeconds === null ? null : { delaySeconds, ttlSeconds }
 }
 
 export interface QueueReport {

@@ -1,12 +1,16 @@
 /** Redrives: of dead messages, and of messages in a dead-letter queue. */
 import { QueueError } from './errors.ts'
 import type { Digits, Selection } from './message.ts'
+import type { Freed } from './rows.ts'
 
-/** Messages of a chunk are ready now. `position` is the lowest of them. */
-export type OnReadyChunk = (count: number, position: number) => void
+/**
+ * Messages of a chunk are ready now. `position` is the lowest of those that a lease can take. null:
+ * all of them wait in their lines.
+ */
+export type OnReadyChunk = (count: number, position: number | null) => void
 
-/** Messages are ready now in this queue. `position` is the lowest of them. */
-export type OnRedriven = (count: number, position: number, queueId: Digits) => void
+/** A chunk was redriven: how many messages, and what is ready now in a queue. */
+export type OnRedriven = (count: number, ready: Freed | null, queueId: Digits) => void
 
 /** How a redrive task can stand. */
 export const redriveStates = ['running', 'done', 'stopped'] as const
@@ -34,7 +38,7 @@ export interface RedriveVerbs {
     selection: Selection,
     to: string | null,
     signal: AbortSignal,
-    onReady: OnRedriven
+    onRedriven: OnRedriven
   ): Promise<void>
   /** Starts a task. null: the queue has one that runs, or is gone. */
   startRedrive(
@@ -48,7 +52,7 @@ export interface RedriveVerbs {
   /** Ends a task, and leaves the rest. False when the queue has no such task. */
   stopRedrive(queueId: Digits, task: Digits): Promise<boolean>
   /** One step of a task that is due. False when none is. Needs a transaction. */
-  driveRedrive(onReady: OnRedriven): Promise<boolean>
+  driveRedrive(onRedriven: OnRedriven): Promise<boolean>
   /** How long until a task is due, on the database's clock. Infinity: none runs. */
   msUntilRedrive(): Promise<number>
 }

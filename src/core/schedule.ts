@@ -3,7 +3,7 @@ import type { ApiKey } from './apiKey.ts'
 import { obstacleTo } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkBodySize, type Digits } from './message.ts'
-import { namePattern } from './queue.ts'
+import { namePattern, type EnqueueDefaults } from './queue.ts'
 
 export const scheduleNamePattern = namePattern
 /** A time that is past for longer than this was missed, as in an outage. */
@@ -52,6 +52,7 @@ export const runOutcomes = [
   'queueNotFound',
   'tooManyQueues',
   'queueFull',
+  'bodyTooLarge',
   'invalidSchedule'
 ] as const
 
@@ -97,6 +98,9 @@ export interface DueSchedule {
   /** null: there is no such queue. */
   queueId: Digits | null
   maxDepth: number | null
+  /** Of no meaning where there is no queue. */
+  messageBytesMax: number
+  defaults: EnqueueDefaults | null
 }
 
 export interface FiredSchedule {

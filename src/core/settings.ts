@@ -10,15 +10,23 @@ import {
   leaseSecondsMax,
   maxAttemptsMax,
   maxDepthMax,
-  retentionSecondsMax
+  messageBytesMax,
+  retentionSecondsMax,
+  tagNameCharsMax,
+  tagsMax,
+  tagValueCharsMax,
+  ttlSecondsMax,
+  waitSecondsMax
 } from './limits.ts'
-import type { ChoiceRow, FlagRow, NumberRow, QueueRow, ValueOf } from './table.ts'
+import type { ChoiceRow, FlagRow, NumberRow, QueueRow, TextsRow, ValueOf } from './table.ts'
 
-export type SettingRow = (NumberRow | ChoiceRow | FlagRow | QueueRow) & {
+export type SettingRow = (NumberRow | ChoiceRow | FlagRow | QueueRow | TextsRow) & {
   /** Its column in holdfast.queues. */
   column: string
   /** null: no bound or no queue, and then the setting may be null. */
-  default: number | string | boolean | null
+  default: number | string | boolean | Record<string, never> | null
+  /** The setting may be null although its default is not. */
+  nullable?: true
   /** Its name on a form. */
   label: string
 }
@@ -45,8 +53,9 @@ export const settings = {
     min: 1,
     max: maxAttemptsMax,
     default: 5,
+    nullable: true,
     label: 'Attempts',
-    help: 'A message is dead after this many attempts that ended badly.'
+    help: 'A message is dead after this many attempts that ended badly. null: it is tried again for ever.'
   },
   retry: {
     members: {
@@ -89,6 +98,36 @@ export const settings = {
       }
     }
   },
+  delaySeconds: {
+    column: 'delay_seconds',
+    type: 'number',
+    min: 0,
+    max: delaySecondsMax,
+    default: 0,
+    unit: 'seconds',
+    label: 'Delay',
+    help: 'The delay of a message that gives neither delaySeconds nor visibleAt.'
+  },
+  ttlSeconds: {
+    column: 'ttl_seconds',
+    type: 'number',
+    above: 0,
+    max: ttlSecondsMax,
+    default: null,
+    unit: 'seconds',
+    label: 'Time to live',
+    help: 'The time to live of a message that gives none. null: only retentionSeconds bounds it.'
+  },
+  waitSeconds: {
+    column: 'wait_seconds',
+    type: 'number',
+    min: 0,
+    max: waitSecondsMax,
+    default: 0,
+    unit: 'seconds',
+    label: 'Wait',
+    help: 'How long a lease waits for the first message when the call does not say.'
+  },
   retentionSeconds: {
     column: 'retention_seconds',
     type: 'number',
@@ -120,12 +159,31 @@ export const settings = {
       'The queue takes at most this many ready, delayed and leased messages, ' +
       'exact to about a second of traffic. null: no bound.'
   },
+  messageBytesMax: {
+    column: 'message_bytes_max',
+    type: 'integer',
+    min: 1,
+    max: messageBytesMax,
+    default: messageBytesMax,
+    label: 'Largest body, in bytes',
+    help: 'The queue takes no message with a larger body.'
+  },
   paused: {
     column: 'paused',
     type: 'flag',
     default: false,
     label: 'Paused',
     help: 'While true, leases give nothing and enqueues go on.'
+  },
+  ordering: {
+    column: 'ordering',
+    type: 'choice',
+    choices: ['none', 'group', 'queue'],
+    default: 'none',
+    label: 'Order',
+    help:
+      'group: the messages of a group are leased one after another, in the order of their enqueues. ' +
+      'queue: all messages are. Changes only while the queue holds no message.'
   },
   keepAckedSeconds: {
     column: 'keep_acked_seconds',
@@ -143,10 +201,22 @@ export const settings = {
     default: null,
     label: 'Dead-letter queue',
     help: 'Where a message goes when it dies, in the same commit. null: it stays here.'
+  },
+  tags: {
+    column: 'tags',
+    type: 'texts',
+    entriesMax: tagsMax,
+    nameCharsMax: tagNameCharsMax,
+    valueCharsMax: tagValueCharsMax,
+    default: {},
+    label: 'Tags',
+    help: 'What people note of the queue, by name. They are replaced as a whole.'
   }
 } as const satisfies Record<string, SettingRow | SettingGroup>
 
-type Value<R extends SettingRow> = R extends { default: null } ? ValueOf<R> | null : ValueOf<R>
+type Value<R extends SettingRow> = R extends { default: null } | { nullable: true }
+  ? ValueOf<R> | null
+  : ValueOf<R>
 type Values<T> = {
   -readonly [K in keyof T]: T[K] extends { members: infer M }
     ? Values<M>
@@ -157,6 +227,8 @@ type Values<T> = {
 
 /** What a queue is set to. */
 export type Settings = Values<typeof settings>
+/** The settings that the service acts on. Tags can be large, and only people read them. */
+export type ActiveSettings = Omit<Settings, 'tags'>
 export type Retry = Settings['retry']
 
 type Change<T> = { [K in keyof T]?: T[K] extends object ? Partial<T[K]> : T[K] }
@@ -172,10 +244,12 @@ export const settingPaths: (SettingRow & { path: string[] })[] = Object.entries(
       : [{ ...row, path: [name] }]
 )
 
+export const mayBeNull = (row: SettingRow): boolean => row.default === null || row.nullable === true
+
 /** The default as documents show it: `30`, `86400 (1 day)`, `null`. */
 export function defaultText({ default: value, ...row }: SettingRow): string {
   const seconds = row.type === 'number' && typeof value === 'number' ? value : 0
   const days = seconds / 86_400
-  if (days < 1) return String(value)
+  if (days < 1) return typeof value === 'object' ? JSON.stringify(value) : String(value)
   return `${value} (${days} ${days === 1 ? 'day' : 'days'})`
 }

@@ -39,7 +39,15 @@ interface TextRow extends Described {
   pattern: string
 }
 
-export type Row = NumberRow | ChoiceRow | FlagRow | QueueRow | TimeRow | TextRow
+/** An object of texts by name. What a name and a text may be is bounded in characters. */
+export interface TextsRow extends Described {
+  type: 'texts'
+  entriesMax: number
+  nameCharsMax: number
+  valueCharsMax: number
+}
+
+export type Row = NumberRow | ChoiceRow | FlagRow | QueueRow | TimeRow | TextRow | TextsRow
 
 /** The TypeScript type of what a row stands for. */
 export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readonly (infer C)[] }
@@ -48,7 +56,9 @@ export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readon
     ? boolean
     : R extends NumberRow
       ? number
-      : string
+      : R extends TextsRow
+        ? Record<string, string>
+        : string
 
 /** The bounds of a number, as documents and forms show them. */
 export function boundsOf({ min, above, max }: NumberRow): string {

@@ -1,5 +1,6 @@
 /** SQL that several statements share. */
 import { failureOutcomes, type AttemptOutcome } from '../core/message.ts'
+import { hasLines } from './lines.ts'
 import { priorityOf } from './rank.ts'
 import { sql } from './statement.ts'
 
@@ -10,6 +11,24 @@ import { sql } from './statement.ts'
  */
 export const queueExists = (id: string, ids: string) =>
   `(${id} in (select id from holdfast.queues where id = any(${ids}::integer[]))) is true`
+
+/**
+ * As above, and without lines. An enqueue that has not heard yet that the queue has lines finds no
+ * queue, and reads the settings again.
+ */
+export const takesPlain = (id: string, ids: string) => sql`
+  (${id} in (
+    select q.id
+    from holdfast.queues q
+    where q.id = any(${ids}::integer[])
+      and not (${hasLines('q')})
+  )) is true`
+
+/** Whether message `m` is in the index of ready messages, in which leased ones stay. */
+export const inReadyIndex = (m: string) => sql`
+  ${m}visible_at is null
+    and ${m}dead_at is null
+    and ${m}position is not null`
 
 /**
  * Finds messages of queue `$1` by key and by exact fence, so a superseded receipt matches nothing.
@@ -124,6 +143,7 @@ export const answerBytes = sql`
   end
   + coalesce(octet_length(m.headers::text), 0)
   + coalesce(octet_length(m.origin::text), 0)
+  + coalesce(octet_length(m.marks::text), 0)
   + ${otherMembersBytes}`
 
 /** Where message `m` came from by its death, without what only a redrive needs. null: it did not. */
@@ -139,6 +159,7 @@ export const leasedColumns = sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   ${priorityOf} as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",

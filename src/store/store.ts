@@ -3,13 +3,17 @@ import type { Place, Store, Verbs } from '../core/ports.ts'
 import type { Database } from './database.ts'
 import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
+import { autoQueueVerbs } from './verbs/autoQueues.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
+import { completionVerbs } from './verbs/complete.ts'
+import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
 import { enqueueVerbs } from './verbs/enqueue.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
 import { firingVerbs } from './verbs/firings.ts'
+import { followerVerbs } from './verbs/followers.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
@@ -18,6 +22,7 @@ import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
+import { standingVerbs } from './verbs/standings.ts'
 
 /** The verbs as their files write them: the session comes first. */
 export type SessionVerbs = {
@@ -28,15 +33,20 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...enqueueVerbs,
   ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
+  ...followerVerbs,
   ...settleVerbs,
+  ...completionVerbs,
+  ...standingVerbs,
   ...browseVerbs,
   ...bulkVerbs,
   ...redriveVerbs,
   ...redriveTaskVerbs,
+  ...cancelVerbs,
   ...failureVerbs,
   ...consumerVerbs,
   ...explainVerbs,
   ...queueVerbs,
+  ...autoQueueVerbs,
   ...scheduleVerbs,
   ...firingVerbs,
   ...seriesVerbs

@@ -126,7 +126,7 @@ for (const when of ['before the action changes it', 'while the action waits for 
       const third = name.startsWith('purge') ? [] : [{ id: ids[2], state: 'ready' }]
       t.match(await rowsOf(queueId), from === 'acked' ? [] : [{ id: ids[0], state: 'leased' }, ...third])
       if (from !== 'acked') {
-        t.equal((await ack(poolA, queueId, leased.slice(0, 1))).length, 1, `${name}: the lease holds`)
+        t.equal((await ack(poolA, queueId, leased.slice(0, 1))).rows.length, 1, `${name}: the lease holds`)
       }
       await conserved(t, queueId)
     }

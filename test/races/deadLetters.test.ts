@@ -12,6 +12,7 @@ import {
   expire,
   idOf,
   lease,
+  leaseBy,
   never,
   newName,
   poolA,
@@ -66,7 +67,11 @@ for (const outcome of ['committed', 'rolled back'] as const) {
     const dying = bury(poolB, source.id, leased)
     await untilBlocked(1)
     await blocker.query(outcome === 'committed' ? 'commit' : 'rollback')
-    t.match(await dying, [{ movedTo: target.name }, { movedTo: target.name }, { movedTo: target.name }])
+    t.match((await dying).rows, [
+      { movedTo: target.name },
+      { movedTo: target.name },
+      { movedTo: target.name }
+    ])
     const id = await idOf(target.name)
     t.equal(id !== target.id, outcome === 'committed', 'made anew if it is gone')
     await createMaintenance(poolA)['remove-queues']()
@@ -138,11 +143,11 @@ t.test('a fail sent twice at once moves once, and a late ack finds nothing', asy
   const late = ack(poolA, source.id, leased)
   await untilBlocked(3)
   await blocker.query('commit')
-  const changed = (await Promise.all(fails)).flat().length + (await late).length
+  const changed = (await Promise.all(fails)).flatMap(({ rows }) => rows).length + (await late).rows.length
   t.equal(changed, 1, 'one of the three changed it')
   await conserved(t, source.id)
   await conserved(t, target.id)
-  t.strictSame(await ack(poolB, source.id, leased), [])
+  t.strictSame((await ack(poolB, source.id, leased)).rows, [])
 })
 
 t.test('one flush with a fail that moves a message and older receipts of it', async t => {
@@ -187,7 +192,7 @@ t.test('a redrive leaves what another session leases meanwhile', async t => {
   await redriven
   t.match(await rowsOf(target.id), [{ id: held!.id, state: 'leased' }])
   t.equal((await rowsOf(source.id)).length, 2)
-  t.equal((await ack(poolA, target.id, [held!])).length, 1, 'the lease holds')
+  t.equal((await ack(poolA, target.id, [held!])).rows.length, 1, 'the lease holds')
   await conserved(t, source.id)
   await conserved(t, target.id)
 })
@@ -202,8 +207,8 @@ t.test('a lease finds nothing of what a redrive moves meanwhile', async t => {
   t.strictSame(await lease(poolB, target.id, 3), [])
   const again = await lease(poolB, source.id, 3)
   t.equal(again.length, 3)
-  t.strictSame(await ack(poolA, source.id, leased), [], 'receipts from before the death hold nothing')
-  t.equal((await ack(poolA, source.id, again)).length, 3)
+  t.strictSame((await ack(poolA, source.id, leased)).rows, [], 'receipts from before the death hold nothing')
+  t.equal((await ack(poolA, source.id, again)).rows.length, 3)
 })
 
 t.test('two redrives at once send each message home once', async t => {
@@ -226,13 +231,7 @@ t.test('deaths, redrives, leases, acks and deletes at once lose and double nothi
   await Promise.all(
     replicas.map(async ({ broker }, n) => {
       while (acked.size < count) {
-        const { messages } = await broker.lease(
-          tester,
-          source.name,
-          { max: 50, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: null },
-          [],
-          never
-        )
+        const { messages } = await leaseBy(broker, source.name, { max: 50 })
         // Every other one dies, however often it comes back.
         const dying = messages.filter((_, i) => i % 2 === n)
         const settle = (verb: 'ack' | 'fail', some: typeof messages) =>

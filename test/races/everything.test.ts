@@ -53,7 +53,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
         worker: 'w',
         idempotencyKey: pick([null, null, String(Math.random())])
       }
-      const leased = await broker.lease(tester, name, request, acks, never)
+      const leased = await broker.lease(tester, name, request, acks, () => never)
       noteAcks(acks, leased.outcomes)
       for (const { id, fence } of leased.messages) {
         if (leases.has(`${id} ${fence}`)) leasedTwice.push(`${id} ${fence}`)

@@ -129,7 +129,7 @@ t.test('an enqueue that makes queues is stored, however often its queue is delet
 
 t.test('no verb fails because another session deletes its queue', async t => {
   const everything = { ids: null, where: null, limit: 1000 }
-  const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null }
+  const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null, group: null }
   const request = { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: null }
   const options = { createQueues: true }
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
@@ -150,12 +150,13 @@ t.test('no verb fails because another session deletes its queue', async t => {
         ['a', 'b'].map(key => ({ body: '1', contentType: null, idempotencyKey: key })),
         true
       ),
-    lease: (broker, name) => broker.lease(tester, name, request, [], never),
+    lease: (broker, name) => broker.lease(tester, name, request, [], () => never),
     'lease with a key': (broker, name) =>
-      broker.lease(tester, name, { ...request, idempotencyKey: 'k' }, [], never),
+      broker.lease(tester, name, { ...request, idempotencyKey: 'k' }, [], () => never),
     'lease and wait': (broker, name) =>
-      broker.lease(tester, name, { ...request, waitSeconds: 0.1 }, [], never),
-    'lease with an ack': (broker, name, { receipt }) => broker.lease(tester, name, request, [receipt], never),
+      broker.lease(tester, name, { ...request, waitSeconds: 0.1 }, [], () => never),
+    'lease with an ack': (broker, name, { receipt }) =>
+      broker.lease(tester, name, request, [receipt], () => never),
     ack: (broker, name, { receipt }) => broker.settle(tester, 'ack', name, [{ receipt }], String),
     fail: (broker, name, { receipt }) => broker.settle(tester, 'fail', name, [{ receipt }], String),
     extend: (broker, name, { receipt }) =>
@@ -198,7 +199,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
       delays.map(delaySeconds => ({ body: '1', contentType: null, delaySeconds })),
       true
     )
-    const leased = await broker.lease(tester, name, { ...request, max: 3 }, [], never)
+    const leased = await broker.lease(tester, name, { ...request, max: 3 }, [], () => never)
     const [held, dead, acked] = leased.messages
     await broker.settle(tester, 'fail', name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
     await broker.settle(tester, 'ack', name, [{ receipt: acked!.receipt }], String)
@@ -240,7 +241,7 @@ t.test('no verb fails because another session deletes its queue', async t => {
         const shown = allowed.includes(answer) ? answer : `${verb}: ${answer}`
         answers.set(shown, (answers.get(shown) ?? 0) + 1)
         if (i % 40 === 1) {
-          const leased = await broker.lease(tester, 'flicker', request, [], never).catch(() => null)
+          const leased = await broker.lease(tester, 'flicker', request, [], () => never).catch(() => null)
           lease = leased?.messages[0] ?? lease
         }
       }

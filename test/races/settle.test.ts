@@ -30,12 +30,12 @@ t.test('a late ack after a new lease changes nothing, whichever order they arriv
   await sweep(poolA)
   t.match(await rowsOf(id), [{ fence: '1' }], 'a sweep does not touch the fence')
   const current = await lease(poolB, id, 1)
-  t.strictSame(await ack(poolA, id, late), [])
+  t.strictSame((await ack(poolA, id, late)).rows, [])
   t.strictSame(
     await messages.standings(poolA, id, [late[0]!.id]),
     new Map([[late[0]!.id, { fence: '2', dead: false, acked: false }]])
   )
-  t.equal((await ack(poolB, id, current)).length, 1)
+  t.equal((await ack(poolB, id, current)).rows.length, 1)
   await conserved(t, id)
 })
 
@@ -56,7 +56,7 @@ t.test(
     const acking = ack(poolA, id, late)
     await untilBlocked(1)
     await blocker.query('commit')
-    t.strictSame(await acking, [])
+    t.strictSame((await acking).rows, [])
     t.match(await rowsOf(id), [{ fence: '2' }])
   }
 )
@@ -71,7 +71,7 @@ t.test('batches that settle the same messages in opposite order do not deadlock'
     Array.from({ length: 20 }, () => [extend(poolA, id, leases, 60), extend(poolB, id, reversed, 90)]).flat()
   )
   const acked = await Promise.all([ack(poolA, id, leases), ack(poolB, id, reversed)])
-  t.equal(acked.flat().length, 200, 'each message is acked once')
+  t.equal(acked.flatMap(({ rows }) => rows).length, 200, 'each message is acked once')
   t.equal(await deadlocks(), before)
   await conserved(t, id)
 })
@@ -101,7 +101,7 @@ t.test('a list with two receipts of one message does not deadlock with another b
   )
   await untilBlocked(2)
   await blocker.query('rollback')
-  t.equal((await extending).length, 2)
+  t.equal((await extending).rows.length, 2)
   t.match(await acking, [{ outcome: 'gone' }, { outcome: 'acked' }, { outcome: 'acked' }])
   t.equal(await deadlocks(), before)
   await stop()

@@ -16,7 +16,8 @@ import type { Session, Statement } from '../../src/store/statement.ts'
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
-import * as bulk from '../../src/store/verbs/bulk.ts'
+import * as bulkActions from '../../src/store/verbs/bulk.ts'
+import { cancel } from '../../src/store/verbs/cancel.ts'
 import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
@@ -24,7 +25,8 @@ import { freshDatabase } from '../support/postgres.ts'
 import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
-export { bulk, messages, redrive, queues, type Database, type Session, type Statement }
+export const bulk = { ...bulkActions, cancel }
+export { messages, queues, redrive, type Database, type Session, type Statement }
 
 export const { url } = await freshDatabase(t)
 export const poolA = openPool()
@@ -80,7 +82,8 @@ export const row = (queueId: string, key?: string): EnqueueRow => ({
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: undefined,
-  idempotencyKey: key
+  idempotencyKey: key,
+  defaults: null
 })
 
 export const enqueue = (queueId: string, count: number) =>
@@ -188,8 +191,7 @@ export async function untilBlocked(count: number): Promise<void> {
 }
 
 export async function blockedSessions(): Promise<number> {
-  // Else a transaction sees the sessions as its first look found them.
-  await blocker.query('select pg_stat_clear_snapshot()')
+  await blocker.query('select pg_stat_clear_snapshot()') // a transaction sees what it saw first
   const { rows } = await blocker.query(`
     select count(*)::int as sessions
     from pg_stat_activity
@@ -348,7 +350,7 @@ export async function leaseBy(
     name,
     { max, waitSeconds, leaseSeconds, worker, idempotencyKey },
     acks,
-    never
+    () => never
   )
 }
 

@@ -54,10 +54,14 @@ t.test('an ack before the sweep wins, and one between two sweeps too', async t =
   await enqueue(id, 2)
   const [first, second] = await lease(poolA, id, 2)
   await expire(id)
-  t.equal((await ack(poolA, id, [first!])).length, 1)
+  t.equal((await ack(poolA, id, [first!])).rows.length, 1)
   await sweep(poolB)
   t.match(await rowsOf(id), [{ id: second!.id, state: 'ready', attempt: 1 }])
-  t.equal((await ack(poolA, id, [second!])).length, 1, 'a receipt is good until its message is leased again')
+  t.equal(
+    (await ack(poolA, id, [second!])).rows.length,
+    1,
+    'a receipt is good until its message is leased again'
+  )
   await conserved(t, id)
 })
 

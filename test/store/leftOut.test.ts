@@ -4,7 +4,7 @@ import t from 'tap'
 import { metricsQueuesMax, overviewQueuesMax } from '../../src/core/limits.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { overview } from '../../src/store/verbs/overview.ts'
-import { queueTotals } from '../../src/store/verbs/queues.ts'
+import { queueTotals } from '../../src/store/verbs/totals.ts'
 import { service } from '../support/service.ts'
 
 const holdfast = await service(t)

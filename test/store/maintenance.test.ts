@@ -24,6 +24,7 @@ const rowsOfQueue = [
     'at, ready, delayed, leased, dead, enqueued_total, acked_total, failed_total',
     '1, 0, 0, 0, 0, 0, 0, 0'
   ],
+  ['lines', 'line', "'a'"],
   ['times', 'at, waits, works', "1, '{}', '{}'"],
   ['asked', 'asked_at', 'now()']
 ] as const

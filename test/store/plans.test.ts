@@ -30,6 +30,7 @@ const row = (queueId: string, options: Partial<EnqueueRow> = {}): EnqueueRow => 
   ttlSeconds: undefined,
   maxAttempts: undefined,
   idempotencyKey: undefined,
+  defaults: null,
   ...options
 })
 const rows = (count: number, queueId: string, options?: Partial<EnqueueRow>) =>
@@ -300,7 +301,7 @@ t.test(
       runs.clear()
       seen.clear()
       const watched = { ...database, query: (...call) => session.query(...call) } as Database
-      const filter = { contains: null, reason: null, enqueuedAfter: null, enqueuedBefore: null }
+      const filter = { contains: null, reason: null, enqueuedAfter: null, enqueuedBefore: null, group: null }
       for (let time = 0; time < 3; time++) {
         await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
         await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)

@@ -42,7 +42,8 @@ const message: Omit<EnqueueRow, 'queueId'> = {
   visibleAt: undefined,
   ttlSeconds: undefined,
   maxAttempts: 1000,
-  idempotencyKey: undefined
+  idempotencyKey: undefined,
+  defaults: null
 }
 
 t.test('a failed message waits for as long as the retry curve of core says, at every attempt', async t => {
@@ -76,7 +77,7 @@ t.test('a failed message waits for as long as the retry curve of core says, at e
       delaySeconds: null,
       dead: false
     }))
-    t.equal((await fail(database, queueId, failures)).length, attempts.length)
+    t.equal((await fail(database, queueId, failures)).rows.length, attempts.length)
     return await database.query(
       `select
         h.attempt,

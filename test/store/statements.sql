@@ -14,7 +14,14 @@ with keeping as materialized (
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
-  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -30,6 +37,7 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
+    marks,
     origin
   )
   select
@@ -46,6 +54,7 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
+    m.marks,
     m.origin
   from keeping, done m
   returning 1
@@ -67,7 +76,33 @@ with keeping as materialized (
   from done
   having count(*) > 0
 )
-select id, fence
+select
+  id,
+  fence,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from done
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
 from done;
 
 -- ack_and_lease
@@ -86,7 +121,14 @@ with keeping as materialized (
   where m.queue_id = $1
     and m.id = any($9::bigint[])
     and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
-  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -102,6 +144,7 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
+    marks,
     origin
   )
   select
@@ -118,6 +161,7 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
+    m.marks,
     m.origin
   from keeping, done m
   returning 1
@@ -160,13 +204,15 @@ with keeping as materialized (
       end
       + coalesce(octet_length(m.headers::text), 0)
       + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
     where m.queue_id = $1
       and m.rank = level.rank
       and m.position >= level.hint
       and m.visible_at is null
-      and m.dead_at is null
+        and m.dead_at is null
+        and m.position is not null
       and m.leased_until is null
       and (m.expires_at is null or m.expires_at > statement_timestamp())
     order by m.position
@@ -175,7 +221,7 @@ with keeping as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, rank, n
+  select id, rank, n, bytes
   from (
     select
       id,
@@ -218,6 +264,7 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
+    m.marks,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -269,6 +316,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
@@ -280,9 +328,34 @@ select
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,
     'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'freed', (
+      select json_build_object('count', f.ready, 'position', f.position)
+      from (
+        select
+          queue_id,
+          array_agg(line) as lines,
+          array_agg(count) as counts,
+          array_agg(place) as places
+        from (
+          select
+            queue_id,
+            line,
+            count(*) as count,
+            min(place) as place
+          from done
+          where stood
+          group by queue_id, line
+        ) l
+        group by queue_id
+        order by queue_id
+      ) k
+      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      where f.ready > 0
+    ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
 from (select) one
@@ -322,7 +395,14 @@ with keeping as materialized (
   where m.queue_id = $1
     and m.id = any($9::bigint[])
     and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
-  returning m.*, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -338,6 +418,7 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
+    marks,
     origin
   )
   select
@@ -354,6 +435,7 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
+    m.marks,
     m.origin
   from keeping, done m
   returning 1
@@ -396,13 +478,15 @@ with keeping as materialized (
       end
       + coalesce(octet_length(m.headers::text), 0)
       + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
     where m.queue_id = $1
       and m.rank = level.rank
       and m.position >= level.hint
       and m.visible_at is null
-      and m.dead_at is null
+        and m.dead_at is null
+        and m.position is not null
       and m.leased_until is null
       and (m.expires_at is null or m.expires_at > statement_timestamp())
     order by m.position
@@ -411,7 +495,7 @@ with keeping as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, rank, n
+  select id, rank, n, bytes
   from (
     select
       id,
@@ -457,6 +541,7 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
+    m.marks,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -517,6 +602,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
@@ -528,6 +614,7 @@ select
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', (
       select array_agg(idempotency_key)
@@ -536,6 +623,30 @@ select
         and idempotency_key = any($12::text[])
     ),
     'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'freed', (
+      select json_build_object('count', f.ready, 'position', f.position)
+      from (
+        select
+          queue_id,
+          array_agg(line) as lines,
+          array_agg(count) as counts,
+          array_agg(place) as places
+        from (
+          select
+            queue_id,
+            line,
+            count(*) as count,
+            min(place) as place
+          from done
+          where stood
+          group by queue_id, line
+        ) l
+        group by queue_id
+        order by queue_id
+      ) k
+      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      where f.ready > 0
+    ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
 from (select) one
@@ -566,6 +677,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.attempt,
   m.max_attempts as "maxAttempts",
@@ -573,6 +685,7 @@ select
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
+  m.result,
   null::json as lease,
   (
     select coalesce(
@@ -631,7 +744,8 @@ from (
     where m.queue_id = $1
       and m.rank > $2
       and m.visible_at is null
-      and m.dead_at is null
+        and m.dead_at is null
+        and m.position is not null
     order by m.rank desc, m.position desc
     limit 10000
   )
@@ -643,7 +757,8 @@ from (
       and m.rank = $2
       and m.position < $3
       and m.visible_at is null
-      and m.dead_at is null
+        and m.dead_at is null
+        and m.position is not null
     order by m.position desc
     limit 10000
   )
@@ -663,6 +778,7 @@ with picked as materialized (
     end
     + coalesce(octet_length(m.headers::text), 0)
     + coalesce(octet_length(m.origin::text), 0)
+    + coalesce(octet_length(m.marks::text), 0)
     + 600 as bytes
   from holdfast.messages m
   where m.queue_id = $1
@@ -687,6 +803,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
@@ -728,6 +845,7 @@ with picked as materialized (
     end
     + coalesce(octet_length(m.headers::text), 0)
     + coalesce(octet_length(m.origin::text), 0)
+    + coalesce(octet_length(m.marks::text), 0)
     + 600 as bytes
   from holdfast.acked m
   where m.queue_id = $1
@@ -752,6 +870,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.attempt,
   m.max_attempts as "maxAttempts",
@@ -797,7 +916,11 @@ with found as materialized (
   where not found.leased
     and m.queue_id = $1
     and m.id = $2
-  returning found.state
+  returning m.queue_id, m.line, m.place, found.state, (
+    m.line is not null
+    and m.dead_at is null
+    and (m.position is not null or m.leased_until is not null)
+  ) as stood
 ), forgotten as (
   delete from holdfast.history h
   using gone
@@ -814,7 +937,32 @@ with found as materialized (
   from gone
   having count(*) > 0
 )
-select leased
+select
+  leased,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from gone
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
 from found;
 
 -- cancel_acked
@@ -848,10 +996,10 @@ set
     (c.new #>> '{leaseSeconds}')::float8,
     q.lease_seconds
   ),
-  max_attempts = coalesce(
-    (c.new #>> '{maxAttempts}')::integer,
-    q.max_attempts
-  ),
+  max_attempts = case
+    when c.new ? 'maxAttempts' then (c.new #>> '{maxAttempts}')::integer
+    else q.max_attempts
+  end,
   retry_strategy = coalesce(
     (c.new #>> '{retry,strategy}')::text,
     q.retry_strategy
@@ -868,6 +1016,18 @@ set
     (c.new #>> '{retry,jitter}')::boolean,
     q.retry_jitter
   ),
+  delay_seconds = coalesce(
+    (c.new #>> '{delaySeconds}')::float8,
+    q.delay_seconds
+  ),
+  ttl_seconds = case
+    when c.new ? 'ttlSeconds' then (c.new #>> '{ttlSeconds}')::float8
+    else q.ttl_seconds
+  end,
+  wait_seconds = coalesce(
+    (c.new #>> '{waitSeconds}')::float8,
+    q.wait_seconds
+  ),
   retention_seconds = coalesce(
     (c.new #>> '{retentionSeconds}')::float8,
     q.retention_seconds
@@ -880,9 +1040,17 @@ set
     when c.new ? 'maxDepth' then (c.new #>> '{maxDepth}')::integer
     else q.max_depth
   end,
+  message_bytes_max = coalesce(
+    (c.new #>> '{messageBytesMax}')::integer,
+    q.message_bytes_max
+  ),
   paused = coalesce(
     (c.new #>> '{paused}')::boolean,
     q.paused
+  ),
+  ordering = coalesce(
+    (c.new #>> '{ordering}')::text,
+    q.ordering
   ),
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
@@ -892,6 +1060,10 @@ set
     when c.new ? 'deadLetterQueue' then (c.new #>> '{deadLetterQueue}')::text
     else q.dead_letter_queue
   end,
+  tags = coalesce(
+    (c.new #>> '{tags}')::jsonb,
+    q.tags
+  ),
   updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
 from (select $2::jsonb as new) c
 where q.name = $1;
@@ -933,6 +1105,119 @@ returning
   owner_name,
   body,
   headers;
+
+-- changes_order
+-- $1 name · $2 change, as JSON
+select
+  coalesce($2::jsonb->>'ordering' <> ordering, false)
+  as changes
+from holdfast.queues
+where name = $1;
+
+-- complete
+-- $1 queue id · $2 message ids · $3 fences · $4 results
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks,
+    origin,
+    result
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    m.rank,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    ($4::text[])[width_bucket(m.id, $2::bigint[])]
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+)
+select
+  id,
+  fence,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from done
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
+from done;
 
 -- consumers
 -- $1 queue id
@@ -1170,10 +1455,16 @@ with stored as materialized (
     null::integer as max_attempts,
     statement_timestamp() as enqueued_at,
     null::timestamptz as expires_at,
-    null::timestamptz as visible_at
+    null::timestamptz as visible_at,
+    null::jsonb as marks
   from unnest($1::integer[], $2::smallint[], $3::text[])
     with ordinality as i (queue_id, priority, body, n)
-  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+  where (i.queue_id in (
+    select q.id
+    from holdfast.queues q
+    where q.id = any($1::integer[])
+      and not (q.ordering <> 'none')
+  )) is true
 ), inserted as (
   insert into holdfast.messages (
     id,
@@ -1187,7 +1478,8 @@ with stored as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    marks
   )
   select
     id,
@@ -1201,7 +1493,8 @@ with stored as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    marks
   from stored
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
@@ -1231,24 +1524,37 @@ with stored as materialized (
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       ) > statement_timestamp() then coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       )
-    end as visible_at
+    end as visible_at,
+    i.o->'marks' as marks
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
-  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+  where (i.queue_id in (
+    select q.id
+    from holdfast.queues q
+    where q.id = any($1::integer[])
+      and not (q.ordering <> 'none')
+  )) is true
 ), inserted as (
   insert into holdfast.messages (
     id,
@@ -1262,7 +1568,8 @@ with stored as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    marks
   )
   select
     id,
@@ -1276,7 +1583,8 @@ with stored as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    marks
   from stored
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
@@ -1306,24 +1614,37 @@ with candidates as materialized (
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       ) > statement_timestamp() then coalesce(
         (i.o->>'visibleAt')::timestamptz,
-        statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
       )
-    end as visible_at
+    end as visible_at,
+    i.o->'marks' as marks
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
-  where (i.queue_id in (select id from holdfast.queues where id = any($1::integer[]))) is true
+  where (i.queue_id in (
+    select q.id
+    from holdfast.queues q
+    where q.id = any($1::integer[])
+      and not (q.ordering <> 'none')
+  )) is true
 ), digested as materialized (
   select
     *,
@@ -1336,7 +1657,8 @@ with candidates as materialized (
       delay_seconds,
       given_visible_at,
       ttl_seconds,
-      max_attempts
+      max_attempts,
+      marks
     ) as digest
   from candidates
 ), claimed as (
@@ -1384,7 +1706,8 @@ with candidates as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    marks
   )
   select
     id,
@@ -1398,7 +1721,8 @@ with candidates as materialized (
     body,
     body_bytes,
     content_type,
-    headers
+    headers,
+    marks
   from stored
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
@@ -1425,31 +1749,370 @@ select
       d.delay_seconds,
       d.given_visible_at,
       d.ttl_seconds,
-      d.max_attempts
+      d.max_attempts,
+      d.marks,
+      d.queue_delay_seconds
     )
     else false
-  end as mismatch
+  end as mismatch,
+  d.id as position
+from digested d
+left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
+
+-- enqueue_lined
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
+with stored as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    nullif(i.o->'headers', '{}') as headers,
+    i.priority * 2 as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
+      ) > statement_timestamp() then coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
+      )
+    end as visible_at,
+    i.o->'marks' as marks,
+    case q.ordering
+      when 'group' then i.o->'marks'->>'group'
+      when 'queue' then ''
+    end as line
+  from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)
+  cross join lateral (
+    select ordering
+    from holdfast.queues
+    where id = i.queue_id
+    limit 1
+  ) q
+), lines as materialized (
+  insert into holdfast.lines (queue_id, line)
+  select distinct queue_id, line
+  from stored
+  where line is not null
+  order by queue_id, line
+  on conflict (queue_id, line) do update set followers = 0 where false
+  returning queue_id, line
+), placed as materialized (
+  select
+    s.*,
+    case
+      when s.line is not null then nextval('holdfast.positions')
+    end as place
+  from (select count(*) from lines) locked
+  cross join (select * from stored order by n) s
+), stood as materialized (
+  select
+    p.*,
+    case
+      when p.line is null then p.id
+      when l.line is not null
+        and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
+    end as position
+  from placed p
+  left join lines l on l.queue_id = p.queue_id and l.line = p.line
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    line,
+    place,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    id,
+    position,
+    line,
+    place,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  from stood
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select
+  n,
+  id,
+  false as duplicate,
+  false as mismatch,
+  position
+from stood;
+
+-- enqueue_lined_keyed
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
+with candidates as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    nullif(i.o->'headers', '{}') as headers,
+    i.priority * 2 as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
+      ) > statement_timestamp() then coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
+      )
+    end as visible_at,
+    i.o->'marks' as marks,
+    case q.ordering
+      when 'group' then i.o->'marks'->>'group'
+      when 'queue' then ''
+    end as line
+  from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)
+  cross join lateral (
+    select ordering
+    from holdfast.queues
+    where id = i.queue_id
+    limit 1
+  ) q
+), digested as materialized (
+  select
+    *,
+    holdfast.digest_of(
+      body,
+      body_bytes,
+      content_type,
+      headers,
+      priority,
+      delay_seconds,
+      given_visible_at,
+      ttl_seconds,
+      max_attempts,
+      marks
+    ) as digest
+  from candidates
+), claimed as (
+  insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+  select queue_id, key, d.id, digest, enqueued_at + make_interval(secs => q.dedup_seconds)
+  from digested d
+  cross join lateral (
+    select dedup_seconds
+    from holdfast.queues
+    where id = d.queue_id
+    limit 1
+  ) q
+  where key is not null
+  order by queue_id, key
+  on conflict (queue_id, key) do update set
+    message_id = case
+      when k.expires_at <= statement_timestamp() then excluded.message_id
+      else k.message_id
+    end,
+    digest = case
+      when k.expires_at <= statement_timestamp() then excluded.digest
+      else k.digest
+    end,
+    expires_at = case
+      when k.expires_at <= statement_timestamp() then excluded.expires_at
+      else k.expires_at
+    end
+  returning queue_id, key, message_id, digest
+), stored as materialized (
+  select d.*
+  from digested d
+  left join claimed c on c.queue_id = d.queue_id and c.key = d.key
+  where d.key is null
+    or c.message_id = d.id
+), lines as materialized (
+  insert into holdfast.lines (queue_id, line)
+  select distinct queue_id, line
+  from stored
+  where line is not null
+  order by queue_id, line
+  on conflict (queue_id, line) do update set followers = 0 where false
+  returning queue_id, line
+), placed as materialized (
+  select
+    s.*,
+    case
+      when s.line is not null then nextval('holdfast.positions')
+    end as place
+  from (select count(*) from lines) locked
+  cross join (select * from stored order by n) s
+), stood as materialized (
+  select
+    p.*,
+    case
+      when p.line is null then p.id
+      when l.line is not null
+        and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
+    end as position
+  from placed p
+  left join lines l on l.queue_id = p.queue_id and l.line = p.line
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    line,
+    place,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    id,
+    position,
+    line,
+    place,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  from stood
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select
+  d.n,
+  coalesce(c.message_id, d.id) as id,
+  coalesce(c.message_id <> d.id, false) as duplicate,
+  case
+    when c.digest <> d.digest then not holdfast.digest_fits(
+      c.digest,
+      d.body,
+      d.body_bytes,
+      d.content_type,
+      d.headers,
+      d.priority,
+      d.delay_seconds,
+      d.given_visible_at,
+      d.ttl_seconds,
+      d.max_attempts,
+      d.marks,
+      d.queue_delay_seconds
+    )
+    else false
+  end as mismatch,
+  (select s.position from stood s where s.n = d.n) as position
 from digested d
 left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 
 -- expire
 -- $1 what fell due up to this time has been swept before
 with due as materialized (
-  select m.ctid as place
+  select m.ctid as row_place
   from holdfast.messages m
   where m.expires_at <= statement_timestamp()
     and m.expires_at > $1
     and m.leased_until is null
+    and not (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
   order by m.expires_at
   limit 1000
   for update skip locked
 ), expired as (
   delete from holdfast.messages m
-  where m.ctid = any(array(select place from due))
+  where m.ctid = any(array(select row_place from due))
   returning
     m.queue_id,
     m.id,
-    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    m.line,
+    m.place,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), forgotten as (
   delete from holdfast.history
   where ctid = any(array(
@@ -1475,12 +2138,123 @@ with due as materialized (
   group by queue_id
 )
 select
-  count(*) as taken,
+  due.n as taken,
   null as late_ms,
-  null as queue_id,
-  null as ready,
-  null as position
-from due;
+  freed.*
+from (select count(*) as n from due) due
+left join (
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select
+      queue_id,
+      array_agg(line) as lines,
+      array_agg(count) as counts,
+      array_agg(place) as places
+    from (
+      select
+        queue_id,
+        line,
+        count(*) as count,
+        min(place) as place
+      from expired
+      where stood
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+) freed on true;
+
+-- expire_parked
+-- $1 what fell due up to this time has been swept before
+with due as materialized (
+  select m.ctid as row_place
+  from holdfast.messages m
+  where m.expires_at <= statement_timestamp()
+    and m.expires_at > $1
+    and m.leased_until is null
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
+  order by m.expires_at
+  limit 1000
+  for update skip locked
+), expired as (
+  delete from holdfast.messages m
+  where m.ctid = any(array(select row_place from due))
+  returning
+    m.queue_id,
+    m.id,
+    m.line,
+    m.place,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
+), forgotten as (
+  delete from holdfast.history
+  where ctid = any(array(
+    select h.ctid
+    from expired g
+    cross join lateral (
+      select ctid
+      from holdfast.history
+      where queue_id = g.queue_id
+        and message_id = g.id
+      offset 0
+    ) h
+  ))
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+  select
+    queue_id,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from expired
+  group by queue_id
+)
+select
+  due.n as taken,
+  null as late_ms,
+  freed.*
+from (select count(*) as n from due) due
+left join (
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select
+      queue_id,
+      array_agg(line) as lines,
+      array_agg(count) as counts,
+      array_agg(place) as places
+    from (
+      select
+        queue_id,
+        line,
+        count(*) as count,
+        min(place) as place
+      from expired
+      where stood
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+) freed on true;
 
 -- explain
 -- $1 queue id · $2 message id
@@ -1502,6 +2276,7 @@ select
   k.keep_until as "keepUntil",
   m.rank,
   m.position,
+  b.blocker,
   (
     select asked_at
     from holdfast.asked
@@ -1527,6 +2302,24 @@ left join lateral (
     and id = $2
   limit 1
 ) k on true
+left join lateral (
+  select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
+  from (
+    select
+      l.id,
+      l.place,
+      holdfast.state_of(l.visible_at, l.leased_until, l.dead_at) as state
+    from holdfast.messages l
+    where l.queue_id = $1
+      and l.line = m.line
+      and l.place < m.place
+    order by l.place
+    limit 10000
+  ) ahead
+  where ahead.state <> 'dead'
+  order by ahead.place
+  limit 1
+) b on m.position is null and m.leased_until is null and m.dead_at is null
 left join lateral (
   select json_build_object(
     'attempt', h.attempt,
@@ -1566,7 +2359,9 @@ with due as materialized (
   update holdfast.messages m
   set
     visible_at = null,
-    position = places.positions[width_bucket(m.id, places.ids)],
+    position = case
+      when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+    end,
     ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
@@ -1593,7 +2388,7 @@ from (
 left join (
   select
     queue_id,
-    count(*) as ready,
+    count(position) as ready,
     min(position) as position
   from exposed
   group by queue_id
@@ -1634,10 +2429,15 @@ with held as materialized (
   select
     m.*,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood,
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
       or ($6::boolean[])[i.n]
-      or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+      or (m.attempt >= coalesce(m.max_attempts, q.max_attempts)) is true as dies,
     coalesce(
       ($5::float8[])[i.n],
       least(
@@ -1670,7 +2470,9 @@ with held as materialized (
     leased_until = null,
     lease_id = null,
     rank = m.rank | 1,
-    position = nextval('holdfast.positions'),
+    position = case
+      when m.line is null then nextval('holdfast.positions')
+    end,
     ready_at = statement_timestamp(),
     dead_at = case
       when held.dies then coalesce(m.dead_at, statement_timestamp())
@@ -1683,7 +2485,17 @@ with held as materialized (
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and m.id = held.id
-  returning m.id, m.fence, m.position, m.visible_at, m.dead_at, held.state
+  returning
+    m.id,
+    m.fence,
+    m.position,
+    m.visible_at,
+    m.dead_at,
+    m.queue_id,
+    m.line,
+    m.place,
+    held.state,
+    held.stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -1723,18 +2535,7 @@ with held as materialized (
     count(*) filter (where new = 'dead' and state <> 'dead')
   from (select state, holdfast.state_of(visible_at, null, dead_at) as new from failed) f
   having count(*) > 0
-)
-select
-  f.id,
-  f.fence,
-  coalesce(b.lowest, f.position) as position,
-  coalesce(f.visible_at, statement_timestamp()) as at,
-  f.visible_at is null and f.dead_at is null as ready,
-  f.dead_at is not null as dead,
-  b.target as "movedTo",
-  b.target_id as "movedToId"
-from failed f
-left join (
+), buried as materialized (
   select b.*
   from (
     select
@@ -1751,7 +2552,42 @@ left join (
     having count(*) > 0
   ) d
   cross join lateral holdfast.bury(d.queue_ids, d.ids) b
-) b on f.dead_at is not null and f.state <> 'dead';
+)
+select
+  f.id,
+  f.fence,
+  case when b.target is null then f.position else b.lowest end as position,
+  coalesce(f.visible_at, statement_timestamp()) as at,
+  f.position is not null and f.visible_at is null and f.dead_at is null as ready,
+  f.dead_at is not null as dead,
+  b.target as "movedTo",
+  b.target_id as "movedToId",
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from failed
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
+from failed f
+left join buried b on f.dead_at is not null and f.state <> 'dead';
 
 -- failed
 -- $1 queue id · $2 message ids · $3 state
@@ -1776,6 +2612,31 @@ where m.queue_id = $1
   and (m.attempt > 0 or $3 = 'dead')
 order by m.id;
 
+-- find_queue
+-- $1 name
+select
+  id,
+  name,
+  lease_seconds,
+  max_attempts,
+  retry_strategy,
+  retry_delay_seconds,
+  retry_max_delay_seconds,
+  retry_jitter,
+  delay_seconds,
+  ttl_seconds,
+  wait_seconds,
+  retention_seconds,
+  dedup_seconds,
+  max_depth,
+  message_bytes_max,
+  paused,
+  ordering,
+  keep_acked_seconds,
+  dead_letter_queue
+from holdfast.queues
+where name = $1;
+
 -- find_schedule
 -- $1 name
 select
@@ -1799,6 +2660,23 @@ select
   headers
 from holdfast.schedules
 where name = $1;
+
+-- first_ready
+-- $1 queue id · $2 ranks
+select level.rank, m.position
+from unnest($2::smallint[]) as level (rank)
+cross join lateral (
+  select position
+  from holdfast.messages
+  where queue_id = $1
+    and rank = level.rank
+    and visible_at is null
+      and dead_at is null
+      and position is not null
+    and leased_until is null
+  order by position
+  limit 1
+) m;
 
 -- fold_ledger
 -- $1 the rows up to this id have been folded before
@@ -1999,13 +2877,15 @@ with q as materialized (
       end
       + coalesce(octet_length(m.headers::text), 0)
       + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
     where m.queue_id = $1
       and m.rank = level.rank
       and m.position >= level.hint
       and m.visible_at is null
-      and m.dead_at is null
+        and m.dead_at is null
+        and m.position is not null
       and m.leased_until is null
       and (m.expires_at is null or m.expires_at > statement_timestamp())
     order by m.position
@@ -2014,7 +2894,7 @@ with q as materialized (
   ) m
   limit $4
 ), taken as materialized (
-  select id, rank, n
+  select id, rank, n, bytes
   from (
     select
       id,
@@ -2057,6 +2937,7 @@ with q as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
+    m.marks,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -2108,6 +2989,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
@@ -2119,9 +3001,11 @@ select
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
     'full', (select coalesce(sum(bytes), 0) > $5 from found),
     'usedKeys', null,
     'acked', null,
+    'freed', null,
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
 from (select) one
@@ -2143,6 +3027,176 @@ left join lateral (
 ) f on true
 order by m.n;
 
+-- lease_followers
+-- $1 queue id · of each head: $2 message id · $3 fence · $4 its ask
+-- $5 of each ask: messages wanted · $6 bytes allowed
+with heads as materialized (
+  select
+    h.n,
+    h.ask,
+    m.id,
+    m.line,
+    m.place,
+    m.lease_id,
+    m.leased_until,
+    l.holders[array_position(l.message_ids, m.id)] as holder
+  from unnest($2::bigint[], $3::bigint[], $4::integer[]) with ordinality as h (id, fence, ask, n)
+  cross join lateral (
+    select *
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and line is not null
+      and leased_until > statement_timestamp()
+    limit 1
+  ) m
+  cross join lateral (
+    select message_ids, holders
+    from holdfast.leases
+    where id = m.lease_id
+    limit 1
+  ) l
+), next as materialized (
+  select
+    f.id,
+    f.round,
+    f.bytes,
+    h.n,
+    h.ask,
+    h.lease_id,
+    h.leased_until,
+    h.holder,
+    row_number() over (partition by h.ask order by f.round, h.n) as taken
+  from heads h
+  cross join lateral (
+    select
+      m.id,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes,
+      row_number() over (order by m.place) as round,
+      bool_or(m.visible_at is not null) over (order by m.place) as blocked
+    from (
+      select *
+      from holdfast.messages
+      where queue_id = $1
+        and line = h.line
+        and place > h.place
+        and position is null
+        and dead_at is null
+        and (expires_at is null or expires_at > statement_timestamp())
+      order by place
+      limit ($5::integer[])[h.ask]
+    ) m
+  ) f
+  where not f.blocked
+), chosen as materialized (
+  select *
+  from (
+    select
+      *,
+      sum(bytes) over (order by round, n) as bytes_so_far
+    from next
+    where taken <= ($5::integer[])[ask]
+  ) c
+  where bytes_so_far <= $6
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = c.lease_id,
+    leased_until = c.leased_until
+  from chosen c
+  where m.queue_id = $1
+    and m.id = any(array(select id from chosen))
+    and m.id = c.id
+    and m.position is null
+    and m.dead_at is null
+    and m.leased_until is null
+  returning m.*, c.ask - 1 as ask, c.round, c.n, c.holder
+), counted as (
+  update holdfast.lines l
+  set followers = c.count
+  from (select line, count(*) as count from leased group by line) c
+  where l.queue_id = $1
+    and l.line = any(array(select line from leased))
+    and l.line = c.line
+), entered as (
+  update holdfast.leases l
+  set
+    message_ids = l.message_ids || e.ids,
+    fences = l.fences || e.fences,
+    holders = l.holders || e.holders
+  from (
+    select
+      lease_id,
+      array_agg(id order by round, n) as ids,
+      array_agg(fence order by round, n) as fences,
+      array_agg(holder order by round, n) as holders
+    from leased
+    group by lease_id
+  ) e
+  where l.id = any(array(select lease_id from leased))
+    and l.id = e.lease_id
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  m.rank >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  m.ask
+from leased m
+cross join lateral (
+  select max_attempts
+  from holdfast.queues
+  where id = $1
+  limit 1
+) q
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.round, m.n;
+
 -- leased_by_key
 -- $1 queue id · $2 key
 select
@@ -2154,6 +3208,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
@@ -2210,14 +3265,24 @@ with r as materialized (
     (c.returned_total + t.returned_total) as returned_total
   from (
     select *
-    from holdfast.queues
-    where name > $1
-      and (
-        name = any($3::text[])
-        or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
-      )
-    order by name
-    limit $2
+    from (
+      select
+        *,
+        (count(*) over ())::integer as found,
+        sum(octet_length(tags::text)) over (order by name) - octet_length(tags::text) as tag_bytes
+      from (
+        select *
+        from holdfast.queues
+        where name > $1
+          and (
+            name = any($3::text[])
+            or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+          )
+        order by name
+        limit $2
+      ) q
+    ) q
+    where tag_bytes < 4194304
   ) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -2254,7 +3319,8 @@ select
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
               and m.visible_at is null
-              and m.dead_at is null
+                and m.dead_at is null
+                and m.position is not null
             order by m.position
             limit 1000
           ) first
@@ -2360,6 +3426,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
@@ -2367,6 +3434,7 @@ select
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
+  null as result,
   (
     select json_build_object(
       'worker', l.workers[l.holders[array_position(l.message_ids, m.id)]],
@@ -2469,6 +3537,7 @@ select
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   m.rank >> 1 as priority,
   coalesce(
     case when m.origin->>'queue' = m.home then (m.origin->>'attempts')::integer end,
@@ -2495,6 +3564,7 @@ select
   ) as "lastFailure",
   null::jsonb as origin,
   null::json as lease,
+  null as result,
   (
     select coalesce(json_agg(json_build_object(
       'queue', coalesce(h.queue, m.home),
@@ -2511,6 +3581,43 @@ select
 from found m
 where m.origin->>'queue' = m.home
   or exists (select from attempts);
+
+-- oldest
+select *
+from (
+  select
+    q.id,
+    q.ordering <> 'none' as "hasLines",
+    first.enqueued_at <= q.ends_from as enqueued,
+    kept.kept_from <= q.ends_from as kept
+  from (
+    select
+      id,
+      ordering,
+      statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
+    from holdfast.queues
+  ) q
+  join holdfast.counts c on c.queue_id = q.id
+  left join lateral (
+    select m.enqueued_at
+    from holdfast.messages m
+    where m.queue_id = q.id
+      and m.kept_from is null
+      and c.enqueued_total > 0
+    order by m.id
+    limit 1
+  ) first on true
+  left join lateral (
+    select m.kept_from
+    from holdfast.messages m
+    where m.queue_id = q.id
+      and m.kept_from is not null
+    order by m.kept_from
+    limit 1
+  ) kept on true
+) q
+where enqueued
+  or kept;
 
 -- oldest_ready
 -- $1 queue ids
@@ -2532,7 +3639,8 @@ select
           where m.queue_id = q.id
             and m.rank = level.rank::smallint
             and m.visible_at is null
-            and m.dead_at is null
+              and m.dead_at is null
+              and m.position is not null
           order by m.position
           limit 100
         ) first
@@ -2590,19 +3698,47 @@ left join (
 
 -- purge
 -- $1 queue id · $2 message ids · $3 states
-with locked as materialized (
+with parked as materialized (
   select m.id
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
+), locked as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
+    and (not exists (select from parked) or (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    ))
   order by m.id
   for update
 ), purged as (
   delete from holdfast.messages m
   where m.queue_id = $1
     and m.id = any(array(select id from locked))
-  returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  returning
+    m.id,
+    m.queue_id,
+    m.line,
+    m.place,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), forgotten as (
   delete from holdfast.history
   where queue_id = $1
@@ -2619,7 +3755,33 @@ with locked as materialized (
   from purged
   having count(*) > 0
 )
-select count(*) as purged
+select
+  count(*) as purged,
+  exists (select from parked) as parked,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from purged
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
 from purged;
 
 -- purge_acked
@@ -2700,27 +3862,50 @@ where c.queue_id = any($1::integer[])
 
 -- redrive
 -- $1 queue id · $2 message ids
-with chosen as materialized (
-  select m.id, m.origin is not null as moves
+with lined as materialized (
+  select holdfast.lock_lines_of($1, $2)
+), chosen as materialized (
+  select m.id, m.line, m.origin is not null as moves
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and (m.dead_at is not null or m.origin is not null)
     and m.leased_until is null
+    and (select count(*) from lined) > 0
   order by m.id
   for no key update
+), opened as materialized (
+  select holdfast.open_lines($1, k.lines) as lines
+  from (
+    select array_agg(line) as lines
+    from chosen
+    where line is not null
+      and not moves
+    having count(*) > 0
+  ) k
 ), places as materialized (
   select
     array_agg(id order by id) as ids,
     array_agg(position order by id) as positions
   from (
     select id, nextval('holdfast.positions') as position
-    from (select id from chosen where not moves order by id) c
+    from (
+      select id
+      from chosen
+      cross join (select count(*) from opened) o
+      where not moves
+      order by id
+    ) c
   ) c
 ), changed as (
   update holdfast.messages m
   set
-    position = places.positions[width_bucket(m.id, places.ids)],
+    position = case
+      when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+    end,
+    place = case
+      when m.line is not null then places.positions[width_bucket(m.id, places.ids)]
+    end,
     ready_at = statement_timestamp(),
     dead_at = null,
     fence = m.fence + 1,
@@ -2748,10 +3933,23 @@ with chosen as materialized (
 select
   $1::integer as queue_id,
   count(*) as redriven,
-  min(position) as position
+  count(*) as ready,
+  least(
+    min(position),
+    (
+      select a.position
+      from opened o
+      cross join lateral holdfast.advance(
+        $1,
+        o.lines,
+        array_fill(0::bigint, array[cardinality(o.lines)])
+      ) a
+      where (select count(*) from changed) > 0
+    )
+  ) as position
 from changed
 union all
-select s.target_id, s.moved, s.lowest
+select s.target_id, s.moved, s.ready, s.lowest
 from (
   select array_agg(id) as ids
   from chosen
@@ -2762,19 +3960,23 @@ cross join lateral holdfast.send($1, c.ids, null) s;
 
 -- redrive_to
 -- $1 queue id · $2 message ids · $3 name of the queue to send them to
-with chosen as materialized (
+with lined as materialized (
+  select holdfast.lock_lines_of($1, $2)
+), chosen as materialized (
   select m.id
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and (m.dead_at is not null or m.origin is not null)
     and m.leased_until is null
+    and (select count(*) from lined) > 0
   order by m.id
   for no key update
 )
 select
   s.target_id as queue_id,
   s.moved as redriven,
+  s.ready,
   s.lowest as position
 from (
   select array_agg(id) as ids
@@ -2786,7 +3988,11 @@ cross join lateral holdfast.send($1, c.ids, $3) s;
 -- release
 -- $1 queue id · $2 message ids · $3 fences
 with held as materialized (
-  select m.id, m.fence, m.attempt, m.lease_id
+  select m.id, m.fence, m.attempt, m.lease_id, (
+    m.line is not null
+    and m.dead_at is null
+    and (m.position is not null or m.leased_until is not null)
+  ) as stood
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -2801,14 +4007,16 @@ with held as materialized (
     leased_until = null,
     lease_id = null,
     rank = m.rank | 1,
-    position = nextval('holdfast.positions'),
+    position = case
+      when m.line is null then nextval('holdfast.positions')
+    end,
     ready_at = statement_timestamp(),
     attempt = m.attempt - 1
   from held
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and m.id = held.id
-  returning m.id, m.fence, m.position
+  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, held.stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -2842,7 +4050,34 @@ with held as materialized (
   from released
   having count(*) > 0
 )
-select id, fence, position
+select
+  id,
+  fence,
+  position,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from released
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
 from released;
 
 -- remove_acked
@@ -2942,6 +4177,25 @@ with gone as (
     select t.ctid
     from holdfast.ledger t
     where exists (select from holdfast.removed_queues r where r.queue_id = t.queue_id)
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- remove_lines
+with gone as (
+  delete from holdfast.lines
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.lines
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
     limit 5000
   ))
   returning 1
@@ -3056,7 +4310,8 @@ select
             where m.queue_id = r.id
               and m.rank = level.rank::smallint
               and m.visible_at is null
-              and m.dead_at is null
+                and m.dead_at is null
+                and m.position is not null
             order by m.position
             limit 1000
           ) first
@@ -3068,15 +4323,20 @@ from r
 order by r.name;
 
 -- retention
--- $1 queue id · $2 after this message id
+-- $1 queue id · $2 after this message id · $3 whether parked messages are meant
 with old as materialized (
   select m.id
   from holdfast.messages m
   join holdfast.queues q on q.id = m.queue_id
   where m.queue_id = $1
-    and m.id > $2
-    and m.kept_from is null
+    and m.id > $2 and m.kept_from is null
     and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    ) = $3
   order by m.id
   limit 5000
   for update of m skip locked
@@ -3085,7 +4345,17 @@ with old as materialized (
   where m.queue_id = $1
     and m.id = any(array(select id from old))
     and m.leased_until is null
-  returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+  returning
+    m.id,
+    m.queue_id,
+    m.line,
+    m.place,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), forgotten as (
   delete from holdfast.history
   where queue_id = $1
@@ -3101,18 +4371,49 @@ with old as materialized (
   from expired
   having count(*) > 0
 )
-select max(id) as seen_to
+select
+  max(id) as seen_to,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from expired
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
 from old;
 
 -- retention_of_kept
--- $1 queue id
+-- $1 queue id · $2 after this message id · $3 whether parked messages are meant
 with old as materialized (
   select m.id
   from holdfast.messages m
   join holdfast.queues q on q.id = m.queue_id
   where m.queue_id = $1
+    and m.leased_until is null and $2::bigint = 0
     and m.kept_from <= statement_timestamp() - make_interval(secs => q.retention_seconds)
-    and m.leased_until is null
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    ) = $3
   order by m.kept_from
   limit 5000
   for update of m skip locked
@@ -3120,7 +4421,18 @@ with old as materialized (
   delete from holdfast.messages m
   where m.queue_id = $1
     and m.id = any(array(select id from old))
-  returning m.id, holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    and m.leased_until is null
+  returning
+    m.id,
+    m.queue_id,
+    m.line,
+    m.place,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
 ), forgotten as (
   delete from holdfast.history
   where queue_id = $1
@@ -3136,7 +4448,32 @@ with old as materialized (
   from expired
   having count(*) > 0
 )
-select count(*) as removed
+select
+  max(id) as seen_to,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from expired
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
 from old;
 
 -- retry
@@ -3160,7 +4497,9 @@ with chosen as materialized (
 ), changed as (
   update holdfast.messages m
   set
-    position = places.positions[width_bucket(m.id, places.ids)],
+    position = case
+      when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+    end,
     ready_at = statement_timestamp(),
     visible_at = null
   from places
@@ -3184,7 +4523,7 @@ from changed;
 -- search
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
+-- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3199,6 +4538,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3223,6 +4563,7 @@ from (
         m.id,
         m.body,
         m.enqueued_at,
+        m.marks,
         holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
       from holdfast.messages m
       where m.queue_id = $1
@@ -3239,7 +4580,7 @@ from (
 -- search_acked
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
+-- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3254,6 +4595,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3278,6 +4620,7 @@ from (
         m.id,
         m.body,
         m.enqueued_at,
+        m.marks,
         'acked' as state
       from holdfast.acked m
       where m.queue_id = $1
@@ -3294,8 +4637,8 @@ from (
 -- search_acked_by_id
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
--- $10 message ids
+-- $8 enqueued at or after · $9 enqueued before · $10 group
+-- $11 message ids
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3310,6 +4653,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3334,12 +4678,13 @@ from (
         m.id,
         m.body,
         m.enqueued_at,
+        m.marks,
         'acked' as state
       from holdfast.acked m
       where m.queue_id = $1
         and m.id > $2
         and m.id <= $3
-        and m.id = any($10::bigint[])
+        and m.id = any($11::bigint[])
       order by m.id
       limit $4
     ) m
@@ -3350,8 +4695,8 @@ from (
 -- search_by_id
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
--- $10 message ids
+-- $8 enqueued at or after · $9 enqueued before · $10 group
+-- $11 message ids
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3366,6 +4711,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3390,12 +4736,13 @@ from (
         m.id,
         m.body,
         m.enqueued_at,
+        m.marks,
         holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
       from holdfast.messages m
       where m.queue_id = $1
         and m.id > $2
         and m.id <= $3
-        and m.id = any($10::bigint[])
+        and m.id = any($11::bigint[])
       order by m.id
       limit $4
     ) m
@@ -3406,7 +4753,7 @@ from (
 -- search_dead
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
+-- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3421,6 +4768,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3445,6 +4793,7 @@ from (
         m.id,
         m.body,
         m.enqueued_at,
+        m.marks,
         'dead' as state
       from holdfast.messages m
       where m.queue_id = $1
@@ -3461,7 +4810,7 @@ from (
 -- search_redrivable
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
+-- $8 enqueued at or after · $9 enqueued before · $10 group
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3476,6 +4825,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3501,6 +4851,7 @@ from (
           m.id,
           m.body,
           m.enqueued_at,
+          m.marks,
           holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
         from holdfast.messages m
         where m.queue_id = $1
@@ -3516,6 +4867,7 @@ from (
           m.id,
           m.body,
           m.enqueued_at,
+          m.marks,
           holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
         from holdfast.messages m
         where m.queue_id = $1
@@ -3535,8 +4887,8 @@ from (
 -- search_redrivable_by_id
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
 -- $6 piece of the body · $7 piece of the last reason
--- $8 enqueued at or after · $9 enqueued before
--- $10 message ids
+-- $8 enqueued at or after · $9 enqueued before · $10 group
+-- $11 message ids
 select
   count(*) filter (where fits) as examined,
   max(id) filter (where fits) as examined_to,
@@ -3551,6 +4903,7 @@ from (
         m.state = any($5::text[])
         and ($8::timestamptz is null or m.enqueued_at >= $8)
         and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
         and ($6::text is null or strpos(m.body, $6) > 0)
         and ($7::text is null or strpos((
           select h.reason
@@ -3575,12 +4928,13 @@ from (
         m.id,
         m.body,
         m.enqueued_at,
+        m.marks,
         holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
       from holdfast.messages m
       where m.queue_id = $1
         and m.id > $2
         and m.id <= $3
-        and m.id = any($10::bigint[]) and (m.origin is not null or m.dead_at is not null)
+        and m.id = any($11::bigint[]) and (m.origin is not null or m.dead_at is not null)
       order by m.id
       limit $4
     ) m
@@ -3779,7 +5133,9 @@ with seen as materialized (
     leased_until = null,
     lease_id = null,
     rank = m.rank | 1,
-    position = places.positions[width_bucket(m.id, places.ids)],
+    position = case
+      when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+    end,
     ready_at = m.leased_until,
     dead_at = case
       when m.attempt >= coalesce(
@@ -3789,7 +5145,16 @@ with seen as materialized (
     end
   from places
   where m.ctid = any((select places from places)::tid[])
-  returning m.id, m.queue_id, m.fence, m.attempt, m.position, m.dead_at is not null as died
+  returning
+    m.id,
+    m.queue_id,
+    m.fence,
+    m.attempt,
+    m.position,
+    m.line,
+    m.place,
+    m.line is not null as stood,
+    m.dead_at is not null as died
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -3845,6 +5210,23 @@ with seen as materialized (
     from due
     where not exists (select from rest where rest.lease_id = due.id)
   ))
+), buried as materialized (
+  select b.*
+  from (
+    select
+      array_agg(queue_id::integer) as queue_ids,
+      array_agg(id) as ids
+    from lapsed
+    where died
+      and (
+        select dead_letter_queue
+        from holdfast.queues
+        where id = queue_id
+      ) is not null
+      and (select count(*) from recorded) >= 0
+    having count(*) > 0
+  ) d
+  cross join lateral holdfast.bury(d.queue_ids, d.ids) b
 )
 select
   case
@@ -3865,27 +5247,37 @@ left join (
     count(*) filter (where not died) as ready,
     min(position) filter (where not died) as position
   from lapsed
+  where not stood
   group by queue_id
   union all
-  select target_id, moved, lowest
+  select
+    k.queue_id,
+    f.ready,
+    f.position
   from (
-    select b.*
+    select
+      queue_id,
+      array_agg(line) as lines,
+      array_agg(count) as counts,
+      array_agg(place) as places
     from (
       select
-        array_agg(queue_id::integer) as queue_ids,
-        array_agg(id) as ids
+        queue_id,
+        line,
+        count(*) as count,
+        min(place) as place
       from lapsed
-      where died
-        and (
-          select dead_letter_queue
-          from holdfast.queues
-          where id = queue_id
-        ) is not null
-        and (select count(*) from recorded) >= 0
-      having count(*) > 0
-    ) d
-    cross join lateral holdfast.bury(d.queue_ids, d.ids) b
-  ) b
+      where stood
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  union all
+  select target_id, ready, lowest
+  from buried
+  where lowest is not null
 ) l on true;
 
 -- take_due_schedules
@@ -3910,7 +5302,10 @@ select
   d.owner_id as "ownerId",
   statement_timestamp() as now,
   q.id::text as "queueId",
-  q.max_depth::float8 as "maxDepth"
+  q.max_depth::float8 as "maxDepth",
+  q.message_bytes_max as "messageBytesMax",
+  q.delay_seconds as "delaySeconds",
+  q.ttl_seconds as "ttlSeconds"
 from (
   select
     *,
@@ -3918,7 +5313,7 @@ from (
   from due
 ) d
 left join lateral (
-  select id, max_depth
+  select id, max_depth, message_bytes_max, delay_seconds, ttl_seconds
   from holdfast.queues
   where name = d.queue
   limit 1

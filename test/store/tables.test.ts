@@ -26,7 +26,9 @@ t.test('a new queue has the default of every setting, and a setting has every co
   const {
     rows: [queue]
   } = await client.query("insert into holdfast.queues (name) values ('q') returning *")
-  for (const { path, column, default: value } of settingPaths) t.equal(queue[column], value, path.join('.'))
+  for (const { path, column, default: value } of settingPaths) {
+    t.strictSame(queue[column], value, path.join('.'))
+  }
   const others = ['id', 'name', 'created_at', 'updated_at']
   t.strictSame(
     (await columnsOf('queues')).sort(),
@@ -66,8 +68,11 @@ function edgesOf(row: Row): { taken: unknown[]; refused: unknown[] } {
     }
     case 'time':
       return { taken: [new Date().toISOString()], refused: ['tomorrow', 5] }
-    case 'text':
-      return { taken: ['k', 'k'.repeat(255)], refused: ['', 'k'.repeat(256), 'ü', 5] }
+    case 'text': {
+      const charsMax = Number(/,(\d+)\}/.exec(row.pattern)![1])
+      const strange = new RegExp(row.pattern, 'u').test('ü') ? '\u0001' : 'ü'
+      return { taken: ['k', 'k'.repeat(charsMax)], refused: ['', 'k'.repeat(charsMax + 1), strange, 5] }
+    }
     default:
       throw new Error(`No edges for a ${row.type}.`)
   }

@@ -3,6 +3,7 @@
  * worked on, and which queues were asked for messages.
  */
 import type { Digits } from '../message.ts'
+import type { LeasedRow } from '../ports.ts'
 
 /**
  * Times are counted in buckets that double. The first is below 1 ms, the last from 2^27 ms (37
@@ -65,7 +66,7 @@ export class ReplicaStats {
   /** Messages were leased at this time of the database, in ms since the epoch. */
   leased(
     queueId: Digits,
-    rows: { id: Digits; fence: Digits; position: Digits; enqueuedAt: string }[],
+    rows: Pick<LeasedRow, 'id' | 'fence' | 'position' | 'enqueuedAt'>[],
     atMs: number
   ): void {
     if (rows.length === 0) return

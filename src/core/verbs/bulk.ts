@@ -7,11 +7,14 @@ import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits, type Selection } from '../message.ts'
-import type { BulkAction, Matches, Place } from '../ports.ts'
+import type { BulkAction, Freed, Matches, Place } from '../ports.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
-/** `queueId`: where they are ready. Left out: in the queue itself. */
-type OnDone = (count: number, position?: number, queueId?: Digits) => void
+/**
+ * A chunk is done: how many were changed, and what became ready. `queueId`: in that queue. Left out:
+ * in the queue itself.
+ */
+type OnDone = (count: number, freed: Freed | null, queueId?: Digits) => void
 
 /** The broker says what each method does, and how it refuses. */
 export class Bulk {
@@ -32,7 +35,9 @@ export class Bulk {
     return inChunks(this.#parts, caller, name, (store, id, onDone) =>
       action === 'purge'
         ? store.purge(id, state, selection, signal, onDone)
-        : store[action](id, selection, signal, onDone)
+        : store[action](id, selection, signal, (count, position) =>
+            onDone(count, position === null ? null : { count, position })
+          )
     )
   }
 
@@ -52,16 +57,17 @@ export class Bulk {
   }
 
   async cancel(caller: Caller, name: string, id: Digits): Promise<void> {
-    const { store, queueCache, wakeups, turns } = this.#parts
+    const { store, queueCache, wakeups, signals, turns } = this.#parts
     const queue = await queueCache.find(caller, name)
-    const result = await turns.run(caller, () => store.last.cancel(queue.id, id))
-    if (result === 'leased') {
+    const { outcome, freed } = await turns.run(caller, () => store.last.cancel(queue.id, id))
+    if (freed !== null) signals.onReady(queue.id, freed.count, freed.position)
+    if (outcome === 'leased') {
       throw new QueueError(
         'messageLeased',
         'A worker holds the message just now. Cancel it when the lease has ended, or let the worker ack it.'
       )
     }
-    if (result === 'unknown') throw messageNotFound(name, id)
+    if (outcome === 'unknown') throw messageNotFound(name, id)
     wakeups.wakeForEnd(id)
   }
 }
@@ -80,9 +86,9 @@ export async function inChunks(
 ): Promise<number> {
   const { id } = await queueCache.find(caller, name)
   let done = 0
-  const onDone: OnDone = (count, position, readyIn = id) => {
+  const onDone: OnDone = (count, freed, readyIn = id) => {
     done += count
-    if (position !== undefined) signals.onReady(readyIn, count, position)
+    if (freed !== null) signals.onReady(readyIn, freed.count, freed.position)
   }
   await searchTurns
     .run(caller, () => work(store.last, id, onDone))

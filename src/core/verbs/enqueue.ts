@@ -6,16 +6,19 @@ import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import type { Digits, Enqueued, NewMessage } from '../message.ts'
+import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
+import { messageBytesMax } from '../limits.ts'
+import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
+import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 
-const flushBytesMax = 4 * 1024 * 1024
+export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
 /** What a message counts beside its body. */
 const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
-const queueAttemptsMax = 10
+export const queueAttemptsMax = 10
 
 /** One caller's messages: a list is stored whole or not at all. */
 interface Call {
@@ -24,7 +27,7 @@ interface Call {
   bytes: number
 }
 /** null for each message whose queue is gone. */
-type Answer = (Enqueued | null)[] | Error
+type Answer = EnqueueAnswer[] | Error
 
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
@@ -40,7 +43,7 @@ export class Enqueueing {
   readonly #parts: Needs
   readonly #createQueues: boolean
   readonly #autoQueues: AutoQueues
-  readonly #batcher: Batcher<Call, (Enqueued | null)[]>
+  readonly #batcher: Batcher<Call, EnqueueAnswer[]>
 
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
@@ -67,17 +70,14 @@ export class Enqueueing {
 
   async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
-    const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await queueCache.find(caller, name, make)
-      const rows = messages.map(message => ({
-        ...message,
-        queueId: queue.id,
-        priority: message.priority ?? priorityDefault
-      }))
+      const queue = await this.target(caller, name)
+      const toRow = rowsFor(queue)
+      const rows = messages.map((message, index) => toRow(message, list ? `/messages/${index}` : ''))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
-      // Another replica deleted the queue after it was looked up, so nothing was stored.
+      // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
+      // stored.
       queueCache.forget(name)
     }
     throw new QueueError(
@@ -87,21 +87,24 @@ export class Enqueueing {
     )
   }
 
+  /** The queue of this name. It may be made. Refuses with queueNotFound, tooManyQueues. */
+  target(caller: Caller, name: string): Promise<Queue> {
+    return this.#parts.queueCache.find(caller, name, this.#createQueues ? this.makeQueue : undefined)
+  }
+
   drained(): Promise<void> {
     return this.#batcher.drained()
   }
 
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(
-    caller: Caller,
-    rows: EnqueueRow[],
-    list: boolean,
-    hasMaxDepth: boolean
-  ): Promise<(Enqueued | null)[]> {
-    const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
-    const lane = hasMaxDepth
-      ? rows[0]!.queueId
-      : `${hasKeys(rows) ? 'keyed' : 'plain'}${bytes < largeBytes ? '' : ' large'}`
+  #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
+    const bytes = bytesOf(rows)
+    const kinds = [
+      hasKeys(rows) ? 'keyed' : 'plain',
+      ...(rows[0]!.lined ? ['lined'] : []),
+      ...(bytes < largeBytes ? [] : ['large'])
+    ]
+    const lane = hasMaxDepth ? rows[0]!.queueId : kinds.join(' ')
     return this.#batcher.add(caller, lane, { list, rows, bytes })
   }
 
@@ -127,26 +130,16 @@ export class Enqueueing {
       'enqueue',
       calls.reduce((sum, { rows }) => sum + rows.length, 0)
     )
-    this.#signal(calls, answers)
+    this.signal(calls, answers)
     return answers
   }
 
-  // A statement can claim a key once. A key that comes twice goes into a later round, which sees
-  // the first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
+  // All rounds are one commit. With `whole`, one mismatch undoes it.
   async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
-    const split = rounds([...rows.keys()], index => {
-      const { queueId, idempotencyKey } = rows[index]!
-      return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
-    })
+    const split = roundsOf(rows)
     const work = async (verbs: Verbs) => {
-      const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-      for (const indexes of split) {
-        const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
-        stored.forEach((answer, i) => {
-          answers[indexes[i]!] = answer
-        })
-      }
+      const answers = await storeInRounds(verbs, rows, split)
       const refusal = refuseMismatch(answers)
       if (whole && refusal instanceof Error) throw refusal
       return answers
@@ -154,8 +147,8 @@ export class Enqueueing {
     return await (split.length > 1 || whole ? store.transaction(work) : work(store))
   }
 
-  // One signal for each queue that has new ready messages, one for each delayed message.
-  #signal(calls: Call[], answers: Answer[]): void {
+  /** One signal for each queue that has new ready messages, one for each delayed message. */
+  signal(calls: { rows: EnqueueRow[] }[], answers: Answer[]): void {
     const { signals } = this.#parts
     const ready = new Map<Digits, { count: number; position: number }>()
     for (const [index, answer] of answers.entries()) {
@@ -166,17 +159,66 @@ export class Enqueueing {
         const dueMs =
           row.visibleAt !== undefined
             ? Date.parse(row.visibleAt)
-            : Date.now() + (row.delaySeconds ?? 0) * 1000
+            : Date.now() + (row.delaySeconds ?? row.defaults?.delaySeconds ?? 0) * 1000
         if (dueMs > Date.now()) {
           signals.onDue(dueMs)
           continue
         }
+        if (stored.position === null) continue
         const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.id)) })
+        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.position)) })
       }
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
   }
+}
+
+/**
+ * How messages become rows of a queue. `pointer` is the place of the message in the request. Refuses
+ * with bodyTooLarge, and with invalidRequest what would change the order of the queue.
+ */
+export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, pointer: string) => EnqueueRow {
+  const ordered = isOrdered(settings)
+  const lined = hasLines(settings)
+  const defaults = enqueueDefaultsOf(settings)
+  return (message, pointer) => {
+    // Every message has passed the bound of the service already.
+    if (settings.messageBytesMax < messageBytesMax) {
+      checkBodySize(message.body, pointer, settings.messageBytesMax, name)
+    }
+    if (ordered) checkOrdered(message, pointer)
+    return { ...message, queueId: id, priority: message.priority ?? priorityDefault, lined, defaults }
+  }
+}
+
+/** What rows count while they wait to be stored. */
+export function bytesOf(rows: EnqueueRow[]): number {
+  return rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+}
+
+// A statement can claim a key once. A key that comes twice goes into a later round, which sees the
+// first one's row.
+function roundsOf(rows: EnqueueRow[]): number[][] {
+  return rounds([...rows.keys()], index => {
+    const { queueId, idempotencyKey } = rows[index]!
+    return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
+  })
+}
+
+/** Stores rows, one round of them after the other, for a caller that commits them. */
+export async function storeInRounds(
+  verbs: Verbs,
+  rows: EnqueueRow[],
+  split = roundsOf(rows)
+): Promise<EnqueueAnswer[]> {
+  const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
+  for (const indexes of split) {
+    const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
+    stored.forEach((answer, i) => {
+      answers[indexes[i]!] = answer
+    })
+  }
+  return answers
 }
 
 // Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
@@ -219,5 +261,5 @@ function refuseMismatch(answers: EnqueueAnswer[]): Answer {
         'key for a new message.'
     )
   }
-  return answers.map(answer => (answer === null ? null : { id: answer.id, duplicate: answer.duplicate }))
+  return answers
 }

@@ -19,6 +19,7 @@ export const reasonCodes = [
   'paused',
   'leased',
   'behind',
+  'groupBlocked',
   'noConsumer',
   'deadLetter',
   'dead',
@@ -33,6 +34,7 @@ interface Reason {
   until?: string
   worker?: string
   ahead?: number
+  by?: { id: Digits; state: State }
   lastAskedAt?: string
 }
 export interface Explanation {
@@ -95,6 +97,7 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
   } else if (ahead !== null && (ahead.count > 0 || !ahead.all)) {
     reasons.push(behind(ahead))
   }
+  if (message.blocker !== null) reasons.push(groupBlocked(message.blocker))
   if (reasons.length === 0) reasons.push(next)
   return message.origin === null ? reasons : [deadLetter(message.origin), ...reasons]
 }
@@ -148,7 +151,7 @@ function leased(message: Circumstances): Reason {
     code: 'leased',
     detail:
       `${worker ?? 'Somebody'} holds it until ${leasedUntil}: ${attemptText(message)}. Unless it is ` +
-      `settled or extended by then, it is ${attempt < maxAttempts ? 'ready again' : atDeath}.`,
+      `settled or extended by then, it is ${attempt < (maxAttempts ?? Infinity) ? 'ready again' : atDeath}.`,
     until: leasedUntil!,
     ...(worker === null ? {} : { worker })
   }
@@ -194,8 +197,16 @@ function behind({ count, all }: Ahead): Reason {
   }
 }
 
+function groupBlocked(by: { id: Digits; state: State }): Reason {
+  return {
+    code: 'groupBlocked',
+    detail: `Message ${by.id} of its group goes first, and is ${by.state}. Ask about that one.`,
+    by
+  }
+}
+
 function attemptText({ attempt, maxAttempts }: Circumstances): string {
-  return `attempt ${attempt} of ${maxAttempts}`
+  return `attempt ${attempt}${maxAttempts === null ? '' : ` of ${maxAttempts}`}`
 }
 
 function failureText(failure: LastFailure | null): string {

@@ -103,9 +103,11 @@ export class Firings {
     })
     for (const [index, { messageId }] of fired.entries()) {
       if (messageId === null) continue
-      const { queueId, ownerId } = due[index]!
+      const { queueId, ownerId, now, defaults } = due[index]!
       this.#keyOf(ownerId)?.messages.take(1)
-      this.#signals.onReady(queueId!, 1, Number(messageId))
+      const delaySeconds = defaults?.delaySeconds ?? 0
+      if (delaySeconds > 0) this.#signals.onDue(Date.parse(now) + delaySeconds * 1000)
+      else this.#signals.onReady(queueId!, 1, Number(messageId))
     }
     return due.length
   }
@@ -132,11 +134,12 @@ export class Firings {
   }
 
   #outcomeOf(
-    { name, queue, queueId, ownerId }: DueSchedule,
+    { name, queue, queueId, ownerId, body, messageBytesMax }: DueSchedule,
     { full, refusedQueues, fired }: Obstacles
   ): LastRun['outcome'] {
     if (queueId === null) return refusedQueues.has(queue) ? 'tooManyQueues' : 'queueNotFound'
     if (full.has(name)) return 'queueFull'
+    if (Buffer.byteLength(body) > messageBytesMax) return 'bodyTooLarge'
     const key = this.#keyOf(ownerId)
     if (key === undefined) return 'enqueued'
     const count = fired.get(key) ?? 0
@@ -173,12 +176,14 @@ async function fullQueues(verbs: Verbs, due: DueSchedule[]): Promise<Set<string>
   return full
 }
 
-function rowOf({ queueId, name, nextAt: at, body, headers, priority }: DueSchedule): EnqueueRow {
+function rowOf({ queueId, name, nextAt: at, body, headers, priority, defaults }: DueSchedule): EnqueueRow {
   return {
     queueId: queueId!,
     body,
     contentType: null,
     headers: { ...headers, [nameHeader]: name, [dueHeader]: at },
-    priority
+    priority,
+    lined: true,
+    defaults
   }
 }

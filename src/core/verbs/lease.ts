@@ -2,6 +2,7 @@
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone } from '../errors.ts'
+import { isOrdered } from '../lines.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { LeaseAsk, LeasedRow } from '../ports.ts'
 import { formatReceipt } from '../receipt.ts'
@@ -10,10 +11,14 @@ import { readReceipts } from './receipts.ts'
 import type { Outcome, Settling } from './settle.ts'
 
 export interface LeaseRequest extends LeaseAsk {
-  waitSeconds: number
+  /** null: as the settings of the queue say. */
+  waitSeconds: number | null
 }
 
 type Needs = Pick<Parts, 'queueCache' | 'wakeups'>
+
+/** The signal of a call that does not wait, and so cannot be given up. */
+const never = new AbortController().signal
 
 /** core/broker.ts says what the method does, and how it refuses. */
 export class Leasing {
@@ -32,27 +37,33 @@ export class Leasing {
     name: string,
     request: LeaseRequest,
     receipts: string[],
-    signal: AbortSignal
+    signalOf: () => AbortSignal
   ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
-    const untilMs = performance.now() + request.waitSeconds * 1000
+    const beganMs = performance.now()
     const { queueCache, wakeups } = this.#parts
     const pointer = (index: number) => `/ack/${index}`
     let { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
+    const waitSeconds = request.waitSeconds ?? queue.settings.waitSeconds
+    const untilMs = beganMs + waitSeconds * 1000
+    const signal = waitSeconds > 0 ? signalOf() : never
     let acks = current.map(index => leases[index]!)
     const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
     try {
       for (;;) {
         // The seat is taken before the attempt. Otherwise the wait could miss a message that commits
         // right after the attempt.
-        const seat = request.waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
+        const seat = waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
         try {
           for (let more = true; more;) {
-            const answer = await this.#flushes.lease(caller, queue.id, request, acks)
+            const ordered = isOrdered(queue.settings)
+            const answer = await this.#flushes.lease(caller, queue.id, request, acks, ordered)
             acks.forEach((_, i) => {
               outcomes[current[i]!] = answer.outcomes[i]!
             })
             acks = []
-            const rows = answer.used ? await this.#flushes.leaseAgain(caller, queue.id, request) : answer.rows
+            const rows = answer.used
+              ? await this.#flushes.leaseAgain(caller, queue.id, request, ordered)
+              : answer.rows
             if (rows.length > 0 && signal.aborted) {
               await this.#giveBack(caller, queue.id, rows)
               return { messages: [], outcomes }
@@ -96,6 +107,7 @@ function leasedMessage(name: string, queueId: Digits, row: LeasedRow): LeasedMes
     bodyBytes: row.bodyBytes,
     contentType: row.contentType,
     headers: row.headers,
+    marks: row.marks,
     priority: row.priority,
     enqueuedAt: row.enqueuedAt,
     leaseExpiresAt: row.leaseExpiresAt,

@@ -10,10 +10,11 @@ import { rounds } from '../engine/rounds.ts'
 import type { Share } from '../engine/share.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits } from '../message.ts'
-import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
+import type { Head, Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
 import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
-type Call = LeaseAsk & { caller: Caller; acks: Held[] }
+/** `ordered`: the queue's messages are leased one after another in their lines. */
+type Call = LeaseAsk & { caller: Caller; acks: Held[]; ordered: boolean }
 
 interface LeaseAnswer {
   rows: LeasedRow[]
@@ -50,13 +51,19 @@ export class LeaseFlushes {
   }
 
   /** Acks, and leases what is ready, in one commit. Refuses with overloaded. */
-  lease(caller: Caller, queueId: Digits, ask: LeaseAsk, acks: Held[]): Promise<LeaseAnswer> {
-    return this.#batcher.add(caller, queueId, { ...ask, caller, acks })
+  lease(
+    caller: Caller,
+    queueId: Digits,
+    ask: LeaseAsk,
+    acks: Held[],
+    ordered: boolean
+  ): Promise<LeaseAnswer> {
+    return this.#batcher.add(caller, queueId, { ...ask, caller, acks, ordered })
   }
 
   /** Acks. Refuses with overloaded. */
   async ack(caller: Caller, queueId: Digits, acks: Held[]): Promise<Outcome[]> {
-    return (await this.lease(caller, queueId, noLease, acks)).outcomes
+    return (await this.lease(caller, queueId, noLease, acks, false)).outcomes
   }
 
   /**
@@ -64,22 +71,22 @@ export class LeaseFlushes {
    * none, leases. The row that holds the key is unique: of two calls at once, one leases, and the
    * other finds what was leased. Refuses with overloaded.
    */
-  async leaseAgain(caller: Caller, queueId: Digits, ask: LeaseAsk): Promise<LeasedRow[]> {
+  async leaseAgain(caller: Caller, queueId: Digits, ask: LeaseAsk, ordered: boolean): Promise<LeasedRow[]> {
     const { store, wakeups, replicaStats, shares, turns } = this.#parts
     const backlogged = shares.answerBytes.refusal(caller, 1)
     if (backlogged !== null) throw backlogged
     for (let attempt = 1; ; attempt++) {
       try {
-        const { rows, atMs } = await turns.run(caller, () =>
+        const answer = await turns.run(caller, () =>
           this.#transaction(store, queueId, async verbs => {
             const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
-            return held.length > 0
-              ? { rows: held, atMs: null }
-              : await verbs.lease(queueId, [ask], answerBytesMax, [])
+            return held.length > 0 ? held : await verbs.lease(queueId, [ask], answerBytesMax, [], ordered)
           })
         )
-        if (atMs !== null) replicaStats.leased(queueId, rows, atMs)
-        return rows
+        if (Array.isArray(answer)) return answer
+        if (ordered) await this.#addFollowers(queueId, [ask], answer)
+        replicaStats.leased(queueId, answer.rows, answer.atMs)
+        return answer.rows
       } catch (error) {
         if (!store.isLeaseKeyTaken(error)) throw error
         wakeups.wake(queueId, ask.max)
@@ -134,17 +141,21 @@ export class LeaseFlushes {
       replicaStats.asked(queueId)
       this.#findMissed(queueId)
     }
-    const { rows, full, acked, usedKeys, atMs } = await this.#send(queueId, asks, [...distinct.values()])
+    const ordered = calls.some(call => call.ordered)
+    const flush = await this.#send(queueId, asks, [...distinct.values()], ordered)
+    if (ordered) await this.#addFollowers(queueId, asks, flush)
+    const { rows, full, acked, freed, usedKeys, atMs } = flush
     replicaStats.leased(queueId, rows, atMs)
     replicaStats.acked(queueId, acked)
     const changed = new Map(acked.map(key => [key, distinct.get(key)!]))
-    const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, changed)
+    const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, { changed, freed })
+    const shareOf = new Map(asks.map((ask, index) => [ask, flush.shares[index]!]))
     return calls.map(call => {
       const isUsed = usedKeyCalls.has(call)
       const answers = outcomesFor(call.acks, outcomes)
       if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
       const refusal = backlogged.get(call.caller)!
-      const share = isUsed || refusal !== null ? [] : rows.splice(0, call.max)
+      const share = shareOf.get(call) ?? []
       if (refusal !== null && call.max > 0) {
         if (call.acks.length === 0) return refusal
         // The key may stand for messages that the caller holds already, so an empty answer would be
@@ -153,25 +164,55 @@ export class LeaseFlushes {
       }
       const foundUsed =
         share.length === 0 && call.idempotencyKey !== null && usedKeys.includes(call.idempotencyKey)
-      return { rows: share, more: full, outcomes: answers, used: isUsed || foundUsed }
+      // What its acks have freed was not yet to be seen by the same statement.
+      const hasFreed = freed !== null && call.acks.length > 0
+      return { rows: share, more: full || hasFreed, outcomes: answers, used: isUsed || foundUsed }
     })
   }
 
   // One statement, where no message is acked under two fences.
-  #send(queueId: Digits, asks: LeaseAsk[], acks: Held[]): Promise<LeaseFlush> {
+  #send(queueId: Digits, asks: LeaseAsk[], acks: Held[], ordered: boolean): Promise<LeaseFlush> {
     const store = acks.length > 0 ? this.#parts.store.first : this.#parts.store
     const split = rounds(acks, ({ id }) => id)
     const settleAndLease = async (verbs: Verbs): Promise<LeaseFlush> => {
-      const settled = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const { changed, freed } = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
       const leased =
         asks.length > 0
-          ? await verbs.lease(queueId, asks, answerBytesMax, [])
-          : { rows: [], full: false, usedKeys: [], atMs: 0 }
-      return { ...leased, acked: [...settled.keys()] }
+          ? await verbs.lease(queueId, asks, answerBytesMax, [], ordered)
+          : { rows: [], shares: [], bytes: 0, full: false, usedKeys: [], atMs: 0 }
+      return { ...leased, acked: [...changed.keys()], freed }
     }
     if (split.length > 1) return this.#transaction(store, queueId, settleAndLease)
     if (asks.length === 0) return settleAndLease(store)
-    return store.lease(queueId, asks, answerBytesMax, acks)
+    return store.lease(queueId, asks, answerBytesMax, acks, ordered)
+  }
+
+  /**
+   * Fills the asks that have a message and want more with those that come next in their lines. The
+   * heads are leased by then, so nobody else takes from these lines. Without followers the answers
+   * are right too, so an error only leaves them out.
+   */
+  async #addFollowers(
+    queueId: Digits,
+    asks: LeaseAsk[],
+    { rows, shares, bytes, full }: LeaseFlush
+  ): Promise<void> {
+    const wanted = asks.map(({ max }, ask) => max - shares[ask]!.length)
+    const heads: Head[] = shares.flatMap((share, ask) =>
+      wanted[ask]! > 0 ? share.map(({ id, fence }) => ({ id, fence, ask })) : []
+    )
+    if (heads.length === 0 || full) return
+    const ids = heads.map(({ id }) => id)
+    const followers = await this.#parts.store
+      .transaction(async verbs => {
+        await verbs.lockLinesOf(queueId, ids)
+        return await verbs.leaseFollowers(queueId, heads, wanted, answerBytesMax - bytes)
+      })
+      .catch(() => [])
+    for (const row of followers) {
+      rows.push(row)
+      shares[row.ask]!.push(row)
+    }
   }
 
   #findMissed(queueId: Digits): void {

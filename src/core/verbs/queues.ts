@@ -9,6 +9,14 @@ import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 const putAttemptsMax = 3
 
+function queueNotEmpty(name: string): QueueError {
+  return new QueueError(
+    'queueNotEmpty',
+    `The order of the queue ${name} changes only while the queue holds no message, a dead one ` +
+      'included; no setting was changed. Let workers empty the queue, or purge it, or make another one.'
+  )
+}
+
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns'>
 
 /** The broker says what each method does, and how it refuses. */
@@ -26,7 +34,9 @@ export class Queues {
   ): Promise<{ created: boolean; report: QueueReport }> {
     const { store, queueCache, signals, turns } = this.#parts
     for (let attempt = 1; ; attempt++) {
-      const created = await turns.run(caller, () => store.last.putQueue(name, change))
+      const outcome = await turns.run(caller, () => store.last.putQueue(name, change))
+      if (outcome === 'notEmpty') throw queueNotEmpty(name)
+      const created = outcome === 'made'
       queueCache.forget(name)
       try {
         const queue = await queueCache.find(caller, name)
@@ -60,8 +70,8 @@ export class Queues {
     scope: NameScope
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const queues = await turns.run(caller, () => store.last.listQueues(after, limit, scope))
-    return { queues, next: queues.length === limit ? queues.at(-1)!.queue : null }
+    const { queues, more } = await turns.run(caller, () => store.last.listQueues(after, limit, scope))
+    return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 
   async delete(caller: Caller, name: string): Promise<void> {

@@ -70,9 +70,9 @@ export class Redriving {
       if (untilMs > 0) return untilMs
       const ready = await store.last.transaction(async verbs => {
         const counts = new ReadyCounts()
-        const drove = await verbs.driveRedrive((count, position, queueId) =>
-          counts.add(queueId, count, position)
-        )
+        const drove = await verbs.driveRedrive((_, freed, queueId) => {
+          if (freed !== null) counts.add(queueId, freed.count, freed.position)
+        })
         return drove ? counts : null
       })
       if (ready === null) break

@@ -4,11 +4,12 @@
  */
 import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
+import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { ReadyCounts } from '../engine/signals.ts'
 import { storable, type Digits } from '../message.ts'
-import type { ChangedBy, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
+import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without a time. */
@@ -17,7 +18,7 @@ type PlainOutcome = (typeof plainOutcomes)[number]
 
 /** What can become of a receipt. */
 export type Outcome =
-  | { outcome: PlainOutcome }
+  | { outcome: PlainOutcome; then?: Followed[] }
   | { outcome: 'dead'; movedTo: string }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
@@ -76,11 +77,12 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
     changed({ at, position, ready, dead, movedTo, movedToId }) {
       if (movedTo !== null) {
         const outcome: Outcome = { outcome: 'dead', movedTo }
-        return { outcome, ended: true, readyAt: position, readyIn: String(movedToId) }
+        const ready = position === null ? {} : { readyAt: position, readyIn: String(movedToId) }
+        return { outcome, ended: true, ...ready }
       }
       if (dead) return { outcome: { outcome: 'dead' }, ended: true }
       const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
-      return ready ? { outcome, readyAt: position } : { outcome, dueAt: at }
+      return ready ? { outcome, readyAt: position! } : { outcome, dueAt: at }
     },
     unchanged: ({ acked }) => (acked ? 'gone' : 'leaseLost')
   },
@@ -91,9 +93,18 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
   },
   release: {
     held: lease => lease,
-    changed: ({ position }) => ({ outcome: { outcome: 'released' }, readyAt: position }),
+    changed: ({ position }) => ({
+      outcome: { outcome: 'released' },
+      ...(position !== null && { readyAt: position })
+    }),
     unchanged: ({ acked, dead }) => (acked ? 'gone' : dead ? 'dead' : 'released')
   }
+}
+
+/** What a flush changed, by `id.fence`, and what became ready in lines by that. */
+export interface Settled<V extends SettleVerb> {
+  changed: Map<string, ChangedBy<V>>
+  freed: Freed | null
 }
 
 type Commit<V extends SettleVerb> = (caller: Caller, queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
@@ -160,17 +171,20 @@ export class Settling {
     verb: V,
     queueId: Digits,
     split: HeldBy<V>[][]
-  ): Promise<Map<string, ChangedBy<V>>> {
+  ): Promise<Settled<V>> {
     if (split.length > 1) {
       const ids = split.flat().map(({ id }) => id)
       await verbs.lockMessages(queueId, ids)
     }
     const changed = new Map<string, ChangedBy<V>>()
+    let allFreed: Freed | null = null
     const settlers: Settlers = verbs
     for (const held of split) {
-      for (const row of await settlers[verb](queueId, held)) changed.set(keyOf(row), row)
+      const { rows, freed } = await settlers[verb](queueId, held)
+      for (const row of rows) changed.set(keyOf(row), row)
+      allFreed = sumOf(allFreed, freed)
     }
-    return changed
+    return { changed, freed: allFreed }
   }
 
   /**
@@ -181,7 +195,7 @@ export class Settling {
     verb: V,
     queueId: Digits,
     distinct: Map<string, Held>,
-    changed: Map<string, ChangedBy<V>>
+    { changed, freed }: Settled<V>
   ): Promise<Map<string, Outcome | Error>> {
     const { store, wakeups, signals } = this.#parts
     const { changed: effectOf } = rules[verb]
@@ -193,6 +207,7 @@ export class Settling {
         ? await store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
         : new Map<Digits, Standing>()
     const ready = new ReadyCounts()
+    if (freed !== null) ready.add(queueId, freed.count, freed.position)
     const outcomes = new Map<string, Outcome | Error>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
@@ -235,15 +250,20 @@ export class Settling {
     const store = this.#parts.store.first
     const distinct = distinctOf(calls.flat())
     const split = rounds([...distinct.values()], ({ id }) => id)
-    const changed = await (split.length > 1
+    const settled = await (split.length > 1
       ? store.transaction(verbs => this.settleRounds(verbs, verb, queueId, split))
       : this.settleRounds(store, verb, queueId, split))
-    const outcomes = await this.outcomesOf(verb, queueId, distinct, changed)
+    const outcomes = await this.outcomesOf(verb, queueId, distinct, settled)
     return calls.map(call => outcomesFor(call, outcomes))
   }
 }
 
-function keyOf({ id, fence }: Held): string {
+function sumOf(a: Freed | null, b: Freed | null): Freed | null {
+  if (a === null || b === null) return a ?? b
+  return { count: a.count + b.count, position: Math.min(a.position, b.position) }
+}
+
+export function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
 }
 

@@ -5,7 +5,14 @@ import { basename, extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { openStates, states } from '../../core/counters.ts'
-import { consoleRowsDefault, listMax, nameCharsMax, nextRunsMax, pageRowsMax } from '../../core/limits.ts'
+import {
+  consoleRowsDefault,
+  listMax,
+  messageBytesMax,
+  nameCharsMax,
+  nextRunsMax,
+  pageRowsMax
+} from '../../core/limits.ts'
 import { options, type OptionRow } from '../../core/options.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { boundsOf } from '../../core/table.ts'
@@ -42,7 +49,7 @@ const tables = {
   ),
   states,
   openStates,
-  limits: { consoleRowsDefault, listMax, nameCharsMax, nextRunsMax, pageRowsMax }
+  limits: { consoleRowsDefault, listMax, messageBytesMax, nameCharsMax, nextRunsMax, pageRowsMax }
 }
 
 /** They reach the pages as a module. */

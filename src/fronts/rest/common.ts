@@ -36,7 +36,7 @@ export function givenUp({ key, raw: { socket } }: FastifyRequest, reply: Fastify
   const controller = new AbortController()
   const abort = () => controller.abort()
   const leave = key?.onEnd(abort)
-  if (socket.readableEnded) abort()
+  if (socket.readableEnded || socket.destroyed) abort()
   else socket.once('end', abort)
   reply.raw.once('close', () => {
     leave?.()

@@ -1,8 +1,8 @@
 /** What a schema finds wrong in a request: where it is, and what to do, in words. */
 import type { ErrorObject } from 'ajv'
-import { idempotencyKeyCharsMax } from '../../core/limits.ts'
+import { groupCharsMax, idempotencyKeyCharsMax } from '../../core/limits.ts'
 import { nearest } from '../../core/nearest.ts'
-import { idempotencyKeyPattern } from '../../core/options.ts'
+import { groupPattern, idempotencyKeyPattern } from '../../core/options.ts'
 import { namePattern } from '../../core/queue.ts'
 import { nameDescription, storableText } from './contract/shapes.ts'
 
@@ -10,6 +10,7 @@ import { nameDescription, storableText } from './contract/shapes.ts'
 const wordsOf = new Map([
   [namePattern, `must be ${nameDescription.replace(/\.$/, '')} (the pattern is ${namePattern})`],
   [idempotencyKeyPattern, `must be 1 to ${idempotencyKeyCharsMax} printable ASCII characters`],
+  [groupPattern, `must be 1 to ${groupCharsMax} characters, none of them a control character`],
   [storableText, 'must not hold NUL, nor half of a surrogate pair']
 ])
 

@@ -29,6 +29,7 @@ export const problems = {
   methodNotAllowed: { status: 405, title: 'The route does not take this method' },
   leaseLost: { status: 409, title: 'The lease has been lost' },
   gone: { status: 409, title: 'The message is gone' },
+  queueNotEmpty: { status: 409, title: 'The queue is not empty' },
   messageLeased: { status: 409, title: 'The message is leased' },
   ackedNotKept: { status: 409, title: 'The queue keeps no acked messages' },
   redriveRunning: { status: 409, title: 'A redrive of the queue runs already' },

@@ -27,6 +27,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     leaseExpiresAt,
     lastFailure,
     origin,
+    marks,
     contentType
   } = message
   const headers: Record<string, string> = {
@@ -43,10 +44,11 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-receipt': receipt,
     'holdfast-fence': String(fence),
     'holdfast-attempt': String(attempt),
-    'holdfast-max-attempts': String(maxAttempts),
+    ...(maxAttempts !== null && { 'holdfast-max-attempts': String(maxAttempts) }),
     'holdfast-priority': String(priority),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
+    ...(marks?.group !== undefined && { 'holdfast-group': encodedValue(marks.group) }),
     ...(lastFailure?.reason != null && { 'holdfast-last-failure': encodedReason(lastFailure.reason) }),
     ...(origin !== null && originHeaders(origin))
   }

@@ -1,6 +1,6 @@
 /** Message bodies between a front and the store: bytes in, and the same bytes out as JSON, text or base64. */
 import { isUtf8 } from 'node:buffer'
-import type { Body } from '../../core/message.ts'
+import type { Body, Marks } from '../../core/message.ts'
 
 const textTypes =
   /^(text\/.*|application\/(xml|x-www-form-urlencoded)|multipart\/form-data|[^/]+\/.+\+(json|xml))$/
@@ -33,4 +33,9 @@ export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
   const member =
     text === null ? `"bodyBase64":"${bodyBytes!.toString('base64')}"` : `"body":${JSON.stringify(text)}`
   return `${member},"contentType":${JSON.stringify(contentType)}`
+}
+
+/** The members of what few messages have, such as their group, as JSON text after other members. */
+export function markMembers(marks: Marks | null): string {
+  return marks === null ? '' : `,${JSON.stringify(marks).slice(1, -1)}`
 }

@@ -1,6 +1,6 @@
 /**
- * Brings the database to this release's schema. Numbered files run once and in order; api.sql runs
- * whenever it has changed.
+ * Brings the database to this release's schema. Numbered files run once and in order; the
+ * others, of functions, run whenever they have changed.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -137,7 +137,7 @@ export async function compareMigrations(client: pg.Client): Promise<MigrationSta
     'select name, hash from holdfast.migrations'
   )
   const applied = new Map(rows.map(({ name, hash }) => [name, hash]))
-  const runsAgain = (name: string) => name === 'api.sql'
+  const runsAgain = (name: string) => !/^\d/.test(name)
   const differing = files.filter(({ name, hash }) => applied.get(name) !== hash)
   const later = [...applied.keys()].filter(name => !files.some(file => file.name === name))
   return {

@@ -7,53 +7,20 @@ import { hourSeconds } from '../../core/series.ts'
 import type { Database } from '../database.ts'
 import { forgetHistoryOf, openState } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
+import { freeLines, hasLines, isParked, standsInLine } from '../lines.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Rows in one statement. */
 const chunk = 5000
 
-export const retention: Statement<{ seen_to: Digits | null }> = {
-  name: 'retention',
-  parameters: '$1 queue id · $2 after this message id',
-  slow: true,
-  text: sql`
-    with old as materialized (
-      select m.id
-      from holdfast.messages m
-      join holdfast.queues q on q.id = m.queue_id
-      where m.queue_id = $1
-        and m.id > $2
-        and m.kept_from is null
-        and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
-      order by m.id
-      limit ${chunk}
-      for update of m skip locked
-    ), expired as (
-      delete from holdfast.messages m
-      where m.queue_id = $1
-        and m.id = any(array(select id from old))
-        and m.leased_until is null
-      returning m.id, ${openState} as state
-    ), forgotten as (
-      delete from holdfast.history
-      where queue_id = $1
-        and message_id = any(array(select id from expired))
-    ), noted as (
-      ${ledgerInsert({
-        queue: '$1',
-        from: 'expired',
-        states: leaving(['ready', 'delayed', 'dead']),
-        totals: { expired: 'count(*)' }
-      })}
-    )
-    select max(id) as seen_to
-    from old`
+interface RetentionRow {
+  seen_to: Digits | null
 }
 
-/** Removes messages that died or were redriven, and whose retention counts from then. */
-export const retentionOfKept: Statement<RemovedRow> = {
-  name: 'retention_of_kept',
-  parameters: '$1 queue id',
+/** Removes messages past their retention, by the time `from` of each, after the mark `$2`. */
+const retentionBy = (name: string, from: string, after: string, order: string): Statement<RetentionRow> => ({
+  name,
+  parameters: '$1 queue id · $2 after this message id · $3 whether parked messages are meant',
   slow: true,
   text: sql`
     with old as materialized (
@@ -61,16 +28,24 @@ export const retentionOfKept: Statement<RemovedRow> = {
       from holdfast.messages m
       join holdfast.queues q on q.id = m.queue_id
       where m.queue_id = $1
-        and m.kept_from <= statement_timestamp() - make_interval(secs => q.retention_seconds)
-        and m.leased_until is null
-      order by m.kept_from
+        and ${after}
+        and ${from} <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+        and ${isParked} = $3
+      order by ${order}
       limit ${chunk}
       for update of m skip locked
     ), expired as (
       delete from holdfast.messages m
       where m.queue_id = $1
         and m.id = any(array(select id from old))
-      returning m.id, ${openState} as state
+        and m.leased_until is null
+      returning
+        m.id,
+        m.queue_id,
+        m.line,
+        m.place,
+        ${openState} as state,
+        ${standsInLine} as stood
     ), forgotten as (
       delete from holdfast.history
       where queue_id = $1
@@ -83,27 +58,52 @@ export const retentionOfKept: Statement<RemovedRow> = {
         totals: { expired: 'count(*)' }
       })}
     )
-    select count(*) as removed
+    select
+      max(id) as seen_to,
+      ${freeLines('expired')} as freed
     from old`
-}
+})
+
+// In a queue with lines they run for parked messages first, and then for the others.
+export const retention = retentionBy(
+  'retention',
+  'm.enqueued_at',
+  'm.id > $2 and m.kept_from is null',
+  'm.id'
+)
+
+/** For messages that died or were redriven. `$2` is not needed: each run takes the oldest. */
+export const retentionOfKept = retentionBy(
+  'retention_of_kept',
+  'm.kept_from',
+  'm.leased_until is null and $2::bigint = 0',
+  'm.kept_from'
+)
 
 /**
  * Queues whose oldest message is past its retention. Ids rise with the time of the enqueue. Messages
  * that died or were redriven have an index by the time from which they are kept. A dead-letter queue
  * may hold many of those alone, so where nothing was ever enqueued no other message is searched for.
  */
-export const pastRetention: Statement<{ id: number; enqueued: boolean; kept: boolean }> = {
+export const pastRetention: Statement<{
+  id: number
+  hasLines: boolean
+  enqueued: boolean
+  kept: boolean
+}> = {
   name: 'oldest',
   text: sql`
     select *
     from (
       select
         q.id,
+        ${hasLines('q')} as "hasLines",
         first.enqueued_at <= q.ends_from as enqueued,
         kept.kept_from <= q.ends_from as kept
       from (
         select
           id,
+          ordering,
           statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
         from holdfast.queues
       ) q
@@ -270,7 +270,7 @@ const removeRows = (table: string, rows: string): Statement<RemovedRow> => ({
     from gone`
 })
 
-const indexed = ['messages', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
+const indexed = ['messages', 'lines', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
 const small = ['leases', 'ledger']
 
 // One statement for all deleted queues: of thousands that have nothing left, each costs one
@@ -304,17 +304,22 @@ export const removeRowsOf = [
  * chunks, each its own commit, and throws what the database refuses.
  */
 export function createMaintenance(database: Database) {
-  const untilNone = async (statement: Statement<RemovedRow>, values?: unknown[]) => {
-    while (Number((await database.query(statement, values))[0]!.removed) >= chunk);
+  const untilNone = async (statement: Statement<RemovedRow>) => {
+    while (Number((await database.query(statement))[0]!.removed) >= chunk);
   }
   return {
     async retention() {
-      for (const { id, enqueued, kept } of await database.query(pastRetention)) {
-        for (let after: Digits | null = enqueued ? '0' : null; after !== null;) {
-          const [seen]: { seen_to: Digits | null }[] = await database.query(retention, [id, after])
-          after = seen!.seen_to
+      for (const { id, hasLines: isLined, enqueued, kept } of await database.query(pastRetention)) {
+        for (const parked of isLined ? [true, false] : [false]) {
+          for (let after: Digits | null = enqueued ? '0' : null; after !== null;) {
+            const [seen]: RetentionRow[] = await database.query(retention, [id, after, parked])
+            after = seen!.seen_to
+          }
+          for (let more = kept; more;) {
+            const [seen] = await database.query(retentionOfKept, [id, 0, parked])
+            more = seen!.seen_to !== null
+          }
         }
-        if (kept) await untilNone(retentionOfKept, [id])
       }
     },
     'forget-acked': () => untilNone(forgetAcked),

@@ -7,6 +7,7 @@ import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
 import {
   expire,
+  expireParked,
   exposeDue,
   fold,
   leaseRowsMax,
@@ -123,6 +124,7 @@ class TimedSweeper implements Sweeper {
     const done = [
       await this.#drain(sweepLeases, from, leaseRowsMax),
       await this.#drain(exposeDue, from, messagesMax),
+      await this.#drain(expireParked, from, messagesMax),
       await this.#drain(expire, from, messagesMax)
     ]
     if (performance.now() - this.#foldedMs >= foldMs) await this.#fold(isFull)

@@ -12,6 +12,7 @@
 import type { Digits } from '../../core/message.ts'
 import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
+import { freeLinesOfQueues, isParked, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankOfReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
@@ -114,7 +115,9 @@ export const sweepLeases: Statement<SweptQueue> = {
         leased_until = null,
         lease_id = null,
         rank = ${rankOfReturned},
-        position = places.positions[width_bucket(m.id, places.ids)],
+        position = case
+          when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+        end,
         ready_at = m.leased_until,
         dead_at = case
           when m.attempt >= coalesce(
@@ -124,7 +127,16 @@ export const sweepLeases: Statement<SweptQueue> = {
         end
       from places
       where m.ctid = any((select places from places)::tid[])
-      returning m.id, m.queue_id, m.fence, m.attempt, m.position, m.dead_at is not null as died
+      returning
+        m.id,
+        m.queue_id,
+        m.fence,
+        m.attempt,
+        m.position,
+        m.line,
+        m.place,
+        m.line is not null as stood,
+        m.dead_at is not null as died
     ), recorded as (
       insert into holdfast.history (
         leased_at,
@@ -200,10 +212,14 @@ export const sweepLeases: Statement<SweptQueue> = {
         count(*) filter (where not died) as ready,
         min(position) filter (where not died) as position
       from lapsed
+      where not stood
       group by queue_id
       union all
-      select target_id, moved, lowest
+      ${freeLinesOfQueues('lapsed')}
+      union all
+      select target_id, ready, lowest
       from buried
+      where lowest is not null
     ) l on true`
 }
 
@@ -233,7 +249,9 @@ export const exposeDue: Statement<SweptQueue> = {
       update holdfast.messages m
       set
         visible_at = null,
-        position = places.positions[width_bucket(m.id, places.ids)],
+        position = case
+          when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+        end,
         ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
@@ -258,7 +276,7 @@ export const exposeDue: Statement<SweptQueue> = {
     left join (
       select
         queue_id,
-        count(*) as ready,
+        count(position) as ready,
         min(position) as position
       from exposed
       group by queue_id
@@ -266,27 +284,31 @@ export const exposeDue: Statement<SweptQueue> = {
 }
 
 /** Removes messages past their time to live, unless they are leased. */
-export const expire: Statement<SweptQueue> = {
-  name: 'expire',
+const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
+  name,
   parameters,
   slow: true,
   text: sql`
     with due as materialized (
-      select m.ctid as place
+      select m.ctid as row_place
       from holdfast.messages m
       where m.expires_at <= statement_timestamp()
         and m.expires_at > $1
         and m.leased_until is null
+        and ${condition}
       order by m.expires_at
       limit ${messagesMax}
       for update skip locked
     ), expired as (
       delete from holdfast.messages m
-      where m.ctid = any(array(select place from due))
+      where m.ctid = any(array(select row_place from due))
       returning
         m.queue_id,
         m.id,
-        ${openState} as state
+        m.line,
+        m.place,
+        ${openState} as state,
+        ${standsInLine} as stood
     ), forgotten as (
       ${forgetHistoryOf('expired')}
     ), noted as (
@@ -298,13 +320,17 @@ export const expire: Statement<SweptQueue> = {
       })}
     )
     select
-      count(*) as taken,
+      due.n as taken,
       null as late_ms,
-      null as queue_id,
-      null as ready,
-      null as position
-    from due`
-}
+      freed.*
+    from (select count(*) as n from due) due
+    left join (
+      ${freeLinesOfQueues('expired')}
+    ) freed on true`
+})
+
+export const expireParked = expiring('expire_parked', isParked)
+export const expire = expiring('expire', `not ${isParked}`)
 
 // One replica folds at a time. The others find the lock taken and leave it.
 export const fold: Statement<{ folded_to: Digits }> = {

@@ -19,6 +19,7 @@ const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
   m.body_bytes as "bodyBytes",
   m.content_type as "contentType",
   m.headers,
+  m.marks,
   ${priorityOf} as priority,
   m.attempt,
   ${maxAttempts} as "maxAttempts",
@@ -153,8 +154,8 @@ const leaseDetail = sql`
   )`
 
 export const details = [
-  detailOf('message', 'holdfast.messages', openView, leaseDetail),
-  detailOf('acked_message', 'holdfast.acked', ackedView, 'null::json')
+  detailOf('message', 'holdfast.messages', `${openView},\nnull as result`, leaseDetail),
+  detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json')
 ]
 
 /**

@@ -1,84 +1,14 @@
-/**
- * Bulk actions: cancel one message; purge, redrive and retry many. The latter work in chunks, each
- * a commit of its own.
- */
+/** Bulk actions: purge, redrive and retry many messages, in chunks, each a commit of its own. */
 import { countSecondsMax } from '../../core/limits.ts'
 import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
-import type { BulkAction } from '../../core/ports.ts'
+import type { BulkAction, Freed } from '../../core/ports.ts'
+import type { OnReadyChunk } from '../../core/redrive.ts'
 import { openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
+import { freeLines, isParked, standsInLine } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { redrivable, search, type Searched } from './search.ts'
-
-export const cancelStatement: Statement<{ leased: boolean }> = {
-  name: 'cancel',
-  parameters: '$1 queue id · $2 message id',
-  text: sql`
-    with found as materialized (
-      select
-        m.id,
-        m.leased_until is not null as leased,
-        ${openState} as state
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id = $2
-      for update
-    ), gone as (
-      delete from holdfast.messages m
-      using found
-      where not found.leased
-        and m.queue_id = $1
-        and m.id = $2
-      returning found.state
-    ), forgotten as (
-      delete from holdfast.history h
-      using gone
-      where h.queue_id = $1
-        and h.message_id = $2
-    ), noted as (
-      ${ledgerInsert({
-        queue: '$1',
-        from: 'gone',
-        states: leaving(['ready', 'delayed', 'dead']),
-        totals: { purged: 'count(*)' }
-      })}
-    )
-    select leased
-    from found`
-}
-
-export const cancelAckedStatement: Statement = {
-  name: 'cancel_acked',
-  parameters: '$1 queue id · $2 message id',
-  text: sql`
-    with gone as (
-      delete from holdfast.acked
-      where queue_id = $1
-        and id = $2
-      returning id
-    ), forgotten as (
-      delete from holdfast.history h
-      using gone
-      where h.queue_id = $1
-        and h.message_id = $2
-    ), noted as (
-      ${ledgerInsert({ queue: '$1', from: 'gone', states: { acked: '-count(*)' } })}
-    )
-    select id
-    from gone`
-}
-
-/** Removes one message, which may be a kept acked one. One that is leased it leaves. */
-export async function cancel(
-  session: Session,
-  queueId: Digits,
-  id: Digits
-): Promise<'cancelled' | 'leased' | 'unknown'> {
-  const [row] = await session.query(cancelStatement, [queueId, id])
-  if (row !== undefined) return row.leased ? 'leased' : 'cancelled'
-  return (await session.query(cancelAckedStatement, [queueId, id])).length > 0 ? 'cancelled' : 'unknown'
-}
 
 /**
  * The searches that an action makes, one after the other, each with the states it takes. Kept acked
@@ -126,24 +56,39 @@ export async function eachChunk(
   return true
 }
 
-export const purgeStatement: Statement<{ purged: string }> = {
+// Parked messages are purged first. `parked` then asks for the statement again, for the others.
+export const purgeStatement: Statement<{ purged: string; parked: boolean; freed: Freed | null }> = {
   name: 'purge',
   parameters: '$1 queue id · $2 message ids · $3 states',
   slow: true,
   text: sql`
-    with locked as materialized (
+    with parked as materialized (
       select m.id
       from holdfast.messages m
       where m.queue_id = $1
         and m.id = any($2::bigint[])
         and ${openState} = any($3::text[])
+        and ${isParked}
+    ), locked as materialized (
+      select m.id
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = any($2::bigint[])
+        and ${openState} = any($3::text[])
+        and (not exists (select from parked) or ${isParked})
       order by m.id
       for update
     ), purged as (
       delete from holdfast.messages m
       where m.queue_id = $1
         and m.id = any(array(select id from locked))
-      returning m.id, ${openState} as state
+      returning
+        m.id,
+        m.queue_id,
+        m.line,
+        m.place,
+        ${openState} as state,
+        ${standsInLine} as stood
     ), forgotten as (
       delete from holdfast.history
       where queue_id = $1
@@ -156,7 +101,10 @@ export const purgeStatement: Statement<{ purged: string }> = {
         totals: { purged: 'count(*)' }
       })}
     )
-    select count(*) as purged
+    select
+      count(*) as purged,
+      exists (select from parked) as parked,
+      ${freeLines('purged')} as freed
     from purged`
 }
 
@@ -191,20 +139,25 @@ export async function purge(
   state: State | null,
   selection: Selection,
   signal: AbortSignal,
-  onPurged: (count: number) => void
+  onPurged: (count: number, freed: Freed | null) => void
 ): Promise<void> {
   const searches = searchesFor('purge', state, selection)
   await eachChunk(session, queueId, searches, selection, signal, async (ids, states) => {
-    const [row] = await (states[0] === 'acked'
-      ? session.query(purgeAckedStatement, [queueId, ids])
-      : session.query(purgeStatement, [queueId, ids, states]))
-    const count = Number(row!.purged)
-    onPurged(count)
-    return count
+    let purged = 0
+    for (let again = true; again;) {
+      const [row] = await (states[0] === 'acked'
+        ? session.query(purgeAckedStatement, [queueId, ids])
+        : session.query(purgeStatement, [queueId, ids, states]))
+      const { parked = false, freed = null } = row as { parked?: boolean; freed?: Freed | null }
+      onPurged(Number(row!.purged), freed)
+      purged += Number(row!.purged)
+      again = parked && Number(row!.purged) > 0
+    }
+    return purged
   })
 }
 
-/** `position`: the lowest of those changed. */
+/** `position`: the lowest of those that are ready now. null: all of them wait in their lines. */
 interface RetriedRow {
   changed: string
   position: Digits | null
@@ -227,7 +180,9 @@ export const retryStatement: Statement<RetriedRow> = {
     ), ${placesIn('(select id from chosen order by visible_at, id)')}, changed as (
       update holdfast.messages m
       set
-        position = places.positions[width_bucket(m.id, places.ids)],
+        position = case
+          when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+        end,
         ready_at = statement_timestamp(),
         visible_at = null
       from places
@@ -253,13 +208,13 @@ export async function retry(
   queueId: Digits,
   selection: Selection,
   signal: AbortSignal,
-  onReady: (count: number, position: number) => void
+  onReady: OnReadyChunk
 ): Promise<void> {
   const searches = searchesFor('retry', null, selection)
   await eachChunk(session, queueId, searches, selection, signal, async ids => {
     const [row] = await session.query(retryStatement, [queueId, ids])
     const count = Number(row!.changed)
-    if (count > 0) onReady(count, Number(row!.position))
+    if (count > 0) onReady(count, row!.position === null ? null : Number(row!.position))
     return count
   })
 }
@@ -332,4 +287,4 @@ async function countedStates(
   return row!.found ? null : ['dead']
 }
 
-export const bulkVerbs = { cancel, purge, retry, countMatches }
+export const bulkVerbs = { purge, retry, countMatches }

@@ -106,6 +106,7 @@ export const movedStatement: Statement<MessageDetail> = {
       m.body_bytes as "bodyBytes",
       m.content_type as "contentType",
       m.headers,
+      m.marks,
       ${priorityOf} as priority,
       coalesce(
         case when m.origin->>'queue' = m.home then (m.origin->>'attempts')::integer end,
@@ -128,6 +129,7 @@ export const movedStatement: Statement<MessageDetail> = {
       ) as "lastFailure",
       null::jsonb as origin,
       null::json as lease,
+      null as result,
       (
         select coalesce(json_agg(${attemptJson('m.home')} order by h.fence), '[]')
         from attempts h

@@ -1,9 +1,9 @@
 /** Storing messages: one commit for every caller in the flush. */
-import type { Digits } from '../../core/message.ts'
+import type { Digits, Marks } from '../../core/message.ts'
 import type { MessageOptions } from '../../core/options.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { queueExists } from '../fragments.ts'
+import { takesPlain } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { rankOfNew } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -11,12 +11,15 @@ import { sql, type Session, type Statement } from '../statement.ts'
 const dueAt = sql`
   coalesce(
     (i.o->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => (i.o->>'delaySeconds')::float8)
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+    )
   )`
 
 // What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
-// and a delay of 0 become null, because under an idempotency key they are the same as none.
-const describedMessages = sql`
+// become null, because under an idempotency key they are the same as none. What the queue says of
+// messages is no content of one.
+const describedMessages = (from: string, ...columns: string[]) => sql`
   select
     i.n,
     i.queue_id,
@@ -29,18 +32,45 @@ const describedMessages = sql`
     (i.o->>'maxAttempts')::integer as max_attempts,
     i.o->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(secs => (i.o->>'ttlSeconds')::float8) as expires_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
     i.priority,
-    nullif((i.o->>'delaySeconds')::float8, 0) as delay_seconds,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
     (i.o->>'visibleAt')::timestamptz as given_visible_at,
     (i.o->>'ttlSeconds')::float8 as ttl_seconds,
     case
       when i.o is null then null
       when ${dueAt} > statement_timestamp() then ${dueAt}
-    end as visible_at
-  from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)
-  where ${queueExists('i.queue_id', '$1')}`
+    end as visible_at,
+    ${["i.o->'marks' as marks", ...columns].join(',\n')}
+  from ${from}`
+
+const described = sql`
+  unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)`
+
+const plainMessages = describedMessages(sql`
+  ${described}
+  where ${takesPlain('i.queue_id', '$1')}`)
+
+// As above, with the line of each message. A queue without lines may come here too.
+const linedMessages = describedMessages(
+  sql`
+    ${described}
+    cross join lateral (
+      select ordering
+      from holdfast.queues
+      where id = i.queue_id
+      limit 1
+    ) q`,
+  sql`
+    case q.ordering
+      when 'group' then i.o->'marks'->>'group'
+      when 'queue' then ''
+    end as line`
+)
 
 // In most flushes no message has more than a body and a priority, so the rest is not worked out.
 const bareMessages = sql`
@@ -56,10 +86,11 @@ const bareMessages = sql`
     null::integer as max_attempts,
     statement_timestamp() as enqueued_at,
     null::timestamptz as expires_at,
-    null::timestamptz as visible_at
+    null::timestamptz as visible_at,
+    null::jsonb as marks
   from unnest($1::integer[], $2::smallint[], $3::text[])
     with ordinality as i (queue_id, priority, body, n)
-  where ${queueExists('i.queue_id', '$1')}`
+  where ${takesPlain('i.queue_id', '$1')}`
 
 const messageColumns = [
   'enqueued_at',
@@ -71,7 +102,8 @@ const messageColumns = [
   'body',
   'body_bytes',
   'content_type',
-  'headers'
+  'headers',
+  'marks'
 ]
 
 // A message's first position is its id.
@@ -82,6 +114,49 @@ const insertStored = sql`
   select
     ${['id', 'id', ...messageColumns].join(',\n')}
   from stored`
+
+const insertedAs = sql`
+  inserted as (
+    ${insertStored}
+  )`
+
+// The lines are locked before places are drawn. The first message of a line that had no row stands,
+// and the others are parked.
+const insertInLines = sql`
+  lines as materialized (
+    insert into holdfast.lines (queue_id, line)
+    select distinct queue_id, line
+    from stored
+    where line is not null
+    order by queue_id, line
+    on conflict (queue_id, line) do update set followers = 0 where false
+    returning queue_id, line
+  ), placed as materialized (
+    select
+      s.*,
+      case
+        when s.line is not null then nextval('holdfast.positions')
+      end as place
+    from (select count(*) from lines) locked
+    cross join (select * from stored order by n) s
+  ), stood as materialized (
+    select
+      p.*,
+      case
+        when p.line is null then p.id
+        when l.line is not null
+          and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
+      end as position
+    from placed p
+    left join lines l on l.queue_id = p.queue_id and l.line = p.line
+  ), inserted as (
+    insert into holdfast.messages (
+      ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
+    )
+    select
+      ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
+    from stood
+  )`
 
 const noteStored = ledgerInsert({
   queue: 'queue_id',
@@ -121,7 +196,26 @@ export const enqueueStatement: Statement<StoredRow> = {
 export const enqueueDescribedStatement: Statement<StoredRow> = {
   name: 'enqueue_described',
   parameters: describedParameters,
-  text: withoutKeys(describedMessages)
+  text: withoutKeys(plainMessages)
+}
+
+// In lines, so that what is ready for a lease is told from what waits in its line.
+export const enqueueLinedStatement: Statement<KeyedRow> = {
+  name: 'enqueue_lined',
+  parameters: describedParameters,
+  text: sql`
+    with stored as materialized (
+      ${linedMessages}
+    ), ${insertInLines}, noted as (
+      ${noteStored}
+    )
+    select
+      n,
+      id,
+      false as duplicate,
+      false as mismatch,
+      position
+    from stood`
 }
 
 interface KeyedRow {
@@ -129,6 +223,8 @@ interface KeyedRow {
   id: Digits
   duplicate: boolean
   mismatch: boolean
+  /** null: it waits in its line, or is a duplicate. */
+  position: Digits | null
 }
 
 const content = (from: string) =>
@@ -141,19 +237,17 @@ const content = (from: string) =>
     'delay_seconds',
     'given_visible_at',
     'ttl_seconds',
-    'max_attempts'
+    'max_attempts',
+    'marks'
   ]
     .map(column => from + column)
     .join(',\n')
 
 // A new message takes over a key whose time is over. "Do update" rather than "do nothing", because
 // only it waits for, locks and returns a row that another transaction has just inserted.
-export const enqueueKeyedStatement: Statement<KeyedRow> = {
-  name: 'enqueue_keyed',
-  parameters: describedParameters,
-  text: sql`
+const withKeys = (messages: string, inserting: string, positions: string) => sql`
     with candidates as materialized (
-      ${describedMessages}
+      ${messages}
     ), digested as materialized (
       select
         *,
@@ -193,9 +287,7 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
       left join claimed c on c.queue_id = d.queue_id and c.key = d.key
       where d.key is null
         or c.message_id = d.id
-    ), inserted as (
-      ${insertStored}
-    ), noted as (
+    ), ${inserting}, noted as (
       ${noteStored}
     )
     select
@@ -205,22 +297,37 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
       case
         when c.digest <> d.digest then not holdfast.digest_fits(
           c.digest,
-          ${content('d.')}
+          ${content('d.')},
+          d.queue_delay_seconds
         )
         else false
-      end as mismatch
+      end as mismatch,
+      ${positions}
     from digested d
     left join claimed c on c.queue_id = d.queue_id and c.key = d.key`
+
+export const enqueueKeyedStatement: Statement<KeyedRow> = {
+  name: 'enqueue_keyed',
+  parameters: describedParameters,
+  text: withKeys(plainMessages, insertedAs, 'd.id as position')
+}
+
+export const enqueueLinedKeyedStatement: Statement<KeyedRow> = {
+  name: 'enqueue_lined_keyed',
+  parameters: describedParameters,
+  text: withKeys(linedMessages, insertInLines, '(select s.position from stood s where s.n = d.n) as position')
 }
 
 /**
- * Stores the rows in the order given. The answer is null where the queue is gone. No idempotency
- * key of a queue may come twice: callers collapse repeats first.
+ * Stores the rows in the order given. The answer is null where the queue is gone, or has lines of
+ * which its row says nothing. No idempotency key of a queue may come twice: callers collapse repeats
+ * first.
  */
 export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
   const descriptions = rows.map(describe)
   const isKeyed = rows.some(row => row.idempotencyKey !== undefined)
-  const isBare = !isKeyed && descriptions.every(description => description === null)
+  const isLined = rows.some(row => row.lined)
+  const isBare = !isKeyed && !isLined && descriptions.every(description => description === null)
   const values = [
     int4Array(rows.map(row => Number(row.queueId))),
     int2Array(rows.map(row => row.priority)),
@@ -228,26 +335,38 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
     ...(isBare ? [] : [jsonbArray(descriptions)])
   ]
   const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-  if (isKeyed) {
-    for (const { n, id, duplicate, mismatch } of await session.query(enqueueKeyedStatement, values)) {
-      answers[Number(n) - 1] = { id, duplicate, mismatch }
-    }
+  if (isKeyed || isLined) {
+    const statement = isLined
+      ? isKeyed
+        ? enqueueLinedKeyedStatement
+        : enqueueLinedStatement
+      : enqueueKeyedStatement
+    for (const { n, ...answer } of await session.query(statement, values)) answers[Number(n) - 1] = answer
     return answers
   }
   // One value, because a row for each message costs both sides more than the rest of the answer.
   const [row] = await session.query(isBare ? enqueueStatement : enqueueDescribedStatement, values)
   const words = row!.stored?.split(' ') ?? []
   for (let i = 0; i < words.length; i += 2) {
-    answers[Number(words[i]) - 1] = { id: words[i + 1]!, duplicate: false, mismatch: false }
+    const id = words[i + 1]!
+    answers[Number(words[i]) - 1] = { id, duplicate: false, mismatch: false, position: id }
   }
   return answers
 }
 
-type Described = 'bytes' | 'contentType' | 'headers' | Exclude<keyof MessageOptions, 'priority'>
+type Described =
+  | 'bytes'
+  | 'contentType'
+  | 'headers'
+  | 'marks'
+  | 'queueDelaySeconds'
+  | 'queueTtlSeconds'
+  | Exclude<keyof MessageOptions, 'priority' | 'group'>
 
 /** What few messages carry, as JSON; null when this one has nothing of it. */
 function describe(row: EnqueueRow): string | null {
   const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
+  const { group, defaults } = row
   if (
     typeof body === 'string' &&
     contentType === null &&
@@ -256,7 +375,9 @@ function describe(row: EnqueueRow): string | null {
     visibleAt === undefined &&
     ttlSeconds === undefined &&
     maxAttempts === undefined &&
-    idempotencyKey === undefined
+    idempotencyKey === undefined &&
+    group === undefined &&
+    defaults === null
   ) {
     return null
   }
@@ -268,7 +389,10 @@ function describe(row: EnqueueRow): string | null {
     visibleAt,
     ttlSeconds,
     maxAttempts,
-    idempotencyKey
+    idempotencyKey,
+    marks: group === undefined ? undefined : ({ group } satisfies Marks),
+    queueDelaySeconds: defaults?.delaySeconds,
+    queueTtlSeconds: defaults?.ttlSeconds
   } satisfies Record<Described, unknown>)
 }
 

@@ -1,4 +1,5 @@
 /** Schedules that are due, and what became of them. */
+import { enqueueDefaultsOf } from '../../core/queue.ts'
 import type { DueSchedule, FiredSchedule } from '../../core/schedule.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -9,7 +10,9 @@ const chunkBytesMax = 4 * 1024 * 1024
 
 // The first is taken however large it is. What another session has taken is passed by: it is fired
 // there.
-export const takeDueStatement: Statement<DueSchedule> = {
+type DueRow = Omit<DueSchedule, 'defaults'> & { delaySeconds: number | null; ttlSeconds: number | null }
+
+export const takeDueStatement: Statement<DueRow> = {
   name: 'take_due_schedules',
   text: sql`
     with due as materialized (
@@ -33,7 +36,10 @@ export const takeDueStatement: Statement<DueSchedule> = {
       d.owner_id as "ownerId",
       statement_timestamp() as now,
       q.id::text as "queueId",
-      q.max_depth::float8 as "maxDepth"
+      q.max_depth::float8 as "maxDepth",
+      q.message_bytes_max as "messageBytesMax",
+      q.delay_seconds as "delaySeconds",
+      q.ttl_seconds as "ttlSeconds"
     from (
       select
         *,
@@ -41,7 +47,7 @@ export const takeDueStatement: Statement<DueSchedule> = {
       from due
     ) d
     left join lateral (
-      select id, max_depth
+      select id, max_depth, message_bytes_max, delay_seconds, ttl_seconds
       from holdfast.queues
       where name = d.queue
       limit 1
@@ -52,7 +58,11 @@ export const takeDueStatement: Statement<DueSchedule> = {
 
 /** Takes some of the due schedules until the end of the transaction, the earliest first. */
 async function takeDueSchedules(session: Session): Promise<DueSchedule[]> {
-  return await session.query(takeDueStatement)
+  const rows = await session.query(takeDueStatement)
+  return rows.map(({ delaySeconds, ttlSeconds, ...due }) => ({
+    ...due,
+    defaults: enqueueDefaultsOf({ delaySeconds: delaySeconds ?? 0, ttlSeconds })
+  }))
 }
 
 export const moveOnStatement: Statement = {

@@ -1,13 +1,15 @@
 /** Leasing messages, and acking others in the same commit. */
 import type { Digits } from '../../core/message.ts'
-import type { Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
-import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
+import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
+import { answerBytes, inReadyIndex, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
+import { freeLines } from '../lines.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import type { ScanHints } from '../upkeep/scanHints.ts'
 import { isLeaseKeyTaken } from './leaseKeys.ts'
 import { acking, heldArrays } from './settle.ts'
+import { wantedBy } from './slots.ts'
 
 /** How the messages of a flush are entered in holdfast.leases. */
 interface LeaseEntries {
@@ -108,8 +110,7 @@ const finding = (after: string) => sql`
       where m.queue_id = $1
         and m.rank = level.rank
         and m.position >= level.hint
-        and m.visible_at is null
-        and m.dead_at is null
+        and ${inReadyIndex('m.')}
         and m.leased_until is null
         and (m.expires_at is null or m.expires_at > statement_timestamp())
       order by m.position
@@ -118,7 +119,7 @@ const finding = (after: string) => sql`
     ) m
     limit $4
   ), taken as materialized (
-    select id, rank, n
+    select id, rank, n, bytes
     from (
       select
         id,
@@ -165,6 +166,7 @@ const leasingTaken = (entries: LeaseEntries) => sql`
       m.body_bytes,
       m.content_type,
       m.headers,
+      m.marks,
       m.rank,
       m.position,
       m.enqueued_at,
@@ -208,17 +210,20 @@ interface ScanReport {
   last: number
   /** Messages that the scan met, before the bound in bytes. */
   found: number
+  /** Bytes of the answer. */
+  bytes: number
   /** They would have passed the bound in bytes. */
   full: boolean
   usedKeys: string[] | null
   acked: string | null
+  freed: Freed | null
   atMs: number | null
 }
 
 /** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
 type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
 
-const leaseAnswer = (entries: LeaseEntries, acked: string) => sql`
+const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sql`
   select
     ${leasedColumns},
     m.position,
@@ -227,9 +232,11 @@ const leaseAnswer = (entries: LeaseEntries, acked: string) => sql`
       'last', (select last_value from holdfast.positions),
       'rank', (select min(rank) from taken),
       'found', (select count(*) from found),
+      'bytes', (select coalesce(max(bytes), 0) from taken),
       'full', (select coalesce(sum(bytes), 0) > $5 from found),
       'usedKeys', ${entries.usedKeys},
       'acked', ${acked},
+      'freed', ${freed},
       'atMs', (select extract(epoch from at) * 1000 from lease)
     ) end as scan
   from (select) one
@@ -263,7 +270,7 @@ export const leaseStatement: Statement<FlushRow> = {
 // wait for a lock: a session that waits must not hold messages that it has only just leased.
 const ackingAndLeasing = (entries: LeaseEntries) => sql`
   with ${acking('$9', '$10')}, ${leasing(entries, '(select count(*) from done) >= 0')}
-  ${leaseAnswer(entries, "(select string_agg(id || '.' || fence, ',') from done)")}`
+  ${leaseAnswer(entries, "(select string_agg(id || '.' || fence, ',') from done)", freeLines('done'))}`
 
 export const ackAndLeaseStatement: Statement<FlushRow> = {
   name: 'ack_and_lease',
@@ -292,9 +299,10 @@ export async function lease(
   queueId: Digits,
   asks: LeaseAsk[],
   bytesMax: number,
-  acks: Held[] = []
+  acks: Held[] = [],
+  inTurn = false
 ): Promise<LeaseFlush> {
-  const { holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks)
+  const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, inTurn)
   const scan = scanHints.begin(queueId)
   try {
     const values = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
@@ -318,10 +326,16 @@ export async function lease(
           }
         : null
     )
+    const leased = rows.filter(row => row.id !== null)
+    const shares: LeasedRow[][] = asks.map(() => [])
+    leased.forEach((row, index) => shares[slots[index]!]!.push(row))
     return {
-      rows: rows.filter(row => row.id !== null),
+      rows: leased,
+      shares,
+      bytes: report.bytes,
       full: report.full,
       acked: report.acked?.split(',') ?? [],
+      freed: report.freed,
       usedKeys: report.usedKeys ?? [],
       atMs: report.atMs ?? 0
     }
@@ -330,31 +344,6 @@ export async function lease(
     else scanHints.forget(queueId)
     throw error
   }
-}
-
-/**
- * What the asks want, message by message: who is to hold it, for how long (0: as long as the queue
- * says), and which row of leases it goes in. All who ask without a key share the first row. Each of
- * the other rows has one key and one worker.
- */
-function wantedBy(asks: LeaseAsk[]) {
-  const workers = [...new Set(asks.filter(ask => ask.idempotencyKey === null).map(ask => ask.worker))]
-  const keys: (string | null)[] = [null]
-  const keyWorkers: (string | null)[] = [null]
-  const holders: number[] = []
-  const seconds: number[] = []
-  const entries: number[] = []
-  for (const { max, leaseSeconds, worker, idempotencyKey: key } of asks) {
-    const holder = key === null ? workers.indexOf(worker) + 1 : 1
-    const entry = key === null ? 1 : keys.push(key)
-    if (key !== null) keyWorkers.push(worker)
-    for (let i = 0; i < max; i++) {
-      holders.push(holder)
-      seconds.push(leaseSeconds ?? 0)
-      entries.push(entry)
-    }
-  }
-  return { holders, seconds, workers, entries, keys, keyWorkers }
 }
 
 export const firstReadyStatement: Statement<{ rank: number; position: Digits }> = {
@@ -369,8 +358,7 @@ export const firstReadyStatement: Statement<{ rank: number; position: Digits }> 
       from holdfast.messages
       where queue_id = $1
         and rank = level.rank
-        and visible_at is null
-        and dead_at is null
+        and ${inReadyIndex('')}
         and leased_until is null
       order by position
       limit 1
@@ -393,7 +381,13 @@ async function findMissed(session: Session, scanHints: ScanHints, queueId: Digit
 
 /** The verbs of this file, with the scan hints bound. */
 export const leaseVerbs = (scanHints: ScanHints) => ({
-  lease: (session: Session, queueId: Digits, asks: LeaseAsk[], bytesMax: number, acks: Held[]) =>
-    lease(session, scanHints, queueId, asks, bytesMax, acks),
+  lease: (
+    session: Session,
+    queueId: Digits,
+    asks: LeaseAsk[],
+    bytesMax: number,
+    acks: Held[],
+    inTurn: boolean
+  ) => lease(session, scanHints, queueId, asks, bytesMax, acks, inTurn),
   findMissed: (session: Session, queueId: Digits) => findMissed(session, scanHints, queueId)
 })

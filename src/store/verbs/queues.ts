@@ -1,12 +1,20 @@
 /** Queues: their settings, their counts, their end. */
-import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
-import { metricsQueuesMax } from '../../core/limits.ts'
+import { states, type State, type Total } from '../../core/counters.ts'
+import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
-import { settingPaths, type SettingRow, type Settings, type SettingsChange } from '../../core/settings.ts'
+import {
+  mayBeNull,
+  settingPaths,
+  type ActiveSettings,
+  type SettingRow,
+  type Settings,
+  type SettingsChange
+} from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
-import { lockKeys } from '../lockKeys.ts'
+import { mayChangeOrder } from './order.ts'
+import { inReadyIndex } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lockChains, refuseCircle } from './deadLetters.ts'
@@ -21,19 +29,28 @@ interface QueueRow extends SettingColumns {
   updated_at: string
 }
 
+const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
+
 export const findStatement: Statement<QueueRow> = {
   name: 'find_queue',
   parameters: '$1 name',
-  text: 'select * from holdfast.queues where name = $1'
+  text: sql`
+    select
+      ${['id', 'name', ...activePaths.map(({ column }) => column)].join(',\n')}
+    from holdfast.queues
+    where name = $1`
 }
 
-/** A queue and its settings. null when there is none. */
+/** A queue and the settings that are acted on. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
-  return row === undefined ? null : { id: String(row.id), name: row.name, settings: settingsOf(row) }
+  return row === undefined
+    ? null
+    : { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
 }
 
-const madeQueue = sql`
+/** The common table expressions that make the queue `$1` if there is none. */
+export const madeQueue = sql`
   made as (
     insert into holdfast.queues (name)
     values ($1)
@@ -54,12 +71,20 @@ export const createStatement: Statement<{ id: number }> = {
     from made`
 }
 
-const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean', queue: 'text' }
+const sqlTypes = {
+  number: 'float8',
+  integer: 'integer',
+  choice: 'text',
+  flag: 'boolean',
+  queue: 'text',
+  texts: 'jsonb'
+}
 
-// Only a setting whose default is null may be set to null. For the others null stands for "left out".
-function assignment({ path, column, type, default: value }: (typeof settingPaths)[number]): string {
+// For a setting that may not be null, null stands for "left out".
+function assignment(row: (typeof settingPaths)[number]): string {
+  const { path, column, type } = row
   const given = `(c.new #>> '{${path.join(',')}}')::${sqlTypes[type]}`
-  if (value !== null) {
+  if (!mayBeNull(row)) {
     return sql`
       ${column} = coalesce(
         ${given},
@@ -94,60 +119,24 @@ export const adoptStatement: Statement = {
 }
 
 /**
- * Makes the queue if there is none, then changes the settings given. True when it was made. It no
- * longer counts as made by an enqueue.
+ * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
+ * an enqueue. Changes nothing when the order would change and the queue holds a message.
  */
-export async function putQueue(database: Database, name: string, change: SettingsChange): Promise<boolean> {
+export async function putQueue(
+  database: Database,
+  name: string,
+  change: SettingsChange
+): Promise<'made' | 'changed' | 'notEmpty'> {
   return await database.transaction(async session => {
     await lockChains(session, change)
-    const made = await session.query(createStatement, [name])
+    const [made] = await session.query(createStatement, [name])
+    if (made === undefined && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
-    if (made.length === 0) await session.query(adoptStatement, [name])
-    return made.length > 0
+    if (made !== undefined) return 'made'
+    await session.query(adoptStatement, [name])
+    return 'changed'
   })
-}
-
-export const lockAutoQueuesStatement: Statement = {
-  name: 'lock_auto_queues',
-  text: sql`select pg_advisory_xact_lock(${lockKeys.makeQueue})`
-}
-
-export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number; mine: number }> = {
-  name: 'count_auto_queues',
-  parameters: '$1 name · $2 id of a caller',
-  text: sql`
-    select
-      exists (select from holdfast.queues where name = $1) as exists,
-      count(*)::float8 as "all",
-      (count(*) filter (where caller_id = $2))::float8 as mine
-    from holdfast.auto_queues`
-}
-
-/** Queues that enqueues have made, and whether there is one of this name. */
-async function countAutoQueues(
-  session: Session,
-  name: string,
-  callerId: string
-): Promise<{ exists: boolean; all: number; mine: number }> {
-  await session.query(lockAutoQueuesStatement)
-  const [row] = await session.query(countAutoQueuesStatement, [name, callerId])
-  return row!
-}
-
-export const createAutoStatement: Statement = {
-  name: 'create_auto_queue',
-  parameters: '$1 name · $2 id of a caller',
-  text: sql`
-    with ${madeQueue}
-    insert into holdfast.auto_queues (queue_id, caller_id)
-    select id, $2
-    from made`
-}
-
-/** Makes a queue for an enqueue. Nothing happens if there is one. */
-async function createAutoQueue(session: Session, name: string, callerId: string): Promise<void> {
-  await session.query(createAutoStatement, [name, callerId])
 }
 
 /**
@@ -171,8 +160,7 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
         from holdfast.messages m
         where m.queue_id = ${queueId}
           and m.rank = level.rank::smallint
-          and m.visible_at is null
-          and m.dead_at is null
+          and ${inReadyIndex('m.')}
         order by m.position
         limit ${examinedMax}
       ) first
@@ -217,20 +205,33 @@ export const reportStatement: Statement<ReportRow> = {
   text: reportOn('(select * from holdfast.queues where name = $1)')
 }
 
-export const listStatement: Statement<ReportRow> = {
+/** A page ends after the queue whose tags pass this. */
+const tagBytesMax = answerBytesMax / 2
+
+export const listStatement: Statement<ReportRow & { found: number }> = {
   name: 'list_queues',
   parameters: '$1 after this name · $2 queues on the page · $3 names · $4 beginnings of names',
   text: reportOn(sql`
     (
       select *
-      from holdfast.queues
-      where name > $1
-        and (
-          name = any($3::text[])
-          or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
-        )
-      order by name
-      limit $2
+      from (
+        select
+          *,
+          (count(*) over ())::integer as found,
+          sum(octet_length(tags::text)) over (order by name) - octet_length(tags::text) as tag_bytes
+        from (
+          select *
+          from holdfast.queues
+          where name > $1
+            and (
+              name = any($3::text[])
+              or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
+            )
+          order by name
+          limit $2
+        ) q
+      ) q
+      where tag_bytes < ${tagBytesMax}
     )`)
 }
 
@@ -240,14 +241,18 @@ export async function reportQueue(session: Session, name: string): Promise<Queue
   return row === undefined ? null : reportOf(row)
 }
 
-/** Queues by name, from the one after `after` on: those that the scope allows. */
+/**
+ * Queues by name, from the one after `after` on: those that the scope allows. `more`: others may
+ * follow. A page of queues with large tags may be short.
+ */
 export async function listQueues(
   session: Session,
   after: string,
   limit: number,
   { names, prefixes }: NameScope
-): Promise<QueueReport[]> {
-  return (await session.query(listStatement, [after, limit, names, prefixes])).map(reportOf)
+): Promise<{ queues: QueueReport[]; more: boolean }> {
+  const rows = await session.query(listStatement, [after, limit, names, prefixes])
+  return { queues: rows.map(reportOf), more: rows.length === limit || rows.length < (rows[0]?.found ?? 0) }
 }
 
 /** The states that `maxDepth` counts. */
@@ -299,16 +304,16 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
-function settingsOf(row: SettingColumns): Settings {
+function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
   const settings: Record<string, unknown> = {}
-  for (const { path, column, type } of settingPaths) {
+  for (const { path, column, type } of paths) {
     // A bigint comes as text.
     const value = type === 'integer' && row[column] !== null ? Number(row[column]) : row[column]
     const [name, member] = path as [string, string?]
     if (member === undefined) settings[name] = value
     else settings[name] = { ...(settings[name] as object), [member]: value }
   }
-  return settings as unknown as Settings
+  return settings as S
 }
 
 function reportOf(row: ReportRow): QueueReport {
@@ -316,7 +321,7 @@ function reportOf(row: ReportRow): QueueReport {
   const oldest = row.oldest_ready_seconds
   return {
     queue: row.name,
-    settings: settingsOf(row),
+    settings: settingsOf<Settings>(row, settingPaths),
     counts,
     reliability: reliabilityOf({
       acked: Number(row.acked_total),
@@ -331,58 +336,8 @@ function reportOf(row: ReportRow): QueueReport {
   }
 }
 
-/** A queue whose counts have changed so lately is active, even if it is empty now. */
-const activeSeconds = 3600
-
-type TotalsRow = { queue_id: number; name: string; paused: boolean; queues: number } & Record<
-  State | ReturnType<typeof totalColumn<Total>>,
-  string
->
-
-// Active queues come first: those with messages, and those whose counts have changed in the last
-// hour. Of these, queues made by PUT come first, then the oldest. So new queues push no older ones
-// out, and the choice changes only when a queue has been empty and at rest for an hour.
-export const totalsStatement: Statement<TotalsRow> = {
-  name: 'queue_totals',
-  text: sql`
-    select q.name, q.paused, q.queues, c.*
-    from (
-      select
-        q.id,
-        q.name,
-        q.paused,
-        (count(*) over ())::float8 as queues
-      from holdfast.queues q
-      join holdfast.counts c on c.queue_id = q.id
-      order by
-        ${states.map(state => `c.${state} <= 0`).join('\nand ')}
-        and not exists (
-          select
-          from holdfast.series s
-          where s.queue_id = q.id
-            and s.at > extract(epoch from statement_timestamp()) - ${activeSeconds}
-        ),
-        exists (select from holdfast.auto_queues a where a.queue_id = q.id),
-        q.id
-      limit ${metricsQueuesMax}
-    ) q
-    join holdfast.counts c on c.queue_id = q.id`
-}
-
-/** The folded counts and totals of at most a thousand queues, and how many queues are left out. */
-export async function queueTotals(session: Session): Promise<{ queues: QueueTotals[]; leftOut: number }> {
-  const rows = await session.query(totalsStatement)
-  const queues = rows.map(row => ({
-    id: row.queue_id,
-    queue: row.name,
-    paused: row.paused,
-    states: countsOf(states, state => Math.max(0, Number(row[state]))),
-    totals: countsOf(totalNames, total => Math.max(0, Number(row[totalColumn(total)])))
-  }))
-  return { queues, leftOut: (rows[0]?.queues ?? 0) - rows.length }
-}
-
-function countsOf<K extends string>(
+/** A number for each name, from what the database answers as text. */
+export function countsOf<K extends string>(
   names: readonly K[],
   countOf: (name: K) => string | number
 ): Record<K, number> {
@@ -394,7 +349,5 @@ export const queueVerbs = {
   reportQueue,
   listQueues,
   removeQueue,
-  roomIn,
-  countAutoQueues,
-  createAutoQueue
+  roomIn
 }

@@ -11,21 +11,28 @@ import { sql, type Session, type Statement } from '../statement.ts'
 import { eachChunk } from './bulk.ts'
 import { redrivable } from './search.ts'
 
-/** Messages that are ready now in a queue. `position` is the lowest of them. */
+/**
+ * What came of a chunk in one queue. `position` is the lowest of the messages that a lease can take
+ * there. null: all of them wait in their lines.
+ */
 interface RedrivenRow {
   queue_id: number
   redriven: string
+  ready: string
   position: Digits | null
 }
 
 const chosenOf = (columns: string) => sql`
-  chosen as materialized (
+  lined as materialized (
+    select holdfast.lock_lines_of($1, $2)
+  ), chosen as materialized (
     select ${columns}
     from holdfast.messages m
     where m.queue_id = $1
       and m.id = any($2::bigint[])
       and (m.dead_at is not null or m.origin is not null)
       and m.leased_until is null
+      and (select count(*) from lined) > 0
     order by m.id
     for no key update
   )`
@@ -35,12 +42,31 @@ export const redriveStatement: Statement<RedrivenRow> = {
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
-    with ${chosenOf('m.id, m.origin is not null as moves')}, ${placesIn(
-      '(select id from chosen where not moves order by id)'
-    )}, changed as (
+    with ${chosenOf('m.id, m.line, m.origin is not null as moves')}, opened as materialized (
+      select holdfast.open_lines($1, k.lines) as lines
+      from (
+        select array_agg(line) as lines
+        from chosen
+        where line is not null
+          and not moves
+        having count(*) > 0
+      ) k
+    ), ${placesIn(sql`
+      (
+        select id
+        from chosen
+        cross join (select count(*) from opened) o
+        where not moves
+        order by id
+      )`)}, changed as (
       update holdfast.messages m
       set
-        position = places.positions[width_bucket(m.id, places.ids)],
+        position = case
+          when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        place = case
+          when m.line is not null then places.positions[width_bucket(m.id, places.ids)]
+        end,
         ready_at = statement_timestamp(),
         dead_at = null,
         fence = m.fence + 1,
@@ -66,10 +92,23 @@ export const redriveStatement: Statement<RedrivenRow> = {
     select
       $1::integer as queue_id,
       count(*) as redriven,
-      min(position) as position
+      count(*) as ready,
+      least(
+        min(position),
+        (
+          select a.position
+          from opened o
+          cross join lateral holdfast.advance(
+            $1,
+            o.lines,
+            array_fill(0::bigint, array[cardinality(o.lines)])
+          ) a
+          where (select count(*) from changed) > 0
+        )
+      ) as position
     from changed
     union all
-    select s.target_id, s.moved, s.lowest
+    select s.target_id, s.moved, s.ready, s.lowest
     from (
       select array_agg(id) as ids
       from chosen
@@ -88,6 +127,7 @@ export const redriveToStatement: Statement<RedrivenRow> = {
     select
       s.target_id as queue_id,
       s.moved as redriven,
+      s.ready,
       s.lowest as position
     from (
       select array_agg(id) as ids
@@ -103,30 +143,31 @@ export async function redriveIds(
   queueId: Digits,
   ids: Digits[],
   to: string | null,
-  onReady: OnRedriven
+  onRedriven: OnRedriven
 ): Promise<number> {
   const rows = await (to === null
     ? session.query(redriveStatement, [queueId, ids])
     : session.query(redriveToStatement, [queueId, ids, to]))
   let redriven = 0
-  for (const { queue_id: readyIn, redriven: count, position } of rows) {
+  for (const { queue_id: readyIn, redriven: count, ready, position } of rows) {
     redriven += Number(count)
-    if (Number(count) > 0) onReady(Number(count), Number(position), String(readyIn))
+    const freed = position === null ? null : { count: Number(ready), position: Number(position) }
+    if (Number(count) > 0 || freed !== null) onRedriven(Number(count), freed, String(readyIn))
   }
   return redriven
 }
 
-/** Redrives messages in chunks, each a commit of its own, and reports each to `onReady`. */
+/** Redrives messages in chunks, each a commit of its own, and reports each to `onRedriven`. */
 export async function redrive(
   session: Session,
   queueId: Digits,
   selection: Selection,
   to: string | null,
   signal: AbortSignal,
-  onReady: OnRedriven
+  onRedriven: OnRedriven
 ): Promise<void> {
   await eachChunk(session, queueId, [redrivable], selection, signal, ids =>
-    redriveIds(session, queueId, ids, to, onReady)
+    redriveIds(session, queueId, ids, to, onRedriven)
   )
 }
 

@@ -174,7 +174,7 @@ export const moveOnStatement: Statement = {
 }
 
 /** One step of a task that is due. False when none is. Needs a transaction. */
-async function driveRedrive(session: Session, onReady: OnRedriven): Promise<boolean> {
+async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<boolean> {
   const [task] = await session.query(takeStatement)
   if (task === undefined) return false
   const queueId = String(task.queue_id)
@@ -182,7 +182,7 @@ async function driveRedrive(session: Session, onReady: OnRedriven): Promise<bool
   const found = await search(session, queueId, { states: redrivable, where, ids }, after, last)
   const taken = found.ids.slice(0, allowed)
   const redriven =
-    taken.length === 0 ? 0 : await redriveIds(session, queueId, taken, task.destination, onReady)
+    taken.length === 0 ? 0 : await redriveIds(session, queueId, taken, task.destination, onRedriven)
   const next = taken.length < found.ids.length ? taken.at(-1)! : found.more ? found.examinedTo : null
   const isBehind = taken.length < allowed || allowed === chunk
   await session.query(moveOnStatement, [task.id, redriven, next, isBehind ? 0 : pauseMs / 1000])

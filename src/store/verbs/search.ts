@@ -22,7 +22,7 @@ const bodyBytesOf = (piece: string) => sql`
     else ${chunkBytesMax * shortPieceBytes} / greatest(octet_length(${piece}::text), ${shortPieceBytes})
   end`
 
-const named = 'm.id = any($10::bigint[])'
+const named = 'm.id = any($11::bigint[])'
 
 interface SearchRow {
   examined: string
@@ -38,8 +38,8 @@ const searchOf = (name: string, rows: string, isNamed = false): Statement<Search
   parameters: [
     '$1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states',
     '$6 piece of the body · $7 piece of the last reason',
-    '$8 enqueued at or after · $9 enqueued before',
-    ...(isNamed ? ['$10 message ids'] : [])
+    '$8 enqueued at or after · $9 enqueued before · $10 group',
+    ...(isNamed ? ['$11 message ids'] : [])
   ].join('\n'),
   slow: true,
   text: sql`
@@ -57,6 +57,7 @@ const searchOf = (name: string, rows: string, isNamed = false): Statement<Search
             m.state = any($5::text[])
             and ($8::timestamptz is null or m.enqueued_at >= $8)
             and ($9::timestamptz is null or m.enqueued_at < $9)
+            and ($10::text is null or m.marks->>'group' = $10)
             and ($6::text is null or strpos(m.body, $6) > 0)
             and ($7::text is null or strpos((
               select h.reason
@@ -86,6 +87,7 @@ const rowsOf = (table: string, state: string, condition = 'true') => sql`
     m.id,
     m.body,
     m.enqueued_at,
+    m.marks,
     ${state} as state
   from ${table} m
   where m.queue_id = $1
@@ -171,7 +173,8 @@ export async function search(
     where?.contains,
     where?.reason,
     where?.enqueuedAfter,
-    where?.enqueuedBefore
+    where?.enqueuedBefore,
+    where?.group
   ]
   const [row] = await (ids === null
     ? session.query(searches[kind], values)

@@ -3,17 +3,35 @@
  * changed. A message that is missing in the answer was not held under that fence.
  */
 import type { Digits } from '../../core/message.ts'
-import type { Extended, Extension, Failed, Failure, Held, Released, Standing } from '../../core/ports.ts'
+import type {
+  Changed,
+  Extended,
+  Extension,
+  Failed,
+  Failure,
+  Freed,
+  Held,
+  Released
+} from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
 import { buried, endedBy, heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
+import { freeLines, positionOfReturned, standsInLine } from '../lines.ts'
 import { rankOfReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
+/** A settled message; `freed` is the same in all rows of an answer. */
+export type Settled<Row> = Row & { freed: Freed | null }
+
+export const changedBy = <Row>(rows: Settled<Row>[]): Changed<Row> => ({
+  rows,
+  freed: rows[0]?.freed ?? null
+})
+
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
 
-/** The common table expressions that ack: `done` are the messages acked. */
-export const acking = (ids: string, fences: string) => sql`
+/** The common table expressions that ack: `done` are the messages acked. `result`, if any, is kept. */
+export const acking = (ids: string, fences: string, result?: string) => sql`
   keeping as materialized (
     select keep_acked_seconds, max_attempts
     from holdfast.queues
@@ -22,7 +40,10 @@ export const acking = (ids: string, fences: string) => sql`
   ), done as (
     delete from holdfast.messages m
     where ${heldRows(ids, fences)}
-    returning m.*, ${openState} as state
+    returning
+      m.*,
+      ${openState} as state,
+      ${standsInLine} as stood
   ), archived as (
     insert into holdfast.acked (
       id,
@@ -38,7 +59,7 @@ export const acking = (ids: string, fences: string) => sql`
       body_bytes,
       content_type,
       headers,
-      origin
+      ${result === undefined ? 'marks,\norigin' : 'marks,\norigin,\nresult'}
     )
     select
       m.id,
@@ -54,7 +75,7 @@ export const acking = (ids: string, fences: string) => sql`
       m.body_bytes,
       m.content_type,
       m.headers,
-      m.origin
+      ${result === undefined ? 'm.marks,\nm.origin' : `m.marks,\nm.origin,\n${result}`}
     from keeping, done m
     returning 1
   ), forgotten as (
@@ -71,18 +92,21 @@ export const acking = (ids: string, fences: string) => sql`
     })}
   )`
 
-export const ackStatement: Statement<Held> = {
+export const ackStatement: Statement<Settled<Held>> = {
   name: 'ack',
   parameters: heldParameters,
   text: sql`
     with ${acking('$2', '$3')}
-    select id, fence
+    select
+      id,
+      fence,
+      ${freeLines('done')} as freed
     from done`
 }
 
 /** Removes messages, or keeps them as acked where the queue says so. No id may come twice. */
-export async function ack(session: Session, queueId: Digits, held: Held[]): Promise<Held[]> {
-  return await session.query(ackStatement, heldArrays(queueId, held))
+export async function ack(session: Session, queueId: Digits, held: Held[]): Promise<Changed<Held>> {
+  return changedBy(await session.query(ackStatement, heldArrays(queueId, held)))
 }
 
 /** The retry curve of core/retry.ts, for message `m` by the settings of queue `q`. */
@@ -101,7 +125,7 @@ const retryDelaySeconds = sql`
 const changeIn = (state: 'ready' | 'delayed' | 'dead') =>
   `${countIn('new', state)} - ${countIn('state', state)}`
 
-export const failStatement: Statement<Failed> = {
+export const failStatement: Statement<Settled<Failed>> = {
   name: 'fail',
   parameters: `${heldParameters}\n$4 reasons · $5 delays in seconds, null: the retry curve · $6 dead now`,
   text: sql`
@@ -109,10 +133,11 @@ export const failStatement: Statement<Failed> = {
       select
         m.*,
         ${openState} as state,
+        ${standsInLine} as stood,
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
-          or m.attempt >= coalesce(m.max_attempts, q.max_attempts) as dies,
+          or (m.attempt >= coalesce(m.max_attempts, q.max_attempts)) is true as dies,
         coalesce(
           ($5::float8[])[i.n],
           ${retryDelaySeconds}
@@ -134,7 +159,7 @@ export const failStatement: Statement<Failed> = {
         leased_until = null,
         lease_id = null,
         rank = ${rankOfReturned},
-        position = nextval('holdfast.positions'),
+        position = ${positionOfReturned},
         ready_at = statement_timestamp(),
         dead_at = case
           when held.dies then coalesce(m.dead_at, statement_timestamp())
@@ -147,7 +172,17 @@ export const failStatement: Statement<Failed> = {
       where m.queue_id = $1
         and m.id = any($2::bigint[])
         and m.id = held.id
-      returning m.id, m.fence, m.position, m.visible_at, m.dead_at, held.state
+      returning
+        m.id,
+        m.fence,
+        m.position,
+        m.visible_at,
+        m.dead_at,
+        m.queue_id,
+        m.line,
+        m.place,
+        held.state,
+        held.stood
     ), recorded as (
       insert into holdfast.history (
         leased_at,
@@ -198,32 +233,34 @@ export const failStatement: Statement<Failed> = {
     select
       f.id,
       f.fence,
-      coalesce(b.lowest, f.position) as position,
+      case when b.target is null then f.position else b.lowest end as position,
       coalesce(f.visible_at, statement_timestamp()) as at,
-      f.visible_at is null and f.dead_at is null as ready,
+      f.position is not null and f.visible_at is null and f.dead_at is null as ready,
       f.dead_at is not null as dead,
       b.target as "movedTo",
-      b.target_id as "movedToId"
+      b.target_id as "movedToId",
+      ${freeLines('failed')} as freed
     from failed f
     left join buried b on f.dead_at is not null and f.state <> 'dead'`
 }
 
 /** Ends attempts that failed: a message is tried again later, or is dead. No id may come twice. */
-export async function fail(session: Session, queueId: Digits, held: Failure[]): Promise<Failed[]> {
-  return await session.query(failStatement, [
+export async function fail(session: Session, queueId: Digits, held: Failure[]): Promise<Changed<Failed>> {
+  const rows = await session.query(failStatement, [
     ...heldArrays(queueId, held),
     held.map(({ reason }) => reason),
     held.map(({ delaySeconds }) => delaySeconds),
     held.map(({ dead }) => dead)
   ])
+  return changedBy(rows)
 }
 
-export const releaseStatement: Statement<Released> = {
+export const releaseStatement: Statement<Settled<Released>> = {
   name: 'release',
   parameters: heldParameters,
   text: sql`
     with held as materialized (
-      select m.id, m.fence, m.attempt, m.lease_id
+      select m.id, m.fence, m.attempt, m.lease_id, ${standsInLine} as stood
       from holdfast.messages m
       where ${heldRows('$2', '$3')}
         and m.leased_until > statement_timestamp()
@@ -236,14 +273,14 @@ export const releaseStatement: Statement<Released> = {
         leased_until = null,
         lease_id = null,
         rank = ${rankOfReturned},
-        position = nextval('holdfast.positions'),
+        position = ${positionOfReturned},
         ready_at = statement_timestamp(),
         attempt = m.attempt - 1
       from held
       where m.queue_id = $1
         and m.id = any($2::bigint[])
         and m.id = held.id
-      returning m.id, m.fence, m.position
+      returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, held.stood
     ), recorded as (
       insert into holdfast.history (
         leased_at,
@@ -275,13 +312,17 @@ export const releaseStatement: Statement<Released> = {
         totals: { released: 'count(*)' }
       })}
     )
-    select id, fence, position
+    select
+      id,
+      fence,
+      position,
+      ${freeLines('released')} as freed
     from released`
 }
 
 /** Gives messages back: they are ready, and the attempt does not count. No id may come twice. */
-export async function release(session: Session, queueId: Digits, held: Held[]): Promise<Released[]> {
-  return await session.query(releaseStatement, heldArrays(queueId, held))
+export async function release(session: Session, queueId: Digits, held: Held[]): Promise<Changed<Released>> {
+  return changedBy(await session.query(releaseStatement, heldArrays(queueId, held)))
 }
 
 // A lease that is shortened may now end before its row of leases says, so the row's end is drawn
@@ -317,77 +358,16 @@ export const extendStatement: Statement<Extended> = {
 }
 
 /** Sets when leases that have not ended are to end, counted from now. No id may come twice. */
-export async function extend(session: Session, queueId: Digits, held: Extension[]): Promise<Extended[]> {
-  return await session.query(extendStatement, [
+export async function extend(
+  session: Session,
+  queueId: Digits,
+  held: Extension[]
+): Promise<Changed<Extended>> {
+  const rows = await session.query(extendStatement, [
     ...heldArrays(queueId, held),
     held.map(({ leaseSeconds }) => leaseSeconds)
   ])
-}
-
-export const lockStatement: Statement = {
-  name: 'lock',
-  parameters: '$1 queue id · $2 message ids',
-  text: sql`
-    select
-    from holdfast.messages
-    where queue_id = $1
-      and id = any($2::bigint[])
-    order by id
-    for no key update`
-}
-
-/**
- * Locks messages in the order in which every statement locks them: for a transaction that settles
- * some of them twice.
- */
-async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
-  await session.query(lockStatement, [queueId, ids])
-}
-
-interface StandingRow {
-  id: Digits
-  fence: Digits | null
-  dead: boolean
-  acked: boolean
-}
-
-// Asked only for receipts that changed nothing: is the message still there, and under which fence?
-export const standingStatement: Statement<StandingRow> = {
-  name: 'standing',
-  parameters: '$1 queue id · $2 message ids',
-  text: sql`
-    select
-      i.id,
-      coalesce(m.fence, a.fence) as fence,
-      m.dead_at is not null as dead,
-      a.id is not null as acked
-    from (select distinct unnest($2::bigint[]) as id) i
-    left join lateral (
-      select *
-      from holdfast.messages
-      where queue_id = $1
-        and id = i.id
-      limit 1
-    ) m on true
-    left join lateral (
-      select *
-      from holdfast.acked
-      where queue_id = $1
-        and id = i.id
-      limit 1
-    ) a on true`
-}
-
-/** Where messages stand whose receipts changed nothing. One missing in the answer is gone. */
-export async function standings(
-  session: Session,
-  queueId: Digits,
-  ids: Digits[]
-): Promise<Map<Digits, Standing>> {
-  const rows = await session.query(standingStatement, [queueId, ids])
-  return new Map(
-    rows.flatMap(({ id, fence, dead, acked }) => (fence === null ? [] : [[id, { fence, dead, acked }]]))
-  )
+  return { rows, freed: null }
 }
 
 /** The parameters of heldRows. It sorts `held` by id, so arrays made from it later agree. */
@@ -396,4 +376,4 @@ export function heldArrays(queueId: Digits, held: Held[]): [Digits, Digits[], Di
   return [queueId, held.map(({ id }) => id), held.map(({ fence }) => fence)]
 }
 
-export const settleVerbs = { ack, fail, extend, release, lockMessages, standings }
+export const settleVerbs = { ack, fail, extend, release }

@@ -110,13 +110,15 @@ t.test('the settings of a queue are changed, and it is paused and resumed', need
   await page.getByLabel('random').uncheck()
   await page.getByLabel('First delay').fill('2.5')
   await page.getByLabel('Maximum depth').fill('')
+  await page.getByLabel('Tags').fill('team: mail\nowner: ada')
   await press(page, 'Save')
   await page.getByText('Settings saved.').waitFor()
   t.strictSame(await settings(), {
     ...before,
     maxAttempts: 1,
     retry: { ...before.retry, strategy: 'linear', delaySeconds: 2.5, jitter: false },
-    maxDepth: null
+    maxDepth: null,
+    tags: { team: 'mail', owner: 'ada' }
   })
   await press(page, 'Pause …')
   await press(page, 'Pause')

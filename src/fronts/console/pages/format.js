@@ -71,3 +71,10 @@ export function ago(iso, nowMs = Date.now()) {
   if (Math.abs(seconds) < 1) return 'now'
   return seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`
 }
+
+/**
+ * @param {number} attempt
+ * @param {number | null} maxAttempts null: without end
+ */
+export const attemptOf = (attempt, maxAttempts) =>
+  maxAttempts === null ? String(attempt) : `${attempt} of ${maxAttempts}`

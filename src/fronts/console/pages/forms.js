@@ -119,6 +119,15 @@ export function headersOf(text) {
 }
 
 /**
+ * Lines of `name: value`, as `headersOf` reads them.
+ * @param {Record<string, string> | null} texts
+ */
+export const linesOf = texts =>
+  Object.entries(texts ?? {})
+    .map(([name, value]) => `${name}: ${value}`)
+    .join('\n')
+
+/**
  * Throws a Problem at the field `body` when the text is not JSON.
  * @param {string} text
  */

@@ -5,7 +5,7 @@ import { messageAddress, queueAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
-import { ago } from './format.js'
+import { ago, attemptOf } from './format.js'
 import { usePolling } from './hooks.js'
 import { readMessages } from './json.js'
 import { may } from './rights.js'
@@ -57,6 +57,7 @@ export function MessagePage({ queue, id }) {
         <${Body} message=${message} />
         ${Object.keys(message.headers).length > 0 && html`<h2>Headers</h2>`}
         <${Headers} headers=${message.headers} />
+        ${message.resultText !== undefined && html`<${Result} message=${message} />`}
         <h2>Details</h2>
         <${Details} message=${message} />
       </section>
@@ -108,11 +109,18 @@ function MessageActions({ queue, message: { id, state, origin, movedTo }, read }
   `
 }
 
+/** What the ack said came of the work. */
+function Result({ message: { id, resultText } }) {
+  const shown = { id: `${id}-result`, contentType: 'application/json', bodyText: resultText }
+  return html`<h2>Result</h2>
+    <${Body} message=${shown} />`
+}
+
 function Details({ message }) {
   const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, origin } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
-    <dd>${attempt} of ${maxAttempts}</dd>
+    <dd>${attemptOf(attempt, maxAttempts)}</dd>
     <dt>Priority</dt>
     <dd>${priority}</dd>
     <dt>Enqueued</dt>

@@ -3,7 +3,7 @@ import { html, useState } from './vendor/htm.js'
 import { messageAddress } from './address.js'
 import { Body, Headers, preview } from './body.js'
 import { time } from './clock.js'
-import { ago } from './format.js'
+import { ago, attemptOf } from './format.js'
 import { Badge } from './ui.js'
 
 /**
@@ -64,7 +64,7 @@ function MessageRow({ queue, message, manage, selected, onSelect }) {
         ${visibleAt && html` <small class="hint" title=${time(visibleAt)}>${ago(visibleAt)}</small>`}
       </td>
       <${BodyCell} message=${message} open=${open} onOpen=${() => setOpen(!open)} />
-      <td class="n" data-label="Attempt">${attempt} of ${maxAttempts}</td>
+      <td class="n" data-label="Attempt">${attemptOf(attempt, maxAttempts)}</td>
       <td class="n" data-label="Enqueued" title=${time(enqueuedAt)}>${ago(enqueuedAt)}</td>
     </tr>
     ${open && html`<${OpenedRow} message=${message} columns=${manage ? 6 : 5} />`}`

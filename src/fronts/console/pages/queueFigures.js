@@ -2,6 +2,7 @@
 import { html } from './vendor/htm.js'
 import { count, duration, rate } from './format.js'
 import { openStates } from './states.js'
+import { limits } from './tables.js'
 import { Figure, Oldest, StateFigure } from './ui.js'
 
 /**
@@ -30,14 +31,20 @@ export function QueueFigures({ counts, report, row }) {
 
 export function SettingsLine({ settings }) {
   const { leaseSeconds, maxAttempts, retry, retentionSeconds, keepAckedSeconds, maxDepth } = settings
+  const { delaySeconds, ttlSeconds, waitSeconds, messageBytesMax, tags } = settings
   const delays = `from ${duration(retry.delaySeconds)} to ${duration(retry.maxDelaySeconds)}`
   const facts = [
     `Lease ${duration(leaseSeconds)}`,
-    `${maxAttempts} attempts`,
+    maxAttempts === null ? 'attempts without end' : `${maxAttempts} attempts`,
     `${retry.strategy} retries ${delays}${retry.jitter ? ', plus a random delay' : ''}`,
     `messages kept ${duration(retentionSeconds)}`,
     keepAckedSeconds > 0 && `acked messages kept ${duration(keepAckedSeconds)}`,
-    maxDepth !== null && `at most ${count(maxDepth)} messages`
+    maxDepth !== null && `at most ${count(maxDepth)} messages`,
+    delaySeconds > 0 && `delayed by ${duration(delaySeconds)}`,
+    ttlSeconds !== null && `live for ${duration(ttlSeconds)}`,
+    waitSeconds > 0 && `leases wait ${duration(waitSeconds)}`,
+    messageBytesMax < limits.messageBytesMax && `bodies up to ${count(messageBytesMax)} bytes`,
+    ...Object.entries(tags).map(([name, value]) => (value === '' ? name : `${name}: ${value}`))
   ]
   return html`<p class="settings-line">${facts.filter(Boolean).join(' · ')}</p>`
 }

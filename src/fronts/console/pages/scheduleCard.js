@@ -16,6 +16,7 @@ const endings = {
   rateLimited: 'failed: the key that owns it had used up its rate',
   queueNotFound: 'failed: there is no such queue',
   tooManyQueues: 'failed: the key that owns it may make no more queues',
+  bodyTooLarge: 'failed: the body is larger than the queue takes',
   queueFull: 'failed: the queue was full',
   invalidSchedule: 'failed: the service does not know the time zone or the cron expression'
 }

@@ -3,7 +3,7 @@ import { html } from './vendor/htm.js'
 import { perform, queuePath } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { CheckField, Field, FormEnd, numberOf, SecondsInput, typed } from './forms.js'
+import { CheckField, Field, FormEnd, headersOf, linesOf, numberOf, SecondsInput, typed } from './forms.js'
 import { formRows } from './settings.js'
 
 /** @typedef {import('./settings.js').FormRow} FormRow */
@@ -20,7 +20,8 @@ const pointers = [...formRows.map(pointerOf), 'path/queue']
  */
 function shownValue(row, settings) {
   if (settings !== null) return row.path.reduce((value, name) => value[name], settings)
-  return row.type === 'flag' || row.type === 'choice' ? row.default : null
+  const isShown = row.type === 'flag' || row.type === 'choice' || row.type === 'texts' || row.nullable
+  return isShown ? row.default : null
 }
 
 /**
@@ -34,7 +35,20 @@ function formValue(row, form) {
   const text = typed(form, name)
   if (row.type === 'choice') return text
   if (row.type === 'queue') return text || null
+  if (row.type === 'texts') return headersOf(text)
   return text === '' ? null : numberOf(text)
+}
+
+/**
+ * Whether the form shows what it showed at first. Tags are compared as text: what lines cannot say,
+ * such as a colon in a name, then stays as it is.
+ * @param {FormRow} row
+ * @param {FormData} form
+ * @param {any} shown
+ */
+function isUntouched(row, form, shown) {
+  if (row.type === 'texts') return typed(form, fieldName(row)) === linesOf(shown).trim()
+  return formValue(row, form) === shown
 }
 
 /**
@@ -45,8 +59,8 @@ function formValue(row, form) {
 function changesOf(form, settings) {
   const changes = /** @type {any} */ ({})
   for (const row of formRows) {
+    if (isUntouched(row, form, shownValue(row, settings))) continue
     const value = formValue(row, form)
-    if (value === shownValue(row, settings)) continue
     const [name, inner] = row.path
     changes[name] = inner === undefined ? value : { ...changes[name], [inner]: value }
   }
@@ -100,12 +114,18 @@ function NameField({ problem }) {
 
 function SettingField({ row, value, problem, focused }) {
   const { type, label, unit, help } = row
-  const hint = row.default === null ? `${help} Leave it empty for null.` : help
+  const mayBeNull = row.default === null || row.nullable
+  const hint = mayBeNull ? `${help} Leave it empty for null.` : help
   const props = { hint, pointer: pointerOf(row), problem }
   if (type === 'flag') {
     return html`<${CheckField} name=${fieldName(row)} checked=${value} label=${label} ...${props} />`
   }
   const title = unit === undefined ? label : `${label}, in ${unit}`
+  if (type === 'texts') {
+    return html`<${Field} label=${label} ...${props} hint="${help} One a line, as name: value.">
+      <textarea name=${fieldName(row)} rows="2" spellcheck=${false} defaultValue=${linesOf(value)}></textarea>
+    </${Field}>`
+  }
   const input = type === 'choice' ? ChoiceInput : TextInput
   return html`<${Field} label=${title} ...${props}>
     <${input} row=${row} value=${value} focused=${focused} />

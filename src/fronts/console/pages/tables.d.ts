@@ -3,9 +3,10 @@
 /** One setting of a queue. `path` leads to its value in the settings. */
 export interface SettingRow {
   path: string[]
-  type: 'number' | 'integer' | 'choice' | 'flag' | 'queue'
+  type: 'number' | 'integer' | 'choice' | 'flag' | 'queue' | 'texts'
   choices?: string[]
-  default: number | string | boolean | null
+  default: number | string | boolean | Record<string, string> | null
+  nullable?: true
   unit?: string
   label: string
   help: string
@@ -34,6 +35,6 @@ export const openStates: string[]
 
 /** Bounds, by their names in src/core/limits.ts. */
 export const limits: Record<
-  'consoleRowsDefault' | 'listMax' | 'nameCharsMax' | 'nextRunsMax' | 'pageRowsMax',
+  'consoleRowsDefault' | 'listMax' | 'messageBytesMax' | 'nameCharsMax' | 'nextRunsMax' | 'pageRowsMax',
   number
 >

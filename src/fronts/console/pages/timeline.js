@@ -1,7 +1,7 @@
 /** The history of a message, from its enqueue to its state now. */
 import { html } from './vendor/htm.js'
 import { time } from './clock.js'
-import { ago, duration } from './format.js'
+import { ago, attemptOf, duration } from './format.js'
 
 /**
  * @typedef {object} Event
@@ -44,7 +44,7 @@ function currentEvent({ state, attempt, maxAttempts, lease, visibleAt, movedTo }
   }
   if (state === 'delayed' && visibleAt) return { kind: state, at: visibleAt, title: 'Ready again', text: '' }
   if (state === 'dead') {
-    const when = `Dead in attempt ${attempt} of ${maxAttempts}`
+    const when = `Dead in attempt ${attemptOf(attempt, maxAttempts)}`
     const text = `${when}: it is not tried again. Fix the cause, then redrive it.`
     return { kind: state, at: null, title: 'Dead', text }
   }

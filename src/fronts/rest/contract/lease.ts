@@ -11,8 +11,19 @@ import { idempotencyKeyPattern } from '../../../core/options.ts'
 import { LastFailure, Origin } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawLeaseHeaders } from './raw.ts'
-import { leaseSeconds, Outcome, receipt } from './settle.ts'
-import { AnyBody, Headers, maybe, messageId, object, storableText, time, QueueParams } from './shapes.ts'
+import { leaseSeconds, Outcome, ReceiptOrAck } from './settle.ts'
+import {
+  AnyBody,
+  Headers,
+  marks,
+  maxAttempts,
+  maybe,
+  messageId,
+  object,
+  storableText,
+  time,
+  QueueParams
+} from './shapes.ts'
 
 const leaseOptions = {
   max: maybe(
@@ -22,7 +33,8 @@ const leaseOptions = {
     Type.Number({
       minimum: 0,
       maximum: waitSecondsMax,
-      description: 'Wait this long for the first message. Default 0.'
+      description:
+        "Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first."
     })
   ),
   leaseSeconds: maybe(leaseSeconds("Instead of the queue's.")),
@@ -48,11 +60,11 @@ export const LeaseRequest = object(
   {
     ...leaseOptions,
     ack: maybe(
-      Type.Array(receipt, {
+      Type.Array(ReceiptOrAck, {
         maxItems: listMax,
         description:
-          'Ack these first, in the same commit. Where the `idempotencyKey` has been used before, ' +
-          'they are acked in a commit before it. The acks never wait.'
+          'Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where ' +
+          'one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.'
       })
     )
   },
@@ -76,7 +88,7 @@ export const LeasedMessage = Type.Object({
   attempt: Type.Integer({
     description: 'Counts the leases of this message from 1, released ones left out.'
   }),
-  maxAttempts: Type.Integer(),
+  maxAttempts,
   body: maybe(AnyBody),
   bodyBase64: maybe(Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })),
   contentType: Type.String(),
@@ -85,7 +97,8 @@ export const LeasedMessage = Type.Object({
   enqueuedAt: time('When it was stored.'),
   leaseExpiresAt: time('When the lease ends.'),
   lastFailure: maybe(LastFailure),
-  origin: maybe(Origin)
+  origin: maybe(Origin),
+  ...marks
 })
 
 export const Leased = Type.Object(
@@ -135,7 +148,7 @@ export const leaseOperations = operations({
           content: { 'application/json': { schema: Leased } }
         },
         204: nothing('With an Accept that does not take JSON: no message came in time.'),
-        ...problemResponses(400, 404, 413, 415, 429, 503)
+        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
       } as object as { 200: typeof Leased }
     }
   }

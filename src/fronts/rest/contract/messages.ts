@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { aheadMax, filterCharsMax, historyMax, waitSecondsMax } from '../../../core/limits.ts'
 import { attemptOutcomes } from '../../../core/message.ts'
+import { groupPattern } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
 import {
@@ -9,6 +10,8 @@ import {
   cursor,
   Headers,
   limit,
+  marks,
+  maxAttempts,
   maybe,
   messageId,
   object,
@@ -45,11 +48,12 @@ const view = {
   headers: Headers,
   priority: Type.Integer(),
   attempt: Type.Integer(),
-  maxAttempts: Type.Integer(),
+  maxAttempts,
   enqueuedAt: time('When it was stored.'),
   visibleAt: maybe(time('delayed: when it is ready.')),
   lastFailure: maybe(LastFailure),
-  origin: maybe(Origin)
+  origin: maybe(Origin),
+  ...marks
 }
 
 /** What a message must be, for browsing and for bulk actions. */
@@ -73,7 +77,8 @@ export const filter = {
     })
   ),
   enqueuedAfter: maybe(time('Enqueued at this time or later.')),
-  enqueuedBefore: maybe(time('Enqueued before this time.'))
+  enqueuedBefore: maybe(time('Enqueued before this time.')),
+  group: maybe(Type.String({ pattern: groupPattern, description: 'Of this group.' }))
 }
 
 export const BrowseQuery = object({ state: maybe(StateName), ...filter, limit, cursor })
@@ -102,6 +107,11 @@ export const MessageDetail = Type.Object(
     ...view,
     lease: maybe(
       Type.Object({ worker: Type.String(), leasedAt: time('Since when.'), expiresAt: time('Until when.') })
+    ),
+    result: maybe(
+      Type.Unsafe<unknown>({
+        description: 'acked: what its ack said came of the work, exactly as it was sent.'
+      })
     ),
     history: Type.Array(
       Type.Object({
@@ -143,6 +153,12 @@ export const Explanation = Type.Object(
               'detail says when there are more.'
           })
         ),
+        by: maybe(
+          Type.Object(
+            { id: messageId, state: StateName },
+            { description: 'groupBlocked: the message of its group that goes first.' }
+          )
+        ),
         lastAskedAt: maybe(
           time(
             'noConsumer: when a lease was last asked for, on this replica, ' +
@@ -180,7 +196,7 @@ export const messageOperations = operations({
       description:
         'One message with its lease and its history. With `waitSeconds` the call answers when the ' +
         'message is acked, dead or gone, or when the time is up, whatever the state is then. ' +
-        'So a producer waits for the confirmation of its consumer.',
+        'So a producer waits for the confirmation of its consumer, or for its answer in `result`.',
       params: MessageParams,
       querystring: WaitQuery,
       response: { 200: MessageDetail, ...problemResponses(400, 404, 409, 429, 503) }

@@ -3,6 +3,7 @@ import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import {
   defaultText,
+  mayBeNull,
   settings,
   type SettingGroup,
   type SettingRow,
@@ -12,6 +13,7 @@ import {
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { Series } from './series.ts'
 import {
+  Headers,
   maybe,
   nextCursor,
   object,
@@ -37,7 +39,7 @@ function changeOf(rows: Settable): Record<string, TSchema> {
 
 function changeSchemaOf(row: SettingRow): TSchema {
   const schema = schemaOf(row, `${row.help} Default ${defaultText(row)}.`)
-  if (row.default !== null) return schema
+  if (!mayBeNull(row)) return schema
   const { description, ...number } = schema as TSchema & { description: string }
   return orNull(number, { description })
 }
@@ -49,12 +51,13 @@ function reportOf(rows: Settable): Record<string, TSchema> {
     integer: Type.Integer(),
     choice: Type.String(),
     flag: Type.Boolean(),
-    queue: Type.String()
+    queue: Type.String(),
+    texts: Headers
   }
   return Object.fromEntries(
     Object.entries(rows).map(([name, row]) => {
       if ('members' in row) return [name, Type.Object(reportOf(row.members))]
-      return [name, row.default === null ? orNull(plain[row.type]) : plain[row.type]]
+      return [name, mayBeNull(row) ? orNull(plain[row.type]) : plain[row.type]]
     })
   )
 }
@@ -123,7 +126,7 @@ export const queueOperations = operations({
         'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
-      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 413, 415, 503) }
+      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 503) }
     }
   },
   listQueues: {

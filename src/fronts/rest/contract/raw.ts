@@ -8,7 +8,9 @@ export const rawLeaseHeaders = {
   'Holdfast-Receipt': described('The proof of this lease. Settle with it.'),
   'Holdfast-Fence': described('Rises with every lease of this message.'),
   'Holdfast-Attempt': described('Counts the leases of this message from 1.'),
-  'Holdfast-Max-Attempts': described('After this many attempts the message is dead.'),
+  'Holdfast-Max-Attempts': described(
+    'After this many attempts the message is dead. Left out where that is never.'
+  ),
   'Holdfast-Priority': described(`0 to ${priorityMax}.`),
   'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
   'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),

@@ -3,7 +3,7 @@ import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
-import type { Row } from '../../../core/table.ts'
+import type { Row, TextsRow } from '../../../core/table.ts'
 
 /** An object that refuses unknown fields. */
 export const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
@@ -19,6 +19,10 @@ export const time = (description: string) =>
 
 /** PostgreSQL's text and jsonb hold neither U+0000 nor half of a surrogate pair. */
 export const storableText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
+
+export const maxAttempts = orNull(Type.Integer(), {
+  description: 'After this many attempts that ended badly it is dead; null: never by its attempts.'
+})
 
 export const messageId = Type.String({ description: 'A message id.', examples: ['1'] })
 
@@ -73,7 +77,17 @@ export function schemaOf(row: Row, description: string): TSchema {
       return time(description)
     case 'text':
       return Type.String({ pattern: row.pattern, description })
+    case 'texts':
+      return textsOf(row, description)
   }
+}
+
+function textsOf({ entriesMax, nameCharsMax, valueCharsMax }: TextsRow, description: string): TSchema {
+  return Type.Record(Type.String(), Type.String({ maxLength: valueCharsMax, pattern: storableText }), {
+    maxProperties: entriesMax,
+    propertyNames: { minLength: 1, maxLength: nameCharsMax, pattern: storableText },
+    description
+  })
 }
 
 function numberBounds({ min, above, max }: { min?: number; above?: number; max: number }): object {
@@ -82,4 +96,9 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
     ...(above !== undefined && { exclusiveMinimum: above }),
     maximum: max
   }
+}
+
+/** What few messages have. */
+export const marks = {
+  group: maybe(Type.String({ description: 'The group that the enqueue named.' }))
 }

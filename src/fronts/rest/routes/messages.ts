@@ -2,7 +2,7 @@
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
-import { bodyMembers } from '../../shared/bodies.ts'
+import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
@@ -36,9 +36,11 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       )
       refuseEnded(request)
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
+      const result = message.result === null ? '' : `,"result":${message.result}`
       const history = JSON.stringify(message.history.map(historyEntry))
       const moved = message.movedTo === null ? '' : `,"movedTo":"${message.movedTo}"`
-      return sendJson(reply, `{${viewJson(message)}${lease},"history":${history}${moved}}`, answers)
+      const text = `{${viewJson(message)}${lease}${result},"history":${history}${moved}}`
+      return sendJson(reply, text, answers)
     }
   })
 
@@ -64,6 +66,7 @@ function viewJson(message: MessageView): string {
     `"id":"${id}","state":"${state}",${bodyMembers(message)},` +
     `"headers":${JSON.stringify(headers ?? {})},"priority":${priority},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},"enqueuedAt":"${enqueuedAt}"` +
+    markMembers(message.marks) +
     (visibleAt === null ? '' : `,"visibleAt":"${visibleAt}"`) +
     (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`) +
     (origin === null ? '' : `,"origin":${JSON.stringify(origin)}`)

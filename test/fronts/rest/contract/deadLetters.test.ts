@@ -218,6 +218,50 @@ t.test('a home that was deleted is made again', async t => {
   t.match(await q.message(id), { status: 200, body: { state: 'ready', maxAttempts: 5 } })
 })
 
+t.test('order is kept through the move and the redrive, and neither blocks a group', async t => {
+  const { q, dead } = await pair({ ordering: 'group' }, { ordering: 'group' })
+  for (const body of ['a1', 'b1', 'a2', 'a3']) await q.enqueue({ body, group: body[0]! })
+  const kill = async (from: Queue, bodies: string[]) => {
+    for (const body of bodies) {
+      const leased = await from.lease({ max: 1 })
+      t.match(leased, [{ body }], `${body} is next`)
+      await from.outcome('fail', leased[0], { dead: true })
+    }
+  }
+  await kill(q, ['a1', 'b1', 'a2'])
+  const [held] = await dead.lease()
+  t.match(held, { body: 'a1', group: 'a' })
+  t.match(await dead.lease(), [{ body: 'b1' }], 'a2 waits for a1')
+  t.strictSame(await dead.lease(), [])
+  t.match((await holdfast.post(`${dead.path}/redrive`)).body, { redriven: 1 })
+  await dead.outcome('ack', held)
+  t.strictSame(await dead.lease(), [], 'a2 has gone home')
+  t.match(await q.lease({ max: 10 }), [{ body: 'a3' }, { body: 'a2' }], 'to the tail of its group')
+})
+
+t.test('a redrive of a head frees its group', async t => {
+  const { q, dead } = await pair({ ordering: 'group' }, { ordering: 'queue' })
+  const ids = []
+  for (const body of [1, 2, 3]) ids.push((await die(q, { body, group: `${body}` })).id)
+  t.match((await holdfast.post(`${dead.path}/redrive`, { ids: [ids[0]] })).body, { redriven: 1 })
+  const [second] = await dead.lease()
+  t.match(second, { body: 2 })
+  await dead.outcome('release', second)
+  t.match((await holdfast.post(`${dead.path}/redrive`, { to: dead.name })).body, { redriven: 2 })
+  t.match(await dead.leaseBodies({ max: 10 }), [2, 3])
+  t.match(await q.leaseBodies({ max: 10 }), [1])
+  const { rows } = await sql.query(
+    `
+    select l.line
+    from holdfast.lines l
+    join holdfast.queues q on q.id = l.queue_id
+    where q.name = any($1)
+      and not exists (select from holdfast.messages m where m.queue_id = l.queue_id and m.line = l.line)`,
+    [[q.name, dead.name]]
+  )
+  t.strictSame(rows, [], 'no line is left without a message')
+})
+
 t.test('a producer that waits is told where its message went', async t => {
   const { q, dead } = await pair({ keepAckedSeconds: 60 })
   const id = await q.id({ body: 'asked', headers: { h: 'v' }, maxAttempts: 9 })

@@ -136,7 +136,7 @@ t.test('a key that an earlier release stored still stands for its content', asyn
     await sql.query(
       `
       update holdfast.idempotency_keys
-      set digest = holdfast.digest_of('1', null, null, $1, 4, $2, null, null, null)
+      set digest = holdfast.digest_of('1', null, null, $1, 4, $2, null, null, null, null)
       where key = $3`,
       [headers, delaySeconds, idempotencyKey]
     )

@@ -31,11 +31,18 @@ t.test('an untouched queue has the documented defaults', async t => {
     leaseSeconds: 30,
     maxAttempts: 5,
     retry: { strategy: 'exponential', delaySeconds: 1, maxDelaySeconds: 3600, jitter: true },
+    delaySeconds: 0,
+    ttlSeconds: null,
+    waitSeconds: 0,
     retentionSeconds: 1209600,
     dedupSeconds: 86400,
     maxDepth: null,
+    messageBytesMax: 1048576,
     paused: false,
-    keepAckedSeconds: 0
+    ordering: 'none',
+    keepAckedSeconds: 0,
+    deadLetterQueue: null,
+    tags: {}
   })
   t.strictSame(Object.keys(body), [
     'queue',

@@ -1,0 +1,83 @@
+/** What the store is given and answers, row by row, where messages are stored, leased and settled. */
+import type { Digits, LeasedBody, NewMessage } from './message.ts'
+import type { EnqueueDefaults } from './queue.ts'
+
+/** One message to store. */
+export interface EnqueueRow extends NewMessage {
+  queueId: Digits
+  priority: number
+  /** What the queue says where the message says nothing. null: nothing. */
+  defaults: EnqueueDefaults | null
+  /** Whether the queue's messages stand in lines. With `true` the row fits every queue. */
+  lined?: boolean
+}
+
+/** What became of a message to store. */
+export interface Stored {
+  id: Digits
+  duplicate: boolean
+  /** The idempotency key stands for other content. */
+  mismatch: boolean
+  /** null: it waits in its line, or is a duplicate. */
+  position: Digits | null
+}
+
+/** null: the queue is gone, or its settings have changed. */
+export type EnqueueAnswer = Stored | null
+
+/** What one caller asks for. */
+export interface LeaseAsk {
+  max: number
+  /** null: as the settings of the queue say. */
+  leaseSeconds: number | null
+  worker: string
+  /** With a key the caller can get the same messages again when the answer was lost. */
+  idempotencyKey: string | null
+}
+
+/** What a receipt proves, within its queue. */
+export interface Held {
+  id: Digits
+  fence: Digits
+}
+
+/** A message that has just been leased. */
+export interface LeasedRow extends LeasedBody {
+  fence: Digits
+  /** null: it was leased with the head of its line. */
+  position: Digits | null
+}
+
+/** A leased message of a line, and the place of its ask among the asks. */
+export interface Head extends Held {
+  ask: number
+}
+
+/** A message that was leased with the head of its line, for the same ask. */
+export interface Follower extends LeasedRow {
+  ask: number
+}
+
+/** What became ready because other messages left their lines. */
+export interface Freed {
+  count: number
+  /** The lowest position of these messages. */
+  position: number
+}
+
+export interface LeaseFlush {
+  rows: LeasedRow[]
+  /** The messages of each ask. */
+  shares: LeasedRow[][]
+  /** The bytes of the answer, estimated. */
+  bytes: number
+  /** More was ready, and would have passed the bound in bytes. */
+  full: boolean
+  /** The acks that removed their message, as `id.fence`. */
+  acked: string[]
+  freed: Freed | null
+  /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
+  usedKeys: string[]
+  /** When it leased, by the database's clock. */
+  atMs: number
+}

@@ -1,0 +1,47 @@
+/** The verbs of schedules, as the store offers them. core/ports.ts has the others. */
+import type { NameScope } from './queue.ts'
+import type {
+  DueSchedule,
+  FiredSchedule,
+  HeldSchedules,
+  Owner,
+  Schedule,
+  ScheduleSettings
+} from './schedule.ts'
+
+export interface ScheduleVerbs {
+  findSchedule(name: string): Promise<Schedule | null>
+  /** Schedules by name, from the one after `after` on, without their messages. */
+  listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
+  /**
+   * Locks a schedule until the transaction ends, if the scope holds its queue. `now` is the time on
+   * the database's clock.
+   */
+  lockSchedule(name: string, scope: NameScope): Promise<{ now: string; schedule: Schedule | null }>
+  /** The queue of a schedule. null: there is none of this name. */
+  queueOfSchedule(name: string): Promise<string | null>
+  /** Counts the other schedules. Until the transaction ends, no other session counts. */
+  countSchedules(name: string, queue: string, ownerId: string | null): Promise<HeldSchedules>
+  /** null: another session has just made one of this name. */
+  createSchedule(
+    name: string,
+    settings: ScheduleSettings,
+    owner: Owner | null,
+    nextAt: string | null
+  ): Promise<Schedule | null>
+  changeSchedule(
+    name: string,
+    settings: ScheduleSettings,
+    owner: Owner | null,
+    nextAt: string | null
+  ): Promise<Schedule>
+  removeSchedule(name: string): Promise<void>
+  /** Locks some of the due schedules until the end of the transaction, the earliest first. */
+  takeDueSchedules(): Promise<DueSchedule[]>
+  /** Stores what became of schedules that were taken, and when they are due next. */
+  moveSchedulesOn(fired: FiredSchedule[]): Promise<void>
+  /** The queues of due schedules that do not exist, with the owners of these schedules. */
+  missingQueues(): Promise<{ queue: string; ownerId: string | null }[]>
+  /** How long until the next schedule is due, on the database's clock. Infinity: there is none. */
+  msUntilSchedule(): Promise<number>
+}

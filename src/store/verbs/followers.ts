@@ -1,0 +1,194 @@
+/**
+ * Followers: messages of a line that are leased in one answer with the one that stands. They stay
+ * parked, so the lease is a HOT update. The row of the line counts them.
+ */
+import type { Digits } from '../../core/message.ts'
+import type { Follower, Head } from '../../core/ports.ts'
+import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
+import { ledgerInsert } from '../ledger.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+export const lockLinesStatement: Statement = {
+  name: 'lock_lines',
+  parameters: '$1 queue id · $2 message ids',
+  text: sql`
+    select
+    from holdfast.lines l
+    where l.queue_id = $1
+      and l.line = any(array(
+        select m.line
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id = any($2::bigint[])
+      ))
+    order by l.line
+    for update`
+}
+
+// The followers of a line are the next ones by place, up to one that is delayed. Those of an ask come
+// one of each line in turn. A follower shares the lease of its head: its end, its worker, its key.
+export const followersStatement: Statement<Follower> = {
+  name: 'lease_followers',
+  parameters: [
+    '$1 queue id · of each head: $2 message id · $3 fence · $4 its ask',
+    '$5 of each ask: messages wanted · $6 bytes allowed'
+  ].join('\n'),
+  text: sql`
+    with heads as materialized (
+      select
+        h.n,
+        h.ask,
+        m.id,
+        m.line,
+        m.place,
+        m.lease_id,
+        m.leased_until,
+        l.holders[array_position(l.message_ids, m.id)] as holder
+      from unnest($2::bigint[], $3::bigint[], $4::integer[]) with ordinality as h (id, fence, ask, n)
+      cross join lateral (
+        select *
+        from holdfast.messages
+        where queue_id = $1
+          and id = h.id
+          and fence = h.fence
+          and line is not null
+          and leased_until > statement_timestamp()
+        limit 1
+      ) m
+      cross join lateral (
+        select message_ids, holders
+        from holdfast.leases
+        where id = m.lease_id
+        limit 1
+      ) l
+    ), next as materialized (
+      select
+        f.id,
+        f.round,
+        f.bytes,
+        h.n,
+        h.ask,
+        h.lease_id,
+        h.leased_until,
+        h.holder,
+        row_number() over (partition by h.ask order by f.round, h.n) as taken
+      from heads h
+      cross join lateral (
+        select
+          m.id,
+          ${answerBytes} as bytes,
+          row_number() over (order by m.place) as round,
+          bool_or(m.visible_at is not null) over (order by m.place) as blocked
+        from (
+          select *
+          from holdfast.messages
+          where queue_id = $1
+            and line = h.line
+            and place > h.place
+            and position is null
+            and dead_at is null
+            and (expires_at is null or expires_at > statement_timestamp())
+          order by place
+          limit ($5::integer[])[h.ask]
+        ) m
+      ) f
+      where not f.blocked
+    ), chosen as materialized (
+      select *
+      from (
+        select
+          *,
+          sum(bytes) over (order by round, n) as bytes_so_far
+        from next
+        where taken <= ($5::integer[])[ask]
+      ) c
+      where bytes_so_far <= $6
+    ), leased as (
+      update holdfast.messages m
+      set
+        fence = m.fence + 1,
+        attempt = m.attempt + 1,
+        lease_id = c.lease_id,
+        leased_until = c.leased_until
+      from chosen c
+      where m.queue_id = $1
+        and m.id = any(array(select id from chosen))
+        and m.id = c.id
+        and m.position is null
+        and m.dead_at is null
+        and m.leased_until is null
+      returning m.*, c.ask - 1 as ask, c.round, c.n, c.holder
+    ), counted as (
+      update holdfast.lines l
+      set followers = c.count
+      from (select line, count(*) as count from leased group by line) c
+      where l.queue_id = $1
+        and l.line = any(array(select line from leased))
+        and l.line = c.line
+    ), entered as (
+      update holdfast.leases l
+      set
+        message_ids = l.message_ids || e.ids,
+        fences = l.fences || e.fences,
+        holders = l.holders || e.holders
+      from (
+        select
+          lease_id,
+          array_agg(id order by round, n) as ids,
+          array_agg(fence order by round, n) as fences,
+          array_agg(holder order by round, n) as holders
+        from leased
+        group by lease_id
+      ) e
+      where l.id = any(array(select lease_id from leased))
+        and l.id = e.lease_id
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'leased',
+        states: { ready: '-count(*)', leased: 'count(*)' },
+        totals: { leased: 'count(*)' }
+      })}
+    )
+    select
+      ${leasedColumns},
+      m.position,
+      m.ask
+    from leased m
+    cross join lateral (
+      select max_attempts
+      from holdfast.queues
+      where id = $1
+      limit 1
+    ) q
+    ${lastFailureAbove(1)}
+    order by m.round, m.n`
+}
+
+/** Locks the lines of messages. A statement after it sees what others had done to these lines. */
+async function lockLinesOf(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
+  await session.query(lockLinesStatement, [queueId, ids])
+}
+
+/**
+ * Leases the messages that come next in the lines of these heads: of the ask at `wanted[i]` at most
+ * that many. The lines are locked. A head that is no longer leased under its fence has none.
+ */
+async function leaseFollowers(
+  session: Session,
+  queueId: Digits,
+  heads: Head[],
+  wanted: number[],
+  bytesMax: number
+): Promise<Follower[]> {
+  return await session.query(followersStatement, [
+    queueId,
+    heads.map(({ id }) => id),
+    heads.map(({ fence }) => fence),
+    heads.map(({ ask }) => ask + 1),
+    wanted,
+    bytesMax
+  ])
+}
+
+export const followerVerbs = { lockLinesOf, leaseFollowers }
