@@ -113,7 +113,7 @@ export const pastRetention: Statement<{
         from holdfast.messages m
         where m.queue_id = q.id
           and m.kept_from is null
-          and c.enqueued_total > 0
+          and (c.enqueued_total > 0 or c.inherited_total = 0)
         order by m.id
         limit 1
       ) first on true

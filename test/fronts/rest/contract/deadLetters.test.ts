@@ -1,6 +1,11 @@
 /** Dead-letter queues: what moves, what it shows there, and what a redrive does with it. */
 import t from 'tap'
+import { openDatabase } from '../../../../src/store/database.ts'
+import { createMaintenance } from '../../../../src/store/upkeep/maintenance.ts'
 import { holdfast, queue, sql } from './setup.ts'
+
+const database = openDatabase({ connectionString: holdfast.databaseUrl }, { poolSize: 1, onError: () => {} })
+t.teardown(() => database.close())
 
 type Queue = Awaited<ReturnType<typeof queue>>
 
@@ -297,6 +302,23 @@ t.test('explain tells where a message came from, and where it will go', async t 
   const held = await q.id({ body: 2 })
   await q.lease()
   t.match(await explain(q, held), [{ code: 'leased', detail: new RegExp(`goes to the queue ${dead.name}`) }])
+})
+
+t.test('in a dead-letter queue the retention counts from the death', async t => {
+  const { q, dead } = await pair({}, { retentionSeconds: 100 })
+  const { id: young } = await die(q)
+  const { id: old } = await die(q)
+  const { id: early } = (await dead.enqueue({ body: 'enqueued there' })).body
+  const agedBy = (column: string, id: string) =>
+    sql.query(`update holdfast.messages set ${column} = ${column} - interval '101 s' where id = $1`, [id])
+  await agedBy('enqueued_at', young)
+  await agedBy('kept_from', old)
+  await agedBy('enqueued_at', early)
+  await createMaintenance(database).retention()
+  t.equal((await dead.message(young)).status, 200)
+  t.equal((await dead.message(old)).status, 404)
+  t.equal((await dead.message(early)).status, 404)
+  t.match(await countsOf(dead), { ready: 1 })
 })
 
 t.test('the metrics count deaths in the source and arrivals in the target', async t => {
