@@ -204,7 +204,7 @@ begin
       queue.id,
       message.attempt,
       coalesce(message.max_attempts, queue.max_attempts),
-      message.rank,
+      coalesce(message.turn_rank, message.rank),
       message.body,
       message.body_bytes,
       message.content_type,
@@ -230,12 +230,27 @@ begin
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
 
+  if queue.max_leased is not null then
+    perform pg_notify('holdfast', format('sql free %s:1', queue.id));
+  end if;
+
   if message.line is not null
     and message.dead_at is null
-    and (message.position is not null or message.leased_until is not null)
+    and (
+      case
+        when message.turn_rank is not null then message.position is not null and message.leased_until is null
+        else message.position is not null or message.leased_until is not null
+      end
+    )
   then
     select * into freed
-    from holdfast.free_lines(queue.id, array[message.line], array[1], array[message.place]);
+    from holdfast.settle_lines(
+      queue.id,
+      array[message.line],
+      array[1],
+      array[message.place],
+      message.turn_rank is not null
+    );
     if freed.ready > 0 then
       perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
     end if;
@@ -297,6 +312,9 @@ declare
   line text;
   place bigint;
   stands boolean := true;
+  in_turns boolean;
+  given_rank smallint;
+  turn record;
   delay_seconds float8;
   visible timestamptz;
   fault text;
@@ -467,12 +485,19 @@ begin
     end if;
   end if;
 
-  line := case target.ordering
-    when 'group' then options->>'group'
-    when 'queue' then ''
+  line := case
+    when target.ordering = 'group' then options->>'group'
+    when target.ordering = 'queue' then ''
+    when target.fairness = 'group' then coalesce(options->>'group', '')
   end;
-  if line is not null then
+  given_rank := coalesce((options->>'priority')::integer, 4) * 2;
+  in_turns := target.ordering = 'none' and target.fairness = 'group';
+  if in_turns then
+    stands := false;
+  elsif line is not null then
     stands := cardinality(holdfast.open_lines(target.id, array[line])) > 0;
+  end if;
+  if line is not null then
     place := nextval('holdfast.positions');
   end if;
 
@@ -481,6 +506,7 @@ begin
     position,
     line,
     place,
+    turn_rank,
     marks,
     enqueued_at,
     visible_at,
@@ -496,6 +522,7 @@ begin
     case when stands then coalesce(place, message_id) end,
     line,
     place,
+    case when in_turns then given_rank end,
     marks,
     statement_timestamp(),
     visible,
@@ -504,7 +531,7 @@ begin
     ),
     target.id,
     (options->>'maxAttempts')::integer,
-    coalesce((options->>'priority')::integer, 4) * 2,
+    case when in_turns then 8 else given_rank end,
     body::text,
     options->'headers'
   );
@@ -512,6 +539,12 @@ begin
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
   if visible is not null then
     perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible) * 1000)));
+  elsif in_turns then
+    select * into turn
+    from holdfast.take_turns(target.id, array[line]);
+    if turn.ready > 0 then
+      perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, turn.position));
+    end if;
   elsif stands then
     perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, coalesce(place, message_id)));
   end if;
@@ -561,46 +594,47 @@ language sql as $$
     and h.message_id = any(message_ids)
 $$;
 
--- The line of a message in a queue of this order. null: it waits for no other.
-create or replace function holdfast.line_in (ordering text, marks jsonb) returns text
+-- The line of a message in a queue of this order and fairness. null: it stands in none.
+create or replace function holdfast.line_in (ordering text, fairness text, marks jsonb) returns text
 language sql immutable as $$
-  select case ordering
-    when 'group' then marks->>'group'
-    when 'queue' then ''
+  select case
+    when ordering = 'group' then marks->>'group'
+    when ordering = 'queue' then ''
+    when fairness = 'group' then coalesce(marks->>'group', '')
   end
 $$;
 
--- Before messages move to a queue with lines: locks the lines that they join, and answers those in
--- which none stands. Places are drawn after that. null: the queue has no lines.
+-- Before messages move to an ordered queue: locks the lines that they join, and answers those in
+-- which none stands. Places are drawn after that. null: the queue has no order.
 create or replace function holdfast.open_lines_for (
   from_id integer,
   message_ids bigint[],
-  to_id integer
+  to_queue holdfast.queues
 ) returns text[]
 language plpgsql as $$
-declare
-  to_ordering text := (select q.ordering from holdfast.queues q where q.id = to_id);
 begin
-  if to_ordering = 'none' then
+  if to_queue.ordering = 'none' then
     return null;
   end if;
   return holdfast.open_lines(
-    to_id,
+    to_queue.id,
     array(
-      select holdfast.line_in(to_ordering, m.marks)
+      select l.line
       from holdfast.messages m
+      cross join lateral holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) as l (line)
       where m.queue_id = from_id
         and m.id = any(message_ids)
-        and holdfast.line_in(to_ordering, m.marks) is not null
+        and l.line is not null
     )
   );
 end
 $$;
 
--- After messages have moved to a queue with lines: the first of each line that was opened stands.
--- Answers how many of the messages a lease can take now, and the lowest of their positions.
+-- After messages have moved to a queue with lines: the first of each line that was opened stands, and
+-- lines that take turns have one in the ready index. Answers how many messages a lease can take now
+-- by that, and the lowest of their positions.
 create or replace function holdfast.seat_moved (
-  to_id integer,
+  to_queue holdfast.queues,
   message_ids bigint[],
   opened text[],
   out ready integer,
@@ -608,12 +642,27 @@ create or replace function holdfast.seat_moved (
 )
 language plpgsql as $$
 begin
+  if to_queue.ordering = 'none' then
+    select t.ready, t.position into ready, lowest
+    from holdfast.take_turns(
+      to_queue.id,
+      array(
+        select m.line
+        from holdfast.messages m
+        where m.queue_id = to_queue.id
+          and m.id = any(message_ids)
+        group by m.line
+        order by min(m.place)
+      )
+    ) t;
+    return;
+  end if;
   if cardinality(opened) > 0 then
-    perform holdfast.advance(to_id, opened, array_fill(0::bigint, array[cardinality(opened)]));
+    perform holdfast.advance(to_queue.id, opened, array_fill(0::bigint, array[cardinality(opened)]));
   end if;
   select count(*), min(m.position) into ready, lowest
   from holdfast.messages m
-  where m.queue_id = to_id
+  where m.queue_id = to_queue.id
     and m.id = any(message_ids)
     and m.position is not null;
 end
@@ -624,7 +673,12 @@ $$;
 create or replace function holdfast.lock_lines_of (from_id integer, message_ids bigint[]) returns void
 language plpgsql as $$
 begin
-  if (select q.ordering from holdfast.queues q where q.id = from_id) <> 'none' then
+  if exists (
+    select
+    from holdfast.queues q
+    where q.id = from_id
+      and (q.ordering <> 'none' or q.fairness <> 'none')
+  ) then
     perform
     from holdfast.lines l
     where l.queue_id = from_id
@@ -662,8 +716,9 @@ returns table (target_id integer, target text, moved integer, ready integer, low
 language plpgsql as $$
 declare
   source record;
+  to_queue holdfast.queues;
+  in_turns boolean;
   opened text[];
-  to_ordering text;
 begin
   for source in
     select
@@ -680,8 +735,11 @@ begin
   loop
     target := source.dead_letter_queue;
     target_id := holdfast.open_queue(target);
-    to_ordering := (select q.ordering from holdfast.queues q where q.id = target_id);
-    opened := holdfast.open_lines_for(source.id, source.ids, target_id);
+    select * into to_queue
+    from holdfast.queues q
+    where q.id = target_id;
+    in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+    opened := holdfast.open_lines_for(source.id, source.ids, to_queue);
 
     with places as materialized (
       select
@@ -701,16 +759,17 @@ begin
       update holdfast.messages m
       set
         queue_id = target_id,
-        line = holdfast.line_in(to_ordering, m.marks),
+        line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
         place = case
-          when holdfast.line_in(to_ordering, m.marks) is not null
+          when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
           then places.positions[width_bucket(m.id, places.ids)]
         end,
         position = case
-          when holdfast.line_in(to_ordering, m.marks) is null
+          when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
           then places.positions[width_bucket(m.id, places.ids)]
         end,
-        rank = m.rank & ~1,
+        rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
+        turn_rank = case when in_turns then coalesce(m.turn_rank, m.rank) & ~1 end,
         fence = m.fence + 1,
         attempt = 0,
         max_attempts = null,
@@ -763,9 +822,9 @@ begin
     from buried b;
 
     perform holdfast.move_history(source.id, source.name, target_id, source.ids);
-    if opened is not null then
+    if in_turns or opened is not null then
       select s.ready, s.lowest into ready, lowest
-      from holdfast.seat_moved(target_id, source.ids, opened) s;
+      from holdfast.seat_moved(to_queue, source.ids, opened) s;
     end if;
     return next;
   end loop;
@@ -786,15 +845,21 @@ declare
   left_lines record;
   opened text[];
   positions bigint[];
-  to_ordering text;
+  to_queue holdfast.queues;
+  in_turns boolean;
 begin
   select
     array_agg(k.line) as lines,
     array_agg(k.count) as counts,
-    array_agg(k.place) as places
+    array_agg(k.place) as places,
+    bool_or(k.in_turns) as in_turns
   into left_lines
   from (
-    select m.line, count(*) as count, min(m.place) as place
+    select
+      m.line,
+      count(*) as count,
+      min(m.place) as place,
+      bool_or(m.turn_rank is not null) as in_turns
     from holdfast.messages m
     where m.queue_id = from_id
       and m.id = any(message_ids)
@@ -821,23 +886,27 @@ begin
   loop
     target := part.name;
     target_id := holdfast.open_queue(target);
-    to_ordering := (select q.ordering from holdfast.queues q where q.id = target_id);
-    opened := holdfast.open_lines_for(from_id, part.ids, target_id);
+    select * into to_queue
+    from holdfast.queues q
+    where q.id = target_id;
+    in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+    opened := holdfast.open_lines_for(from_id, part.ids, to_queue);
     positions := array(select nextval('holdfast.positions') from generate_series(1, part.n));
 
     update holdfast.messages m
     set
       queue_id = target_id,
-      line = holdfast.line_in(to_ordering, m.marks),
+      line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
       place = case
-        when holdfast.line_in(to_ordering, m.marks) is not null
+        when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
         then positions[width_bucket(m.id, part.ids)]
       end,
       position = case
-        when holdfast.line_in(to_ordering, m.marks) is null
+        when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
         then positions[width_bucket(m.id, part.ids)]
       end,
-      rank = m.rank & ~1,
+      rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
+      turn_rank = case when in_turns then coalesce(m.turn_rank, m.rank) & ~1 end,
       fence = m.fence + 1,
       attempt = 0,
       max_attempts = coalesce((m.origin->'own'->>'maxAttempts')::integer, m.max_attempts),
@@ -870,16 +939,22 @@ begin
     moved := part.n;
     ready := part.n;
     lowest := positions[1];
-    if opened is not null then
+    if in_turns or opened is not null then
       select s.ready, s.lowest into ready, lowest
-      from holdfast.seat_moved(target_id, part.ids, opened) s;
+      from holdfast.seat_moved(to_queue, part.ids, opened) s;
     end if;
     return next;
   end loop;
 
   if left_lines.lines is not null then
     select f.ready, f.position into ready, lowest
-    from holdfast.free_lines(from_id, left_lines.lines, left_lines.counts, left_lines.places) f;
+    from holdfast.settle_lines(
+      from_id,
+      left_lines.lines,
+      left_lines.counts,
+      left_lines.places,
+      left_lines.in_turns
+    ) f;
     target_id := from_id;
     target := from_name;
     moved := 0;

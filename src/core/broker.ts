@@ -8,6 +8,7 @@ import type { Bounds } from './engine/batcher.ts'
 import type { Parts } from './engine/parts.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
+import { Flights } from './engine/flights.ts'
 import type { Signals } from './engine/signals.ts'
 import { Turns } from './engine/turns.ts'
 import type { Wakeups } from './engine/wakeups.ts'
@@ -26,6 +27,7 @@ import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, QueueReport } from './queue.ts'
 import type { RedriveTask } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
+import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Completing } from './verbs/complete.ts'
 import { Bulk } from './verbs/bulk.ts'
@@ -35,18 +37,22 @@ import { Explaining, type Explanation } from './verbs/explain.ts'
 import { FailureGroups, type Failures } from './verbs/failures.ts'
 import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
+import { Publishing } from './verbs/publish.ts'
 import { Queues } from './verbs/queues.ts'
 import { Redriving } from './verbs/redrives.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
+import { Topics } from './verbs/topics.ts'
 import { Watching } from './verbs/watch.ts'
 
 export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares'>, Pick<Bounds, 'isPoison'> {
+  /** Connections to the database for flushes. */
+  flushConnections: number
   /** Connections to the database for work that is let in last. */
   lastConnections: number
 }
 
 /** The bounds of every batcher. */
-const bounds: Omit<Bounds, 'isPoison'> = {
+const bounds: Omit<Bounds, 'flights' | 'isPoison'> = {
   // A larger flush is hardly cheaper for each message, and leaves less to do side by side: of 1600
   // messages at hand, the next share is parsed here while the database stores the last.
   flushCountMax: 600,
@@ -57,6 +63,7 @@ const bounds: Omit<Bounds, 'isPoison'> = {
 
 export class Broker {
   readonly replicaStats = new ReplicaStats()
+  readonly #turns: Turns
   readonly #enqueueing: Enqueueing
   readonly #settling: Settling
   readonly #leaseFlushes: LeaseFlushes
@@ -70,34 +77,35 @@ export class Broker {
   readonly #explaining: Explaining
   readonly #failureGroups: FailureGroups
   readonly #consuming: Consuming
+  readonly #publishing: Publishing
+  /** Subscriptions of queues to topics. */
+  readonly topics: Topics
 
   constructor(
     store: Store,
     wakeups: Wakeups,
     signals: Signals,
-    { shares, lastConnections, isPoison, ...options }: BrokerOptions
+    { shares, flushConnections, lastConnections, isPoison, ...options }: BrokerOptions
   ) {
-    const turns = new Turns(lastConnections, shares.turns)
+    const turns = (this.#turns = new Turns(lastConnections, shares.turns))
     const parts: Parts = {
       store,
       queueCache: new QueueCache(store, turns),
       wakeups,
       signals,
       replicaStats: this.replicaStats,
-      bounds: { ...bounds, isPoison },
+      bounds: { ...bounds, flights: new Flights(flushConnections), isPoison },
       shares,
       turns,
       // One connection stays free for short work.
       searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches)
     }
     this.#enqueueing = new Enqueueing(parts, options)
-    this.#settling = new Settling(parts, (caller, queueId, acks) =>
-      this.#leaseFlushes.ack(caller, queueId, acks)
-    )
+    this.#settling = new Settling(parts, (caller, queue, acks) => this.#leaseFlushes.ack(caller, queue, acks))
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
-    this.#queues = new Queues(parts)
+    this.#queues = new Queues(parts, options.autoQueuesMax)
     this.#bulk = new Bulk(parts)
     this.#redriving = new Redriving(parts)
     this.#watching = new Watching(parts)
@@ -105,6 +113,8 @@ export class Broker {
     this.#explaining = new Explaining(parts)
     this.#failureGroups = new FailureGroups(parts)
     this.#consuming = new Consuming(parts)
+    this.#publishing = new Publishing(parts, this.#enqueueing)
+    this.topics = new Topics(parts, this.#publishing)
   }
 
   /** The refusal of an enqueue now; null where there is room. Asked before a body is read. */
@@ -119,6 +129,15 @@ export class Broker {
    */
   enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     return this.#enqueueing.enqueue(caller, name, messages, list)
+  }
+
+  /**
+   * Stores a copy of each message in every queue whose subscription matches, all or none, and
+   * answers the copies after the commit: none where nothing matches. Refuses as an enqueue to these
+   * queues does, and with requestTooLarge when the copies are too many.
+   */
+  publish(caller: Caller, topic: string, messages: Publication[], list: boolean): Promise<PublishedCopy[]> {
+    return this.#publishing.publish(caller, topic, messages, list)
   }
 
   /** Makes the queue if there is none, as an enqueue does. Refuses with tooManyQueues. */
@@ -187,15 +206,17 @@ export class Broker {
   }
 
   /**
-   * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
-   * queueNotFound when others delete it again each time.
+   * Makes a queue, or changes the settings given. `created` is true when it was made. With
+   * `isBounded` a new queue counts for the caller, as one that an enqueue makes. Refuses with
+   * tooManyQueues, queueNotEmpty, and with queueNotFound when others delete it again each time.
    */
   putQueue(
     caller: Caller,
     name: string,
-    change: SettingsChange
+    change: SettingsChange,
+    isBounded = false
   ): Promise<{ created: boolean; report: QueueReport }> {
-    return this.#queues.put(caller, name, change)
+    return this.#queues.put(caller, name, change, isBounded)
   }
 
   /** The settings of a queue and its counts. Refuses with queueNotFound. */
@@ -360,6 +381,14 @@ export class Broker {
    */
   consumers(caller: Caller, name: string): Promise<Consumers> {
     return this.#consuming.list(caller, name)
+  }
+
+  /**
+   * Runs work at the database that no flush shares, when it is the caller's turn. Refuses with
+   * shareUsedUp, overloaded.
+   */
+  inTurn<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(caller, work)
   }
 
   /** Resolves when every call taken in has been answered. */

@@ -16,7 +16,12 @@ export function isOrdered({ ordering }: ActiveSettings): boolean {
 
 /** Whether messages of the queue stand in lines. */
 export function hasLines(settings: ActiveSettings): boolean {
-  return isOrdered(settings)
+  return isOrdered(settings) || settings.fairness !== 'none'
+}
+
+/** Whether groups take turns, and their messages do not wait for one another. */
+export function takesTurns({ ordering, fairness }: ActiveSettings): boolean {
+  return ordering === 'none' && fairness !== 'none'
 }
 
 /** What a message of an ordered queue cannot have, because it would change its place. */
@@ -26,10 +31,13 @@ const placing = ['priority', 'delaySeconds', 'visibleAt'] as const
  * Refuses with invalidRequest what would change the order of a queue. `pointer` is the place of the
  * message in the request.
  */
-export function checkOrdered(message: NewMessage, pointer: string): void {
+export function checkOrdered(message: NewMessage, pointer: string, queue: string): void {
   const option = placing.find(name => message[name] !== undefined)
   if (option === undefined) return
   // Only a raw body has a content type of its own, and its options stand in the query.
   const place = message.contentType !== null ? 'query' : pointer
-  throw invalidRequest(`${place}/${option}`, 'cannot be given in a queue with an order; leave it out')
+  throw invalidRequest(
+    `${place}/${option}`,
+    `cannot be given in the queue ${queue}, which has an order; leave it out`
+  )
 }

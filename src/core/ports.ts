@@ -26,11 +26,13 @@ import type {
   Held,
   LeaseAsk,
   LeasedRow,
-  LeaseFlush
+  LeaseFlush,
+  LeaseMode
 } from './rows.ts'
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
+import type { Holding } from './engine/share.ts'
 import type {
   Ahead,
   Circumstances,
@@ -45,6 +47,7 @@ import type { NameScope, Queue, QueueReport } from './queue.ts'
 import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
+import type { TopicVerbs } from './topicPorts.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 export type * from './rows.ts'
@@ -68,11 +71,25 @@ export interface Place extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**
-   * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
-   * an enqueue. `notEmpty`: the order would change and the queue holds a message, so nothing was done.
+   * Makes the queue if there is none, then changes the settings given. A new queue counts for its
+   * maker, unless `checkRoom` refuses it. Without a maker it counts for nobody, and neither does one
+   * that was there.
    */
-  putQueue(name: string, change: SettingsChange): Promise<'made' | 'changed' | 'notEmpty'>
+  putQueue(name: string, change: SettingsChange, maker: QueueMaker | null): Promise<PutOutcome>
 }
+
+/** Whom a new queue counts for. */
+export interface QueueMaker {
+  callerId: string
+  /** Throws when the caller may make no more. */
+  checkRoom: (held: Holding) => void
+}
+
+/**
+ * Nothing was changed with `notEmpty`, because the order would change and the queue holds a message;
+ * and with `oneGroup`, because the whole queue would be one group and groups would take turns.
+ */
+export type PutOutcome = 'made' | 'changed' | 'notEmpty' | 'oneGroup'
 
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &
@@ -84,13 +101,16 @@ export type Verbs = EnqueueVerbs &
   FailureVerbs &
   ConsumerVerbs &
   SeriesVerbs &
-  ScheduleVerbs
+  ScheduleVerbs &
+  TopicVerbs
 
 interface EnqueueVerbs {
   /** Stores messages in the order given. No idempotency key of a queue may come twice. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
+  /** The same of several queues. One that is missing in the answer has no bound, or is gone. */
+  roomsIn(queueIds: Digits[]): Promise<Map<Digits, number>>
 }
 
 interface LeaseVerbs {
@@ -100,22 +120,38 @@ interface LeaseVerbs {
    * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
    * of the store knows when a key was used before.
    *
-   * The first ask's messages come first. `inTurn` gives each ask one message, and then again.
+   * The first ask's messages come first, or as `mode` says.
    */
   lease(
     queueId: Digits,
     asks: LeaseAsk[],
     bytesMax: number,
     acks: Held[],
-    inTurn: boolean
+    mode: LeaseMode
   ): Promise<LeaseFlush>
+  /** Locks the limits of a queue until the transaction ends. Lines and messages are locked after them. */
+  lockLimits(queueId: Digits): Promise<void>
   /** Locks the lines of messages, until the transaction ends. */
   lockLinesOf(queueId: Digits, ids: Digits[]): Promise<void>
   /**
    * Leases what comes next in the lines of these heads: for the ask at `wanted[i]` at most that many
    * messages. The lines must be locked.
    */
-  leaseFollowers(queueId: Digits, heads: Head[], wanted: number[], bytesMax: number): Promise<Follower[]>
+  leaseFollowers(
+    queueId: Digits,
+    heads: Head[],
+    wanted: number[],
+    bytesMax: number,
+    limited: boolean
+  ): Promise<Follower[]>
+  /** Leases more from the groups of messages that have just been leased, which take turns. */
+  leaseTurns(
+    queueId: Digits,
+    heads: Held[],
+    asks: LeaseAsk[],
+    bytesMax: number,
+    limited: boolean
+  ): Promise<LeaseFlush>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
@@ -184,7 +220,7 @@ export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<Changed<ChangedBy<V>>>
 }
 interface SettleVerbs extends Settlers {
-  /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
+  /** Locks messages in the order of all verbs. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
@@ -202,11 +238,11 @@ interface QueueVerbs {
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
-   * How many queues enqueues have made, of all callers and of this one, and whether there is such a
-   * queue. Until the transaction ends, no other session counts.
+   * How many queues count for all callers and for this one, and whether there is such a queue. Until
+   * the transaction ends, no other session counts.
    */
   countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
-  /** Makes a queue for an enqueue. Nothing happens if there is one. */
+  /** Makes a queue that counts for this caller. Nothing happens if there is one. */
   createAutoQueue(name: string, callerId: string): Promise<void>
 }
 

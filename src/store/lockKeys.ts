@@ -12,6 +12,8 @@ export const lockKeys = {
   makeSchedule: 4_011_980,
   /** One session at a time sets a dead-letter queue, so that no circle comes about. */
   deadLetterChains: 4_011_990,
+  /** One caller at a time makes a subscription, likewise. */
+  subscribe: 4_011_981,
   /** One Holdfast at a time runs over the folder of an embedded PostgreSQL. */
   embedded: 4_803_712
 }

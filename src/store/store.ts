@@ -23,6 +23,8 @@ import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
 import { standingVerbs } from './verbs/standings.ts'
+import { topicVerbs } from './verbs/topics.ts'
+import { turnVerbs } from './verbs/turns.ts'
 
 /** The verbs as their files write them: the session comes first. */
 export type SessionVerbs = {
@@ -34,6 +36,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
   ...followerVerbs,
+  ...turnVerbs,
   ...settleVerbs,
   ...completionVerbs,
   ...standingVerbs,
@@ -49,7 +52,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...autoQueueVerbs,
   ...scheduleVerbs,
   ...firingVerbs,
-  ...seriesVerbs
+  ...seriesVerbs,
+  ...topicVerbs
 })
 
 /**
@@ -65,7 +69,7 @@ export function openStore(
   const placeOn = (ranked: Database): Place => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
-    putQueue: (name, change) => putQueue(ranked, name, change)
+    putQueue: (name, change, maker) => putQueue(ranked, name, change, maker)
   })
   return {
     ...placeOn(database),

@@ -20,7 +20,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -49,7 +52,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -80,28 +83,32 @@ select
   id,
   fence,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from done
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from done;
 
@@ -127,7 +134,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -156,7 +166,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -187,6 +197,7 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -265,12 +276,17 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
-    m.origin,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -317,7 +333,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -325,6 +341,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -333,28 +358,60 @@ select
     'usedKeys', null,
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', f.ready, 'position', f.position)
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
       from (
         select
           queue_id,
-          array_agg(line) as lines,
-          array_agg(count) as counts,
-          array_agg(place) as places
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
         from (
           select
             queue_id,
             line,
+            turn_rank is not null as in_turns,
             count(*) as count,
-            min(place) as place
+            min(place) as place,
+            min(position) as position
           from done
           where stood
-          group by queue_id, line
+          group by queue_id, line, turn_rank is not null
         ) l
-        group by queue_id
-        order by queue_id
+        group by queue_id, in_turns
+        order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
       where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
@@ -401,7 +458,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -430,7 +490,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -461,6 +521,7 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -542,12 +603,17 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
-    m.origin,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -603,7 +669,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -611,6 +677,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -624,28 +699,60 @@ select
     ),
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', f.ready, 'position', f.position)
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
       from (
         select
           queue_id,
-          array_agg(line) as lines,
-          array_agg(count) as counts,
-          array_agg(place) as places
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
         from (
           select
             queue_id,
             line,
+            turn_rank is not null as in_turns,
             count(*) as count,
-            min(place) as place
+            min(place) as place,
+            min(position) as position
           from done
           where stood
-          group by queue_id, line
+          group by queue_id, line, turn_rank is not null
         ) l
-        group by queue_id
-        order by queue_id
+        group by queue_id, in_turns
+        order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
       where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
@@ -732,6 +839,15 @@ left join lateral (
 where m.queue_id = $1
   and m.id = $2;
 
+-- add_limits
+-- $1 name
+insert into holdfast.limits (queue_id)
+select id
+from holdfast.queues
+where name = $1
+  and (queues.max_leased is not null or queues.rate is not null)
+on conflict (queue_id) do nothing;
+
 -- ahead
 -- $1 queue id · $2 rank of the message · $3 its position
 select
@@ -804,7 +920,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -916,10 +1032,13 @@ with found as materialized (
   where not found.leased
     and m.queue_id = $1
     and m.id = $2
-  returning m.queue_id, m.line, m.place, found.state, (
+  returning m.queue_id, m.line, m.place, m.position, m.turn_rank, found.state, (
     m.line is not null
     and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
+    and case
+      when m.turn_rank is not null then m.position is not null and m.leased_until is null
+      else m.position is not null or m.leased_until is not null
+    end
   ) as stood
 ), forgotten as (
   delete from holdfast.history h
@@ -940,28 +1059,32 @@ with found as materialized (
 select
   leased,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from gone
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from found;
 
@@ -1052,6 +1175,18 @@ set
     (c.new #>> '{ordering}')::text,
     q.ordering
   ),
+  fairness = coalesce(
+    (c.new #>> '{fairness}')::text,
+    q.fairness
+  ),
+  max_leased = case
+    when c.new ? 'maxLeased' then (c.new #>> '{maxLeased}')::integer
+    else q.max_leased
+  end,
+  rate = case
+    when c.new ? 'rate' then (c.new #>> '{rate}')::jsonb
+    else q.rate
+  end,
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
@@ -1132,7 +1267,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -1162,7 +1300,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -1194,28 +1332,32 @@ select
   id,
   fence,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from done
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from done;
 
@@ -1357,7 +1499,8 @@ from (
 -- $1 name · $2 id of a caller
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (
@@ -1373,7 +1516,8 @@ from made;
 -- $1 name
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (
@@ -1440,6 +1584,24 @@ cross join lateral (
 ) t
 where q.id = $1;
 
+-- depths
+-- $1 queue ids
+select
+  q.id,
+  (q.max_depth - (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased))::float8 as room
+from holdfast.queues q
+join holdfast.counts c on c.queue_id = q.id
+cross join lateral (
+  select
+    coalesce(sum(l.ready), 0) as ready,
+    coalesce(sum(l.delayed), 0) as delayed,
+    coalesce(sum(l.leased), 0) as leased
+  from holdfast.ledger l
+  where l.queue_id = q.id
+) t
+where q.id = any($1::integer[])
+  and q.max_depth is not null;
+
 -- enqueue
 -- $1 queue ids · $2 priorities · $3 bodies kept as text
 with stored as materialized (
@@ -1463,7 +1625,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1553,7 +1715,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1643,7 +1805,7 @@ with candidates as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), digested as materialized (
   select
@@ -1797,14 +1959,18 @@ with stored as materialized (
       )
     end as visible_at,
     i.o->'marks' as marks,
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line,
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+    end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering
+    select ordering, fairness
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -1814,6 +1980,7 @@ with stored as materialized (
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -1830,6 +1997,7 @@ with stored as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -1841,6 +2009,7 @@ with stored as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
@@ -1858,18 +2027,37 @@ with stored as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
     headers,
     marks
   from stood
+  returning queue_id, line, place, turn_rank, visible_at
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from inserted
+      where turn_rank is not null
+        and visible_at is null
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   select
@@ -1885,7 +2073,13 @@ select
   id,
   false as duplicate,
   false as mismatch,
-  position
+  case
+    when stood.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = stood.queue_id),
+      stood.place
+    )
+    else stood.position
+  end as position
 from stood;
 
 -- enqueue_lined_keyed
@@ -1926,14 +2120,18 @@ with candidates as materialized (
       )
     end as visible_at,
     i.o->'marks' as marks,
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line,
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+    end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering
+    select ordering, fairness
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -1991,6 +2189,7 @@ with candidates as materialized (
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -2007,6 +2206,7 @@ with candidates as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -2018,6 +2218,7 @@ with candidates as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
@@ -2035,18 +2236,37 @@ with candidates as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
     headers,
     marks
   from stood
+  returning queue_id, line, place, turn_rank, visible_at
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from inserted
+      where turn_rank is not null
+        and visible_at is null
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   select
@@ -2078,7 +2298,17 @@ select
     )
     else false
   end as mismatch,
-  (select s.position from stood s where s.n = d.n) as position
+  (
+    select case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    from stood s
+    where s.n = d.n
+  ) as position
 from digested d
 left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 
@@ -2107,11 +2337,16 @@ with due as materialized (
     m.id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -2150,23 +2385,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from expired
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) freed on true;
 
 -- expire_parked
@@ -2194,11 +2432,16 @@ with due as materialized (
     m.id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -2237,23 +2480,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from expired
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) freed on true;
 
 -- explain
@@ -2272,10 +2518,31 @@ select
   q.dead_letter_queue as "deadLetterQueue",
   m.origin - 'own' as origin,
   f.last_failure as "lastFailure",
+  q.max_leased as "maxLeased",
+  (c.leased + t.leased)::float8 as leased,
+  (
+    select n.at + make_interval(
+      secs => (1 - n.tokens) / ((q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8)
+    )
+    from (
+      select c.at, least(
+        coalesce(q.rate->'burst', q.rate->'messages')::float8,
+        coalesce(
+          l.tokens
+            + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+            * greatest(0, extract(epoch from c.at - l.refilled_at)::float8),
+          coalesce(q.rate->'burst', q.rate->'messages')::float8
+        )
+      ) as tokens
+      from (select clock_timestamp() as at offset 0) c
+    ) n
+    where n.tokens < 1
+  ) as "nextTokenAt",
   k.acked_at as "ackedAt",
   k.keep_until as "keepUntil",
   m.rank,
   m.position,
+  m.turn_rank is not null as "takesTurns",
   b.blocker,
   (
     select asked_at
@@ -2302,6 +2569,19 @@ left join lateral (
     and id = $2
   limit 1
 ) k on true
+join holdfast.counts c on c.queue_id = $1
+cross join lateral (
+  select
+    coalesce(sum(l.leased), 0) as leased
+  from holdfast.ledger l
+  where l.queue_id = $1
+) t
+left join lateral (
+  select *
+  from holdfast.limits
+  where queue_id = $1
+  limit 1
+) l on true
 left join lateral (
   select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
   from (
@@ -2319,7 +2599,10 @@ left join lateral (
   where ahead.state <> 'dead'
   order by ahead.place
   limit 1
-) b on m.position is null and m.leased_until is null and m.dead_at is null
+) b on m.position is null
+  and m.leased_until is null
+  and m.dead_at is null
+  and m.turn_rank is null
 left join lateral (
   select json_build_object(
     'attempt', h.attempt,
@@ -2362,10 +2645,14 @@ with due as materialized (
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
     ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
-  returning m.queue_id, m.position
+  returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -2392,6 +2679,34 @@ left join (
     min(position) as position
   from exposed
   group by queue_id
+  union all
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select
+      queue_id,
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
+    from (
+      select
+        queue_id,
+        line,
+        turn_rank is not null as in_turns,
+        count(*) as count,
+        min(place) as place,
+        min(position) as position
+      from exposed
+      where stood
+      group by queue_id, line, turn_rank is not null
+    ) l
+    group by queue_id, in_turns
+    order by queue_id, in_turns
+  ) k
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) ready on true;
 
 -- extend
@@ -2430,9 +2745,15 @@ with held as materialized (
     m.*,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
-      m.line is not null
-      and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      (
+        m.line is not null
+        and m.dead_at is null
+        and case
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          else m.position is not null or m.leased_until is not null
+        end
+      )
+      or m.turn_rank is not null and m.dead_at is null
     ) as stood,
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
@@ -2469,9 +2790,17 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then nextval('holdfast.positions')
+    end,
+    place = case
+      when m.turn_rank is not null then nextval('holdfast.positions')
+      else m.place
     end,
     ready_at = statement_timestamp(),
     dead_at = case
@@ -2494,6 +2823,7 @@ with held as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.turn_rank,
     held.state,
     held.stood
 ), recorded as (
@@ -2563,28 +2893,32 @@ select
   b.target as "movedTo",
   b.target_id as "movedToId",
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from failed
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from failed f
 left join buried b on f.dead_at is not null and f.state <> 'dead';
@@ -2632,6 +2966,9 @@ select
   message_bytes_max,
   paused,
   ordering,
+  fairness,
+  max_leased,
+  rate,
   keep_acked_seconds,
   dead_letter_queue
 from holdfast.queues
@@ -2660,6 +2997,43 @@ select
   headers
 from holdfast.schedules
 where name = $1;
+
+-- find_topic
+-- $1 topic
+select
+  s.pattern,
+  q.*
+from holdfast.subscriptions s
+cross join lateral (
+  select
+    id,
+    name,
+    lease_seconds,
+    max_attempts,
+    retry_strategy,
+    retry_delay_seconds,
+    retry_max_delay_seconds,
+    retry_jitter,
+    delay_seconds,
+    ttl_seconds,
+    wait_seconds,
+    retention_seconds,
+    dedup_seconds,
+    max_depth,
+    message_bytes_max,
+    paused,
+    ordering,
+    fairness,
+    max_leased,
+    rate,
+    keep_acked_seconds,
+    dead_letter_queue
+  from holdfast.queues
+  where id = s.queue_id
+  limit 1
+) q
+where s.topic = $1
+order by q.name;
 
 -- first_ready
 -- $1 queue id · $2 ranks
@@ -2860,6 +3234,7 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
     and true
 ), found as materialized (
   select m.*
@@ -2938,12 +3313,17 @@ with q as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
-    m.origin,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -2990,7 +3370,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -2998,6 +3378,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -3006,6 +3395,34 @@ select
     'usedKeys', null,
     'acked', null,
     'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
 from (select) one
@@ -3103,11 +3520,18 @@ with heads as materialized (
   from (
     select
       *,
-      sum(bytes) over (order by round, n) as bytes_so_far
+      sum(bytes) over (order by round, n) as bytes_so_far,
+      row_number() over (order by round, n) as number
     from next
     where taken <= ($5::integer[])[ask]
   ) c
   where bytes_so_far <= $6
+    and exists (
+      select
+      from holdfast.queues
+      where id = $1
+        and not (queues.max_leased is not null or queues.rate is not null)
+    )
 ), leased as (
   update holdfast.messages m
   set
@@ -3167,7 +3591,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -3197,6 +3621,560 @@ left join lateral (
 ) f on true
 order by m.round, m.n;
 
+-- lease_limited_followers
+-- $1 queue id · of each head: $2 message id · $3 fence · $4 its ask
+-- $5 of each ask: messages wanted · $6 bytes allowed
+with q as materialized (
+  select id, max_leased, rate
+  from holdfast.queues
+  where id = $1
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + (select sum(n) from unnest($5::integer[]) as n) < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - 0 as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        (select sum(n) from unnest($5::integer[]) as n),
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), heads as materialized (
+  select
+    h.n,
+    h.ask,
+    m.id,
+    m.line,
+    m.place,
+    m.lease_id,
+    m.leased_until,
+    l.holders[array_position(l.message_ids, m.id)] as holder
+  from unnest($2::bigint[], $3::bigint[], $4::integer[]) with ordinality as h (id, fence, ask, n)
+  cross join lateral (
+    select *
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and line is not null
+      and leased_until > statement_timestamp()
+    limit 1
+  ) m
+  cross join lateral (
+    select message_ids, holders
+    from holdfast.leases
+    where id = m.lease_id
+    limit 1
+  ) l
+), next as materialized (
+  select
+    f.id,
+    f.round,
+    f.bytes,
+    h.n,
+    h.ask,
+    h.lease_id,
+    h.leased_until,
+    h.holder,
+    row_number() over (partition by h.ask order by f.round, h.n) as taken
+  from heads h
+  cross join lateral (
+    select
+      m.id,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes,
+      row_number() over (order by m.place) as round,
+      bool_or(m.visible_at is not null) over (order by m.place) as blocked
+    from (
+      select *
+      from holdfast.messages
+      where queue_id = $1
+        and line = h.line
+        and place > h.place
+        and position is null
+        and dead_at is null
+        and (expires_at is null or expires_at > statement_timestamp())
+      order by place
+      limit ($5::integer[])[h.ask]
+    ) m
+  ) f
+  where not f.blocked
+), chosen as materialized (
+  select *
+  from (
+    select
+      *,
+      sum(bytes) over (order by round, n) as bytes_so_far,
+      row_number() over (order by round, n) as number
+    from next
+    where taken <= ($5::integer[])[ask]
+  ) c
+  where bytes_so_far <= $6
+    and number <= coalesce((select messages from room), 0)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = c.lease_id,
+    leased_until = c.leased_until
+  from chosen c
+  where m.queue_id = $1
+    and m.id = any(array(select id from chosen))
+    and m.id = c.id
+    and m.position is null
+    and m.dead_at is null
+    and m.leased_until is null
+  returning m.*, c.ask - 1 as ask, c.round, c.n, c.holder
+), counted as (
+  update holdfast.lines l
+  set followers = c.count
+  from (select line, count(*) as count from leased group by line) c
+  where l.queue_id = $1
+    and l.line = any(array(select line from leased))
+    and l.line = c.line
+), entered as (
+  update holdfast.leases l
+  set
+    message_ids = l.message_ids || e.ids,
+    fences = l.fences || e.fences,
+    holders = l.holders || e.holders
+  from (
+    select
+      lease_id,
+      array_agg(id order by round, n) as ids,
+      array_agg(fence order by round, n) as fences,
+      array_agg(holder order by round, n) as holders
+    from leased
+    group by lease_id
+  ) e
+  where l.id = any(array(select lease_id from leased))
+    and l.id = e.lease_id
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  m.ask
+from leased m
+cross join lateral (
+  select max_attempts
+  from holdfast.queues
+  where id = $1
+  limit 1
+) q
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.round, m.n;
+
+-- lease_turns
+-- $1 queue id · of messages whose groups are meant: $2 id · $3 fence
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers · $9 its row of leases, by number in $10
+-- of each row of leases: $10 key · $11 worker
+with q as materialized (
+  select id, lease_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
+    and true
+), lines as materialized (
+  select
+    m.line,
+    min(h.n) as n
+  from unnest($2::bigint[], $3::bigint[]) with ordinality as h (id, fence, n)
+  cross join lateral (
+    select line
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and turn_rank is not null
+    limit 1
+  ) m
+  group by m.line
+), locked as materialized (
+  select k.line, k.n
+  from (select * from lines order by line offset 0) k
+  cross join lateral (
+    select
+    from holdfast.lines
+    where queue_id = $1
+      and line = k.line
+    limit 1
+    for update
+  ) l
+), found as materialized (
+  select
+    f.id,
+    f.rank,
+    f.bytes,
+    f.round,
+    l.n
+  from q, locked l
+  cross join lateral (
+    select
+      *,
+      row_number() over (order by standing desc, turn_rank desc, place) as round
+    from (
+      select *
+      from (
+        select
+          true as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is not null
+        order by m.position desc
+        limit 1
+        for no key update skip locked
+      ) stands
+      union all
+      select *
+      from (
+        select
+          false as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is null
+        order by m.turn_rank desc, m.place
+        limit $4
+        for no key update skip locked
+      ) parked
+    ) ready
+  ) f
+  order by f.round, l.n
+  limit $4
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by round, n)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($10::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($11::text[])[part]] end,
+    l.holders,
+    ($10::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($10::text[])
+    ),
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
 -- leased_by_key
 -- $1 queue id · $2 key
 select
@@ -3209,7 +4187,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -3249,6 +4227,1465 @@ where l.queue_id = $1
   and l.idempotency_key = $2
 order by h.n;
 
+-- limited_ack_and_lease
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+-- of each ack: $9 message id · $10 fence
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($9::bigint[])
+    and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks,
+    origin
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    coalesce(m.turn_rank, m.rank),
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and (select count(*) from done) >= 0
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - (select count(*) filter (where state = 'leased') from done) as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+        and m.dead_at is null
+        and m.position is not null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit coalesce((select messages from room), 0)
+    for no key update skip locked
+  ) m
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    nextval('holdfast.lease_ids') as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows,
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    lease.rows,
+    min(l.leased_until),
+    lease.at,
+    $1,
+    array_agg(l.id),
+    array_agg(l.fence),
+    $8::text[],
+    array_agg(l.holder),
+    null
+  from leased l, lease
+  group by lease.rows, lease.at
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', null,
+    'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'freed', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from done
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- limited_ack_and_lease_keyed
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+-- of each ack: $9 message id · $10 fence
+-- of each message wanted: $11 its row of leases, by number in $12
+-- of each row of leases: $12 key · $13 worker
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($9::bigint[])
+    and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks,
+    origin
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    coalesce(m.turn_rank, m.rank),
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and (select count(*) from done) >= 0
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - (select count(*) filter (where state = 'leased') from done) as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+        and m.dead_at is null
+        and m.position is not null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit coalesce((select messages from room), 0)
+    for no key update skip locked
+  ) m
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($12::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($11::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($13::text[])[part]] end,
+    l.holders,
+    ($12::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($12::text[])
+    ),
+    'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'freed', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from done
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- limited_lease
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+with q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and true
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - 0 as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+        and m.dead_at is null
+        and m.position is not null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit coalesce((select messages from room), 0)
+    for no key update skip locked
+  ) m
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    nextval('holdfast.lease_ids') as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows,
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    lease.rows,
+    min(l.leased_until),
+    lease.at,
+    $1,
+    array_agg(l.id),
+    array_agg(l.fence),
+    $8::text[],
+    array_agg(l.holder),
+    null
+  from leased l, lease
+  group by lease.rows, lease.at
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', null,
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- limited_lease_turns
+-- $1 queue id · of messages whose groups are meant: $2 id · $3 fence
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers · $9 its row of leases, by number in $10
+-- of each row of leases: $10 key · $11 worker
+with q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and true
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - 0 as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), lines as materialized (
+  select
+    m.line,
+    min(h.n) as n
+  from unnest($2::bigint[], $3::bigint[]) with ordinality as h (id, fence, n)
+  cross join lateral (
+    select line
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and turn_rank is not null
+    limit 1
+  ) m
+  group by m.line
+), locked as materialized (
+  select k.line, k.n
+  from (select * from lines order by line offset 0) k
+  cross join lateral (
+    select
+    from holdfast.lines
+    where queue_id = $1
+      and line = k.line
+    limit 1
+    for update
+  ) l
+), found as materialized (
+  select
+    f.id,
+    f.rank,
+    f.bytes,
+    f.round,
+    l.n
+  from q, locked l
+  cross join lateral (
+    select
+      *,
+      row_number() over (order by standing desc, turn_rank desc, place) as round
+    from (
+      select *
+      from (
+        select
+          true as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is not null
+        order by m.position desc
+        limit 1
+        for no key update skip locked
+      ) stands
+      union all
+      select *
+      from (
+        select
+          false as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is null
+        order by m.turn_rank desc, m.place
+        limit coalesce((select messages from room), 0)
+        for no key update skip locked
+      ) parked
+    ) ready
+  ) f
+  order by f.round, l.n
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by round, n)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($10::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    )
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($11::text[])[part]] end,
+    l.holders,
+    ($10::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($10::text[])
+    ),
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
 -- list_queues
 -- $1 after this name · $2 queues on the page · $3 names · $4 beginnings of names
 with r as materialized (
@@ -3262,7 +5699,16 @@ with r as materialized (
     (c.acked_total + t.acked_total) as acked_total,
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
-    (c.returned_total + t.returned_total) as returned_total
+    (c.returned_total + t.returned_total) as returned_total,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
   from (
     select *
     from (
@@ -3299,6 +5745,12 @@ with r as materialized (
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
+  left join lateral (
+    select *
+    from holdfast.limits
+    where queue_id = q.id
+    limit 1
+  ) l on true
 )
 select
   r.*,
@@ -3417,6 +5869,9 @@ left join lateral (
 -- lock_schedule_count
 select pg_advisory_xact_lock(4011980);
 
+-- lock_subscriptions
+select pg_advisory_xact_lock(4011981);
+
 -- message
 -- $1 queue id · $2 message id
 select
@@ -3427,7 +5882,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -3538,7 +5993,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   coalesce(
     case when m.origin->>'queue' = m.home then (m.origin->>'attempts')::integer end,
     (select max(attempt) from attempts)
@@ -3587,13 +6042,14 @@ select *
 from (
   select
     q.id,
-    q.ordering <> 'none' as "hasLines",
+    (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines",
     first.enqueued_at <= q.ends_from as enqueued,
     kept.kept_from <= q.ends_from as kept
   from (
     select
       id,
       ordering,
+      fairness,
       statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
     from holdfast.queues
   ) q
@@ -3733,11 +6189,16 @@ with parked as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -3759,28 +6220,32 @@ select
   count(*) as purged,
   exists (select from parked) as parked,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from purged
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from purged;
 
@@ -3805,6 +6270,20 @@ with purged as (
 )
 select count(*) as purged
 from purged;
+
+-- put_subscription
+-- $1 topic · $2 queue · $3 pattern, null: as it is · $4 id of a caller
+with q as materialized (
+  select id
+  from holdfast.queues
+  where name = $2
+  for key share
+)
+insert into holdfast.subscriptions as s (topic, queue_id, pattern, caller_id)
+select $1, id, coalesce($3, '#'), $4
+from q
+on conflict (topic, queue_id) do update set pattern = coalesce($3, s.pattern)
+returning pattern, xmax = 0 as created;
 
 -- queue_totals
 select q.name, q.paused, q.queues, c.*
@@ -3849,23 +6328,51 @@ where not exists (select from holdfast.queues q where q.name = d.queue);
 
 -- queues_with_ready
 -- $1 queue ids
-select c.queue_id, c.ready + t.ready as ready
-from holdfast.counts c
-cross join lateral (
+select w.queue_id, w.ready
+from (
   select
-    coalesce(sum(l.ready), 0) as ready
-  from holdfast.ledger l
-  where l.queue_id = c.queue_id
-) t
-where c.queue_id = any($1::integer[])
-  and c.ready + t.ready > 0;
+    c.queue_id,
+    greatest(
+      0,
+      least(
+        c.ready + t.ready,
+        q.max_leased - c.leased - t.leased,
+        floor(least(
+          coalesce(q.rate->'burst', q.rate->'messages')::float8,
+          coalesce(
+            l.tokens
+              + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+              * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
+            coalesce(q.rate->'burst', q.rate->'messages')::float8
+          )
+        ))
+      )
+    )::bigint as ready
+  from holdfast.counts c
+  cross join lateral (select * from holdfast.queues where id = c.queue_id limit 1) q
+  left join lateral (
+    select *
+    from holdfast.limits
+    where queue_id = c.queue_id
+    limit 1
+  ) l on true
+  cross join lateral (
+    select
+      coalesce(sum(l.ready), 0) as ready,
+      coalesce(sum(l.leased), 0) as leased
+    from holdfast.ledger l
+    where l.queue_id = c.queue_id
+  ) t
+  where c.queue_id = any($1::integer[])
+) w
+where w.ready > 0;
 
 -- redrive
 -- $1 queue id · $2 message ids
 with lined as materialized (
   select holdfast.lock_lines_of($1, $2)
 ), chosen as materialized (
-  select m.id, m.line, m.origin is not null as moves
+  select m.id, m.line, m.turn_rank, m.origin is not null as moves
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -3880,6 +6387,7 @@ with lined as materialized (
     select array_agg(line) as lines
     from chosen
     where line is not null
+      and turn_rank is null
       and not moves
     having count(*) > 0
   ) k
@@ -3911,6 +6419,7 @@ with lined as materialized (
     fence = m.fence + 1,
     attempt = 0,
     rank = m.rank & ~1,
+    turn_rank = m.turn_rank & ~1,
     kept_from = case
       when m.expires_at is null then m.kept_from
       else statement_timestamp()
@@ -3919,7 +6428,13 @@ with lined as materialized (
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
-  returning m.position
+  returning
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, dead, redriven_total)
   select
@@ -3945,7 +6460,35 @@ select
         array_fill(0::bigint, array[cardinality(o.lines)])
       ) a
       where (select count(*) from changed) > 0
-    )
+    ),
+    ((
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from changed
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    )->>'position')::bigint
   ) as position
 from changed
 union all
@@ -3988,11 +6531,22 @@ cross join lateral holdfast.send($1, c.ids, $3) s;
 -- release
 -- $1 queue id · $2 message ids · $3 fences
 with held as materialized (
-  select m.id, m.fence, m.attempt, m.lease_id, (
-    m.line is not null
-    and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
-  ) as stood
+  select
+    m.id,
+    m.fence,
+    m.attempt,
+    m.lease_id,
+    (
+      (
+        m.line is not null
+        and m.dead_at is null
+        and case
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          else m.position is not null or m.leased_until is not null
+        end
+      )
+      or m.turn_rank is not null and m.dead_at is null
+    ) as stood
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -4006,9 +6560,17 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then nextval('holdfast.positions')
+    end,
+    place = case
+      when m.turn_rank is not null then nextval('holdfast.positions')
+      else m.place
     end,
     ready_at = statement_timestamp(),
     attempt = m.attempt - 1
@@ -4016,7 +6578,7 @@ with held as materialized (
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and m.id = held.id
-  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, held.stood
+  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, m.turn_rank, held.stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -4055,28 +6617,32 @@ select
   fence,
   position,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from released
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from released;
 
@@ -4184,6 +6750,25 @@ with gone as (
 select count(*) as removed
 from gone;
 
+-- remove_limits
+with gone as (
+  delete from holdfast.limits
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.limits
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
 -- remove_lines
 with gone as (
   delete from holdfast.lines
@@ -4273,7 +6858,16 @@ with r as materialized (
     (c.acked_total + t.acked_total) as acked_total,
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
-    (c.returned_total + t.returned_total) as returned_total
+    (c.returned_total + t.returned_total) as returned_total,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
   from (select * from holdfast.queues where name = $1) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -4290,6 +6884,12 @@ with r as materialized (
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
+  left join lateral (
+    select *
+    from holdfast.limits
+    where queue_id = q.id
+    limit 1
+  ) l on true
 )
 select
   r.*,
@@ -4350,11 +6950,16 @@ with old as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -4374,28 +6979,32 @@ with old as materialized (
 select
   max(id) as seen_to,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from expired
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from old;
 
@@ -4427,11 +7036,16 @@ with old as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -4451,28 +7065,32 @@ with old as materialized (
 select
   max(id) as seen_to,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from expired
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from old;
 
@@ -4500,12 +7118,22 @@ with chosen as materialized (
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
     ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
-  returning m.position
+  returning
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -4517,7 +7145,37 @@ with chosen as materialized (
 )
 select
   count(*) as changed,
-  min(position) as position
+  least(
+    min(position),
+    ((
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from changed
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    )->>'position')::bigint
+  ) as position
 from changed;
 
 -- search
@@ -5132,9 +7790,17 @@ with seen as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+    end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
     end,
     ready_at = m.leased_until,
     dead_at = case
@@ -5153,6 +7819,7 @@ with seen as materialized (
     m.position,
     m.line,
     m.place,
+    m.turn_rank,
     m.line is not null as stood,
     m.dead_at is not null as died
 ), recorded as (
@@ -5245,39 +7912,50 @@ left join (
   select
     queue_id,
     count(*) filter (where not died) as ready,
-    min(position) filter (where not died) as position
+    min(position) filter (where not died) as position,
+    null::bigint as freed
   from lapsed
   where not stood
   group by queue_id
   union all
-  select
-    k.queue_id,
-    f.ready,
-    f.position
+  select *, null
   from (
     select
-      queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      k.queue_id,
+      f.ready,
+      f.position
     from (
       select
         queue_id,
-        line,
-        count(*) as count,
-        min(place) as place
-      from lapsed
-      where stood
-      group by queue_id, line
-    ) l
-    group by queue_id
-    order by queue_id
-  ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
+      from (
+        select
+          queue_id,
+          line,
+          turn_rank is not null as in_turns,
+          count(*) as count,
+          min(place) as place,
+          min(position) as position
+        from lapsed
+        where stood
+        group by queue_id, line, turn_rank is not null
+      ) l
+      group by queue_id, in_turns
+      order by queue_id, in_turns
+    ) k
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  ) f
   union all
-  select target_id, ready, lowest
+  select target_id, ready, lowest, null
   from buried
   where lowest is not null
+  union all
+  select *
+  from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e
+  where (select max_leased from holdfast.queues where id = e.queue_id) is not null
 ) l on true;
 
 -- take_due_schedules

@@ -3,6 +3,7 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import type { Flights } from './flights.ts'
 import type { Share } from './share.ts'
 
 export interface BatcherOptions<Item, Answer> {
@@ -34,6 +35,10 @@ export interface BatcherOptions<Item, Answer> {
    * a flush waits.
    */
   inFlightMax: number
+  /** Bounds the flushes in flight of all lanes, of all batchers that share it. null: no bound. */
+  flights: Flights | null
+  /** Items whose flush a second one would only wait for. It then starts only beside a slow one. */
+  isAlone?: (item: Item) => boolean
   /** Whether an error is the fault of one item. The flush is then split to find that item. */
   isPoison: (error: unknown) => boolean
 }
@@ -41,7 +46,7 @@ export interface BatcherOptions<Item, Answer> {
 /** The bounds that several batchers share. */
 export type Bounds = Pick<
   BatcherOptions<unknown, unknown>,
-  'flushWeightMax' | 'flushCountMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'
+  'flushWeightMax' | 'flushCountMax' | 'waitingItemsMax' | 'waitingMsMax' | 'flights' | 'isPoison'
 >
 
 interface Entry<Item, Answer> {
@@ -60,7 +65,11 @@ interface Lane<Item, Answer> {
   messages: number
   inFlight: number
   flushedMs: number
+  /** The flush that began last holds items that go alone. */
+  alone: boolean
   scheduled: boolean
+  /** Begins a flush, while the lane waits for a flight of one of its callers. */
+  start: ((caller: Caller) => void) | null
 }
 
 /** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
@@ -130,7 +139,8 @@ export class Batcher<Item, Answer> {
       state.weight += weight
       state.messages += count(item)
       entries.push({ item, caller, charge, sinceMs, resolve, reject })
-      this.#schedule(lane, state)
+      if (state.start === null) this.#schedule(lane, state)
+      else this.#options.flights!.wait(caller, state.start)
     })
   }
 
@@ -142,7 +152,16 @@ export class Batcher<Item, Answer> {
   #laneOf(name: string): Lane<Item, Answer> {
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { waiting: new Map(), weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false }
+      lane = {
+        waiting: new Map(),
+        weight: 0,
+        messages: 0,
+        inFlight: 0,
+        flushedMs: 0,
+        alone: false,
+        scheduled: false,
+        start: null
+      }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -153,21 +172,42 @@ export class Batcher<Item, Answer> {
     lane.scheduled = true
     // When this turn's sockets have been read: requests that came together leave together.
     setImmediate(() => {
-      lane.scheduled = false
-      if (lane.waiting.size === 0) return this.#tidy(name, lane) // all turned away in between
-      lane.inFlight++
-      lane.flushedMs = performance.now()
-      this.#flush(name, this.#take(lane)).finally(() => {
-        lane.inFlight--
-        this.#schedule(name, lane)
-        this.#tidy(name, lane)
-      })
-      this.#schedule(name, lane)
+      const { flights } = this.#options
+      const caller = flights?.begin(lane.waiting.keys()) ?? null
+      if (flights === null || caller !== null || lane.waiting.size === 0) {
+        return this.#start(name, lane, caller)
+      }
+      lane.start = free => this.#start(name, lane, free)
+      for (const waiting of lane.waiting.keys()) flights.wait(waiting, lane.start)
     })
   }
 
+  /** Begins a flush, in the flight of this caller. null: it needs none. */
+  #start(name: string, lane: Lane<Item, Answer>, caller: Caller | null): void {
+    const land = () => caller !== null && this.#options.flights!.end(caller)
+    lane.scheduled = false
+    lane.start = null
+    if (lane.waiting.size === 0) {
+      // All were turned away in between.
+      land()
+      return this.#tidy(name, lane)
+    }
+    lane.inFlight++
+    lane.flushedMs = performance.now()
+    const taken = this.#take(lane)
+    const { isAlone } = this.#options
+    lane.alone = isAlone !== undefined && taken.some(({ item }) => isAlone(item))
+    this.#flush(name, taken).finally(() => {
+      lane.inFlight--
+      land()
+      this.#schedule(name, lane)
+      this.#tidy(name, lane)
+    })
+    this.#schedule(name, lane)
+  }
+
   #tidy(name: string, lane: Lane<Item, Answer>): void {
-    if (lane.waiting.size > 0 || lane.inFlight > 0) return
+    if (lane.waiting.size > 0 || lane.inFlight > 0 || lane.start !== null) return
     this.#lanes.delete(name)
     if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
@@ -176,8 +216,7 @@ export class Batcher<Item, Answer> {
     if (lane.inFlight === 0) return 1
     const { flushWeightMax, flushCountMax, inFlightMax } = this.#options
     const enough =
-      lane.messages >= flushCountMax / 2 ||
-      lane.weight >= flushWeightMax / 2 ||
+      (!lane.alone && (lane.messages >= flushCountMax / 2 || lane.weight >= flushWeightMax / 2)) ||
       performance.now() > lane.flushedMs + slowFlushMs
     return enough ? inFlightMax : 1
   }

@@ -8,6 +8,7 @@ import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits, type Selection } from '../message.ts'
 import type { BulkAction, Freed, Matches, Place } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
 /**
@@ -32,9 +33,13 @@ export class Bulk {
     selection: Selection,
     signal: AbortSignal
   ): Promise<number> {
-    return inChunks(this.#parts, caller, name, (store, id, onDone) =>
+    const { signals } = this.#parts
+    return inChunks(this.#parts, caller, name, (store, { id, settings }, onDone) =>
       action === 'purge'
-        ? store.purge(id, state, selection, signal, onDone)
+        ? store.purge(id, state, selection, signal, (count, freed) => {
+            onDone(count, freed)
+            if (settings.maxLeased !== null) signals.onFree(id, count)
+          })
         : store[action](id, selection, signal, (count, position) =>
             onDone(count, position === null ? null : { count, position })
           )
@@ -82,16 +87,16 @@ export async function inChunks(
   }: Pick<Needs, 'store' | 'queueCache' | 'signals' | 'searchTurns'>,
   caller: Caller,
   name: string,
-  work: (store: Place, queueId: Digits, onDone: OnDone) => Promise<void>
+  work: (store: Place, queue: Queue, onDone: OnDone) => Promise<void>
 ): Promise<number> {
-  const { id } = await queueCache.find(caller, name)
+  const queue = await queueCache.find(caller, name)
   let done = 0
-  const onDone: OnDone = (count, freed, readyIn = id) => {
+  const onDone: OnDone = (count, freed, readyIn = queue.id) => {
     done += count
     if (freed !== null) signals.onReady(readyIn, freed.count, freed.position)
   }
   await searchTurns
-    .run(caller, () => work(store.last, id, onDone))
+    .run(caller, () => work(store.last, queue, onDone))
     .catch((error: Error) => {
       throw done > 0 ? partlyDone(error) : error
     })

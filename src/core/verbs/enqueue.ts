@@ -15,15 +15,17 @@ import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
-/** What a message counts beside its body. */
+/** What a message counts beside its body and its headers. */
 const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
 export const queueAttemptsMax = 10
 
-/** One caller's messages: a list is stored whole or not at all. */
+/** One caller's messages. With `whole` they are stored all or none. */
 interface Call {
-  list: boolean
+  whole: boolean
   rows: EnqueueRow[]
+  /** The queues of the rows. */
+  queues: Queue[]
   bytes: number
 }
 /** null for each message whose queue is gone. */
@@ -32,7 +34,7 @@ type Answer = EnqueueAnswer[] | Error
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
-  /** Queues that enqueues may make. */
+  /** Queues that enqueues, and keys that are not admin, may make. */
   autoQueuesMax: number
 }
 
@@ -48,10 +50,10 @@ export class Enqueueing {
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
-    this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
+    this.#autoQueues = new AutoQueues(parts.store, parts.turns, parts.shares.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
-      flush: (lane, calls) => this.#flush(lane, calls),
+      flush: (_lane, calls) => this.#flush(calls),
       weigh: call => call.bytes,
       count: call => call.rows.length,
       isUrgent: () => false,
@@ -74,7 +76,7 @@ export class Enqueueing {
       const queue = await this.target(caller, name)
       const toRow = rowsFor(queue)
       const rows = messages.map((message, index) => toRow(message, list ? `/messages/${index}` : ''))
-      const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
+      const answers = await this.add(caller, rows, [queue], list)
       if (answers.every(answer => answer !== null)) return answers
       // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
       // stored.
@@ -96,32 +98,32 @@ export class Enqueueing {
     return this.#batcher.drained()
   }
 
-  // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
+  /**
+   * Stores messages of these queues in one commit; with `whole` all or none. null for each message
+   * whose queue is gone, or has changed its settings. Refuses with idempotencyMismatch, queueFull,
+   * overloaded.
+   */
+  add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<EnqueueAnswer[]> {
     const bytes = bytesOf(rows)
-    const kinds = [
-      hasKeys(rows) ? 'keyed' : 'plain',
-      ...(rows[0]!.lined ? ['lined'] : []),
-      ...(bytes < largeBytes ? [] : ['large'])
-    ]
-    const lane = hasMaxDepth ? rows[0]!.queueId : kinds.join(' ')
-    return this.#batcher.add(caller, lane, { list, rows, bytes })
+    return this.#batcher.add(caller, laneOf(rows, queues, bytes), { whole, rows, queues, bytes })
   }
 
-  async #flush(lane: string, calls: Call[]): Promise<Answer[]> {
+  async #flush(calls: Call[]): Promise<Answer[]> {
     const { store, replicaStats } = this.#parts
-    const hasMaxDepth = /^\d/.test(lane)
-    const room = hasMaxDepth ? ((await store.roomIn(lane)) ?? Infinity) : Infinity
-    const { answers, shared, single } = admit(calls, room)
+    const bounded = new Set(calls.flatMap(({ queues }) => queues.filter(isBounded).map(({ id }) => id)))
+    const rooms = bounded.size === 0 ? new Map<Digits, number>() : await store.roomsIn([...bounded])
+    const { answers, shared, single } = admit(calls, rooms)
     // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is
     // every caller's answer.
     const stored = await this.#storeRounds(
       shared.flatMap(index => calls[index]!.rows),
       false
     )
-    for (const index of shared) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    for (const index of shared) {
+      answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    }
     for (const index of single) {
-      answers[index] = await this.#storeRounds(calls[index]!.rows, true).then(
+      answers[index] = await this.#storeRounds(calls[index]!.rows, true, calls[index]!.queues).then(
         refuseMismatch,
         (error: Error) => error
       )
@@ -135,12 +137,12 @@ export class Enqueueing {
   }
 
   // All rounds are one commit. With `whole`, one mismatch undoes it.
-  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
+  async #storeRounds(rows: EnqueueRow[], whole: boolean, queues: Queue[] = []): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
     const split = roundsOf(rows)
     const work = async (verbs: Verbs) => {
       const answers = await storeInRounds(verbs, rows, split)
-      const refusal = refuseMismatch(answers)
+      const refusal = refuseMismatch(answers, rows, queues)
       if (whole && refusal instanceof Error) throw refusal
       return answers
     }
@@ -186,14 +188,19 @@ export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, po
     if (settings.messageBytesMax < messageBytesMax) {
       checkBodySize(message.body, pointer, settings.messageBytesMax, name)
     }
-    if (ordered) checkOrdered(message, pointer)
+    if (ordered) checkOrdered(message, pointer, name)
     return { ...message, queueId: id, priority: message.priority ?? priorityDefault, lined, defaults }
   }
 }
 
 /** What rows count while they wait to be stored. */
 export function bytesOf(rows: EnqueueRow[]): number {
-  return rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+  let bytes = 0
+  for (const { body, headers } of rows) {
+    bytes += body.length + rowBytes
+    for (const name in headers) bytes += name.length + headers[name]!.length
+  }
+  return bytes
 }
 
 // A statement can claim a key once. A key that comes twice goes into a later round, which sees the
@@ -221,44 +228,74 @@ export async function storeInRounds(
   return answers
 }
 
-// Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
-// `single` need one each: those are lists with keys. One key that stands for other content must
-// undo its whole list, and nothing else.
-function admit(calls: Call[], room: number): { answers: Answer[]; shared: number[]; single: number[] } {
+const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
+
+// A queue with a maxDepth has a lane of its own, in which its room is counted. Calls of several
+// queues share one for that.
+function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
+  if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
+  const kinds = [
+    hasKeys(rows) ? 'keyed' : 'plain',
+    ...(rows.some(({ lined }) => lined) ? ['lined'] : []),
+    ...(bytes < largeBytes ? [] : ['large'])
+  ]
+  return kinds.join(' ')
+}
+
+// Refuses calls for which a queue has no room. Of the others, `shared` can share a commit, and
+// `single` need one each: those are stored whole and have keys. One key that stands for other
+// content must undo its whole call, and nothing else.
+function admit(
+  calls: Call[],
+  rooms: Map<Digits, number>
+): { answers: Answer[]; shared: number[]; single: number[] } {
   const answers: Answer[] = Array(calls.length)
   const shared: number[] = []
   const single: number[] = []
-  for (const [index, { list, rows }] of calls.entries()) {
-    if (rows.length > room) {
-      answers[index] = queueFull(list)
+  for (const [index, call] of calls.entries()) {
+    const full = rooms.size === 0 ? null : takeRoom(call, rooms)
+    if (full !== null) {
+      answers[index] = queueFull(full)
       continue
     }
-    room -= rows.length
-    if (list && hasKeys(rows)) single.push(index)
+    if (call.whole && hasKeys(call.rows)) single.push(index)
     else shared.push(index)
   }
   return { answers, shared, single }
+}
+
+// Takes the room that a call needs, unless one of its queues has not enough; then answers that one.
+function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>): Queue | null {
+  const needed = new Map<Digits, number>()
+  for (const { queueId } of rows) needed.set(queueId, (needed.get(queueId) ?? 0) + 1)
+  const full = queues.find(({ id }) => needed.get(id)! > (rooms.get(id) ?? Infinity))
+  if (full !== undefined) return full
+  for (const [id, count] of needed) if (rooms.has(id)) rooms.set(id, rooms.get(id)! - count)
+  return null
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {
   return rows.some(row => row.idempotencyKey !== undefined)
 }
 
-function queueFull(list: boolean): QueueError {
-  const ofList = list ? '; nothing of the list was stored' : ''
+function queueFull({ name }: Queue): QueueError {
   return new QueueError(
     'queueFull',
-    `The queue holds as many messages as its maxDepth allows${ofList}. Send the request again when ` +
-      'some have been acked.'
+    `The queue ${name} holds as many messages as its maxDepth allows; nothing was stored. Send the ` +
+      'request again when some have been acked.'
   )
 }
 
-function refuseMismatch(answers: EnqueueAnswer[]): Answer {
-  if (answers.some(answer => answer?.mismatch)) {
+// Of calls of several queues, the refusal names the queue.
+function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queues: Queue[] = []): Answer {
+  const wrong = answers.findIndex(answer => answer?.mismatch)
+  if (wrong >= 0) {
+    const queue = queues.length > 1 && queues.find(({ id }) => id === rows[wrong]!.queueId)
+    const where = queue ? ` in the queue ${queue.name}` : ''
     return new QueueError(
       'idempotencyMismatch',
-      'This idempotency key was used for other content not long ago; nothing was stored. Use a new ' +
-        'key for a new message.'
+      `This idempotency key was used for other content not long ago${where}; nothing was stored. Use a ` +
+        'new key for a new message.'
     )
   }
   return answers

@@ -1,10 +1,13 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
 import type { Caller } from '../caller.ts'
 import type { SettingsChange } from '../settings.ts'
+import { limitSettings } from '../leaseLimits.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
-import { partlyDone, QueueError } from '../errors.ts'
+import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import { queueNotFound, type NameScope, type QueueReport } from '../queue.ts'
+import { checkQueues } from '../engine/autoQueues.ts'
+import type { Holding } from '../engine/share.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 const putAttemptsMax = 3
@@ -22,25 +25,38 @@ type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns
 /** The broker says what each method does, and how it refuses. */
 export class Queues {
   readonly #parts: Needs
+  readonly #queuesMax: number
 
-  constructor(parts: Needs) {
+  /** `queuesMax` bounds the queues that count for callers. */
+  constructor(parts: Needs, queuesMax: number) {
     this.#parts = parts
+    this.#queuesMax = queuesMax
   }
 
   async put(
     caller: Caller,
     name: string,
-    change: SettingsChange
+    change: SettingsChange,
+    isBounded: boolean
   ): Promise<{ created: boolean; report: QueueReport }> {
-    const { store, queueCache, signals, turns } = this.#parts
+    const { store, queueCache, wakeups, signals, turns } = this.#parts
+    const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
+    const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
-      const outcome = await turns.run(caller, () => store.last.putQueue(name, change))
+      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, maker))
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
+      if (outcome === 'oneGroup') {
+        throw invalidRequest(
+          '/fairness',
+          'must be none where the order is queue, which makes one group of all'
+        )
+      }
       const created = outcome === 'made'
       queueCache.forget(name)
       try {
         const queue = await queueCache.find(caller, name)
         if (change.paused === false) signals.onReady(queue.id, listMax, 0)
+        if (limitSettings.some(setting => setting in change)) wakeups.open(queue.id, listMax)
         return { created, report: await this.report(caller, name) }
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw partlyDone(error as Error)
@@ -79,7 +95,7 @@ export class Queues {
     const queue = queueCache.remembered(name)
     await turns.run(caller, () => store.last.removeQueue(name))
     queueCache.forget(name)
-    if (queue !== undefined) wakeups.wake(queue.id, Infinity)
+    if (queue !== undefined) wakeups.open(queue.id, Infinity)
   }
 
   async series(caller: Caller, name: string): Promise<Series> {

@@ -26,7 +26,7 @@ export class Redriving {
     to: string | null,
     signal: AbortSignal
   ): Promise<number> {
-    return inChunks(this.#parts, caller, name, (store, id, onDone) =>
+    return inChunks(this.#parts, caller, name, (store, { id }, onDone) =>
       store.redrive(id, selection, to, signal, onDone)
     )
   }

@@ -6,10 +6,10 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
 import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
-import { rounds } from '../engine/rounds.ts'
 import { ReadyCounts } from '../engine/signals.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without a time. */
@@ -22,6 +22,9 @@ export type Outcome =
   | { outcome: 'dead'; movedTo: string }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
+
+/** Those that end a lease. */
+const leaseEnds: Outcome['outcome'][] = ['acked', 'retrying', 'dead', 'released']
 
 /** One receipt from a front, with the fields that its verb needs. */
 export interface Settlement {
@@ -107,7 +110,7 @@ export interface Settled<V extends SettleVerb> {
   freed: Freed | null
 }
 
-type Commit<V extends SettleVerb> = (caller: Caller, queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
+type Commit<V extends SettleVerb> = (caller: Caller, queue: Queue, held: HeldBy<V>[]) => Promise<Outcome[]>
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'bounds' | 'shares'>
 
 export class Settling {
@@ -140,7 +143,7 @@ export class Settling {
     const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
     if (current.length === 0) return outcomes
     const held = current.map(index => rules[verb].held(leases[index]!, settlements[index]!))
-    const answers = await this.commit(caller, verb, queue.id, held)
+    const answers = await this.commit(caller, verb, queue, held)
     current.forEach((index, i) => {
       outcomes[index] = answers[i]!
     })
@@ -148,13 +151,15 @@ export class Settling {
   }
 
   /** Settles leases of one queue, in a commit that other callers may share. Refuses with overloaded. */
-  commit<V extends SettleVerb>(
-    caller: Caller,
-    verb: V,
-    queueId: Digits,
-    held: HeldBy<V>[]
-  ): Promise<Outcome[]> {
-    return this.#commits[verb](caller, queueId, held)
+  commit<V extends SettleVerb>(caller: Caller, verb: V, queue: Queue, held: HeldBy<V>[]): Promise<Outcome[]> {
+    return this.#commits[verb](caller, queue, held)
+  }
+
+  /** Tells who waits for a place that these outcomes have ended leases of the queue. */
+  tellFreed({ id, settings }: Queue, outcomes: Outcome[]): void {
+    if (settings.maxLeased === null) return
+    const ended = outcomes.filter(({ outcome }) => leaseEnds.includes(outcome)).length
+    if (ended > 0) this.#parts.signals.onFree(id, ended)
   }
 
   async drained(): Promise<void> {
@@ -162,29 +167,27 @@ export class Settling {
   }
 
   /**
-   * Settles one round after another, and answers what was changed, by `id.fence`. No round holds an
-   * id twice. A message under two fences needs two statements. With several rounds, all messages are
-   * therefore locked first, in order.
+   * Settles what is held, and answers what was changed, by `id.fence`. No statement may hold an id
+   * twice. If a message stands here under several fences, all messages are locked first, in order.
+   * Only the fence that each has then can still settle it.
    */
-  async settleRounds<V extends SettleVerb>(
+  async settleOnce<V extends SettleVerb>(
     verbs: Verbs,
     verb: V,
     queueId: Digits,
-    split: HeldBy<V>[][]
+    held: HeldBy<V>[]
   ): Promise<Settled<V>> {
-    if (split.length > 1) {
-      const ids = split.flat().map(({ id }) => id)
-      await verbs.lockMessages(queueId, ids)
-    }
-    const changed = new Map<string, ChangedBy<V>>()
-    let allFreed: Freed | null = null
     const settlers: Settlers = verbs
-    for (const held of split) {
-      const { rows, freed } = await settlers[verb](queueId, held)
-      for (const row of rows) changed.set(keyOf(row), row)
-      allFreed = sumOf(allFreed, freed)
+    let current = held
+    if (hasTwoFences(held)) {
+      const ids = [...new Set(held.map(({ id }) => id))]
+      await verbs.lockMessages(queueId, ids)
+      const now = await verbs.standings(queueId, ids)
+      current = held.filter(({ id, fence }) => now.get(id)?.fence === fence)
     }
-    return { changed, freed: allFreed }
+    const { rows, freed } =
+      current.length > 0 ? await settlers[verb](queueId, current) : { rows: [], freed: null }
+    return { changed: changesOf(rows), freed }
   }
 
   /**
@@ -239,7 +242,11 @@ export class Settling {
       inFlightMax: 2
     })
     this.#batchers.push(batcher)
-    return (caller, queueId, held) => batcher.add(caller, queueId, held)
+    return async (caller, queue, held) => {
+      const outcomes = await batcher.add(caller, queue.id, held)
+      this.tellFreed(queue, outcomes)
+      return outcomes
+    }
   }
 
   async #flush<V extends SettleVerb>(
@@ -249,22 +256,26 @@ export class Settling {
   ): Promise<(Outcome[] | Error)[]> {
     const store = this.#parts.store.first
     const distinct = distinctOf(calls.flat())
-    const split = rounds([...distinct.values()], ({ id }) => id)
-    const settled = await (split.length > 1
-      ? store.transaction(verbs => this.settleRounds(verbs, verb, queueId, split))
-      : this.settleRounds(store, verb, queueId, split))
+    const held = [...distinct.values()]
+    const settled = await (hasTwoFences(held)
+      ? store.transaction(verbs => this.settleOnce(verbs, verb, queueId, held))
+      : this.settleOnce(store, verb, queueId, held))
     const outcomes = await this.outcomesOf(verb, queueId, distinct, settled)
     return calls.map(call => outcomesFor(call, outcomes))
   }
 }
 
-function sumOf(a: Freed | null, b: Freed | null): Freed | null {
-  if (a === null || b === null) return a ?? b
-  return { count: a.count + b.count, position: Math.min(a.position, b.position) }
-}
-
 export function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
+}
+
+function changesOf<C extends Held>(rows: C[]): Map<string, C> {
+  return new Map(rows.map(row => [keyOf(row), row]))
+}
+
+/** Whether a message stands here under several fences. Each lease must stand here once. */
+export function hasTwoFences(held: Held[]): boolean {
+  return new Set(held.map(({ id }) => id)).size < held.length
 }
 
 /** Each lease once, by `id.fence`. */

@@ -43,6 +43,10 @@ const tour: Record<string, { description: string; operations: string[] }> = {
       'deleteQueue'
     ]
   },
+  Topics: {
+    description: 'One publish, a copy for each queue that wants it.',
+    operations: ['subscribe', 'publish', 'getTopic', 'listTopics', 'unsubscribe', 'deleteTopic']
+  },
   Schedules: {
     description: 'Messages that come again and again.',
     operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
@@ -59,6 +63,8 @@ const destroying = new Set([
   'stopRedrive',
   'putSchedule',
   'deleteSchedule',
+  'unsubscribe',
+  'deleteTopic',
   'createKey',
   'revokeKey'
 ])

@@ -25,6 +25,7 @@ export const problems = {
   keyNotFound: { status: 404, title: 'There is no such key' },
   scheduleNotFound: { status: 404, title: 'There is no such schedule' },
   redriveNotFound: { status: 404, title: 'There is no such redrive' },
+  topicNotFound: { status: 404, title: 'There is no such topic' },
   routeNotFound: { status: 404, title: 'There is no such route' },
   methodNotAllowed: { status: 405, title: 'The route does not take this method' },
   leaseLost: { status: 409, title: 'The lease has been lost' },
@@ -46,8 +47,9 @@ export const problems = {
   shareUsedUp: { status: 429, title: 'The caller has used up its share' },
   rateLimited: { status: 429, title: 'The API key has used up its rate' },
   tooManyKeys: { status: 429, title: 'There are too many keys' },
-  tooManyQueues: { status: 429, title: 'Enqueues have made too many queues' },
+  tooManyQueues: { status: 429, title: 'There are too many queues' },
   tooManySchedules: { status: 429, title: 'There are too many schedules' },
+  tooManySubscriptions: { status: 429, title: 'There are too many subscriptions' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
   outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },
   overloaded: { status: 503, title: 'The service is overloaded' },
@@ -65,7 +67,8 @@ const throttled = new Set<Code>([
   'tooManyWaiting',
   'shareUsedUp',
   'tooManyQueues',
-  'tooManySchedules'
+  'tooManySchedules',
+  'tooManySubscriptions'
 ])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000

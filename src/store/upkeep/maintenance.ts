@@ -44,6 +44,8 @@ const retentionBy = (name: string, from: string, after: string, order: string): 
         m.queue_id,
         m.line,
         m.place,
+        m.position,
+        m.turn_rank,
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (
@@ -104,6 +106,7 @@ export const pastRetention: Statement<{
         select
           id,
           ordering,
+          fairness,
           statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
         from holdfast.queues
       ) q
@@ -270,7 +273,17 @@ const removeRows = (table: string, rows: string): Statement<RemovedRow> => ({
     from gone`
 })
 
-const indexed = ['messages', 'lines', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
+const indexed = [
+  'messages',
+  'lines',
+  'limits',
+  'acked',
+  'history',
+  'idempotency_keys',
+  'series',
+  'times',
+  'asked'
+]
 const small = ['leases', 'ledger']
 
 // One statement for all deleted queues: of thousands that have nothing left, each costs one

@@ -11,10 +11,10 @@
  */
 import type { Digits } from '../../core/message.ts'
 import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
-import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
+import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
 import { freeLinesOfQueues, isParked, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
-import { rankOfReturned } from '../rank.ts'
+import { rankAsReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Messages in one statement. */
@@ -34,6 +34,8 @@ export interface SweptQueue {
   ready: string | null
   /** The lowest position of the messages made ready. */
   position: Digits | null
+  /** Leases that have ended, if the queue has `maxLeased`. */
+  freed?: string | null
 }
 
 const parameters = '$1 what fell due up to this time has been swept before'
@@ -114,9 +116,13 @@ export const sweepLeases: Statement<SweptQueue> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = ${rankOfReturned},
+        ${rankAsReturned},
         position = case
           when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        place = case
+          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          else m.place
         end,
         ready_at = m.leased_until,
         dead_at = case
@@ -135,6 +141,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         m.position,
         m.line,
         m.place,
+        m.turn_rank,
         m.line is not null as stood,
         m.dead_at is not null as died
     ), recorded as (
@@ -210,16 +217,24 @@ export const sweepLeases: Statement<SweptQueue> = {
       select
         queue_id,
         count(*) filter (where not died) as ready,
-        min(position) filter (where not died) as position
+        min(position) filter (where not died) as position,
+        null::bigint as freed
       from lapsed
       where not stood
       group by queue_id
       union all
-      ${freeLinesOfQueues('lapsed')}
+      select *, null
+      from (
+        ${freeLinesOfQueues('lapsed')}
+      ) f
       union all
-      select target_id, ready, lowest
+      select target_id, ready, lowest, null
       from buried
       where lowest is not null
+      union all
+      select *
+      from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e
+      where (select max_leased from holdfast.queues where id = e.queue_id) is not null
     ) l on true`
 }
 
@@ -252,10 +267,14 @@ export const exposeDue: Statement<SweptQueue> = {
         position = case
           when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
         end,
+        place = case
+          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          else m.place
+        end,
         ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
-      returning m.queue_id, m.position
+      returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: 'queue_id',
@@ -280,6 +299,8 @@ export const exposeDue: Statement<SweptQueue> = {
         min(position) as position
       from exposed
       group by queue_id
+      union all
+      ${freeLinesOfQueues('exposed')}
     ) ready on true`
 }
 
@@ -307,6 +328,8 @@ const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
         m.id,
         m.line,
         m.place,
+        m.position,
+        m.turn_rank,
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (
@@ -374,16 +397,4 @@ export const nextDue: Statement<{ ms: string | null; a_minute_ago: string }> = {
         (select min(visible_at) from holdfast.messages where visible_at > $1)
       ) - clock_timestamp()) * 1000 as ms,
       (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
-}
-
-/** Those of the queues that have ready messages. */
-export const withReady: Statement<{ queue_id: number; ready: string }> = {
-  name: 'queues_with_ready',
-  parameters: '$1 queue ids',
-  text: sql`
-    select c.queue_id, c.ready + t.ready as ready
-    from holdfast.counts c
-    ${unfolded(['ready'], 'c.queue_id')}
-    where c.queue_id = any($1::integer[])
-      and c.ready + t.ready > 0`
 }

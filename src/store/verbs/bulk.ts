@@ -87,6 +87,8 @@ export const purgeStatement: Statement<{ purged: string; parked: boolean; freed:
         m.queue_id,
         m.line,
         m.place,
+        m.position,
+        m.turn_rank,
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (
@@ -183,12 +185,22 @@ export const retryStatement: Statement<RetriedRow> = {
         position = case
           when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
         end,
+        place = case
+          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          else m.place
+        end,
         ready_at = statement_timestamp(),
         visible_at = null
       from places
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
-      returning m.position
+      returning
+        m.position,
+        m.queue_id,
+        m.line,
+        m.place,
+        m.turn_rank,
+        m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: '$1',
@@ -198,7 +210,10 @@ export const retryStatement: Statement<RetriedRow> = {
     )
     select
       count(*) as changed,
-      min(position) as position
+      least(
+        min(position),
+        (${freeLines('changed')}->>'position')::bigint
+      ) as position
     from changed`
 }
 

@@ -1,110 +1,12 @@
 /** Storing messages: one commit for every caller in the flush. */
-import type { Digits, Marks } from '../../core/message.ts'
-import type { MessageOptions } from '../../core/options.ts'
+import type { Digits } from '../../core/message.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { takesPlain } from '../fragments.ts'
+import { describeAll } from '../descriptions.ts'
 import { ledgerInsert } from '../ledger.ts'
-import { rankOfNew } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-
-const dueAt = sql`
-  coalesce(
-    (i.o->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
-    )
-  )`
-
-// What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
-// become null, because under an idempotency key they are the same as none. What the queue says of
-// messages is no content of one.
-const describedMessages = (from: string, ...columns: string[]) => sql`
-  select
-    i.n,
-    i.queue_id,
-    nextval('holdfast.positions') as id,
-    i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
-    ${rankOfNew('i.priority')} as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
-    statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
-    ) as expires_at,
-    i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
-    case
-      when i.o is null then null
-      when ${dueAt} > statement_timestamp() then ${dueAt}
-    end as visible_at,
-    ${["i.o->'marks' as marks", ...columns].join(',\n')}
-  from ${from}`
-
-const described = sql`
-  unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)`
-
-const plainMessages = describedMessages(sql`
-  ${described}
-  where ${takesPlain('i.queue_id', '$1')}`)
-
-// As above, with the line of each message. A queue without lines may come here too.
-const linedMessages = describedMessages(
-  sql`
-    ${described}
-    cross join lateral (
-      select ordering
-      from holdfast.queues
-      where id = i.queue_id
-      limit 1
-    ) q`,
-  sql`
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line`
-)
-
-// In most flushes no message has more than a body and a priority, so the rest is not worked out.
-const bareMessages = sql`
-  select
-    i.n,
-    i.queue_id,
-    nextval('holdfast.positions') as id,
-    i.body,
-    null::bytea as body_bytes,
-    null as content_type,
-    null::jsonb as headers,
-    ${rankOfNew('i.priority')} as rank,
-    null::integer as max_attempts,
-    statement_timestamp() as enqueued_at,
-    null::timestamptz as expires_at,
-    null::timestamptz as visible_at,
-    null::jsonb as marks
-  from unnest($1::integer[], $2::smallint[], $3::text[])
-    with ordinality as i (queue_id, priority, body, n)
-  where ${takesPlain('i.queue_id', '$1')}`
-
-const messageColumns = [
-  'enqueued_at',
-  'visible_at',
-  'expires_at',
-  'queue_id',
-  'max_attempts',
-  'rank',
-  'body',
-  'body_bytes',
-  'content_type',
-  'headers',
-  'marks'
-]
+import { insertInLines, positionIn } from './enqueueLines.ts'
+import { bareMessages, linedMessages, messageColumns, plainMessages } from './enqueueRows.ts'
 
 // A message's first position is its id.
 const insertStored = sql`
@@ -118,44 +20,6 @@ const insertStored = sql`
 const insertedAs = sql`
   inserted as (
     ${insertStored}
-  )`
-
-// The lines are locked before places are drawn. The first message of a line that had no row stands,
-// and the others are parked.
-const insertInLines = sql`
-  lines as materialized (
-    insert into holdfast.lines (queue_id, line)
-    select distinct queue_id, line
-    from stored
-    where line is not null
-    order by queue_id, line
-    on conflict (queue_id, line) do update set followers = 0 where false
-    returning queue_id, line
-  ), placed as materialized (
-    select
-      s.*,
-      case
-        when s.line is not null then nextval('holdfast.positions')
-      end as place
-    from (select count(*) from lines) locked
-    cross join (select * from stored order by n) s
-  ), stood as materialized (
-    select
-      p.*,
-      case
-        when p.line is null then p.id
-        when l.line is not null
-          and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
-      end as position
-    from placed p
-    left join lines l on l.queue_id = p.queue_id and l.line = p.line
-  ), inserted as (
-    insert into holdfast.messages (
-      ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
-    )
-    select
-      ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
-    from stood
   )`
 
 const noteStored = ledgerInsert({
@@ -214,7 +78,7 @@ export const enqueueLinedStatement: Statement<KeyedRow> = {
       id,
       false as duplicate,
       false as mismatch,
-      position
+      ${positionIn('stood')} as position
     from stood`
 }
 
@@ -315,7 +179,16 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
 export const enqueueLinedKeyedStatement: Statement<KeyedRow> = {
   name: 'enqueue_lined_keyed',
   parameters: describedParameters,
-  text: withKeys(linedMessages, insertInLines, '(select s.position from stood s where s.n = d.n) as position')
+  text: withKeys(
+    linedMessages,
+    insertInLines,
+    sql`
+      (
+        select ${positionIn('s')}
+        from stood s
+        where s.n = d.n
+      ) as position`
+  )
 }
 
 /**
@@ -324,7 +197,7 @@ export const enqueueLinedKeyedStatement: Statement<KeyedRow> = {
  * first.
  */
 export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
-  const descriptions = rows.map(describe)
+  const descriptions = describeAll(rows)
   const isKeyed = rows.some(row => row.idempotencyKey !== undefined)
   const isLined = rows.some(row => row.lined)
   const isBare = !isKeyed && !isLined && descriptions.every(description => description === null)
@@ -352,48 +225,6 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
     answers[Number(words[i]) - 1] = { id, duplicate: false, mismatch: false, position: id }
   }
   return answers
-}
-
-type Described =
-  | 'bytes'
-  | 'contentType'
-  | 'headers'
-  | 'marks'
-  | 'queueDelaySeconds'
-  | 'queueTtlSeconds'
-  | Exclude<keyof MessageOptions, 'priority' | 'group'>
-
-/** What few messages carry, as JSON; null when this one has nothing of it. */
-function describe(row: EnqueueRow): string | null {
-  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
-  const { group, defaults } = row
-  if (
-    typeof body === 'string' &&
-    contentType === null &&
-    headers === undefined &&
-    delaySeconds === undefined &&
-    visibleAt === undefined &&
-    ttlSeconds === undefined &&
-    maxAttempts === undefined &&
-    idempotencyKey === undefined &&
-    group === undefined &&
-    defaults === null
-  ) {
-    return null
-  }
-  return JSON.stringify({
-    bytes: typeof body === 'string' ? undefined : body.toString('base64'),
-    contentType: contentType ?? undefined,
-    headers,
-    delaySeconds,
-    visibleAt,
-    ttlSeconds,
-    maxAttempts,
-    idempotencyKey,
-    marks: group === undefined ? undefined : ({ group } satisfies Marks),
-    queueDelaySeconds: defaults?.delaySeconds,
-    queueTtlSeconds: defaults?.ttlSeconds
-  } satisfies Record<Described, unknown>)
 }
 
 export const enqueueVerbs = { enqueue }

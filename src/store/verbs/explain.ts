@@ -2,9 +2,11 @@
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
 import { inReadyIndex, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
+import { unfolded } from '../ledger.ts'
+import { nextTokenAt, withLimits } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
-type CircumstancesRow = Circumstances & { rank: number; position: Digits | null }
+type CircumstancesRow = Circumstances & { rank: number; position: Digits | null; takesTurns: boolean }
 
 // Which message of its line stands in front of a parked one. Dead ones keep their places, so a
 // bounded number is examined.
@@ -26,7 +28,10 @@ const blocker = sql`
     where ahead.state <> 'dead'
     order by ahead.place
     limit 1
-  ) b on m.position is null and m.leased_until is null and m.dead_at is null`
+  ) b on m.position is null
+    and m.leased_until is null
+    and m.dead_at is null
+    and m.turn_rank is null`
 
 export const circumstancesStatement: Statement<CircumstancesRow> = {
   name: 'explain',
@@ -46,10 +51,14 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       q.dead_letter_queue as "deadLetterQueue",
       ${originOf} as origin,
       f.last_failure as "lastFailure",
+      q.max_leased as "maxLeased",
+      (c.leased + t.leased)::float8 as leased,
+      ${nextTokenAt('q', 'l')} as "nextTokenAt",
       k.acked_at as "ackedAt",
       k.keep_until as "keepUntil",
       m.rank,
       m.position,
+      m.turn_rank is not null as "takesTurns",
       b.blocker,
       (
         select asked_at
@@ -76,6 +85,9 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
         and id = $2
       limit 1
     ) k on true
+    join holdfast.counts c on c.queue_id = $1
+    ${unfolded(['leased'], '$1')}
+    ${withLimits('$1')}
     ${blocker}
     ${lastFailureAbove(0)}
     where coalesce(m.id, k.id) is not null`
@@ -126,7 +138,9 @@ export async function circumstancesOf(
 ): Promise<{ message: Circumstances; ahead: { count: number; all: boolean } | null } | null> {
   const [message] = await session.query(circumstancesStatement, [queueId, id])
   if (message === undefined) return null
-  if (message.state !== 'ready' || message.position === null) return { message, ahead: null }
+  const { state, position, takesTurns } = message
+  message.turn = state === 'ready' && position === null && takesTurns
+  if (state !== 'ready' || position === null) return { message, ahead: null }
   const [before] = await session.query(aheadStatement, [queueId, message.rank, message.position])
   return {
     message,

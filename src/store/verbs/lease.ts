@@ -1,103 +1,69 @@
 /** Leasing messages, and acking others in the same commit. */
 import type { Digits } from '../../core/message.ts'
-import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
+import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Room } from '../../core/ports.ts'
+import { plainMode } from '../../core/rows.ts'
 import { answerBytes, inReadyIndex, lastFailureAbove, leasedColumns } from '../fragments.ts'
-import { ledgerInsert } from '../ledger.ts'
+import { countIn, ledgerInsert } from '../ledger.ts'
+import { charging, hasLimits, inRoom, limiting, roomLeft } from '../limits.ts'
 import { freeLines } from '../lines.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import type { ScanHints } from '../upkeep/scanHints.ts'
 import { isLeaseKeyTaken } from './leaseKeys.ts'
+import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
+import { findMissed } from './missed.ts'
 import { acking, heldArrays } from './settle.ts'
 import { wantedBy } from './slots.ts'
-
-/** How the messages of a flush are entered in holdfast.leases. */
-interface LeaseEntries {
-  /** Draws the ids of the rows. */
-  ids: string
-  /** The id of the row for a message, by the message's number in the flush. */
-  idOf: (n: string) => string
-  /** Selects the rows. */
-  rows: string
-  /** Keys of this flush that an earlier lease has used. */
-  usedKeys: string
-}
-
-const sharedRow: LeaseEntries = {
-  ids: "nextval('holdfast.lease_ids')",
-  idOf: () => 'lease.rows',
-  rows: sql`
-    select
-      lease.rows,
-      min(l.leased_until),
-      lease.at,
-      $1,
-      array_agg(l.id),
-      array_agg(l.fence),
-      $8::text[],
-      array_agg(l.holder),
-      null
-    from leased l, lease
-    group by lease.rows, lease.at`,
-  usedKeys: 'null'
-}
-
-// One row for the messages that were leased without a key, and one for each key. This is a
-// statement of its own, because it would cost leases without keys a twentieth of their rate.
-//
-// Where there are messages to lease, the unique index refuses a key that has been used before.
-// Where there are none, only `usedKeys` says so.
-const rowPerKey: LeaseEntries = {
-  ids: sql`
-    (
-      select array_agg(nextval('holdfast.lease_ids'))
-      from generate_series(1, cardinality($12::text[]))
-    )`,
-  idOf: n => `lease.rows[($11::smallint[])[${n}]]`,
-  rows: sql`
-    select
-      l.id,
-      l.ends_at,
-      lease.at,
-      $1,
-      l.ids,
-      l.fences,
-      case part when 1 then $8::text[] else array[($13::text[])[part]] end,
-      l.holders,
-      ($12::text[])[part] as key
-    from (
-      select
-        lease_id as id,
-        min(leased_until) as ends_at,
-        array_agg(id) as ids,
-        array_agg(fence) as fences,
-        array_agg(holder) as holders
-      from leased
-      group by lease_id
-    ) l, lease, lateral array_position(lease.rows, l.id) as part
-    order by key`,
-  usedKeys: sql`
-    (
-      select array_agg(idempotency_key)
-      from holdfast.leases
-      where queue_id = $1
-        and idempotency_key = any($12::text[])
-    )`
-}
 
 /** The number in the flush of message `m`, by the place of its id in `places`. */
 const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
 
-// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough.
-// Ordering by (rank, position) in one scan would start from the front of every rank.
-const finding = (after: string) => sql`
+// A queue with limits has statements of its own. The others find it as they find a paused one.
+export const plainQueue = (after: string) => sql`
   q as materialized (
     select id, lease_seconds, max_attempts
     from holdfast.queues
     where id = $1
       and not paused
+      and not ${hasLimits('queues')}
       and ${after}
-  ), found as materialized (
+  )`
+
+export const limitedQueue = (after: string, acked: string) => sql`
+  q as materialized (
+    select id, lease_seconds, max_attempts, max_leased, rate
+    from holdfast.queues
+    where id = $1
+      and not paused
+      and ${after}
+  ), ${limiting('$4', acked)}`
+
+/** The first messages found, in this order, as far as their bytes are allowed. */
+export const takenOf = (order: string) => sql`
+  taken as materialized (
+    select id, rank, n, bytes
+    from (
+      select
+        id,
+        rank,
+        row_number() over in_order as n,
+        sum(bytes) over in_order as bytes
+      from found
+      window in_order as (order by ${order})
+    ) f
+    where n = 1
+      or bytes <= $5
+  ), places as materialized (
+    select
+      array_agg(id order by id) as ids,
+      array_agg(n order by id) as ns
+    from taken
+  )`
+
+// Highest rank first. The lateral scan with the limit outside stops as soon as it has enough.
+// Ordering by (rank, position) in one scan would start from the front of every rank.
+const finding = (wanted: string) => sql`
+  found as materialized (
     select m.*
     from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
     cross join lateral (
@@ -114,32 +80,35 @@ const finding = (after: string) => sql`
         and m.leased_until is null
         and (m.expires_at is null or m.expires_at > statement_timestamp())
       order by m.position
-      limit $4
+      limit ${wanted}
       for no key update skip locked
     ) m
-    limit $4
-  ), taken as materialized (
-    select id, rank, n, bytes
-    from (
-      select
-        id,
-        rank,
-        row_number() over in_order as n,
-        sum(bytes) over in_order as bytes
-      from found
-      window in_order as (order by rank desc, position)
-    ) f
-    where n = 1
-      or bytes <= $5
-  ), places as materialized (
-    select
-      array_agg(id order by id) as ids,
-      array_agg(n order by id) as ns
-    from taken
-  )`
+    limit ${wanted}
+  ), ${takenOf('rank desc, position')}`
+
+const leasedRow = sql`
+  m.id,
+  m.fence,
+  m.attempt,
+  m.max_attempts,
+  m.body,
+  m.body_bytes,
+  m.content_type,
+  m.headers,
+  m.marks,
+  m.origin,
+  m.rank,
+  m.position,
+  m.enqueued_at,
+  m.leased_until,
+  m.lease_id,
+  m.queue_id,
+  m.line,
+  m.place,
+  m.turn_rank`
 
 /** Leases the messages that were taken, and enters that in holdfast.leases and in the ledger. */
-const leasingTaken = (entries: LeaseEntries) => sql`
+export const leasingTaken = (entries: LeaseEntries) => sql`
   lease as materialized (
     select
       ${entries.ids} as rows,
@@ -158,21 +127,8 @@ const leasingTaken = (entries: LeaseEntries) => sql`
     where m.queue_id = $1
       and m.id = any((select ids from places)::bigint[])
     returning
-      m.id,
-      m.fence,
-      m.attempt,
-      m.max_attempts,
-      m.body,
-      m.body_bytes,
-      m.content_type,
-      m.headers,
-      m.marks,
-      m.rank,
-      m.position,
-      m.enqueued_at,
-      m.leased_until,
-      m.lease_id,
-      m.origin,
+      ${leasedRow},
+      m.turn_rank is not null as stood,
       ${numberOf} as n,
       ($6::smallint[])[${numberOf}] as holder
   ), kept as (
@@ -198,12 +154,19 @@ const leasingTaken = (entries: LeaseEntries) => sql`
   )`
 
 const leasing = (entries: LeaseEntries, after = 'true') => sql`
-  ${finding(after)}, ${leasingTaken(entries)}`
+  ${plainQueue(after)}, ${finding('$4')}, ${leasingTaken(entries)}`
+
+const leasingInRoom = (entries: LeaseEntries, after = 'true', acked = '0') => sql`
+  ${limitedQueue(after, acked)}, ${finding(inRoom)}, ${leasingTaken(entries)}, ${charging}`
 
 /** What the first row tells of the whole flush. */
 interface ScanReport {
-  /** False where the queue is paused or gone. */
+  /** False where the queue is paused or gone, or has limits that the statement does not keep. */
   scanned: boolean
+  /** Not scanned, because the queue has limits. */
+  hasLimits?: boolean
+  /** What the limits leave. Without it the statement keeps none, or did not scan. */
+  room?: Room | null
   /** The lowest rank that it leased from, so the rank of the last message. null: it leased none. */
   rank: number | null
   /** The last position given out. */
@@ -217,18 +180,33 @@ interface ScanReport {
   usedKeys: string[] | null
   acked: string | null
   freed: Freed | null
+  /** What stands in the place of what was leased, in lines that take turns. */
+  turned: Freed | null
   atMs: number | null
 }
 
 /** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
-type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
+export type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
 
-const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sql`
+/** The queue has limits, which is why the plain statements did not find it. */
+export const foundLimits = sql`
+  'hasLimits', case
+    when q.id is null then exists (
+      select
+      from holdfast.queues
+      where id = $1
+        and ${hasLimits('queues')}
+    )
+    else false
+  end`
+
+export const leaseAnswer = (entries: LeaseEntries, limits: string, acked: string, freed = 'null') => sql`
   select
     ${leasedColumns},
     m.position,
     case when coalesce(m.n, 1) = 1 then json_build_object(
       'scanned', q.id is not null,
+      ${limits},
       'last', (select last_value from holdfast.positions),
       'rank', (select min(rank) from taken),
       'found', (select count(*) from found),
@@ -237,6 +215,7 @@ const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sq
       'usedKeys', ${entries.usedKeys},
       'acked', ${acked},
       'freed', ${freed},
+      'turned', ${freeLines('leased')},
       'atMs', (select extract(epoch from at) * 1000 from lease)
     ) end as scan
   from (select) one
@@ -263,14 +242,30 @@ export const leaseStatement: Statement<FlushRow> = {
   parameters: leaseParameters.join('\n'),
   text: sql`
     with ${leasing(sharedRow)}
-    ${leaseAnswer(sharedRow, 'null')}`
+    ${leaseAnswer(sharedRow, foundLimits, 'null')}`
+}
+
+export const limitedLeaseStatement: Statement<FlushRow> = {
+  name: 'limited_lease',
+  parameters: leaseParameters.join('\n'),
+  text: sql`
+    with ${leasingInRoom(sharedRow)}
+    ${leaseAnswer(sharedRow, roomLeft, 'null')}`
 }
 
 // Both in one statement cost one round trip and one commit. All acks come first, because they may
 // wait for a lock: a session that waits must not hold messages that it has only just leased.
+const leasedAcks = `(select ${countIn('state', 'leased')} from done)`
+const afterAcks = '(select count(*) from done) >= 0'
+const ackedKeys = "(select string_agg(id || '.' || fence, ',') from done)"
+
 const ackingAndLeasing = (entries: LeaseEntries) => sql`
-  with ${acking('$9', '$10')}, ${leasing(entries, '(select count(*) from done) >= 0')}
-  ${leaseAnswer(entries, "(select string_agg(id || '.' || fence, ',') from done)", freeLines('done'))}`
+  with ${acking('$9', '$10')}, ${leasing(entries, afterAcks)}
+  ${leaseAnswer(entries, foundLimits, ackedKeys, freeLines('done'))}`
+
+const ackingAndLeasingInRoom = (entries: LeaseEntries) => sql`
+  with ${acking('$9', '$10')}, ${leasingInRoom(entries, afterAcks, leasedAcks)}
+  ${leaseAnswer(entries, roomLeft, ackedKeys, freeLines('done'))}`
 
 export const ackAndLeaseStatement: Statement<FlushRow> = {
   name: 'ack_and_lease',
@@ -281,7 +276,30 @@ export const ackAndLeaseStatement: Statement<FlushRow> = {
 export const ackAndLeaseKeyedStatement: Statement<FlushRow> = {
   name: 'ack_and_lease_keyed',
   parameters: [...leaseParameters, ...ackParameters, ...keyParameters].join('\n'),
-  text: ackingAndLeasing(rowPerKey)
+  text: ackingAndLeasing(rowPerKey('$11', '$12', '$13'))
+}
+
+export const limitedAckAndLeaseStatement: Statement<FlushRow> = {
+  name: 'limited_ack_and_lease',
+  parameters: [...leaseParameters, ...ackParameters].join('\n'),
+  text: ackingAndLeasingInRoom(sharedRow)
+}
+
+export const limitedAckAndLeaseKeyedStatement: Statement<FlushRow> = {
+  name: 'limited_ack_and_lease_keyed',
+  parameters: [...leaseParameters, ...ackParameters, ...keyParameters].join('\n'),
+  text: ackingAndLeasingInRoom(rowPerKey('$11', '$12', '$13'))
+}
+
+const plainStatements = {
+  lease: leaseStatement,
+  ackAndLease: ackAndLeaseStatement,
+  ackAndLeaseKeyed: ackAndLeaseKeyedStatement
+}
+const limitedStatements: typeof plainStatements = {
+  lease: limitedLeaseStatement,
+  ackAndLease: limitedAckAndLeaseStatement,
+  ackAndLeaseKeyed: limitedAckAndLeaseKeyedStatement
 }
 
 /**
@@ -300,45 +318,41 @@ export async function lease(
   asks: LeaseAsk[],
   bytesMax: number,
   acks: Held[] = [],
-  inTurn = false
+  mode: LeaseMode = plainMode
 ): Promise<LeaseFlush> {
-  const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, inTurn)
+  const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, mode.ordered)
+  const statements = mode.limited ? limitedStatements : plainStatements
   const scan = scanHints.begin(queueId)
   try {
     const values = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
     const [, ...acked] = heldArrays(queueId, acks)
     const rows = await (keys.length > 1
-      ? session.query(ackAndLeaseKeyedStatement, [...values, ...acked, entries, keys, keyWorkers])
+      ? session.query(statements.ackAndLeaseKeyed, [...values, ...acked, entries, keys, keyWorkers])
       : acks.length > 0
-        ? session.query(ackAndLeaseStatement, [...values, ...acked])
-        : session.query(leaseStatement, values))
+        ? session.query(statements.ackAndLease, [...values, ...acked])
+        : session.query(statements.lease, values))
     const report = rows[0]!.scan!
+    const room = report.room ?? null
+    const wanted = mode.limited ? (room?.messages ?? 0) : holders.length
     const { position } = rows.at(-1)!
     scanHints.end(
       queueId,
       scan,
-      report.scanned
+      report.scanned && wanted > 0
         ? {
             rank: report.rank ?? -1,
             position: Number(position),
-            exhausted: report.found < holders.length && !report.full,
+            exhausted: report.found < wanted && !report.full,
             last: report.last
           }
         : null
     )
-    const leased = rows.filter(row => row.id !== null)
-    const shares: LeasedRow[][] = asks.map(() => [])
-    leased.forEach((row, index) => shares[slots[index]!]!.push(row))
-    return {
-      rows: leased,
-      shares,
-      bytes: report.bytes,
-      full: report.full,
-      acked: report.acked?.split(',') ?? [],
-      freed: report.freed,
-      usedKeys: report.usedKeys ?? [],
-      atMs: report.atMs ?? 0
-    }
+    const flush = flushOf(rows, slots, asks.length)
+    if (!report.hasLimits) return flush
+    const { acked: done, freed } = flush
+    const limited = { ...mode, limited: true }
+    const leased = await lease(session, scanHints, queueId, asks, bytesMax, [], limited)
+    return { ...leased, acked: done, freed }
   } catch (error) {
     if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
     else scanHints.forget(queueId)
@@ -346,37 +360,24 @@ export async function lease(
   }
 }
 
-export const firstReadyStatement: Statement<{ rank: number; position: Digits }> = {
-  name: 'first_ready',
-  parameters: '$1 queue id · $2 ranks',
-  slow: true,
-  text: sql`
-    select level.rank, m.position
-    from unnest($2::smallint[]) as level (rank)
-    cross join lateral (
-      select position
-      from holdfast.messages
-      where queue_id = $1
-        and rank = level.rank
-        and ${inReadyIndex('')}
-        and leased_until is null
-      order by position
-      limit 1
-    ) m`
-}
-
-/**
- * Checks a queue from its very start, if that is due, and lowers hints that were too high. True
- * when one was. It runs beside the leases, because past a million dead rows it takes a second or
- * two. It never fails: after an error it is simply due again.
- */
-async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
-  if (!scanHints.takeCheck(queueId)) return false
-  const rows = await session.query(firstReadyStatement, [queueId, ranks]).catch(() => [])
-  return scanHints.checked(
-    queueId,
-    rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
-  )
+/** What the rows of an answer say. The message of each row is for the ask at its place in `slots`. */
+export function flushOf(rows: FlushRow[], slots: number[], asks: number): LeaseFlush {
+  const { bytes, full, acked, freed, turned, usedKeys, room, atMs } = rows[0]!.scan!
+  const leased = rows.filter(row => row.id !== null)
+  const shares: LeasedRow[][] = Array.from({ length: asks }, () => [])
+  leased.forEach((row, index) => shares[slots[index]!]!.push(row))
+  return {
+    rows: leased,
+    shares,
+    bytes,
+    full,
+    acked: acked?.split(',') ?? [],
+    freed,
+    turned,
+    usedKeys: usedKeys ?? [],
+    room: room ?? null,
+    atMs: atMs ?? 0
+  }
 }
 
 /** The verbs of this file, with the scan hints bound. */
@@ -387,7 +388,7 @@ export const leaseVerbs = (scanHints: ScanHints) => ({
     asks: LeaseAsk[],
     bytesMax: number,
     acks: Held[],
-    inTurn: boolean
-  ) => lease(session, scanHints, queueId, asks, bytesMax, acks, inTurn),
+    mode: LeaseMode
+  ) => lease(session, scanHints, queueId, asks, bytesMax, acks, mode),
   findMissed: (session: Session, queueId: Digits) => findMissed(session, scanHints, queueId)
 })

@@ -2,6 +2,7 @@
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
+import type { PutOutcome, QueueMaker } from '../../core/ports.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import {
   mayBeNull,
@@ -13,8 +14,12 @@ import {
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { tokensOf, withLimits } from '../limits.ts'
+import { adoptStatement, autoQueueVerbs } from './autoQueues.ts'
+import { keepLimits } from './limits.ts'
 import { mayChangeOrder } from './order.ts'
-import { inReadyIndex } from '../fragments.ts'
+import { isServerError } from '../failures.ts'
+import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lockChains, refuseCircle } from './deadLetters.ts'
@@ -30,13 +35,16 @@ interface QueueRow extends SettingColumns {
 }
 
 const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
+/** What is read of a queue to act on it. */
+export const activeColumns = ['id', 'name', ...activePaths.map(({ column }) => column)]
+export type ActiveRow = Pick<QueueRow, 'id' | 'name'> & Omit<SettingColumns, 'tags'>
 
-export const findStatement: Statement<QueueRow> = {
+export const findStatement: Statement<ActiveRow> = {
   name: 'find_queue',
   parameters: '$1 name',
   text: sql`
     select
-      ${['id', 'name', ...activePaths.map(({ column }) => column)].join(',\n')}
+      ${activeColumns.join(',\n')}
     from holdfast.queues
     where name = $1`
 }
@@ -44,23 +52,12 @@ export const findStatement: Statement<QueueRow> = {
 /** A queue and the settings that are acted on. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
-  return row === undefined
-    ? null
-    : { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
+  return row === undefined ? null : queueOf(row)
 }
 
-/** The common table expressions that make the queue `$1` if there is none. */
-export const madeQueue = sql`
-  made as (
-    insert into holdfast.queues (name)
-    values ($1)
-    on conflict (name) do nothing
-    returning id
-  ), counted as (
-    insert into holdfast.counts (queue_id)
-    select id
-    from made
-  )`
+export function queueOf(row: ActiveRow): Queue {
+  return { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
+}
 
 export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
@@ -77,7 +74,8 @@ const sqlTypes = {
   choice: 'text',
   flag: 'boolean',
   queue: 'text',
-  texts: 'jsonb'
+  texts: 'jsonb',
+  record: 'jsonb'
 }
 
 // For a setting that may not be null, null stands for "left out".
@@ -110,33 +108,50 @@ export const changeStatement: Statement = {
     where q.name = $1`
 }
 
-export const adoptStatement: Statement = {
-  name: 'adopt_queue',
-  parameters: '$1 name',
-  text: sql`
-    delete from holdfast.auto_queues
-    where queue_id = (select id from holdfast.queues where name = $1)`
-}
-
 /**
- * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
- * an enqueue. Changes nothing when the order would change and the queue holds a message.
+ * Makes the queue if there is none, then changes the settings given. A new queue counts for its
+ * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
+ * when the order would change and the queue holds a message.
  */
 export async function putQueue(
   database: Database,
   name: string,
-  change: SettingsChange
-): Promise<'made' | 'changed' | 'notEmpty'> {
-  return await database.transaction(async session => {
+  change: SettingsChange,
+  maker: QueueMaker | null = null
+): Promise<PutOutcome> {
+  const work = async (session: Session): Promise<PutOutcome> => {
     await lockChains(session, change)
-    const [made] = await session.query(createStatement, [name])
-    if (made === undefined && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
+    const made = await (maker === null
+      ? (await session.query(createStatement, [name])).length > 0
+      : makeFor(session, name, maker))
+    if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
-    if (made !== undefined) return 'made'
-    await session.query(adoptStatement, [name])
+    await keepLimits(session, name, change)
+    if (made) return 'made'
+    if (maker === null) await session.query(adoptStatement, [name])
     return 'changed'
-  })
+  }
+  try {
+    return await database.transaction(work)
+  } catch (error) {
+    if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
+    throw error
+  }
+}
+
+// Only a queue that is not there is counted: to count, sessions wait for each other.
+async function makeFor(
+  session: Session,
+  name: string,
+  { callerId, checkRoom }: QueueMaker
+): Promise<boolean> {
+  if ((await findQueue(session, name)) !== null) return false
+  const { exists, ...held } = await autoQueueVerbs.countAutoQueues(session, name, callerId)
+  if (exists) return false
+  checkRoom(held)
+  await autoQueueVerbs.createAutoQueue(session, name, callerId)
+  return true
 }
 
 /**
@@ -176,6 +191,7 @@ const reported = [...states, ...totalsReported.map(totalColumn)]
 type ReportRow = QueueRow &
   Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
     oldest_ready_seconds: number | null
+    tokens: number | null
   }
 
 // The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
@@ -184,10 +200,12 @@ const reportOn = (queues: string) => sql`
   with r as materialized (
     select
       q.*,
-      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')}
+      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')},
+      ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens
     from ${queues} q
     join holdfast.counts c on c.queue_id = q.id
     ${unfolded(reported, 'q.id')}
+    ${withLimits('q.id')}
   )
   select
     r.*,
@@ -278,6 +296,26 @@ async function roomIn(session: Session, queueId: Digits): Promise<number | null>
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)
 }
 
+export const depthsStatement: Statement<{ id: number; room: number }> = {
+  name: 'depths',
+  parameters: '$1 queue ids',
+  text: sql`
+    select
+      q.id,
+      (q.max_depth - (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}))::float8 as room
+    from holdfast.queues q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(depthStates, 'q.id')}
+    where q.id = any($1::integer[])
+      and q.max_depth is not null`
+}
+
+/** How many more messages these queues take, by id. One that is missing has no bound, or is gone. */
+async function roomsIn(session: Session, queueIds: Digits[]): Promise<Map<Digits, number>> {
+  const rows = await session.query(depthsStatement, [queueIds])
+  return new Map(rows.map(({ id, room }) => [String(id), room]))
+}
+
 export const removeStatement: Statement = {
   name: 'remove_queue',
   parameters: '$1 name',
@@ -304,7 +342,7 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
-function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
+function settingsOf<S>(row: Partial<SettingColumns>, paths: typeof settingPaths): S {
   const settings: Record<string, unknown> = {}
   for (const { path, column, type } of paths) {
     // A bigint comes as text.
@@ -319,18 +357,20 @@ function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
 function reportOf(row: ReportRow): QueueReport {
   const counts = countsOf(states, state => row[state])
   const oldest = row.oldest_ready_seconds
+  const settings = settingsOf<Settings>(row, settingPaths)
   return {
     queue: row.name,
-    settings: settingsOf<Settings>(row, settingPaths),
+    settings,
     counts,
     reliability: reliabilityOf({
-      acked: Number(row.acked_total),
-      dead: counts.dead,
-      expired: Number(row.expired_total),
-      buried: Number(row.buried_total),
-      returned: Number(row.returned_total)
+      ...countsOf(totalsReported, total => row[totalColumn(total)]),
+      dead: counts.dead
     }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
+    limits: {
+      places: settings.maxLeased === null ? null : Math.max(0, settings.maxLeased - counts.leased),
+      tokens: row.tokens === null ? null : Math.floor(row.tokens)
+    },
     createdAt: row.created_at,
     updatedAt: row.updated_at
   }
@@ -349,5 +389,6 @@ export const queueVerbs = {
   reportQueue,
   listQueues,
   removeQueue,
-  roomIn
+  roomIn,
+  roomsIn
 }

@@ -6,7 +6,8 @@ import type { Digits, Selection } from '../../core/message.ts'
 import type { OnRedriven } from '../../core/redrive.ts'
 import { placesIn } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
-import { rankOfRenewed } from '../rank.ts'
+import { freeLines } from '../lines.ts'
+import { rankAsRenewed } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { eachChunk } from './bulk.ts'
 import { redrivable } from './search.ts'
@@ -42,12 +43,13 @@ export const redriveStatement: Statement<RedrivenRow> = {
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
-    with ${chosenOf('m.id, m.line, m.origin is not null as moves')}, opened as materialized (
+    with ${chosenOf('m.id, m.line, m.turn_rank, m.origin is not null as moves')}, opened as materialized (
       select holdfast.open_lines($1, k.lines) as lines
       from (
         select array_agg(line) as lines
         from chosen
         where line is not null
+          and turn_rank is null
           and not moves
         having count(*) > 0
       ) k
@@ -71,7 +73,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
         dead_at = null,
         fence = m.fence + 1,
         attempt = 0,
-        rank = ${rankOfRenewed},
+        ${rankAsRenewed},
         kept_from = case
           when m.expires_at is null then m.kept_from
           else statement_timestamp()
@@ -80,7 +82,13 @@ export const redriveStatement: Statement<RedrivenRow> = {
       from places
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
-      returning m.position
+      returning
+        m.position,
+        m.queue_id,
+        m.line,
+        m.place,
+        m.turn_rank,
+        m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: '$1',
@@ -104,7 +112,8 @@ export const redriveStatement: Statement<RedrivenRow> = {
             array_fill(0::bigint, array[cardinality(o.lines)])
           ) a
           where (select count(*) from changed) > 0
-        )
+        ),
+        (${freeLines('changed')}->>'position')::bigint
       ) as position
     from changed
     union all

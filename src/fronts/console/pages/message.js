@@ -1,7 +1,7 @@
 /** One message: its state and why, its history, its body, and what can be done to it. */
 import { html, useState } from './vendor/htm.js'
 import { askForIds } from './actions.js'
-import { messageAddress, queueAddress } from './address.js'
+import { messageAddress, queueAddress, topicAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
@@ -117,12 +117,17 @@ function Result({ message: { id, resultText } }) {
 }
 
 function Details({ message }) {
-  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, origin } = message
+  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
     <dd>${attemptOf(attempt, maxAttempts)}</dd>
     <dt>Priority</dt>
     <dd>${priority}</dd>
+    ${
+      topic !== undefined &&
+      html`<dt>Topic</dt>
+        <dd><a href=${topicAddress(topic)}>${topic}</a>${routingKey !== undefined && ` · ${routingKey}`}</dd>`
+    }
     <dt>Enqueued</dt>
     <dd>${time(enqueuedAt)} (${ago(enqueuedAt)})</dd>
     ${

@@ -5,7 +5,7 @@ import { options, type MessageOptions } from '../../../core/options.ts'
 import { operations, problemResponses } from './operation.ts'
 import { maybe, messageId, object, QueueName, QueueParams, schemaOf, storableText } from './shapes.ts'
 
-const optionSchemas: Record<string, TSchema> = Object.fromEntries(
+export const optionSchemas: Record<string, TSchema> = Object.fromEntries(
   Object.entries(options).map(([name, row]) => [name, maybe(schemaOf(row, row.help))])
 )
 export const IdempotencyKey = Type.Unsafe<string>(

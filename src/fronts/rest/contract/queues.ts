@@ -21,6 +21,7 @@ import {
   PageQuery,
   QueueName,
   QueueParams,
+  recordOf,
   schemaOf,
   time
 } from './shapes.ts'
@@ -54,10 +55,11 @@ function reportOf(rows: Settable): Record<string, TSchema> {
     queue: Type.String(),
     texts: Headers
   }
+  const plainOf = (row: SettingRow) => (row.type === 'record' ? recordOf(row) : plain[row.type])
   return Object.fromEntries(
     Object.entries(rows).map(([name, row]) => {
       if ('members' in row) return [name, Type.Object(reportOf(row.members))]
-      return [name, mayBeNull(row) ? orNull(plain[row.type]) : plain[row.type]]
+      return [name, mayBeNull(row) ? orNull(plainOf(row)) : plainOf(row)]
     })
   )
 }
@@ -100,6 +102,15 @@ export const QueueReport = Type.Object(
         'Seconds since the oldest ready message became ready: since its enqueue, or since the end of ' +
         'its delay, its lease or its death. null when none is ready.'
     }),
+    limits: Type.Object(
+      {
+        places: orNull(Type.Integer(), {
+          description: 'How many more maxLeased allows. null: no maxLeased.'
+        }),
+        tokens: orNull(Type.Integer(), { description: 'How many the rate allows now. null: no rate.' })
+      },
+      { description: 'How many messages the limits allow to lease now.' }
+    ),
     createdAt: time('When the queue was made.'),
     updatedAt: time('When its settings last changed.')
   },
@@ -126,7 +137,7 @@ export const queueOperations = operations({
         'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
-      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 503) }
+      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 429, 503) }
     }
   },
   listQueues: {

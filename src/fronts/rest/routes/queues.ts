@@ -11,9 +11,12 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.putQueue,
     async handler(request, reply) {
-      const { deadLetterQueue: target = null } = request.body
+      const { caller, key, params, body } = request
+      const { deadLetterQueue: target = null } = body
       if (target !== null) permit(request, 'enqueue', target, () => queueNotFound(target))
-      const { created, report } = await broker.putQueue(request.caller, request.params.queue, request.body)
+      // Whoever needs no key may delete every queue, so a bound would protect nobody.
+      const isBounded = key !== null && !key.isAdmin
+      const { created, report } = await broker.putQueue(caller, params.queue, body, isBounded)
       return reply.code(created ? 201 : 200).send(report)
     }
   })

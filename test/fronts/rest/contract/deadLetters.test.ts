@@ -244,6 +244,23 @@ t.test('order is kept through the move and the redrive, and neither blocks a gro
   t.match(await q.lease({ max: 10 }), [{ body: 'a3' }, { body: 'a2' }], 'to the tail of its group')
 })
 
+t.test('groups take turns among moved messages, and among those that come home', async t => {
+  const { q, dead } = await pair({ fairness: 'group' }, { fairness: 'group' })
+  for (const body of ['a1', 'a2', 'a3', 'b1', 'b2']) await q.enqueue({ body, group: body[0]! })
+  const leased = await q.lease({ max: 10 })
+  t.equal(leased.length, 5)
+  await q.settle('fail', { failures: leased.map(({ receipt }: any) => ({ receipt, dead: true })) })
+  t.match(await countsOf(dead), { ready: 5 })
+  const [head] = await dead.lease()
+  t.match(await holdfast.post(`${dead.path}/redrive`), { body: { redriven: 4 } })
+  await dead.outcome('ack', head)
+  t.strictSame(await dead.lease(), [])
+  const home = []
+  for (let i = 0; i < 4; i++) home.push((await q.lease())[0].body[0])
+  t.notMatch(home.slice(0, 2).join(''), /aa|bb/, 'the first two are of two groups')
+  t.match(await countsOf(q), { ready: 0, leased: 4 })
+})
+
 t.test('a redrive of a head frees its group', async t => {
   const { q, dead } = await pair({ ordering: 'group' }, { ordering: 'queue' })
   const ids = []

@@ -40,6 +40,9 @@ t.test('an untouched queue has the documented defaults', async t => {
     messageBytesMax: 1048576,
     paused: false,
     ordering: 'none',
+    fairness: 'none',
+    maxLeased: null,
+    rate: null,
     keepAckedSeconds: 0,
     deadLetterQueue: null,
     tags: {}
@@ -50,6 +53,7 @@ t.test('an untouched queue has the documented defaults', async t => {
     'counts',
     'reliability',
     'oldestReadySeconds',
+    'limits',
     'createdAt',
     'updatedAt'
   ])
