@@ -109,8 +109,10 @@ export class OrderModel {
   /** Dead messages go to the tail, in the order of their ids. */
   redrive(): number {
     const dead = this.inState('dead').sort((a, b) => Number(a.id) - Number(b.id))
-    for (const message of dead)
-      {Object.assign(message, { state: 'ready', attempt: 0, place: this.nextPlace() })}
+    for (const message of dead) {
+      message.fence++
+      Object.assign(message, { state: 'ready', attempt: 0, place: this.nextPlace() })
+    }
     return dead.length
   }
 

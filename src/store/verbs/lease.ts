@@ -96,6 +96,7 @@ const leasedRow = sql`
   m.content_type,
   m.headers,
   m.marks,
+  m.origin,
   m.rank,
   m.position,
   m.enqueued_at,
