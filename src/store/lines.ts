@@ -27,16 +27,16 @@ export const comesBackToLine = sql`
   )`
 
 /**
- * The rows of `from` by line, in the order of their positions. `from` has queue_id, line, place,
- * position, turn_rank and `stood`.
+ * The rows of `from` by line, in the order of their positions, or of `turn`. `from` has queue_id,
+ * line, place, position, turn_rank and `stood`.
  */
-const byLine = (from: string) => sql`
+const byLine = (from: string, turn = 'min(position)') => sql`
   select
     queue_id,
     in_turns,
-    array_agg(line order by position, place) as lines,
-    array_agg(count order by position, place) as counts,
-    array_agg(place order by position, place) as places
+    array_agg(line order by turn, place) as lines,
+    array_agg(count order by turn, place) as counts,
+    array_agg(place order by turn, place) as places
   from (
     select
       queue_id,
@@ -44,7 +44,7 @@ const byLine = (from: string) => sql`
       turn_rank is not null as in_turns,
       count(*) as count,
       min(place) as place,
-      min(position) as position
+      ${turn} as turn
     from ${from}
     where stood
     group by queue_id, line, turn_rank is not null
@@ -56,11 +56,11 @@ const byLine = (from: string) => sql`
  * Tells the lines of the rows in `from`, all of one queue, and answers `Freed` as JSON, or null. It
  * has a row to answer only where a message stood in a line.
  */
-export const freeLines = (from: string) => sql`
+export const freeLines = (from: string, turn?: string) => sql`
   (
     select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
-      ${byLine(from)}
+      ${byLine(from, turn)}
     ) k
     cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0

@@ -85,7 +85,8 @@ export class FairModel extends OrderModel {
   override lapse(ids: string[]): void {
     this.#changing(ids, () => {
       super.lapse(ids)
-      for (const id of ids) this.#comeBack(id)
+      // Their leases end at one time, and then the sweeper goes by their ids.
+      for (const id of ids.toSorted((a, b) => Number(a) - Number(b))) this.#comeBack(id)
     })
   }
 

@@ -17,9 +17,15 @@ t.test('two replicas start at once, share one schedule, and a job that is due ru
   const { rows } = await sql.query('select name, cron from holdfast_jobs.schedule order by name')
   t.strictSame(
     rows,
-    ['fire-schedules', 'forget-acked', 'forget-keys', 'forget-series', 'remove-queues', 'retention'].map(
-      name => ({ name, cron: '* * * * *' })
-    )
+    [
+      'fire-schedules',
+      'forget-acked',
+      'forget-keys',
+      'forget-redrives',
+      'forget-series',
+      'remove-queues',
+      'retention'
+    ].map(name => ({ name, cron: '* * * * *' }))
   )
 
   await holdfast.post('/queues/q/messages', {

@@ -88,9 +88,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -98,7 +98,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from done
         where stood
         group by queue_id, line, turn_rank is not null
@@ -363,9 +363,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -373,7 +373,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            min(position) as turn
           from done
           where stood
           group by queue_id, line, turn_rank is not null
@@ -391,9 +391,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -401,7 +401,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -704,9 +704,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -714,7 +714,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            min(position) as turn
           from done
           where stood
           group by queue_id, line, turn_rank is not null
@@ -732,9 +732,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -742,7 +742,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -1064,9 +1064,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -1074,7 +1074,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from gone
         where stood
         group by queue_id, line, turn_rank is not null
@@ -1337,9 +1337,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -1347,7 +1347,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from done
         where stood
         group by queue_id, line, turn_rank is not null
@@ -2386,9 +2386,9 @@ left join (
     select
       queue_id,
       in_turns,
-      array_agg(line order by position, place) as lines,
-      array_agg(count order by position, place) as counts,
-      array_agg(place order by position, place) as places
+      array_agg(line order by turn, place) as lines,
+      array_agg(count order by turn, place) as counts,
+      array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
@@ -2396,7 +2396,7 @@ left join (
         turn_rank is not null as in_turns,
         count(*) as count,
         min(place) as place,
-        min(position) as position
+        min(position) as turn
       from expired
       where stood
       group by queue_id, line, turn_rank is not null
@@ -2481,9 +2481,9 @@ left join (
     select
       queue_id,
       in_turns,
-      array_agg(line order by position, place) as lines,
-      array_agg(count order by position, place) as counts,
-      array_agg(place order by position, place) as places
+      array_agg(line order by turn, place) as lines,
+      array_agg(count order by turn, place) as counts,
+      array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
@@ -2491,7 +2491,7 @@ left join (
         turn_rank is not null as in_turns,
         count(*) as count,
         min(place) as place,
-        min(position) as position
+        min(position) as turn
       from expired
       where stood
       group by queue_id, line, turn_rank is not null
@@ -2688,9 +2688,9 @@ left join (
     select
       queue_id,
       in_turns,
-      array_agg(line order by position, place) as lines,
-      array_agg(count order by position, place) as counts,
-      array_agg(place order by position, place) as places
+      array_agg(line order by turn, place) as lines,
+      array_agg(count order by turn, place) as counts,
+      array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
@@ -2698,7 +2698,7 @@ left join (
         turn_rank is not null as in_turns,
         count(*) as count,
         min(place) as place,
-        min(position) as position
+        min(position) as turn
       from exposed
       where stood
       group by queue_id, line, turn_rank is not null
@@ -2898,9 +2898,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -2908,7 +2908,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from failed
         where stood
         group by queue_id, line, turn_rank is not null
@@ -3401,9 +3401,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -3411,7 +3411,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -4132,9 +4132,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -4142,7 +4142,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -4544,9 +4544,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -4554,7 +4554,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            min(position) as turn
           from done
           where stood
           group by queue_id, line, turn_rank is not null
@@ -4572,9 +4572,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -4582,7 +4582,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -4951,9 +4951,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -4961,7 +4961,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            min(position) as turn
           from done
           where stood
           group by queue_id, line, turn_rank is not null
@@ -4979,9 +4979,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -4989,7 +4989,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -5265,9 +5265,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -5275,7 +5275,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -5643,9 +5643,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -5653,7 +5653,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            max(n) as turn
           from leased
           where stood
           group by queue_id, line, turn_rank is not null
@@ -6225,9 +6225,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -6235,7 +6235,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from purged
         where stood
         group by queue_id, line, turn_rank is not null
@@ -6467,9 +6467,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -6477,7 +6477,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            min(position) as turn
           from changed
           where stood
           group by queue_id, line, turn_rank is not null
@@ -6622,9 +6622,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -6632,7 +6632,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from released
         where stood
         group by queue_id, line, turn_rank is not null
@@ -6984,9 +6984,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -6994,7 +6994,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from expired
         where stood
         group by queue_id, line, turn_rank is not null
@@ -7070,9 +7070,9 @@ select
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -7080,7 +7080,7 @@ select
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from expired
         where stood
         group by queue_id, line, turn_rank is not null
@@ -7153,9 +7153,9 @@ select
         select
           queue_id,
           in_turns,
-          array_agg(line order by position, place) as lines,
-          array_agg(count order by position, place) as counts,
-          array_agg(place order by position, place) as places
+          array_agg(line order by turn, place) as lines,
+          array_agg(count order by turn, place) as counts,
+          array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
@@ -7163,7 +7163,7 @@ select
             turn_rank is not null as in_turns,
             count(*) as count,
             min(place) as place,
-            min(position) as position
+            min(position) as turn
           from changed
           where stood
           group by queue_id, line, turn_rank is not null
@@ -7928,9 +7928,9 @@ left join (
       select
         queue_id,
         in_turns,
-        array_agg(line order by position, place) as lines,
-        array_agg(count order by position, place) as counts,
-        array_agg(place order by position, place) as places
+        array_agg(line order by turn, place) as lines,
+        array_agg(count order by turn, place) as counts,
+        array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
@@ -7938,7 +7938,7 @@ left join (
           turn_rank is not null as in_turns,
           count(*) as count,
           min(place) as place,
-          min(position) as position
+          min(position) as turn
         from lapsed
         where stood
         group by queue_id, line, turn_rank is not null

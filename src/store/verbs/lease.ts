@@ -215,7 +215,7 @@ export const leaseAnswer = (entries: LeaseEntries, limits: string, acked: string
       'usedKeys', ${entries.usedKeys},
       'acked', ${acked},
       'freed', ${freed},
-      'turned', ${freeLines('leased')},
+      'turned', ${freeLines('leased', 'max(n)')},
       'atMs', (select extract(epoch from at) * 1000 from lease)
     ) end as scan
   from (select) one

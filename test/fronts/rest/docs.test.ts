@@ -77,6 +77,7 @@ t.test('every call from top to bottom, with the examples as they stand, harms no
   t.strictSame(
     refused,
     [
+      'stopRedrive',
       'cancelMessage',
       'purge',
       'deleteQueue',
