@@ -832,8 +832,8 @@ $$;
 
 /*
  Redrives messages of a queue by moving them to another. The caller has locked them, and says how
- many are in which state, and whether one stands in a line. None of them is leased. Answers as holdfast.bury does, and also names the
- queue itself where messages became ready in its lines.
+ many are in which state, and whether one stands in a line. None of them is leased. Answers as
+ holdfast.bury does, and also names the queue itself where messages became ready in its lines.
 */
 create or replace function holdfast.send (
   from_id integer,
