@@ -675,9 +675,8 @@ language plpgsql as $$
 begin
   if exists (
     select
-    from holdfast.queues q
-    where q.id = from_id
-      and (q.ordering <> 'none' or q.fairness <> 'none')
+    from holdfast.lines l
+    where l.queue_id = from_id
   ) then
     perform
     from holdfast.lines l
@@ -832,120 +831,120 @@ end
 $$;
 
 /*
- Redrives messages of a queue by moving them: to `destination`, or without one each to the queue of
- its origin. The caller has locked them, and has made sure that none of them is leased. Answers as
+ Redrives messages of a queue by moving them to another. The caller has locked them, and says how
+ many are in which state, and whether one stands in a line. None of them is leased. Answers as
  holdfast.bury does, and also names the queue itself where messages became ready in its lines.
 */
-create or replace function holdfast.send (from_id integer, message_ids bigint[], destination text)
+create or replace function holdfast.send (
+  from_id integer,
+  message_ids bigint[],
+  destination text,
+  were_ready bigint,
+  were_delayed bigint,
+  were_dead bigint,
+  in_lines boolean
+)
 returns table (target_id integer, target text, moved integer, ready integer, lowest bigint)
 language plpgsql as $$
 declare
-  from_name text := (select q.name from holdfast.queues q where q.id = from_id);
-  part record;
+  from_queue holdfast.queues;
+  to_queue holdfast.queues;
   left_lines record;
   opened text[];
   positions bigint[];
-  to_queue holdfast.queues;
   in_turns boolean;
 begin
-  select
-    array_agg(k.line) as lines,
-    array_agg(k.count) as counts,
-    array_agg(k.place) as places,
-    bool_or(k.in_turns) as in_turns
-  into left_lines
-  from (
+  select * into from_queue
+  from holdfast.queues q
+  where q.id = from_id;
+  moved := cardinality(message_ids);
+  target := destination;
+  target_id := holdfast.open_queue(destination);
+
+  if in_lines then
     select
-      m.line,
-      count(*) as count,
-      min(m.place) as place,
-      bool_or(m.turn_rank is not null) as in_turns
-    from holdfast.messages m
-    where m.queue_id = from_id
-      and m.id = any(message_ids)
-      and m.line is not null
-      and m.position is not null
-      and m.dead_at is null
-    group by m.line
-  ) k;
+      array_agg(k.line) as lines,
+      array_agg(k.count) as counts,
+      array_agg(k.place) as places,
+      bool_or(k.in_turns) as in_turns
+    into left_lines
+    from (
+      select
+        m.line,
+        count(*) as count,
+        min(m.place) as place,
+        bool_or(m.turn_rank is not null) as in_turns
+      from holdfast.messages m
+      where m.queue_id = from_id
+        and m.id = any(message_ids)
+        and m.line is not null
+        and m.position is not null
+        and m.dead_at is null
+      group by m.line
+    ) k;
+  end if;
 
-  for part in
-    select
-      coalesce(destination, m.origin->>'queue') as name,
-      array_agg(m.id order by m.id) as ids,
-      count(*)::integer as n,
-      (count(*) filter (where s.state = 'ready'))::integer as ready,
-      (count(*) filter (where s.state = 'delayed'))::integer as delayed,
-      (count(*) filter (where s.state = 'dead'))::integer as dead
-    from holdfast.messages m
-    cross join lateral holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as s (state)
-    where m.queue_id = from_id
-      and m.id = any(message_ids)
-    group by 1
-    order by 1
-  loop
-    target := part.name;
-    target_id := holdfast.open_queue(target);
-    select * into to_queue
-    from holdfast.queues q
-    where q.id = target_id;
-    in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
-    opened := holdfast.open_lines_for(from_id, part.ids, to_queue);
-    positions := array(select nextval('holdfast.positions') from generate_series(1, part.n));
+  select * into to_queue
+  from holdfast.queues q
+  where q.id = target_id;
+  in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+  opened := holdfast.open_lines_for(from_id, message_ids, to_queue);
+  positions := array(select nextval('holdfast.positions') from generate_series(1, moved));
 
-    update holdfast.messages m
-    set
-      queue_id = target_id,
-      line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
-      place = case
-        when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
-        then positions[width_bucket(m.id, part.ids)]
-      end,
-      position = case
-        when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
-        then positions[width_bucket(m.id, part.ids)]
-      end,
-      rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
-      turn_rank = case when in_turns then coalesce(m.turn_rank, m.rank) & ~1 end,
-      fence = m.fence + 1,
-      attempt = 0,
-      max_attempts = coalesce((m.origin->'own'->>'maxAttempts')::integer, m.max_attempts),
-      visible_at = null,
-      dead_at = null,
-      ready_at = statement_timestamp(),
-      kept_from = statement_timestamp(),
-      expires_at = statement_timestamp() + coalesce(
-        make_interval(secs => (m.origin->'own'->>'ttlSeconds')::float8),
-        holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
-      ),
-      origin = null
-    where m.queue_id = from_id
-      and m.id = any(part.ids);
+  update holdfast.messages m
+  set
+    queue_id = target_id,
+    line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
+    place = case
+      when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
+      then positions[width_bucket(m.id, message_ids)]
+    end,
+    position = case
+      when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
+      then positions[width_bucket(m.id, message_ids)]
+    end,
+    rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
+    turn_rank = case when in_turns then coalesce(m.turn_rank, m.rank) & ~1 end,
+    fence = m.fence + 1,
+    attempt = 0,
+    max_attempts = coalesce((m.origin->'own'->>'maxAttempts')::integer, m.max_attempts),
+    visible_at = null,
+    dead_at = null,
+    ready_at = statement_timestamp(),
+    kept_from = statement_timestamp(),
+    expires_at = statement_timestamp() + coalesce(
+      make_interval(secs => (m.origin->'own'->>'ttlSeconds')::float8),
+      holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
+    ),
+    origin = null
+  where m.queue_id = from_id
+    and m.id = any(message_ids);
 
-    insert into holdfast.ledger (
-      queue_id,
-      ready,
-      delayed,
-      dead,
-      redriven_total,
-      sent_total,
-      returned_total
-    )
-    values
-      (from_id, -part.ready, -part.delayed, -part.dead, part.n, part.n, 0),
-      (target_id, part.n, 0, 0, 0, 0, part.n);
+  insert into holdfast.ledger (
+    queue_id,
+    ready,
+    delayed,
+    dead,
+    redriven_total,
+    sent_total,
+    returned_total
+  )
+  values
+    (from_id, -were_ready, -were_delayed, -were_dead, moved, moved, 0),
+    (target_id, moved, 0, 0, 0, 0, moved);
 
-    perform holdfast.move_history(from_id, from_name, target_id, part.ids);
-    moved := part.n;
-    ready := part.n;
-    lowest := positions[1];
-    if in_turns or opened is not null then
-      select s.ready, s.lowest into ready, lowest
-      from holdfast.seat_moved(to_queue, part.ids, opened) s;
-    end if;
-    return next;
-  end loop;
+  perform holdfast.move_history(from_id, from_queue.name, target_id, message_ids);
+  ready := moved;
+  lowest := positions[1];
+  if in_turns or opened is not null then
+    select s.ready, s.lowest into ready, lowest
+    from holdfast.seat_moved(to_queue, message_ids, opened) s;
+  end if;
+  return next;
 
+  if not in_lines then
+    return;
+  end if;
   if left_lines.lines is not null then
     select f.ready, f.position into ready, lowest
     from holdfast.settle_lines(
@@ -956,7 +955,7 @@ begin
       left_lines.in_turns
     ) f;
     target_id := from_id;
-    target := from_name;
+    target := from_queue.name;
     moved := 0;
     return next;
   end if;

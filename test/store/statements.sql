@@ -6372,7 +6372,12 @@ where w.ready > 0;
 with lined as materialized (
   select holdfast.lock_lines_of($1, $2)
 ), chosen as materialized (
-  select m.id, m.line, m.turn_rank, m.origin is not null as moves
+  select
+    m.id,
+    m.line,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    m.turn_rank,
+    m.origin->>'queue' as home
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -6388,7 +6393,7 @@ with lined as materialized (
     from chosen
     where line is not null
       and turn_rank is null
-      and not moves
+      and home is null
     having count(*) > 0
   ) k
 ), places as materialized (
@@ -6401,7 +6406,7 @@ with lined as materialized (
       select id
       from chosen
       cross join (select count(*) from opened) o
-      where not moves
+      where home is null
       order by id
     ) c
   ) c
@@ -6492,21 +6497,47 @@ select
   ) as position
 from changed
 union all
-select s.target_id, s.moved, s.ready, s.lowest
+select *
 from (
-  select array_agg(id) as ids
-  from chosen
-  where moves
-  having count(*) > 0
-) c
-cross join lateral holdfast.send($1, c.ids, null) s;
+  select
+    s.target_id as queue_id,
+    s.moved as redriven,
+    s.ready,
+    s.lowest as position
+  from (
+    select
+      home as name,
+      array_agg(id order by id) as ids,
+      count(*) filter (where state = 'ready'),
+      count(*) filter (where state = 'delayed'),
+      count(*) filter (where state = 'dead'),
+      bool_or(line is not null)
+    from chosen
+    where home is not null
+    group by 1
+    order by 1
+  ) c (name, ids, ready, delayed, dead, in_lines)
+  cross join lateral holdfast.send(
+    $1,
+    c.ids,
+    c.name,
+    c.ready,
+    c.delayed,
+    c.dead,
+    c.in_lines
+  ) s
+) s;
 
 -- redrive_to
 -- $1 queue id · $2 message ids · $3 name of the queue to send them to
 with lined as materialized (
   select holdfast.lock_lines_of($1, $2)
 ), chosen as materialized (
-  select m.id
+  select
+    m.id,
+    m.line,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    null as home
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -6522,11 +6553,27 @@ select
   s.ready,
   s.lowest as position
 from (
-  select array_agg(id) as ids
+  select
+    $3::text as name,
+    array_agg(id order by id) as ids,
+    count(*) filter (where state = 'ready'),
+    count(*) filter (where state = 'delayed'),
+    count(*) filter (where state = 'dead'),
+    bool_or(line is not null)
   from chosen
-  having count(*) > 0
-) c
-cross join lateral holdfast.send($1, c.ids, $3) s;
+  where $3::text is not null
+  group by 1
+  order by 1
+) c (name, ids, ready, delayed, dead, in_lines)
+cross join lateral holdfast.send(
+  $1,
+  c.ids,
+  c.name,
+  c.ready,
+  c.delayed,
+  c.dead,
+  c.in_lines
+) s;
 
 -- release
 -- $1 queue id · $2 message ids · $3 fences
@@ -7349,6 +7396,49 @@ from (
     window in_order as (order by m.id rows unbounded preceding)
   ) m
 ) examined;
+
+-- search_all_redrivable
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined
+select
+  count(*) as examined,
+  max(id) as examined_to,
+  count(*) = $4 as more,
+  coalesce(array_agg(id order by id) filter (where state <> 'leased'), '{}') as ids
+from (
+  (
+    select
+      m.id,
+      m.body,
+      m.enqueued_at,
+      m.marks,
+      holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.id > $2
+      and m.id <= $3
+      and m.dead_at is not null and m.origin is null
+    order by m.id
+    limit $4
+  )
+  union all
+  (
+    select
+      m.id,
+      m.body,
+      m.enqueued_at,
+      m.marks,
+      holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.id > $2
+      and m.id <= $3
+      and m.origin is not null
+    order by m.id
+    limit $4
+  )
+  order by id
+  limit $4
+) m;
 
 -- search_by_id
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states

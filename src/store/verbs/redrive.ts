@@ -2,10 +2,11 @@
  * Redriving: messages go home to the queues in which they died, or to a queue that the caller names,
  * and dead ones that never moved become ready where they are.
  */
+import type { State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
 import type { OnRedriven } from '../../core/redrive.ts'
-import { placesIn } from '../fragments.ts'
-import { ledgerInsert } from '../ledger.ts'
+import { openState, placesIn } from '../fragments.ts'
+import { countIn, ledgerInsert } from '../ledger.ts'
 import { freeLines } from '../lines.ts'
 import { rankAsRenewed } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -23,11 +24,15 @@ interface RedrivenRow {
   position: Digits | null
 }
 
-const chosenOf = (columns: string) => sql`
+const chosenOf = (columns = 'null as home') => sql`
   lined as materialized (
     select holdfast.lock_lines_of($1, $2)
   ), chosen as materialized (
-    select ${columns}
+    select
+      m.id,
+      m.line,
+      ${openState} as state,
+      ${columns.replace(', ', ',\n')}
     from holdfast.messages m
     where m.queue_id = $1
       and m.id = any($2::bigint[])
@@ -38,19 +43,47 @@ const chosenOf = (columns: string) => sql`
     for no key update
   )`
 
+/** Moves the chosen messages to the queues of this name, one after another by name. */
+const sendChosen = (fromId: string, name: string) => sql`
+  select
+    s.target_id as queue_id,
+    s.moved as redriven,
+    s.ready,
+    s.lowest as position
+  from (
+    select
+      ${name} as name,
+      array_agg(id order by id) as ids,
+      ${['ready', 'delayed', 'dead'].map(state => countIn('state', state as State)).join(',\n')},
+      bool_or(line is not null)
+    from chosen
+    where ${name} is not null
+    group by 1
+    order by 1
+  ) c (name, ids, ready, delayed, dead, in_lines)
+  cross join lateral holdfast.send(
+    ${fromId},
+    c.ids,
+    c.name,
+    c.ready,
+    c.delayed,
+    c.dead,
+    c.in_lines
+  ) s`
+
 export const redriveStatement: Statement<RedrivenRow> = {
   name: 'redrive',
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
-    with ${chosenOf('m.id, m.line, m.turn_rank, m.origin is not null as moves')}, opened as materialized (
+    with ${chosenOf("m.turn_rank, m.origin->>'queue' as home")}, opened as materialized (
       select holdfast.open_lines($1, k.lines) as lines
       from (
         select array_agg(line) as lines
         from chosen
         where line is not null
           and turn_rank is null
-          and not moves
+          and home is null
         having count(*) > 0
       ) k
     ), ${placesIn(sql`
@@ -58,7 +91,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
         select id
         from chosen
         cross join (select count(*) from opened) o
-        where not moves
+        where home is null
         order by id
       )`)}, changed as (
       update holdfast.messages m
@@ -117,14 +150,10 @@ export const redriveStatement: Statement<RedrivenRow> = {
       ) as position
     from changed
     union all
-    select s.target_id, s.moved, s.ready, s.lowest
+    select *
     from (
-      select array_agg(id) as ids
-      from chosen
-      where moves
-      having count(*) > 0
-    ) c
-    cross join lateral holdfast.send($1, c.ids, null) s`
+      ${sendChosen('$1', 'home')}
+    ) s`
 }
 
 export const redriveToStatement: Statement<RedrivenRow> = {
@@ -132,18 +161,8 @@ export const redriveToStatement: Statement<RedrivenRow> = {
   parameters: '$1 queue id · $2 message ids · $3 name of the queue to send them to',
   slow: true,
   text: sql`
-    with ${chosenOf('m.id')}
-    select
-      s.target_id as queue_id,
-      s.moved as redriven,
-      s.ready,
-      s.lowest as position
-    from (
-      select array_agg(id) as ids
-      from chosen
-      having count(*) > 0
-    ) c
-    cross join lateral holdfast.send($1, c.ids, $3) s`
+    with ${chosenOf()}
+    ${sendChosen('$1', '$3::text')}`
 }
 
 /** Redrives those of the messages that a redrive takes, in one commit. Answers how many. */

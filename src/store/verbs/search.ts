@@ -117,6 +117,22 @@ export const searches = {
   redrivable: searchOf('search_redrivable', redrivableRows)
 }
 
+/** Every message that a redrive takes, without a filter. No body is read. */
+export const searchAllRedrivable: Statement<SearchRow> = {
+  name: 'search_all_redrivable',
+  parameters: '$1 queue id · $2 after this id · $3 up to this id · $4 messages examined',
+  slow: true,
+  text: sql`
+    select
+      count(*) as examined,
+      max(id) as examined_to,
+      count(*) = $4 as more,
+      coalesce(array_agg(id order by id) filter (where state <> 'leased'), '{}') as ids
+    from (
+      ${redrivableRows}
+    ) m`
+}
+
 /** Among messages named by id. */
 export const searchesById = {
   messages: searchOf('search_by_id', rowsOf('holdfast.messages', openState, named), true),
@@ -176,9 +192,12 @@ export async function search(
     where?.enqueuedBefore,
     where?.group
   ]
-  const [row] = await (ids === null
-    ? session.query(searches[kind], values)
-    : session.query(searchesById[kind === 'dead' ? 'messages' : kind], [...values, ids]))
+  const isWhole = kind === redrivable && where === null && ids === null
+  const [row] = await (isWhole
+    ? session.query(searchAllRedrivable, values.slice(0, 4))
+    : ids === null
+      ? session.query(searches[kind], values)
+      : session.query(searchesById[kind === 'dead' ? 'messages' : kind], [...values, ids]))
   return {
     ids: row!.ids,
     examined: Number(row!.examined),
