@@ -30,6 +30,24 @@ export interface NewMessage {
    * ASCII characters.
    */
   idempotencyKey?: string | undefined
+  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  unique?: {
+    /**
+     * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+     * printable ASCII characters.
+     */
+    key: string
+    /**
+     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+     * (settled, the default), or until its first lease (leased).
+     */
+    until?: 'settled' | 'leased' | undefined
+    /**
+     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+     * gets the content and the options of this one unless it is leased (replace).
+     */
+    onConflict?: 'keep' | 'replace' | undefined
+  } | undefined
 }
 
 export interface RawOptions {
@@ -56,13 +74,30 @@ export interface RawOptions {
    * ASCII characters.
    */
   idempotencyKey?: string | undefined
+  /**
+   * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
+   * ASCII characters.
+   */
+  uniqueKey?: string | undefined
+  /**
+   * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+   * (settled, the default), or until its first lease (leased).
+   */
+  uniqueUntil?: 'settled' | 'leased' | undefined
+  /**
+   * What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
+   * the content and the options of this one unless it is leased (replace).
+   */
+  uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
 export interface Enqueued {
   /** A message id. */
   id: string
-  /** The key stood for this message already; nothing was stored. */
+  /** A key stood for this message already; nothing was stored. */
   duplicate?: true | undefined
+  /** This message held the unique key; it has the new content and options now. */
+  replaced?: true | undefined
 }
 
 export interface LeaseRequest {
@@ -237,6 +272,11 @@ export interface MessageDetail {
   } | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
+  /** The unique key that the message holds, and until when. */
+  unique?: {
+    key: string
+    until: 'settled' | 'leased'
+  } | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */

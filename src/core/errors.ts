@@ -23,6 +23,7 @@ export const codes = [
   'gone',
   'messageLeased',
   'queueNotEmpty',
+  'uniqueGroup',
   'ackedNotKept',
   'adminKeyFirst',
   'requestTimeout',

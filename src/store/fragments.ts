@@ -40,6 +40,23 @@ export const heldRows = (ids: string, fences: string) => sql`
     and m.id = any(${ids}::bigint[])
     and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
 
+/** What an idempotency key stands for, as holdfast.digest_of takes it. */
+export const contentOf = (from: string, marks = `${from}marks`) =>
+  [
+    ...[
+      'body',
+      'body_bytes',
+      'content_type',
+      'headers',
+      'priority',
+      'delay_seconds',
+      'given_visible_at',
+      'ttl_seconds',
+      'max_attempts'
+    ].map(column => from + column),
+    marks
+  ].join(',\n')
+
 /** The state of message `m`, which is not a kept acked one. */
 export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
 
@@ -90,6 +107,13 @@ export const answerBytes = sql`
   + coalesce(octet_length(m.headers::text), 0)
   + coalesce(octet_length(m.marks::text), 0)
   + ${otherMembersBytes}`
+
+/** The unique key of message `m` once it is leased. Where it has none, the lease stays a HOT update. */
+export const uniqueKeyOfLeased = sql`
+  case
+    when m.unique_until_leased then null
+    else m.unique_key
+  end`
 
 /** What a lease answers of message `m` of queue `q`. */
 export const leasedColumns = sql`

@@ -1,6 +1,7 @@
 /** The store: the verbs of its folders, bound to the places where the core runs them. */
 import type { Place, Store, Verbs } from '../core/ports.ts'
 import type { Database } from './database.ts'
+import { isOutrun } from './failures.ts'
 import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
 import { autoQueueVerbs } from './verbs/autoQueues.ts'
@@ -8,7 +9,7 @@ import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
 import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
-import { enqueueVerbs } from './verbs/enqueue.ts'
+import { enqueueVerbs } from './verbs/enqueueUnique.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
 import { firingVerbs } from './verbs/firings.ts'
@@ -66,6 +67,7 @@ export function openStore(
     first: placeOn(database.first),
     last: placeOn(database.last),
     isLeaseKeyTaken,
+    isOutrun,
     forgetScan: queueId => scanHints.forget(queueId)
   }
 }

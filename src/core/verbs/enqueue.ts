@@ -11,6 +11,7 @@ import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
+import { collapse, uniqueKeyOf } from '../unique.ts'
 
 const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
@@ -104,8 +105,9 @@ export class Enqueueing {
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
   #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
     const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+    const isUnique = rows.some(({ unique }) => unique !== undefined)
     const kinds = [
-      hasKeys(rows) ? 'keyed' : 'plain',
+      isUnique ? `unique ${rows[0]!.queueId}` : hasKeys(rows) ? 'keyed' : 'plain',
       ...(rows[0]!.lined ? ['lined'] : []),
       ...(bytes < largeBytes ? [] : ['large'])
     ]
@@ -117,17 +119,18 @@ export class Enqueueing {
     const { store, replicaStats } = this.#parts
     const hasMaxDepth = /^\d/.test(lane)
     const room = hasMaxDepth ? ((await store.roomIn(lane)) ?? Infinity) : Infinity
-    const { answers, shared, single } = admit(calls, room)
+    const held = await this.#heldKeys(lane, calls, room)
+    const { answers, shared, single } = admit(calls, room, held)
     // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is
     // every caller's answer.
     const stored = await this.#storeRounds(
       shared.flatMap(index => calls[index]!.rows),
       false
     )
-    for (const index of shared) answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    for (const index of shared) answers[index] = refuseOther(stored.splice(0, calls[index]!.rows.length))
     for (const index of single) {
       answers[index] = await this.#storeRounds(calls[index]!.rows, true).then(
-        refuseMismatch,
+        refuseOther,
         (error: Error) => error
       )
     }
@@ -139,14 +142,24 @@ export class Enqueueing {
     return answers
   }
 
+  // The unique keys that messages hold, where the queue has no room for all calls.
+  async #heldKeys(queueId: Digits, calls: Call[], room: number): Promise<Set<string>> {
+    const rows = calls.flatMap(call => call.rows)
+    const keys = rows.flatMap(({ unique }) => (unique === undefined ? [] : [unique.key]))
+    if (rows.length <= room || keys.length === 0) return new Set()
+    return await this.#parts.store.heldUniqueKeys(queueId, [...new Set(keys)])
+  }
+
   // A statement can claim a key once. A key that comes twice goes into a later round, which sees
-  // the first one's row. All rounds are one commit. With `whole`, one mismatch undoes it.
-  async #storeRounds(rows: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
+  // the first one's row. All rounds are one commit. With `whole`, one refusal undoes it.
+  async #storeRounds(given: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
-    const split = rounds([...rows.keys()], index => {
-      const { queueId, idempotencyKey } = rows[index]!
-      return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
-    })
+    const { rows, spread } = collapse(given)
+    const split = rounds(
+      [...rows.keys()],
+      index => idempotencyKeyOf(rows[index]!),
+      index => uniqueKeyOf(rows[index]!)
+    )
     const work = async (verbs: Verbs) => {
       const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
       for (const indexes of split) {
@@ -155,11 +168,24 @@ export class Enqueueing {
           answers[indexes[i]!] = answer
         })
       }
-      const refusal = refuseMismatch(answers)
+      const refusal = refuseOther(answers)
       if (whole && refusal instanceof Error) throw refusal
       return answers
     }
-    return await (split.length > 1 || whole ? store.transaction(work) : work(store))
+    const workInTurn = async (verbs: Verbs) => {
+      await verbs.takeUniqueTurn(rows.map(({ queueId }) => queueId))
+      return await work(verbs)
+    }
+    // A statement that waits for a line has an old snapshot, so in lines it is better to wait before.
+    if (rows.some(({ unique, lined }) => unique !== undefined && lined)) {
+      return spread(await store.transaction(workInTurn))
+    }
+    try {
+      return spread(await (split.length > 1 || whole ? store.transaction(work) : work(store)))
+    } catch (error) {
+      if (!store.isOutrun(error)) throw error
+      return spread(await store.transaction(workInTurn))
+    }
   }
 
   // One signal for each queue that has new ready messages, one for each delayed message.
@@ -189,19 +215,26 @@ export class Enqueueing {
 }
 
 // Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
-// `single` need one each: those are lists with keys. One key that stands for other content must
-// undo its whole list, and nothing else.
-function admit(calls: Call[], room: number): { answers: Answer[]; shared: number[]; single: number[] } {
+// `single` need one each: those are lists of which one message may be refused. It must undo its whole
+// list, and nothing else. Messages whose unique keys are `held` need no room.
+function admit(
+  calls: Call[],
+  room: number,
+  held: Set<string>
+): { answers: Answer[]; shared: number[]; single: number[] } {
   const answers: Answer[] = Array(calls.length)
   const shared: number[] = []
   const single: number[] = []
   for (const [index, { list, rows }] of calls.entries()) {
-    if (rows.length > room) {
+    const keys = new Set(rows.flatMap(({ unique }) => unique?.key ?? []).filter(key => !held.has(key)))
+    const needed = keys.size + rows.filter(({ unique }) => unique === undefined).length
+    if (needed > room) {
       answers[index] = queueFull(list)
       continue
     }
-    room -= rows.length
-    if (list && hasKeys(rows)) single.push(index)
+    room -= needed
+    for (const key of keys) held.add(key)
+    if (list && rows.some(isRefusable)) single.push(index)
     else shared.push(index)
   }
   return { answers, shared, single }
@@ -214,6 +247,11 @@ function checkSizes({ name, settings }: Queue, messages: NewMessage[], list: boo
   for (const [index, { body }] of messages.entries()) {
     checkBodySize(body, list ? `/messages/${index}` : '', bytesMax, name)
   }
+}
+
+/** Whether the message may be refused, because of what another one is. */
+function isRefusable({ idempotencyKey, unique, lined }: EnqueueRow): boolean {
+  return idempotencyKey !== undefined || (unique !== undefined && lined === true)
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {
@@ -229,12 +267,23 @@ function queueFull(list: boolean): QueueError {
   )
 }
 
-function refuseMismatch(answers: EnqueueAnswer[]): Answer {
+function idempotencyKeyOf({ queueId, idempotencyKey }: EnqueueRow): string | null {
+  return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
+}
+
+function refuseOther(answers: EnqueueAnswer[]): Answer {
   if (answers.some(answer => answer?.mismatch)) {
     return new QueueError(
       'idempotencyMismatch',
       'This idempotency key was used for other content not long ago; nothing was stored. Use a new ' +
         'key for a new message.'
+    )
+  }
+  if (answers.some(answer => answer?.otherGroup)) {
+    return new QueueError(
+      'uniqueGroup',
+      'The message that holds this unique key has another group, and the queue has an order; nothing ' +
+        'was stored. Give the message the same group, or a key of its own.'
     )
   }
   return answers

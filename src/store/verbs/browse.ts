@@ -107,12 +107,19 @@ export async function browse(
   return { messages, cursor: messages[0]?.cut ? messages.at(-1)!.id : cursor }
 }
 
-const detailOf = (name: string, table: string, columns: string, lease: string): Statement<MessageDetail> => ({
+const detailOf = (
+  name: string,
+  table: string,
+  columns: string,
+  unique: string,
+  lease: string
+): Statement<MessageDetail> => ({
   name,
   parameters: '$1 queue id · $2 message id',
   text: sql`
     select
       ${columns},
+      ${unique} as unique,
       ${lease} as lease,
       (
         select coalesce(
@@ -157,9 +164,17 @@ const leaseDetail = sql`
       and m.leased_until is not null
   )`
 
+const heldKey = sql`
+  case
+    when m.unique_key is not null and m.dead_at is null then json_build_object(
+      'key', m.unique_key,
+      'until', case when m.unique_until_leased then 'leased' else 'settled' end
+    )
+  end`
+
 export const details = [
-  detailOf('message', 'holdfast.messages', openView, leaseDetail),
-  detailOf('acked_message', 'holdfast.acked', ackedView, 'null::json')
+  detailOf('message', 'holdfast.messages', openView, heldKey, leaseDetail),
+  detailOf('acked_message', 'holdfast.acked', ackedView, 'null::json', 'null::json')
 ]
 
 /** One message with its lease and its history, a kept acked one too. null when there is none. */

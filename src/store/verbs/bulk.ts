@@ -246,6 +246,7 @@ export const redriveStatement = readying('redrive', {
       when m.line is not null then ${position}
     end,
     dead_at = null,
+    unique_key = null,
     attempt = 0,
     rank = ${rankOfRenewed}`,
   position: sql`

@@ -3,7 +3,7 @@ import type { Digits, Marks } from '../../core/message.ts'
 import type { MessageOptions } from '../../core/options.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { takesPlain } from '../fragments.ts'
+import { contentOf, takesPlain } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { rankOfNew } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -19,7 +19,7 @@ const dueAt = sql`
 // What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
 // become null, because under an idempotency key they are the same as none. What the queue says of
 // messages is no content of one.
-const describedMessages = (from: string, ...columns: string[]) => sql`
+export const describedMessages = (from: string, ...columns: string[]) => sql`
   select
     i.n,
     i.queue_id,
@@ -55,22 +55,24 @@ const plainMessages = describedMessages(sql`
   ${described}
   where ${takesPlain('i.queue_id', '$1')}`)
 
-// As above, with the line of each message. A queue without lines may come here too.
-const linedMessages = describedMessages(
-  sql`
-    ${described}
-    cross join lateral (
-      select ordering
-      from holdfast.queues
-      where id = i.queue_id
-      limit 1
-    ) q`,
-  sql`
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line`
-)
+/** The messages `i` with their queues `q`. A queue without lines may come here too. */
+export const withQueue = (messages: string) => sql`
+  ${messages}
+  cross join lateral (
+    select ordering
+    from holdfast.queues
+    where id = i.queue_id
+    limit 1
+  ) q`
+
+/** The line of message `i`. */
+export const lineOfNew = sql`
+  case q.ordering
+    when 'group' then i.o->'marks'->>'group'
+    when 'queue' then ''
+  end as line`
+
+const linedMessages = describedMessages(withQueue(described), lineOfNew)
 
 // In most flushes no message has more than a body and a priority, so the rest is not worked out.
 const bareMessages = sql`
@@ -92,7 +94,7 @@ const bareMessages = sql`
     with ordinality as i (queue_id, priority, body, n)
   where ${takesPlain('i.queue_id', '$1')}`
 
-const messageColumns = [
+export const messageColumns = [
   'enqueued_at',
   'visible_at',
   'expires_at',
@@ -122,7 +124,7 @@ const insertedAs = sql`
 
 // The lines are locked before places are drawn. The first message of a line that had no row stands,
 // and the others are parked.
-const insertInLines = sql`
+export const placingInLines = sql`
   lines as materialized (
     insert into holdfast.lines (queue_id, line)
     select distinct queue_id, line
@@ -149,7 +151,10 @@ const insertInLines = sql`
       end as position
     from placed p
     left join lines l on l.queue_id = p.queue_id and l.line = p.line
-  ), inserted as (
+  )`
+
+const insertInLines = sql`
+  ${placingInLines}, inserted as (
     insert into holdfast.messages (
       ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
     )
@@ -158,7 +163,7 @@ const insertInLines = sql`
     from stood
   )`
 
-const noteStored = ledgerInsert({
+export const noteStored = ledgerInsert({
   queue: 'queue_id',
   from: 'stored',
   states: {
@@ -227,22 +232,6 @@ interface KeyedRow {
   position: Digits | null
 }
 
-const content = (from: string) =>
-  [
-    'body',
-    'body_bytes',
-    'content_type',
-    'headers',
-    'priority',
-    'delay_seconds',
-    'given_visible_at',
-    'ttl_seconds',
-    'max_attempts',
-    'marks'
-  ]
-    .map(column => from + column)
-    .join(',\n')
-
 // A new message takes over a key whose time is over. "Do update" rather than "do nothing", because
 // only it waits for, locks and returns a row that another transaction has just inserted.
 const withKeys = (messages: string, inserting: string, positions: string) => sql`
@@ -252,7 +241,7 @@ const withKeys = (messages: string, inserting: string, positions: string) => sql
       select
         *,
         holdfast.digest_of(
-          ${content('')}
+          ${contentOf('')}
         ) as digest
       from candidates
     ), claimed as (
@@ -297,7 +286,7 @@ const withKeys = (messages: string, inserting: string, positions: string) => sql
       case
         when c.digest <> d.digest then not holdfast.digest_fits(
           c.digest,
-          ${content('d.')},
+          ${contentOf('d.')},
           d.queue_delay_seconds
         )
         else false
@@ -361,10 +350,10 @@ type Described =
   | 'marks'
   | 'queueDelaySeconds'
   | 'queueTtlSeconds'
-  | Exclude<keyof MessageOptions, 'priority' | 'group'>
+  | Exclude<keyof MessageOptions, 'priority' | 'group' | 'unique'>
 
 /** What few messages carry, as JSON; null when this one has nothing of it. */
-function describe(row: EnqueueRow): string | null {
+export function describe(row: EnqueueRow): string | null {
   const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
   const { group, defaults } = row
   if (
@@ -395,5 +384,3 @@ function describe(row: EnqueueRow): string | null {
     queueTtlSeconds: defaults?.ttlSeconds
   } satisfies Record<Described, unknown>)
 }
-
-export const enqueueVerbs = { enqueue }

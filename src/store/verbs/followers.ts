@@ -4,7 +4,7 @@
  */
 import type { Digits } from '../../core/message.ts'
 import type { Follower, Head } from '../../core/ports.ts'
-import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
+import { answerBytes, lastFailureAbove, leasedColumns, uniqueKeyOfLeased } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -109,7 +109,8 @@ export const followersStatement: Statement<Follower> = {
         fence = m.fence + 1,
         attempt = m.attempt + 1,
         lease_id = c.lease_id,
-        leased_until = c.leased_until
+        leased_until = c.leased_until,
+        unique_key = ${uniqueKeyOfLeased}
       from chosen c
       where m.queue_id = $1
         and m.id = any(array(select id from chosen))

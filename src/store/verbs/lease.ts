@@ -1,7 +1,13 @@
 /** Leasing messages, and acking others in the same commit. */
 import type { Digits } from '../../core/message.ts'
 import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
-import { answerBytes, inReadyIndex, lastFailureAbove, leasedColumns } from '../fragments.ts'
+import {
+  answerBytes,
+  inReadyIndex,
+  lastFailureAbove,
+  leasedColumns,
+  uniqueKeyOfLeased
+} from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { freeLines } from '../lines.ts'
 import { ranks } from '../rank.ts'
@@ -153,7 +159,8 @@ const leasingTaken = (entries: LeaseEntries) => sql`
       lease_id = ${entries.idOf(numberOf)},
       leased_until = lease.at + make_interval(
         secs => coalesce(nullif(($7::float8[])[${numberOf}], 0), q.lease_seconds)
-      )
+      ),
+      unique_key = ${uniqueKeyOfLeased}
     from lease, q, places
     where m.queue_id = $1
       and m.id = any((select ids from places)::bigint[])

@@ -106,7 +106,7 @@ function MessageActions({ queue, message: { id, state }, read }) {
 }
 
 function Details({ message }) {
-  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt } = message
+  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, unique } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
     <dd>${attemptOf(attempt, maxAttempts)}</dd>
@@ -118,6 +118,11 @@ function Details({ message }) {
       visibleAt &&
       html`<dt>Ready at</dt>
         <dd>${time(visibleAt)} (${ago(visibleAt)})</dd>`
+    }
+    ${
+      unique &&
+      html`<dt>Unique key</dt>
+        <dd><code>${unique.key}</code> until ${unique.until}</dd>`
     }
   </dl>`
 }

@@ -35,9 +35,10 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
         waitSeconds > 0 ? givenUp(request, reply) : never
       )
       refuseEnded(request)
+      const unique = message.unique === null ? '' : `,"unique":${JSON.stringify(message.unique)}`
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
       const history = JSON.stringify(message.history.map(historyEntry))
-      return sendJson(reply, `{${viewJson(message)}${lease},"history":${history}}`, answers)
+      return sendJson(reply, `{${viewJson(message)}${unique}${lease},"history":${history}}`, answers)
     }
   })
 
