@@ -26,7 +26,8 @@ const slice = { warmMs: 500, runMs: 1500 }
 export function pairsOf(scenarios: Scenario[], only: string): Pair[] {
   const rows = scenarios.flatMap(({ title, entries }) => entries.map(entry => ({ title, entry })))
   const chosen = rows.filter(
-    ({ title, entry }) => entry.subject === 'holdfast' && `${title} · ${entry.name}`.includes(only)
+    ({ title, entry }) =>
+      entry.subject === 'holdfast' && !entry.isNew && `${title} · ${entry.name}`.includes(only)
   )
   const acrossLast = chosen.sort((a, b) => Number(isAcross(a.entry)) - Number(isAcross(b.entry)))
   return acrossLast.map(({ title, entry }) => ({ title, name: entry.name, entries: sidesOf(entry) }))

@@ -1,6 +1,7 @@
 /** Keeps the subjects of one run, and measures slices of them. */
 import type { Client } from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
+import { leasedAhead } from './callers.ts'
 import { interrupted } from './interrupt.ts'
 import type { LoadResult } from './slice.ts'
 import { drive, measure, type Usage } from './measure.ts'
@@ -18,7 +19,7 @@ import {
 
 type EntryLoad = Entry['load']
 
-const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'loop'
+const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'ack' || step === 'loop'
 
 export class Bench {
   readonly #postgres: Embedded
@@ -99,7 +100,7 @@ export class Bench {
 }
 
 async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Promise<void> {
-  const { bodyBytes, priorities } = load
+  const { bodyBytes, priorities, queue, groups } = load
   const result = await drive(subject, {
     step: 'enqueue',
     callers: 8,
@@ -108,7 +109,9 @@ async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Pro
     warmMs: 0,
     runMs: 60_000,
     messagesMax,
-    ...(priorities && { priorities })
+    ...(priorities && { priorities }),
+    ...(queue && { queue }),
+    ...(groups && { groups })
   })
   if (result.errors > 0) throw new Error(`${subject.name}: filling the queue failed: ${result.error}`)
 }
@@ -119,8 +122,12 @@ async function settle({ database }: Subject): Promise<void> {
 }
 
 /** 1.5 times the messages of slice and warm-up, and two requests of each caller. */
-function needOf({ warmMs, runMs, callers, count }: EntryLoad, { messages, windowMs }: LoadResult): number {
-  return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * count
+function needOf(
+  { step, warmMs, runMs, callers, count }: EntryLoad,
+  { messages, windowMs }: LoadResult
+): number {
+  const leased = step === 'ack' ? leasedAhead : count
+  return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * leased
 }
 
 /** Throws unless the database holds what the callers were told, and has flushed it. */
@@ -131,7 +138,7 @@ async function check(
   storedBefore: number | null
 ): Promise<void> {
   const stored = await countStored(subject)
-  const added = load.step === 'latency' ? 0 : consumes(load) ? -total : total
+  const added = load.step === 'latency' || load.then ? 0 : consumes(load) ? -total : total
   const expected = storedBefore! + added
   if (stored !== null && stored !== expected) {
     throw new Error(

@@ -5,6 +5,7 @@ import type { Caller, Load, Slice } from './slice.ts'
 export const callers: Record<Load['step'], (slice: Slice) => Caller> = {
   enqueue: enqueuer,
   consume: consumer,
+  ack: acker,
   loop: looper,
   pass: passer,
   latency: waiter
@@ -29,6 +30,10 @@ function enqueueRequests({ load, dialect }: Slice): () => string {
       dialect.enqueue(load.count, body, { priority })
     )
     return () => requests[Math.floor(Math.random() * 10)]!
+  }
+  if (load.groups !== undefined) {
+    const group = () => `g${Math.floor(Math.random() * load.groups!)}`
+    return () => dialect.enqueue(load.count, body, { group })
   }
   if (load.keyed === true) return () => dialect.enqueue(1, body, { idempotencyKey: newKey() })
   const request = dialect.enqueue(load.count, body, { delaySeconds: load.delaySeconds })
@@ -58,6 +63,32 @@ function consumer(slice: Slice): Caller {
     })
   }
   return consume
+}
+
+/** What an acker leases at once. Leasing then costs little beside the acks. */
+export const leasedAhead = 100
+
+function acker(slice: Slice): Caller {
+  const { dialect, load } = slice
+  const body = bodyOf(load.bodyBytes)
+  const leaseRequest = dialect.lease(leasedAhead, [])
+  const take: Caller = connection => {
+    if (slice.ending) return slice.callerEnds()
+    slice.ask(connection, leaseRequest, answer => {
+      const receipts = slice.receiptsIn(answer)
+      if (receipts.length === 0) slice.result.empty++
+      ackNext(connection, receipts)
+    })
+  }
+  const ackNext = (connection: Connection, receipts: string[]) => {
+    const receipt = slice.ending ? undefined : receipts.pop()
+    if (receipt === undefined) return take(connection)
+    slice.ask(connection, load.then ? dialect.ackThen(receipt, body) : dialect.ack([receipt]), () => {
+      slice.confirmed(1)
+      ackNext(connection, receipts)
+    })
+  }
+  return take
 }
 
 function looper(slice: Slice): Caller {

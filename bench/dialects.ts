@@ -4,6 +4,8 @@ interface EnqueueOptions {
   priority?: number
   delaySeconds?: number | undefined
   idempotencyKey?: string
+  /** Names the group of each message. */
+  group?: () => string
 }
 
 interface LeaseOptions {
@@ -15,6 +17,8 @@ export interface Dialect {
   enqueue(count: number, body: string, options?: EnqueueOptions): string
   lease(max: number, ack: string[], options?: LeaseOptions): string
   ack(receipts: string[]): string
+  /** Acks, and enqueues a message with this body in another queue. */
+  ackThen(receipt: string, body: string): string
   fail(receipts: string[]): string
   /** Finds the receipts in an answer. The first group of a match, if it has one, is a receipt. */
   receipts: RegExp
@@ -40,10 +44,11 @@ function fields(options: object): string {
 function rest(queue: string): Dialect {
   const path = `/queues/${queue}`
   return {
-    enqueue(count, body, options = {}) {
-      const message = `{"body":${body}${fields(options)}}`
-      const batch = () => `{"messages":[${Array(count).fill(message).join(',')}]}`
-      return post(`${path}/messages`, count === 1 ? message : batch())
+    enqueue(count, body, { group, ...options } = {}) {
+      const message = () => `{"body":${body}${fields({ ...options, group: group?.() })}}`
+      const messages = () =>
+        group === undefined ? Array(count).fill(message()) : Array.from({ length: count }, message)
+      return post(`${path}/messages`, count === 1 ? message() : `{"messages":[${messages().join(',')}]}`)
     },
     lease(max, ack, options = {}) {
       const acks = ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`
@@ -57,6 +62,8 @@ function rest(queue: string): Dialect {
         single ? `{"receipt":"${receipt}"}` : `{"receipts":["${receipts.join('","')}"]}`
       )
     },
+    ackThen: (receipt, body) =>
+      post(`${path}/ack`, `{"receipt":"${receipt}","then":[{"queue":"${queue}-next","body":${body}}]}`),
     fail(receipts) {
       const failures = receipts.map(receipt => `{"receipt":"${receipt}","delaySeconds":0}`)
       return post(`${path}/fail`, `{"failures":[${failures.join(',')}]}`)
@@ -84,6 +91,9 @@ function sqs(queue: string): Dialect {
       if (receipts.length === 1) return call('DeleteMessage', { ReceiptHandle: receipts[0] })
       const Entries = receipts.map((ReceiptHandle, index) => ({ Id: `${index}`, ReceiptHandle }))
       return call('DeleteMessageBatch', { Entries })
+    },
+    ackThen() {
+      throw new Error('not measured')
     },
     fail() {
       throw new Error('not measured')

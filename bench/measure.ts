@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { interrupted } from './interrupt.ts'
 import type { Load, LoadEvent, LoadResult } from './slice.ts'
-import type { Subject } from './subjects.ts'
+import type { QueueName, Subject } from './subjects.ts'
 
 /**
  * What a slice used within its window. Processor times are null where the system does not tell
@@ -24,7 +24,7 @@ export interface Usage {
 /** What a subject has used since it started. */
 type Reading = Omit<Usage, 'databaseCpuMs'> & { sessionsCpuMs: Map<number, number> | null }
 
-type SubjectLoad = Omit<Load, 'port' | 'dialect' | 'queue'>
+export type SubjectLoad = Omit<Load, 'port' | 'dialect' | 'queue'> & { queue?: QueueName }
 
 const tickMs = 10 // of /proc's processor times: sysconf(_SC_CLK_TCK) is 100 wherever Node.js runs
 

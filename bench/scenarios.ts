@@ -2,7 +2,7 @@
  * What is measured, and what it must reach. A scenario is a set of entries that are measured side
  * by side in every round.
  */
-import type { Load } from './slice.ts'
+import type { SubjectLoad } from './measure.ts'
 import type { SubjectName } from './subjects.ts'
 
 /** One slice's figures. Null: they cannot be had here. */
@@ -26,9 +26,11 @@ export interface Entry {
   subject: SubjectName
   /** A second replica on the same database takes the consumers. */
   acrossReplicas?: true
+  /** Not measured against another commit, which may not know it. */
+  isNew?: true
   /** How many requests to the do-nothing route count as one message. */
   requestsPerMessage?: number
-  load: Omit<Load, 'port' | 'dialect' | 'queue'>
+  load: SubjectLoad
 }
 
 /** One round of a scenario: figures by the entry's name. */
@@ -53,6 +55,7 @@ export interface Scenario {
 
 const enqueue = { step: 'enqueue', callers: 64, count: 1, bodyBytes: 200, warmMs: 1000, runMs: 1500 } as const
 const consume = { ...enqueue, step: 'consume' } as const
+const ack = { ...enqueue, step: 'ack' } as const
 const hundred = { callers: 16, count: 100 }
 const ten = { callers: 16, count: 10 } // as many as SQS takes
 
@@ -159,6 +162,14 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Ack, one message per request, 64 callers',
+    entries: [
+      { name: 'ack', subject: 'holdfast', load: ack },
+      { name: 'ack with then', subject: 'holdfast', isNew: true, load: { ...ack, then: true } }
+    ],
+    targets: [{ what: 'ack with then, × ack', bound: '≥', must: 0.6, of: rate('ack with then', 'ack') }]
+  },
+  {
     title: 'Enqueue, 100 messages per request, 16 callers',
     entries: [
       { name: 'Holdfast', subject: 'holdfast', load: { ...enqueue, ...hundred } },
@@ -222,6 +233,35 @@ export const scenarios: Scenario[] = [
         must: 10,
         of: round => round['enqueued at one replica, leased at another']!.p50Ms
       }
+    ]
+  },
+  {
+    title: 'Lease and ack of an ordered queue, one message each, 64 callers',
+    entries: [
+      { name: 'no order', subject: 'holdfast', load: consume },
+      {
+        name: '100,000 groups',
+        subject: 'holdfast',
+        load: { ...consume, queue: 'ordered', groups: 100_000 }
+      },
+      { name: '100 groups', subject: 'holdfast', load: { ...consume, queue: 'ordered', groups: 100 } }
+    ],
+    targets: [
+      { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
+  },
+  {
+    title: 'Enqueue to an ordered queue, one message per request, 64 callers',
+    entries: [
+      { name: 'no order', subject: 'holdfast', load: enqueue },
+      {
+        name: '100,000 groups',
+        subject: 'holdfast',
+        load: { ...enqueue, queue: 'ordered', groups: 100_000 }
+      }
+    ],
+    targets: [
+      { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
     ]
   },
   bodies('Enqueue', enqueue),

@@ -9,10 +9,11 @@ export interface Load {
   queue: string
   callers: number
   /**
-   * enqueue: one request. consume: lease, then ack. loop: lease with the last receipts in `ack`.
-   * pass: enqueue, lease and ack in turn. latency: see `ratePerSecond`.
+   * enqueue: one request. consume: lease, then ack. ack: the same, but many messages are leased
+   * ahead, and each is acked by itself. loop: lease with the last receipts in `ack`. pass: enqueue,
+   * lease and ack in turn. latency: see `ratePerSecond`.
    */
-  step: 'enqueue' | 'consume' | 'loop' | 'pass' | 'latency'
+  step: 'enqueue' | 'consume' | 'ack' | 'loop' | 'pass' | 'latency'
   /** Messages per request. */
   count: number
   /** Bytes of one message's body. */
@@ -32,6 +33,10 @@ export interface Load {
   delaySeconds?: number
   /** enqueue and loop: each request has an idempotency key, as holdfast/client sends it. */
   keyed?: boolean
+  /** enqueue: each message has one of this many groups, at random. */
+  groups?: number
+  /** ack: each ack enqueues a message of the same size in another queue. */
+  then?: boolean
 }
 
 export interface LoadResult {

@@ -56,7 +56,7 @@ export async function startSubject(
   }
   try {
     subject.port = await portOf(child)
-    if (isHoldfast(name)) await makeQueue(subject.port)
+    if (isHoldfast(name)) await makeQueues(subject.port)
     return subject
   } catch (error) {
     await subject.stop()
@@ -96,12 +96,21 @@ async function portOf(child: ChildProcess): Promise<number> {
   throw new Error(`${program} ended, or did not serve within ${startLimitMs / 1000} s.`)
 }
 
-async function makeQueue(port: number): Promise<void> {
-  await fetch(`http://127.0.0.1:${port}/queues/bench`, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json' },
-    body: '{}'
-  })
+/** Queues that loads may name, and their settings. */
+const queues = {
+  bench: {},
+  ordered: { ordering: 'group' }
+}
+export type QueueName = keyof typeof queues
+
+async function makeQueues(port: number): Promise<void> {
+  for (const [name, settings] of Object.entries(queues)) {
+    await fetch(`http://127.0.0.1:${port}/queues/${name}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(settings)
+    })
+  }
 }
 
 /**
@@ -157,11 +166,12 @@ const countStatements: { [name in SubjectName]?: string } = {
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
-const emptyHoldfast =
+const emptyOther =
   'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history'
+const emptyHoldfast = `${emptyOther}, holdfast.lines`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
-  other: emptyHoldfast,
+  other: emptyOther,
   plain: 'truncate plain',
   pgboss: 'truncate pgboss.job'
 }

@@ -128,8 +128,10 @@ $$;
    HF001 leaseLost       the message has been leased again since
    HF002 gone            it was acked or purged, or has expired
    HF003 invalidReceipt  the receipt cannot be read
+   HF004 invalidRequest  the result is larger than 65536 bytes
+ The result, JSON text, is kept with the message where the queue keeps acked messages.
 */
-create or replace function holdfast.ack (receipt text) returns void
+create or replace function holdfast.ack (receipt text, result json) returns void
 language plpgsql as $$
 declare
   part text[] := regexp_match(
@@ -140,6 +142,11 @@ declare
   message holdfast.messages;
   freed record;
 begin
+  if octet_length(result::text) > 65536 then
+    raise exception
+      'invalidRequest: the result is larger than 65536 bytes'
+      using errcode = 'HF004';
+  end if;
   select * into queue
   from holdfast.queues q
   where q.id = part[2]::bigint;
@@ -184,7 +191,8 @@ begin
       body_bytes,
       content_type,
       headers,
-      marks
+      marks,
+      result
     )
     values (
       message.id,
@@ -200,7 +208,8 @@ begin
       message.body_bytes,
       message.content_type,
       message.headers,
-      message.marks
+      message.marks,
+      result::text
     );
   else
     delete from holdfast.history h
@@ -229,6 +238,14 @@ begin
       perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
     end if;
   end if;
+end
+$$;
+
+-- An ack without a result.
+create or replace function holdfast.ack (receipt text) returns void
+language plpgsql as $$
+begin
+  perform holdfast.ack(receipt, null);
 end
 $$;
 

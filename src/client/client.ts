@@ -7,6 +7,7 @@ import { attempt } from './attempt.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
 import { waitSecondsMax } from './limits.ts'
 import type {
+  Ack,
   BrowseQuery,
   Enqueued,
   Explanation,
@@ -145,12 +146,22 @@ export class Client {
 
   /**
    * The work is done. With one receipt it throws `leaseLost` when somebody else has the message by
-   * now. With a list it answers an outcome for each receipt, in the order given.
+   * now. With a list it answers an outcome for each receipt, in the order given. An ack may say what
+   * came of the work, in `result`, and in `then` what to enqueue in the same commit. If a `then` is
+   * refused, nothing of the call is acked.
    */
-  ack(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
-  ack(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
-  ack(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {
-    return this.#settle(queue, 'ack', receipts, options)
+  ack(queue: string, ack: string | Ack, options?: CallOptions): Promise<Outcome>
+  ack(queue: string, acks: (string | Ack)[], options?: CallOptions): Promise<Outcome[]>
+  ack(
+    queue: string,
+    acks: string | Ack | (string | Ack)[],
+    options?: CallOptions
+  ): Promise<Outcome | Outcome[]> {
+    if (!Array.isArray(acks) || acks.every(ack => typeof ack === 'string')) {
+      return this.#settle(queue, 'ack', acks, options)
+    }
+    const all = acks.map(ack => (typeof ack === 'string' ? { receipt: ack } : ack))
+    return this.#settleMany(queue, 'ack', { acks: all }, options)
   }
 
   /** The work failed. The message is tried again later, or is dead. */
@@ -315,14 +326,12 @@ export class Client {
         options
       )
     }
-    return (
-      await this.#call<{ outcomes: Outcome[] }>(
-        'POST',
-        `${path(queue)}/${verb}`,
-        { body: { [lists[verb]]: items } },
-        options
-      )
-    ).outcomes
+    return await this.#settleMany(queue, verb, { [lists[verb]]: items }, options)
+  }
+
+  async #settleMany(queue: string, verb: string, body: object, options?: CallOptions): Promise<Outcome[]> {
+    return (await this.#call<{ outcomes: Outcome[] }>('POST', `${path(queue)}/${verb}`, { body }, options))
+      .outcomes
   }
 
   async #call<Answer>(

@@ -1,6 +1,6 @@
 /** What a worker's handler is given, what it may throw, and what became of its message. */
 import { delaySecondsMax } from './limits.ts'
-import type { LeasedMessage, Outcome } from './types.ts'
+import type { Ack, LeasedMessage, Outcome } from './types.ts'
 
 /** What a handler is given. */
 export interface Job<Body = unknown> {
@@ -21,7 +21,8 @@ export interface Job<Body = unknown> {
 }
 
 /**
- * Does the work. When it returns, the message is acked. When it throws, the message fails with the
+ * Does the work. When it returns, the message is acked, with what a returned `Done` says. When it
+ * throws, the message fails with the
  * error's message as the reason.
  */
 export type Handler<Body = unknown> = (job: Job<Body>) => unknown
@@ -35,6 +36,18 @@ export interface Settled {
   outcome: Outcome['outcome'] | 'unsettled'
   /** What the handler threw. */
   error?: unknown
+}
+
+/**
+ * Returned by a handler: the ack has this `result`, and enqueues the messages of `then` in its own
+ * commit. If they are refused, the message fails.
+ */
+export class Done {
+  readonly ack: Omit<Ack, 'receipt'>
+
+  constructor(ack: Omit<Ack, 'receipt'>) {
+    this.ack = ack
+  }
 }
 
 /** Thrown by a handler: the message becomes dead, because another try would not help. */

@@ -4,7 +4,7 @@ import type { CallOptions, Client } from './client.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
 import type { Settled } from './handler.ts'
 import { Outbox, type Entry } from './outbox.ts'
-import type { Failure, Outcome } from './types.ts'
+import type { Ack, Failure, Outcome } from './types.ts'
 
 export type Result = Settled['outcome']
 
@@ -39,6 +39,12 @@ export class Settler {
     return this.#acks.add(receipt)
   }
 
+  /** Acks with what a handler returned, in a call of its own. Throws what refuses it for good. */
+  async complete(ack: Ack): Promise<Result> {
+    const [result] = await this.#repeat([ack], options => this.#client.ack(this.#queue, [ack], options))
+    return result!
+  }
+
   fail(failure: Failure): Promise<Result> {
     return this.#failures.add(failure)
   }
@@ -68,17 +74,30 @@ export class Settler {
   }
 
   async #send(items: unknown[], call: (options: CallOptions) => Promise<Outcome[]>): Promise<Result[]> {
+    return await this.#repeat(items, call).catch(error => {
+      this.#report(error)
+      return items.map(() => 'unsettled')
+    })
+  }
+
+  /** Repeats the call until it is answered. Throws what refuses it for good. */
+  async #repeat(items: unknown[], call: (options: CallOptions) => Promise<Outcome[]>): Promise<Result[]> {
     const { signal } = this.#givingUp
     for (let tries = 1; ; tries++) {
       try {
         return (await call({ signal, retrySeconds: 0 })).map(({ outcome }) => outcome)
       } catch (error) {
-        if (error instanceof HoldfastError && error.code === 'queueNotFound') return items.map(() => 'gone')
+        if (isQueueGone(error)) return items.map(() => 'gone')
+        if (!signal.aborted && !(error instanceof HoldfastError && error.passes)) throw error
         this.#report(error)
-        const isFinal = error instanceof HoldfastError && !error.passes
-        if (signal.aborted || isFinal) return items.map(() => 'unsettled')
+        if (signal.aborted) return items.map(() => 'unsettled')
         await sleep(pauseAfter(tries, error), undefined, { signal }).catch(() => {})
       }
     }
   }
+}
+
+/** A refusal that points into the request is about the queue of a next message. */
+function isQueueGone(error: unknown): boolean {
+  return error instanceof HoldfastError && error.code === 'queueNotFound' && error.errors.length === 0
 }

@@ -117,10 +117,74 @@ export interface LeaseRequest {
    */
   idempotencyKey?: string | undefined
   /**
-   * Ack these first, in the same commit. Where the `idempotencyKey` has been used before, they are
-   * acked in a commit before it. The acks never wait.
+   * Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where
+   * one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.
    */
-  ack?: Array<string> | undefined
+  ack?: Array<string | {
+    /** From the lease. */
+    receipt: string
+    /**
+     * What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent,
+     * with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+     */
+    result?: unknown
+    /**
+     * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
+     * removes the message. At most 1000 in a request.
+     */
+    then?: Array<{
+      /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+      queue: string
+      /**
+       * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes
+       * untouched.
+       */
+      body: unknown
+      /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+      headers?: Record<string, string> | undefined
+      /** Higher goes first. Default 4. */
+      priority?: number | undefined
+      /** The message is not leased before this delay is over. */
+      delaySeconds?: number | undefined
+      /**
+       * The message is not leased before this time, at most a year ahead. Not together with
+       * delaySeconds. RFC 3339, UTC.
+       */
+      visibleAt?: string | undefined
+      /** The message is removed this long after its enqueue, unless a worker holds it then. */
+      ttlSeconds?: number | undefined
+      /** Instead of the queue's. */
+      maxAttempts?: number | undefined
+      /**
+       * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+       * control character.
+       */
+      group?: string | undefined
+      /**
+       * The same key with the same content within dedupSeconds is the same message. 1 to 255
+       * printable ASCII characters.
+       */
+      idempotencyKey?: string | undefined
+      /** While an earlier message of the queue holds the same key, no second one is stored. */
+      unique?: {
+        /**
+         * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+         * printable ASCII characters.
+         */
+        key: string
+        /**
+         * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+         * (settled, the default), or until its first lease (leased).
+         */
+        until?: 'settled' | 'leased' | undefined
+        /**
+         * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+         * gets the content and the options of this one unless it is leased (replace).
+         */
+        onConflict?: 'keep' | 'replace' | undefined
+      } | undefined
+    }> | undefined
+  }> | undefined
 }
 
 export interface LeasedMessage {
@@ -157,6 +221,72 @@ export interface LeasedMessage {
   group?: string | undefined
 }
 
+export interface Ack {
+  /** From the lease. */
+  receipt: string
+  /**
+   * What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent,
+   * with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+   */
+  result?: unknown
+  /**
+   * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
+   * removes the message. At most 1000 in a request.
+   */
+  then?: Array<{
+    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+    queue: string
+    /**
+     * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes
+     * untouched.
+     */
+    body: unknown
+    /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+    headers?: Record<string, string> | undefined
+    /** Higher goes first. Default 4. */
+    priority?: number | undefined
+    /** The message is not leased before this delay is over. */
+    delaySeconds?: number | undefined
+    /**
+     * The message is not leased before this time, at most a year ahead. Not together with
+     * delaySeconds. RFC 3339, UTC.
+     */
+    visibleAt?: string | undefined
+    /** The message is removed this long after its enqueue, unless a worker holds it then. */
+    ttlSeconds?: number | undefined
+    /** Instead of the queue's. */
+    maxAttempts?: number | undefined
+    /**
+     * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+     * control character.
+     */
+    group?: string | undefined
+    /**
+     * The same key with the same content within dedupSeconds is the same message. 1 to 255
+     * printable ASCII characters.
+     */
+    idempotencyKey?: string | undefined
+    /** While an earlier message of the queue holds the same key, no second one is stored. */
+    unique?: {
+      /**
+       * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+       * printable ASCII characters.
+       */
+      key: string
+      /**
+       * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+       * (settled, the default), or until its first lease (leased).
+       */
+      until?: 'settled' | 'leased' | undefined
+      /**
+       * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+       * gets the content and the options of this one unless it is leased (replace).
+       */
+      onConflict?: 'keep' | 'replace' | undefined
+    } | undefined
+  }> | undefined
+}
+
 export interface Failure {
   /** From the lease. */
   receipt: string
@@ -179,6 +309,16 @@ export type Outcome = {
   /** There in a list. */
   receipt?: string | undefined
   outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
+  /** acked: what this ack enqueued, in the order given. There when it had a `then`. */
+  then?: Array<{
+    queue: string
+    /** A message id. */
+    id: string
+    /** Its key stood for this message already; nothing was stored. */
+    duplicate?: true | undefined
+    /** It held the unique key; it has the new content now. */
+    replaced?: true | undefined
+  }> | undefined
 } | {
   /** There in a list. */
   receipt?: string | undefined
@@ -284,6 +424,8 @@ export interface MessageDetail {
     /** Until when. RFC 3339, UTC. */
     expiresAt: string
   } | undefined
+  /** acked: what its ack said came of the work, exactly as it was sent. */
+  result?: unknown
   /** Each attempt that ended badly, the oldest first; at most the last 1000. */
   history: Array<{
     attempt: number
@@ -310,6 +452,7 @@ export interface Explanation {
       | 'paused'
       | 'leased'
       | 'behind'
+      | 'groupBlocked'
       | 'noConsumer'
       | 'dead'
       | 'acked'
@@ -325,6 +468,13 @@ export interface Explanation {
      * ones left out. detail says when there are more.
      */
     ahead?: number | undefined
+    /** groupBlocked: the message of its group that goes first. */
+    by?: {
+      /** A message id. */
+      id: string
+      /** A message state. */
+      state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+    } | undefined
     /**
      * noConsumer: when a lease was last asked for, on this replica, or on another up to half a
      * minute ago. Left out: never. RFC 3339, UTC.

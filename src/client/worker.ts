@@ -6,7 +6,7 @@ import { hostname } from 'node:os'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientOptions } from './client.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
-import { Dead, reasonOf, RetryAfter, type Handler, type Settled } from './handler.ts'
+import { Dead, Done, reasonOf, RetryAfter, type Handler, type Settled } from './handler.ts'
 import { interrupt, LeaseKeeper, type HeldMessage } from './leaseKeeper.ts'
 import { leaseSecondsMax, listMax, waitSecondsMax } from './limits.ts'
 import { offProcessSignal, onProcessSignal } from './processSignals.ts'
@@ -45,8 +45,8 @@ const returnMs = 1000
 /** How long the last calls of a stopped worker may take. */
 const lastCallsMs = 5000
 
-/** Whether the handler returned, or what it threw. */
-type Done = { ok: true } | { ok: false; error: unknown }
+/** What the handler returned, or what it threw. */
+type End = { ok: true; value: unknown } | { ok: false; error: unknown }
 
 export class Worker<Body = unknown> {
   /** Resolves when the worker has been stopped. It never ends by itself, and never throws. */
@@ -228,17 +228,20 @@ export class Worker<Body = unknown> {
     const held: HeldMessage = { message, control, heldSinceMs, end: null, abandon }
     this.#leases.add(held)
     const done = await Promise.race([this.#handle(held), abandoned]).then(
-      (): Done => ({ ok: true }),
-      (error: unknown): Done => ({ ok: false, error })
+      (value): End => ({ ok: true, value }),
+      (error: unknown): End => ({ ok: false, error })
     )
-    this.#leases.remove(held)
+    // An ack that enqueues may have to be repeated for long, while the lease must last.
+    const keeps = done.ok && done.value instanceof Done
+    if (!keeps) this.#leases.remove(held)
     const outcome = await this.#settle(held, done)
+    this.#leases.remove(held)
     this.#onSettled({ message, outcome, ...(!done.ok && { error: done.error }) })
   }
 
-  async #handle({ message, control: { signal } }: HeldMessage): Promise<void> {
+  async #handle({ message, control: { signal } }: HeldMessage): Promise<unknown> {
     const { attempt, fence, body, bodyBase64 } = message
-    await this.#handler({
+    return await this.#handler({
       body: (bodyBase64 === undefined ? body : new Uint8Array(Buffer.from(bodyBase64, 'base64'))) as Body,
       message,
       attempt,
@@ -247,8 +250,9 @@ export class Worker<Body = unknown> {
     })
   }
 
-  async #settle({ message: { receipt }, end }: HeldMessage, done: Done): Promise<Result> {
+  async #settle({ message: { receipt }, end }: HeldMessage, done: End): Promise<Result> {
     if (done.ok && end !== 'leaseLost' && end !== 'gone') {
+      if (done.value instanceof Done) return await this.#complete(receipt, done.value)
       const acked = this.#settler.ack(receipt)
       this.#addFree() // before the answer, because the next lease acks before it takes
       return await acked
@@ -263,6 +267,17 @@ export class Worker<Body = unknown> {
         ...(error instanceof Dead && { dead: true }),
         ...(error instanceof RetryAfter && { delaySeconds: error.delaySeconds })
       })
+    } finally {
+      this.#addFree()
+    }
+  }
+
+  async #complete(receipt: string, { ack }: Done): Promise<Result> {
+    try {
+      return await this.#settler.complete({ ...ack, receipt })
+    } catch (error) {
+      this.#report(error)
+      return await this.#settler.fail({ receipt, reason: reasonOf(error) })
     } finally {
       this.#addFree()
     }

@@ -2,6 +2,7 @@
 import type { SettingsChange } from './settings.ts'
 import type { QueueError } from './errors.ts'
 import type { Caller } from './caller.ts'
+import type { Completion } from './completion.ts'
 import type { State } from './counters.ts'
 import type { Bounds } from './engine/batcher.ts'
 import type { Parts } from './engine/parts.ts'
@@ -25,6 +26,7 @@ import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, QueueReport } from './queue.ts'
 import type { Series, Spark } from './series.ts'
 import { Browsing } from './verbs/browse.ts'
+import { Completing } from './verbs/complete.ts'
 import { Bulk } from './verbs/bulk.ts'
 import { Consuming, type Consumers } from './verbs/consumers.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
@@ -57,6 +59,7 @@ export class Broker {
   readonly #settling: Settling
   readonly #leaseFlushes: LeaseFlushes
   readonly #leasing: Leasing
+  readonly #completing: Completing
   readonly #queues: Queues
   readonly #bulk: Bulk
   readonly #watching: Watching
@@ -90,6 +93,7 @@ export class Broker {
     )
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
+    this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
     this.#queues = new Queues(parts)
     this.#bulk = new Bulk(parts)
     this.#watching = new Watching(parts)
@@ -155,6 +159,27 @@ export class Broker {
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
     return this.#settling.settle(caller, verb, name, settlements, pointer)
+  }
+
+  /**
+   * Acks receipts, of a list all or none, with their results, and enqueues what follows from those
+   * whose messages it removes, in one commit. Answers an outcome for each, as `settle` does.
+   * Refuses with invalidReceipt, queueNotFound, overloaded, and as an enqueue of what is due: with
+   * idempotencyMismatch, queueFull, tooManyQueues.
+   */
+  complete(caller: Caller, name: string, completions: Completion[]): Promise<Outcome[]> {
+    return this.#completing.complete(caller, name, completions)
+  }
+
+  /** Completes, and then leases. Refuses as `complete` and `lease` do. */
+  completeAndLease(
+    caller: Caller,
+    name: string,
+    request: LeaseRequest,
+    completions: Completion[],
+    signalOf: () => AbortSignal
+  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+    return this.#completing.completeAndLease(caller, name, request, completions, signalOf)
   }
 
   /**
@@ -295,7 +320,7 @@ export class Broker {
 
   /** Resolves when every call taken in has been answered. */
   async drained(): Promise<void> {
-    const batched = [this.#enqueueing, this.#leaseFlushes, this.#settling, this.#watching]
+    const batched = [this.#enqueueing, this.#leaseFlushes, this.#settling, this.#completing, this.#watching]
     await Promise.all(batched.map(verb => verb.drained()))
   }
 }

@@ -87,6 +87,12 @@ export class QueueError extends Error {
   }
 }
 
+/** The same refusal, with the place in the request of what it is about. */
+export function pointedAt({ code, message, faults }: QueueError, pointer: string): QueueError {
+  if (faults.length > 0) return new QueueError(code, message, { faults })
+  return new QueueError(code, message, { faults: [{ pointer, message }] })
+}
+
 /** An error after a part of the work was committed. "Nothing happened" would be a lie. */
 export function partlyDone(error: Error): Error {
   return new QueueError(

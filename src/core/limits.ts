@@ -8,6 +8,10 @@ export const listMax = 1000
 /** Nested arrays and objects in the JSON of a request. */
 export const nestingMax = 1000
 export const messageBytesMax = 1_048_576
+/** What an ack may say came of the work, as JSON text. */
+export const resultBytesMax = 65_536
+/** Next messages of one ack. A request has at most `listMax` of them. */
+export const thenMax = 100
 /** An answer that carries bodies stops before this size, but it brings at least one message. */
 export const answerBytesMax = 8_388_608
 

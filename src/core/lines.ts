@@ -22,14 +22,14 @@ export function hasLines(settings: ActiveSettings): boolean {
 /** What a message of an ordered queue cannot have, because it would change its place. */
 const placing = ['priority', 'delaySeconds', 'visibleAt'] as const
 
-/** Refuses with invalidRequest what would change the order of a queue. */
-export function checkOrdered(messages: NewMessage[], list: boolean): void {
-  for (const [index, message] of messages.entries()) {
-    const option = placing.find(name => message[name] !== undefined)
-    if (option === undefined) continue
-    // Only a raw body has a content type of its own, and its options stand in the query.
-    const pointer =
-      message.contentType !== null ? `query/${option}` : `${list ? `/messages/${index}` : ''}/${option}`
-    throw invalidRequest(pointer, 'cannot be given in a queue with an order; leave it out')
-  }
+/**
+ * Refuses with invalidRequest what would change the order of a queue. `pointer` is the place of the
+ * message in the request.
+ */
+export function checkOrdered(message: NewMessage, pointer: string): void {
+  const option = placing.find(name => message[name] !== undefined)
+  if (option === undefined) return
+  // Only a raw body has a content type of its own, and its options stand in the query.
+  const place = message.contentType !== null ? 'query' : pointer
+  throw invalidRequest(`${place}/${option}`, 'cannot be given in a queue with an order; leave it out')
 }

@@ -85,6 +85,8 @@ export interface MessagePage {
 
 /** One message with its lease, and each attempt that ended badly, the oldest first. */
 export interface MessageDetail extends MessageView {
+  /** What its ack said came of the work, as JSON text. null: nothing, or it is not acked. */
+  result: string | null
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
   /** null: it holds no unique key. */
   unique: HeldKey | null
@@ -132,6 +134,8 @@ export interface Circumstances {
   keepUntil: string | null
   /** When messages of the queue were last asked for, as far as the replicas have shared it. */
   askedAt: string | null
+  /** The message of its group that goes first. null: it waits for none. */
+  blocker: { id: Digits; state: State } | null
 }
 
 /**

@@ -134,6 +134,8 @@ interface LeaseVerbs {
   findMissed(queueId: Digits): Promise<boolean>
 }
 
+/** `result`: what came of the work, as JSON text. It is kept where the queue keeps acked messages. */
+export type Completed = Held & { result?: string | null }
 export interface Failure extends Held {
   reason: string | null
   /** null: as the queue's retry curve says. */
@@ -169,7 +171,7 @@ export interface Standing {
 
 /** What a settling verb is given of each message, and what it answers of each that it changed. */
 interface SettleRows {
-  ack: { held: Held; changed: Held }
+  ack: { held: Completed; changed: Held }
   fail: { held: Failure; changed: Failed }
   extend: { held: Extension; changed: Extended }
   release: { held: Held; changed: Released }

@@ -7,6 +7,7 @@ import type { ScanHints } from './upkeep/scanHints.ts'
 import { autoQueueVerbs } from './verbs/autoQueues.ts'
 import { browseVerbs } from './verbs/browse.ts'
 import { bulkVerbs } from './verbs/bulk.ts'
+import { completionVerbs } from './verbs/complete.ts'
 import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
 import { enqueueVerbs } from './verbs/enqueueUnique.ts'
@@ -33,6 +34,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...leaseKeyVerbs,
   ...followerVerbs,
   ...settleVerbs,
+  ...completionVerbs,
   ...standingVerbs,
   ...browseVerbs,
   ...bulkVerbs,

@@ -40,6 +40,16 @@ async function stub(t: Test, answer: (reply: ServerResponse, call: number) => vo
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
+/** Acks a new message with what follows from it, beside a receipt that was acked before. */
+async function followUp(client: Client) {
+  await client.enqueue('follow', { body: 1 })
+  await client.enqueue('follow', { body: 2 })
+  const { messages } = await client.lease('follow', { max: 2 })
+  const [first, second] = messages.map(({ receipt }) => receipt) as [string, string]
+  t.match(await client.ack('follow', { receipt: first, result: 1 }), { outcome: 'acked' })
+  return await client.ack('follow', [{ receipt: second, then: [{ queue: 'next', body: 1 }] }, first])
+}
+
 t.test('every call does what it says', async t => {
   const client = new Client({ url: `${url}/` })
   t.match(await client.putQueue('calls', { keepAckedSeconds: 60, maxAttempts: 2 }), {
@@ -79,6 +89,7 @@ t.test('every call does what it says', async t => {
   t.match(await client.release('calls', receipts[3]!), { outcome: 'released' })
 
   t.match(await client.message('calls', first.id, { waitSeconds: 5 }), { state: 'acked' })
+  t.match(await followUp(client), [{ outcome: 'acked', then: [{ queue: 'next' }] }, { outcome: 'gone' }])
   t.match(await client.browse('calls', { state: 'dead', limit: 1 }), {
     messages: [{ id: second!.id, lastFailure: { reason: 'no' } }]
   })

@@ -1,7 +1,7 @@
 /** The worker against a real service: what it works on, keeps and gives back. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Dead, RetryAfter, Worker, type Job } from '../../src/client/index.ts'
+import { Dead, Done, RetryAfter, Worker, type Job } from '../../src/client/index.ts'
 import { client, gate, start, url } from './setup.ts'
 
 t.test('each message is worked on once and acked, its body a value, text or bytes', async t => {
@@ -127,6 +127,70 @@ t.test('what a handler throws becomes the reason, and may say when to retry or t
   t.ok(settled.some(({ error }) => error === thrown.plain))
   t.throws(() => new RetryAfter(-1), RangeError)
 })
+
+t.test('what a handler returns as Done is the result and what follows; anything else is not', async t => {
+  await client.putQueue('steps', { keepAckedSeconds: 60 })
+  const [plain, rich] = await client.enqueueMany('steps', [{ body: 'plain' }, { body: 'rich' }])
+  const { until, settled } = start(t, {
+    queue: 'steps',
+    concurrency: 2,
+    handler: ({ body }) => {
+      if (body === 'plain') return { result: 1 }
+      return new Done({ result: { sum: 5 }, then: [{ queue: 'steps-next', body: [1], priority: 9 }] })
+    }
+  })
+  await until(2)
+  t.strictSame(
+    settled.map(({ outcome }) => outcome),
+    ['acked', 'acked']
+  )
+  t.match(await client.message('steps', rich!.id), { state: 'acked', result: { sum: 5 } })
+  t.notOk('result' in (await client.message('steps', plain!.id)))
+  t.match(await client.lease('steps-next'), { messages: [{ body: [1], priority: 9 }] })
+})
+
+t.test(
+  'a Done that is refused fails its message; while the next queue is full, the lease is kept',
+  async t => {
+    await client.putQueue('refused', {
+      keepAckedSeconds: 60,
+      retry: { strategy: 'fixed', delaySeconds: 600, maxDelaySeconds: 600, jitter: false }
+    })
+    await client.putQueue('refused-full', { maxDepth: 1 })
+    await client.enqueue('refused-full', { body: 'first' })
+    const cyclic: { self?: unknown } = {}
+    cyclic.self = cyclic
+    const returned: Record<string, ConstructorParameters<typeof Done>[0]> = {
+      large: { result: 'x'.repeat(70_000) },
+      cyclic: { result: cyclic },
+      full: { then: [{ queue: 'refused-full', body: 'second' }] }
+    }
+    const names = Object.keys(returned)
+    const enqueued = await client.enqueueMany(
+      'refused',
+      names.map(body => ({ body }))
+    )
+    const ids = Object.fromEntries(enqueued.map(({ id }, index) => [names[index], id]))
+    let fullErrors = 0
+    const { until, settled } = start(t, {
+      queue: 'refused',
+      concurrency: 3,
+      leaseSeconds: 1,
+      handler: ({ body }) => new Done(returned[body as string]!),
+      async onError(error) {
+        if (!('code' in error) || error.code !== 'queueFull' || ++fullErrors !== 2) return
+        const [first] = (await client.lease('refused-full')).messages
+        await client.ack('refused-full', first!.receipt)
+      }
+    })
+    await until(3)
+    t.strictSame(settled.map(({ outcome }) => outcome).sort(), ['acked', 'retrying', 'retrying'])
+    t.match(await client.message('refused', ids.large!), { lastFailure: { reason: /at most 65536 bytes/ } })
+    t.match(await client.message('refused', ids.cyclic!), { lastFailure: { reason: /circular/ } })
+    t.match(await client.message('refused', ids.full!), { state: 'acked', attempt: 1 })
+    t.match(await client.lease('refused-full'), { messages: [{ body: 'second' }] })
+  }
+)
 
 t.test('a lease is extended for as long as the handler works', async t => {
   const { id } = await client.enqueue('long', { body: 1 })

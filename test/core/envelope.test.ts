@@ -9,7 +9,8 @@ import { parseEnvelope, RawJson } from '../../src/core/engine/envelope.ts'
 import { QueueError } from '../../src/core/errors.ts'
 import { edited, outline, text, valueOf, type Node } from './jsonTexts.ts'
 
-const isBody = (path: string): boolean => /^(\/messages\/#\d+)?\/body$/.test(path)
+const isRaw = (path: string): boolean =>
+  /^(\/(messages|then|acks?)\/#\d+(\/then\/#\d+)?)?\/(body|result)$/.test(path)
 const step = (path: string, name: string): string =>
   `${path}/${name.replaceAll('/', '~1').replaceAll('#', '~2')}`
 
@@ -18,7 +19,7 @@ const step = (path: string, name: string): string =>
  * index is written #3, and no name starts with #.
  */
 function isRefused(node: Node, path = ''): boolean {
-  if ('scalar' in node || isBody(path)) return false
+  if ('scalar' in node || isRaw(path)) return false
   if ('items' in node) return node.items.some((item, index) => isRefused(item, `${path}/#${index}`))
   const names = node.pairs.map(([name]) => name)
   return (
@@ -30,7 +31,7 @@ function isRefused(node: Node, path = ''): boolean {
 
 /** The value with every RawJson parsed. Asserts that there is one for each body, and no other. */
 function opened(value: unknown, source: string, path = ''): unknown {
-  assert.equal(value instanceof RawJson, isBody(path), `raw or not at ${path}`)
+  assert.equal(value instanceof RawJson, isRaw(path), `raw or not at ${path}`)
   if (value instanceof RawJson) {
     assert.ok(source.includes(value.text) && value.text === value.text.trim())
     return valueOf(outline(value.text))
@@ -224,6 +225,20 @@ t.test('a body is the exact text that was sent', async t => {
   t.strictSame(parseEnvelope('{"body":{"__proto__":{"__proto__":1},"body":2}}'), {
     body: new RawJson('{"__proto__":{"__proto__":1},"body":2}')
   })
+})
+
+t.test('results and next messages of acks are the exact text too', async t => {
+  const raw = (text: string) => new RawJson(text)
+  const next = '{"queue":"q","body": 1.0 }'
+  const ack = `{"receipt":"r","result":{"a":1,"a":2},"then":[${next}]}`
+  const read = { receipt: 'r', result: raw('{"a":1,"a":2}'), then: [{ queue: 'q', body: raw('1.0') }] }
+  t.strictSame(parseEnvelope(ack), read)
+  t.strictSame(parseEnvelope(`{"acks":[${ack}]}`), { acks: [read] })
+  t.strictSame(parseEnvelope(`{"max":2,"ack":["r",${ack}]}`), { max: 2, ack: ['r', read] })
+  t.strictSame(
+    parseEnvelope('{"a":{"result":[1]},"then":{"body":1},"acks":[{"then":{"body":2}},[{"body":3}]]}'),
+    { a: { result: [1] }, then: { body: 1 }, acks: [{ then: { body: 2 } }, [{ body: 3 }]] }
+  )
 })
 
 t.test('names that mean something to JavaScript are plain members, and __proto__ is refused', async t => {

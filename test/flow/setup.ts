@@ -5,10 +5,8 @@ import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
 const database = await freshDatabase(t)
-export const holdfast = await service(t, {
-  database,
-  env: { HOLDFAST_LOG_LEVEL: process.env.LL ?? 'silent' }
-})
+export const databaseUrl = database.url
+export const holdfast = await service(t, { database })
 export const sql = new pg.Client(database.url)
 await sql.connect()
 t.teardown(() => sql.end())

@@ -190,8 +190,7 @@ export async function untilBlocked(count: number): Promise<void> {
 }
 
 export async function blockedSessions(): Promise<number> {
-  // A transaction that has looked once sees the same sessions until it clears what it has seen.
-  await blocker.query('select pg_stat_clear_snapshot()')
+  await blocker.query('select pg_stat_clear_snapshot()') // a transaction sees what it saw first
   const { rows } = await blocker.query(`
     select count(*)::int as sessions
     from pg_stat_activity

@@ -4,6 +4,7 @@
  */
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { resultBytesMax } from '../../src/core/limits.ts'
 import { service, type Client } from '../support/service.ts'
 
 async function application(t: Test, url: string): Promise<pg.Client> {
@@ -194,5 +195,15 @@ t.test('in SQL', async t => {
       dead: 0,
       acked: 1
     })
+  })
+
+  t.test('an ack keeps its result as it was written, of at most 64 KiB', async t => {
+    await app.query("select holdfast.enqueue('tasks', '1')")
+    const { id, receipt } = await leaseOne(holdfast)
+    const ack = (result: string) => app.query('select holdfast.ack($1, $2)', [receipt, result])
+    t.equal(await sqlState(ack(`"${'x'.repeat(resultBytesMax - 1)}"`)), 'HF004')
+    await ack('{"n": 1.0,  "a":1, "a":2}')
+    const { text } = await holdfast.get(`/queues/tasks/messages/${id}`)
+    t.ok(text.includes('"result":{"n": 1.0,  "a":1, "a":2},'), text)
   })
 })

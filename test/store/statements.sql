@@ -680,6 +680,7 @@ select
   m.enqueued_at as "enqueuedAt",
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
+  m.result,
   null::json as unique,
   null::json as lease,
   (
@@ -1098,6 +1099,109 @@ select
   as changes
 from holdfast.queues
 where name = $1;
+
+-- complete
+-- $1 queue id · $2 message ids · $3 fences · $4 results
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and (m.position is not null or m.leased_until is not null)
+    ) as stood
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks,
+    result
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    m.rank,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    ($4::text[])[width_bucket(m.id, $2::bigint[])]
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+)
+select
+  id,
+  fence,
+  (
+    select json_build_object('count', f.ready, 'position', f.position)
+    from (
+      select
+        queue_id,
+        array_agg(line) as lines,
+        array_agg(count) as counts,
+        array_agg(place) as places
+      from (
+        select
+          queue_id,
+          line,
+          count(*) as count,
+          min(place) as place
+        from done
+        where stood
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    where f.ready > 0
+  ) as freed
+from done;
 
 -- consumers
 -- $1 queue id
@@ -2901,6 +3005,7 @@ select
   k.keep_until as "keepUntil",
   m.rank,
   m.position,
+  b.blocker,
   (
     select asked_at
     from holdfast.asked
@@ -2926,6 +3031,24 @@ left join lateral (
     and id = $2
   limit 1
 ) k on true
+left join lateral (
+  select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
+  from (
+    select
+      l.id,
+      l.place,
+      holdfast.state_of(l.visible_at, l.leased_until, l.dead_at) as state
+    from holdfast.messages l
+    where l.queue_id = $1
+      and l.line = m.line
+      and l.place < m.place
+    order by l.place
+    limit 10000
+  ) ahead
+  where ahead.state <> 'dead'
+  order by ahead.place
+  limit 1
+) b on m.position is null and m.leased_until is null and m.dead_at is null
 left join lateral (
   select json_build_object(
     'attempt', h.attempt,
@@ -3995,6 +4118,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
+  null as result,
   case
     when m.unique_key is not null and m.dead_at is null then json_build_object(
       'key', m.unique_key,

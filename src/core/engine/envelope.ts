@@ -20,9 +20,10 @@ import {
 } from './json.ts'
 
 /**
- * The value `JSON.parse` would give, but with every message body as a `RawJson`. Stricter than
- * `JSON.parse` in three things: no member twice and no `__proto__` outside a body, and no nesting
- * deeper than `nestingMax` levels anywhere. A refusal counts characters as JavaScript does, from 0.
+ * The value `JSON.parse` would give, but with every message body and every result of an ack as a
+ * `RawJson`. Stricter than `JSON.parse` in three things: no member twice and no `__proto__` outside
+ * of those, and no nesting deeper than `nestingMax` levels anywhere. A refusal counts characters as
+ * JavaScript does, from 0.
  */
 export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []
@@ -41,7 +42,7 @@ export function parseEnvelope(text: string): unknown {
 }
 
 /**
- * A message body: checked to be JSON, but not read. Reading it would lose big numbers, repeated
+ * A message body, or a result: checked to be JSON, but not read. Reading it would lose big numbers, repeated
  * names and spacing.
  */
 export class RawJson {
@@ -58,7 +59,8 @@ const pointerLengthMax = 128
 interface Frame {
   readonly list: boolean
   readonly into: Record<string, unknown> | unknown[]
-  readonly holdsBody: boolean
+  /** Its `body` and its `result` are kept as text. */
+  readonly holdsRaw: boolean
   /** The name or index of the member being read. Unset between two members. */
   step: string | number | undefined
 }
@@ -78,7 +80,7 @@ function scan(text: string, frames: Frame[]): unknown {
     // A value is due.
     const start = at
     const code = codeAt(text, at)
-    if (frame?.holdsBody && frame.step === 'body') {
+    if (frame?.holdsRaw && (frame.step === 'body' || frame.step === 'result')) {
       at = skipValue(text, at, frames.length)
       value = new RawJson(text.slice(start, at))
     } else if (code === brace || code === bracket) {
@@ -118,13 +120,17 @@ function scan(text: string, frames: Frame[]): unknown {
 }
 
 function newFrame(list: boolean, frames: Frame[]): Frame {
-  const inMessages = frames.length === 2 && frames[0]!.step === 'messages' && frames[1]!.list
-  return {
-    list,
-    into: list ? [] : {},
-    holdsBody: !list && (frames.length === 0 || inMessages),
-    step: undefined
-  }
+  return { list, into: list ? [] : {}, holdsRaw: !list && isHolder(frames), step: undefined }
+}
+
+/** The lists of the request's own object whose items hold text. */
+const holders: unknown[] = ['messages', 'then', 'acks', 'ack']
+
+/** Whether an object within these frames is a message or an ack: alone, in a list, or in a `then`. */
+function isHolder(frames: Frame[]): boolean {
+  if (frames.length === 0) return true
+  if (!holders.includes(frames[0]!.step) || !frames[1]?.list) return false
+  return frames.length === 2 || (frames.length === 4 && frames[2]!.step === 'then' && frames[3]!.list)
 }
 
 /** Reads a member's name into the frame's step, and passes over its colon. */

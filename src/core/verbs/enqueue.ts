@@ -13,13 +13,13 @@ import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import { collapse, uniqueKeyOf } from '../unique.ts'
 
-const flushBytesMax = 4 * 1024 * 1024
+export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
 /** What a message counts beside its body. */
 const rowBytes = 256
 /** Others may delete the queue again and again meanwhile. */
-const queueAttemptsMax = 10
+export const queueAttemptsMax = 10
 
 /** One caller's messages: a list is stored whole or not at all. */
 interface Call {
@@ -71,20 +71,10 @@ export class Enqueueing {
 
   async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
-    const make = this.#createQueues ? this.makeQueue : undefined
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await queueCache.find(caller, name, make)
-      checkSizes(queue, messages, list)
-      if (isOrdered(queue.settings)) checkOrdered(messages, list)
-      const lined = hasLines(queue.settings)
-      const defaults = enqueueDefaultsOf(queue.settings)
-      const rows = messages.map(message => ({
-        ...message,
-        queueId: queue.id,
-        priority: message.priority ?? priorityDefault,
-        lined,
-        defaults
-      }))
+      const queue = await this.target(caller, name)
+      const toRow = rowsFor(queue)
+      const rows = messages.map((message, index) => toRow(message, list ? `/messages/${index}` : ''))
       const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
       if (answers.every(answer => answer !== null)) return answers
       // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
@@ -98,13 +88,18 @@ export class Enqueueing {
     )
   }
 
+  /** The queue of this name. It may be made. Refuses with queueNotFound, tooManyQueues. */
+  target(caller: Caller, name: string): Promise<Queue> {
+    return this.#parts.queueCache.find(caller, name, this.#createQueues ? this.makeQueue : undefined)
+  }
+
   drained(): Promise<void> {
     return this.#batcher.drained()
   }
 
   // A queue with a maxDepth has a lane of its own, in which its room is counted.
   #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
-    const bytes = rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+    const bytes = bytesOf(rows)
     const isUnique = rows.some(({ unique }) => unique !== undefined)
     const kinds = [
       isUnique ? `unique ${rows[0]!.queueId}` : hasKeys(rows) ? 'keyed' : 'plain',
@@ -138,7 +133,7 @@ export class Enqueueing {
       'enqueue',
       calls.reduce((sum, { rows }) => sum + rows.length, 0)
     )
-    this.#signal(calls, answers)
+    this.signal(calls, answers)
     return answers
   }
 
@@ -150,24 +145,13 @@ export class Enqueueing {
     return await this.#parts.store.heldUniqueKeys(queueId, [...new Set(keys)])
   }
 
-  // A statement can claim a key once. A key that comes twice goes into a later round, which sees
-  // the first one's row. All rounds are one commit. With `whole`, one refusal undoes it.
+  // All rounds are one commit. With `whole`, one refusal undoes it.
   async #storeRounds(given: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
     const { rows, spread } = collapse(given)
-    const split = rounds(
-      [...rows.keys()],
-      index => idempotencyKeyOf(rows[index]!),
-      index => uniqueKeyOf(rows[index]!)
-    )
+    const split = roundsOf(rows)
     const work = async (verbs: Verbs) => {
-      const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
-      for (const indexes of split) {
-        const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
-        stored.forEach((answer, i) => {
-          answers[indexes[i]!] = answer
-        })
-      }
+      const answers = await storeInRounds(verbs, rows, split)
       const refusal = refuseOther(answers)
       if (whole && refusal instanceof Error) throw refusal
       return answers
@@ -188,8 +172,8 @@ export class Enqueueing {
     }
   }
 
-  // One signal for each queue that has new ready messages, one for each delayed message.
-  #signal(calls: Call[], answers: Answer[]): void {
+  /** One signal for each queue that has new ready messages, one for each delayed message. */
+  signal(calls: { rows: EnqueueRow[] }[], answers: Answer[]): void {
     const { signals } = this.#parts
     const ready = new Map<Digits, { count: number; position: number }>()
     for (const [index, answer] of answers.entries()) {
@@ -212,6 +196,55 @@ export class Enqueueing {
     }
     for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
   }
+}
+
+/**
+ * How messages become rows of a queue. `pointer` is the place of the message in the request. Refuses
+ * with bodyTooLarge, and with invalidRequest what would change the order of the queue.
+ */
+export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, pointer: string) => EnqueueRow {
+  const ordered = isOrdered(settings)
+  const lined = hasLines(settings)
+  const defaults = enqueueDefaultsOf(settings)
+  return (message, pointer) => {
+    // Every message has passed the bound of the service already.
+    if (settings.messageBytesMax < messageBytesMax) {
+      checkBodySize(message.body, pointer, settings.messageBytesMax, name)
+    }
+    if (ordered) checkOrdered(message, pointer)
+    return { ...message, queueId: id, priority: message.priority ?? priorityDefault, lined, defaults }
+  }
+}
+
+/** What rows count while they wait to be stored. */
+export function bytesOf(rows: EnqueueRow[]): number {
+  return rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+}
+
+// A statement can claim a key once. A key that comes twice goes into a later round, which sees the
+// first one's row.
+function roundsOf(rows: EnqueueRow[]): number[][] {
+  return rounds(
+    [...rows.keys()],
+    index => idempotencyKeyOf(rows[index]!),
+    index => uniqueKeyOf(rows[index]!)
+  )
+}
+
+/** Stores rows, one round of them after the other, for a caller that commits them. */
+export async function storeInRounds(
+  verbs: Verbs,
+  rows: EnqueueRow[],
+  split = roundsOf(rows)
+): Promise<EnqueueAnswer[]> {
+  const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
+  for (const indexes of split) {
+    const stored = await verbs.enqueue(indexes.map(index => rows[index]!))
+    stored.forEach((answer, i) => {
+      answers[indexes[i]!] = answer
+    })
+  }
+  return answers
 }
 
 // Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
@@ -238,15 +271,6 @@ function admit(
     else shared.push(index)
   }
   return { answers, shared, single }
-}
-
-// Every message has passed the bound of the service already.
-function checkSizes({ name, settings }: Queue, messages: NewMessage[], list: boolean): void {
-  const bytesMax = settings.messageBytesMax
-  if (bytesMax >= messageBytesMax) return
-  for (const [index, { body }] of messages.entries()) {
-    checkBodySize(body, list ? `/messages/${index}` : '', bytesMax, name)
-  }
 }
 
 /** Whether the message may be refused, because of what another one is. */

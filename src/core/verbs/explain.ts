@@ -12,6 +12,7 @@ export const reasonCodes = [
   'paused',
   'leased',
   'behind',
+  'groupBlocked',
   'noConsumer',
   'dead',
   'acked',
@@ -25,6 +26,7 @@ interface Reason {
   until?: string
   worker?: string
   ahead?: number
+  by?: { id: Digits; state: State }
   lastAskedAt?: string
 }
 export interface Explanation {
@@ -83,6 +85,7 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
   } else if (ahead !== null && (ahead.count > 0 || !ahead.all)) {
     reasons.push(behind(ahead))
   }
+  if (message.blocker !== null) reasons.push(groupBlocked(message.blocker))
   return reasons.length > 0 ? reasons : [next]
 }
 
@@ -158,6 +161,14 @@ function behind({ count, all }: Ahead): Reason {
       `${number} ${count === 1 ? 'message comes' : 'messages come'} before it, by priority and then ` +
       'by when they became ready.',
     ahead: count
+  }
+}
+
+function groupBlocked(by: { id: Digits; state: State }): Reason {
+  return {
+    code: 'groupBlocked',
+    detail: `Message ${by.id} of its group goes first, and is ${by.state}. Ask about that one.`,
+    by
   }
 }
 

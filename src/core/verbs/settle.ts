@@ -4,6 +4,7 @@
  */
 import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
+import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import { storable, type Digits } from '../message.ts'
@@ -16,7 +17,7 @@ type PlainOutcome = (typeof plainOutcomes)[number]
 
 /** What can become of a receipt. */
 export type Outcome =
-  | { outcome: PlainOutcome }
+  | { outcome: PlainOutcome; then?: Followed[] }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
@@ -256,7 +257,7 @@ function sumOf(a: Freed | null, b: Freed | null): Freed | null {
   return { count: a.count + b.count, position: Math.min(a.position, b.position) }
 }
 
-function keyOf({ id, fence }: Held): string {
+export function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
 }
 

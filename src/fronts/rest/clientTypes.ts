@@ -24,6 +24,7 @@ const exported: Record<string, TSchema> = {
   Enqueued: enqueue.Enqueued,
   LeaseRequest: lease.LeaseRequest,
   LeasedMessage: lease.LeasedMessage,
+  Ack: Settle.ack.one,
   Failure: Settle.fail.one,
   Extension: Settle.extend.one,
   Outcome,
@@ -75,7 +76,7 @@ export function clientLimits(): string {
 }
 
 interface Shape {
-  type?: string
+  type?: string | string[]
   description?: string
   properties?: Record<string, Shape>
   required?: string[]
@@ -92,6 +93,9 @@ function typeOf(shape: Shape, indent: string): string {
   if (shape.const !== undefined) return literal(shape.const)
   if (shape.patternProperties !== undefined) {
     return `Record<string, ${typeOf(Object.values(shape.patternProperties)[0]!, indent)}>`
+  }
+  if (Array.isArray(shape.type)) {
+    return shape.type.map(type => typeOf({ ...shape, type }, indent)).join(' | ')
   }
   switch (shape.type) {
     case 'object':

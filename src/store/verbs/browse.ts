@@ -173,8 +173,8 @@ const heldKey = sql`
   end`
 
 export const details = [
-  detailOf('message', 'holdfast.messages', openView, heldKey, leaseDetail),
-  detailOf('acked_message', 'holdfast.acked', ackedView, 'null::json', 'null::json')
+  detailOf('message', 'holdfast.messages', `${openView},\nnull as result`, heldKey, leaseDetail),
+  detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json', 'null::json')
 ]
 
 /** One message with its lease and its history, a kept acked one too. null when there is none. */

@@ -4,7 +4,29 @@ import type { Circumstances, Digits } from '../../core/message.ts'
 import { inReadyIndex, lastFailureAbove, openState, workerOf } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
-type CircumstancesRow = Circumstances & { rank: number; position: Digits }
+type CircumstancesRow = Circumstances & { rank: number; position: Digits | null }
+
+// Which message of its line stands in front of a parked one. Dead ones keep their places, so a
+// bounded number is examined.
+const blocker = sql`
+  left join lateral (
+    select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
+    from (
+      select
+        l.id,
+        l.place,
+        holdfast.state_of(l.visible_at, l.leased_until, l.dead_at) as state
+      from holdfast.messages l
+      where l.queue_id = $1
+        and l.line = m.line
+        and l.place < m.place
+      order by l.place
+      limit ${aheadMax}
+    ) ahead
+    where ahead.state <> 'dead'
+    order by ahead.place
+    limit 1
+  ) b on m.position is null and m.leased_until is null and m.dead_at is null`
 
 export const circumstancesStatement: Statement<CircumstancesRow> = {
   name: 'explain',
@@ -26,6 +48,7 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       k.keep_until as "keepUntil",
       m.rank,
       m.position,
+      b.blocker,
       (
         select asked_at
         from holdfast.asked
@@ -51,6 +74,7 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
         and id = $2
       limit 1
     ) k on true
+    ${blocker}
     ${lastFailureAbove(0)}
     where coalesce(m.id, k.id) is not null`
 }
@@ -100,7 +124,7 @@ export async function circumstancesOf(
 ): Promise<{ message: Circumstances; ahead: { count: number; all: boolean } | null } | null> {
   const [message] = await session.query(circumstancesStatement, [queueId, id])
   if (message === undefined) return null
-  if (message.state !== 'ready') return { message, ahead: null }
+  if (message.state !== 'ready' || message.position === null) return { message, ahead: null }
   const [before] = await session.query(aheadStatement, [queueId, message.rank, message.position])
   return {
     message,

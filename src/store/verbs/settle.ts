@@ -21,14 +21,17 @@ import { rankOfReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** A settled message; `freed` is the same in all rows of an answer. */
-type Settled<Row> = Row & { freed: Freed | null }
+export type Settled<Row> = Row & { freed: Freed | null }
 
-const changedBy = <Row>(rows: Settled<Row>[]): Changed<Row> => ({ rows, freed: rows[0]?.freed ?? null })
+export const changedBy = <Row>(rows: Settled<Row>[]): Changed<Row> => ({
+  rows,
+  freed: rows[0]?.freed ?? null
+})
 
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
 
-/** The common table expressions that ack: `done` are the messages acked. */
-export const acking = (ids: string, fences: string) => sql`
+/** The common table expressions that ack: `done` are the messages acked. `result`, if any, is kept. */
+export const acking = (ids: string, fences: string, result?: string) => sql`
   keeping as materialized (
     select keep_acked_seconds, max_attempts
     from holdfast.queues
@@ -56,7 +59,7 @@ export const acking = (ids: string, fences: string) => sql`
       body_bytes,
       content_type,
       headers,
-      marks
+      ${result === undefined ? 'marks' : 'marks,\nresult'}
     )
     select
       m.id,
@@ -72,7 +75,7 @@ export const acking = (ids: string, fences: string) => sql`
       m.body_bytes,
       m.content_type,
       m.headers,
-      m.marks
+      ${result === undefined ? 'm.marks' : `m.marks,\n${result}`}
     from keeping, done m
     returning 1
   ), forgotten as (

@@ -69,6 +69,20 @@ t.test('the tab names the page', needs, async t => {
   }
 })
 
+t.test('an acked message shows the result of its ack, to the letter', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/mail', { keepAckedSeconds: 600 })
+  await holdfast.post('/queues/mail/messages', { body: { result: 'no' } })
+  const [{ id, receipt }] = (await holdfast.post('/queues/mail/lease', {})).body.messages
+  await holdfast.post('/queues/mail/ack', `{"receipt":"${receipt}","result":{"sum":1.0,"b":["<b>"]}}`)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail/messages/${id}`)
+  await page.getByRole('heading', { name: 'Result' }).waitFor()
+  const [body, result] = await page.locator('.body pre').allInnerTexts()
+  t.equal(body, '{\n  "result": "no"\n}')
+  t.equal(result, '{\n  "sum": 1.0,\n  "b": [\n    "<b>"\n  ]\n}')
+  t.strictSame(faults, [])
+})
+
 t.test('a message made dead before its last attempt is not said to have none left', needs, async t => {
   const holdfast = await service(t)
   await holdfast.post('/queues/mail/messages', { body: 1 })

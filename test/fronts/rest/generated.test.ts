@@ -9,7 +9,7 @@ import { codes } from '../../../src/core/errors.ts'
 import { service } from '../../support/service.ts'
 
 interface Schema {
-  type?: string
+  type?: string | string[]
   properties?: Record<string, Schema>
   items?: Schema
   anyOf?: Schema[]
@@ -72,6 +72,7 @@ function fitting(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.anyOf !== undefined) return fc.oneof(...schema.anyOf.map(fitting))
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
   if (schema.const !== undefined) return fc.constant(schema.const)
+  if (Array.isArray(schema.type)) return fc.oneof(...schema.type.map(type => fitting({ ...schema, type })))
   const min = schema.minimum ?? schema.exclusiveMinimum ?? 0
   switch (schema.type) {
     case 'object':

@@ -16,53 +16,59 @@ export const readMessages = text => readBodies(text, 'messages')
 
 /**
  * Reads an answer that has a body, or a list of answers that have one. Each body is given back as
- * `bodyText`: JSON.parse would change 1.0 and a number of twenty digits.
+ * `bodyText`, and a result as `resultText`: JSON.parse would change 1.0 and a number of twenty digits.
  * @param {string} text
  * @param {string} list the name of the list
  * @returns {any}
  */
 export function readBodies(text, list) {
-  const { bodies, rest } = cutBodies(text, text.startsWith(`{"${list}":`) ? 3 : 1)
+  const { texts, rest } = cutTexts(text, text.startsWith(`{"${list}":`) ? 3 : 1)
   const answer = JSON.parse(rest)
   for (const item of answer[list] ?? [answer]) {
+    if (item.result !== undefined) item.resultText = texts[item.result]
+    delete item.result
     if (item.body === undefined) continue
-    const body = bodies[item.body]
+    const body = texts[item.body]
     item.bodyText = (item.contentType ?? 'application/json') === 'application/json' ? body : JSON.parse(body)
     delete item.body
   }
   return answer
 }
 
+/** The members whose values are cut out. */
+const cutNames = ['"body"', '"result"']
+
 /**
- * The values of every `body` at this depth, and the text with the index of each in its place.
+ * The values of every `body` and `result` at this depth, and the text with the index of each in its
+ * place.
  * @param {string} text
- * @param {number} bodyDepth
+ * @param {number} cutDepth
  */
-function cutBodies(text, bodyDepth) {
+function cutTexts(text, cutDepth) {
   /** @type {string[]} */
-  const bodies = []
+  const texts = []
   let rest = ''
   let restFrom = 0
-  let bodyFrom = -1
+  let cutFrom = -1
   let depth = 0
   let key = ''
   let last = ''
   for (const { 0: part, index } of text.matchAll(token)) {
-    if (bodyFrom >= 0 && depth === bodyDepth && (part === ',' || part === '}')) {
-      rest += bodies.push(text.slice(bodyFrom, index)) - 1
+    if (cutFrom >= 0 && depth === cutDepth && (part === ',' || part === '}')) {
+      rest += texts.push(text.slice(cutFrom, index)) - 1
       restFrom = index
-      bodyFrom = -1
+      cutFrom = -1
     }
     if (opens(part)) depth++
     else if (closes(part)) depth--
     else if (part === ':') key = last
-    if (part === ':' && key === '"body"' && depth === bodyDepth && bodyFrom < 0) {
-      bodyFrom = index + 1
-      rest += text.slice(restFrom, bodyFrom)
+    if (part === ':' && cutNames.includes(key) && depth === cutDepth && cutFrom < 0) {
+      cutFrom = index + 1
+      rest += text.slice(restFrom, cutFrom)
     }
     last = part
   }
-  return { bodies, rest: rest + text.slice(restFrom) }
+  return { texts, rest: rest + text.slice(restFrom) }
 }
 
 /** An escape of one character: a half of a surrogate pair takes the other half with it. */

@@ -56,6 +56,7 @@ export function MessagePage({ queue, id }) {
         <${Body} message=${message} />
         ${Object.keys(message.headers).length > 0 && html`<h2>Headers</h2>`}
         <${Headers} headers=${message.headers} />
+        ${message.resultText !== undefined && html`<${Result} message=${message} />`}
         <h2>Details</h2>
         <${Details} message=${message} />
       </section>
@@ -103,6 +104,13 @@ function MessageActions({ queue, message: { id, state }, read }) {
     ${manage && state !== 'leased' && button('purge', 'danger', 'Delete …')}
     <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
   `
+}
+
+/** What the ack said came of the work. */
+function Result({ message: { id, resultText } }) {
+  const shown = { id: `${id}-result`, contentType: 'application/json', bodyText: resultText }
+  return html`<h2>Result</h2>
+    <${Body} message=${shown} />`
 }
 
 function Details({ message }) {

@@ -3,7 +3,7 @@ import { Type, type TSchema } from 'typebox'
 import { headerNameCharsMax, headersMax, headerValueCharsMax, listMax } from '../../../core/limits.ts'
 import { options, uniqueMembers, type MessageOptions, type Unique } from '../../../core/options.ts'
 import { operations, problemResponses } from './operation.ts'
-import { maybe, messageId, object, QueueParams, schemaOf, storableText } from './shapes.ts'
+import { maybe, messageId, object, QueueName, QueueParams, schemaOf, storableText } from './shapes.ts'
 
 const optionSchemas: Record<string, TSchema> = Object.fromEntries(
   Object.entries(options).map(([name, row]) => [name, maybe(schemaOf(row, row.help))])
@@ -48,8 +48,15 @@ export interface MessageInput extends MessageOptions {
   body: unknown
   headers?: Record<string, string>
 }
-export const Message = Type.Unsafe<MessageInput>(
-  object({ body: givenBody, headers: maybe(givenHeaders), ...optionSchemas, unique }, { title: 'Message' })
+const message = { body: givenBody, headers: maybe(givenHeaders), ...optionSchemas, unique }
+export const Message = Type.Unsafe<MessageInput>(object(message, { title: 'Message' }))
+
+/** A message that names its queue: one that an ack enqueues. */
+export interface NextMessageInput extends MessageInput {
+  queue: string
+}
+export const NextMessage = Type.Unsafe<NextMessageInput>(
+  object({ queue: QueueName, ...message }, { title: 'Next message' })
 )
 export const MessageList = object(
   {

@@ -11,7 +11,7 @@ import { idempotencyKeyPattern } from '../../../core/options.ts'
 import { LastFailure } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawLeaseHeaders } from './raw.ts'
-import { leaseSeconds, Outcome, receipt } from './settle.ts'
+import { leaseSeconds, Outcome, ReceiptOrAck } from './settle.ts'
 import {
   AnyBody,
   Headers,
@@ -60,11 +60,11 @@ export const LeaseRequest = object(
   {
     ...leaseOptions,
     ack: maybe(
-      Type.Array(receipt, {
+      Type.Array(ReceiptOrAck, {
         maxItems: listMax,
         description:
-          'Ack these first, in the same commit. Where the `idempotencyKey` has been used before, ' +
-          'they are acked in a commit before it. The acks never wait.'
+          'Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where ' +
+          'one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.'
       })
     )
   },
@@ -147,7 +147,7 @@ export const leaseOperations = operations({
           content: { 'application/json': { schema: Leased } }
         },
         204: nothing('With an Accept that does not take JSON: no message came in time.'),
-        ...problemResponses(400, 404, 413, 415, 429, 503)
+        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
       } as object as { 200: typeof Leased }
     }
   }

@@ -103,6 +103,11 @@ export const MessageDetail = Type.Object(
     lease: maybe(
       Type.Object({ worker: Type.String(), leasedAt: time('Since when.'), expiresAt: time('Until when.') })
     ),
+    result: maybe(
+      Type.Unsafe<unknown>({
+        description: 'acked: what its ack said came of the work, exactly as it was sent.'
+      })
+    ),
     history: Type.Array(
       Type.Object({
         attempt: Type.Integer(),
@@ -135,6 +140,12 @@ export const Explanation = Type.Object(
               `Counted among the ${aheadMax.toLocaleString('en')} before it, leased ones left out. ` +
               'detail says when there are more.'
           })
+        ),
+        by: maybe(
+          Type.Object(
+            { id: messageId, state: StateName },
+            { description: 'groupBlocked: the message of its group that goes first.' }
+          )
         ),
         lastAskedAt: maybe(
           time(
@@ -173,7 +184,7 @@ export const messageOperations = operations({
       description:
         'One message with its lease and its history. With `waitSeconds` the call answers when the ' +
         'message is acked, dead or gone, or when the time is up, whatever the state is then. ' +
-        'So a producer waits for the confirmation of its consumer.',
+        'So a producer waits for the confirmation of its consumer, or for its answer in `result`.',
       params: MessageParams,
       querystring: WaitQuery,
       response: { 200: MessageDetail, ...problemResponses(400, 404, 409, 429, 503) }

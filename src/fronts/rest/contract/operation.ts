@@ -9,11 +9,22 @@ export interface Operation {
   schema: FastifySchema & { summary: string; description: string }
 }
 
+/** A misplaced option must not be ignored: `POST …/purge?state=dead` would purge everything. */
+const noQuery = { type: 'object', additionalProperties: false }
+
 /** A table of operations. The name of an entry is the operation's id in the OpenAPI document. */
 export function operations<const T extends Record<string, Operation>>(table: T): T {
   const entries = Object.entries(table).map(([operationId, operation]) => [
     operationId,
-    { ...operation, schema: { operationId, ...operation.schema } }
+    {
+      ...operation,
+      schema: {
+        operationId,
+        // Probes and scrapers may add parameters of their own.
+        ...(!['anyone', 'metrics'].includes(operation.config.access!) && { querystring: noQuery }),
+        ...operation.schema
+      }
+    }
   ])
   return Object.fromEntries(entries) as T
 }

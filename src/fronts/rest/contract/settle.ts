@@ -5,12 +5,15 @@ import {
   leaseSecondsMax,
   listMax,
   reasonCharsMax,
-  receiptCharsMax
+  receiptCharsMax,
+  resultBytesMax,
+  thenMax
 } from '../../../core/limits.ts'
 import type { SettleVerb } from '../../../core/ports.ts'
 import { plainOutcomes } from '../../../core/verbs/settle.ts'
+import { NextMessage, type NextMessageInput } from './enqueue.ts'
 import { operations, problemResponses } from './operation.ts'
-import { maybe, object, QueueParams, time } from './shapes.ts'
+import { maybe, messageId, object, QueueParams, time } from './shapes.ts'
 
 export const receipt = Type.String({
   minLength: 1,
@@ -27,7 +30,22 @@ const ofReceipt = { receipt: maybe(Type.String({ description: 'There in a list.'
 export const Outcome = Type.Union([
   Type.Object({
     ...ofReceipt,
-    outcome: Type.Enum([...plainOutcomes], { type: 'string' })
+    outcome: Type.Enum([...plainOutcomes], { type: 'string' }),
+    then: maybe(
+      Type.Array(
+        Type.Object({
+          queue: Type.String(),
+          id: messageId,
+          duplicate: maybe(
+            Type.Literal(true, { description: 'Its key stood for this message already; nothing was stored.' })
+          ),
+          replaced: maybe(
+            Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
+          )
+        }),
+        { description: 'acked: what this ack enqueued, in the order given. There when it had a `then`.' }
+      )
+    )
   }),
   Type.Object({
     ...ofReceipt,
@@ -42,6 +60,40 @@ export const Outcome = Type.Union([
 ])
 
 const Receipt = object({ receipt })
+
+/** An ack with what came of the work. `result` is held as the text that came. */
+export interface AckInput {
+  receipt: string
+  result?: unknown
+  then?: NextMessageInput[]
+}
+const ackFields = {
+  receipt,
+  result: maybe(
+    Type.Unsafe<unknown>({
+      description:
+        `What came of the work: any JSON of up to ${resultBytesMax} bytes. It comes back exactly as it was ` +
+        'sent, with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.'
+    })
+  ),
+  then: maybe(
+    Type.Array(NextMessage, {
+      minItems: 1,
+      maxItems: thenMax,
+      description:
+        'Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this ' +
+        `removes the message. At most ${listMax} in a request.`
+    })
+  )
+}
+export const Ack = Type.Unsafe<AckInput>(object(ackFields, { title: 'Ack' }))
+/** A receipt, or an ack with what came of the work. One schema, so that a refusal names the fault. */
+export const ReceiptOrAck = Type.Unsafe<string | AckInput>({
+  ...object(ackFields),
+  ...receipt,
+  type: ['string', 'object'],
+  description: 'A receipt, or an ack with what came of the work.'
+})
 const Failure = object({
   receipt,
   reason: maybe(
@@ -67,6 +119,8 @@ const Extension = object({
 const many = (name: string, item: TSchema) =>
   object({ [name]: Type.Array(item, { minItems: 1, maxItems: listMax }) })
 
+export const AckList = many('acks', Ack)
+
 /**
  * The settling verbs: the shape for one receipt, the shape for many with the name of its list, and
  * what the documents say. Swagger UI shows them in this order: an extend first, because an ack ends
@@ -83,11 +137,14 @@ export const Settle = {
     example: { leaseSeconds: 60 }
   },
   ack: {
-    one: Receipt,
+    one: Ack,
     many: many('receipts', receipt),
     list: 'receipts',
     summary: 'Ack: the work is done',
-    description: 'Removes the message. Safe to send twice.',
+    description:
+      'Removes the message. Safe to send twice. `result` says what came of the work, and `then` enqueues ' +
+      'what follows, in the same commit. `acks` is a list of acks that have these. A `then` that is ' +
+      'refused refuses the whole call, and nothing is acked. Each queue of a `then` needs the right enqueue.',
     example: {}
   },
   fail: {
@@ -132,11 +189,17 @@ export function settleOperation(verb: SettleVerb) {
         body: {
           content: {
             'application/json': {
-              schema: { anyOf: [one, many], examples: [{ receipt: '{receipt}', ...example }] }
+              schema: {
+                anyOf: verb === 'ack' ? [one, many, AckList] : [one, many],
+                examples: [{ receipt: '{receipt}', ...example }]
+              }
             }
           }
         },
-        response: { 200: SettleAnswer, ...problemResponses(400, 404, 409, 413, 415, 503) }
+        response: {
+          200: SettleAnswer,
+          ...problemResponses(400, 404, 409, 413, 415, ...(verb === 'ack' ? [422, 429] : []), 503)
+        }
       }
     }
   })[verb]!

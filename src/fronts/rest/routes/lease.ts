@@ -1,20 +1,35 @@
 /** The handler of leases: options in the body or in the address, the answer as JSON or raw. */
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { invalidRequest } from '../../../core/errors.ts'
 import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
+import type { LeaseRequest as LeaseAsked } from '../../../core/verbs/lease.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp, sendJson } from '../common.ts'
+import { isCompletion, readCompletions, receiptOf, type ReceiptOrAck } from '../completions.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
 import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
 import type { Server } from '../../shared/server.ts'
 
 export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void {
+  const acksAndLease = (
+    request: FastifyRequest,
+    queue: string,
+    asked: LeaseAsked,
+    acks: ReceiptOrAck[],
+    signalOf: () => AbortSignal
+  ) => {
+    const { caller } = request
+    if (!isCompletion(acks)) return broker.lease(caller, queue, asked, acks.map(receiptOf), signalOf)
+    const completions = readCompletions(request, acks, index => `/ack/${index}`)
+    return broker.completeAndLease(caller, queue, asked, completions, signalOf)
+  }
+
   app.route({
     ...leaseOperations.lease,
     async handler(request, reply) {
@@ -30,12 +45,9 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
       const wanted = checkMessages(request, ack !== undefined && ack.length > 0)
         ? { max, waitSeconds }
         : { max: 0, waitSeconds: 0 }
-      const { messages, outcomes } = await broker.lease(
-        request.caller,
-        request.params.queue,
-        { ...wanted, leaseSeconds, worker, idempotencyKey },
-        ack ?? [],
-        () => givenUp(request, reply)
+      const asked = { ...wanted, leaseSeconds, worker, idempotencyKey }
+      const { messages, outcomes } = await acksAndLease(request, request.params.queue, asked, ack ?? [], () =>
+        givenUp(request, reply)
       )
       if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
       takeMessages(request, messages.length)
@@ -83,9 +95,9 @@ function sendRaw(
   return reply.headers(rawHeaders(message)).send(body)
 }
 
-function outcomesJson(receipts: string[] | undefined, outcomes: Outcome[]): string {
-  if (receipts === undefined) return ''
-  const entries = outcomes.map((outcome, index) => ({ receipt: receipts[index], ...outcome }))
+function outcomesJson(acks: ReceiptOrAck[] | undefined, outcomes: Outcome[]): string {
+  if (acks === undefined) return ''
+  const entries = outcomes.map((outcome, index) => ({ receipt: receiptOf(acks[index]!), ...outcome }))
   return `,"outcomes":${JSON.stringify(entries)}`
 }
 

@@ -37,8 +37,9 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       refuseEnded(request)
       const unique = message.unique === null ? '' : `,"unique":${JSON.stringify(message.unique)}`
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
+      const result = message.result === null ? '' : `,"result":${message.result}`
       const history = JSON.stringify(message.history.map(historyEntry))
-      return sendJson(reply, `{${viewJson(message)}${unique}${lease},"history":${history}}`, answers)
+      return sendJson(reply, `{${viewJson(message)}${unique}${lease}${result},"history":${history}}`, answers)
     }
   })
 

@@ -1,14 +1,23 @@
-/** Handlers that settle leases. All settling verbs are alike: one receipt, or a list of them. */
+/** Handlers that settle leases: one receipt, or a list of them. */
+import type { FastifyRequest } from 'fastify'
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
 import type { SettleVerb } from '../../../core/ports.ts'
 import type { Outcome, Settlement } from '../../../core/verbs/settle.ts'
-import { Settle, settleOperation } from '../contract/settle.ts'
 import type { Server } from '../../shared/server.ts'
+import {
+  isCompletion,
+  readCompletions,
+  receiptOf,
+  receiptPointer,
+  type ReceiptOrAck
+} from '../completions.ts'
+import { AckList, Settle, settleOperation, type AckInput } from '../contract/settle.ts'
 import { uncheckedBody, validator } from '../validation.ts'
 
 export function settleRoutes(app: Server, broker: Broker): void {
-  for (const verb of Object.keys(Settle) as SettleVerb[]) {
+  ackRoute(app, broker)
+  for (const verb of ['fail', 'extend', 'release'] as const) {
     const { one, many, list } = Settle[verb]
     const checkOne = validator<Settlement>(one)
     const checkMany = validator<Record<string, (Settlement | string)[]>>(many)
@@ -21,7 +30,7 @@ export function settleRoutes(app: Server, broker: Broker): void {
       // One of several shapes: the serializer of the schema would try one after another.
       serializerCompiler: () => JSON.stringify,
       async handler({ caller, body, params: { queue } }) {
-        if (typeof body === 'object' && body !== null && list in body) {
+        if (hasList(body, list)) {
           const settlements = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
@@ -38,8 +47,54 @@ export function settleRoutes(app: Server, broker: Broker): void {
   }
 }
 
+/** Acks are plain, or have a result or next messages. */
+function ackRoute(app: Server, broker: Broker): void {
+  const { one, many } = Settle.ack
+  const checkOne = validator<AckInput>(one)
+  const checkReceipts = validator<{ receipts: string[] }>(many)
+  const checkAcks = validator<{ acks: AckInput[] }>(AckList)
+  const settle = async (
+    request: FastifyRequest,
+    queue: string,
+    acks: ReceiptOrAck[],
+    pointer: (index: number) => string
+  ): Promise<Outcome[]> => {
+    const { caller } = request
+    if (isCompletion(acks)) {
+      return await broker.complete(caller, queue, readCompletions(request, acks, pointer))
+    }
+    const settlements = acks.map(ack => ({ receipt: receiptOf(ack) }))
+    const pointerTo = (index: number) => receiptPointer(acks[index]!, pointer(index))
+    return await broker.settle(caller, 'ack', queue, settlements, pointerTo)
+  }
+
+  app.route({
+    ...settleOperation('ack'),
+    validatorCompiler: uncheckedBody,
+    serializerCompiler: () => JSON.stringify,
+    async handler(request) {
+      const { body, params } = request
+      const list = hasList(body, 'receipts') ? 'receipts' : hasList(body, 'acks') ? 'acks' : null
+      if (list === null) {
+        const [outcome] = await settle(request, params.queue, [checkOne(body)], () => '')
+        refuse('ack', outcome!)
+        return outcome!
+      }
+      const acks: ReceiptOrAck[] = list === 'receipts' ? checkReceipts(body).receipts : checkAcks(body).acks
+      const outcomes = await settle(request, params.queue, acks, index => `/${list}/${index}`)
+      return {
+        outcomes: outcomes.map((outcome, index) => ({ receipt: receiptOf(acks[index]!), ...outcome }))
+      }
+    }
+  })
+}
+
+function hasList(body: unknown, list: string): boolean {
+  return typeof body === 'object' && body !== null && list in body
+}
+
 // Alone, a lost lease is an error, so that a worker that looks at the status only notices it.
-function refuse(verb: string, { outcome }: Outcome): void {
+function refuse(verb: SettleVerb, { outcome }: Outcome): void {
   if (outcome === 'leaseLost') {
     throw new QueueError(
       'leaseLost',

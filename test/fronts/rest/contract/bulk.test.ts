@@ -108,3 +108,12 @@ t.test('maintenance removes what is old, and leaves the rest', async t => {
     t.equal(left.rowCount, 0, table)
   }
 })
+
+t.test('an option in the query of a purge is refused, and nothing is purged', async t => {
+  const path = '/queues/misplaced'
+  await holdfast.post(`${path}/messages`, { body: 1 })
+  const { status, body } = await holdfast.post(`${path}/purge?state=dead`)
+  t.equal(status, 400)
+  t.match(body.errors, [{ pointer: 'query/state' }])
+  t.equal((await holdfast.get(path)).body.counts.ready, 1)
+})

@@ -1,0 +1,392 @@
+/**
+ * Completing: acks with what came of the work and with what follows from it. The ack and its next
+ * messages are one commit, which many callers share.
+ */
+import type { Caller } from '../caller.ts'
+import type { Completion, Followed, NextMessage } from '../completion.ts'
+import { Batcher } from '../engine/batcher.ts'
+import type { Parts } from '../engine/parts.ts'
+import { rounds } from '../engine/rounds.ts'
+import { partlyDone, pointedAt, QueueError } from '../errors.ts'
+import type { Digits, LeasedMessage } from '../message.ts'
+import type { Completed, EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
+import { priorityDefault } from '../options.ts'
+import { uniqueKeyOf } from '../unique.ts'
+import {
+  bytesOf,
+  flushBytesMax,
+  queueAttemptsMax,
+  rowsFor,
+  storeInRounds,
+  type Enqueueing
+} from './enqueue.ts'
+import type { Leasing, LeaseRequest } from './lease.ts'
+import { readReceipts } from './receipts.ts'
+import { keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
+
+/** A next message as a row of its queue. */
+interface Step {
+  row: EnqueueRow
+  queue: string
+  pointer: string
+  hasMaxDepth: boolean
+  /** Refuses its call if the step is due. The row is then of no queue. */
+  refusal: QueueError | null
+}
+
+/** A lease whose work is done, with what follows from it. */
+interface Ending extends Completed {
+  result: string | null
+  steps: Step[]
+}
+
+/** One caller's endings: all of them are committed, or none. */
+interface Call {
+  endings: Ending[]
+  bytes: number
+}
+
+/**
+ * What a commit did. `distinct` are the leases that it was to end, each once, by `id.fence`.
+ * `stored` has the steps of each ending that removed its message.
+ */
+interface Done {
+  distinct: Map<string, Ending>
+  settled: Settled<'ack'>
+  stored: Map<Ending, EnqueueAnswer[]>
+}
+
+/** What a call is told. null: a queue of its steps is gone. */
+type Answer = Outcome[] | null
+
+/** Undoes a commit, because calls in it must be refused. */
+class Refused extends Error {
+  readonly refusals: Map<Call, QueueError | null>
+
+  constructor(refusals: Map<Call, QueueError | null>) {
+    super('refused')
+    this.refusals = refusals
+  }
+}
+
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'replicaStats' | 'bounds' | 'shares'>
+
+/** core/broker.ts says what the methods do, and how they refuse. */
+export class Completing {
+  readonly #parts: Needs
+  readonly #enqueueing: Enqueueing
+  readonly #settling: Settling
+  readonly #leasing: Leasing
+  readonly #batcher: Batcher<Call, Answer>
+
+  constructor(parts: Needs, enqueueing: Enqueueing, settling: Settling, leasing: Leasing) {
+    this.#parts = parts
+    this.#enqueueing = enqueueing
+    this.#settling = settling
+    this.#leasing = leasing
+    this.#batcher = new Batcher({
+      ...parts.bounds,
+      flush: (queueId, calls) => this.#flush(queueId, calls),
+      weigh: ({ bytes }) => bytes,
+      count: ({ endings }) => endings.reduce((sum, { steps }) => sum + 1 + steps.length, 0),
+      isUrgent: () => true,
+      flushWeightMax: flushBytesMax,
+      share: parts.shares.enqueueBytes,
+      inFlightMax: 2
+    })
+  }
+
+  async complete(caller: Caller, name: string, completions: Completion[]): Promise<Outcome[]> {
+    const { queueCache } = this.#parts
+    const receipts = completions.map(({ receipt }) => receipt)
+    const pointer = (index: number) => completions[index]!.pointer
+    const { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
+    const outcomes: Outcome[] = completions.map(() => ({ outcome: 'gone' }))
+    if (current.length === 0) return outcomes
+    const targets = new Set(current.flatMap(index => completions[index]!.then.map(next => next.queue)))
+    for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
+      const stepOf = await this.#stepsTo(caller, targets)
+      const endings = current.map((index): Ending => {
+        const { id, fence } = leases[index]!
+        const { result, then } = completions[index]!
+        return { id, fence, result, steps: then.map(stepOf) }
+      })
+      const bytes = endings.reduce(
+        (sum, { result, steps }) => sum + (result?.length ?? 0) + bytesOf(steps.map(({ row }) => row)),
+        0
+      )
+      const answers = await this.#batcher.add(caller, queue.id, { endings, bytes })
+      if (answers !== null) {
+        current.forEach((index, i) => {
+          outcomes[index] = answers[i]!
+        })
+        return outcomes
+      }
+      for (const target of targets) queueCache.forget(target)
+    }
+    throw new QueueError(
+      'queueNotFound',
+      `A queue of then was deleted during each of ${queueAttemptsMax} attempts; nothing was acked. ` +
+        'Send the request again.'
+    )
+  }
+
+  async completeAndLease(
+    caller: Caller,
+    name: string,
+    request: LeaseRequest,
+    completions: Completion[],
+    signalOf: () => AbortSignal
+  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+    const outcomes = await this.complete(caller, name, completions)
+    try {
+      const { messages } = await this.#leasing.lease(caller, name, request, [], signalOf)
+      return { messages, outcomes }
+    } catch (error) {
+      // The acks are committed, so the caller gets their outcomes although the lease failed. With a
+      // key, messages may be leased already.
+      if (request.idempotencyKey !== null) throw partlyDone(error as Error)
+      return { messages: [], outcomes }
+    }
+  }
+
+  drained(): Promise<void> {
+    return this.#batcher.drained()
+  }
+
+  /** Steps to the queues of these names, which are made where that is allowed. */
+  async #stepsTo(caller: Caller, names: Set<string>): Promise<(next: NextMessage) => Step> {
+    const targets = new Map<string, Target | QueueError>()
+    for (const name of names) {
+      const found = await this.#enqueueing.target(caller, name).catch(missingQueue)
+      targets.set(
+        name,
+        found instanceof QueueError
+          ? found
+          : { toRow: rowsFor(found), hasMaxDepth: found.settings.maxDepth !== null }
+      )
+    }
+    return next => stepTo(targets.get(next.queue)!, next)
+  }
+
+  // A call that must be refused undoes the commit. The others are then done again without it.
+  async #flush(queueId: Digits, calls: Call[]): Promise<(Answer | Error)[]> {
+    const refusals = new Map<Call, QueueError | null>()
+    let done: Done | undefined
+    while (done === undefined && refusals.size < calls.length) {
+      const open = calls.filter(call => !refusals.has(call))
+      done = await this.#commit(queueId, open).catch(error => {
+        if (!(error instanceof Refused)) throw error
+        for (const [call, refusal] of error.refusals) refusals.set(call, refusal)
+        return undefined
+      })
+    }
+    if (done === undefined) return calls.map(call => refusals.get(call)!)
+    this.#tell(queueId, done)
+    const outcomes = await this.#settling.outcomesOf('ack', queueId, done.distinct, done.settled)
+    return calls.map(call => {
+      const refusal = refusals.get(call)
+      return refusal === undefined ? answerTo(call, outcomes, done.stored) : refusal
+    })
+  }
+
+  async #commit(queueId: Digits, calls: Call[]): Promise<Done> {
+    const store = this.#parts.store.first
+    const distinct = new Map<string, Ending>()
+    // Of two calls with one receipt, the first removes the message. The other repeats it.
+    for (const ending of calls.flatMap(({ endings }) => endings)) {
+      if (!distinct.has(keyOf(ending))) distinct.set(keyOf(ending), ending)
+    }
+    const split = rounds([...distinct.values()], ({ id }) => id)
+    const rows = calls.flatMap(call => stepsOf(call.endings).map(({ row }) => row))
+    const turns = rows.filter(({ unique, lined }) => unique !== undefined && lined)
+    const work = async (verbs: Verbs): Promise<Done> => {
+      if (turns.length > 0) await verbs.takeUniqueTurn(turns.map(({ queueId }) => queueId))
+      const settled = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const due = calls.map(call => ({
+        call,
+        endings: call.endings.filter(
+          ending => distinct.get(keyOf(ending)) === ending && settled.changed.has(keyOf(ending))
+        )
+      }))
+      return { distinct, settled, stored: await followUp(verbs, due) }
+    }
+    const isOneStatement =
+      split.length === 1 && calls.every(({ endings }) => endings.every(({ steps }) => steps.length === 0))
+    return await (isOneStatement ? work(store) : store.transaction(work))
+  }
+
+  #tell(queueId: Digits, { settled, stored }: Done): void {
+    const { replicaStats } = this.#parts
+    replicaStats.acked(queueId, [...settled.changed.keys()])
+    const rows = [...stored.keys()].flatMap(({ steps }) => steps.map(({ row }) => row))
+    if (rows.length === 0) return
+    replicaStats.flushed('enqueue', rows.length)
+    this.#enqueueing.signal([{ rows }], [[...stored.values()].flat()])
+  }
+}
+
+interface Target {
+  toRow: ReturnType<typeof rowsFor>
+  hasMaxDepth: boolean
+}
+
+function stepTo(target: Target | QueueError, { queue, message, pointer }: NextMessage): Step {
+  let refusal: QueueError
+  try {
+    if (target instanceof QueueError) throw pointedAt(target, pointer)
+    const { toRow, hasMaxDepth } = target
+    return { row: toRow(message, pointer), queue, pointer, hasMaxDepth, refusal: null }
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error
+    refusal = error
+  }
+  return { row: noRow, queue, pointer, hasMaxDepth: false, refusal }
+}
+
+/** No queue has this id, so the store does not take the row. */
+const noRow: EnqueueRow = {
+  queueId: '0',
+  body: 'null',
+  contentType: null,
+  priority: priorityDefault,
+  defaults: null
+}
+
+/** A call, and its endings that removed their message. */
+interface Due {
+  call: Call
+  endings: Ending[]
+}
+
+/** Enqueues the steps that are due. Throws Refused if a call must be refused. */
+async function followUp(verbs: Verbs, due: Due[]): Promise<Map<Ending, EnqueueAnswer[]>> {
+  const full = await callsWithoutRoom(verbs, due)
+  const admitted = due.filter(({ call }) => !full.has(call))
+  const rows = admitted.flatMap(({ endings }) => stepsOf(endings).map(({ row }) => row))
+  const answers = rows.length === 0 ? [] : await storeInRounds(verbs, rows)
+  const stored = new Map<Ending, EnqueueAnswer[]>()
+  let next = 0
+  for (const ending of admitted.flatMap(({ endings }) => endings)) {
+    stored.set(ending, answers.slice(next, (next += ending.steps.length)))
+  }
+  const refusals = refusedByStore(admitted, stored)
+  // A call that is refused now may have taken the room of another.
+  if (refusals.size > 0) throw new Refused(refusals)
+  if (full.size > 0) throw new Refused(full)
+  return stored
+}
+
+/** In their order, the calls for whose steps a queue has no room. */
+async function callsWithoutRoom(verbs: Verbs, due: Due[]): Promise<Map<Call, QueueError>> {
+  const rooms = new Map<Digits, number>()
+  const refusals = new Map<Call, QueueError>()
+  for (const { call, endings } of due) {
+    const wanted = new Map<Digits, number>()
+    for (const { row, queue, pointer, hasMaxDepth } of stepsOf(endings)) {
+      const { queueId } = row
+      if (!hasMaxDepth || refusals.has(call)) continue
+      if (!rooms.has(queueId)) rooms.set(queueId, (await verbs.roomIn(queueId)) ?? Infinity)
+      const count = (wanted.get(queueId) ?? 0) + 1
+      if (count > rooms.get(queueId)! && (await isHeld(verbs, row))) continue
+      wanted.set(queueId, count)
+      if (count > rooms.get(queueId)!) refusals.set(call, queueFull(queue, pointer))
+    }
+    if (refusals.has(call)) continue
+    for (const [queueId, count] of wanted) rooms.set(queueId, rooms.get(queueId)! - count)
+  }
+  return refusals
+}
+
+/** Whether a message holds the unique key of the row, so that it needs no room. */
+async function isHeld(verbs: Verbs, { queueId, unique }: EnqueueRow): Promise<boolean> {
+  return unique !== undefined && (await verbs.heldUniqueKeys(queueId, [unique.key])).size > 0
+}
+
+/** The calls with a step that the store did not take. null: its queue is gone. */
+function refusedByStore(due: Due[], stored: Map<Ending, EnqueueAnswer[]>): Map<Call, QueueError | null> {
+  const refusals = new Map<Call, QueueError | null>()
+  // Keys of refused calls. What they claimed is undone, so nobody else is refused for it yet.
+  const undone = new Set<string>()
+  for (const { call, endings } of due) {
+    const steps = stepsOf(endings)
+    const answers = endings.flatMap(ending => stored.get(ending)!)
+    const index = answers.findIndex((answer, i) =>
+      answer === null
+        ? true
+        : (answer.mismatch && !undone.has(claimOf(steps[i]!))) ||
+          (answer.otherGroup === true && !undone.has(uniqueClaimOf(steps[i]!)))
+    )
+    if (index < 0) continue
+    const { refusal, pointer } = steps[index]!
+    const answer = answers[index]!
+    refusals.set(
+      call,
+      answer === null ? refusal : answer.mismatch ? idempotencyMismatch(pointer) : uniqueGroup(pointer)
+    )
+    for (const step of steps) undone.add(claimOf(step)).add(uniqueClaimOf(step))
+  }
+  return refusals
+}
+
+const stepsOf = (endings: Ending[]) => endings.flatMap(({ steps }) => steps)
+const uniqueClaimOf = ({ row }: Step) => `unique ${uniqueKeyOf(row)}`
+const claimOf = ({ row: { queueId, idempotencyKey } }: Step) => `${queueId} ${idempotencyKey}`
+
+function answerTo(
+  { endings }: Call,
+  outcomes: Map<string, Outcome | Error>,
+  stored: Map<Ending, EnqueueAnswer[]>
+): Outcome[] | Error {
+  const answers = outcomesFor(endings, outcomes)
+  if (answers instanceof Error) {
+    return endings.some(ending => stored.has(ending)) ? partlyDone(answers) : answers
+  }
+  return answers.map((outcome, index) => {
+    const { steps } = endings[index]!
+    const then = stored.get(endings[index]!)?.map((answer, i) => followed(steps[i]!, answer!)) ?? []
+    return then.length === 0 ? outcome : { ...(outcome as { outcome: 'acked' }), then }
+  })
+}
+
+function followed(
+  { queue }: Step,
+  { id, duplicate, replaced = false }: NonNullable<EnqueueAnswer>
+): Followed {
+  return { queue, id, ...(duplicate && { duplicate }), ...(replaced && { replaced }) }
+}
+
+/** Catches the refusals of a queue that is missing and is not made. */
+function missingQueue(error: unknown): QueueError {
+  const isMissing =
+    error instanceof QueueError && (error.code === 'queueNotFound' || error.code === 'tooManyQueues')
+  if (!isMissing) throw error
+  return error
+}
+
+function queueFull(queue: string, pointer: string): QueueError {
+  const error = new QueueError(
+    'queueFull',
+    `The queue ${queue} holds as many messages as its maxDepth allows; nothing was acked. Send the ` +
+      'request again when some of its messages have been acked.'
+  )
+  return pointedAt(error, pointer)
+}
+
+function idempotencyMismatch(pointer: string): QueueError {
+  const error = new QueueError(
+    'idempotencyMismatch',
+    'This idempotency key was used for other content not long ago; nothing was acked or stored. Use a ' +
+      'new key for a new message.'
+  )
+  return pointedAt(error, pointer)
+}
+
+function uniqueGroup(pointer: string): QueueError {
+  const error = new QueueError(
+    'uniqueGroup',
+    'The message that holds this unique key has another group, and its queue has an order; nothing was ' +
+      'acked or stored. Give the message the same group, or a key of its own.'
+  )
+  return pointedAt(error, pointer)
+}

@@ -1,0 +1,200 @@
+/** What races for a line: an enqueue, an ack, a cancel, the end of a lease, a change of the order. */
+import t, { type Test } from 'tap'
+import { answerBytesMax } from '../../src/core/limits.ts'
+import { followerVerbs } from '../../src/store/verbs/followers.ts'
+import {
+  ack,
+  blocker,
+  bulk,
+  conserved,
+  deadlocks,
+  expire,
+  lease,
+  messages,
+  poolA,
+  poolB,
+  queue,
+  queues,
+  receiptOf,
+  row,
+  rowsOf,
+  sweep,
+  untilBlocked,
+  type Session
+} from './setup.ts'
+
+const ordered = () => queue({ ordering: 'group' })
+
+const enqueue = (session: Session, queueId: string, ...groups: string[]) =>
+  messages.enqueue(
+    session,
+    groups.map(group => ({ ...row(queueId), group, lined: true }))
+  )
+
+/** Acks in the open transaction of the blocker. */
+const ackInSql = (q: { id: string; name: string }, leased: { id: string; fence: string }) =>
+  blocker.query('select holdfast.ack($1)', [receiptOf(q, leased)])
+
+/** Every line has one message that stands, or none and no row. */
+async function linesAreWhole(t: Test, queueId: string): Promise<void> {
+  const rows = await poolA.query(
+    `select
+      coalesce(l.line, m.line) as line,
+      l.line is not null as has_row,
+      coalesce(m.standing, 0) as standing
+    from (select line from holdfast.lines where queue_id = $1) l
+    full join (
+      select
+        line,
+        count(*) filter (where position is not null or leased_until is not null)::int as standing
+      from holdfast.messages
+      where queue_id = $1
+        and line is not null
+        and dead_at is null
+      group by line
+    ) m using (line)
+    where not coalesce(l.line is not null and m.standing = 1, false)`,
+    [queueId]
+  )
+  t.strictSame(rows, [], 'each line has a row and one message that stands')
+  await conserved(t, queueId)
+}
+
+t.test('a message that is enqueued while the last of its group is acked is not stuck', async t => {
+  const q = await ordered()
+  await enqueue(poolA, q.id, 'a')
+  const [first] = await lease(poolA, q.id, 1)
+  await blocker.query('begin')
+  await ackInSql(q, first!)
+  const enqueuing = enqueue(poolA, q.id, 'a')
+  await untilBlocked(1)
+  await blocker.query('commit')
+  const [second] = await enqueuing
+  t.match(await lease(poolB, q.id, 1), [{ id: second!.id }])
+  await linesAreWhole(t, q.id)
+})
+
+t.test('an ack that waits for an enqueue of its group lets the new message stand', async t => {
+  const q = await ordered()
+  await enqueue(poolA, q.id, 'a')
+  const [first] = await lease(poolA, q.id, 1)
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2, $3)', [q.name, '1', { group: 'a' }])
+  const acking = ack(poolA, q.id, [first!])
+  await untilBlocked(1)
+  await blocker.query('commit')
+  t.match((await acking).freed, { count: 1 })
+  t.equal((await lease(poolB, q.id, 1)).length, 1)
+  await linesAreWhole(t, q.id)
+})
+
+t.test('of two enqueues of a group at once, the one that commits first comes first', async t => {
+  const q = await ordered()
+  await blocker.query('begin')
+  const { rows } = await blocker.query('select holdfast.enqueue($1, $2, $3) as id', [
+    q.name,
+    '1',
+    { group: 'a' }
+  ])
+  const later = enqueue(poolA, q.id, 'b', 'a')
+  await untilBlocked(1)
+  await blocker.query('commit')
+  const [, second] = await later
+  const heads = await lease(poolA, q.id, 5)
+  t.ok(heads.some(({ id }) => id === rows[0].id))
+  t.notOk(heads.some(({ id }) => id === second!.id))
+  await ack(poolA, q.id, heads)
+  t.match(await lease(poolA, q.id, 5), [{ id: second!.id }])
+  await linesAreWhole(t, q.id)
+})
+
+t.test('a rolled-back enqueue leaves its group to the next one', async t => {
+  const q = await ordered()
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2, $3)', [q.name, '1', { group: 'a' }])
+  const later = enqueue(poolA, q.id, 'a')
+  await untilBlocked(1)
+  await blocker.query('rollback')
+  const [second] = await later
+  t.match(await lease(poolA, q.id, 5), [{ id: second!.id }])
+  await linesAreWhole(t, q.id)
+})
+
+t.test('the next message is cancelled while an ack wants it to stand', async t => {
+  const q = await ordered()
+  const [, second, third] = await enqueue(poolA, q.id, 'a', 'a', 'a')
+  const [first] = await lease(poolA, q.id, 1)
+  await blocker.query('begin')
+  await blocker.query('delete from holdfast.messages where queue_id = $1 and id = $2', [q.id, second!.id])
+  await blocker.query('insert into holdfast.ledger (queue_id, ready, purged_total) values ($1, -1, 1)', [
+    q.id
+  ])
+  const acking = ack(poolA, q.id, [first!])
+  await untilBlocked(1)
+  await blocker.query('commit')
+  await acking
+  t.match(await lease(poolA, q.id, 5), [{ id: third!.id }])
+  await linesAreWhole(t, q.id)
+})
+
+t.test('a purge of everything beside acks and enqueues of the same groups does not deadlock', async t => {
+  const q = await ordered()
+  const before = await deadlocks()
+  const groups = Array.from({ length: 100 }, (_, n) => `g${n % 20}`)
+  const never = new AbortController().signal
+  for (let round = 0; round < 10; round++) {
+    await enqueue(poolA, q.id, ...groups)
+    const leased = await lease(poolA, q.id, 10)
+    await Promise.all([
+      bulk.purge(poolA, q.id, null, { ids: null, where: null, limit: 1000 }, never, () => {}),
+      ack(poolB, q.id, leased),
+      enqueue(poolB, q.id, ...groups.toReversed())
+    ])
+    await linesAreWhole(t, q.id)
+  }
+  t.equal(await deadlocks(), before)
+})
+
+t.test('a lease gets no followers when its head was lost while it waited for the line', async t => {
+  const q = await ordered()
+  await enqueue(poolA, q.id, 'a', 'a', 'a')
+  const [head] = await lease(poolA, q.id, 1)
+  await blocker.query('begin')
+  await blocker.query('select from holdfast.lines where queue_id = $1 for update', [q.id])
+  const { lockLinesOf, leaseFollowers } = followerVerbs
+  const following = poolA.transaction(async session => {
+    await lockLinesOf(session, q.id, [head!.id])
+    return await leaseFollowers(session, q.id, [{ ...head!, ask: 0 }], [2], answerBytesMax)
+  })
+  await untilBlocked(1)
+  await expire(q.id)
+  const sweeping = sweep(poolB)
+  await untilBlocked(2)
+  await blocker.query('commit')
+  t.strictSame(await following, [])
+  await sweeping
+  t.match(await lease(poolB, q.id, 1), [{ id: head!.id, fence: '2' }])
+  await linesAreWhole(t, q.id)
+})
+
+t.test('the order changes after each enqueue that began before, and before each later one', async t => {
+  const q = await queue()
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2)', [q.name, '1'])
+  const refused = queues.putQueue(poolA, q.name, { ordering: 'group' })
+  await t.rejects(refused, { code: 'databaseUnavailable' }, 'a transaction that lasts is not waited for')
+  const changing = queues.putQueue(poolA, q.name, { ordering: 'group' })
+  await untilBlocked(1)
+  await blocker.query('commit')
+  t.equal(await changing, 'notEmpty')
+
+  const other = await queue()
+  await blocker.query('begin')
+  await blocker.query('lock table holdfast.messages in share row exclusive mode')
+  await blocker.query("update holdfast.queues set ordering = 'group' where id = $1", [other.id])
+  const plain = messages.enqueue(poolA, [row(other.id)])
+  await untilBlocked(1)
+  await blocker.query('commit')
+  t.strictSame(await plain, [null], 'its settings are read again')
+  t.strictSame(await rowsOf(other.id), [])
+})
