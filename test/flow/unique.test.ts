@@ -277,6 +277,24 @@ t.test('a refused replace leaves its idempotency key free', async t => {
   t.match(await put(queue, 2, replacing, wrong), { status: 201 })
 })
 
+t.test('a next message may have a unique key', async t => {
+  const queue = await queueWith({})
+  const target = await queueWith({ ordering: 'group', maxDepth: 1 })
+  await putAll(queue, [{ body: 1 }, { body: 2 }, { body: 3 }])
+  const leased = await queue.lease(3)
+  const ackThen = async (index: number, unique: object, group = 'g') => {
+    const then = [{ queue: target.name, body: index, group, unique }]
+    return (await holdfast.post(`${queue.path}/ack`, { receipt: leased[index]!.receipt, then })).body
+  }
+  const {
+    then: [{ id }]
+  } = await ackThen(0, k)
+  t.match(await ackThen(1, replacing, 'other'), { code: 'uniqueGroup', errors: [{ pointer: '/then/0' }] })
+  t.match(await ackThen(1, k), { outcome: 'acked', then: [{ id, duplicate: true }] })
+  t.match(await ackThen(2, replacing), { outcome: 'acked', then: [{ id, replaced: true }] })
+  t.match(await target.lease(), [{ body: 2 }])
+})
+
 t.test('a full queue takes duplicates and replaces', async t => {
   const queue = await queueWith({ maxDepth: 2 })
   await put(queue, 1, k)
