@@ -203,7 +203,7 @@ begin
       queue.id,
       message.attempt,
       coalesce(message.max_attempts, queue.max_attempts),
-      message.rank,
+      coalesce(message.turn_rank, message.rank),
       message.body,
       message.body_bytes,
       message.content_type,
@@ -230,10 +230,21 @@ begin
 
   if message.line is not null
     and message.dead_at is null
-    and (message.position is not null or message.leased_until is not null)
+    and (
+      case
+        when message.turn_rank is not null then message.position is not null and message.leased_until is null
+        else message.position is not null or message.leased_until is not null
+      end
+    )
   then
     select * into freed
-    from holdfast.free_lines(queue.id, array[message.line], array[1], array[message.place]);
+    from holdfast.settle_lines(
+      queue.id,
+      array[message.line],
+      array[1],
+      array[message.place],
+      message.turn_rank is not null
+    );
     if freed.ready > 0 then
       perform pg_notify('holdfast', format('sql ready %s:%s:%s', queue.id, freed.ready, freed.position));
     end if;
@@ -294,6 +305,7 @@ create or replace function holdfast.meet_unique (
 language plpgsql as $$
 declare
   holder holdfast.messages;
+  turn record;
 begin
   loop
     select * into holder
@@ -317,6 +329,10 @@ begin
         using errcode = 'HF007';
     end if;
 
+    -- The line of a parked message is locked before the message.
+    if holder.turn_rank is not null and holder.position is null then
+      perform holdfast.open_lines(message.queue_id, array[holder.line]);
+    end if;
     -- Another session may have changed it since. Then look again.
     select * into holder
     from holdfast.messages m
@@ -327,7 +343,15 @@ begin
       and m.leased_until is null
       and m.dead_at is null
     for no key update;
-    continue when holder.id is null;
+    if holder.id is null then
+      if message.turn_rank is not null then
+        perform holdfast.take_turns(message.queue_id, array[message.line]);
+      end if;
+      continue;
+    end if;
+    if holder.turn_rank is not null and message.visible_at is not null then
+      holder.position := null;
+    end if;
     if holder.visible_at is not null and message.visible_at is null then
       holder.ready_at := statement_timestamp();
       if holder.position is not null then
@@ -342,7 +366,8 @@ begin
       content_type = null,
       headers = message.headers,
       marks = message.marks,
-      rank = message.rank | (m.rank & 1),
+      rank = case when m.turn_rank is null then message.rank | (m.rank & 1) else m.rank end,
+      turn_rank = message.turn_rank | (m.turn_rank & 1),
       max_attempts = message.max_attempts,
       visible_at = message.visible_at,
       expires_at = message.expires_at,
@@ -358,6 +383,11 @@ begin
         case when message.visible_at is null then 1 else -1 end,
         case when message.visible_at is null then -1 else 1 end
       );
+    end if;
+    if holder.turn_rank is not null then
+      select * into turn
+      from holdfast.take_turns(message.queue_id, array[holder.line]);
+      holder.position := coalesce(turn.position, holder.position);
     end if;
     perform holdfast.notify_stored(message.queue_id, holder.position, message.visible_at);
     return holder.id;
@@ -411,6 +441,9 @@ declare
   is_held boolean := false;
   met_id bigint;
   stands boolean := true;
+  in_turns boolean;
+  given_rank smallint;
+  turn record;
   delay_seconds float8;
   visible timestamptz;
   fault text;
@@ -607,11 +640,14 @@ begin
     end if;
   end if;
 
+  given_rank := coalesce((options->>'priority')::integer, 4) * 2;
+  in_turns := target.ordering = 'none' and target.fairness = 'group';
   message.id := message_id;
   message.queue_id := target.id;
-  message.line := case target.ordering
-    when 'group' then options->>'group'
-    when 'queue' then ''
+  message.line := case
+    when target.ordering = 'group' then options->>'group'
+    when target.ordering = 'queue' then ''
+    when target.fairness = 'group' then coalesce(options->>'group', '')
   end;
   message.marks := marks;
   message.enqueued_at := statement_timestamp();
@@ -620,7 +656,8 @@ begin
     secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
   );
   message.max_attempts := (options->>'maxAttempts')::integer;
-  message.rank := coalesce((options->>'priority')::integer, 4) * 2;
+  message.rank := case when in_turns then 8 else given_rank end;
+  message.turn_rank := case when in_turns then given_rank end;
   message.body := body::text;
   message.headers := options->'headers';
   message.fence := 0;
@@ -628,7 +665,11 @@ begin
 
   loop
     if message.unique_key is not null then
-      met_id := holdfast.meet_unique(message, replaces, target.ordering <> 'none');
+      met_id := holdfast.meet_unique(
+        message,
+        replaces,
+        target.ordering <> 'none' or target.fairness <> 'none'
+      );
       if met_id is not null then
         update holdfast.idempotency_keys k
         set message_id = met_id
@@ -637,8 +678,12 @@ begin
         return met_id;
       end if;
     end if;
-    if message.line is not null then
+    if in_turns then
+      stands := false;
+    elsif message.line is not null then
       stands := cardinality(holdfast.open_lines(target.id, array[message.line])) > 0;
+    end if;
+    if message.line is not null then
       message.place := nextval('holdfast.positions');
     end if;
     message.position := case when stands then coalesce(message.place, message_id) end;
@@ -657,6 +702,11 @@ begin
 
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
+  if in_turns and visible is null then
+    select * into turn
+    from holdfast.take_turns(target.id, array[message.line]);
+    message.position := turn.position;
+  end if;
   perform holdfast.notify_stored(target.id, message.position, visible);
   return message_id;
 end

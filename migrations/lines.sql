@@ -146,3 +146,130 @@ begin
   end if;
 end
 $$;
+
+/*
+ Sees to it that one message of each of these lines is in the ready index, if any is ready: the one
+ of the highest rank, and among these the one with the lowest place. For lines that take turns. It
+ may be called at any time, and with any lines. Answers as free_lines does.
+*/
+create or replace function holdfast.take_turns (
+  of_queue integer,
+  of_lines text[],
+  out ready bigint,
+  out "position" bigint
+)
+language plpgsql as $$
+declare
+  promoted bigint[];
+  swapped_out bigint[];
+  swapped_in bigint[];
+  taken_over bigint[];
+  empty text[];
+begin
+  perform holdfast.open_lines(of_queue, of_lines);
+
+  select
+    array_agg(parked.id order by k.n) filter (where standing.id is null and parked.id is not null),
+    array_agg(k.line) filter (where standing.id is null and parked.id is null),
+    array_agg(standing.id order by parked.id) filter (where standing.turn_rank < parked.turn_rank),
+    array_agg(standing.position order by parked.id) filter (where standing.turn_rank < parked.turn_rank),
+    array_agg(parked.id order by parked.id) filter (where standing.turn_rank < parked.turn_rank)
+  into promoted, empty, swapped_out, taken_over, swapped_in
+  from unnest(of_lines) with ordinality as k (line, n)
+  left join lateral (
+    select m.id, m.turn_rank, m.position
+    from holdfast.messages m
+    where m.queue_id = of_queue
+      and m.line = k.line
+      and m.turn_rank is not null
+      and m.position is not null
+      and m.leased_until is null
+      and m.dead_at is null
+    order by m.position desc
+    limit 1
+  ) standing on true
+  left join lateral (
+    select m.id, m.turn_rank
+    from holdfast.messages m
+    where m.queue_id = of_queue
+      and m.line = k.line
+      and m.turn_rank is not null
+      and m.position is null
+      and m.visible_at is null
+      and m.leased_until is null
+      and m.dead_at is null
+    order by m.turn_rank desc, m.place
+    limit 1
+    for no key update
+  ) parked on true;
+
+  -- A lease that has locked the standing one takes it, and then calls this function itself.
+  update holdfast.messages m
+  set position = null
+  where m.queue_id = of_queue
+    and m.id in (
+      select s.id
+      from holdfast.messages s
+      where s.queue_id = of_queue
+        and s.id = any(swapped_out)
+        and s.leased_until is null
+      for no key update skip locked
+    );
+  update holdfast.messages m
+  set position = taken_over[width_bucket(m.id, swapped_in)]
+  where m.queue_id = of_queue
+    and m.id = any(swapped_in)
+    and (
+      select s.position is null
+      from holdfast.messages s
+      where s.queue_id = of_queue
+        and s.id = swapped_out[width_bucket(m.id, swapped_in)]
+    );
+
+  with turns as materialized (
+    select
+      array_agg(t.id order by t.id) as ids,
+      array_agg(t.turn order by t.id) as positions
+    from (
+      select p.id, nextval('holdfast.positions') as turn
+      from (select * from unnest(promoted) with ordinality as p (id, n) order by n) p
+    ) t
+  ), advanced as (
+    update holdfast.messages m
+    set position = turns.positions[width_bucket(m.id, turns.ids)]
+    from turns
+    where m.queue_id = of_queue
+      and m.id = any(promoted)
+    returning m.position
+  )
+  select count(*), min(a.position)
+  into ready, "position"
+  from advanced a;
+
+  delete from holdfast.lines l
+  where l.queue_id = of_queue
+    and l.line = any(empty);
+end
+$$;
+
+-- Calls free_lines, or take_turns for lines that take turns.
+create or replace function holdfast.settle_lines (
+  of_queue integer,
+  of_lines text[],
+  counts bigint[],
+  places bigint[],
+  in_turns boolean,
+  out ready bigint,
+  out "position" bigint
+)
+language plpgsql as $$
+begin
+  if in_turns then
+    select t.ready, t.position into ready, "position"
+    from holdfast.take_turns(of_queue, of_lines) t;
+  else
+    select f.ready, f.position into ready, "position"
+    from holdfast.free_lines(of_queue, of_lines, counts, places) f;
+  end if;
+end
+$$;

@@ -124,8 +124,8 @@ export const environment = {
     default: 10_000,
     read: wholeNumber(1, 1_000_000),
     help:
-      'Queues that enqueues may create. One API key may create at most half of what other keys leave ' +
-      'of them. Beyond that, an enqueue to an unknown queue is refused with tooManyQueues.'
+      'Queues that enqueues, and keys that are not admin, may create. One API key may create at most ' +
+      'half of what other keys leave of them. Beyond that, a new queue is refused with tooManyQueues.'
   },
   schedulesMax: {
     name: 'HOLDFAST_SCHEDULES_MAX',

@@ -19,7 +19,7 @@ import { nextTime } from './jobs/calendar.ts'
 import { startClock } from './jobs/clock.ts'
 import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
-import { lastConnectionsOf } from './store/door.ts'
+import { lastConnectionsOf, usualConnectionsOf } from './store/door.ts'
 import { isPoison } from './store/failures.ts'
 import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { migrate } from './store/setup/migrate.ts'
@@ -221,7 +221,13 @@ function openCore(
     store,
     wakeups,
     { onReady, onDue },
-    { ...config, shares, lastConnections: lastConnectionsOf(config.poolSize), isPoison }
+    {
+      ...config,
+      shares,
+      flushConnections: usualConnectionsOf(config.poolSize),
+      lastConnections: lastConnectionsOf(config.poolSize),
+      isPoison
+    }
   )
   return { store, broker, shares }
 }

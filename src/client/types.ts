@@ -453,6 +453,7 @@ export interface Explanation {
       | 'leased'
       | 'behind'
       | 'groupBlocked'
+      | 'turn'
       | 'noConsumer'
       | 'dead'
       | 'acked'
@@ -534,6 +535,12 @@ export interface QueueSettings {
    * queue: all messages are. Changes only while the queue holds no message. Default none.
    */
   ordering?: 'none' | 'group' | 'queue' | undefined
+  /**
+   * group: groups take turns, so a flood of one delays no other. Priorities count within a group.
+   * Not together with the order queue. A message keeps the fairness that it was enqueued with.
+   * Default none.
+   */
+  fairness?: 'none' | 'group' | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
   /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
@@ -561,6 +568,7 @@ export interface QueueReport {
     messageBytesMax: number
     paused: boolean
     ordering: string
+    fairness: string
     keepAckedSeconds: number
     tags: Record<string, string>
   }
@@ -611,6 +619,7 @@ export interface QueueList {
       messageBytesMax: number
       paused: boolean
       ordering: string
+      fairness: string
       keepAckedSeconds: number
       tags: Record<string, string>
     }

@@ -8,6 +8,7 @@ import type { Bounds } from './engine/batcher.ts'
 import type { Parts } from './engine/parts.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
+import { Flights } from './engine/flights.ts'
 import type { Signals } from './engine/signals.ts'
 import { Turns } from './engine/turns.ts'
 import type { Wakeups } from './engine/wakeups.ts'
@@ -39,12 +40,14 @@ import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Watching } from './verbs/watch.ts'
 
 export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares'>, Pick<Bounds, 'isPoison'> {
+  /** Connections to the database for flushes. */
+  flushConnections: number
   /** Connections to the database for work that is let in last. */
   lastConnections: number
 }
 
 /** The bounds of every batcher. */
-const bounds: Omit<Bounds, 'isPoison'> = {
+const bounds: Omit<Bounds, 'flights' | 'isPoison'> = {
   // A larger flush is hardly cheaper for each message, and leaves less to do side by side: of 1600
   // messages at hand, the next share is parsed here while the database stores the last.
   flushCountMax: 600,
@@ -55,6 +58,7 @@ const bounds: Omit<Bounds, 'isPoison'> = {
 
 export class Broker {
   readonly replicaStats = new ReplicaStats()
+  readonly #turns: Turns
   readonly #enqueueing: Enqueueing
   readonly #settling: Settling
   readonly #leaseFlushes: LeaseFlushes
@@ -72,16 +76,16 @@ export class Broker {
     store: Store,
     wakeups: Wakeups,
     signals: Signals,
-    { shares, lastConnections, isPoison, ...options }: BrokerOptions
+    { shares, flushConnections, lastConnections, isPoison, ...options }: BrokerOptions
   ) {
-    const turns = new Turns(lastConnections, shares.turns)
+    const turns = (this.#turns = new Turns(lastConnections, shares.turns))
     const parts: Parts = {
       store,
       queueCache: new QueueCache(store, turns),
       wakeups,
       signals,
       replicaStats: this.replicaStats,
-      bounds: { ...bounds, isPoison },
+      bounds: { ...bounds, flights: new Flights(flushConnections), isPoison },
       shares,
       turns,
       // One connection stays free for short work.
@@ -94,7 +98,7 @@ export class Broker {
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
-    this.#queues = new Queues(parts)
+    this.#queues = new Queues(parts, options.autoQueuesMax)
     this.#bulk = new Bulk(parts)
     this.#watching = new Watching(parts)
     this.#browsing = new Browsing(parts, this.#watching)
@@ -183,15 +187,17 @@ export class Broker {
   }
 
   /**
-   * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
-   * queueNotFound when others delete it again each time.
+   * Makes a queue, or changes the settings given. `created` is true when it was made. With
+   * `isBounded` a new queue counts for the caller, as one that an enqueue makes. Refuses with
+   * tooManyQueues, queueNotEmpty, and with queueNotFound when others delete it again each time.
    */
   putQueue(
     caller: Caller,
     name: string,
-    change: SettingsChange
+    change: SettingsChange,
+    isBounded = false
   ): Promise<{ created: boolean; report: QueueReport }> {
-    return this.#queues.put(caller, name, change)
+    return this.#queues.put(caller, name, change, isBounded)
   }
 
   /** The settings of a queue and its counts. Refuses with queueNotFound. */
@@ -316,6 +322,14 @@ export class Broker {
    */
   consumers(caller: Caller, name: string): Promise<Consumers> {
     return this.#consuming.list(caller, name)
+  }
+
+  /**
+   * Runs work at the database that no flush shares, when it is the caller's turn. Refuses with
+   * shareUsedUp, overloaded.
+   */
+  inTurn<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(caller, work)
   }
 
   /** Resolves when every call taken in has been answered. */

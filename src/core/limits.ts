@@ -7,6 +7,10 @@ const yearSeconds = 365 * daySeconds
 export const listMax = 1000
 /** Nested arrays and objects in the JSON of a request. */
 export const nestingMax = 1000
+/** Values in the JSON of a request beside what is in message bodies. A full list has fewer. */
+export const requestValuesMax = 100_000
+/** Members of one object there. */
+export const requestMembersMax = 1000
 export const messageBytesMax = 1_048_576
 /** What an ack may say came of the work, as JSON text. */
 export const resultBytesMax = 65_536

@@ -16,7 +16,12 @@ export function isOrdered({ ordering }: ActiveSettings): boolean {
 
 /** Whether messages of the queue stand in lines. */
 export function hasLines(settings: ActiveSettings): boolean {
-  return isOrdered(settings)
+  return isOrdered(settings) || settings.fairness !== 'none'
+}
+
+/** Whether groups take turns, and their messages do not wait for one another. */
+export function takesTurns({ ordering, fairness }: ActiveSettings): boolean {
+  return ordering === 'none' && fairness !== 'none'
 }
 
 /** What a message of an ordered queue cannot have, because it would change its place. */

@@ -136,6 +136,8 @@ export interface Circumstances {
   askedAt: string | null
   /** The message of its group that goes first. null: it waits for none. */
   blocker: { id: Digits; state: State } | null
+  /** Groups take turns, and another message of its group goes first. */
+  turn: boolean
 }
 
 /**

@@ -31,6 +31,7 @@ import type {
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
+import type { Holding } from './engine/share.ts'
 import type {
   Ahead,
   Circumstances,
@@ -69,11 +70,25 @@ export interface Place extends Verbs {
   /** Runs the work in one commit. An error undoes all of it. A deadlock runs it again. */
   transaction<T>(work: (verbs: Verbs) => Promise<T>): Promise<T>
   /**
-   * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
-   * an enqueue. `notEmpty`: the order would change and the queue holds a message, so nothing was done.
+   * Makes the queue if there is none, then changes the settings given. A new queue counts for its
+   * maker, unless `checkRoom` refuses it. Without a maker it counts for nobody, and neither does one
+   * that was there.
    */
-  putQueue(name: string, change: SettingsChange): Promise<'made' | 'changed' | 'notEmpty'>
+  putQueue(name: string, change: SettingsChange, maker: QueueMaker | null): Promise<PutOutcome>
 }
+
+/** Whom a new queue counts for. */
+export interface QueueMaker {
+  callerId: string
+  /** Throws when the caller may make no more. */
+  checkRoom: (held: Holding) => void
+}
+
+/**
+ * Nothing was changed with `notEmpty`, because the order would change and the queue holds a message;
+ * and with `oneGroup`, because the whole queue would be one group and groups would take turns.
+ */
+export type PutOutcome = 'made' | 'changed' | 'notEmpty' | 'oneGroup'
 
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &
@@ -126,6 +141,8 @@ interface LeaseVerbs {
    * messages. The lines must be locked.
    */
   leaseFollowers(queueId: Digits, heads: Head[], wanted: number[], bytesMax: number): Promise<Follower[]>
+  /** Leases more from the groups of messages that have just been leased, which take turns. */
+  leaseTurns(queueId: Digits, heads: Held[], asks: LeaseAsk[], bytesMax: number): Promise<LeaseFlush>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
@@ -191,7 +208,7 @@ export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<Changed<ChangedBy<V>>>
 }
 interface SettleVerbs extends Settlers {
-  /** Locks messages in the order of all verbs. Needed before a message is settled twice. */
+  /** Locks messages in the order of all verbs. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
@@ -209,11 +226,11 @@ interface QueueVerbs {
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>
   /**
-   * How many queues enqueues have made, of all callers and of this one, and whether there is such a
-   * queue. Until the transaction ends, no other session counts.
+   * How many queues count for all callers and for this one, and whether there is such a queue. Until
+   * the transaction ends, no other session counts.
    */
   countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
-  /** Makes a queue for an enqueue. Nothing happens if there is one. */
+  /** Makes a queue that counts for this caller. Nothing happens if there is one. */
   createAutoQueue(name: string, callerId: string): Promise<void>
 }
 

@@ -79,7 +79,9 @@ export interface LeaseFlush {
   full: boolean
   /** The acks that removed their message, as `id.fence`. */
   acked: string[]
+  /** What became ready because messages left their lines: by the acks, and by the leases. */
   freed: Freed | null
+  turned: Freed | null
   /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
   usedKeys: string[]
   /** When it leased, by the database's clock. */

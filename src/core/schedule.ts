@@ -1,5 +1,6 @@
 /** A schedule: a message that is enqueued at the times of a cron expression. */
 import type { ApiKey } from './apiKey.ts'
+import type { Caller } from './caller.ts'
 import { obstacleTo } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkBodySize, type Digits } from './message.ts'
@@ -119,6 +120,7 @@ export interface KeptSchedule {
 
 /** Who acts on a schedule. */
 export interface ScheduleCaller {
+  caller: Caller
   /** null: callers need no key. */
   key: ApiKey | null
   /** Throws the refusal when the caller may not do this with a schedule of this queue. */

@@ -185,6 +185,16 @@ export const settings = {
       'group: the messages of a group are leased one after another, in the order of their enqueues. ' +
       'queue: all messages are. Changes only while the queue holds no message.'
   },
+  fairness: {
+    column: 'fairness',
+    type: 'choice',
+    choices: ['none', 'group'],
+    default: 'none',
+    label: 'Fairness',
+    help:
+      'group: groups take turns, so a flood of one delays no other. Priorities count within a group. ' +
+      'Not together with the order queue. A message keeps the fairness that it was enqueued with.'
+  },
   keepAckedSeconds: {
     column: 'keep_acked_seconds',
     type: 'number',

@@ -9,6 +9,12 @@ export type Rank = (typeof ranks)[number]
 const waitingMax: Record<Rank, number> = { first: 20_000, usual: 20_000, last: 200 }
 const waitMsMax = 3000
 
+/**
+ * How many of the connections work below the first rank may have. Two at least: work done
+ * `exclusively` holds one and asks for another.
+ */
+export const usualConnectionsOf = (connections: number) => Math.max(2, connections - 1)
+
 /** How many of the connections work of the last rank may have: half of them. */
 export const lastConnectionsOf = (connections: number) => Math.max(1, connections >> 1)
 
@@ -23,10 +29,9 @@ export class Door {
   readonly #waiting: Record<Rank, Set<() => void>> = { first: new Set(), usual: new Set(), last: new Set() }
 
   constructor(connections: number) {
-    // Two at least: work done `exclusively` holds one and asks for another.
     this.#limits = {
       first: connections,
-      usual: Math.max(2, connections - 1),
+      usual: usualConnectionsOf(connections),
       last: lastConnectionsOf(connections)
     }
   }

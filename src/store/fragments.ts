@@ -148,3 +148,20 @@ export const forgetHistoryOf = (gone: string) => sql`
       offset 0
     ) h
   ))`
+
+/**
+ * The common table expressions that make the queue `$1` if there is none. A conflict would use up an
+ * id, and there are only two thousand million of them.
+ */
+export const madeQueue = sql`
+  made as (
+    insert into holdfast.queues (name)
+    select $1
+    where not exists (select from holdfast.queues where name = $1)
+    on conflict (name) do nothing
+    returning id
+  ), counted as (
+    insert into holdfast.counts (queue_id)
+    select id
+    from made
+  )`

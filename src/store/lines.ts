@@ -6,34 +6,51 @@ import { sql } from './statement.ts'
 
 /**
  * Whether message `m` is the one of its line that stands, or is leased with it. When such a message
- * is settled, removed or parked, its line must be told.
+ * is acked, dies or is removed, its line must be told. In a line that takes turns, a leased message
+ * no longer stands.
  */
 export const standsInLine = sql`
   (
     m.line is not null
     and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
+    and case
+      when m.turn_rank is not null then m.position is not null and m.leased_until is null
+      else m.position is not null or m.leased_until is not null
+    end
   )`
 
-/** The rows of `from` by line, for holdfast.free_lines. `from` has queue_id, line, place and `stood`. */
+/** Whether the line of message `m` must be told when the message comes back. */
+export const comesBackToLine = sql`
+  (
+    ${standsInLine}
+    or m.turn_rank is not null and m.dead_at is null
+  )`
+
+/**
+ * The rows of `from` by line, in the order of their positions. `from` has queue_id, line, place,
+ * position, turn_rank and `stood`.
+ */
 const byLine = (from: string) => sql`
   select
     queue_id,
-    array_agg(line) as lines,
-    array_agg(count) as counts,
-    array_agg(place) as places
+    in_turns,
+    array_agg(line order by position, place) as lines,
+    array_agg(count order by position, place) as counts,
+    array_agg(place order by position, place) as places
   from (
     select
       queue_id,
       line,
+      turn_rank is not null as in_turns,
       count(*) as count,
-      min(place) as place
+      min(place) as place,
+      min(position) as position
     from ${from}
     where stood
-    group by queue_id, line
+    group by queue_id, line, turn_rank is not null
   ) l
-  group by queue_id
-  order by queue_id`
+  group by queue_id, in_turns
+  order by queue_id, in_turns`
 
 /**
  * Tells the lines of the rows in `from`, all of one queue, and answers `Freed` as JSON, or null. It
@@ -41,12 +58,13 @@ const byLine = (from: string) => sql`
  */
 export const freeLines = (from: string) => sql`
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       ${byLine(from)}
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   )`
 
 /** Tells the lines of the rows in `from`, of any queues: the queues in which messages became ready. */
@@ -58,7 +76,14 @@ export const freeLinesOfQueues = (from: string) => sql`
   from (
     ${byLine(from)}
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f`
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f`
+
+/** The place of message `m` when it comes back: its old one, or in turns behind others of its rank. */
+export const placeOfReturned = sql`
+  case
+    when m.turn_rank is not null then nextval('holdfast.positions')
+    else m.place
+  end`
 
 /** The position of message `m` when it comes back. In a line it is parked, and free_lines decides. */
 export const positionOfReturned = sql`
@@ -80,4 +105,4 @@ export const isParked = sql`
   )`
 
 /** Whether messages of queue `q` stand in lines. */
-export const hasLines = (q: string) => `${q}.ordering <> 'none'`
+export const hasLines = (q: string) => `(${q}.ordering <> 'none' or ${q}.fairness <> 'none')`

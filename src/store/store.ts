@@ -22,6 +22,7 @@ import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
 import { standingVerbs } from './verbs/standings.ts'
+import { turnVerbs } from './verbs/turns.ts'
 
 /** The verbs as their files write them: the session comes first. */
 export type SessionVerbs = {
@@ -33,6 +34,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...leaseVerbs(scanHints),
   ...leaseKeyVerbs,
   ...followerVerbs,
+  ...turnVerbs,
   ...settleVerbs,
   ...completionVerbs,
   ...standingVerbs,
@@ -62,7 +64,7 @@ export function openStore(
   const placeOn = (ranked: Database): Place => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
-    putQueue: (name, change) => putQueue(ranked, name, change)
+    putQueue: (name, change, maker) => putQueue(ranked, name, change, maker)
   })
   return {
     ...placeOn(database),

@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Batcher, type BatcherOptions } from '../../src/core/engine/batcher.ts'
+import { Flights } from '../../src/core/engine/flights.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
 
 interface Flush {
@@ -28,6 +29,7 @@ function batcher(options: Partial<BatcherOptions<number, string>> = {}) {
     waitingMsMax: 60_000,
     isUrgent: () => false,
     inFlightMax: 1,
+    flights: null,
     isPoison: error => (error as Error).message === 'poison',
     ...options
   })
@@ -352,4 +354,39 @@ t.test('what has been answered leaves nothing in the share, whatever its total',
   }
   t.strictSame(share.report(10).callers, [])
   t.equal(share.held, 0)
+})
+
+t.test('a caller with many lanes leaves flights to others', async t => {
+  const { under, flushes } = batcher({ flights: new Flights(9) })
+  const [a, b, c] = ['a', 'b', 'c'].map(callerNamed)
+  const calls = Array.from({ length: 20 }, (_, i) => under.add(a!, `a${i}`, i))
+  await turn()
+  t.equal(flushes.length, 4, 'it has half of them, and its other lanes wait')
+  calls.push(under.add(b!, 'b', 100), under.add(a!, 'shared', 200))
+  await turn()
+  t.match(flushes.at(-1), { lane: 'b', items: [100] }, 'another caller need not wait')
+  calls.push(under.add(c!, 'shared', 201))
+  t.match(flushes.at(-1), { lane: 'shared', items: [200, 201] }, 'a lane begins for any of its callers')
+  for (let ended = 0; ended < flushes.length; ended++, await turn()) {
+    t.ok(flushes.length - ended <= 6, 'there are no more in flight')
+    flushes[ended]!.answer()
+  }
+  t.equal((await Promise.all(calls)).length, 23)
+  await under.drained()
+})
+
+t.test('a lane whose callers were all turned away takes no flight', async t => {
+  keepAlive(t)
+  const { under, flushes } = batcher({ flights: new Flights(1), waitingMsMax: 20 })
+  const first = under.add(tester, 'a', 1)
+  await turn()
+  await t.rejects(under.add(tester, 'b', 2), { code: 'overloaded' })
+  flushes[0]!.answer()
+  await first
+  await under.drained()
+  const last = under.add(tester, 'c', 3)
+  await turn()
+  t.match(flushes[1], { lane: 'c' })
+  flushes[1]!.answer()
+  await last
 })

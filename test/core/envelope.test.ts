@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { parseEnvelope, RawJson } from '../../src/core/engine/envelope.ts'
 import { QueueError } from '../../src/core/errors.ts'
+import { headersMax, listMax } from '../../src/core/limits.ts'
 import { edited, outline, text, valueOf, type Node } from './jsonTexts.ts'
 
 const isRaw = (path: string): boolean =>
@@ -297,6 +298,18 @@ t.test('a text cut short anywhere is refused, and nothing else is thrown', async
   const whole = ' {"body":{"a":[1.5e+3,"\\u00e9\\n",true]},"messages":[{"body":null,"k":-0.1}],"s":"é\\\\"}'
   for (let end = 0; end < whole.length; end++) refusal(whole.slice(0, end))
   t.ok(agree(whole))
+})
+
+t.test('a full list has few enough values, and a request with very many is refused at once', async t => {
+  const headers = Object.fromEntries(Array.from({ length: headersMax }, (_, i) => [`h${i}`, 'x']))
+  const options = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`option${i}`, 1]))
+  const messages = Array(listMax).fill({ ...options, headers, body: [1, 2, 3] })
+  t.doesNotThrow(() => parseEnvelope(JSON.stringify({ messages })))
+  t.doesNotThrow(() => parseEnvelope(`{"body":[${'1,'.repeat(200_000)}1]}`), 'a body may hold more')
+  const members = Array.from({ length: 1001 }, (_, i) => `"m${i}":1`)
+  t.doesNotThrow(() => parseEnvelope(`{${members.slice(1).join(',')}}`))
+  t.match(refusal(`{${members.join(',')}}`).message, /^more than 1000 members in one object/)
+  t.match(refusal(`[${'{},'.repeat(200_000)}1]`).message, /^more than 100000 values at character 2\d{5}$/)
 })
 
 t.test('nesting deeper than 1000 levels is refused at once', async t => {

@@ -1,19 +1,22 @@
 /**
- * Random calls on ordered queues, against the whole service and against a model of the rules. Calls
- * that found a bug are kept, in their shortest form.
+ * Random calls on queues with an order or with turns, against the whole service and against a model
+ * of the rules. Calls that found a bug are kept, in their shortest form.
  */
 import fc from 'fast-check'
 import t from 'tap'
 import { openDatabase } from '../../src/store/database.ts'
 import { expire, expireParked, sweepLeases } from '../../src/store/upkeep/sweeps.ts'
+import { FairModel } from './fairModel.ts'
 import { maxAttempts, OrderModel } from './orderModel.ts'
 import { databaseUrl, endLeases, holdfast, queueWith, sql, type FlowQueue } from './setup.ts'
 
 const verbs = ['ack', 'fail', 'failLater', 'kill', 'release'] as const
 type Verb = (typeof verbs)[number]
+/** How the queue orders its messages: in groups, as one group, or by turns of groups. */
+type Kind = keyof typeof settingsOf
 /** `pick` chooses among all receipts or messages, old ones too. */
 type Step =
-  | { do: 'enqueue'; groups: number[] }
+  | { do: 'enqueue'; groups: number[]; priority: number }
   | { do: 'lease'; max: number }
   | { do: Verb; pick: number }
   | { do: 'lapse' | 'expire' | 'purgeIds'; picks: number[] }
@@ -26,7 +29,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('enqueue' as const),
-      groups: fc.array(fc.nat(3), { minLength: 1, maxLength: 4 })
+      groups: fc.array(fc.nat(3), { minLength: 1, maxLength: 4 }),
+      priority: fc.integer({ min: 3, max: 5 })
     })
   },
   {
@@ -48,14 +52,15 @@ const database = openDatabase({ connectionString: databaseUrl }, { poolSize: 1, 
 t.teardown(() => database.close())
 
 class Run {
-  readonly #model = new OrderModel()
+  readonly #model: OrderModel
   readonly #queue: FlowQueue
-  readonly #ordering: string
+  readonly #kind: Kind
   readonly #receipts: { receipt: string; id: string; fence: number }[] = []
 
-  constructor(queue: FlowQueue, ordering: string) {
+  constructor(queue: FlowQueue, kind: Kind) {
+    this.#model = kind === 'turns' ? new FairModel() : new OrderModel()
     this.#queue = queue
-    this.#ordering = ordering
+    this.#kind = kind
   }
 
   async follow(steps: Step[]): Promise<void> {
@@ -81,7 +86,7 @@ class Run {
 
   async #take(step: Step): Promise<void> {
     const { path } = this.#queue
-    if (step.do === 'enqueue') return await this.#enqueue(step.groups)
+    if (step.do === 'enqueue') return await this.#enqueue(step.groups, step.priority)
     if (step.do === 'lease') {
       await this.#lease(step.max)
       return
@@ -100,7 +105,7 @@ class Run {
       const ready = this.#model.inState('ready')
       const { body } = await holdfast.post(`${path}/purge`, { state: 'ready' })
       this.#same('purge', body.purged, ready.length)
-      for (const { id } of ready) this.#model.messages.delete(id)
+      this.#model.remove(ready.map(({ id }) => id))
       return
     }
     if ('picks' in step) return await this.#end(step.do, step.picks)
@@ -108,12 +113,16 @@ class Run {
     if ('pick' in step) await this.#settle(step.do, step.pick)
   }
 
-  async #enqueue(groups: number[]): Promise<void> {
-    const messages = groups.map(group => ({ body: 1, ...(group > 0 && { group: `g${group}` }) }))
+  async #enqueue(groups: number[], priority: number): Promise<void> {
+    const messages = groups.map(group => ({
+      body: 1,
+      ...(group > 0 && { group: `g${group}` }),
+      ...(this.#kind === 'turns' && { priority })
+    }))
     const { body } = await holdfast.post(`${this.#queue.path}/messages`, { messages })
     for (const [index, { id }] of body.messages.entries()) {
       const group = groups[index]! > 0 ? `g${groups[index]}` : null
-      this.#model.enqueue(id, this.#ordering === 'queue' ? '' : group)
+      this.#model.enqueue(id, this.#kind === 'queue' ? '' : group, priority)
     }
   }
 
@@ -162,7 +171,7 @@ class Run {
       await this.#sweepUntil(ids, 'leased_until is null')
     }
     if (what === 'lapse') this.#model.lapse(ids)
-    else for (const id of ids) this.#model.messages.delete(id)
+    else this.#model.remove(ids)
   }
 
   // The service's own sweeper may be first, and then it is waited for.
@@ -187,7 +196,7 @@ class Run {
     const { id, state } = messages[pick % messages.length]!
     const { status } = await holdfast.call('DELETE', `${this.#queue.path}/messages/${id}`)
     this.#same('cancel', status, state === 'leased' ? 409 : 204)
-    if (state !== 'leased') this.#model.messages.delete(id)
+    if (state !== 'leased') this.#model.remove([id])
   }
 
   // Whatever happened before, every message comes out in the end, and nothing is left behind.
@@ -216,12 +225,18 @@ class Run {
   }
 }
 
-for (const ordering of ['group', 'queue']) {
-  t.test(`whatever is called on a queue with the order ${ordering}, its order holds`, async t => {
+const settingsOf = {
+  group: { ordering: 'group' },
+  queue: { ordering: 'queue' },
+  turns: { fairness: 'group' }
+}
+
+for (const kind of Object.keys(settingsOf) as Kind[]) {
+  t.test(`whatever is called on a queue of the kind ${kind}, its rules hold`, async t => {
     let runs = 0
     const follow = async (steps: Step[]) => {
       runs++
-      await new Run(await queueWith({ ordering, maxAttempts }), ordering).follow(steps)
+      await new Run(await queueWith({ ...settingsOf[kind], maxAttempts }), kind).follow(steps)
     }
     for (const [bug, steps] of Object.entries(found)) await t.resolves(follow(steps), bug)
     await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), follow), {

@@ -16,8 +16,16 @@ export class OrderModel {
   readonly messages = new Map<string, Message>()
   #place = 0
 
-  enqueue(id: string, line: string | null): void {
-    this.messages.set(id, { id, line, place: ++this.#place, state: 'ready', attempt: 0, fence: 0 })
+  enqueue(id: string, line: string | null, _priority = 4): void {
+    this.messages.set(id, { id, line, place: this.nextPlace(), state: 'ready', attempt: 0, fence: 0 })
+  }
+
+  nextPlace(): number {
+    return ++this.#place
+  }
+
+  remove(ids: string[]): void {
+    for (const id of ids) this.messages.delete(id)
   }
 
   inState(state: Message['state']): Message[] {
@@ -58,13 +66,17 @@ export class OrderModel {
       const next = open.get(message.line)!.shift()
       if (next?.id !== id) return `${id} is leased before ${next?.id ?? 'its line is free'}`
     }
+    this.take(ids)
+    return null
+  }
+
+  take(ids: string[]): void {
     for (const id of ids) {
       const message = this.messages.get(id)!
       message.state = 'leased'
       message.attempt++
       message.fence++
     }
-    return null
   }
 
   /** What a settling call answers. */
@@ -97,7 +109,9 @@ export class OrderModel {
   /** Dead messages go to the tail, in the order of their ids. */
   redrive(): number {
     const dead = this.inState('dead').sort((a, b) => Number(a.id) - Number(b.id))
-    for (const message of dead) Object.assign(message, { state: 'ready', attempt: 0, place: ++this.#place })
+    for (const message of dead) {
+      Object.assign(message, { state: 'ready', attempt: 0, place: this.nextPlace() })
+    }
     return dead.length
   }
 

@@ -365,3 +365,32 @@ t.test('what is no unique option is refused', async t => {
   }
   t.match(await put(queue, 1, { key: ' ~'.repeat(127) }), { status: 201 })
 })
+
+t.test('where groups take turns, a replace keeps the group, and every message comes', async t => {
+  const queue = await queueWith({ fairness: 'group' })
+  const key = (key: string, onConflict = 'keep') => ({ unique: { key, onConflict } })
+  const { messages } = await putAll(queue, [
+    { body: 'a1', group: 'a', ...key('a1') },
+    { body: 'a2', group: 'a', ...key('a2') },
+    { body: 'a3', group: 'a', ...key('a3') },
+    { body: 'b1', group: 'b', ...key('b1') },
+    { body: 'n1', ...key('n1') }
+  ])
+  t.equal(new Set(messages.map(({ id }: { id: string }) => id)).size, 5)
+  const replace = (name: string, options: object = {}) =>
+    put(queue, `${name}+`, undefined, { ...key(name, 'replace'), group: name[0], ...options })
+  t.match(await replace('a1', { group: 'b' }), { status: 409, code: 'uniqueGroup' })
+  t.match(await replace('n1'), { status: 409 })
+  t.match(await replace('n1', { group: undefined }), { replaced: true })
+  t.match(await replace('a1', { delaySeconds: 600 }), { replaced: true }, 'the one that stands')
+  t.match(await replace('a3', { priority: 9 }), { replaced: true }, 'a parked one')
+  t.match(await replace('b1', { delaySeconds: 600 }), { replaced: true }, 'the only one of its group')
+  t.match(await counts(queue), { ready: 3, delayed: 2 })
+  t.strictSame((await queue.lease(10)).map(({ body }) => body).sort(), ['a2', 'a3+', 'n1+'])
+  const waiting = queue.lease(1, { waitSeconds: 20 })
+  t.match(await replace('b1'), { replaced: true })
+  t.match(await waiting, [{ body: 'b1+' }])
+  t.match(await replace('a1'), { replaced: true })
+  t.match(await queue.lease(10), [{ body: 'a1+' }])
+  t.match(await queue.leftovers(), { lines: 0 })
+})

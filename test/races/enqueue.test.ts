@@ -15,6 +15,24 @@ import {
 } from './setup.ts'
 import { tester } from '../support/callers.ts'
 
+t.test('large headers have flushes of their own, as large bodies do', async t => {
+  const { name } = await queue()
+  const flushes: number[] = []
+  const broker = brokerOn(poolA, {
+    verbs: {
+      enqueue: (session, rows) => {
+        flushes.push(rows.length)
+        return messages.enqueue(session, rows)
+      }
+    }
+  })
+  const headers = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`h${i}`, 'x'.repeat(4000)]))
+  const send = (message: object) =>
+    broker.enqueue(tester, name, [{ body: '1', contentType: null, ...message }], false)
+  await Promise.all([send({}), send({ headers }), send({ body: 'x'.repeat(80_000) }), send({})])
+  t.strictSame(flushes.sort(), [2, 2])
+})
+
 t.test('two enqueues of one key store one message, also before the first has committed', async t => {
   const { id, name } = await queue()
   const enqueueInSql = async (idempotencyKey: string) =>

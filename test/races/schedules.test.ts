@@ -4,7 +4,10 @@
 import { once } from 'node:events'
 import pg from 'pg'
 import t from 'tap'
+import type { Caller } from '../../src/core/caller.ts'
 import { AutoQueues } from '../../src/core/engine/autoQueues.ts'
+import { QueueError } from '../../src/core/errors.ts'
+import { scheduleNotFound } from '../../src/core/schedule.ts'
 import { Firings } from '../../src/core/verbs/firings.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
@@ -12,7 +15,18 @@ import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
-import { blocker, messages, poolA, poolB, queues, type Database } from './setup.ts'
+import { callerNamed, shareOf, tester } from '../support/callers.ts'
+import {
+  blockedSessions,
+  blocker,
+  brokerOn,
+  messages,
+  poolA,
+  poolB,
+  queues,
+  untilBlocked,
+  type Database
+} from './setup.ts'
 
 t.beforeEach(() => blocker.query('delete from holdfast.schedules; delete from holdfast.messages'))
 
@@ -25,10 +39,14 @@ function schedulesOn(
   { createQueues = true, verbs = {} }: { createQueues?: boolean; verbs?: Partial<SessionVerbs> } = {}
 ) {
   const store = openStore(database, new ScanHints(), verbs)
-  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work() }, Infinity)
-  const broker = { makeQueue: autoQueues.make.bind(autoQueues) }
+  const autoQueues = new AutoQueues(store, { run: (_caller, work) => work() }, shareOf(1000), Infinity)
+  const broker = {
+    makeQueue: autoQueues.make.bind(autoQueues),
+    inTurn: <T>(_caller: Caller, work: () => Promise<T>) => work(),
+    enqueue: undefined as never
+  }
   const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
-  const schedules = new Schedules(store, undefined as never, nextTime, options)
+  const schedules = new Schedules(store, broker, nextTime, options)
   const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
     createQueues,
     keyOf: () => undefined
@@ -40,7 +58,7 @@ function schedulesOn(
   }
 }
 const [schedulesA, schedulesB] = [schedulesOn(poolA), schedulesOn(poolB)]
-const anyone = { key: null, permit: () => {} }
+const anyone = { caller: tester, key: null, permit: () => {} }
 const put = (name: string, change: object = {}) =>
   schedulesA.put(name, { queue: 'q', cron: '@yearly', body: JSON.stringify(name), ...change }, anyone)
 /** Makes the schedules due, as if this much time had passed. */
@@ -199,6 +217,67 @@ t.test('two callers who make one schedule at once: one makes it, the other chang
     )
     t.equal(made.filter(({ created }) => created).length, 1)
   }
+})
+
+t.test('calls that wait for one schedule hold few connections, and others change theirs', async t => {
+  await put('busy')
+  const schedules = new Schedules(
+    openStore(poolA, new ScanHints()),
+    brokerOn(poolA, { options: { lastConnections: 2 } }),
+    nextTime,
+    {
+      schedulesMax: Infinity,
+      schedulesPerQueueMax: Infinity,
+      onDue
+    }
+  )
+  const pause = (caller: Caller, name: string) =>
+    schedules.put(name, { queue: 'q', cron: '@yearly', body: '1', paused: true }, { ...anyone, caller })
+  await blocker.query('begin')
+  await blocker.query("select from holdfast.schedules where name = 'busy' for update")
+  const [a, b] = ['a', 'b'].map(callerNamed)
+  const waiting = Array.from({ length: 20 }, () => pause(a!, 'busy'))
+  await untilBlocked(1)
+  for (let i = 0; i < 5; i++) await pause(b!, `other${i}`)
+  t.equal(await blockedSessions(), 1)
+  await blocker.query('commit')
+  await Promise.all(waiting)
+})
+
+t.test('a schedule out of sight costs no more time to refuse than one that is not there', async t => {
+  await put('hidden')
+  const read: string[] = []
+  const { get } = schedulesOn(poolA, {
+    verbs: {
+      findSchedule: (_session, name) => {
+        read.push(name)
+        return Promise.resolve(null)
+      }
+    }
+  })
+  const refuse = () => {
+    throw scheduleNotFound('hidden')
+  }
+  await t.rejects(get('hidden', { ...anyone, permit: refuse }), { code: 'scheduleNotFound' })
+  t.strictSame(read, [], 'its message is not read')
+})
+
+t.test('an owner that may make no more queues is asked for once, however many it wants', async t => {
+  let attempts = 0
+  const schedules = schedulesOn(poolA, {
+    verbs: {
+      createAutoQueue: () => {
+        attempts++
+        return Promise.reject(new QueueError('tooManyQueues', 'no more'))
+      }
+    }
+  })
+  for (let i = 0; i < 10; i++) await put(`wants-${i}`, { queue: `wants-${i}` })
+  await blocker.query("update holdfast.schedules set owner_id = 'greedy'")
+  await age('0')
+  await schedules.fireDue()
+  t.ok(attempts <= 2, `${attempts} attempts`)
+  t.match(await lastRun('wants-9'), { outcome: 'tooManyQueues' })
 })
 
 t.test('a schedule that is changed while it is due fires once, before or after the change', async t => {

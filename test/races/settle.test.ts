@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   ack,
   blocker,
+  brokerOn,
   conserved,
   deadlocks,
   enqueue,
@@ -20,6 +21,7 @@ import {
   sweep,
   untilBlocked
 } from './setup.ts'
+import { standingVerbs } from '../../src/store/verbs/standings.ts'
 import { tester } from '../support/callers.ts'
 
 t.test('a late ack after a new lease changes nothing, whichever order they arrive in', async t => {
@@ -105,5 +107,41 @@ t.test('a list with two receipts of one message does not deadlock with another b
   t.match(await acking, [{ outcome: 'gone' }, { outcome: 'acked' }, { outcome: 'acked' }])
   t.equal(await deadlocks(), before)
   await stop()
+  await conserved(t, id)
+})
+
+t.test('receipts of one message under a thousand fences take no more statements than one', async t => {
+  const { id, name } = await queue()
+  await enqueue(id, 2)
+  const [first, second] = await lease(poolA, id, 2)
+  let statements = 0
+  const counting =
+    <Args extends unknown[], Answer>(verb: (...args: Args) => Answer) =>
+    (...args: Args) => {
+      statements++
+      return verb(...args)
+    }
+  const { ack, extend } = messages.settleVerbs
+  const { lockMessages, standings } = standingVerbs
+  const broker = brokerOn(poolA, {
+    verbs: {
+      ack: counting(ack),
+      extend: counting(extend),
+      lockMessages: counting(lockMessages),
+      standings: counting(standings)
+    }
+  })
+  // Whoever may lease can make receipts up: they are no secrets.
+  const madeUp = Array.from({ length: 998 }, (_, i) => ({ id: first!.id, fence: String(i + 2) }))
+  const receipts = [...madeUp, first!, second!].map(held => receiptOf({ id, name }, held))
+  const settle = async (verb: 'ack' | 'extend') => {
+    const settlements = receipts.map(receipt => ({ receipt, leaseSeconds: 60 }))
+    const outcomes = await broker.settle(tester, verb, name, settlements, String)
+    return outcomes.map(({ outcome }) => outcome)
+  }
+  const lost = madeUp.map(() => 'leaseLost')
+  t.strictSame(await settle('extend'), [...lost, 'extended', 'extended'])
+  t.strictSame(await settle('ack'), [...lost.map(() => 'gone'), 'acked', 'acked'])
+  t.equal(statements, 8)
   await conserved(t, id)
 })

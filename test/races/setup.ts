@@ -275,6 +275,7 @@ export function brokerOn(
     createQueues: false,
     autoQueuesMax: Infinity,
     shares: openShares({ waitingBytesMax: 1e8, waitersMax: 100, connectionsMax: 100 }),
+    flushConnections: 9,
     lastConnections: 5,
     isPoison: () => false,
     ...options

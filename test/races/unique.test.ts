@@ -171,14 +171,14 @@ t.test('a replace takes a message from its time to live', async t => {
 t.test('two lists that name the same keys in opposite order do not wait for one another', async t => {
   const before = await deadlocks()
   const names = ['a', 'b', 'c', 'd', 'e']
-  for (const settings of [{}, { ordering: 'group' }] as const) {
+  for (const settings of [{}, { ordering: 'group' }, { fairness: 'group' }] as const) {
     for (const make of [keep, replace]) {
       const { id } = await queue(settings)
       const list = (keys: string[]) =>
         keys.map(key => ({
           ...make(id),
           group: 'g',
-          lined: 'ordering' in settings,
+          lined: Object.keys(settings).length > 0,
           unique: { ...make(id).unique!, key }
         }))
       for (let round = 0; round < 10; round++) {
@@ -265,8 +265,23 @@ t.test('in SQL a replace, a refusal and a full queue are what they are over HTTP
   await conserved(t, id)
 })
 
+t.test('in SQL, where groups take turns', async t => {
+  const { id, name } = await queue({ fairness: 'group' })
+  const inSql = async (body: string, options: object) =>
+    (await poolA.query('select holdfast.enqueue($1, $2, $3) as id', [name, body, options]))[0]!.id
+  const unique = (key: string) => ({ group: 'a', unique: { key, onConflict: 'replace' } })
+  const first = await inSql('1', unique('a1'))
+  const second = await inSql('2', unique('a2'))
+  t.equal(await inSql('3', { ...unique('a1'), delaySeconds: 600 }), first)
+  t.match(await lease(poolA, id, 1), [{ id: second }])
+  t.strictSame(await lease(poolA, id, 1), [])
+  t.equal(await inSql('4', unique('a1')), first)
+  t.match(await lease(poolA, id, 1), [{ id: first, body: '4' }])
+  await conserved(t, id)
+})
+
 t.test('many sessions at once, on few keys that come and go', async t => {
-  for (const settings of [{}, { ordering: 'group' }] as const) {
+  for (const settings of [{}, { ordering: 'group' }, { fairness: 'group' }] as const) {
     const { id, name } = await queue({ ...settings, retry: { delaySeconds: 0 } })
     const brokers = [brokerOn(poolA), brokerOn(poolB)]
     const keys = ['a', 'b', 'c']

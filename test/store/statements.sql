@@ -20,7 +20,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -48,7 +51,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -78,28 +81,32 @@ select
   id,
   fence,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from done
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from done;
 
@@ -125,7 +132,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -153,7 +163,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -269,6 +279,11 @@ with keeping as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -315,7 +330,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -330,28 +345,60 @@ select
     'usedKeys', null,
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', f.ready, 'position', f.position)
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
       from (
         select
           queue_id,
-          array_agg(line) as lines,
-          array_agg(count) as counts,
-          array_agg(place) as places
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
         from (
           select
             queue_id,
             line,
+            turn_rank is not null as in_turns,
             count(*) as count,
-            min(place) as place
+            min(place) as place,
+            min(position) as position
           from done
           where stood
-          group by queue_id, line
+          group by queue_id, line, turn_rank is not null
         ) l
-        group by queue_id
-        order by queue_id
+        group by queue_id, in_turns
+        order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
       where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
@@ -398,7 +445,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -426,7 +476,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -545,6 +595,11 @@ with keeping as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -600,7 +655,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -620,28 +675,60 @@ select
     ),
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', f.ready, 'position', f.position)
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
       from (
         select
           queue_id,
-          array_agg(line) as lines,
-          array_agg(count) as counts,
-          array_agg(place) as places
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
         from (
           select
             queue_id,
             line,
+            turn_rank is not null as in_turns,
             count(*) as count,
-            min(place) as place
+            min(place) as place,
+            min(position) as position
           from done
           where stood
-          group by queue_id, line
+          group by queue_id, line, turn_rank is not null
         ) l
-        group by queue_id
-        order by queue_id
+        group by queue_id, in_turns
+        order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
       where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
@@ -797,7 +884,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -906,10 +993,13 @@ with found as materialized (
   where not found.leased
     and m.queue_id = $1
     and m.id = $2
-  returning m.queue_id, m.line, m.place, found.state, (
+  returning m.queue_id, m.line, m.place, m.position, m.turn_rank, found.state, (
     m.line is not null
     and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
+    and case
+      when m.turn_rank is not null then m.position is not null and m.leased_until is null
+      else m.position is not null or m.leased_until is not null
+    end
   ) as stood
 ), forgotten as (
   delete from holdfast.history h
@@ -930,28 +1020,32 @@ with found as materialized (
 select
   leased,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from gone
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from found;
 
@@ -1042,6 +1136,10 @@ set
     (c.new #>> '{ordering}')::text,
     q.ordering
   ),
+  fairness = coalesce(
+    (c.new #>> '{fairness}')::text,
+    q.fairness
+  ),
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
@@ -1118,7 +1216,10 @@ with keeping as materialized (
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), archived as (
   insert into holdfast.acked (
@@ -1147,7 +1248,7 @@ with keeping as materialized (
     m.queue_id,
     m.attempt,
     coalesce(m.max_attempts, keeping.max_attempts),
-    m.rank,
+    coalesce(m.turn_rank, m.rank),
     m.body,
     m.body_bytes,
     m.content_type,
@@ -1178,28 +1279,32 @@ select
   id,
   fence,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from done
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from done;
 
@@ -1341,7 +1446,8 @@ from (
 -- $1 name · $2 id of a caller
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (
@@ -1357,7 +1463,8 @@ from made;
 -- $1 name
 with made as (
   insert into holdfast.queues (name)
-  values ($1)
+  select $1
+  where not exists (select from holdfast.queues where name = $1)
   on conflict (name) do nothing
   returning id
 ), counted as (
@@ -1447,7 +1554,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1537,7 +1644,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1627,7 +1734,7 @@ with candidates as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not (q.ordering <> 'none')
+      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
   )) is true
 ), digested as materialized (
   select
@@ -1781,14 +1888,18 @@ with stored as materialized (
       )
     end as visible_at,
     i.o->'marks' as marks,
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line,
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+    end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering
+    select ordering, fairness
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -1798,6 +1909,7 @@ with stored as materialized (
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -1814,6 +1926,7 @@ with stored as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -1825,6 +1938,7 @@ with stored as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
@@ -1842,18 +1956,37 @@ with stored as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
     headers,
     marks
   from stood
+  returning queue_id, line, place, turn_rank, visible_at
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from inserted
+      where turn_rank is not null
+        and visible_at is null
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   select
@@ -1869,7 +2002,13 @@ select
   id,
   false as duplicate,
   false as mismatch,
-  position
+  case
+    when stood.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = stood.queue_id),
+      stood.place
+    )
+    else stood.position
+  end as position
 from stood;
 
 -- enqueue_lined_keyed
@@ -1910,14 +2049,18 @@ with candidates as materialized (
       )
     end as visible_at,
     i.o->'marks' as marks,
-    case q.ordering
-      when 'group' then i.o->'marks'->>'group'
-      when 'queue' then ''
-    end as line
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line,
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+    end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering
+    select ordering, fairness
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -1975,6 +2118,7 @@ with candidates as materialized (
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -1991,6 +2135,7 @@ with candidates as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -2002,6 +2147,7 @@ with candidates as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
@@ -2019,18 +2165,37 @@ with candidates as materialized (
     position,
     line,
     place,
+    turn_rank,
     enqueued_at,
     visible_at,
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
     headers,
     marks
   from stood
+  returning queue_id, line, place, turn_rank, visible_at
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from inserted
+      where turn_rank is not null
+        and visible_at is null
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   select
@@ -2062,7 +2227,17 @@ select
     )
     else false
   end as mismatch,
-  (select s.position from stood s where s.n = d.n) as position
+  (
+    select case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    from stood s
+    where s.n = d.n
+  ) as position
 from digested d
 left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 
@@ -2116,11 +2291,15 @@ with free as materialized (
       i.unique_key,
       i.until_leased as unique_until_leased,
       i.replaces,
-      q.ordering <> 'none' as keeps_group,
-      case q.ordering
-        when 'group' then i.o->'marks'->>'group'
-        when 'queue' then ''
-      end as line
+      (q.ordering <> 'none' or q.fairness <> 'none') as keeps_group,
+      case
+        when q.ordering = 'group' then i.o->'marks'->>'group'
+        when q.ordering = 'queue' then ''
+        when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      end as line,
+      case
+        when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+      end as turn_rank
     from unnest(
       $1::integer[],
       $2::smallint[],
@@ -2131,7 +2310,7 @@ with free as materialized (
       $7::boolean[]
     ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
     cross join lateral (
-      select ordering
+      select ordering, fairness
       from holdfast.queues
       where id = i.queue_id
       limit 1
@@ -2234,7 +2413,7 @@ with free as materialized (
   returning 1
 ), standing as materialized (
   select r.*, m.was_delayed
-  from (select count(*) from claimed) a
+  from (select count(*) as done from claimed) a
   cross join (
     select *
     from met
@@ -2245,7 +2424,8 @@ with free as materialized (
   cross join lateral (
     select visible_at is not null as was_delayed
     from holdfast.messages
-    where queue_id = r.queue_id
+    where a.done >= 0
+      and queue_id = r.queue_id
       and id = r.met_id
       and unique_key = r.unique_key
       and dead_at is null
@@ -2258,11 +2438,22 @@ with free as materialized (
   cross join (select count(*) from cleared) b
   cross join met d
   where fate = 'new'
+), opened as materialized (
+  select holdfast.open_lines(queue_id, array_agg(line))
+  from (
+    select queue_id, line from stored where turn_rank is not null
+    union
+    select queue_id, line from met where fate = 'replacing' and turn_rank is not null
+  ) l
+  cross join (select count(*) from stored) a
+  group by queue_id
+  order by queue_id
 ), lines as materialized (
   insert into holdfast.lines (queue_id, line)
   select distinct queue_id, line
   from stored
   where line is not null
+    and turn_rank is null
   order by queue_id, line
   on conflict (queue_id, line) do update set followers = 0 where false
   returning queue_id, line
@@ -2279,6 +2470,7 @@ with free as materialized (
     p.*,
     case
       when p.line is null then p.id
+      when p.turn_rank is not null then null
       when l.line is not null
         and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
     end as position
@@ -2286,7 +2478,7 @@ with free as materialized (
   left join lines l on l.queue_id = p.queue_id and l.line = p.line
 ), parked as materialized (
   select r.*, m.was_delayed
-  from (select count(*) from stood) a
+  from (select count(*) as done from (select 1 from opened union all select 1 from stood) l) a
   cross join (
     select *
     from met
@@ -2297,7 +2489,8 @@ with free as materialized (
   cross join lateral (
     select visible_at is not null as was_delayed
     from holdfast.messages
-    where queue_id = r.queue_id
+    where a.done >= 0
+      and queue_id = r.queue_id
       and id = r.met_id
       and unique_key = r.unique_key
       and dead_at is null
@@ -2310,6 +2503,7 @@ with free as materialized (
     position,
     line,
     place,
+    turn_rank,
     unique_key,
     unique_until_leased,
     enqueued_at,
@@ -2329,6 +2523,7 @@ with free as materialized (
     position,
     line,
     place,
+    turn_rank,
     unique_key,
     unique_until_leased,
     enqueued_at,
@@ -2336,7 +2531,7 @@ with free as materialized (
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
@@ -2368,12 +2563,17 @@ with free as materialized (
     content_type = t.content_type,
     headers = t.headers,
     marks = t.marks,
-    rank = t.rank | (m.rank & 1),
+    rank = case
+      when m.turn_rank is null then t.rank | (m.rank & 1)
+      else 8
+    end,
+    turn_rank = t.rank | (m.turn_rank & 1),
     max_attempts = t.max_attempts,
     visible_at = t.visible_at,
     expires_at = t.expires_at,
     unique_until_leased = t.unique_until_leased,
     position = case
+      when m.turn_rank is not null and t.visible_at is not null then null
       when m.position is not null and m.visible_at is not null and t.visible_at is null
       then nextval('holdfast.positions')
       else m.position
@@ -2391,6 +2591,9 @@ with free as materialized (
     t.n,
     m.queue_id,
     m.position,
+    m.line,
+    m.place,
+    m.turn_rank,
     t.was_delayed,
     m.visible_at is not null as is_delayed
 ), moved as (
@@ -2401,6 +2604,28 @@ with free as materialized (
     count(*) filter (where is_delayed) - count(*) filter (where was_delayed)
   from (select * from replaced where was_delayed <> is_delayed) r
   group by queue_id
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from (
+        select queue_id, line, place, turn_rank from stood
+        union all
+        select queue_id, line, place, turn_rank from replaced
+      ) r
+      cross join (select count(*) from inserted) a
+      where turn_rank is not null
+        and true
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 )
 select
   d.n,
@@ -2434,7 +2659,20 @@ select
     )
     else false
   end as mismatch,
-  coalesce(r.position, s.position) as position
+  case
+    when r.n is null then case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    when r.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = d.queue_id),
+      r.position
+    )
+    else r.position
+  end as position
 from (
   select holdfast.run_again_if(
     (select count(*) from claimed) < (
@@ -2502,7 +2740,8 @@ with free as materialized (
       i.until_leased as unique_until_leased,
       i.replaces,
       false as keeps_group,
-      null as line
+      null as line,
+      null::smallint as turn_rank
     from unnest(
       $1::integer[],
       $2::smallint[],
@@ -2516,7 +2755,7 @@ with free as materialized (
       select q.id
       from holdfast.queues q
       where q.id = any($1::integer[])
-        and not (q.ordering <> 'none')
+        and not ((q.ordering <> 'none' or q.fairness <> 'none'))
     )) is true
   ) m
 ), digested as materialized (
@@ -2616,7 +2855,7 @@ with free as materialized (
   returning 1
 ), standing as materialized (
   select r.*, m.was_delayed
-  from (select count(*) from claimed) a
+  from (select count(*) as done from claimed) a
   cross join (
     select *
     from met
@@ -2627,7 +2866,8 @@ with free as materialized (
   cross join lateral (
     select visible_at is not null as was_delayed
     from holdfast.messages
-    where queue_id = r.queue_id
+    where a.done >= 0
+      and queue_id = r.queue_id
       and id = r.met_id
       and unique_key = r.unique_key
       and dead_at is null
@@ -2640,6 +2880,16 @@ with free as materialized (
   cross join (select count(*) from cleared) b
   cross join met d
   where fate = 'new'
+), opened as materialized (
+  select holdfast.open_lines(queue_id, array_agg(line))
+  from (
+    select queue_id, line from stored where turn_rank is not null
+    union
+    select queue_id, line from met where fate = 'replacing' and turn_rank is not null
+  ) l
+  cross join (select count(*) from stored) a
+  group by queue_id
+  order by queue_id
 ), stood as materialized (
   select
     *,
@@ -2648,7 +2898,7 @@ with free as materialized (
   from stored
 ), parked as materialized (
   select r.*, m.was_delayed
-  from (select count(*) from stood) a
+  from (select count(*) as done from (select 1 from opened union all select 1 from stood) l) a
   cross join (
     select *
     from met
@@ -2659,7 +2909,8 @@ with free as materialized (
   cross join lateral (
     select visible_at is not null as was_delayed
     from holdfast.messages
-    where queue_id = r.queue_id
+    where a.done >= 0
+      and queue_id = r.queue_id
       and id = r.met_id
       and unique_key = r.unique_key
       and dead_at is null
@@ -2672,6 +2923,7 @@ with free as materialized (
     position,
     line,
     place,
+    turn_rank,
     unique_key,
     unique_until_leased,
     enqueued_at,
@@ -2691,6 +2943,7 @@ with free as materialized (
     position,
     line,
     place,
+    turn_rank,
     unique_key,
     unique_until_leased,
     enqueued_at,
@@ -2698,7 +2951,7 @@ with free as materialized (
     expires_at,
     queue_id,
     max_attempts,
-    rank,
+    case when turn_rank is null then rank else 8 end,
     body,
     body_bytes,
     content_type,
@@ -2730,12 +2983,17 @@ with free as materialized (
     content_type = t.content_type,
     headers = t.headers,
     marks = t.marks,
-    rank = t.rank | (m.rank & 1),
+    rank = case
+      when m.turn_rank is null then t.rank | (m.rank & 1)
+      else 8
+    end,
+    turn_rank = t.rank | (m.turn_rank & 1),
     max_attempts = t.max_attempts,
     visible_at = t.visible_at,
     expires_at = t.expires_at,
     unique_until_leased = t.unique_until_leased,
     position = case
+      when m.turn_rank is not null and t.visible_at is not null then null
       when m.position is not null and m.visible_at is not null and t.visible_at is null
       then nextval('holdfast.positions')
       else m.position
@@ -2753,6 +3011,9 @@ with free as materialized (
     t.n,
     m.queue_id,
     m.position,
+    m.line,
+    m.place,
+    m.turn_rank,
     t.was_delayed,
     m.visible_at is not null as is_delayed
 ), moved as (
@@ -2763,6 +3024,28 @@ with free as materialized (
     count(*) filter (where is_delayed) - count(*) filter (where was_delayed)
   from (select * from replaced where was_delayed <> is_delayed) r
   group by queue_id
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from (
+        select queue_id, line, place, turn_rank from stood
+        union all
+        select queue_id, line, place, turn_rank from replaced
+      ) r
+      cross join (select count(*) from inserted) a
+      where turn_rank is not null
+        and true
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
 )
 select
   d.n,
@@ -2796,7 +3079,20 @@ select
     )
     else false
   end as mismatch,
-  coalesce(r.position, s.position) as position
+  case
+    when r.n is null then case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    when r.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = d.queue_id),
+      r.position
+    )
+    else r.position
+  end as position
 from (
   select holdfast.run_again_if(
     (select count(*) from claimed) < (
@@ -2838,11 +3134,16 @@ with due as materialized (
     m.id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -2881,23 +3182,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from expired
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) freed on true;
 
 -- expire_parked
@@ -2925,11 +3229,16 @@ with due as materialized (
     m.id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -2968,23 +3277,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from expired
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) freed on true;
 
 -- explain
@@ -3005,6 +3317,7 @@ select
   k.keep_until as "keepUntil",
   m.rank,
   m.position,
+  m.turn_rank is not null as "takesTurns",
   b.blocker,
   (
     select asked_at
@@ -3048,7 +3361,10 @@ left join lateral (
   where ahead.state <> 'dead'
   order by ahead.place
   limit 1
-) b on m.position is null and m.leased_until is null and m.dead_at is null
+) b on m.position is null
+  and m.leased_until is null
+  and m.dead_at is null
+  and m.turn_rank is null
 left join lateral (
   select json_build_object(
     'attempt', h.attempt,
@@ -3091,10 +3407,14 @@ with due as materialized (
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
     ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
-  returning m.queue_id, m.position
+  returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -3121,6 +3441,34 @@ left join (
     min(position) as position
   from exposed
   group by queue_id
+  union all
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select
+      queue_id,
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
+    from (
+      select
+        queue_id,
+        line,
+        turn_rank is not null as in_turns,
+        count(*) as count,
+        min(place) as place,
+        min(position) as position
+      from exposed
+      where stood
+      group by queue_id, line, turn_rank is not null
+    ) l
+    group by queue_id, in_turns
+    order by queue_id, in_turns
+  ) k
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) ready on true;
 
 -- extend
@@ -3159,9 +3507,15 @@ with held as materialized (
     m.*,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
-      m.line is not null
-      and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      (
+        m.line is not null
+        and m.dead_at is null
+        and case
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          else m.position is not null or m.leased_until is not null
+        end
+      )
+      or m.turn_rank is not null and m.dead_at is null
     ) as stood,
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
@@ -3198,9 +3552,17 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then nextval('holdfast.positions')
+    end,
+    place = case
+      when m.turn_rank is not null then nextval('holdfast.positions')
+      else m.place
     end,
     ready_at = statement_timestamp(),
     dead_at = case
@@ -3223,6 +3585,7 @@ with held as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.turn_rank,
     held.state,
     held.stood
 ), recorded as (
@@ -3272,28 +3635,32 @@ select
   position is not null and visible_at is null and dead_at is null as ready,
   dead_at is not null as dead,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from failed
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from failed;
 
@@ -3340,6 +3707,7 @@ select
   message_bytes_max,
   paused,
   ordering,
+  fairness,
   keep_acked_seconds
 from holdfast.queues
 where name = $1;
@@ -3650,6 +4018,11 @@ with q as materialized (
     m.enqueued_at,
     m.leased_until,
     m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -3696,7 +4069,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -3711,6 +4084,34 @@ select
     'usedKeys', null,
     'acked', null,
     'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
   ) end as scan
 from (select) one
@@ -3875,7 +4276,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
@@ -3904,6 +4305,307 @@ left join lateral (
 ) f on true
 order by m.round, m.n;
 
+-- lease_turns
+-- $1 queue id · of messages whose groups are meant: $2 id · $3 fence
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers · $9 its row of leases, by number in $10
+-- of each row of leases: $10 key · $11 worker
+with q as materialized (
+  select id, lease_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and not paused
+), lines as materialized (
+  select
+    m.line,
+    min(h.n) as n
+  from unnest($2::bigint[], $3::bigint[]) with ordinality as h (id, fence, n)
+  cross join lateral (
+    select line
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and turn_rank is not null
+    limit 1
+  ) m
+  group by m.line
+), locked as materialized (
+  select k.line, k.n
+  from (select * from lines order by line offset 0) k
+  cross join lateral (
+    select
+    from holdfast.lines
+    where queue_id = $1
+      and line = k.line
+    limit 1
+    for update
+  ) l
+), found as materialized (
+  select
+    f.id,
+    f.rank,
+    f.bytes,
+    f.round,
+    l.n
+  from q, locked l
+  cross join lateral (
+    select
+      *,
+      row_number() over (order by standing desc, turn_rank desc, place) as round
+    from (
+      select *
+      from (
+        select
+          true as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is not null
+        order by m.position desc
+        limit 1
+        for no key update skip locked
+      ) stands
+      union all
+      select *
+      from (
+        select
+          false as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is null
+        order by m.turn_rank desc, m.place
+        limit $4
+        for no key update skip locked
+      ) parked
+    ) ready
+  ) f
+  order by f.round, l.n
+  limit $4
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by round, n)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($10::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($11::text[])[part]] end,
+    l.holders,
+    ($10::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($10::text[])
+    ),
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
 -- leased_by_key
 -- $1 queue id · $2 key
 select
@@ -3916,7 +4618,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure"
@@ -4112,7 +4814,7 @@ select
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  m.rank >> 1 as priority,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.attempt,
   coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
@@ -4179,7 +4881,7 @@ where m.queue_id = $1
   and m.id = $2;
 
 -- oldest
-select q.id, q.ordering <> 'none' as "hasLines"
+select q.id, (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines"
 from holdfast.queues q
 cross join lateral (
   select m.enqueued_at
@@ -4304,11 +5006,16 @@ with parked as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -4330,28 +5037,32 @@ select
   count(*) as purged,
   exists (select from parked) as parked,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from purged
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from purged;
 
@@ -4434,7 +5145,7 @@ where c.queue_id = any($1::integer[])
 -- redrive
 -- $1 queue id · $2 message ids
 with chosen as materialized (
-  select m.id, m.visible_at, m.line
+  select m.id, m.visible_at, m.line, m.turn_rank
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -4447,6 +5158,7 @@ with chosen as materialized (
     select array_agg(line) as lines
     from chosen
     where line is not null
+      and turn_rank is null
     having count(*) > 0
   ) k
 ),places as materialized (
@@ -4471,11 +5183,18 @@ with chosen as materialized (
     dead_at = null,
     unique_key = null,
     attempt = 0,
-    rank = m.rank & ~1
+    rank = m.rank & ~1,
+    turn_rank = m.turn_rank & ~1
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
-  returning m.position
+  returning
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, dead, redriven_total)
   select
@@ -4495,18 +5214,57 @@ select
       from opened o
       cross join lateral holdfast.advance($1, o.lines, array_fill(0::bigint, array[cardinality(o.lines)])) a
       where (select count(*) from changed) > 0
-    )
+    ),
+    ((
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from changed
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    )->>'position')::bigint
   ) as position
 from changed;
 
 -- release
 -- $1 queue id · $2 message ids · $3 fences
 with held as materialized (
-  select m.id, m.fence, m.attempt, m.lease_id, (
-    m.line is not null
-    and m.dead_at is null
-    and (m.position is not null or m.leased_until is not null)
-  ) as stood
+  select
+    m.id,
+    m.fence,
+    m.attempt,
+    m.lease_id,
+    (
+      (
+        m.line is not null
+        and m.dead_at is null
+        and case
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          else m.position is not null or m.leased_until is not null
+        end
+      )
+      or m.turn_rank is not null and m.dead_at is null
+    ) as stood
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -4520,9 +5278,17 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then nextval('holdfast.positions')
+    end,
+    place = case
+      when m.turn_rank is not null then nextval('holdfast.positions')
+      else m.place
     end,
     ready_at = statement_timestamp(),
     attempt = m.attempt - 1
@@ -4530,7 +5296,7 @@ with held as materialized (
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and m.id = held.id
-  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, held.stood
+  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, m.turn_rank, held.stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -4569,28 +5335,32 @@ select
   fence,
   position,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from released
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from released;
 
@@ -4860,11 +5630,16 @@ with old as materialized (
     m.queue_id,
     m.line,
     m.place,
+    m.position,
+    m.turn_rank,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
-      and (m.position is not null or m.leased_until is not null)
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
     ) as stood
 ), forgotten as (
   delete from holdfast.history
@@ -4884,35 +5659,39 @@ with old as materialized (
 select
   max(id) as seen_to,
   (
-    select json_build_object('count', f.ready, 'position', f.position)
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
       select
         queue_id,
-        array_agg(line) as lines,
-        array_agg(count) as counts,
-        array_agg(place) as places
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
       from (
         select
           queue_id,
           line,
+          turn_rank is not null as in_turns,
           count(*) as count,
-          min(place) as place
+          min(place) as place,
+          min(position) as position
         from expired
         where stood
-        group by queue_id, line
+        group by queue_id, line, turn_rank is not null
       ) l
-      group by queue_id
-      order by queue_id
+      group by queue_id, in_turns
+      order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
     where f.ready > 0
+    having count(*) > 0
   ) as freed
 from old;
 
 -- retry
 -- $1 queue id · $2 message ids
 with chosen as materialized (
-  select m.id, m.visible_at, m.line
+  select m.id, m.visible_at, m.line, m.turn_rank
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -4934,11 +5713,21 @@ with chosen as materialized (
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
+    end,
     visible_at = null
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
-  returning m.position
+  returning
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -4950,7 +5739,37 @@ with chosen as materialized (
 )
 select
   count(*) as changed,
-  min(position) as position
+  least(
+    min(position),
+    ((
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from changed
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    )->>'position')::bigint
+  ) as position
 from changed;
 
 -- search
@@ -5430,9 +6249,17 @@ with seen as materialized (
   set
     leased_until = null,
     lease_id = null,
-    rank = m.rank | 1,
+    rank = case
+      when m.turn_rank is null then m.rank | 1
+      else m.rank
+    end,
+    turn_rank = m.turn_rank | 1,
     position = case
       when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+    end,
+    place = case
+      when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+      else m.place
     end,
     ready_at = m.leased_until,
     dead_at = case
@@ -5451,6 +6278,7 @@ with seen as materialized (
     m.position,
     m.line,
     m.place,
+    m.turn_rank,
     m.line is not null as stood,
     m.dead_at is not null as died
 ), recorded as (
@@ -5537,23 +6365,26 @@ left join (
   from (
     select
       queue_id,
-      array_agg(line) as lines,
-      array_agg(count) as counts,
-      array_agg(place) as places
+      in_turns,
+      array_agg(line order by position, place) as lines,
+      array_agg(count order by position, place) as counts,
+      array_agg(place order by position, place) as places
     from (
       select
         queue_id,
         line,
+        turn_rank is not null as in_turns,
         count(*) as count,
-        min(place) as place
+        min(place) as place,
+        min(position) as position
       from lapsed
       where stood
-      group by queue_id, line
+      group by queue_id, line, turn_rank is not null
     ) l
-    group by queue_id
-    order by queue_id
+    group by queue_id, in_turns
+    order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.free_lines(k.queue_id, k.lines, k.counts, k.places) f
+  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
 ) l on true;
 
 -- take_due_schedules

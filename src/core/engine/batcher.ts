@@ -3,6 +3,7 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import type { Flights } from './flights.ts'
 import type { Share } from './share.ts'
 
 export interface BatcherOptions<Item, Answer> {
@@ -34,6 +35,8 @@ export interface BatcherOptions<Item, Answer> {
    * a flush waits.
    */
   inFlightMax: number
+  /** Bounds the flushes in flight of all lanes, of all batchers that share it. null: no bound. */
+  flights: Flights | null
   /** Whether an error is the fault of one item. The flush is then split to find that item. */
   isPoison: (error: unknown) => boolean
 }
@@ -41,7 +44,7 @@ export interface BatcherOptions<Item, Answer> {
 /** The bounds that several batchers share. */
 export type Bounds = Pick<
   BatcherOptions<unknown, unknown>,
-  'flushWeightMax' | 'flushCountMax' | 'waitingItemsMax' | 'waitingMsMax' | 'isPoison'
+  'flushWeightMax' | 'flushCountMax' | 'waitingItemsMax' | 'waitingMsMax' | 'flights' | 'isPoison'
 >
 
 interface Entry<Item, Answer> {
@@ -61,6 +64,8 @@ interface Lane<Item, Answer> {
   inFlight: number
   flushedMs: number
   scheduled: boolean
+  /** Begins a flush, while the lane waits for a flight of one of its callers. */
+  start: ((caller: Caller) => void) | null
 }
 
 /** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
@@ -130,7 +135,8 @@ export class Batcher<Item, Answer> {
       state.weight += weight
       state.messages += count(item)
       entries.push({ item, caller, charge, sinceMs, resolve, reject })
-      this.#schedule(lane, state)
+      if (state.start === null) this.#schedule(lane, state)
+      else this.#options.flights!.wait(caller, state.start)
     })
   }
 
@@ -142,7 +148,15 @@ export class Batcher<Item, Answer> {
   #laneOf(name: string): Lane<Item, Answer> {
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { waiting: new Map(), weight: 0, messages: 0, inFlight: 0, flushedMs: 0, scheduled: false }
+      lane = {
+        waiting: new Map(),
+        weight: 0,
+        messages: 0,
+        inFlight: 0,
+        flushedMs: 0,
+        scheduled: false,
+        start: null
+      }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -153,21 +167,39 @@ export class Batcher<Item, Answer> {
     lane.scheduled = true
     // When this turn's sockets have been read: requests that came together leave together.
     setImmediate(() => {
-      lane.scheduled = false
-      if (lane.waiting.size === 0) return this.#tidy(name, lane) // all turned away in between
-      lane.inFlight++
-      lane.flushedMs = performance.now()
-      this.#flush(name, this.#take(lane)).finally(() => {
-        lane.inFlight--
-        this.#schedule(name, lane)
-        this.#tidy(name, lane)
-      })
-      this.#schedule(name, lane)
+      const { flights } = this.#options
+      const caller = flights?.begin(lane.waiting.keys()) ?? null
+      if (flights === null || caller !== null || lane.waiting.size === 0) {
+        return this.#start(name, lane, caller)
+      }
+      lane.start = free => this.#start(name, lane, free)
+      for (const waiting of lane.waiting.keys()) flights.wait(waiting, lane.start)
     })
   }
 
+  /** Begins a flush, in the flight of this caller. null: it needs none. */
+  #start(name: string, lane: Lane<Item, Answer>, caller: Caller | null): void {
+    const land = () => caller !== null && this.#options.flights!.end(caller)
+    lane.scheduled = false
+    lane.start = null
+    if (lane.waiting.size === 0) {
+      // All were turned away in between.
+      land()
+      return this.#tidy(name, lane)
+    }
+    lane.inFlight++
+    lane.flushedMs = performance.now()
+    this.#flush(name, this.#take(lane)).finally(() => {
+      lane.inFlight--
+      land()
+      this.#schedule(name, lane)
+      this.#tidy(name, lane)
+    })
+    this.#schedule(name, lane)
+  }
+
   #tidy(name: string, lane: Lane<Item, Answer>): void {
-    if (lane.waiting.size > 0 || lane.inFlight > 0) return
+    if (lane.waiting.size > 0 || lane.inFlight > 0 || lane.start !== null) return
     this.#lanes.delete(name)
     if (this.#lanes.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }

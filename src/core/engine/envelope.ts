@@ -1,6 +1,6 @@
 /** Reads a request's JSON in one pass, and keeps each message body as the exact text it came as. */
 import { QueueError } from '../errors.ts'
-import { nestingMax } from '../limits.ts'
+import { nestingMax, requestMembersMax, requestValuesMax } from '../limits.ts'
 import {
   bracket,
   brace,
@@ -21,9 +21,10 @@ import {
 
 /**
  * The value `JSON.parse` would give, but with every message body and every result of an ack as a
- * `RawJson`. Stricter than `JSON.parse` in three things: no member twice and no `__proto__` outside
- * of those, and no nesting deeper than `nestingMax` levels anywhere. A refusal counts characters as
- * JavaScript does, from 0.
+ * `RawJson`. Stricter than `JSON.parse`: outside of those there is no member twice, no `__proto__`, no
+ * object of more than `requestMembersMax` members, and no more than `requestValuesMax` values. Nothing
+ * anywhere is nested deeper than `nestingMax` levels. A refusal counts characters as JavaScript does,
+ * from 0.
  */
 export function parseEnvelope(text: string): unknown {
   const frames: Frame[] = []
@@ -63,14 +64,18 @@ interface Frame {
   readonly holdsRaw: boolean
   /** The name or index of the member being read. Unset between two members. */
   step: string | number | undefined
+  /** Members of an object so far. */
+  members: number
 }
 
 /** No recursion: what the caller nests lies in `frames`. A refusal finds its path there. */
 function scan(text: string, frames: Frame[]): unknown {
   let frame: Frame | undefined
   let value: unknown
+  let values = 0
   let at = 0
   while (true) {
+    if (++values > requestValuesMax) throw new Flaw(`more than ${requestValuesMax} values`, at)
     at = skipSpace(text, at)
     if (frame !== undefined) {
       if (frame.list) frame.step = (frame.into as unknown[]).length
@@ -120,7 +125,7 @@ function scan(text: string, frames: Frame[]): unknown {
 }
 
 function newFrame(list: boolean, frames: Frame[]): Frame {
-  return { list, into: list ? [] : {}, holdsRaw: !list && isHolder(frames), step: undefined }
+  return { list, into: list ? [] : {}, holdsRaw: !list && isHolder(frames), step: undefined, members: 0 }
 }
 
 /** The lists of the request's own object whose items hold text. */
@@ -138,6 +143,9 @@ function readName(text: string, at: number, frame: Frame): number {
   const end = skipName(text, at)
   const name = unquote(text, at, end)
   frame.step = name // before the refusals, so that they point at it
+  if (++frame.members > requestMembersMax) {
+    throw new Flaw(`more than ${requestMembersMax} members in one object`, at)
+  }
   if (name === '__proto__') throw new Flaw('a member may not be named __proto__', at)
   if (Object.hasOwn(frame.into, name)) throw new Flaw('a second member of this name', at)
   return skipColon(text, end)

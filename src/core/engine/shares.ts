@@ -30,6 +30,11 @@ const rows = {
     total: ({ waitingBytesMax }) => 2 * waitingBytesMax,
     code: 'overloaded'
   },
+  aheadBytes: {
+    what: 'bytes of requests sent ahead of their answers',
+    total: ({ waitingBytesMax }) => waitingBytesMax,
+    code: 'overloaded'
+  },
   answerBytes: {
     what: 'bytes of answers that wait to be read by their callers',
     total: ({ waitingBytesMax }) => 2 * waitingBytesMax,

@@ -7,11 +7,11 @@ import { QueueError } from '../errors.ts'
 import { obstacleTo } from './share.ts'
 import type { Share } from './share.ts'
 
-const waitMsMax = 3000
+const waitSecondsMaxDefault = 3
 
 const tooLong = new QueueError(
   'overloaded',
-  'Every turn at the database was taken for three seconds; nothing was changed. ' +
+  'Every turn at the database was taken for too long; nothing was changed. ' +
     'Send the request again a little later.'
 )
 
@@ -22,20 +22,22 @@ interface Waiting {
 export class Turns {
   readonly #slots: number
   readonly #places: Share
+  readonly #waitSecondsMax: number
   readonly #running = new Map<Caller, number>()
   /** The caller whose turn is next comes first. */
   readonly #waiting = new Map<Caller, Set<Waiting>>()
   #runningAll = 0
 
   /** `places` is the bound of those that wait. */
-  constructor(slots: number, places: Share) {
+  constructor(slots: number, places: Share, waitSecondsMax = waitSecondsMaxDefault) {
     this.#slots = slots
     this.#places = places
+    this.#waitSecondsMax = waitSecondsMax
   }
 
   /**
    * Runs the work when it is the caller's turn. Refuses with shareUsedUp or overloaded when too
-   * many wait, and with overloaded when no turn came within three seconds.
+   * many wait, and with overloaded when no turn came in time.
    */
   async run<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
     if (this.#isFree(caller)) this.#enter(caller)
@@ -70,7 +72,7 @@ export class Turns {
       const timer = setTimeout(() => {
         leave()
         reject(tooLong)
-      }, waitMsMax)
+      }, this.#waitSecondsMax * 1000)
       const calls = this.#waiting.get(caller) ?? new Set()
       const waiting = {
         start: () => {

@@ -6,7 +6,6 @@ import type { Caller } from '../caller.ts'
 import type { Completion, Followed, NextMessage } from '../completion.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
-import { rounds } from '../engine/rounds.ts'
 import { partlyDone, pointedAt, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
@@ -22,7 +21,7 @@ import {
 } from './enqueue.ts'
 import type { Leasing, LeaseRequest } from './lease.ts'
 import { readReceipts } from './receipts.ts'
-import { keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
+import { hasTwoFences, keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
 
 /** A next message as a row of its queue. */
 interface Step {
@@ -197,12 +196,12 @@ export class Completing {
     for (const ending of calls.flatMap(({ endings }) => endings)) {
       if (!distinct.has(keyOf(ending))) distinct.set(keyOf(ending), ending)
     }
-    const split = rounds([...distinct.values()], ({ id }) => id)
+    const held = [...distinct.values()]
     const rows = calls.flatMap(call => stepsOf(call.endings).map(({ row }) => row))
     const turns = rows.filter(({ unique, lined }) => unique !== undefined && lined)
     const work = async (verbs: Verbs): Promise<Done> => {
       if (turns.length > 0) await verbs.takeUniqueTurn(turns.map(({ queueId }) => queueId))
-      const settled = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const settled = await this.#settling.settleOnce(verbs, 'ack', queueId, held)
       const due = calls.map(call => ({
         call,
         endings: call.endings.filter(
@@ -212,7 +211,7 @@ export class Completing {
       return { distinct, settled, stored: await followUp(verbs, due) }
     }
     const isOneStatement =
-      split.length === 1 && calls.every(({ endings }) => endings.every(({ steps }) => steps.length === 0))
+      !hasTwoFences(held) && calls.every(({ endings }) => endings.every(({ steps }) => steps.length === 0))
     return await (isOneStatement ? work(store) : store.transaction(work))
   }
 

@@ -16,8 +16,10 @@ import { collapse, uniqueKeyOf } from '../unique.ts'
 export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
-/** What a message counts beside its body. */
+/** What a message counts beside its body and its headers. */
 const rowBytes = 256
+/** How often a flush is done again that others outran. */
+const outrunMax = 5
 /** Others may delete the queue again and again meanwhile. */
 export const queueAttemptsMax = 10
 
@@ -33,7 +35,7 @@ type Answer = EnqueueAnswer[] | Error
 export interface EnqueueingOptions {
   /** Whether the first enqueue makes an unknown queue. */
   createQueues: boolean
-  /** Queues that enqueues may make. */
+  /** Queues that enqueues, and keys that are not admin, may make. */
   autoQueuesMax: number
 }
 
@@ -49,7 +51,7 @@ export class Enqueueing {
   constructor(parts: Needs, { createQueues, autoQueuesMax }: EnqueueingOptions) {
     this.#parts = parts
     this.#createQueues = createQueues
-    this.#autoQueues = new AutoQueues(parts.store, parts.turns, autoQueuesMax)
+    this.#autoQueues = new AutoQueues(parts.store, parts.turns, parts.shares.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
       flush: (lane, calls) => this.#flush(lane, calls),
@@ -161,14 +163,15 @@ export class Enqueueing {
       return await work(verbs)
     }
     // A statement that waits for a line has an old snapshot, so in lines it is better to wait before.
-    if (rows.some(({ unique, lined }) => unique !== undefined && lined)) {
-      return spread(await store.transaction(workInTurn))
-    }
-    try {
-      return spread(await (split.length > 1 || whole ? store.transaction(work) : work(store)))
-    } catch (error) {
-      if (!store.isOutrun(error)) throw error
-      return spread(await store.transaction(workInTurn))
+    const inLines = rows.some(({ unique, lined }) => unique !== undefined && lined)
+    const isOne = split.length === 1 && !whole
+    for (let attempt = 1; ; attempt++) {
+      try {
+        if (inLines || attempt > 1) return spread(await store.transaction(workInTurn))
+        return spread(await (isOne ? work(store) : store.transaction(work)))
+      } catch (error) {
+        if (attempt === outrunMax || !store.isOutrun(error)) throw error
+      }
     }
   }
 
@@ -218,7 +221,12 @@ export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, po
 
 /** What rows count while they wait to be stored. */
 export function bytesOf(rows: EnqueueRow[]): number {
-  return rows.reduce((sum, row) => sum + row.body.length + rowBytes, 0)
+  let bytes = 0
+  for (const { body, headers } of rows) {
+    bytes += body.length + rowBytes
+    for (const name in headers) bytes += name.length + headers[name]!.length
+  }
+  return bytes
 }
 
 // A statement can claim a key once. A key that comes twice goes into a later round, which sees the

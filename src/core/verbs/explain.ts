@@ -13,6 +13,7 @@ export const reasonCodes = [
   'leased',
   'behind',
   'groupBlocked',
+  'turn',
   'noConsumer',
   'dead',
   'acked',
@@ -85,6 +86,7 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
   } else if (ahead !== null && (ahead.count > 0 || !ahead.all)) {
     reasons.push(behind(ahead))
   }
+  if (message.turn) reasons.push(turn)
   if (message.blocker !== null) reasons.push(groupBlocked(message.blocker))
   return reasons.length > 0 ? reasons : [next]
 }
@@ -92,6 +94,10 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
 const paused: Reason = {
   code: 'paused',
   detail: 'The queue is paused, so leases give nothing. Set its paused to false.'
+}
+const turn: Reason = {
+  code: 'turn',
+  detail: 'Groups take turns, and other messages of its group go first.'
 }
 const next: Reason = { code: 'next', detail: 'Nothing holds it up: the next lease takes it.' }
 

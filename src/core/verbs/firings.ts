@@ -71,15 +71,23 @@ export class Firings {
   }
 
   // In commits of their own: if a queue cannot be made, only its own schedules miss it. Answers the
-  // queues that no owner may make.
+  // queues that no owner may make. An owner that may make no more is asked for once, so that its
+  // schedules do not hold up those of others.
   async #makeQueues(): Promise<Set<string>> {
     const refused = new Set<string>()
+    const refusedOwners = new Set<string | null>()
     for (const { queue, ownerId } of await this.#store.missingQueues()) {
+      if (refusedOwners.has(ownerId)) {
+        refused.add(queue)
+        continue
+      }
       const owner = ownerId === null ? theService : (this.#keyOf(ownerId) ?? { id: ownerId, isAdmin: false })
       await this.#broker.makeQueue(owner, queue).then(
         () => refused.delete(queue),
         error => {
-          if (error instanceof QueueError && error.code === 'tooManyQueues') refused.add(queue)
+          if (!(error instanceof QueueError && error.code === 'tooManyQueues')) return
+          refused.add(queue)
+          refusedOwners.add(ownerId)
         }
       )
     }

@@ -6,12 +6,12 @@ import { answerBytesMax } from '../limits.ts'
 import type { Caller } from '../caller.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
-import { rounds } from '../engine/rounds.ts'
 import type { Share } from '../engine/share.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits } from '../message.ts'
-import type { Head, Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
-import { distinctOf, outcomesFor, type Outcome, type Settling } from './settle.ts'
+import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
+import { addMore } from './leaseMore.ts'
+import { distinctOf, hasTwoFences, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
 /** `ordered`: the queue's messages are leased one after another in their lines. */
 type Call = LeaseAsk & { caller: Caller; acks: Held[]; ordered: boolean }
@@ -29,7 +29,7 @@ interface LeaseAnswer {
 const noLease: LeaseAsk = { max: 0, leaseSeconds: null, worker: '', idempotencyKey: null }
 const keyAttemptsMax = 3
 
-type Needs = Pick<Parts, 'store' | 'wakeups' | 'replicaStats' | 'bounds' | 'shares' | 'turns'>
+type Needs = Pick<Parts, 'store' | 'wakeups' | 'signals' | 'replicaStats' | 'bounds' | 'shares' | 'turns'>
 
 export class LeaseFlushes {
   readonly #parts: Needs
@@ -72,7 +72,7 @@ export class LeaseFlushes {
    * other finds what was leased. Refuses with overloaded.
    */
   async leaseAgain(caller: Caller, queueId: Digits, ask: LeaseAsk, ordered: boolean): Promise<LeasedRow[]> {
-    const { store, wakeups, replicaStats, shares, turns } = this.#parts
+    const { store, wakeups, signals, replicaStats, shares, turns } = this.#parts
     const backlogged = shares.answerBytes.refusal(caller, 1)
     if (backlogged !== null) throw backlogged
     for (let attempt = 1; ; attempt++) {
@@ -84,7 +84,8 @@ export class LeaseFlushes {
           })
         )
         if (Array.isArray(answer)) return answer
-        if (ordered) await this.#addFollowers(queueId, [ask], answer)
+        await addMore(store, queueId, [ask], answer, ordered)
+        if (answer.turned !== null) signals.onReady(queueId, answer.turned.count, answer.turned.position)
         replicaStats.leased(queueId, answer.rows, answer.atMs)
         return answer.rows
       } catch (error) {
@@ -130,7 +131,7 @@ export class LeaseFlushes {
   }
 
   async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { replicaStats, shares } = this.#parts
+    const { store, signals, replicaStats, shares } = this.#parts
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     // Asked at the last moment: thousands may have been answered while these calls waited.
     const backlogged = refusalsOf(calls, shares.answerBytes)
@@ -143,8 +144,9 @@ export class LeaseFlushes {
     }
     const ordered = calls.some(call => call.ordered)
     const flush = await this.#send(queueId, asks, [...distinct.values()], ordered)
-    if (ordered) await this.#addFollowers(queueId, asks, flush)
-    const { rows, full, acked, freed, usedKeys, atMs } = flush
+    await addMore(store, queueId, asks, flush, ordered)
+    const { rows, full, acked, freed, turned, usedKeys, atMs } = flush
+    if (turned !== null) signals.onReady(queueId, turned.count, turned.position)
     replicaStats.leased(queueId, rows, atMs)
     replicaStats.acked(queueId, acked)
     const changed = new Map(acked.map(key => [key, distinct.get(key)!]))
@@ -173,46 +175,17 @@ export class LeaseFlushes {
   // One statement, where no message is acked under two fences.
   #send(queueId: Digits, asks: LeaseAsk[], acks: Held[], ordered: boolean): Promise<LeaseFlush> {
     const store = acks.length > 0 ? this.#parts.store.first : this.#parts.store
-    const split = rounds(acks, ({ id }) => id)
     const settleAndLease = async (verbs: Verbs): Promise<LeaseFlush> => {
-      const { changed, freed } = await this.#settling.settleRounds(verbs, 'ack', queueId, split)
+      const { changed, freed } = await this.#settling.settleOnce(verbs, 'ack', queueId, acks)
       const leased =
         asks.length > 0
           ? await verbs.lease(queueId, asks, answerBytesMax, [], ordered)
-          : { rows: [], shares: [], bytes: 0, full: false, usedKeys: [], atMs: 0 }
+          : { rows: [], shares: [], bytes: 0, full: false, turned: null, usedKeys: [], atMs: 0 }
       return { ...leased, acked: [...changed.keys()], freed }
     }
-    if (split.length > 1) return this.#transaction(store, queueId, settleAndLease)
+    if (hasTwoFences(acks)) return this.#transaction(store, queueId, settleAndLease)
     if (asks.length === 0) return settleAndLease(store)
     return store.lease(queueId, asks, answerBytesMax, acks, ordered)
-  }
-
-  /**
-   * Fills the asks that have a message and want more with those that come next in their lines. The
-   * heads are leased by then, so nobody else takes from these lines. Without followers the answers
-   * are right too, so an error only leaves them out.
-   */
-  async #addFollowers(
-    queueId: Digits,
-    asks: LeaseAsk[],
-    { rows, shares, bytes, full }: LeaseFlush
-  ): Promise<void> {
-    const wanted = asks.map(({ max }, ask) => max - shares[ask]!.length)
-    const heads: Head[] = shares.flatMap((share, ask) =>
-      wanted[ask]! > 0 ? share.map(({ id, fence }) => ({ id, fence, ask })) : []
-    )
-    if (heads.length === 0 || full) return
-    const ids = heads.map(({ id }) => id)
-    const followers = await this.#parts.store
-      .transaction(async verbs => {
-        await verbs.lockLinesOf(queueId, ids)
-        return await verbs.leaseFollowers(queueId, heads, wanted, answerBytesMax - bytes)
-      })
-      .catch(() => [])
-    for (const row of followers) {
-      rows.push(row)
-      shares[row.ask]!.push(row)
-    }
   }
 
   #findMissed(queueId: Digits): void {

@@ -3,8 +3,10 @@ import type { Caller } from '../caller.ts'
 import type { SettingsChange } from '../settings.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
-import { partlyDone, QueueError } from '../errors.ts'
+import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import { queueNotFound, type NameScope, type QueueReport } from '../queue.ts'
+import { checkQueues } from '../engine/autoQueues.ts'
+import type { Holding } from '../engine/share.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 const putAttemptsMax = 3
@@ -22,20 +24,32 @@ type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns
 /** The broker says what each method does, and how it refuses. */
 export class Queues {
   readonly #parts: Needs
+  readonly #queuesMax: number
 
-  constructor(parts: Needs) {
+  /** `queuesMax` bounds the queues that count for callers. */
+  constructor(parts: Needs, queuesMax: number) {
     this.#parts = parts
+    this.#queuesMax = queuesMax
   }
 
   async put(
     caller: Caller,
     name: string,
-    change: SettingsChange
+    change: SettingsChange,
+    isBounded: boolean
   ): Promise<{ created: boolean; report: QueueReport }> {
     const { store, queueCache, signals, turns } = this.#parts
+    const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
+    const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
-      const outcome = await turns.run(caller, () => store.last.putQueue(name, change))
+      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, maker))
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
+      if (outcome === 'oneGroup') {
+        throw invalidRequest(
+          '/fairness',
+          'must be none where the order is queue, which makes one group of all'
+        )
+      }
       const created = outcome === 'made'
       queueCache.forget(name)
       try {

@@ -44,11 +44,16 @@ interface Put {
 
 export class Schedules {
   readonly #store: Store
-  readonly #broker: Pick<Broker, 'enqueue'>
+  readonly #broker: Pick<Broker, 'enqueue' | 'inTurn'>
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
-  constructor(store: Store, broker: Pick<Broker, 'enqueue'>, calendar: Calendar, options: SchedulesOptions) {
+  constructor(
+    store: Store,
+    broker: Pick<Broker, 'enqueue' | 'inTurn'>,
+    calendar: Calendar,
+    options: SchedulesOptions
+  ) {
     this.#store = store
     this.#broker = broker
     this.#calendar = calendar
@@ -62,7 +67,7 @@ export class Schedules {
    */
   async put(name: string, change: ScheduleChange, caller: ScheduleCaller): Promise<Put> {
     for (;;) {
-      const put = await this.#store.transaction(verbs => this.#put(verbs, name, change, caller))
+      const put = await this.#transaction(caller, verbs => this.#put(verbs, name, change, caller))
       // Another session has just made it, so it can be changed now.
       if (put === null) continue
       if (put.schedule.nextAt !== null) this.#options.onDue(Date.parse(put.schedule.nextAt))
@@ -114,11 +119,19 @@ export class Schedules {
   }
 
   /** One schedule with its message. Refuses with scheduleNotFound. */
-  async get(name: string, { permit }: ScheduleCaller): Promise<Schedule> {
-    const schedule = await this.#store.last.findSchedule(name)
-    if (schedule === null) throw scheduleNotFound(name)
-    permit(schedule.queue)
-    return schedule
+  get(name: string, { caller, permit }: ScheduleCaller): Promise<Schedule> {
+    return this.#broker.inTurn(caller, async () => {
+      const { last } = this.#store
+      // Only a caller that may see the schedule has its message read: else the time that takes
+      // would tell others that it exists.
+      const queue = await last.queueOfSchedule(name)
+      if (queue === null) throw scheduleNotFound(name)
+      permit(queue)
+      const schedule = await last.findSchedule(name)
+      if (schedule === null) throw scheduleNotFound(name)
+      permit(schedule.queue) // it may have moved meanwhile
+      return schedule
+    })
   }
 
   /**
@@ -126,11 +139,12 @@ export class Schedules {
    * queues that the caller may see. `next` is null on the last page.
    */
   async list(
+    caller: Caller,
     after: string,
     limit: number,
     scope: NameScope
   ): Promise<{ schedules: Omit<Schedule, 'body' | 'headers'>[]; next: string | null }> {
-    const page = await this.#store.last.listSchedules(after, limit, scope)
+    const page = await this.#broker.inTurn(caller, () => this.#store.last.listSchedules(after, limit, scope))
     return { schedules: page, next: page.length === limit ? page.at(-1)!.name : null }
   }
 
@@ -150,7 +164,7 @@ export class Schedules {
 
   /** Removes a schedule. The messages it has enqueued stay. Refuses with scheduleNotFound. */
   async delete(name: string, caller: ScheduleCaller): Promise<void> {
-    await this.#store.transaction(async verbs => {
+    await this.#transaction(caller, async verbs => {
       const { schedule } = await lock(verbs, name, caller)
       if (schedule === null) throw scheduleNotFound(name)
       await verbs.removeSchedule(name)
@@ -161,12 +175,7 @@ export class Schedules {
    * Enqueues the message of a schedule now, paused or not. Refuses with scheduleNotFound, and as an
    * enqueue does.
    */
-  async run(
-    caller: Caller,
-    name: string,
-    idempotencyKey: string | undefined,
-    by: ScheduleCaller
-  ): Promise<Enqueued> {
+  async run(name: string, idempotencyKey: string | undefined, by: ScheduleCaller): Promise<Enqueued> {
     const { queue, body, headers, priority } = await this.get(name, by)
     const message: NewMessage = {
       body,
@@ -175,7 +184,11 @@ export class Schedules {
       priority,
       idempotencyKey
     }
-    return (await this.#broker.enqueue(caller, queue, [message], false))[0]!
+    return (await this.#broker.enqueue(by.caller, queue, [message], false))[0]!
+  }
+
+  #transaction<T>({ caller }: ScheduleCaller, work: (verbs: Verbs) => Promise<T>): Promise<T> {
+    return this.#broker.inTurn(caller, () => this.#store.last.transaction(work))
   }
 }
 

@@ -6,7 +6,6 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
 import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
-import { rounds } from '../engine/rounds.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import { readReceipts } from './receipts.ts'
@@ -153,29 +152,27 @@ export class Settling {
   }
 
   /**
-   * Settles one round after another, and answers what was changed, by `id.fence`. No round holds an
-   * id twice. A message under two fences needs two statements. With several rounds, all messages are
-   * therefore locked first, in order.
+   * Settles what is held, and answers what was changed, by `id.fence`. No statement may hold an id
+   * twice. If a message stands here under several fences, all messages are locked first, in order.
+   * Only the fence that each has then can still settle it.
    */
-  async settleRounds<V extends SettleVerb>(
+  async settleOnce<V extends SettleVerb>(
     verbs: Verbs,
     verb: V,
     queueId: Digits,
-    split: HeldBy<V>[][]
+    held: HeldBy<V>[]
   ): Promise<Settled<V>> {
-    if (split.length > 1) {
-      const ids = split.flat().map(({ id }) => id)
-      await verbs.lockMessages(queueId, ids)
-    }
-    const changed = new Map<string, ChangedBy<V>>()
-    let allFreed: Freed | null = null
     const settlers: Settlers = verbs
-    for (const held of split) {
-      const { rows, freed } = await settlers[verb](queueId, held)
-      for (const row of rows) changed.set(keyOf(row), row)
-      allFreed = sumOf(allFreed, freed)
+    let current = held
+    if (hasTwoFences(held)) {
+      const ids = [...new Set(held.map(({ id }) => id))]
+      await verbs.lockMessages(queueId, ids)
+      const now = await verbs.standings(queueId, ids)
+      current = held.filter(({ id, fence }) => now.get(id)?.fence === fence)
     }
-    return { changed, freed: allFreed }
+    const { rows, freed } =
+      current.length > 0 ? await settlers[verb](queueId, current) : { rows: [], freed: null }
+    return { changed: changesOf(rows), freed }
   }
 
   /**
@@ -243,22 +240,26 @@ export class Settling {
   ): Promise<(Outcome[] | Error)[]> {
     const store = this.#parts.store.first
     const distinct = distinctOf(calls.flat())
-    const split = rounds([...distinct.values()], ({ id }) => id)
-    const settled = await (split.length > 1
-      ? store.transaction(verbs => this.settleRounds(verbs, verb, queueId, split))
-      : this.settleRounds(store, verb, queueId, split))
+    const held = [...distinct.values()]
+    const settled = await (hasTwoFences(held)
+      ? store.transaction(verbs => this.settleOnce(verbs, verb, queueId, held))
+      : this.settleOnce(store, verb, queueId, held))
     const outcomes = await this.outcomesOf(verb, queueId, distinct, settled)
     return calls.map(call => outcomesFor(call, outcomes))
   }
 }
 
-function sumOf(a: Freed | null, b: Freed | null): Freed | null {
-  if (a === null || b === null) return a ?? b
-  return { count: a.count + b.count, position: Math.min(a.position, b.position) }
-}
-
 export function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
+}
+
+function changesOf<C extends Held>(rows: C[]): Map<string, C> {
+  return new Map(rows.map(row => [keyOf(row), row]))
+}
+
+/** Whether a message stands here under several fences. Each lease must stand here once. */
+export function hasTwoFences(held: Held[]): boolean {
+  return new Set(held.map(({ id }) => id)).size < held.length
 }
 
 /** Each lease once, by `id.fence`. */

@@ -20,6 +20,7 @@ export class Watching {
     // All who wait share their checks.
     this.#batcher = new Batcher({
       ...parts.bounds,
+      flights: null, // it has one lane only
       share: parts.shares.checks,
       flush: (_, messages) => parts.store.last.whichEnded(messages),
       weigh: () => 1,

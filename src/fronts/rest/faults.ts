@@ -6,6 +6,8 @@ import { groupPattern, idempotencyKeyPattern } from '../../core/options.ts'
 import { namePattern } from '../../core/queue.ts'
 import { nameDescription, storableText } from './contract/shapes.ts'
 
+const pointerCharsMax = 200
+
 /** Patterns in words. */
 const wordsOf = new Map([
   [namePattern, `must be ${nameDescription.replace(/\.$/, '')} (the pattern is ${namePattern})`],
@@ -26,7 +28,7 @@ export function faultOf(
         ? params.missingProperty
         : undefined
   const token = named === undefined ? '' : `/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
-  const pointer = placeIn(context, instancePath + token)
+  const pointer = shortened(placeIn(context, instancePath + token))
   switch (keyword) {
     case 'additionalProperties':
       return { pointer, message: unknownField(named!, parentSchema, data) }
@@ -43,6 +45,11 @@ export function faultOf(
     default:
       return { pointer, message: message ?? 'is not valid' }
   }
+}
+
+/** The names in a pointer are the caller's, so a long one is not sent back. */
+function shortened(pointer: string): string {
+  return pointer.length <= pointerCharsMax ? pointer : `${pointer.slice(0, pointerCharsMax).trimEnd()}…`
 }
 
 /** A JSON Pointer into the body. Elsewhere the place and the name: `query/max`, `path/queue`. */

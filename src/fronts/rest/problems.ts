@@ -45,7 +45,7 @@ export const problems = {
   shareUsedUp: { status: 429, title: 'The caller has used up its share' },
   rateLimited: { status: 429, title: 'The API key has used up its rate' },
   tooManyKeys: { status: 429, title: 'There are too many keys' },
-  tooManyQueues: { status: 429, title: 'Enqueues have made too many queues' },
+  tooManyQueues: { status: 429, title: 'There are too many queues' },
   tooManySchedules: { status: 429, title: 'There are too many schedules' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
   outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },

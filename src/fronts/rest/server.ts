@@ -1,6 +1,8 @@
 /** The REST front: an HTTP server with the contract's operations. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { Socket } from 'node:net'
 import Fastify from 'fastify'
+import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Broker } from '../../core/broker.ts'
 import type { Shares } from '../../core/engine/shares.ts'
@@ -10,7 +12,7 @@ import type { Schedules } from '../../core/verbs/schedules.ts'
 import { Answers, HeldBytes } from '../shared/heldBytes.ts'
 import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
-import { guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
+import { connectedBy, guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
 import { SafeResponse } from '../shared/securityFields.ts'
 import type { Server } from '../shared/server.ts'
@@ -71,13 +73,16 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.setValidatorCompiler(compileValidator)
   setParsers(app)
   requestMetrics.watch(app)
-  shareConnections(app, options.guard.ring, shares.connections)
+  const callerOf = connectedBy(options.guard.ring)
+  boundPipelines(app.server, shares.aheadBytes, callerOf)
+  shareConnections(app, callerOf, shares.connections)
   guard(app, options.guard) // before all that costs something
   admit(app, {
     ...options,
     requests: new HeldBytes(shares.requestBytes),
     enqueueRefusal: caller => broker.enqueueRefusal(caller)
   })
+  countAnswers(app, answers)
   app.addSchema(Problem)
   await documentRoutes(app)
 
@@ -102,6 +107,24 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   refuseOtherMethods(app, methods, sendProblem)
   await app.ready()
   return app
+}
+
+/** Of what a refused answer would have said, these fields do not belong to its refusal. */
+const fieldsOfContent = ['content-length', 'content-encoding', 'cache-control', 'etag', 'last-modified']
+
+// Also of pages, lists and documents, whoever made them. A stream says its length in a field.
+function countAnswers(app: Server, answers: Answers): void {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const bytes =
+      typeof payload === 'string' || Buffer.isBuffer(payload)
+        ? payload.length
+        : Number(reply.getHeader('content-length'))
+    const refusal = answers.sendOrRefuse(request, reply, bytes)
+    if (refusal === null) return done(null, payload)
+    if (payload instanceof Readable) payload.destroy()
+    for (const name of fieldsOfContent) reply.removeHeader(name)
+    done(refusal)
+  })
 }
 
 const routeNotFound = () =>
@@ -132,10 +155,11 @@ function createFastify(
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
-  boundPipelines(app.server)
   // A caller that closes its half after its requests gets its answers. Then, or when it has asked
   // nothing, Node closes the other half.
   Object.assign(app.server, { httpAllowHalfOpen: true })
+  // Node would cut the connection, with the answers to the requests before it.
+  app.server.on('connect', (_request, socket) => refuseUnreadable('CONNECT', socket as Socket))
   // Refused by the hook, as a problem.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Else Node invites every body that asks for leave, one over the limit too.

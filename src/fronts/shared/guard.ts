@@ -1,4 +1,5 @@
 /** Who may do what. The guard checks the API key of every request before any other work. */
+import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import { thisMachine, type Caller } from '../../core/caller.ts'
@@ -38,13 +39,14 @@ export interface GuardOptions {
   open: { docs: boolean; metrics: boolean }
 }
 
-/**
- * Holds each connection against its address, whose key is not known yet. One too many is closed
- * without an answer.
- */
-export function shareConnections(app: Server, ring: ApiKeyRing | null, share: Share): void {
+/** Who is at the other end of a connection, before a key is known. */
+export const connectedBy = (ring: ApiKeyRing | null) => (socket: Socket) =>
+  ring?.inForce === false ? thisMachine : callerAt(socket)
+
+/** Holds each connection against its address. One too many is closed without an answer. */
+export function shareConnections(app: Server, callerOf: (socket: Socket) => Caller, share: Share): void {
   app.server.on('connection', socket => {
-    const caller = ring?.inForce === false ? thisMachine : callerAt(socket)
+    const caller = callerOf(socket)
     if (share.refusal(caller, 1) !== null) return socket.destroy()
     share.hold(caller, 1)
     socket.once('close', () => share.give(caller, 1))

@@ -3,6 +3,7 @@
  * have not read yet.
  */
 import type { ServerResponse } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import type { QueueError } from '../../core/errors.ts'
 import type { Share } from '../../core/engine/share.ts'
@@ -48,6 +49,7 @@ export class HeldBytes {
 export class Answers {
   readonly #bytes: HeldBytes
   readonly #pace: ReadingPace
+  readonly #sent = new WeakSet<ServerResponse>()
 
   constructor(share: Share, pace: ReadingPace) {
     this.#bytes = new HeldBytes(share)
@@ -56,8 +58,25 @@ export class Answers {
 
   /** Counts an answer of this many bytes that is sent now. */
   send(response: ServerResponse, caller: Caller, bytes: number): void {
-    if (!isCounted(bytes)) return
+    if (!isCounted(bytes) || this.#sent.has(response)) return
+    this.#sent.add(response)
     this.#bytes.until(response, caller)(bytes)
     this.#pace.watch(response)
+  }
+
+  /**
+   * Counts an answer that no handler has counted. The refusal instead, where the caller has too many
+   * unread ones and nothing was done for this one. Admins always get the metrics.
+   */
+  sendOrRefuse(
+    { method, caller, routeOptions: { config } }: FastifyRequest,
+    { raw: response }: FastifyReply,
+    bytes: number
+  ): QueueError | null {
+    if (!isCounted(bytes) || this.#sent.has(response)) return null
+    const isFree = method !== 'GET' || (config.access === 'metrics' && caller.isAdmin)
+    const refusal = isFree ? null : this.#bytes.refusal(caller, bytes, false)
+    if (refusal === null) this.send(response, caller, bytes)
+    return refusal
   }
 }

@@ -7,10 +7,16 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Caller } from '../../core/caller.ts'
+import type { Share } from '../../core/engine/share.ts'
 import { connectionRequestsMax, requestsAheadMax } from '../../core/limits.ts'
 
 /** Behind the request that is answered first. */
 const behindMax = connectionRequestsMax - 1
+/** What a request that waits holds beside its header fields. */
+const requestBytes = 4096
+/** Each request at work may listen for the end of its connection. */
+const listenersMax = 10 + 2 * connectionRequestsMax
 
 /** A response, with the mark of one that is closed. */
 type Response = ServerResponse & { _closed?: boolean }
@@ -24,14 +30,25 @@ interface Line {
 
 const lines = new WeakMap<Socket, Line>()
 
-/** Closes connections that send too many requests ahead. Call it before any other listener is added. */
-export function boundPipelines(server: Server): void {
-  server.prependListener('request', ({ socket }: IncomingMessage, response: Response) => {
+/**
+ * Closes connections that send too many requests ahead, or more than the caller's share of what all
+ * may send ahead. Call it before any other listener is added.
+ */
+export function boundPipelines(server: Server, share: Share, callerOf: (socket: Socket) => Caller): void {
+  server.prependListener('request', ({ socket, url, rawHeaders }: IncomingMessage, response: Response) => {
     if (response.socket !== null) return
     const line = lineOf(socket)
+    const caller = callerOf(socket)
+    const bytes = rawHeaders.reduce((sum, text) => sum + text.length, requestBytes + url!.length)
+    const refusal = share.refusal(caller, bytes)
+    const held = refusal === null ? bytes : 0
+    share.hold(caller, held)
     line.responses.add(response)
-    response.once('close', () => line.responses.delete(response))
-    if (line.responses.size >= requestsAheadMax) socket.destroy()
+    response.once('close', () => {
+      line.responses.delete(response)
+      share.give(caller, held)
+    })
+    if (refusal !== null || line.responses.size >= requestsAheadMax) socket.destroy()
   })
 }
 
@@ -56,6 +73,7 @@ function lineOf(socket: Socket): Line {
   if (line === undefined) {
     const made: Line = { responses: new Set(), working: 0, waiting: [] }
     lines.set(socket, (line = made))
+    socket.setMaxListeners(listenersMax)
     socket.once('close', () => close(made))
   }
   return line

@@ -44,6 +44,8 @@ export const retention: Statement<RetentionRow> = {
         m.queue_id,
         m.line,
         m.place,
+        m.position,
+        m.turn_rank,
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (

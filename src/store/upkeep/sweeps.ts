@@ -14,7 +14,7 @@ import { endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
 import { freeLinesOfQueues, isParked, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
-import { rankOfReturned } from '../rank.ts'
+import { rankAsReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Messages in one statement. */
@@ -114,9 +114,13 @@ export const sweepLeases: Statement<SweptQueue> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = ${rankOfReturned},
+        ${rankAsReturned},
         position = case
           when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        place = case
+          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          else m.place
         end,
         ready_at = m.leased_until,
         dead_at = case
@@ -135,6 +139,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         m.position,
         m.line,
         m.place,
+        m.turn_rank,
         m.line is not null as stood,
         m.dead_at is not null as died
     ), recorded as (
@@ -247,10 +252,14 @@ export const exposeDue: Statement<SweptQueue> = {
         position = case
           when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
         end,
+        place = case
+          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          else m.place
+        end,
         ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
-      returning m.queue_id, m.position
+      returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: 'queue_id',
@@ -275,6 +284,8 @@ export const exposeDue: Statement<SweptQueue> = {
         min(position) as position
       from exposed
       group by queue_id
+      union all
+      ${freeLinesOfQueues('exposed')}
     ) ready on true`
 }
 
@@ -302,6 +313,8 @@ const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
         m.id,
         m.line,
         m.place,
+        m.position,
+        m.turn_rank,
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (

@@ -1,7 +1,7 @@
-/** The queues that enqueues have made, counted by caller. */
+/** The queues that count for the callers that have made them. */
 import { lockKeys } from '../lockKeys.ts'
+import { madeQueue } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { madeQueue } from './queues.ts'
 
 export const lockAutoQueuesStatement: Statement = {
   name: 'lock_auto_queues',
@@ -19,7 +19,7 @@ export const countAutoQueuesStatement: Statement<{ exists: boolean; all: number;
     from holdfast.auto_queues`
 }
 
-/** Queues that enqueues have made, and whether there is one of this name. */
+/** Queues that count for all callers and for this one, and whether there is one of this name. */
 async function countAutoQueues(
   session: Session,
   name: string,
@@ -40,7 +40,7 @@ export const createAutoStatement: Statement = {
     from made`
 }
 
-/** Makes a queue for an enqueue. Nothing happens if there is one. */
+/** Makes a queue that counts for this caller. Nothing happens if there is one. */
 async function createAutoQueue(session: Session, name: string, callerId: string): Promise<void> {
   await session.query(createAutoStatement, [name, callerId])
 }

@@ -3,7 +3,7 @@ import { historyMax } from '../../core/limits.ts'
 import { openStates, type State } from '../../core/counters.ts'
 import { idMax, type Digits, type Filter, type MessageDetail, type MessageView } from '../../core/message.ts'
 import { answerBytes, lastFailureAbove, openState, workerOf } from '../fragments.ts'
-import { priorityOf } from '../rank.ts'
+import { priorityOf, priorityOfAcked } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { chunk, search } from './search.ts'
 
@@ -11,7 +11,7 @@ import { chunk, search } from './search.ts'
 const stepsMax = 5
 const searchMsMax = 1000
 
-const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
+const view = (state: string, priority: string, maxAttempts: string, visibleAt: string) => sql`
   m.id,
   ${state} as state,
   m.body,
@@ -19,15 +19,15 @@ const view = (state: string, maxAttempts: string, visibleAt: string) => sql`
   m.content_type as "contentType",
   m.headers,
   m.marks,
-  ${priorityOf} as priority,
+  ${priority} as priority,
   m.attempt,
   ${maxAttempts} as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
   ${visibleAt} as "visibleAt",
   f.last_failure as "lastFailure"`
 
-const openView = view(openState, 'coalesce(m.max_attempts, q.max_attempts)', 'm.visible_at')
-const ackedView = view("'acked'", 'm.max_attempts', 'null::timestamptz')
+const openView = view(openState, priorityOf, 'coalesce(m.max_attempts, q.max_attempts)', 'm.visible_at')
+const ackedView = view("'acked'", priorityOfAcked, 'm.max_attempts', 'null::timestamptz')
 
 /** `cut`: not all of the messages fitted into the answer. */
 type PageRow = MessageView & { cut: boolean }

@@ -6,7 +6,7 @@ import type { BulkAction, Freed, OnReadyChunk } from '../../core/ports.ts'
 import { openState } from '../fragments.ts'
 import { leaving, ledgerInsert, type LedgerEntry } from '../ledger.ts'
 import { freeLines, isParked, standsInLine } from '../lines.ts'
-import { rankOfRenewed } from '../rank.ts'
+import { rankAsRenewed } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { search } from './search.ts'
 
@@ -87,6 +87,8 @@ export const purgeStatement: Statement<{ purged: string; parked: boolean; freed:
         m.queue_id,
         m.line,
         m.place,
+        m.position,
+        m.turn_rank,
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (
@@ -171,7 +173,7 @@ interface Readying {
   lines?: string
   after?: string
   change: (position: string) => string
-  /** The lowest position of those that are ready. */
+  /** Positions, of which the lowest is that of the first one that is ready. */
   position: string
   totals: LedgerEntry['totals'] & {}
 }
@@ -185,7 +187,7 @@ const readying = (
   slow: true,
   text: sql`
     with chosen as materialized (
-      select m.id, m.visible_at, m.line
+      select m.id, m.visible_at, m.line, m.turn_rank
       from holdfast.messages m
       where m.queue_id = $1
         and m.id = any($2::bigint[])
@@ -209,7 +211,13 @@ const readying = (
       from places
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
-      returning m.position
+      returning
+        m.position,
+        m.queue_id,
+        m.line,
+        m.place,
+        m.turn_rank,
+        m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: '$1',
@@ -220,7 +228,10 @@ const readying = (
     )
     select
       count(*) as changed,
-      ${position}
+      least(
+        ${position},
+        (${freeLines('changed')}->>'position')::bigint
+      ) as position
     from changed`
 })
 
@@ -234,6 +245,7 @@ export const redriveStatement = readying('redrive', {
         select array_agg(line) as lines
         from chosen
         where line is not null
+          and turn_rank is null
         having count(*) > 0
       ) k
     ), `,
@@ -248,17 +260,15 @@ export const redriveStatement = readying('redrive', {
     dead_at = null,
     unique_key = null,
     attempt = 0,
-    rank = ${rankOfRenewed}`,
+    ${rankAsRenewed}`,
   position: sql`
-    least(
-      min(position),
-      (
-        select a.position
-        from opened o
-        cross join lateral holdfast.advance($1, o.lines, array_fill(0::bigint, array[cardinality(o.lines)])) a
-        where (select count(*) from changed) > 0
-      )
-    ) as position`,
+    min(position),
+    (
+      select a.position
+      from opened o
+      cross join lateral holdfast.advance($1, o.lines, array_fill(0::bigint, array[cardinality(o.lines)])) a
+      where (select count(*) from changed) > 0
+    )`,
   totals: { redriven: 'count(*)' }
 })
 
@@ -270,8 +280,12 @@ export const retryStatement = readying('retry', {
     position = case
       when m.position is not null then ${position}
     end,
+    place = case
+      when m.turn_rank is not null then ${position}
+      else m.place
+    end,
     visible_at = null`,
-  position: 'min(position) as position',
+  position: 'min(position)',
   totals: {}
 })
 

@@ -25,7 +25,7 @@ export const cancelStatement: Statement<{ leased: boolean; freed: Freed | null }
       where not found.leased
         and m.queue_id = $1
         and m.id = $2
-      returning m.queue_id, m.line, m.place, found.state, ${standsInLine} as stood
+      returning m.queue_id, m.line, m.place, m.position, m.turn_rank, found.state, ${standsInLine} as stood
     ), forgotten as (
       delete from holdfast.history h
       using gone

@@ -3,110 +3,11 @@ import type { Digits, Marks } from '../../core/message.ts'
 import type { MessageOptions } from '../../core/options.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { contentOf, takesPlain } from '../fragments.ts'
+import { contentOf } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
-import { rankOfNew } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-
-const dueAt = sql`
-  coalesce(
-    (i.o->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
-    )
-  )`
-
-// What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
-// become null, because under an idempotency key they are the same as none. What the queue says of
-// messages is no content of one.
-export const describedMessages = (from: string, ...columns: string[]) => sql`
-  select
-    i.n,
-    i.queue_id,
-    nextval('holdfast.positions') as id,
-    i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
-    ${rankOfNew('i.priority')} as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
-    statement_timestamp() as enqueued_at,
-    statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
-    ) as expires_at,
-    i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
-    case
-      when i.o is null then null
-      when ${dueAt} > statement_timestamp() then ${dueAt}
-    end as visible_at,
-    ${["i.o->'marks' as marks", ...columns].join(',\n')}
-  from ${from}`
-
-const described = sql`
-  unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)`
-
-const plainMessages = describedMessages(sql`
-  ${described}
-  where ${takesPlain('i.queue_id', '$1')}`)
-
-/** The messages `i` with their queues `q`. A queue without lines may come here too. */
-export const withQueue = (messages: string) => sql`
-  ${messages}
-  cross join lateral (
-    select ordering
-    from holdfast.queues
-    where id = i.queue_id
-    limit 1
-  ) q`
-
-/** The line of message `i`. */
-export const lineOfNew = sql`
-  case q.ordering
-    when 'group' then i.o->'marks'->>'group'
-    when 'queue' then ''
-  end as line`
-
-const linedMessages = describedMessages(withQueue(described), lineOfNew)
-
-// In most flushes no message has more than a body and a priority, so the rest is not worked out.
-const bareMessages = sql`
-  select
-    i.n,
-    i.queue_id,
-    nextval('holdfast.positions') as id,
-    i.body,
-    null::bytea as body_bytes,
-    null as content_type,
-    null::jsonb as headers,
-    ${rankOfNew('i.priority')} as rank,
-    null::integer as max_attempts,
-    statement_timestamp() as enqueued_at,
-    null::timestamptz as expires_at,
-    null::timestamptz as visible_at,
-    null::jsonb as marks
-  from unnest($1::integer[], $2::smallint[], $3::text[])
-    with ordinality as i (queue_id, priority, body, n)
-  where ${takesPlain('i.queue_id', '$1')}`
-
-export const messageColumns = [
-  'enqueued_at',
-  'visible_at',
-  'expires_at',
-  'queue_id',
-  'max_attempts',
-  'rank',
-  'body',
-  'body_bytes',
-  'content_type',
-  'headers',
-  'marks'
-]
+import { insertInLines, positionIn } from './enqueueLines.ts'
+import { bareMessages, linedMessages, messageColumns, plainMessages } from './enqueueRows.ts'
 
 // A message's first position is its id.
 const insertStored = sql`
@@ -120,47 +21,6 @@ const insertStored = sql`
 const insertedAs = sql`
   inserted as (
     ${insertStored}
-  )`
-
-// The lines are locked before places are drawn. The first message of a line that had no row stands,
-// and the others are parked.
-export const placingInLines = sql`
-  lines as materialized (
-    insert into holdfast.lines (queue_id, line)
-    select distinct queue_id, line
-    from stored
-    where line is not null
-    order by queue_id, line
-    on conflict (queue_id, line) do update set followers = 0 where false
-    returning queue_id, line
-  ), placed as materialized (
-    select
-      s.*,
-      case
-        when s.line is not null then nextval('holdfast.positions')
-      end as place
-    from (select count(*) from lines) locked
-    cross join (select * from stored order by n) s
-  ), stood as materialized (
-    select
-      p.*,
-      case
-        when p.line is null then p.id
-        when l.line is not null
-          and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
-      end as position
-    from placed p
-    left join lines l on l.queue_id = p.queue_id and l.line = p.line
-  )`
-
-const insertInLines = sql`
-  ${placingInLines}, inserted as (
-    insert into holdfast.messages (
-      ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
-    )
-    select
-      ${['id', 'position', 'line', 'place', ...messageColumns].join(',\n')}
-    from stood
   )`
 
 export const noteStored = ledgerInsert({
@@ -219,7 +79,7 @@ export const enqueueLinedStatement: Statement<KeyedRow> = {
       id,
       false as duplicate,
       false as mismatch,
-      position
+      ${positionIn('stood')} as position
     from stood`
 }
 
@@ -304,7 +164,16 @@ export const enqueueKeyedStatement: Statement<KeyedRow> = {
 export const enqueueLinedKeyedStatement: Statement<KeyedRow> = {
   name: 'enqueue_lined_keyed',
   parameters: describedParameters,
-  text: withKeys(linedMessages, insertInLines, '(select s.position from stood s where s.n = d.n) as position')
+  text: withKeys(
+    linedMessages,
+    insertInLines,
+    sql`
+      (
+        select ${positionIn('s')}
+        from stood s
+        where s.n = d.n
+      ) as position`
+  )
 }
 
 /**

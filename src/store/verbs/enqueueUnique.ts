@@ -10,20 +10,13 @@ import type { EnqueueAnswer, EnqueueRow, Stored } from '../../core/ports.ts'
 import { replaces } from '../../core/unique.ts'
 import { booleanArray, int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { contentOf, takesPlain } from '../fragments.ts'
-import { ledgerInsert } from '../ledger.ts'
 import { hasLines } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import {
-  describe,
-  describedMessages,
-  enqueue as enqueueOthers,
-  lineOfNew,
-  messageColumns,
-  noteStored,
-  placingInLines,
-  withQueue
-} from './enqueue.ts'
+import { describe, enqueue as enqueueOthers, noteStored } from './enqueue.ts'
+import { placingInLines, positionIn, takingTurns, withRankInLine } from './enqueueLines.ts'
+import { describedMessages, lineOfNew, messageColumns, withQueue } from './enqueueRows.ts'
+import { locking, replacing } from './replaceUnique.ts'
 import { isExpired, uniqueKeyVerbs } from './uniqueKeys.ts'
 
 const given = sql`
@@ -45,14 +38,15 @@ const plainMessages = describedMessages(
     where ${takesPlain('i.queue_id', '$1')}`,
   ...uniqueColumns,
   'false as keeps_group',
-  'null as line'
+  'null as line',
+  'null::smallint as turn_rank'
 )
 
 const linedMessages = describedMessages(
   withQueue(given),
   ...uniqueColumns,
   `${hasLines('q')} as keeps_group`,
-  lineOfNew
+  ...lineOfNew
 )
 
 const placing = sql`
@@ -176,28 +170,6 @@ const claiming = sql`
     returning 1
   )`
 
-/** Locks messages that are to be replaced, by id as all verbs do, once `after` is done. */
-const locking = (condition: string, after: string, wait = '') => sql`
-  select r.*, m.was_delayed
-  from (select count(*) from ${after}) a
-  cross join (
-    select *
-    from met
-    where fate = 'replacing'
-      and ${condition}
-    order by queue_id, met_id
-  ) r
-  cross join lateral (
-    select visible_at is not null as was_delayed
-    from holdfast.messages
-    where queue_id = r.queue_id
-      and id = r.met_id
-      and unique_key = r.unique_key
-      and dead_at is null
-    limit 1
-    for no key update${wait}
-  ) m`
-
 /** Takes the key from messages that are past their time to live. */
 const clearing = sql`
   cleared as (
@@ -209,95 +181,19 @@ const clearing = sql`
     returning 1
   )`
 
-// A message that was delayed and is ready now gets a position, as one whose delay has ended. One that
-// was ready keeps its own.
-const replacing = sql`
-  taken as materialized (
-    select * from standing
-    union all
-    select * from parked
-  ), replaced as (
-    update holdfast.messages m
-    set
-      fence = m.fence + 1,
-      body = t.body,
-      body_bytes = t.body_bytes,
-      content_type = t.content_type,
-      headers = t.headers,
-      marks = t.marks,
-      rank = t.rank | (m.rank & 1),
-      max_attempts = t.max_attempts,
-      visible_at = t.visible_at,
-      expires_at = t.expires_at,
-      unique_until_leased = t.unique_until_leased,
-      position = case
-        when m.position is not null and m.visible_at is not null and t.visible_at is null
-        then nextval('holdfast.positions')
-        else m.position
-      end,
-      ready_at = case
-        when m.visible_at is not null and t.visible_at is null then statement_timestamp()
-        else m.ready_at
-      end
-    from taken t
-    where m.queue_id = any(array(select queue_id from taken))
-      and m.id = any(array(select met_id from taken))
-      and m.id = t.met_id
-      and m.leased_until is null
-    returning
-      t.n,
-      m.queue_id,
-      m.position,
-      t.was_delayed,
-      m.visible_at is not null as is_delayed
-  ), moved as (
-    ${ledgerInsert({
-      queue: 'queue_id',
-      from: '(select * from replaced where was_delayed <> is_delayed) r',
-      states: {
-        ready: 'count(*) filter (where was_delayed) - count(*) filter (where is_delayed)',
-        delayed: 'count(*) filter (where is_delayed) - count(*) filter (where was_delayed)'
-      }
-    })}
-  )`
-
 const storedColumns = [
   'id',
   'position',
   'line',
   'place',
+  'turn_rank',
   'unique_key',
   'unique_until_leased',
   ...messageColumns
 ].join(',\n')
 
-// The order of the locks is that of all verbs: idempotency keys, messages that stand, lines, parked
-// messages. One that is no longer parked may be locked by a session that waits for our lines, so it is
-// not waited for. Unique keys come last and sorted, because an insert waits for another one of its key.
-const uniquely = (messages: string, places: string) => sql`
-  with ${meeting(messages)}, ${claiming}, ${clearing}, standing as materialized (
-    ${locking('not is_parked', 'claimed')}
-  ), stored as materialized (
-    select d.*
-    from (select count(*) from standing) a
-    cross join (select count(*) from cleared) b
-    cross join met d
-    where fate = 'new'
-  ), ${places}, parked as materialized (
-    ${locking('is_parked', 'stood', ' skip locked')}
-  ), inserted as (
-    insert into holdfast.messages (
-      ${storedColumns}
-    )
-    select
-      ${storedColumns}
-    from (select count(*) from parked) a
-    cross join (select * from stood order by queue_id, unique_key) s
-    on conflict (queue_id, unique_key) where unique_key is not null and dead_at is null do nothing
-    returning 1
-  ), noted as (
-    ${noteStored}
-  ), ${replacing}
+/** What became of each message. Fails if another session has changed what this relies on. */
+const answering = sql`
   select
     d.n,
     case
@@ -315,7 +211,14 @@ const uniquely = (messages: string, places: string) => sql`
       )
       else false
     end as mismatch,
-    coalesce(r.position, s.position) as position
+    case
+      when r.n is null then ${positionIn('s')}
+      when r.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = d.queue_id),
+        r.position
+      )
+      else r.position
+    end as position
   from (
     select holdfast.run_again_if(
       (select count(*) from claimed) < (
@@ -330,6 +233,54 @@ const uniquely = (messages: string, places: string) => sql`
   cross join met d
   left join replaced r on r.n = d.n
   left join stood s on s.n = d.n`
+
+// The order of the locks is that of all verbs: idempotency keys, messages that stand, lines, parked
+// messages. One that is no longer parked may be locked by a session that waits for our lines, so it is
+// not waited for. Unique keys come last and sorted, because an insert waits for another one of its key.
+const uniquely = (messages: string, places: string) => sql`
+  with ${meeting(messages)}, ${claiming}, ${clearing}, standing as materialized (
+    ${locking('not is_parked', 'claimed')}
+  ), stored as materialized (
+    select d.*
+    from (select count(*) from standing) a
+    cross join (select count(*) from cleared) b
+    cross join met d
+    where fate = 'new'
+  ), opened as materialized (
+    select holdfast.open_lines(queue_id, array_agg(line))
+    from (
+      select queue_id, line from stored where turn_rank is not null
+      union
+      select queue_id, line from met where fate = 'replacing' and turn_rank is not null
+    ) l
+    cross join (select count(*) from stored) a
+    group by queue_id
+    order by queue_id
+  ), ${places}, parked as materialized (
+    ${locking('is_parked', '(select 1 from opened union all select 1 from stood) l', ' skip locked')}
+  ), inserted as (
+    insert into holdfast.messages (
+      ${storedColumns}
+    )
+    select
+      ${withRankInLine(storedColumns)}
+    from (select count(*) from parked) a
+    cross join (select * from stood order by queue_id, unique_key) s
+    on conflict (queue_id, unique_key) where unique_key is not null and dead_at is null do nothing
+    returning 1
+  ), noted as (
+    ${noteStored}
+  ), ${replacing}, ${takingTurns(
+    sql`
+      (
+        select queue_id, line, place, turn_rank from stood
+        union all
+        select queue_id, line, place, turn_rank from replaced
+      ) r
+      cross join (select count(*) from inserted) a`,
+    'true'
+  )}
+  ${answering}`
 
 type UniqueRow = Stored & { n: string }
 

@@ -4,7 +4,7 @@ import type { Circumstances, Digits } from '../../core/message.ts'
 import { inReadyIndex, lastFailureAbove, openState, workerOf } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
-type CircumstancesRow = Circumstances & { rank: number; position: Digits | null }
+type CircumstancesRow = Circumstances & { rank: number; position: Digits | null; takesTurns: boolean }
 
 // Which message of its line stands in front of a parked one. Dead ones keep their places, so a
 // bounded number is examined.
@@ -26,7 +26,10 @@ const blocker = sql`
     where ahead.state <> 'dead'
     order by ahead.place
     limit 1
-  ) b on m.position is null and m.leased_until is null and m.dead_at is null`
+  ) b on m.position is null
+    and m.leased_until is null
+    and m.dead_at is null
+    and m.turn_rank is null`
 
 export const circumstancesStatement: Statement<CircumstancesRow> = {
   name: 'explain',
@@ -48,6 +51,7 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       k.keep_until as "keepUntil",
       m.rank,
       m.position,
+      m.turn_rank is not null as "takesTurns",
       b.blocker,
       (
         select asked_at
@@ -124,7 +128,9 @@ export async function circumstancesOf(
 ): Promise<{ message: Circumstances; ahead: { count: number; all: boolean } | null } | null> {
   const [message] = await session.query(circumstancesStatement, [queueId, id])
   if (message === undefined) return null
-  if (message.state !== 'ready' || message.position === null) return { message, ahead: null }
+  const { state, position, takesTurns } = message
+  message.turn = state === 'ready' && position === null && takesTurns
+  if (state !== 'ready' || position === null) return { message, ahead: null }
   const [before] = await session.query(aheadStatement, [queueId, message.rank, message.position])
   return {
     message,

@@ -15,84 +15,33 @@ import { sql, type Session, type Statement } from '../statement.ts'
 import type { ScanHints } from '../upkeep/scanHints.ts'
 import { isLeaseKeyTaken } from './leaseKeys.ts'
 import { acking, heldArrays } from './settle.ts'
+import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
 import { wantedBy } from './slots.ts'
-
-/** How the messages of a flush are entered in holdfast.leases. */
-interface LeaseEntries {
-  /** Draws the ids of the rows. */
-  ids: string
-  /** The id of the row for a message, by the message's number in the flush. */
-  idOf: (n: string) => string
-  /** Selects the rows. */
-  rows: string
-  /** Keys of this flush that an earlier lease has used. */
-  usedKeys: string
-}
-
-const sharedRow: LeaseEntries = {
-  ids: "nextval('holdfast.lease_ids')",
-  idOf: () => 'lease.rows',
-  rows: sql`
-    select
-      lease.rows,
-      min(l.leased_until),
-      lease.at,
-      $1,
-      array_agg(l.id),
-      array_agg(l.fence),
-      $8::text[],
-      array_agg(l.holder),
-      null
-    from leased l, lease
-    group by lease.rows, lease.at`,
-  usedKeys: 'null'
-}
-
-// One row for the messages that were leased without a key, and one for each key. This is a
-// statement of its own, because it would cost leases without keys a twentieth of their rate.
-//
-// Where there are messages to lease, the unique index refuses a key that has been used before.
-// Where there are none, only `usedKeys` says so.
-const rowPerKey: LeaseEntries = {
-  ids: sql`
-    (
-      select array_agg(nextval('holdfast.lease_ids'))
-      from generate_series(1, cardinality($12::text[]))
-    )`,
-  idOf: n => `lease.rows[($11::smallint[])[${n}]]`,
-  rows: sql`
-    select
-      l.id,
-      l.ends_at,
-      lease.at,
-      $1,
-      l.ids,
-      l.fences,
-      case part when 1 then $8::text[] else array[($13::text[])[part]] end,
-      l.holders,
-      ($12::text[])[part] as key
-    from (
-      select
-        lease_id as id,
-        min(leased_until) as ends_at,
-        array_agg(id) as ids,
-        array_agg(fence) as fences,
-        array_agg(holder) as holders
-      from leased
-      group by lease_id
-    ) l, lease, lateral array_position(lease.rows, l.id) as part
-    order by key`,
-  usedKeys: sql`
-    (
-      select array_agg(idempotency_key)
-      from holdfast.leases
-      where queue_id = $1
-        and idempotency_key = any($12::text[])
-    )`
-}
 
 /** The number in the flush of message `m`, by the place of its id in `places`. */
 const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
+
+/** The first messages found, in this order, as far as their bytes are allowed. */
+export const takenOf = (order: string) => sql`
+  taken as materialized (
+    select id, rank, n, bytes
+    from (
+      select
+        id,
+        rank,
+        row_number() over in_order as n,
+        sum(bytes) over in_order as bytes
+      from found
+      window in_order as (order by ${order})
+    ) f
+    where n = 1
+      or bytes <= $5
+  ), places as materialized (
+    select
+      array_agg(id order by id) as ids,
+      array_agg(n order by id) as ns
+    from taken
+  )`
 
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough.
 // Ordering by (rank, position) in one scan would start from the front of every rank.
@@ -124,28 +73,30 @@ const finding = (after: string) => sql`
       for no key update skip locked
     ) m
     limit $4
-  ), taken as materialized (
-    select id, rank, n, bytes
-    from (
-      select
-        id,
-        rank,
-        row_number() over in_order as n,
-        sum(bytes) over in_order as bytes
-      from found
-      window in_order as (order by rank desc, position)
-    ) f
-    where n = 1
-      or bytes <= $5
-  ), places as materialized (
-    select
-      array_agg(id order by id) as ids,
-      array_agg(n order by id) as ns
-    from taken
-  )`
+  ), ${takenOf('rank desc, position')}`
+
+const leasedRow = sql`
+  m.id,
+  m.fence,
+  m.attempt,
+  m.max_attempts,
+  m.body,
+  m.body_bytes,
+  m.content_type,
+  m.headers,
+  m.marks,
+  m.rank,
+  m.position,
+  m.enqueued_at,
+  m.leased_until,
+  m.lease_id,
+  m.queue_id,
+  m.line,
+  m.place,
+  m.turn_rank`
 
 /** Leases the messages that were taken, and enters that in holdfast.leases and in the ledger. */
-const leasingTaken = (entries: LeaseEntries) => sql`
+export const leasingTaken = (entries: LeaseEntries) => sql`
   lease as materialized (
     select
       ${entries.ids} as rows,
@@ -165,20 +116,8 @@ const leasingTaken = (entries: LeaseEntries) => sql`
     where m.queue_id = $1
       and m.id = any((select ids from places)::bigint[])
     returning
-      m.id,
-      m.fence,
-      m.attempt,
-      m.max_attempts,
-      m.body,
-      m.body_bytes,
-      m.content_type,
-      m.headers,
-      m.marks,
-      m.rank,
-      m.position,
-      m.enqueued_at,
-      m.leased_until,
-      m.lease_id,
+      ${leasedRow},
+      m.turn_rank is not null as stood,
       ${numberOf} as n,
       ($6::smallint[])[${numberOf}] as holder
   ), kept as (
@@ -223,13 +162,15 @@ interface ScanReport {
   usedKeys: string[] | null
   acked: string | null
   freed: Freed | null
+  /** What stands in the place of what was leased, in lines that take turns. */
+  turned: Freed | null
   atMs: number | null
 }
 
 /** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
-type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
+export type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
 
-const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sql`
+export const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sql`
   select
     ${leasedColumns},
     m.position,
@@ -243,6 +184,7 @@ const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sq
       'usedKeys', ${entries.usedKeys},
       'acked', ${acked},
       'freed', ${freed},
+      'turned', ${freeLines('leased')},
       'atMs', (select extract(epoch from at) * 1000 from lease)
     ) end as scan
   from (select) one
@@ -287,7 +229,7 @@ export const ackAndLeaseStatement: Statement<FlushRow> = {
 export const ackAndLeaseKeyedStatement: Statement<FlushRow> = {
   name: 'ack_and_lease_keyed',
   parameters: [...leaseParameters, ...ackParameters, ...keyParameters].join('\n'),
-  text: ackingAndLeasing(rowPerKey)
+  text: ackingAndLeasing(rowPerKey('$11', '$12', '$13'))
 }
 
 /**
@@ -332,23 +274,30 @@ export async function lease(
           }
         : null
     )
-    const leased = rows.filter(row => row.id !== null)
-    const shares: LeasedRow[][] = asks.map(() => [])
-    leased.forEach((row, index) => shares[slots[index]!]!.push(row))
-    return {
-      rows: leased,
-      shares,
-      bytes: report.bytes,
-      full: report.full,
-      acked: report.acked?.split(',') ?? [],
-      freed: report.freed,
-      usedKeys: report.usedKeys ?? [],
-      atMs: report.atMs ?? 0
-    }
+    return flushOf(rows, slots, asks.length)
   } catch (error) {
     if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
     else scanHints.forget(queueId)
     throw error
+  }
+}
+
+/** What the rows of an answer say. The message of each row is for the ask at its place in `slots`. */
+export function flushOf(rows: FlushRow[], slots: number[], asks: number): LeaseFlush {
+  const { bytes, full, acked, freed, turned, usedKeys, atMs } = rows[0]!.scan!
+  const leased = rows.filter(row => row.id !== null)
+  const shares: LeasedRow[][] = Array.from({ length: asks }, () => [])
+  leased.forEach((row, index) => shares[slots[index]!]!.push(row))
+  return {
+    rows: leased,
+    shares,
+    bytes,
+    full,
+    acked: acked?.split(',') ?? [],
+    freed,
+    turned,
+    usedKeys: usedKeys ?? [],
+    atMs: atMs ?? 0
   }
 }
 

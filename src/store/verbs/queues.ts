@@ -2,6 +2,7 @@
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
+import type { PutOutcome, QueueMaker } from '../../core/ports.ts'
 import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
 import {
   mayBeNull,
@@ -13,8 +14,10 @@ import {
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { autoQueueVerbs } from './autoQueues.ts'
 import { mayChangeOrder } from './order.ts'
-import { inReadyIndex } from '../fragments.ts'
+import { isServerError } from '../failures.ts'
+import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -47,19 +50,6 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
     ? null
     : { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
 }
-
-/** The common table expressions that make the queue `$1` if there is none. */
-export const madeQueue = sql`
-  made as (
-    insert into holdfast.queues (name)
-    values ($1)
-    on conflict (name) do nothing
-    returning id
-  ), counted as (
-    insert into holdfast.counts (queue_id)
-    select id
-    from made
-  )`
 
 export const createStatement: Statement<{ id: number }> = {
   name: 'create_queue',
@@ -111,22 +101,46 @@ export const adoptStatement: Statement = {
 }
 
 /**
- * Makes the queue if there is none, then changes the settings given. It no longer counts as made by
- * an enqueue. Changes nothing when the order would change and the queue holds a message.
+ * Makes the queue if there is none, then changes the settings given. A new queue counts for its
+ * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
+ * when the order would change and the queue holds a message.
  */
 export async function putQueue(
   database: Database,
   name: string,
-  change: SettingsChange
-): Promise<'made' | 'changed' | 'notEmpty'> {
-  return await database.transaction(async session => {
-    const [made] = await session.query(createStatement, [name])
-    if (made === undefined && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
+  change: SettingsChange,
+  maker: QueueMaker | null = null
+): Promise<PutOutcome> {
+  const work = async (session: Session): Promise<PutOutcome> => {
+    const made = await (maker === null
+      ? (await session.query(createStatement, [name])).length > 0
+      : makeFor(session, name, maker))
+    if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
-    if (made !== undefined) return 'made'
-    await session.query(adoptStatement, [name])
+    if (made) return 'made'
+    if (maker === null) await session.query(adoptStatement, [name])
     return 'changed'
-  })
+  }
+  try {
+    return await database.transaction(work)
+  } catch (error) {
+    if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
+    throw error
+  }
+}
+
+// Only a queue that is not there is counted: to count, sessions wait for each other.
+async function makeFor(
+  session: Session,
+  name: string,
+  { callerId, checkRoom }: QueueMaker
+): Promise<boolean> {
+  if ((await findQueue(session, name)) !== null) return false
+  const { exists, ...held } = await autoQueueVerbs.countAutoQueues(session, name, callerId)
+  if (exists) return false
+  checkRoom(held)
+  await autoQueueVerbs.createAutoQueue(session, name, callerId)
+  return true
 }
 
 /**

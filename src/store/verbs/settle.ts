@@ -16,8 +16,8 @@ import type {
 import { doublingsMax } from '../../core/retry.ts'
 import { endedBy, heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
-import { freeLines, positionOfReturned, standsInLine } from '../lines.ts'
-import { rankOfReturned } from '../rank.ts'
+import { comesBackToLine, freeLines, placeOfReturned, positionOfReturned, standsInLine } from '../lines.ts'
+import { rankAsReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 /** A settled message; `freed` is the same in all rows of an answer. */
@@ -70,7 +70,7 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
       m.queue_id,
       m.attempt,
       coalesce(m.max_attempts, keeping.max_attempts),
-      m.rank,
+      coalesce(m.turn_rank, m.rank),
       m.body,
       m.body_bytes,
       m.content_type,
@@ -133,7 +133,7 @@ export const failStatement: Statement<Settled<Failed>> = {
       select
         m.*,
         ${openState} as state,
-        ${standsInLine} as stood,
+        ${comesBackToLine} as stood,
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
@@ -158,8 +158,9 @@ export const failStatement: Statement<Settled<Failed>> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = ${rankOfReturned},
+        ${rankAsReturned},
         position = ${positionOfReturned},
+        place = ${placeOfReturned},
         ready_at = statement_timestamp(),
         dead_at = case
           when held.dies then coalesce(m.dead_at, statement_timestamp())
@@ -181,6 +182,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         m.queue_id,
         m.line,
         m.place,
+        m.turn_rank,
         held.state,
         held.stood
     ), recorded as (
@@ -252,7 +254,12 @@ export const releaseStatement: Statement<Settled<Released>> = {
   parameters: heldParameters,
   text: sql`
     with held as materialized (
-      select m.id, m.fence, m.attempt, m.lease_id, ${standsInLine} as stood
+      select
+        m.id,
+        m.fence,
+        m.attempt,
+        m.lease_id,
+        ${comesBackToLine} as stood
       from holdfast.messages m
       where ${heldRows('$2', '$3')}
         and m.leased_until > statement_timestamp()
@@ -264,15 +271,16 @@ export const releaseStatement: Statement<Settled<Released>> = {
       set
         leased_until = null,
         lease_id = null,
-        rank = ${rankOfReturned},
+        ${rankAsReturned},
         position = ${positionOfReturned},
+        place = ${placeOfReturned},
         ready_at = statement_timestamp(),
         attempt = m.attempt - 1
       from held
       where m.queue_id = $1
         and m.id = any($2::bigint[])
         and m.id = held.id
-      returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, held.stood
+      returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, m.turn_rank, held.stood
     ), recorded as (
       insert into holdfast.history (
         leased_at,

@@ -1,4 +1,4 @@
-/** Receipts that changed nothing, and messages that are settled twice. */
+/** Where messages stand: those of receipts that changed nothing, or that hold several fences. */
 import type { Digits } from '../../core/message.ts'
 import type { Standing } from '../../core/ports.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -16,8 +16,8 @@ export const lockStatement: Statement = {
 }
 
 /**
- * Locks messages in the order in which every statement locks them: for a transaction that settles
- * some of them twice.
+ * Locks messages in the order in which every statement locks them: for a transaction that looks up
+ * their fences before it settles them.
  */
 async function lockMessages(session: Session, queueId: Digits, ids: Digits[]): Promise<void> {
   await session.query(lockStatement, [queueId, ids])

@@ -14,8 +14,8 @@ type TotalsRow = { queue_id: number; name: string; paused: boolean; queues: numb
 >
 
 // Active queues come first: those with messages, and those whose counts have changed in the last
-// hour. Of these, queues made by PUT come first, then the oldest. So new queues push no older ones
-// out, and the choice changes only when a queue has been empty and at rest for an hour.
+// hour. Of these, queues that count for no caller come first, then the oldest. So new queues push
+// no older ones out, and the choice changes only when a queue has been empty and at rest for an hour.
 export const totalsStatement: Statement<TotalsRow> = {
   name: 'queue_totals',
   text: sql`

@@ -1,4 +1,4 @@
-/** How many queues enqueues may make, in all and with one key. */
+/** How many queues enqueues, and keys that are not admin, may make: in all and with one key. */
 import pg from 'pg'
 import t from 'tap'
 import { clientWith, guarded, withKey } from '../../support/apiKeys.ts'
@@ -34,7 +34,7 @@ t.test('a key makes at most half of the queues that others leave, and each other
   const { status, body, headers } = await enqueue(a!, 'a-one-more')
   t.match({ status, body }, refused)
   t.match(body.detail, /made 4 queues.*share of the 8/)
-  t.match(body.detail, /PUT \/queues\/a-one-more is not bounded/)
+  t.match(body.detail, /admin key: its PUT \/queues\/a-one-more is not bounded/)
   t.ok(Number(headers.get('retry-after')) >= 1)
   t.equal(await fill(b!, 'b-'), 2, 'the second key is not stopped by the first')
   t.equal(await fill(c!, 'c-'), 1)
@@ -45,25 +45,56 @@ t.test('a key makes at most half of the queues that others leave, and each other
   t.match(await enqueue(admin, 'ops'), { status: 201 }, 'an admin gets in')
 })
 
-t.test(
-  'a queue made by PUT is not bounded, deleting gives room back, and a PUT takes a queue over',
-  async t => {
-    const key = await clientWith(holdfast, admin, ['enqueue:d-*', 'manage:d-*'])
-    t.equal(await fill(key, 'd-'), 4)
-    t.equal((await key.call('PUT', '/queues/d-put')).status, 201)
-    t.match(await enqueue(key, 'd-put'), { status: 201 })
-    t.match(await enqueue(key, 'd-4'), refused)
-    t.equal((await key.call('DELETE', '/queues/d-0')).status, 204)
-    t.match(await enqueue(key, 'd-4'), { status: 201 })
-    t.match(await enqueue(key, 'd-5'), refused)
-    t.equal((await key.call('PUT', '/queues/d-4', { maxAttempts: 3 })).status, 200)
-    t.match(await enqueue(key, 'd-5'), { status: 201 })
+t.test('a key makes queues by PUT within the same share', async t => {
+  const key = await clientWith(holdfast, admin, ['enqueue:d-*', 'manage:d-*'])
+  const put = (name: string, settings = {}) => key.call('PUT', `/queues/${name}`, settings)
+  t.equal(await fill(key, 'd-'), 4)
+  t.match(await put('d-put'), refused)
+  t.equal((await key.get('/queues/d-put')).status, 403, 'it was not made')
+  t.match(await put('d-0', { maxAttempts: 3 }), { status: 200 }, 'settings can be changed')
+  t.match(await enqueue(key, 'd-4'), refused, 'and a change gives no room')
+  t.equal((await key.call('DELETE', '/queues/d-0')).status, 204)
+  t.match(await put('d-put', { maxAttempts: 3 }), { status: 201, body: { settings: { maxAttempts: 3 } } })
+  t.match(await enqueue(key, 'd-4'), refused)
+  t.match(await put('d-put-2'), refused)
+})
+
+t.test('a PUT with an admin key is not bounded, and takes a queue out of the share', async t => {
+  const key = await clientWith(holdfast, admin, ['enqueue:h-*'])
+  t.equal(await fill(key, 'h-'), 4)
+  t.equal((await admin.call('PUT', '/queues/h-put')).status, 201)
+  t.match(await enqueue(key, 'h-put'), { status: 201 })
+  t.match(await enqueue(key, 'h-4'), refused)
+  t.equal((await admin.call('PUT', '/queues/h-0')).status, 200)
+  t.match(await enqueue(key, 'h-4'), { status: 201 })
+})
+
+t.test('a PUT of a queue that is there uses up no id', async t => {
+  await admin.call('PUT', '/queues/i')
+  const lastId = async () =>
+    (await sql.query("select last_value from pg_sequences where sequencename = 'queues_id_seq'")).rows[0]
+  const before = await lastId()
+  for (let i = 0; i < 10; i++) await admin.call('PUT', '/queues/i', { maxAttempts: i + 1 })
+  t.strictSame(await lastId(), before)
+})
+
+t.test('new queues of one key are made one after another, and another key need not wait', async t => {
+  const { holdfast, admin } = await guarded(t)
+  const [a, b] = await Promise.all(['a', 'b'].map(x => clientWith(holdfast, admin, [`enqueue:${x}-*`])))
+  const order: string[] = []
+  const make = async (client: Client, queue: string) => {
+    t.match(await enqueue(client, queue), { status: 201 })
+    order.push(queue)
   }
-)
+  const many = Array.from({ length: 200 }, (_, i) => make(a!, `a-${i}`))
+  await Promise.race(many)
+  await Promise.all([...many, make(b!, 'b-0')])
+  t.ok(order.indexOf('b-0') < 100, `after ${order.indexOf('b-0')} others`)
+})
 
 t.test('an admin alone is bounded by the total, and PUT passes it', async t => {
   t.equal(await fill(admin, 'e-'), max)
-  t.match((await enqueue(admin, 'e-more')).body.detail, /made 8 queues already, which is the most/)
+  t.match((await enqueue(admin, 'e-more')).body.detail, /8 queues have been made already.*which is the most/)
   t.match(await enqueue(await clientWith(holdfast, admin, ['enqueue:*']), 'first'), refused)
   t.equal((await admin.call('PUT', '/queues/e-more')).status, 201)
 })

@@ -176,6 +176,22 @@ t.test('bytes of unread answers are bounded', async t => {
   t.equal((await untilServed(() => holdfast.get('/queues/large/messages?limit=1'))).status, 200)
 })
 
+t.test('unread answers of every route are bounded: lists, documents, files', async t => {
+  const names = Array.from({ length: 200 }, (_, i) => `listed-${i}`)
+  await Promise.all(names.map(name => untilServed(() => holdfast.call('PUT', `/queues/${name}`))))
+  for (const path of ['/queues?limit=1000', '/docs/static/swagger-ui-bundle.js', '/openapi.json']) {
+    const ask = `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`
+    const readers = Array.from({ length: 4 }, () => open(t, ask).pause())
+    const askMore = () => {
+      for (const reader of readers) reader.write(ask.repeat(4))
+    }
+    refused(t, await untilRefused(() => holdfast.get(path), askMore), path)
+    t.equal((await holdfast.get('/queues/q')).status, 200, 'small answers are sent')
+    for (const reader of readers) reader.destroy()
+    t.equal((await untilServed(() => holdfast.get(path))).status, 200)
+  }
+})
+
 t.test('an answer to a caller that has hung up is not counted for ever', async t => {
   const share = shareOf(mib)
   const server = http.createServer().listen(0, '127.0.0.1')

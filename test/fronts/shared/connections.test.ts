@@ -9,14 +9,15 @@ import {
   requestsAheadMax
 } from '../../../src/core/limits.ts'
 import { callerAt, shareOf } from '../../../src/fronts/shared/addresses.ts'
+import { shareOf as boundOf } from '../../support/callers.ts'
 import { boundPipelines, inTurn } from '../../../src/fronts/shared/pipeline.ts'
 import { ReadingPace } from '../../../src/fronts/shared/readingPace.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-async function serverOf(t: Test, handler: Handler): Promise<number> {
+async function serverOf(t: Test, handler: Handler, share = boundOf(Infinity)): Promise<number> {
   const server = http.createServer(handler).listen(0, '127.0.0.1')
-  boundPipelines(server)
+  boundPipelines(server, share, callerAt)
   t.teardown(() => server.close())
   await once(server, 'listening')
   return (server.address() as net.AddressInfo).port
@@ -62,6 +63,23 @@ t.test('a connection that sends too many ahead is closed, before they are at wor
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(20_000))
   await new Promise(resolve => socket.once('close', resolve))
   t.ok(started <= connectionRequestsMax, `${started} were begun`)
+})
+
+t.test('what all connections of an address send ahead is bounded, and given back', async t => {
+  const responses: ServerResponse[] = []
+  const share = boundOf(1_000_000)
+  const port = await serverOf(t, (_request, response) => responses.push(response), share)
+  const request = `GET / HTTP/1.1\r\nhost: x\r\nlarge: ${'x'.repeat(15_000)}\r\n\r\n`
+  const sockets = Array.from({ length: 10 }, () => connect(t, port))
+  for (const socket of sockets) socket.write(request.repeat(10))
+  await Promise.race(sockets.map(socket => once(socket, 'close')))
+  t.ok(share.held <= 500_000, `${share.held} are held`)
+  t.notOk(
+    sockets.every(({ destroyed }) => destroyed),
+    'connections within the share stay'
+  )
+  for (const socket of sockets) socket.destroy()
+  while (share.held > 0) await new Promise(setImmediate)
 })
 
 t.test('a caller that hangs up takes the requests that it sent ahead with it', async t => {

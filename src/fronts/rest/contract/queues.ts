@@ -124,7 +124,7 @@ export const queueOperations = operations({
         'the first message enqueued to it makes it with the defaults.',
       params: QueueParams,
       body: SettingsChange,
-      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 503) }
+      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 429, 503) }
     }
   },
   listQueues: {

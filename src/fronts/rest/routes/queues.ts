@@ -11,7 +11,10 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.putQueue,
     async handler(request, reply) {
-      const { created, report } = await broker.putQueue(request.caller, request.params.queue, request.body)
+      const { caller, key, params, body } = request
+      // Whoever needs no key may delete every queue, so a bound would protect nobody.
+      const isBounded = key !== null && !key.isAdmin
+      const { created, report } = await broker.putQueue(caller, params.queue, body, isBounded)
       return reply.code(created ? 201 : 200).send(report)
     }
   })

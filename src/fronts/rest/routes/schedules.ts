@@ -22,6 +22,7 @@ import { headerKey, oneKey } from './enqueue.ts'
 
 /** A caller who acts on a schedule only if its key may do this on the schedule's queue. */
 const callerOf = (request: FastifyRequest, action: Action, schedule: string): ScheduleCaller => ({
+  caller: request.caller,
   key: request.key,
   permit: queue => permit(request, action, queue, () => scheduleNotFound(schedule))
 })
@@ -48,7 +49,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     async handler(request, reply) {
       const { limit = pageRowsDefault, cursor } = request.query
       const after = cursorOf(cursor, new RegExp(queueNamePattern)) ?? ''
-      const { schedules: page, next } = await schedules.list(after, limit, browsable(request))
+      const { schedules: page, next } = await schedules.list(request.caller, after, limit, browsable(request))
       const list = page.map(rowJson)
       const text = `{"schedules":[${list.join(',')}],"cursor":${JSON.stringify(cursorTo(next))}}`
       return sendJson(reply, text, answers)
@@ -71,7 +72,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
       const key = oneKey(request.body.idempotencyKey, headerKey(request), '/idempotencyKey')
       checkMessages(request)
       const by = callerOf(request, 'manage', name)
-      const { id, duplicate } = await schedules.run(request.caller, name, key, by)
+      const { id, duplicate } = await schedules.run(name, key, by)
       takeMessages(request, 1)
       return reply.code(duplicate ? 200 : 201).send(duplicate ? { id, duplicate } : { id })
     }

@@ -40,6 +40,7 @@ t.test('an untouched queue has the documented defaults', async t => {
     messageBytesMax: 1048576,
     paused: false,
     ordering: 'none',
+    fairness: 'none',
     keepAckedSeconds: 0,
     tags: {}
   })

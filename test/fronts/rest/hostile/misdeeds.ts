@@ -89,6 +89,15 @@ export const misdeeds: Record<string, (t: Test) => Promise<void>> = {
     t.match(broken, /^HTTP\/1.1 400 .*"code":"malformedRequest"/s)
   },
 
+  async 'a good request before a CONNECT gets its own answer'(t) {
+    const report = 'GET /queues/other HTTP/1.1\r\nhost: localhost\r\n\r\n'
+    const answers = await send(`${report}CONNECT other:80 HTTP/1.1\r\nhost: other:80\r\n\r\n${report}`)
+    const [whole, refused, ...more] = answers.split(/(?=HTTP\/1.1 )/)
+    t.match(whole, /^HTTP\/1.1 200 .*"queue":"other"/s)
+    t.match(refused, /^HTTP\/1.1 400 .*"code":"malformedRequest"/s)
+    t.strictSame(more, [])
+  },
+
   async 'a header named __proto__ is a header like any other'(t) {
     const answer = await send(
       'GET /queues/other HTTP/1.1\r\n' +

@@ -3,6 +3,9 @@ import { enqueue, messages, type Case } from './case.ts'
 
 const deep = (open: string, close: string) => open.repeat(200_000) + close.repeat(200_000)
 
+let names = 0
+const nextName = () => `${names++}`
+
 const badBodies: Case[] = [
   enqueue('nothing', '', 'invalidRequest', ''),
   enqueue('half an object', '{', 'malformedJson'),
@@ -46,6 +49,14 @@ const badBodies: Case[] = [
     'nesting 200,000 deep in the envelope',
     `{"headers":${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}}`,
     'malformedJson'
+  ),
+  enqueue('200,000 fields', `{${'"a":1,'.repeat(200_000)}"b":1}`.replaceAll('a', nextName), 'malformedJson'),
+  enqueue('a million values in a field', `{"body":1,"ids":[${'1,'.repeat(1_000_000)}1]}`, 'malformedJson'),
+  enqueue(
+    'a field name of 2 MB is not sent back',
+    `{"body":1,"${'a'.repeat(2_000_000)}":1}`,
+    'invalidRequest',
+    `/${'a'.repeat(199)}…`
   ),
   enqueue('a body over 1 MiB', JSON.stringify({ body: 'x'.repeat(1_048_575) }), 'bodyTooLarge', '/body'),
   enqueue(

@@ -1,0 +1,68 @@
+/** More messages for the asks of a flush, from the groups of messages that it has just leased. */
+import { answerBytesMax } from '../limits.ts'
+import type { Digits } from '../message.ts'
+import type { Head, LeaseAsk, LeasedRow, LeaseFlush, Store } from '../ports.ts'
+
+/**
+ * Adds messages to the flush. In an ordered queue, a group's next messages go to the ask that has its
+ * first one. Where groups take turns, they go to any ask that wants more. Without them the answers
+ * are right too, so an error only leaves them out.
+ */
+export async function addMore(
+  store: Store,
+  queueId: Digits,
+  asks: LeaseAsk[],
+  flush: LeaseFlush,
+  ordered: boolean
+): Promise<void> {
+  if (flush.full) return
+  const wanted = asks.map(({ max }, ask) => max - flush.shares[ask]!.length)
+  if (ordered) await addFollowers(store, queueId, wanted, flush).catch(() => {})
+  if (flush.turned !== null) await addTurns(store, queueId, asks, wanted, flush).catch(() => {})
+}
+
+// The heads are leased, so nobody else takes from their lines meanwhile.
+async function addFollowers(
+  store: Store,
+  queueId: Digits,
+  wanted: number[],
+  flush: LeaseFlush
+): Promise<void> {
+  const heads: Head[] = flush.shares.flatMap((share, ask) =>
+    wanted[ask]! > 0 ? share.map(({ id, fence }) => ({ id, fence, ask })) : []
+  )
+  if (heads.length === 0) return
+  const ids = heads.map(({ id }) => id)
+  const followers = await store.transaction(async verbs => {
+    await verbs.lockLinesOf(queueId, ids)
+    return await verbs.leaseFollowers(queueId, heads, wanted, answerBytesMax - flush.bytes)
+  })
+  for (const row of followers) add(flush, row.ask, [row])
+}
+
+async function addTurns(
+  store: Store,
+  queueId: Digits,
+  asks: LeaseAsk[],
+  wanted: number[],
+  flush: LeaseFlush
+): Promise<void> {
+  // A key that has messages already has its row of leases, and takes no further ones.
+  const open = [...asks.keys()].filter(
+    ask => wanted[ask]! > 0 && (asks[ask]!.idempotencyKey === null || flush.shares[ask]!.length === 0)
+  )
+  if (open.length === 0) return
+  const more = await store.leaseTurns(
+    queueId,
+    flush.rows.map(({ id, fence }) => ({ id, fence })),
+    open.map(ask => ({ ...asks[ask]!, max: wanted[ask]! })),
+    answerBytesMax - flush.bytes
+  )
+  open.forEach((ask, index) => add(flush, ask, more.shares[index]!))
+  flush.turned = more.turned
+}
+
+function add(flush: LeaseFlush, ask: number, rows: LeasedRow[]): void {
+  flush.rows.push(...rows)
+  flush.shares[ask]!.push(...rows)
+}

@@ -1,0 +1,113 @@
+/** The messages of a flush as rows, before they are stored. */
+import { takesPlain } from '../fragments.ts'
+import { rankOfNew } from '../rank.ts'
+import { sql } from '../statement.ts'
+
+const dueAt = sql`
+  coalesce(
+    (i.o->>'visibleAt')::timestamptz,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+    )
+  )`
+
+// What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
+// become null, because under an idempotency key they are the same as none. What the queue says of
+// messages is no content of one.
+export const describedMessages = (from: string, ...columns: string[]) => sql`
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    nullif(i.o->'headers', '{}') as headers,
+    ${rankOfNew('i.priority')} as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when ${dueAt} > statement_timestamp() then ${dueAt}
+    end as visible_at,
+    ${["i.o->'marks' as marks", ...columns].join(',\n')}
+  from ${from}`
+
+const described = sql`
+  unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
+    with ordinality as i (queue_id, priority, body, o, n)`
+
+export const plainMessages = describedMessages(sql`
+  ${described}
+  where ${takesPlain('i.queue_id', '$1')}`)
+
+/** The messages `i` with their queues `q`. A queue without lines may come here too. */
+export const withQueue = (messages: string) => sql`
+  ${messages}
+  cross join lateral (
+    select ordering, fairness
+    from holdfast.queues
+    where id = i.queue_id
+    limit 1
+  ) q`
+
+/** The line of message `i`, and its rank there. */
+export const lineOfNew = [
+  sql`
+    case
+      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'queue' then ''
+      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+    end as line`,
+  sql`
+    case
+      when q.ordering = 'none' and q.fairness = 'group' then ${rankOfNew('i.priority')}
+    end as turn_rank`
+]
+
+// As above, with the line of each message.
+export const linedMessages = describedMessages(withQueue(described), ...lineOfNew)
+
+// In most flushes no message has more than a body and a priority, so the rest is not worked out.
+export const bareMessages = sql`
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    null::bytea as body_bytes,
+    null as content_type,
+    null::jsonb as headers,
+    ${rankOfNew('i.priority')} as rank,
+    null::integer as max_attempts,
+    statement_timestamp() as enqueued_at,
+    null::timestamptz as expires_at,
+    null::timestamptz as visible_at,
+    null::jsonb as marks
+  from unnest($1::integer[], $2::smallint[], $3::text[])
+    with ordinality as i (queue_id, priority, body, n)
+  where ${takesPlain('i.queue_id', '$1')}`
+
+/** The columns of these rows that are stored as they are. */
+export const messageColumns = [
+  'enqueued_at',
+  'visible_at',
+  'expires_at',
+  'queue_id',
+  'max_attempts',
+  'rank',
+  'body',
+  'body_bytes',
+  'content_type',
+  'headers',
+  'marks'
+]
