@@ -1,9 +1,11 @@
 /** What the load generator's callers do, by the step of a load. */
 import type { Connection } from './connection.ts'
+import { tenTopic } from './topic.ts'
 import type { Caller, Load, Slice } from './slice.ts'
 
 export const callers: Record<Load['step'], (slice: Slice) => Caller> = {
   enqueue: enqueuer,
+  publish: publisher,
   consume: consumer,
   ack: acker,
   loop: looper,
@@ -21,6 +23,18 @@ function enqueuer(slice: Slice): Caller {
     })
   }
   return enqueue
+}
+
+function publisher(slice: Slice): Caller {
+  const request = slice.dialect.publish(tenTopic.name, bodyOf(slice.load.bodyBytes))
+  const publish: Caller = connection => {
+    if (!slice.send()) return slice.callerEnds()
+    slice.ask(connection, request, () => {
+      slice.confirmed(tenTopic.queues.length)
+      publish(connection)
+    })
+  }
+  return publish
 }
 
 function enqueueRequests({ load, dialect }: Slice): () => string {

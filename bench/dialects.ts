@@ -15,6 +15,8 @@ interface LeaseOptions {
 }
 
 export interface Dialect {
+  /** One message to a topic. */
+  publish(topic: string, body: string): string
   enqueue(count: number, body: string, options?: EnqueueOptions): string
   lease(max: number, ack: string[], options?: LeaseOptions): string
   ack(receipts: string[]): string
@@ -51,6 +53,7 @@ function rest(queue: string): Dialect {
         group === undefined ? Array(count).fill(message()) : Array.from({ length: count }, message)
       return post(`${path}/messages`, count === 1 ? message() : `{"messages":[${messages().join(',')}]}`)
     },
+    publish: (topic, body) => post(`/topics/${topic}/messages`, `{"routingKey":"a.b","body":${body}}`),
     lease(max, ack, options = {}) {
       const acks = ack.length === 0 ? '' : `,"ack":["${ack.join('","')}"]`
       return post(`${path}/lease`, `{"max":${max}${fields(options)}${acks}}`)
@@ -86,6 +89,9 @@ function sqs(queue: string): Dialect {
       if (count === 1) return call('SendMessage', { MessageBody })
       const Entries = Array.from({ length: count }, (_, index) => ({ Id: `${index}`, MessageBody }))
       return call('SendMessageBatch', { Entries })
+    },
+    publish() {
+      throw new Error('not measured')
     },
     lease: max => call('ReceiveMessage', { MaxNumberOfMessages: max }),
     ack(receipts) {

@@ -4,6 +4,7 @@
  */
 import type { SubjectLoad } from './measure.ts'
 import type { SubjectName } from './subjects.ts'
+import { tenTopic } from './topic.ts'
 
 /** One slice's figures. Null: they cannot be had here. */
 export interface Figures {
@@ -236,6 +237,25 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Lease and ack with limits that do not bind, 64 callers',
+    entries: ['', ', ack within lease'].flatMap((step): Entry[] => {
+      const load = step === '' ? consume : ({ ...consume, step: 'loop' } as const)
+      return [
+        { name: `no limit${step}`, subject: 'holdfast', load },
+        { name: `maxLeased${step}`, subject: 'holdfast', load: { ...load, queue: 'maxLeased' } },
+        { name: `rate${step}`, subject: 'holdfast', load: { ...load, queue: 'rate' } }
+      ]
+    }),
+    targets: ['', ', ack within lease'].flatMap(step =>
+      ['maxLeased', 'rate'].map((limit): Target => ({
+        what: `${limit}${step}, × no limit`,
+        bound: '≥',
+        must: 0.8,
+        of: rate(`${limit}${step}`, `no limit${step}`)
+      }))
+    )
+  },
+  {
     title: 'Lease and ack of an ordered queue, one message each, 64 callers',
     entries: [
       { name: 'no order', subject: 'holdfast', load: consume },
@@ -282,6 +302,27 @@ export const scenarios: Scenario[] = [
     ],
     targets: [
       { what: '100,000 groups, × no order', bound: '≥', must: 0.5, of: rate('100,000 groups', 'no order') }
+    ]
+  },
+  {
+    title: 'Publish to a topic with ten queues, 64 callers',
+    entries: [
+      { name: 'ten copies of each', subject: 'holdfast', isNew: true, load: { ...enqueue, step: 'publish' } },
+      { name: 'enqueues of ten messages', subject: 'holdfast', load: { ...enqueue, count: 10 } }
+    ],
+    targets: [
+      {
+        what: 'publishes a second',
+        bound: '≥',
+        must: 3000,
+        of: round => round['ten copies of each']!.perSecond / tenTopic.queues.length
+      },
+      {
+        what: 'copies, × messages enqueued by ten',
+        bound: '≥',
+        must: 0.5,
+        of: rate('ten copies of each', 'enqueues of ten messages')
+      }
     ]
   },
   bodies('Enqueue', enqueue),

@@ -9,11 +9,12 @@ export interface Load {
   queue: string
   callers: number
   /**
-   * enqueue: one request. consume: lease, then ack. ack: the same, but many messages are leased
+   * enqueue: one request. publish: one, to a topic with ten queues.
+   * consume: lease, then ack. ack: the same, but many messages are leased
    * ahead, and each is acked by itself. loop: lease with the last receipts in `ack`. pass: enqueue,
    * lease and ack in turn. latency: see `ratePerSecond`.
    */
-  step: 'enqueue' | 'consume' | 'ack' | 'loop' | 'pass' | 'latency'
+  step: 'enqueue' | 'publish' | 'consume' | 'ack' | 'loop' | 'pass' | 'latency'
   /** Messages per request. */
   count: number
   /** Bytes of one message's body. */

@@ -10,6 +10,7 @@ import pg from 'pg'
 import type { Embedded } from '../src/store/setup/embedded.ts'
 import type { PeerName } from './peers.ts'
 import { startArguments } from './startCommand.ts'
+import { tenTopic } from './topic.ts'
 
 /** `holdfast` is this checkout; `other` is Holdfast of the commit that --against names. */
 export type SubjectName = 'holdfast' | 'other' | PeerName
@@ -99,7 +100,9 @@ async function portOf(child: ChildProcess): Promise<number> {
 /** Queues that loads may name, and their settings. */
 const queues = {
   bench: {},
-  ordered: { ordering: 'group' }
+  ordered: { ordering: 'group' },
+  maxLeased: { maxLeased: 1_000_000 },
+  rate: { rate: { messages: 1_000_000, perSeconds: 1 } }
 }
 export type QueueName = keyof typeof queues
 
@@ -110,6 +113,9 @@ async function makeQueues(port: number): Promise<void> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(settings)
     })
+  }
+  for (const queue of tenTopic.queues) {
+    await fetch(`http://127.0.0.1:${port}/topics/${tenTopic.name}/subscriptions/${queue}`, { method: 'PUT' })
   }
 }
 
@@ -166,9 +172,10 @@ const countStatements: { [name in SubjectName]?: string } = {
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
 }
 
-const emptyOther =
-  'truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history'
-const emptyHoldfast = `${emptyOther}, holdfast.lines`
+const emptyOther = `
+  truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history;
+  insert into holdfast.counts (queue_id) select id from holdfast.queues`
+const emptyHoldfast = `truncate holdfast.lines; ${emptyOther}`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
   other: emptyOther,

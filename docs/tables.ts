@@ -49,6 +49,13 @@ function valuesOf(row: Row): string {
       return 'a time, RFC 3339'
     case 'text':
       return 'text'
+    case 'record':
+      return Object.entries(row.fields)
+        .map(([name, field]) => {
+          const optional = field.optional ? 'optional ' : ''
+          return `${optional}\`${name}\` ${boundsOf(field)}`
+        })
+        .join(', ')
     case 'texts':
       return (
         `an object of up to ${row.entriesMax} texts: names of up to ${row.nameCharsMax} characters, ` +

@@ -228,6 +228,10 @@ begin
     1
   from holdfast.state_of(message.visible_at, message.leased_until, message.dead_at) as state;
 
+  if queue.max_leased is not null then
+    perform pg_notify('holdfast', format('sql free %s:1', queue.id));
+  end if;
+
   if message.line is not null
     and message.dead_at is null
     and (

@@ -2,6 +2,7 @@
 import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino, type Logger } from 'pino'
+import { closeInReverse, type Closers } from './closers.ts'
 import { explainListening, explainOpenAccess, readAdminKey, type Config } from './config.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
@@ -52,9 +53,6 @@ export interface Service {
 /** Hears about progress, in lines for a person. */
 type Say = (line: string) => void
 
-/** One function per open part, which closes it; in the order in which the parts were opened. */
-type Closers = (() => Promise<unknown>)[]
-
 /** What every part is opened with. */
 interface Base {
   config: Config
@@ -86,19 +84,6 @@ export async function startService(config: Config, say: Say): Promise<Service> {
   } catch (error) {
     await stop()
     throw error
-  }
-}
-
-/** Goes on when a part cannot be closed, and throws at the end. */
-async function closeInReverse(closers: Closers): Promise<void> {
-  const failures: unknown[] = []
-  for (const close of closers.splice(0).reverse()) {
-    await Promise.resolve()
-      .then(close)
-      .catch(error => failures.push(error))
-  }
-  if (failures.length > 0) {
-    throw new AggregateError(failures, 'Some parts of the service could not be closed.')
   }
 }
 
@@ -161,10 +146,15 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
       hear(queueId, count, position)
       listener.announce(queueId, count, position)
     },
+    onFree: (queueId: string, count: number) => {
+      wakeups.free(queueId, count)
+      listener.announceFree(queueId, count)
+    },
     onDue: (timeMs: number) => sweeper.dueAt(timeMs)
   }
   const listener = startListener(listenTarget, {
     onReady: hear,
+    onFree: (queueId, count) => wakeups.free(queueId, count),
     onDue: signals.onDue,
     onGap: () => {
       scanHints.forget()
@@ -175,10 +165,11 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
   stopLater(base, listener)
   const sweeper = startSweeper(database.first, {
     onReady: signals.onReady,
-    // A message is ready although somebody waits for it: perhaps a notice was lost.
+    onFree: signals.onFree,
+    // A message may be leased although somebody waits for it: perhaps a notice was lost.
     onCounted: (queueId, count) => {
       scanHints.suspect(queueId)
-      wakeups.wake(queueId, count)
+      wakeups.open(queueId, count)
     },
     waitingFor: () => wakeups.waitedQueues(),
     onSwept: sweeps.onSwept,
@@ -213,14 +204,14 @@ type Core = ReturnType<typeof openCore>
 function openCore(
   { config }: Base,
   database: Database,
-  { scanHints, wakeups, onReady, onDue }: SignalParts,
+  { scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares
 ) {
   const store = openStore(database, scanHints)
   const broker = new Broker(
     store,
     wakeups,
-    { onReady, onDue },
+    { onReady, onFree, onDue },
     {
       ...config,
       shares,
@@ -242,7 +233,7 @@ async function startBackground(
   base: Base,
   database: Database,
   ring: ApiKeyRing | null,
-  { wakeups, onReady, onDue }: SignalParts,
+  { wakeups, onReady, onFree, onDue }: SignalParts,
   { store, broker }: Core
 ) {
   const { config, report } = base
@@ -253,7 +244,7 @@ async function startBackground(
   }
   stopLater(base, startSeries(database.last, takeStats, report('series')))
   const keyOf = (id: string) => ring?.find(id)
-  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, { ...config, keyOf })
+  const firings = new Firings(store, broker, { onReady, onFree, onDue }, nextTime, { ...config, keyOf })
   const clock = stopLater(
     base,
     startClock(() => firings.fireDue(), report('schedules'))

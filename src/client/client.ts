@@ -2,9 +2,7 @@
  * The REST contract as typed methods. A call without an answer is repeated, in a way that is safe
  * to repeat.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { attempt } from './attempt.ts'
-import { HoldfastError, pauseAfter } from './error.ts'
+import { Calls, keyed, rawRequest, type CallOptions, type ClientOptions, type Request } from './calls.ts'
 import { waitSecondsMax } from './limits.ts'
 import type {
   Ack,
@@ -23,12 +21,15 @@ import type {
   NewMessage,
   Outcome,
   PageQuery,
+  Publication,
+  PublishAnswer,
   PurgeAnswer,
   PurgeRequest,
   QueueList,
   QueueReport,
   QueueSettings,
   RawOptions,
+  RawPublication,
   RedriveAnswer,
   RedriveRequest,
   RetryAnswer,
@@ -36,54 +37,23 @@ import type {
   Schedule,
   ScheduleChange,
   ScheduleList,
-  Series
+  Series,
+  Subscription,
+  SubscriptionChange,
+  Topic,
+  TopicList
 } from './types.ts'
 
-export interface ClientOptions {
-  /** Where the service is: `http://127.0.0.1:8080`. */
-  url: string
-  /** An API key, where the service asks for one. */
-  key?: string | undefined
-  /** How long one try may take, in addition to its waitSeconds. Default 30. */
-  timeoutSeconds?: number | undefined
-  /**
-   * How long after the first try another may begin, when there is no answer, or one that asks to
-   * come again later. 0: never. Default 30.
-   */
-  retrySeconds?: number | undefined
-}
+export type { CallOptions, ClientOptions }
 
-export interface CallOptions {
-  /** Ends the call. */
-  signal?: AbortSignal | undefined
-  /** Instead of the client's. */
-  timeoutSeconds?: number | undefined
-  /** Instead of the client's. */
-  retrySeconds?: number | undefined
-}
-
-interface Request {
-  body?: unknown
-  bytes?: Uint8Array
-  headers?: Record<string, string>
-  query?: object
-  waitSeconds?: number | undefined
-}
+/** A copy of a published message. */
+export type Copy = PublishAnswer['messages'][number]
 
 export class Client {
-  readonly #url: string
-  readonly #headers: Record<string, string>
-  readonly #timeoutSeconds: number
-  readonly #retrySeconds: number
+  readonly #calls: Calls
 
-  constructor({ url, key, timeoutSeconds = 30, retrySeconds = 30 }: ClientOptions) {
-    this.#url = new URL(url).href.replace(/\/+$/, '')
-    this.#headers = {
-      accept: 'application/json',
-      ...(key !== undefined && { authorization: `Bearer ${key}` })
-    }
-    this.#timeoutSeconds = timeoutSeconds
-    this.#retrySeconds = retrySeconds
+  constructor(options: ClientOptions) {
+    this.#calls = new Calls(options)
   }
 
   /**
@@ -114,16 +84,7 @@ export class Client {
     message: RawOptions = {},
     options?: CallOptions
   ): Promise<Enqueued> {
-    if (/^application\/json\s*(;|$)/i.test(contentType)) {
-      throw new TypeError('enqueueRaw is for bodies that are not JSON. For application/json use enqueue.')
-    }
-    const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
-    return this.#call(
-      'POST',
-      `${path(queue)}/messages`,
-      { bytes, headers: { 'content-type': contentType }, query: keyed(message) },
-      options
-    )
+    return this.#call('POST', `${path(queue)}/messages`, rawRequest(body, contentType, message), options)
   }
 
   /**
@@ -223,6 +184,65 @@ export class Client {
   /** Removes a message that is not leased. */
   async cancel(queue: string, id: string, options?: CallOptions): Promise<void> {
     await this.#call('DELETE', `${path(queue)}/messages/${encodeURIComponent(id)}`, {}, options)
+  }
+
+  /**
+   * Publishes a message to a topic: every queue whose subscription matches gets a copy. Answers the
+   * copies; an empty list says that nobody got the message. Safe to repeat, as `enqueue` is.
+   */
+  async publish(topic: string, message: Publication, options?: CallOptions): Promise<Copy[]> {
+    return await this.#publish(topic, { body: keyed(message) }, options)
+  }
+
+  /** Publishes 1 to 1000 messages. All their copies are stored, or none. */
+  async publishMany(topic: string, messages: Publication[], options?: CallOptions): Promise<Copy[]> {
+    return await this.#publish(topic, { body: { messages: messages.map(keyed) } }, options)
+  }
+
+  /** Publishes bytes, as `enqueueRaw` stores them. */
+  async publishRaw(
+    topic: string,
+    body: Uint8Array | string,
+    contentType: string,
+    message: RawPublication = {},
+    options?: CallOptions
+  ): Promise<Copy[]> {
+    return await this.#publish(topic, rawRequest(body, contentType, message), options)
+  }
+
+  async #publish(topic: string, request: Request, options?: CallOptions): Promise<Copy[]> {
+    return (await this.#call<PublishAnswer>('POST', `${topicPath(topic)}/messages`, request, options))
+      .messages
+  }
+
+  /** Subscribes a queue to a topic, or changes the pattern given. Makes the queue if there is none. */
+  subscribe(
+    topic: string,
+    queue: string,
+    change: SubscriptionChange = {},
+    options?: CallOptions
+  ): Promise<Subscription> {
+    return this.#call('PUT', subscriptionPath(topic, queue), { body: change }, options)
+  }
+
+  /** Ends a subscription. Copies that the queue holds stay. */
+  async unsubscribe(topic: string, queue: string, options?: CallOptions): Promise<void> {
+    await this.#call('DELETE', subscriptionPath(topic, queue), {}, options)
+  }
+
+  /** A page of topics, by name. */
+  topics(query: PageQuery = {}, options?: CallOptions): Promise<TopicList> {
+    return this.#call('GET', '/topics', { query }, options)
+  }
+
+  /** The subscriptions of a topic. */
+  topic(topic: string, options?: CallOptions): Promise<Topic> {
+    return this.#call('GET', topicPath(topic), {}, options)
+  }
+
+  /** Ends all subscriptions of a topic. */
+  async deleteTopic(topic: string, options?: CallOptions): Promise<void> {
+    await this.#call('DELETE', topicPath(topic), {}, options)
   }
 
   /** A page of queues, by name. */
@@ -334,42 +354,8 @@ export class Client {
       .outcomes
   }
 
-  async #call<Answer>(
-    method: string,
-    path: string,
-    request: Request,
-    { signal, timeoutSeconds = this.#timeoutSeconds, retrySeconds = this.#retrySeconds }: CallOptions = {}
-  ): Promise<Answer> {
-    const untilMs = performance.now() + retrySeconds * 1000
-    const query = new URLSearchParams()
-    for (const [name, value] of Object.entries(request.query ?? {})) {
-      if (value !== undefined) query.set(name, String(value))
-    }
-    const url = `${this.#url}${path}${query.size > 0 ? `?${query}` : ''}`
-    const body = request.bytes ?? (request.body === undefined ? null : JSON.stringify(request.body))
-    const headers = {
-      ...this.#headers,
-      ...(body !== null && { 'content-type': 'application/json' }),
-      ...request.headers
-    }
-    for (let tries = 1; ; tries++) {
-      try {
-        return (await attempt({
-          method,
-          url,
-          headers,
-          body,
-          timeoutMs: (timeoutSeconds + (request.waitSeconds ?? 0)) * 1000,
-          signal
-        })) as Answer
-      } catch (error) {
-        signal?.throwIfAborted()
-        if (!(error instanceof HoldfastError) || !error.passes) throw error
-        const pauseMs = pauseAfter(tries, error)
-        if (performance.now() + pauseMs >= untilMs) throw error
-        await sleep(pauseMs, undefined, { ...(signal !== undefined && { signal }) })
-      }
-    }
+  #call<Answer>(method: string, path: string, request: Request, options?: CallOptions): Promise<Answer> {
+    return this.#calls.call(method, path, request, options)
   }
 }
 
@@ -379,11 +365,14 @@ function path(queue: string): string {
   return `/queues/${encodeURIComponent(queue)}`
 }
 
-function schedulePath(name: string): string {
-  return `/schedules/${encodeURIComponent(name)}`
+function topicPath(topic: string): string {
+  return `/topics/${encodeURIComponent(topic)}`
 }
 
-// A key that is given as undefined counts as none.
-function keyed<T extends { idempotencyKey?: string | undefined }>(request: T): T {
-  return { ...request, idempotencyKey: request.idempotencyKey ?? crypto.randomUUID() }
+function subscriptionPath(topic: string, queue: string): string {
+  return `${topicPath(topic)}/subscriptions/${encodeURIComponent(queue)}`
+}
+
+function schedulePath(name: string): string {
+  return `/schedules/${encodeURIComponent(name)}`
 }

@@ -219,6 +219,10 @@ export interface LeasedMessage {
   } | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
 }
 
 export interface Ack {
@@ -381,6 +385,10 @@ export interface MessagePage {
     } | undefined
     /** The group that the enqueue named. */
     group?: string | undefined
+    /** The topic to which it was published. */
+    topic?: string | undefined
+    /** The routing key of the publish, if it had one. */
+    routingKey?: string | undefined
   }>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
@@ -412,6 +420,10 @@ export interface MessageDetail {
   } | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
   /** The unique key that the message holds, and until when. */
   unique?: {
     key: string
@@ -450,6 +462,8 @@ export interface Explanation {
       | 'delayed'
       | 'backingOff'
       | 'paused'
+      | 'maxLeased'
+      | 'rate'
       | 'leased'
       | 'behind'
       | 'groupBlocked'
@@ -541,6 +555,24 @@ export interface QueueSettings {
    * Default none.
    */
   fairness?: 'none' | 'group' | undefined
+  /**
+   * At most this many messages are leased at one time, over all replicas. null: no bound. Default
+   * null.
+   */
+  maxLeased?: number | null | undefined
+  /**
+   * At most this many messages are leased in a time, over all replicas: in t seconds never more
+   * than burst + messages × t / perSeconds. burst is as many as messages if it is left out. null:
+   * no bound. Default null.
+   */
+  rate?: {
+    /** Leases. */
+    messages: number
+    /** The time in which they are given. */
+    perSeconds: number
+    /** How many may be given at once after a pause. Left out: as many as messages. */
+    burst?: number | undefined
+  } | null | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
   /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
@@ -569,6 +601,15 @@ export interface QueueReport {
     paused: boolean
     ordering: string
     fairness: string
+    maxLeased: number | null
+    rate: {
+      /** Leases. */
+      messages: number
+      /** The time in which they are given. */
+      perSeconds: number
+      /** How many may be given at once after a pause. Left out: as many as messages. */
+      burst?: number | undefined
+    } | null
     keepAckedSeconds: number
     tags: Record<string, string>
   }
@@ -591,6 +632,13 @@ export interface QueueReport {
    * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
+  /** How many messages the limits allow to lease now. */
+  limits: {
+    /** How many more maxLeased allows. null: no maxLeased. */
+    places: number | null
+    /** How many the rate allows now. null: no rate. */
+    tokens: number | null
+  }
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
   /** When its settings last changed. RFC 3339, UTC. */
@@ -620,6 +668,15 @@ export interface QueueList {
       paused: boolean
       ordering: string
       fairness: string
+      maxLeased: number | null
+      rate: {
+        /** Leases. */
+        messages: number
+        /** The time in which they are given. */
+        perSeconds: number
+        /** How many may be given at once after a pause. Left out: as many as messages. */
+        burst?: number | undefined
+      } | null
       keepAckedSeconds: number
       tags: Record<string, string>
     }
@@ -642,6 +699,13 @@ export interface QueueList {
      * its delay, its lease or its death. null when none is ready.
      */
     oldestReadySeconds: number | null
+    /** How many messages the limits allow to lease now. */
+    limits: {
+      /** How many more maxLeased allows. null: no maxLeased. */
+      places: number | null
+      /** How many the rate allows now. null: no rate. */
+      tokens: number | null
+    }
     /** When the queue was made. RFC 3339, UTC. */
     createdAt: string
     /** When its settings last changed. RFC 3339, UTC. */
@@ -871,6 +935,154 @@ export type RetryAnswer = {
   more?: true | undefined
 }
 
+export interface Publication {
+  /**
+   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   */
+  body: unknown
+  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  headers?: Record<string, string> | undefined
+  /** Higher goes first. Default 4. */
+  priority?: number | undefined
+  /** The message is not leased before this delay is over. */
+  delaySeconds?: number | undefined
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
+  visibleAt?: string | undefined
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  ttlSeconds?: number | undefined
+  /** Instead of the queue's. */
+  maxAttempts?: number | undefined
+  /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
+  idempotencyKey?: string | undefined
+  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  unique?: {
+    /**
+     * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+     * printable ASCII characters.
+     */
+    key: string
+    /**
+     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+     * (settled, the default), or until its first lease (leased).
+     */
+    until?: 'settled' | 'leased' | undefined
+    /**
+     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+     * gets the content and the options of this one unless it is leased (replace).
+     */
+    onConflict?: 'keep' | 'replace' | undefined
+  } | undefined
+  /**
+   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
+   * Without one, only `#` matches.
+   */
+  routingKey?: string | undefined
+}
+
+export interface RawPublication {
+  /**
+   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
+   * Without one, only `#` matches.
+   */
+  routingKey?: string | undefined
+  /** Higher goes first. Default 4. */
+  priority?: number | undefined
+  /** The message is not leased before this delay is over. */
+  delaySeconds?: number | undefined
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
+  visibleAt?: string | undefined
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  ttlSeconds?: number | undefined
+  /** Instead of the queue's. */
+  maxAttempts?: number | undefined
+  /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
+  idempotencyKey?: string | undefined
+  /**
+   * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
+   * ASCII characters.
+   */
+  uniqueKey?: string | undefined
+  /**
+   * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+   * (settled, the default), or until its first lease (leased).
+   */
+  uniqueUntil?: 'settled' | 'leased' | undefined
+  /**
+   * What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
+   * the content and the options of this one unless it is leased (replace).
+   */
+  uniqueOnConflict?: 'keep' | 'replace' | undefined
+}
+
+export interface PublishAnswer {
+  /** The copies. An empty list: nothing matched, and nobody gets the message. */
+  messages: Array<{
+    /** Of the message in the list; 0 for a single one. */
+    index: number
+    queue: string
+    /** A message id. */
+    id: string
+    /** A key stood for this copy already. */
+    duplicate?: true | undefined
+    /** It held the unique key; it has the new content now. */
+    replaced?: true | undefined
+  }>
+}
+
+export interface SubscriptionChange {
+  /**
+   * Which routing keys match: the same words, where `*` is any one word and `#` any number of
+   * words. Default `#`: every message.
+   */
+  pattern?: string | undefined
+}
+
+export interface Subscription {
+  topic: string
+  queue: string
+  pattern: string
+}
+
+export interface Topic {
+  topic: string
+  /** By queue. */
+  subscriptions: Array<{
+    queue: string
+    pattern: string
+  }>
+}
+
+export interface TopicList {
+  topics: Array<{
+    topic: string
+    subscriptions: number
+  }>
+  /** Send it to get the next page; null at the end. */
+  cursor: string | null
+}
+
 export interface ScheduleChange {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue?: string | undefined
@@ -1033,7 +1245,8 @@ export interface KeyRequest {
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
    * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
-   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
    */
   rights: Array<string>
   /**
@@ -1058,7 +1271,8 @@ export interface KeyInfo {
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
    * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
-   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
    */
   rights: Array<string>
   /**
@@ -1085,7 +1299,8 @@ export interface KeyMade {
   /**
    * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
    * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
-   * (settings, purge, redrive, retry, cancel, delete). `admin`, alone, is everything, keys too.
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
    */
   rights: Array<string>
   /**

@@ -10,14 +10,18 @@ import { everyQueue, namePattern, type NameScope } from './queue.ts'
  */
 export const queueActions = ['enqueue', 'lease', 'browse', 'manage'] as const
 type QueueAction = (typeof queueActions)[number]
-/** `admin` is all of it on every queue, and API keys too. */
+/** `admin` is all of it on every queue and topic, and API keys too. */
 export type Action = QueueAction | 'admin'
+/** What a key may do with a topic. To subscribe a queue, it must be able to manage that queue too. */
+export const topicActions = ['publish', 'subscribe'] as const
+export type TopicAction = (typeof topicActions)[number]
 
 /**
- * A right is `admin`, or an action and queues: `lease:mail` is for one queue, `enqueue:orders-*`
- * for those whose names begin so, `browse:*` for all.
+ * A right is `admin`, or an action and queues or topics: `lease:mail` is for one queue,
+ * `enqueue:orders-*` for those whose names begin so, `browse:*` for all.
  */
-export const rightPattern = `^(admin|(${queueActions.join('|')}):(\\*|${namePattern.slice(1, -1)}\\*?))$`
+export const rightPattern =
+  `^(admin|(${[...queueActions, ...topicActions].join('|')}):` + `(\\*|${namePattern.slice(1, -1)}\\*?))$`
 /**
  * With the flag u. No control characters, because terminals show the names. No format characters or
  * line separators: they are invisible, and some turn the text around, so a name could pose as
@@ -63,8 +67,8 @@ export class ApiKey {
   readonly requests: Rate
   readonly messages: Rate
   readonly #admin: boolean
-  readonly #exact = new Map<string, Set<string>>()
-  readonly #prefixes: { action: string; prefix: string }[] = []
+  readonly #onQueues: Rights
+  readonly #onTopics: Rights
   readonly #listeners = new Set<() => void>()
   #ended = false
 
@@ -75,21 +79,18 @@ export class ApiKey {
     this.requests = new Rate(requestsPerSecond)
     this.messages = new Rate(messagesPerSecond)
     this.#admin = rights.includes('admin')
-    for (const right of rights) {
-      const [action, queues] = right.split(':') as [string, string | undefined]
-      if (queues === undefined) continue
-      if (queues.endsWith('*')) this.#prefixes.push({ action, prefix: queues.slice(0, -1) })
-      else this.#exact.set(queues, (this.#exact.get(queues) ?? new Set()).add(action))
-    }
+    this.#onQueues = new Rights(rights, queueActions)
+    this.#onTopics = new Rights(rights, topicActions)
   }
 
   /** Whether the key may do this on the queue. */
   may(action: Action, queue: string): boolean {
-    return (
-      this.#admin ||
-      this.#exact.get(queue)?.has(action) === true ||
-      this.#prefixes.some(right => right.action === action && queue.startsWith(right.prefix))
-    )
+    return this.#admin || this.#onQueues.allow(action, queue)
+  }
+
+  /** Whether the key may do this with the topic. */
+  mayOnTopic(action: TopicAction, topic: string): boolean {
+    return this.#admin || this.#onTopics.allow(action, topic)
   }
 
   /** Whether the key was revoked. A request of it may still be under way. */
@@ -115,9 +116,12 @@ export class ApiKey {
 
   /** Whether the key has any right to the queue. To a key without one, the queue does not exist. */
   sees(queue: string): boolean {
-    return (
-      this.#admin || this.#exact.has(queue) || this.#prefixes.some(({ prefix }) => queue.startsWith(prefix))
-    )
+    return this.#admin || this.#onQueues.touch(queue)
+  }
+
+  /** Whether the key has any right to the topic. To a key without one, the topic does not exist. */
+  seesTopic(topic: string): boolean {
+    return this.#admin || this.#onTopics.touch(topic)
   }
 
   /**
@@ -125,7 +129,52 @@ export class ApiKey {
    * queues.
    */
   within(action: Action): NameScope {
-    if (this.#admin) return everyQueue
+    return this.#admin ? everyQueue : this.#onQueues.within(action)
+  }
+
+  /** The topics with which the key may do this. */
+  topicsWithin(action: TopicAction): NameScope {
+    return this.#admin ? everyQueue : this.#onTopics.within(action)
+  }
+
+  /** The topics to which the key has any right. */
+  get topics(): NameScope {
+    const scopes = topicActions.map(action => this.topicsWithin(action))
+    return {
+      names: scopes.flatMap(({ names }) => names),
+      prefixes: scopes.flatMap(({ prefixes }) => prefixes)
+    }
+  }
+}
+
+/** Rights of a key: actions, on names and on prefixes of names. */
+class Rights {
+  readonly #exact = new Map<string, Set<string>>()
+  readonly #prefixes: { action: string; prefix: string }[] = []
+
+  /** Takes those of the rights that are about these actions. */
+  constructor(rights: string[], actions: readonly string[]) {
+    for (const right of rights) {
+      const [action, names] = right.split(':') as [string, string | undefined]
+      if (names === undefined || !actions.includes(action)) continue
+      if (names.endsWith('*')) this.#prefixes.push({ action, prefix: names.slice(0, -1) })
+      else this.#exact.set(names, (this.#exact.get(names) ?? new Set()).add(action))
+    }
+  }
+
+  allow(action: string, name: string): boolean {
+    return (
+      this.#exact.get(name)?.has(action) === true ||
+      this.#prefixes.some(right => right.action === action && name.startsWith(right.prefix))
+    )
+  }
+
+  /** Whether there is any right to the name. */
+  touch(name: string): boolean {
+    return this.#exact.has(name) || this.#prefixes.some(({ prefix }) => name.startsWith(prefix))
+  }
+
+  within(action: string): NameScope {
     return {
       names: [...this.#exact].filter(([, actions]) => actions.has(action)).map(([name]) => name),
       prefixes: this.#prefixes.filter(right => right.action === action).map(({ prefix }) => prefix)

@@ -26,6 +26,7 @@ import type {
 import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, QueueReport } from './queue.ts'
 import type { Series, Spark } from './series.ts'
+import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Completing } from './verbs/complete.ts'
 import { Bulk } from './verbs/bulk.ts'
@@ -35,8 +36,10 @@ import { Explaining, type Explanation } from './verbs/explain.ts'
 import { FailureGroups, type Failures } from './verbs/failures.ts'
 import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
+import { Publishing } from './verbs/publish.ts'
 import { Queues } from './verbs/queues.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
+import { Topics } from './verbs/topics.ts'
 import { Watching } from './verbs/watch.ts'
 
 export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares'>, Pick<Bounds, 'isPoison'> {
@@ -71,6 +74,9 @@ export class Broker {
   readonly #explaining: Explaining
   readonly #failureGroups: FailureGroups
   readonly #consuming: Consuming
+  readonly #publishing: Publishing
+  /** Subscriptions of queues to topics. */
+  readonly topics: Topics
 
   constructor(
     store: Store,
@@ -92,9 +98,7 @@ export class Broker {
       searchTurns: new Turns(Math.max(1, lastConnections - 1), shares.searches)
     }
     this.#enqueueing = new Enqueueing(parts, options)
-    this.#settling = new Settling(parts, (caller, queueId, acks) =>
-      this.#leaseFlushes.ack(caller, queueId, acks)
-    )
+    this.#settling = new Settling(parts, (caller, queue, acks) => this.#leaseFlushes.ack(caller, queue, acks))
     this.#leaseFlushes = new LeaseFlushes(parts, this.#settling)
     this.#leasing = new Leasing(parts, this.#leaseFlushes, this.#settling)
     this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
@@ -105,6 +109,8 @@ export class Broker {
     this.#explaining = new Explaining(parts)
     this.#failureGroups = new FailureGroups(parts)
     this.#consuming = new Consuming(parts)
+    this.#publishing = new Publishing(parts, this.#enqueueing)
+    this.topics = new Topics(parts, this.#publishing)
   }
 
   /** The refusal of an enqueue now; null where there is room. Asked before a body is read. */
@@ -119,6 +125,15 @@ export class Broker {
    */
   enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
     return this.#enqueueing.enqueue(caller, name, messages, list)
+  }
+
+  /**
+   * Stores a copy of each message in every queue whose subscription matches, all or none, and
+   * answers the copies after the commit: none where nothing matches. Refuses as an enqueue to these
+   * queues does, and with requestTooLarge when the copies are too many.
+   */
+  publish(caller: Caller, topic: string, messages: Publication[], list: boolean): Promise<PublishedCopy[]> {
+    return this.#publishing.publish(caller, topic, messages, list)
   }
 
   /** Makes the queue if there is none, as an enqueue does. Refuses with tooManyQueues. */

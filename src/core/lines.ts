@@ -31,10 +31,13 @@ const placing = ['priority', 'delaySeconds', 'visibleAt'] as const
  * Refuses with invalidRequest what would change the order of a queue. `pointer` is the place of the
  * message in the request.
  */
-export function checkOrdered(message: NewMessage, pointer: string): void {
+export function checkOrdered(message: NewMessage, pointer: string, queue: string): void {
   const option = placing.find(name => message[name] !== undefined)
   if (option === undefined) return
   // Only a raw body has a content type of its own, and its options stand in the query.
   const place = message.contentType !== null ? 'query' : pointer
-  throw invalidRequest(`${place}/${option}`, 'cannot be given in a queue with an order; leave it out')
+  throw invalidRequest(
+    `${place}/${option}`,
+    `cannot be given in the queue ${queue}, which has an order; leave it out`
+  )
 }

@@ -29,7 +29,9 @@ export interface Enqueued {
 
 /** What answers show of few messages. */
 export interface Marks {
-  group?: string
+  group?: string | undefined
+  topic?: string | undefined
+  routingKey?: string | undefined
 }
 
 export interface LastFailure {
@@ -132,6 +134,11 @@ export interface Circumstances {
   lastFailure: LastFailure | null
   ackedAt: string | null
   keepUntil: string | null
+  /** The limits of the queue: how many may be leased at once, and how many are. */
+  maxLeased: number | null
+  leased: number
+  /** When its rate allows the next lease. null: at once. */
+  nextTokenAt: string | null
   /** When messages of the queue were last asked for, as far as the replicas have shared it. */
   askedAt: string | null
   /** The message of its group that goes first. null: it waits for none. */

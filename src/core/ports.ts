@@ -26,7 +26,8 @@ import type {
   Held,
   LeaseAsk,
   LeasedRow,
-  LeaseFlush
+  LeaseFlush,
+  LeaseMode
 } from './rows.ts'
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
@@ -45,6 +46,7 @@ import type {
 import type { NameScope, Queue, QueueReport } from './queue.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
+import type { TopicVerbs } from './topicPorts.ts'
 import type { Sample, SparkSample, StepTimes } from './series.ts'
 
 export type * from './rows.ts'
@@ -99,13 +101,11 @@ export type Verbs = EnqueueVerbs &
   FailureVerbs &
   ConsumerVerbs &
   SeriesVerbs &
-  ScheduleVerbs
+  ScheduleVerbs &
+  TopicVerbs
 
 interface EnqueueVerbs {
-  /**
-   * Stores messages in the order given. No idempotency key and no unique key of a queue may come
-   * twice.
-   */
+  /** Stores messages in the order given. No key of a queue may come twice, of either kind. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
   /**
    * Waits until nobody else enqueues unique keys to these queues, and keeps it so until the
@@ -116,6 +116,8 @@ interface EnqueueVerbs {
   heldUniqueKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
+  /** The same of several queues. One that is missing in the answer has no bound, or is gone. */
+  roomsIn(queueIds: Digits[]): Promise<Map<Digits, number>>
 }
 
 interface LeaseVerbs {
@@ -125,24 +127,38 @@ interface LeaseVerbs {
    * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
    * of the store knows when a key was used before.
    *
-   * The first ask's messages come first. `inTurn` gives each ask one message, and then again.
+   * The first ask's messages come first, or as `mode` says.
    */
   lease(
     queueId: Digits,
     asks: LeaseAsk[],
     bytesMax: number,
     acks: Held[],
-    inTurn: boolean
+    mode: LeaseMode
   ): Promise<LeaseFlush>
+  /** Locks the limits of a queue until the transaction ends. Lines and messages are locked after them. */
+  lockLimits(queueId: Digits): Promise<void>
   /** Locks the lines of messages, until the transaction ends. */
   lockLinesOf(queueId: Digits, ids: Digits[]): Promise<void>
   /**
    * Leases what comes next in the lines of these heads: for the ask at `wanted[i]` at most that many
    * messages. The lines must be locked.
    */
-  leaseFollowers(queueId: Digits, heads: Head[], wanted: number[], bytesMax: number): Promise<Follower[]>
+  leaseFollowers(
+    queueId: Digits,
+    heads: Head[],
+    wanted: number[],
+    bytesMax: number,
+    limited: boolean
+  ): Promise<Follower[]>
   /** Leases more from the groups of messages that have just been leased, which take turns. */
-  leaseTurns(queueId: Digits, heads: Held[], asks: LeaseAsk[], bytesMax: number): Promise<LeaseFlush>
+  leaseTurns(
+    queueId: Digits,
+    heads: Held[],
+    asks: LeaseAsk[],
+    bytesMax: number,
+    limited: boolean
+  ): Promise<LeaseFlush>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */

@@ -25,6 +25,8 @@ export interface QueueReport {
   counts: StateCounts
   reliability: number | null
   oldestReadySeconds: number | null
+  /** How many more messages its limits allow to lease now. null: it has no such limit. */
+  limits: { places: number | null; tokens: number | null }
   createdAt: string
   updatedAt: string
 }

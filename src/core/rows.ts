@@ -1,6 +1,7 @@
 /** What the store is given and answers, row by row, where messages are stored, leased and settled. */
 import type { Digits, LeasedBody, NewMessage } from './message.ts'
 import type { EnqueueDefaults } from './queue.ts'
+import type { Published } from './topic.ts'
 
 /** One message to store. */
 export interface EnqueueRow extends NewMessage {
@@ -10,6 +11,8 @@ export interface EnqueueRow extends NewMessage {
   defaults: EnqueueDefaults | null
   /** Whether the queue's messages stand in lines. With `true` the row fits every queue. */
   lined?: boolean
+  /** Of a copy of what was published. */
+  published?: Published | undefined
 }
 
 /** What became of a message to store. */
@@ -69,6 +72,27 @@ export interface Freed {
   position: number
 }
 
+/** What kind of queue a lease is of. */
+export interface LeaseMode {
+  /** Messages are leased one after another in their lines: each ask gets one, and then again. */
+  ordered: boolean
+  /** The queue has limits. Where it is wrong, the lease finds out. */
+  limited: boolean
+}
+export const plainMode: LeaseMode = { ordered: false, limited: false }
+
+/** What a lease has found and left of the limits of a queue. */
+export interface Room {
+  /** How many of the messages wanted it could lease. */
+  messages: number
+  /** How many more messages may be leased, or more than that. null: it has no such limit. */
+  places: number | null
+  /** Leases that the rate allows now, and how it goes on. null: it has none. */
+  tokens: number | null
+  perSecond: number | null
+  burst: number | null
+}
+
 export interface LeaseFlush {
   rows: LeasedRow[]
   /** The messages of each ask. */
@@ -84,6 +108,8 @@ export interface LeaseFlush {
   turned: Freed | null
   /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
   usedKeys: string[]
+  /** null: the queue has no limits, or is paused. */
+  room: Room | null
   /** When it leased, by the database's clock. */
   atMs: number
 }

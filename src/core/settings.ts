@@ -10,7 +10,11 @@ import {
   leaseSecondsMax,
   maxAttemptsMax,
   maxDepthMax,
+  maxLeasedMax,
   messageBytesMax,
+  rateMessagesMax,
+  ratePerSecondsMax,
+  ratePerSecondsMin,
   retentionSecondsMax,
   tagNameCharsMax,
   tagsMax,
@@ -18,9 +22,9 @@ import {
   ttlSecondsMax,
   waitSecondsMax
 } from './limits.ts'
-import type { ChoiceRow, FlagRow, NumberRow, TextsRow, ValueOf } from './table.ts'
+import type { ChoiceRow, FlagRow, NumberRow, RecordRow, TextsRow, ValueOf } from './table.ts'
 
-export type SettingRow = (NumberRow | ChoiceRow | FlagRow | TextsRow) & {
+export type SettingRow = (NumberRow | ChoiceRow | FlagRow | TextsRow | RecordRow) & {
   /** Its column in holdfast.queues. */
   column: string
   /** null: no bound, and then the setting may be null. */
@@ -194,6 +198,44 @@ export const settings = {
     help:
       'group: groups take turns, so a flood of one delays no other. Priorities count within a group. ' +
       'Not together with the order queue. A message keeps the fairness that it was enqueued with.'
+  },
+  maxLeased: {
+    column: 'max_leased',
+    type: 'integer',
+    min: 1,
+    max: maxLeasedMax,
+    default: null,
+    label: 'Leased at once',
+    help: 'At most this many messages are leased at one time, over all replicas. null: no bound.'
+  },
+  rate: {
+    column: 'rate',
+    type: 'record',
+    fields: {
+      messages: { type: 'integer', min: 1, max: rateMessagesMax, label: 'messages', help: 'Leases.' },
+      perSeconds: {
+        type: 'number',
+        min: ratePerSecondsMin,
+        max: ratePerSecondsMax,
+        unit: 'seconds',
+        label: 'per seconds',
+        help: 'The time in which they are given.'
+      },
+      burst: {
+        type: 'integer',
+        min: 1,
+        max: rateMessagesMax,
+        optional: true,
+        label: 'burst',
+        help: 'How many may be given at once after a pause. Left out: as many as messages.'
+      }
+    },
+    default: null,
+    label: 'Rate',
+    help:
+      'At most this many messages are leased in a time, over all replicas: ' +
+      'in t seconds never more than burst + messages × t / perSeconds. ' +
+      'burst is as many as messages if it is left out. null: no bound.'
   },
   keepAckedSeconds: {
     column: 'keep_acked_seconds',

@@ -42,7 +42,22 @@ export interface TextsRow extends Described {
   valueCharsMax: number
 }
 
-export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow | TextsRow
+/** An object of numbers, given as a whole. */
+export interface RecordRow extends Described {
+  type: 'record'
+  fields: Record<string, FieldRow>
+}
+
+/** A number of a record. An optional one may be left out. */
+export type FieldRow = NumberRow & { optional?: true; label: string }
+
+type RecordOf<M> = {
+  -readonly [K in keyof M as M[K] extends { optional: true } ? never : K]: number
+} & {
+  -readonly [K in keyof M as M[K] extends { optional: true } ? K : never]?: number
+}
+
+export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow | TextsRow | RecordRow
 
 /** The TypeScript type of what a row stands for. */
 export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readonly (infer C)[] }
@@ -53,7 +68,9 @@ export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readon
       ? number
       : R extends TextsRow
         ? Record<string, string>
-        : string
+        : R extends { type: 'record'; fields: infer M }
+          ? RecordOf<M>
+          : string
 
 /** The bounds of a number, as documents and forms show them. */
 export function boundsOf({ min, above, max }: NumberRow): string {

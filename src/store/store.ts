@@ -22,6 +22,7 @@ import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
 import { standingVerbs } from './verbs/standings.ts'
+import { topicVerbs } from './verbs/topics.ts'
 import { turnVerbs } from './verbs/turns.ts'
 
 /** The verbs as their files write them: the session comes first. */
@@ -48,7 +49,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...autoQueueVerbs,
   ...scheduleVerbs,
   ...firingVerbs,
-  ...seriesVerbs
+  ...seriesVerbs,
+  ...topicVerbs
 })
 
 /**

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { Client, HoldfastError } from '../../src/client/index.ts'
+import { Client, HoldfastError, type Copy } from '../../src/client/index.ts'
 import { httpAnswer, Proxy } from '../faultbench/proxy.ts'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
@@ -277,4 +277,28 @@ t.test('an API key is sent', async t => {
     status: 401,
     code: 'unauthorized'
   })
+})
+
+t.test('topics: subscribe, publish and look', async t => {
+  const client = new Client({ url })
+  t.match(await client.subscribe('news', 'readers', { pattern: 'eu.#' }), {
+    queue: 'readers',
+    pattern: 'eu.#'
+  })
+  await client.subscribe('news', 'archive')
+  const copies: Copy[] = await client.publish('news', { body: 1, routingKey: 'eu.x' })
+  t.match(copies, [{ queue: 'archive' }, { queue: 'readers' }])
+  t.match(await client.publishMany('news', [{ body: 2 }, { body: 3 }]), [{ index: 0 }, { index: 1 }])
+  t.equal((await client.publishRaw('news', 'bytes', 'text/plain', { routingKey: 'eu' })).length, 2)
+  t.strictSame(await client.publish('nowhere', { body: 1 }), [])
+  t.match(await client.topics(), { topics: [{ topic: 'news', subscriptions: 2 }], cursor: null })
+  const { messages } = await client.lease('readers', { max: 2 })
+  t.match(messages, [
+    { topic: 'news', routingKey: 'eu.x' },
+    { routingKey: 'eu', body: 'bytes' }
+  ])
+  await client.unsubscribe('news', 'archive')
+  t.match(await client.topic('news'), { subscriptions: [{ queue: 'readers' }] })
+  await client.deleteTopic('news')
+  await t.rejects(client.topic('news'), { code: 'topicNotFound' })
 })

@@ -295,6 +295,25 @@ t.test('a next message may have a unique key', async t => {
   t.match(await target.lease(), [{ body: 2 }])
 })
 
+t.test('unique keys of a publish count in each queue for itself', async t => {
+  const queue = await queueWith({})
+  const full = await queueWith({ maxDepth: 1 })
+  for (const { name } of [queue, full]) {
+    await holdfast.call('PUT', `/topics/unique/subscriptions/${name}`, {})
+  }
+  const publish = async (body: number, unique: object) =>
+    (await holdfast.post('/topics/unique/messages', { body, unique })).body.messages
+  const [stored] = await publish(1, k)
+  await queue.ack((await queue.lease())[0]!)
+  const [second, other] = await publish(2, replacing)
+  t.match(
+    [second.queue, second.replaced, other.queue, other.replaced],
+    [queue.name, undefined, full.name, true]
+  )
+  t.not(second.id, stored.id)
+  t.match(await full.lease(), [{ body: 2 }])
+})
+
 t.test('a full queue takes duplicates and replaces', async t => {
   const queue = await queueWith({ maxDepth: 2 })
   await put(queue, 1, k)

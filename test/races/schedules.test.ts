@@ -47,7 +47,7 @@ function schedulesOn(
   }
   const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
   const schedules = new Schedules(store, broker, nextTime, options)
-  const firings = new Firings(store, broker, { onReady, onDue }, nextTime, {
+  const firings = new Firings(store, broker, { onReady, onFree: onDue, onDue }, nextTime, {
     createQueues,
     keyOf: () => undefined
   })

@@ -153,6 +153,7 @@ export async function sweep(...pools: Database[]): Promise<void> {
     })
     const sweeper = startSweeper(pool, {
       onReady: () => {},
+      onFree: () => {},
       onCounted: () => {},
       waitingFor: () => [],
       onSwept: () => {
@@ -266,7 +267,7 @@ export function brokerOn(
   {
     wakeups = new Wakeups(shareOf(100)),
     scanHints = new ScanHints(),
-    signals = { onReady: () => {}, onDue: () => {} },
+    signals = { onReady: () => {}, onFree: () => {}, onDue: () => {} },
     verbs = {},
     options = {}
   }: BrokerSetup = {}
@@ -301,11 +302,13 @@ export function replica(
     scanHints.lower(queueId, position)
     wakeups.wake(queueId, count)
   }
+  const onFree = (queueId: string, count: number) => wakeups.free(queueId, count)
   const sweeper = startSweeper(database, {
     onReady,
+    onFree,
     onCounted: (queueId, count) => {
       scanHints.suspect(queueId)
-      wakeups.wake(queueId, count)
+      wakeups.open(queueId, count)
     },
     waitingFor: () => wakeups.waitedQueues(),
     onSwept: () => {},
@@ -316,7 +319,7 @@ export function replica(
   const broker = brokerOn(database, {
     wakeups,
     scanHints,
-    signals: { onReady, onDue: timeMs => sweeper.dueAt(timeMs) },
+    signals: { onReady, onFree, onDue: timeMs => sweeper.dueAt(timeMs) },
     ...(verbs && { verbs }),
     ...(options && { options })
   })

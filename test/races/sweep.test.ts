@@ -132,6 +132,7 @@ t.test('delayed messages come due beside any number of ending leases', async t =
   const left = await new Promise<number>(resolve => {
     const sweeper = startSweeper(poolB, {
       onReady: async () => resolve(await leftNow()),
+      onFree: () => {},
       onCounted: () => {},
       waitingFor: () => [],
       onSwept: () => {},

@@ -31,7 +31,7 @@ t.test(
       await new Promise<void>((resolve, reject) => {
         listener = startListener(
           { ...config, ...where },
-          { onReady, onDue: () => {}, onGap: resolve, onError: reject }
+          { onReady, onFree: () => {}, onDue: () => {}, onGap: resolve, onError: reject }
         )
       })
       t.teardown(() => listener.stop())
@@ -79,6 +79,7 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
     await new Promise<void>((resolve, reject) => {
       listener = startListener(config, {
         onReady: () => {},
+        onFree: () => {},
         onDue: () => {},
         onGap: resolve,
         onError: reject

@@ -14,6 +14,7 @@ import * as messages from '../support/messages.ts'
 import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
+import { plainMode } from '../../src/core/rows.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { explaining, type Run } from './explaining.ts'
@@ -42,7 +43,8 @@ async function leaseSome(
   scanHints: ScanHints,
   queueId: string,
   max: number,
-  acks: Held[] = []
+  acks: Held[] = [],
+  mode = plainMode
 ) {
   return (
     await messages.lease(
@@ -51,9 +53,31 @@ async function leaseSome(
       queueId,
       [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }],
       answerBytesMax,
-      acks
+      acks,
+      mode
     )
   ).rows
+}
+
+/** What may be walked over: the sequence, and the ledger's rows of a second. */
+const walked = ['positions by Seq Scan', 'ledger by Seq Scan']
+
+/** Every way to lease from a queue with limits. */
+async function walkLimited(session: Session, database: Database, name: string): Promise<void> {
+  const queueId = (await queues.findQueue(database, name))!.id
+  await queues.putQueue(database, name, {
+    maxLeased: 1_000_000,
+    rate: { messages: 1_000_000, perSeconds: 1 }
+  })
+  const limited = { ordered: false, limited: true }
+  const scanHints = new ScanHints()
+  for (let time = 0; time < 6; time++) {
+    await messages.enqueue(session, rows(3 * batch, queueId))
+    const first = await leaseSome(session, scanHints, queueId, batch, [], limited)
+    const second = await leaseSome(session, scanHints, queueId, batch, held(first), limited)
+    const asks = second.map(({ id }) => ({ max: 1, leaseSeconds: 3600, worker: id, idempotencyKey: id }))
+    await messages.lease(session, scanHints, queueId, asks, answerBytesMax, held(second), limited)
+  }
 }
 
 /** Every verb on a batch of messages of one queue. */
@@ -128,6 +152,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
   const small = await made('small')
   await fill(small, 1)
   await walk(session, small)
+  await walkLimited(session, database, 'small')
   const before = new Map(runs)
   runs.clear()
   seen.clear()
@@ -136,6 +161,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
   await fill(large, 10)
   for (let n = 0; n < 300; n++) await queues.putQueue(database, `beside${n}`, {})
   await walk(session, large)
+  await walkLimited(session, database, 'large')
 
   t.strictSame(
     [...runs.keys()].sort(),
@@ -150,6 +176,9 @@ t.test('statements of the hot path touch no more pages when the tables are large
       'extend',
       'fail',
       'lease',
+      'limited_ack_and_lease',
+      'limited_ack_and_lease_keyed',
+      'limited_lease',
       'release'
     ],
     'each verb was seen'
@@ -157,7 +186,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
   for (const [name, { pages, scans }] of runs) {
     t.strictSame(scans, before.get(name)!.scans, `${name}: the same plan`)
     t.strictSame(
-      scans.filter(scan => scan.endsWith('Scan') && scan !== 'positions by Seq Scan'),
+      scans.filter(scan => scan.endsWith('Scan') && !walked.includes(scan)),
       [],
       `${name}: all by index`
     )
@@ -420,6 +449,7 @@ async function sweepOften(database: Database, session: Session, queueId: string)
       { ...database, query: (...call) => session.query(...call) },
       {
         onReady: () => {},
+        onFree: () => {},
         onCounted: () => {},
         waitingFor: () => [],
         onError: reject,

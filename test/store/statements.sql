@@ -193,6 +193,7 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -337,6 +338,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -506,6 +516,7 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -662,6 +673,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -812,6 +832,15 @@ left join lateral (
 ) f on true
 where m.queue_id = $1
   and m.id = $2;
+
+-- add_limits
+-- $1 name
+insert into holdfast.limits (queue_id)
+select id
+from holdfast.queues
+where name = $1
+  and (queues.max_leased is not null or queues.rate is not null)
+on conflict (queue_id) do nothing;
 
 -- ahead
 -- $1 queue id · $2 rank of the message · $3 its position
@@ -1140,6 +1169,14 @@ set
     (c.new #>> '{fairness}')::text,
     q.fairness
   ),
+  max_leased = case
+    when c.new ? 'maxLeased' then (c.new #>> '{maxLeased}')::integer
+    else q.max_leased
+  end,
+  rate = case
+    when c.new ? 'rate' then (c.new #>> '{rate}')::jsonb
+    else q.rate
+  end,
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
@@ -1530,6 +1567,24 @@ cross join lateral (
   where l.queue_id = q.id
 ) t
 where q.id = $1;
+
+-- depths
+-- $1 queue ids
+select
+  q.id,
+  (q.max_depth - (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased))::float8 as room
+from holdfast.queues q
+join holdfast.counts c on c.queue_id = q.id
+cross join lateral (
+  select
+    coalesce(sum(l.ready), 0) as ready,
+    coalesce(sum(l.delayed), 0) as delayed,
+    coalesce(sum(l.leased), 0) as leased
+  from holdfast.ledger l
+  where l.queue_id = q.id
+) t
+where q.id = any($1::integer[])
+  and q.max_depth is not null;
 
 -- enqueue
 -- $1 queue ids · $2 priorities · $3 bodies kept as text
@@ -2246,7 +2301,7 @@ left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 -- $5 unique keys · $6 whether the first lease gives up the key · $7 whether it replaces
 with free as materialized (
   select holdfast.run_again_if(not bool_and(
-    pg_try_advisory_xact_lock_shared(4011981, q.id)
+    pg_try_advisory_xact_lock_shared(4011982, q.id)
   ))
   from (select distinct unnest($1::integer[]) as id) q
 ), candidates as materialized (
@@ -2694,7 +2749,7 @@ left join stood s on s.n = d.n;
 -- $5 unique keys · $6 whether the first lease gives up the key · $7 whether it replaces
 with free as materialized (
   select holdfast.run_again_if(not bool_and(
-    pg_try_advisory_xact_lock_shared(4011981, q.id)
+    pg_try_advisory_xact_lock_shared(4011982, q.id)
   ))
   from (select distinct unnest($1::integer[]) as id) q
 ), candidates as materialized (
@@ -3313,6 +3368,26 @@ select
   m.leased_until as "leasedUntil",
   m.dead_at as "deadAt",
   f.last_failure as "lastFailure",
+  q.max_leased as "maxLeased",
+  (c.leased + t.leased)::float8 as leased,
+  (
+    select n.at + make_interval(
+      secs => (1 - n.tokens) / ((q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8)
+    )
+    from (
+      select c.at, least(
+        coalesce(q.rate->'burst', q.rate->'messages')::float8,
+        coalesce(
+          l.tokens
+            + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+            * greatest(0, extract(epoch from c.at - l.refilled_at)::float8),
+          coalesce(q.rate->'burst', q.rate->'messages')::float8
+        )
+      ) as tokens
+      from (select clock_timestamp() as at offset 0) c
+    ) n
+    where n.tokens < 1
+  ) as "nextTokenAt",
   k.acked_at as "ackedAt",
   k.keep_until as "keepUntil",
   m.rank,
@@ -3344,6 +3419,19 @@ left join lateral (
     and id = $2
   limit 1
 ) k on true
+join holdfast.counts c on c.queue_id = $1
+cross join lateral (
+  select
+    coalesce(sum(l.leased), 0) as leased
+  from holdfast.ledger l
+  where l.queue_id = $1
+) t
+left join lateral (
+  select *
+  from holdfast.limits
+  where queue_id = $1
+  limit 1
+) l on true
 left join lateral (
   select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
   from (
@@ -3708,6 +3796,8 @@ select
   paused,
   ordering,
   fairness,
+  max_leased,
+  rate,
   keep_acked_seconds
 from holdfast.queues
 where name = $1;
@@ -3735,6 +3825,42 @@ select
   headers
 from holdfast.schedules
 where name = $1;
+
+-- find_topic
+-- $1 topic
+select
+  s.pattern,
+  q.*
+from holdfast.subscriptions s
+cross join lateral (
+  select
+    id,
+    name,
+    lease_seconds,
+    max_attempts,
+    retry_strategy,
+    retry_delay_seconds,
+    retry_max_delay_seconds,
+    retry_jitter,
+    delay_seconds,
+    ttl_seconds,
+    wait_seconds,
+    retention_seconds,
+    dedup_seconds,
+    max_depth,
+    message_bytes_max,
+    paused,
+    ordering,
+    fairness,
+    max_leased,
+    rate,
+    keep_acked_seconds
+  from holdfast.queues
+  where id = s.queue_id
+  limit 1
+) q
+where s.topic = $1
+order by q.name;
 
 -- first_ready
 -- $1 queue id · $2 ranks
@@ -3932,6 +4058,7 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
     and true
 ), found as materialized (
   select m.*
@@ -4076,6 +4203,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -4208,11 +4344,18 @@ with heads as materialized (
   from (
     select
       *,
-      sum(bytes) over (order by round, n) as bytes_so_far
+      sum(bytes) over (order by round, n) as bytes_so_far,
+      row_number() over (order by round, n) as number
     from next
     where taken <= ($5::integer[])[ask]
   ) c
   where bytes_so_far <= $6
+    and exists (
+      select
+      from holdfast.queues
+      where id = $1
+        and not (queues.max_leased is not null or queues.rate is not null)
+    )
 ), leased as (
   update holdfast.messages m
   set
@@ -4305,6 +4448,250 @@ left join lateral (
 ) f on true
 order by m.round, m.n;
 
+-- lease_limited_followers
+-- $1 queue id · of each head: $2 message id · $3 fence · $4 its ask
+-- $5 of each ask: messages wanted · $6 bytes allowed
+with q as materialized (
+  select id, max_leased, rate
+  from holdfast.queues
+  where id = $1
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + (select sum(n) from unnest($5::integer[]) as n) < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - 0 as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        (select sum(n) from unnest($5::integer[]) as n),
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), heads as materialized (
+  select
+    h.n,
+    h.ask,
+    m.id,
+    m.line,
+    m.place,
+    m.lease_id,
+    m.leased_until,
+    l.holders[array_position(l.message_ids, m.id)] as holder
+  from unnest($2::bigint[], $3::bigint[], $4::integer[]) with ordinality as h (id, fence, ask, n)
+  cross join lateral (
+    select *
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and line is not null
+      and leased_until > statement_timestamp()
+    limit 1
+  ) m
+  cross join lateral (
+    select message_ids, holders
+    from holdfast.leases
+    where id = m.lease_id
+    limit 1
+  ) l
+), next as materialized (
+  select
+    f.id,
+    f.round,
+    f.bytes,
+    h.n,
+    h.ask,
+    h.lease_id,
+    h.leased_until,
+    h.holder,
+    row_number() over (partition by h.ask order by f.round, h.n) as taken
+  from heads h
+  cross join lateral (
+    select
+      m.id,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes,
+      row_number() over (order by m.place) as round,
+      bool_or(m.visible_at is not null) over (order by m.place) as blocked
+    from (
+      select *
+      from holdfast.messages
+      where queue_id = $1
+        and line = h.line
+        and place > h.place
+        and position is null
+        and dead_at is null
+        and (expires_at is null or expires_at > statement_timestamp())
+      order by place
+      limit ($5::integer[])[h.ask]
+    ) m
+  ) f
+  where not f.blocked
+), chosen as materialized (
+  select *
+  from (
+    select
+      *,
+      sum(bytes) over (order by round, n) as bytes_so_far,
+      row_number() over (order by round, n) as number
+    from next
+    where taken <= ($5::integer[])[ask]
+  ) c
+  where bytes_so_far <= $6
+    and number <= coalesce((select messages from room), 0)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = c.lease_id,
+    leased_until = c.leased_until,
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
+  from chosen c
+  where m.queue_id = $1
+    and m.id = any(array(select id from chosen))
+    and m.id = c.id
+    and m.position is null
+    and m.dead_at is null
+    and m.leased_until is null
+  returning m.*, c.ask - 1 as ask, c.round, c.n, c.holder
+), counted as (
+  update holdfast.lines l
+  set followers = c.count
+  from (select line, count(*) as count from leased group by line) c
+  where l.queue_id = $1
+    and l.line = any(array(select line from leased))
+    and l.line = c.line
+), entered as (
+  update holdfast.leases l
+  set
+    message_ids = l.message_ids || e.ids,
+    fences = l.fences || e.fences,
+    holders = l.holders || e.holders
+  from (
+    select
+      lease_id,
+      array_agg(id order by round, n) as ids,
+      array_agg(fence order by round, n) as fences,
+      array_agg(holder order by round, n) as holders
+    from leased
+    group by lease_id
+  ) e
+  where l.id = any(array(select lease_id from leased))
+    and l.id = e.lease_id
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  m.ask
+from leased m
+cross join lateral (
+  select max_attempts
+  from holdfast.queues
+  where id = $1
+  limit 1
+) q
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.round, m.n;
+
 -- lease_turns
 -- $1 queue id · of messages whose groups are meant: $2 id · $3 fence
 -- $4 messages wanted · $5 bytes allowed
@@ -4316,6 +4703,8 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
+    and not (queues.max_leased is not null or queues.rate is not null)
+    and true
 ), lines as materialized (
   select
     m.line,
@@ -4544,6 +4933,15 @@ select
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
+    'hasLimits', case
+      when q.id is null then exists (
+        select
+        from holdfast.queues
+        where id = $1
+          and (queues.max_leased is not null or queues.rate is not null)
+      )
+      else false
+    end,
     'last', (select last_value from holdfast.positions),
     'rank', (select min(rank) from taken),
     'found', (select count(*) from found),
@@ -4657,6 +5055,1464 @@ where l.queue_id = $1
   and l.idempotency_key = $2
 order by h.n;
 
+-- limited_ack_and_lease
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+-- of each ack: $9 message id · $10 fence
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($9::bigint[])
+    and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    coalesce(m.turn_rank, m.rank),
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and (select count(*) from done) >= 0
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - (select count(*) filter (where state = 'leased') from done) as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+        and m.dead_at is null
+        and m.position is not null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit coalesce((select messages from room), 0)
+    for no key update skip locked
+  ) m
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    nextval('holdfast.lease_ids') as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows,
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    lease.rows,
+    min(l.leased_until),
+    lease.at,
+    $1,
+    array_agg(l.id),
+    array_agg(l.fence),
+    $8::text[],
+    array_agg(l.holder),
+    null
+  from leased l, lease
+  group by lease.rows, lease.at
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', null,
+    'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'freed', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from done
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- limited_ack_and_lease_keyed
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+-- of each ack: $9 message id · $10 fence
+-- of each message wanted: $11 its row of leases, by number in $12
+-- of each row of leases: $12 key · $13 worker
+with keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($9::bigint[])
+    and m.fence = ($10::bigint[])[width_bucket(m.id, $9::bigint[])]
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    coalesce(m.turn_rank, m.rank),
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and (select count(*) from done) >= 0
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - (select count(*) filter (where state = 'leased') from done) as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+        and m.dead_at is null
+        and m.position is not null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit coalesce((select messages from room), 0)
+    for no key update skip locked
+  ) m
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($12::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($11::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($13::text[])[part]] end,
+    l.holders,
+    ($12::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($12::text[])
+    ),
+    'acked', (select string_agg(id || '.' || fence, ',') from done),
+    'freed', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from done
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- limited_lease
+-- $1 queue id · $2 ranks · $3 where the scan begins in each rank
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers
+with q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and true
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - 0 as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), found as materialized (
+  select m.*
+  from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
+  cross join lateral (
+    select
+      m.id,
+      m.rank,
+      m.position,
+      case
+        when m.body is null then octet_length(m.body_bytes)
+          * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+        when m.content_type is null then octet_length(m.body)
+        else octet_length(to_json(m.body)::text)
+      end
+      + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.marks::text), 0)
+      + 600 as bytes
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.rank = level.rank
+      and m.position >= level.hint
+      and m.visible_at is null
+        and m.dead_at is null
+        and m.position is not null
+      and m.leased_until is null
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.position
+    limit coalesce((select messages from room), 0)
+    for no key update skip locked
+  ) m
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by rank desc, position)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    nextval('holdfast.lease_ids') as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows,
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    lease.rows,
+    min(l.leased_until),
+    lease.at,
+    $1,
+    array_agg(l.id),
+    array_agg(l.fence),
+    $8::text[],
+    array_agg(l.holder),
+    null
+  from leased l, lease
+  group by lease.rows, lease.at
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', null,
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
+-- limited_lease_turns
+-- $1 queue id · of messages whose groups are meant: $2 id · $3 fence
+-- $4 messages wanted · $5 bytes allowed
+-- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
+-- $8 workers · $9 its row of leases, by number in $10
+-- of each row of leases: $10 key · $11 worker
+with q as materialized (
+  select id, lease_seconds, max_attempts, max_leased, rate
+  from holdfast.queues
+  where id = $1
+    and not paused
+    and true
+), limits_row as materialized (
+  select *
+  from holdfast.limits
+  where queue_id = (select id from q)
+  for update
+), clocked as materialized (
+  select *, clock_timestamp() as at
+  from limits_row
+), counting as materialized (
+  select
+    l.*,
+    q.max_leased is not null
+      and l.leased_most + $4 < q.max_leased
+      and l.counted_at > l.at - interval '1 s'
+      and l.counted_at <= l.at
+      as is_known
+  from clocked l, q
+), reckoned as materialized (
+  select
+    l.leased_total,
+    l.at,
+    case when l.is_known then l.counted_at else l.at end as counted_at,
+    case
+      when l.is_known then l.leased_most
+      when q.max_leased is not null then (
+        select coalesce(sum(leased), 0)
+        from holdfast.ledger
+        where queue_id = $1
+      )
+        + coalesce((select leased from holdfast.counts where queue_id = $1), 0)
+        + l.leased_total
+        - (select leased_total from holdfast.limits where queue_id = $1)
+    end - 0 as leased,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
+  from counting l, q
+), room as materialized (
+  select
+    r.*,
+    greatest(
+      0,
+      least(
+        $4,
+        q.max_leased - r.leased,
+        floor(r.tokens)
+      )
+    )::bigint as messages
+  from reckoned r, q
+), lines as materialized (
+  select
+    m.line,
+    min(h.n) as n
+  from unnest($2::bigint[], $3::bigint[]) with ordinality as h (id, fence, n)
+  cross join lateral (
+    select line
+    from holdfast.messages
+    where queue_id = $1
+      and id = h.id
+      and fence = h.fence
+      and turn_rank is not null
+    limit 1
+  ) m
+  group by m.line
+), locked as materialized (
+  select k.line, k.n
+  from (select * from lines order by line offset 0) k
+  cross join lateral (
+    select
+    from holdfast.lines
+    where queue_id = $1
+      and line = k.line
+    limit 1
+    for update
+  ) l
+), found as materialized (
+  select
+    f.id,
+    f.rank,
+    f.bytes,
+    f.round,
+    l.n
+  from q, locked l
+  cross join lateral (
+    select
+      *,
+      row_number() over (order by standing desc, turn_rank desc, place) as round
+    from (
+      select *
+      from (
+        select
+          true as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is not null
+        order by m.position desc
+        limit 1
+        for no key update skip locked
+      ) stands
+      union all
+      select *
+      from (
+        select
+          false as standing,
+          m.id,
+          m.rank,
+          m.turn_rank,
+          m.place,
+          case
+            when m.body is null then octet_length(m.body_bytes)
+              * case when m.content_type ~ '^(text/|application/(.*\+)?(xml|json))' then 6 else 2 end
+            when m.content_type is null then octet_length(m.body)
+            else octet_length(to_json(m.body)::text)
+          end
+          + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.marks::text), 0)
+          + 600 as bytes
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = l.line
+          and m.turn_rank is not null
+          and m.visible_at is null
+          and m.dead_at is null
+          and m.leased_until is null
+          and (m.expires_at is null or m.expires_at > statement_timestamp())
+          and m.position is null
+        order by m.turn_rank desc, m.place
+        limit coalesce((select messages from room), 0)
+        for no key update skip locked
+      ) parked
+    ) ready
+  ) f
+  order by f.round, l.n
+  limit coalesce((select messages from room), 0)
+), taken as materialized (
+  select id, rank, n, bytes
+  from (
+    select
+      id,
+      rank,
+      row_number() over in_order as n,
+      sum(bytes) over in_order as bytes
+    from found
+    window in_order as (order by round, n)
+  ) f
+  where n = 1
+    or bytes <= $5
+), places as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(n order by id) as ns
+  from taken
+), lease as materialized (
+  select
+    (
+      select array_agg(nextval('holdfast.lease_ids'))
+      from generate_series(1, cardinality($10::text[]))
+    ) as rows,
+    clock_timestamp() as at
+  where exists (select from taken)
+), leased as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    attempt = m.attempt + 1,
+    lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
+    leased_until = lease.at + make_interval(
+      secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
+  from lease, q, places
+  where m.queue_id = $1
+    and m.id = any((select ids from places)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.attempt,
+    m.max_attempts,
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.rank,
+    m.position,
+    m.enqueued_at,
+    m.leased_until,
+    m.lease_id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    m.turn_rank is not null as stood,
+    places.ns[width_bucket(m.id, places.ids)] as n,
+    ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
+), kept as (
+  insert into holdfast.leases (
+    id,
+    ends_at,
+    leased_at,
+    queue_id,
+    message_ids,
+    fences,
+    workers,
+    holders,
+    idempotency_key
+  )
+  select
+    l.id,
+    l.ends_at,
+    lease.at,
+    $1,
+    l.ids,
+    l.fences,
+    case part when 1 then $8::text[] else array[($11::text[])[part]] end,
+    l.holders,
+    ($10::text[])[part] as key
+  from (
+    select
+      lease_id as id,
+      min(leased_until) as ends_at,
+      array_agg(id) as ids,
+      array_agg(fence) as fences,
+      array_agg(holder) as holders
+    from leased
+    group by lease_id
+  ) l, lease, lateral array_position(lease.rows, l.id) as part
+  order by key
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, leased, leased_total)
+  select
+    $1,
+    -count(*),
+    count(*),
+    count(*)
+  from leased
+  having count(*) > 0
+), charged as (
+  update holdfast.limits l
+  set
+    leased_total = room.leased_total + n.count,
+    leased_most = room.leased + n.count,
+    counted_at = room.counted_at,
+    tokens = room.tokens - n.count,
+    refilled_at = room.at
+  from room, (select count(*) as count from leased) n
+  where l.queue_id = $1
+    and n.count > 0
+)
+select
+  m.id,
+  m.fence,
+  m.attempt,
+  coalesce(m.max_attempts, q.max_attempts) as "maxAttempts",
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  m.enqueued_at as "enqueuedAt",
+  m.leased_until as "leaseExpiresAt",
+  f.last_failure as "lastFailure",
+  m.position,
+  case when coalesce(m.n, 1) = 1 then json_build_object(
+    'scanned', q.id is not null,
+    'room', (
+      select json_build_object(
+        'messages', room.messages,
+        'places', q.max_leased - room.leased - n.count,
+        'tokens', room.tokens - n.count,
+        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
+        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+      from room, q, (select count(*) as count from leased) n
+    ),
+    'last', (select last_value from holdfast.positions),
+    'rank', (select min(rank) from taken),
+    'found', (select count(*) from found),
+    'bytes', (select coalesce(max(bytes), 0) from taken),
+    'full', (select coalesce(sum(bytes), 0) > $5 from found),
+    'usedKeys', (
+      select array_agg(idempotency_key)
+      from holdfast.leases
+      where queue_id = $1
+        and idempotency_key = any($10::text[])
+    ),
+    'acked', null,
+    'freed', null,
+    'turned', (
+      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      from (
+        select
+          queue_id,
+          in_turns,
+          array_agg(line order by position, place) as lines,
+          array_agg(count order by position, place) as counts,
+          array_agg(place order by position, place) as places
+        from (
+          select
+            queue_id,
+            line,
+            turn_rank is not null as in_turns,
+            count(*) as count,
+            min(place) as place,
+            min(position) as position
+          from leased
+          where stood
+          group by queue_id, line, turn_rank is not null
+        ) l
+        group by queue_id, in_turns
+        order by queue_id, in_turns
+      ) k
+      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      where f.ready > 0
+      having count(*) > 0
+    ),
+    'atMs', (select extract(epoch from at) * 1000 from lease)
+  ) end as scan
+from (select) one
+left join q on true
+left join leased m on true
+left join lateral (
+  select json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  ) as last_failure
+  from holdfast.history h
+  where m.fence > 1
+    and h.queue_id = $1
+    and h.message_id = m.id
+    and h.outcome in ('failed', 'expired')
+  order by h.fence desc
+  limit 1
+) f on true
+order by m.n;
+
 -- list_queues
 -- $1 after this name · $2 queues on the page · $3 names · $4 beginnings of names
 with r as materialized (
@@ -4668,7 +6524,16 @@ with r as materialized (
     (c.dead + t.dead) as dead,
     (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total,
-    (c.expired_total + t.expired_total) as expired_total
+    (c.expired_total + t.expired_total) as expired_total,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
   from (
     select *
     from (
@@ -4703,6 +6568,12 @@ with r as materialized (
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
+  left join lateral (
+    select *
+    from holdfast.limits
+    where queue_id = q.id
+    limit 1
+  ) l on true
 )
 select
   r.*,
@@ -4803,6 +6674,9 @@ left join lateral (
 
 -- lock_schedule_count
 select pg_advisory_xact_lock(4011980);
+
+-- lock_subscriptions
+select pg_advisory_xact_lock(4011981);
 
 -- message
 -- $1 queue id · $2 message id
@@ -5088,6 +6962,20 @@ with purged as (
 select count(*) as purged
 from purged;
 
+-- put_subscription
+-- $1 topic · $2 queue · $3 pattern, null: as it is · $4 id of a caller
+with q as materialized (
+  select id
+  from holdfast.queues
+  where name = $2
+  for key share
+)
+insert into holdfast.subscriptions as s (topic, queue_id, pattern, caller_id)
+select $1, id, coalesce($3, '#'), $4
+from q
+on conflict (topic, queue_id) do update set pattern = coalesce($3, s.pattern)
+returning pattern, xmax = 0 as created;
+
 -- queue_totals
 select q.name, q.paused, q.queues, c.*
 from (
@@ -5131,16 +7019,44 @@ where not exists (select from holdfast.queues q where q.name = d.queue);
 
 -- queues_with_ready
 -- $1 queue ids
-select c.queue_id, c.ready + t.ready as ready
-from holdfast.counts c
-cross join lateral (
+select w.queue_id, w.ready
+from (
   select
-    coalesce(sum(l.ready), 0) as ready
-  from holdfast.ledger l
-  where l.queue_id = c.queue_id
-) t
-where c.queue_id = any($1::integer[])
-  and c.ready + t.ready > 0;
+    c.queue_id,
+    greatest(
+      0,
+      least(
+        c.ready + t.ready,
+        q.max_leased - c.leased - t.leased,
+        floor(least(
+          coalesce(q.rate->'burst', q.rate->'messages')::float8,
+          coalesce(
+            l.tokens
+              + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+              * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
+            coalesce(q.rate->'burst', q.rate->'messages')::float8
+          )
+        ))
+      )
+    )::bigint as ready
+  from holdfast.counts c
+  cross join lateral (select * from holdfast.queues where id = c.queue_id limit 1) q
+  left join lateral (
+    select *
+    from holdfast.limits
+    where queue_id = c.queue_id
+    limit 1
+  ) l on true
+  cross join lateral (
+    select
+      coalesce(sum(l.ready), 0) as ready,
+      coalesce(sum(l.leased), 0) as leased
+    from holdfast.ledger l
+    where l.queue_id = c.queue_id
+  ) t
+  where c.queue_id = any($1::integer[])
+) w
+where w.ready > 0;
 
 -- redrive
 -- $1 queue id · $2 message ids
@@ -5468,6 +7384,25 @@ with gone as (
 select count(*) as removed
 from gone;
 
+-- remove_limits
+with gone as (
+  delete from holdfast.limits
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.limits
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
 -- remove_lines
 with gone as (
   delete from holdfast.lines
@@ -5555,7 +7490,16 @@ with r as materialized (
     (c.dead + t.dead) as dead,
     (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total,
-    (c.expired_total + t.expired_total) as expired_total
+    (c.expired_total + t.expired_total) as expired_total,
+    least(
+      coalesce(q.rate->'burst', q.rate->'messages')::float8,
+      coalesce(
+        l.tokens
+          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
+          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
+        coalesce(q.rate->'burst', q.rate->'messages')::float8
+      )
+    ) as tokens
   from (select * from holdfast.queues where name = $1) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -5570,6 +7514,12 @@ with r as materialized (
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
+  left join lateral (
+    select *
+    from holdfast.limits
+    where queue_id = q.id
+    limit 1
+  ) l on true
 )
 select
   r.*,
@@ -6353,38 +8303,46 @@ left join (
   select
     queue_id,
     count(*) filter (where not died) as ready,
-    min(position) filter (where not died) as position
+    min(position) filter (where not died) as position,
+    null::bigint as freed
   from lapsed
   where not stood
   group by queue_id
   union all
-  select
-    k.queue_id,
-    f.ready,
-    f.position
+  select *, null
   from (
     select
-      queue_id,
-      in_turns,
-      array_agg(line order by position, place) as lines,
-      array_agg(count order by position, place) as counts,
-      array_agg(place order by position, place) as places
+      k.queue_id,
+      f.ready,
+      f.position
     from (
       select
         queue_id,
-        line,
-        turn_rank is not null as in_turns,
-        count(*) as count,
-        min(place) as place,
-        min(position) as position
-      from lapsed
-      where stood
-      group by queue_id, line, turn_rank is not null
-    ) l
-    group by queue_id, in_turns
-    order by queue_id, in_turns
-  ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
+      from (
+        select
+          queue_id,
+          line,
+          turn_rank is not null as in_turns,
+          count(*) as count,
+          min(place) as place,
+          min(position) as position
+        from lapsed
+        where stood
+        group by queue_id, line, turn_rank is not null
+      ) l
+      group by queue_id, in_turns
+      order by queue_id, in_turns
+    ) k
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  ) f
+  union all
+  select *
+  from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e
+  where (select max_leased from holdfast.queues where id = e.queue_id) is not null
 ) l on true;
 
 -- take_due_schedules
@@ -6430,7 +8388,7 @@ order by d.next_at, d.name;
 
 -- take_unique_turn
 -- $1 queue ids
-select pg_advisory_xact_lock(4011981, id)
+select pg_advisory_xact_lock(4011982, id)
 from (select distinct unnest($1::integer[]) as id order by id) q;
 
 -- write_series

@@ -37,6 +37,8 @@ export interface BatcherOptions<Item, Answer> {
   inFlightMax: number
   /** Bounds the flushes in flight of all lanes, of all batchers that share it. null: no bound. */
   flights: Flights | null
+  /** Items whose flush a second one would only wait for. It then starts only beside a slow one. */
+  isAlone?: (item: Item) => boolean
   /** Whether an error is the fault of one item. The flush is then split to find that item. */
   isPoison: (error: unknown) => boolean
 }
@@ -63,6 +65,8 @@ interface Lane<Item, Answer> {
   messages: number
   inFlight: number
   flushedMs: number
+  /** The flush that began last holds items that go alone. */
+  alone: boolean
   scheduled: boolean
   /** Begins a flush, while the lane waits for a flight of one of its callers. */
   start: ((caller: Caller) => void) | null
@@ -154,6 +158,7 @@ export class Batcher<Item, Answer> {
         messages: 0,
         inFlight: 0,
         flushedMs: 0,
+        alone: false,
         scheduled: false,
         start: null
       }
@@ -189,7 +194,10 @@ export class Batcher<Item, Answer> {
     }
     lane.inFlight++
     lane.flushedMs = performance.now()
-    this.#flush(name, this.#take(lane)).finally(() => {
+    const taken = this.#take(lane)
+    const { isAlone } = this.#options
+    lane.alone = isAlone !== undefined && taken.some(({ item }) => isAlone(item))
+    this.#flush(name, taken).finally(() => {
       lane.inFlight--
       land()
       this.#schedule(name, lane)
@@ -208,8 +216,7 @@ export class Batcher<Item, Answer> {
     if (lane.inFlight === 0) return 1
     const { flushWeightMax, flushCountMax, inFlightMax } = this.#options
     const enough =
-      lane.messages >= flushCountMax / 2 ||
-      lane.weight >= flushWeightMax / 2 ||
+      (!lane.alone && (lane.messages >= flushCountMax / 2 || lane.weight >= flushWeightMax / 2)) ||
       performance.now() > lane.flushedMs + slowFlushMs
     return enough ? inFlightMax : 1
   }

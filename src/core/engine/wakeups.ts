@@ -1,6 +1,7 @@
 /** Who waits for which queue or message. Knows nothing of HTTP or PostgreSQL. */
 import type { Caller } from '../caller.ts'
 import type { Digits } from '../message.ts'
+import type { Room } from '../rows.ts'
 import type { Share } from './share.ts'
 
 /** What a caller waits for: ready messages of a queue, or the end of one message. */
@@ -14,7 +15,18 @@ interface Topic {
   version: number
   seats: number
   waiting: Set<Seat>
+  /** As many messages of the queue are leased as may be. Ready ones wake nobody. */
+  full: boolean
+  /** The rate of the queue is used up until this goes off. Ready messages wake nobody. */
+  due: NodeJS.Timeout | undefined
+  /** Ready messages that have woken nobody, because the limits were used up. */
+  untold: number
+  /** Places that have become free, counted on. */
+  frees: number
 }
+
+/** Leases that a rate allows within this time are given out together, unless its burst is too small. */
+const joinMs = 10
 
 /** Callers that wait for the same topic are woken in the order in which they began to wait. */
 export class Wakeups {
@@ -39,7 +51,17 @@ export class Wakeups {
       'queueId' in awaited ? [this.#queues, awaited.queueId] : [this.#messages, awaited.messageId]
     let topic = among.get(id)
     if (topic === undefined) {
-      topic = { id, among, version: 0, seats: 0, waiting: new Set() }
+      topic = {
+        id,
+        among,
+        version: 0,
+        seats: 0,
+        waiting: new Set(),
+        full: false,
+        due: undefined,
+        untold: 0,
+        frees: 0
+      }
       among.set(id, topic)
     }
     topic.seats++
@@ -49,12 +71,67 @@ export class Wakeups {
   /** Only `Seat.leave` calls this. */
   left(topic: Topic, caller: Caller): void {
     this.#share.give(caller, 1)
-    if (--topic.seats === 0) topic.among.delete(topic.id)
+    if (--topic.seats > 0) return
+    clearTimeout(topic.due)
+    topic.among.delete(topic.id)
   }
 
-  /** Wakes at most `count` callers that wait for messages of a queue. The longest waiting come first. */
+  /**
+   * Messages of a queue are ready. Wakes at most `count` callers that wait for them, the longest
+   * waiting first. While the limits of the queue are used up it wakes nobody.
+   */
   wake(queueId: Digits, count: number): void {
-    wakeSeats(this.#queues.get(queueId), count)
+    const topic = this.#queues.get(queueId)
+    if (topic === undefined) return
+    if (isOpen(topic)) wakeSeats(topic, count)
+    else topic.untold += count
+  }
+
+  /** As `wake`, whatever was known of the limits: they have changed, or have been looked up. */
+  open(queueId: Digits, count: number): void {
+    const topic = this.#queues.get(queueId)
+    if (topic === undefined) return
+    clearTimeout(topic.due)
+    Object.assign(topic, { full: false, due: undefined, untold: 0 })
+    wakeSeats(topic, count)
+  }
+
+  /** Places of a queue that was full are free. Wakes a caller for each. */
+  free(queueId: Digits, count: number): void {
+    const topic = this.#queues.get(queueId)
+    if (topic === undefined) return
+    topic.frees += count
+    if (!topic.full) return
+    topic.full = false
+    if (isOpen(topic)) tell(topic, count)
+  }
+
+  /** Counts the places that have become free. */
+  frees(queueId: Digits): number {
+    return this.#queues.get(queueId)?.frees ?? 0
+  }
+
+  /**
+   * What a lease has left of the limits of a queue. The lease did not see places that became free
+   * after it began, when `frees` was `freesBefore`.
+   */
+  limit(queueId: Digits, room: Room, freesBefore: number): void {
+    const topic = this.#queues.get(queueId)
+    if (topic === undefined) return
+    clearTimeout(topic.due)
+    topic.due = undefined
+    const unseen = room.places !== null && room.places <= 0 ? topic.frees - freesBefore : 0
+    const places = room.places === null ? Infinity : room.places + unseen
+    topic.full = places <= 0
+    if (room.tokens !== null && room.tokens < 1) {
+      const { inMs, count } = dueOf(room.tokens, room.perSecond!, room.burst!)
+      topic.due = setTimeout(() => {
+        topic.due = undefined
+        if (isOpen(topic)) tell(topic, count)
+      }, inMs).unref()
+    }
+    const told = Math.min(topic.untold, places, Math.floor(room.tokens ?? Infinity))
+    if (isOpen(topic)) tell(topic, Math.max(unseen, told))
   }
 
   /** Wakes all callers that wait for the end of a message. */
@@ -93,6 +170,21 @@ export class Wakeups {
     this.#closed = true
     this.wakeAll()
   }
+}
+
+const isOpen = ({ full, due }: Topic): boolean => !full && due === undefined
+
+/** The limits allow `count` more leases. */
+function tell(topic: Topic, count: number): void {
+  topic.untold = Math.max(0, topic.untold - count)
+  if (count > 0) wakeSeats(topic, count)
+}
+
+/** When a rate allows the next lease, and how many it allows then. */
+function dueOf(tokens: number, perSecond: number, burst: number): { inMs: number; count: number } {
+  const msUntil = (count: number) => ((count - tokens) / perSecond) * 1000
+  const inMs = Math.ceil(Math.max(msUntil(1), Math.min(joinMs, msUntil(burst / 2))))
+  return { inMs, count: Math.max(1, Math.floor(tokens + (perSecond * inMs) / 1000)) }
 }
 
 function wakeSeats(topic: Topic | undefined, count: number): void {

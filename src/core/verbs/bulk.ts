@@ -8,6 +8,7 @@ import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { messageNotFound, type Digits, type Selection } from '../message.ts'
 import type { BulkAction, Freed, Matches, Place } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
 /** A chunk is done: how many were changed, and what became ready. */
@@ -29,9 +30,13 @@ export class Bulk {
     selection: Selection,
     signal: AbortSignal
   ): Promise<number> {
-    return this.#inChunks(caller, name, (store, id, onDone) =>
+    const { signals } = this.#parts
+    return this.#inChunks(caller, name, (store, { id, settings }, onDone) =>
       action === 'purge'
-        ? store.purge(id, state, selection, signal, onDone)
+        ? store.purge(id, state, selection, signal, (count, freed) => {
+            onDone(count, freed)
+            if (settings.maxLeased !== null) signals.onFree(id, count)
+          })
         : store[action](id, selection, signal, (count, position) =>
             onDone(count, position === null ? null : { count, position })
           )
@@ -71,17 +76,17 @@ export class Bulk {
   async #inChunks(
     caller: Caller,
     name: string,
-    work: (store: Place, queueId: Digits, onDone: OnDone) => Promise<void>
+    work: (store: Place, queue: Queue, onDone: OnDone) => Promise<void>
   ): Promise<number> {
     const { store, queueCache, signals, searchTurns } = this.#parts
-    const { id } = await queueCache.find(caller, name)
+    const queue = await queueCache.find(caller, name)
     let done = 0
     const onDone: OnDone = (count, freed) => {
       done += count
-      if (freed !== null) signals.onReady(id, freed.count, freed.position)
+      if (freed !== null) signals.onReady(queue.id, freed.count, freed.position)
     }
     await searchTurns
-      .run(caller, () => work(store.last, id, onDone))
+      .run(caller, () => work(store.last, queue, onDone))
       .catch((error: Error) => {
         throw done > 0 ? partlyDone(error) : error
       })

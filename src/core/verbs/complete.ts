@@ -119,6 +119,7 @@ export class Completing {
         current.forEach((index, i) => {
           outcomes[index] = answers[i]!
         })
+        this.#settling.tellFreed(queue, answers)
         return outcomes
       }
       for (const target of targets) queueCache.forget(target)

@@ -23,10 +23,12 @@ const outrunMax = 5
 /** Others may delete the queue again and again meanwhile. */
 export const queueAttemptsMax = 10
 
-/** One caller's messages: a list is stored whole or not at all. */
+/** One caller's messages. With `whole` they are stored all or none. */
 interface Call {
-  list: boolean
+  whole: boolean
   rows: EnqueueRow[]
+  /** The queues of the rows. */
+  queues: Queue[]
   bytes: number
 }
 /** null for each message whose queue is gone. */
@@ -54,7 +56,7 @@ export class Enqueueing {
     this.#autoQueues = new AutoQueues(parts.store, parts.turns, parts.shares.turns, autoQueuesMax)
     this.#batcher = new Batcher({
       ...parts.bounds,
-      flush: (lane, calls) => this.#flush(lane, calls),
+      flush: (_lane, calls) => this.#flush(calls),
       weigh: call => call.bytes,
       count: call => call.rows.length,
       isUrgent: () => false,
@@ -77,7 +79,7 @@ export class Enqueueing {
       const queue = await this.target(caller, name)
       const toRow = rowsFor(queue)
       const rows = messages.map((message, index) => toRow(message, list ? `/messages/${index}` : ''))
-      const answers = await this.#add(caller, rows, list, queue.settings.maxDepth !== null)
+      const answers = await this.add(caller, rows, [queue], list)
       if (answers.every(answer => answer !== null)) return answers
       // Another replica deleted the queue or gave it an order after it was looked up, so nothing was
       // stored.
@@ -99,35 +101,34 @@ export class Enqueueing {
     return this.#batcher.drained()
   }
 
-  // A queue with a maxDepth has a lane of its own, in which its room is counted.
-  #add(caller: Caller, rows: EnqueueRow[], list: boolean, hasMaxDepth: boolean): Promise<EnqueueAnswer[]> {
+  /**
+   * Stores messages of these queues in one commit; with `whole` all or none. null for each message
+   * whose queue is gone, or has changed its settings. Refuses with idempotencyMismatch, uniqueGroup,
+   * queueFull, overloaded.
+   */
+  add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<EnqueueAnswer[]> {
     const bytes = bytesOf(rows)
-    const isUnique = rows.some(({ unique }) => unique !== undefined)
-    const kinds = [
-      isUnique ? `unique ${rows[0]!.queueId}` : hasKeys(rows) ? 'keyed' : 'plain',
-      ...(rows[0]!.lined ? ['lined'] : []),
-      ...(bytes < largeBytes ? [] : ['large'])
-    ]
-    const lane = hasMaxDepth ? rows[0]!.queueId : kinds.join(' ')
-    return this.#batcher.add(caller, lane, { list, rows, bytes })
+    return this.#batcher.add(caller, laneOf(rows, queues, bytes), { whole, rows, queues, bytes })
   }
 
-  async #flush(lane: string, calls: Call[]): Promise<Answer[]> {
+  async #flush(calls: Call[]): Promise<Answer[]> {
     const { store, replicaStats } = this.#parts
-    const hasMaxDepth = /^\d/.test(lane)
-    const room = hasMaxDepth ? ((await store.roomIn(lane)) ?? Infinity) : Infinity
-    const held = await this.#heldKeys(lane, calls, room)
-    const { answers, shared, single } = admit(calls, room, held)
+    const bounded = new Set(calls.flatMap(({ queues }) => queues.filter(isBounded).map(({ id }) => id)))
+    const rooms = bounded.size === 0 ? new Map<Digits, number>() : await store.roomsIn([...bounded])
+    const held = rooms.size === 0 ? new Set<string>() : await this.#heldKeys(calls, rooms)
+    const { answers, shared, single } = admit(calls, rooms, held)
     // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is
     // every caller's answer.
     const stored = await this.#storeRounds(
       shared.flatMap(index => calls[index]!.rows),
       false
     )
-    for (const index of shared) answers[index] = refuseOther(stored.splice(0, calls[index]!.rows.length))
+    for (const index of shared) {
+      answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+    }
     for (const index of single) {
-      answers[index] = await this.#storeRounds(calls[index]!.rows, true).then(
-        refuseOther,
+      answers[index] = await this.#storeRounds(calls[index]!.rows, true, calls[index]!.queues).then(
+        refuseMismatch,
         (error: Error) => error
       )
     }
@@ -139,22 +140,26 @@ export class Enqueueing {
     return answers
   }
 
-  // The unique keys that messages hold, where the queue has no room for all calls.
-  async #heldKeys(queueId: Digits, calls: Call[], room: number): Promise<Set<string>> {
-    const rows = calls.flatMap(call => call.rows)
-    const keys = rows.flatMap(({ unique }) => (unique === undefined ? [] : [unique.key]))
-    if (rows.length <= room || keys.length === 0) return new Set()
-    return await this.#parts.store.heldUniqueKeys(queueId, [...new Set(keys)])
+  // The unique keys that messages hold, where a queue has no room for all calls.
+  async #heldKeys(calls: Call[], rooms: Map<Digits, number>): Promise<Set<string>> {
+    const held = new Set<string>()
+    for (const [id, room] of rooms) {
+      const rows = calls.flatMap(call => call.rows.filter(({ queueId }) => queueId === id))
+      const keys = [...new Set(rows.flatMap(({ unique }) => unique?.key ?? []))]
+      if (rows.length <= room || keys.length === 0) continue
+      for (const key of await this.#parts.store.heldUniqueKeys(id, keys)) held.add(`${id} ${key}`)
+    }
+    return held
   }
 
-  // All rounds are one commit. With `whole`, one refusal undoes it.
-  async #storeRounds(given: EnqueueRow[], whole: boolean): Promise<EnqueueAnswer[]> {
+  // All rounds are one commit. With `whole`, one mismatch undoes it.
+  async #storeRounds(given: EnqueueRow[], whole: boolean, queues: Queue[] = []): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
     const { rows, spread } = collapse(given)
     const split = roundsOf(rows)
     const work = async (verbs: Verbs) => {
       const answers = await storeInRounds(verbs, rows, split)
-      const refusal = refuseOther(answers)
+      const refusal = refuseMismatch(answers, rows, queues)
       if (whole && refusal instanceof Error) throw refusal
       return answers
     }
@@ -214,7 +219,7 @@ export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, po
     if (settings.messageBytesMax < messageBytesMax) {
       checkBodySize(message.body, pointer, settings.messageBytesMax, name)
     }
-    if (ordered) checkOrdered(message, pointer)
+    if (ordered) checkOrdered(message, pointer, name)
     return { ...message, queueId: id, priority: message.priority ?? priorityDefault, lined, defaults }
   }
 }
@@ -255,30 +260,63 @@ export async function storeInRounds(
   return answers
 }
 
-// Refuses calls for which the queue has no room. Of the others, `shared` can share a commit, and
-// `single` need one each: those are lists of which one message may be refused. It must undo its whole
-// list, and nothing else. Messages whose unique keys are `held` need no room.
+const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
+
+// A queue with a maxDepth has a lane of its own, in which its room is counted. Calls of several
+// queues share one for that. Unique keys have a lane of their own, by queue: so no other enqueue waits
+// for their statement.
+function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
+  if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
+  const kinds = [
+    ...(rows.some(({ unique }) => unique !== undefined)
+      ? ['unique', queues.length === 1 ? queues[0]!.id : 'several']
+      : []),
+    hasKeys(rows) ? 'keyed' : 'plain',
+    ...(rows.some(({ lined }) => lined) ? ['lined'] : []),
+    ...(bytes < largeBytes ? [] : ['large'])
+  ]
+  return kinds.join(' ')
+}
+
+// Refuses calls for which a queue has no room. Of the others, `shared` can share a commit, and
+// `single` need one each: those are stored whole, and one of their messages may be refused. It must
+// undo its whole call, and nothing else. Messages whose unique keys are `held` need no room.
 function admit(
   calls: Call[],
-  room: number,
+  rooms: Map<Digits, number>,
   held: Set<string>
 ): { answers: Answer[]; shared: number[]; single: number[] } {
   const answers: Answer[] = Array(calls.length)
   const shared: number[] = []
   const single: number[] = []
-  for (const [index, { list, rows }] of calls.entries()) {
-    const keys = new Set(rows.flatMap(({ unique }) => unique?.key ?? []).filter(key => !held.has(key)))
-    const needed = keys.size + rows.filter(({ unique }) => unique === undefined).length
-    if (needed > room) {
-      answers[index] = queueFull(list)
+  for (const [index, call] of calls.entries()) {
+    const full = rooms.size === 0 ? null : takeRoom(call, rooms, held)
+    if (full !== null) {
+      answers[index] = queueFull(full)
       continue
     }
-    room -= needed
-    for (const key of keys) held.add(key)
-    if (list && rows.some(isRefusable)) single.push(index)
+    if (call.whole && call.rows.some(isRefusable)) single.push(index)
     else shared.push(index)
   }
   return { answers, shared, single }
+}
+
+// Takes the room that a call needs, unless one of its queues has not enough; then answers that one.
+// The unique keys of the call are held then.
+function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>, held: Set<string>): Queue | null {
+  const needed = new Map<Digits, number>()
+  const keys = new Set<string>()
+  for (const row of rows) {
+    const key = uniqueKeyOf(row)
+    if (key !== null && (held.has(key) || keys.has(key))) continue
+    if (key !== null) keys.add(key)
+    needed.set(row.queueId, (needed.get(row.queueId) ?? 0) + 1)
+  }
+  const full = queues.find(({ id }) => (needed.get(id) ?? 0) > (rooms.get(id) ?? Infinity))
+  if (full !== undefined) return full
+  for (const [id, count] of needed) if (rooms.has(id)) rooms.set(id, rooms.get(id)! - count)
+  for (const key of keys) held.add(key)
+  return null
 }
 
 /** Whether the message may be refused, because of what another one is. */
@@ -290,12 +328,11 @@ function hasKeys(rows: EnqueueRow[]): boolean {
   return rows.some(row => row.idempotencyKey !== undefined)
 }
 
-function queueFull(list: boolean): QueueError {
-  const ofList = list ? '; nothing of the list was stored' : ''
+function queueFull({ name }: Queue): QueueError {
   return new QueueError(
     'queueFull',
-    `The queue holds as many messages as its maxDepth allows${ofList}. Send the request again when ` +
-      'some have been acked.'
+    `The queue ${name} holds as many messages as its maxDepth allows; nothing was stored. Send the ` +
+      'request again when some have been acked.'
   )
 }
 
@@ -303,18 +340,22 @@ function idempotencyKeyOf({ queueId, idempotencyKey }: EnqueueRow): string | nul
   return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
 }
 
-function refuseOther(answers: EnqueueAnswer[]): Answer {
-  if (answers.some(answer => answer?.mismatch)) {
+// Of calls of several queues, the refusal names the queue.
+function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queues: Queue[] = []): Answer {
+  const wrong = answers.findIndex(answer => answer?.mismatch)
+  if (wrong >= 0) {
+    const queue = queues.length > 1 && queues.find(({ id }) => id === rows[wrong]!.queueId)
+    const where = queue ? ` in the queue ${queue.name}` : ''
     return new QueueError(
       'idempotencyMismatch',
-      'This idempotency key was used for other content not long ago; nothing was stored. Use a new ' +
-        'key for a new message.'
+      `This idempotency key was used for other content not long ago${where}; nothing was stored. Use a ` +
+        'new key for a new message.'
     )
   }
   if (answers.some(answer => answer?.otherGroup)) {
     return new QueueError(
       'uniqueGroup',
-      'The message that holds this unique key has another group, and the queue has an order; nothing ' +
+      'The message that holds this unique key has another group, and its queue keeps groups; nothing ' +
         'was stored. Give the message the same group, or a key of its own.'
     )
   }

@@ -10,6 +10,8 @@ export const reasonCodes = [
   'delayed',
   'backingOff',
   'paused',
+  'maxLeased',
+  'rate',
   'leased',
   'behind',
   'groupBlocked',
@@ -80,6 +82,8 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
   if (message.state === 'leased') return [leased(message)]
   const reasons: Reason[] = []
   if (message.paused) reasons.push(paused)
+  if (message.maxLeased !== null && message.leased >= message.maxLeased) reasons.push(full(message))
+  if (message.nextTokenAt !== null) reasons.push(rateUsedUp(message.nextTokenAt))
   if (askedMs === null || askedMs < Date.now() - silentSeconds * 1000) reasons.push(noConsumer(askedMs))
   if (message.visibleAt !== null) {
     reasons.push(message.attempt > 0 ? backingOff(message) : delayed(message))
@@ -99,6 +103,25 @@ const turn: Reason = {
   code: 'turn',
   detail: 'Groups take turns, and other messages of its group go first.'
 }
+
+function full({ leased, maxLeased }: Circumstances): Reason {
+  return {
+    code: 'maxLeased',
+    detail:
+      `${leased.toLocaleString('en')} messages of the queue are leased, and its maxLeased is ` +
+      `${maxLeased!.toLocaleString('en')}. Leases give more when some of these are settled, or when ` +
+      'maxLeased is higher.'
+  }
+}
+
+function rateUsedUp(until: string): Reason {
+  return {
+    code: 'rate',
+    detail: `The rate of the queue is used up. The next lease is given at ${until}.`,
+    until
+  }
+}
+
 const next: Reason = { code: 'next', detail: 'Nothing holds it up: the next lease takes it.' }
 
 function acked({ ackedAt, keepUntil }: Circumstances): Reason {

@@ -2,9 +2,9 @@
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone } from '../errors.ts'
-import { isOrdered } from '../lines.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { LeaseAsk, LeasedRow } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 import { formatReceipt } from '../receipt.ts'
 import type { LeaseFlushes } from './leaseFlush.ts'
 import { readReceipts } from './receipts.ts'
@@ -55,17 +55,14 @@ export class Leasing {
         const seat = waitSeconds > 0 ? wakeups.sit(caller, { queueId: queue.id }) : null
         try {
           for (let more = true; more;) {
-            const ordered = isOrdered(queue.settings)
-            const answer = await this.#flushes.lease(caller, queue.id, request, acks, ordered)
+            const answer = await this.#flushes.lease(caller, queue, request, acks)
             acks.forEach((_, i) => {
               outcomes[current[i]!] = answer.outcomes[i]!
             })
             acks = []
-            const rows = answer.used
-              ? await this.#flushes.leaseAgain(caller, queue.id, request, ordered)
-              : answer.rows
+            const rows = answer.used ? await this.#flushes.leaseAgain(caller, queue, request) : answer.rows
             if (rows.length > 0 && signal.aborted) {
-              await this.#giveBack(caller, queue.id, rows)
+              await this.#giveBack(caller, queue, rows)
               return { messages: [], outcomes }
             }
             if (rows.length > 0) {
@@ -90,9 +87,9 @@ export class Leasing {
   }
 
   // For a caller that hung up while the store leased its messages.
-  async #giveBack(caller: Caller, queueId: Digits, rows: LeasedRow[]): Promise<void> {
+  async #giveBack(caller: Caller, queue: Queue, rows: LeasedRow[]): Promise<void> {
     const held = rows.map(({ id, fence }) => ({ id, fence }))
-    await this.#settling.commit(caller, 'release', queueId, held)
+    await this.#settling.commit(caller, 'release', queue, held)
   }
 }
 

@@ -8,13 +8,15 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { Share } from '../engine/share.ts'
 import { partlyDone, QueueError } from '../errors.ts'
+import { hasLimits } from '../leaseLimits.ts'
+import { isOrdered } from '../lines.ts'
 import type { Digits } from '../message.ts'
-import type { Held, LeaseAsk, LeasedRow, LeaseFlush, Place, Verbs } from '../ports.ts'
+import type { Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Place, Verbs } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 import { addMore } from './leaseMore.ts'
 import { distinctOf, hasTwoFences, outcomesFor, type Outcome, type Settling } from './settle.ts'
 
-/** `ordered`: the queue's messages are leased one after another in their lines. */
-type Call = LeaseAsk & { caller: Caller; acks: Held[]; ordered: boolean }
+type Call = LeaseAsk & { caller: Caller; acks: Held[]; queue: Queue }
 
 interface LeaseAnswer {
   rows: LeasedRow[]
@@ -46,24 +48,19 @@ export class LeaseFlushes {
       weigh: ({ max, acks }) => max + acks.length,
       count: ({ max, acks }) => max + acks.length,
       isUrgent: ({ acks }) => acks.length > 0,
+      isAlone: ({ max, queue }) => max > 0 && hasLimits(queue.settings),
       inFlightMax: 2
     })
   }
 
   /** Acks, and leases what is ready, in one commit. Refuses with overloaded. */
-  lease(
-    caller: Caller,
-    queueId: Digits,
-    ask: LeaseAsk,
-    acks: Held[],
-    ordered: boolean
-  ): Promise<LeaseAnswer> {
-    return this.#batcher.add(caller, queueId, { ...ask, caller, acks, ordered })
+  lease(caller: Caller, queue: Queue, ask: LeaseAsk, acks: Held[]): Promise<LeaseAnswer> {
+    return this.#batcher.add(caller, queue.id, { ...ask, caller, acks, queue })
   }
 
   /** Acks. Refuses with overloaded. */
-  async ack(caller: Caller, queueId: Digits, acks: Held[]): Promise<Outcome[]> {
-    return (await this.lease(caller, queueId, noLease, acks, false)).outcomes
+  async ack(caller: Caller, queue: Queue, acks: Held[]): Promise<Outcome[]> {
+    return (await this.lease(caller, queue, noLease, acks)).outcomes
   }
 
   /**
@@ -71,20 +68,25 @@ export class LeaseFlushes {
    * none, leases. The row that holds the key is unique: of two calls at once, one leases, and the
    * other finds what was leased. Refuses with overloaded.
    */
-  async leaseAgain(caller: Caller, queueId: Digits, ask: LeaseAsk, ordered: boolean): Promise<LeasedRow[]> {
+  async leaseAgain(caller: Caller, queue: Queue, ask: LeaseAsk): Promise<LeasedRow[]> {
     const { store, wakeups, signals, replicaStats, shares, turns } = this.#parts
+    const queueId = queue.id
+    const mode = modeOf([queue])
     const backlogged = shares.answerBytes.refusal(caller, 1)
     if (backlogged !== null) throw backlogged
     for (let attempt = 1; ; attempt++) {
+      const frees = wakeups.frees(queueId)
       try {
         const answer = await turns.run(caller, () =>
           this.#transaction(store, queueId, async verbs => {
+            if (mode.limited) await verbs.lockLimits(queueId)
             const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
-            return held.length > 0 ? held : await verbs.lease(queueId, [ask], answerBytesMax, [], ordered)
+            return held.length > 0 ? held : await verbs.lease(queueId, [ask], answerBytesMax, [], mode)
           })
         )
         if (Array.isArray(answer)) return answer
-        await addMore(store, queueId, [ask], answer, ordered)
+        await addMore(store, queueId, [ask], answer, mode)
+        if (answer.room !== null) wakeups.limit(queueId, answer.room, frees)
         if (answer.turned !== null) signals.onReady(queueId, answer.turned.count, answer.turned.position)
         replicaStats.leased(queueId, answer.rows, answer.atMs)
         return answer.rows
@@ -131,7 +133,7 @@ export class LeaseFlushes {
   }
 
   async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { store, signals, replicaStats, shares } = this.#parts
+    const { store, wakeups, signals, replicaStats, shares } = this.#parts
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     // Asked at the last moment: thousands may have been answered while these calls waited.
     const backlogged = refusalsOf(calls, shares.answerBytes)
@@ -142,9 +144,13 @@ export class LeaseFlushes {
       replicaStats.asked(queueId)
       this.#findMissed(queueId)
     }
-    const ordered = calls.some(call => call.ordered)
-    const flush = await this.#send(queueId, asks, [...distinct.values()], ordered)
-    await addMore(store, queueId, asks, flush, ordered)
+    const queues = calls.map(({ queue }) => queue)
+    const mode = modeOf(queues)
+    const frees = wakeups.frees(queueId)
+    const flush = await this.#send(queueId, asks, [...distinct.values()], mode)
+    await addMore(store, queueId, asks, flush, mode)
+    if (flush.room !== null) wakeups.limit(queueId, flush.room, frees)
+    this.#tellFreed(queues, flush)
     const { rows, full, acked, freed, turned, usedKeys, atMs } = flush
     if (turned !== null) signals.onReady(queueId, turned.count, turned.position)
     replicaStats.leased(queueId, rows, atMs)
@@ -173,19 +179,26 @@ export class LeaseFlushes {
   }
 
   // One statement, where no message is acked under two fences.
-  #send(queueId: Digits, asks: LeaseAsk[], acks: Held[], ordered: boolean): Promise<LeaseFlush> {
+  #send(queueId: Digits, asks: LeaseAsk[], acks: Held[], mode: LeaseMode): Promise<LeaseFlush> {
     const store = acks.length > 0 ? this.#parts.store.first : this.#parts.store
     const settleAndLease = async (verbs: Verbs): Promise<LeaseFlush> => {
       const { changed, freed } = await this.#settling.settleOnce(verbs, 'ack', queueId, acks)
       const leased =
         asks.length > 0
-          ? await verbs.lease(queueId, asks, answerBytesMax, [], ordered)
-          : { rows: [], shares: [], bytes: 0, full: false, turned: null, usedKeys: [], atMs: 0 }
+          ? await verbs.lease(queueId, asks, answerBytesMax, [], mode)
+          : { rows: [], shares: [], bytes: 0, full: false, turned: null, usedKeys: [], room: null, atMs: 0 }
       return { ...leased, acked: [...changed.keys()], freed }
     }
     if (hasTwoFences(acks)) return this.#transaction(store, queueId, settleAndLease)
     if (asks.length === 0) return settleAndLease(store)
-    return store.lease(queueId, asks, answerBytesMax, acks, ordered)
+    return store.lease(queueId, asks, answerBytesMax, acks, mode)
+  }
+
+  /** Tells of the places that the acks of a flush have freed, and that its leases have not taken. */
+  #tellFreed([queue]: Queue[], { acked, room }: LeaseFlush): void {
+    if (queue!.settings.maxLeased === null) return
+    const free = Math.min(acked.length, room?.places ?? Infinity)
+    if (free > 0) this.#parts.signals.onFree(queue!.id, free)
   }
 
   #findMissed(queueId: Digits): void {
@@ -205,6 +218,12 @@ export class LeaseFlushes {
     }
   }
 }
+
+/** How to lease for calls that have looked up their queue at most a second ago. */
+const modeOf = (queues: Queue[]): LeaseMode => ({
+  ordered: queues.some(({ settings }) => isOrdered(settings)),
+  limited: queues.some(({ settings }) => hasLimits(settings))
+})
 
 /** For each caller of the calls: the refusal of more bytes of answers, or null. */
 function refusalsOf(calls: Call[], answerBytes: Share): Map<Caller, QueueError | null> {

@@ -1,7 +1,8 @@
 /** More messages for the asks of a flush, from the groups of messages that it has just leased. */
+import { isUsedUp } from '../leaseLimits.ts'
 import { answerBytesMax } from '../limits.ts'
 import type { Digits } from '../message.ts'
-import type { Head, LeaseAsk, LeasedRow, LeaseFlush, Store } from '../ports.ts'
+import type { Head, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Store } from '../ports.ts'
 
 /**
  * Adds messages to the flush. In an ordered queue, a group's next messages go to the ask that has its
@@ -13,11 +14,11 @@ export async function addMore(
   queueId: Digits,
   asks: LeaseAsk[],
   flush: LeaseFlush,
-  ordered: boolean
+  mode: LeaseMode
 ): Promise<void> {
-  if (flush.full) return
+  if (flush.full || (flush.room !== null && isUsedUp(flush.room))) return
   const wanted = asks.map(({ max }, ask) => max - flush.shares[ask]!.length)
-  if (ordered) await addFollowers(store, queueId, wanted, flush).catch(() => {})
+  if (mode.ordered) await addFollowers(store, queueId, wanted, flush).catch(() => {})
   if (flush.turned !== null) await addTurns(store, queueId, asks, wanted, flush).catch(() => {})
 }
 
@@ -33,9 +34,11 @@ async function addFollowers(
   )
   if (heads.length === 0) return
   const ids = heads.map(({ id }) => id)
+  const limited = flush.room !== null
   const followers = await store.transaction(async verbs => {
+    if (limited) await verbs.lockLimits(queueId)
     await verbs.lockLinesOf(queueId, ids)
-    return await verbs.leaseFollowers(queueId, heads, wanted, answerBytesMax - flush.bytes)
+    return await verbs.leaseFollowers(queueId, heads, wanted, answerBytesMax - flush.bytes, limited)
   })
   for (const row of followers) add(flush, row.ask, [row])
 }
@@ -56,10 +59,12 @@ async function addTurns(
     queueId,
     flush.rows.map(({ id, fence }) => ({ id, fence })),
     open.map(ask => ({ ...asks[ask]!, max: wanted[ask]! })),
-    answerBytesMax - flush.bytes
+    answerBytesMax - flush.bytes,
+    flush.room !== null
   )
   open.forEach((ask, index) => add(flush, ask, more.shares[index]!))
   flush.turned = more.turned
+  flush.room = more.room ?? flush.room
 }
 
 function add(flush: LeaseFlush, ask: number, rows: LeasedRow[]): void {

@@ -1,6 +1,7 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
 import type { Caller } from '../caller.ts'
 import type { SettingsChange } from '../settings.ts'
+import { limitSettings } from '../leaseLimits.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
@@ -38,7 +39,7 @@ export class Queues {
     change: SettingsChange,
     isBounded: boolean
   ): Promise<{ created: boolean; report: QueueReport }> {
-    const { store, queueCache, signals, turns } = this.#parts
+    const { store, queueCache, wakeups, signals, turns } = this.#parts
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
@@ -55,6 +56,7 @@ export class Queues {
       try {
         const queue = await queueCache.find(caller, name)
         if (change.paused === false) signals.onReady(queue.id, listMax, 0)
+        if (limitSettings.some(setting => setting in change)) wakeups.open(queue.id, listMax)
         return { created, report: await this.report(caller, name) }
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw partlyDone(error as Error)
@@ -93,7 +95,7 @@ export class Queues {
     const queue = queueCache.remembered(name)
     await turns.run(caller, () => store.last.removeQueue(name))
     queueCache.forget(name)
-    if (queue !== undefined) wakeups.wake(queue.id, Infinity)
+    if (queue !== undefined) wakeups.open(queue.id, Infinity)
   }
 
   async series(caller: Caller, name: string): Promise<Series> {

@@ -8,6 +8,7 @@ import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 import { readReceipts } from './receipts.ts'
 
 /** The outcomes without a time. */
@@ -19,6 +20,9 @@ export type Outcome =
   | { outcome: PlainOutcome; then?: Followed[] }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
+
+/** Those that end a lease. */
+const leaseEnds: Outcome['outcome'][] = ['acked', 'retrying', 'dead', 'released']
 
 /** One receipt from a front, with the fields that its verb needs. */
 export interface Settlement {
@@ -97,7 +101,7 @@ export interface Settled<V extends SettleVerb> {
   freed: Freed | null
 }
 
-type Commit<V extends SettleVerb> = (caller: Caller, queueId: Digits, held: HeldBy<V>[]) => Promise<Outcome[]>
+type Commit<V extends SettleVerb> = (caller: Caller, queue: Queue, held: HeldBy<V>[]) => Promise<Outcome[]>
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'bounds' | 'shares'>
 
 export class Settling {
@@ -130,7 +134,7 @@ export class Settling {
     const outcomes: Outcome[] = settlements.map(() => ({ outcome: 'gone' }))
     if (current.length === 0) return outcomes
     const held = current.map(index => rules[verb].held(leases[index]!, settlements[index]!))
-    const answers = await this.commit(caller, verb, queue.id, held)
+    const answers = await this.commit(caller, verb, queue, held)
     current.forEach((index, i) => {
       outcomes[index] = answers[i]!
     })
@@ -138,13 +142,15 @@ export class Settling {
   }
 
   /** Settles leases of one queue, in a commit that other callers may share. Refuses with overloaded. */
-  commit<V extends SettleVerb>(
-    caller: Caller,
-    verb: V,
-    queueId: Digits,
-    held: HeldBy<V>[]
-  ): Promise<Outcome[]> {
-    return this.#commits[verb](caller, queueId, held)
+  commit<V extends SettleVerb>(caller: Caller, verb: V, queue: Queue, held: HeldBy<V>[]): Promise<Outcome[]> {
+    return this.#commits[verb](caller, queue, held)
+  }
+
+  /** Tells who waits for a place that these outcomes have ended leases of the queue. */
+  tellFreed({ id, settings }: Queue, outcomes: Outcome[]): void {
+    if (settings.maxLeased === null) return
+    const ended = outcomes.filter(({ outcome }) => leaseEnds.includes(outcome)).length
+    if (ended > 0) this.#parts.signals.onFree(id, ended)
   }
 
   async drained(): Promise<void> {
@@ -230,7 +236,11 @@ export class Settling {
       inFlightMax: 2
     })
     this.#batchers.push(batcher)
-    return (caller, queueId, held) => batcher.add(caller, queueId, held)
+    return async (caller, queue, held) => {
+      const outcomes = await batcher.add(caller, queue.id, held)
+      this.tellFreed(queue, outcomes)
+      return outcomes
+    }
   }
 
   async #flush<V extends SettleVerb>(

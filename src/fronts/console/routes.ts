@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
-import { queueActions } from '../../core/apiKey.ts'
+import { queueActions, topicActions } from '../../core/apiKey.ts'
 import type { Share, ShareReport } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
 import { consolePageMax, consoleRowsDefault, consoleRowsMax, nameCharsMax } from '../../core/limits.ts'
@@ -50,7 +50,10 @@ function rightsRoute(app: FastifyInstance, withShares: boolean): void {
     { config: { access: 'key' }, schema: { hide: true } as object },
     async ({ key }, reply) => {
       reply.header('cache-control', 'no-store')
-      const rights = queueActions.map(action => [action, key?.within(action) ?? everyQueue])
+      const rights = [
+        ...queueActions.map(action => [action, key?.within(action) ?? everyQueue]),
+        ...topicActions.map(action => [action, key?.topicsWithin(action) ?? everyQueue])
+      ]
       const admin = key?.isAdmin ?? true
       return {
         signedIn: key !== null,

@@ -16,6 +16,7 @@ import * as schedules from './contract/schedules.ts'
 import { Series } from './contract/series.ts'
 import { Outcome, Settle } from './contract/settle.ts'
 import { PageQuery } from './contract/shapes.ts'
+import * as topics from './contract/topics.ts'
 
 /** Each exported name, and the schema it stands for. */
 const exported: Record<string, TSchema> = {
@@ -46,6 +47,13 @@ const exported: Record<string, TSchema> = {
   RedriveAnswer: Bulk.redrive.answer,
   RetryRequest: Bulk.retry.request,
   RetryAnswer: Bulk.retry.answer,
+  Publication: topics.Publication,
+  RawPublication: topics.PublishQuery,
+  PublishAnswer: topics.PublishAnswer,
+  SubscriptionChange: topics.SubscriptionChange,
+  Subscription: topics.SubscriptionAnswer,
+  Topic: topics.Topic,
+  TopicList: topics.TopicList,
   ScheduleChange: schedules.ScheduleChange,
   Schedule: schedules.Schedule,
   ScheduleList: schedules.ScheduleList,

@@ -34,6 +34,10 @@ const tour: Record<string, { description: string; operations: string[] }> = {
     description: 'What went wrong, or is no longer wanted.',
     operations: ['listFailures', 'retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue']
   },
+  Topics: {
+    description: 'One publish, a copy for each queue that wants it.',
+    operations: ['subscribe', 'publish', 'getTopic', 'listTopics', 'unsubscribe', 'deleteTopic']
+  },
   Schedules: {
     description: 'Messages that come again and again.',
     operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
@@ -49,6 +53,8 @@ const destroying = new Set([
   'deleteQueue',
   'putSchedule',
   'deleteSchedule',
+  'unsubscribe',
+  'deleteTopic',
   'createKey',
   'revokeKey'
 ])

@@ -23,8 +23,8 @@ export function nameLogo(): void {
 }
 
 /**
- * Fills in the id and the receipt of the calls before. Asks before a call that changes a queue or a
- * schedule other than the one of the examples.
+ * Fills in the id and the receipt of the calls before. Asks before a call that changes a queue, a
+ * topic or a schedule other than the one of the examples.
  */
 export function beforeRequest(request: any): any {
   const browser = globalThis as any
@@ -35,7 +35,7 @@ export function beforeRequest(request: any): any {
     if (typeof request.body === 'string') request.body = request.body.replaceAll(`{${name}}`, memory[name])
   }
   const method = (request.method ?? 'GET').toUpperCase()
-  const [, kind, name] = /\/(queue|schedule)s\/([^/?]+)/.exec(request.url) ?? []
+  const [, kind, name] = /\/(queue|topic|schedule)s\/([^/?]+)/.exec(request.url) ?? []
   if (method === 'GET' || kind === undefined || name === 'swagger-demo') return request
   const which = `The ${kind} ${decodeURIComponent(name!)}`
   const question = `${which} is not the one of the examples. Send this call to it?`

@@ -24,6 +24,7 @@ export const problems = {
   messageNotFound: { status: 404, title: 'There is no such message' },
   keyNotFound: { status: 404, title: 'There is no such key' },
   scheduleNotFound: { status: 404, title: 'There is no such schedule' },
+  topicNotFound: { status: 404, title: 'There is no such topic' },
   routeNotFound: { status: 404, title: 'There is no such route' },
   methodNotAllowed: { status: 405, title: 'The route does not take this method' },
   leaseLost: { status: 409, title: 'The lease has been lost' },
@@ -47,6 +48,7 @@ export const problems = {
   tooManyKeys: { status: 429, title: 'There are too many keys' },
   tooManyQueues: { status: 429, title: 'There are too many queues' },
   tooManySchedules: { status: 429, title: 'There are too many schedules' },
+  tooManySubscriptions: { status: 429, title: 'There are too many subscriptions' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
   outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },
   overloaded: { status: 503, title: 'The service is overloaded' },
@@ -64,7 +66,8 @@ const throttled = new Set<Code>([
   'tooManyWaiting',
   'shareUsedUp',
   'tooManyQueues',
-  'tooManySchedules'
+  'tooManySchedules',
+  'tooManySubscriptions'
 ])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000

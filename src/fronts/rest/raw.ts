@@ -45,6 +45,10 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-attempt': String(attempt),
     ...(maxAttempts !== null && { 'holdfast-max-attempts': String(maxAttempts) }),
     'holdfast-priority': String(priority),
+    ...(marks?.topic !== undefined && { 'holdfast-topic': marks.topic }),
+    ...(marks?.routingKey !== undefined && {
+      'holdfast-routing-key': encodedValue(marks.routingKey)
+    }),
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
     ...(marks?.group !== undefined && { 'holdfast-group': encodedValue(marks.group) }),

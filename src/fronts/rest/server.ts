@@ -33,6 +33,7 @@ import { messageRoutes } from './routes/messages.ts'
 import { queueRoutes } from './routes/queues.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { settleRoutes } from './routes/settle.ts'
+import { publishRoutes, topicRoutes } from './routes/topics.ts'
 import { refuseUnreadable } from './unreadable.ts'
 import { compileValidator } from './validation.ts'
 
@@ -97,6 +98,8 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   consumerRoutes(app, broker)
   messageRoutes(app, broker, answers)
   await app.register(async scope => enqueueRoutes(scope as Server, broker))
+  await app.register(async scope => publishRoutes(scope as Server, broker))
+  topicRoutes(app, broker)
   leaseRoutes(app, broker, answers)
   settleRoutes(app, broker)
   scheduleRoutes(app, schedules, answers)

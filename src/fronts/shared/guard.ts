@@ -1,11 +1,18 @@
 /** Who may do what. The guard checks the API key of every request before any other work. */
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Action, ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
+import {
+  topicActions,
+  type Action,
+  type ApiKey,
+  type ApiKeyRing,
+  type TopicAction
+} from '../../core/apiKey.ts'
 import { thisMachine, type Caller } from '../../core/caller.ts'
 import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
 import { everyQueue, queueNotFound, type NameScope } from '../../core/queue.ts'
+import { topicNotFound } from '../../core/topic.ts'
 import { callerAt } from './addresses.ts'
 import { localCallers } from './localCallers.ts'
 import type { Server } from './server.ts'
@@ -14,7 +21,9 @@ import type { Server } from './server.ts'
  * What a route needs: a key with the right to an action on the queue in its path, any valid key
  * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open.
  */
-type Access = Action | 'key' | 'anyone' | 'docs' | 'metrics'
+type Access = Action | TopicAccess | 'key' | 'anyone' | 'docs' | 'metrics'
+/** The right to an action on the topic in the path, or any right to it (`topic`). */
+type TopicAccess = TopicAction | 'topic'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -86,7 +95,7 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
       const key = (request.key = request.caller = keyOf(request, ring))
       if (!settles) key.requests.check('requests')
       key.requests.take(1)
-      authorize(key, access, (request.params as { queue?: string }).queue)
+      authorize(key, access, request.params as { queue?: string; topic?: string })
       done()
     } catch (error) {
       done(error as Error)
@@ -134,7 +143,11 @@ export function refuseEnded({ key }: FastifyRequest): void {
   if (key?.ended) throw notKnown()
 }
 
-function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string | undefined): void {
+function authorize(
+  key: ApiKey,
+  access: Exclude<Access, 'anyone'>,
+  { queue, topic }: { queue?: string; topic?: string }
+): void {
   if (access === 'key' || access === 'docs' || key.isAdmin) return
   if (access === 'metrics') {
     if (!key.within('browse').prefixes.includes('')) {
@@ -145,11 +158,29 @@ function authorize(key: ApiKey, access: Exclude<Access, 'anyone'>, queue: string
     }
     return
   }
-  if (access === 'admin' || queue === undefined) {
+  if (isOfTopic(access) && topic !== undefined) return authorizeTopic(key, access, topic)
+  if (access === 'admin' || isOfTopic(access) || queue === undefined) {
     throw new QueueError('forbidden', 'This call needs a key with the right admin.')
   }
   if (!key.sees(queue)) throw queueNotFound(queue)
   allow(key, access, queue)
+}
+
+const isOfTopic = (access: Access): access is TopicAccess =>
+  access === 'topic' || (topicActions as readonly string[]).includes(access)
+
+function authorizeTopic(key: ApiKey, access: TopicAccess, topic: string): void {
+  if (!key.seesTopic(topic)) throw topicNotFound(topic)
+  if (access === 'topic' || key.mayOnTopic(access, topic)) return
+  throw new QueueError(
+    'forbidden',
+    `This key has no right to ${access} on the topic ${topic}; nothing was changed.`
+  )
+}
+
+/** The topics that the key may look at. */
+export function visibleTopics({ key }: FastifyRequest): NameScope {
+  return key?.topics ?? everyQueue
 }
 
 /** The queues that the key may browse. */

@@ -14,6 +14,8 @@ export interface Listener {
    * of a few milliseconds are joined.
    */
   announce(queueId: Digits, count: number, position: number): void
+  /** Tells them that leases of a queue with `maxLeased` have ended. */
+  announceFree(queueId: Digits, count: number): void
   readonly connected: boolean
   stop(): Promise<void>
 }
@@ -22,6 +24,8 @@ export interface Listener {
 interface ListenerOptions {
   /** Messages of a queue have become ready, the first of them at this position. */
   onReady: (queueId: Digits, count: number, position: number) => void
+  /** Leases of a queue with `maxLeased` have ended. */
+  onFree: (queueId: Digits, count: number) => void
   /** A message was stored that falls due at this time (ms since the epoch). */
   onDue: (timeMs: number) => void
   /** Connected, or connected again: notices before this may have been missed. */
@@ -57,6 +61,7 @@ class PgListener implements Listener {
   readonly #running: Promise<void>
   readonly #self = randomUUID().slice(0, 8)
   readonly #pending = new Map<Digits, { count: number; position: number }>()
+  readonly #pendingFrees = new Map<Digits, number>()
   readonly #stopping = new AbortController()
   #client: pg.Client | null = null
   #timer: NodeJS.Timeout | undefined
@@ -74,13 +79,23 @@ class PgListener implements Listener {
   }
 
   announce(queueId: Digits, count: number, position: number): void {
-    if (this.#client === null || performance.now() > this.#heardMs + companyMs) return
+    if (!this.#isInCompany) return
     const joined = this.#pending.get(queueId) ?? { count: 0, position }
     this.#pending.set(queueId, {
       count: joined.count + count,
       position: Math.min(joined.position, position)
     })
     this.#timer ??= setTimeout(() => this.#send(), joinMs)
+  }
+
+  announceFree(queueId: Digits, count: number): void {
+    if (!this.#isInCompany) return
+    this.#pendingFrees.set(queueId, (this.#pendingFrees.get(queueId) ?? 0) + count)
+    this.#timer ??= setTimeout(() => this.#send(), joinMs)
+  }
+
+  get #isInCompany(): boolean {
+    return this.#client !== null && performance.now() <= this.#heardMs + companyMs
   }
 
   async stop(): Promise<void> {
@@ -144,10 +159,11 @@ class PgListener implements Listener {
     if (kind === 'here') this.#heardMs = performance.now()
     if (text === undefined) return
     if (kind === 'due') this.#options.onDue(Number(text))
-    if (kind !== 'ready') return
+    if (kind !== 'ready' && kind !== 'free') return
     for (const entry of text.split(',')) {
       const [queueId, count, position] = entry.split(':')
-      this.#options.onReady(queueId!, Number(count), Number(position))
+      if (kind === 'ready') this.#options.onReady(queueId!, Number(count), Number(position))
+      else this.#options.onFree(queueId!, Number(count))
     }
   }
 
@@ -166,12 +182,20 @@ class PgListener implements Listener {
   }
 
   async #send(): Promise<void> {
-    const entries = [...this.#pending].slice(0, noticeQueuesMax)
-    for (const [queueId] of entries) this.#pending.delete(queueId)
-    if (this.#client !== null) {
-      const ready = entries.map(([queueId, { count, position }]) => `${queueId}:${count}:${position}`)
-      await this.#tell(this.#client, `ready ${ready.join(',')}`).catch(this.#options.onError)
+    const ready = takeSome(this.#pending).map(([id, { count, position }]) => `${id}:${count}:${position}`)
+    const free = takeSome(this.#pendingFrees).map(([id, count]) => `${id}:${count}`)
+    for (const [kind, entries] of Object.entries({ ready, free })) {
+      if (this.#client === null || entries.length === 0) continue
+      await this.#tell(this.#client, `${kind} ${entries.join(',')}`).catch(this.#options.onError)
     }
-    this.#timer = this.#pending.size > 0 ? setTimeout(() => this.#send(), joinMs) : undefined
+    this.#timer =
+      this.#pending.size + this.#pendingFrees.size > 0 ? setTimeout(() => this.#send(), joinMs) : undefined
   }
+}
+
+/** Takes what is to be told in one notice. */
+function takeSome<T>(pending: Map<Digits, T>): [Digits, T][] {
+  const entries = [...pending].slice(0, noticeQueuesMax)
+  for (const [queueId] of entries) pending.delete(queueId)
+  return entries
 }

@@ -207,7 +207,17 @@ const removeRows = (table: string, rows: string): Statement<RemovedRow> => ({
     from gone`
 })
 
-const indexed = ['messages', 'lines', 'acked', 'history', 'idempotency_keys', 'series', 'times', 'asked']
+const indexed = [
+  'messages',
+  'lines',
+  'limits',
+  'acked',
+  'history',
+  'idempotency_keys',
+  'series',
+  'times',
+  'asked'
+]
 const small = ['leases', 'ledger']
 
 // One statement for all deleted queues: of thousands that have nothing left, each costs one

@@ -14,9 +14,9 @@ import {
   messagesMax,
   nextDue,
   sweepLeases,
-  withReady,
   type SweptQueue
 } from './sweeps.ts'
+import { withReady } from './waited.ts'
 
 /** A running sweeper. */
 interface Sweeper {
@@ -32,7 +32,9 @@ interface Sweeper {
 interface SweeperOptions {
   /** `count` messages of a queue have become ready. `position` is the lowest of them. */
   onReady: (queueId: Digits, count: number, position: number) => void
-  /** A queue from `waitingFor` has `count` ready messages, so a notice may have been lost. */
+  /** Leases of a queue with `maxLeased` have ended. */
+  onFree: (queueId: Digits, count: number) => void
+  /** `count` messages of a queue from `waitingFor` may be leased, so a notice may have been lost. */
   onCounted: (queueId: Digits, count: number) => void
   /** The queues that callers of this replica wait for. Asked once a second. */
   waitingFor: () => Digits[]
@@ -145,8 +147,9 @@ class TimedSweeper implements Sweeper {
     while (!this.#stopping.signal.aborted) {
       const rows = await this.#database.query(statement, [from])
       this.#lateMs = Math.max(this.#lateMs, Number(rows[0]?.late_ms ?? 0))
-      for (const { queue_id: queueId, ready, position } of rows) {
+      for (const { queue_id: queueId, ready, position, freed } of rows) {
         if (Number(ready) > 0) this.#options.onReady(String(queueId), Number(ready), Number(position))
+        if (Number(freed) > 0) this.#options.onFree(String(queueId), Number(freed))
       }
       if (Number(rows[0]?.taken ?? 0) < rowsMax) return true
       if (performance.now() > endMs) break

@@ -11,7 +11,7 @@
  */
 import type { Digits } from '../../core/message.ts'
 import { endedBy, forgetHistoryOf, openState } from '../fragments.ts'
-import { counterColumns, leaving, ledgerInsert, unfolded } from '../ledger.ts'
+import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
 import { freeLinesOfQueues, isParked, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankAsReturned } from '../rank.ts'
@@ -34,6 +34,8 @@ export interface SweptQueue {
   ready: string | null
   /** The lowest position of the messages made ready. */
   position: Digits | null
+  /** Leases that have ended, if the queue has `maxLeased`. */
+  freed?: string | null
 }
 
 const parameters = '$1 what fell due up to this time has been swept before'
@@ -214,12 +216,20 @@ export const sweepLeases: Statement<SweptQueue> = {
       select
         queue_id,
         count(*) filter (where not died) as ready,
-        min(position) filter (where not died) as position
+        min(position) filter (where not died) as position,
+        null::bigint as freed
       from lapsed
       where not stood
       group by queue_id
       union all
-      ${freeLinesOfQueues('lapsed')}
+      select *, null
+      from (
+        ${freeLinesOfQueues('lapsed')}
+      ) f
+      union all
+      select *
+      from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e
+      where (select max_leased from holdfast.queues where id = e.queue_id) is not null
     ) l on true`
 }
 
@@ -382,16 +392,4 @@ export const nextDue: Statement<{ ms: string | null; a_minute_ago: string }> = {
         (select min(visible_at) from holdfast.messages where visible_at > $1)
       ) - clock_timestamp()) * 1000 as ms,
       (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
-}
-
-/** Those of the queues that have ready messages. */
-export const withReady: Statement<{ queue_id: number; ready: string }> = {
-  name: 'queues_with_ready',
-  parameters: '$1 queue ids',
-  text: sql`
-    select c.queue_id, c.ready + t.ready as ready
-    from holdfast.counts c
-    ${unfolded(['ready'], 'c.queue_id')}
-    where c.queue_id = any($1::integer[])
-      and c.ready + t.ready > 0`
 }

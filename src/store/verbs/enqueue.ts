@@ -1,8 +1,8 @@
 /** Storing messages: one commit for every caller in the flush. */
-import type { Digits, Marks } from '../../core/message.ts'
-import type { MessageOptions } from '../../core/options.ts'
+import type { Digits } from '../../core/message.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
+import { describeAll } from '../descriptions.ts'
 import { contentOf } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -182,7 +182,7 @@ export const enqueueLinedKeyedStatement: Statement<KeyedRow> = {
  * first.
  */
 export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<EnqueueAnswer[]> {
-  const descriptions = rows.map(describe)
+  const descriptions = describeAll(rows)
   const isKeyed = rows.some(row => row.idempotencyKey !== undefined)
   const isLined = rows.some(row => row.lined)
   const isBare = !isKeyed && !isLined && descriptions.every(description => description === null)
@@ -210,46 +210,4 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
     answers[Number(words[i]) - 1] = { id, duplicate: false, mismatch: false, position: id }
   }
   return answers
-}
-
-type Described =
-  | 'bytes'
-  | 'contentType'
-  | 'headers'
-  | 'marks'
-  | 'queueDelaySeconds'
-  | 'queueTtlSeconds'
-  | Exclude<keyof MessageOptions, 'priority' | 'group' | 'unique'>
-
-/** What few messages carry, as JSON; null when this one has nothing of it. */
-export function describe(row: EnqueueRow): string | null {
-  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
-  const { group, defaults } = row
-  if (
-    typeof body === 'string' &&
-    contentType === null &&
-    headers === undefined &&
-    delaySeconds === undefined &&
-    visibleAt === undefined &&
-    ttlSeconds === undefined &&
-    maxAttempts === undefined &&
-    idempotencyKey === undefined &&
-    group === undefined &&
-    defaults === null
-  ) {
-    return null
-  }
-  return JSON.stringify({
-    bytes: typeof body === 'string' ? undefined : body.toString('base64'),
-    contentType: contentType ?? undefined,
-    headers,
-    delaySeconds,
-    visibleAt,
-    ttlSeconds,
-    maxAttempts,
-    idempotencyKey,
-    marks: group === undefined ? undefined : ({ group } satisfies Marks),
-    queueDelaySeconds: defaults?.delaySeconds,
-    queueTtlSeconds: defaults?.ttlSeconds
-  } satisfies Record<Described, unknown>)
 }

@@ -13,7 +13,8 @@ import { contentOf, takesPlain } from '../fragments.ts'
 import { hasLines } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { describe, enqueue as enqueueOthers, noteStored } from './enqueue.ts'
+import { describeAll } from '../descriptions.ts'
+import { enqueue as enqueueOthers, noteStored } from './enqueue.ts'
 import { placingInLines, positionIn, takingTurns, withRankInLine } from './enqueueLines.ts'
 import { describedMessages, lineOfNew, messageColumns, withQueue } from './enqueueRows.ts'
 import { locking, replacing } from './replaceUnique.ts'
@@ -311,7 +312,7 @@ async function enqueueUnique(session: Session, rows: EnqueueRow[]): Promise<Enqu
     int4Array(rows.map(row => Number(row.queueId))),
     int2Array(rows.map(row => row.priority)),
     textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null))),
-    jsonbArray(rows.map(describe)),
+    jsonbArray(describeAll(rows)),
     textArray(rows.map(row => row.unique?.key ?? null)),
     booleanArray(rows.map(row => row.unique?.until === 'leased')),
     booleanArray(rows.map(replaces))

@@ -2,6 +2,8 @@
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
 import { inReadyIndex, lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { unfolded } from '../ledger.ts'
+import { nextTokenAt, withLimits } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type CircumstancesRow = Circumstances & { rank: number; position: Digits | null; takesTurns: boolean }
@@ -47,6 +49,9 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       m.leased_until as "leasedUntil",
       m.dead_at as "deadAt",
       f.last_failure as "lastFailure",
+      q.max_leased as "maxLeased",
+      (c.leased + t.leased)::float8 as leased,
+      ${nextTokenAt('q', 'l')} as "nextTokenAt",
       k.acked_at as "ackedAt",
       k.keep_until as "keepUntil",
       m.rank,
@@ -78,6 +83,9 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
         and id = $2
       limit 1
     ) k on true
+    join holdfast.counts c on c.queue_id = $1
+    ${unfolded(['leased'], '$1')}
+    ${withLimits('$1')}
     ${blocker}
     ${lastFailureAbove(0)}
     where coalesce(m.id, k.id) is not null`

@@ -6,6 +6,7 @@ import type { Digits } from '../../core/message.ts'
 import type { Follower, Head } from '../../core/ports.ts'
 import { answerBytes, lastFailureAbove, leasedColumns, uniqueKeyOfLeased } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
+import { charging, hasLimits, inRoom, limiting } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 export const lockLinesStatement: Statement = {
@@ -25,145 +26,190 @@ export const lockLinesStatement: Statement = {
     for update`
 }
 
+/** A queue that has got limits since its heads were leased has no followers. */
+const hasNoLimits = sql`
+  exists (
+    select
+    from holdfast.queues
+    where id = $1
+      and not ${hasLimits('queues')}
+  )`
+
+const limitsOfQueue = sql`
+  q as materialized (
+    select id, max_leased, rate
+    from holdfast.queues
+    where id = $1
+  ), ${limiting('(select sum(n) from unnest($5::integer[]) as n)', '0')}`
+
 // The followers of a line are the next ones by place, up to one that is delayed. Those of an ask come
 // one of each line in turn. A follower shares the lease of its head: its end, its worker, its key.
-export const followersStatement: Statement<Follower> = {
-  name: 'lease_followers',
+const followersOfHeads = sql`
+  heads as materialized (
+    select
+      h.n,
+      h.ask,
+      m.id,
+      m.line,
+      m.place,
+      m.lease_id,
+      m.leased_until,
+      l.holders[array_position(l.message_ids, m.id)] as holder
+    from unnest($2::bigint[], $3::bigint[], $4::integer[]) with ordinality as h (id, fence, ask, n)
+    cross join lateral (
+      select *
+      from holdfast.messages
+      where queue_id = $1
+        and id = h.id
+        and fence = h.fence
+        and line is not null
+        and leased_until > statement_timestamp()
+      limit 1
+    ) m
+    cross join lateral (
+      select message_ids, holders
+      from holdfast.leases
+      where id = m.lease_id
+      limit 1
+    ) l
+  ), next as materialized (
+    select
+      f.id,
+      f.round,
+      f.bytes,
+      h.n,
+      h.ask,
+      h.lease_id,
+      h.leased_until,
+      h.holder,
+      row_number() over (partition by h.ask order by f.round, h.n) as taken
+    from heads h
+    cross join lateral (
+      select
+        m.id,
+        ${answerBytes} as bytes,
+        row_number() over (order by m.place) as round,
+        bool_or(m.visible_at is not null) over (order by m.place) as blocked
+      from (
+        select *
+        from holdfast.messages
+        where queue_id = $1
+          and line = h.line
+          and place > h.place
+          and position is null
+          and dead_at is null
+          and (expires_at is null or expires_at > statement_timestamp())
+        order by place
+        limit ($5::integer[])[h.ask]
+      ) m
+    ) f
+    where not f.blocked
+  )`
+
+const leasingChosen = sql`
+  leased as (
+    update holdfast.messages m
+    set
+      fence = m.fence + 1,
+      attempt = m.attempt + 1,
+      lease_id = c.lease_id,
+      leased_until = c.leased_until,
+      unique_key = ${uniqueKeyOfLeased}
+    from chosen c
+    where m.queue_id = $1
+      and m.id = any(array(select id from chosen))
+      and m.id = c.id
+      and m.position is null
+      and m.dead_at is null
+      and m.leased_until is null
+    returning m.*, c.ask - 1 as ask, c.round, c.n, c.holder
+  ), counted as (
+    update holdfast.lines l
+    set followers = c.count
+    from (select line, count(*) as count from leased group by line) c
+    where l.queue_id = $1
+      and l.line = any(array(select line from leased))
+      and l.line = c.line
+  ), entered as (
+    update holdfast.leases l
+    set
+      message_ids = l.message_ids || e.ids,
+      fences = l.fences || e.fences,
+      holders = l.holders || e.holders
+    from (
+      select
+        lease_id,
+        array_agg(id order by round, n) as ids,
+        array_agg(fence order by round, n) as fences,
+        array_agg(holder order by round, n) as holders
+      from leased
+      group by lease_id
+    ) e
+    where l.id = any(array(select lease_id from leased))
+      and l.id = e.lease_id
+  ), noted as (
+    ${ledgerInsert({
+      queue: '$1',
+      from: 'leased',
+      states: { ready: '-count(*)', leased: 'count(*)' },
+      totals: { leased: 'count(*)' }
+    })}
+  )`
+
+const followersAnswer = sql`
+  select
+    ${leasedColumns},
+    m.position,
+    m.ask
+  from leased m
+  cross join lateral (
+    select max_attempts
+    from holdfast.queues
+    where id = $1
+    limit 1
+  ) q
+  ${lastFailureAbove(1)}
+  order by m.round, m.n`
+
+const leasingFollowers = (limited: boolean): Statement<Follower> => ({
+  name: limited ? 'lease_limited_followers' : 'lease_followers',
   parameters: [
     '$1 queue id · of each head: $2 message id · $3 fence · $4 its ask',
     '$5 of each ask: messages wanted · $6 bytes allowed'
   ].join('\n'),
   text: sql`
-    with heads as materialized (
-      select
-        h.n,
-        h.ask,
-        m.id,
-        m.line,
-        m.place,
-        m.lease_id,
-        m.leased_until,
-        l.holders[array_position(l.message_ids, m.id)] as holder
-      from unnest($2::bigint[], $3::bigint[], $4::integer[]) with ordinality as h (id, fence, ask, n)
-      cross join lateral (
-        select *
-        from holdfast.messages
-        where queue_id = $1
-          and id = h.id
-          and fence = h.fence
-          and line is not null
-          and leased_until > statement_timestamp()
-        limit 1
-      ) m
-      cross join lateral (
-        select message_ids, holders
-        from holdfast.leases
-        where id = m.lease_id
-        limit 1
-      ) l
-    ), next as materialized (
-      select
-        f.id,
-        f.round,
-        f.bytes,
-        h.n,
-        h.ask,
-        h.lease_id,
-        h.leased_until,
-        h.holder,
-        row_number() over (partition by h.ask order by f.round, h.n) as taken
-      from heads h
-      cross join lateral (
-        select
-          m.id,
-          ${answerBytes} as bytes,
-          row_number() over (order by m.place) as round,
-          bool_or(m.visible_at is not null) over (order by m.place) as blocked
-        from (
-          select *
-          from holdfast.messages
-          where queue_id = $1
-            and line = h.line
-            and place > h.place
-            and position is null
-            and dead_at is null
-            and (expires_at is null or expires_at > statement_timestamp())
-          order by place
-          limit ($5::integer[])[h.ask]
-        ) m
-      ) f
-      where not f.blocked
-    ), chosen as materialized (
+    with ${limited ? `${limitsOfQueue}, ` : ''}${followersOfHeads}, chosen as materialized (
       select *
       from (
         select
           *,
-          sum(bytes) over (order by round, n) as bytes_so_far
+          sum(bytes) over (order by round, n) as bytes_so_far,
+          row_number() over (order by round, n) as number
         from next
         where taken <= ($5::integer[])[ask]
       ) c
       where bytes_so_far <= $6
-    ), leased as (
-      update holdfast.messages m
-      set
-        fence = m.fence + 1,
-        attempt = m.attempt + 1,
-        lease_id = c.lease_id,
-        leased_until = c.leased_until,
-        unique_key = ${uniqueKeyOfLeased}
-      from chosen c
-      where m.queue_id = $1
-        and m.id = any(array(select id from chosen))
-        and m.id = c.id
-        and m.position is null
-        and m.dead_at is null
-        and m.leased_until is null
-      returning m.*, c.ask - 1 as ask, c.round, c.n, c.holder
-    ), counted as (
-      update holdfast.lines l
-      set followers = c.count
-      from (select line, count(*) as count from leased group by line) c
-      where l.queue_id = $1
-        and l.line = any(array(select line from leased))
-        and l.line = c.line
-    ), entered as (
-      update holdfast.leases l
-      set
-        message_ids = l.message_ids || e.ids,
-        fences = l.fences || e.fences,
-        holders = l.holders || e.holders
-      from (
-        select
-          lease_id,
-          array_agg(id order by round, n) as ids,
-          array_agg(fence order by round, n) as fences,
-          array_agg(holder order by round, n) as holders
-        from leased
-        group by lease_id
-      ) e
-      where l.id = any(array(select lease_id from leased))
-        and l.id = e.lease_id
-    ), noted as (
-      ${ledgerInsert({
-        queue: '$1',
-        from: 'leased',
-        states: { ready: '-count(*)', leased: 'count(*)' },
-        totals: { leased: 'count(*)' }
-      })}
-    )
+        and ${limited ? `number <= ${inRoom}` : hasNoLimits}
+    ), ${leasingChosen}${limited ? `, ${charging}` : ''}
+    ${followersAnswer}`
+})
+
+export const followersStatement = leasingFollowers(false)
+export const limitedFollowersStatement = leasingFollowers(true)
+
+export const lockLimitsStatement: Statement = {
+  name: 'lock_limits',
+  parameters: '$1 queue id',
+  text: sql`
     select
-      ${leasedColumns},
-      m.position,
-      m.ask
-    from leased m
-    cross join lateral (
-      select max_attempts
-      from holdfast.queues
-      where id = $1
-      limit 1
-    ) q
-    ${lastFailureAbove(1)}
-    order by m.round, m.n`
+    from holdfast.limits
+    where queue_id = $1
+    for update`
+}
+
+/** Locks the limits of a queue. A lease locks them before it locks lines, so who takes both does too. */
+async function lockLimits(session: Session, queueId: Digits): Promise<void> {
+  await session.query(lockLimitsStatement, [queueId])
 }
 
 /** Locks the lines of messages. A statement after it sees what others had done to these lines. */
@@ -180,9 +226,10 @@ async function leaseFollowers(
   queueId: Digits,
   heads: Head[],
   wanted: number[],
-  bytesMax: number
+  bytesMax: number,
+  limited = false
 ): Promise<Follower[]> {
-  return await session.query(followersStatement, [
+  return await session.query(limited ? limitedFollowersStatement : followersStatement, [
     queueId,
     heads.map(({ id }) => id),
     heads.map(({ fence }) => fence),
@@ -192,4 +239,4 @@ async function leaseFollowers(
   ])
 }
 
-export const followerVerbs = { lockLinesOf, leaseFollowers }
+export const followerVerbs = { lockLimits, lockLinesOf, leaseFollowers }

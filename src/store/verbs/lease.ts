@@ -1,6 +1,7 @@
 /** Leasing messages, and acking others in the same commit. */
 import type { Digits } from '../../core/message.ts'
-import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush } from '../../core/ports.ts'
+import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Room } from '../../core/ports.ts'
+import { plainMode } from '../../core/rows.ts'
 import {
   answerBytes,
   inReadyIndex,
@@ -8,18 +9,40 @@ import {
   leasedColumns,
   uniqueKeyOfLeased
 } from '../fragments.ts'
-import { ledgerInsert } from '../ledger.ts'
+import { countIn, ledgerInsert } from '../ledger.ts'
+import { charging, hasLimits, inRoom, limiting, roomLeft } from '../limits.ts'
 import { freeLines } from '../lines.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import type { ScanHints } from '../upkeep/scanHints.ts'
 import { isLeaseKeyTaken } from './leaseKeys.ts'
-import { acking, heldArrays } from './settle.ts'
 import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
+import { findMissed } from './missed.ts'
+import { acking, heldArrays } from './settle.ts'
 import { wantedBy } from './slots.ts'
 
 /** The number in the flush of message `m`, by the place of its id in `places`. */
 const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
+
+// A queue with limits has statements of its own. The others find it as they find a paused one.
+export const plainQueue = (after: string) => sql`
+  q as materialized (
+    select id, lease_seconds, max_attempts
+    from holdfast.queues
+    where id = $1
+      and not paused
+      and not ${hasLimits('queues')}
+      and ${after}
+  )`
+
+export const limitedQueue = (after: string, acked: string) => sql`
+  q as materialized (
+    select id, lease_seconds, max_attempts, max_leased, rate
+    from holdfast.queues
+    where id = $1
+      and not paused
+      and ${after}
+  ), ${limiting('$4', acked)}`
 
 /** The first messages found, in this order, as far as their bytes are allowed. */
 export const takenOf = (order: string) => sql`
@@ -45,14 +68,8 @@ export const takenOf = (order: string) => sql`
 
 // Highest rank first. The lateral scan with the limit outside stops as soon as it has enough.
 // Ordering by (rank, position) in one scan would start from the front of every rank.
-const finding = (after: string) => sql`
-  q as materialized (
-    select id, lease_seconds, max_attempts
-    from holdfast.queues
-    where id = $1
-      and not paused
-      and ${after}
-  ), found as materialized (
+const finding = (wanted: string) => sql`
+  found as materialized (
     select m.*
     from q, unnest($2::smallint[], $3::bigint[]) as level (rank, hint)
     cross join lateral (
@@ -69,10 +86,10 @@ const finding = (after: string) => sql`
         and m.leased_until is null
         and (m.expires_at is null or m.expires_at > statement_timestamp())
       order by m.position
-      limit $4
+      limit ${wanted}
       for no key update skip locked
     ) m
-    limit $4
+    limit ${wanted}
   ), ${takenOf('rank desc, position')}`
 
 const leasedRow = sql`
@@ -143,12 +160,19 @@ export const leasingTaken = (entries: LeaseEntries) => sql`
   )`
 
 const leasing = (entries: LeaseEntries, after = 'true') => sql`
-  ${finding(after)}, ${leasingTaken(entries)}`
+  ${plainQueue(after)}, ${finding('$4')}, ${leasingTaken(entries)}`
+
+const leasingInRoom = (entries: LeaseEntries, after = 'true', acked = '0') => sql`
+  ${limitedQueue(after, acked)}, ${finding(inRoom)}, ${leasingTaken(entries)}, ${charging}`
 
 /** What the first row tells of the whole flush. */
 interface ScanReport {
-  /** False where the queue is paused or gone. */
+  /** False where the queue is paused or gone, or has limits that the statement does not keep. */
   scanned: boolean
+  /** Not scanned, because the queue has limits. */
+  hasLimits?: boolean
+  /** What the limits leave. Without it the statement keeps none, or did not scan. */
+  room?: Room | null
   /** The lowest rank that it leased from, so the rank of the last message. null: it leased none. */
   rank: number | null
   /** The last position given out. */
@@ -170,12 +194,25 @@ interface ScanReport {
 /** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
 export type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
 
-export const leaseAnswer = (entries: LeaseEntries, acked: string, freed = 'null') => sql`
+/** The queue has limits, which is why the plain statements did not find it. */
+export const foundLimits = sql`
+  'hasLimits', case
+    when q.id is null then exists (
+      select
+      from holdfast.queues
+      where id = $1
+        and ${hasLimits('queues')}
+    )
+    else false
+  end`
+
+export const leaseAnswer = (entries: LeaseEntries, limits: string, acked: string, freed = 'null') => sql`
   select
     ${leasedColumns},
     m.position,
     case when coalesce(m.n, 1) = 1 then json_build_object(
       'scanned', q.id is not null,
+      ${limits},
       'last', (select last_value from holdfast.positions),
       'rank', (select min(rank) from taken),
       'found', (select count(*) from found),
@@ -211,14 +248,30 @@ export const leaseStatement: Statement<FlushRow> = {
   parameters: leaseParameters.join('\n'),
   text: sql`
     with ${leasing(sharedRow)}
-    ${leaseAnswer(sharedRow, 'null')}`
+    ${leaseAnswer(sharedRow, foundLimits, 'null')}`
+}
+
+export const limitedLeaseStatement: Statement<FlushRow> = {
+  name: 'limited_lease',
+  parameters: leaseParameters.join('\n'),
+  text: sql`
+    with ${leasingInRoom(sharedRow)}
+    ${leaseAnswer(sharedRow, roomLeft, 'null')}`
 }
 
 // Both in one statement cost one round trip and one commit. All acks come first, because they may
 // wait for a lock: a session that waits must not hold messages that it has only just leased.
+const leasedAcks = `(select ${countIn('state', 'leased')} from done)`
+const afterAcks = '(select count(*) from done) >= 0'
+const ackedKeys = "(select string_agg(id || '.' || fence, ',') from done)"
+
 const ackingAndLeasing = (entries: LeaseEntries) => sql`
-  with ${acking('$9', '$10')}, ${leasing(entries, '(select count(*) from done) >= 0')}
-  ${leaseAnswer(entries, "(select string_agg(id || '.' || fence, ',') from done)", freeLines('done'))}`
+  with ${acking('$9', '$10')}, ${leasing(entries, afterAcks)}
+  ${leaseAnswer(entries, foundLimits, ackedKeys, freeLines('done'))}`
+
+const ackingAndLeasingInRoom = (entries: LeaseEntries) => sql`
+  with ${acking('$9', '$10')}, ${leasingInRoom(entries, afterAcks, leasedAcks)}
+  ${leaseAnswer(entries, roomLeft, ackedKeys, freeLines('done'))}`
 
 export const ackAndLeaseStatement: Statement<FlushRow> = {
   name: 'ack_and_lease',
@@ -230,6 +283,29 @@ export const ackAndLeaseKeyedStatement: Statement<FlushRow> = {
   name: 'ack_and_lease_keyed',
   parameters: [...leaseParameters, ...ackParameters, ...keyParameters].join('\n'),
   text: ackingAndLeasing(rowPerKey('$11', '$12', '$13'))
+}
+
+export const limitedAckAndLeaseStatement: Statement<FlushRow> = {
+  name: 'limited_ack_and_lease',
+  parameters: [...leaseParameters, ...ackParameters].join('\n'),
+  text: ackingAndLeasingInRoom(sharedRow)
+}
+
+export const limitedAckAndLeaseKeyedStatement: Statement<FlushRow> = {
+  name: 'limited_ack_and_lease_keyed',
+  parameters: [...leaseParameters, ...ackParameters, ...keyParameters].join('\n'),
+  text: ackingAndLeasingInRoom(rowPerKey('$11', '$12', '$13'))
+}
+
+const plainStatements = {
+  lease: leaseStatement,
+  ackAndLease: ackAndLeaseStatement,
+  ackAndLeaseKeyed: ackAndLeaseKeyedStatement
+}
+const limitedStatements: typeof plainStatements = {
+  lease: limitedLeaseStatement,
+  ackAndLease: limitedAckAndLeaseStatement,
+  ackAndLeaseKeyed: limitedAckAndLeaseKeyedStatement
 }
 
 /**
@@ -248,33 +324,41 @@ export async function lease(
   asks: LeaseAsk[],
   bytesMax: number,
   acks: Held[] = [],
-  inTurn = false
+  mode: LeaseMode = plainMode
 ): Promise<LeaseFlush> {
-  const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, inTurn)
+  const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, mode.ordered)
+  const statements = mode.limited ? limitedStatements : plainStatements
   const scan = scanHints.begin(queueId)
   try {
     const values = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
     const [, ...acked] = heldArrays(queueId, acks)
     const rows = await (keys.length > 1
-      ? session.query(ackAndLeaseKeyedStatement, [...values, ...acked, entries, keys, keyWorkers])
+      ? session.query(statements.ackAndLeaseKeyed, [...values, ...acked, entries, keys, keyWorkers])
       : acks.length > 0
-        ? session.query(ackAndLeaseStatement, [...values, ...acked])
-        : session.query(leaseStatement, values))
+        ? session.query(statements.ackAndLease, [...values, ...acked])
+        : session.query(statements.lease, values))
     const report = rows[0]!.scan!
+    const room = report.room ?? null
+    const wanted = mode.limited ? (room?.messages ?? 0) : holders.length
     const { position } = rows.at(-1)!
     scanHints.end(
       queueId,
       scan,
-      report.scanned
+      report.scanned && wanted > 0
         ? {
             rank: report.rank ?? -1,
             position: Number(position),
-            exhausted: report.found < holders.length && !report.full,
+            exhausted: report.found < wanted && !report.full,
             last: report.last
           }
         : null
     )
-    return flushOf(rows, slots, asks.length)
+    const flush = flushOf(rows, slots, asks.length)
+    if (!report.hasLimits) return flush
+    const { acked: done, freed } = flush
+    const limited = { ...mode, limited: true }
+    const leased = await lease(session, scanHints, queueId, asks, bytesMax, [], limited)
+    return { ...leased, acked: done, freed }
   } catch (error) {
     if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
     else scanHints.forget(queueId)
@@ -284,7 +368,7 @@ export async function lease(
 
 /** What the rows of an answer say. The message of each row is for the ask at its place in `slots`. */
 export function flushOf(rows: FlushRow[], slots: number[], asks: number): LeaseFlush {
-  const { bytes, full, acked, freed, turned, usedKeys, atMs } = rows[0]!.scan!
+  const { bytes, full, acked, freed, turned, usedKeys, room, atMs } = rows[0]!.scan!
   const leased = rows.filter(row => row.id !== null)
   const shares: LeasedRow[][] = Array.from({ length: asks }, () => [])
   leased.forEach((row, index) => shares[slots[index]!]!.push(row))
@@ -297,41 +381,9 @@ export function flushOf(rows: FlushRow[], slots: number[], asks: number): LeaseF
     freed,
     turned,
     usedKeys: usedKeys ?? [],
+    room: room ?? null,
     atMs: atMs ?? 0
   }
-}
-
-export const firstReadyStatement: Statement<{ rank: number; position: Digits }> = {
-  name: 'first_ready',
-  parameters: '$1 queue id · $2 ranks',
-  slow: true,
-  text: sql`
-    select level.rank, m.position
-    from unnest($2::smallint[]) as level (rank)
-    cross join lateral (
-      select position
-      from holdfast.messages
-      where queue_id = $1
-        and rank = level.rank
-        and ${inReadyIndex('')}
-        and leased_until is null
-      order by position
-      limit 1
-    ) m`
-}
-
-/**
- * Checks a queue from its very start, if that is due, and lowers hints that were too high. True
- * when one was. It runs beside the leases, because past a million dead rows it takes a second or
- * two. It never fails: after an error it is simply due again.
- */
-async function findMissed(session: Session, scanHints: ScanHints, queueId: Digits): Promise<boolean> {
-  if (!scanHints.takeCheck(queueId)) return false
-  const rows = await session.query(firstReadyStatement, [queueId, ranks]).catch(() => [])
-  return scanHints.checked(
-    queueId,
-    rows.map(({ rank, position }) => ({ rank, position: Number(position) }))
-  )
 }
 
 /** The verbs of this file, with the scan hints bound. */
@@ -342,7 +394,7 @@ export const leaseVerbs = (scanHints: ScanHints) => ({
     asks: LeaseAsk[],
     bytesMax: number,
     acks: Held[],
-    inTurn: boolean
-  ) => lease(session, scanHints, queueId, asks, bytesMax, acks, inTurn),
+    mode: LeaseMode
+  ) => lease(session, scanHints, queueId, asks, bytesMax, acks, mode),
   findMissed: (session: Session, queueId: Digits) => findMissed(session, scanHints, queueId)
 })

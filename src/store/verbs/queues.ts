@@ -14,7 +14,9 @@ import {
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
+import { tokensOf, withLimits } from '../limits.ts'
 import { autoQueueVerbs } from './autoQueues.ts'
+import { keepLimits } from './limits.ts'
 import { mayChangeOrder } from './order.ts'
 import { isServerError } from '../failures.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
@@ -32,13 +34,16 @@ interface QueueRow extends SettingColumns {
 }
 
 const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
+/** What is read of a queue to act on it. */
+export const activeColumns = ['id', 'name', ...activePaths.map(({ column }) => column)]
+export type ActiveRow = Pick<QueueRow, 'id' | 'name'> & Omit<SettingColumns, 'tags'>
 
-export const findStatement: Statement<QueueRow> = {
+export const findStatement: Statement<ActiveRow> = {
   name: 'find_queue',
   parameters: '$1 name',
   text: sql`
     select
-      ${['id', 'name', ...activePaths.map(({ column }) => column)].join(',\n')}
+      ${activeColumns.join(',\n')}
     from holdfast.queues
     where name = $1`
 }
@@ -46,9 +51,11 @@ export const findStatement: Statement<QueueRow> = {
 /** A queue and the settings that are acted on. null when there is none. */
 export async function findQueue(session: Session, name: string): Promise<Queue | null> {
   const [row] = await session.query(findStatement, [name])
-  return row === undefined
-    ? null
-    : { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
+  return row === undefined ? null : queueOf(row)
+}
+
+export function queueOf(row: ActiveRow): Queue {
+  return { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
 }
 
 export const createStatement: Statement<{ id: number }> = {
@@ -60,7 +67,14 @@ export const createStatement: Statement<{ id: number }> = {
     from made`
 }
 
-const sqlTypes = { number: 'float8', integer: 'integer', choice: 'text', flag: 'boolean', texts: 'jsonb' }
+const sqlTypes = {
+  number: 'float8',
+  integer: 'integer',
+  choice: 'text',
+  flag: 'boolean',
+  texts: 'jsonb',
+  record: 'jsonb'
+}
 
 // For a setting that may not be null, null stands for "left out".
 function assignment(row: (typeof settingPaths)[number]): string {
@@ -117,6 +131,7 @@ export async function putQueue(
       : makeFor(session, name, maker))
     if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
+    await keepLimits(session, name, change)
     if (made) return 'made'
     if (maker === null) await session.query(adoptStatement, [name])
     return 'changed'
@@ -180,6 +195,7 @@ const reported = [...states, ...totalsReported.map(totalColumn)]
 type ReportRow = QueueRow &
   Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
     oldest_ready_seconds: number | null
+    tokens: number | null
   }
 
 // The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
@@ -188,10 +204,12 @@ const reportOn = (queues: string) => sql`
   with r as materialized (
     select
       q.*,
-      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')}
+      ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')},
+      ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens
     from ${queues} q
     join holdfast.counts c on c.queue_id = q.id
     ${unfolded(reported, 'q.id')}
+    ${withLimits('q.id')}
   )
   select
     r.*,
@@ -282,6 +300,26 @@ async function roomIn(session: Session, queueId: Digits): Promise<number | null>
   return row.max_depth === null ? Infinity : Number(row.max_depth) - Number(row.depth)
 }
 
+export const depthsStatement: Statement<{ id: number; room: number }> = {
+  name: 'depths',
+  parameters: '$1 queue ids',
+  text: sql`
+    select
+      q.id,
+      (q.max_depth - (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}))::float8 as room
+    from holdfast.queues q
+    join holdfast.counts c on c.queue_id = q.id
+    ${unfolded(depthStates, 'q.id')}
+    where q.id = any($1::integer[])
+      and q.max_depth is not null`
+}
+
+/** How many more messages these queues take, by id. One that is missing has no bound, or is gone. */
+async function roomsIn(session: Session, queueIds: Digits[]): Promise<Map<Digits, number>> {
+  const rows = await session.query(depthsStatement, [queueIds])
+  return new Map(rows.map(({ id, room }) => [String(id), room]))
+}
+
 export const removeStatement: Statement = {
   name: 'remove_queue',
   parameters: '$1 name',
@@ -308,7 +346,7 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
-function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
+function settingsOf<S>(row: Partial<SettingColumns>, paths: typeof settingPaths): S {
   const settings: Record<string, unknown> = {}
   for (const { path, column, type } of paths) {
     // A bigint comes as text.
@@ -323,9 +361,10 @@ function settingsOf<S>(row: SettingColumns, paths: typeof settingPaths): S {
 function reportOf(row: ReportRow): QueueReport {
   const counts = countsOf(states, state => row[state])
   const oldest = row.oldest_ready_seconds
+  const settings = settingsOf<Settings>(row, settingPaths)
   return {
     queue: row.name,
-    settings: settingsOf<Settings>(row, settingPaths),
+    settings,
     counts,
     reliability: reliabilityOf({
       acked: Number(row.acked_total),
@@ -333,6 +372,10 @@ function reportOf(row: ReportRow): QueueReport {
       expired: Number(row.expired_total)
     }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
+    limits: {
+      places: settings.maxLeased === null ? null : Math.max(0, settings.maxLeased - counts.leased),
+      tokens: row.tokens === null ? null : Math.floor(row.tokens)
+    },
     createdAt: row.created_at,
     updatedAt: row.updated_at
   }
@@ -351,5 +394,6 @@ export const queueVerbs = {
   reportQueue,
   listQueues,
   removeQueue,
-  roomIn
+  roomIn,
+  roomsIn
 }

@@ -3,7 +3,17 @@ import type { Digits } from '../../core/message.ts'
 import type { Held, LeaseAsk, LeaseFlush } from '../../core/ports.ts'
 import { answerBytes } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { flushOf, leaseAnswer, leasingTaken, takenOf, type FlushRow } from './lease.ts'
+import { charging, inRoom, roomLeft } from '../limits.ts'
+import {
+  flushOf,
+  foundLimits,
+  leaseAnswer,
+  leasingTaken,
+  limitedQueue,
+  plainQueue,
+  takenOf,
+  type FlushRow
+} from './lease.ts'
 import { rowPerKey } from './leaseEntries.ts'
 import { wantedBy } from './slots.ts'
 
@@ -16,14 +26,9 @@ const isReady = sql`
     and m.leased_until is null
     and (m.expires_at is null or m.expires_at > statement_timestamp())`
 
-// The one that stands comes first in its group, and then the parked ones by rank and place.
-const findingTurns = sql`
-  q as materialized (
-    select id, lease_seconds, max_attempts
-    from holdfast.queues
-    where id = $1
-      and not paused
-  ), lines as materialized (
+/** Locks the lines of the heads, in their order. */
+const lockedLines = sql`
+  lines as materialized (
     select
       m.line,
       min(h.n) as n
@@ -49,7 +54,11 @@ const findingTurns = sql`
       limit 1
       for update
     ) l
-  ), found as materialized (
+  )`
+
+// The one that stands comes first in its group, and then the parked ones by rank and place.
+const findingTurns = (wanted: string) => sql`
+  ${lockedLines}, found as materialized (
     select
       f.id,
       f.rank,
@@ -92,27 +101,38 @@ const findingTurns = sql`
           where ${isReady}
             and m.position is null
           order by m.turn_rank desc, m.place
-          limit $4
+          limit ${wanted}
           for no key update skip locked
         ) parked
       ) ready
     ) f
     order by f.round, l.n
-    limit $4
+    limit ${wanted}
   ), ${takenOf('round, n')}`
+
+const entries = rowPerKey('$9', '$10', '$11')
+const parameters = [
+  '$1 queue id · of messages whose groups are meant: $2 id · $3 fence',
+  '$4 messages wanted · $5 bytes allowed',
+  'of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says',
+  '$8 workers · $9 its row of leases, by number in $10',
+  'of each row of leases: $10 key · $11 worker'
+].join('\n')
 
 export const leaseTurnsStatement: Statement<FlushRow> = {
   name: 'lease_turns',
-  parameters: [
-    '$1 queue id · of messages whose groups are meant: $2 id · $3 fence',
-    '$4 messages wanted · $5 bytes allowed',
-    'of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says',
-    '$8 workers · $9 its row of leases, by number in $10',
-    'of each row of leases: $10 key · $11 worker'
-  ].join('\n'),
+  parameters,
   text: sql`
-    with ${findingTurns}, ${leasingTaken(rowPerKey('$9', '$10', '$11'))}
-    ${leaseAnswer(rowPerKey('$9', '$10', '$11'), 'null')}`
+    with ${plainQueue('true')}, ${findingTurns('$4')}, ${leasingTaken(entries)}
+    ${leaseAnswer(entries, foundLimits, 'null')}`
+}
+
+export const limitedLeaseTurnsStatement: Statement<FlushRow> = {
+  name: 'limited_lease_turns',
+  parameters,
+  text: sql`
+    with ${limitedQueue('true', '0')}, ${findingTurns(inRoom)}, ${leasingTaken(entries)}, ${charging}
+    ${leaseAnswer(entries, roomLeft, 'null')}`
 }
 
 /** Leases more messages from the groups of messages that have just been leased. */
@@ -121,10 +141,11 @@ async function leaseTurns(
   queueId: Digits,
   heads: Held[],
   asks: LeaseAsk[],
-  bytesMax: number
+  bytesMax: number,
+  limited: boolean
 ): Promise<LeaseFlush> {
   const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, true)
-  const rows = await session.query(leaseTurnsStatement, [
+  const rows = await session.query(limited ? limitedLeaseTurnsStatement : leaseTurnsStatement, [
     queueId,
     heads.map(({ id }) => id),
     heads.map(({ fence }) => fence),

@@ -44,6 +44,7 @@ async function filled(holdfast: Client): Promise<Record<string, string>> {
   await holdfast.call('PUT', '/schedules/daily', schedule)
   await holdfast.call('PUT', '/schedules/paused', { ...schedule, paused: true })
   await holdfast.post('/schedules/daily/run')
+  await holdfast.call('PUT', '/topics/orders/subscriptions/mail', { pattern: 'eu.#' })
   const ids = messages.map(({ id }: { id: string }) => id)
   return { dead: ids[0], delayed: ids[1], acked: ids[2], leased: ids[3], ready: body.messages.at(-1).id }
 }
@@ -72,6 +73,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['#/queues/mail/messages/99999999', '.empty'],
       ['#/queues/mail/messages/x', '.empty'],
       ['#/schedules', '.card'],
+      ['#/topics', '.list'],
+      ['#/topics/orders', '.list'],
+      ['#/topics/none', '.empty'],
       ['#/nowhere', '.empty']
     ]
     for (const [hash, wanted] of pages) {
@@ -99,6 +103,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ['#/queues/mail', 'Delete queue …'],
       [`#/queues/mail/messages/${dead}`, 'Delete …'],
       ['#/schedules', 'New schedule'],
+      ['#/topics', 'New subscription'],
+      ['#/topics/orders', 'End the subscription of mail'],
       ['#/', 'Keyboard shortcuts']
     ]
     for (const [hash, name] of dialogs) {

@@ -89,6 +89,8 @@ t.test('each action is copied as the command for what it sends, without the key'
   await compare('Enqueue')
   await press(page, 'Settings')
   await page.getByLabel('Attempts').fill('2')
+  await page.getByLabel('Rate, messages').fill('100')
+  await page.getByLabel('Rate, per seconds').fill('60')
   await compare('Save')
   await press(page, 'Redrive group …')
   await compare('Redrive 2 messages')

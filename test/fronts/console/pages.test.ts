@@ -224,6 +224,31 @@ t.test(
   }
 )
 
+t.test('a queue is subscribed to a topic, and its subscription ended', needs, async t => {
+  const holdfast = await service(t)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/topics`)
+  await press(page, 'New subscription')
+  await page.getByLabel('Topic').fill('orders')
+  await page.getByLabel('Queue').fill('invoices')
+  await page.getByLabel('Pattern').fill('eu..x')
+  await press(page, 'Subscribe')
+  await page.locator('dialog .fault').waitFor()
+  await page.getByLabel('Pattern').fill('eu.#')
+  await press(page, 'Subscribe')
+  await page.getByText('invoices is subscribed to orders with eu.#.').waitFor()
+  await page.getByRole('link', { name: 'orders' }).click()
+  await page.getByRole('cell', { name: 'eu.#' }).waitFor()
+  const { body } = await holdfast.post('/topics/orders/messages', { body: 1, routingKey: 'eu.x' })
+  await page.goto(`${holdfast.url}/console#/queues/invoices/messages/${body.messages[0].id}`)
+  await page.getByText('orders · eu.x').waitFor()
+  await page.goto(`${holdfast.url}/console#/topics/orders`)
+  await press(page, 'End the subscription of invoices')
+  await press(page, 'End subscription')
+  await page.getByText('goes nowhere').waitFor()
+  t.equal((await holdfast.get('/topics/orders')).status, 404)
+  t.strictSame(faults, [])
+})
+
 t.test('schedules are made, paused, run and deleted', needs, async t => {
   const holdfast = await service(t)
   const { page, faults } = await openPage(browser, `${holdfast.url}/console#/schedules`)

@@ -76,7 +76,17 @@ t.test('every call from top to bottom, with the examples as they stand, harms no
   ])
   t.strictSame(
     refused,
-    ['cancelMessage', 'purge', 'deleteQueue', 'putSchedule', 'deleteSchedule', 'createKey', 'revokeKey'],
+    [
+      'cancelMessage',
+      'purge',
+      'deleteQueue',
+      'unsubscribe',
+      'deleteTopic',
+      'putSchedule',
+      'deleteSchedule',
+      'createKey',
+      'revokeKey'
+    ],
     'calls that remove, overwrite or make keys have no Execute button'
   )
   t.strictSame(await real(), before)

@@ -53,6 +53,9 @@ export function changeQuery(change, { refines = false } = {}) {
 /** @param {string} queue */
 export const queueAddress = queue => `#/queues/${encodeURIComponent(queue)}`
 
+/** @param {string} topic */
+export const topicAddress = topic => `#/topics/${encodeURIComponent(topic)}`
+
 /**
  * @param {string} queue
  * @param {string} id

@@ -15,6 +15,7 @@ import { SchedulesPage } from './schedules.js'
 import { SharesPage } from './shares.js'
 import { SignIn } from './signIn.js'
 import { applyTheme, nextTheme, savedTheme } from './theme.js'
+import { TopicPage, TopicsPage } from './topics.js'
 import { ProblemNote } from './ui.js'
 
 const toastMs = 6000
@@ -34,6 +35,8 @@ function Page({ parts, query }) {
   if (page === 'queues') return html`<${QueuePage} key=${name} queue=${name} query=${query} />`
   if (page === 'shares') return html`<${SharesPage} />`
   if (page === 'schedules') return html`<${SchedulesPage} />`
+  if (page === 'topics' && name === undefined) return html`<${TopicsPage} />`
+  if (page === 'topics') return html`<${TopicPage} key=${name} topic=${name} />`
   return html`<main>
     <div class="empty">
       <h1>There is no such page</h1>
@@ -49,7 +52,8 @@ function Page({ parts, query }) {
 function titleOf([page = 'queues', name, below, id]) {
   if (page === 'queues' && name === undefined) return 'Queues'
   if (page === 'queues') return below === 'messages' && id !== undefined ? `Message ${id} · ${name}` : name
-  return { schedules: 'Schedules', shares: 'Shares' }[page] ?? 'No such page'
+  if (page === 'topics' && name !== undefined) return `Topic ${name}`
+  return { schedules: 'Schedules', shares: 'Shares', topics: 'Topics' }[page] ?? 'No such page'
 }
 
 /** What the key may do, null until it is known, and how to come in and leave. */
@@ -166,6 +170,7 @@ function TopBar({ page, admin, signOut }) {
     <a class="brand" href="#/"><img src="console/icon.svg" alt="" width="26" height="26" />Holdfast</a>
     <nav aria-label="Pages">
       <a href="#/" aria-current=${current('queues')}>Queues</a>
+      <a href="#/topics" aria-current=${current('topics')}>Topics</a>
       <a href="#/schedules" aria-current=${current('schedules')}>Schedules</a>
       ${admin && html`<a href="#/shares" aria-current=${current('shares')}>Shares</a>`}
     </nav>

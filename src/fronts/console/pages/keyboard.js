@@ -13,8 +13,9 @@ const shortcuts = [
   ['Enter', 'Open the row'],
   ['x', 'Select the row'],
   ['r', 'Reload'],
-  ['n', 'New message, queue or schedule'],
+  ['n', 'New message, queue, subscription or schedule'],
   ['g q', 'Queues'],
+  ['g t', 'Topics'],
   ['g s', 'Schedules'],
   ['t', 'Theme: auto, light, dark'],
   ['z', 'Clock: local or UTC'],
@@ -65,6 +66,7 @@ export function onKeyDown(event) {
  */
 function press(key, previous) {
   if (previous === 'g' && key === 'q') location.hash = '#/'
+  else if (previous === 'g' && key === 't') location.hash = '#/topics'
   else if (previous === 'g' && key === 's') location.hash = '#/schedules'
   else if (key === 'j') moveRow(1)
   else if (key === 'k') moveRow(-1)

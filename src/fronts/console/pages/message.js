@@ -1,7 +1,7 @@
 /** One message: its state and why, its history, its body, and what can be done to it. */
 import { html, useState } from './vendor/htm.js'
 import { askForIds } from './actions.js'
-import { queueAddress } from './address.js'
+import { queueAddress, topicAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
@@ -114,12 +114,17 @@ function Result({ message: { id, resultText } }) {
 }
 
 function Details({ message }) {
-  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, unique } = message
+  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, unique } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
     <dd>${attemptOf(attempt, maxAttempts)}</dd>
     <dt>Priority</dt>
     <dd>${priority}</dd>
+    ${
+      topic !== undefined &&
+      html`<dt>Topic</dt>
+        <dd><a href=${topicAddress(topic)}>${topic}</a>${routingKey !== undefined && ` · ${routingKey}`}</dd>`
+    }
     <dt>Enqueued</dt>
     <dd>${time(enqueuedAt)} (${ago(enqueuedAt)})</dd>
     ${

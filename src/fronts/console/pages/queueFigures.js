@@ -20,6 +20,16 @@ export function QueueFigures({ counts, report, row }) {
       report.settings.keepAckedSeconds > 0 &&
       html`<${Figure} title="Acked (kept)" kind="acked">${count(counts.acked)}</${Figure}>`
     }
+    ${
+      report.limits.places !== null &&
+      html`<${Figure} title="Leased, of at most">
+        ${count(counts.leased)} / ${count(report.settings.maxLeased)}
+      </${Figure}>`
+    }
+    ${
+      report.limits.tokens !== null &&
+      html`<${Figure} title="Leases free now" hint="by the rate">${count(report.limits.tokens)}</${Figure}>`
+    }
     <${Figure} title="Oldest ready"><${Oldest} seconds=${oldestReadySeconds} /></${Figure}>
     <${Figure} title="Enqueued /s">${rate(row?.enqueuedPerSecond)}</${Figure}>
     <${Figure} title="Acked /s">${rate(row?.ackedPerSecond)}</${Figure}>
@@ -31,7 +41,7 @@ export function QueueFigures({ counts, report, row }) {
 
 export function SettingsLine({ settings }) {
   const { leaseSeconds, maxAttempts, retry, retentionSeconds, keepAckedSeconds, maxDepth } = settings
-  const { delaySeconds, ttlSeconds, waitSeconds, messageBytesMax, tags } = settings
+  const { delaySeconds, ttlSeconds, waitSeconds, messageBytesMax, maxLeased, tags } = settings
   const delays = `from ${duration(retry.delaySeconds)} to ${duration(retry.maxDelaySeconds)}`
   const facts = [
     `Lease ${duration(leaseSeconds)}`,
@@ -40,6 +50,9 @@ export function SettingsLine({ settings }) {
     `messages kept ${duration(retentionSeconds)}`,
     keepAckedSeconds > 0 && `acked messages kept ${duration(keepAckedSeconds)}`,
     maxDepth !== null && `at most ${count(maxDepth)} messages`,
+    maxLeased !== null && `at most ${count(maxLeased)} leased at once`,
+    settings.rate !== null &&
+      `at most ${count(settings.rate.messages)} leases in ${duration(settings.rate.perSeconds)}`,
     delaySeconds > 0 && `delayed by ${duration(delaySeconds)}`,
     ttlSeconds !== null && `live for ${duration(ttlSeconds)}`,
     waitSeconds > 0 && `leases wait ${duration(waitSeconds)}`,

@@ -1,7 +1,7 @@
 /** What the key in use may do. The pages do not offer what it may not. */
 import { call } from './api.js'
 
-/** @typedef {'enqueue' | 'lease' | 'browse' | 'manage'} Action */
+/** @typedef {'enqueue' | 'lease' | 'browse' | 'manage' | 'publish' | 'subscribe'} Action */
 /** @typedef {{ names: string[], prefixes: string[] }} Queues */
 
 /** @type {{ signedIn: boolean, admin: boolean, rights: Record<string, Queues> }} */
@@ -14,7 +14,7 @@ export async function readRights() {
 }
 
 /**
- * Whether the key may do it on this queue.
+ * Whether the key may do it on this queue or topic.
  * @param {Action} action
  * @param {string} queue
  */
@@ -27,7 +27,7 @@ export function may(action, queue) {
 }
 
 /**
- * Whether there is any queue on which the key may do it.
+ * Whether there is any queue or topic on which the key may do it.
  * @param {Action} action
  */
 export function mayAnywhere(action) {

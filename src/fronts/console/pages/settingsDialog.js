@@ -10,7 +10,10 @@ import { formRows } from './settings.js'
 
 const fieldName = (/** @type {FormRow} */ { path }) => path.join('.')
 const pointerOf = (/** @type {FormRow} */ { path }) => `/${path.join('/')}`
-const pointers = [...formRows.map(pointerOf), 'path/queue']
+const fieldsOf = (/** @type {FormRow} */ { fields }) => Object.entries(fields ?? {})
+const recordPointersOf = (/** @type {FormRow} */ row) =>
+  fieldsOf(row).map(([name]) => `${pointerOf(row)}/${name}`)
+const pointers = [...formRows.flatMap(row => [pointerOf(row), ...recordPointersOf(row)]), 'path/queue']
 
 /**
  * What the form shows at first: the value in force. For a new queue `settings` is null. Then text
@@ -32,10 +35,24 @@ function shownValue(row, settings) {
 function formValue(row, form) {
   const name = fieldName(row)
   if (row.type === 'flag') return form.has(name)
+  if (row.type === 'record') return recordOf(row, form)
   const text = typed(form, name)
   if (row.type === 'choice') return text
   if (row.type === 'texts') return headersOf(text)
   return text === '' ? null : numberOf(text)
+}
+
+/**
+ * An object of the fields that were filled in: null where none was.
+ * @param {FormRow} row
+ * @param {FormData} form
+ */
+function recordOf(row, form) {
+  const entries = fieldsOf(row)
+    .map(([name]) => [name, typed(form, `${fieldName(row)}.${name}`)])
+    .filter(([, text]) => text !== '')
+    .map(([name, text]) => [name, numberOf(text)])
+  return entries.length === 0 ? null : Object.fromEntries(entries)
 }
 
 /**
@@ -47,6 +64,10 @@ function formValue(row, form) {
  */
 function isUntouched(row, form, shown) {
   if (row.type === 'texts') return typed(form, fieldName(row)) === linesOf(shown).trim()
+  if (row.type === 'record') {
+    const value = formValue(row, form)
+    return fieldsOf(row).every(([name]) => value?.[name] === shown?.[name])
+  }
   return formValue(row, form) === shown
 }
 
@@ -125,9 +146,34 @@ function SettingField({ row, value, problem, focused }) {
       <textarea name=${fieldName(row)} rows="2" spellcheck=${false} defaultValue=${linesOf(value)}></textarea>
     </${Field}>`
   }
+  if (type === 'record') {
+    return html`<${RecordField} row=${row} value=${value} hint=${hint} problem=${problem} />`
+  }
   const input = type === 'choice' ? ChoiceInput : TextInput
   return html`<${Field} label=${title} ...${props}>
     <${input} row=${row} value=${value} focused=${focused} />
+  </${Field}>`
+}
+
+/** A number for each field of an object. What is wrong with one stands at the first that is wrong. */
+function RecordField({ row, value, hint, problem }) {
+  const wrong = recordPointersOf(row).find(pointer =>
+    problem?.errors?.some(error => error.pointer === pointer)
+  )
+  return html`<${Field} label=${row.label} hint=${hint} pointer=${wrong ?? pointerOf(row)} problem=${problem}>
+    <span class="record">
+      ${fieldsOf(row).map(
+        ([name, { label }]) =>
+          html`<input
+            name="${fieldName(row)}.${name}"
+            inputmode="decimal"
+            autocomplete="off"
+            placeholder=${label}
+            aria-label="${row.label}, ${label}"
+            defaultValue=${String(value?.[name] ?? '')}
+          />`
+      )}
+    </span>
   </${Field}>`
 }
 

@@ -3,7 +3,8 @@
 /** One setting of a queue. `path` leads to its value in the settings. */
 export interface SettingRow {
   path: string[]
-  type: 'number' | 'integer' | 'choice' | 'flag' | 'texts'
+  type: 'number' | 'integer' | 'choice' | 'flag' | 'texts' | 'record'
+  fields?: Record<string, { label: string; optional?: true }>
   choices?: string[]
   default: number | string | boolean | Record<string, string> | null
   nullable?: true

@@ -28,6 +28,7 @@ const keyFields = {
       'An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), ' +
       'or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, ' +
       '`manage` (settings, purge, redrive, retry, cancel, delete). ' +
+      'The same with topics: `publish:orders`, `subscribe:*`. ' +
       '`admin`, alone, is everything, keys too.'
   })
 }

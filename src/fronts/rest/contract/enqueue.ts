@@ -48,7 +48,7 @@ export interface MessageInput extends MessageOptions {
   body: unknown
   headers?: Record<string, string>
 }
-const message = { body: givenBody, headers: maybe(givenHeaders), ...optionSchemas, unique }
+export const message = { body: givenBody, headers: maybe(givenHeaders), ...optionSchemas, unique }
 export const Message = Type.Unsafe<MessageInput>(object(message, { title: 'Message' }))
 
 /** A message that names its queue: one that an ack enqueues. */
@@ -71,14 +71,13 @@ export type QueryOptions = Omit<MessageOptions, 'unique'> & {
   uniqueUntil?: Unique['until']
   uniqueOnConflict?: Unique['onConflict']
 }
-export const EnqueueQuery = Type.Unsafe<QueryOptions>(
-  object({
-    ...optionSchemas,
-    uniqueKey: maybe(uniqueKey),
-    uniqueUntil: uniqueTerms.until,
-    uniqueOnConflict: uniqueTerms.onConflict
-  })
-)
+export const queryOptions = {
+  ...optionSchemas,
+  uniqueKey: maybe(uniqueKey),
+  uniqueUntil: uniqueTerms.until,
+  uniqueOnConflict: uniqueTerms.onConflict
+}
+export const EnqueueQuery = Type.Unsafe<QueryOptions>(object(queryOptions))
 export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
 
 export const Enqueued = Type.Object({

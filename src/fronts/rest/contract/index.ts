@@ -12,6 +12,7 @@ import type { Operation } from './operation.ts'
 import { queueOperations } from './queues.ts'
 import { scheduleOperations } from './schedules.ts'
 import { Settle, settleOperation } from './settle.ts'
+import { topicOperations } from './topics.ts'
 
 export const contract: Operation[] = [
   ...Object.values<Operation>(queueOperations),
@@ -22,6 +23,7 @@ export const contract: Operation[] = [
   ...Object.values<Operation>(messageOperations),
   ...Object.values<Operation>(leaseOperations),
   ...(Object.keys(Settle) as SettleVerb[]).map(settleOperation),
+  ...Object.values<Operation>(topicOperations),
   ...Object.values<Operation>(scheduleOperations),
   ...Object.values<Operation>(apiKeyOperations),
   ...Object.values<Operation>(healthOperations)

@@ -21,6 +21,7 @@ import {
   PageQuery,
   QueueName,
   QueueParams,
+  recordOf,
   schemaOf,
   time
 } from './shapes.ts'
@@ -53,10 +54,11 @@ function reportOf(rows: Settable): Record<string, TSchema> {
     flag: Type.Boolean(),
     texts: Headers
   }
+  const plainOf = (row: SettingRow) => (row.type === 'record' ? recordOf(row) : plain[row.type])
   return Object.fromEntries(
     Object.entries(rows).map(([name, row]) => {
       if ('members' in row) return [name, Type.Object(reportOf(row.members))]
-      return [name, mayBeNull(row) ? orNull(plain[row.type]) : plain[row.type]]
+      return [name, mayBeNull(row) ? orNull(plainOf(row)) : plainOf(row)]
     })
   )
 }
@@ -99,6 +101,15 @@ export const QueueReport = Type.Object(
         'Seconds since the oldest ready message became ready: since its enqueue, or since the end of ' +
         'its delay, its lease or its death. null when none is ready.'
     }),
+    limits: Type.Object(
+      {
+        places: orNull(Type.Integer(), {
+          description: 'How many more maxLeased allows. null: no maxLeased.'
+        }),
+        tokens: orNull(Type.Integer(), { description: 'How many the rate allows now. null: no rate.' })
+      },
+      { description: 'How many messages the limits allow to lease now.' }
+    ),
     createdAt: time('When the queue was made.'),
     updatedAt: time('When its settings last changed.')
   },

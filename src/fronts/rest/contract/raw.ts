@@ -12,6 +12,8 @@ export const rawLeaseHeaders = {
     'After this many attempts the message is dead. Left out where that is never.'
   ),
   'Holdfast-Priority': described(`0 to ${priorityMax}.`),
+  'Holdfast-Topic': described('The topic to which it was published.'),
+  'Holdfast-Routing-Key': described('The routing key of the publish, percent-encoded.'),
   'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
   'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
   'Holdfast-Last-Failure': described(

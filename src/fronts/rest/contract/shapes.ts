@@ -3,7 +3,8 @@ import { Type, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
-import type { Row, TextsRow } from '../../../core/table.ts'
+import { topicNamePattern } from '../../../core/topic.ts'
+import type { RecordRow, Row, TextsRow } from '../../../core/table.ts'
 
 /** An object that refuses unknown fields. */
 export const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
@@ -34,6 +35,12 @@ export const demoName = 'swagger-demo'
 export const QueueName = Type.String({
   pattern: queueNamePattern,
   description: `The queue. ${nameDescription}`,
+  examples: [demoName]
+})
+
+export const TopicName = Type.String({
+  pattern: topicNamePattern,
+  description: `The topic. ${nameDescription}`,
   examples: [demoName]
 })
 
@@ -77,7 +84,18 @@ export function schemaOf(row: Row, description: string): TSchema {
       return Type.String({ pattern: row.pattern, description })
     case 'texts':
       return textsOf(row, description)
+    case 'record':
+      return recordOf(row, { description })
   }
+}
+
+/** The shape of an object of numbers. */
+export function recordOf({ fields }: RecordRow, options = {}): TSchema {
+  const shapes = Object.entries(fields).map(([name, field]) => {
+    const shape = schemaOf(field, field.help)
+    return [name, field.optional ? maybe(shape) : shape]
+  })
+  return object(Object.fromEntries(shapes), options)
 }
 
 function textsOf({ entriesMax, nameCharsMax, valueCharsMax }: TextsRow, description: string): TSchema {
@@ -98,5 +116,7 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
 
 /** What few messages have. */
 export const marks = {
-  group: maybe(Type.String({ description: 'The group that the enqueue named.' }))
+  group: maybe(Type.String({ description: 'The group that the enqueue named.' })),
+  topic: maybe(Type.String({ description: 'The topic to which it was published.' })),
+  routingKey: maybe(Type.String({ description: 'The routing key of the publish, if it had one.' }))
 }

@@ -18,24 +18,32 @@ import {
 import type { Server } from '../../shared/server.ts'
 import { uncheckedBody, validator } from '../validation.ts'
 
-const checkMessage = validator<MessageInput>(Message)
-const checkList = validator<Static<typeof MessageList>>(MessageList)
+/** How the messages of a request are checked: one by itself, and a list. */
+export interface MessageChecks {
+  one: (body: unknown) => MessageInput
+  list: (body: unknown) => { messages: MessageInput[] }
+}
 
-/** Registered in a scope of its own, because only the enqueue takes bodies of any content type. */
-export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> {
+const checks: MessageChecks = {
+  one: validator<MessageInput>(Message),
+  list: validator<Static<typeof MessageList>>(MessageList)
+}
+
+/** Has the routes of this scope take bodies of any content type. */
+export function takeAnyBody(app: Server): void {
   app.removeContentTypeParser('*')
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
   app.addContentTypeParser('application/x-www-form-urlencoded', refuseForm)
+}
 
+/** Registered in a scope of its own, because only enqueues take bodies of any content type. */
+export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> {
+  takeAnyBody(app)
   app.route({
     ...enqueueOperations.enqueue,
     validatorCompiler: uncheckedBody,
     async handler(request, reply) {
-      const { body, query, headers } = request
-      const key = headerKey(request)
-      const { messages, list } = Buffer.isBuffer(body)
-        ? { messages: [rawMessage(body, headers['content-type'], query, key)], list: false }
-        : jsonMessages(body, query, key)
+      const { messages, list } = messagesOf(request, request.query, checks)
       checkMessages(request)
       takeMessages(request, messages.length)
       const answers = await broker.enqueue(request.caller, request.params.queue, messages, list)
@@ -44,6 +52,19 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
       return list ? { messages: ids } : ids[0]!
     }
   })
+}
+
+/** The messages of a request: one or a list as JSON, or a raw body with options in the query. */
+export function messagesOf(
+  request: FastifyRequest,
+  query: QueryOptions,
+  checks: MessageChecks
+): { messages: NewMessage[]; list: boolean } {
+  const { body, headers } = request
+  const key = headerKey(request)
+  return Buffer.isBuffer(body)
+    ? { messages: [rawMessage(body, headers['content-type'], query, key)], list: false }
+    : jsonMessages(body, query, key, checks)
 }
 
 // Almost always a curl without a content type: the JSON would be stored as a raw text.
@@ -88,7 +109,8 @@ function rawMessage(
 function jsonMessages(
   body: unknown,
   query: object,
-  key: string | undefined
+  key: string | undefined,
+  checks: MessageChecks
 ): { messages: NewMessage[]; list: boolean } {
   const [parameter] = Object.keys(query)
   if (parameter !== undefined) {
@@ -102,11 +124,13 @@ function jsonMessages(
       )
     }
     return {
-      messages: checkList(body).messages.map((message, index) => jsonMessage(message, `/messages/${index}`)),
+      messages: checks
+        .list(body)
+        .messages.map((message, index) => jsonMessage(message, `/messages/${index}`)),
       list: true
     }
   }
-  const message = checkMessage(body)
+  const message = checks.one(body)
   return {
     messages: [
       jsonMessage({ ...message, idempotencyKey: oneKey(message.idempotencyKey, key, '/idempotencyKey') }, '')

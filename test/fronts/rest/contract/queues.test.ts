@@ -41,6 +41,8 @@ t.test('an untouched queue has the documented defaults', async t => {
     paused: false,
     ordering: 'none',
     fairness: 'none',
+    maxLeased: null,
+    rate: null,
     keepAckedSeconds: 0,
     tags: {}
   })
@@ -50,6 +52,7 @@ t.test('an untouched queue has the documented defaults', async t => {
     'counts',
     'reliability',
     'oldestReadySeconds',
+    'limits',
     'createdAt',
     'updatedAt'
   ])

@@ -1,0 +1,109 @@
+/** Calls of the REST contract. One without an answer is repeated, in a way that is safe to repeat. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { attempt } from './attempt.ts'
+import { HoldfastError, pauseAfter } from './error.ts'
+import type { RawPublication } from './types.ts'
+
+export interface ClientOptions {
+  /** Where the service is: `http://127.0.0.1:8080`. */
+  url: string
+  /** An API key, where the service asks for one. */
+  key?: string | undefined
+  /** How long one try may take, in addition to its waitSeconds. Default 30. */
+  timeoutSeconds?: number | undefined
+  /**
+   * How long after the first try another may begin, when there is no answer, or one that asks to
+   * come again later. 0: never. Default 30.
+   */
+  retrySeconds?: number | undefined
+}
+
+export interface CallOptions {
+  /** Ends the call. */
+  signal?: AbortSignal | undefined
+  /** Instead of the client's. */
+  timeoutSeconds?: number | undefined
+  /** Instead of the client's. */
+  retrySeconds?: number | undefined
+}
+
+/** What goes out with a call. */
+export interface Request {
+  body?: unknown
+  bytes?: Uint8Array
+  headers?: Record<string, string>
+  query?: object
+  waitSeconds?: number | undefined
+}
+
+export class Calls {
+  readonly #url: string
+  readonly #headers: Record<string, string>
+  readonly #timeoutSeconds: number
+  readonly #retrySeconds: number
+
+  constructor({ url, key, timeoutSeconds = 30, retrySeconds = 30 }: ClientOptions) {
+    this.#url = new URL(url).href.replace(/\/+$/, '')
+    this.#headers = {
+      accept: 'application/json',
+      ...(key !== undefined && { authorization: `Bearer ${key}` })
+    }
+    this.#timeoutSeconds = timeoutSeconds
+    this.#retrySeconds = retrySeconds
+  }
+
+  async call<Answer>(
+    method: string,
+    path: string,
+    request: Request,
+    { signal, timeoutSeconds = this.#timeoutSeconds, retrySeconds = this.#retrySeconds }: CallOptions = {}
+  ): Promise<Answer> {
+    const untilMs = performance.now() + retrySeconds * 1000
+    const query = new URLSearchParams()
+    for (const [name, value] of Object.entries(request.query ?? {})) {
+      if (value !== undefined) query.set(name, String(value))
+    }
+    const url = `${this.#url}${path}${query.size > 0 ? `?${query}` : ''}`
+    const body = request.bytes ?? (request.body === undefined ? null : JSON.stringify(request.body))
+    const headers = {
+      ...this.#headers,
+      ...(body !== null && { 'content-type': 'application/json' }),
+      ...request.headers
+    }
+    for (let tries = 1; ; tries++) {
+      try {
+        return (await attempt({
+          method,
+          url,
+          headers,
+          body,
+          timeoutMs: (timeoutSeconds + (request.waitSeconds ?? 0)) * 1000,
+          signal
+        })) as Answer
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (!(error instanceof HoldfastError) || !error.passes) throw error
+        const pauseMs = pauseAfter(tries, error)
+        if (performance.now() + pauseMs >= untilMs) throw error
+        await sleep(pauseMs, undefined, { ...(signal !== undefined && { signal }) })
+      }
+    }
+  }
+}
+
+/** A request whose body is bytes, with options in the query. */
+export function rawRequest(body: Uint8Array | string, contentType: string, message: RawPublication): Request {
+  if (/^application\/json\s*(;|$)/i.test(contentType)) {
+    throw new TypeError(
+      'enqueueRaw and publishRaw are for bodies that are not JSON. ' +
+        'For application/json use enqueue or publish.'
+    )
+  }
+  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
+  return { bytes, headers: { 'content-type': contentType }, query: keyed(message) }
+}
+
+// A key that is given as undefined counts as none.
+export function keyed<T extends { idempotencyKey?: string | undefined }>(request: T): T {
+  return { ...request, idempotencyKey: request.idempotencyKey ?? crypto.randomUUID() }
+}

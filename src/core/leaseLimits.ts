@@ -1,0 +1,15 @@
+/** Limits of a queue: how many of its messages may be leased at once, and how many in a time. */
+import type { Room } from './rows.ts'
+import type { ActiveSettings } from './settings.ts'
+
+/** Settings after whose change those who wait for a place may get one. */
+export const limitSettings: string[] = ['maxLeased', 'rate'] satisfies (keyof ActiveSettings)[]
+
+export function hasLimits({ maxLeased, rate }: ActiveSettings): boolean {
+  return maxLeased !== null || rate !== null
+}
+
+/** Whether another lease would get nothing just now. */
+export function isUsedUp({ places, tokens }: Room): boolean {
+  return (places !== null && places <= 0) || (tokens !== null && tokens < 1)
+}

@@ -1,0 +1,147 @@
+/** A topic: its subscriptions, and which of them a routing key matches. */
+import { QueueError } from './errors.ts'
+import { routingKeyCharsMax, subscriptionsMax, subscriptionsPerTopicMax } from './limits.ts'
+import type { Caller } from './caller.ts'
+import { obstacleTo, type Holding } from './engine/share.ts'
+import type { Digits, NewMessage } from './message.ts'
+import { namePattern, type Queue } from './queue.ts'
+
+export const topicNamePattern = namePattern
+
+/** A word of a routing key: any character but a dot, NUL, and half of a surrogate pair. */
+const word = '[^.\\u0000\\ud800-\\udfff]+'
+/** With the flag u: words joined by dots. It has at most `routingKeyCharsMax` characters. */
+export const routingKeyPattern = `^${word}(?:\\.${word})*$`
+export const routingKeyHelp =
+  `1 to ${routingKeyCharsMax} characters: ` + 'words joined by dots, none of them empty.'
+
+/** Matches every message, one without a routing key too. */
+export const patternDefault = '#'
+
+/** What a publish says of a message beside what an enqueue says. */
+export interface Publication extends NewMessage {
+  routingKey?: string | undefined
+}
+
+/** What a copy tells of its publish. */
+export interface Published {
+  topic: string
+  routingKey?: string | undefined
+}
+
+/** A copy that was stored, of the message at `index` of the publish. */
+export interface PublishedCopy {
+  index: number
+  queue: string
+  id: Digits
+  duplicate: boolean
+  /** It held the unique key, and has the new content now. */
+  replaced: boolean
+}
+
+export interface Subscription {
+  queue: Queue
+  pattern: string
+}
+
+export interface TopicReport {
+  topic: string
+  subscriptions: { queue: string; pattern: string }[]
+}
+
+/** Subscriptions before a new one is made. */
+export interface HeldSubscriptions {
+  /** There is one of this queue to this topic. */
+  exists: boolean
+  ofAll: Holding
+  ofTopic: Holding
+}
+
+/** Whether a routing key has the words that a pattern asks for, one by one. `#` is any number of words. */
+export function matches(pattern: readonly string[], key: readonly string[]): boolean {
+  let [at, keyAt, hashAt, triedFrom] = [0, 0, -1, 0]
+  while (keyAt < key.length) {
+    if (pattern[at] === '#') {
+      hashAt = at++
+      triedFrom = keyAt
+    } else if (at < pattern.length && (pattern[at] === '*' || pattern[at] === key[keyAt])) {
+      at++
+      keyAt++
+    } else if (hashAt >= 0) {
+      // The last # takes one word more.
+      at = hashAt + 1
+      keyAt = ++triedFrom
+    } else {
+      return false
+    }
+  }
+  while (pattern[at] === '#') at++
+  return at === pattern.length
+}
+
+/** Matches that the routes of one topic remember. */
+const rememberedMax = 2000
+
+/** The subscriptions of a topic, by routing key. */
+export class Routes {
+  readonly subscriptions: Subscription[]
+  readonly #patterns: string[][]
+  readonly #remembered = new Map<string, Subscription[]>()
+  #weight = 0
+
+  constructor(subscriptions: Subscription[]) {
+    this.subscriptions = subscriptions
+    this.#patterns = subscriptions.map(({ pattern }) => pattern.split('.'))
+  }
+
+  /** The subscriptions whose patterns match. No key has the empty text. */
+  of(routingKey = ''): Subscription[] {
+    const remembered = this.#remembered.get(routingKey)
+    if (remembered !== undefined) return remembered
+    const words = routingKey === '' ? [] : routingKey.split('.')
+    const found = this.subscriptions.filter((_, index) => matches(this.#patterns[index]!, words))
+    this.#weight += found.length + 1
+    if (this.#weight > rememberedMax) {
+      this.#remembered.clear()
+      this.#weight = found.length + 1
+    }
+    this.#remembered.set(routingKey, found)
+    return found
+  }
+}
+
+/** Refuses with tooManySubscriptions when a bound leaves no room for one more. */
+export function checkSubscriptionRoom(
+  topic: string,
+  { ofAll, ofTopic }: HeldSubscriptions,
+  { isAdmin }: Caller
+): void {
+  const bounds = [
+    { held: ofTopic, max: subscriptionsPerTopicMax, where: `The topic ${topic} has` },
+    { held: ofAll, max: subscriptionsMax, where: 'All topics together have' }
+  ]
+  for (const { held, max, where } of bounds) {
+    const obstacle = obstacleTo(1, max, held, isAdmin)
+    if (obstacle === null) continue
+    const reason =
+      obstacle === 'total'
+        ? `${where} ${held.all} subscriptions already, which is the most there may be`
+        : `This caller has made ${held.mine} subscriptions of the ${max} there may be. That is its share: ` +
+          'half of what others leave'
+    throw new QueueError(
+      'tooManySubscriptions',
+      `${reason}; nothing was changed. Delete a subscription that nobody needs.`
+    )
+  }
+}
+
+/**
+ * A key without a right to the topic gets it too. So the answer never tells whether the topic
+ * exists.
+ */
+export function topicNotFound(topic: string): QueueError {
+  return new QueueError(
+    'topicNotFound',
+    `There is no topic ${topic}. PUT /topics/${topic}/subscriptions/{queue} makes it.`
+  )
+}

@@ -1,0 +1,147 @@
+/** Publishing: a copy of each message for every queue whose subscription matches, in one commit. */
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Caller } from '../caller.ts'
+import type { Parts } from '../engine/parts.ts'
+import { Recent } from '../engine/recent.ts'
+import { partlyDone, QueueError } from '../errors.ts'
+import { publishBytesMax, publishCopiesMax } from '../limits.ts'
+import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
+import type { Queue } from '../queue.ts'
+import { Routes, type Publication, type Published, type PublishedCopy } from '../topic.ts'
+import { rowsFor, type Enqueueing } from './enqueue.ts'
+
+const topicsMax = 1000
+/** After this long, routing lets other work of the event loop go first. */
+const routingMsMax = 5
+
+/** A copy to store: the message at `index`, for a queue. */
+interface Copy {
+  index: number
+  queue: Queue
+}
+
+type Needs = Pick<Parts, 'store' | 'turns'>
+
+/** The broker says what the method does, and how it refuses. */
+export class Publishing {
+  readonly #enqueueing: Enqueueing
+  readonly #topics: Recent<Routes>
+
+  constructor({ store, turns }: Needs, enqueueing: Enqueueing) {
+    this.#enqueueing = enqueueing
+    this.#topics = new Recent({
+      turns,
+      namesMax: topicsMax,
+      lookUp: async (topic, inUse) => {
+        const subscriptions = await (inUse ? store.first : store).findTopic(topic)
+        return subscriptions && new Routes(subscriptions)
+      }
+    })
+  }
+
+  /** Forgets the subscriptions of a topic, which were changed. */
+  forget(topic: string): void {
+    this.#topics.forget(topic)
+  }
+
+  async publish(
+    caller: Caller,
+    topic: string,
+    messages: Publication[],
+    list: boolean
+  ): Promise<PublishedCopy[]> {
+    const copies = await this.#copiesOf(caller, topic, messages)
+    const stored = await this.#store(caller, topic, messages, copies, list)
+    if (!stored.includes(null)) return copiesStored(copies, stored)
+    // A queue that was deleted in between has no subscription any more, and misses nothing. One whose
+    // settings have changed still has its own.
+    this.forget(topic)
+    try {
+      await this.#storeMissing(caller, topic, messages, copies, stored, list)
+    } catch (error) {
+      throw stored.some(answer => answer !== null) ? partlyDone(error as Error) : error
+    }
+    return copiesStored(copies, stored)
+  }
+
+  async #copiesOf(caller: Caller, topic: string, messages: Publication[]): Promise<Copy[]> {
+    const routes = this.#topics.fresh(topic) ?? (await this.#topics.find(caller, topic))
+    return routes === null ? [] : await routed(routes, messages)
+  }
+
+  async #store(
+    caller: Caller,
+    topic: string,
+    messages: Publication[],
+    copies: Copy[],
+    list: boolean
+  ): Promise<EnqueueAnswer[]> {
+    if (copies.length === 0) return []
+    const queues = [...new Set(copies.map(({ queue }) => queue))]
+    return await this.#enqueueing.add(caller, rowsOf(topic, copies, messages, list), queues, true)
+  }
+
+  // Writes the answers of copies that still have a subscription into `stored`.
+  async #storeMissing(
+    caller: Caller,
+    topic: string,
+    messages: Publication[],
+    copies: Copy[],
+    stored: EnqueueAnswer[],
+    list: boolean
+  ): Promise<void> {
+    const keyOf = ({ index, queue }: Copy) => `${index} ${queue.id}`
+    const missing = new Map(
+      copies.flatMap((copy, i) => (stored[i] === null ? [[keyOf(copy), i] as const] : []))
+    )
+    const found = await this.#copiesOf(caller, topic, messages)
+    const again = found.filter(copy => missing.has(keyOf(copy)))
+    const answers = await this.#store(caller, topic, messages, again, list)
+    for (const [i, copy] of again.entries()) stored[missing.get(keyOf(copy))!] = answers[i]!
+  }
+}
+
+function copiesStored(copies: Copy[], stored: EnqueueAnswer[]): PublishedCopy[] {
+  return copies.flatMap(({ index, queue }, i) => {
+    const answer = stored[i]!
+    if (answer === null) return []
+    const { id, duplicate, replaced = false } = answer
+    return [{ index, queue: queue.name, id, duplicate, replaced }]
+  })
+}
+
+// In the order of the messages, and of each by the names of the queues.
+async function routed(routes: Routes, messages: Publication[]): Promise<Copy[]> {
+  const copies: Copy[] = []
+  let sinceMs = performance.now()
+  for (const [index, { routingKey }] of messages.entries()) {
+    for (const { queue } of routes.of(routingKey)) copies.push({ index, queue })
+    if (copies.length > publishCopiesMax) throw tooManyCopies()
+    if (messages.length > 1 && performance.now() - sinceMs > routingMsMax) {
+      await turn()
+      sinceMs = performance.now()
+    }
+  }
+  return copies
+}
+
+// Refuses what one of the queues refuses.
+function rowsOf(topic: string, copies: Copy[], messages: Publication[], list: boolean): EnqueueRow[] {
+  const bytes = copies.reduce((sum, { index }) => sum + messages[index]!.body.length, 0)
+  if (bytes > publishBytesMax) throw tooManyCopies()
+  const makers = new Map(copies.map(({ queue }) => [queue, rowsFor(queue)]))
+  const published = messages.map(({ routingKey }): Published => ({ topic, routingKey }))
+  return copies.map(({ index, queue }) => {
+    const row = makers.get(queue)!(messages[index]!, list ? `/messages/${index}` : '')
+    row.published = published[index]
+    return row
+  })
+}
+
+function tooManyCopies(): QueueError {
+  return new QueueError(
+    'requestTooLarge',
+    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies; ` +
+      'nothing was stored. Publish fewer messages at once.'
+  )
+}

@@ -1,0 +1,195 @@
+/** Topics, and the subscriptions of one. */
+import { html, useState } from './vendor/htm.js'
+import { queueAddress, topicAddress } from './address.js'
+import { call, perform } from './api.js'
+import { CopyCurl } from './curl.js'
+import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
+import { count } from './format.js'
+import { Field, FormEnd, typed } from './forms.js'
+import { usePolling } from './hooks.js'
+import { may, mayAnywhere } from './rights.js'
+import { limits } from './tables.js'
+import { Empty, ProblemNote } from './ui.js'
+
+const pollMs = 10_000
+const topicPath = topic => `/topics/${encodeURIComponent(topic)}`
+const subscriptionPath = (topic, queue) => `${topicPath(topic)}/subscriptions/${encodeURIComponent(queue)}`
+
+async function readTopics() {
+  const all = []
+  for (let cursor = ''; ;) {
+    const from = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+    const page = await call('GET', `/topics?limit=${limits.pageRowsMax}${from}`)
+    all.push(...page.topics)
+    if (page.cursor === null) return all
+    cursor = page.cursor
+  }
+}
+
+/** Reads again and again. Answers what was read, why it was not, and how to read at once. */
+function useRead(read, names) {
+  const [value, setValue] = useState(/** @type {any} */ (null))
+  const [problem, setProblem] = useState(/** @type {any} */ (null))
+  const readNow = () =>
+    read().then(value => {
+      setValue(value)
+      setProblem(null)
+    }, setProblem)
+  usePolling(readNow, pollMs, names)
+  return { value, problem, readNow }
+}
+
+export function TopicsPage() {
+  const { value: topics, problem, readNow } = useRead(readTopics, [])
+  return html`<main class="page">
+    <div class="heading">
+      <h1>Topics</h1>
+      <span class="spacer"></span>
+      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+      ${mayAnywhere('subscribe') && html`<${NewButton} topic=${null} onDone=${readNow} />`}
+    </div>
+    <${ProblemNote} problem=${problem} again=${readNow} />
+    ${topics?.length === 0 && html`<${NoTopics} />`}
+    ${topics?.length > 0 && html`<${TopicTable} topics=${topics} />`}
+  </main>`
+}
+
+function TopicTable({ topics }) {
+  return html`<div class="sheet">
+    <table class="rows list">
+      <thead>
+        <tr>
+          <th>Topic</th>
+          <th class="n">Subscriptions</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${topics.map(
+          ({ topic, subscriptions }) =>
+            html`<tr key=${topic} data-row>
+              <td class="name"><a class="row-link" href=${topicAddress(topic)}>${topic}</a></td>
+              <td class="n" data-label="Subscriptions">${count(subscriptions)}</td>
+            </tr>`
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function NoTopics() {
+  return html`<${Empty} title="No topic yet">
+    A queue subscribes to a topic with a pattern, such as <code>eu.#</code>. Each message that is published to
+    the topic with a matching routing key is copied to the queue.
+  </${Empty}>`
+}
+
+export function TopicPage({ topic }) {
+  const { value, problem, readNow } = useRead(() => call('GET', topicPath(topic)), [topic])
+  const isGone = problem?.code === 'topicNotFound'
+  const subscriptions = isGone ? [] : value?.subscriptions
+  return html`<main class="page">
+    <p class="crumbs"><a href="#/topics">Topics</a> /</p>
+    <div class="heading">
+      <h1>${topic}</h1>
+      <span class="spacer"></span>
+      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+      ${may('subscribe', topic) && html`<${NewButton} topic=${topic} onDone=${readNow} />`}
+    </div>
+    <${ProblemNote} problem=${isGone ? null : problem} again=${readNow} />
+    ${
+      subscriptions?.length === 0 &&
+      html`<${Empty} title="No subscription">What is published to this topic goes nowhere.</${Empty}>`
+    }
+    ${
+      subscriptions?.length > 0 &&
+      html`<${SubscriptionTable} topic=${topic} subscriptions=${subscriptions} onDone=${readNow} />`
+    }
+  </main>`
+}
+
+function SubscriptionTable({ topic, subscriptions, onDone }) {
+  return html`<div class="sheet">
+    <table class="rows list">
+      <thead>
+        <tr>
+          <th>Queue</th>
+          <th>Pattern</th>
+          <th class="n">Actions</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${subscriptions.map(
+          ({ queue, pattern }) =>
+            html`<tr key=${queue} data-row>
+              <td class="name"><a class="row-link" href=${queueAddress(queue)}>${queue}</a></td>
+              <td class="mono" data-label="Pattern">${pattern}</td>
+              <td class="n">
+                ${
+                  may('subscribe', topic) &&
+                  may('manage', queue) &&
+                  html`<button
+                    class="quiet"
+                    aria-label="End the subscription of ${queue}"
+                    onClick=${() => askToEnd(topic, queue, onDone)}
+                  >
+                    End …
+                  </button>`
+                }
+              </td>
+            </tr>`
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function askToEnd(topic, queue, onDone) {
+  const request = { method: 'DELETE', path: subscriptionPath(topic, queue) }
+  confirm({
+    title: `End the subscription of ${queue}?`,
+    text: `What is published to ${topic} is no longer copied to ${queue}. Copies that it holds stay.`,
+    yes: 'End subscription',
+    danger: true,
+    requests: [request],
+    act: async () => {
+      await perform(request)
+      onDone()
+    }
+  })
+}
+
+function NewButton({ topic, onDone }) {
+  const open = () => above.dialog(html`<${SubscriptionDialog} topic=${topic} onDone=${onDone} />`)
+  return html`<button class="primary" data-key="n" onClick=${open}>New subscription</button>`
+}
+
+const pointers = ['path/topic', 'path/queue', '/pattern']
+const patternHint = 'Words joined by dots. * is any one word, # any number of words. Empty: every message.'
+
+/** Subscribes a queue, or changes its pattern. Where `topic` is null the reader names it. */
+function SubscriptionDialog({ topic, onDone }) {
+  const requestOf = form => {
+    const pattern = typed(form, 'pattern')
+    const path = subscriptionPath(topic ?? typed(form, 'topic'), typed(form, 'queue'))
+    return { method: 'PUT', path, body: pattern === '' ? {} : { pattern } }
+  }
+  const { busy, problem, onSubmit } = useSubmit(async formElement => {
+    const { queue, topic, pattern } = await perform(requestOf(new FormData(formElement)))
+    closeDialog()
+    above.toast(`${queue} is subscribed to ${topic} with ${pattern}.`)
+    onDone()
+  })
+  const field = (name, label, hint, pointer, more = {}) =>
+    html`<${Field} label=${label} hint=${hint} pointer=${pointer} problem=${problem}>
+      <input name=${name} autocomplete="off" spellcheck=${false} ...${more} />
+    </${Field}>`
+  return html`<${Dialog} title=${topic === null ? 'New subscription' : `New subscription to ${topic}`}>
+    <form onSubmit=${onSubmit} noValidate>
+      ${topic === null && field('topic', 'Topic', '', 'path/topic', { autofocus: true })}
+      ${field('queue', 'Queue', 'It is made if there is none.', 'path/queue', { autofocus: topic !== null })}
+      ${field('pattern', 'Pattern', patternHint, '/pattern', { class: 'mono', placeholder: '#' })}
+      <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
+      <${FormEnd} problem=${problem} pointers=${pointers} yes="Subscribe" busy=${busy} />
+    </form>
+  </${Dialog}>`
+}

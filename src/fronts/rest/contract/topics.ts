@@ -1,0 +1,183 @@
+/** Shapes of topics: publishes, and subscriptions of queues. */
+import { Type } from 'typebox'
+import { listMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
+import { patternDefault, routingKeyHelp, routingKeyPattern } from '../../../core/topic.ts'
+import { EnqueueHeaders, message, queryOptions, type MessageInput, type QueryOptions } from './enqueue.ts'
+import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
+import { maybe, messageId, nextCursor, object, PageQuery, QueueName, TopicName } from './shapes.ts'
+
+const words = (description: string) =>
+  Type.String({ maxLength: routingKeyCharsMax, pattern: routingKeyPattern, description })
+
+const routingKey = words(`Subscriptions choose by it. ${routingKeyHelp} Without one, only \`#\` matches.`)
+const pattern = words(
+  'Which routing keys match: the same words, where `*` is any one word and `#` any number of words. ' +
+    `Default \`${patternDefault}\`: every message.`
+)
+
+interface PublicationInput extends MessageInput {
+  routingKey?: string
+}
+
+export const Publication = Type.Unsafe<PublicationInput>(
+  object({ ...message, routingKey: maybe(routingKey) }, { title: 'Publication' })
+)
+export const PublicationList = object(
+  {
+    messages: Type.Array(Publication, {
+      minItems: 1,
+      maxItems: listMax,
+      description: 'All copies of all of them are stored, or none.'
+    })
+  },
+  { title: 'Publication list' }
+)
+export const PublishQuery = Type.Unsafe<QueryOptions & { routingKey?: string }>(
+  object({ routingKey: maybe(routingKey), ...queryOptions })
+)
+
+export const PublishAnswer = Type.Object(
+  {
+    messages: Type.Array(
+      Type.Object({
+        index: Type.Integer({ description: 'Of the message in the list; 0 for a single one.' }),
+        queue: Type.String(),
+        id: messageId,
+        duplicate: maybe(Type.Literal(true, { description: 'A key stood for this copy already.' })),
+        replaced: maybe(
+          Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
+        )
+      }),
+      { description: 'The copies. An empty list: nothing matched, and nobody gets the message.' }
+    )
+  },
+  { description: 'Committed. 200 when all copies were there already, by their keys.' }
+)
+
+export const SubscriptionChange = object({ pattern: maybe(pattern) }, { examples: [{ pattern: 'eu.#' }] })
+export const SubscriptionAnswer = Type.Object(
+  { topic: Type.String(), queue: Type.String(), pattern: Type.String() },
+  { description: 'The subscription.' }
+)
+export const Topic = Type.Object(
+  {
+    topic: Type.String(),
+    subscriptions: Type.Array(Type.Object({ queue: Type.String(), pattern: Type.String() }), {
+      description: 'By queue.'
+    })
+  },
+  { description: 'The topic.' }
+)
+export const TopicList = Type.Object(
+  {
+    topics: Type.Array(Type.Object({ topic: Type.String(), subscriptions: Type.Integer() })),
+    cursor: nextCursor
+  },
+  { description: 'A page of topics, by name, with the number of their subscriptions.' }
+)
+
+const TopicParams = object({ topic: TopicName })
+const SubscriptionParams = object({ topic: TopicName, queue: QueueName })
+
+export const topicOperations = operations({
+  publish: {
+    method: 'POST',
+    url: '/topics/:topic/messages',
+    config: { access: 'publish', stores: true },
+    schema: {
+      summary: 'Publish messages',
+      description:
+        'Takes what an enqueue takes, each message with a `routingKey`. ' +
+        'Every queue whose subscription matches gets a copy, all in one commit. ' +
+        'What one queue refuses refuses the whole publish, and the detail names the queue. ' +
+        `At most ${publishCopiesMax.toLocaleString('en')} copies. Idempotency keys count per queue. ` +
+        'Subscriptions changed on another replica count within two seconds.',
+      params: TopicParams,
+      querystring: PublishQuery,
+      headers: EnqueueHeaders,
+      body: {
+        content: {
+          'application/json': {
+            schema: {
+              anyOf: [Publication, PublicationList],
+              examples: [{ routingKey: 'eu.created', body: { order: 4711 } }]
+            }
+          },
+          'text/plain': {
+            schema: { type: 'string', description: 'Any other content type: the message body itself.' }
+          }
+        }
+      },
+      response: {
+        200: PublishAnswer,
+        201: PublishAnswer,
+        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
+      }
+    }
+  },
+  subscribe: {
+    method: 'PUT',
+    url: '/topics/:topic/subscriptions/:queue',
+    config: { access: 'subscribe' },
+    preValidation: bodyOptional,
+    schema: {
+      summary: 'Subscribe a queue to a topic, or change its pattern',
+      description:
+        'A pattern that is left out stays as it is. Makes the queue if there is none. ' +
+        'Needs the right `subscribe` on the topic and `manage` on the queue.',
+      params: SubscriptionParams,
+      body: SubscriptionChange,
+      response: {
+        200: SubscriptionAnswer,
+        201: SubscriptionAnswer,
+        ...problemResponses(400, 404, 413, 415, 429, 503)
+      }
+    }
+  },
+  unsubscribe: {
+    method: 'DELETE',
+    url: '/topics/:topic/subscriptions/:queue',
+    config: { access: 'subscribe' },
+    schema: {
+      summary: 'End a subscription',
+      description: 'Copies that the queue holds already stay there.',
+      params: SubscriptionParams,
+      response: { 204: nothing('It is ended, or was not there.'), ...problemResponses(400, 404, 503) }
+    }
+  },
+  listTopics: {
+    method: 'GET',
+    url: '/topics',
+    config: { access: 'key' },
+    schema: {
+      summary: 'List topics',
+      description: 'By name; with an API key, those to which it has a right.',
+      querystring: PageQuery,
+      response: { 200: TopicList, ...problemResponses(400, 503) }
+    }
+  },
+  getTopic: {
+    method: 'GET',
+    url: '/topics/:topic',
+    config: { access: 'topic' },
+    schema: {
+      summary: 'Look at a topic',
+      description: 'Its subscriptions. A topic exists while it has one.',
+      params: TopicParams,
+      response: { 200: Topic, ...problemResponses(400, 404, 503) }
+    }
+  },
+  deleteTopic: {
+    method: 'DELETE',
+    url: '/topics/:topic',
+    config: { access: 'subscribe' },
+    schema: {
+      summary: 'Delete a topic',
+      description:
+        'Ends all its subscriptions. Needs `manage` on each of their queues. ' +
+        'The queues and their messages stay.',
+      params: TopicParams,
+      response: { 204: nothing('It is deleted, or was not there.'), ...problemResponses(400, 404, 503) }
+    }
+  }
+})

@@ -1,0 +1,61 @@
+/** What few messages carry beside a body and a priority, as JSON for the statements that store them. */
+import type { Marks } from '../core/message.ts'
+import type { MessageOptions } from '../core/options.ts'
+import type { EnqueueRow } from '../core/ports.ts'
+
+type Described =
+  | 'bytes'
+  | 'contentType'
+  | 'headers'
+  | 'marks'
+  | 'queueDelaySeconds'
+  | 'queueTtlSeconds'
+  | Exclude<keyof MessageOptions, 'priority' | 'group' | 'unique'>
+
+/**
+ * Describes each row; null where it has nothing of it. The copies of one publish follow one another,
+ * and differ in their queues alone.
+ */
+export function describeAll(rows: EnqueueRow[]): (string | null)[] {
+  const descriptions: (string | null)[] = []
+  for (const [i, row] of rows.entries()) {
+    const { published, defaults } = rows[i - 1] ?? {}
+    const isCopy = row.published !== undefined && row.published === published && row.defaults === defaults
+    descriptions.push(isCopy ? descriptions[i - 1]! : describe(row))
+  }
+  return descriptions
+}
+
+/** What few messages carry, as JSON; null when this one has nothing of it. */
+function describe(row: EnqueueRow): string | null {
+  const { body, contentType, headers, delaySeconds, visibleAt, ttlSeconds, maxAttempts, idempotencyKey } = row
+  const { group, defaults, published } = row
+  const hasMarks = group !== undefined || published !== undefined
+  if (
+    typeof body === 'string' &&
+    contentType === null &&
+    headers === undefined &&
+    delaySeconds === undefined &&
+    visibleAt === undefined &&
+    ttlSeconds === undefined &&
+    maxAttempts === undefined &&
+    idempotencyKey === undefined &&
+    !hasMarks &&
+    defaults === null
+  ) {
+    return null
+  }
+  return JSON.stringify({
+    bytes: typeof body === 'string' ? undefined : body.toString('base64'),
+    contentType: contentType ?? undefined,
+    headers,
+    delaySeconds,
+    visibleAt,
+    ttlSeconds,
+    maxAttempts,
+    idempotencyKey,
+    marks: hasMarks ? ({ group, ...published } satisfies Marks) : undefined,
+    queueDelaySeconds: defaults?.delaySeconds,
+    queueTtlSeconds: defaults?.ttlSeconds
+  } satisfies Record<Described, unknown>)
+}

@@ -1,0 +1,38 @@
+/** The row of limits that each queue with limits has. */
+import { limitSettings } from '../../core/leaseLimits.ts'
+import type { SettingsChange } from '../../core/settings.ts'
+import { hasLimits } from '../limits.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+export const addLimitsStatement: Statement = {
+  name: 'add_limits',
+  parameters: '$1 name',
+  text: sql`
+    insert into holdfast.limits (queue_id)
+    select id
+    from holdfast.queues
+    where name = $1
+      and ${hasLimits('queues')}
+    on conflict (queue_id) do nothing`
+}
+
+// While the queue had no limits, its leases were not counted here. A rate that is new begins with its
+// burst. Of one that has changed, the tokens stay.
+export const changeLimitsStatement: Statement = {
+  name: 'change_limits',
+  parameters: '$1 name',
+  text: sql`
+    update holdfast.limits l
+    set
+      leased_most = null,
+      tokens = case when q.rate is not null then l.tokens end
+    from (select id, rate from holdfast.queues where name = $1) q
+    where l.queue_id = q.id`
+}
+
+/** Makes the limits of a queue agree with its settings, which have just been changed. */
+export async function keepLimits(session: Session, name: string, change: SettingsChange): Promise<void> {
+  if (!limitSettings.some(setting => setting in change)) return
+  await session.query(addLimitsStatement, [name])
+  await session.query(changeLimitsStatement, [name])
+}
