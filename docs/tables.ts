@@ -5,7 +5,7 @@
 import { glob, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { environment } from '../src/config.ts'
-import { totals } from '../src/core/counters.ts'
+import { labelledTotals, movedHelp, totals, type Total } from '../src/core/counters.ts'
 import { options, uniqueMembers } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
 import { boundsOf, type Row } from '../src/core/table.ts'
@@ -30,10 +30,21 @@ const tables: Record<string, () => string[][]> = {
     ...Object.entries(options).map(([name, row]) => [`\`${name}\``, valuesOf(row), row.help]),
     ...Object.entries(uniqueMembers).map(([name, row]) => [`\`unique.${name}\``, valuesOf(row), row.help])
   ],
-  totals: () => [
-    ['name', 'type', 'labels', 'meaning'],
-    ...Object.entries(totals).map(([name, help]) => [`\`holdfast_${name}_total\``, 'counter', 'queue', help])
-  ]
+  totals: () => [['name', 'type', 'labels', 'meaning'], ...totalRows()]
+}
+
+/** A row for each metric, which says what its labels tell apart. */
+function totalRows(): string[][] {
+  const labelled = Object.entries(labelledTotals).map(([total, { name, by }]) => ({
+    name,
+    text: `With \`by="${by}"\`: ${totals[total as Total]}`
+  }))
+  const plain = Object.entries<string>(totals).filter(([total]) => !(total in labelledTotals))
+  return [...plain, ['moved', movedHelp] as const].map(([name, help]) => {
+    const more = labelled.filter(row => row.name === name).map(({ text }) => text)
+    const labels = more.length > 0 ? 'queue, by' : 'queue'
+    return [`\`holdfast_${name}_total\``, 'counter', labels, [help, ...more].join(' ')]
+  })
 }
 
 function valuesOf(row: Row): string {
@@ -45,6 +56,8 @@ function valuesOf(row: Row): string {
       return row.choices.map(choice => `\`${choice}\``).join(', ')
     case 'flag':
       return '`true`, `false`'
+    case 'queue':
+      return 'the name of a queue'
     case 'time':
       return 'a time, RFC 3339'
     case 'text':

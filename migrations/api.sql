@@ -192,7 +192,8 @@ begin
       content_type,
       headers,
       marks,
-      result
+      result,
+      origin
     )
     values (
       message.id,
@@ -209,7 +210,8 @@ begin
       message.content_type,
       message.headers,
       message.marks,
-      result::text
+      result::text,
+      message.origin
     );
   else
     delete from holdfast.history h
@@ -375,6 +377,10 @@ begin
       max_attempts = message.max_attempts,
       visible_at = message.visible_at,
       expires_at = message.expires_at,
+      kept_from = case
+        when message.expires_at is null then m.kept_from
+        else statement_timestamp()
+      end,
       unique_until_leased = message.unique_until_leased,
       position = holder.position,
       ready_at = holder.ready_at
@@ -713,5 +719,418 @@ begin
   end if;
   perform holdfast.notify_stored(target.id, message.position, visible);
   return message_id;
+end
+$$;
+
+-- The queue of this name. It is made with the defaults if there is none, and cannot be deleted before
+-- the transaction ends: a session that is deleting it is waited for, and then it is made anew.
+create or replace function holdfast.open_queue (queue_name text) returns integer
+language plpgsql as $$
+declare
+  open_id integer;
+begin
+  loop
+    select q.id into open_id
+    from holdfast.queues q
+    where q.name = queue_name
+    for key share;
+    if open_id is not null then
+      return open_id;
+    end if;
+    insert into holdfast.queues (name)
+    values (queue_name)
+    on conflict (name) do nothing
+    returning id into open_id;
+    if open_id is not null then
+      insert into holdfast.counts (queue_id) values (open_id);
+      return open_id;
+    end if;
+  end loop;
+end
+$$;
+
+-- Moves the history of messages that have moved from one queue to another.
+create or replace function holdfast.move_history (
+  from_id integer,
+  from_name text,
+  to_id integer,
+  message_ids bigint[]
+) returns void
+language sql as $$
+  update holdfast.history h
+  set queue_id = to_id,
+    queue = coalesce(h.queue, from_name)
+  where h.queue_id = from_id
+    and h.message_id = any(message_ids)
+$$;
+
+-- The line of a message in a queue of this order and fairness. null: it stands in none.
+create or replace function holdfast.line_in (ordering text, fairness text, marks jsonb) returns text
+language sql immutable as $$
+  select case
+    when ordering = 'group' then marks->>'group'
+    when ordering = 'queue' then ''
+    when fairness = 'group' then coalesce(marks->>'group', '')
+  end
+$$;
+
+-- Before messages move to an ordered queue: locks the lines that they join, and answers those in
+-- which none stands. Places are drawn after that. null: the queue has no order.
+create or replace function holdfast.open_lines_for (
+  from_id integer,
+  message_ids bigint[],
+  to_queue holdfast.queues
+) returns text[]
+language plpgsql as $$
+begin
+  if to_queue.ordering = 'none' then
+    return null;
+  end if;
+  return holdfast.open_lines(
+    to_queue.id,
+    array(
+      select l.line
+      from holdfast.messages m
+      cross join lateral holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) as l (line)
+      where m.queue_id = from_id
+        and m.id = any(message_ids)
+        and l.line is not null
+    )
+  );
+end
+$$;
+
+-- After messages have moved to a queue with lines: the first of each line that was opened stands, and
+-- lines that take turns have one in the ready index. Answers how many messages a lease can take now
+-- by that, and the lowest of their positions.
+create or replace function holdfast.seat_moved (
+  to_queue holdfast.queues,
+  message_ids bigint[],
+  opened text[],
+  out ready integer,
+  out lowest bigint
+)
+language plpgsql as $$
+begin
+  if to_queue.ordering = 'none' then
+    select t.ready, t.position into ready, lowest
+    from holdfast.take_turns(
+      to_queue.id,
+      array(
+        select m.line
+        from holdfast.messages m
+        where m.queue_id = to_queue.id
+          and m.id = any(message_ids)
+        group by m.line
+        order by min(m.place)
+      )
+    ) t;
+    return;
+  end if;
+  if cardinality(opened) > 0 then
+    perform holdfast.advance(to_queue.id, opened, array_fill(0::bigint, array[cardinality(opened)]));
+  end if;
+  select count(*), min(m.position) into ready, lowest
+  from holdfast.messages m
+  where m.queue_id = to_queue.id
+    and m.id = any(message_ids)
+    and m.position is not null;
+end
+$$;
+
+-- Before a redrive moves messages out of a queue with lines: locks the lines of these messages, since
+-- a parked message is never held while its line is waited for.
+create or replace function holdfast.lock_lines_of (from_id integer, message_ids bigint[]) returns void
+language plpgsql as $$
+begin
+  if exists (
+    select
+    from holdfast.queues q
+    where q.id = from_id
+      and (q.ordering <> 'none' or q.fairness <> 'none')
+  ) then
+    perform
+    from holdfast.lines l
+    where l.queue_id = from_id
+      and l.line = any(array(
+        select m.line
+        from holdfast.messages m
+        where m.queue_id = from_id
+          and m.id = any(message_ids)
+          and m.line is not null
+      ))
+    order by l.line
+    for update;
+  end if;
+end
+$$;
+
+-- How long a message lives from the time that its time to live counts from.
+create or replace function holdfast.ttl_of (
+  enqueued_at timestamptz,
+  kept_from timestamptz,
+  expires_at timestamptz
+) returns interval
+language sql immutable as $$
+  select expires_at - coalesce(kept_from, enqueued_at)
+$$;
+
+/*
+ Moves messages that have just died to the dead-letter queues of their queues. The statement that
+ let them die calls it, so it all is one commit, and tells their lines. Those whose queue has no
+ dead-letter queue it leaves. Answers for each queue that received some: its id and name, how many
+ came, how many of them a lease can take now, and the lowest of their positions.
+*/
+create or replace function holdfast.bury (queue_ids integer[], message_ids bigint[])
+returns table (target_id integer, target text, moved integer, ready integer, lowest bigint)
+language plpgsql as $$
+declare
+  source record;
+  to_queue holdfast.queues;
+  in_turns boolean;
+  opened text[];
+begin
+  for source in
+    select
+      q.id,
+      q.name,
+      q.dead_letter_queue,
+      array_agg(d.id order by d.id) as ids
+    from unnest(queue_ids, message_ids) as d (queue_id, id)
+    join holdfast.queues q on q.id = d.queue_id
+    where q.id = any(queue_ids)
+      and q.dead_letter_queue is not null
+    group by q.id
+    order by q.dead_letter_queue, q.id
+  loop
+    target := source.dead_letter_queue;
+    target_id := holdfast.open_queue(target);
+    select * into to_queue
+    from holdfast.queues q
+    where q.id = target_id;
+    in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+    opened := holdfast.open_lines_for(source.id, source.ids, to_queue);
+
+    with places as materialized (
+      select
+        array_agg(p.id order by p.id) as ids,
+        array_agg(p.place order by p.id) as positions
+      from (
+        select d.id, nextval('holdfast.positions') as place
+        from (
+          select m.id
+          from holdfast.messages m
+          where m.queue_id = source.id
+            and m.id = any(source.ids)
+          order by coalesce(m.place, m.position)
+        ) d
+      ) p
+    ), buried as (
+      update holdfast.messages m
+      set
+        queue_id = target_id,
+        line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
+        place = case
+          when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
+          then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        position = case
+          when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
+          then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
+        turn_rank = case when in_turns then coalesce(m.turn_rank, m.rank) & ~1 end,
+        fence = m.fence + 1,
+        attempt = 0,
+        max_attempts = null,
+        dead_at = null,
+        unique_key = null,
+        ready_at = m.dead_at,
+        kept_from = m.dead_at,
+        expires_at = null,
+        origin = coalesce(
+          m.origin,
+          jsonb_build_object(
+            'queue', source.name,
+            'diedAt', holdfast.rfc3339(m.dead_at),
+            'reason', (
+              select h.reason
+              from holdfast.history h
+              where h.queue_id = source.id
+                and h.message_id = m.id
+                and h.outcome in ('failed', 'expired')
+              order by h.fence desc
+              limit 1
+            ),
+            'attempts', m.attempt,
+            'own', jsonb_strip_nulls(jsonb_build_object(
+              'maxAttempts', m.max_attempts,
+              'ttlSeconds', extract(epoch from holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at))
+            ))
+          )
+        )
+      from places
+      where m.queue_id = source.id
+        and m.id = any((select places.ids from places)::bigint[])
+        and m.dead_at is not null
+      returning m.position
+    ), noted as (
+      insert into holdfast.ledger (queue_id, ready, dead, buried_total, inherited_total)
+      select
+        change.queue_id,
+        change.ready,
+        change.dead,
+        change.buried,
+        change.inherited
+      from (select count(*)::integer as n from buried) b
+      cross join lateral (
+        values
+          (source.id, 0, -b.n, b.n, 0),
+          (target_id, b.n, 0, 0, b.n)
+      ) as change (queue_id, ready, dead, buried, inherited)
+    )
+    select count(*), count(b.position), min(b.position) into moved, ready, lowest
+    from buried b;
+
+    perform holdfast.move_history(source.id, source.name, target_id, source.ids);
+    if in_turns or opened is not null then
+      select s.ready, s.lowest into ready, lowest
+      from holdfast.seat_moved(to_queue, source.ids, opened) s;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+/*
+ Redrives messages of a queue by moving them: to `destination`, or without one each to the queue of
+ its origin. The caller has locked them, and has made sure that none of them is leased. Answers as
+ holdfast.bury does, and also names the queue itself where messages became ready in its lines.
+*/
+create or replace function holdfast.send (from_id integer, message_ids bigint[], destination text)
+returns table (target_id integer, target text, moved integer, ready integer, lowest bigint)
+language plpgsql as $$
+declare
+  from_name text := (select q.name from holdfast.queues q where q.id = from_id);
+  part record;
+  left_lines record;
+  opened text[];
+  positions bigint[];
+  to_queue holdfast.queues;
+  in_turns boolean;
+begin
+  select
+    array_agg(k.line) as lines,
+    array_agg(k.count) as counts,
+    array_agg(k.place) as places,
+    bool_or(k.in_turns) as in_turns
+  into left_lines
+  from (
+    select
+      m.line,
+      count(*) as count,
+      min(m.place) as place,
+      bool_or(m.turn_rank is not null) as in_turns
+    from holdfast.messages m
+    where m.queue_id = from_id
+      and m.id = any(message_ids)
+      and m.line is not null
+      and m.position is not null
+      and m.dead_at is null
+    group by m.line
+  ) k;
+
+  for part in
+    select
+      coalesce(destination, m.origin->>'queue') as name,
+      array_agg(m.id order by m.id) as ids,
+      count(*)::integer as n,
+      (count(*) filter (where s.state = 'ready'))::integer as ready,
+      (count(*) filter (where s.state = 'delayed'))::integer as delayed,
+      (count(*) filter (where s.state = 'dead'))::integer as dead
+    from holdfast.messages m
+    cross join lateral holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as s (state)
+    where m.queue_id = from_id
+      and m.id = any(message_ids)
+    group by 1
+    order by 1
+  loop
+    target := part.name;
+    target_id := holdfast.open_queue(target);
+    select * into to_queue
+    from holdfast.queues q
+    where q.id = target_id;
+    in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+    opened := holdfast.open_lines_for(from_id, part.ids, to_queue);
+    positions := array(select nextval('holdfast.positions') from generate_series(1, part.n));
+
+    update holdfast.messages m
+    set
+      queue_id = target_id,
+      line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
+      place = case
+        when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
+        then positions[width_bucket(m.id, part.ids)]
+      end,
+      position = case
+        when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
+        then positions[width_bucket(m.id, part.ids)]
+      end,
+      rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
+      turn_rank = case when in_turns then coalesce(m.turn_rank, m.rank) & ~1 end,
+      fence = m.fence + 1,
+      attempt = 0,
+      max_attempts = coalesce((m.origin->'own'->>'maxAttempts')::integer, m.max_attempts),
+      visible_at = null,
+      dead_at = null,
+      unique_key = null,
+      ready_at = statement_timestamp(),
+      kept_from = statement_timestamp(),
+      expires_at = statement_timestamp() + coalesce(
+        make_interval(secs => (m.origin->'own'->>'ttlSeconds')::float8),
+        holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
+      ),
+      origin = null
+    where m.queue_id = from_id
+      and m.id = any(part.ids);
+
+    insert into holdfast.ledger (
+      queue_id,
+      ready,
+      delayed,
+      dead,
+      redriven_total,
+      sent_total,
+      returned_total
+    )
+    values
+      (from_id, -part.ready, -part.delayed, -part.dead, part.n, part.n, 0),
+      (target_id, part.n, 0, 0, 0, 0, part.n);
+
+    perform holdfast.move_history(from_id, from_name, target_id, part.ids);
+    moved := part.n;
+    ready := part.n;
+    lowest := positions[1];
+    if in_turns or opened is not null then
+      select s.ready, s.lowest into ready, lowest
+      from holdfast.seat_moved(to_queue, part.ids, opened) s;
+    end if;
+    return next;
+  end loop;
+
+  if left_lines.lines is not null then
+    select f.ready, f.position into ready, lowest
+    from holdfast.settle_lines(
+      from_id,
+      left_lines.lines,
+      left_lines.counts,
+      left_lines.places,
+      left_lines.in_turns
+    ) f;
+    target_id := from_id;
+    target := from_name;
+    moved := 0;
+    return next;
+  end if;
 end
 $$;

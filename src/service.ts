@@ -17,7 +17,7 @@ import { buildServer } from './fronts/rest/server.ts'
 import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { nextTime } from './jobs/calendar.ts'
-import { startClock } from './jobs/clock.ts'
+import { redrivePauseMsMax, startClock } from './jobs/clock.ts'
 import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { lastConnectionsOf, usualConnectionsOf } from './store/door.ts'
@@ -248,6 +248,10 @@ async function startBackground(
   const clock = stopLater(
     base,
     startClock(() => firings.fireDue(), report('schedules'))
+  )
+  stopLater(
+    base,
+    startClock(() => broker.driveRedrives(), report('redrives'), redrivePauseMsMax)
   )
   const isDue = (timeMs: number) => clock.dueAt(timeMs)
   const schedules = new Schedules(store, broker, nextTime, { ...config, onDue: isDue })

@@ -31,6 +31,7 @@ import type {
   RawOptions,
   RawPublication,
   RedriveAnswer,
+  RedriveList,
   RedriveRequest,
   RetryAnswer,
   RetryRequest,
@@ -45,6 +46,9 @@ import type {
 } from './types.ts'
 
 export type { CallOptions, ClientOptions }
+
+type AtOnce = Omit<RedriveRequest, 'ratePerSecond'>
+type AtRate = Omit<RedriveRequest, 'dryRun'> & { ratePerSecond: number }
 
 /** A copy of a published message. */
 export type Copy = PublishAnswer['messages'][number]
@@ -275,9 +279,24 @@ export class Client {
     return this.#call('POST', `${path(queue)}/purge`, { body: request }, options)
   }
 
-  /** Makes dead messages ready again. */
-  redrive(queue: string, request: RedriveRequest = {}, options?: CallOptions): Promise<RedriveAnswer> {
+  /** Messages that died are ready again: each at home, in the queue `to`, or where it is. */
+  redrive(queue: string, request: AtOnce = {}, options?: CallOptions): Promise<RedriveAnswer> {
     return this.#call('POST', `${path(queue)}/redrive`, { body: request }, options)
+  }
+
+  /** Starts a redrive that keeps to a rate, and answers its task. */
+  startRedrive(queue: string, request: AtRate, options?: CallOptions): Promise<{ task: string }> {
+    return this.#call('POST', `${path(queue)}/redrive`, { body: request }, options)
+  }
+
+  /** The redrives of a queue that keep to a rate, the newest first. */
+  async redrives(queue: string, options?: CallOptions): Promise<RedriveList['redrives']> {
+    return (await this.#call<RedriveList>('GET', `${path(queue)}/redrives`, {}, options)).redrives
+  }
+
+  /** Stops a redrive with a rate. What it has done stays done. */
+  async stopRedrive(queue: string, task: string, options?: CallOptions): Promise<void> {
+    await this.#call('DELETE', `${path(queue)}/redrives/${encodeURIComponent(task)}`, {}, options)
   }
 
   /** Makes delayed and backing-off messages ready now. */

@@ -217,6 +217,16 @@ export interface LeasedMessage {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  origin?: {
+    queue: string
+    /** When it died there. RFC 3339, UTC. */
+    diedAt: string
+    /** Of its last failure there. */
+    reason: string | null
+    /** Made there. */
+    attempts: number
+  } | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
   /** The topic to which it was published. */
@@ -313,6 +323,8 @@ export type Outcome = {
   /** There in a list. */
   receipt?: string | undefined
   outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
+  /** dead: the dead-letter queue to which it went. */
+  movedTo?: string | undefined
   /** acked: what this ack enqueued, in the order given. There when it had a `then`. */
   then?: Array<{
     queue: string
@@ -383,6 +395,16 @@ export interface MessagePage {
       /** When the attempt ended. RFC 3339, UTC. */
       at: string
     } | undefined
+    /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+    origin?: {
+      queue: string
+      /** When it died there. RFC 3339, UTC. */
+      diedAt: string
+      /** Of its last failure there. */
+      reason: string | null
+      /** Made there. */
+      attempts: number
+    } | undefined
     /** The group that the enqueue named. */
     group?: string | undefined
     /** The topic to which it was published. */
@@ -418,6 +440,16 @@ export interface MessageDetail {
     /** When the attempt ended. RFC 3339, UTC. */
     at: string
   } | undefined
+  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  origin?: {
+    queue: string
+    /** When it died there. RFC 3339, UTC. */
+    diedAt: string
+    /** Of its last failure there. */
+    reason: string | null
+    /** Made there. */
+    attempts: number
+  } | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
   /** The topic to which it was published. */
@@ -440,6 +472,8 @@ export interface MessageDetail {
   result?: unknown
   /** Each attempt that ended badly, the oldest first; at most the last 1000. */
   history: Array<{
+    /** The queue in which the attempt was made. */
+    queue: string
     attempt: number
     worker: string | null
     leasedAt: string | null
@@ -448,6 +482,10 @@ export interface MessageDetail {
     outcome: 'failed' | 'expired' | 'released'
     reason?: string | undefined
   }>
+  /**
+   * It died here and went to this dead-letter queue. The message is shown as it was when it died.
+   */
+  movedTo?: string | undefined
 }
 
 export interface Explanation {
@@ -469,6 +507,7 @@ export interface Explanation {
       | 'groupBlocked'
       | 'turn'
       | 'noConsumer'
+      | 'deadLetter'
       | 'dead'
       | 'acked'
       | 'next'
@@ -575,6 +614,8 @@ export interface QueueSettings {
   } | null | undefined
   /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
+  /** Where a message goes when it dies, in the same commit. null: it stays here. Default null. */
+  deadLetterQueue?: string | null | undefined
   /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
   tags?: Record<string, string> | undefined
 }
@@ -611,6 +652,7 @@ export interface QueueReport {
       burst?: number | undefined
     } | null
     keepAckedSeconds: number
+    deadLetterQueue: string | null
     tags: Record<string, string>
   }
   counts: {
@@ -678,6 +720,7 @@ export interface QueueList {
         burst?: number | undefined
       } | null
       keepAckedSeconds: number
+      deadLetterQueue: string | null
       tags: Record<string, string>
     }
     counts: {
@@ -890,6 +933,10 @@ export interface RedriveRequest {
   limit?: number | undefined
   /** true: nothing is changed; the answer says how many match. */
   dryRun?: boolean | undefined
+  /** Send them all to this queue. It takes a key that may enqueue there. */
+  to?: string | undefined
+  /** At most this many messages a second. The answer is then a task, and the work goes on. */
+  ratePerSecond?: number | undefined
 }
 
 export type RedriveAnswer = {
@@ -899,6 +946,21 @@ export type RedriveAnswer = {
   matched: number
   /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
+}
+
+export interface RedriveList {
+  /** The newest first. */
+  redrives: Array<{
+    task: string
+    /** null: each message goes home, or becomes ready here. */
+    to: string | null
+    ratePerSecond: number
+    /** How many so far. */
+    redriven: number
+    state: 'running' | 'done' | 'stopped'
+    /** When it began. RFC 3339, UTC. */
+    startedAt: string
+  }>
 }
 
 export interface RetryRequest {

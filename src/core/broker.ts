@@ -25,6 +25,7 @@ import type {
 } from './message.ts'
 import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, QueueReport } from './queue.ts'
+import type { RedriveTask } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
@@ -38,6 +39,7 @@ import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
 import { Publishing } from './verbs/publish.ts'
 import { Queues } from './verbs/queues.ts'
+import { Redriving } from './verbs/redrives.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Topics } from './verbs/topics.ts'
 import { Watching } from './verbs/watch.ts'
@@ -69,6 +71,7 @@ export class Broker {
   readonly #completing: Completing
   readonly #queues: Queues
   readonly #bulk: Bulk
+  readonly #redriving: Redriving
   readonly #watching: Watching
   readonly #browsing: Browsing
   readonly #explaining: Explaining
@@ -104,6 +107,7 @@ export class Broker {
     this.#completing = new Completing(parts, this.#enqueueing, this.#settling, this.#leasing)
     this.#queues = new Queues(parts, options.autoQueuesMax)
     this.#bulk = new Bulk(parts)
+    this.#redriving = new Redriving(parts)
     this.#watching = new Watching(parts)
     this.#browsing = new Browsing(parts, this.#watching)
     this.#explaining = new Explaining(parts)
@@ -252,20 +256,60 @@ export class Broker {
    * Changes many messages, and answers how many:
    * - `purge` removes messages of one state, or of all. Of those named by id it leaves the leased
    *   ones.
-   * - `redrive` makes dead messages ready, with attempts from zero.
    * - `retry` makes delayed and backing-off messages ready now.
    *
    * Only a purge looks at `state`. Ends early when the caller hangs up. Refuses with queueNotFound.
    */
   bulk(
     caller: Caller,
-    action: BulkAction,
+    action: Exclude<BulkAction, 'redrive'>,
     name: string,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<number> {
     return this.#bulk.act(caller, action, name, state, selection, signal)
+  }
+
+  /**
+   * Messages that died are ready again, with attempts from zero, and answers how many. Each goes to
+   * `to`, or home to the queue of its origin. Without either it is ready where it is. Ends early
+   * when the caller hangs up. Refuses with queueNotFound.
+   */
+  redrive(
+    caller: Caller,
+    name: string,
+    selection: Selection,
+    to: string | null,
+    signal: AbortSignal
+  ): Promise<number> {
+    return this.#redriving.redrive(caller, name, selection, to, signal)
+  }
+
+  /** A redrive that keeps to a rate. Answers its task. Refuses with redriveRunning, queueNotFound. */
+  startRedrive(
+    caller: Caller,
+    name: string,
+    selection: Selection,
+    to: string | null,
+    ratePerSecond: number
+  ): Promise<Digits> {
+    return this.#redriving.start(caller, name, selection, to, ratePerSecond)
+  }
+
+  /** The last redrive tasks of a queue. Refuses with queueNotFound. */
+  listRedrives(caller: Caller, name: string): Promise<RedriveTask[]> {
+    return this.#redriving.list(caller, name)
+  }
+
+  /** Stops a redrive task and leaves the rest. Refuses with redriveNotFound, queueNotFound. */
+  stopRedrive(caller: Caller, name: string, task: Digits): Promise<void> {
+    return this.#redriving.stop(caller, name, task)
+  }
+
+  /** Drives the redrive tasks that are due. Answers in how many ms the next one is. */
+  driveRedrives(): Promise<number> {
+    return this.#redriving.drive()
   }
 
   /** How many messages a bulk action would change now. Refuses with queueNotFound. */

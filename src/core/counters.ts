@@ -19,9 +19,25 @@ export const totals = {
   dead: 'Messages that became dead.',
   redriven: 'Dead messages made ready again.',
   expired: 'Messages removed at the end of their time to live or retention.',
-  purged: 'Messages removed by a purge or a cancel.'
+  purged: 'Messages removed by a purge or a cancel.',
+  buried: 'Messages moved to the dead-letter queue by their death.',
+  inherited: 'Messages that came from another queue by their death.',
+  sent: 'Messages moved to another queue by a redrive.',
+  returned: 'Messages that came from another queue by a redrive.'
 } as const
 export type Total = keyof typeof totals
+
+/** What the metric `moved` counts. */
+export const movedHelp = 'Messages moved to another queue.'
+
+/** Totals that stand under a common name in the metrics, and what tells them apart there. */
+export const labelledTotals: Partial<Record<Total, { name: string; by: string }>> = {
+  inherited: { name: 'enqueued', by: 'death' },
+  returned: { name: 'enqueued', by: 'redrive' },
+  buried: { name: 'moved', by: 'death' },
+  sent: { name: 'moved', by: 'redrive' }
+}
+
 export const totalNames = Object.keys(totals) as Total[]
 
 export type StateCounts = Record<State, number>

@@ -90,6 +90,8 @@ export const apiKeyNameCharsMax = 128
 export const rightsMax = 100
 /** Requests or messages a second of one API key. */
 export const rateMax = 1_000_000
+/** Messages a second of a redrive: one in 1000 seconds. */
+export const redriveRateMin = 0.001
 
 export const routingKeyCharsMax = 255
 /** Of all topics together, so there are at most as many topics. */

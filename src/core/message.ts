@@ -40,6 +40,16 @@ export interface LastFailure {
   at: string
 }
 
+/** Where a message died before it moved to a dead-letter queue. In a chain it is the first death. */
+export interface Origin {
+  queue: string
+  diedAt: string
+  /** Of its last failure there. null: it had none. */
+  reason: string | null
+  /** Made there. */
+  attempts: number
+}
+
 /** A stored body: text if it could be kept as text, else bytes. */
 export interface Body {
   body: string | null
@@ -58,6 +68,8 @@ interface Shown extends Body {
   maxAttempts: number | null
   enqueuedAt: string
   lastFailure: LastFailure | null
+  /** null: it did not come here by a death. */
+  origin: Origin | null
 }
 
 /** A leased message without its receipt. */
@@ -93,6 +105,8 @@ export interface MessageDetail extends MessageView {
   /** null: it holds no unique key. */
   unique: HeldKey | null
   history: Attempt[]
+  /** The dead-letter queue to which it has gone. null: it is here. */
+  movedTo: string | null
 }
 
 /** How an attempt can end, beside its ack. */
@@ -107,6 +121,8 @@ export type FailingState = (typeof failingStates)[number]
 
 /** An attempt that ended badly. */
 export interface Attempt {
+  /** The queue in which it was made. */
+  queue: string
   attempt: number
   worker: string | null
   leasedAt: string | null
@@ -131,7 +147,10 @@ export interface Circumstances {
   leasedUntil: string | null
   worker: string | null
   deadAt: string | null
+  /** Where it goes when it dies. null: it stays. */
+  deadLetterQueue: string | null
   lastFailure: LastFailure | null
+  origin: Origin | null
   ackedAt: string | null
   keepUntil: string | null
   /** The limits of the queue: how many may be leased at once, and how many are. */

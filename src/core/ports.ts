@@ -44,6 +44,7 @@ import type {
   Selection
 } from './message.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
+import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
 import type { TopicVerbs } from './topicPorts.ts'
@@ -98,6 +99,7 @@ export type Verbs = EnqueueVerbs &
   QueueVerbs &
   BrowseVerbs &
   BulkVerbs &
+  RedriveVerbs &
   FailureVerbs &
   ConsumerVerbs &
   SeriesVerbs &
@@ -189,6 +191,9 @@ export interface Failed extends Held {
   at: string
   ready: boolean
   dead: boolean
+  /** The dead-letter queue to which it went. `position` is one there. */
+  movedTo: string | null
+  movedToId: number | null
 }
 export interface Extended extends Held {
   /** When the lease ends now. */
@@ -279,12 +284,6 @@ export interface Matches {
   more: boolean
 }
 
-/**
- * Messages of a chunk are ready now. `position` is the lowest of those that a lease can take. null:
- * all of them wait in their lines.
- */
-export type OnReadyChunk = (count: number, position: number | null) => void
-
 export interface Cancelled {
   outcome: 'cancelled' | 'leased' | 'unknown'
   freed: Freed | null
@@ -305,8 +304,6 @@ interface BulkVerbs {
     signal: AbortSignal,
     onDone: (count: number, freed: Freed | null) => void
   ): Promise<void>
-  /** Makes dead messages ready, with attempts from zero. */
-  redrive(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
   /** Makes delayed messages ready now. */
   retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
   /** How many messages the action would change now. */

@@ -45,18 +45,17 @@ export const everyQueue: NameScope = { names: [], prefixes: [''] }
 
 /**
  * The share of ended messages whose work was done. A dead message counts as ended until it is
- * redriven, an expired one for good. null before the first end.
+ * redriven, in a dead-letter queue too: `buried` went there, and `returned` came back. An expired
+ * message counts for good. null before the first end.
  */
 export function reliabilityOf({
   acked,
   dead,
-  expired
-}: {
-  acked: number
-  dead: number
-  expired: number
-}): number | null {
-  const ended = acked + dead + expired
+  expired,
+  buried,
+  returned
+}: Record<'acked' | 'dead' | 'expired' | 'buried' | 'returned', number>): number | null {
+  const ended = acked + dead + Math.max(0, buried - returned) + expired
   return ended === 0 ? null : acked / ended
 }
 

@@ -22,12 +22,12 @@ import {
   ttlSecondsMax,
   waitSecondsMax
 } from './limits.ts'
-import type { ChoiceRow, FlagRow, NumberRow, RecordRow, TextsRow, ValueOf } from './table.ts'
+import type { ChoiceRow, FlagRow, NumberRow, QueueRow, RecordRow, TextsRow, ValueOf } from './table.ts'
 
-export type SettingRow = (NumberRow | ChoiceRow | FlagRow | TextsRow | RecordRow) & {
+export type SettingRow = (NumberRow | ChoiceRow | FlagRow | QueueRow | TextsRow | RecordRow) & {
   /** Its column in holdfast.queues. */
   column: string
-  /** null: no bound, and then the setting may be null. */
+  /** null: no bound or no queue, and then the setting may be null. */
   default: number | string | boolean | Record<string, never> | null
   /** The setting may be null although its default is not. */
   nullable?: true
@@ -246,6 +246,13 @@ export const settings = {
     unit: 'seconds',
     label: 'Keep acked messages',
     help: 'How long an acked message can still be browsed. At 0 the ack removes it.'
+  },
+  deadLetterQueue: {
+    column: 'dead_letter_queue',
+    type: 'queue',
+    default: null,
+    label: 'Dead-letter queue',
+    help: 'Where a message goes when it dies, in the same commit. null: it stays here.'
   },
   tags: {
     column: 'tags',

@@ -23,6 +23,11 @@ export interface FlagRow extends Described {
   type: 'flag'
 }
 
+/** The name of a queue. */
+export interface QueueRow extends Described {
+  type: 'queue'
+}
+
 /** A time, RFC 3339. */
 interface TimeRow extends Described {
   type: 'time'
@@ -57,7 +62,7 @@ type RecordOf<M> = {
   -readonly [K in keyof M as M[K] extends { optional: true } ? K : never]?: number
 }
 
-export type Row = NumberRow | ChoiceRow | FlagRow | TimeRow | TextRow | TextsRow | RecordRow
+export type Row = NumberRow | ChoiceRow | FlagRow | QueueRow | TimeRow | TextRow | TextsRow | RecordRow
 
 /** The TypeScript type of what a row stands for. */
 export type ValueOf<R extends Row> = R extends { type: 'choice'; choices: readonly (infer C)[] }

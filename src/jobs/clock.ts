@@ -16,13 +16,19 @@ export interface Clock {
 
 // A replica learns of schedules made elsewhere by checking. If the replica that made one dies,
 // another fires it late by no more than this.
-const pauseMsMax = 15_000
+const schedulePauseMsMax = 15_000
+/** Of redrives: soon after their replica has died, another goes on. */
+export const redrivePauseMsMax = 1000
 // A schedule that is due but locked is being fired by another replica.
 const pauseMsMin = 250
 const failurePauseMs = 1000
 
-/** `fireDue` answers in how many milliseconds the next schedule is due. */
-export function startClock(fireDue: () => Promise<number>, onError: (error: unknown) => void): Clock {
+/** `fireDue` answers in how many milliseconds the next one is due. It is asked at least that often. */
+export function startClock(
+  fireDue: () => Promise<number>,
+  onError: (error: unknown) => void,
+  pauseMsMax = schedulePauseMsMax
+): Clock {
   let stopping = false
   let timer: NodeJS.Timeout
   let plannedMs = Infinity

@@ -70,17 +70,33 @@ export const endedBy = (outcome: AttemptOutcome) => `'${outcome}'`
 /** Whether row `h` of the history is a failure. A release is none. */
 export const isFailure = `h.outcome in (${failureOutcomes.map(endedBy).join(', ')})`
 
+/** A failure, from row `h` of the history. */
+export const lastFailureJson = sql`
+  json_build_object(
+    'attempt', h.attempt,
+    'reason', h.reason,
+    'at', holdfast.rfc3339(h.ended_at)
+  )`
+
+/** An attempt, from row `h` of the history. `queue` is where it was made unless the row says another. */
+export const attemptJson = (queue: string) => sql`
+  json_build_object(
+    'queue', coalesce(h.queue, ${queue}),
+    'attempt', h.attempt,
+    'worker', h.worker,
+    'leasedAt', holdfast.rfc3339(h.leased_at),
+    'endedAt', holdfast.rfc3339(h.ended_at),
+    'outcome', h.outcome,
+    'reason', h.reason
+  )`
+
 /**
  * Joins `f.last_failure`: the last attempt of message `m` that ended badly. A message with at most
  * `fence` leases cannot have one, so its history is not read.
  */
 export const lastFailureAbove = (fence: number) => sql`
   left join lateral (
-    select json_build_object(
-      'attempt', h.attempt,
-      'reason', h.reason,
-      'at', holdfast.rfc3339(h.ended_at)
-    ) as last_failure
+    select ${lastFailureJson} as last_failure
     from holdfast.history h
     where m.fence > ${fence}
       and h.queue_id = $1
@@ -89,6 +105,44 @@ export const lastFailureAbove = (fence: number) => sql`
     order by h.fence desc
     limit 1
   ) f on true`
+
+/**
+ * The common table expression `buried`. It moves the messages that a statement has just let die to
+ * the dead-letter queues of their queues: those of its `died` that meet the condition. holdfast.bury
+ * is called once, and only where there are some. Their history must be written before that, so
+ * `recorded`, which writes it, is read first.
+ */
+export const buried = ({ queue, died, condition }: { queue: string; died: string; condition: string }) => sql`
+  buried as materialized (
+    select b.*
+    from (
+      select
+        array_agg(${queue}::integer) as queue_ids,
+        array_agg(id) as ids
+      from ${died}
+      where ${condition}
+        and (
+          select dead_letter_queue
+          from holdfast.queues
+          where id = ${queue}
+        ) is not null
+        and (select count(*) from recorded) >= 0
+      having count(*) > 0
+    ) d
+    cross join lateral holdfast.bury(d.queue_ids, d.ids) b
+  )`
+
+/** The common table expression that gives messages new positions, in the order of `messages`. */
+export const placesIn = (messages: string) => sql`
+  places as materialized (
+    select
+      array_agg(id order by id) as ids,
+      array_agg(position order by id) as positions
+    from (
+      select id, nextval('holdfast.positions') as position
+      from ${messages} c
+    ) c
+  )`
 
 /** What an answer's JSON adds to each message, beside its body and its headers. */
 const otherMembersBytes = 600
@@ -105,15 +159,12 @@ export const answerBytes = sql`
     else octet_length(to_json(m.body)::text)
   end
   + coalesce(octet_length(m.headers::text), 0)
+  + coalesce(octet_length(m.origin::text), 0)
   + coalesce(octet_length(m.marks::text), 0)
   + ${otherMembersBytes}`
 
-/** The unique key of message `m` once it is leased. Where it has none, the lease stays a HOT update. */
-export const uniqueKeyOfLeased = sql`
-  case
-    when m.unique_until_leased then null
-    else m.unique_key
-  end`
+/** Where message `m` came from by its death, without what only a redrive needs. null: it did not. */
+export const originOf = "m.origin - 'own'"
 
 /** What a lease answers of message `m` of queue `q`. */
 export const leasedColumns = sql`
@@ -129,7 +180,8 @@ export const leasedColumns = sql`
   ${priorityOf} as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
-  f.last_failure as "lastFailure"`
+  f.last_failure as "lastFailure",
+  ${originOf} as origin`
 
 /**
  * Deletes the history of messages of any queues: those of the common table expression `gone`, which

@@ -10,6 +10,8 @@ export const lockKeys = {
   makeQueue: 4_011_979,
   /** One caller at a time makes, moves or takes over a schedule, for the same reason. */
   makeSchedule: 4_011_980,
+  /** One session at a time sets a dead-letter queue, so that no circle comes about. */
+  deadLetterChains: 4_011_990,
   /** One caller at a time makes a subscription, likewise. */
   subscribe: 4_011_981,
   /** With the id of a queue: one flush at a time enqueues its unique keys, where several collide. */

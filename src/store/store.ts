@@ -18,6 +18,8 @@ import { followerVerbs } from './verbs/followers.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue, queueVerbs } from './verbs/queues.ts'
+import { redriveVerbs } from './verbs/redrive.ts'
+import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
 import { seriesVerbs } from './verbs/series.ts'
 import { settleVerbs } from './verbs/settle.ts'
@@ -41,6 +43,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...standingVerbs,
   ...browseVerbs,
   ...bulkVerbs,
+  ...redriveVerbs,
+  ...redriveTaskVerbs,
   ...cancelVerbs,
   ...failureVerbs,
   ...consumerVerbs,

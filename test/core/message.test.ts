@@ -37,7 +37,8 @@ t.test('a filter takes times from 1970 on', async t => {
     contains: null,
     reason: 'r',
     enqueuedAfter: '1970-01-01T00:00:00.000Z',
-    enqueuedBefore: null
+    enqueuedBefore: null,
+    group: null
   })
   t.throws(
     () => filterOf({ enqueuedBefore: 'then' }, '/where'),

@@ -185,7 +185,9 @@ t.test('whatever is called, in whatever order, the service says what the model s
       } else if (step.do === 'redrive') {
         const dead = inState('dead')
         same('redrive', (await holdfast.post(`${queue}/redrive`)).body.redriven, dead.length)
-        for (const message of dead) Object.assign(message, { state: 'ready', attempt: 0 })
+        for (const message of dead) {
+          Object.assign(message, { state: 'ready', attempt: 0, fence: message.fence + 1 })
+        }
       } else if (step.do === 'retry') {
         const delayed = inState('delayed')
         same('retry', (await holdfast.post(`${queue}/retry`)).body.retried, delayed.length)

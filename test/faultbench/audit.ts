@@ -3,7 +3,10 @@ import type { Cluster } from './cluster.ts'
 import { printOf, tokenOf, type Audit, type AuditedQueue, type StoredMessage } from './history.ts'
 
 const states = ['ready', 'delayed', 'leased', 'dead', 'acked']
-const balanced = [...states, 'enqueued_total', 'acked_total', 'expired_total', 'purged_total']
+/** Totals of messages that came to a queue, and of those that went. */
+const came = ['enqueued_total', 'inherited_total', 'returned_total'] as const
+const went = ['acked_total', 'expired_total', 'purged_total', 'buried_total', 'sent_total'] as const
+const balanced = [...states, ...came, ...went]
 
 export async function audit(cluster: Cluster, names: string[]): Promise<Audit> {
   return {
@@ -94,12 +97,14 @@ async function unbalanced(cluster: Cluster): Promise<string[]> {
     const wrongStates = states
       .filter(state => row[state] !== row[`${state}_rows`])
       .map(state => `${row.name} counts ${row[state]} ${state} and has ${row[`${state}_rows`]}`)
-    const expected = row.enqueued_total - row.acked_total - row.expired_total - row.purged_total
+    const sumOf = (totals: readonly (typeof came | typeof went)[number][]) =>
+      totals.reduce((sum, total) => sum + row[total], 0)
+    const expected = sumOf(came) - sumOf(went)
     const stored = row.ready_rows + row.delayed_rows + row.leased_rows + row.dead_rows
     if (expected === stored) return wrongStates
     return [
       ...wrongStates,
-      `${row.name}: of ${row.enqueued_total} enqueued ${expected} should be left, and ${stored} are`
+      `${row.name}: of ${sumOf(came)} that came ${expected} should be left, and ${stored} are`
     ]
   })
 }

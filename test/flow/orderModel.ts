@@ -110,6 +110,7 @@ export class OrderModel {
   redrive(): number {
     const dead = this.inState('dead').sort((a, b) => Number(a.id) - Number(b.id))
     for (const message of dead) {
+      message.fence++
       Object.assign(message, { state: 'ready', attempt: 0, place: this.nextPlace() })
     }
     return dead.length

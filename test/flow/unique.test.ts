@@ -314,6 +314,39 @@ t.test('unique keys of a publish count in each queue for itself', async t => {
   t.match(await full.lease(), [{ body: 2 }])
 })
 
+t.test('a death that moves the message frees its key, and its way home does not take it back', async t => {
+  const target = await queueWith({})
+  const queue = await queueWith({ deadLetterQueue: target.name, maxAttempts: 1 })
+  const { id } = await put(queue, 1, k)
+  await queue.fail((await queue.lease())[0]!)
+  t.match(await read(target, id), { state: 'ready', unique: undefined })
+  t.match(await put(queue, 2, k), { status: 201 })
+  t.match(await put(target, 3, k), { status: 201 }, 'it holds no key there')
+  t.match((await holdfast.post(`${target.path}/redrive`, {})).body, { redriven: 1 })
+  t.match(await put(queue, 4, replacing), { replaced: true })
+  t.strictSame((await queue.lease(10)).map(({ body }) => body).sort(), [1, 4])
+
+  const source = await queueWith({})
+  await put(source, 5, k)
+  await source.fail((await source.lease())[0]!, { dead: true })
+  t.match((await holdfast.post(`${source.path}/redrive`, { to: queue.name })).body, { redriven: 1 })
+  t.match(await queue.lease(10), [{ body: 5 }], 'sent to a queue in which another one holds the key')
+})
+
+t.test('after a replace a redrive gives the time to live that the replace gave', async t => {
+  const queue = await queueWith({})
+  const { id } = await put(queue, 1, k, { ttlSeconds: 100 })
+  await sql.query("update holdfast.messages set enqueued_at = now() - interval '1 hour' where id = $1", [id])
+  await put(queue, 2, replacing, { ttlSeconds: 1000 })
+  await queue.fail((await queue.lease())[0]!, { dead: true })
+  await holdfast.post(`${queue.path}/redrive`, {})
+  const { rows } = await sql.query(
+    'select extract(epoch from expires_at - now())::float8 as left from holdfast.messages where id = $1',
+    [id]
+  )
+  t.ok(rows[0].left > 900 && rows[0].left <= 1000, rows[0].left)
+})
+
 t.test('a full queue takes duplicates and replaces', async t => {
   const queue = await queueWith({ maxDepth: 2 })
   await put(queue, 1, k)

@@ -12,6 +12,7 @@ import {
   poolA,
   poolB,
   queue,
+  redrive,
   row,
   rowsOf,
   sessionOn,
@@ -39,7 +40,7 @@ const actions: Record<string, Action> = {
   },
   redrive: {
     from: 'dead',
-    run: (database, queueId, _ids, count) => bulk.redrive(database, queueId, everything, never, count)
+    run: (database, queueId, _ids, count) => redrive(database, queueId, everything, null, never, count)
   },
   purge: {
     from: 'ready',
@@ -81,7 +82,7 @@ async function interfere(database: Database, state: Action['from'], queueId: str
   const two = { ...everything, ids: ids.slice(0, 2) }
   if (state === 'acked') for (const id of two.ids) await bulk.cancel(database, queueId, id)
   if (state === 'delayed') await bulk.retry(database, queueId, two, never, () => {})
-  if (state === 'dead') await bulk.redrive(database, queueId, two, never, () => {})
+  if (state === 'dead') await redrive(database, queueId, two, null, never, () => {})
   const leased = await lease(database, queueId, 2)
   await ack(database, queueId, leased.slice(1))
   return leased

@@ -81,8 +81,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
       const settlements = chosen.map(receipt => ({ receipt, leaseSeconds: pick([0.01, 1]) }))
       return broker.settle(tester, 'extend', name, settlements, String)
     }
-    const redrive = () =>
-      broker.bulk(tester, 'redrive', name, null, { ids: null, where: null, limit: 20 }, never)
+    const redrive = () => broker.redrive(tester, name, { ids: null, where: null, limit: 20 }, null, never)
     const purge = async () => {
       if (Math.random() >= 0.1) return
       const state = pick(['dead', 'delayed', 'ready', null] as const)

@@ -18,6 +18,7 @@ import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { startSweeper } from '../../src/store/upkeep/sweeper.ts'
 import * as bulkActions from '../../src/store/verbs/bulk.ts'
 import { cancel } from '../../src/store/verbs/cancel.ts'
+import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as messages from '../support/messages.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -25,7 +26,7 @@ import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
 export const bulk = { ...bulkActions, cancel }
-export { messages, queues, type Database, type Session, type Statement }
+export { messages, queues, redrive, type Database, type Session, type Statement }
 
 export const { url } = await freshDatabase(t)
 export const poolA = openPool()
@@ -215,12 +216,14 @@ export async function conserved(t: Test, queueId: string): Promise<void> {
     `
     with sums as (
       select ready, delayed, leased, dead, acked,
-        enqueued_total, acked_total, expired_total, purged_total
+        enqueued_total + inherited_total + returned_total as came,
+        acked_total + expired_total + purged_total + buried_total + sent_total as went
       from holdfast.counts
       where queue_id = $1
       union all
       select ready, delayed, leased, dead, acked,
-        enqueued_total, acked_total, expired_total, purged_total
+        enqueued_total + inherited_total + returned_total as came,
+        acked_total + expired_total + purged_total + buried_total + sent_total as went
       from holdfast.ledger
       where queue_id = $1
     )
@@ -230,7 +233,7 @@ export async function conserved(t: Test, queueId: string): Promise<void> {
       sum(leased)::int as leased,
       sum(dead)::int as dead,
       sum(acked)::int as acked,
-      sum(enqueued_total - acked_total - expired_total - purged_total)::int as left
+      sum(came - went)::int as left
     from sums`,
     [queueId]
   )

@@ -9,6 +9,7 @@ import { browse } from '../../src/store/verbs/browse.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
+import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../support/messages.ts'
 import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
@@ -344,10 +345,11 @@ t.test(
         await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
         await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
         await browse(session, queueId, 'dead', { ...filter, reason: 'rare' }, '0', batch, answerBytesMax)
-        await bulk.redrive(
+        await redrive(
           watched,
           queueId,
           { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 },
+          null,
           never,
           () => {}
         )
@@ -401,7 +403,8 @@ t.test(
       'search_acked',
       'search_acked_by_id',
       'search_by_id',
-      'search_dead'
+      'search_dead',
+      'search_redrivable'
     ])
     t.ok(before.has('remove_messages'))
     for (const [when, after] of Object.entries({ 'without statistics': without, analyzed })) {

@@ -40,7 +40,8 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
-    marks
+    marks,
+    origin
   )
   select
     m.id,
@@ -56,7 +57,8 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
-    m.marks
+    m.marks,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -152,7 +154,8 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
-    marks
+    marks,
+    origin
   )
   select
     m.id,
@@ -168,7 +171,8 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
-    m.marks
+    m.marks,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -210,6 +214,7 @@ with keeping as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
@@ -275,6 +280,7 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -335,6 +341,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -475,7 +482,8 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
-    marks
+    marks,
+    origin
   )
   select
     m.id,
@@ -491,7 +499,8 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
-    m.marks
+    m.marks,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -533,6 +542,7 @@ with keeping as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
@@ -601,6 +611,7 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -670,6 +681,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -787,6 +799,7 @@ select
   m.enqueued_at as "enqueuedAt",
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.result,
   null::json as unique,
   null::json as lease,
@@ -794,6 +807,7 @@ select
     select coalesce(
       json_agg(
         json_build_object(
+          'queue', coalesce(h.queue, q.name),
           'attempt', h.attempt,
           'worker', h.worker,
           'leasedAt', holdfast.rfc3339(h.leased_at),
@@ -813,7 +827,8 @@ select
       order by h.fence desc
       limit 1000
     ) h
-  ) as history
+  ) as history,
+  null as "movedTo"
 from holdfast.acked m
 join holdfast.queues q on q.id = $1
 left join lateral (
@@ -887,6 +902,7 @@ with picked as materialized (
       else octet_length(to_json(m.body)::text)
     end
     + coalesce(octet_length(m.headers::text), 0)
+    + coalesce(octet_length(m.origin::text), 0)
     + coalesce(octet_length(m.marks::text), 0)
     + 600 as bytes
   from holdfast.messages m
@@ -919,6 +935,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   (select count(*) from picked) > (select count(*) from fitting) as cut
 from holdfast.messages m
 left join holdfast.queues q on q.id = $1
@@ -952,6 +969,7 @@ with picked as materialized (
       else octet_length(to_json(m.body)::text)
     end
     + coalesce(octet_length(m.headers::text), 0)
+    + coalesce(octet_length(m.origin::text), 0)
     + coalesce(octet_length(m.marks::text), 0)
     + 600 as bytes
   from holdfast.acked m
@@ -984,6 +1002,7 @@ select
   m.enqueued_at as "enqueuedAt",
   null::timestamptz as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   (select count(*) from picked) > (select count(*) from fitting) as cut
 from holdfast.acked m
 left join holdfast.queues q on q.id = $1
@@ -1181,6 +1200,10 @@ set
     (c.new #>> '{keepAckedSeconds}')::float8,
     q.keep_acked_seconds
   ),
+  dead_letter_queue = case
+    when c.new ? 'deadLetterQueue' then (c.new #>> '{deadLetterQueue}')::text
+    else q.dead_letter_queue
+  end,
   tags = coalesce(
     (c.new #>> '{tags}')::jsonb,
     q.tags
@@ -1274,6 +1297,7 @@ with keeping as materialized (
     content_type,
     headers,
     marks,
+    origin,
     result
   )
   select
@@ -1291,6 +1315,7 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     ($4::text[])[width_bucket(m.id, $2::bigint[])]
   from keeping, done m
   returning 1
@@ -2626,6 +2651,10 @@ with free as materialized (
     max_attempts = t.max_attempts,
     visible_at = t.visible_at,
     expires_at = t.expires_at,
+    kept_from = case
+      when t.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
     unique_until_leased = t.unique_until_leased,
     position = case
       when m.turn_rank is not null and t.visible_at is not null then null
@@ -3046,6 +3075,10 @@ with free as materialized (
     max_attempts = t.max_attempts,
     visible_at = t.visible_at,
     expires_at = t.expires_at,
+    kept_from = case
+      when t.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
     unique_until_leased = t.unique_until_leased,
     position = case
       when m.turn_rank is not null and t.visible_at is not null then null
@@ -3367,6 +3400,8 @@ select
   m.visible_at as "visibleAt",
   m.leased_until as "leasedUntil",
   m.dead_at as "deadAt",
+  q.dead_letter_queue as "deadLetterQueue",
+  m.origin - 'own' as origin,
   f.last_failure as "lastFailure",
   q.max_leased as "maxLeased",
   (c.leased + t.leased)::float8 as leased,
@@ -3702,6 +3737,7 @@ with held as materialized (
   left join holdfast.leases l on l.id = h.lease_id
   where h.state = 'leased'
   on conflict do nothing
+  returning 1
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, failed_total, dead_total)
   select
@@ -3714,14 +3750,33 @@ with held as materialized (
     count(*) filter (where new = 'dead' and state <> 'dead')
   from (select state, holdfast.state_of(visible_at, null, dead_at) as new from failed) f
   having count(*) > 0
+), buried as materialized (
+  select b.*
+  from (
+    select
+      array_agg($1::integer) as queue_ids,
+      array_agg(id) as ids
+    from failed
+    where dead_at is not null and state <> 'dead'
+      and (
+        select dead_letter_queue
+        from holdfast.queues
+        where id = $1
+      ) is not null
+      and (select count(*) from recorded) >= 0
+    having count(*) > 0
+  ) d
+  cross join lateral holdfast.bury(d.queue_ids, d.ids) b
 )
 select
-  id,
-  fence,
-  position,
-  coalesce(visible_at, statement_timestamp()) as at,
-  position is not null and visible_at is null and dead_at is null as ready,
-  dead_at is not null as dead,
+  f.id,
+  f.fence,
+  case when b.target is null then f.position else b.lowest end as position,
+  coalesce(f.visible_at, statement_timestamp()) as at,
+  f.position is not null and f.visible_at is null and f.dead_at is null as ready,
+  f.dead_at is not null as dead,
+  b.target as "movedTo",
+  b.target_id as "movedToId",
   (
     select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
@@ -3750,7 +3805,8 @@ select
     where f.ready > 0
     having count(*) > 0
   ) as freed
-from failed;
+from failed f
+left join buried b on f.dead_at is not null and f.state <> 'dead';
 
 -- failed
 -- $1 queue id · $2 message ids · $3 state
@@ -3798,7 +3854,8 @@ select
   fairness,
   max_leased,
   rate,
-  keep_acked_seconds
+  keep_acked_seconds,
+  dead_letter_queue
 from holdfast.queues
 where name = $1;
 
@@ -3854,7 +3911,8 @@ cross join lateral (
     fairness,
     max_leased,
     rate,
-    keep_acked_seconds
+    keep_acked_seconds,
+    dead_letter_queue
   from holdfast.queues
   where id = s.queue_id
   limit 1
@@ -3906,7 +3964,11 @@ with turn as materialized (
     sum(dead_total) as dead_total,
     sum(redriven_total) as redriven_total,
     sum(expired_total) as expired_total,
-    sum(purged_total) as purged_total
+    sum(purged_total) as purged_total,
+    sum(buried_total) as buried_total,
+    sum(inherited_total) as inherited_total,
+    sum(sent_total) as sent_total,
+    sum(returned_total) as returned_total
   from taken
   group by queue_id
 ), folded as (
@@ -3926,7 +3988,11 @@ with turn as materialized (
     dead_total = c.dead_total + s.dead_total,
     redriven_total = c.redriven_total + s.redriven_total,
     expired_total = c.expired_total + s.expired_total,
-    purged_total = c.purged_total + s.purged_total
+    purged_total = c.purged_total + s.purged_total,
+    buried_total = c.buried_total + s.buried_total,
+    inherited_total = c.inherited_total + s.inherited_total,
+    sent_total = c.sent_total + s.sent_total,
+    returned_total = c.returned_total + s.returned_total
   from sums s
   where c.queue_id = s.queue_id
 )
@@ -3980,6 +4046,15 @@ with gone as (
     limit 5000
     for update skip locked
   ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
+-- forget_redrives
+with gone as (
+  delete from holdfast.redrives
+  where ended_at <= statement_timestamp() - interval '7 days'
   returning 1
 )
 select count(*) as removed
@@ -4075,6 +4150,7 @@ with q as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
@@ -4140,6 +4216,7 @@ with q as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -4200,6 +4277,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -4321,6 +4399,7 @@ with heads as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes,
       row_number() over (order by m.place) as round,
@@ -4423,6 +4502,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   m.ask
 from leased m
@@ -4559,6 +4639,7 @@ with q as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes,
       row_number() over (order by m.place) as round,
@@ -4667,6 +4748,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   m.ask
 from leased m
@@ -4759,6 +4841,7 @@ with q as materialized (
             else octet_length(to_json(m.body)::text)
           end
           + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
           + coalesce(octet_length(m.marks::text), 0)
           + 600 as bytes
         from holdfast.messages m
@@ -4790,6 +4873,7 @@ with q as materialized (
             else octet_length(to_json(m.body)::text)
           end
           + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
           + coalesce(octet_length(m.marks::text), 0)
           + 600 as bytes
         from holdfast.messages m
@@ -4861,6 +4945,7 @@ with q as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -4930,6 +5015,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -5019,7 +5105,8 @@ select
   coalesce(m.turn_rank, m.rank) >> 1 as priority,
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
-  f.last_failure as "lastFailure"
+  f.last_failure as "lastFailure",
+  m.origin - 'own' as origin
 from holdfast.leases l
 cross join unnest(l.message_ids, l.fences) with ordinality as h (id, fence, n)
 cross join lateral (
@@ -5097,7 +5184,8 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
-    marks
+    marks,
+    origin
   )
   select
     m.id,
@@ -5113,7 +5201,8 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
-    m.marks
+    m.marks,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -5209,6 +5298,7 @@ with keeping as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
@@ -5274,6 +5364,7 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -5345,6 +5436,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -5486,7 +5578,8 @@ with keeping as materialized (
     body_bytes,
     content_type,
     headers,
-    marks
+    marks,
+    origin
   )
   select
     m.id,
@@ -5502,7 +5595,8 @@ with keeping as materialized (
     m.body_bytes,
     m.content_type,
     m.headers,
-    m.marks
+    m.marks,
+    m.origin
   from keeping, done m
   returning 1
 ), forgotten as (
@@ -5598,6 +5692,7 @@ with keeping as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
@@ -5666,6 +5761,7 @@ with keeping as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -5746,6 +5842,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -5929,6 +6026,7 @@ with q as materialized (
         else octet_length(to_json(m.body)::text)
       end
       + coalesce(octet_length(m.headers::text), 0)
+      + coalesce(octet_length(m.origin::text), 0)
       + coalesce(octet_length(m.marks::text), 0)
       + 600 as bytes
     from holdfast.messages m
@@ -5994,6 +6092,7 @@ with q as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -6065,6 +6164,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -6256,6 +6356,7 @@ with q as materialized (
             else octet_length(to_json(m.body)::text)
           end
           + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
           + coalesce(octet_length(m.marks::text), 0)
           + 600 as bytes
         from holdfast.messages m
@@ -6287,6 +6388,7 @@ with q as materialized (
             else octet_length(to_json(m.body)::text)
           end
           + coalesce(octet_length(m.headers::text), 0)
+          + coalesce(octet_length(m.origin::text), 0)
           + coalesce(octet_length(m.marks::text), 0)
           + 600 as bytes
         from holdfast.messages m
@@ -6358,6 +6460,7 @@ with q as materialized (
     m.content_type,
     m.headers,
     m.marks,
+    m.origin,
     m.rank,
     m.position,
     m.enqueued_at,
@@ -6438,6 +6541,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.leased_until as "leaseExpiresAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   m.position,
   case when coalesce(m.n, 1) = 1 then json_build_object(
     'scanned', q.id is not null,
@@ -6525,6 +6629,8 @@ with r as materialized (
     (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total,
     (c.expired_total + t.expired_total) as expired_total,
+    (c.buried_total + t.buried_total) as buried_total,
+    (c.returned_total + t.returned_total) as returned_total,
     least(
       coalesce(q.rate->'burst', q.rate->'messages')::float8,
       coalesce(
@@ -6564,7 +6670,9 @@ with r as materialized (
       coalesce(sum(l.dead), 0) as dead,
       coalesce(sum(l.acked), 0) as acked,
       coalesce(sum(l.acked_total), 0) as acked_total,
-      coalesce(sum(l.expired_total), 0) as expired_total
+      coalesce(sum(l.expired_total), 0) as expired_total,
+      coalesce(sum(l.buried_total), 0) as buried_total,
+      coalesce(sum(l.returned_total), 0) as returned_total
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
@@ -6606,6 +6714,20 @@ select
 from r
 order by r.name;
 
+-- list_redrives
+-- $1 queue id
+select
+  id::text as task,
+  destination as "to",
+  rate as "ratePerSecond",
+  redriven::float8 as redriven,
+  state,
+  started_at as "startedAt"
+from holdfast.redrives
+where queue_id = $1
+order by id desc
+limit 100;
+
 -- list_schedules
 -- $1 after this name · $2 schedules on the page · $3 queues · $4 beginnings of queue names
 select
@@ -6636,6 +6758,9 @@ limit $2;
 
 -- lock_auto_queues
 select pg_advisory_xact_lock(4011979);
+
+-- lock_dead_letter_chains
+select pg_advisory_xact_lock(4011990);
 
 -- lock_schedule
 -- $1 name · $2 queues · $3 beginnings of queue names
@@ -6694,6 +6819,7 @@ select
   m.enqueued_at as "enqueuedAt",
   m.visible_at as "visibleAt",
   f.last_failure as "lastFailure",
+  m.origin - 'own' as origin,
   null as result,
   case
     when m.unique_key is not null and m.dead_at is null then json_build_object(
@@ -6715,6 +6841,7 @@ select
     select coalesce(
       json_agg(
         json_build_object(
+          'queue', coalesce(h.queue, q.name),
           'attempt', h.attempt,
           'worker', h.worker,
           'leasedAt', holdfast.rfc3339(h.leased_at),
@@ -6734,7 +6861,8 @@ select
       order by h.fence desc
       limit 1000
     ) h
-  ) as history
+  ) as history,
+  null as "movedTo"
 from holdfast.messages m
 join holdfast.queues q on q.id = $1
 left join lateral (
@@ -6754,17 +6882,135 @@ left join lateral (
 where m.queue_id = $1
   and m.id = $2;
 
+-- moved_message
+-- $1 queue id · $2 message id
+with recursive chain as (
+  select dead_letter_queue as name
+  from holdfast.queues
+  where id = $1
+  union
+  select q.dead_letter_queue
+  from chain c
+  join holdfast.queues q on q.name = c.name
+), found as materialized (
+  select
+    m.*,
+    home.name as home,
+    home.max_attempts as home_max_attempts,
+    t.name as target
+  from holdfast.queues home
+  cross join chain c
+  join holdfast.queues t on t.name = c.name
+  cross join lateral (
+    select *
+    from holdfast.messages
+    where queue_id = t.id
+      and id = $2
+    limit 1
+  ) m
+  where home.id = $1
+), attempts as materialized (
+  select h.*
+  from found m
+  cross join lateral (
+    select *
+    from holdfast.history
+    where queue_id = m.queue_id
+      and message_id = $2
+      and queue = m.home
+    order by fence desc
+    limit 1000
+  ) h
+)
+select
+  m.id,
+  'dead' as state,
+  m.body,
+  m.body_bytes as "bodyBytes",
+  m.content_type as "contentType",
+  m.headers,
+  m.marks,
+  coalesce(m.turn_rank, m.rank) >> 1 as priority,
+  coalesce(
+    case when m.origin->>'queue' = m.home then (m.origin->>'attempts')::integer end,
+    (select max(attempt) from attempts)
+  ) as attempt,
+  coalesce(
+    case
+      when m.origin->>'queue' = m.home then (m.origin->'own'->>'maxAttempts')::integer
+    end,
+    m.home_max_attempts
+  ) as "maxAttempts",
+  m.enqueued_at as "enqueuedAt",
+  null::timestamptz as "visibleAt",
+  (
+    select json_build_object(
+      'attempt', h.attempt,
+      'reason', h.reason,
+      'at', holdfast.rfc3339(h.ended_at)
+    )
+    from attempts h
+    where h.outcome in ('failed', 'expired')
+    order by h.fence desc
+    limit 1
+  ) as "lastFailure",
+  null::jsonb as origin,
+  null::json as lease,
+  null as result,
+  (
+    select coalesce(json_agg(json_build_object(
+      'queue', coalesce(h.queue, m.home),
+      'attempt', h.attempt,
+      'worker', h.worker,
+      'leasedAt', holdfast.rfc3339(h.leased_at),
+      'endedAt', holdfast.rfc3339(h.ended_at),
+      'outcome', h.outcome,
+      'reason', h.reason
+    ) order by h.fence), '[]')
+    from attempts h
+  ) as history,
+  m.target as "movedTo"
+from found m
+where m.origin->>'queue' = m.home
+  or exists (select from attempts);
+
 -- oldest
-select q.id, (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines"
-from holdfast.queues q
-cross join lateral (
-  select m.enqueued_at
-  from holdfast.messages m
-  where m.queue_id = q.id
-  order by m.id
-  limit 1
-) first
-where first.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds);
+select *
+from (
+  select
+    q.id,
+    (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines",
+    first.enqueued_at <= q.ends_from as enqueued,
+    kept.kept_from <= q.ends_from as kept
+  from (
+    select
+      id,
+      ordering,
+      fairness,
+      statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
+    from holdfast.queues
+  ) q
+  join holdfast.counts c on c.queue_id = q.id
+  left join lateral (
+    select m.enqueued_at
+    from holdfast.messages m
+    where m.queue_id = q.id
+      and m.kept_from is null
+      and (c.enqueued_total > 0 or c.inherited_total = 0)
+    order by m.id
+    limit 1
+  ) first on true
+  left join lateral (
+    select m.kept_from
+    from holdfast.messages m
+    where m.queue_id = q.id
+      and m.kept_from is not null
+    order by m.kept_from
+    limit 1
+  ) kept on true
+) q
+where enqueued
+  or kept;
 
 -- oldest_ready
 -- $1 queue ids
@@ -7060,12 +7306,16 @@ where w.ready > 0;
 
 -- redrive
 -- $1 queue id · $2 message ids
-with chosen as materialized (
-  select m.id, m.visible_at, m.line, m.turn_rank
+with lined as materialized (
+  select holdfast.lock_lines_of($1, $2)
+), chosen as materialized (
+  select m.id, m.line, m.turn_rank, m.origin is not null as moves
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
-    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'dead'
+    and (m.dead_at is not null or m.origin is not null)
+    and m.leased_until is null
+    and (select count(*) from lined) > 0
   order by m.id
   for no key update
 ), opened as materialized (
@@ -7075,32 +7325,44 @@ with chosen as materialized (
     from chosen
     where line is not null
       and turn_rank is null
+      and not moves
     having count(*) > 0
   ) k
-),places as materialized (
+), places as materialized (
   select
     array_agg(id order by id) as ids,
     array_agg(position order by id) as positions
   from (
     select id, nextval('holdfast.positions') as position
-    from (select id from chosen order by id) c
-    cross join (select count(*) from opened) o
+    from (
+      select id
+      from chosen
+      cross join (select count(*) from opened) o
+      where not moves
+      order by id
+    ) c
   ) c
 ), changed as (
   update holdfast.messages m
   set
-    ready_at = statement_timestamp(),
     position = case
       when m.line is null then places.positions[width_bucket(m.id, places.ids)]
     end,
     place = case
       when m.line is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
+    ready_at = statement_timestamp(),
     dead_at = null,
     unique_key = null,
+    fence = m.fence + 1,
     attempt = 0,
     rank = m.rank & ~1,
-    turn_rank = m.turn_rank & ~1
+    turn_rank = m.turn_rank & ~1,
+    kept_from = case
+      when m.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
+    expires_at = statement_timestamp() + holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
   from places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -7122,13 +7384,19 @@ with chosen as materialized (
   having count(*) > 0
 )
 select
-  count(*) as changed,
+  $1::integer as queue_id,
+  count(*) as redriven,
+  count(*) as ready,
   least(
     min(position),
     (
       select a.position
       from opened o
-      cross join lateral holdfast.advance($1, o.lines, array_fill(0::bigint, array[cardinality(o.lines)])) a
+      cross join lateral holdfast.advance(
+        $1,
+        o.lines,
+        array_fill(0::bigint, array[cardinality(o.lines)])
+      ) a
       where (select count(*) from changed) > 0
     ),
     ((
@@ -7160,7 +7428,43 @@ select
       having count(*) > 0
     )->>'position')::bigint
   ) as position
-from changed;
+from changed
+union all
+select s.target_id, s.moved, s.ready, s.lowest
+from (
+  select array_agg(id) as ids
+  from chosen
+  where moves
+  having count(*) > 0
+) c
+cross join lateral holdfast.send($1, c.ids, null) s;
+
+-- redrive_to
+-- $1 queue id · $2 message ids · $3 name of the queue to send them to
+with lined as materialized (
+  select holdfast.lock_lines_of($1, $2)
+), chosen as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and (m.dead_at is not null or m.origin is not null)
+    and m.leased_until is null
+    and (select count(*) from lined) > 0
+  order by m.id
+  for no key update
+)
+select
+  s.target_id as queue_id,
+  s.moved as redriven,
+  s.ready,
+  s.lowest as position
+from (
+  select array_agg(id) as ids
+  from chosen
+  having count(*) > 0
+) c
+cross join lateral holdfast.send($1, c.ids, $3) s;
 
 -- release
 -- $1 queue id · $2 message ids · $3 fences
@@ -7491,6 +7795,8 @@ with r as materialized (
     (c.acked + t.acked) as acked,
     (c.acked_total + t.acked_total) as acked_total,
     (c.expired_total + t.expired_total) as expired_total,
+    (c.buried_total + t.buried_total) as buried_total,
+    (c.returned_total + t.returned_total) as returned_total,
     least(
       coalesce(q.rate->'burst', q.rate->'messages')::float8,
       coalesce(
@@ -7510,7 +7816,9 @@ with r as materialized (
       coalesce(sum(l.dead), 0) as dead,
       coalesce(sum(l.acked), 0) as acked,
       coalesce(sum(l.acked_total), 0) as acked_total,
-      coalesce(sum(l.expired_total), 0) as expired_total
+      coalesce(sum(l.expired_total), 0) as expired_total,
+      coalesce(sum(l.buried_total), 0) as buried_total,
+      coalesce(sum(l.returned_total), 0) as returned_total
     from holdfast.ledger l
     where l.queue_id = q.id
   ) t
@@ -7559,7 +7867,7 @@ with old as materialized (
   from holdfast.messages m
   join holdfast.queues q on q.id = m.queue_id
   where m.queue_id = $1
-    and m.id > $2
+    and m.id > $2 and m.kept_from is null
     and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
     and (
       m.line is not null
@@ -7638,10 +7946,96 @@ select
   ) as freed
 from old;
 
+-- retention_of_kept
+-- $1 queue id · $2 after this message id · $3 whether parked messages are meant
+with old as materialized (
+  select m.id
+  from holdfast.messages m
+  join holdfast.queues q on q.id = m.queue_id
+  where m.queue_id = $1
+    and m.leased_until is null and $2::bigint = 0
+    and m.kept_from <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    ) = $3
+  order by m.kept_from
+  limit 5000
+  for update of m skip locked
+), expired as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any(array(select id from old))
+    and m.leased_until is null
+  returning
+    m.id,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.position,
+    m.turn_rank,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from expired))
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, dead, expired_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'dead'),
+    count(*)
+  from expired
+  having count(*) > 0
+)
+select
+  max(id) as seen_to,
+  (
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
+    from (
+      select
+        queue_id,
+        in_turns,
+        array_agg(line order by position, place) as lines,
+        array_agg(count order by position, place) as counts,
+        array_agg(place order by position, place) as places
+      from (
+        select
+          queue_id,
+          line,
+          turn_rank is not null as in_turns,
+          count(*) as count,
+          min(place) as place,
+          min(position) as position
+        from expired
+        where stood
+        group by queue_id, line, turn_rank is not null
+      ) l
+      group by queue_id, in_turns
+      order by queue_id, in_turns
+    ) k
+    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    where f.ready > 0
+    having count(*) > 0
+  ) as freed
+from old;
+
 -- retry
 -- $1 queue id · $2 message ids
 with chosen as materialized (
-  select m.id, m.visible_at, m.line, m.turn_rank
+  select m.id, m.visible_at
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -7659,7 +8053,6 @@ with chosen as materialized (
 ), changed as (
   update holdfast.messages m
   set
-    ready_at = statement_timestamp(),
     position = case
       when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
     end,
@@ -7667,6 +8060,7 @@ with chosen as materialized (
       when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
       else m.place
     end,
+    ready_at = statement_timestamp(),
     visible_at = null
   from places
   where m.queue_id = $1
@@ -8009,6 +8403,141 @@ from (
   ) m
 ) examined;
 
+-- search_redrivable
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before · $10 group
+select
+  count(*) filter (where fits) as examined,
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.fits,
+    case
+      when m.fits then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
+    from (
+      (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.dead_at is not null and m.origin is null
+        order by m.id
+        limit $4
+      )
+      union all
+      (
+        select
+          m.id,
+          m.body,
+          m.enqueued_at,
+          m.marks,
+          holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.id > $2
+          and m.id <= $3
+          and m.origin is not null
+        order by m.id
+        limit $4
+      )
+      order by id
+      limit $4
+    ) m
+    window in_order as (order by m.id rows unbounded preceding)
+  ) m
+) examined;
+
+-- search_redrivable_by_id
+-- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states
+-- $6 piece of the body · $7 piece of the last reason
+-- $8 enqueued at or after · $9 enqueued before · $10 group
+-- $11 message ids
+select
+  count(*) filter (where fits) as examined,
+  max(id) filter (where fits) as examined_to,
+  count(*) = $4 or bool_or(not fits) as more,
+  coalesce(array_agg(id order by id) filter (where matched), '{}') as ids
+from (
+  select
+    m.id,
+    m.fits,
+    case
+      when m.fits then
+        m.state = any($5::text[])
+        and ($8::timestamptz is null or m.enqueued_at >= $8)
+        and ($9::timestamptz is null or m.enqueued_at < $9)
+        and ($10::text is null or m.marks->>'group' = $10)
+        and ($6::text is null or strpos(m.body, $6) > 0)
+        and ($7::text is null or strpos((
+          select h.reason
+          from holdfast.history h
+          where h.queue_id = $1
+            and h.message_id = m.id
+            and h.outcome in ('failed', 'expired')
+          order by h.fence desc
+          limit 1
+        ), $7) > 0)
+    end as matched
+  from (
+    select
+      m.*,
+      row_number() over in_order = 1
+        or sum(octet_length(m.body)) over in_order <= case
+          when $6::text is null then 'infinity'::float8
+          else 134217728 / greatest(octet_length($6::text), 16)
+        end as fits
+    from (
+      select
+        m.id,
+        m.body,
+        m.enqueued_at,
+        m.marks,
+        holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id > $2
+        and m.id <= $3
+        and m.id = any($11::bigint[]) and (m.origin is not null or m.dead_at is not null)
+      order by m.id
+      limit $4
+    ) m
+    window in_order as (order by m.id rows unbounded preceding)
+  ) m
+) examined;
+
 -- series
 -- $1 queue id
 select
@@ -8256,6 +8785,7 @@ with seen as materialized (
   from lapsed l
   join open o on o.id = l.id
   on conflict do nothing
+  returning 1
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, leased, dead, lapsed_total, dead_total)
   select
@@ -8285,6 +8815,23 @@ with seen as materialized (
     from due
     where not exists (select from rest where rest.lease_id = due.id)
   ))
+), buried as materialized (
+  select b.*
+  from (
+    select
+      array_agg(queue_id::integer) as queue_ids,
+      array_agg(id) as ids
+    from lapsed
+    where died
+      and (
+        select dead_letter_queue
+        from holdfast.queues
+        where id = queue_id
+      ) is not null
+      and (select count(*) from recorded) >= 0
+    having count(*) > 0
+  ) d
+  cross join lateral holdfast.bury(d.queue_ids, d.ids) b
 )
 select
   case
@@ -8340,6 +8887,10 @@ left join (
     cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
   ) f
   union all
+  select target_id, ready, lowest, null
+  from buried
+  where lowest is not null
+  union all
   select *
   from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e
   where (select max_leased from holdfast.queues where id = e.queue_id) is not null
@@ -8385,6 +8936,27 @@ left join lateral (
 ) q on true
 where d.bytes_before < 4194304
 order by d.next_at, d.name;
+
+-- take_redrive
+select
+  id,
+  queue_id,
+  destination,
+  selection->'ids' as ids,
+  selection->'where' as where,
+  after_id,
+  last_id,
+  least(
+    greatest(1, floor(rate * least(1, extract(epoch from statement_timestamp() - paid_to)))),
+    coalesce(wanted - redriven, 2000),
+    2000
+  )::float8 as allowed
+from holdfast.redrives
+where state = 'running'
+  and next_at <= statement_timestamp()
+order by next_at
+limit 1
+for update skip locked;
 
 -- take_unique_turn
 -- $1 queue ids

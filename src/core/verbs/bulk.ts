@@ -11,8 +11,11 @@ import type { BulkAction, Freed, Matches, Place } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
-/** A chunk is done: how many were changed, and what became ready. */
-type OnDone = (count: number, freed: Freed | null) => void
+/**
+ * A chunk is done: how many were changed, and what became ready. `queueId`: in that queue. Left out:
+ * in the queue itself.
+ */
+type OnDone = (count: number, freed: Freed | null, queueId?: Digits) => void
 
 /** The broker says what each method does, and how it refuses. */
 export class Bulk {
@@ -24,14 +27,14 @@ export class Bulk {
 
   act(
     caller: Caller,
-    action: BulkAction,
+    action: Exclude<BulkAction, 'redrive'>,
     name: string,
     state: State | null,
     selection: Selection,
     signal: AbortSignal
   ): Promise<number> {
     const { signals } = this.#parts
-    return this.#inChunks(caller, name, (store, { id, settings }, onDone) =>
+    return inChunks(this.#parts, caller, name, (store, { id, settings }, onDone) =>
       action === 'purge'
         ? store.purge(id, state, selection, signal, (count, freed) => {
             onDone(count, freed)
@@ -72,24 +75,30 @@ export class Bulk {
     if (outcome === 'unknown') throw messageNotFound(name, id)
     wakeups.wakeForEnd(id)
   }
+}
 
-  async #inChunks(
-    caller: Caller,
-    name: string,
-    work: (store: Place, queue: Queue, onDone: OnDone) => Promise<void>
-  ): Promise<number> {
-    const { store, queueCache, signals, searchTurns } = this.#parts
-    const queue = await queueCache.find(caller, name)
-    let done = 0
-    const onDone: OnDone = (count, freed) => {
-      done += count
-      if (freed !== null) signals.onReady(queue.id, freed.count, freed.position)
-    }
-    await searchTurns
-      .run(caller, () => work(store.last, queue, onDone))
-      .catch((error: Error) => {
-        throw done > 0 ? partlyDone(error) : error
-      })
-    return done
+/** Runs work that reports each chunk. Signals what is ready, and answers how many were changed. */
+export async function inChunks(
+  {
+    store,
+    queueCache,
+    signals,
+    searchTurns
+  }: Pick<Needs, 'store' | 'queueCache' | 'signals' | 'searchTurns'>,
+  caller: Caller,
+  name: string,
+  work: (store: Place, queue: Queue, onDone: OnDone) => Promise<void>
+): Promise<number> {
+  const queue = await queueCache.find(caller, name)
+  let done = 0
+  const onDone: OnDone = (count, freed, readyIn = queue.id) => {
+    done += count
+    if (freed !== null) signals.onReady(readyIn, freed.count, freed.position)
   }
+  await searchTurns
+    .run(caller, () => work(store.last, queue, onDone))
+    .catch((error: Error) => {
+      throw done > 0 ? partlyDone(error) : error
+    })
+  return done
 }

@@ -2,7 +2,14 @@
 import type { Caller } from '../caller.ts'
 import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
-import { messageNotFound, type Ahead, type Circumstances, type Digits, type LastFailure } from '../message.ts'
+import {
+  messageNotFound,
+  type Ahead,
+  type Circumstances,
+  type Digits,
+  type LastFailure,
+  type Origin
+} from '../message.ts'
 import { stepSeconds } from '../series.ts'
 
 /** What can be said of why a message is where it is. */
@@ -17,6 +24,7 @@ export const reasonCodes = [
   'groupBlocked',
   'turn',
   'noConsumer',
+  'deadLetter',
   'dead',
   'acked',
   'next'
@@ -58,7 +66,11 @@ export class Explaining {
     const { store, queueCache, turns } = this.#parts
     const queue = await queueCache.find(caller, name)
     const found = await turns.run(caller, () => store.last.circumstancesOf(queue.id, id))
-    if (found === null) throw messageNotFound(name, id)
+    if (found === null) {
+      const gone = await turns.run(caller, () => store.last.findMessage(queue.id, id))
+      if (gone === null || gone.movedTo === null) throw messageNotFound(name, id)
+      return { id, state: 'dead', reasons: [moved(gone.movedTo, gone.lastFailure)] }
+    }
     const { message, ahead } = found
     const askedMs = lastAskedMs(this.#parts, queue.id, message.askedAt)
     return { id, state: message.state, reasons: reasonsOf(message, ahead, askedMs) }
@@ -92,7 +104,8 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
   }
   if (message.turn) reasons.push(turn)
   if (message.blocker !== null) reasons.push(groupBlocked(message.blocker))
-  return reasons.length > 0 ? reasons : [next]
+  if (reasons.length === 0) reasons.push(next)
+  return message.origin === null ? reasons : [deadLetter(message.origin), ...reasons]
 }
 
 const paused: Reason = {
@@ -132,22 +145,42 @@ function acked({ ackedAt, keepUntil }: Circumstances): Reason {
   }
 }
 
-function dead({ deadAt, lastFailure }: Circumstances): Reason {
+function deadLetter({ queue, diedAt, reason, attempts }: Origin): Reason {
+  const times = `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`
+  return {
+    code: 'deadLetter',
+    detail:
+      `It died in the queue ${queue} at ${diedAt}, after ${times}` +
+      `${reason === null ? '' : `: ${reason}`}. A redrive sends it back there.`
+  }
+}
+
+function moved(movedTo: string, lastFailure: LastFailure | null): Reason {
+  return {
+    code: 'dead',
+    detail: `It died here, and went to the dead-letter queue ${movedTo}.${failureText(lastFailure)}`
+  }
+}
+
+function dead({ deadAt, lastFailure, origin }: Circumstances): Reason {
   return {
     code: 'dead',
     detail:
       `It became dead at ${deadAt}, and is not tried again.${failureText(lastFailure)} ` +
-      'A redrive makes it ready again.'
+      (origin === null
+        ? 'A redrive makes it ready again.'
+        : `A redrive sends it back to the queue ${origin.queue}.`)
   }
 }
 
 function leased(message: Circumstances): Reason {
-  const { worker, leasedUntil, attempt, maxAttempts } = message
+  const { worker, leasedUntil, attempt, maxAttempts, deadLetterQueue } = message
+  const atDeath = deadLetterQueue === null ? 'dead' : `dead, and goes to the queue ${deadLetterQueue}`
   return {
     code: 'leased',
     detail:
       `${worker ?? 'Somebody'} holds it until ${leasedUntil}: ${attemptText(message)}. Unless it is ` +
-      `settled or extended by then, it is ${attempt < (maxAttempts ?? Infinity) ? 'ready again' : 'dead'}.`,
+      `settled or extended by then, it is ${attempt < (maxAttempts ?? Infinity) ? 'ready again' : atDeath}.`,
     until: leasedUntil!,
     ...(worker === null ? {} : { worker })
   }

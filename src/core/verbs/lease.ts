@@ -108,6 +108,7 @@ function leasedMessage(name: string, queueId: Digits, row: LeasedRow): LeasedMes
     priority: row.priority,
     enqueuedAt: row.enqueuedAt,
     leaseExpiresAt: row.leaseExpiresAt,
-    lastFailure: row.lastFailure
+    lastFailure: row.lastFailure,
+    origin: row.origin
   }
 }

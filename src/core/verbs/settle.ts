@@ -6,6 +6,7 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Caller } from '../caller.ts'
 import type { Followed } from '../completion.ts'
 import type { Parts } from '../engine/parts.ts'
+import { ReadyCounts } from '../engine/signals.ts'
 import { storable, type Digits } from '../message.ts'
 import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Verbs } from '../ports.ts'
 import type { Queue } from '../queue.ts'
@@ -18,6 +19,7 @@ type PlainOutcome = (typeof plainOutcomes)[number]
 /** What can become of a receipt. */
 export type Outcome =
   | { outcome: PlainOutcome; then?: Followed[] }
+  | { outcome: 'dead'; movedTo: string }
   | { outcome: 'retrying'; visibleAt: string }
   | { outcome: 'extended'; leaseExpiresAt: string }
 
@@ -38,6 +40,8 @@ interface Effect {
   outcome: Outcome
   /** The position of the message, if it is ready now. */
   readyAt?: Digits
+  /** The queue in which it is ready, if it has moved to another. */
+  readyIn?: Digits
   /** When the sweeper must look at the message: its retry, or the end of its lease. */
   dueAt?: string
   /** The message is acked or dead. */
@@ -73,7 +77,12 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
       delaySeconds,
       dead
     }),
-    changed({ at, position, ready, dead }) {
+    changed({ at, position, ready, dead, movedTo, movedToId }) {
+      if (movedTo !== null) {
+        const outcome: Outcome = { outcome: 'dead', movedTo }
+        const ready = position === null ? {} : { readyAt: position, readyIn: String(movedToId) }
+        return { outcome, ended: true, ...ready }
+      }
       if (dead) return { outcome: { outcome: 'dead' }, ended: true }
       const outcome: Outcome = { outcome: 'retrying', visibleAt: at }
       return ready ? { outcome, readyAt: position! } : { outcome, dueAt: at }
@@ -200,8 +209,8 @@ export class Settling {
       unchangedIds.length > 0
         ? await store.first.standings(queueId, unchangedIds).catch((error: Error) => error)
         : new Map<Digits, Standing>()
-    let readyCount = freed?.count ?? 0
-    let lowest = freed?.position ?? Infinity
+    const ready = new ReadyCounts()
+    if (freed !== null) ready.add(queueId, freed.count, freed.position)
     const outcomes = new Map<string, Outcome | Error>()
     for (const [key, { id, fence }] of distinct) {
       const row = changed.get(key)
@@ -212,16 +221,13 @@ export class Settling {
         )
         continue
       }
-      const { outcome, readyAt, dueAt, ended } = effectOf(row)
+      const { outcome, readyAt, readyIn = queueId, dueAt, ended } = effectOf(row)
       outcomes.set(key, outcome)
-      if (readyAt !== undefined) {
-        readyCount++
-        lowest = Math.min(lowest, Number(readyAt))
-      }
+      if (readyAt !== undefined) ready.add(readyIn, 1, Number(readyAt))
       if (dueAt !== undefined) signals.onDue(Date.parse(dueAt))
       if (ended) wakeups.wakeForEnd(id)
     }
-    if (readyCount > 0) signals.onReady(queueId, readyCount, lowest)
+    ready.signal(signals)
     return outcomes
   }
 

@@ -12,6 +12,7 @@ import * as failures from './contract/failures.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
 import * as queues from './contract/queues.ts'
+import * as redrives from './contract/redrives.ts'
 import * as schedules from './contract/schedules.ts'
 import { Series } from './contract/series.ts'
 import { Outcome, Settle } from './contract/settle.ts'
@@ -43,8 +44,9 @@ const exported: Record<string, TSchema> = {
   PageQuery,
   PurgeRequest: Bulk.purge.request,
   PurgeAnswer: Bulk.purge.answer,
-  RedriveRequest: Bulk.redrive.request,
-  RedriveAnswer: Bulk.redrive.answer,
+  RedriveRequest: redrives.RedriveRequest,
+  RedriveAnswer: redrives.RedriveAnswer,
+  RedriveList: redrives.RedriveList,
   RetryRequest: Bulk.retry.request,
   RetryAnswer: Bulk.retry.answer,
   Publication: topics.Publication,

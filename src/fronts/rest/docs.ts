@@ -32,7 +32,16 @@ const tour: Record<string, { description: string; operations: string[] }> = {
   },
   Repair: {
     description: 'What went wrong, or is no longer wanted.',
-    operations: ['listFailures', 'retry', 'redrive', 'cancelMessage', 'purge', 'deleteQueue']
+    operations: [
+      'listFailures',
+      'retry',
+      'redrive',
+      'listRedrives',
+      'stopRedrive',
+      'cancelMessage',
+      'purge',
+      'deleteQueue'
+    ]
   },
   Topics: {
     description: 'One publish, a copy for each queue that wants it.',
@@ -51,6 +60,7 @@ const destroying = new Set([
   'cancelMessage',
   'purge',
   'deleteQueue',
+  'stopRedrive',
   'putSchedule',
   'deleteSchedule',
   'unsubscribe',

@@ -3,7 +3,14 @@
  * come from the database's own ledger, so every replica tells the same.
  */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
-import { totalNames, totals, type QueueTotals } from '../../core/counters.ts'
+import {
+  labelledTotals,
+  movedHelp,
+  totalNames,
+  totals,
+  type QueueTotals,
+  type Total
+} from '../../core/counters.ts'
 import { metricsQueuesMax } from '../../core/limits.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ShareReport } from '../../core/engine/share.ts'
@@ -240,30 +247,33 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
     () => leftOut
   )
   const gauges = [messages, oldest, paused, reliability]
-  const totalCounters = totalNames.map(
-    total =>
-      [
-        total,
-        new Counter({
-          name: `holdfast_${total}_total`,
-          help: totals[total],
-          labelNames: ['queue'],
-          registers
-        })
-      ] as const
-  )
+  const counters = new Map<string, Counter>()
+  for (const total of totalNames) {
+    const name = labelledTotals[total]?.name ?? total
+    if (counters.has(name)) continue
+    const help = Object.entries<string>(totals).find(([total]) => total === name)?.[1] ?? movedHelp
+    counters.set(
+      name,
+      new Counter({ name: `holdfast_${name}_total`, help, labelNames: ['queue', 'by'], registers })
+    )
+  }
+  function count(queue: string, total: Total, value: number): void {
+    const labelled = labelledTotals[total]
+    if (labelled === undefined) counters.get(total)!.inc({ queue }, value)
+    else if (value > 0) counters.get(labelled.name)!.inc({ queue, by: labelled.by }, value)
+  }
 
   function show({ queue, states, totals: counts, ...row }: QueueTotals, oldestSeconds: number): void {
     for (const [state, count] of Object.entries(states)) messages.set({ queue, state }, count)
     oldest.set({ queue }, oldestSeconds)
     paused.set({ queue }, Number(row.paused))
-    const share = reliabilityOf({ acked: counts.acked, dead: states.dead, expired: counts.expired })
+    const share = reliabilityOf({ ...counts, dead: states.dead })
     if (share !== null) reliability.set({ queue }, share)
-    for (const [total, counter] of totalCounters) counter.inc({ queue }, counts[total])
+    for (const total of totalNames) count(queue, total, counts[total])
   }
 
   return async () => {
-    for (const metric of [...gauges, ...totalCounters.map(([, counter]) => counter)]) metric.reset()
+    for (const metric of [...gauges, ...counters.values()]) metric.reset()
     const { queues, ...rest } = await sources.queues()
     leftOut = rest.leftOut
     const withReady = queues.filter(({ states }) => states.ready > 0).map(({ id }) => id)

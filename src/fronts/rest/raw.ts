@@ -3,7 +3,7 @@
  * stands in headers.
  */
 import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
-import type { LeasedMessage } from '../../core/message.ts'
+import type { LeasedMessage, Origin } from '../../core/message.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 import { strangersBytesFields } from '../shared/securityFields.ts'
 
@@ -26,6 +26,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     enqueuedAt,
     leaseExpiresAt,
     lastFailure,
+    origin,
     marks,
     contentType
   } = message
@@ -52,9 +53,8 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     'holdfast-enqueued-at': enqueuedAt,
     'holdfast-lease-expires-at': leaseExpiresAt,
     ...(marks?.group !== undefined && { 'holdfast-group': encodedValue(marks.group) }),
-    ...(lastFailure?.reason != null && {
-      'holdfast-last-failure': encodedValue(lastFailure.reason.slice(0, rawReasonCharsMax).toWellFormed())
-    })
+    ...(lastFailure?.reason != null && { 'holdfast-last-failure': encodedReason(lastFailure.reason) }),
+    ...(origin !== null && originHeaders(origin))
   }
   let room = rawHeadersBytesMax
   let leftOut = 0
@@ -70,6 +70,17 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
   if (leftOut > 0) headers['holdfast-headers-left-out'] = String(leftOut)
   return headers
 }
+
+function originHeaders({ queue, diedAt, reason, attempts }: Origin): Record<string, string> {
+  return {
+    'holdfast-origin-queue': queue,
+    'holdfast-origin-died-at': diedAt,
+    ...(reason !== null && { 'holdfast-origin-reason': encodedReason(reason) }),
+    'holdfast-origin-attempts': String(attempts)
+  }
+}
+
+const encodedReason = (reason: string) => encodedValue(reason.slice(0, rawReasonCharsMax).toWellFormed())
 
 export function rawBody({ body, bodyBytes }: LeasedMessage): Buffer {
   return body === null ? bodyBytes! : Buffer.from(body)

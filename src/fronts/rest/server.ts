@@ -31,6 +31,7 @@ import { healthRoutes, type Health } from './routes/health.ts'
 import { leaseRoutes } from './routes/lease.ts'
 import { messageRoutes } from './routes/messages.ts'
 import { queueRoutes } from './routes/queues.ts'
+import { redriveRoutes } from './routes/redrives.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { settleRoutes } from './routes/settle.ts'
 import { publishRoutes, topicRoutes } from './routes/topics.ts'
@@ -94,6 +95,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   bulkRoutes(app, broker)
+  redriveRoutes(app, broker)
   failureRoutes(app, broker, answers)
   consumerRoutes(app, broker)
   messageRoutes(app, broker, answers)

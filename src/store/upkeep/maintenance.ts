@@ -17,9 +17,9 @@ interface RetentionRow {
   seen_to: Digits | null
 }
 
-// In a queue with lines it runs for parked messages first, and then for the others.
-export const retention: Statement<RetentionRow> = {
-  name: 'retention',
+/** Removes messages past their retention, by the time `from` of each, after the mark `$2`. */
+const retentionBy = (name: string, from: string, after: string, order: string): Statement<RetentionRow> => ({
+  name,
   parameters: '$1 queue id · $2 after this message id · $3 whether parked messages are meant',
   slow: true,
   text: sql`
@@ -28,10 +28,10 @@ export const retention: Statement<RetentionRow> = {
       from holdfast.messages m
       join holdfast.queues q on q.id = m.queue_id
       where m.queue_id = $1
-        and m.id > $2
-        and m.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)
+        and ${after}
+        and ${from} <= statement_timestamp() - make_interval(secs => q.retention_seconds)
         and ${isParked} = $3
-      order by m.id
+      order by ${order}
       limit ${chunk}
       for update of m skip locked
     ), expired as (
@@ -64,22 +64,73 @@ export const retention: Statement<RetentionRow> = {
       max(id) as seen_to,
       ${freeLines('expired')} as freed
     from old`
-}
+})
 
-/** Queues whose oldest message is past its retention: ids rise with the time of the enqueue. */
-export const pastRetention: Statement<{ id: number; hasLines: boolean }> = {
+// In a queue with lines they run for parked messages first, and then for the others.
+export const retention = retentionBy(
+  'retention',
+  'm.enqueued_at',
+  'm.id > $2 and m.kept_from is null',
+  'm.id'
+)
+
+/** For messages that died or were redriven. `$2` is not needed: each run takes the oldest. */
+export const retentionOfKept = retentionBy(
+  'retention_of_kept',
+  'm.kept_from',
+  'm.leased_until is null and $2::bigint = 0',
+  'm.kept_from'
+)
+
+/**
+ * Queues whose oldest message is past its retention. Ids rise with the time of the enqueue. Messages
+ * that died or were redriven have an index by the time from which they are kept. A dead-letter queue
+ * may hold many of those alone, so where nothing was ever enqueued no other message is searched for.
+ */
+export const pastRetention: Statement<{
+  id: number
+  hasLines: boolean
+  enqueued: boolean
+  kept: boolean
+}> = {
   name: 'oldest',
   text: sql`
-    select q.id, ${hasLines('q')} as "hasLines"
-    from holdfast.queues q
-    cross join lateral (
-      select m.enqueued_at
-      from holdfast.messages m
-      where m.queue_id = q.id
-      order by m.id
-      limit 1
-    ) first
-    where first.enqueued_at <= statement_timestamp() - make_interval(secs => q.retention_seconds)`
+    select *
+    from (
+      select
+        q.id,
+        ${hasLines('q')} as "hasLines",
+        first.enqueued_at <= q.ends_from as enqueued,
+        kept.kept_from <= q.ends_from as kept
+      from (
+        select
+          id,
+          ordering,
+          fairness,
+          statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
+        from holdfast.queues
+      ) q
+      join holdfast.counts c on c.queue_id = q.id
+      left join lateral (
+        select m.enqueued_at
+        from holdfast.messages m
+        where m.queue_id = q.id
+          and m.kept_from is null
+          and (c.enqueued_total > 0 or c.inherited_total = 0)
+        order by m.id
+        limit 1
+      ) first on true
+      left join lateral (
+        select m.kept_from
+        from holdfast.messages m
+        where m.queue_id = q.id
+          and m.kept_from is not null
+        order by m.kept_from
+        limit 1
+      ) kept on true
+    ) q
+    where enqueued
+      or kept`
 }
 
 /** How many rows a statement removed. */
@@ -173,6 +224,21 @@ export const forgetSeries = [
   forgetPastHour('times', `at <= t.at - ${hourSeconds}`)
 ]
 
+/** How long a redrive task is listed after its end. */
+const redriveDays = 7
+
+export const forgetRedrives: Statement<RemovedRow> = {
+  name: 'forget_redrives',
+  text: sql`
+    with gone as (
+      delete from holdfast.redrives
+      where ended_at <= statement_timestamp() - interval '${redriveDays} days'
+      returning 1
+    )
+    select count(*) as removed
+    from gone`
+}
+
 // A row that a slow enqueue commits after the queue's end is found on a later round, so a deleted
 // queue's id is kept for ten minutes. Ids that are older when a round begins may go when it is
 // over: it has checked each of them.
@@ -256,17 +322,22 @@ export function createMaintenance(database: Database) {
   }
   return {
     async retention() {
-      for (const { id, hasLines: isLined } of await database.query(pastRetention)) {
+      for (const { id, hasLines: isLined, enqueued, kept } of await database.query(pastRetention)) {
         for (const parked of isLined ? [true, false] : [false]) {
-          for (let after: Digits | null = '0'; after !== null;) {
+          for (let after: Digits | null = enqueued ? '0' : null; after !== null;) {
             const [seen]: RetentionRow[] = await database.query(retention, [id, after, parked])
             after = seen!.seen_to
+          }
+          for (let more = kept; more;) {
+            const [seen] = await database.query(retentionOfKept, [id, 0, parked])
+            more = seen!.seen_to !== null
           }
         }
       }
     },
     'forget-acked': () => untilNone(forgetAcked),
     'forget-keys': () => untilNone(forgetKeys),
+    'forget-redrives': () => untilNone(forgetRedrives),
     async 'forget-series'() {
       for (const statement of forgetSeries) await untilNone(statement)
     },

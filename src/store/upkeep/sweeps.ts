@@ -10,7 +10,7 @@
  * sweep. So all that follows is taken from the rows that were changed.
  */
 import type { Digits } from '../../core/message.ts'
-import { endedBy, forgetHistoryOf, openState } from '../fragments.ts'
+import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
 import { freeLinesOfQueues, isParked, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
@@ -169,6 +169,7 @@ export const sweepLeases: Statement<SweptQueue> = {
       from lapsed l
       join open o on o.id = l.id
       on conflict do nothing
+      returning 1
     ), noted as (
       ${ledgerInsert({
         queue: 'queue_id',
@@ -198,7 +199,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         from due
         where not exists (select from rest where rest.lease_id = due.id)
       ))
-    )
+    ), ${buried({ queue: 'queue_id', died: 'lapsed', condition: 'died' })}
     select
       case
         when due.n < (select count(*) from seen) then ${leaseRowsMax}
@@ -226,6 +227,10 @@ export const sweepLeases: Statement<SweptQueue> = {
       from (
         ${freeLinesOfQueues('lapsed')}
       ) f
+      union all
+      select target_id, ready, lowest, null
+      from buried
+      where lowest is not null
       union all
       select *
       from (select queue_id, null::bigint, null::bigint, count(*) from lapsed group by queue_id) e

@@ -45,4 +45,13 @@ async function createAutoQueue(session: Session, name: string, callerId: string)
   await session.query(createAutoStatement, [name, callerId])
 }
 
+/** After a PUT a queue no longer counts as made by an enqueue. */
+export const adoptStatement: Statement = {
+  name: 'adopt_queue',
+  parameters: '$1 name',
+  text: sql`
+    delete from holdfast.auto_queues
+    where queue_id = (select id from holdfast.queues where name = $1)`
+}
+
 export const autoQueueVerbs = { countAutoQueues, createAutoQueue }

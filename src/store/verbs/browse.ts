@@ -2,9 +2,10 @@
 import { historyMax } from '../../core/limits.ts'
 import { openStates, type State } from '../../core/counters.ts'
 import { idMax, type Digits, type Filter, type MessageDetail, type MessageView } from '../../core/message.ts'
-import { answerBytes, lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { answerBytes, attemptJson, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
 import { priorityOf, priorityOfAcked } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { movedStatement } from './deadLetters.ts'
 import { chunk, search } from './search.ts'
 
 /** A search for one page ends after these steps, or after this time. The page has a cursor to go on. */
@@ -24,7 +25,8 @@ const view = (state: string, priority: string, maxAttempts: string, visibleAt: s
   ${maxAttempts} as "maxAttempts",
   m.enqueued_at as "enqueuedAt",
   ${visibleAt} as "visibleAt",
-  f.last_failure as "lastFailure"`
+  f.last_failure as "lastFailure",
+  ${originOf} as origin`
 
 const openView = view(openState, priorityOf, 'coalesce(m.max_attempts, q.max_attempts)', 'm.visible_at')
 const ackedView = view("'acked'", priorityOfAcked, 'm.max_attempts', 'null::timestamptz')
@@ -124,14 +126,7 @@ const detailOf = (
       (
         select coalesce(
           json_agg(
-            json_build_object(
-              'attempt', h.attempt,
-              'worker', h.worker,
-              'leasedAt', holdfast.rfc3339(h.leased_at),
-              'endedAt', holdfast.rfc3339(h.ended_at),
-              'outcome', h.outcome,
-              'reason', h.reason
-            )
+            ${attemptJson('q.name')}
             order by h.fence
           ),
           '[]'
@@ -144,7 +139,8 @@ const detailOf = (
           order by h.fence desc
           limit ${historyMax}
         ) h
-      ) as history
+      ) as history,
+      null as "movedTo"
     from ${table} m
     join holdfast.queues q on q.id = $1
     ${lastFailureAbove(0)}
@@ -177,9 +173,12 @@ export const details = [
   detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json', 'null::json')
 ]
 
-/** One message with its lease and its history, a kept acked one too. null when there is none. */
+/**
+ * One message with its lease and its history, a kept acked one too, and one that has gone to a
+ * dead-letter queue. null when there is none.
+ */
 async function findMessage(session: Session, queueId: Digits, id: Digits): Promise<MessageDetail | null> {
-  for (const statement of details) {
+  for (const statement of [...details, movedStatement]) {
     const [row] = await session.query(statement, [queueId, id])
     if (row !== undefined) return row
   }

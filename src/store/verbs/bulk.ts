@@ -2,20 +2,20 @@
 import { countSecondsMax } from '../../core/limits.ts'
 import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
-import type { BulkAction, Freed, OnReadyChunk } from '../../core/ports.ts'
-import { openState } from '../fragments.ts'
-import { leaving, ledgerInsert, type LedgerEntry } from '../ledger.ts'
+import type { BulkAction, Freed } from '../../core/ports.ts'
+import type { OnReadyChunk } from '../../core/redrive.ts'
+import { openState, placesIn } from '../fragments.ts'
+import { leaving, ledgerInsert } from '../ledger.ts'
 import { freeLines, isParked, standsInLine } from '../lines.ts'
-import { rankAsRenewed } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { search } from './search.ts'
+import { redrivable, search, type Searched } from './search.ts'
 
 /**
  * The searches that an action makes, one after the other, each with the states it takes. Kept acked
  * messages have a search of their own.
  */
-function searchesFor(action: BulkAction, state: State | null, { ids }: Selection): State[][] {
-  if (action === 'redrive') return [['dead']]
+function searchesFor(action: BulkAction, state: State | null, { ids }: Selection): Searched[] {
+  if (action === 'redrive') return [redrivable]
   if (action === 'retry') return [['delayed']]
   const open: State[] = openStates.filter(state => ids === null || state !== 'leased')
   const acked: State[] = ['acked']
@@ -34,13 +34,13 @@ export const lastIdStatement: Statement<{ last_value: Digits }> = {
  * lowest ids first, until the limit or the signal. `act` answers how many it changed: another
  * session may have taken some since. True when it came to the end.
  */
-async function eachChunk(
+export async function eachChunk(
   session: Session,
   queueId: Digits,
-  searches: State[][],
+  searches: Searched[],
   { ids, where, limit }: Selection,
   signal: AbortSignal,
-  act: (ids: Digits[], states: State[]) => Promise<number>
+  act: (ids: Digits[], states: Searched) => Promise<number>
 ): Promise<boolean> {
   const [newest] = await session.query(lastIdStatement)
   let left = limit
@@ -160,54 +160,37 @@ export async function purge(
 }
 
 /** `position`: the lowest of those that are ready now. null: all of them wait in their lines. */
-interface ReadyRow {
+interface RetriedRow {
   changed: string
   position: Digits | null
 }
 
-interface Readying {
-  state: 'dead' | 'delayed'
-  /** In which they take their new positions. */
-  order: string
-  /** A common table expression that locks lines, and what makes positions wait for it. */
-  lines?: string
-  after?: string
-  change: (position: string) => string
-  /** Positions, of which the lowest is that of the first one that is ready. */
-  position: string
-  totals: LedgerEntry['totals'] & {}
-}
-
-const readying = (
-  name: string,
-  { state, order, lines = '', after = '', change, position, totals }: Readying
-): Statement<ReadyRow> => ({
-  name,
+// A retried message takes its place as those do that come due: by when it would have come due.
+export const retryStatement: Statement<RetriedRow> = {
+  name: 'retry',
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
     with chosen as materialized (
-      select m.id, m.visible_at, m.line, m.turn_rank
+      select m.id, m.visible_at
       from holdfast.messages m
       where m.queue_id = $1
         and m.id = any($2::bigint[])
-        and ${openState} = '${state}'
+        and ${openState} = 'delayed'
       order by m.id
       for no key update
-    ), ${lines}places as materialized (
-      select
-        array_agg(id order by id) as ids,
-        array_agg(position order by id) as positions
-      from (
-        select id, nextval('holdfast.positions') as position
-        from (select id from chosen order by ${order}) c
-        ${after}
-      ) c
-    ), changed as (
+    ), ${placesIn('(select id from chosen order by visible_at, id)')}, changed as (
       update holdfast.messages m
       set
+        position = case
+          when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        place = case
+          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          else m.place
+        end,
         ready_at = statement_timestamp(),
-        ${change('places.positions[width_bucket(m.id, places.ids)]')}
+        visible_at = null
       from places
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
@@ -222,96 +205,34 @@ const readying = (
       ${ledgerInsert({
         queue: '$1',
         from: 'changed',
-        states: { ready: 'count(*)', [state]: '-count(*)' },
-        totals
+        states: { ready: 'count(*)', delayed: '-count(*)' }
       })}
     )
     select
       count(*) as changed,
       least(
-        ${position},
+        min(position),
         (${freeLines('changed')}->>'position')::bigint
       ) as position
     from changed`
-})
-
-export const redriveStatement = readying('redrive', {
-  state: 'dead',
-  order: 'id',
-  lines: sql`
-    opened as materialized (
-      select holdfast.open_lines($1, k.lines) as lines
-      from (
-        select array_agg(line) as lines
-        from chosen
-        where line is not null
-          and turn_rank is null
-        having count(*) > 0
-      ) k
-    ), `,
-  after: 'cross join (select count(*) from opened) o',
-  change: position => sql`
-    position = case
-      when m.line is null then ${position}
-    end,
-    place = case
-      when m.line is not null then ${position}
-    end,
-    dead_at = null,
-    unique_key = null,
-    attempt = 0,
-    ${rankAsRenewed}`,
-  position: sql`
-    min(position),
-    (
-      select a.position
-      from opened o
-      cross join lateral holdfast.advance($1, o.lines, array_fill(0::bigint, array[cardinality(o.lines)])) a
-      where (select count(*) from changed) > 0
-    )`,
-  totals: { redriven: 'count(*)' }
-})
-
-// A retried message takes its place as those do that come due: by when it would have come due.
-export const retryStatement = readying('retry', {
-  state: 'delayed',
-  order: 'visible_at, id',
-  change: position => sql`
-    position = case
-      when m.position is not null then ${position}
-    end,
-    place = case
-      when m.turn_rank is not null then ${position}
-      else m.place
-    end,
-    visible_at = null`,
-  position: 'min(position)',
-  totals: {}
-})
-
-const readyingBy =
-  (statement: Statement<ReadyRow>, action: 'redrive' | 'retry') =>
-  async (
-    session: Session,
-    queueId: Digits,
-    selection: Selection,
-    signal: AbortSignal,
-    onReady: OnReadyChunk
-  ): Promise<void> => {
-    const searches = searchesFor(action, null, selection)
-    await eachChunk(session, queueId, searches, selection, signal, async ids => {
-      const [row] = await session.query(statement, [queueId, ids])
-      const count = Number(row!.changed)
-      if (count > 0) onReady(count, row!.position === null ? null : Number(row!.position))
-      return count
-    })
-  }
-
-/** Makes dead messages ready, with attempts from zero, and reports each chunk to `onReady`. */
-export const redrive = readyingBy(redriveStatement, 'redrive')
+}
 
 /** Makes messages ready that are delayed or back off, and reports each chunk to `onReady`. */
-export const retry = readyingBy(retryStatement, 'retry')
+export async function retry(
+  session: Session,
+  queueId: Digits,
+  selection: Selection,
+  signal: AbortSignal,
+  onReady: OnReadyChunk
+): Promise<void> {
+  const searches = searchesFor('retry', null, selection)
+  await eachChunk(session, queueId, searches, selection, signal, async ids => {
+    const [row] = await session.query(retryStatement, [queueId, ids])
+    const count = Number(row!.changed)
+    if (count > 0) onReady(count, row!.position === null ? null : Number(row!.position))
+    return count
+  })
+}
 
 export const countsStatement: Statement<Record<State, string | null>> = {
   name: 'counts_of',
@@ -343,9 +264,10 @@ export async function countMatches(
   signal: AbortSignal
 ): Promise<{ matched: number; more: boolean }> {
   const searches = searchesFor(action, state, selection)
-  if (selection.ids === null && selection.where === null) {
+  const counted = await countedStates(session, queueId, searches)
+  if (selection.ids === null && selection.where === null && counted !== null) {
     const [counts] = await session.query(countsStatement, [queueId])
-    const all = searches.flat().reduce((sum, counted) => sum + Number(counts![counted]), 0)
+    const all = counted.reduce((sum, state) => sum + Number(counts![state]), 0)
     return { matched: Math.min(selection.limit, all), more: false }
   }
   let matched = 0
@@ -357,4 +279,27 @@ export async function countMatches(
   return { matched, more: !isWhole }
 }
 
-export const bulkVerbs = { purge, redrive, retry, countMatches }
+export const anyMovedStatement: Statement<{ found: boolean }> = {
+  name: 'any_moved',
+  parameters: '$1 queue id',
+  text: sql`
+    select exists (
+      select
+      from holdfast.messages
+      where queue_id = $1
+        and origin is not null
+    ) as found`
+}
+
+/** The states whose counts add up to what is searched for. null: no counts tell that. */
+async function countedStates(
+  session: Session,
+  queueId: Digits,
+  searches: Searched[]
+): Promise<State[] | null> {
+  if (!searches.includes(redrivable)) return (searches as State[][]).flat()
+  const [row] = await session.query(anyMovedStatement, [queueId])
+  return row!.found ? null : ['dead']
+}
+
+export const bulkVerbs = { purge, retry, countMatches }

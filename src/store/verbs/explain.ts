@@ -1,7 +1,7 @@
 /** Where a message stands, and how many come before it. */
 import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
-import { inReadyIndex, lastFailureAbove, openState, workerOf } from '../fragments.ts'
+import { inReadyIndex, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
 import { unfolded } from '../ledger.ts'
 import { nextTokenAt, withLimits } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -48,6 +48,8 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       m.visible_at as "visibleAt",
       m.leased_until as "leasedUntil",
       m.dead_at as "deadAt",
+      q.dead_letter_queue as "deadLetterQueue",
+      ${originOf} as origin,
       f.last_failure as "lastFailure",
       q.max_leased as "maxLeased",
       (c.leased + t.leased)::float8 as leased,

@@ -4,10 +4,11 @@
  */
 import type { Digits } from '../../core/message.ts'
 import type { Follower, Head } from '../../core/ports.ts'
-import { answerBytes, lastFailureAbove, leasedColumns, uniqueKeyOfLeased } from '../fragments.ts'
+import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 
 export const lockLinesStatement: Statement = {
   name: 'lock_lines',

@@ -2,13 +2,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Room } from '../../core/ports.ts'
 import { plainMode } from '../../core/rows.ts'
-import {
-  answerBytes,
-  inReadyIndex,
-  lastFailureAbove,
-  leasedColumns,
-  uniqueKeyOfLeased
-} from '../fragments.ts'
+import { answerBytes, inReadyIndex, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting, roomLeft } from '../limits.ts'
 import { freeLines } from '../lines.ts'
@@ -20,6 +14,7 @@ import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
 import { findMissed } from './missed.ts'
 import { acking, heldArrays } from './settle.ts'
 import { wantedBy } from './slots.ts'
+import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 
 /** The number in the flush of message `m`, by the place of its id in `places`. */
 const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
@@ -102,6 +97,7 @@ const leasedRow = sql`
   m.content_type,
   m.headers,
   m.marks,
+  m.origin,
   m.rank,
   m.position,
   m.enqueued_at,

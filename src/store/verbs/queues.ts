@@ -15,13 +15,14 @@ import {
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
 import { tokensOf, withLimits } from '../limits.ts'
-import { autoQueueVerbs } from './autoQueues.ts'
+import { adoptStatement, autoQueueVerbs } from './autoQueues.ts'
 import { keepLimits } from './limits.ts'
 import { mayChangeOrder } from './order.ts'
 import { isServerError } from '../failures.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { lockChains, refuseCircle } from './deadLetters.ts'
 
 /** The settings of a queue, as their columns. */
 type SettingColumns = Record<SettingRow['column'], unknown>
@@ -72,6 +73,7 @@ const sqlTypes = {
   integer: 'integer',
   choice: 'text',
   flag: 'boolean',
+  queue: 'text',
   texts: 'jsonb',
   record: 'jsonb'
 }
@@ -106,14 +108,6 @@ export const changeStatement: Statement = {
     where q.name = $1`
 }
 
-export const adoptStatement: Statement = {
-  name: 'adopt_queue',
-  parameters: '$1 name',
-  text: sql`
-    delete from holdfast.auto_queues
-    where queue_id = (select id from holdfast.queues where name = $1)`
-}
-
 /**
  * Makes the queue if there is none, then changes the settings given. A new queue counts for its
  * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
@@ -126,11 +120,13 @@ export async function putQueue(
   maker: QueueMaker | null = null
 ): Promise<PutOutcome> {
   const work = async (session: Session): Promise<PutOutcome> => {
+    await lockChains(session, change)
     const made = await (maker === null
       ? (await session.query(createStatement, [name])).length > 0
       : makeFor(session, name, maker))
     if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
+    await refuseCircle(session, name, change)
     await keepLimits(session, name, change)
     if (made) return 'made'
     if (maker === null) await session.query(adoptStatement, [name])
@@ -189,7 +185,7 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
 /** Messages examined for the oldest ready one, in each rank. */
 const examinedMax = 1000
 
-const totalsReported = ['acked', 'expired'] as const satisfies Total[]
+const totalsReported = ['acked', 'expired', 'buried', 'returned'] as const satisfies Total[]
 const reported = [...states, ...totalsReported.map(totalColumn)]
 
 type ReportRow = QueueRow &
@@ -367,9 +363,8 @@ function reportOf(row: ReportRow): QueueReport {
     settings,
     counts,
     reliability: reliabilityOf({
-      acked: Number(row.acked_total),
-      dead: counts.dead,
-      expired: Number(row.expired_total)
+      ...countsOf(totalsReported, total => row[totalColumn(total)]),
+      dead: counts.dead
     }),
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
     limits: {

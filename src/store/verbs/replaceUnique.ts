@@ -50,6 +50,10 @@ export const replacing = sql`
       max_attempts = t.max_attempts,
       visible_at = t.visible_at,
       expires_at = t.expires_at,
+      kept_from = case
+        when t.expires_at is null then m.kept_from
+        else statement_timestamp()
+      end,
       unique_until_leased = t.unique_until_leased,
       position = case
         when m.turn_rank is not null and t.visible_at is not null then null

@@ -33,13 +33,13 @@ interface SearchRow {
 
 // It examines a bounded number of messages, however few of them match. So it is short, and costs
 // the same in a queue of any length. It reads a body or a history only where the filter needs it.
-const searchOf = (name: string, table: string, state: string, condition = 'true'): Statement<SearchRow> => ({
+const searchOf = (name: string, rows: string, isNamed = false): Statement<SearchRow> => ({
   name,
   parameters: [
     '$1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states',
     '$6 piece of the body · $7 piece of the last reason',
     '$8 enqueued at or after · $9 enqueued before · $10 group',
-    ...(condition === named ? ['$11 message ids'] : [])
+    ...(isNamed ? ['$11 message ids'] : [])
   ].join('\n'),
   slow: true,
   text: sql`
@@ -75,41 +75,69 @@ const searchOf = (name: string, table: string, state: string, condition = 'true'
           row_number() over in_order = 1
             or sum(octet_length(m.body)) over in_order <= ${bodyBytesOf('$6')} as fits
         from (
-          select
-            m.id,
-            m.body,
-            m.enqueued_at,
-            m.marks,
-            ${state} as state
-          from ${table} m
-          where m.queue_id = $1
-            and m.id > $2
-            and m.id <= $3
-            and ${condition}
-          order by m.id
-          limit $4
+          ${rows}
         ) m
         window in_order as (order by m.id rows unbounded preceding)
       ) m
     ) examined`
 })
 
+const rowsOf = (table: string, state: string, condition = 'true') => sql`
+  select
+    m.id,
+    m.body,
+    m.enqueued_at,
+    m.marks,
+    ${state} as state
+  from ${table} m
+  where m.queue_id = $1
+    and m.id > $2
+    and m.id <= $3
+    and ${condition}
+  order by m.id
+  limit $4`
+
+// Each half has an index of its own.
+const redrivableRows = sql`
+  (
+    ${rowsOf('holdfast.messages', openState, 'm.dead_at is not null and m.origin is null')}
+  )
+  union all
+  (
+    ${rowsOf('holdfast.messages', openState, 'm.origin is not null')}
+  )
+  order by id
+  limit $4`
+
 /** Among all messages of a queue. */
 export const searches = {
-  messages: searchOf('search', 'holdfast.messages', openState),
-  dead: searchOf('search_dead', 'holdfast.messages', "'dead'", 'm.dead_at is not null'),
-  acked: searchOf('search_acked', 'holdfast.acked', "'acked'")
+  messages: searchOf('search', rowsOf('holdfast.messages', openState)),
+  dead: searchOf('search_dead', rowsOf('holdfast.messages', "'dead'", 'm.dead_at is not null')),
+  acked: searchOf('search_acked', rowsOf('holdfast.acked', "'acked'")),
+  redrivable: searchOf('search_redrivable', redrivableRows)
 }
 
 /** Among messages named by id. */
 export const searchesById = {
-  messages: searchOf('search_by_id', 'holdfast.messages', openState, named),
-  acked: searchOf('search_acked_by_id', 'holdfast.acked', "'acked'", named)
+  messages: searchOf('search_by_id', rowsOf('holdfast.messages', openState, named), true),
+  acked: searchOf('search_acked_by_id', rowsOf('holdfast.acked', "'acked'", named), true),
+  redrivable: searchOf(
+    'search_redrivable_by_id',
+    rowsOf('holdfast.messages', openState, `${named} and (m.origin is not null or m.dead_at is not null)`),
+    true
+  )
 }
 
-/** What to search for: kept acked messages, or messages in other states. `ids` null: among all. */
+/** What a redrive takes: dead messages, and those with an origin that are not leased. */
+export const redrivable = 'redrivable'
+const redrivableStates: State[] = ['ready', 'delayed', 'dead']
+
+/** Which messages: kept acked ones, those in other states, or those that a redrive takes. */
+export type Searched = State[] | typeof redrivable
+
+/** What to search for. `ids` null: among all. */
 interface Search {
-  states: State[]
+  states: Searched
   where: Filter | null
   ids: Digits[] | null
 }
@@ -135,13 +163,13 @@ export async function search(
   count = chunk
 ): Promise<Found> {
   const examined = Math.min(count, reasonsMax(where?.reason))
-  const [state] = states.length === 1 ? states : []
+  const kind = kindOf(states)
   const values: unknown[] = [
     queueId,
     after,
     last,
     examined,
-    states,
+    states === redrivable ? redrivableStates : states,
     where?.contains,
     where?.reason,
     where?.enqueuedAfter,
@@ -149,14 +177,20 @@ export async function search(
     where?.group
   ]
   const [row] = await (ids === null
-    ? session.query(searches[state === 'dead' || state === 'acked' ? state : 'messages'], values)
-    : session.query(searchesById[state === 'acked' ? state : 'messages'], [...values, ids]))
+    ? session.query(searches[kind], values)
+    : session.query(searchesById[kind === 'dead' ? 'messages' : kind], [...values, ids]))
   return {
     ids: row!.ids,
     examined: Number(row!.examined),
     examinedTo: row!.examined_to,
     more: row!.more ?? false
   }
+}
+
+function kindOf(states: Searched): keyof typeof searches {
+  if (states === redrivable) return states
+  const [state] = states.length === 1 ? states : []
+  return state === 'dead' || state === 'acked' ? state : 'messages'
 }
 
 /** How many last reasons a search compares in one statement. */

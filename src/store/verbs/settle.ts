@@ -14,7 +14,7 @@ import type {
   Released
 } from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
-import { endedBy, heldRows, openState, workerOf } from '../fragments.ts'
+import { buried, endedBy, heldRows, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import { comesBackToLine, freeLines, placeOfReturned, positionOfReturned, standsInLine } from '../lines.ts'
 import { rankAsReturned } from '../rank.ts'
@@ -59,7 +59,7 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
       body_bytes,
       content_type,
       headers,
-      ${result === undefined ? 'marks' : 'marks,\nresult'}
+      ${result === undefined ? 'marks,\norigin' : 'marks,\norigin,\nresult'}
     )
     select
       m.id,
@@ -75,7 +75,7 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
       m.body_bytes,
       m.content_type,
       m.headers,
-      ${result === undefined ? 'm.marks' : `m.marks,\n${result}`}
+      ${result === undefined ? 'm.marks,\nm.origin' : `m.marks,\nm.origin,\n${result}`}
     from keeping, done m
     returning 1
   ), forgotten as (
@@ -211,6 +211,7 @@ export const failStatement: Statement<Settled<Failed>> = {
       left join holdfast.leases l on l.id = h.lease_id
       where h.state = 'leased'
       on conflict do nothing
+      returning 1
     ), noted as (
       ${ledgerInsert({
         queue: '$1',
@@ -226,16 +227,23 @@ export const failStatement: Statement<Settled<Failed>> = {
           dead: "count(*) filter (where new = 'dead' and state <> 'dead')"
         }
       })}
-    )
+    ), ${buried({
+      queue: '$1',
+      died: 'failed',
+      condition: "dead_at is not null and state <> 'dead'"
+    })}
     select
-      id,
-      fence,
-      position,
-      coalesce(visible_at, statement_timestamp()) as at,
-      position is not null and visible_at is null and dead_at is null as ready,
-      dead_at is not null as dead,
+      f.id,
+      f.fence,
+      case when b.target is null then f.position else b.lowest end as position,
+      coalesce(f.visible_at, statement_timestamp()) as at,
+      f.position is not null and f.visible_at is null and f.dead_at is null as ready,
+      f.dead_at is not null as dead,
+      b.target as "movedTo",
+      b.target_id as "movedToId",
       ${freeLines('failed')} as freed
-    from failed`
+    from failed f
+    left join buried b on f.dead_at is not null and f.state <> 'dead'`
 }
 
 /** Ends attempts that failed: a message is tried again later, or is dead. No id may come twice. */

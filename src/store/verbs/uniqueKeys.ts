@@ -6,6 +6,13 @@ import { sql, type Session, type Statement } from '../statement.ts'
 /** Whether message `m` is past its time to live, and not yet removed. */
 export const isExpired = '(m.expires_at <= statement_timestamp() and m.leased_until is null) is true'
 
+/** The unique key of message `m` once it is leased. Where it has none, the lease stays a HOT update. */
+export const uniqueKeyOfLeased = sql`
+  case
+    when m.unique_until_leased then null
+    else m.unique_key
+  end`
+
 export const takeTurnStatement: Statement = {
   name: 'take_unique_turn',
   parameters: '$1 queue ids',

@@ -16,7 +16,9 @@ const words = {
     yes: 'Redrive',
     done: 'redriven',
     counted: 'redriven',
-    text: 'Dead messages become ready again. Their attempts are counted from zero.'
+    text:
+      'Each message goes home to the queue in which it died, or becomes ready here. ' +
+      'Attempts are counted from zero.'
   },
   retry: {
     yes: 'Retry now',

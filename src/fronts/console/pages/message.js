@@ -1,7 +1,7 @@
 /** One message: its state and why, its history, its body, and what can be done to it. */
 import { html, useState } from './vendor/htm.js'
 import { askForIds } from './actions.js'
-import { queueAddress, topicAddress } from './address.js'
+import { messageAddress, queueAddress, topicAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
@@ -50,6 +50,7 @@ export function MessagePage({ queue, id }) {
   return html`<${MessageFrame} queue=${queue} id=${message.id} actions=${actions}>
     <${ProblemNote} problem=${problem} />
     ${explained && html`<${Why} explained=${explained} />`}
+    ${message.movedTo && html`<${MovedLink} message=${message} />`}
     <div class="two">
       <section aria-labelledby="body-title">
         <h2 id="body-title">Body</h2>
@@ -62,7 +63,7 @@ export function MessagePage({ queue, id }) {
       </section>
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">History</h2>
-        <${Timeline} message=${message} />
+        <${Timeline} queue=${queue} message=${message} />
       </section>
     </div>
   </${MessageFrame}>`
@@ -92,14 +93,16 @@ function MissingMessage({ queue, seen }) {
 }
 
 /** The state of the message, and the buttons that change it. */
-function MessageActions({ queue, message: { id, state }, read }) {
-  const manage = may('manage', queue)
+function MessageActions({ queue, message: { id, state, origin, movedTo }, read }) {
+  const manage = may('manage', queue) && !movedTo
+  const home = origin && state !== 'leased'
   const button = (verb, kind, title) =>
     html`<button class=${kind} onClick=${() => askForIds(verb, queue, [id], read)}>${title}</button>`
   return html`
     <${Badge} kind=${state} />
     <span class="spacer"></span>
-    ${manage && state === 'dead' && button('redrive', 'primary', 'Redrive …')}
+    ${manage && home && button('redrive', 'primary', `Redrive to ${origin.queue} …`)}
+    ${manage && !home && state === 'dead' && button('redrive', 'primary', 'Redrive …')}
     ${manage && state === 'delayed' && button('retry', 'primary', 'Retry now …')}
     ${manage && state !== 'leased' && button('purge', 'danger', 'Delete …')}
     <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
@@ -114,7 +117,7 @@ function Result({ message: { id, resultText } }) {
 }
 
 function Details({ message }) {
-  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, unique } = message
+  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin, unique } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
     <dd>${attemptOf(attempt, maxAttempts)}</dd>
@@ -137,7 +140,27 @@ function Details({ message }) {
       html`<dt>Unique key</dt>
         <dd><code>${unique.key}</code> until ${unique.until}</dd>`
     }
+    ${origin && html`<${Origin} origin=${origin} />`}
   </dl>`
+}
+
+/** Where a message of a dead-letter queue died. */
+function Origin({ origin: { queue, diedAt, reason, attempts } }) {
+  return html`
+    <dt>Died in</dt>
+    <dd><a href=${queueAddress(queue)}>${queue}</a>, ${time(diedAt)} (${ago(diedAt)})</dd>
+    <dt>Attempts there</dt>
+    <dd>${attempts}</dd>
+    ${
+      reason &&
+      html`<dt>Reason there</dt>
+        <dd>${reason}</dd>`
+    }
+  `
+}
+
+function MovedLink({ message: { id, movedTo } }) {
+  return html`<p><a href=${messageAddress(movedTo, id)}>See it in ${movedTo}</a></p>`
 }
 
 const utcTime = /\d{4}-\d\d-\d\dT[\d:.]+Z/g

@@ -70,6 +70,7 @@ function EnqueueButton({ queue, onChange }) {
 function ManageButtons({ queue, paused, settings, counts, onChange }) {
   const pause = () => (paused ? resume(queue, onChange) : askToPause(queue, onChange))
   const redrive = () => askForAll('redrive', queue, {}, 'dead message', onChange)
+  const redriveHome = () => askForAll('redrive', queue, {}, 'message to redrive', onChange)
   const openSettings = () =>
     above.dialog(html`<${SettingsDialog} queue=${queue} settings=${settings} onDone=${onChange} />`)
   const purge = () => askForAll('purge', queue, {}, 'message', onChange)
@@ -82,6 +83,7 @@ function ManageButtons({ queue, paused, settings, counts, onChange }) {
     <details class="menu">
       <summary aria-label="More">⋯</summary>
       <div>
+        ${counts.dead === 0 && html`<button onClick=${redriveHome}>Redrive home …</button>`}
         <button class="danger" onClick=${purge}>Delete all messages …</button>
         <button class="danger" onClick=${remove}>Delete queue …</button>
         ${paused && html`<${CopyCurl} title="Copy resume as curl" requestsOf=${() => [resuming]} />`}

@@ -38,6 +38,7 @@ function formValue(row, form) {
   if (row.type === 'record') return recordOf(row, form)
   const text = typed(form, name)
   if (row.type === 'choice') return text
+  if (row.type === 'queue') return text || null
   if (row.type === 'texts') return headersOf(text)
   return text === '' ? null : numberOf(text)
 }
@@ -192,7 +193,7 @@ function TextInput({ row, value, focused }) {
   }
   return html`<input
     name=${fieldName(row)}
-    inputmode="decimal"
+    inputmode=${row.type === 'queue' ? 'text' : 'decimal'}
     autocomplete="off"
     defaultValue=${text}
     autofocus=${focused}

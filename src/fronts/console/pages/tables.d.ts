@@ -3,7 +3,7 @@
 /** One setting of a queue. `path` leads to its value in the settings. */
 export interface SettingRow {
   path: string[]
-  type: 'number' | 'integer' | 'choice' | 'flag' | 'texts' | 'record'
+  type: 'number' | 'integer' | 'choice' | 'flag' | 'queue' | 'texts' | 'record'
   fields?: Record<string, { label: string; optional?: true }>
   choices?: string[]
   default: number | string | boolean | Record<string, string> | null

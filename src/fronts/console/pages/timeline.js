@@ -15,14 +15,14 @@ import { ago, attemptOf, duration } from './format.js'
 const outcomes = { failed: 'failed', expired: 'lease expired', released: 'released' }
 
 /** @returns {Event} */
-function attemptEvent({ attempt, outcome, endedAt, leasedAt, worker, reason }) {
+function attemptEvent({ queue, attempt, outcome, endedAt, leasedAt, worker, reason }, here) {
   const seconds = (Date.parse(endedAt) - Date.parse(leasedAt)) / 1000
   const by = worker === null ? '' : ` by ${worker}`
   const during = leasedAt === null ? '' : ` for ${duration(seconds)}, from ${time(leasedAt)}`
   return {
     kind: outcome === 'released' ? 'ready' : 'dead',
     at: endedAt,
-    title: `Attempt ${attempt}: ${outcomes[outcome]}`,
+    title: `Attempt ${attempt}${queue === here ? '' : ` in ${queue}`}: ${outcomes[outcome]}`,
     text: by + during === '' ? '' : `Held${by}${during}`,
     reason
   }
@@ -32,7 +32,8 @@ function attemptEvent({ attempt, outcome, endedAt, leasedAt, worker, reason }) {
  * What the message does now.
  * @returns {Event | null}
  */
-function currentEvent({ state, attempt, maxAttempts, lease, visibleAt }) {
+function currentEvent({ state, attempt, maxAttempts, lease, visibleAt, movedTo }) {
+  if (movedTo) return { kind: 'dead', at: null, title: `Dead: moved to ${movedTo}`, text: '' }
   if (state === 'leased' && lease) {
     return {
       kind: state,
@@ -52,9 +53,13 @@ function currentEvent({ state, attempt, maxAttempts, lease, visibleAt }) {
   return null
 }
 
-export function Timeline({ message }) {
+export function Timeline({ queue, message }) {
   const enqueued = { kind: 'ready', at: message.enqueuedAt, title: 'Enqueued', text: '' }
-  const events = [enqueued, ...message.history.map(attemptEvent), currentEvent(message)]
+  const events = [
+    enqueued,
+    ...message.history.map(attempt => attemptEvent(attempt, queue)),
+    currentEvent(message)
+  ]
   return html`<ol class="timeline">
     ${events.map(event => event && html`<${TimelineEvent} ...${event} />`)}
   </ol>`

@@ -6,7 +6,7 @@ import { filter } from './messages.ts'
 import { bodyOptional, operations, problemResponses } from './operation.ts'
 import { maybe, object, QueueParams, StateName } from './shapes.ts'
 
-const selection = {
+export const selection = {
   ids: maybe(
     Type.Array(Type.String({ minLength: 1, maxLength: messageIdCharsMax, pattern: '^\\d+$' }), {
       minItems: 1,
@@ -30,56 +30,52 @@ const Matched = Type.Object({
   )
 })
 
-const answer = (done: string, description: string) =>
+export const bulkAnswer = (done: string, description: string) =>
   Type.Union([Type.Object({ [done]: Type.Integer() }), Matched], { description })
 
 const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{ dryRun: true }] })
-const ReadyRequest = object(selection, { examples: [{ limit: 100 }] })
+const RetryRequest = object(selection, { examples: [{ limit: 100 }] })
+
+/** A redrive takes more than the others. It is in redrives.ts. */
+export type PlainBulkAction = Exclude<BulkAction, 'redrive'>
 
 /** What any of the actions takes. Only a purge takes a state. */
 export type BulkRequest = Static<typeof PurgeRequest>
 /** The number under its name, such as `purged`; or what a dry run counted. */
-type BulkAnswer = Record<string, number> | Static<typeof Matched>
+export type BulkAnswer = Record<string, number> | Static<typeof Matched>
 
 /**
  * The bulk actions: their shapes, the name of the number in the answer, and what the documents say.
  */
 export const Bulk = {
   retry: {
-    request: ReadyRequest,
-    answer: answer('retried', 'How many messages became ready.'),
+    request: RetryRequest,
+    answer: bulkAnswer('retried', 'How many messages became ready.'),
     done: 'retried',
     summary: 'Retry messages now',
     description:
       'Delayed messages, and those that back off after a failure, become ready now, ' +
       'as if they had come due.'
   },
-  redrive: {
-    request: ReadyRequest,
-    answer: answer('redriven', 'How many messages became ready.'),
-    done: 'redriven',
-    summary: 'Redrive dead messages',
-    description: 'Dead messages become ready again, their attempts counted from zero.'
-  },
   purge: {
     request: PurgeRequest,
-    answer: answer('purged', 'How many messages were removed.'),
+    answer: bulkAnswer('purged', 'How many messages were removed.'),
     done: 'purged',
     summary: 'Purge messages',
     description:
       'Removes messages: all, or those of one state, leased ones too. ' +
       'Of those named in `ids` it leaves what is leased, so this cancels many.'
   }
-} as const satisfies Record<BulkAction, object>
+} as const satisfies Record<PlainBulkAction, object>
 
-const selecting =
+export const selecting =
   'It takes the messages that are there when it begins: all of them, or with `ids` and `where` those ' +
   'that are named and match, up to `limit`. It works in chunks that are commits of their own. ' +
   'When it is cut short, what it has done stays done, and the same call goes on where it stopped. ' +
   '`dryRun` changes nothing and answers how many there are.'
 
 /** The operation of one bulk action. */
-export function bulkOperation(action: BulkAction) {
+export function bulkOperation(action: PlainBulkAction) {
   const { request, answer, summary, description } = Bulk[action]
   return operations({
     [action]: {

@@ -1,7 +1,7 @@
 /** All operations of the contract, in the order in which the OpenAPI document lists them. */
-import type { BulkAction, SettleVerb } from '../../../core/ports.ts'
+import type { SettleVerb } from '../../../core/ports.ts'
 import { apiKeyOperations } from './apiKeys.ts'
-import { Bulk, bulkOperation } from './bulk.ts'
+import { Bulk, bulkOperation, type PlainBulkAction } from './bulk.ts'
 import { consumerOperations } from './consumers.ts'
 import { enqueueOperations } from './enqueue.ts'
 import { failureOperations } from './failures.ts'
@@ -10,13 +10,15 @@ import { leaseOperations } from './lease.ts'
 import { messageOperations } from './messages.ts'
 import type { Operation } from './operation.ts'
 import { queueOperations } from './queues.ts'
+import { redriveOperations } from './redrives.ts'
 import { scheduleOperations } from './schedules.ts'
 import { Settle, settleOperation } from './settle.ts'
 import { topicOperations } from './topics.ts'
 
 export const contract: Operation[] = [
   ...Object.values<Operation>(queueOperations),
-  ...(Object.keys(Bulk) as BulkAction[]).map(bulkOperation),
+  ...(Object.keys(Bulk) as PlainBulkAction[]).map(bulkOperation),
+  ...Object.values<Operation>(redriveOperations),
   ...Object.values<Operation>(failureOperations),
   ...Object.values<Operation>(consumerOperations),
   ...Object.values<Operation>(enqueueOperations),

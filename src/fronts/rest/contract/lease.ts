@@ -8,7 +8,7 @@ import {
   workerCharsMax
 } from '../../../core/limits.ts'
 import { idempotencyKeyPattern } from '../../../core/options.ts'
-import { LastFailure } from './messages.ts'
+import { LastFailure, Origin } from './messages.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { rawLeaseHeaders } from './raw.ts'
 import { leaseSeconds, Outcome, ReceiptOrAck } from './settle.ts'
@@ -97,6 +97,7 @@ export const LeasedMessage = Type.Object({
   enqueuedAt: time('When it was stored.'),
   leaseExpiresAt: time('When the lease ends.'),
   lastFailure: maybe(LastFailure),
+  origin: maybe(Origin),
   ...marks
 })
 

@@ -29,6 +29,16 @@ export const LastFailure = Type.Object({
   at: time('When the attempt ended.')
 })
 
+export const Origin = Type.Object(
+  {
+    queue: Type.String(),
+    diedAt: time('When it died there.'),
+    reason: orNull(Type.String(), { description: 'Of its last failure there.' }),
+    attempts: Type.Integer({ description: 'Made there.' })
+  },
+  { description: 'Of a message in a dead-letter queue: where it died. In a chain it is the first queue.' }
+)
+
 const view = {
   id: messageId,
   state: StateName,
@@ -42,6 +52,7 @@ const view = {
   enqueuedAt: time('When it was stored.'),
   visibleAt: maybe(time('delayed: when it is ready.')),
   lastFailure: maybe(LastFailure),
+  origin: maybe(Origin),
   ...marks
 }
 
@@ -110,6 +121,7 @@ export const MessageDetail = Type.Object(
     ),
     history: Type.Array(
       Type.Object({
+        queue: Type.String({ description: 'The queue in which the attempt was made.' }),
         attempt: Type.Integer(),
         worker: orNull(Type.String()),
         leasedAt: orNull(time('Since when.')),
@@ -118,6 +130,12 @@ export const MessageDetail = Type.Object(
         reason: maybe(Type.String())
       }),
       { description: `Each attempt that ended badly, the oldest first; at most the last ${historyMax}.` }
+    ),
+    movedTo: maybe(
+      Type.String({
+        description:
+          'It died here and went to this dead-letter queue. The message is shown as it was when it died.'
+      })
     )
   },
   { description: 'The message.' }

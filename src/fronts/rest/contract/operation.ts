@@ -10,7 +10,7 @@ export interface Operation {
 }
 
 /** A misplaced option must not be ignored: `POST …/purge?state=dead` would purge everything. */
-const noQuery = { type: 'object', additionalProperties: false }
+const noQuery = { type: 'object', properties: {}, additionalProperties: false }
 
 /** A table of operations. The name of an entry is the operation's id in the OpenAPI document. */
 export function operations<const T extends Record<string, Operation>>(table: T): T {

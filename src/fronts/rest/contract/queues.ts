@@ -52,6 +52,7 @@ function reportOf(rows: Settable): Record<string, TSchema> {
     integer: Type.Integer(),
     choice: Type.String(),
     flag: Type.Boolean(),
+    queue: Type.String(),
     texts: Headers
   }
   const plainOf = (row: SettingRow) => (row.type === 'record' ? recordOf(row) : plain[row.type])
@@ -132,7 +133,8 @@ export const queueOperations = operations({
       description:
         'Settings that are left out stay as they are. The same call twice is the same queue. ' +
         'You need not make a queue first: ' +
-        'the first message enqueued to it makes it with the defaults.',
+        'the first message enqueued to it makes it with the defaults. ' +
+        'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
       response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 429, 503) }

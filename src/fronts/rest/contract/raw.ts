@@ -19,6 +19,12 @@ export const rawLeaseHeaders = {
   'Holdfast-Last-Failure': described(
     `Why the last attempt ended badly, percent-encoded, cut at ${rawReasonCharsMax} characters.`
   ),
+  'Holdfast-Origin-Queue': described('The queue in which it died, of a message in a dead-letter queue.'),
+  'Holdfast-Origin-Died-At': described('When it died there. RFC 3339, UTC.'),
+  'Holdfast-Origin-Reason': described(
+    `Why its last attempt there ended badly, percent-encoded, cut at ${rawReasonCharsMax} characters.`
+  ),
+  'Holdfast-Origin-Attempts': described('How many attempts were made there.'),
   'Holdfast-Ack-Outcome': described('What became of the receipt in `ack`.'),
   'Holdfast-Headers-Left-Out': described(
     "How many of the message's own headers are not here: " +

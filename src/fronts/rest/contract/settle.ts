@@ -31,6 +31,7 @@ export const Outcome = Type.Union([
   Type.Object({
     ...ofReceipt,
     outcome: Type.Enum([...plainOutcomes], { type: 'string' }),
+    movedTo: maybe(Type.String({ description: 'dead: the dead-letter queue to which it went.' })),
     then: maybe(
       Type.Array(
         Type.Object({
@@ -154,7 +155,8 @@ export const Settle = {
     summary: 'Fail: it did not work out',
     description:
       "The message is retried after the queue's delay for this attempt, or after `delaySeconds`. " +
-      'After the last attempt, or with `dead`, it is dead.',
+      'After the last attempt, or with `dead`, it is dead: it stays here, ' +
+      'or goes to the dead-letter queue of the queue.',
     example: { reason: 'the mail server said no' }
   },
   release: {

@@ -78,6 +78,8 @@ export function schemaOf(row: Row, description: string): TSchema {
       return Type.Enum([...row.choices], { description })
     case 'flag':
       return Type.Boolean({ description })
+    case 'queue':
+      return Type.String({ pattern: queueNamePattern, description })
     case 'time':
       return time(description)
     case 'text':

@@ -1,13 +1,12 @@
 /** Handlers of the bulk actions, and of their dry runs. All actions are alike. */
 import type { Broker } from '../../../core/broker.ts'
 import { filterOf, type Selection } from '../../../core/message.ts'
-import type { BulkAction } from '../../../core/ports.ts'
 import { givenUp } from '../common.ts'
-import { Bulk, bulkOperation, type BulkRequest } from '../contract/bulk.ts'
+import { Bulk, bulkOperation, type BulkRequest, type PlainBulkAction } from '../contract/bulk.ts'
 import type { Server } from '../../shared/server.ts'
 
 export function bulkRoutes(app: Server, broker: Broker): void {
-  for (const action of Object.keys(Bulk) as BulkAction[]) {
+  for (const action of Object.keys(Bulk) as PlainBulkAction[]) {
     app.route({
       ...bulkOperation(action),
       async handler(request, reply) {
@@ -28,7 +27,8 @@ export function bulkRoutes(app: Server, broker: Broker): void {
   }
 }
 
-function selectionOf({ ids, where, limit }: Pick<BulkRequest, 'ids' | 'where' | 'limit'>): Selection {
+/** Reads which messages a bulk action takes. Refuses with invalidRequest. */
+export function selectionOf({ ids, where, limit }: Pick<BulkRequest, 'ids' | 'where' | 'limit'>): Selection {
   return {
     ids: ids ?? null,
     where: where === undefined ? null : filterOf(where, '/where'),

@@ -103,13 +103,14 @@ function outcomesJson(acks: ReceiptOrAck[] | undefined, outcomes: Outcome[]): st
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function leasedJson(message: LeasedMessage): string {
-  const { id, receipt, fence, attempt, maxAttempts, headers, priority, lastFailure } = message
+  const { id, receipt, fence, attempt, maxAttempts, headers, priority, lastFailure, origin } = message
   return (
     `{"id":"${id}","receipt":"${receipt}","fence":${fence},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},${bodyMembers(message)},` +
     `"headers":${headers === null ? '{}' : JSON.stringify(headers)},"priority":${priority},` +
     `"enqueuedAt":"${message.enqueuedAt}","leaseExpiresAt":"${message.leaseExpiresAt}"` +
     markMembers(message.marks) +
-    (lastFailure === null ? '}' : `,"lastFailure":${JSON.stringify(lastFailure)}}`)
+    (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`) +
+    (origin === null ? '}' : `,"origin":${JSON.stringify(origin)}}`)
   )
 }

@@ -39,7 +39,9 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
       const result = message.result === null ? '' : `,"result":${message.result}`
       const history = JSON.stringify(message.history.map(historyEntry))
-      return sendJson(reply, `{${viewJson(message)}${unique}${lease}${result},"history":${history}}`, answers)
+      const moved = message.movedTo === null ? '' : `,"movedTo":"${message.movedTo}"`
+      const text = `{${viewJson(message)}${unique}${lease}${result},"history":${history}${moved}}`
+      return sendJson(reply, text, answers)
     }
   })
 
@@ -59,14 +61,16 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
 function viewJson(message: MessageView): string {
-  const { id, state, headers, priority, attempt, maxAttempts, enqueuedAt, visibleAt, lastFailure } = message
+  const { id, state, headers, priority, attempt, maxAttempts, enqueuedAt, visibleAt } = message
+  const { lastFailure, origin } = message
   return (
     `"id":"${id}","state":"${state}",${bodyMembers(message)},` +
     `"headers":${JSON.stringify(headers ?? {})},"priority":${priority},` +
     `"attempt":${attempt},"maxAttempts":${maxAttempts},"enqueuedAt":"${enqueuedAt}"` +
     markMembers(message.marks) +
     (visibleAt === null ? '' : `,"visibleAt":"${visibleAt}"`) +
-    (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`)
+    (lastFailure === null ? '' : `,"lastFailure":${JSON.stringify(lastFailure)}`) +
+    (origin === null ? '' : `,"origin":${JSON.stringify(origin)}`)
   )
 }
 

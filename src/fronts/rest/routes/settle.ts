@@ -103,6 +103,9 @@ function refuse(verb: SettleVerb, { outcome }: Outcome): void {
     )
   }
   if (outcome === 'gone' && verb === 'extend') {
-    throw new QueueError('gone', 'The message is gone: acked, purged or expired. Stop working on it.')
+    throw new QueueError(
+      'gone',
+      'The message is gone: acked, purged, expired or moved to another queue. Stop working on it.'
+    )
   }
 }

@@ -48,7 +48,7 @@ t.test('redrive takes the named messages, or up to a limit, and their attempts b
   t.equal(await redrive({ ids: [third.id, third.id, '12345'] }), 1)
   t.equal(await redrive({ limit: 2 }), 2)
   t.match(await q.lease({ max: 9 }), [
-    { id: third.id, attempt: 1, fence: 2 },
+    { id: third.id, attempt: 1, fence: 3 },
     { id: first.id },
     { id: second.id }
   ])

@@ -50,7 +50,7 @@ t.test('delayed messages come due, and redriven messages begin again as fresh on
     leased.map(({ body }) => body),
     ['fresh', 'dead', 'delayed']
   )
-  t.match(leased[1], { attempt: 1, fence: 2 })
+  t.match(leased[1], { attempt: 1, fence: 3 })
 })
 
 t.test('an enqueue answers a waiting lease, and without one it ends in time, empty', async t => {

@@ -44,6 +44,7 @@ t.test('an untouched queue has the documented defaults', async t => {
     maxLeased: null,
     rate: null,
     keepAckedSeconds: 0,
+    deadLetterQueue: null,
     tags: {}
   })
   t.strictSame(Object.keys(body), [

@@ -105,7 +105,11 @@ const countColumns = [
   'acked_total',
   'leased_total',
   'purged_total',
-  'expired_total'
+  'expired_total',
+  'buried_total',
+  'inherited_total',
+  'sent_total',
+  'returned_total'
 ]
 
 /** The ledger and its folded counts as their sums, since the sweeper folds one into the other. */

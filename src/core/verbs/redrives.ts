@@ -1,0 +1,83 @@
+/** Redrives: at once, or as tasks that keep to a rate. */
+import type { Caller } from '../caller.ts'
+import type { Parts } from '../engine/parts.ts'
+import { ReadyCounts } from '../engine/signals.ts'
+import type { Digits, Selection } from '../message.ts'
+import { redriveNotFound, redriveRunning, type RedriveTask } from '../redrive.ts'
+import { inChunks } from './bulk.ts'
+
+/** Steps of tasks before `drive` answers. What is due then is driven by the next call. */
+const stepsMax = 100
+
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'signals' | 'turns' | 'searchTurns'>
+
+/** The broker says what each method does, and how it refuses. */
+export class Redriving {
+  readonly #parts: Needs
+
+  constructor(parts: Needs) {
+    this.#parts = parts
+  }
+
+  redrive(
+    caller: Caller,
+    name: string,
+    selection: Selection,
+    to: string | null,
+    signal: AbortSignal
+  ): Promise<number> {
+    return inChunks(this.#parts, caller, name, (store, { id }, onDone) =>
+      store.redrive(id, selection, to, signal, onDone)
+    )
+  }
+
+  async start(
+    caller: Caller,
+    name: string,
+    selection: Selection,
+    to: string | null,
+    ratePerSecond: number
+  ): Promise<Digits> {
+    const { store, queueCache, turns } = this.#parts
+    queueCache.forget(name)
+    const { id } = await queueCache.find(caller, name)
+    const limit = Number.isSafeInteger(selection.limit + 1) ? selection.limit : null
+    const task = await turns.run(caller, () =>
+      store.last.startRedrive(id, { ...selection, limit }, to, ratePerSecond)
+    )
+    if (task === null) throw redriveRunning(name)
+    return task
+  }
+
+  async list(caller: Caller, name: string): Promise<RedriveTask[]> {
+    const { store, queueCache, turns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
+    return await turns.run(caller, () => store.last.listRedrives(id))
+  }
+
+  async stop(caller: Caller, name: string, task: Digits): Promise<void> {
+    const { store, queueCache, turns } = this.#parts
+    const { id } = await queueCache.find(caller, name)
+    const stopped = await turns.run(caller, () => store.last.stopRedrive(id, task))
+    if (!stopped) throw redriveNotFound(name)
+  }
+
+  /** Another replica may be at a task that is due. Then its row is locked, and this step does nothing. */
+  async drive(): Promise<number> {
+    const { store, signals } = this.#parts
+    for (let step = 0; step < stepsMax; step++) {
+      const untilMs = await store.last.msUntilRedrive()
+      if (untilMs > 0) return untilMs
+      const ready = await store.last.transaction(async verbs => {
+        const counts = new ReadyCounts()
+        const drove = await verbs.driveRedrive((_, freed, queueId) => {
+          if (freed !== null) counts.add(queueId, freed.count, freed.position)
+        })
+        return drove ? counts : null
+      })
+      if (ready === null) break
+      ready.signal(signals)
+    }
+    return 0
+  }
+}

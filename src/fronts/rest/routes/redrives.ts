@@ -1,0 +1,48 @@
+/** Handlers of redrives: at once, or as tasks that keep to a rate. */
+import type { Broker } from '../../../core/broker.ts'
+import { queueNotFound } from '../../../core/queue.ts'
+import { permit } from '../../shared/guard.ts'
+import type { Server } from '../../shared/server.ts'
+import { givenUp } from '../common.ts'
+import { redriveOperations } from '../contract/redrives.ts'
+import { selectionOf } from './bulk.ts'
+
+export function redriveRoutes(app: Server, broker: Broker): void {
+  app.route({
+    ...redriveOperations.redrive,
+    async handler(request, reply) {
+      const {
+        caller,
+        params: { queue },
+        body: { to, ratePerSecond, dryRun, ...chosen }
+      } = request
+      if (to !== undefined) permit(request, 'enqueue', to, () => queueNotFound(to))
+      const selection = selectionOf(chosen)
+      const signal = givenUp(request, reply)
+      if (dryRun) {
+        const { matched, more } = await broker.countMatches(caller, queue, 'redrive', null, selection, signal)
+        return more ? { matched, more } : { matched }
+      }
+      if (ratePerSecond !== undefined) {
+        const task = await broker.startRedrive(caller, queue, selection, to ?? null, ratePerSecond)
+        return reply.code(202).send({ task })
+      }
+      return { redriven: await broker.redrive(caller, queue, selection, to ?? null, signal) }
+    }
+  })
+
+  app.route({
+    ...redriveOperations.listRedrives,
+    handler: async ({ caller, params: { queue } }) => ({
+      redrives: await broker.listRedrives(caller, queue)
+    })
+  })
+
+  app.route({
+    ...redriveOperations.stopRedrive,
+    async handler({ caller, params: { queue, task } }, reply) {
+      await broker.stopRedrive(caller, queue, task)
+      return reply.code(204).send(null)
+    }
+  })
+}

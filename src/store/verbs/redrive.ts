@@ -1,0 +1,184 @@
+/**
+ * Redriving: messages go home to the queues in which they died, or to a queue that the caller names,
+ * and dead ones that never moved become ready where they are.
+ */
+import type { Digits, Selection } from '../../core/message.ts'
+import type { OnRedriven } from '../../core/redrive.ts'
+import { placesIn } from '../fragments.ts'
+import { ledgerInsert } from '../ledger.ts'
+import { freeLines } from '../lines.ts'
+import { rankAsRenewed } from '../rank.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { eachChunk } from './bulk.ts'
+import { redrivable } from './search.ts'
+
+/**
+ * What came of a chunk in one queue. `position` is the lowest of the messages that a lease can take
+ * there. null: all of them wait in their lines.
+ */
+interface RedrivenRow {
+  queue_id: number
+  redriven: string
+  ready: string
+  position: Digits | null
+}
+
+const chosenOf = (columns: string) => sql`
+  lined as materialized (
+    select holdfast.lock_lines_of($1, $2)
+  ), chosen as materialized (
+    select ${columns}
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.id = any($2::bigint[])
+      and (m.dead_at is not null or m.origin is not null)
+      and m.leased_until is null
+      and (select count(*) from lined) > 0
+    order by m.id
+    for no key update
+  )`
+
+export const redriveStatement: Statement<RedrivenRow> = {
+  name: 'redrive',
+  parameters: '$1 queue id · $2 message ids',
+  slow: true,
+  text: sql`
+    with ${chosenOf('m.id, m.line, m.turn_rank, m.origin is not null as moves')}, opened as materialized (
+      select holdfast.open_lines($1, k.lines) as lines
+      from (
+        select array_agg(line) as lines
+        from chosen
+        where line is not null
+          and turn_rank is null
+          and not moves
+        having count(*) > 0
+      ) k
+    ), ${placesIn(sql`
+      (
+        select id
+        from chosen
+        cross join (select count(*) from opened) o
+        where not moves
+        order by id
+      )`)}, changed as (
+      update holdfast.messages m
+      set
+        position = case
+          when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        place = case
+          when m.line is not null then places.positions[width_bucket(m.id, places.ids)]
+        end,
+        ready_at = statement_timestamp(),
+        dead_at = null,
+        unique_key = null,
+        fence = m.fence + 1,
+        attempt = 0,
+        ${rankAsRenewed},
+        kept_from = case
+          when m.expires_at is null then m.kept_from
+          else statement_timestamp()
+        end,
+        expires_at = statement_timestamp() + holdfast.ttl_of(m.enqueued_at, m.kept_from, m.expires_at)
+      from places
+      where m.queue_id = $1
+        and m.id = any((select ids from places)::bigint[])
+      returning
+        m.position,
+        m.queue_id,
+        m.line,
+        m.place,
+        m.turn_rank,
+        m.turn_rank is not null as stood
+    ), noted as (
+      ${ledgerInsert({
+        queue: '$1',
+        from: 'changed',
+        states: { ready: 'count(*)', dead: '-count(*)' },
+        totals: { redriven: 'count(*)' }
+      })}
+    )
+    select
+      $1::integer as queue_id,
+      count(*) as redriven,
+      count(*) as ready,
+      least(
+        min(position),
+        (
+          select a.position
+          from opened o
+          cross join lateral holdfast.advance(
+            $1,
+            o.lines,
+            array_fill(0::bigint, array[cardinality(o.lines)])
+          ) a
+          where (select count(*) from changed) > 0
+        ),
+        (${freeLines('changed')}->>'position')::bigint
+      ) as position
+    from changed
+    union all
+    select s.target_id, s.moved, s.ready, s.lowest
+    from (
+      select array_agg(id) as ids
+      from chosen
+      where moves
+      having count(*) > 0
+    ) c
+    cross join lateral holdfast.send($1, c.ids, null) s`
+}
+
+export const redriveToStatement: Statement<RedrivenRow> = {
+  name: 'redrive_to',
+  parameters: '$1 queue id · $2 message ids · $3 name of the queue to send them to',
+  slow: true,
+  text: sql`
+    with ${chosenOf('m.id')}
+    select
+      s.target_id as queue_id,
+      s.moved as redriven,
+      s.ready,
+      s.lowest as position
+    from (
+      select array_agg(id) as ids
+      from chosen
+      having count(*) > 0
+    ) c
+    cross join lateral holdfast.send($1, c.ids, $3) s`
+}
+
+/** Redrives those of the messages that a redrive takes, in one commit. Answers how many. */
+export async function redriveIds(
+  session: Session,
+  queueId: Digits,
+  ids: Digits[],
+  to: string | null,
+  onRedriven: OnRedriven
+): Promise<number> {
+  const rows = await (to === null
+    ? session.query(redriveStatement, [queueId, ids])
+    : session.query(redriveToStatement, [queueId, ids, to]))
+  let redriven = 0
+  for (const { queue_id: readyIn, redriven: count, ready, position } of rows) {
+    redriven += Number(count)
+    const freed = position === null ? null : { count: Number(ready), position: Number(position) }
+    if (Number(count) > 0 || freed !== null) onRedriven(Number(count), freed, String(readyIn))
+  }
+  return redriven
+}
+
+/** Redrives messages in chunks, each a commit of its own, and reports each to `onRedriven`. */
+export async function redrive(
+  session: Session,
+  queueId: Digits,
+  selection: Selection,
+  to: string | null,
+  signal: AbortSignal,
+  onRedriven: OnRedriven
+): Promise<void> {
+  await eachChunk(session, queueId, [redrivable], selection, signal, ids =>
+    redriveIds(session, queueId, ids, to, onRedriven)
+  )
+}
+
+export const redriveVerbs = { redrive }

@@ -1,0 +1,206 @@
+/**
+ * Redrives that keep to a rate. A step takes a task that is due, redrives some messages and writes
+ * that into the task, all in one transaction. So any number of replicas may drive, and one that dies
+ * leaves a task as its last commit did.
+ */
+import type { Digits, Filter } from '../../core/message.ts'
+import type { OnRedriven, RedriveTask } from '../../core/redrive.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+import { lastIdStatement } from './bulk.ts'
+import { redriveIds } from './redrive.ts'
+import { chunk, redrivable, search } from './search.ts'
+
+/** Between the steps of a task, unless it is behind its rate. */
+const pauseMs = 200
+/** Tasks of a queue that are listed, the last ones. */
+const listedMax = 100
+
+export const startStatement: Statement<{ task: Digits }> = {
+  name: 'start_redrive',
+  parameters: [
+    '$1 queue id · $2 name of the queue to send them to, null: home',
+    '$3 ids and filter, as JSON · $4 how many, null: all · $5 messages a second · $6 last id'
+  ].join('\n'),
+  text: sql`
+    insert into holdfast.redrives (
+      queue_id,
+      destination,
+      selection,
+      wanted,
+      rate,
+      last_id,
+      paid_to,
+      next_at,
+      started_at
+    )
+    select
+      id,
+      $2,
+      $3::jsonb,
+      $4,
+      $5,
+      $6,
+      statement_timestamp() - make_interval(secs => 1 / $5::float8),
+      statement_timestamp(),
+      statement_timestamp()
+    from holdfast.queues
+    where id = $1
+    on conflict (queue_id) where state = 'running' do nothing
+    returning id::text as task`
+}
+
+/** null: one is running. */
+async function startRedrive(
+  session: Session,
+  queueId: Digits,
+  { ids, where, limit }: { ids: Digits[] | null; where: Filter | null; limit: number | null },
+  to: string | null,
+  ratePerSecond: number
+): Promise<Digits | null> {
+  const [newest] = await session.query(lastIdStatement)
+  const selection = JSON.stringify({ ids, where })
+  const [row] = await session.query(startStatement, [
+    queueId,
+    to,
+    selection,
+    limit,
+    ratePerSecond,
+    newest!.last_value
+  ])
+  return row?.task ?? null
+}
+
+export const listRedrivesStatement: Statement<RedriveTask> = {
+  name: 'list_redrives',
+  parameters: '$1 queue id',
+  text: sql`
+    select
+      id::text as task,
+      destination as "to",
+      rate as "ratePerSecond",
+      redriven::float8 as redriven,
+      state,
+      started_at as "startedAt"
+    from holdfast.redrives
+    where queue_id = $1
+    order by id desc
+    limit ${listedMax}`
+}
+
+/** The last tasks of a queue, the newest first. */
+async function listRedrives(session: Session, queueId: Digits): Promise<RedriveTask[]> {
+  return await session.query(listRedrivesStatement, [queueId])
+}
+
+export const stopStatement: Statement = {
+  name: 'stop_redrive',
+  parameters: '$1 queue id · $2 task',
+  text: sql`
+    update holdfast.redrives
+    set
+      state = case when state = 'running' then 'stopped' else state end,
+      ended_at = coalesce(ended_at, clock_timestamp())
+    where queue_id = $1
+      and id = $2
+    returning 1`
+}
+
+/** False when the queue has no such task. */
+async function stopRedrive(session: Session, queueId: Digits, task: Digits): Promise<boolean> {
+  return (await session.query(stopStatement, [queueId, task])).length > 0
+}
+
+interface TakenRow {
+  id: Digits
+  queue_id: number
+  destination: string | null
+  ids: Digits[] | null
+  where: Filter | null
+  after_id: Digits
+  last_id: Digits
+  /** How many messages the rate and the call allow in this step. */
+  allowed: number
+}
+
+// Beyond a second, what was missed of the rate is not made up for. At least one message is due.
+export const takeStatement: Statement<TakenRow> = {
+  name: 'take_redrive',
+  text: sql`
+    select
+      id,
+      queue_id,
+      destination,
+      selection->'ids' as ids,
+      selection->'where' as where,
+      after_id,
+      last_id,
+      least(
+        greatest(1, floor(rate * least(1, extract(epoch from statement_timestamp() - paid_to)))),
+        coalesce(wanted - redriven, ${chunk}),
+        ${chunk}
+      )::float8 as allowed
+    from holdfast.redrives
+    where state = 'running'
+      and next_at <= statement_timestamp()
+    order by next_at
+    limit 1
+    for update skip locked`
+}
+
+export const moveOnStatement: Statement = {
+  name: 'move_redrive_on',
+  parameters: '$1 task · $2 redriven · $3 examined up to this id, null: all · $4 pause in seconds',
+  text: sql`
+    update holdfast.redrives
+    set
+      redriven = redriven + $2,
+      after_id = coalesce($3, last_id),
+      paid_to = paid.up_to,
+      next_at = greatest(
+        case when $2 > 0 then paid.up_to + make_interval(secs => 1 / rate) else statement_timestamp() end,
+        statement_timestamp() + make_interval(secs => $4)
+      ),
+      state = case when $3 is null or redriven + $2 >= wanted then 'done' else state end,
+      ended_at = case when $3 is null or redriven + $2 >= wanted then clock_timestamp() end
+    from (
+      select
+        id as paid_id,
+        greatest(paid_to, statement_timestamp() - make_interval(secs => greatest(1, 1 / rate)))
+          + make_interval(secs => $2 / rate) as up_to
+      from holdfast.redrives
+      where id = $1
+    ) paid
+    where id = $1`
+}
+
+/** One step of a task that is due. False when none is. Needs a transaction. */
+async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<boolean> {
+  const [task] = await session.query(takeStatement)
+  if (task === undefined) return false
+  const queueId = String(task.queue_id)
+  const { ids, where, after_id: after, last_id: last, allowed } = task
+  const found = await search(session, queueId, { states: redrivable, where, ids }, after, last)
+  const taken = found.ids.slice(0, allowed)
+  const redriven =
+    taken.length === 0 ? 0 : await redriveIds(session, queueId, taken, task.destination, onRedriven)
+  const next = taken.length < found.ids.length ? taken.at(-1)! : found.more ? found.examinedTo : null
+  const isBehind = taken.length < allowed || allowed === chunk
+  await session.query(moveOnStatement, [task.id, redriven, next, isBehind ? 0 : pauseMs / 1000])
+  return true
+}
+
+export const nextRedriveStatement: Statement<{ ms: number | null }> = {
+  name: 'next_redrive',
+  text: sql`
+    select (extract(epoch from min(next_at) - clock_timestamp()) * 1000)::float8 as ms
+    from holdfast.redrives
+    where state = 'running'`
+}
+
+/** How long until a task is due, on the database's clock. Infinity: none is. */
+async function msUntilRedrive(session: Session): Promise<number> {
+  const [row] = await session.query(nextRedriveStatement)
+  return row!.ms ?? Infinity
+}
+
+export const redriveTaskVerbs = { startRedrive, listRedrives, stopRedrive, driveRedrive, msUntilRedrive }
