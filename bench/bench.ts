@@ -138,7 +138,8 @@ async function check(
   storedBefore: number | null
 ): Promise<void> {
   const stored = await countStored(subject)
-  const added = load.step === 'latency' || load.then ? 0 : consumes(load) ? -total : total
+  const grown = load.uniqueKeys ?? total
+  const added = load.step === 'latency' || load.then ? 0 : consumes(load) ? -total : grown
   const expected = storedBefore! + added
   if (stored !== null && stored !== expected) {
     throw new Error(

@@ -49,6 +49,13 @@ function enqueueRequests({ load, dialect }: Slice): () => string {
     const group = () => `g${Math.floor(Math.random() * load.groups!)}`
     return () => dialect.enqueue(load.count, body, { group })
   }
+  const { uniqueKeys } = load
+  if (uniqueKeys !== undefined) {
+    return () => {
+      const key = String(Math.floor(Math.random() * uniqueKeys))
+      return dialect.enqueue(1, body, { unique: { key, onConflict: 'replace' } })
+    }
+  }
   if (load.keyed === true) return () => dialect.enqueue(1, body, { idempotencyKey: newKey() })
   const request = dialect.enqueue(load.count, body, { delaySeconds: load.delaySeconds })
   return () => request

@@ -4,6 +4,7 @@ interface EnqueueOptions {
   priority?: number
   delaySeconds?: number | undefined
   idempotencyKey?: string
+  unique?: { key: string; onConflict: 'keep' | 'replace' }
   /** Names the group of each message. */
   group?: () => string
 }

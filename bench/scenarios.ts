@@ -271,6 +271,26 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Enqueue with a unique key, one message per request, 64 callers',
+    entries: [
+      { name: 'idempotency keys', subject: 'holdfast', load: { ...enqueue, keyed: true } },
+      {
+        name: '100 unique keys, replace',
+        subject: 'holdfast',
+        isNew: true,
+        load: { ...enqueue, uniqueKeys: 100 }
+      }
+    ],
+    targets: [
+      {
+        what: '100 unique keys, × idempotency keys',
+        bound: '≥',
+        must: 0.7,
+        of: rate('100 unique keys, replace', 'idempotency keys')
+      }
+    ]
+  },
+  {
     title: 'Enqueue to an ordered queue, one message per request, 64 callers',
     entries: [
       { name: 'no order', subject: 'holdfast', load: enqueue },

@@ -32,6 +32,8 @@ export interface Load {
   priorities?: boolean
   /** enqueue: the delay of each message. */
   delaySeconds?: number
+  /** enqueue: each message has one of this many unique keys, and replaces. */
+  uniqueKeys?: number
   /** enqueue and loop: each request has an idempotency key, as holdfast/client sends it. */
   keyed?: boolean
   /** enqueue: each message has one of this many groups, at random. */

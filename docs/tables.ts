@@ -6,7 +6,7 @@ import { glob, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { environment } from '../src/config.ts'
 import { labelledTotals, movedHelp, totals, type Total } from '../src/core/counters.ts'
-import { options } from '../src/core/options.ts'
+import { options, uniqueMembers } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
 import { boundsOf, type Row } from '../src/core/table.ts'
 import { headersHelp } from '../src/fronts/rest/contract/enqueue.ts'
@@ -27,7 +27,8 @@ const tables: Record<string, () => string[][]> = {
   options: () => [
     ['option', 'values', 'meaning'],
     ['`headers`', 'an object of strings', headersHelp],
-    ...Object.entries(options).map(([name, row]) => [`\`${name}\``, valuesOf(row), row.help])
+    ...Object.entries(options).map(([name, row]) => [`\`${name}\``, valuesOf(row), row.help]),
+    ...Object.entries(uniqueMembers).map(([name, row]) => [`\`unique.${name}\``, valuesOf(row), row.help])
   ],
   totals: () => [['name', 'type', 'labels', 'meaning'], ...totalRows()]
 }

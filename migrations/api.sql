@@ -266,6 +266,17 @@ begin
 end
 $$;
 
+-- Fails as a serialization failure does, so that the service runs the statement again: what the
+-- statement relied on was changed by another session.
+create or replace function holdfast.run_again_if (outrun boolean) returns void
+language plpgsql as $$
+begin
+  if outrun then
+    raise exception 'another session was faster' using errcode = '40001';
+  end if;
+end
+$$;
+
 -- What is wrong with an option that must be a number from one bound to another; null: nothing is.
 create or replace function holdfast.number_fault (
   value jsonb,
@@ -288,14 +299,139 @@ language sql immutable as $$
 $$;
 
 /*
+ What becomes of a message whose unique key another one may hold. Answers the id of that message: it
+ stays as it is, or it is replaced by the new one. Answers null where nobody holds the key. Raises:
+   HF007 uniqueGroup  the message to replace has another group, and the queue has an order
+*/
+create or replace function holdfast.meet_unique (
+  message holdfast.messages,
+  replaces boolean,
+  keeps_group boolean
+) returns bigint
+language plpgsql as $$
+declare
+  holder holdfast.messages;
+  turn record;
+begin
+  loop
+    select * into holder
+    from holdfast.messages m
+    where m.queue_id = message.queue_id
+      and m.unique_key = message.unique_key
+      and m.dead_at is null;
+    if holder.leased_until is null and holder.expires_at <= statement_timestamp() then
+      update holdfast.messages m
+      set unique_key = null
+      where m.queue_id = message.queue_id
+        and m.id = holder.id
+        and m.leased_until is null
+        and m.expires_at <= statement_timestamp();
+      continue;
+    elsif holder.id is null or holder.leased_until is not null or not replaces then
+      return holder.id;
+    elsif keeps_group and message.marks->>'group' is distinct from holder.marks->>'group' then
+      raise exception
+        'uniqueGroup: the message that holds this unique key has another group; nothing was stored'
+        using errcode = 'HF007';
+    end if;
+
+    -- The line of a parked message is locked before the message.
+    if holder.turn_rank is not null and holder.position is null then
+      perform holdfast.open_lines(message.queue_id, array[holder.line]);
+    end if;
+    -- Another session may have changed it since. Then look again.
+    select * into holder
+    from holdfast.messages m
+    where m.queue_id = message.queue_id
+      and m.id = holder.id
+      and m.fence = holder.fence
+      and m.unique_key = message.unique_key
+      and m.leased_until is null
+      and m.dead_at is null
+    for no key update;
+    if holder.id is null then
+      if message.turn_rank is not null then
+        perform holdfast.take_turns(message.queue_id, array[message.line]);
+      end if;
+      continue;
+    end if;
+    if holder.turn_rank is not null and message.visible_at is not null then
+      holder.position := null;
+    end if;
+    if holder.visible_at is not null and message.visible_at is null then
+      holder.ready_at := statement_timestamp();
+      if holder.position is not null then
+        holder.position := nextval('holdfast.positions');
+      end if;
+    end if;
+    update holdfast.messages m
+    set
+      fence = m.fence + 1,
+      body = message.body,
+      body_bytes = null,
+      content_type = null,
+      headers = message.headers,
+      marks = message.marks,
+      rank = case when m.turn_rank is null then message.rank | (m.rank & 1) else m.rank end,
+      turn_rank = message.turn_rank | (m.turn_rank & 1),
+      max_attempts = message.max_attempts,
+      visible_at = message.visible_at,
+      expires_at = message.expires_at,
+      kept_from = case
+        when message.expires_at is null then m.kept_from
+        else statement_timestamp()
+      end,
+      unique_until_leased = message.unique_until_leased,
+      position = holder.position,
+      ready_at = holder.ready_at
+    where m.queue_id = message.queue_id
+      and m.id = holder.id;
+    if (holder.visible_at is null) <> (message.visible_at is null) then
+      insert into holdfast.ledger (queue_id, ready, delayed)
+      values (
+        message.queue_id,
+        case when message.visible_at is null then 1 else -1 end,
+        case when message.visible_at is null then -1 else 1 end
+      );
+    end if;
+    if holder.turn_rank is not null then
+      select * into turn
+      from holdfast.take_turns(message.queue_id, array[holder.line]);
+      holder.position := coalesce(turn.position, holder.position);
+    end if;
+    perform holdfast.notify_stored(message.queue_id, holder.position, message.visible_at);
+    return holder.id;
+  end loop;
+end
+$$;
+
+-- Tells the replicas of a message that was stored or replaced. Without a position it waits in its line.
+create or replace function holdfast.notify_stored (
+  queue_id integer,
+  "position" bigint,
+  visible_at timestamptz
+) returns void
+language plpgsql as $$
+begin
+  if visible_at is not null then
+    perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible_at) * 1000)));
+  elsif "position" is not null then
+    perform pg_notify('holdfast', format('sql ready %s:1:%s', queue_id, "position"));
+  end if;
+end
+$$;
+
+/*
  Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
- are woken. Answers its id, or the id of the message that the idempotency key stands for already.
+ are woken. Answers its id, or the id of the message that the idempotency key stands for already, or
+ that holds the unique key.
  Makes an unknown queue, with the defaults.
- Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group,
+ Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group, unique,
  idempotencyKey, as over HTTP. Raises:
    HF004 invalidRequest       an argument that the call over HTTP would refuse
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
+   HF007 uniqueGroup          the message to replace has another group, and the queue has an order
 */
 create or replace function holdfast.enqueue (
   queue text,
@@ -305,12 +441,15 @@ create or replace function holdfast.enqueue (
 language plpgsql as $$
 declare
   target holdfast.queues;
+  message holdfast.messages;
   message_id bigint := nextval('holdfast.positions');
   marks jsonb := case
     when options ? 'group' then jsonb_build_object('group', options->'group')
   end;
-  line text;
-  place bigint;
+  content_marks jsonb := marks;
+  replaces boolean := options->'unique'->>'onConflict' is not distinct from 'replace';
+  is_held boolean := false;
+  met_id bigint;
   stands boolean := true;
   in_turns boolean;
   given_rank smallint;
@@ -353,6 +492,16 @@ begin
               or length(value #>> '{}') not between 1 and 128
               or value #>> '{}' ~ '[\x01-\x1f\x7f-\x9f]'
             then 'must be 1 to 128 characters, none of them a control character'
+          end
+          when 'unique' then case
+            when jsonb_typeof(value) <> 'object'
+              or value - array['key', 'until', 'onConflict'] <> '{}'
+              or jsonb_typeof(value->'key') is distinct from 'string'
+              or value->>'key' !~ '^[ -~]{1,255}$'
+              or coalesce(value->'until', '"settled"') not in ('"settled"', '"leased"')
+              or coalesce(value->'onConflict', '"keep"') not in ('"keep"', '"replace"')
+            then 'must have a key of 1 to 255 printable ASCII characters, '
+              'and may have until (settled or leased) and onConflict (keep or replace)'
           end
           when 'idempotencyKey' then case
             when jsonb_typeof(value) <> 'string'
@@ -406,7 +555,23 @@ begin
       using errcode = 'HF004';
   end if;
 
-  if target.max_depth is not null and target.max_depth <= (
+  message.unique_key := options->'unique'->>'key';
+  if message.unique_key is not null then
+    message.unique_until_leased := options->'unique'->>'until' is not distinct from 'leased';
+    content_marks := coalesce(marks, '{}') || jsonb_build_object(
+      'unique',
+      jsonb_build_array(message.unique_key, message.unique_until_leased, replaces)
+    );
+    is_held := exists (
+      select
+      from holdfast.messages m
+      where m.queue_id = target.id
+        and m.unique_key = message.unique_key
+        and m.dead_at is null
+    );
+  end if;
+
+  if not is_held and target.max_depth is not null and target.max_depth <= (
     select c.ready + c.delayed + c.leased + (
       select coalesce(sum(l.ready + l.delayed + l.leased), 0)
       from holdfast.ledger l
@@ -439,7 +604,7 @@ begin
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
       (options->>'maxAttempts')::integer,
-      marks
+      content_marks
     );
     insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
     values (
@@ -474,7 +639,7 @@ begin
       (options->>'visibleAt')::timestamptz,
       (options->>'ttlSeconds')::float8,
       (options->>'maxAttempts')::integer,
-      marks,
+      content_marks,
       target.delay_seconds
     ) then
       raise exception
@@ -485,69 +650,74 @@ begin
     end if;
   end if;
 
-  line := case
+  given_rank := coalesce((options->>'priority')::integer, 4) * 2;
+  in_turns := target.ordering = 'none' and target.fairness = 'group';
+  message.id := message_id;
+  message.queue_id := target.id;
+  message.line := case
     when target.ordering = 'group' then options->>'group'
     when target.ordering = 'queue' then ''
     when target.fairness = 'group' then coalesce(options->>'group', '')
   end;
-  given_rank := coalesce((options->>'priority')::integer, 4) * 2;
-  in_turns := target.ordering = 'none' and target.fairness = 'group';
-  if in_turns then
-    stands := false;
-  elsif line is not null then
-    stands := cardinality(holdfast.open_lines(target.id, array[line])) > 0;
-  end if;
-  if line is not null then
-    place := nextval('holdfast.positions');
-  end if;
-
-  insert into holdfast.messages (
-    id,
-    position,
-    line,
-    place,
-    turn_rank,
-    marks,
-    enqueued_at,
-    visible_at,
-    expires_at,
-    queue_id,
-    max_attempts,
-    rank,
-    body,
-    headers
-  )
-  values (
-    message_id,
-    case when stands then coalesce(place, message_id) end,
-    line,
-    place,
-    case when in_turns then given_rank end,
-    marks,
-    statement_timestamp(),
-    visible,
-    statement_timestamp() + make_interval(
-      secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
-    ),
-    target.id,
-    (options->>'maxAttempts')::integer,
-    case when in_turns then 8 else given_rank end,
-    body::text,
-    options->'headers'
+  message.marks := marks;
+  message.enqueued_at := statement_timestamp();
+  message.visible_at := visible;
+  message.expires_at := statement_timestamp() + make_interval(
+    secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
   );
+  message.max_attempts := (options->>'maxAttempts')::integer;
+  message.rank := case when in_turns then 8 else given_rank end;
+  message.turn_rank := case when in_turns then given_rank end;
+  message.body := body::text;
+  message.headers := options->'headers';
+  message.fence := 0;
+  message.attempt := 0;
+
+  loop
+    if message.unique_key is not null then
+      met_id := holdfast.meet_unique(
+        message,
+        replaces,
+        target.ordering <> 'none' or target.fairness <> 'none'
+      );
+      if met_id is not null then
+        update holdfast.idempotency_keys k
+        set message_id = met_id
+        where k.queue_id = target.id
+          and k.key = options->>'idempotencyKey';
+        return met_id;
+      end if;
+    end if;
+    if in_turns then
+      stands := false;
+    elsif message.line is not null then
+      stands := cardinality(holdfast.open_lines(target.id, array[message.line])) > 0;
+    end if;
+    if message.line is not null then
+      message.place := nextval('holdfast.positions');
+    end if;
+    message.position := case when stands then coalesce(message.place, message_id) end;
+    if message.unique_key is null then
+      insert into holdfast.messages values (message.*);
+      exit;
+    end if;
+    insert into holdfast.messages values (message.*)
+    on conflict (queue_id, unique_key) where unique_key is not null and dead_at is null do nothing;
+    exit when found;
+    -- Another session was faster, and now holds the key.
+    if message.line is not null and stands then
+      perform holdfast.free_lines(target.id, array[message.line], array[1], array[message.place]);
+    end if;
+  end loop;
+
   insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
   values (target.id, (visible is null)::integer, (visible is not null)::integer, 1);
-  if visible is not null then
-    perform pg_notify('holdfast', format('sql due %s', ceil(extract(epoch from visible) * 1000)));
-  elsif in_turns then
+  if in_turns and visible is null then
     select * into turn
-    from holdfast.take_turns(target.id, array[line]);
-    if turn.ready > 0 then
-      perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, turn.position));
-    end if;
-  elsif stands then
-    perform pg_notify('holdfast', format('sql ready %s:1:%s', target.id, coalesce(place, message_id)));
+    from holdfast.take_turns(target.id, array[message.line]);
+    message.position := turn.position;
   end if;
+  perform holdfast.notify_stored(target.id, message.position, visible);
   return message_id;
 end
 $$;
@@ -773,6 +943,7 @@ begin
         attempt = 0,
         max_attempts = null,
         dead_at = null,
+        unique_key = null,
         ready_at = m.dead_at,
         kept_from = m.dead_at,
         expires_at = null,
@@ -910,6 +1081,7 @@ begin
     max_attempts = coalesce((m.origin->'own'->>'maxAttempts')::integer, m.max_attempts),
     visible_at = null,
     dead_at = null,
+    unique_key = null,
     ready_at = statement_timestamp(),
     kept_from = statement_timestamp(),
     expires_at = statement_timestamp() + coalesce(

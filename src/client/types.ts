@@ -30,6 +30,24 @@ export interface NewMessage {
    * ASCII characters.
    */
   idempotencyKey?: string | undefined
+  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  unique?: {
+    /**
+     * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+     * printable ASCII characters.
+     */
+    key: string
+    /**
+     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+     * (settled, the default), or until its first lease (leased).
+     */
+    until?: 'settled' | 'leased' | undefined
+    /**
+     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+     * gets the content and the options of this one unless it is leased (replace).
+     */
+    onConflict?: 'keep' | 'replace' | undefined
+  } | undefined
 }
 
 export interface RawOptions {
@@ -56,13 +74,30 @@ export interface RawOptions {
    * ASCII characters.
    */
   idempotencyKey?: string | undefined
+  /**
+   * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
+   * ASCII characters.
+   */
+  uniqueKey?: string | undefined
+  /**
+   * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+   * (settled, the default), or until its first lease (leased).
+   */
+  uniqueUntil?: 'settled' | 'leased' | undefined
+  /**
+   * What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
+   * the content and the options of this one unless it is leased (replace).
+   */
+  uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
 export interface Enqueued {
   /** A message id. */
   id: string
-  /** The key stood for this message already; nothing was stored. */
+  /** A key stood for this message already; nothing was stored. */
   duplicate?: true | undefined
+  /** This message held the unique key; it has the new content and options now. */
+  replaced?: true | undefined
 }
 
 export interface LeaseRequest {
@@ -130,6 +165,24 @@ export interface LeaseRequest {
        * printable ASCII characters.
        */
       idempotencyKey?: string | undefined
+      /** While an earlier message of the queue holds the same key, no second one is stored. */
+      unique?: {
+        /**
+         * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+         * printable ASCII characters.
+         */
+        key: string
+        /**
+         * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+         * (settled, the default), or until its first lease (leased).
+         */
+        until?: 'settled' | 'leased' | undefined
+        /**
+         * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+         * gets the content and the options of this one unless it is leased (replace).
+         */
+        onConflict?: 'keep' | 'replace' | undefined
+      } | undefined
     }> | undefined
   }> | undefined
 }
@@ -227,6 +280,24 @@ export interface Ack {
      * printable ASCII characters.
      */
     idempotencyKey?: string | undefined
+    /** While an earlier message of the queue holds the same key, no second one is stored. */
+    unique?: {
+      /**
+       * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+       * printable ASCII characters.
+       */
+      key: string
+      /**
+       * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+       * (settled, the default), or until its first lease (leased).
+       */
+      until?: 'settled' | 'leased' | undefined
+      /**
+       * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+       * gets the content and the options of this one unless it is leased (replace).
+       */
+      onConflict?: 'keep' | 'replace' | undefined
+    } | undefined
   }> | undefined
 }
 
@@ -261,6 +332,8 @@ export type Outcome = {
     id: string
     /** Its key stood for this message already; nothing was stored. */
     duplicate?: true | undefined
+    /** It held the unique key; it has the new content now. */
+    replaced?: true | undefined
   }> | undefined
 } | {
   /** There in a list. */
@@ -383,6 +456,11 @@ export interface MessageDetail {
   topic?: string | undefined
   /** The routing key of the publish, if it had one. */
   routingKey?: string | undefined
+  /** The unique key that the message holds, and until when. */
+  unique?: {
+    key: string
+    until: 'settled' | 'leased'
+  } | undefined
   lease?: {
     worker: string
     /** Since when. RFC 3339, UTC. */
@@ -926,11 +1004,6 @@ export interface Publication {
   body: unknown
   /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
   headers?: Record<string, string> | undefined
-  /**
-   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
-   * Without one, only `#` matches.
-   */
-  routingKey?: string | undefined
   /** Higher goes first. Default 4. */
   priority?: number | undefined
   /** The message is not leased before this delay is over. */
@@ -954,6 +1027,29 @@ export interface Publication {
    * ASCII characters.
    */
   idempotencyKey?: string | undefined
+  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  unique?: {
+    /**
+     * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+     * printable ASCII characters.
+     */
+    key: string
+    /**
+     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+     * (settled, the default), or until its first lease (leased).
+     */
+    until?: 'settled' | 'leased' | undefined
+    /**
+     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+     * gets the content and the options of this one unless it is leased (replace).
+     */
+    onConflict?: 'keep' | 'replace' | undefined
+  } | undefined
+  /**
+   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
+   * Without one, only `#` matches.
+   */
+  routingKey?: string | undefined
 }
 
 export interface RawPublication {
@@ -985,6 +1081,21 @@ export interface RawPublication {
    * ASCII characters.
    */
   idempotencyKey?: string | undefined
+  /**
+   * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
+   * ASCII characters.
+   */
+  uniqueKey?: string | undefined
+  /**
+   * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+   * (settled, the default), or until its first lease (leased).
+   */
+  uniqueUntil?: 'settled' | 'leased' | undefined
+  /**
+   * What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
+   * the content and the options of this one unless it is leased (replace).
+   */
+  uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
 export interface PublishAnswer {
@@ -995,8 +1106,10 @@ export interface PublishAnswer {
     queue: string
     /** A message id. */
     id: string
-    /** The key stood for this copy already. */
+    /** A key stood for this copy already. */
     duplicate?: true | undefined
+    /** It held the unique key; it has the new content now. */
+    replaced?: true | undefined
   }>
 }
 

@@ -21,4 +21,6 @@ export interface Completion {
 export interface Followed extends Pick<Enqueued, 'id'> {
   queue: string
   duplicate?: true
+  /** It held the unique key, and has the new content now. */
+  replaced?: true
 }

@@ -25,6 +25,7 @@ export const codes = [
   'gone',
   'messageLeased',
   'queueNotEmpty',
+  'uniqueGroup',
   'ackedNotKept',
   'redriveRunning',
   'adminKeyFirst',

@@ -44,6 +44,7 @@ export const headerValueCharsMax = 4096
 export const contentTypeCharsMax = 256
 export const groupCharsMax = 128
 export const idempotencyKeyCharsMax = 255
+export const uniqueKeyCharsMax = 255
 export const workerCharsMax = 128
 export const reasonCharsMax = 4096
 export const receiptCharsMax = 200

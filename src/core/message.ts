@@ -2,7 +2,7 @@
 import type { State } from './counters.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { contentTypeCharsMax, delaySecondsMax, messageBytesMax } from './limits.ts'
-import type { MessageOptions } from './options.ts'
+import type { HeldKey, MessageOptions } from './options.ts'
 
 /**
  * A number of 64 bits, as text: message ids, queue ids and fences. JavaScript's numbers are too
@@ -23,6 +23,8 @@ export interface NewMessage extends MessageOptions {
 export interface Enqueued {
   id: Digits
   duplicate: boolean
+  /** The message that held its unique key has its content now. */
+  replaced?: boolean
 }
 
 /** What answers show of few messages. */
@@ -100,6 +102,8 @@ export interface MessageDetail extends MessageView {
   /** What its ack said came of the work, as JSON text. null: nothing, or it is not acked. */
   result: string | null
   lease: { worker: string; leasedAt: string; expiresAt: string } | null
+  /** null: it holds no unique key. */
+  unique: HeldKey | null
   history: Attempt[]
   /** The dead-letter queue to which it has gone. null: it is here. */
   movedTo: string | null

@@ -10,7 +10,8 @@ import {
   idempotencyKeyCharsMax,
   maxAttemptsMax,
   priorityMax,
-  ttlSecondsMax
+  ttlSecondsMax,
+  uniqueKeyCharsMax
 } from './limits.ts'
 import type { Row, ValueOf } from './table.ts'
 
@@ -80,7 +81,44 @@ export const options = {
   }
 } as const satisfies Record<string, OptionRow>
 
+/** The members of the option `unique`. A raw enqueue has each as a query parameter. */
+export const uniqueMembers = {
+  key: {
+    type: 'text',
+    pattern: `^[ -~]{1,${uniqueKeyCharsMax}}$`,
+    help:
+      'While an earlier message of the queue holds this key, nothing new is stored. ' +
+      `1 to ${uniqueKeyCharsMax} printable ASCII characters.`
+  },
+  until: {
+    type: 'choice',
+    choices: ['settled', 'leased'],
+    help:
+      'How long the message holds the key: until it is acked, dead, cancelled, purged or expired ' +
+      '(settled, the default), or until its first lease (leased).'
+  },
+  onConflict: {
+    type: 'choice',
+    choices: ['keep', 'replace'],
+    help:
+      'What becomes of the message that holds the key: it stays as it is (keep, the default), ' +
+      'or gets the content and the options of this one unless it is leased (replace).'
+  }
+} as const satisfies Record<string, Row>
+
+type Members = { -readonly [K in keyof typeof uniqueMembers]: ValueOf<(typeof uniqueMembers)[K]> }
+
+/** The option as an enqueue gives it. What is left out has its default. */
+export type Unique = Pick<Members, 'key'> & {
+  [K in Exclude<keyof Members, 'key'>]?: Members[K] | undefined
+}
+
+/** A key that a message holds, and until when. */
+export type HeldKey = Pick<Members, 'key' | 'until'>
+
 /** What an enqueue may say of a message beside its body, content type and headers. */
 export type MessageOptions = {
   -readonly [K in keyof typeof options]?: ValueOf<(typeof options)[K]> | undefined
+} & {
+  unique?: Unique | undefined
 }

@@ -62,6 +62,8 @@ export interface Store extends Place {
   readonly last: Place
   /** True when `lease` failed because a key was used before. Nothing was leased or acked then. */
   isLeaseKeyTaken(error: unknown): boolean
+  /** True when other sessions kept being faster. Nothing was done then. */
+  isOutrun(error: unknown): boolean
   /** After a lost commit: the next lease scans the queue from its start. */
   forgetScan(queueId: Digits): void
 }
@@ -105,8 +107,15 @@ export type Verbs = EnqueueVerbs &
   TopicVerbs
 
 interface EnqueueVerbs {
-  /** Stores messages in the order given. No idempotency key of a queue may come twice. */
+  /** Stores messages in the order given. No key of a queue may come twice, of either kind. */
   enqueue(rows: EnqueueRow[]): Promise<EnqueueAnswer[]>
+  /**
+   * Waits until nobody else enqueues unique keys to these queues, and keeps it so until the
+   * transaction ends.
+   */
+  takeUniqueTurn(queueIds: Digits[]): Promise<void>
+  /** Those of the unique keys that messages of the queue hold now. */
+  heldUniqueKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** How many more messages the queue takes. Infinity without `maxDepth`. null: it is gone. */
   roomIn(queueId: Digits): Promise<number | null>
   /** The same of several queues. One that is missing in the answer has no bound, or is gone. */

@@ -21,6 +21,10 @@ export interface Stored {
   duplicate: boolean
   /** The idempotency key stands for other content. */
   mismatch: boolean
+  /** It has taken the place of the message that holds its unique key. */
+  replaced?: boolean
+  /** The message that holds its unique key has another group, so nothing was stored. */
+  otherGroup?: boolean
   /** null: it waits in its line, or is a duplicate. */
   position: Digits | null
 }

@@ -35,6 +35,8 @@ export interface PublishedCopy {
   queue: string
   id: Digits
   duplicate: boolean
+  /** It held the unique key, and has the new content now. */
+  replaced: boolean
 }
 
 export interface Subscription {

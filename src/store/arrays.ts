@@ -4,13 +4,23 @@
  */
 
 /** PostgreSQL's numbers of the types of elements. */
-const types = { int2: 21, int4: 23, text: 25, jsonb: 3802 }
+const types = { bool: 16, int2: 21, int4: 23, text: 25, jsonb: 3802 }
 
 // What array_recv in src/backend/utils/adt/arrayfuncs.c reads: dimensions, whether there may be
 // nulls, type; then of the one dimension its length and its first index, four bytes each.
 const headBytes = 20
 /** Before each element stands its length; null has the length -1 and nothing else. */
 const lengthBytes = 4
+
+/** A boolean[]. */
+export function booleanArray(values: boolean[]): Buffer {
+  const elementBytes = lengthBytes + 1
+  const bytes = begin(types.bool, values.length, values.length * elementBytes)
+  values.forEach((value, index) =>
+    bytes.writeUInt8(Number(value), bytes.writeInt32BE(1, headBytes + index * elementBytes))
+  )
+  return bytes
+}
 
 /** A smallint[]. */
 export function int2Array(values: number[]): Buffer {

@@ -10,7 +10,7 @@ type Described =
   | 'marks'
   | 'queueDelaySeconds'
   | 'queueTtlSeconds'
-  | Exclude<keyof MessageOptions, 'priority' | 'group'>
+  | Exclude<keyof MessageOptions, 'priority' | 'group' | 'unique'>
 
 /**
  * Describes each row; null where it has nothing of it. The copies of one publish follow one another,

@@ -82,6 +82,13 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** True when a serialization failure remained after all attempts. */
+export function isOutrun(error: unknown): boolean {
+  return (
+    error instanceof QueueError && isServerError(error.cause) && error.cause.code === serializationFailure
+  )
+}
+
 /**
  * True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what
  * the checks before miss. 55P03 is a lock not had in time: somebody's open transaction has acked the

@@ -40,6 +40,23 @@ export const heldRows = (ids: string, fences: string) => sql`
     and m.id = any(${ids}::bigint[])
     and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
 
+/** What an idempotency key stands for, as holdfast.digest_of takes it. */
+export const contentOf = (from: string, marks = `${from}marks`) =>
+  [
+    ...[
+      'body',
+      'body_bytes',
+      'content_type',
+      'headers',
+      'priority',
+      'delay_seconds',
+      'given_visible_at',
+      'ttl_seconds',
+      'max_attempts'
+    ].map(column => from + column),
+    marks
+  ].join(',\n')
+
 /** The state of message `m`, which is not a kept acked one. */
 export const openState = 'holdfast.state_of(m.visible_at, m.leased_until, m.dead_at)'
 

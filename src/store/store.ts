@@ -1,6 +1,7 @@
 /** The store: the verbs of its folders, bound to the places where the core runs them. */
 import type { Place, Store, Verbs } from '../core/ports.ts'
 import type { Database } from './database.ts'
+import { isOutrun } from './failures.ts'
 import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
 import { autoQueueVerbs } from './verbs/autoQueues.ts'
@@ -9,7 +10,7 @@ import { bulkVerbs } from './verbs/bulk.ts'
 import { completionVerbs } from './verbs/complete.ts'
 import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
-import { enqueueVerbs } from './verbs/enqueue.ts'
+import { enqueueVerbs } from './verbs/enqueueUnique.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
 import { firingVerbs } from './verbs/firings.ts'
@@ -76,6 +77,7 @@ export function openStore(
     first: placeOn(database.first),
     last: placeOn(database.last),
     isLeaseKeyTaken,
+    isOutrun,
     forgetScan: queueId => scanHints.forget(queueId)
   }
 }

@@ -138,6 +138,7 @@ const mutations = [
   'enqueue',
   'enqueue_described',
   'enqueue_keyed',
+  'enqueue_unique',
   'lease',
   'ack_and_lease',
   'ack_and_lease_keyed',

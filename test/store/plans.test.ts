@@ -12,6 +12,7 @@ import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../support/messages.ts'
+import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { plainMode } from '../../src/core/rows.ts'
@@ -90,6 +91,12 @@ async function walk(session: Session, queueId: string, scanHints = new ScanHints
       session,
       rows(batch, queueId).map((one, index) => ({ ...one, idempotencyKey: `${queueId} ${time} ${index}` }))
     )
+    for (const onConflict of ['keep', 'replace'] as const) {
+      await enqueueUnique(
+        session,
+        rows(batch, queueId).map((one, index) => ({ ...one, unique: { key: String(index), onConflict } }))
+      )
+    }
     for (const verb of ['ack', 'fail', 'release', 'extend'] as const) {
       const some = held(await leaseSome(session, scanHints, queueId, batch))
       await messages[verb](
@@ -166,6 +173,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
       'enqueue',
       'enqueue_described',
       'enqueue_keyed',
+      'enqueue_unique',
       'extend',
       'fail',
       'lease',
@@ -187,7 +195,9 @@ t.test('statements of the hot path touch no more pages when the tables are large
       scans.every(
         scan =>
           !scan.startsWith('messages by') ||
-          ['messages by messages_pkey', 'messages by messages_in_order'].includes(scan)
+          ['messages_pkey', 'messages_in_order', 'messages_unique'].includes(
+            scan.slice('messages by '.length)
+          )
       ),
       `${name}: ${scans.join(', ')}`
     )

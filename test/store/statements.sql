@@ -262,7 +262,11 @@ with keeping as materialized (
     lease_id = lease.rows,
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -589,7 +593,11 @@ with keeping as materialized (
     lease_id = lease.rows[($11::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -793,6 +801,7 @@ select
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
   m.result,
+  null::json as unique,
   null::json as lease,
   (
     select coalesce(
@@ -2312,6 +2321,882 @@ select
 from digested d
 left join claimed c on c.queue_id = d.queue_id and c.key = d.key;
 
+-- enqueue_lined_unique
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
+-- $5 unique keys · $6 whether the first lease gives up the key · $7 whether it replaces
+with free as materialized (
+  select holdfast.run_again_if(not bool_and(
+    pg_try_advisory_xact_lock_shared(4011982, q.id)
+  ))
+  from (select distinct unnest($1::integer[]) as id) q
+), candidates as materialized (
+  select m.*
+  from (select count(*) from free) f
+  cross join (
+    select
+      i.n,
+      i.queue_id,
+      nextval('holdfast.positions') as id,
+      i.body,
+      decode(i.o->>'bytes', 'base64') as body_bytes,
+      i.o->>'contentType' as content_type,
+      nullif(i.o->'headers', '{}') as headers,
+      i.priority * 2 as rank,
+      (i.o->>'maxAttempts')::integer as max_attempts,
+      i.o->>'idempotencyKey' as key,
+      statement_timestamp() as enqueued_at,
+      statement_timestamp() + make_interval(
+        secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      ) as expires_at,
+      i.priority,
+      (i.o->>'delaySeconds')::float8 as delay_seconds,
+      coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+      (i.o->>'visibleAt')::timestamptz as given_visible_at,
+      (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+      case
+        when i.o is null then null
+        when coalesce(
+          (i.o->>'visibleAt')::timestamptz,
+          statement_timestamp() + make_interval(
+            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          )
+        ) > statement_timestamp() then coalesce(
+          (i.o->>'visibleAt')::timestamptz,
+          statement_timestamp() + make_interval(
+            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          )
+        )
+      end as visible_at,
+      i.o->'marks' as marks,
+      i.unique_key,
+      i.until_leased as unique_until_leased,
+      i.replaces,
+      (q.ordering <> 'none' or q.fairness <> 'none') as keeps_group,
+      case
+        when q.ordering = 'group' then i.o->'marks'->>'group'
+        when q.ordering = 'queue' then ''
+        when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      end as line,
+      case
+        when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+      end as turn_rank
+    from unnest(
+      $1::integer[],
+      $2::smallint[],
+      $3::text[],
+      $4::jsonb[],
+      $5::text[],
+      $6::boolean[],
+      $7::boolean[]
+    ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
+    cross join lateral (
+      select ordering, fairness
+      from holdfast.queues
+      where id = i.queue_id
+      limit 1
+    ) q
+  ) m
+), digested as materialized (
+  select
+    *,
+    case
+      when key is not null then holdfast.digest_of(
+        body,
+        body_bytes,
+        content_type,
+        headers,
+        priority,
+        delay_seconds,
+        given_visible_at,
+        ttl_seconds,
+        max_attempts,
+        case
+          when unique_key is null then marks
+          else coalesce(marks, '{}') || jsonb_build_object(
+            'unique',
+            jsonb_build_array(unique_key, unique_until_leased, replaces)
+          )
+        end
+      )
+    end as digest
+  from candidates
+), met as materialized (
+  select
+    d.*,
+    k.digest as known_digest,
+    coalesce(k.message_id, h.id) as met_id,
+    h.is_parked,
+    h.is_expired,
+    case
+      when k.message_id is not null then 'known'
+      when h.id is null or h.is_expired then 'new'
+      when h.is_leased or not d.replaces then 'held'
+      when d.keeps_group and d.marks->>'group' is distinct from h.group then 'refused'
+      else 'replacing'
+    end as fate
+  from digested d
+  left join lateral (
+    select message_id, digest
+    from holdfast.idempotency_keys
+    where queue_id = d.queue_id
+      and key = d.key
+      and expires_at > statement_timestamp()
+    limit 1
+  ) k on true
+  left join lateral (
+    select
+      m.id,
+      m.position is null as is_parked,
+      m.leased_until is not null as is_leased,
+      m.marks->>'group' as group,
+      (m.expires_at <= statement_timestamp() and m.leased_until is null) is true as is_expired
+    from holdfast.messages m
+    where m.queue_id = d.queue_id
+      and m.unique_key = d.unique_key
+      and m.dead_at is null
+      and k.message_id is null
+    limit 1
+  ) h on true
+), claimed as (
+  insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+  select
+    queue_id,
+    key,
+    case
+      when fate = 'new' then d.id
+      else d.met_id
+    end,
+    digest,
+    enqueued_at + make_interval(secs => q.dedup_seconds)
+  from met d
+  cross join lateral (
+    select dedup_seconds
+    from holdfast.queues
+    where id = d.queue_id
+    limit 1
+  ) q
+  where key is not null
+    and fate not in ('known', 'refused')
+  order by queue_id, key
+  on conflict (queue_id, key) do update set
+    message_id = excluded.message_id,
+    digest = excluded.digest,
+    expires_at = excluded.expires_at
+  where k.expires_at <= statement_timestamp()
+  returning 1
+), cleared as (
+  update holdfast.messages m
+  set unique_key = null
+  where m.queue_id = any(array(select queue_id from met where is_expired))
+    and m.id = any(array(select met_id from met where is_expired))
+    and (m.expires_at <= statement_timestamp() and m.leased_until is null) is true
+  returning 1
+), standing as materialized (
+  select r.*, m.was_delayed
+  from (select count(*) as done from claimed) a
+  cross join (
+    select *
+    from met
+    where fate = 'replacing'
+      and not is_parked
+    order by queue_id, met_id
+  ) r
+  cross join lateral (
+    select visible_at is not null as was_delayed
+    from holdfast.messages
+    where a.done >= 0
+      and queue_id = r.queue_id
+      and id = r.met_id
+      and unique_key = r.unique_key
+      and dead_at is null
+    limit 1
+    for no key update
+  ) m
+), stored as materialized (
+  select d.*
+  from (select count(*) from standing) a
+  cross join (select count(*) from cleared) b
+  cross join met d
+  where fate = 'new'
+), opened as materialized (
+  select holdfast.open_lines(queue_id, array_agg(line))
+  from (
+    select queue_id, line from stored where turn_rank is not null
+    union
+    select queue_id, line from met where fate = 'replacing' and turn_rank is not null
+  ) l
+  cross join (select count(*) from stored) a
+  group by queue_id
+  order by queue_id
+), lines as materialized (
+  insert into holdfast.lines (queue_id, line)
+  select distinct queue_id, line
+  from stored
+  where line is not null
+    and turn_rank is null
+  order by queue_id, line
+  on conflict (queue_id, line) do update set followers = 0 where false
+  returning queue_id, line
+), placed as materialized (
+  select
+    s.*,
+    case
+      when s.line is not null then nextval('holdfast.positions')
+    end as place
+  from (select count(*) from lines) locked
+  cross join (select * from stored order by n) s
+), stood as materialized (
+  select
+    p.*,
+    case
+      when p.line is null then p.id
+      when p.turn_rank is not null then null
+      when l.line is not null
+        and row_number() over (partition by p.queue_id, p.line order by p.n) = 1 then p.place
+    end as position
+  from placed p
+  left join lines l on l.queue_id = p.queue_id and l.line = p.line
+), parked as materialized (
+  select r.*, m.was_delayed
+  from (select count(*) as done from (select 1 from opened union all select 1 from stood) l) a
+  cross join (
+    select *
+    from met
+    where fate = 'replacing'
+      and is_parked
+    order by queue_id, met_id
+  ) r
+  cross join lateral (
+    select visible_at is not null as was_delayed
+    from holdfast.messages
+    where a.done >= 0
+      and queue_id = r.queue_id
+      and id = r.met_id
+      and unique_key = r.unique_key
+      and dead_at is null
+    limit 1
+    for no key update skip locked
+  ) m
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    line,
+    place,
+    turn_rank,
+    unique_key,
+    unique_until_leased,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    id,
+    position,
+    line,
+    place,
+    turn_rank,
+    unique_key,
+    unique_until_leased,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    case when turn_rank is null then rank else 8 end,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  from (select count(*) from parked) a
+  cross join (select * from stood order by queue_id, unique_key) s
+  on conflict (queue_id, unique_key) where unique_key is not null and dead_at is null do nothing
+  returning 1
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+), taken as materialized (
+  select * from standing
+  union all
+  select * from parked
+), replaced as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    body = t.body,
+    body_bytes = t.body_bytes,
+    content_type = t.content_type,
+    headers = t.headers,
+    marks = t.marks,
+    rank = case
+      when m.turn_rank is null then t.rank | (m.rank & 1)
+      else 8
+    end,
+    turn_rank = t.rank | (m.turn_rank & 1),
+    max_attempts = t.max_attempts,
+    visible_at = t.visible_at,
+    expires_at = t.expires_at,
+    kept_from = case
+      when t.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
+    unique_until_leased = t.unique_until_leased,
+    position = case
+      when m.turn_rank is not null and t.visible_at is not null then null
+      when m.position is not null and m.visible_at is not null and t.visible_at is null
+      then nextval('holdfast.positions')
+      else m.position
+    end,
+    ready_at = case
+      when m.visible_at is not null and t.visible_at is null then statement_timestamp()
+      else m.ready_at
+    end
+  from taken t
+  where m.queue_id = any(array(select queue_id from taken))
+    and m.id = any(array(select met_id from taken))
+    and m.id = t.met_id
+    and m.leased_until is null
+  returning
+    t.n,
+    m.queue_id,
+    m.position,
+    m.line,
+    m.place,
+    m.turn_rank,
+    t.was_delayed,
+    m.visible_at is not null as is_delayed
+), moved as (
+  insert into holdfast.ledger (queue_id, ready, delayed)
+  select
+    queue_id,
+    count(*) filter (where was_delayed) - count(*) filter (where is_delayed),
+    count(*) filter (where is_delayed) - count(*) filter (where was_delayed)
+  from (select * from replaced where was_delayed <> is_delayed) r
+  group by queue_id
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from (
+        select queue_id, line, place, turn_rank from stood
+        union all
+        select queue_id, line, place, turn_rank from replaced
+      ) r
+      cross join (select count(*) from inserted) a
+      where turn_rank is not null
+        and true
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
+)
+select
+  d.n,
+  case
+    when d.fate = 'new' then d.id
+    else d.met_id
+  end as id,
+  d.fate in ('known', 'held') or d.fate = 'replacing' and r.n is null as duplicate,
+  r.n is not null as replaced,
+  d.fate = 'refused' as "otherGroup",
+  case
+    when d.fate = 'known' and d.known_digest <> d.digest then not holdfast.digest_fits(
+      d.known_digest,
+      d.body,
+      d.body_bytes,
+      d.content_type,
+      d.headers,
+      d.priority,
+      d.delay_seconds,
+      d.given_visible_at,
+      d.ttl_seconds,
+      d.max_attempts,
+      case
+        when d.unique_key is null then d.marks
+        else coalesce(d.marks, '{}') || jsonb_build_object(
+          'unique',
+          jsonb_build_array(d.unique_key, d.unique_until_leased, d.replaces)
+        )
+      end,
+      d.queue_delay_seconds
+    )
+    else false
+  end as mismatch,
+  case
+    when r.n is null then case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    when r.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = d.queue_id),
+      r.position
+    )
+    else r.position
+  end as position
+from (
+  select holdfast.run_again_if(
+    (select count(*) from claimed) < (
+      select count(*)
+      from met
+      where key is not null
+        and fate not in ('known', 'refused')
+    )
+      or (select count(*) from taken) < (select count(*) from met where fate = 'replacing')
+      or (select count(*) from inserted) < (select count(*) from stored)
+  )
+) a
+cross join met d
+left join replaced r on r.n = d.n
+left join stood s on s.n = d.n;
+
+-- enqueue_unique
+-- $1 queue ids · $2 priorities · $3 bodies kept as text · $4 all else of each message, as JSON
+-- $5 unique keys · $6 whether the first lease gives up the key · $7 whether it replaces
+with free as materialized (
+  select holdfast.run_again_if(not bool_and(
+    pg_try_advisory_xact_lock_shared(4011982, q.id)
+  ))
+  from (select distinct unnest($1::integer[]) as id) q
+), candidates as materialized (
+  select m.*
+  from (select count(*) from free) f
+  cross join (
+    select
+      i.n,
+      i.queue_id,
+      nextval('holdfast.positions') as id,
+      i.body,
+      decode(i.o->>'bytes', 'base64') as body_bytes,
+      i.o->>'contentType' as content_type,
+      nullif(i.o->'headers', '{}') as headers,
+      i.priority * 2 as rank,
+      (i.o->>'maxAttempts')::integer as max_attempts,
+      i.o->>'idempotencyKey' as key,
+      statement_timestamp() as enqueued_at,
+      statement_timestamp() + make_interval(
+        secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      ) as expires_at,
+      i.priority,
+      (i.o->>'delaySeconds')::float8 as delay_seconds,
+      coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+      (i.o->>'visibleAt')::timestamptz as given_visible_at,
+      (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+      case
+        when i.o is null then null
+        when coalesce(
+          (i.o->>'visibleAt')::timestamptz,
+          statement_timestamp() + make_interval(
+            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          )
+        ) > statement_timestamp() then coalesce(
+          (i.o->>'visibleAt')::timestamptz,
+          statement_timestamp() + make_interval(
+            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          )
+        )
+      end as visible_at,
+      i.o->'marks' as marks,
+      i.unique_key,
+      i.until_leased as unique_until_leased,
+      i.replaces,
+      false as keeps_group,
+      null as line,
+      null::smallint as turn_rank
+    from unnest(
+      $1::integer[],
+      $2::smallint[],
+      $3::text[],
+      $4::jsonb[],
+      $5::text[],
+      $6::boolean[],
+      $7::boolean[]
+    ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
+    where (i.queue_id in (
+      select q.id
+      from holdfast.queues q
+      where q.id = any($1::integer[])
+        and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+    )) is true
+  ) m
+), digested as materialized (
+  select
+    *,
+    case
+      when key is not null then holdfast.digest_of(
+        body,
+        body_bytes,
+        content_type,
+        headers,
+        priority,
+        delay_seconds,
+        given_visible_at,
+        ttl_seconds,
+        max_attempts,
+        case
+          when unique_key is null then marks
+          else coalesce(marks, '{}') || jsonb_build_object(
+            'unique',
+            jsonb_build_array(unique_key, unique_until_leased, replaces)
+          )
+        end
+      )
+    end as digest
+  from candidates
+), met as materialized (
+  select
+    d.*,
+    k.digest as known_digest,
+    coalesce(k.message_id, h.id) as met_id,
+    h.is_parked,
+    h.is_expired,
+    case
+      when k.message_id is not null then 'known'
+      when h.id is null or h.is_expired then 'new'
+      when h.is_leased or not d.replaces then 'held'
+      when d.keeps_group and d.marks->>'group' is distinct from h.group then 'refused'
+      else 'replacing'
+    end as fate
+  from digested d
+  left join lateral (
+    select message_id, digest
+    from holdfast.idempotency_keys
+    where queue_id = d.queue_id
+      and key = d.key
+      and expires_at > statement_timestamp()
+    limit 1
+  ) k on true
+  left join lateral (
+    select
+      m.id,
+      m.position is null as is_parked,
+      m.leased_until is not null as is_leased,
+      m.marks->>'group' as group,
+      (m.expires_at <= statement_timestamp() and m.leased_until is null) is true as is_expired
+    from holdfast.messages m
+    where m.queue_id = d.queue_id
+      and m.unique_key = d.unique_key
+      and m.dead_at is null
+      and k.message_id is null
+    limit 1
+  ) h on true
+), claimed as (
+  insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+  select
+    queue_id,
+    key,
+    case
+      when fate = 'new' then d.id
+      else d.met_id
+    end,
+    digest,
+    enqueued_at + make_interval(secs => q.dedup_seconds)
+  from met d
+  cross join lateral (
+    select dedup_seconds
+    from holdfast.queues
+    where id = d.queue_id
+    limit 1
+  ) q
+  where key is not null
+    and fate not in ('known', 'refused')
+  order by queue_id, key
+  on conflict (queue_id, key) do update set
+    message_id = excluded.message_id,
+    digest = excluded.digest,
+    expires_at = excluded.expires_at
+  where k.expires_at <= statement_timestamp()
+  returning 1
+), cleared as (
+  update holdfast.messages m
+  set unique_key = null
+  where m.queue_id = any(array(select queue_id from met where is_expired))
+    and m.id = any(array(select met_id from met where is_expired))
+    and (m.expires_at <= statement_timestamp() and m.leased_until is null) is true
+  returning 1
+), standing as materialized (
+  select r.*, m.was_delayed
+  from (select count(*) as done from claimed) a
+  cross join (
+    select *
+    from met
+    where fate = 'replacing'
+      and not is_parked
+    order by queue_id, met_id
+  ) r
+  cross join lateral (
+    select visible_at is not null as was_delayed
+    from holdfast.messages
+    where a.done >= 0
+      and queue_id = r.queue_id
+      and id = r.met_id
+      and unique_key = r.unique_key
+      and dead_at is null
+    limit 1
+    for no key update
+  ) m
+), stored as materialized (
+  select d.*
+  from (select count(*) from standing) a
+  cross join (select count(*) from cleared) b
+  cross join met d
+  where fate = 'new'
+), opened as materialized (
+  select holdfast.open_lines(queue_id, array_agg(line))
+  from (
+    select queue_id, line from stored where turn_rank is not null
+    union
+    select queue_id, line from met where fate = 'replacing' and turn_rank is not null
+  ) l
+  cross join (select count(*) from stored) a
+  group by queue_id
+  order by queue_id
+), stood as materialized (
+  select
+    *,
+    null::bigint as place,
+    id as position
+  from stored
+), parked as materialized (
+  select r.*, m.was_delayed
+  from (select count(*) as done from (select 1 from opened union all select 1 from stood) l) a
+  cross join (
+    select *
+    from met
+    where fate = 'replacing'
+      and is_parked
+    order by queue_id, met_id
+  ) r
+  cross join lateral (
+    select visible_at is not null as was_delayed
+    from holdfast.messages
+    where a.done >= 0
+      and queue_id = r.queue_id
+      and id = r.met_id
+      and unique_key = r.unique_key
+      and dead_at is null
+    limit 1
+    for no key update skip locked
+  ) m
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    line,
+    place,
+    turn_rank,
+    unique_key,
+    unique_until_leased,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    id,
+    position,
+    line,
+    place,
+    turn_rank,
+    unique_key,
+    unique_until_leased,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    case when turn_rank is null then rank else 8 end,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  from (select count(*) from parked) a
+  cross join (select * from stood order by queue_id, unique_key) s
+  on conflict (queue_id, unique_key) where unique_key is not null and dead_at is null do nothing
+  returning 1
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+), taken as materialized (
+  select * from standing
+  union all
+  select * from parked
+), replaced as (
+  update holdfast.messages m
+  set
+    fence = m.fence + 1,
+    body = t.body,
+    body_bytes = t.body_bytes,
+    content_type = t.content_type,
+    headers = t.headers,
+    marks = t.marks,
+    rank = case
+      when m.turn_rank is null then t.rank | (m.rank & 1)
+      else 8
+    end,
+    turn_rank = t.rank | (m.turn_rank & 1),
+    max_attempts = t.max_attempts,
+    visible_at = t.visible_at,
+    expires_at = t.expires_at,
+    kept_from = case
+      when t.expires_at is null then m.kept_from
+      else statement_timestamp()
+    end,
+    unique_until_leased = t.unique_until_leased,
+    position = case
+      when m.turn_rank is not null and t.visible_at is not null then null
+      when m.position is not null and m.visible_at is not null and t.visible_at is null
+      then nextval('holdfast.positions')
+      else m.position
+    end,
+    ready_at = case
+      when m.visible_at is not null and t.visible_at is null then statement_timestamp()
+      else m.ready_at
+    end
+  from taken t
+  where m.queue_id = any(array(select queue_id from taken))
+    and m.id = any(array(select met_id from taken))
+    and m.id = t.met_id
+    and m.leased_until is null
+  returning
+    t.n,
+    m.queue_id,
+    m.position,
+    m.line,
+    m.place,
+    m.turn_rank,
+    t.was_delayed,
+    m.visible_at is not null as is_delayed
+), moved as (
+  insert into holdfast.ledger (queue_id, ready, delayed)
+  select
+    queue_id,
+    count(*) filter (where was_delayed) - count(*) filter (where is_delayed),
+    count(*) filter (where is_delayed) - count(*) filter (where was_delayed)
+  from (select * from replaced where was_delayed <> is_delayed) r
+  group by queue_id
+), turns as materialized (
+  select
+    k.queue_id,
+    t.position
+  from (
+    select queue_id, array_agg(line order by place) as lines
+    from (
+      select queue_id, line, min(place) as place
+      from (
+        select queue_id, line, place, turn_rank from stood
+        union all
+        select queue_id, line, place, turn_rank from replaced
+      ) r
+      cross join (select count(*) from inserted) a
+      where turn_rank is not null
+        and true
+      group by queue_id, line
+    ) l
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
+)
+select
+  d.n,
+  case
+    when d.fate = 'new' then d.id
+    else d.met_id
+  end as id,
+  d.fate in ('known', 'held') or d.fate = 'replacing' and r.n is null as duplicate,
+  r.n is not null as replaced,
+  d.fate = 'refused' as "otherGroup",
+  case
+    when d.fate = 'known' and d.known_digest <> d.digest then not holdfast.digest_fits(
+      d.known_digest,
+      d.body,
+      d.body_bytes,
+      d.content_type,
+      d.headers,
+      d.priority,
+      d.delay_seconds,
+      d.given_visible_at,
+      d.ttl_seconds,
+      d.max_attempts,
+      case
+        when d.unique_key is null then d.marks
+        else coalesce(d.marks, '{}') || jsonb_build_object(
+          'unique',
+          jsonb_build_array(d.unique_key, d.unique_until_leased, d.replaces)
+        )
+      end,
+      d.queue_delay_seconds
+    )
+    else false
+  end as mismatch,
+  case
+    when r.n is null then case
+      when s.turn_rank is not null then coalesce(
+        (select t.position from turns t where t.queue_id = s.queue_id),
+        s.place
+      )
+      else s.position
+    end
+    when r.turn_rank is not null then coalesce(
+      (select t.position from turns t where t.queue_id = d.queue_id),
+      r.position
+    )
+    else r.position
+  end as position
+from (
+  select holdfast.run_again_if(
+    (select count(*) from claimed) < (
+      select count(*)
+      from met
+      where key is not null
+        and fate not in ('known', 'refused')
+    )
+      or (select count(*) from taken) < (select count(*) from met where fate = 'replacing')
+      or (select count(*) from inserted) < (select count(*) from stored)
+  )
+) a
+cross join met d
+left join replaced r on r.n = d.n
+left join stood s on s.n = d.n;
+
 -- expire
 -- $1 what fell due up to this time has been swept before
 with due as materialized (
@@ -3224,6 +4109,20 @@ with gone as (
 select count(*) as removed
 from gone;
 
+-- held_unique_keys
+-- $1 queue id · $2 unique keys
+select k.key
+from unnest($2::text[]) as k (key)
+cross join lateral (
+  select
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.unique_key = k.key
+    and m.dead_at is null
+    and not (m.expires_at <= statement_timestamp() and m.leased_until is null) is true
+  limit 1
+) m;
+
 -- lease
 -- $1 queue id · $2 ranks · $3 where the scan begins in each rank
 -- $4 messages wanted · $5 bytes allowed
@@ -3299,7 +4198,11 @@ with q as materialized (
     lease_id = lease.rows,
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -3538,7 +4441,11 @@ with heads as materialized (
     fence = m.fence + 1,
     attempt = m.attempt + 1,
     lease_id = c.lease_id,
-    leased_until = c.leased_until
+    leased_until = c.leased_until,
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from chosen c
   where m.queue_id = $1
     and m.id = any(array(select id from chosen))
@@ -3769,7 +4676,11 @@ with q as materialized (
     fence = m.fence + 1,
     attempt = m.attempt + 1,
     lease_id = c.lease_id,
-    leased_until = c.leased_until
+    leased_until = c.leased_until,
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from chosen c
   where m.queue_id = $1
     and m.id = any(array(select id from chosen))
@@ -4016,7 +4927,11 @@ with q as materialized (
     lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -4431,7 +5346,11 @@ with keeping as materialized (
     lease_id = lease.rows,
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -4824,7 +5743,11 @@ with keeping as materialized (
     lease_id = lease.rows[($11::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -5151,7 +6074,11 @@ with q as materialized (
     lease_id = lease.rows,
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -5515,7 +6442,11 @@ with q as materialized (
     lease_id = lease.rows[($9::smallint[])[places.ns[width_bucket(m.id, places.ids)]]],
     leased_until = lease.at + make_interval(
       secs => coalesce(nullif(($7::float8[])[places.ns[width_bucket(m.id, places.ids)]], 0), q.lease_seconds)
-    )
+    ),
+    unique_key = case
+      when m.unique_until_leased then null
+      else m.unique_key
+    end
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -5890,6 +6821,12 @@ select
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
   null as result,
+  case
+    when m.unique_key is not null and m.dead_at is null then json_build_object(
+      'key', m.unique_key,
+      'until', case when m.unique_until_leased then 'leased' else 'settled' end
+    )
+  end as unique,
   (
     select json_build_object(
       'worker', l.workers[l.holders[array_position(l.message_ids, m.id)]],
@@ -6421,6 +7358,7 @@ with lined as materialized (
     end,
     ready_at = statement_timestamp(),
     dead_at = null,
+    unique_key = null,
     fence = m.fence + 1,
     attempt = 0,
     rank = m.rank & ~1,
@@ -8109,6 +9047,11 @@ where state = 'running'
 order by next_at
 limit 1
 for update skip locked;
+
+-- take_unique_turn
+-- $1 queue ids
+select pg_advisory_xact_lock(4011982, id)
+from (select distinct unnest($1::integer[]) as id order by id) q;
 
 -- write_series
 with free as materialized (

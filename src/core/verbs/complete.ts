@@ -10,6 +10,7 @@ import { partlyDone, pointedAt, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import { priorityDefault } from '../options.ts'
+import { uniqueKeyOf } from '../unique.ts'
 import {
   bytesOf,
   flushBytesMax,
@@ -197,7 +198,10 @@ export class Completing {
       if (!distinct.has(keyOf(ending))) distinct.set(keyOf(ending), ending)
     }
     const held = [...distinct.values()]
+    const rows = calls.flatMap(call => stepsOf(call.endings).map(({ row }) => row))
+    const turns = rows.filter(({ unique, lined }) => unique !== undefined && lined)
     const work = async (verbs: Verbs): Promise<Done> => {
+      if (turns.length > 0) await verbs.takeUniqueTurn(turns.map(({ queueId }) => queueId))
       const settled = await this.#settling.settleOnce(verbs, 'ack', queueId, held)
       const due = calls.map(call => ({
         call,
@@ -284,6 +288,7 @@ async function callsWithoutRoom(verbs: Verbs, due: Due[]): Promise<Map<Call, Que
       if (!hasMaxDepth || refusals.has(call)) continue
       if (!rooms.has(queueId)) rooms.set(queueId, (await verbs.roomIn(queueId)) ?? Infinity)
       const count = (wanted.get(queueId) ?? 0) + 1
+      if (count > rooms.get(queueId)! && (await isHeld(verbs, row))) continue
       wanted.set(queueId, count)
       if (count > rooms.get(queueId)!) refusals.set(call, queueFull(queue, pointer))
     }
@@ -291,6 +296,11 @@ async function callsWithoutRoom(verbs: Verbs, due: Due[]): Promise<Map<Call, Que
     for (const [queueId, count] of wanted) rooms.set(queueId, rooms.get(queueId)! - count)
   }
   return refusals
+}
+
+/** Whether a message holds the unique key of the row, so that it needs no room. */
+async function isHeld(verbs: Verbs, { queueId, unique }: EnqueueRow): Promise<boolean> {
+  return unique !== undefined && (await verbs.heldUniqueKeys(queueId, [unique.key])).size > 0
 }
 
 /** The calls with a step that the store did not take. null: its queue is gone. */
@@ -302,17 +312,25 @@ function refusedByStore(due: Due[], stored: Map<Ending, EnqueueAnswer[]>): Map<C
     const steps = stepsOf(endings)
     const answers = endings.flatMap(ending => stored.get(ending)!)
     const index = answers.findIndex((answer, i) =>
-      answer === null ? true : answer.mismatch && !undone.has(claimOf(steps[i]!))
+      answer === null
+        ? true
+        : (answer.mismatch && !undone.has(claimOf(steps[i]!))) ||
+          (answer.otherGroup === true && !undone.has(uniqueClaimOf(steps[i]!)))
     )
     if (index < 0) continue
     const { refusal, pointer } = steps[index]!
-    refusals.set(call, answers[index] === null ? refusal : idempotencyMismatch(pointer))
-    for (const step of steps) undone.add(claimOf(step))
+    const answer = answers[index]!
+    refusals.set(
+      call,
+      answer === null ? refusal : answer.mismatch ? idempotencyMismatch(pointer) : uniqueGroup(pointer)
+    )
+    for (const step of steps) undone.add(claimOf(step)).add(uniqueClaimOf(step))
   }
   return refusals
 }
 
 const stepsOf = (endings: Ending[]) => endings.flatMap(({ steps }) => steps)
+const uniqueClaimOf = ({ row }: Step) => `unique ${uniqueKeyOf(row)}`
 const claimOf = ({ row: { queueId, idempotencyKey } }: Step) => `${queueId} ${idempotencyKey}`
 
 function answerTo(
@@ -331,8 +349,11 @@ function answerTo(
   })
 }
 
-function followed({ queue }: Step, { id, duplicate }: NonNullable<EnqueueAnswer>): Followed {
-  return duplicate ? { queue, id, duplicate } : { queue, id }
+function followed(
+  { queue }: Step,
+  { id, duplicate, replaced = false }: NonNullable<EnqueueAnswer>
+): Followed {
+  return { queue, id, ...(duplicate && { duplicate }), ...(replaced && { replaced }) }
 }
 
 /** Catches the refusals of a queue that is missing and is not made. */
@@ -357,6 +378,15 @@ function idempotencyMismatch(pointer: string): QueueError {
     'idempotencyMismatch',
     'This idempotency key was used for other content not long ago; nothing was acked or stored. Use a ' +
       'new key for a new message.'
+  )
+  return pointedAt(error, pointer)
+}
+
+function uniqueGroup(pointer: string): QueueError {
+  const error = new QueueError(
+    'uniqueGroup',
+    'The message that holds this unique key has another group, and its queue has an order; nothing was ' +
+      'acked or stored. Give the message the same group, or a key of its own.'
   )
   return pointedAt(error, pointer)
 }

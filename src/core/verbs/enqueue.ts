@@ -11,12 +11,15 @@ import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
 import { enqueueDefaultsOf, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
+import { collapse, uniqueKeyOf } from '../unique.ts'
 
 export const flushBytesMax = 4 * 1024 * 1024
 /** Calls of this size have lanes of their own, so that small messages do not wait for their flushes. */
 const largeBytes = 64 * 1024
 /** What a message counts beside its body and its headers. */
 const rowBytes = 256
+/** How often a flush is done again that others outran. */
+const outrunMax = 5
 /** Others may delete the queue again and again meanwhile. */
 export const queueAttemptsMax = 10
 
@@ -100,8 +103,8 @@ export class Enqueueing {
 
   /**
    * Stores messages of these queues in one commit; with `whole` all or none. null for each message
-   * whose queue is gone, or has changed its settings. Refuses with idempotencyMismatch, queueFull,
-   * overloaded.
+   * whose queue is gone, or has changed its settings. Refuses with idempotencyMismatch, uniqueGroup,
+   * queueFull, overloaded.
    */
   add(caller: Caller, rows: EnqueueRow[], queues: Queue[], whole: boolean): Promise<EnqueueAnswer[]> {
     const bytes = bytesOf(rows)
@@ -112,7 +115,8 @@ export class Enqueueing {
     const { store, replicaStats } = this.#parts
     const bounded = new Set(calls.flatMap(({ queues }) => queues.filter(isBounded).map(({ id }) => id)))
     const rooms = bounded.size === 0 ? new Map<Digits, number>() : await store.roomsIn([...bounded])
-    const { answers, shared, single } = admit(calls, rooms)
+    const held = rooms.size === 0 ? new Set<string>() : await this.#heldKeys(calls, rooms)
+    const { answers, shared, single } = admit(calls, rooms, held)
     // The shared commit comes first. Should it fail, nothing of this flush was stored, and that is
     // every caller's answer.
     const stored = await this.#storeRounds(
@@ -136,9 +140,22 @@ export class Enqueueing {
     return answers
   }
 
+  // The unique keys that messages hold, where a queue has no room for all calls.
+  async #heldKeys(calls: Call[], rooms: Map<Digits, number>): Promise<Set<string>> {
+    const held = new Set<string>()
+    for (const [id, room] of rooms) {
+      const rows = calls.flatMap(call => call.rows.filter(({ queueId }) => queueId === id))
+      const keys = [...new Set(rows.flatMap(({ unique }) => unique?.key ?? []))]
+      if (rows.length <= room || keys.length === 0) continue
+      for (const key of await this.#parts.store.heldUniqueKeys(id, keys)) held.add(`${id} ${key}`)
+    }
+    return held
+  }
+
   // All rounds are one commit. With `whole`, one mismatch undoes it.
-  async #storeRounds(rows: EnqueueRow[], whole: boolean, queues: Queue[] = []): Promise<EnqueueAnswer[]> {
+  async #storeRounds(given: EnqueueRow[], whole: boolean, queues: Queue[] = []): Promise<EnqueueAnswer[]> {
     const { store } = this.#parts
+    const { rows, spread } = collapse(given)
     const split = roundsOf(rows)
     const work = async (verbs: Verbs) => {
       const answers = await storeInRounds(verbs, rows, split)
@@ -146,7 +163,21 @@ export class Enqueueing {
       if (whole && refusal instanceof Error) throw refusal
       return answers
     }
-    return await (split.length > 1 || whole ? store.transaction(work) : work(store))
+    const workInTurn = async (verbs: Verbs) => {
+      await verbs.takeUniqueTurn(rows.map(({ queueId }) => queueId))
+      return await work(verbs)
+    }
+    // A statement that waits for a line has an old snapshot, so in lines it is better to wait before.
+    const inLines = rows.some(({ unique, lined }) => unique !== undefined && lined)
+    const isOne = split.length === 1 && !whole
+    for (let attempt = 1; ; attempt++) {
+      try {
+        if (inLines || attempt > 1) return spread(await store.transaction(workInTurn))
+        return spread(await (isOne ? work(store) : store.transaction(work)))
+      } catch (error) {
+        if (attempt === outrunMax || !store.isOutrun(error)) throw error
+      }
+    }
   }
 
   /** One signal for each queue that has new ready messages, one for each delayed message. */
@@ -206,10 +237,11 @@ export function bytesOf(rows: EnqueueRow[]): number {
 // A statement can claim a key once. A key that comes twice goes into a later round, which sees the
 // first one's row.
 function roundsOf(rows: EnqueueRow[]): number[][] {
-  return rounds([...rows.keys()], index => {
-    const { queueId, idempotencyKey } = rows[index]!
-    return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
-  })
+  return rounds(
+    [...rows.keys()],
+    index => idempotencyKeyOf(rows[index]!),
+    index => uniqueKeyOf(rows[index]!)
+  )
 }
 
 /** Stores rows, one round of them after the other, for a caller that commits them. */
@@ -231,10 +263,14 @@ export async function storeInRounds(
 const isBounded = ({ settings }: Queue) => settings.maxDepth !== null
 
 // A queue with a maxDepth has a lane of its own, in which its room is counted. Calls of several
-// queues share one for that.
+// queues share one for that. Unique keys have a lane of their own, by queue: so no other enqueue waits
+// for their statement.
 function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
   if (queues.some(isBounded)) return queues.length === 1 ? queues[0]!.id : 'bounded'
   const kinds = [
+    ...(rows.some(({ unique }) => unique !== undefined)
+      ? ['unique', queues.length === 1 ? queues[0]!.id : 'several']
+      : []),
     hasKeys(rows) ? 'keyed' : 'plain',
     ...(rows.some(({ lined }) => lined) ? ['lined'] : []),
     ...(bytes < largeBytes ? [] : ['large'])
@@ -243,35 +279,49 @@ function laneOf(rows: EnqueueRow[], queues: Queue[], bytes: number): string {
 }
 
 // Refuses calls for which a queue has no room. Of the others, `shared` can share a commit, and
-// `single` need one each: those are stored whole and have keys. One key that stands for other
-// content must undo its whole call, and nothing else.
+// `single` need one each: those are stored whole, and one of their messages may be refused. It must
+// undo its whole call, and nothing else. Messages whose unique keys are `held` need no room.
 function admit(
   calls: Call[],
-  rooms: Map<Digits, number>
+  rooms: Map<Digits, number>,
+  held: Set<string>
 ): { answers: Answer[]; shared: number[]; single: number[] } {
   const answers: Answer[] = Array(calls.length)
   const shared: number[] = []
   const single: number[] = []
   for (const [index, call] of calls.entries()) {
-    const full = rooms.size === 0 ? null : takeRoom(call, rooms)
+    const full = rooms.size === 0 ? null : takeRoom(call, rooms, held)
     if (full !== null) {
       answers[index] = queueFull(full)
       continue
     }
-    if (call.whole && hasKeys(call.rows)) single.push(index)
+    if (call.whole && call.rows.some(isRefusable)) single.push(index)
     else shared.push(index)
   }
   return { answers, shared, single }
 }
 
 // Takes the room that a call needs, unless one of its queues has not enough; then answers that one.
-function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>): Queue | null {
+// The unique keys of the call are held then.
+function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>, held: Set<string>): Queue | null {
   const needed = new Map<Digits, number>()
-  for (const { queueId } of rows) needed.set(queueId, (needed.get(queueId) ?? 0) + 1)
-  const full = queues.find(({ id }) => needed.get(id)! > (rooms.get(id) ?? Infinity))
+  const keys = new Set<string>()
+  for (const row of rows) {
+    const key = uniqueKeyOf(row)
+    if (key !== null && (held.has(key) || keys.has(key))) continue
+    if (key !== null) keys.add(key)
+    needed.set(row.queueId, (needed.get(row.queueId) ?? 0) + 1)
+  }
+  const full = queues.find(({ id }) => (needed.get(id) ?? 0) > (rooms.get(id) ?? Infinity))
   if (full !== undefined) return full
   for (const [id, count] of needed) if (rooms.has(id)) rooms.set(id, rooms.get(id)! - count)
+  for (const key of keys) held.add(key)
   return null
+}
+
+/** Whether the message may be refused, because of what another one is. */
+function isRefusable({ idempotencyKey, unique, lined }: EnqueueRow): boolean {
+  return idempotencyKey !== undefined || (unique !== undefined && lined === true)
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {
@@ -286,6 +336,10 @@ function queueFull({ name }: Queue): QueueError {
   )
 }
 
+function idempotencyKeyOf({ queueId, idempotencyKey }: EnqueueRow): string | null {
+  return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
+}
+
 // Of calls of several queues, the refusal names the queue.
 function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queues: Queue[] = []): Answer {
   const wrong = answers.findIndex(answer => answer?.mismatch)
@@ -296,6 +350,13 @@ function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queue
       'idempotencyMismatch',
       `This idempotency key was used for other content not long ago${where}; nothing was stored. Use a ` +
         'new key for a new message.'
+    )
+  }
+  if (answers.some(answer => answer?.otherGroup)) {
+    return new QueueError(
+      'uniqueGroup',
+      'The message that holds this unique key has another group, and its queue keeps groups; nothing ' +
+        'was stored. Give the message the same group, or a key of its own.'
     )
   }
   return answers

@@ -104,7 +104,9 @@ export class Publishing {
 function copiesStored(copies: Copy[], stored: EnqueueAnswer[]): PublishedCopy[] {
   return copies.flatMap(({ index, queue }, i) => {
     const answer = stored[i]!
-    return answer === null ? [] : [{ index, queue: queue.name, id: answer.id, duplicate: answer.duplicate }]
+    if (answer === null) return []
+    const { id, duplicate, replaced = false } = answer
+    return [{ index, queue: queue.name, id, duplicate, replaced }]
   })
 }
 

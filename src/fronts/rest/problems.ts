@@ -31,6 +31,7 @@ export const problems = {
   leaseLost: { status: 409, title: 'The lease has been lost' },
   gone: { status: 409, title: 'The message is gone' },
   queueNotEmpty: { status: 409, title: 'The queue is not empty' },
+  uniqueGroup: { status: 409, title: 'The message to replace has another group' },
   messageLeased: { status: 409, title: 'The message is leased' },
   ackedNotKept: { status: 409, title: 'The queue keeps no acked messages' },
   redriveRunning: { status: 409, title: 'A redrive of the queue runs already' },

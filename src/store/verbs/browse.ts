@@ -109,12 +109,19 @@ export async function browse(
   return { messages, cursor: messages[0]?.cut ? messages.at(-1)!.id : cursor }
 }
 
-const detailOf = (name: string, table: string, columns: string, lease: string): Statement<MessageDetail> => ({
+const detailOf = (
+  name: string,
+  table: string,
+  columns: string,
+  unique: string,
+  lease: string
+): Statement<MessageDetail> => ({
   name,
   parameters: '$1 queue id · $2 message id',
   text: sql`
     select
       ${columns},
+      ${unique} as unique,
       ${lease} as lease,
       (
         select coalesce(
@@ -153,9 +160,17 @@ const leaseDetail = sql`
       and m.leased_until is not null
   )`
 
+const heldKey = sql`
+  case
+    when m.unique_key is not null and m.dead_at is null then json_build_object(
+      'key', m.unique_key,
+      'until', case when m.unique_until_leased then 'leased' else 'settled' end
+    )
+  end`
+
 export const details = [
-  detailOf('message', 'holdfast.messages', `${openView},\nnull as result`, leaseDetail),
-  detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json')
+  detailOf('message', 'holdfast.messages', `${openView},\nnull as result`, heldKey, leaseDetail),
+  detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json', 'null::json')
 ]
 
 /**

@@ -3,6 +3,7 @@ import type { Digits } from '../../core/message.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { describeAll } from '../descriptions.ts'
+import { contentOf } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { insertInLines, positionIn } from './enqueueLines.ts'
@@ -22,7 +23,7 @@ const insertedAs = sql`
     ${insertStored}
   )`
 
-const noteStored = ledgerInsert({
+export const noteStored = ledgerInsert({
   queue: 'queue_id',
   from: 'stored',
   states: {
@@ -91,22 +92,6 @@ interface KeyedRow {
   position: Digits | null
 }
 
-const content = (from: string) =>
-  [
-    'body',
-    'body_bytes',
-    'content_type',
-    'headers',
-    'priority',
-    'delay_seconds',
-    'given_visible_at',
-    'ttl_seconds',
-    'max_attempts',
-    'marks'
-  ]
-    .map(column => from + column)
-    .join(',\n')
-
 // A new message takes over a key whose time is over. "Do update" rather than "do nothing", because
 // only it waits for, locks and returns a row that another transaction has just inserted.
 const withKeys = (messages: string, inserting: string, positions: string) => sql`
@@ -116,7 +101,7 @@ const withKeys = (messages: string, inserting: string, positions: string) => sql
       select
         *,
         holdfast.digest_of(
-          ${content('')}
+          ${contentOf('')}
         ) as digest
       from candidates
     ), claimed as (
@@ -161,7 +146,7 @@ const withKeys = (messages: string, inserting: string, positions: string) => sql
       case
         when c.digest <> d.digest then not holdfast.digest_fits(
           c.digest,
-          ${content('d.')},
+          ${contentOf('d.')},
           d.queue_delay_seconds
         )
         else false
@@ -226,5 +211,3 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
   }
   return answers
 }
-
-export const enqueueVerbs = { enqueue }

@@ -7,9 +7,33 @@ const linedColumns = ['id', 'position', 'line', 'place', 'turn_rank', ...message
 
 const rankInLine = `case when turn_rank is null then rank else ${rankInTurns} end`
 
+/** These columns of rows, with the ranks that are stored of them. */
+export const withRankInLine = (columns: string) => columns.replace('rank,\nbody', `${rankInLine},\nbody`)
+
+/** Takes turns in the lines of those rows in `from` that take turns, and that are meant. */
+export const takingTurns = (from: string, isMeant: string) => sql`
+  turns as materialized (
+    select
+      k.queue_id,
+      t.position
+    from (
+      select queue_id, array_agg(line order by place) as lines
+      from (
+        select queue_id, line, min(place) as place
+        from ${from}
+        where turn_rank is not null
+          and ${isMeant}
+        group by queue_id, line
+      ) l
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
+  )`
+
 // The lines are locked before places are drawn. The first message of a line that had no row stands,
 // and the others are parked. Where lines take turns all are parked, and then a turn is taken.
-export const insertInLines = sql`
+export const placingInLines = sql`
   lines as materialized (
     insert into holdfast.lines (queue_id, line)
     select distinct queue_id, line
@@ -38,32 +62,18 @@ export const insertInLines = sql`
       end as position
     from placed p
     left join lines l on l.queue_id = p.queue_id and l.line = p.line
-  ), inserted as (
+  )`
+
+export const insertInLines = sql`
+  ${placingInLines}, inserted as (
     insert into holdfast.messages (
       ${linedColumns}
     )
     select
-      ${linedColumns.replace('rank,\nbody', `${rankInLine},\nbody`)}
+      ${withRankInLine(linedColumns)}
     from stood
     returning queue_id, line, place, turn_rank, visible_at
-  ), turns as materialized (
-    select
-      k.queue_id,
-      t.position
-    from (
-      select queue_id, array_agg(line order by place) as lines
-      from (
-        select queue_id, line, min(place) as place
-        from inserted
-        where turn_rank is not null
-          and visible_at is null
-        group by queue_id, line
-      ) l
-      group by queue_id
-      order by queue_id
-    ) k
-    cross join lateral holdfast.take_turns(k.queue_id, k.lines) t
-  )`
+  ), ${takingTurns('inserted', 'visible_at is null')}`
 
 // Every message of a line that takes turns may be leased, also from behind the one that stands.
 export const positionIn = (stood: string) => sql`

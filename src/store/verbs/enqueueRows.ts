@@ -14,7 +14,7 @@ const dueAt = sql`
 // What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
 // become null, because under an idempotency key they are the same as none. What the queue says of
 // messages is no content of one.
-const describedMessages = (from: string, ...columns: string[]) => sql`
+export const describedMessages = (from: string, ...columns: string[]) => sql`
   select
     i.n,
     i.queue_id,
@@ -50,16 +50,18 @@ export const plainMessages = describedMessages(sql`
   ${described}
   where ${takesPlain('i.queue_id', '$1')}`)
 
-// As above, with the line of each message. A queue without lines may come here too.
-export const linedMessages = describedMessages(
-  sql`
-    ${described}
-    cross join lateral (
-      select ordering, fairness
-      from holdfast.queues
-      where id = i.queue_id
-      limit 1
-    ) q`,
+/** The messages `i` with their queues `q`. A queue without lines may come here too. */
+export const withQueue = (messages: string) => sql`
+  ${messages}
+  cross join lateral (
+    select ordering, fairness
+    from holdfast.queues
+    where id = i.queue_id
+    limit 1
+  ) q`
+
+/** The line of message `i`, and its rank there. */
+export const lineOfNew = [
   sql`
     case
       when q.ordering = 'group' then i.o->'marks'->>'group'
@@ -70,7 +72,10 @@ export const linedMessages = describedMessages(
     case
       when q.ordering = 'none' and q.fairness = 'group' then ${rankOfNew('i.priority')}
     end as turn_rank`
-)
+]
+
+// As above, with the line of each message.
+export const linedMessages = describedMessages(withQueue(described), ...lineOfNew)
 
 // In most flushes no message has more than a body and a priority, so the rest is not worked out.
 export const bareMessages = sql`

@@ -8,6 +8,7 @@ import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 
 export const lockLinesStatement: Statement = {
   name: 'lock_lines',
@@ -113,7 +114,8 @@ const leasingChosen = sql`
       fence = m.fence + 1,
       attempt = m.attempt + 1,
       lease_id = c.lease_id,
-      leased_until = c.leased_until
+      leased_until = c.leased_until,
+      unique_key = ${uniqueKeyOfLeased}
     from chosen c
     where m.queue_id = $1
       and m.id = any(array(select id from chosen))

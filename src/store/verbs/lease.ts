@@ -14,6 +14,7 @@ import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
 import { findMissed } from './missed.ts'
 import { acking, heldArrays } from './settle.ts'
 import { wantedBy } from './slots.ts'
+import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 
 /** The number in the flush of message `m`, by the place of its id in `places`. */
 const numberOf = 'places.ns[width_bucket(m.id, places.ids)]'
@@ -122,7 +123,8 @@ export const leasingTaken = (entries: LeaseEntries) => sql`
       lease_id = ${entries.idOf(numberOf)},
       leased_until = lease.at + make_interval(
         secs => coalesce(nullif(($7::float8[])[${numberOf}], 0), q.lease_seconds)
-      )
+      ),
+      unique_key = ${uniqueKeyOfLeased}
     from lease, q, places
     where m.queue_id = $1
       and m.id = any((select ids from places)::bigint[])

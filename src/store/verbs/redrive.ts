@@ -104,6 +104,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
         end,
         ready_at = statement_timestamp(),
         dead_at = null,
+        unique_key = null,
         fence = m.fence + 1,
         attempt = 0,
         ${rankAsRenewed},

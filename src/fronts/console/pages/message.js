@@ -117,7 +117,7 @@ function Result({ message: { id, resultText } }) {
 }
 
 function Details({ message }) {
-  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin } = message
+  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin, unique } = message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
     <dd>${attemptOf(attempt, maxAttempts)}</dd>
@@ -134,6 +134,11 @@ function Details({ message }) {
       visibleAt &&
       html`<dt>Ready at</dt>
         <dd>${time(visibleAt)} (${ago(visibleAt)})</dd>`
+    }
+    ${
+      unique &&
+      html`<dt>Unique key</dt>
+        <dd><code>${unique.key}</code> until ${unique.until}</dd>`
     }
     ${origin && html`<${Origin} origin=${origin} />`}
   </dl>`

@@ -1,12 +1,24 @@
 /** Shapes of enqueues: a message with its options, as JSON or raw. */
 import { Type, type TSchema } from 'typebox'
 import { headerNameCharsMax, headersMax, headerValueCharsMax, listMax } from '../../../core/limits.ts'
-import { options, type MessageOptions } from '../../../core/options.ts'
+import { options, uniqueMembers, type MessageOptions, type Unique } from '../../../core/options.ts'
 import { operations, problemResponses } from './operation.ts'
 import { maybe, messageId, object, QueueName, QueueParams, schemaOf, storableText } from './shapes.ts'
 
-export const optionSchemas: Record<string, TSchema> = Object.fromEntries(
+const optionSchemas: Record<string, TSchema> = Object.fromEntries(
   Object.entries(options).map(([name, row]) => [name, maybe(schemaOf(row, row.help))])
+)
+const { key, until, onConflict } = uniqueMembers
+const uniqueKey = schemaOf(key, key.help)
+const uniqueTerms = {
+  until: maybe(schemaOf(until, until.help)),
+  onConflict: maybe(schemaOf(onConflict, onConflict.help))
+}
+const unique = maybe(
+  object(
+    { key: uniqueKey, ...uniqueTerms },
+    { description: 'While an earlier message of the queue holds the same key, no second one is stored.' }
+  )
 )
 export const IdempotencyKey = Type.Unsafe<string>(
   schemaOf(options.idempotencyKey, options.idempotencyKey.help)
@@ -36,7 +48,7 @@ export interface MessageInput extends MessageOptions {
   body: unknown
   headers?: Record<string, string>
 }
-const message = { body: givenBody, headers: maybe(givenHeaders), ...optionSchemas }
+export const message = { body: givenBody, headers: maybe(givenHeaders), ...optionSchemas, unique }
 export const Message = Type.Unsafe<MessageInput>(object(message, { title: 'Message' }))
 
 /** A message that names its queue: one that an ack enqueues. */
@@ -52,19 +64,37 @@ export const MessageList = object(
   },
   { title: 'Message list' }
 )
-export const EnqueueQuery = Type.Unsafe<MessageOptions>(object(optionSchemas))
+
+/** The options of a raw enqueue. Those of `unique` have names of their own. */
+export type QueryOptions = Omit<MessageOptions, 'unique'> & {
+  uniqueKey?: string
+  uniqueUntil?: Unique['until']
+  uniqueOnConflict?: Unique['onConflict']
+}
+export const queryOptions = {
+  ...optionSchemas,
+  uniqueKey: maybe(uniqueKey),
+  uniqueUntil: uniqueTerms.until,
+  uniqueOnConflict: uniqueTerms.onConflict
+}
+export const EnqueueQuery = Type.Unsafe<QueryOptions>(object(queryOptions))
 export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
 
 export const Enqueued = Type.Object({
   id: messageId,
   duplicate: maybe(
-    Type.Literal(true, { description: 'The key stood for this message already; nothing was stored.' })
+    Type.Literal(true, { description: 'A key stood for this message already; nothing was stored.' })
+  ),
+  replaced: maybe(
+    Type.Literal(true, {
+      description: 'This message held the unique key; it has the new content and options now.'
+    })
   )
 })
 export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
   description:
     'Committed: the id, or for a list the ids in the order given. ' +
-    '200 when nothing new was stored, because the idempotency keys stood for these messages already.'
+    '200 when no new message was stored, because the keys stood for these messages already.'
 })
 
 export const enqueueOperations = operations({
@@ -97,7 +127,7 @@ export const enqueueOperations = operations({
       response: {
         200: EnqueueAnswer,
         201: EnqueueAnswer,
-        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
+        ...problemResponses(400, 404, 409, 413, 415, 422, 429, 503)
       }
     }
   }

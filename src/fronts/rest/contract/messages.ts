@@ -2,7 +2,7 @@
 import { Type } from 'typebox'
 import { aheadMax, filterCharsMax, historyMax, waitSecondsMax } from '../../../core/limits.ts'
 import { attemptOutcomes } from '../../../core/message.ts'
-import { groupPattern } from '../../../core/options.ts'
+import { groupPattern, uniqueMembers } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
 import {
@@ -105,6 +105,12 @@ const WaitQuery = object({
 export const MessageDetail = Type.Object(
   {
     ...view,
+    unique: maybe(
+      Type.Object(
+        { key: Type.String(), until: Type.Enum([...uniqueMembers.until.choices]) },
+        { description: 'The unique key that the message holds, and until when.' }
+      )
+    ),
     lease: maybe(
       Type.Object({ worker: Type.String(), leasedAt: time('Since when.'), expiresAt: time('Until when.') })
     ),

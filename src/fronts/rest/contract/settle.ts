@@ -39,6 +39,9 @@ export const Outcome = Type.Union([
           id: messageId,
           duplicate: maybe(
             Type.Literal(true, { description: 'Its key stood for this message already; nothing was stored.' })
+          ),
+          replaced: maybe(
+            Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
           )
         }),
         { description: 'acked: what this ack enqueued, in the order given. There when it had a `then`.' }

@@ -1,9 +1,8 @@
 /** Shapes of topics: publishes, and subscriptions of queues. */
 import { Type } from 'typebox'
 import { listMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
-import type { MessageOptions } from '../../../core/options.ts'
 import { patternDefault, routingKeyHelp, routingKeyPattern } from '../../../core/topic.ts'
-import { EnqueueHeaders, givenBody, givenHeaders, optionSchemas, type MessageInput } from './enqueue.ts'
+import { EnqueueHeaders, message, queryOptions, type MessageInput, type QueryOptions } from './enqueue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { maybe, messageId, nextCursor, object, PageQuery, QueueName, TopicName } from './shapes.ts'
 
@@ -21,10 +20,7 @@ interface PublicationInput extends MessageInput {
 }
 
 export const Publication = Type.Unsafe<PublicationInput>(
-  object(
-    { body: givenBody, headers: maybe(givenHeaders), routingKey: maybe(routingKey), ...optionSchemas },
-    { title: 'Publication' }
-  )
+  object({ ...message, routingKey: maybe(routingKey) }, { title: 'Publication' })
 )
 export const PublicationList = object(
   {
@@ -36,8 +32,8 @@ export const PublicationList = object(
   },
   { title: 'Publication list' }
 )
-export const PublishQuery = Type.Unsafe<MessageOptions & { routingKey?: string }>(
-  object({ routingKey: maybe(routingKey), ...optionSchemas })
+export const PublishQuery = Type.Unsafe<QueryOptions & { routingKey?: string }>(
+  object({ routingKey: maybe(routingKey), ...queryOptions })
 )
 
 export const PublishAnswer = Type.Object(
@@ -47,12 +43,15 @@ export const PublishAnswer = Type.Object(
         index: Type.Integer({ description: 'Of the message in the list; 0 for a single one.' }),
         queue: Type.String(),
         id: messageId,
-        duplicate: maybe(Type.Literal(true, { description: 'The key stood for this copy already.' }))
+        duplicate: maybe(Type.Literal(true, { description: 'A key stood for this copy already.' })),
+        replaced: maybe(
+          Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
+        )
       }),
       { description: 'The copies. An empty list: nothing matched, and nobody gets the message.' }
     )
   },
-  { description: 'Committed. 200 when all copies were there already, by their idempotency keys.' }
+  { description: 'Committed. 200 when all copies were there already, by their keys.' }
 )
 
 export const SubscriptionChange = object({ pattern: maybe(pattern) }, { examples: [{ pattern: 'eu.#' }] })

@@ -4,11 +4,17 @@ import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
 import { invalidRequest, QueueError } from '../../../core/errors.ts'
-import { newMessage, type NewMessage } from '../../../core/message.ts'
-import type { MessageOptions } from '../../../core/options.ts'
+import { newMessage, type Enqueued, type NewMessage } from '../../../core/message.ts'
 import { storedForm } from '../../shared/bodies.ts'
 import { checkMessages, takeMessages } from '../../shared/guard.ts'
-import { enqueueOperations, Message, MessageList, type MessageInput } from '../contract/enqueue.ts'
+import {
+  enqueueOperations,
+  Message,
+  MessageList,
+  type Enqueued as EnqueuedAnswer,
+  type MessageInput,
+  type QueryOptions
+} from '../contract/enqueue.ts'
 import type { Server } from '../../shared/server.ts'
 import { uncheckedBody, validator } from '../validation.ts'
 
@@ -41,8 +47,8 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
       checkMessages(request)
       takeMessages(request, messages.length)
       const answers = await broker.enqueue(request.caller, request.params.queue, messages, list)
-      const ids = answers.map(({ id, duplicate }) => (duplicate ? { id, duplicate: true as const } : { id }))
-      reply.code(answers.every(({ duplicate }) => duplicate) ? 200 : 201)
+      const ids = answers.map(answerOf)
+      reply.code(ids.every(answer => Object.keys(answer).length > 1) ? 200 : 201)
       return list ? { messages: ids } : ids[0]!
     }
   })
@@ -51,7 +57,7 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
 /** The messages of a request: one or a list as JSON, or a raw body with options in the query. */
 export function messagesOf(
   request: FastifyRequest,
-  query: MessageOptions,
+  query: QueryOptions,
   checks: MessageChecks
 ): { messages: NewMessage[]; list: boolean } {
   const { body, headers } = request
@@ -71,17 +77,28 @@ function refuseForm(): never {
   )
 }
 
+function answerOf({ id, duplicate, replaced = false }: Enqueued): Static<typeof EnqueuedAnswer> {
+  return { id, ...(duplicate && { duplicate }), ...(replaced && { replaced }) }
+}
+
 function rawMessage(
   bytes: Buffer,
   contentType = 'application/octet-stream',
-  query: MessageOptions,
+  { uniqueKey, uniqueUntil, uniqueOnConflict, ...query }: QueryOptions,
   key: string | undefined
 ): NewMessage {
+  if (uniqueKey === undefined && (uniqueUntil ?? uniqueOnConflict) !== undefined) {
+    const name = uniqueUntil === undefined ? 'uniqueOnConflict' : 'uniqueUntil'
+    throw invalidRequest(`query/${name}`, 'needs uniqueKey beside it')
+  }
   return newMessage(
     {
       body: storedForm(bytes, contentType),
       contentType,
       ...query,
+      ...(uniqueKey !== undefined && {
+        unique: { key: uniqueKey, until: uniqueUntil, onConflict: uniqueOnConflict }
+      }),
       idempotencyKey: oneKey(query.idempotencyKey, key, 'query/idempotencyKey')
     },
     'query',

@@ -35,11 +35,12 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
         waitSeconds > 0 ? givenUp(request, reply) : never
       )
       refuseEnded(request)
+      const unique = message.unique === null ? '' : `,"unique":${JSON.stringify(message.unique)}`
       const lease = message.lease === null ? '' : `,"lease":${JSON.stringify(message.lease)}`
       const result = message.result === null ? '' : `,"result":${message.result}`
       const history = JSON.stringify(message.history.map(historyEntry))
       const moved = message.movedTo === null ? '' : `,"movedTo":"${message.movedTo}"`
-      const text = `{${viewJson(message)}${lease}${result},"history":${history}${moved}}`
+      const text = `{${viewJson(message)}${unique}${lease}${result},"history":${history}${moved}}`
       return sendJson(reply, text, answers)
     }
   })

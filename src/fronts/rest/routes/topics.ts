@@ -29,12 +29,14 @@ export async function publishRoutes(app: Server, broker: Broker): Promise<void> 
       takeMessages(request, messages.length)
       const copies = await broker.publish(request.caller, request.params.topic, messages, list)
       takeMessages(request, Math.max(0, copies.length - messages.length))
-      const isNew = copies.length === 0 || copies.some(({ duplicate }) => !duplicate)
+      const isNew = copies.length === 0 || copies.some(({ duplicate, replaced }) => !duplicate && !replaced)
       reply.code(isNew ? 201 : 200)
       return {
-        messages: copies.map(({ duplicate, ...copy }) =>
-          duplicate ? { ...copy, duplicate: true as const } : copy
-        )
+        messages: copies.map(({ duplicate, replaced, ...copy }) => ({
+          ...copy,
+          ...(duplicate && { duplicate }),
+          ...(replaced && { replaced })
+        }))
       }
     }
   })

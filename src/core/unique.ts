@@ -1,0 +1,57 @@
+/** Unique work: while a message holds its key, a queue stores no second one of that key. */
+import type { Digits } from './message.ts'
+import type { Unique } from './options.ts'
+import type { EnqueueAnswer, EnqueueRow } from './rows.ts'
+
+export const replaces = ({ unique }: Pick<EnqueueRow, 'unique'>) => unique?.onConflict === 'replace'
+
+const keyIn = (queueId: Digits, { key }: Unique) => `${queueId} ${key}`
+
+/** The key of a row within all queues; null where it has none. */
+export function uniqueKeyOf({ queueId, unique }: EnqueueRow): string | null {
+  return unique === undefined ? null : keyIn(queueId, unique)
+}
+
+/**
+ * Leaves one row of each unique key: the last one that replaces, or else the first. It does to the
+ * queue what all of them would do one after the other. `spread` makes the answers of all rows from
+ * those of the rows that were left.
+ *
+ * Rows whose answers are not the same for all of a key stay: those with an idempotency key, and those
+ * in lines, where the group of each is compared.
+ */
+export function collapse(rows: EnqueueRow[]): {
+  rows: EnqueueRow[]
+  spread: (answers: EnqueueAnswer[]) => EnqueueAnswer[]
+} {
+  const apart = new Set(
+    rows.filter(row => row.idempotencyKey !== undefined || row.lined === true).map(uniqueKeyOf)
+  )
+  const left: EnqueueRow[] = []
+  const firsts: EnqueueRow[] = []
+  const places = new Map<string, number>()
+  const placeOf = rows.map(row => {
+    const key = uniqueKeyOf(row)
+    const place = key === null || apart.has(key) ? undefined : places.get(key)
+    if (place === undefined) {
+      if (key !== null) places.set(key, left.length)
+      firsts.push(row)
+      return left.push(row) - 1
+    }
+    if (replaces(row)) left[place] = row
+    return place
+  })
+  const spread = (answers: EnqueueAnswer[]) =>
+    rows.map((row, index) => {
+      const place = placeOf[index]!
+      const answer = answers[place]!
+      if (answer === null || left.length === rows.length) return answer
+      const isFirst = firsts[place] === row
+      const position = left[place] === row ? answer.position : null
+      const stored = isFirst && !answer.duplicate && answer.replaced !== true
+      if (stored) return { ...answer, position }
+      const replaced = replaces(row) && !answer.duplicate
+      return { ...answer, position, replaced, duplicate: !replaced }
+    })
+  return { rows: left, spread }
+}
