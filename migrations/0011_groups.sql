@@ -27,11 +27,13 @@ where line is not null;
 
 -- A row stands for each line in which a message is ready, delayed or leased. To change a line, a
 -- session locks its row.
+-- followers: messages that are leased in one answer with the first, and still out.
+-- came_back: the lowest place of those that came back before the others.
 create table holdfast.lines (
   queue_id integer not null,
   line text collate "C" not null,
-  followers integer not null default 0,  -- leased in one answer with the first, and still out
-  came_back bigint,                      -- the lowest place of those that left before the others
+  followers integer not null default 0,
+  came_back bigint,
   primary key (queue_id, line)
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,

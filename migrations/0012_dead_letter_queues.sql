@@ -1,4 +1,5 @@
--- Dead-letter queues: where a dead message goes, where it came from, and redrives that take their time.
+-- Dead-letter queues. A dead message moves to one, and says where it came from. Redrives may take
+-- their time.
 
 -- By name, since the queue may be made by the first death. null: dead messages stay where they are.
 alter table holdfast.queues add column dead_letter_queue text collate "C";

@@ -230,6 +230,19 @@ function differs(expected: any, actual: any, path: string): string | null {
     : null
 }
 
+/** The grants in a block of a document, to another role. */
+function grantsIn({ text }: Block, role: string): string[] {
+  return text
+    .split(';')
+    .map(grant =>
+      grant
+        .replace(/^\s*--.*$/gm, '')
+        .trim()
+        .replaceAll(/\bapp\b/g, role)
+    )
+    .filter(grant => grant.startsWith('grant'))
+}
+
 t.test('the grants in docs/sql.md are what holdfast.enqueue and holdfast.ack need, and no more', async t => {
   const { url, name } = await freshDatabase(t)
   const owner = await connect(t, url)
@@ -241,16 +254,8 @@ t.test('the grants in docs/sql.md are what holdfast.enqueue and holdfast.ack nee
     await client.query(`drop role ${role}`).finally(() => client.end())
   })
   t.teardown(() => owner.query(`drop owned by ${role}`))
-  const [block] = pages.get('docs/sql.md')!.filter(({ text }) => text.includes('grant '))
-  const grants = block!.text
-    .split(';')
-    .map(grant =>
-      grant
-        .replace(/^\s*--.*$/gm, '')
-        .trim()
-        .replaceAll(/\bapp\b/g, role)
-    )
-    .filter(grant => grant.startsWith('grant'))
+  const blocks = pages.get('docs/sql.md')!.filter(({ text }) => text.includes('grant '))
+  const grants = grantsIn(blocks[0]!, role)
   for (const grant of grants) await owner.query(grant)
 
   const app = await connect(t, url.replace(/\/\/[^@]*@/, `//${role}@`))
@@ -309,4 +314,19 @@ t.test('the grants in docs/sql.md are what holdfast.enqueue and holdfast.ack nee
       }
     }
   }
+
+  await holdfast.call('PUT', '/queues/ordered', { ordering: 'group' })
+  await holdfast.call('PUT', '/queues/turns', { fairness: 'group' })
+  const inLines = async () => {
+    for (const queue of ['ordered', 'turns']) {
+      for (let n = 0; n < 2; n++)
+        await app.query('select holdfast.enqueue($1, $2, $3)', [queue, '1', { group: 'a' }])
+      const { messages } = (await holdfast.post(`/queues/${queue}/lease`, {})).body
+      await app.query('select holdfast.ack($1)', [messages[0].receipt])
+    }
+  }
+  await t.rejects(inLines(), { code: '42501' }, 'lines need more')
+  const more = blocks.find(({ text }) => text.includes('holdfast.lines'))!
+  for (const grant of grantsIn(more, role)) await owner.query(grant)
+  await t.resolves(inLines(), 'they are enough')
 })

@@ -126,7 +126,10 @@ function Details({ message }) {
     ${
       topic !== undefined &&
       html`<dt>Topic</dt>
-        <dd><a href=${topicAddress(topic)}>${topic}</a>${routingKey !== undefined && ` · ${routingKey}`}</dd>`
+        <dd>
+          <a href=${topicAddress(topic)}>${topic}</a>
+          ${routingKey !== undefined && ` · ${routingKey}`}
+        </dd>`
     }
     <dt>Enqueued</dt>
     <dd>${time(enqueuedAt)} (${ago(enqueuedAt)})</dd>
