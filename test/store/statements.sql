@@ -3670,6 +3670,14 @@ with held as materialized (
     and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
   order by m.id
   for no key update of m
+), held_by_id as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(dies order by id) as dies,
+    array_agg(delay_seconds order by id) as delay_seconds,
+    array_agg(state order by id) as state,
+    array_agg(stood order by id) as stood
+  from held
 ), failed as (
   update holdfast.messages m
   set
@@ -3689,16 +3697,15 @@ with held as materialized (
     end,
     ready_at = statement_timestamp(),
     dead_at = case
-      when held.dies then coalesce(m.dead_at, statement_timestamp())
+      when h.dies[width_bucket(m.id, h.ids)] then coalesce(m.dead_at, statement_timestamp())
     end,
     visible_at = case
-      when not held.dies and held.delay_seconds > 0
-      then statement_timestamp() + make_interval(secs => held.delay_seconds)
+      when not h.dies[width_bucket(m.id, h.ids)] and h.delay_seconds[width_bucket(m.id, h.ids)] > 0
+      then statement_timestamp() + make_interval(secs => h.delay_seconds[width_bucket(m.id, h.ids)])
     end
-  from held
+  from held_by_id h
   where m.queue_id = $1
-    and m.id = any($2::bigint[])
-    and m.id = held.id
+    and m.id = any((select ids from held_by_id)::bigint[])
   returning
     m.id,
     m.fence,
@@ -3709,8 +3716,8 @@ with held as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    held.state,
-    held.stood
+    h.state[width_bucket(m.id, h.ids)] as state,
+    h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,
@@ -7540,6 +7547,11 @@ with held as materialized (
     and m.dead_at is null
   order by m.id
   for no key update
+), held_by_id as materialized (
+  select
+    array_agg(id order by id) as ids,
+    array_agg(stood order by id) as stood
+  from held
 ), released as (
   update holdfast.messages m
   set
@@ -7559,11 +7571,18 @@ with held as materialized (
     end,
     ready_at = statement_timestamp(),
     attempt = m.attempt - 1
-  from held
+  from held_by_id h
   where m.queue_id = $1
-    and m.id = any($2::bigint[])
-    and m.id = held.id
-  returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, m.turn_rank, held.stood
+    and m.id = any((select ids from held_by_id)::bigint[])
+  returning
+    m.id,
+    m.fence,
+    m.position,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.turn_rank,
+    h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
   insert into holdfast.history (
     leased_at,

@@ -14,7 +14,7 @@ import type {
   Released
 } from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
-import { buried, endedBy, heldRows, openState, workerOf } from '../fragments.ts'
+import { buried, byId, endedBy, heldRows, ofHeld, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import { comesBackToLine, freeLines, placeOfReturned, positionOfReturned, standsInLine } from '../lines.ts'
 import { rankAsReturned } from '../rank.ts'
@@ -153,7 +153,7 @@ export const failStatement: Statement<Settled<Failed>> = {
       where ${heldRows('$2', '$3')}
       order by m.id
       for no key update of m
-    ), failed as (
+    ), ${byId('dies', 'delay_seconds', 'state', 'stood')}, failed as (
       update holdfast.messages m
       set
         leased_until = null,
@@ -163,16 +163,15 @@ export const failStatement: Statement<Settled<Failed>> = {
         place = ${placeOfReturned},
         ready_at = statement_timestamp(),
         dead_at = case
-          when held.dies then coalesce(m.dead_at, statement_timestamp())
+          when ${ofHeld('dies')} then coalesce(m.dead_at, statement_timestamp())
         end,
         visible_at = case
-          when not held.dies and held.delay_seconds > 0
-          then statement_timestamp() + make_interval(secs => held.delay_seconds)
+          when not ${ofHeld('dies')} and ${ofHeld('delay_seconds')} > 0
+          then statement_timestamp() + make_interval(secs => ${ofHeld('delay_seconds')})
         end
-      from held
+      from held_by_id h
       where m.queue_id = $1
-        and m.id = any($2::bigint[])
-        and m.id = held.id
+        and m.id = any((select ids from held_by_id)::bigint[])
       returning
         m.id,
         m.fence,
@@ -183,8 +182,8 @@ export const failStatement: Statement<Settled<Failed>> = {
         m.line,
         m.place,
         m.turn_rank,
-        held.state,
-        held.stood
+        ${ofHeld('state')} as state,
+        ${ofHeld('stood')} as stood
     ), recorded as (
       insert into holdfast.history (
         leased_at,
@@ -274,7 +273,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
         and m.dead_at is null
       order by m.id
       for no key update
-    ), released as (
+    ), ${byId('stood')}, released as (
       update holdfast.messages m
       set
         leased_until = null,
@@ -284,11 +283,18 @@ export const releaseStatement: Statement<Settled<Released>> = {
         place = ${placeOfReturned},
         ready_at = statement_timestamp(),
         attempt = m.attempt - 1
-      from held
+      from held_by_id h
       where m.queue_id = $1
-        and m.id = any($2::bigint[])
-        and m.id = held.id
-      returning m.id, m.fence, m.position, m.queue_id, m.line, m.place, m.turn_rank, held.stood
+        and m.id = any((select ids from held_by_id)::bigint[])
+      returning
+        m.id,
+        m.fence,
+        m.position,
+        m.queue_id,
+        m.line,
+        m.place,
+        m.turn_rank,
+        ${ofHeld('stood')} as stood
     ), recorded as (
       insert into holdfast.history (
         leased_at,
