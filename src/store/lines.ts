@@ -26,9 +26,17 @@ export const comesBackToLine = sql`
     or m.turn_rank is not null and m.dead_at is null
   )`
 
+/** What a statement returns of message `m` so that its line can be told. */
+export const lineColumns = sql`
+  m.queue_id,
+  m.line,
+  m.place,
+  m.position,
+  m.turn_rank`
+
 /**
- * The rows of `from` by line, in the order of their positions, or of `turn`. `from` has queue_id,
- * line, place, position, turn_rank and `stood`.
+ * The rows of `from` by line, in the order of their positions, or of `turn`. `from` has lineColumns
+ * and `stood`.
  */
 const byLine = (from: string, turn = 'min(position)') => sql`
   select

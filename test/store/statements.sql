@@ -1041,14 +1041,21 @@ with found as materialized (
   where not found.leased
     and m.queue_id = $1
     and m.id = $2
-  returning m.queue_id, m.line, m.place, m.position, m.turn_rank, found.state, (
-    m.line is not null
-    and m.dead_at is null
-    and case
-      when m.turn_rank is not null then m.position is not null and m.leased_until is null
-      else m.position is not null or m.leased_until is not null
-    end
-  ) as stood
+  returning
+    found.state,
+    m.queue_id,
+    m.line,
+    m.place,
+    m.position,
+    m.turn_rank,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood
 ), forgotten as (
   delete from holdfast.history h
   using gone
@@ -3218,8 +3225,8 @@ with due as materialized (
   delete from holdfast.messages m
   where m.ctid = any(array(select row_place from due))
   returning
-    m.queue_id,
     m.id,
+    m.queue_id,
     m.line,
     m.place,
     m.position,
@@ -3313,8 +3320,8 @@ with due as materialized (
   delete from holdfast.messages m
   where m.ctid = any(array(select row_place from due))
   returning
-    m.queue_id,
     m.id,
+    m.queue_id,
     m.line,
     m.place,
     m.position,
@@ -3709,12 +3716,12 @@ with held as materialized (
   returning
     m.id,
     m.fence,
-    m.position,
     m.visible_at,
     m.dead_at,
     m.queue_id,
     m.line,
     m.place,
+    m.position,
     m.turn_rank,
     h.state[width_bucket(m.id, h.ids)] as state,
     h.stood[width_bucket(m.id, h.ids)] as stood
@@ -7379,10 +7386,10 @@ with lined as materialized (
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
   returning
-    m.position,
     m.queue_id,
     m.line,
     m.place,
+    m.position,
     m.turn_rank,
     m.turn_rank is not null as stood
 ), noted as (
@@ -7577,10 +7584,10 @@ with held as materialized (
   returning
     m.id,
     m.fence,
-    m.position,
     m.queue_id,
     m.line,
     m.place,
+    m.position,
     m.turn_rank,
     h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
@@ -8132,10 +8139,10 @@ with chosen as materialized (
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
   returning
-    m.position,
     m.queue_id,
     m.line,
     m.place,
+    m.position,
     m.turn_rank,
     m.turn_rank is not null as stood
 ), noted as (
@@ -8860,12 +8867,12 @@ with seen as materialized (
   where m.ctid = any((select places from places)::tid[])
   returning
     m.id,
-    m.queue_id,
     m.fence,
     m.attempt,
-    m.position,
+    m.queue_id,
     m.line,
     m.place,
+    m.position,
     m.turn_rank,
     m.line is not null as stood,
     m.dead_at is not null as died

@@ -7,7 +7,7 @@ import { hourSeconds } from '../../core/series.ts'
 import type { Database } from '../database.ts'
 import { forgetHistoryOf, openState } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
-import { freeLines, hasLines, isParked, standsInLine } from '../lines.ts'
+import { freeLines, hasLines, isParked, lineColumns, standsInLine } from '../lines.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Rows in one statement. */
@@ -41,11 +41,7 @@ const retentionBy = (name: string, from: string, after: string, order: string): 
         and m.leased_until is null
       returning
         m.id,
-        m.queue_id,
-        m.line,
-        m.place,
-        m.position,
-        m.turn_rank,
+        ${lineColumns},
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (

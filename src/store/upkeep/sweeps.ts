@@ -12,7 +12,7 @@
 import type { Digits } from '../../core/message.ts'
 import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
-import { freeLinesOfQueues, isParked, standsInLine } from '../lines.ts'
+import { freeLinesOfQueues, isParked, lineColumns, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
@@ -135,13 +135,9 @@ export const sweepLeases: Statement<SweptQueue> = {
       where m.ctid = any((select places from places)::tid[])
       returning
         m.id,
-        m.queue_id,
         m.fence,
         m.attempt,
-        m.position,
-        m.line,
-        m.place,
-        m.turn_rank,
+        ${lineColumns},
         m.line is not null as stood,
         m.dead_at is not null as died
     ), recorded as (
@@ -324,12 +320,8 @@ const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
       delete from holdfast.messages m
       where m.ctid = any(array(select row_place from due))
       returning
-        m.queue_id,
         m.id,
-        m.line,
-        m.place,
-        m.position,
-        m.turn_rank,
+        ${lineColumns},
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (

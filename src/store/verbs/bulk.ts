@@ -6,7 +6,7 @@ import type { BulkAction, Freed } from '../../core/ports.ts'
 import type { OnReadyChunk } from '../../core/redrive.ts'
 import { openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
-import { freeLines, isParked, standsInLine } from '../lines.ts'
+import { freeLines, isParked, lineColumns, standsInLine } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { redrivable, search, type Searched } from './search.ts'
 
@@ -84,11 +84,7 @@ export const purgeStatement: Statement<{ purged: string; parked: boolean; freed:
         and m.id = any(array(select id from locked))
       returning
         m.id,
-        m.queue_id,
-        m.line,
-        m.place,
-        m.position,
-        m.turn_rank,
+        ${lineColumns},
         ${openState} as state,
         ${standsInLine} as stood
     ), forgotten as (
@@ -195,11 +191,7 @@ export const retryStatement: Statement<RetriedRow> = {
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
       returning
-        m.position,
-        m.queue_id,
-        m.line,
-        m.place,
-        m.turn_rank,
+        ${lineColumns},
         m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({

@@ -3,7 +3,7 @@ import type { Digits } from '../../core/message.ts'
 import type { Cancelled, Freed } from '../../core/ports.ts'
 import { openState } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
-import { freeLines, standsInLine } from '../lines.ts'
+import { freeLines, lineColumns, standsInLine } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 export const cancelStatement: Statement<{ leased: boolean; freed: Freed | null }> = {
@@ -25,7 +25,10 @@ export const cancelStatement: Statement<{ leased: boolean; freed: Freed | null }
       where not found.leased
         and m.queue_id = $1
         and m.id = $2
-      returning m.queue_id, m.line, m.place, m.position, m.turn_rank, found.state, ${standsInLine} as stood
+      returning
+        found.state,
+        ${lineColumns},
+        ${standsInLine} as stood
     ), forgotten as (
       delete from holdfast.history h
       using gone

@@ -7,7 +7,7 @@ import type { Digits, Selection } from '../../core/message.ts'
 import type { OnRedriven } from '../../core/redrive.ts'
 import { openState, placesIn } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
-import { freeLines } from '../lines.ts'
+import { freeLines, lineColumns } from '../lines.ts'
 import { rankAsRenewed } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { eachChunk } from './bulk.ts'
@@ -117,11 +117,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
       where m.queue_id = $1
         and m.id = any((select ids from places)::bigint[])
       returning
-        m.position,
-        m.queue_id,
-        m.line,
-        m.place,
-        m.turn_rank,
+        ${lineColumns},
         m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({

@@ -16,7 +16,14 @@ import type {
 import { doublingsMax } from '../../core/retry.ts'
 import { buried, byId, endedBy, heldRows, ofHeld, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
-import { comesBackToLine, freeLines, placeOfReturned, positionOfReturned, standsInLine } from '../lines.ts'
+import {
+  comesBackToLine,
+  freeLines,
+  lineColumns,
+  placeOfReturned,
+  positionOfReturned,
+  standsInLine
+} from '../lines.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -175,13 +182,9 @@ export const failStatement: Statement<Settled<Failed>> = {
       returning
         m.id,
         m.fence,
-        m.position,
         m.visible_at,
         m.dead_at,
-        m.queue_id,
-        m.line,
-        m.place,
-        m.turn_rank,
+        ${lineColumns},
         ${ofHeld('state')} as state,
         ${ofHeld('stood')} as stood
     ), recorded as (
@@ -289,11 +292,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
       returning
         m.id,
         m.fence,
-        m.position,
-        m.queue_id,
-        m.line,
-        m.place,
-        m.turn_rank,
+        ${lineColumns},
         ${ofHeld('stood')} as stood
     ), recorded as (
       insert into holdfast.history (
