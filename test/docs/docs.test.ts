@@ -319,8 +319,9 @@ t.test('the grants in docs/sql.md are what holdfast.enqueue and holdfast.ack nee
   await holdfast.call('PUT', '/queues/turns', { fairness: 'group' })
   const inLines = async () => {
     for (const queue of ['ordered', 'turns']) {
-      for (let n = 0; n < 2; n++)
+      for (let n = 0; n < 2; n++) {
         await app.query('select holdfast.enqueue($1, $2, $3)', [queue, '1', { group: 'a' }])
+      }
       const { messages } = (await holdfast.post(`/queues/${queue}/lease`, {})).body
       await app.query('select holdfast.ack($1)', [messages[0].receipt])
     }
