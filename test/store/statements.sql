@@ -6969,6 +6969,7 @@ select
     limit 1
   ) as "lastFailure",
   null::jsonb as origin,
+  null::json as unique,
   null::json as lease,
   null as result,
   (

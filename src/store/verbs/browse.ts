@@ -168,17 +168,20 @@ const heldKey = sql`
     )
   end`
 
-export const details = [
+const details = [
   detailOf('message', 'holdfast.messages', `${openView},\nnull as result`, heldKey, leaseDetail),
   detailOf('acked_message', 'holdfast.acked', `${ackedView},\nm.result`, 'null::json', 'null::json')
 ]
+
+/** Where a message may be found, in this order. Each answers all of MessageDetail. */
+export const lookups = [...details, movedStatement]
 
 /**
  * One message with its lease and its history, a kept acked one too, and one that has gone to a
  * dead-letter queue. null when there is none.
  */
 async function findMessage(session: Session, queueId: Digits, id: Digits): Promise<MessageDetail | null> {
-  for (const statement of [...details, movedStatement]) {
+  for (const statement of lookups) {
     const [row] = await session.query(statement, [queueId, id])
     if (row !== undefined) return row
   }

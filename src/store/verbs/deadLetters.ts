@@ -128,6 +128,7 @@ export const movedStatement: Statement<MessageDetail> = {
         limit 1
       ) as "lastFailure",
       null::jsonb as origin,
+      null::json as unique,
       null::json as lease,
       null as result,
       (
