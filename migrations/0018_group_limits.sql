@@ -11,15 +11,15 @@ alter table holdfast.queues
       and (fairness <> 'none' or max_leased_per_group is not null or rate_per_group is not null)
   ) stored;
 
--- counted: leased, in a line that takes turns and has a limit. null otherwise.
+-- counted: while the message is leased, its line counts it. null: no.
 alter table holdfast.messages add column counted boolean;
 alter table holdfast.messages alter column counted set statistics 10;
 
-create index messages_counted on holdfast.messages (queue_id, line)
-where counted;
-
+-- leased: messages that count for the limit of the line. Only lines that take turns have them.
 -- waits: nothing of the line stands, because its rate is used up.
-alter table holdfast.lines add column waits boolean not null default false;
+alter table holdfast.lines
+  add column leased integer not null default 0,
+  add column waits boolean not null default false;
 
 -- A row stands for each line whose rate is not full. To write it, a session locks the line first.
 create table holdfast.line_rates (
@@ -27,15 +27,14 @@ create table holdfast.line_rates (
   line text collate "C" not null,
   tokens double precision not null,   -- leases that the rate allowed at refilled_at
   refilled_at timestamptz not null,
-  due_at timestamptz,                 -- when the next lease is allowed; null: now
-  full_at timestamptz not null,
+  due_at timestamptz not null,        -- when the rate allows a lease again, or is full; or earlier
   primary key (queue_id, line)
 ) with (
+  fillfactor = 70,
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
   autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
 );
-create index line_rates_due on holdfast.line_rates (due_at)
-where due_at is not null;
-create index line_rates_full on holdfast.line_rates (full_at);
+create index line_rates_due on holdfast.line_rates (due_at);
 
 drop function if exists holdfast.line_in (text, text, jsonb);
+drop function if exists holdfast.settle_lines (integer, text[], bigint[], bigint[], boolean);

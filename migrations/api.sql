@@ -141,6 +141,8 @@ declare
   queue holdfast.queues;
   message holdfast.messages;
   freed record;
+  stood boolean;
+  is_counted boolean;
 begin
   if octet_length(result::text) > 65536 then
     raise exception
@@ -234,21 +236,20 @@ begin
     perform pg_notify('holdfast', format('sql free %s:1', queue.id));
   end if;
 
-  if message.line is not null
+  is_counted := message.counted is true and message.leased_until is not null;
+  stood := message.line is not null
     and message.dead_at is null
-    and (
-      case
-        when message.turn_rank is not null
-          then message.position is not null and message.leased_until is null or message.counted is true
-        else message.position is not null or message.leased_until is not null
-      end
-    )
-  then
+    and case
+      when message.turn_rank is not null then message.position is not null and message.leased_until is null
+      else message.position is not null or message.leased_until is not null
+    end;
+  if stood or is_counted then
     select * into freed
     from holdfast.settle_lines(
       queue.id,
       array[message.line],
-      array[1],
+      array[stood::integer],
+      array[is_counted::integer],
       array[message.place],
       message.turn_rank is not null
     );
@@ -1124,6 +1125,7 @@ begin
       from_id,
       left_lines.lines,
       left_lines.counts,
+      array_fill(0::bigint, array[cardinality(left_lines.lines)]),
       left_lines.places,
       left_lines.in_turns
     ) f;

@@ -52,6 +52,15 @@ language sql immutable as $$
   )
 $$;
 
+-- When a rate with these tokens at this time allows a lease. If it does already: when it is full.
+create or replace function holdfast.rate_due (rate jsonb, tokens double precision, at timestamptz)
+returns timestamptz
+language sql immutable as $$
+  select at + make_interval(
+    secs => (case when tokens < 1 then 1 else holdfast.burst(rate) end - tokens) / holdfast.per_second(rate)
+  )
+$$;
+
 -- Those of the lines in which no message may be leased now: as many are leased as the limit allows, or
 -- the rate is used up. The caller has locked the lines.
 create or replace function holdfast.lines_at_limit (of_queue integer, of_lines text[]) returns text[]
@@ -73,15 +82,10 @@ begin
     select k.line
     from unnest(of_lines) as k (line)
     where (
-      select count(*)
-      from (
-        select
-        from holdfast.messages m
-        where m.queue_id = of_queue
-          and m.line = k.line
-          and m.counted
-        limit leased_max
-      ) m
+      select l.leased
+      from holdfast.lines l
+      where l.queue_id = of_queue
+        and l.line = k.line
     ) >= leased_max
       or (
         select holdfast.tokens_at(rate, r.tokens, r.refilled_at, clock_timestamp())
@@ -94,27 +98,33 @@ end
 $$;
 
 -- Takes leases out of the rate of these lines. The caller has locked the lines. Answers when the first
--- of them may go on.
+-- of them may go on whose rate is used up.
 create or replace function holdfast.charge_lines (of_queue integer, of_lines text[], counts bigint[])
 returns timestamptz
 language plpgsql as $$
 declare
   rate jsonb;
+  due timestamptz;
 begin
   select q.rate_per_group
   into rate
   from holdfast.queues q
   where q.id = of_queue;
 
-  if rate is not null then
-    insert into holdfast.line_rates as r (queue_id, line, tokens, refilled_at, full_at)
+  if rate is null then
+    return null;
+  end if;
+
+  with charged as (
+    insert into holdfast.line_rates as r (queue_id, line, tokens, refilled_at, due_at)
     select
       of_queue,
       k.line,
       holdfast.burst(rate) - k.count,
-      clock_timestamp(),
-      clock_timestamp()
-    from (
+      c.at,
+      holdfast.rate_due(rate, holdfast.burst(rate) - k.count, c.at)
+    from (select clock_timestamp() as at offset 0) c
+    cross join (
       select *
       from unnest(of_lines, counts) as k (line, count)
       order by k.line collate "C"
@@ -123,57 +133,48 @@ begin
       tokens = holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
         + excluded.tokens
         - holdfast.burst(rate),
-      refilled_at = excluded.refilled_at;
-    perform holdfast.plan_rates(of_queue, of_lines, rate);
-  end if;
-  return (
-    select min(r.due_at)
-    from holdfast.line_rates r
-    where r.queue_id = of_queue
-      and r.line = any(of_lines)
-  );
+      refilled_at = excluded.refilled_at,
+      due_at = least(
+        r.due_at,
+        holdfast.rate_due(
+          rate,
+          holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
+            + excluded.tokens
+            - holdfast.burst(rate),
+          excluded.refilled_at
+        )
+      )
+    returning r.tokens, r.due_at
+  )
+  select min(c.due_at)
+  into due
+  from charged c
+  where c.tokens < 1;
+  return due;
 end
 $$;
 
--- Says when the rates of these lines next allow a lease, and when they are full. Without a rate,
--- forgets them.
+-- Says when the rates of these lines next allow a lease, or are full. Those that are full now, and all
+-- where there is no rate, it forgets. The caller has locked the lines.
 create or replace function holdfast.plan_rates (of_queue integer, of_lines text[], rate jsonb)
 returns void
 language plpgsql as $$
 begin
-  if rate is null then
-    delete from holdfast.line_rates r
-    where r.queue_id = of_queue
-      and r.line = any(of_lines);
-    return;
-  end if;
-
-  update holdfast.line_rates r
-  set
-    due_at = case
-      when n.tokens < 1 then n.at + make_interval(secs => (1 - n.tokens) / holdfast.per_second(rate))
-    end,
-    full_at = n.at + make_interval(
-      secs => (holdfast.burst(rate) - n.tokens) / holdfast.per_second(rate)
-    )
-  from (
-    select
-      l.line,
-      c.at,
-      holdfast.tokens_at(rate, l.tokens, l.refilled_at, c.at) as tokens
-    from (select clock_timestamp() as at offset 0) c
-    cross join unnest(of_lines) as k (line)
-    cross join lateral (
-      select *
-      from holdfast.line_rates
-      where queue_id = of_queue
-        and line = k.line
-      limit 1
-    ) l
-  ) n
+  delete from holdfast.line_rates r
   where r.queue_id = of_queue
     and r.line = any(of_lines)
-    and r.line = n.line;
+    and (
+      rate is null
+      or holdfast.tokens_at(rate, r.tokens, r.refilled_at, clock_timestamp()) >= holdfast.burst(rate)
+    );
+  update holdfast.line_rates r
+  set due_at = holdfast.rate_due(
+    rate,
+    holdfast.tokens_at(rate, r.tokens, r.refilled_at, statement_timestamp()),
+    statement_timestamp()
+  )
+  where r.queue_id = of_queue
+    and r.line = any(of_lines);
 end
 $$;
 
@@ -419,38 +420,104 @@ begin
 
   delete from holdfast.lines l
   where l.queue_id = of_queue
-    and l.line = any(empty);
+    and l.line = any(empty)
+    and l.leased = 0;
 end
 $$;
 
--- Calls free_lines, or take_turns for lines that take turns.
+-- Calls free_lines, or take_turns for lines that take turns. There, `counts` says how many messages have
+-- left or come back. `counted` of the line were leased and are not now. A line was at its limit, or else
+-- one of it stands already.
 create or replace function holdfast.settle_lines (
   of_queue integer,
   of_lines text[],
   counts bigint[],
+  counted bigint[],
   places bigint[],
   in_turns boolean,
   out ready bigint,
   out "position" bigint
 )
 language plpgsql as $$
+declare
+  turns text[] := of_lines;
 begin
-  if in_turns then
-    select t.ready, t.position into ready, "position"
-    from holdfast.take_turns(of_queue, of_lines) t;
-  else
+  if not in_turns then
     select f.ready, f.position into ready, "position"
     from holdfast.free_lines(of_queue, of_lines, counts, places) f;
+    return;
+  end if;
+
+  if 0 < any(counted) then
+    turns := holdfast.uncount_lines(of_queue, of_lines, counts, counted);
+  end if;
+  if cardinality(turns) > 0 then
+    select t.ready, t.position into ready, "position"
+    from holdfast.take_turns(of_queue, turns) t;
   end if;
 end
 $$;
 
--- Says that messages of these lines have been leased: how many of each. Answers as free_lines does, and
+-- Takes messages that are no longer leased out of the count of their lines. Answers the lines, in their
+-- order, in which a turn may be taken.
+create or replace function holdfast.uncount_lines (
+  of_queue integer,
+  of_lines text[],
+  counts bigint[],
+  counted bigint[]
+) returns text[]
+language sql as $$
+  with locked as materialized (
+    select
+      k.line,
+      k.n,
+      k.count,
+      k.counted,
+      l.leased
+    from (
+      select *
+      from unnest(of_lines, counts, counted) with ordinality as k (line, count, counted, n)
+      order by k.line collate "C"
+      offset 0
+    ) k
+    cross join lateral (
+      select l.leased
+      from holdfast.lines l
+      where l.queue_id = of_queue
+        and l.line = k.line
+      limit 1
+      for no key update
+    ) l
+    where k.counted > 0
+  ), uncounted as (
+    update holdfast.lines l
+    set leased = l.leased - k.counted
+    from locked k
+    where l.queue_id = of_queue
+      and l.line = any(array(select line from locked))
+      and l.line = k.line
+  )
+  select coalesce(array_agg(t.line order by t.n), '{}')
+  from (
+    select k.line, k.n
+    from unnest(of_lines, counts) with ordinality as k (line, count, n)
+    where k.count > 0
+    union
+    select k.line, k.n
+    from locked k
+    where k.leased >= (select q.max_leased_per_group from holdfast.queues q where q.id = of_queue)
+      or k.leased = k.counted
+  ) t
+$$;
+
+-- Says that messages of these lines have been leased: how many of each, and how many of these the line
+-- counts. Answers as free_lines does, and
 -- when the first of them may go on whose rate is used up.
 create or replace function holdfast.lease_lines (
   of_queue integer,
   of_lines text[],
   counts bigint[],
+  counted bigint[],
   in_turns boolean,
   out ready bigint,
   out "position" bigint,
@@ -460,6 +527,14 @@ language plpgsql as $$
 begin
   perform holdfast.open_lines(of_queue, of_lines);
   due_at := holdfast.charge_lines(of_queue, of_lines, counts);
+  if 0 < any(counted) then
+    update holdfast.lines l
+    set leased = l.leased + k.counted
+    from unnest(of_lines, counted) as k (line, counted)
+    where l.queue_id = of_queue
+      and l.line = any(of_lines)
+      and l.line = k.line;
+  end if;
   if in_turns then
     select t.ready, t.position into ready, "position"
     from holdfast.take_turns(of_queue, of_lines) t;
@@ -527,6 +602,8 @@ create or replace function holdfast.change_line_limits (of_queue integer) return
 language plpgsql as $$
 declare
   is_limited boolean;
+  changed_lines text[];
+  changes bigint[];
   limited_lines text[];
 begin
   select q.max_leased_per_group is not null
@@ -534,9 +611,9 @@ begin
   from holdfast.queues q
   where q.id = of_queue;
 
-  if is_limited then
-    update holdfast.messages m
-    set counted = true
+  with leased as materialized (
+    select m.id, m.line
+    from holdfast.messages m
     where m.queue_id = of_queue
       and m.id = any(array(
         select unnest(l.message_ids)
@@ -546,25 +623,35 @@ begin
       and m.turn_rank is not null
       and m.leased_until is not null
       and m.dead_at is null
-      and m.counted is null;
-  end if;
+      and (m.counted is true) <> is_limited
+  ), changed as (
+    update holdfast.messages m
+    set counted = is_limited
+    where m.queue_id = of_queue
+      and m.id = any(array(select id from leased))
+  )
+  select array_agg(l.line), array_agg(l.count)
+  into changed_lines, changes
+  from (
+    select line, count(*)
+    from leased
+    group by line
+  ) l;
+  perform holdfast.open_lines(of_queue, changed_lines);
+  update holdfast.lines l
+  set leased = l.leased + case when is_limited then k.count else -k.count end
+  from unnest(changed_lines, changes) as k (line, count)
+  where l.queue_id = of_queue
+    and l.line = k.line;
 
   limited_lines := array(
-    select distinct m.line
-    from holdfast.messages m
-    where m.queue_id = of_queue
-      and m.counted
-    order by m.line
+    select l.line
+    from holdfast.lines l
+    where l.queue_id = of_queue
+      and (l.leased > 0 or l.line = any(changed_lines))
+    order by l.line
+    for update
   );
-  perform holdfast.open_lines(of_queue, limited_lines);
-  if not is_limited then
-    update holdfast.messages m
-    set counted = null
-    where m.queue_id = of_queue
-      and m.line = any(limited_lines)
-      and m.counted;
-  end if;
-
   update holdfast.messages m
   set position = null
   where m.queue_id = of_queue

@@ -130,14 +130,16 @@ export const roomOfLine = (q: string, line: string, leased: string) => sql`
     floor(${tokensOfLine(q, line)})
   )`
 
-/** How many leased messages of a line of queue `q` count for the limit per group. */
+/** How many leased messages a line of queue `q` counts. */
 export const countedOfLine = (q: string, line: string) => sql`
-  (
-    select count(*)
-    from holdfast.messages m
-    where m.queue_id = ${q}.id
-      and m.line = ${line}
-      and m.counted
+  coalesce(
+    (
+      select leased
+      from holdfast.lines counting
+      where counting.queue_id = ${q}.id
+        and counting.line = ${line}
+    ),
+    0
   )`
 
 /** How many messages may be leased, after `limiting`. */

@@ -7,15 +7,14 @@ import { sql } from './statement.ts'
 /**
  * Whether message `m` is the one of its line that stands, or is leased with it. When such a message
  * is acked, dies or is removed, its line must be told. In a line that takes turns, a leased message
- * no longer stands, but it may count for a limit of its group.
+ * no longer stands.
  */
 export const standsInLine = sql`
   (
     m.line is not null
     and m.dead_at is null
     and case
-      when m.turn_rank is not null
-        then m.position is not null and m.leased_until is null or m.counted is true
+      when m.turn_rank is not null then m.position is not null and m.leased_until is null
       else m.position is not null or m.leased_until is not null
     end
   )`
@@ -27,13 +26,19 @@ export const comesBackToLine = sql`
     or m.turn_rank is not null and m.dead_at is null
   )`
 
-/** What a statement returns of message `m` so that its line can be told. */
-export const lineColumns = sql`
+/** Whether the line of message `m` counts it. */
+export const isCounted = '(m.counted is true and m.leased_until is not null)'
+
+/** What a statement returns of message `m` so that its line can be told, that counted it or did not. */
+export const lineColumnsOf = (counted: string) => sql`
   m.queue_id,
   m.line,
   m.place,
   m.position,
-  m.turn_rank`
+  m.turn_rank,
+  ${counted} as was_counted`
+
+export const lineColumns = lineColumnsOf(isCounted)
 
 /**
  * The rows of `from` by line, in the order of their positions, or of `turn`. `from` has lineColumns
@@ -45,21 +50,34 @@ const byLine = (from: string, turn = 'min(position)') => sql`
     in_turns,
     array_agg(line order by turn, place) as lines,
     array_agg(count order by turn, place) as counts,
+    array_agg(counted order by turn, place) as counted,
     array_agg(place order by turn, place) as places
   from (
     select
       queue_id,
       line,
       turn_rank is not null as in_turns,
-      count(*) as count,
+      count(*) filter (where stood) as count,
+      count(*) filter (where was_counted) as counted,
       min(place) as place,
       ${turn} as turn
     from ${from}
     where stood
+      or was_counted
     group by queue_id, line, turn_rank is not null
   ) l
   group by queue_id, in_turns
   order by queue_id, in_turns`
+
+const settled = sql`
+  holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  )`
 
 /**
  * Tells the lines of the rows in `from`, all of one queue, and answers `Freed` as JSON, or null. It
@@ -71,7 +89,7 @@ export const freeLines = (from: string, turn?: string) => sql`
     from (
       ${byLine(from, turn)}
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral ${settled} f
     where f.ready > 0
     having count(*) > 0
   )`
@@ -87,7 +105,7 @@ export const leaseLines = (from: string, turn?: string) => sql`
     from (
       ${byLine(from, turn)}
     ) k
-    cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
+    cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
     where f.ready > 0
       or f.due_at is not null
     having count(*) > 0
@@ -102,7 +120,7 @@ export const freeLinesOfQueues = (from: string) => sql`
   from (
     ${byLine(from)}
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f`
+  cross join lateral ${settled} f`
 
 /** The place of message `m` when it comes back: its old one, or in turns behind others of its rank. */
 export const placeOfReturned = sql`

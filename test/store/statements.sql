@@ -21,11 +21,11 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -91,23 +91,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from done
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -136,11 +146,11 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -298,6 +308,7 @@ with keeping as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -381,23 +392,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -409,23 +430,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -475,11 +506,11 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -640,6 +671,7 @@ with keeping as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -737,23 +769,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -765,23 +807,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -1076,12 +1128,12 @@ with found as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -1111,23 +1163,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from gone
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -1325,11 +1387,11 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -1397,23 +1459,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from done
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -3273,13 +3345,13 @@ with due as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -3323,23 +3395,33 @@ left join (
       in_turns,
       array_agg(line order by turn, place) as lines,
       array_agg(count order by turn, place) as counts,
+      array_agg(counted order by turn, place) as counted,
       array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
         line,
         turn_rank is not null as in_turns,
-        count(*) as count,
+        count(*) filter (where stood) as count,
+        count(*) filter (where was_counted) as counted,
         min(place) as place,
         min(position) as turn
       from expired
       where stood
+        or was_counted
       group by queue_id, line, turn_rank is not null
     ) l
     group by queue_id, in_turns
     order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  cross join lateral holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  ) f
 ) freed on true;
 
 -- expire_parked
@@ -3369,13 +3451,13 @@ with due as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -3419,23 +3501,33 @@ left join (
       in_turns,
       array_agg(line order by turn, place) as lines,
       array_agg(count order by turn, place) as counts,
+      array_agg(counted order by turn, place) as counted,
       array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
         line,
         turn_rank is not null as in_turns,
-        count(*) as count,
+        count(*) filter (where stood) as count,
+        count(*) filter (where was_counted) as counted,
         min(place) as place,
         min(position) as turn
       from expired
       where stood
+        or was_counted
       group by queue_id, line, turn_rank is not null
     ) l
     group by queue_id, in_turns
     order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  cross join lateral holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  ) f
 ) freed on true;
 
 -- explain
@@ -3469,12 +3561,14 @@ select
   case when m.turn_rank is not null then q.max_leased_per_group end as "maxLeasedPerGroup",
   case
     when m.turn_rank is not null and q.max_leased_per_group is not null
-    then (
-      select count(*)
-      from holdfast.messages m
-      where m.queue_id = q.id
-        and m.line = m.line
-        and m.counted
+    then coalesce(
+      (
+        select leased
+        from holdfast.lines counting
+        where counting.queue_id = q.id
+          and counting.line = m.line
+      ),
+      0
     )
     else 0
   end::float8 as "leasedOfGroup",
@@ -3601,7 +3695,14 @@ with due as materialized (
     ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
-  returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
+  returning
+    m.queue_id,
+    m.line,
+    m.place,
+    m.position,
+    m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -3639,23 +3740,33 @@ left join (
       in_turns,
       array_agg(line order by turn, place) as lines,
       array_agg(count order by turn, place) as counts,
+      array_agg(counted order by turn, place) as counted,
       array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
         line,
         turn_rank is not null as in_turns,
-        count(*) as count,
+        count(*) filter (where stood) as count,
+        count(*) filter (where was_counted) as counted,
         min(place) as place,
         min(position) as turn
       from exposed
       where stood
+        or was_counted
       group by queue_id, line, turn_rank is not null
     ) l
     group by queue_id, in_turns
     order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  cross join lateral holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  ) f
 ) ready on true;
 
 -- extend
@@ -3698,13 +3809,13 @@ with held as materialized (
         m.line is not null
         and m.dead_at is null
         and case
-          when m.turn_rank is not null
-            then m.position is not null and m.leased_until is null or m.counted is true
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
           else m.position is not null or m.leased_until is not null
         end
       )
       or m.turn_rank is not null and m.dead_at is null
     ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
       or ($6::boolean[])[i.n]
@@ -3741,14 +3852,14 @@ with held as materialized (
     array_agg(dies order by id) as dies,
     array_agg(delay_seconds order by id) as delay_seconds,
     array_agg(state order by id) as state,
-    array_agg(stood order by id) as stood
+    array_agg(stood order by id) as stood,
+    array_agg(was_counted order by id) as was_counted
   from held
 ), failed as (
   update holdfast.messages m
   set
     leased_until = null,
     lease_id = null,
-    counted = null,
     rank = case
       when m.turn_rank is null then m.rank | 1
       else m.rank
@@ -3782,6 +3893,7 @@ with held as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    h.was_counted[width_bucket(m.id, h.ids)] as was_counted,
     h.state[width_bucket(m.id, h.ids)] as state,
     h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
@@ -3858,23 +3970,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from failed
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -4309,6 +4431,7 @@ with q as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -4393,23 +4516,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -5073,6 +5206,7 @@ with q as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5171,23 +5305,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -5287,11 +5431,11 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -5493,6 +5637,7 @@ with keeping as materialized (
     m.place,
     m.turn_rank,
     (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5583,23 +5728,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -5615,23 +5770,26 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
         or f.due_at is not null
       having count(*) > 0
@@ -5682,11 +5840,11 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -5891,6 +6049,7 @@ with keeping as materialized (
     m.place,
     m.turn_rank,
     (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5995,23 +6154,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -6027,23 +6196,26 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
         or f.due_at is not null
       having count(*) > 0
@@ -6222,6 +6394,7 @@ with q as materialized (
     m.place,
     m.turn_rank,
     (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -6317,23 +6490,26 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
         or f.due_at is not null
       having count(*) > 0
@@ -6522,12 +6698,14 @@ with q as materialized (
           least(
             coalesce((select messages from room), 0),
             least(
-              q.max_leased_per_group - (
-                select count(*)
-                from holdfast.messages m
-                where m.queue_id = q.id
-                  and m.line = l.line
-                  and m.counted
+              q.max_leased_per_group - coalesce(
+                (
+                  select leased
+                  from holdfast.lines counting
+                  where counting.queue_id = q.id
+                    and counting.line = l.line
+                ),
+                0
               ),
               floor((
                 select holdfast.tokens_at(q.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
@@ -6631,6 +6809,7 @@ lease as materialized (
     m.place,
     m.turn_rank,
     (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -6740,23 +6919,26 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
         or f.due_at is not null
       having count(*) > 0
@@ -7286,13 +7468,13 @@ with parked as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -7323,23 +7505,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from purged
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -7528,6 +7720,7 @@ with lined as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, dead, redriven_total)
@@ -7563,23 +7756,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from changed
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     )->>'position')::bigint
@@ -7677,13 +7880,13 @@ with held as materialized (
         m.line is not null
         and m.dead_at is null
         and case
-          when m.turn_rank is not null
-            then m.position is not null and m.leased_until is null or m.counted is true
+          when m.turn_rank is not null then m.position is not null and m.leased_until is null
           else m.position is not null or m.leased_until is not null
         end
       )
       or m.turn_rank is not null and m.dead_at is null
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -7695,14 +7898,14 @@ with held as materialized (
 ), held_by_id as materialized (
   select
     array_agg(id order by id) as ids,
-    array_agg(stood order by id) as stood
+    array_agg(stood order by id) as stood,
+    array_agg(was_counted order by id) as was_counted
   from held
 ), released as (
   update holdfast.messages m
   set
     leased_until = null,
     lease_id = null,
-    counted = null,
     rank = case
       when m.turn_rank is null then m.rank | 1
       else m.rank
@@ -7728,6 +7931,7 @@ with held as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    h.was_counted[width_bucket(m.id, h.ids)] as was_counted,
     h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
   insert into holdfast.history (
@@ -7774,23 +7978,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from released
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -8092,17 +8306,6 @@ with due as materialized (
     and due_at > $1
   order by due_at
   limit 1000
-), forgotten as (
-  delete from holdfast.line_rates
-  where ctid = any(array(
-    select ctid
-    from holdfast.line_rates
-    where full_at <= statement_timestamp()
-      and due_at is null
-    order by full_at
-    limit 1000
-    for update skip locked
-  ))
 )
 select
   (select count(*) from due) as taken,
@@ -8153,13 +8356,13 @@ with old as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -8188,23 +8391,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from expired
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -8240,13 +8453,13 @@ with old as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null
-          then m.position is not null and m.leased_until is null or m.counted is true
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -8275,23 +8488,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from expired
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -8336,6 +8559,7 @@ with chosen as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
@@ -8358,23 +8582,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from changed
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     )->>'position')::bigint
@@ -9036,7 +9270,6 @@ with seen as materialized (
   set
     leased_until = null,
     lease_id = null,
-    counted = null,
     rank = case
       when m.turn_rank is null then m.rank | 1
       else m.rank
@@ -9067,6 +9300,7 @@ with seen as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    m.counted is true as was_counted,
     m.line is not null as stood,
     m.dead_at is not null as died
 ), recorded as (
@@ -9177,23 +9411,33 @@ left join (
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from lapsed
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
   ) f
   union all
   select target_id, ready, lowest, null

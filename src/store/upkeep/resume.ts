@@ -3,8 +3,8 @@ import { sql, type Statement } from '../statement.ts'
 import { messagesMax, sweptBefore, type SweptQueue } from './sweeps.ts'
 
 /**
- * Lets groups go on whose rate allows it again, and forgets rates that are full. It locks no rates:
- * whoever does has locked their lines first.
+ * Lets groups go on whose rate allows it again, and forgets rates that are full. It locks no rates
+ * itself, because lines are locked before their rates.
  */
 export const resumeLines: Statement<SweptQueue> = {
   name: 'resume_lines',
@@ -17,17 +17,6 @@ export const resumeLines: Statement<SweptQueue> = {
         and due_at > $1
       order by due_at
       limit ${messagesMax}
-    ), forgotten as (
-      delete from holdfast.line_rates
-      where ctid = any(array(
-        select ctid
-        from holdfast.line_rates
-        where full_at <= statement_timestamp()
-          and due_at is null
-        order by full_at
-        limit ${messagesMax}
-        for update skip locked
-      ))
     )
     select
       (select count(*) from due) as taken,

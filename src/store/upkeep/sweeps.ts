@@ -12,7 +12,7 @@
 import type { Digits } from '../../core/message.ts'
 import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
-import { freeLinesOfQueues, isParked, lineColumns, standsInLine } from '../lines.ts'
+import { freeLinesOfQueues, isParked, lineColumns, lineColumnsOf, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
@@ -116,7 +116,6 @@ export const sweepLeases: Statement<SweptQueue> = {
       set
         leased_until = null,
         lease_id = null,
-        counted = null,
         ${rankAsReturned},
         position = case
           when m.line is null then places.positions[width_bucket(m.id, places.ids)]
@@ -138,7 +137,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         m.id,
         m.fence,
         m.attempt,
-        ${lineColumns},
+        ${lineColumnsOf('m.counted is true')},
         m.line is not null as stood,
         m.dead_at is not null as died
     ), recorded as (
@@ -271,7 +270,9 @@ export const exposeDue: Statement<SweptQueue> = {
         ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
-      returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
+      returning
+        ${lineColumns},
+        m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: 'queue_id',

@@ -42,17 +42,20 @@ export const limitedQueue = (after: string, acked: string) => sql`
 
 interface Leasing {
   stood: string
+  counted: string
   sets: string[]
 }
 
 const plainLeasing: Leasing = {
   stood: 'm.turn_rank is not null',
+  counted: 'false',
   sets: [sql`unique_key = ${uniqueKeyOfLeased}`]
 }
 
 /** Where the queue may have limits per group. */
 export const limitedLeasing: Leasing = {
   stood: '(m.turn_rank is not null or m.line is not null and q.rate_per_group is not null)',
+  counted: 'm.counted is true',
   sets: [
     ...plainLeasing.sets,
     sql`
@@ -133,9 +136,9 @@ const leasedRow = sql`
 
 /**
  * Leases the messages that were taken, and enters that in holdfast.leases and in the ledger. `stood`
- * says which lines are told, and `sets` what else is set.
+ * and `counted` say what lines are told, and `sets` what else is set.
  */
-export const leasingTaken = (entries: LeaseEntries, { stood, sets }: Leasing = plainLeasing) => sql`
+export const leasingTaken = (entries: LeaseEntries, { stood, counted, sets }: Leasing = plainLeasing) => sql`
   lease as materialized (
     select
       ${entries.ids} as rows,
@@ -157,6 +160,7 @@ export const leasingTaken = (entries: LeaseEntries, { stood, sets }: Leasing = p
     returning
       ${leasedRow},
       ${stood} as stood,
+      ${counted} as was_counted,
       ${numberOf} as n,
       ($6::smallint[])[${numberOf}] as holder
   ), kept as (

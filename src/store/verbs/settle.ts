@@ -19,7 +19,8 @@ import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import {
   comesBackToLine,
   freeLines,
-  lineColumns,
+  isCounted,
+  lineColumnsOf,
   placeOfReturned,
   positionOfReturned,
   standsInLine
@@ -50,7 +51,8 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
     returning
       m.*,
       ${openState} as state,
-      ${standsInLine} as stood
+      ${standsInLine} as stood,
+      ${isCounted} as was_counted
   ), archived as (
     insert into holdfast.acked (
       id,
@@ -141,6 +143,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         m.*,
         ${openState} as state,
         ${comesBackToLine} as stood,
+        ${isCounted} as was_counted,
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
@@ -160,12 +163,11 @@ export const failStatement: Statement<Settled<Failed>> = {
       where ${heldRows('$2', '$3')}
       order by m.id
       for no key update of m
-    ), ${byId('dies', 'delay_seconds', 'state', 'stood')}, failed as (
+    ), ${byId('dies', 'delay_seconds', 'state', 'stood', 'was_counted')}, failed as (
       update holdfast.messages m
       set
         leased_until = null,
         lease_id = null,
-        counted = null,
         ${rankAsReturned},
         position = ${positionOfReturned},
         place = ${placeOfReturned},
@@ -185,7 +187,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         m.fence,
         m.visible_at,
         m.dead_at,
-        ${lineColumns},
+        ${lineColumnsOf(ofHeld('was_counted'))},
         ${ofHeld('state')} as state,
         ${ofHeld('stood')} as stood
     ), recorded as (
@@ -270,19 +272,19 @@ export const releaseStatement: Statement<Settled<Released>> = {
         m.fence,
         m.attempt,
         m.lease_id,
-        ${comesBackToLine} as stood
+        ${comesBackToLine} as stood,
+        ${isCounted} as was_counted
       from holdfast.messages m
       where ${heldRows('$2', '$3')}
         and m.leased_until > statement_timestamp()
         and m.dead_at is null
       order by m.id
       for no key update
-    ), ${byId('stood')}, released as (
+    ), ${byId('stood', 'was_counted')}, released as (
       update holdfast.messages m
       set
         leased_until = null,
         lease_id = null,
-        counted = null,
         ${rankAsReturned},
         position = ${positionOfReturned},
         place = ${placeOfReturned},
@@ -294,7 +296,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
       returning
         m.id,
         m.fence,
-        ${lineColumns},
+        ${lineColumnsOf(ofHeld('was_counted'))},
         ${ofHeld('stood')} as stood
     ), recorded as (
       insert into holdfast.history (
