@@ -29,6 +29,11 @@ export const comesBackToLine = sql`
 /** Whether the line of message `m` counts it. */
 export const isCounted = '(m.counted is true and m.leased_until is not null)'
 
+/** What a statement returns of message `m`, which it removes, beside all its columns. */
+export const leavesLine = sql`
+  ${standsInLine} as stood,
+  ${isCounted} as was_counted`
+
 /** What a statement returns of message `m` so that its line can be told, that counted it or did not. */
 export const lineColumnsOf = (counted: string) => sql`
   m.queue_id,

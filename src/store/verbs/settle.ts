@@ -20,10 +20,10 @@ import {
   comesBackToLine,
   freeLines,
   isCounted,
+  leavesLine,
   lineColumnsOf,
   placeOfReturned,
-  positionOfReturned,
-  standsInLine
+  positionOfReturned
 } from '../lines.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -51,8 +51,7 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
     returning
       m.*,
       ${openState} as state,
-      ${standsInLine} as stood,
-      ${isCounted} as was_counted
+      ${leavesLine}
   ), archived as (
     insert into holdfast.acked (
       id,
