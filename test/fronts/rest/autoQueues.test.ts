@@ -121,7 +121,8 @@ t.test('a schedule makes its queue within the share of its owner', async t => {
   const schedule = { queue: 'g-new', cron: '* * * * *', body: 1 }
   t.equal((await key.call('PUT', '/schedules/g-new', schedule)).status, 201)
   await sql.query('update holdfast.schedules set next_at = now()')
-  await key.call('PUT', '/schedules/g-new', { priority: 5 }) // by this change, the service learns that it is due
+  // By this change, the service learns that it is due.
+  await key.call('PUT', '/schedules/g-new', { priority: 5 })
   let lastRun = null
   while (lastRun === null) lastRun = (await admin.get('/schedules/g-new')).body.lastRun
   t.match(lastRun, { outcome: 'tooManyQueues' })
