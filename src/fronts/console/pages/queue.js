@@ -85,7 +85,8 @@ export function QueuePage({ queue, query }) {
 }
 
 /** Whether messages of the queue wait for others of their group. */
-const hasGroups = ({ ordering, fairness }) => ordering !== 'none' || fairness !== 'none'
+const hasGroups = ({ ordering, fairness, maxLeasedPerGroup, ratePerGroup }) =>
+  ordering !== 'none' || fairness !== 'none' || maxLeasedPerGroup !== null || ratePerGroup !== null
 
 /** The page with its heading. */
 function QueueFrame({ queue, heading, children }) {

@@ -48,7 +48,8 @@ export const groupOperations = operations({
     schema: {
       summary: 'List the groups of a queue',
       description:
-        'In a queue with an order or with turns, the groups whose messages wait or hold others up. ' +
+        'In a queue with an order, with turns or with limits of groups, ' +
+        'those groups whose messages wait or hold others up. ' +
         'In any other queue the list is empty. ' +
         `Of each group, the first ${written} messages are examined, dead ones too.`,
       params: QueueParams,
