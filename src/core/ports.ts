@@ -32,6 +32,7 @@ import type {
 import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
+import type { GroupVerbs } from './groupPorts.ts'
 import type { Holding } from './engine/share.ts'
 import type {
   Ahead,
@@ -102,6 +103,7 @@ export type Verbs = EnqueueVerbs &
   RedriveVerbs &
   FailureVerbs &
   ConsumerVerbs &
+  GroupVerbs &
   SeriesVerbs &
   ScheduleVerbs &
   TopicVerbs
