@@ -23,8 +23,163 @@ language sql as $$
   from opened
 $$;
 
+-- How many leases a rate gives in a second, and after a pause.
+create or replace function holdfast.per_second (rate jsonb) returns double precision
+language sql immutable as $$
+  select (rate->'messages')::float8 / (rate->'perSeconds')::float8
+$$;
+
+create or replace function holdfast.burst (rate jsonb) returns double precision
+language sql immutable as $$
+  select coalesce(rate->'burst', rate->'messages')::float8
+$$;
+
+-- The leases that a rate allows at a time. null: the queue has no rate. A rate that nobody has used
+-- yet, with tokens null, is full.
+create or replace function holdfast.tokens_at (
+  rate jsonb,
+  tokens double precision,
+  refilled_at timestamptz,
+  at timestamptz
+) returns double precision
+language sql immutable as $$
+  select least(
+    holdfast.burst(rate),
+    coalesce(
+      tokens + holdfast.per_second(rate) * greatest(0, extract(epoch from at - refilled_at)::float8),
+      holdfast.burst(rate)
+    )
+  )
+$$;
+
+-- Those of the lines in which no message may be leased now: as many are leased as the limit allows, or
+-- the rate is used up. The caller has locked the lines.
+create or replace function holdfast.lines_at_limit (of_queue integer, of_lines text[]) returns text[]
+language plpgsql as $$
+declare
+  leased_max integer;
+  rate jsonb;
+begin
+  select q.max_leased_per_group, q.rate_per_group
+  into leased_max, rate
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if leased_max is null and rate is null then
+    return '{}';
+  end if;
+
+  return array(
+    select k.line
+    from unnest(of_lines) as k (line)
+    where (
+      select count(*)
+      from (
+        select
+        from holdfast.messages m
+        where m.queue_id = of_queue
+          and m.line = k.line
+          and m.counted
+        limit leased_max
+      ) m
+    ) >= leased_max
+      or (
+        select holdfast.tokens_at(rate, r.tokens, r.refilled_at, clock_timestamp())
+        from holdfast.line_rates r
+        where r.queue_id = of_queue
+          and r.line = k.line
+      ) < 1
+  );
+end
+$$;
+
+-- Takes leases out of the rate of these lines. The caller has locked the lines. Answers when the first
+-- of them may go on.
+create or replace function holdfast.charge_lines (of_queue integer, of_lines text[], counts bigint[])
+returns timestamptz
+language plpgsql as $$
+declare
+  rate jsonb;
+begin
+  select q.rate_per_group
+  into rate
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if rate is not null then
+    insert into holdfast.line_rates as r (queue_id, line, tokens, refilled_at, full_at)
+    select
+      of_queue,
+      k.line,
+      holdfast.burst(rate) - k.count,
+      clock_timestamp(),
+      clock_timestamp()
+    from (
+      select *
+      from unnest(of_lines, counts) as k (line, count)
+      order by k.line collate "C"
+    ) k
+    on conflict (queue_id, line) do update set
+      tokens = holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
+        + excluded.tokens
+        - holdfast.burst(rate),
+      refilled_at = excluded.refilled_at;
+    perform holdfast.plan_rates(of_queue, of_lines, rate);
+  end if;
+  return (
+    select min(r.due_at)
+    from holdfast.line_rates r
+    where r.queue_id = of_queue
+      and r.line = any(of_lines)
+  );
+end
+$$;
+
+-- Says when the rates of these lines next allow a lease, and when they are full. Without a rate,
+-- forgets them.
+create or replace function holdfast.plan_rates (of_queue integer, of_lines text[], rate jsonb)
+returns void
+language plpgsql as $$
+begin
+  if rate is null then
+    delete from holdfast.line_rates r
+    where r.queue_id = of_queue
+      and r.line = any(of_lines);
+    return;
+  end if;
+
+  update holdfast.line_rates r
+  set
+    due_at = case
+      when n.tokens < 1 then n.at + make_interval(secs => (1 - n.tokens) / holdfast.per_second(rate))
+    end,
+    full_at = n.at + make_interval(
+      secs => (holdfast.burst(rate) - n.tokens) / holdfast.per_second(rate)
+    )
+  from (
+    select
+      l.line,
+      c.at,
+      holdfast.tokens_at(rate, l.tokens, l.refilled_at, c.at) as tokens
+    from (select clock_timestamp() as at offset 0) c
+    cross join unnest(of_lines) as k (line)
+    cross join lateral (
+      select *
+      from holdfast.line_rates
+      where queue_id = of_queue
+        and line = k.line
+      limit 1
+    ) l
+  ) n
+  where r.queue_id = of_queue
+    and r.line = any(of_lines)
+    and r.line = n.line;
+end
+$$;
+
 -- Gives the first parked message of each line a position, from the place `from_places` on. The caller
--- has locked the lines. `empty` are the lines that have no parked message.
+-- has locked the lines. `empty` are the lines that have no parked message. In a line whose rate is
+-- used up, none gets a position: the line waits, also if it is empty.
 create or replace function holdfast.advance (
   of_queue integer,
   of_lines text[],
@@ -36,12 +191,24 @@ create or replace function holdfast.advance (
 language plpgsql as $$
 declare
   ids bigint[];
+  waiting text[] := holdfast.lines_at_limit(of_queue, of_lines);
 begin
+  if cardinality(waiting) > 0 then
+    update holdfast.lines l
+    set waits = true
+    where l.queue_id = of_queue
+      and l.line = any(waiting);
+  end if;
+
   select
     array_agg(m.id order by m.id) filter (where m.id is not null),
     array_agg(k.line) filter (where m.id is null)
   into ids, empty
-  from unnest(of_lines, from_places) as k (line, from_place)
+  from (
+    select *
+    from unnest(of_lines, from_places) as k (line, from_place)
+    where k.line <> all(waiting)
+  ) k
   left join lateral (
     select m.id
     from holdfast.messages m
@@ -149,8 +316,9 @@ $$;
 
 /*
  Sees to it that one message of each of these lines is in the ready index, if any is ready: the one
- of the highest rank, and among these the one with the lowest place. For lines that take turns. It
- may be called at any time, and with any lines. Answers as free_lines does.
+ of the highest rank, and among these the one with the lowest place. None of a line at its limit is.
+ For lines that take turns. It may be called at any time, and with any lines. Answers as free_lines
+ does.
 */
 create or replace function holdfast.take_turns (
   of_queue integer,
@@ -165,8 +333,10 @@ declare
   swapped_in bigint[];
   taken_over bigint[];
   empty text[];
+  at_limit text[];
 begin
   perform holdfast.open_lines(of_queue, of_lines);
+  at_limit := holdfast.lines_at_limit(of_queue, of_lines);
 
   select
     array_agg(parked.id order by k.n) filter (where standing.id is null and parked.id is not null),
@@ -198,6 +368,7 @@ begin
       and m.visible_at is null
       and m.leased_until is null
       and m.dead_at is null
+      and k.line <> all(at_limit)
     order by m.turn_rank desc, m.place
     limit 1
     for no key update
@@ -271,5 +442,146 @@ begin
     select f.ready, f.position into ready, "position"
     from holdfast.free_lines(of_queue, of_lines, counts, places) f;
   end if;
+end
+$$;
+
+-- Says that messages of these lines have been leased: how many of each. Answers as free_lines does, and
+-- when the first of them may go on whose rate is used up.
+create or replace function holdfast.lease_lines (
+  of_queue integer,
+  of_lines text[],
+  counts bigint[],
+  in_turns boolean,
+  out ready bigint,
+  out "position" bigint,
+  out due_at timestamptz
+)
+language plpgsql as $$
+begin
+  perform holdfast.open_lines(of_queue, of_lines);
+  due_at := holdfast.charge_lines(of_queue, of_lines, counts);
+  if in_turns then
+    select t.ready, t.position into ready, "position"
+    from holdfast.take_turns(of_queue, of_lines) t;
+  end if;
+end
+$$;
+
+-- Lets those of these lines go on whose rate allows it again. It may be called at any time, and with
+-- any lines. Answers as free_lines does.
+create or replace function holdfast.resume_lines (
+  of_queue integer,
+  of_lines text[],
+  out ready bigint,
+  out "position" bigint
+)
+language plpgsql as $$
+declare
+  queue holdfast.queues;
+  waiting text[];
+  empty text[];
+begin
+  select * into queue
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if queue.ordering = 'none' then
+    perform holdfast.open_lines(of_queue, of_lines);
+    perform holdfast.plan_rates(of_queue, of_lines, queue.rate_per_group);
+    select t.ready, t.position into ready, "position"
+    from holdfast.take_turns(of_queue, of_lines) t;
+    return;
+  end if;
+
+  with locked as materialized (
+    select l.line, l.waits
+    from holdfast.lines l
+    where l.queue_id = of_queue
+      and l.line = any(of_lines)
+    order by l.line
+    for update
+  )
+  select array_agg(line)
+  into waiting
+  from locked
+  where waits;
+  perform holdfast.plan_rates(of_queue, of_lines, queue.rate_per_group);
+
+  if waiting is not null then
+    update holdfast.lines l
+    set waits = false
+    where l.queue_id = of_queue
+      and l.line = any(waiting);
+    select a.ready, a.position, a.empty
+    into ready, "position", empty
+    from holdfast.advance(of_queue, waiting, array_fill(0::bigint, array[cardinality(waiting)])) a;
+    delete from holdfast.lines l
+    where l.queue_id = of_queue
+      and l.line = any(empty);
+  end if;
+end
+$$;
+
+-- After the limits per group of a queue have changed. The caller keeps others from leasing.
+create or replace function holdfast.change_line_limits (of_queue integer) returns void
+language plpgsql as $$
+declare
+  is_limited boolean;
+  limited_lines text[];
+begin
+  select q.max_leased_per_group is not null
+  into is_limited
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if is_limited then
+    update holdfast.messages m
+    set counted = true
+    where m.queue_id = of_queue
+      and m.id = any(array(
+        select unnest(l.message_ids)
+        from holdfast.leases l
+        where l.queue_id = of_queue
+      ))
+      and m.turn_rank is not null
+      and m.leased_until is not null
+      and m.dead_at is null
+      and m.counted is null;
+  end if;
+
+  limited_lines := array(
+    select distinct m.line
+    from holdfast.messages m
+    where m.queue_id = of_queue
+      and m.counted
+    order by m.line
+  );
+  perform holdfast.open_lines(of_queue, limited_lines);
+  if not is_limited then
+    update holdfast.messages m
+    set counted = null
+    where m.queue_id = of_queue
+      and m.line = any(limited_lines)
+      and m.counted;
+  end if;
+
+  update holdfast.messages m
+  set position = null
+  where m.queue_id = of_queue
+    and m.line = any(holdfast.lines_at_limit(of_queue, limited_lines))
+    and m.turn_rank is not null
+    and m.position is not null
+    and m.leased_until is null
+    and m.dead_at is null;
+  perform holdfast.take_turns(of_queue, limited_lines);
+
+  perform holdfast.resume_lines(
+    of_queue,
+    array(
+      select r.line
+      from holdfast.line_rates r
+      where r.queue_id = of_queue
+    )
+  );
 end
 $$;

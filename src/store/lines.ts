@@ -7,14 +7,15 @@ import { sql } from './statement.ts'
 /**
  * Whether message `m` is the one of its line that stands, or is leased with it. When such a message
  * is acked, dies or is removed, its line must be told. In a line that takes turns, a leased message
- * no longer stands.
+ * no longer stands, but it may count for a limit of its group.
  */
 export const standsInLine = sql`
   (
     m.line is not null
     and m.dead_at is null
     and case
-      when m.turn_rank is not null then m.position is not null and m.leased_until is null
+      when m.turn_rank is not null
+        then m.position is not null and m.leased_until is null or m.counted is true
       else m.position is not null or m.leased_until is not null
     end
   )`
@@ -75,6 +76,23 @@ export const freeLines = (from: string, turn?: string) => sql`
     having count(*) > 0
   )`
 
+/** Tells the lines of the rows in `from` that they were leased. Answers `Turned` as JSON, or null. */
+export const leaseLines = (from: string, turn?: string) => sql`
+  (
+    select json_build_object(
+      'count', coalesce(sum(f.ready), 0),
+      'position', min(f.position),
+      'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+    )
+    from (
+      ${byLine(from, turn)}
+    ) k
+    cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
+    where f.ready > 0
+      or f.due_at is not null
+    having count(*) > 0
+  )`
+
 /** Tells the lines of the rows in `from`, of any queues: the queues in which messages became ready. */
 export const freeLinesOfQueues = (from: string) => sql`
   select
@@ -113,4 +131,4 @@ export const isParked = sql`
   )`
 
 /** Whether messages of queue `q` stand in lines. */
-export const hasLines = (q: string) => `(${q}.ordering <> 'none' or ${q}.fairness <> 'none')`
+export const hasLines = (q: string) => `(${q}.ordering <> 'none' or ${q}.takes_turns)`

@@ -21,7 +21,8 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -135,7 +136,8 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -197,7 +199,12 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -350,7 +357,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -463,7 +475,8 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -525,7 +538,12 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -690,7 +708,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -854,7 +877,12 @@ insert into holdfast.limits (queue_id)
 select id
 from holdfast.queues
 where name = $1
-  and (queues.max_leased is not null or queues.rate is not null)
+  and (
+    queues.max_leased is not null
+      or queues.rate is not null
+      or queues.max_leased_per_group is not null
+      or queues.rate_per_group is not null
+  )
 on conflict (queue_id) do nothing;
 
 -- ahead
@@ -1052,7 +1080,8 @@ with found as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -1199,9 +1228,17 @@ set
     when c.new ? 'maxLeased' then (c.new #>> '{maxLeased}')::integer
     else q.max_leased
   end,
+  max_leased_per_group = case
+    when c.new ? 'maxLeasedPerGroup' then (c.new #>> '{maxLeasedPerGroup}')::integer
+    else q.max_leased_per_group
+  end,
   rate = case
     when c.new ? 'rate' then (c.new #>> '{rate}')::jsonb
     else q.rate
+  end,
+  rate_per_group = case
+    when c.new ? 'ratePerGroup' then (c.new #>> '{ratePerGroup}')::jsonb
+    else q.rate_per_group
   end,
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
@@ -1260,8 +1297,12 @@ returning
 -- changes_order
 -- $1 name · $2 change, as JSON
 select
-  coalesce($2::jsonb->>'ordering' <> ordering, false)
-  as changes
+  coalesce($2::jsonb->>'ordering' <> ordering, false) as changes,
+  ordering = 'none'
+    and max_leased_per_group is null
+    and rate_per_group is null
+    and ($2::jsonb->>'maxLeasedPerGroup' is not null
+    or $2::jsonb->>'ratePerGroup' is not null) as limits
 from holdfast.queues
 where name = $1;
 
@@ -1284,7 +1325,8 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -1641,7 +1683,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+      and not ((q.ordering <> 'none' or q.takes_turns))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1731,7 +1773,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+      and not ((q.ordering <> 'none' or q.takes_turns))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1821,7 +1863,7 @@ with candidates as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+      and not ((q.ordering <> 'none' or q.takes_turns))
   )) is true
 ), digested as materialized (
   select
@@ -1978,15 +2020,15 @@ with stored as materialized (
     case
       when q.ordering = 'group' then i.o->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
     end as line,
     case
-      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+      when q.takes_turns then i.priority * 2
     end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering, fairness
+    select ordering, takes_turns
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -2139,15 +2181,15 @@ with candidates as materialized (
     case
       when q.ordering = 'group' then i.o->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
     end as line,
     case
-      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+      when q.takes_turns then i.priority * 2
     end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering, fairness
+    select ordering, takes_turns
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -2378,14 +2420,14 @@ with free as materialized (
       i.unique_key,
       i.until_leased as unique_until_leased,
       i.replaces,
-      (q.ordering <> 'none' or q.fairness <> 'none') as keeps_group,
+      (q.ordering <> 'none' or q.takes_turns) as keeps_group,
       case
         when q.ordering = 'group' then i.o->'marks'->>'group'
         when q.ordering = 'queue' then ''
-        when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+        when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
       end as line,
       case
-        when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+        when q.takes_turns then i.priority * 2
       end as turn_rank
     from unnest(
       $1::integer[],
@@ -2397,7 +2439,7 @@ with free as materialized (
       $7::boolean[]
     ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
     cross join lateral (
-      select ordering, fairness
+      select ordering, takes_turns
       from holdfast.queues
       where id = i.queue_id
       limit 1
@@ -2846,7 +2888,7 @@ with free as materialized (
       select q.id
       from holdfast.queues q
       where q.id = any($1::integer[])
-        and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+        and not ((q.ordering <> 'none' or q.takes_turns))
     )) is true
   ) m
 ), digested as materialized (
@@ -3236,7 +3278,8 @@ with due as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -3331,7 +3374,8 @@ with due as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -3414,22 +3458,27 @@ select
   (c.leased + t.leased)::float8 as leased,
   (
     select n.at + make_interval(
-      secs => (1 - n.tokens) / ((q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8)
+      secs => (1 - n.tokens) / (holdfast.per_second(q.rate))
     )
     from (
-      select c.at, least(
-        coalesce(q.rate->'burst', q.rate->'messages')::float8,
-        coalesce(
-          l.tokens
-            + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-            * greatest(0, extract(epoch from c.at - l.refilled_at)::float8),
-          coalesce(q.rate->'burst', q.rate->'messages')::float8
-        )
-      ) as tokens
+      select c.at, holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, c.at) as tokens
       from (select clock_timestamp() as at offset 0) c
     ) n
     where n.tokens < 1
   ) as "nextTokenAt",
+  case when m.turn_rank is not null then q.max_leased_per_group end as "maxLeasedPerGroup",
+  case
+    when m.turn_rank is not null and q.max_leased_per_group is not null
+    then (
+      select count(*)
+      from holdfast.messages m
+      where m.queue_id = q.id
+        and m.line = m.line
+        and m.counted
+    )
+    else 0
+  end::float8 as "leasedOfGroup",
+  case when m.position is null then r.due_at end as "groupDueAt",
   k.acked_at as "ackedAt",
   k.keep_until as "keepUntil",
   m.rank,
@@ -3474,6 +3523,14 @@ left join lateral (
   where queue_id = $1
   limit 1
 ) l on true
+left join lateral (
+  select due_at
+  from holdfast.line_rates
+  where queue_id = $1
+    and line = m.line
+    and due_at > clock_timestamp()
+  limit 1
+) r on true
 left join lateral (
   select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
   from (
@@ -3641,7 +3698,8 @@ with held as materialized (
         m.line is not null
         and m.dead_at is null
         and case
-          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          when m.turn_rank is not null
+            then m.position is not null and m.leased_until is null or m.counted is true
           else m.position is not null or m.leased_until is not null
         end
       )
@@ -3690,6 +3748,7 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
+    counted = null,
     rank = case
       when m.turn_rank is null then m.rank | 1
       else m.rank
@@ -3867,7 +3926,9 @@ select
   ordering,
   fairness,
   max_leased,
+  max_leased_per_group,
   rate,
+  rate_per_group,
   keep_acked_seconds,
   dead_letter_queue
 from holdfast.queues
@@ -3924,7 +3985,9 @@ cross join lateral (
     ordering,
     fairness,
     max_leased,
+    max_leased_per_group,
     rate,
+    rate_per_group,
     keep_acked_seconds,
     dead_letter_queue
   from holdfast.queues
@@ -4147,7 +4210,12 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and true
 ), found as materialized (
   select m.*
@@ -4300,7 +4368,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -4447,7 +4520,12 @@ with heads as materialized (
       select
       from holdfast.queues
       where id = $1
-        and not (queues.max_leased is not null or queues.rate is not null)
+        and not (
+          queues.max_leased is not null
+            or queues.rate is not null
+            or queues.max_leased_per_group is not null
+            or queues.rate_per_group is not null
+        )
     )
 ), leased as (
   update holdfast.messages m
@@ -4518,7 +4596,8 @@ select
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
   m.position,
-  m.ask
+  m.ask,
+  null as "dueAtMs"
 from leased m
 cross join lateral (
   select max_attempts
@@ -4546,7 +4625,7 @@ order by m.round, m.n;
 -- $1 queue id · of each head: $2 message id · $3 fence · $4 its ask
 -- $5 of each ask: messages wanted · $6 bytes allowed
 with q as materialized (
-  select id, max_leased, rate
+  select id, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
 ), limits_row as materialized (
@@ -4582,15 +4661,7 @@ with q as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - 0 as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -4668,7 +4739,29 @@ with q as materialized (
         and dead_at is null
         and (expires_at is null or expires_at > statement_timestamp())
       order by place
-      limit ($5::integer[])[h.ask]
+      limit (
+        select greatest(
+          0,
+          least(
+            ($5::integer[])[h.ask],
+            least(
+              q.max_leased_per_group - 1,
+              floor((
+                select holdfast.tokens_at(q.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
+                from (select) one
+                left join lateral (
+                  select tokens, refilled_at
+                  from holdfast.line_rates
+                  where queue_id = q.id
+                    and line = h.line
+                  limit 1
+                ) r on true
+              ))
+            )
+          )
+        )::bigint
+        from q
+      )
     ) m
   ) f
   where not f.blocked
@@ -4747,6 +4840,9 @@ with q as materialized (
   from room, (select count(*) as count from leased) n
   where l.queue_id = $1
     and n.count > 0
+), charged_lines as materialized (
+  select holdfast.charge_lines($1, array_agg(line), array_agg(count)) as due_at
+  from (select line, count(*) as count from leased group by line) c
 )
 select
   m.id,
@@ -4764,7 +4860,8 @@ select
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
   m.position,
-  m.ask
+  m.ask,
+  extract(epoch from c.due_at)::float8 * 1000 as "dueAtMs"
 from leased m
 cross join lateral (
   select max_attempts
@@ -4786,6 +4883,7 @@ left join lateral (
   order by h.fence desc
   limit 1
 ) f on true
+cross join charged_lines c
 order by m.round, m.n;
 
 -- lease_turns
@@ -4799,7 +4897,12 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and true
 ), lines as materialized (
   select
@@ -5038,7 +5141,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -5179,7 +5287,8 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -5237,7 +5346,7 @@ with keeping as materialized (
   from done
   having count(*) > 0
 ), q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -5275,15 +5384,7 @@ with keeping as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - (select count(*) filter (where state = 'leased') from done) as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -5364,6 +5465,9 @@ with keeping as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -5388,7 +5492,7 @@ with keeping as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5459,8 +5563,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -5500,7 +5604,11 @@ select
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
@@ -5523,8 +5631,9 @@ select
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -5573,7 +5682,8 @@ with keeping as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -5631,7 +5741,7 @@ with keeping as materialized (
   from done
   having count(*) > 0
 ), q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -5669,15 +5779,7 @@ with keeping as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - (select count(*) filter (where state = 'leased') from done) as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -5761,6 +5863,9 @@ with keeping as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -5785,7 +5890,7 @@ with keeping as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5865,8 +5970,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -5911,7 +6016,11 @@ select
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
@@ -5934,8 +6043,9 @@ select
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -5965,7 +6075,7 @@ order by m.n;
 -- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
 -- $8 workers
 with q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -6003,15 +6113,7 @@ with q as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - 0 as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -6092,6 +6194,9 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -6116,7 +6221,7 @@ with q as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -6187,8 +6292,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -6201,7 +6306,11 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
@@ -6224,8 +6333,9 @@ select
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6256,7 +6366,7 @@ order by m.n;
 -- $8 workers · $9 its row of leases, by number in $10
 -- of each row of leases: $10 key · $11 worker
 with q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -6294,15 +6404,7 @@ with q as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - 0 as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -6415,7 +6517,47 @@ with q as materialized (
           and (m.expires_at is null or m.expires_at > statement_timestamp())
           and m.position is null
         order by m.turn_rank desc, m.place
-        limit coalesce((select messages from room), 0)
+        limit greatest(
+          0,
+          least(
+            coalesce((select messages from room), 0),
+            least(
+              q.max_leased_per_group - (
+                select count(*)
+                from holdfast.messages m
+                where m.queue_id = q.id
+                  and m.line = l.line
+                  and m.counted
+              ),
+              floor((
+                select holdfast.tokens_at(q.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
+                from (select) one
+                left join lateral (
+                  select tokens, refilled_at
+                  from holdfast.line_rates
+                  where queue_id = q.id
+                    and line = l.line
+                  limit 1
+                ) r on true
+              ))
+            ) - (
+              select count(*)
+              from (
+                select
+                from holdfast.messages m
+                where m.queue_id = $1
+                  and m.line = l.line
+                  and m.turn_rank is not null
+                  and m.visible_at is null
+                  and m.dead_at is null
+                  and m.leased_until is null
+                  and (m.expires_at is null or m.expires_at > statement_timestamp())
+                  and m.position is not null
+                limit 1
+              ) stands
+            )
+          )
+        )::bigint
         for no key update skip locked
       ) parked
     ) ready
@@ -6440,7 +6582,8 @@ with q as materialized (
     array_agg(id order by id) as ids,
     array_agg(n order by id) as ns
   from taken
-), lease as materialized (
+),
+lease as materialized (
   select
     (
       select array_agg(nextval('holdfast.lease_ids'))
@@ -6460,6 +6603,9 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -6484,7 +6630,7 @@ with q as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -6564,8 +6710,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -6583,7 +6729,11 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
@@ -6606,8 +6756,9 @@ select
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6645,15 +6796,7 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
     (c.returned_total + t.returned_total) as returned_total,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens
   from (
     select *
     from (
@@ -6994,14 +7137,14 @@ select *
 from (
   select
     q.id,
-    (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines",
+    (q.ordering <> 'none' or q.takes_turns) as "hasLines",
     first.enqueued_at <= q.ends_from as enqueued,
     kept.kept_from <= q.ends_from as kept
   from (
     select
       id,
       ordering,
-      fairness,
+      takes_turns,
       statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
     from holdfast.queues
   ) q
@@ -7148,7 +7291,8 @@ with parked as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -7289,15 +7433,7 @@ from (
       least(
         c.ready + t.ready,
         q.max_leased - c.leased - t.leased,
-        floor(least(
-          coalesce(q.rate->'burst', q.rate->'messages')::float8,
-          coalesce(
-            l.tokens
-              + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-              * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
-            coalesce(q.rate->'burst', q.rate->'messages')::float8
-          )
-        ))
+        floor(holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()))
       )
     )::bigint as ready
   from holdfast.counts c
@@ -7541,7 +7677,8 @@ with held as materialized (
         m.line is not null
         and m.dead_at is null
         and case
-          when m.turn_rank is not null then m.position is not null and m.leased_until is null
+          when m.turn_rank is not null
+            then m.position is not null and m.leased_until is null or m.counted is true
           else m.position is not null or m.leased_until is not null
         end
       )
@@ -7565,6 +7702,7 @@ with held as materialized (
   set
     leased_until = null,
     lease_id = null,
+    counted = null,
     rank = case
       when m.turn_rank is null then m.rank | 1
       else m.rank
@@ -7781,6 +7919,25 @@ with gone as (
 select count(*) as removed
 from gone;
 
+-- remove_line_rates
+with gone as (
+  delete from holdfast.line_rates
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.line_rates
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
 -- remove_lines
 with gone as (
   delete from holdfast.lines
@@ -7871,15 +8028,7 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
     (c.returned_total + t.returned_total) as returned_total,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens
   from (select * from holdfast.queues where name = $1) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -7934,6 +8083,46 @@ select
 from r
 order by r.name;
 
+-- resume_lines
+-- $1 what fell due up to this time has been swept before
+with due as materialized (
+  select queue_id, line, due_at
+  from holdfast.line_rates
+  where due_at <= statement_timestamp()
+    and due_at > $1
+  order by due_at
+  limit 1000
+), forgotten as (
+  delete from holdfast.line_rates
+  where ctid = any(array(
+    select ctid
+    from holdfast.line_rates
+    where full_at <= statement_timestamp()
+      and due_at is null
+    order by full_at
+    limit 1000
+    for update skip locked
+  ))
+)
+select
+  (select count(*) from due) as taken,
+  null as late_ms,
+  resumed.*
+from (select) one
+left join (
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select queue_id, array_agg(line order by due_at) as lines
+    from due
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.resume_lines(k.queue_id, k.lines) f
+) resumed on true;
+
 -- retention
 -- $1 queue id · $2 after this message id · $3 whether parked messages are meant
 with old as materialized (
@@ -7969,7 +8158,8 @@ with old as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -8055,7 +8245,8 @@ with old as materialized (
       m.line is not null
       and m.dead_at is null
       and case
-        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        when m.turn_rank is not null
+          then m.position is not null and m.leased_until is null or m.counted is true
         else m.position is not null or m.leased_until is not null
       end
     ) as stood
@@ -8845,6 +9036,7 @@ with seen as materialized (
   set
     leased_until = null,
     lease_id = null,
+    counted = null,
     rank = case
       when m.turn_rank is null then m.rank | 1
       else m.rank

@@ -38,13 +38,13 @@ export interface SweptQueue {
   freed?: string | null
 }
 
-const parameters = '$1 what fell due up to this time has been swept before'
+export const sweptBefore = '$1 what fell due up to this time has been swept before'
 
 // A lease counts only while its fence is still the message's. A row of leases goes when none of its
 // leases is open. Otherwise it moves to the end of the next one.
 export const sweepLeases: Statement<SweptQueue> = {
   name: 'sweep_leases',
-  parameters,
+  parameters: sweptBefore,
   text: sql`
     with seen as materialized (
       select l.*
@@ -116,6 +116,7 @@ export const sweepLeases: Statement<SweptQueue> = {
       set
         leased_until = null,
         lease_id = null,
+        counted = null,
         ${rankAsReturned},
         position = case
           when m.line is null then places.positions[width_bucket(m.id, places.ids)]
@@ -237,7 +238,7 @@ export const sweepLeases: Statement<SweptQueue> = {
 /** Makes delayed messages ready whose time has come. */
 export const exposeDue: Statement<SweptQueue> = {
   name: 'expose_due',
-  parameters,
+  parameters: sweptBefore,
   text: sql`
     with due as materialized (
       select m.id, m.visible_at, m.ctid as place
@@ -303,7 +304,7 @@ export const exposeDue: Statement<SweptQueue> = {
 /** Removes messages past their time to live, unless they are leased. */
 const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
   name,
-  parameters,
+  parameters: sweptBefore,
   slow: true,
   text: sql`
     with due as materialized (
@@ -381,12 +382,13 @@ export const fold: Statement<{ folded_to: Digits }> = {
 // together, a few times a second.
 export const nextDue: Statement<{ ms: string | null; a_minute_ago: string }> = {
   name: 'next_due',
-  parameters,
+  parameters: sweptBefore,
   text: sql`
     select
       extract(epoch from least(
         (select min(ends_at) from holdfast.leases where ends_at > $1) + interval '200 ms',
-        (select min(visible_at) from holdfast.messages where visible_at > $1)
+        (select min(visible_at) from holdfast.messages where visible_at > $1),
+        (select min(due_at) from holdfast.line_rates where due_at > $1)
       ) - clock_timestamp()) * 1000 as ms,
       (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
 }

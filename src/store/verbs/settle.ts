@@ -165,6 +165,7 @@ export const failStatement: Statement<Settled<Failed>> = {
       set
         leased_until = null,
         lease_id = null,
+        counted = null,
         ${rankAsReturned},
         position = ${positionOfReturned},
         place = ${placeOfReturned},
@@ -281,6 +282,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
       set
         leased_until = null,
         lease_id = null,
+        counted = null,
         ${rankAsReturned},
         position = ${positionOfReturned},
         place = ${placeOfReturned},
