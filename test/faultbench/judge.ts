@@ -127,7 +127,8 @@ function judgeSuccessor(story: Story, lease: LeaseEvent, next: LeaseEvent, found
     )
   }
   const [settle, ...more] = settles.filter(({ out }) => effects.includes(out))
-  if (settle?.out !== 'retrying' || more.length > 0) return
+  // A redrive takes a message home also while it waits for its retry.
+  if (settle?.out !== 'retrying' || more.length > 0 || story.moves) return
   const earlyMs = settle.until! - leasedAt(next)
   if (earlyMs > slackMs) {
     found('early', `${id} was leased again ${earlyMs} ms before its retry was due`, next.end)
