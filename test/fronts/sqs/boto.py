@@ -11,7 +11,10 @@ sqs = boto3.client(
 )
 url = sqs.create_queue(QueueName='boto', Attributes={'VisibilityTimeout': '30'}, tags={'a': 'b'})['QueueUrl']
 assert sqs.list_queue_tags(QueueUrl=url)['Tags'] == {'a': 'b'}
-attributes = {'n': {'DataType': 'Number', 'StringValue': '1'}, 'b': {'DataType': 'Binary', 'BinaryValue': b'\0\1'}}
+attributes = {
+    'n': {'DataType': 'Number', 'StringValue': '1'},
+    'b': {'DataType': 'Binary', 'BinaryValue': b'\0\1'},
+}
 sent = sqs.send_message(QueueUrl=url, MessageBody='Grüße 🐙 <&>\r\n', MessageAttributes=attributes)
 entries = [{'Id': str(i), 'MessageBody': str(i)} for i in range(9)]
 assert len(sqs.send_message_batch(QueueUrl=url, Entries=entries)['Successful']) == 9
