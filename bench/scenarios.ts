@@ -256,6 +256,23 @@ export const scenarios: Scenario[] = [
     )
   },
   {
+    title: 'Lease and ack of 1,000 groups that take turns, one message each, 64 callers',
+    entries: [
+      { name: 'no turns', subject: 'holdfast', load: consume },
+      ...(['turns', 'maxLeasedPerGroup', 'ratePerGroup'] as const).map((queue): Entry => ({
+        name: queue,
+        subject: 'holdfast',
+        load: { ...consume, queue, groups: 1000 }
+      }))
+    ],
+    targets: (['maxLeasedPerGroup', 'ratePerGroup'] as const).map((limit): Target => ({
+      what: `${limit}, × turns`,
+      bound: '≥',
+      must: 0.8,
+      of: rate(limit, 'turns')
+    }))
+  },
+  {
     title: 'Lease and ack of an ordered queue, one message each, 64 callers',
     entries: [
       { name: 'no order', subject: 'holdfast', load: consume },

@@ -102,7 +102,10 @@ const queues = {
   bench: {},
   ordered: { ordering: 'group' },
   maxLeased: { maxLeased: 1_000_000 },
-  rate: { rate: { messages: 1_000_000, perSeconds: 1 } }
+  rate: { rate: { messages: 1_000_000, perSeconds: 1 } },
+  turns: { fairness: 'group' },
+  maxLeasedPerGroup: { maxLeasedPerGroup: 1000 },
+  ratePerGroup: { ratePerGroup: { messages: 1_000_000, perSeconds: 1 } }
 }
 export type QueueName = keyof typeof queues
 

@@ -141,6 +141,8 @@ declare
   queue holdfast.queues;
   message holdfast.messages;
   freed record;
+  stood boolean;
+  is_counted boolean;
 begin
   if octet_length(result::text) > 65536 then
     raise exception
@@ -234,20 +236,20 @@ begin
     perform pg_notify('holdfast', format('sql free %s:1', queue.id));
   end if;
 
-  if message.line is not null
+  is_counted := message.counted is true and message.leased_until is not null;
+  stood := message.line is not null
     and message.dead_at is null
-    and (
-      case
-        when message.turn_rank is not null then message.position is not null and message.leased_until is null
-        else message.position is not null or message.leased_until is not null
-      end
-    )
-  then
+    and case
+      when message.turn_rank is not null then message.position is not null and message.leased_until is null
+      else message.position is not null or message.leased_until is not null
+    end;
+  if stood or is_counted then
     select * into freed
     from holdfast.settle_lines(
       queue.id,
       array[message.line],
-      array[1],
+      array[stood::integer],
+      array[is_counted::integer],
       array[message.place],
       message.turn_rank is not null
     );
@@ -651,13 +653,13 @@ begin
   end if;
 
   given_rank := coalesce((options->>'priority')::integer, 4) * 2;
-  in_turns := target.ordering = 'none' and target.fairness = 'group';
+  in_turns := target.takes_turns;
   message.id := message_id;
   message.queue_id := target.id;
   message.line := case
     when target.ordering = 'group' then options->>'group'
     when target.ordering = 'queue' then ''
-    when target.fairness = 'group' then coalesce(options->>'group', '')
+    when in_turns then coalesce(options->>'group', '')
   end;
   message.marks := marks;
   message.enqueued_at := statement_timestamp();
@@ -678,7 +680,7 @@ begin
       met_id := holdfast.meet_unique(
         message,
         replaces,
-        target.ordering <> 'none' or target.fairness <> 'none'
+        target.ordering <> 'none' or in_turns
       );
       if met_id is not null then
         update holdfast.idempotency_keys k
@@ -764,13 +766,13 @@ language sql as $$
     and h.message_id = any(message_ids)
 $$;
 
--- The line of a message in a queue of this order and fairness. null: it stands in none.
-create or replace function holdfast.line_in (ordering text, fairness text, marks jsonb) returns text
+-- The line of a message in this queue. null: it stands in none.
+create or replace function holdfast.line_in (queue holdfast.queues, marks jsonb) returns text
 language sql immutable as $$
   select case
-    when ordering = 'group' then marks->>'group'
-    when ordering = 'queue' then ''
-    when fairness = 'group' then coalesce(marks->>'group', '')
+    when queue.ordering = 'group' then marks->>'group'
+    when queue.ordering = 'queue' then ''
+    when queue.takes_turns then coalesce(marks->>'group', '')
   end
 $$;
 
@@ -791,7 +793,7 @@ begin
     array(
       select l.line
       from holdfast.messages m
-      cross join lateral holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) as l (line)
+      cross join lateral holdfast.line_in(to_queue, m.marks) as l (line)
       where m.queue_id = from_id
         and m.id = any(message_ids)
         and l.line is not null
@@ -907,7 +909,7 @@ begin
     select * into to_queue
     from holdfast.queues q
     where q.id = target_id;
-    in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+    in_turns := to_queue.takes_turns;
     opened := holdfast.open_lines_for(source.id, source.ids, to_queue);
 
     with places as materialized (
@@ -928,13 +930,13 @@ begin
       update holdfast.messages m
       set
         queue_id = target_id,
-        line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
+        line = holdfast.line_in(to_queue, m.marks),
         place = case
-          when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
+          when holdfast.line_in(to_queue, m.marks) is not null
           then places.positions[width_bucket(m.id, places.ids)]
         end,
         position = case
-          when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
+          when holdfast.line_in(to_queue, m.marks) is null
           then places.positions[width_bucket(m.id, places.ids)]
         end,
         rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
@@ -1058,20 +1060,20 @@ begin
   select * into to_queue
   from holdfast.queues q
   where q.id = target_id;
-  in_turns := to_queue.ordering = 'none' and to_queue.fairness <> 'none';
+  in_turns := to_queue.takes_turns;
   opened := holdfast.open_lines_for(from_id, message_ids, to_queue);
   positions := array(select nextval('holdfast.positions') from generate_series(1, moved));
 
   update holdfast.messages m
   set
     queue_id = target_id,
-    line = holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks),
+    line = holdfast.line_in(to_queue, m.marks),
     place = case
-      when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is not null
+      when holdfast.line_in(to_queue, m.marks) is not null
       then positions[width_bucket(m.id, message_ids)]
     end,
     position = case
-      when holdfast.line_in(to_queue.ordering, to_queue.fairness, m.marks) is null
+      when holdfast.line_in(to_queue, m.marks) is null
       then positions[width_bucket(m.id, message_ids)]
     end,
     rank = case when in_turns then 8 else coalesce(m.turn_rank, m.rank) & ~1 end,
@@ -1123,6 +1125,7 @@ begin
       from_id,
       left_lines.lines,
       left_lines.counts,
+      array_fill(0::bigint, array[cardinality(left_lines.lines)]),
       left_lines.places,
       left_lines.in_turns
     ) f;

@@ -23,8 +23,164 @@ language sql as $$
   from opened
 $$;
 
+-- How many leases a rate gives in a second, and after a pause.
+create or replace function holdfast.per_second (rate jsonb) returns double precision
+language sql immutable as $$
+  select (rate->'messages')::float8 / (rate->'perSeconds')::float8
+$$;
+
+create or replace function holdfast.burst (rate jsonb) returns double precision
+language sql immutable as $$
+  select coalesce(rate->'burst', rate->'messages')::float8
+$$;
+
+-- The leases that a rate allows at a time. null: the queue has no rate. A rate that nobody has used
+-- yet, with tokens null, is full.
+create or replace function holdfast.tokens_at (
+  rate jsonb,
+  tokens double precision,
+  refilled_at timestamptz,
+  at timestamptz
+) returns double precision
+language sql immutable as $$
+  select least(
+    holdfast.burst(rate),
+    coalesce(
+      tokens + holdfast.per_second(rate) * greatest(0, extract(epoch from at - refilled_at)::float8),
+      holdfast.burst(rate)
+    )
+  )
+$$;
+
+-- When a rate with these tokens at this time allows a lease. If it does already: when it is full.
+create or replace function holdfast.rate_due (rate jsonb, tokens double precision, at timestamptz)
+returns timestamptz
+language sql immutable as $$
+  select at + make_interval(
+    secs => (case when tokens < 1 then 1 else holdfast.burst(rate) end - tokens) / holdfast.per_second(rate)
+  )
+$$;
+
+-- Those of the lines in which no message may be leased now: as many are leased as the limit allows, or
+-- the rate is used up. The caller has locked the lines.
+create or replace function holdfast.lines_at_limit (of_queue integer, of_lines text[]) returns text[]
+language plpgsql as $$
+declare
+  leased_max integer;
+  rate jsonb;
+begin
+  select q.max_leased_per_group, q.rate_per_group
+  into leased_max, rate
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if leased_max is null and rate is null then
+    return '{}';
+  end if;
+
+  return array(
+    select k.line
+    from unnest(of_lines) as k (line)
+    where (
+      select l.leased
+      from holdfast.lines l
+      where l.queue_id = of_queue
+        and l.line = k.line
+    ) >= leased_max
+      or (
+        select holdfast.tokens_at(rate, r.tokens, r.refilled_at, clock_timestamp())
+        from holdfast.line_rates r
+        where r.queue_id = of_queue
+          and r.line = k.line
+      ) < 1
+  );
+end
+$$;
+
+-- Takes leases out of the rate of these lines. The caller has locked the lines. Answers when the first
+-- of them may go on whose rate is used up.
+create or replace function holdfast.charge_lines (of_queue integer, of_lines text[], counts bigint[])
+returns timestamptz
+language plpgsql as $$
+declare
+  rate jsonb;
+  due timestamptz;
+begin
+  select q.rate_per_group
+  into rate
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if rate is null then
+    return null;
+  end if;
+
+  with charged as (
+    insert into holdfast.line_rates as r (queue_id, line, tokens, refilled_at, due_at)
+    select
+      of_queue,
+      k.line,
+      holdfast.burst(rate) - k.count,
+      c.at,
+      holdfast.rate_due(rate, holdfast.burst(rate) - k.count, c.at)
+    from (select clock_timestamp() as at offset 0) c
+    cross join (
+      select *
+      from unnest(of_lines, counts) as k (line, count)
+      order by k.line collate "C"
+    ) k
+    on conflict (queue_id, line) do update set
+      tokens = holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
+        + excluded.tokens
+        - holdfast.burst(rate),
+      refilled_at = excluded.refilled_at,
+      due_at = least(
+        r.due_at,
+        holdfast.rate_due(
+          rate,
+          holdfast.tokens_at(rate, r.tokens, r.refilled_at, excluded.refilled_at)
+            + excluded.tokens
+            - holdfast.burst(rate),
+          excluded.refilled_at
+        )
+      )
+    returning r.tokens, r.due_at
+  )
+  select min(c.due_at)
+  into due
+  from charged c
+  where c.tokens < 1;
+  return due;
+end
+$$;
+
+-- Says when the rates of these lines next allow a lease, or are full. Those that are full now, and all
+-- where there is no rate, it forgets. The caller has locked the lines.
+create or replace function holdfast.plan_rates (of_queue integer, of_lines text[], rate jsonb)
+returns void
+language plpgsql as $$
+begin
+  delete from holdfast.line_rates r
+  where r.queue_id = of_queue
+    and r.line = any(of_lines)
+    and (
+      rate is null
+      or holdfast.tokens_at(rate, r.tokens, r.refilled_at, clock_timestamp()) >= holdfast.burst(rate)
+    );
+  update holdfast.line_rates r
+  set due_at = holdfast.rate_due(
+    rate,
+    holdfast.tokens_at(rate, r.tokens, r.refilled_at, statement_timestamp()),
+    statement_timestamp()
+  )
+  where r.queue_id = of_queue
+    and r.line = any(of_lines);
+end
+$$;
+
 -- Gives the first parked message of each line a position, from the place `from_places` on. The caller
--- has locked the lines. `empty` are the lines that have no parked message.
+-- has locked the lines. `empty` are the lines that have no parked message. In a line whose rate is
+-- used up, none gets a position: the line waits, also if it is empty.
 create or replace function holdfast.advance (
   of_queue integer,
   of_lines text[],
@@ -36,12 +192,24 @@ create or replace function holdfast.advance (
 language plpgsql as $$
 declare
   ids bigint[];
+  waiting text[] := holdfast.lines_at_limit(of_queue, of_lines);
 begin
+  if cardinality(waiting) > 0 then
+    update holdfast.lines l
+    set waits = true
+    where l.queue_id = of_queue
+      and l.line = any(waiting);
+  end if;
+
   select
     array_agg(m.id order by m.id) filter (where m.id is not null),
     array_agg(k.line) filter (where m.id is null)
   into ids, empty
-  from unnest(of_lines, from_places) as k (line, from_place)
+  from (
+    select *
+    from unnest(of_lines, from_places) as k (line, from_place)
+    where k.line <> all(waiting)
+  ) k
   left join lateral (
     select m.id
     from holdfast.messages m
@@ -149,8 +317,9 @@ $$;
 
 /*
  Sees to it that one message of each of these lines is in the ready index, if any is ready: the one
- of the highest rank, and among these the one with the lowest place. For lines that take turns. It
- may be called at any time, and with any lines. Answers as free_lines does.
+ of the highest rank, and among these the one with the lowest place. None of a line at its limit is.
+ For lines that take turns. It may be called at any time, and with any lines. Answers as free_lines
+ does.
 */
 create or replace function holdfast.take_turns (
   of_queue integer,
@@ -165,8 +334,10 @@ declare
   swapped_in bigint[];
   taken_over bigint[];
   empty text[];
+  at_limit text[];
 begin
   perform holdfast.open_lines(of_queue, of_lines);
+  at_limit := holdfast.lines_at_limit(of_queue, of_lines);
 
   select
     array_agg(parked.id order by k.n) filter (where standing.id is null and parked.id is not null),
@@ -198,6 +369,7 @@ begin
       and m.visible_at is null
       and m.leased_until is null
       and m.dead_at is null
+      and k.line <> all(at_limit)
     order by m.turn_rank desc, m.place
     limit 1
     for no key update
@@ -248,28 +420,255 @@ begin
 
   delete from holdfast.lines l
   where l.queue_id = of_queue
-    and l.line = any(empty);
+    and l.line = any(empty)
+    and l.leased = 0;
 end
 $$;
 
--- Calls free_lines, or take_turns for lines that take turns.
+-- Calls free_lines, or take_turns for lines that take turns. There, `counts` says how many messages have
+-- left or come back. `counted` of the line were leased and are not now. A line was at its limit, or else
+-- one of it stands already.
 create or replace function holdfast.settle_lines (
   of_queue integer,
   of_lines text[],
   counts bigint[],
+  counted bigint[],
   places bigint[],
   in_turns boolean,
   out ready bigint,
   out "position" bigint
 )
 language plpgsql as $$
+declare
+  turns text[] := of_lines;
 begin
+  if not in_turns then
+    select f.ready, f.position into ready, "position"
+    from holdfast.free_lines(of_queue, of_lines, counts, places) f;
+    return;
+  end if;
+
+  if 0 < any(counted) then
+    turns := holdfast.uncount_lines(of_queue, of_lines, counts, counted);
+  end if;
+  if cardinality(turns) > 0 then
+    select t.ready, t.position into ready, "position"
+    from holdfast.take_turns(of_queue, turns) t;
+  end if;
+end
+$$;
+
+-- Takes messages that are no longer leased out of the count of their lines. Answers the lines, in their
+-- order, in which a turn may be taken.
+create or replace function holdfast.uncount_lines (
+  of_queue integer,
+  of_lines text[],
+  counts bigint[],
+  counted bigint[]
+) returns text[]
+language sql as $$
+  with locked as materialized (
+    select
+      k.line,
+      k.n,
+      k.count,
+      k.counted,
+      l.leased
+    from (
+      select *
+      from unnest(of_lines, counts, counted) with ordinality as k (line, count, counted, n)
+      order by k.line collate "C"
+      offset 0
+    ) k
+    cross join lateral (
+      select l.leased
+      from holdfast.lines l
+      where l.queue_id = of_queue
+        and l.line = k.line
+      limit 1
+      for no key update
+    ) l
+    where k.counted > 0
+  ), uncounted as (
+    update holdfast.lines l
+    set leased = l.leased - k.counted
+    from locked k
+    where l.queue_id = of_queue
+      and l.line = any(array(select line from locked))
+      and l.line = k.line
+  )
+  select coalesce(array_agg(t.line order by t.n), '{}')
+  from (
+    select k.line, k.n
+    from unnest(of_lines, counts) with ordinality as k (line, count, n)
+    where k.count > 0
+    union
+    select k.line, k.n
+    from locked k
+    where k.leased >= (select q.max_leased_per_group from holdfast.queues q where q.id = of_queue)
+      or k.leased = k.counted
+  ) t
+$$;
+
+-- Says that messages of these lines have been leased: how many of each, and how many of these the line
+-- counts. Answers as free_lines does, and
+-- when the first of them may go on whose rate is used up.
+create or replace function holdfast.lease_lines (
+  of_queue integer,
+  of_lines text[],
+  counts bigint[],
+  counted bigint[],
+  in_turns boolean,
+  out ready bigint,
+  out "position" bigint,
+  out due_at timestamptz
+)
+language plpgsql as $$
+begin
+  perform holdfast.open_lines(of_queue, of_lines);
+  due_at := holdfast.charge_lines(of_queue, of_lines, counts);
+  if 0 < any(counted) then
+    update holdfast.lines l
+    set leased = l.leased + k.counted
+    from unnest(of_lines, counted) as k (line, counted)
+    where l.queue_id = of_queue
+      and l.line = any(of_lines)
+      and l.line = k.line;
+  end if;
   if in_turns then
     select t.ready, t.position into ready, "position"
     from holdfast.take_turns(of_queue, of_lines) t;
-  else
-    select f.ready, f.position into ready, "position"
-    from holdfast.free_lines(of_queue, of_lines, counts, places) f;
   end if;
+end
+$$;
+
+-- Lets those of these lines go on whose rate allows it again. It may be called at any time, and with
+-- any lines. Answers as free_lines does.
+create or replace function holdfast.resume_lines (
+  of_queue integer,
+  of_lines text[],
+  out ready bigint,
+  out "position" bigint
+)
+language plpgsql as $$
+declare
+  queue holdfast.queues;
+  waiting text[];
+  empty text[];
+begin
+  select * into queue
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  if queue.ordering = 'none' then
+    perform holdfast.open_lines(of_queue, of_lines);
+    perform holdfast.plan_rates(of_queue, of_lines, queue.rate_per_group);
+    select t.ready, t.position into ready, "position"
+    from holdfast.take_turns(of_queue, of_lines) t;
+    return;
+  end if;
+
+  with locked as materialized (
+    select l.line, l.waits
+    from holdfast.lines l
+    where l.queue_id = of_queue
+      and l.line = any(of_lines)
+    order by l.line
+    for update
+  )
+  select array_agg(line)
+  into waiting
+  from locked
+  where waits;
+  perform holdfast.plan_rates(of_queue, of_lines, queue.rate_per_group);
+
+  if waiting is not null then
+    update holdfast.lines l
+    set waits = false
+    where l.queue_id = of_queue
+      and l.line = any(waiting);
+    select a.ready, a.position, a.empty
+    into ready, "position", empty
+    from holdfast.advance(of_queue, waiting, array_fill(0::bigint, array[cardinality(waiting)])) a;
+    delete from holdfast.lines l
+    where l.queue_id = of_queue
+      and l.line = any(empty);
+  end if;
+end
+$$;
+
+-- After the limits per group of a queue have changed. The caller keeps others from leasing.
+create or replace function holdfast.change_line_limits (of_queue integer) returns void
+language plpgsql as $$
+declare
+  is_limited boolean;
+  changed_lines text[];
+  changes bigint[];
+  limited_lines text[];
+begin
+  select q.max_leased_per_group is not null
+  into is_limited
+  from holdfast.queues q
+  where q.id = of_queue;
+
+  with leased as materialized (
+    select m.id, m.line
+    from holdfast.messages m
+    where m.queue_id = of_queue
+      and m.id = any(array(
+        select unnest(l.message_ids)
+        from holdfast.leases l
+        where l.queue_id = of_queue
+      ))
+      and m.turn_rank is not null
+      and m.leased_until is not null
+      and m.dead_at is null
+      and (m.counted is true) <> is_limited
+  ), changed as (
+    update holdfast.messages m
+    set counted = is_limited
+    where m.queue_id = of_queue
+      and m.id = any(array(select id from leased))
+  )
+  select array_agg(l.line), array_agg(l.count)
+  into changed_lines, changes
+  from (
+    select line, count(*)
+    from leased
+    group by line
+  ) l;
+  perform holdfast.open_lines(of_queue, changed_lines);
+  update holdfast.lines l
+  set leased = l.leased + case when is_limited then k.count else -k.count end
+  from unnest(changed_lines, changes) as k (line, count)
+  where l.queue_id = of_queue
+    and l.line = k.line;
+
+  limited_lines := array(
+    select l.line
+    from holdfast.lines l
+    where l.queue_id = of_queue
+      and (l.leased > 0 or l.line = any(changed_lines))
+    order by l.line
+    for update
+  );
+  update holdfast.messages m
+  set position = null
+  where m.queue_id = of_queue
+    and m.line = any(holdfast.lines_at_limit(of_queue, limited_lines))
+    and m.turn_rank is not null
+    and m.position is not null
+    and m.leased_until is null
+    and m.dead_at is null;
+  perform holdfast.take_turns(of_queue, limited_lines);
+
+  perform holdfast.resume_lines(
+    of_queue,
+    array(
+      select r.line
+      from holdfast.line_rates r
+      where r.queue_id = of_queue
+    )
+  );
 end
 $$;

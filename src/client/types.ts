@@ -501,7 +501,9 @@ export interface Explanation {
       | 'backingOff'
       | 'paused'
       | 'maxLeased'
+      | 'maxLeasedPerGroup'
       | 'rate'
+      | 'ratePerGroup'
       | 'leased'
       | 'behind'
       | 'groupBlocked'
@@ -600,11 +602,28 @@ export interface QueueSettings {
    */
   maxLeased?: number | null | undefined
   /**
+   * At most this many messages of a group are leased at one time, over all replicas. Without an
+   * order, groups then take turns. null: no bound. Default null.
+   */
+  maxLeasedPerGroup?: number | null | undefined
+  /**
    * At most this many messages are leased in a time, over all replicas: in t seconds never more
    * than burst + messages × t / perSeconds. burst is as many as messages if it is left out. null:
    * no bound. Default null.
    */
   rate?: {
+    /** Leases. */
+    messages: number
+    /** The time in which they are given. */
+    perSeconds: number
+    /** How many may be given at once after a pause. Left out: as many as messages. */
+    burst?: number | undefined
+  } | null | undefined
+  /**
+   * At most this many messages of each group are leased in a time, by the same formula as rate.
+   * Without an order, groups then take turns. null: no bound. Default null.
+   */
+  ratePerGroup?: {
     /** Leases. */
     messages: number
     /** The time in which they are given. */
@@ -643,7 +662,16 @@ export interface QueueReport {
     ordering: string
     fairness: string
     maxLeased: number | null
+    maxLeasedPerGroup: number | null
     rate: {
+      /** Leases. */
+      messages: number
+      /** The time in which they are given. */
+      perSeconds: number
+      /** How many may be given at once after a pause. Left out: as many as messages. */
+      burst?: number | undefined
+    } | null
+    ratePerGroup: {
       /** Leases. */
       messages: number
       /** The time in which they are given. */
@@ -711,7 +739,16 @@ export interface QueueList {
       ordering: string
       fairness: string
       maxLeased: number | null
+      maxLeasedPerGroup: number | null
       rate: {
+        /** Leases. */
+        messages: number
+        /** The time in which they are given. */
+        perSeconds: number
+        /** How many may be given at once after a pause. Left out: as many as messages. */
+        burst?: number | undefined
+      } | null
+      ratePerGroup: {
         /** Leases. */
         messages: number
         /** The time in which they are given. */

@@ -3,10 +3,22 @@ import type { Room } from './rows.ts'
 import type { ActiveSettings } from './settings.ts'
 
 /** Settings after whose change those who wait for a place may get one. */
-export const limitSettings: string[] = ['maxLeased', 'rate'] satisfies (keyof ActiveSettings)[]
+export const limitSettings: string[] = [
+  'maxLeased',
+  'maxLeasedPerGroup',
+  'rate',
+  'ratePerGroup'
+] satisfies (keyof ActiveSettings)[]
 
-export function hasLimits({ maxLeased, rate }: ActiveSettings): boolean {
-  return maxLeased !== null || rate !== null
+/** Limits that need lines. */
+export const groupLimits: string[] = ['maxLeasedPerGroup', 'ratePerGroup'] satisfies (keyof ActiveSettings)[]
+
+export function hasLimits(settings: ActiveSettings): boolean {
+  return settings.maxLeased !== null || settings.rate !== null || hasGroupLimits(settings)
+}
+
+export function hasGroupLimits({ maxLeasedPerGroup, ratePerGroup }: ActiveSettings): boolean {
+  return maxLeasedPerGroup !== null || ratePerGroup !== null
 }
 
 /** Whether another lease would get nothing just now. */

@@ -3,6 +3,7 @@
  * in a line. With `ordering: "queue"` all messages of the queue do.
  */
 import { invalidRequest } from './errors.ts'
+import { hasGroupLimits } from './leaseLimits.ts'
 import type { NewMessage } from './message.ts'
 import type { ActiveSettings } from './settings.ts'
 
@@ -16,12 +17,15 @@ export function isOrdered({ ordering }: ActiveSettings): boolean {
 
 /** Whether messages of the queue stand in lines. */
 export function hasLines(settings: ActiveSettings): boolean {
-  return isOrdered(settings) || settings.fairness !== 'none'
+  return isOrdered(settings) || takesTurns(settings)
 }
 
-/** Whether groups take turns, and their messages do not wait for one another. */
-export function takesTurns({ ordering, fairness }: ActiveSettings): boolean {
-  return ordering === 'none' && fairness !== 'none'
+/**
+ * Whether groups take turns, and their messages do not wait for one another. A limit per group needs
+ * lines too, so it makes them take turns.
+ */
+export function takesTurns(settings: ActiveSettings): boolean {
+  return !isOrdered(settings) && (settings.fairness !== 'none' || hasGroupLimits(settings))
 }
 
 /** What a message of an ordered queue cannot have, because it would change its place. */

@@ -160,6 +160,11 @@ export interface Circumstances {
   leased: number
   /** When its rate allows the next lease. null: at once. */
   nextTokenAt: string | null
+  /** Its limit per group, and how many of its group are leased. null: it has none, or an order. */
+  maxLeasedPerGroup: number | null
+  leasedOfGroup: number
+  /** When the rate of its group allows the next lease. null: at once. */
+  groupDueAt: string | null
   /** When messages of the queue were last asked for, as far as the replicas have shared it. */
   askedAt: string | null
   /** The message of its group that goes first. null: it waits for none. */

@@ -63,6 +63,8 @@ export interface Head extends Held {
 /** A message that was leased with the head of its line, for the same ask. */
 export interface Follower extends LeasedRow {
   ask: number
+  /** When the first group of the flush may go on whose rate is used up. null: none waits. */
+  dueAtMs: number | null
 }
 
 /** What became ready because other messages left their lines. */
@@ -70,6 +72,12 @@ export interface Freed {
   count: number
   /** The lowest position of these messages. */
   position: number
+}
+
+/** What a lease has done in the lines of its messages. */
+export interface Turned extends Freed {
+  /** When the first group may go on whose rate is used up. null or left out: none waits. */
+  dueAtMs?: number | null
 }
 
 /** What kind of queue a lease is of. */
@@ -105,7 +113,7 @@ export interface LeaseFlush {
   acked: string[]
   /** What became ready because messages left their lines: by the acks, and by the leases. */
   freed: Freed | null
-  turned: Freed | null
+  turned: Turned | null
   /** Keys of asks that an earlier lease has used. Told only when there was no message to lease. */
   usedKeys: string[]
   /** null: the queue has no limits, or is paused. */

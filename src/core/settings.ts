@@ -35,6 +35,27 @@ export type SettingRow = (NumberRow | ChoiceRow | FlagRow | QueueRow | TextsRow 
   label: string
 }
 
+/** A rate: messages per time. */
+const rateFields = {
+  messages: { type: 'integer', min: 1, max: rateMessagesMax, label: 'messages', help: 'Leases.' },
+  perSeconds: {
+    type: 'number',
+    min: ratePerSecondsMin,
+    max: ratePerSecondsMax,
+    unit: 'seconds',
+    label: 'per seconds',
+    help: 'The time in which they are given.'
+  },
+  burst: {
+    type: 'integer',
+    min: 1,
+    max: rateMessagesMax,
+    optional: true,
+    label: 'burst',
+    help: 'How many may be given at once after a pause. Left out: as many as messages.'
+  }
+} as const
+
 /** Settings that are given together, as one object. */
 export interface SettingGroup {
   members: Record<string, SettingRow>
@@ -208,34 +229,37 @@ export const settings = {
     label: 'Leased at once',
     help: 'At most this many messages are leased at one time, over all replicas. null: no bound.'
   },
+  maxLeasedPerGroup: {
+    column: 'max_leased_per_group',
+    type: 'integer',
+    min: 1,
+    max: maxLeasedMax,
+    default: null,
+    label: 'Leased at once per group',
+    help:
+      'At most this many messages of a group are leased at one time, over all replicas. ' +
+      'Without an order, groups then take turns. null: no bound.'
+  },
   rate: {
     column: 'rate',
     type: 'record',
-    fields: {
-      messages: { type: 'integer', min: 1, max: rateMessagesMax, label: 'messages', help: 'Leases.' },
-      perSeconds: {
-        type: 'number',
-        min: ratePerSecondsMin,
-        max: ratePerSecondsMax,
-        unit: 'seconds',
-        label: 'per seconds',
-        help: 'The time in which they are given.'
-      },
-      burst: {
-        type: 'integer',
-        min: 1,
-        max: rateMessagesMax,
-        optional: true,
-        label: 'burst',
-        help: 'How many may be given at once after a pause. Left out: as many as messages.'
-      }
-    },
+    fields: rateFields,
     default: null,
     label: 'Rate',
     help:
       'At most this many messages are leased in a time, over all replicas: ' +
       'in t seconds never more than burst + messages × t / perSeconds. ' +
       'burst is as many as messages if it is left out. null: no bound.'
+  },
+  ratePerGroup: {
+    column: 'rate_per_group',
+    type: 'record',
+    fields: rateFields,
+    default: null,
+    label: 'Rate per group',
+    help:
+      'At most this many messages of each group are leased in a time, by the same formula as rate. ' +
+      'Without an order, groups then take turns. null: no bound.'
   },
   keepAckedSeconds: {
     column: 'keep_acked_seconds',

@@ -64,7 +64,9 @@ export function startClock(
   return {
     fireNow,
     dueAt(timeMs) {
-      if (timeMs < plannedMs) plan(Math.max(timeMs - Date.now(), pauseMsMin))
+      // Of times in the past each would put the firing off, if it were compared itself.
+      const nextMs = Math.max(timeMs, Date.now() + pauseMsMin)
+      if (nextMs < plannedMs) plan(nextMs - Date.now())
     },
     async stop() {
       stopping = true

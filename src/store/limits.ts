@@ -9,21 +9,32 @@
 import { sql } from './statement.ts'
 
 /** Whether queue `q` has limits. */
-export const hasLimits = (q: string) => `(${q}.max_leased is not null or ${q}.rate is not null)`
+export const hasLimits = (q: string) => sql`
+  (
+    ${q}.max_leased is not null
+      or ${q}.rate is not null
+      or ${q}.max_leased_per_group is not null
+      or ${q}.rate_per_group is not null
+  )`
 
-const burst = (q: string) => `coalesce(${q}.rate->'burst', ${q}.rate->'messages')::float8`
-const perSecond = (q: string) => `(${q}.rate->'messages')::float8 / (${q}.rate->'perSeconds')::float8`
+const perSecond = (q: string) => `holdfast.per_second(${q}.rate)`
 
 /** The tokens of queue `q` at a time, by `l`, its row of limits. null: the queue has no rate. */
-export const tokensOf = (q: string, l: string, at: string) => sql`
-  least(
-    ${burst(q)},
-    coalesce(
-      ${l}.tokens
-        + ${perSecond(q)}
-        * greatest(0, extract(epoch from ${at} - ${l}.refilled_at)::float8),
-      ${burst(q)}
-    )
+export const tokensOf = (q: string, l: string, at: string) =>
+  `holdfast.tokens_at(${q}.rate, ${l}.tokens, ${l}.refilled_at, ${at})`
+
+/** The tokens of a line of queue `q`. null: the queue has no rate per group. */
+export const tokensOfLine = (q: string, line: string) => sql`
+  (
+    select holdfast.tokens_at(${q}.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
+    from (select) one
+    left join lateral (
+      select tokens, refilled_at
+      from holdfast.line_rates
+      where queue_id = ${q}.id
+        and line = ${line}
+      limit 1
+    ) r on true
   )`
 
 /** When queue `q` has its next token, by `l`, its row of limits. null: it has one, or no rate. */
@@ -112,6 +123,25 @@ export const limiting = (wanted: string, acked: string) => sql`
     from reckoned r, q
   )`
 
+/** How many messages of a line of which `leased` are leased may follow. null: it has no limit. */
+export const roomOfLine = (q: string, line: string, leased: string) => sql`
+  least(
+    ${q}.max_leased_per_group - ${leased},
+    floor(${tokensOfLine(q, line)})
+  )`
+
+/** How many leased messages a line of queue `q` counts. */
+export const countedOfLine = (q: string, line: string) => sql`
+  coalesce(
+    (
+      select leased
+      from holdfast.lines counting
+      where counting.queue_id = ${q}.id
+        and counting.line = ${line}
+    ),
+    0
+  )`
+
 /** How many messages may be leased, after `limiting`. */
 export const inRoom = 'coalesce((select messages from room), 0)'
 
@@ -138,7 +168,7 @@ export const roomLeft = sql`
       'places', q.max_leased - room.leased - n.count,
       'tokens', room.tokens - n.count,
       'perSecond', ${perSecond('q')},
-      'burst', ${burst('q')}
+      'burst', holdfast.burst(q.rate)
     )
     from room, q, (select count(*) as count from leased) n
   )`

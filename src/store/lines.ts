@@ -26,13 +26,24 @@ export const comesBackToLine = sql`
     or m.turn_rank is not null and m.dead_at is null
   )`
 
-/** What a statement returns of message `m` so that its line can be told. */
-export const lineColumns = sql`
+/** Whether the line of message `m` counts it. */
+export const isCounted = '(m.counted is true and m.leased_until is not null)'
+
+/** What a statement returns of message `m`, which it removes, beside all its columns. */
+export const leavesLine = sql`
+  ${standsInLine} as stood,
+  ${isCounted} as was_counted`
+
+/** What a statement returns of message `m` so that its line can be told, that counted it or did not. */
+export const lineColumnsOf = (counted: string) => sql`
   m.queue_id,
   m.line,
   m.place,
   m.position,
-  m.turn_rank`
+  m.turn_rank,
+  ${counted} as was_counted`
+
+export const lineColumns = lineColumnsOf(isCounted)
 
 /**
  * The rows of `from` by line, in the order of their positions, or of `turn`. `from` has lineColumns
@@ -44,21 +55,34 @@ const byLine = (from: string, turn = 'min(position)') => sql`
     in_turns,
     array_agg(line order by turn, place) as lines,
     array_agg(count order by turn, place) as counts,
+    array_agg(counted order by turn, place) as counted,
     array_agg(place order by turn, place) as places
   from (
     select
       queue_id,
       line,
       turn_rank is not null as in_turns,
-      count(*) as count,
+      count(*) filter (where stood) as count,
+      count(*) filter (where was_counted) as counted,
       min(place) as place,
       ${turn} as turn
     from ${from}
     where stood
+      or was_counted
     group by queue_id, line, turn_rank is not null
   ) l
   group by queue_id, in_turns
   order by queue_id, in_turns`
+
+const settled = sql`
+  holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  )`
 
 /**
  * Tells the lines of the rows in `from`, all of one queue, and answers `Freed` as JSON, or null. It
@@ -70,8 +94,25 @@ export const freeLines = (from: string, turn?: string) => sql`
     from (
       ${byLine(from, turn)}
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral ${settled} f
     where f.ready > 0
+    having count(*) > 0
+  )`
+
+/** Tells the lines of the rows in `from` that they were leased. Answers `Turned` as JSON, or null. */
+export const leaseLines = (from: string, turn?: string) => sql`
+  (
+    select json_build_object(
+      'count', coalesce(sum(f.ready), 0),
+      'position', min(f.position),
+      'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+    )
+    from (
+      ${byLine(from, turn)}
+    ) k
+    cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
+    where f.ready > 0
+      or f.due_at is not null
     having count(*) > 0
   )`
 
@@ -84,7 +125,7 @@ export const freeLinesOfQueues = (from: string) => sql`
   from (
     ${byLine(from)}
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f`
+  cross join lateral ${settled} f`
 
 /** The place of message `m` when it comes back: its old one, or in turns behind others of its rank. */
 export const placeOfReturned = sql`
@@ -113,4 +154,4 @@ export const isParked = sql`
   )`
 
 /** Whether messages of queue `q` stand in lines. */
-export const hasLines = (q: string) => `(${q}.ordering <> 'none' or ${q}.fairness <> 'none')`
+export const hasLines = (q: string) => `(${q}.ordering <> 'none' or ${q}.takes_turns)`

@@ -3,6 +3,9 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import t from 'tap'
+import { readCall, UsageError } from '../../src/cli/command.ts'
+import { keys } from '../../src/cli/keys.ts'
+import { readConfig } from '../../src/config.ts'
 import { guarded, until, withKey } from '../support/apiKeys.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -28,9 +31,7 @@ t.test('keys are created, listed and revoked on the command line', async t => {
   )
   t.match(stdout, /^hf_[0-9a-f]{10}_[A-Za-z0-9_-]{43}\n$/, 'nothing but the key')
   await until(404, () => withKey(holdfast, stdout.trim()).get('/nowhere'))
-  const {
-    keys: [{ id, ...key }]
-  } = (await admin.get('/keys')).body
+  const [{ id, ...key }] = (await admin.get('/keys')).body.keys
   t.match(key, {
     name: 'mail worker',
     rights: ['lease:mail', 'browse:m*'],
@@ -51,19 +52,28 @@ t.test('keys are created, listed and revoked on the command line', async t => {
   t.match((await run('revoke', id, '--pause-schedules')).stderr, /schedules that are paused: nightly\n/)
   t.match((await admin.get('/schedules/nightly')).body, { paused: true })
   t.equal((await admin.get('/keys')).body.keys.length, 0)
-  const wrong: [string[], number, string][] = [
-    [['revoke', id], 1, 'There is no key'],
-    [['create', 'x', '--allow', 'steal:*'], 2, 'is not a right'],
-    [['create', 'x', '--allow', 'admin', '--requests-per-second', '0'], 2, '--requests-per-second must be'],
-    [['burn'], 2, 'holdfast keys create NAME'],
-    [['create', 'mail', 'worker'], 2, 'in quotes'],
-    [['create', 'ops\u202e', '--allow', 'admin'], 2, 'invisible']
+  await Promise.all([
+    t.rejects(run('revoke', id), { code: 1, stderr: /There is no key/ }),
+    t.rejects(run('burn'), { code: 2, stderr: /holdfast keys create NAME/ })
+  ])
+  const wrong: [string[], RegExp][] = [
+    [['create', 'x', '--allow', 'steal:*'], /is not a right/],
+    [['create', 'x', '--allow', 'admin', '--requests-per-second', '0'], /--requests-per-second must be/],
+    [['create', 'mail', 'worker'], /in quotes/],
+    [['create', 'ops\u202e', '--allow', 'admin'], /invisible/]
   ]
-  await Promise.all(
-    wrong.map(([args, code, word]) =>
-      t.rejects(run(...args), { code, stderr: new RegExp(word) }, args.join(' '))
+  for (const [args, message] of wrong) {
+    const call = {
+      ...readCall('keys', keys, args),
+      config: () => readConfig({ HOLDFAST_DATABASE_URL: holdfast.databaseUrl }),
+      say: () => {}
+    }
+    await t.rejects(
+      async () => await keys.run(call),
+      Object.assign(new UsageError(), { message }),
+      args.join(' ')
     )
-  )
+  }
   t.match(await admin.post('/keys', { name: 'x', rights: ['lease:mail', 'lease:'] }), {
     status: 400,
     body: { errors: [{ pointer: '/rights/1' }] }

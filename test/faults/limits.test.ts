@@ -1,15 +1,17 @@
 /** Limits of queues on three replicas, while one after another is killed. */
 import { setTimeout as pause } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess, type Client } from '../support/service.ts'
 import { connect, msSince, untilWaiting } from './setup.ts'
 
 const kills = 3
 const maxLeased = 20
+const maxLeasedPerGroup = 3
+const groups = 8
 const rate = { messages: 200, perSeconds: 1, burst: 40 }
 
-t.test('maxLeased and rate hold on three replicas, of which one is killed again and again', async t => {
+t.test('limits hold on three replicas, of which one is killed again and again', async t => {
   const database = await freshDatabase(t)
   const env = { HOLDFAST_DATABASE_URL: database.url }
   const [first, second] = await Promise.all([service(t, { database }), service(t, { database })])
@@ -22,14 +24,16 @@ t.test('maxLeased and rate hold on three replicas, of which one is killed again 
     retry: { delaySeconds: 0 }
   })
   await first.call('PUT', '/queues/other', { maxLeased, leaseSeconds: 2, maxAttempts: null })
+  await first.call('PUT', '/queues/grouped', { maxLeasedPerGroup, leaseSeconds: 2, maxAttempts: null })
+  const paths = [path, '/queues/other', '/queues/grouped'] as const
   const stopping = new AbortController()
   const working = () => !stopping.signal.aborted
 
   const fill = async (queue: string) => {
-    const messages = Array.from({ length: 500 }, (_, body) => ({ body }))
+    const messages = Array.from({ length: 500 }, (_, body) => ({ body, group: `g${body % groups}` }))
     for (let n = 0; n < 8; n++) await first.post(`${queue}/messages`, { messages })
   }
-  await Promise.all([fill(path), fill('/queues/other')])
+  await Promise.all(paths.map(fill))
 
   /** Leases and settles, or forgets what it holds. Errors of a killed replica end it. */
   const consume = async (replica: Client, queue: string, n: number) => {
@@ -42,11 +46,9 @@ t.test('maxLeased and rate hold on three replicas, of which one is killed again 
     }
   }
   const crowd = (replica: Client) =>
-    Promise.allSettled(
-      Array.from({ length: 12 }, (_, n) => consume(replica, n % 2 ? path : '/queues/other', n))
-    )
+    Promise.allSettled(Array.from({ length: 15 }, (_, n) => consume(replica, paths[n % 3]!, n)))
   const sql = await connect(t, database.url)
-  const seen = { limited: 0, other: 0 }
+  const seen = { limited: 0, other: 0, grouped: 0 }
   // In every time, the leases given are at most the burst and what came due in it.
   let [leastBefore, mostOver] = [Infinity, -Infinity]
   const watch = async () => {
@@ -59,19 +61,29 @@ t.test('maxLeased and rate hold on three replicas, of which one is killed again 
             from holdfast.messages
             where queue_id = q.id and leased_until is not null
           ) as leased,
+          (
+            select coalesce(max(count), 0)::int
+            from (
+              select count(*)
+              from holdfast.messages
+              where queue_id = q.id and leased_until is not null
+              group by marks->>'group'
+            ) g
+          ) as of_group,
           (c.leased_total + (
             select coalesce(sum(l.leased_total), 0) from holdfast.ledger l where l.queue_id = q.id
           ))::int as given,
           extract(epoch from clock_timestamp())::float8 as at
         from holdfast.queues q
         join holdfast.counts c on c.queue_id = q.id`)
-      for (const { name, leased, given, at } of rows as {
+      for (const { name, leased, of_group: ofGroup, given, at } of rows as {
         name: keyof typeof seen
         leased: number
+        of_group: number
         given: number
         at: number
       }[]) {
-        seen[name] = Math.max(seen[name], leased)
+        seen[name] = Math.max(seen[name], name === 'grouped' ? ofGroup : leased)
         if (name !== 'limited') continue
         const ahead = given - (rate.messages * at) / rate.perSeconds
         leastBefore = Math.min(leastBefore, ahead)
@@ -89,8 +101,9 @@ t.test('maxLeased and rate hold on three replicas, of which one is killed again 
   }
   stopping.abort()
   await Promise.all(running)
-  t.comment(`at most ${seen.limited} and ${seen.other} were leased at once`)
+  t.comment(`at most ${seen.limited}, ${seen.other}, and ${seen.grouped} of a group were leased at once`)
   t.ok(seen.limited <= maxLeased && seen.other <= maxLeased)
+  t.equal(seen.grouped, maxLeasedPerGroup)
   t.ok(seen.other >= maxLeased / 2, 'the limit was used')
 
   // A lease is seen when it is committed, which may be some milliseconds after it was given.
@@ -99,12 +112,18 @@ t.test('maxLeased and rate hold on three replicas, of which one is killed again 
   t.ok(mostOver <= tolerance)
 })
 
-t.test('two replicas together give what a rate allows, within a twentieth', async t => {
+const paced = { messages: 50, perSeconds: 0.5 }
+for (const setting of ['rate', 'ratePerGroup']) {
+  t.test(`two replicas together give what ${setting} allows, within a twentieth`, async t => {
+    await shareOf(t, { [setting]: paced })
+  })
+}
+
+async function shareOf(t: Test, settings: object): Promise<void> {
   const database = await freshDatabase(t)
   const replicas = [await service(t, { database }), await service(t, { database })] as const
   const path = '/queues/paced'
-  const paced = { messages: 50, perSeconds: 0.5 }
-  await replicas[0].call('PUT', path, { rate: paced })
+  await replicas[0].call('PUT', path, settings)
   const messages = Array.from({ length: 1000 }, (_, body) => ({ body }))
   await replicas[0].post(`${path}/messages`, { messages })
   const sql = await connect(t, database.url)
@@ -133,7 +152,7 @@ t.test('two replicas together give what a rate allows, within a twentieth', asyn
   const due = (paced.messages * (end.at - begin.at)) / paced.perSeconds
   const share = (end.given - begin.given) / due
   t.ok(Math.abs(share - 1) <= 0.05, `${end.given - begin.given} of ${due.toFixed(1)} leases that came due`)
-})
+}
 
 t.test('a place that is freed at one replica wakes who waits at another', async t => {
   const database = await freshDatabase(t)

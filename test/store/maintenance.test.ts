@@ -25,6 +25,7 @@ const rowsOfQueue = [
     '1, 0, 0, 0, 0, 0, 0, 0'
   ],
   ['lines', 'line', "'a'"],
+  ['line_rates', 'line, tokens, refilled_at, due_at', "'a', 0, now(), now()"],
   ['limits', 'leased_total', '0'],
   ['times', 'at, waits, works', "1, '{}', '{}'"],
   ['asked', 'asked_at', 'now()']

@@ -24,7 +24,8 @@ with keeping as materialized (
         when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -90,23 +91,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from done
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -138,7 +149,8 @@ with keeping as materialized (
         when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -197,7 +209,12 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -291,6 +308,7 @@ with keeping as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -350,7 +368,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -369,23 +392,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -397,23 +430,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -466,7 +509,8 @@ with keeping as materialized (
         when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -525,7 +569,12 @@ with keeping as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and (select count(*) from done) >= 0
 ), found as materialized (
   select m.*
@@ -622,6 +671,7 @@ with keeping as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -690,7 +740,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -714,23 +769,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -742,23 +807,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -854,7 +929,12 @@ insert into holdfast.limits (queue_id)
 select id
 from holdfast.queues
 where name = $1
-  and (queues.max_leased is not null or queues.rate is not null)
+  and (
+    queues.max_leased is not null
+      or queues.rate is not null
+      or queues.max_leased_per_group is not null
+      or queues.rate_per_group is not null
+  )
 on conflict (queue_id) do nothing;
 
 -- ahead
@@ -1048,6 +1128,7 @@ with found as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     (
       m.line is not null
       and m.dead_at is null
@@ -1082,23 +1163,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from gone
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -1199,9 +1290,17 @@ set
     when c.new ? 'maxLeased' then (c.new #>> '{maxLeased}')::integer
     else q.max_leased
   end,
+  max_leased_per_group = case
+    when c.new ? 'maxLeasedPerGroup' then (c.new #>> '{maxLeasedPerGroup}')::integer
+    else q.max_leased_per_group
+  end,
   rate = case
     when c.new ? 'rate' then (c.new #>> '{rate}')::jsonb
     else q.rate
+  end,
+  rate_per_group = case
+    when c.new ? 'ratePerGroup' then (c.new #>> '{ratePerGroup}')::jsonb
+    else q.rate_per_group
   end,
   keep_acked_seconds = coalesce(
     (c.new #>> '{keepAckedSeconds}')::float8,
@@ -1261,8 +1360,12 @@ returning
 -- changes_order
 -- $1 name · $2 change, as JSON
 select
-  coalesce($2::jsonb->>'ordering' <> ordering, false)
-  as changes
+  coalesce($2::jsonb->>'ordering' <> ordering, false) as changes,
+  ordering = 'none'
+    and max_leased_per_group is null
+    and rate_per_group is null
+    and ($2::jsonb->>'maxLeasedPerGroup' is not null
+    or $2::jsonb->>'ratePerGroup' is not null) as limits
 from holdfast.queues
 where name = $1;
 
@@ -1288,7 +1391,8 @@ with keeping as materialized (
         when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -1356,23 +1460,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from done
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -1642,7 +1756,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+      and not ((q.ordering <> 'none' or q.takes_turns))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1732,7 +1846,7 @@ with stored as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+      and not ((q.ordering <> 'none' or q.takes_turns))
   )) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1822,7 +1936,7 @@ with candidates as materialized (
     select q.id
     from holdfast.queues q
     where q.id = any($1::integer[])
-      and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+      and not ((q.ordering <> 'none' or q.takes_turns))
   )) is true
 ), digested as materialized (
   select
@@ -1979,15 +2093,15 @@ with stored as materialized (
     case
       when q.ordering = 'group' then i.o->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
     end as line,
     case
-      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+      when q.takes_turns then i.priority * 2
     end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering, fairness
+    select ordering, takes_turns
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -2140,15 +2254,15 @@ with candidates as materialized (
     case
       when q.ordering = 'group' then i.o->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
     end as line,
     case
-      when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+      when q.takes_turns then i.priority * 2
     end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
     with ordinality as i (queue_id, priority, body, o, n)
   cross join lateral (
-    select ordering, fairness
+    select ordering, takes_turns
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -2379,14 +2493,14 @@ with free as materialized (
       i.unique_key,
       i.until_leased as unique_until_leased,
       i.replaces,
-      (q.ordering <> 'none' or q.fairness <> 'none') as keeps_group,
+      (q.ordering <> 'none' or q.takes_turns) as keeps_group,
       case
         when q.ordering = 'group' then i.o->'marks'->>'group'
         when q.ordering = 'queue' then ''
-        when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+        when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
       end as line,
       case
-        when q.ordering = 'none' and q.fairness = 'group' then i.priority * 2
+        when q.takes_turns then i.priority * 2
       end as turn_rank
     from unnest(
       $1::integer[],
@@ -2398,7 +2512,7 @@ with free as materialized (
       $7::boolean[]
     ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
     cross join lateral (
-      select ordering, fairness
+      select ordering, takes_turns
       from holdfast.queues
       where id = i.queue_id
       limit 1
@@ -2847,7 +2961,7 @@ with free as materialized (
       select q.id
       from holdfast.queues q
       where q.id = any($1::integer[])
-        and not ((q.ordering <> 'none' or q.fairness <> 'none'))
+        and not ((q.ordering <> 'none' or q.takes_turns))
     )) is true
   ) m
 ), digested as materialized (
@@ -3232,6 +3346,7 @@ with due as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
@@ -3281,23 +3396,33 @@ left join (
       in_turns,
       array_agg(line order by turn, place) as lines,
       array_agg(count order by turn, place) as counts,
+      array_agg(counted order by turn, place) as counted,
       array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
         line,
         turn_rank is not null as in_turns,
-        count(*) as count,
+        count(*) filter (where stood) as count,
+        count(*) filter (where was_counted) as counted,
         min(place) as place,
         min(position) as turn
       from expired
       where stood
+        or was_counted
       group by queue_id, line, turn_rank is not null
     ) l
     group by queue_id, in_turns
     order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  cross join lateral holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  ) f
 ) freed on true;
 
 -- expire_parked
@@ -3327,6 +3452,7 @@ with due as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
@@ -3376,23 +3502,33 @@ left join (
       in_turns,
       array_agg(line order by turn, place) as lines,
       array_agg(count order by turn, place) as counts,
+      array_agg(counted order by turn, place) as counted,
       array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
         line,
         turn_rank is not null as in_turns,
-        count(*) as count,
+        count(*) filter (where stood) as count,
+        count(*) filter (where was_counted) as counted,
         min(place) as place,
         min(position) as turn
       from expired
       where stood
+        or was_counted
       group by queue_id, line, turn_rank is not null
     ) l
     group by queue_id, in_turns
     order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  cross join lateral holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  ) f
 ) freed on true;
 
 -- explain
@@ -3415,22 +3551,29 @@ select
   (c.leased + t.leased)::float8 as leased,
   (
     select n.at + make_interval(
-      secs => (1 - n.tokens) / ((q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8)
+      secs => (1 - n.tokens) / (holdfast.per_second(q.rate))
     )
     from (
-      select c.at, least(
-        coalesce(q.rate->'burst', q.rate->'messages')::float8,
-        coalesce(
-          l.tokens
-            + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-            * greatest(0, extract(epoch from c.at - l.refilled_at)::float8),
-          coalesce(q.rate->'burst', q.rate->'messages')::float8
-        )
-      ) as tokens
+      select c.at, holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, c.at) as tokens
       from (select clock_timestamp() as at offset 0) c
     ) n
     where n.tokens < 1
   ) as "nextTokenAt",
+  case when m.turn_rank is not null then q.max_leased_per_group end as "maxLeasedPerGroup",
+  case
+    when m.turn_rank is not null and q.max_leased_per_group is not null
+    then coalesce(
+      (
+        select leased
+        from holdfast.lines counting
+        where counting.queue_id = q.id
+          and counting.line = m.line
+      ),
+      0
+    )
+    else 0
+  end::float8 as "leasedOfGroup",
+  case when m.position is null then r.due_at end as "groupDueAt",
   k.acked_at as "ackedAt",
   k.keep_until as "keepUntil",
   m.rank,
@@ -3475,6 +3618,14 @@ left join lateral (
   where queue_id = $1
   limit 1
 ) l on true
+left join lateral (
+  select due_at
+  from holdfast.line_rates
+  where queue_id = $1
+    and line = m.line
+    and due_at > clock_timestamp()
+  limit 1
+) r on true
 left join lateral (
   select json_build_object('id', ahead.id::text, 'state', ahead.state) as blocker
   from (
@@ -3545,7 +3696,14 @@ with due as materialized (
     ready_at = m.visible_at
   from places
   where m.ctid = any((select places from places)::tid[])
-  returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
+  returning
+    m.queue_id,
+    m.line,
+    m.place,
+    m.position,
+    m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
+    m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
   select
@@ -3583,23 +3741,33 @@ left join (
       in_turns,
       array_agg(line order by turn, place) as lines,
       array_agg(count order by turn, place) as counts,
+      array_agg(counted order by turn, place) as counted,
       array_agg(place order by turn, place) as places
     from (
       select
         queue_id,
         line,
         turn_rank is not null as in_turns,
-        count(*) as count,
+        count(*) filter (where stood) as count,
+        count(*) filter (where was_counted) as counted,
         min(place) as place,
         min(position) as turn
       from exposed
       where stood
+        or was_counted
       group by queue_id, line, turn_rank is not null
     ) l
     group by queue_id, in_turns
     order by queue_id, in_turns
   ) k
-  cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+  cross join lateral holdfast.settle_lines(
+    k.queue_id,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.places,
+    k.in_turns
+  ) f
 ) ready on true;
 
 -- extend
@@ -3648,6 +3816,7 @@ with held as materialized (
       )
       or m.turn_rank is not null and m.dead_at is null
     ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     ($4::text[])[i.n] as reason,
     m.dead_at is not null
       or ($6::boolean[])[i.n]
@@ -3684,7 +3853,8 @@ with held as materialized (
     array_agg(dies order by id) as dies,
     array_agg(delay_seconds order by id) as delay_seconds,
     array_agg(state order by id) as state,
-    array_agg(stood order by id) as stood
+    array_agg(stood order by id) as stood,
+    array_agg(was_counted order by id) as was_counted
   from held
 ), failed as (
   update holdfast.messages m
@@ -3724,6 +3894,7 @@ with held as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    h.was_counted[width_bucket(m.id, h.ids)] as was_counted,
     h.state[width_bucket(m.id, h.ids)] as state,
     h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
@@ -3800,23 +3971,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from failed
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -3869,7 +4050,9 @@ select
   ordering,
   fairness,
   max_leased,
+  max_leased_per_group,
   rate,
+  rate_per_group,
   keep_acked_seconds,
   dead_letter_queue
 from holdfast.queues
@@ -3927,7 +4110,9 @@ cross join lateral (
     ordering,
     fairness,
     max_leased,
+    max_leased_per_group,
     rate,
+    rate_per_group,
     keep_acked_seconds,
     dead_letter_queue
   from holdfast.queues
@@ -4150,7 +4335,12 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and true
 ), found as materialized (
   select m.*
@@ -4244,6 +4434,7 @@ with q as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -4303,7 +4494,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -4323,23 +4519,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -4450,7 +4656,12 @@ with heads as materialized (
       select
       from holdfast.queues
       where id = $1
-        and not (queues.max_leased is not null or queues.rate is not null)
+        and not (
+          queues.max_leased is not null
+            or queues.rate is not null
+            or queues.max_leased_per_group is not null
+            or queues.rate_per_group is not null
+        )
     )
 ), leased as (
   update holdfast.messages m
@@ -4521,7 +4732,8 @@ select
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
   m.position,
-  m.ask
+  m.ask,
+  null as "dueAtMs"
 from leased m
 cross join lateral (
   select max_attempts
@@ -4549,7 +4761,7 @@ order by m.round, m.n;
 -- $1 queue id · of each head: $2 message id · $3 fence · $4 its ask
 -- $5 of each ask: messages wanted · $6 bytes allowed
 with q as materialized (
-  select id, max_leased, rate
+  select id, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
 ), limits_row as materialized (
@@ -4585,15 +4797,7 @@ with q as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - 0 as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -4671,7 +4875,29 @@ with q as materialized (
         and dead_at is null
         and (expires_at is null or expires_at > statement_timestamp())
       order by place
-      limit ($5::integer[])[h.ask]
+      limit (
+        select greatest(
+          0,
+          least(
+            ($5::integer[])[h.ask],
+            least(
+              q.max_leased_per_group - 1,
+              floor((
+                select holdfast.tokens_at(q.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
+                from (select) one
+                left join lateral (
+                  select tokens, refilled_at
+                  from holdfast.line_rates
+                  where queue_id = q.id
+                    and line = h.line
+                  limit 1
+                ) r on true
+              ))
+            )
+          )
+        )::bigint
+        from q
+      )
     ) m
   ) f
   where not f.blocked
@@ -4750,6 +4976,9 @@ with q as materialized (
   from room, (select count(*) as count from leased) n
   where l.queue_id = $1
     and n.count > 0
+), charged_lines as materialized (
+  select holdfast.charge_lines($1, array_agg(line), array_agg(count)) as due_at
+  from (select line, count(*) as count from leased group by line) c
 )
 select
   m.id,
@@ -4767,7 +4996,8 @@ select
   f.last_failure as "lastFailure",
   m.origin - 'own' as origin,
   m.position,
-  m.ask
+  m.ask,
+  extract(epoch from c.due_at)::float8 * 1000 as "dueAtMs"
 from leased m
 cross join lateral (
   select max_attempts
@@ -4789,6 +5019,7 @@ left join lateral (
   order by h.fence desc
   limit 1
 ) f on true
+cross join charged_lines c
 order by m.round, m.n;
 
 -- lease_turns
@@ -4802,7 +5033,12 @@ with q as materialized (
   from holdfast.queues
   where id = $1
     and not paused
-    and not (queues.max_leased is not null or queues.rate is not null)
+    and not (
+      queues.max_leased is not null
+        or queues.rate is not null
+        or queues.max_leased_per_group is not null
+        or queues.rate_per_group is not null
+    )
     and true
 ), lines as materialized (
   select
@@ -4973,6 +5209,7 @@ with q as materialized (
     m.place,
     m.turn_rank,
     m.turn_rank is not null as stood,
+    false as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5041,7 +5278,12 @@ select
         select
         from holdfast.queues
         where id = $1
-          and (queues.max_leased is not null or queues.rate is not null)
+          and (
+            queues.max_leased is not null
+              or queues.rate is not null
+              or queues.max_leased_per_group is not null
+              or queues.rate_per_group is not null
+          )
       )
       else false
     end,
@@ -5066,23 +5308,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
@@ -5185,7 +5437,8 @@ with keeping as materialized (
         when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -5240,7 +5493,7 @@ with keeping as materialized (
   from done
   having count(*) > 0
 ), q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -5278,15 +5531,7 @@ with keeping as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - (select count(*) filter (where state = 'leased') from done) as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -5367,6 +5612,9 @@ with keeping as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -5391,7 +5639,8 @@ with keeping as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5462,8 +5711,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -5482,52 +5731,70 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -5579,7 +5846,8 @@ with keeping as materialized (
         when m.turn_rank is not null then m.position is not null and m.leased_until is null
         else m.position is not null or m.leased_until is not null
       end
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
 ), archived as (
   insert into holdfast.acked (
     id,
@@ -5634,7 +5902,7 @@ with keeping as materialized (
   from done
   having count(*) > 0
 ), q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -5672,15 +5940,7 @@ with keeping as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - (select count(*) filter (where state = 'leased') from done) as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -5764,6 +6024,9 @@ with keeping as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -5788,7 +6051,8 @@ with keeping as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -5868,8 +6132,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -5893,52 +6157,70 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from done
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -5968,7 +6250,7 @@ order by m.n;
 -- of each message wanted: $6 its holder, by number in $8 · $7 lease seconds, 0: as the queue says
 -- $8 workers
 with q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -6006,15 +6288,7 @@ with q as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - 0 as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -6095,6 +6369,9 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -6119,7 +6396,8 @@ with q as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -6190,8 +6468,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -6204,31 +6482,39 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6259,7 +6545,7 @@ order by m.n;
 -- $8 workers · $9 its row of leases, by number in $10
 -- of each row of leases: $10 key · $11 worker
 with q as materialized (
-  select id, lease_seconds, max_attempts, max_leased, rate
+  select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
   from holdfast.queues
   where id = $1
     and not paused
@@ -6297,15 +6583,7 @@ with q as materialized (
         + l.leased_total
         - (select leased_total from holdfast.limits where queue_id = $1)
     end - 0 as leased,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from l.at - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, l.at) as tokens
   from counting l, q
 ), room as materialized (
   select
@@ -6418,7 +6696,49 @@ with q as materialized (
           and (m.expires_at is null or m.expires_at > statement_timestamp())
           and m.position is null
         order by m.turn_rank desc, m.place
-        limit coalesce((select messages from room), 0)
+        limit greatest(
+          0,
+          least(
+            coalesce((select messages from room), 0),
+            least(
+              q.max_leased_per_group - coalesce(
+                (
+                  select leased
+                  from holdfast.lines counting
+                  where counting.queue_id = q.id
+                    and counting.line = l.line
+                ),
+                0
+              ),
+              floor((
+                select holdfast.tokens_at(q.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
+                from (select) one
+                left join lateral (
+                  select tokens, refilled_at
+                  from holdfast.line_rates
+                  where queue_id = q.id
+                    and line = l.line
+                  limit 1
+                ) r on true
+              ))
+            ) - (
+              select count(*)
+              from (
+                select
+                from holdfast.messages m
+                where m.queue_id = $1
+                  and m.line = l.line
+                  and m.turn_rank is not null
+                  and m.visible_at is null
+                  and m.dead_at is null
+                  and m.leased_until is null
+                  and (m.expires_at is null or m.expires_at > statement_timestamp())
+                  and m.position is not null
+                limit 1
+              ) stands
+            )
+          )
+        )::bigint
         for no key update skip locked
       ) parked
     ) ready
@@ -6443,7 +6763,8 @@ with q as materialized (
     array_agg(id order by id) as ids,
     array_agg(n order by id) as ns
   from taken
-), lease as materialized (
+),
+lease as materialized (
   select
     (
       select array_agg(nextval('holdfast.lease_ids'))
@@ -6463,6 +6784,9 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
+    end,
+          counted = case
+      when m.turn_rank is not null and q.max_leased_per_group is not null then true
     end
   from lease, q, places
   where m.queue_id = $1
@@ -6487,7 +6811,8 @@ with q as materialized (
     m.line,
     m.place,
     m.turn_rank,
-    m.turn_rank is not null as stood,
+    (m.turn_rank is not null or m.line is not null and q.rate_per_group is not null) as stood,
+    m.counted is true as was_counted,
     places.ns[width_bucket(m.id, places.ids)] as n,
     ($6::smallint[])[places.ns[width_bucket(m.id, places.ids)]] as holder
 ), kept as (
@@ -6567,8 +6892,8 @@ select
         'messages', room.messages,
         'places', q.max_leased - room.leased - n.count,
         'tokens', room.tokens - n.count,
-        'perSecond', (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8,
-        'burst', coalesce(q.rate->'burst', q.rate->'messages')::float8
+        'perSecond', holdfast.per_second(q.rate),
+        'burst', holdfast.burst(q.rate)
       )
       from room, q, (select count(*) as count from leased) n
     ),
@@ -6586,31 +6911,39 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
+      select json_build_object(
+        'count', coalesce(sum(f.ready), 0),
+        'position', min(f.position),
+        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      )
       from (
         select
           queue_id,
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             max(n) as turn
           from leased
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
       where f.ready > 0
+        or f.due_at is not null
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6648,15 +6981,7 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
     (c.returned_total + t.returned_total) as returned_total,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens
   from (
     select *
     from (
@@ -6997,14 +7322,14 @@ select *
 from (
   select
     q.id,
-    (q.ordering <> 'none' or q.fairness <> 'none') as "hasLines",
+    (q.ordering <> 'none' or q.takes_turns) as "hasLines",
     first.enqueued_at <= q.ends_from as enqueued,
     kept.kept_from <= q.ends_from as kept
   from (
     select
       id,
       ordering,
-      fairness,
+      takes_turns,
       statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
     from holdfast.queues
   ) q
@@ -7146,6 +7471,7 @@ with parked as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
@@ -7182,23 +7508,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from purged
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -7292,15 +7628,7 @@ from (
       least(
         c.ready + t.ready,
         q.max_leased - c.leased - t.leased,
-        floor(least(
-          coalesce(q.rate->'burst', q.rate->'messages')::float8,
-          coalesce(
-            l.tokens
-              + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-              * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
-            coalesce(q.rate->'burst', q.rate->'messages')::float8
-          )
-        ))
+        floor(holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()))
       )
     )::bigint as ready
   from holdfast.counts c
@@ -7395,6 +7723,7 @@ with lined as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, dead, redriven_total)
@@ -7430,23 +7759,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from changed
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     )->>'position')::bigint
@@ -7549,7 +7888,8 @@ with held as materialized (
         end
       )
       or m.turn_rank is not null and m.dead_at is null
-    ) as stood
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
@@ -7561,7 +7901,8 @@ with held as materialized (
 ), held_by_id as materialized (
   select
     array_agg(id order by id) as ids,
-    array_agg(stood order by id) as stood
+    array_agg(stood order by id) as stood,
+    array_agg(was_counted order by id) as was_counted
   from held
 ), released as (
   update holdfast.messages m
@@ -7593,6 +7934,7 @@ with held as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    h.was_counted[width_bucket(m.id, h.ids)] as was_counted,
     h.stood[width_bucket(m.id, h.ids)] as stood
 ), recorded as (
   insert into holdfast.history (
@@ -7639,23 +7981,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from released
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -7784,6 +8136,25 @@ with gone as (
 select count(*) as removed
 from gone;
 
+-- remove_line_rates
+with gone as (
+  delete from holdfast.line_rates
+  where ctid = any(array(
+    select t.ctid
+    from holdfast.removed_queues r
+    cross join lateral (
+      select ctid
+      from holdfast.line_rates
+      where queue_id = r.queue_id
+      limit 5000
+    ) t
+    limit 5000
+  ))
+  returning 1
+)
+select count(*) as removed
+from gone;
+
 -- remove_lines
 with gone as (
   delete from holdfast.lines
@@ -7874,15 +8245,7 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
     (c.returned_total + t.returned_total) as returned_total,
-    least(
-      coalesce(q.rate->'burst', q.rate->'messages')::float8,
-      coalesce(
-        l.tokens
-          + (q.rate->'messages')::float8 / (q.rate->'perSeconds')::float8
-          * greatest(0, extract(epoch from clock_timestamp() - l.refilled_at)::float8),
-        coalesce(q.rate->'burst', q.rate->'messages')::float8
-      )
-    ) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens
   from (select * from holdfast.queues where name = $1) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (
@@ -7937,6 +8300,35 @@ select
 from r
 order by r.name;
 
+-- resume_lines
+-- $1 what fell due up to this time has been swept before
+with due as materialized (
+  select queue_id, line, due_at
+  from holdfast.line_rates
+  where due_at <= statement_timestamp()
+    and due_at > $1
+  order by due_at
+  limit 1000
+)
+select
+  (select count(*) from due) as taken,
+  null as late_ms,
+  resumed.*
+from (select) one
+left join (
+  select
+    k.queue_id,
+    f.ready,
+    f.position
+  from (
+    select queue_id, array_agg(line order by due_at) as lines
+    from due
+    group by queue_id
+    order by queue_id
+  ) k
+  cross join lateral holdfast.resume_lines(k.queue_id, k.lines) f
+) resumed on true;
+
 -- retention
 -- $1 queue id · $2 after this message id · $3 whether parked messages are meant
 with old as materialized (
@@ -7967,6 +8359,7 @@ with old as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
@@ -8001,23 +8394,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from expired
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -8053,6 +8456,7 @@ with old as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     (
       m.line is not null
@@ -8087,23 +8491,33 @@ select
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from expired
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
     where f.ready > 0
     having count(*) > 0
   ) as freed
@@ -8148,6 +8562,7 @@ with chosen as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    (m.counted is true and m.leased_until is not null) as was_counted,
     m.turn_rank is not null as stood
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, delayed)
@@ -8170,23 +8585,33 @@ select
           in_turns,
           array_agg(line order by turn, place) as lines,
           array_agg(count order by turn, place) as counts,
+          array_agg(counted order by turn, place) as counted,
           array_agg(place order by turn, place) as places
         from (
           select
             queue_id,
             line,
             turn_rank is not null as in_turns,
-            count(*) as count,
+            count(*) filter (where stood) as count,
+            count(*) filter (where was_counted) as counted,
             min(place) as place,
             min(position) as turn
           from changed
           where stood
+            or was_counted
           group by queue_id, line, turn_rank is not null
         ) l
         group by queue_id, in_turns
         order by queue_id, in_turns
       ) k
-      cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+      cross join lateral holdfast.settle_lines(
+        k.queue_id,
+        k.lines,
+        k.counts,
+        k.counted,
+        k.places,
+        k.in_turns
+      ) f
       where f.ready > 0
       having count(*) > 0
     )->>'position')::bigint
@@ -8878,6 +9303,7 @@ with seen as materialized (
     m.place,
     m.position,
     m.turn_rank,
+    m.counted is true as was_counted,
     m.line is not null as stood,
     m.dead_at is not null as died
 ), recorded as (
@@ -8988,23 +9414,33 @@ left join (
         in_turns,
         array_agg(line order by turn, place) as lines,
         array_agg(count order by turn, place) as counts,
+        array_agg(counted order by turn, place) as counted,
         array_agg(place order by turn, place) as places
       from (
         select
           queue_id,
           line,
           turn_rank is not null as in_turns,
-          count(*) as count,
+          count(*) filter (where stood) as count,
+          count(*) filter (where was_counted) as counted,
           min(place) as place,
           min(position) as turn
         from lapsed
         where stood
+          or was_counted
         group by queue_id, line, turn_rank is not null
       ) l
       group by queue_id, in_turns
       order by queue_id, in_turns
     ) k
-    cross join lateral holdfast.settle_lines(k.queue_id, k.lines, k.counts, k.places, k.in_turns) f
+    cross join lateral holdfast.settle_lines(
+      k.queue_id,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.places,
+      k.in_turns
+    ) f
   ) f
   union all
   select target_id, ready, lowest, null

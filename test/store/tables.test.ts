@@ -29,7 +29,8 @@ t.test('a new queue has the default of every setting, and a setting has every co
   for (const { path, column, default: value } of settingPaths) {
     t.strictSame(queue[column], value, path.join('.'))
   }
-  const others = ['id', 'name', 'created_at', 'updated_at']
+  // The last one follows from the settings.
+  const others = ['id', 'name', 'created_at', 'updated_at', 'takes_turns']
   t.strictSame(
     (await columnsOf('queues')).sort(),
     [...settingPaths.map(({ column }) => column), ...others].sort()

@@ -18,7 +18,9 @@ export const reasonCodes = [
   'backingOff',
   'paused',
   'maxLeased',
+  'maxLeasedPerGroup',
   'rate',
+  'ratePerGroup',
   'leased',
   'behind',
   'groupBlocked',
@@ -96,6 +98,8 @@ function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number 
   if (message.paused) reasons.push(paused)
   if (message.maxLeased !== null && message.leased >= message.maxLeased) reasons.push(full(message))
   if (message.nextTokenAt !== null) reasons.push(rateUsedUp(message.nextTokenAt))
+  if (message.leasedOfGroup >= (message.maxLeasedPerGroup ?? Infinity)) reasons.push(groupFull(message))
+  if (message.groupDueAt !== null) reasons.push(groupRateUsedUp(message.groupDueAt))
   if (askedMs === null || askedMs < Date.now() - silentSeconds * 1000) reasons.push(noConsumer(askedMs))
   if (message.visibleAt !== null) {
     reasons.push(message.attempt > 0 ? backingOff(message) : delayed(message))
@@ -131,6 +135,24 @@ function rateUsedUp(until: string): Reason {
   return {
     code: 'rate',
     detail: `The rate of the queue is used up. The next lease is given at ${until}.`,
+    until
+  }
+}
+
+function groupFull({ leasedOfGroup, maxLeasedPerGroup }: Circumstances): Reason {
+  return {
+    code: 'maxLeasedPerGroup',
+    detail:
+      `${leasedOfGroup.toLocaleString('en')} messages of its group are leased, and the queue's ` +
+      `maxLeasedPerGroup is ${maxLeasedPerGroup!.toLocaleString('en')}. Leases give more of the group ` +
+      'when some of these are settled, or when maxLeasedPerGroup is higher.'
+  }
+}
+
+function groupRateUsedUp(until: string): Reason {
+  return {
+    code: 'ratePerGroup',
+    detail: `The rate of its group is used up. The group's next lease is given at ${until}.`,
     until
   }
 }

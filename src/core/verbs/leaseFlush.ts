@@ -152,7 +152,8 @@ export class LeaseFlushes {
     if (flush.room !== null) wakeups.limit(queueId, flush.room, frees)
     this.#tellFreed(queues, flush)
     const { rows, full, acked, freed, turned, usedKeys, atMs } = flush
-    if (turned !== null) signals.onReady(queueId, turned.count, turned.position)
+    if (turned !== null && turned.count > 0) signals.onReady(queueId, turned.count, turned.position)
+    if (turned?.dueAtMs != null) signals.onDue(turned.dueAtMs)
     replicaStats.leased(queueId, rows, atMs)
     replicaStats.acked(queueId, acked)
     const changed = new Map(acked.map(key => [key, distinct.get(key)!]))

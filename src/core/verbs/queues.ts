@@ -14,8 +14,9 @@ const putAttemptsMax = 3
 function queueNotEmpty(name: string): QueueError {
   return new QueueError(
     'queueNotEmpty',
-    `The order of the queue ${name} changes only while the queue holds no message, a dead one ` +
-      'included; no setting was changed. Let workers empty the queue, or purge it, or make another one.'
+    `The queue ${name} gets another order, or its first limit per group, only while it holds no message, ` +
+      'a dead one included; no setting was changed. Let workers empty the queue, or purge it, or make ' +
+      'another one.'
   )
 }
 

@@ -102,7 +102,7 @@ export const pastRetention: Statement<{
         select
           id,
           ordering,
-          fairness,
+          takes_turns,
           statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
         from holdfast.queues
       ) q
@@ -272,6 +272,7 @@ const removeRows = (table: string, rows: string): Statement<RemovedRow> => ({
 const indexed = [
   'messages',
   'lines',
+  'line_rates',
   'limits',
   'acked',
   'history',

@@ -5,6 +5,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { Database } from '../database.ts'
 import type { Statement } from '../statement.ts'
+import { resumeLines } from './resume.ts'
 import {
   expire,
   expireParked,
@@ -126,6 +127,7 @@ class TimedSweeper implements Sweeper {
     const done = [
       await this.#drain(sweepLeases, from, leaseRowsMax),
       await this.#drain(exposeDue, from, messagesMax),
+      await this.#drain(resumeLines, from, messagesMax),
       await this.#drain(expireParked, from, messagesMax),
       await this.#drain(expire, from, messagesMax)
     ]

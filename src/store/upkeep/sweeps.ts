@@ -12,7 +12,7 @@
 import type { Digits } from '../../core/message.ts'
 import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
-import { freeLinesOfQueues, isParked, lineColumns, standsInLine } from '../lines.ts'
+import { freeLinesOfQueues, isParked, lineColumns, lineColumnsOf, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Statement } from '../statement.ts'
@@ -38,13 +38,13 @@ export interface SweptQueue {
   freed?: string | null
 }
 
-const parameters = '$1 what fell due up to this time has been swept before'
+export const sweptBefore = '$1 what fell due up to this time has been swept before'
 
 // A lease counts only while its fence is still the message's. A row of leases goes when none of its
 // leases is open. Otherwise it moves to the end of the next one.
 export const sweepLeases: Statement<SweptQueue> = {
   name: 'sweep_leases',
-  parameters,
+  parameters: sweptBefore,
   text: sql`
     with seen as materialized (
       select l.*
@@ -137,7 +137,7 @@ export const sweepLeases: Statement<SweptQueue> = {
         m.id,
         m.fence,
         m.attempt,
-        ${lineColumns},
+        ${lineColumnsOf('m.counted is true')},
         m.line is not null as stood,
         m.dead_at is not null as died
     ), recorded as (
@@ -237,7 +237,7 @@ export const sweepLeases: Statement<SweptQueue> = {
 /** Makes delayed messages ready whose time has come. */
 export const exposeDue: Statement<SweptQueue> = {
   name: 'expose_due',
-  parameters,
+  parameters: sweptBefore,
   text: sql`
     with due as materialized (
       select m.id, m.visible_at, m.ctid as place
@@ -270,7 +270,9 @@ export const exposeDue: Statement<SweptQueue> = {
         ready_at = m.visible_at
       from places
       where m.ctid = any((select places from places)::tid[])
-      returning m.queue_id, m.position, m.line, m.place, m.turn_rank, m.turn_rank is not null as stood
+      returning
+        ${lineColumns},
+        m.turn_rank is not null as stood
     ), noted as (
       ${ledgerInsert({
         queue: 'queue_id',
@@ -303,7 +305,7 @@ export const exposeDue: Statement<SweptQueue> = {
 /** Removes messages past their time to live, unless they are leased. */
 const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
   name,
-  parameters,
+  parameters: sweptBefore,
   slow: true,
   text: sql`
     with due as materialized (
@@ -381,12 +383,13 @@ export const fold: Statement<{ folded_to: Digits }> = {
 // together, a few times a second.
 export const nextDue: Statement<{ ms: string | null; a_minute_ago: string }> = {
   name: 'next_due',
-  parameters,
+  parameters: sweptBefore,
   text: sql`
     select
       extract(epoch from least(
         (select min(ends_at) from holdfast.leases where ends_at > $1) + interval '200 ms',
-        (select min(visible_at) from holdfast.messages where visible_at > $1)
+        (select min(visible_at) from holdfast.messages where visible_at > $1),
+        (select min(due_at) from holdfast.line_rates where due_at > $1)
       ) - clock_timestamp()) * 1000 as ms,
       (statement_timestamp() - interval '1 minute')::text as a_minute_ago`
 }

@@ -54,7 +54,7 @@ export const plainMessages = describedMessages(sql`
 export const withQueue = (messages: string) => sql`
   ${messages}
   cross join lateral (
-    select ordering, fairness
+    select ordering, takes_turns
     from holdfast.queues
     where id = i.queue_id
     limit 1
@@ -66,11 +66,11 @@ export const lineOfNew = [
     case
       when q.ordering = 'group' then i.o->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.fairness = 'group' then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
     end as line`,
   sql`
     case
-      when q.ordering = 'none' and q.fairness = 'group' then ${rankOfNew('i.priority')}
+      when q.takes_turns then ${rankOfNew('i.priority')}
     end as turn_rank`
 ]
 

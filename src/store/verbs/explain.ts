@@ -3,7 +3,7 @@ import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
 import { inReadyIndex, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
 import { unfolded } from '../ledger.ts'
-import { nextTokenAt, withLimits } from '../limits.ts'
+import { countedOfLine, nextTokenAt, withLimits } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type CircumstancesRow = Circumstances & { rank: number; position: Digits | null; takesTurns: boolean }
@@ -54,6 +54,13 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
       q.max_leased as "maxLeased",
       (c.leased + t.leased)::float8 as leased,
       ${nextTokenAt('q', 'l')} as "nextTokenAt",
+      case when m.turn_rank is not null then q.max_leased_per_group end as "maxLeasedPerGroup",
+      case
+        when m.turn_rank is not null and q.max_leased_per_group is not null
+        then ${countedOfLine('q', 'm.line')}
+        else 0
+      end::float8 as "leasedOfGroup",
+      case when m.position is null then r.due_at end as "groupDueAt",
       k.acked_at as "ackedAt",
       k.keep_until as "keepUntil",
       m.rank,
@@ -88,6 +95,14 @@ export const circumstancesStatement: Statement<CircumstancesRow> = {
     join holdfast.counts c on c.queue_id = $1
     ${unfolded(['leased'], '$1')}
     ${withLimits('$1')}
+    left join lateral (
+      select due_at
+      from holdfast.line_rates
+      where queue_id = $1
+        and line = m.line
+        and due_at > clock_timestamp()
+      limit 1
+    ) r on true
     ${blocker}
     ${lastFailureAbove(0)}
     where coalesce(m.id, k.id) is not null`

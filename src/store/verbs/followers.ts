@@ -6,7 +6,7 @@ import type { Digits } from '../../core/message.ts'
 import type { Follower, Head } from '../../core/ports.ts'
 import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
-import { charging, hasLimits, inRoom, limiting } from '../limits.ts'
+import { charging, hasLimits, inRoom, limiting, roomOfLine } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 
@@ -38,14 +38,14 @@ const hasNoLimits = sql`
 
 const limitsOfQueue = sql`
   q as materialized (
-    select id, max_leased, rate
+    select id, max_leased, rate, max_leased_per_group, rate_per_group
     from holdfast.queues
     where id = $1
   ), ${limiting('(select sum(n) from unnest($5::integer[]) as n)', '0')}`
 
 // The followers of a line are the next ones by place, up to one that is delayed. Those of an ask come
 // one of each line in turn. A follower shares the lease of its head: its end, its worker, its key.
-const followersOfHeads = sql`
+const headsOfAsks = sql`
   heads as materialized (
     select
       h.n,
@@ -73,7 +73,10 @@ const followersOfHeads = sql`
       where id = m.lease_id
       limit 1
     ) l
-  ), next as materialized (
+  )`
+
+const followersOfHeads = (ofLineMax: string) => sql`
+  ${headsOfAsks}, next as materialized (
     select
       f.id,
       f.round,
@@ -101,10 +104,32 @@ const followersOfHeads = sql`
           and dead_at is null
           and (expires_at is null or expires_at > statement_timestamp())
         order by place
-        limit ($5::integer[])[h.ask]
+        limit ${ofLineMax}
       ) m
     ) f
     where not f.blocked
+  )`
+
+const wantedByAsk = '($5::integer[])[h.ask]'
+const wantedInRoom = sql`
+  (
+    select greatest(
+      0,
+      least(
+        ${wantedByAsk},
+        ${roomOfLine('q', 'h.line', '1')}
+      )
+    )::bigint
+    from q
+  )`
+
+const limitedFollowers = sql`
+  ${limitsOfQueue}, ${followersOfHeads(wantedInRoom)}`
+
+const charged = sql`
+  charged_lines as materialized (
+    select holdfast.charge_lines($1, array_agg(line), array_agg(count)) as due_at
+    from (select line, count(*) as count from leased group by line) c
   )`
 
 const leasingChosen = sql`
@@ -157,11 +182,12 @@ const leasingChosen = sql`
     })}
   )`
 
-const followersAnswer = sql`
+const followersAnswer = (limited: boolean) => sql`
   select
     ${leasedColumns},
     m.position,
-    m.ask
+    m.ask,
+    ${limited ? 'extract(epoch from c.due_at)::float8 * 1000' : 'null'} as "dueAtMs"
   from leased m
   cross join lateral (
     select max_attempts
@@ -170,6 +196,7 @@ const followersAnswer = sql`
     limit 1
   ) q
   ${lastFailureAbove(1)}
+  ${limited ? 'cross join charged_lines c' : ''}
   order by m.round, m.n`
 
 const leasingFollowers = (limited: boolean): Statement<Follower> => ({
@@ -179,7 +206,7 @@ const leasingFollowers = (limited: boolean): Statement<Follower> => ({
     '$5 of each ask: messages wanted · $6 bytes allowed'
   ].join('\n'),
   text: sql`
-    with ${limited ? `${limitsOfQueue}, ` : ''}${followersOfHeads}, chosen as materialized (
+    with ${limited ? limitedFollowers : followersOfHeads(wantedByAsk)}, chosen as materialized (
       select *
       from (
         select
@@ -191,8 +218,8 @@ const leasingFollowers = (limited: boolean): Statement<Follower> => ({
       ) c
       where bytes_so_far <= $6
         and ${limited ? `number <= ${inRoom}` : hasNoLimits}
-    ), ${leasingChosen}${limited ? `, ${charging}` : ''}
-    ${followersAnswer}`
+    ), ${leasingChosen}${limited ? `, ${charging}, ${charged}` : ''}
+    ${followersAnswer(limited)}`
 })
 
 export const followersStatement = leasingFollowers(false)

@@ -1,14 +1,15 @@
 /** Leasing messages, and acking others in the same commit. */
 import type { Digits } from '../../core/message.ts'
-import type { Freed, Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Room } from '../../core/ports.ts'
+import type { Held, LeaseAsk, LeaseFlush, LeaseMode } from '../../core/ports.ts'
 import { plainMode } from '../../core/rows.ts'
-import { answerBytes, inReadyIndex, lastFailureAbove, leasedColumns } from '../fragments.ts'
+import { answerBytes, inReadyIndex } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting, roomLeft } from '../limits.ts'
 import { freeLines } from '../lines.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import type { ScanHints } from '../upkeep/scanHints.ts'
+import { flushOf, foundLimits, leaseAnswer, leaseTold, type FlushRow } from './leaseAnswer.ts'
 import { isLeaseKeyTaken } from './leaseKeys.ts'
 import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
 import { findMissed } from './missed.ts'
@@ -32,12 +33,37 @@ export const plainQueue = (after: string) => sql`
 
 export const limitedQueue = (after: string, acked: string) => sql`
   q as materialized (
-    select id, lease_seconds, max_attempts, max_leased, rate
+    select id, lease_seconds, max_attempts, max_leased, rate, max_leased_per_group, rate_per_group
     from holdfast.queues
     where id = $1
       and not paused
       and ${after}
   ), ${limiting('$4', acked)}`
+
+interface Leasing {
+  stood: string
+  counted: string
+  sets: string[]
+}
+
+const plainLeasing: Leasing = {
+  stood: 'm.turn_rank is not null',
+  counted: 'false',
+  sets: [sql`unique_key = ${uniqueKeyOfLeased}`]
+}
+
+/** Where the queue may have limits per group. */
+export const limitedLeasing: Leasing = {
+  stood: '(m.turn_rank is not null or m.line is not null and q.rate_per_group is not null)',
+  counted: 'm.counted is true',
+  sets: [
+    ...plainLeasing.sets,
+    sql`
+      counted = case
+        when m.turn_rank is not null and q.max_leased_per_group is not null then true
+      end`
+  ]
+}
 
 /** The first messages found, in this order, as far as their bytes are allowed. */
 export const takenOf = (order: string) => sql`
@@ -108,8 +134,11 @@ const leasedRow = sql`
   m.place,
   m.turn_rank`
 
-/** Leases the messages that were taken, and enters that in holdfast.leases and in the ledger. */
-export const leasingTaken = (entries: LeaseEntries) => sql`
+/**
+ * Leases the messages that were taken, and enters that in holdfast.leases and in the ledger. `stood`
+ * and `counted` say what lines are told, and `sets` what else is set.
+ */
+export const leasingTaken = (entries: LeaseEntries, { stood, counted, sets }: Leasing = plainLeasing) => sql`
   lease as materialized (
     select
       ${entries.ids} as rows,
@@ -124,13 +153,14 @@ export const leasingTaken = (entries: LeaseEntries) => sql`
       leased_until = lease.at + make_interval(
         secs => coalesce(nullif(($7::float8[])[${numberOf}], 0), q.lease_seconds)
       ),
-      unique_key = ${uniqueKeyOfLeased}
+      ${sets.join(',\n      ')}
     from lease, q, places
     where m.queue_id = $1
       and m.id = any((select ids from places)::bigint[])
     returning
       ${leasedRow},
-      m.turn_rank is not null as stood,
+      ${stood} as stood,
+      ${counted} as was_counted,
       ${numberOf} as n,
       ($6::smallint[])[${numberOf}] as holder
   ), kept as (
@@ -159,72 +189,7 @@ const leasing = (entries: LeaseEntries, after = 'true') => sql`
   ${plainQueue(after)}, ${finding('$4')}, ${leasingTaken(entries)}`
 
 const leasingInRoom = (entries: LeaseEntries, after = 'true', acked = '0') => sql`
-  ${limitedQueue(after, acked)}, ${finding(inRoom)}, ${leasingTaken(entries)}, ${charging}`
-
-/** What the first row tells of the whole flush. */
-interface ScanReport {
-  /** False where the queue is paused or gone, or has limits that the statement does not keep. */
-  scanned: boolean
-  /** Not scanned, because the queue has limits. */
-  hasLimits?: boolean
-  /** What the limits leave. Without it the statement keeps none, or did not scan. */
-  room?: Room | null
-  /** The lowest rank that it leased from, so the rank of the last message. null: it leased none. */
-  rank: number | null
-  /** The last position given out. */
-  last: number
-  /** Messages that the scan met, before the bound in bytes. */
-  found: number
-  /** Bytes of the answer. */
-  bytes: number
-  /** They would have passed the bound in bytes. */
-  full: boolean
-  usedKeys: string[] | null
-  acked: string | null
-  freed: Freed | null
-  /** What stands in the place of what was leased, in lines that take turns. */
-  turned: Freed | null
-  atMs: number | null
-}
-
-/** A leased message; or, where none was leased, one row of nulls. The first row has the report. */
-export type FlushRow = { scan: ScanReport | null } & (LeasedRow | { id: null; position: null })
-
-/** The queue has limits, which is why the plain statements did not find it. */
-export const foundLimits = sql`
-  'hasLimits', case
-    when q.id is null then exists (
-      select
-      from holdfast.queues
-      where id = $1
-        and ${hasLimits('queues')}
-    )
-    else false
-  end`
-
-export const leaseAnswer = (entries: LeaseEntries, limits: string, acked: string, freed = 'null') => sql`
-  select
-    ${leasedColumns},
-    m.position,
-    case when coalesce(m.n, 1) = 1 then json_build_object(
-      'scanned', q.id is not null,
-      ${limits},
-      'last', (select last_value from holdfast.positions),
-      'rank', (select min(rank) from taken),
-      'found', (select count(*) from found),
-      'bytes', (select coalesce(max(bytes), 0) from taken),
-      'full', (select coalesce(sum(bytes), 0) > $5 from found),
-      'usedKeys', ${entries.usedKeys},
-      'acked', ${acked},
-      'freed', ${freed},
-      'turned', ${freeLines('leased', 'max(n)')},
-      'atMs', (select extract(epoch from at) * 1000 from lease)
-    ) end as scan
-  from (select) one
-  left join q on true
-  left join leased m on true
-  ${lastFailureAbove(1)}
-  order by m.n`
+  ${limitedQueue(after, acked)}, ${finding(inRoom)}, ${leasingTaken(entries, limitedLeasing)}, ${charging}`
 
 const leaseParameters = [
   '$1 queue id · $2 ranks · $3 where the scan begins in each rank',
@@ -252,7 +217,7 @@ export const limitedLeaseStatement: Statement<FlushRow> = {
   parameters: leaseParameters.join('\n'),
   text: sql`
     with ${leasingInRoom(sharedRow)}
-    ${leaseAnswer(sharedRow, roomLeft, 'null')}`
+    ${leaseAnswer(sharedRow, roomLeft, 'null', 'null', leaseTold)}`
 }
 
 // Both in one statement cost one round trip and one commit. All acks come first, because they may
@@ -267,7 +232,7 @@ const ackingAndLeasing = (entries: LeaseEntries) => sql`
 
 const ackingAndLeasingInRoom = (entries: LeaseEntries) => sql`
   with ${acking('$9', '$10')}, ${leasingInRoom(entries, afterAcks, leasedAcks)}
-  ${leaseAnswer(entries, roomLeft, ackedKeys, freeLines('done'))}`
+  ${leaseAnswer(entries, roomLeft, ackedKeys, freeLines('done'), leaseTold)}`
 
 export const ackAndLeaseStatement: Statement<FlushRow> = {
   name: 'ack_and_lease',
@@ -359,26 +324,6 @@ export async function lease(
     if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
     else scanHints.forget(queueId)
     throw error
-  }
-}
-
-/** What the rows of an answer say. The message of each row is for the ask at its place in `slots`. */
-export function flushOf(rows: FlushRow[], slots: number[], asks: number): LeaseFlush {
-  const { bytes, full, acked, freed, turned, usedKeys, room, atMs } = rows[0]!.scan!
-  const leased = rows.filter(row => row.id !== null)
-  const shares: LeasedRow[][] = Array.from({ length: asks }, () => [])
-  leased.forEach((row, index) => shares[slots[index]!]!.push(row))
-  return {
-    rows: leased,
-    shares,
-    bytes,
-    full,
-    acked: acked?.split(',') ?? [],
-    freed,
-    turned,
-    usedKeys: usedKeys ?? [],
-    room: room ?? null,
-    atMs: atMs ?? 0
   }
 }
 

@@ -1,5 +1,5 @@
 /** The row of limits that each queue with limits has. */
-import { limitSettings } from '../../core/leaseLimits.ts'
+import { groupLimits, limitSettings } from '../../core/leaseLimits.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { hasLimits } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -30,9 +30,21 @@ export const changeLimitsStatement: Statement = {
     where l.queue_id = q.id`
 }
 
+export const changeLineLimitsStatement: Statement = {
+  name: 'change_line_limits',
+  parameters: '$1 name',
+  text: sql`
+    select holdfast.change_line_limits(id)
+    from holdfast.queues
+    where name = $1`
+}
+
 /** Makes the limits of a queue agree with its settings, which have just been changed. */
 export async function keepLimits(session: Session, name: string, change: SettingsChange): Promise<void> {
   if (!limitSettings.some(setting => setting in change)) return
   await session.query(addLimitsStatement, [name])
   await session.query(changeLimitsStatement, [name])
+  if (groupLimits.some(setting => setting in change)) {
+    await session.query(changeLineLimitsStatement, [name])
+  }
 }

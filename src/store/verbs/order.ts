@@ -1,20 +1,29 @@
-/** Changing the order of a queue, which is possible only while the queue holds no message. */
+/**
+ * Changing the order of a queue, which is possible only while it holds no message. The first limit per
+ * group may come while all its messages stand in lines.
+ */
+import { groupLimits } from '../../core/leaseLimits.ts'
 import { orderSettings } from '../../core/lines.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
-const changes = settingPaths
-  .filter(({ path }) => orderSettings.includes(path[0]!))
-  .map(({ path, column }) => `coalesce($2::jsonb->>'${path[0]!}' <> ${column}, false)`)
+const rowsOf = (names: string[]) => settingPaths.filter(({ path }) => names.includes(path[0]!))
+const changed = rowsOf(orderSettings).map(
+  ({ path, column }) => `coalesce($2::jsonb->>'${path[0]!}' <> ${column}, false)`
+)
+const limited = rowsOf(groupLimits).map(({ path }) => `$2::jsonb->>'${path[0]!}' is not null`)
+const unlimited = rowsOf(groupLimits).map(({ column }) => `${column} is null`)
 
-export const changesOrderStatement: Statement<{ changes: boolean }> = {
+export const changesOrderStatement: Statement<{ changes: boolean; limits: boolean }> = {
   name: 'changes_order',
   parameters: '$1 name · $2 change, as JSON',
   text: sql`
     select
-      ${changes.join('\nor ')}
-      as changes
+      ${changed.join('\nor ')} as changes,
+      ordering = 'none'
+        and ${unlimited.join('\nand ')}
+        and (${limited.join('\nor ')}) as limits
     from holdfast.queues
     where name = $1`
 }
@@ -43,20 +52,32 @@ export const isEmptyStatement: Statement<{ empty: boolean }> = {
     ) as empty`
 }
 
+export const isLinedStatement: Statement<{ lined: boolean }> = {
+  name: 'is_lined',
+  parameters: '$1 name',
+  text: sql`
+    select not exists (
+      select
+      from holdfast.messages m
+      where m.queue_id = (select id from holdfast.queues where name = $1)
+        and m.line is null
+    ) as lined`
+}
+
 /**
- * Whether a change may be made: it leaves the order as it is, or the queue holds no message. Until
- * the transaction ends, none is stored.
+ * Whether a change may be made: it leaves the order as it is, or the queue holds no message that would
+ * have to join a line. Until the transaction ends, none is stored.
  */
 export async function mayChangeOrder(
   session: Session,
   name: string,
   change: SettingsChange
 ): Promise<boolean> {
-  if (!orderSettings.some(setting => setting in change)) return true
+  if (![...orderSettings, ...groupLimits].some(setting => setting in change)) return true
   const [row] = await session.query(changesOrderStatement, [name, JSON.stringify(change)])
-  if (!row?.changes) return true
+  if (!row?.changes && !row?.limits) return true
   await session.query(limitWaitStatement)
   await session.query(lockMessagesStatement)
-  const [queue] = await session.query(isEmptyStatement, [name])
-  return queue!.empty
+  if (row.changes) return (await session.query(isEmptyStatement, [name]))[0]!.empty
+  return (await session.query(isLinedStatement, [name]))[0]!.lined
 }

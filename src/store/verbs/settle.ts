@@ -19,10 +19,11 @@ import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import {
   comesBackToLine,
   freeLines,
-  lineColumns,
+  isCounted,
+  leavesLine,
+  lineColumnsOf,
   placeOfReturned,
-  positionOfReturned,
-  standsInLine
+  positionOfReturned
 } from '../lines.ts'
 import { rankAsReturned } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -50,7 +51,7 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
     returning
       m.*,
       ${openState} as state,
-      ${standsInLine} as stood
+      ${leavesLine}
   ), archived as (
     insert into holdfast.acked (
       id,
@@ -141,6 +142,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         m.*,
         ${openState} as state,
         ${comesBackToLine} as stood,
+        ${isCounted} as was_counted,
         ($4::text[])[i.n] as reason,
         m.dead_at is not null
           or ($6::boolean[])[i.n]
@@ -160,7 +162,7 @@ export const failStatement: Statement<Settled<Failed>> = {
       where ${heldRows('$2', '$3')}
       order by m.id
       for no key update of m
-    ), ${byId('dies', 'delay_seconds', 'state', 'stood')}, failed as (
+    ), ${byId('dies', 'delay_seconds', 'state', 'stood', 'was_counted')}, failed as (
       update holdfast.messages m
       set
         leased_until = null,
@@ -184,7 +186,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         m.fence,
         m.visible_at,
         m.dead_at,
-        ${lineColumns},
+        ${lineColumnsOf(ofHeld('was_counted'))},
         ${ofHeld('state')} as state,
         ${ofHeld('stood')} as stood
     ), recorded as (
@@ -269,14 +271,15 @@ export const releaseStatement: Statement<Settled<Released>> = {
         m.fence,
         m.attempt,
         m.lease_id,
-        ${comesBackToLine} as stood
+        ${comesBackToLine} as stood,
+        ${isCounted} as was_counted
       from holdfast.messages m
       where ${heldRows('$2', '$3')}
         and m.leased_until > statement_timestamp()
         and m.dead_at is null
       order by m.id
       for no key update
-    ), ${byId('stood')}, released as (
+    ), ${byId('stood', 'was_counted')}, released as (
       update holdfast.messages m
       set
         leased_until = null,
@@ -292,7 +295,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
       returning
         m.id,
         m.fence,
-        ${lineColumns},
+        ${lineColumnsOf(ofHeld('was_counted'))},
         ${ofHeld('stood')} as stood
     ), recorded as (
       insert into holdfast.history (

@@ -3,17 +3,9 @@ import type { Digits } from '../../core/message.ts'
 import type { Held, LeaseAsk, LeaseFlush } from '../../core/ports.ts'
 import { answerBytes } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { charging, inRoom, roomLeft } from '../limits.ts'
-import {
-  flushOf,
-  foundLimits,
-  leaseAnswer,
-  leasingTaken,
-  limitedQueue,
-  plainQueue,
-  takenOf,
-  type FlushRow
-} from './lease.ts'
+import { charging, countedOfLine, inRoom, roomLeft, roomOfLine } from '../limits.ts'
+import { leasingTaken, limitedLeasing, limitedQueue, plainQueue, takenOf } from './lease.ts'
+import { flushOf, foundLimits, leaseAnswer, leaseTold, type FlushRow } from './leaseAnswer.ts'
 import { rowPerKey } from './leaseEntries.ts'
 import { wantedBy } from './slots.ts'
 
@@ -57,7 +49,7 @@ const lockedLines = sql`
   )`
 
 // The one that stands comes first in its group, and then the parked ones by rank and place.
-const findingTurns = (wanted: string) => sql`
+const findingTurns = (wanted: string, parkedMax = wanted) => sql`
   ${lockedLines}, found as materialized (
     select
       f.id,
@@ -101,7 +93,7 @@ const findingTurns = (wanted: string) => sql`
           where ${isReady}
             and m.position is null
           order by m.turn_rank desc, m.place
-          limit ${wanted}
+          limit ${parkedMax}
           for no key update skip locked
         ) parked
       ) ready
@@ -109,6 +101,25 @@ const findingTurns = (wanted: string) => sql`
     order by f.round, l.n
     limit ${wanted}
   ), ${takenOf('round, n')}`
+
+// One that stands and cannot be had now keeps its room.
+const parkedMaxOfLine = sql`
+  greatest(
+    0,
+    least(
+      ${inRoom},
+      ${roomOfLine('q', 'l.line', countedOfLine('q', 'l.line'))} - (
+        select count(*)
+        from (
+          select
+          from holdfast.messages m
+          where ${isReady}
+            and m.position is not null
+          limit 1
+        ) stands
+      )
+    )
+  )::bigint`
 
 const entries = rowPerKey('$9', '$10', '$11')
 const parameters = [
@@ -131,8 +142,9 @@ export const limitedLeaseTurnsStatement: Statement<FlushRow> = {
   name: 'limited_lease_turns',
   parameters,
   text: sql`
-    with ${limitedQueue('true', '0')}, ${findingTurns(inRoom)}, ${leasingTaken(entries)}, ${charging}
-    ${leaseAnswer(entries, roomLeft, 'null')}`
+    with ${limitedQueue('true', '0')}, ${findingTurns(inRoom, parkedMaxOfLine)},
+    ${leasingTaken(entries, limitedLeasing)}, ${charging}
+    ${leaseAnswer(entries, roomLeft, 'null', 'null', leaseTold)}`
 }
 
 /** Leases more messages from the groups of messages that have just been leased. */

@@ -11,13 +11,25 @@ const needs = { skip: noBrowser }
 let browser: Browser
 if (noBrowser === false) browser = await launch(t)
 
-/** What axe finds, in one line each. */
-async function violations(page: Page, within = 'document'): Promise<string[]> {
-  await page.evaluate(axe.source)
-  const { violations } = (await page.evaluate(`axe.run(${within})`)) as AxeResults
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, any }) => `${id}: ${target.join(' ')} ${any.map(check => check.message).join(' ')}`)
-  )
+const schemes = ['light', 'dark'] as const
+
+/** What axe finds, in light and in dark, in one line each. */
+async function violations(page: Page, within = 'document', shownIn = schemes.slice()): Promise<string[]> {
+  if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe.source)
+  const found: string[] = []
+  for (const colorScheme of shownIn) {
+    await page.emulateMedia({ colorScheme })
+    const { violations } = (await page.evaluate(
+      `axe.run(${within}, { resultTypes: ['violations'] })`
+    )) as AxeResults
+    for (const { id, nodes } of violations) {
+      for (const { target, any } of nodes) {
+        const messages = any.map(check => check.message).join(' ')
+        found.push(`${colorScheme}: ${id}: ${target.join(' ')} ${messages}`)
+      }
+    }
+  }
+  return found
 }
 
 /** Every state of a message, failures with reasons, paused and not, and three kinds of schedules. */
@@ -49,110 +61,111 @@ async function filled(holdfast: Client): Promise<Record<string, string>> {
   return { dead: ids[0], delayed: ids[1], acked: ids[2], leased: ids[3], ready: body.messages.at(-1).id }
 }
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  t.test(`no violation on any page of the console, ${colorScheme}`, needs, async t => {
-    const holdfast = await service(t)
-    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, { colorScheme })
-    await page.getByText('No queue yet').waitFor()
-    t.strictSame(await violations(page), [], 'no queue')
-    await go(page, '#/schedules')
-    await page.getByText('No schedule yet').waitFor()
-    t.strictSame(await violations(page), [], 'no schedule')
-    const ids = await filled(holdfast)
-    const pages: [string, string][] = [
-      ['#/', 'tbody tr:nth-child(2) td.name'],
-      ['#/?search=nothing', '.empty'],
-      ['#/queues/mail', '.chart .u-legend'],
-      ['#/queues/idle', '.empty'],
-      ...['ready', 'delayed', 'leased', 'dead', 'acked'].map(
-        state => [`#/queues/mail?state=${state}`, `.list .badge.${state}`] as [string, string]
-      ),
-      ['#/queues/mail?contains=zzz', '.empty'],
-      ['#/queues/none', '.empty'],
-      ...Object.values(ids).map(id => [`#/queues/mail/messages/${id}`, '.timeline'] as [string, string]),
-      ['#/queues/mail/messages/99999999', '.empty'],
-      ['#/queues/mail/messages/x', '.empty'],
-      ['#/schedules', '.card'],
-      ['#/topics', '.list'],
-      ['#/topics/orders', '.list'],
-      ['#/topics/none', '.empty'],
-      ['#/nowhere', '.empty']
-    ]
-    for (const [hash, wanted] of pages) {
-      await go(page, hash)
-      await page.locator(wanted).first().waitFor()
-      if (hash === '#/queues/mail') {
-        await page.getByRole('heading', { name: 'Consumers' }).click()
-        await page.locator('details[open] .hint').first().waitFor()
-      }
-      if (hash.includes('state=dead')) await page.locator('.peek').first().click()
-      t.strictSame(await violations(page), [], hash)
+t.test('no violation on any page of the console', needs, async t => {
+  const holdfast = await service(t)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+  await page.getByText('No queue yet').waitFor()
+  t.strictSame(await violations(page), [], 'no queue')
+  await go(page, '#/schedules')
+  await page.getByText('No schedule yet').waitFor()
+  t.strictSame(await violations(page), [], 'no schedule')
+  const ids = await filled(holdfast)
+  const pages: [string, string][] = [
+    ['#/', 'tbody tr:nth-child(2) td.name'],
+    ['#/?search=nothing', '.empty'],
+    ['#/queues/mail', '.chart .u-legend'],
+    ['#/queues/idle', '.empty'],
+    ...['ready', 'delayed', 'leased', 'dead', 'acked'].map(
+      state => [`#/queues/mail?state=${state}`, `.list .badge.${state}`] as [string, string]
+    ),
+    ['#/queues/mail?contains=zzz', '.empty'],
+    ['#/queues/none', '.empty'],
+    ...Object.values(ids).map(id => [`#/queues/mail/messages/${id}`, '.timeline'] as [string, string]),
+    ['#/queues/mail/messages/99999999', '.empty'],
+    ['#/queues/mail/messages/x', '.empty'],
+    ['#/schedules', '.card'],
+    ['#/topics', '.list'],
+    ['#/topics/orders', '.list'],
+    ['#/topics/none', '.empty'],
+    ['#/nowhere', '.empty']
+  ]
+  for (const [hash, wanted] of pages) {
+    await go(page, hash)
+    await page.locator(wanted).first().waitFor()
+    if (hash === '#/queues/mail') {
+      await page.getByRole('heading', { name: 'Consumers' }).click()
+      await page.locator('details[open] .hint').first().waitFor()
     }
-    t.strictSame(faults, [])
-  })
+    if (hash.includes('state=dead')) await page.locator('.peek').first().click()
+    t.strictSame(await violations(page), [], hash)
+  }
+  t.strictSame(faults, [])
+})
 
-  t.test(`no violation in any dialog of the console, ${colorScheme}`, needs, async t => {
-    const holdfast = await service(t)
-    const { dead } = await filled(holdfast)
-    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, { colorScheme })
-    const dialogs: [string, string][] = [
-      ['#/', 'New queue'],
-      ['#/queues/mail', 'Enqueue'],
-      ['#/queues/mail', 'Settings'],
-      ['#/queues/mail', 'Pause …'],
-      ['#/queues/mail', 'Delete queue …'],
-      [`#/queues/mail/messages/${dead}`, 'Delete …'],
-      ['#/schedules', 'New schedule'],
-      ['#/topics', 'New subscription'],
-      ['#/topics/orders', 'End the subscription of mail'],
-      ['#/', 'Keyboard shortcuts']
-    ]
-    for (const [hash, name] of dialogs) {
-      await go(page, hash)
-      if (name === 'Delete queue …') await page.locator('.menu summary').click()
-      await press(page, name)
-      await page.getByRole('dialog').waitFor()
-      t.strictSame(await violations(page), [], name)
-      if (name === 'Settings') {
-        await page.getByLabel('Attempts').fill('0')
-        await press(page, 'Save')
-        await page.locator('dialog .fault').waitFor()
-        t.strictSame(await violations(page), [], 'a refused form')
-      }
-      if (name === 'Delete queue …') {
-        await page.getByRole('dialog').getByRole('textbox').fill('mail')
-        t.strictSame(await violations(page), [], 'a name typed')
-      }
-      await page.keyboard.press('Escape')
-      await page.getByRole('dialog').waitFor({ state: 'detached' })
+t.test('no violation in any dialog of the console', needs, async t => {
+  const holdfast = await service(t)
+  const { dead } = await filled(holdfast)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+  const dialogs: [string, string][] = [
+    ['#/', 'New queue'],
+    ['#/queues/mail', 'Enqueue'],
+    ['#/queues/mail', 'Settings'],
+    ['#/queues/mail', 'Pause …'],
+    ['#/queues/mail', 'Delete queue …'],
+    [`#/queues/mail/messages/${dead}`, 'Delete …'],
+    ['#/schedules', 'New schedule'],
+    ['#/topics', 'New subscription'],
+    ['#/topics/orders', 'End the subscription of mail'],
+    ['#/', 'Keyboard shortcuts']
+  ]
+  for (const [hash, name] of dialogs) {
+    await go(page, hash)
+    if (name === 'Delete queue …') await page.locator('.menu summary').click()
+    await press(page, name)
+    await page.getByRole('dialog').waitFor()
+    t.strictSame(await violations(page), [], name)
+    if (name === 'Settings') {
+      await page.getByLabel('Attempts').fill('0')
+      await press(page, 'Save')
+      await page.locator('dialog .fault').waitFor()
+      t.strictSame(await violations(page), [], 'a refused form')
     }
-    await go(page, '#/schedules')
-    await page.getByRole('button', { name: 'Pause', exact: true }).first().click()
-    await page.locator('.toast').waitFor()
-    t.strictSame(await violations(page), [], 'a toast')
-    t.strictSame(faults, [])
-  })
+    if (name === 'Delete queue …') {
+      await page.getByRole('dialog').getByRole('textbox').fill('mail')
+      t.strictSame(await violations(page), [], 'a name typed')
+    }
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  }
+  await go(page, '#/schedules')
+  // A toast goes after seconds, so each scheme gets its own.
+  for (const [scheme, name] of [
+    ['light', 'Pause'],
+    ['dark', 'Resume']
+  ] as const) {
+    await page.getByRole('button', { name, exact: true }).first().click()
+    await page.locator('.toast', { hasText: `${name}d` }).waitFor()
+    t.strictSame(await violations(page, 'document', [scheme]), [], `a toast, ${scheme}`)
+  }
+  t.strictSame(faults, [])
+})
 
-  t.test(`no violation where the console asks for a key, ${colorScheme}`, needs, async t => {
-    const { holdfast } = await serviceWithKeys(t)
-    const { page, faults } = await openPage(browser, `${holdfast.url}/console`, { colorScheme })
-    await page.getByLabel('API key').waitFor()
-    t.strictSame(await violations(page), [])
-    await page.getByLabel('API key').fill('hf_wrong')
-    await press(page, 'Sign in')
-    await page.getByText('The API key is not known here').waitFor()
-    t.strictSame(await violations(page), [], 'refused')
-    t.strictSame(faults, [])
-  })
+t.test('no violation where the console asks for a key', needs, async t => {
+  const { holdfast } = await serviceWithKeys(t)
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console`)
+  await page.getByLabel('API key').waitFor()
+  t.strictSame(await violations(page), [])
+  await page.getByLabel('API key').fill('hf_wrong')
+  await press(page, 'Sign in')
+  await page.getByText('The API key is not known here').waitFor()
+  t.strictSame(await violations(page), [], 'refused')
+  t.strictSame(faults, [])
+})
 
-  t.test(`no violation in what is ours of /docs, ${colorScheme}`, needs, async t => {
-    const holdfast = await service(t)
-    const { page } = await openPage(browser, `${holdfast.url}/docs`, { colorScheme })
-    await page.locator('.opblock').first().waitFor()
-    await page.locator('.topbar img').waitFor()
-    t.strictSame(
-      await violations(page, "['.topbar-wrapper .link', '.information-container .description']"),
-      []
-    )
-  })
-}
+t.test('no violation in what is ours of /docs', needs, async t => {
+  const holdfast = await service(t)
+  const { page } = await openPage(browser, `${holdfast.url}/docs`)
+  await page.locator('.opblock').first().waitFor()
+  await page.locator('.topbar img').waitFor()
+  t.strictSame(await violations(page, "['.topbar-wrapper .link', '.information-container .description']"), [])
+})
