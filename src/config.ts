@@ -1,8 +1,8 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
@@ -325,6 +325,7 @@ export async function readSigningSecrets({
 
 async function ownSigningSecret(file: string): Promise<Buffer> {
   const made = randomBytes(signingSecretBytesMin).toString('base64url')
+  await mkdir(dirname(file), { recursive: true })
   await writeFile(file, `${made}\n`, { flag: 'wx', mode: 0o600 }).catch(error => {
     if (error.code !== 'EEXIST') throw error
   })

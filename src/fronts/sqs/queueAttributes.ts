@@ -87,7 +87,8 @@ export function changeOf(
   const notes = { ...front }
   for (const [attribute, value] of Object.entries(attributes)) {
     const row = Object.hasOwn(numbers, attribute) ? numbers[attribute as keyof typeof numbers] : undefined
-    const pattern = kept[attribute] ?? (isFifo ? keptOfFifo[attribute] : undefined)
+    const patterns: Record<string, RegExp> = isFifo ? { ...kept, ...keptOfFifo } : kept
+    const pattern = Object.hasOwn(patterns, attribute) ? patterns[attribute] : undefined
     if (row !== undefined) {
       const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN
       if (!(number >= row.min && number <= row.max)) throw wrongValue(attribute)

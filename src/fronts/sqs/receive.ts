@@ -3,7 +3,7 @@ import { leaseSecondsMax, workerCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
-import { givenUp } from '../shared/givenUp.ts'
+import { givenUp, never } from '../shared/givenUp.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { known } from './queueAttributes.ts'
 import { invalidValue, SqsError } from './errors.ts'
@@ -160,8 +160,7 @@ async function firstReceivedMs(
   message: LeasedMessage
 ): Promise<number> {
   if (message.attempt <= 1) return Date.now()
-  const signal = new AbortController().signal
-  const detail = await broker.message(caller, queue.name, message.id, 0, signal).catch(() => null)
+  const detail = await broker.message(caller, queue.name, message.id, 0, never).catch(() => null)
   const first = detail?.history.find(attempt => attempt.queue === queue.name && attempt.leasedAt !== null)
   return first === undefined ? Date.now() : Date.parse(first.leasedAt!)
 }

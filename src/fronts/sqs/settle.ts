@@ -1,8 +1,10 @@
 /** Deleting messages, and changing how long they stay hidden. */
 import { QueueError } from '../../core/errors.ts'
 import { leaseSecondsMax } from '../../core/limits.ts'
+import type { MessageDetail } from '../../core/message.ts'
 import { parseReceipt } from '../../core/receipt.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
+import { never } from '../shared/givenUp.ts'
 import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, SqsError } from './errors.ts'
@@ -73,13 +75,45 @@ function unreadable(queue: string, handle: string): SqsError | null {
   }
 }
 
-/** A receipt that was overtaken deletes nothing, and is answered as AWS does: as if it had. */
+/**
+ * A receipt that was overtaken deletes nothing, and is answered as AWS does: as if it had. In a FIFO
+ * queue one is refused whose lease is over.
+ */
 async function deleteAll(call: Call, queue: string, receipts: Receipt[]): Promise<(SqsError | null)[]> {
-  const settlements = receipts.map(({ ReceiptHandle: receipt }) => ({ receipt }))
-  const outcomes = await call.broker.settle(call.caller, 'ack', queue, settlements, pointer)
-  return outcomes.map(({ outcome }, index) =>
-    outcome === 'leaseLost' && isFifoName(queue) ? expired(receipts[index]!) : null
+  const isFifo = isFifoName(queue)
+  const over = await Promise.all(
+    receipts.map(async receipt => isFifo && (await isOver(call, queue, receipt)))
   )
+  const settlements = receipts
+    .filter((_, index) => !over[index])
+    .map(({ ReceiptHandle: receipt }) => ({ receipt }))
+  const outcomes =
+    settlements.length === 0 ? [] : await call.broker.settle(call.caller, 'ack', queue, settlements, pointer)
+  return receipts.map((receipt, index) => {
+    if (over[index]) return expired(receipt)
+    return outcomes.shift()!.outcome === 'leaseLost' && isFifo ? expired(receipt) : null
+  })
+}
+
+/** Whether nobody holds the message. One that is gone counts as held: its receipt was good. */
+async function isOver(call: Call, queue: string, receipt: Receipt): Promise<boolean> {
+  const detail = await detailOf(call, queue, receipt)
+  return detail !== null && (detail.lease === null || Date.parse(detail.lease.expiresAt) <= Date.now())
+}
+
+/** null: the message is gone. */
+async function detailOf(
+  { broker, caller }: Call,
+  queue: string,
+  { ReceiptHandle: receipt }: Receipt
+): Promise<MessageDetail | null> {
+  const { id } = parseReceipt(queue, receipt, '')
+  try {
+    return await broker.message(caller, queue, id, 0, never)
+  } catch (error) {
+    if (error instanceof QueueError && error.code === 'messageNotFound') return null
+    throw error
+  }
 }
 
 const expired = ({ ReceiptHandle: handle }: Receipt) =>
@@ -121,7 +155,7 @@ function errorOf({ outcome }: Outcome): SqsError | null {
 const lookUpSecondsMin = leaseSecondsMax / 2
 
 async function outOfBounds(call: Call, queue: string, change: Change): Promise<SqsError | null> {
-  const { VisibilityTimeout: seconds, ReceiptHandle: receipt } = change
+  const { VisibilityTimeout: seconds } = change
   const wrong = (why: string) =>
     invalidValue(`Value ${seconds} for parameter VisibilityTimeout is invalid. Reason: ${why}`)
   if (seconds === undefined) {
@@ -129,9 +163,7 @@ async function outOfBounds(call: Call, queue: string, change: Change): Promise<S
   }
   if (!(seconds >= 0 && seconds <= leaseSecondsMax)) return wrong(`Must be between 0 and ${leaseSecondsMax}.`)
   if (seconds < lookUpSecondsMin) return null
-  const { id } = parseReceipt(queue, receipt, '')
-  const signal = new AbortController().signal
-  const detail = await call.broker.message(call.caller, queue, id, 0, signal).catch(() => null)
+  const detail = await detailOf(call, queue, change)
   if (detail?.lease == null) return null
   const heldSeconds = (Date.now() - Date.parse(detail.lease.leasedAt)) / 1000
   if (heldSeconds + seconds <= leaseSecondsMax) return null

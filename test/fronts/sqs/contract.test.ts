@@ -128,7 +128,7 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           )
         }
       }
-      for (const name of ['Nonsense', 'FifoQueue', 'ContentBasedDeduplication', 'QueueArn']) {
+      for (const name of ['Nonsense', 'FifoQueue', 'ContentBasedDeduplication', 'QueueArn', 'constructor']) {
         const input = { QueueUrl, Attributes: { [name]: 'true' } }
         t.equal(await refused(call, 'SetQueueAttributes', input), '400 InvalidAttributeName', name)
       }
