@@ -91,9 +91,10 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
 
     t.test('the names of attributes may be those of every object', async t => {
       const QueueUrl = await queue()
-      const MessageAttributes = JSON.parse(
-        '{"__proto__":{"DataType":"String","StringValue":"x"},"constructor":{"DataType":"Number","StringValue":"1"}}'
-      )
+      const MessageAttributes = Object.fromEntries([
+        ['__proto__', { DataType: 'String', StringValue: 'x' }],
+        ['constructor', { DataType: 'Number', StringValue: '1' }]
+      ])
       await send(QueueUrl, 'x', { MessageAttributes })
       const [message] = await receive(QueueUrl, { MessageAttributeNames: ['constructor', '__proto__'] })
       t.strictSame(Object.keys(message.MessageAttributes).sort(), ['__proto__', 'constructor'])
