@@ -905,6 +905,41 @@ export interface Consumers {
   lastAskedAt: string | null
 }
 
+export interface GroupsQuery {
+  limit?: number | undefined
+  /** From the page before. */
+  cursor?: string | undefined
+}
+
+export interface GroupList {
+  groups: Array<{
+    /**
+     * Its name. null: the messages without a group, or the whole queue where that is one group.
+     */
+    group: string | null
+    /** Its messages that are ready or delayed. */
+    waiting: number
+    /** Its messages that are leased. */
+    leased: number
+    /** true: only its first 1,000 messages were counted. */
+    more: boolean
+    /**
+     * Of the messages counted, the one that goes first. In a queue with an order the others wait
+     * for it, whatever its state.
+     */
+    first: {
+      id: string
+      /** Its state. */
+      state: 'ready' | 'delayed' | 'leased' | 'dead'
+      /** Its attempts so far. 0: it was never leased. */
+      attempt: number
+      until: string | null
+    } | null
+  }>
+  /** Send it to get the next page; null at the end. */
+  cursor: string | null
+}
+
 export interface PageQuery {
   limit?: number | undefined
   /** From the page before. */

@@ -30,7 +30,8 @@ import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Completing } from './verbs/complete.ts'
 import { Bulk } from './verbs/bulk.ts'
-import { Consuming, type Consumers } from './verbs/consumers.ts'
+import { Groups } from './verbs/groups.ts'
+import { Consuming } from './verbs/consumers.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
 import { Explaining, type Explanation } from './verbs/explain.ts'
 import { FailureGroups, type Failures } from './verbs/failures.ts'
@@ -75,10 +76,12 @@ export class Broker {
   readonly #browsing: Browsing
   readonly #explaining: Explaining
   readonly #failureGroups: FailureGroups
-  readonly #consuming: Consuming
   readonly #publishing: Publishing
   /** Subscriptions of queues to topics. */
   readonly topics: Topics
+  /** The workers seen lately on a queue, and its groups. */
+  readonly consumers: Consuming
+  readonly groups: Groups
 
   constructor(
     store: Store,
@@ -111,7 +114,8 @@ export class Broker {
     this.#browsing = new Browsing(parts, this.#watching)
     this.#explaining = new Explaining(parts)
     this.#failureGroups = new FailureGroups(parts)
-    this.#consuming = new Consuming(parts)
+    this.consumers = new Consuming(parts)
+    this.groups = new Groups(parts)
     this.#publishing = new Publishing(parts, this.#enqueueing)
     this.topics = new Topics(parts, this.#publishing)
   }
@@ -372,14 +376,6 @@ export class Broker {
    */
   failures(caller: Caller, name: string, states: FailingState[], signal: AbortSignal): Promise<Failures> {
     return this.#failureGroups.list(caller, name, states, signal)
-  }
-
-  /**
-   * The workers seen lately on a queue, and what each holds. Refuses with queueNotFound,
-   * overloaded.
-   */
-  consumers(caller: Caller, name: string): Promise<Consumers> {
-    return this.#consuming.list(caller, name)
   }
 
   /**

@@ -74,6 +74,12 @@ export const failureGroupsMax = 100
 /** Of each reason: what comes later makes no group of its own. */
 export const failureReasonCharsMax = 500
 
+/** Groups on one page, and messages of each that are examined. */
+export const groupRowsMax = 100
+export const groupExaminedMax = 1000
+/** Of a cursor, which holds a group's name of up to 128 characters in base64. */
+export const groupCursorCharsMax = 700
+
 /** Consumers shown of a queue. */
 export const consumersMax = 200
 /** Read to find them: rows of leases of any queue, attempts in those, and rows of the history. */

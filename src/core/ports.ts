@@ -31,6 +31,7 @@ import type {
 } from './rows.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
+import type { GroupVerbs } from './groupPorts.ts'
 import type { Holding } from './engine/share.ts'
 import type {
   Ahead,
@@ -101,6 +102,7 @@ export type Verbs = EnqueueVerbs &
   RedriveVerbs &
   FailureVerbs &
   ConsumerVerbs &
+  GroupVerbs &
   SeriesVerbs &
   ScheduleVerbs &
   TopicVerbs

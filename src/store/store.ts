@@ -10,6 +10,7 @@ import { bulkVerbs } from './verbs/bulk.ts'
 import { completionVerbs } from './verbs/complete.ts'
 import { cancelVerbs } from './verbs/cancel.ts'
 import { consumerVerbs } from './verbs/consumers.ts'
+import { groupVerbs } from './verbs/groups.ts'
 import { enqueueVerbs } from './verbs/enqueueUnique.ts'
 import { explainVerbs } from './verbs/explain.ts'
 import { failureVerbs } from './verbs/failures.ts'
@@ -48,6 +49,7 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...cancelVerbs,
   ...failureVerbs,
   ...consumerVerbs,
+  ...groupVerbs,
   ...explainVerbs,
   ...queueVerbs,
   ...autoQueueVerbs,

@@ -11,6 +11,7 @@ const balanced = [...states, ...came, ...went]
 export async function audit(cluster: Cluster, names: string[]): Promise<Audit> {
   return {
     queues: await Promise.all(names.map(name => auditQueue(cluster, name))),
+    topics: await topics(cluster),
     unbalanced: await unbalanced(cluster)
   }
 }
@@ -50,10 +51,24 @@ async function auditQueue(cluster: Cluster, queue: string): Promise<AuditedQueue
     where q.name = $1`,
     [queue]
   )
-  const [{ kept }] = (await cluster.sql(
-    'select keep_acked_seconds > 0 as kept from holdfast.queues where name = $1',
+  const [settings] = (await cluster.sql(
+    `
+    select
+      keep_acked_seconds > 0 as kept,
+      dead_letter_queue is not null
+        or exists (select from holdfast.queues where dead_letter_queue = q.name) as moves,
+      ordering <> 'none' as ordered,
+      max_leased as "maxLeased",
+      case
+        when rate is not null then json_build_object(
+          'perSecond', (rate->'messages')::float8 / (rate->'perSeconds')::float8,
+          'burst', coalesce(rate->'burst', rate->'messages')
+        )
+      end as rate
+    from holdfast.queues q
+    where name = $1`,
     [queue]
-  )) as [{ kept: boolean }]
+  )) as [Omit<AuditedQueue, 'queue' | 'messages' | 'history'>]
   const messages = rows.map(({ body, bodyBytes, contentType, headers, ...message }) => {
     const sent = bodyBytes ?? Buffer.from(body)
     return {
@@ -62,7 +77,16 @@ async function auditQueue(cluster: Cluster, queue: string): Promise<AuditedQueue
       print: printOf(sent, contentType ?? 'application/json', headers ?? {})
     } as StoredMessage
   })
-  return { queue, kept, messages, history: history as AuditedQueue['history'] }
+  return { queue, ...settings, messages, history: history as AuditedQueue['history'] }
+}
+
+async function topics(cluster: Cluster): Promise<string[][]> {
+  const rows = await cluster.sql(`
+    select array_agg(q.name order by q.name) as queues
+    from holdfast.subscriptions s
+    join holdfast.queues q on q.id = s.queue_id
+    group by s.topic`)
+  return rows.map(({ queues }) => queues)
 }
 
 /**

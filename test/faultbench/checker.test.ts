@@ -24,6 +24,12 @@ t.test('a history in which all is well is PASS, with its figures', async t => {
   })
 })
 
+/** Makes the queue an ordered one, in which these messages are of one group. */
+function inGroup(world: World, ...tokens: string[]): void {
+  world.audit.queues[0]!.ordered = true
+  for (const token of tokens) find<EnqueueEvent>(world, { token }).group = 'ada'
+}
+
 const wrongs: [Sin, string, (world: World) => void][] = [
   [
     'lost',
@@ -218,6 +224,104 @@ const wrongs: [Sin, string, (world: World) => void][] = [
     'an answer that the contract does not allow',
     world => {
       world.events.push({ t: 'odd', at: 1, what: '500' })
+    }
+  ],
+  [
+    'outOfOrder',
+    'a message that is leased before an earlier one of its group',
+    world => {
+      for (const [token, id, at] of [
+        ['six', '6', 5000],
+        ['seven', '7', 4000]
+      ] as const) {
+        world.events.push(
+          enqueue(token, id),
+          lease(token, id, 1, at),
+          settle('ack', id, 1, at + 100, 'acked')
+        )
+        const print = `print of ${token}`
+        world.audit.queues[0]!.messages.push({ ...stored(world, '1'), id, token, print })
+      }
+      inGroup(world, 'six', 'seven')
+    }
+  ],
+  [
+    'outOfOrder',
+    'a group of which two answers hold messages',
+    world => {
+      inGroup(world, 'one', 'two')
+      Object.assign(find<LeaseEvent>(world, { t: 'lease', id: '2' }), { until: 3150, at: 1145, end: 1155 })
+    }
+  ],
+  [
+    'stuck',
+    'a message that nobody got',
+    world => {
+      world.events.push(enqueue('six', '6'))
+      world.audit.queues[0]!.messages.push({
+        ...stored(world, '1'),
+        ...{ id: '6', token: 'six', print: 'print of six', state: 'ready', fence: 0, attempt: 0 }
+      })
+    }
+  ],
+  [
+    'stuck',
+    'a unique key that an acked message still holds',
+    world => {
+      world.events.push({ t: 'kept', queue: 'kept', key: 'key', id: '1', at: 1300, end: 1310 })
+    }
+  ],
+  [
+    'doubled',
+    'a unique key that two hold',
+    world => {
+      for (const token of ['one', 'two']) find<EnqueueEvent>(world, { token }).unique = 'key'
+    }
+  ],
+  [
+    'doubled',
+    'a message that is stored in two queues',
+    world => {
+      const [queue] = world.audit.queues
+      world.audit.queues.push({ ...queue!, queue: 'dead', messages: [stored(world, '1')], history: [] })
+    }
+  ],
+  [
+    'stale',
+    'an ack of a message that had died and moved',
+    world => {
+      world.audit.queues[0]!.moves = true
+      world.events.push(settle('ack', '3', 3, 2500, 'acked'))
+      Object.assign(stored(world, '3'), { state: 'acked' })
+    }
+  ],
+  [
+    'overLimit',
+    'more leased at once than may be',
+    world => {
+      world.audit.queues[0]!.maxLeased = 2
+    }
+  ],
+  [
+    'overLimit',
+    'more leased in a time than may be',
+    world => {
+      world.audit.queues[0]!.rate = { perSecond: 1, burst: 2 }
+    }
+  ],
+  [
+    'halfDone',
+    'an ack without what follows from it',
+    world => {
+      find<SettleEvent>(world, { t: 'settle', id: '1' }).then = 'next'
+    }
+  ],
+  [
+    'halfDone',
+    'a copy without the other',
+    world => {
+      world.audit.topics = [['kept', 'other']]
+      world.audit.queues.push({ ...world.audit.queues[0]!, queue: 'other', messages: [], history: [] })
     }
   ],
   [

@@ -4,6 +4,7 @@
  */
 import type { Audit, Event, FaultEvent } from './history.ts'
 import { judge, type Found, type Story } from './judge.ts'
+import { judgePromises } from './promises.ts'
 import { sins, type Sin } from './sins.ts'
 
 export interface Verdict {
@@ -50,9 +51,13 @@ export function check(events: Event[], audit: Audit): Verdict {
     else if (sent.every(({ out }) => out === 'none')) {
       found('resurrected', `${token} is message ${ids[0]}`, sent[0]!.end)
     }
-    if (ids.length > 1) found('doubled', `${token} is messages ${ids.join(' and ')}`, sent?.[0]!.end)
+    const queues = new Set((sent ?? []).map(({ queue }) => queue))
+    if (ids.length > Math.max(1, queues.size)) {
+      found('doubled', `${token} is messages ${ids.join(' and ')}`, sent?.[0]!.end)
+    }
   }
   for (const story of stories) judge(story, enqueues.get(story.token)?.[0], found)
+  judgePromises({ stories, enqueues, kept: ofType(events, 'kept'), audit }, found)
   for (const { what, at } of ofType(events, 'odd')) found('odd', what, at)
   for (const what of audit.unbalanced) found('unbalanced', what)
   const faults = ofType(events, 'fault')
@@ -109,7 +114,8 @@ function storiesOf(events: Event[], audit: Audit, found: Found): Story[] {
         settles: [],
         stored: null,
         history: new Map(),
-        kept: false
+        kept: false,
+        moves: false
       }
       stories.set(id, story)
     }
@@ -122,10 +128,14 @@ function storiesOf(events: Event[], audit: Audit, found: Found): Story[] {
   for (const lease of ofType(events, 'lease')) {
     storyOf(lease.queue, lease.id, lease.token).leases.push(lease)
   }
-  for (const { queue, kept, messages, history } of audit.queues) {
-    for (const message of messages) storyOf(queue, message.id, message.token).stored = message
+  for (const { queue, kept, moves, messages, history } of audit.queues) {
+    for (const message of messages) {
+      const story = storyOf(queue, message.id, message.token)
+      if (story.stored !== null) found('doubled', `${message.id} is stored twice`)
+      story.stored = message
+    }
     for (const attempt of history) stories.get(attempt.id)?.history.set(attempt.fence, attempt)
-    for (const story of stories.values()) if (story.queue === queue) story.kept = kept
+    for (const story of stories.values()) if (story.queue === queue) Object.assign(story, { kept, moves })
   }
   for (const settle of ofType(events, 'settle')) stories.get(settle.id)?.settles.push(settle)
   return [...stories.values()]

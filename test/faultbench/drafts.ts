@@ -1,4 +1,5 @@
 /** The messages that producers send, and how their bodies are read back from an answer. */
+import { printOf } from './history.ts'
 import type { Random } from './random.ts'
 
 export interface Draft {
@@ -56,4 +57,11 @@ export function bodiesOf(text: string): Buffer[] {
       ? Buffer.from(JSON.parse(body!), 'base64')
       : Buffer.from(type === 'application/json' ? body! : JSON.parse(body!))
   )
+}
+
+/** The message that the ack of a step enqueues. */
+export function thenOf({ id, fence }: { id: string; fence: number }) {
+  const token = `then-${id}-${fence}`
+  const body = `<${token}>`
+  return { token, body, print: printOf(Buffer.from(JSON.stringify(body)), 'application/json', {}) }
 }

@@ -28,6 +28,9 @@ export interface EnqueueEvent extends Call {
   out: 'ok' | Unsure
   id?: string
   delayMs: number
+  /** Its group. The messages of a group are sent one call after another. */
+  group?: string
+  unique?: string
 }
 export interface LeaseEvent extends Call {
   t: 'lease'
@@ -48,6 +51,14 @@ export interface SettleEvent extends Call {
   out: string
   dead: boolean
   until?: number
+  /** The token of the message that is enqueued with the ack. */
+  then?: string
+}
+/** An enqueue that stored nothing, because the message `id` holds its unique key. */
+export interface KeptEvent extends Call {
+  t: 'kept'
+  key: string
+  id: string
 }
 /** A lease whose answer was lost. */
 export interface LostEvent extends Call {
@@ -71,7 +82,7 @@ export interface FaultEvent {
   upAfterMs: number | null
   skipped?: string
 }
-export type Event = EnqueueEvent | LeaseEvent | SettleEvent | LostEvent | OddEvent | FaultEvent
+export type Event = EnqueueEvent | LeaseEvent | SettleEvent | KeptEvent | LostEvent | OddEvent | FaultEvent
 
 /** A message as the database has it at the end. `state` is acked for one that its queue keeps. */
 export interface StoredMessage {
@@ -93,12 +104,19 @@ export interface AuditedQueue {
   queue: string
   /** Whether acked messages are kept, with their history. */
   kept: boolean
+  /** Whether its messages go to a dead-letter queue, or came from one. */
+  moves: boolean
+  ordered: boolean
+  maxLeased: number | null
+  rate: { perSecond: number; burst: number } | null
   messages: StoredMessage[]
   history: StoredAttempt[]
 }
 /** `unbalanced` holds sentences about counts that do not equal the rows. */
 export interface Audit {
   queues: AuditedQueue[]
+  /** The queues of each topic. All are subscribed to every message. */
+  topics: string[][]
   unbalanced: string[]
 }
 

@@ -15,20 +15,28 @@ export interface Story {
   history: Map<number, StoredAttempt>
   /** Whether its queue keeps acked messages. */
   kept: boolean
+  /** Whether it may have moved between its queue and a dead-letter queue. */
+  moves: boolean
 }
 
 /** Notes a finding. `at` is when it happened, in ms since the epoch. */
 export type Found = (sin: Sin, what: string, at?: number | null) => void
 
 // The database and the bench both cut times to milliseconds.
-const slackMs = 2
+export const slackMs = 2
 
 const changes = ['acked', 'retrying', 'dead', 'extended', 'released']
 /** Outcomes after which the settle has, or may have, changed something. */
-const effects = [...changes, 'unknown']
+export const effects = [...changes, 'unknown']
 
-const leasedAt = (lease: LeaseEvent) => lease.until - lease.leaseMs
+export const leasedAt = (lease: LeaseEvent) => lease.until - lease.leaseMs
 const settlesOf = ({ settles }: Story, fence: number) => settles.filter(settle => settle.fence === fence)
+
+/** When the lease ends by itself, as far as its holder was told. */
+export function endsAt(story: Story, { fence, until }: LeaseEvent): number {
+  const extended = settlesOf(story, fence).filter(({ out }) => out === 'extended')
+  return Math.max(until, ...extended.map(settle => settle.until!))
+}
 
 export function judge(story: Story, sent: EnqueueEvent | undefined, found: Found): void {
   story.leases.sort((a, b) => a.fence - b.fence)
@@ -38,15 +46,18 @@ export function judge(story: Story, sent: EnqueueEvent | undefined, found: Found
   judgeFirstLease(story, sent, found)
   judgeLeases(story, found)
   judgeStaleReceipts(story, found)
+  // A move has no record of its own, and attempts begin anew with it.
+  if (story.moves) return
   judgeRecords(story, found)
   judgeAttempts(story, found)
 }
 
-function judgeLoss({ id, token, stored, settles, kept, confirmedAt }: Story, found: Found): void {
+function judgeLoss({ id, token, stored, settles, kept, moves, confirmedAt }: Story, found: Found): void {
   const acks = settles.filter(({ verb, out }) => verb === 'ack' && ['acked', 'unknown'].includes(out))
   if (stored === null && (kept || acks.length === 0)) {
     found('lost', `${id} (${token})${acks.length > 0 ? ', acked and yet not kept' : ''}`, confirmedAt)
   }
+  if (moves) return
   const firstAckAt = Math.min(...acks.map(({ at }) => at))
   const gone = settles.find(({ out, end }) => out === 'gone' && end < firstAckAt)
   if (gone !== undefined) found('lost', `${id} was gone before anybody had acked it`, gone.end)
@@ -103,13 +114,11 @@ function judgeLeases(story: Story, found: Found): void {
 function judgeSuccessor(story: Story, lease: LeaseEvent, next: LeaseEvent, found: Found): void {
   const { id } = story
   const settles = settlesOf(story, lease.fence)
-  const extensions = settles.filter(({ out }) => out === 'extended').map(({ until }) => until!)
-  const endsAt = Math.max(lease.until, ...extensions)
   const isGivenBack = settles.some(
     ({ verb, out, at }) =>
       ['fail', 'release'].includes(verb) && effects.includes(out) && at <= leasedAt(next) + slackMs
   )
-  const overlapMs = endsAt - leasedAt(next)
+  const overlapMs = endsAt(story, lease) - leasedAt(next)
   if (!isGivenBack && overlapMs > slackMs) {
     found(
       'overlapping',
@@ -118,14 +127,20 @@ function judgeSuccessor(story: Story, lease: LeaseEvent, next: LeaseEvent, found
     )
   }
   const [settle, ...more] = settles.filter(({ out }) => effects.includes(out))
-  if (settle?.out !== 'retrying' || more.length > 0) return
+  // A redrive takes a message home also while it waits for its retry.
+  if (settle?.out !== 'retrying' || more.length > 0 || story.moves) return
   const earlyMs = settle.until! - leasedAt(next)
   if (earlyMs > slackMs) {
     found('early', `${id} was leased again ${earlyMs} ms before its retry was due`, next.end)
   }
 }
 
-function judgeStaleReceipts({ id, leases, settles }: Story, found: Found): void {
+function judgeStaleReceipts({ id, moves, leases, settles }: Story, found: Found): void {
+  const deaths = moves ? settles.filter(({ out }) => out === 'dead') : []
+  for (const { fence, out, verb, at, end } of settles) {
+    if (!changes.includes(out) || !deaths.some(death => death.fence === fence && death.end < at)) continue
+    found('stale', `${id}: ${verb} of fence ${fence} was answered ${out} after its death`, end)
+  }
   for (const { fence, out, verb, at, end } of settles) {
     const newer = leases.find(lease => lease.fence > fence && leasedAt(lease) < at - slackMs)
     if (newer === undefined || !changes.includes(out)) continue
@@ -178,7 +193,9 @@ function judgeAttempts(story: Story, found: Found): void {
   const { id, leases, stored, history } = story
   const attempts = new Map<number, number>()
   for (const { fence, attempt } of [...history.values(), ...leases]) attempts.set(fence, attempt)
-  if (stored !== null && ['acked', 'leased', 'dead'].includes(stored.state) && stored.fence > 0) {
+  // After a release, the receipt of the same fence may still ack. The record has the attempt then.
+  const isOpen = stored !== null && stored.fence > 0 && !history.has(stored.fence)
+  if (isOpen && ['acked', 'leased', 'dead'].includes(stored.state)) {
     attempts.set(stored.fence, stored.attempt)
   }
   for (const [fence, attempt] of attempts) {

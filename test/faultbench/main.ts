@@ -27,7 +27,7 @@ Real processes, real faults, and a checker that says PASS, FAIL or UNKNOWN.
   --soak TIME    2h, 90m: run after run, a seed and a verdict each, until the time is over or one fails
   --only FAULT   this fault only; may be given several times, and then comes as often
   --bugs         instead: puts each bug of test/faultbench/bugs into a copy of the source, and checks
-                 that it is found (about 8 minutes)
+                 that it is found (about 15 minutes)
   --bug NAME     this bug only; may be given several times
   --help         this text
 

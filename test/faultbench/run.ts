@@ -1,5 +1,5 @@
 /**
- * One run of the bench: a cluster, two workloads, and faults one after another. Then everything is
+ * One run of the bench: a cluster, three workloads, and faults one after another. Then everything is
  * healed and drained, and the checker gives its verdict.
  */
 import { fork, type ChildProcess } from 'node:child_process'
@@ -12,8 +12,9 @@ import { check, recoveryMsMax, type Verdict } from './checker.ts'
 import { post, startCluster, type Cluster, type Replica } from './cluster.ts'
 import { faults, type Stage } from './faults.ts'
 import { type Event, type FaultEvent } from './history.ts'
+import { commonQueues, copiesOf, loadedQueues, queues, specialQueues } from './queues.ts'
 import { random } from './random.ts'
-import type { Load } from './workload.ts'
+import type { Load } from './calls.ts'
 
 export interface Plan {
   /** Where the service's source is: the product, or a copy with a bug in it. */
@@ -40,24 +41,8 @@ export interface Report extends Verdict {
 const gapMs = 1500
 const recoveryMsPatience = 30_000
 const drainMsMax = 60_000
-const settings = {
-  leaseSeconds: 5,
-  maxAttempts: 8,
-  retry: { strategy: 'fixed', delaySeconds: 0.2, jitter: false }
-}
-/** The queues of the workloads: one keeps acked messages, one does not. */
-const loadedQueues = ['kept', 'plain']
-const queues: Record<string, object> = {
-  kept: { ...settings, keepAckedSeconds: 86_400 },
-  plain: settings,
-  // To see whether each replica serves.
-  'probe-a': {},
-  'probe-b': {},
-  // For faults that need messages of their own.
-  aside: settings,
-  swept: settings,
-  quiet: settings
-}
+/** Without any progress for so long, what is left is stuck. */
+const stuckMs = 15_000
 
 /** Runs once over a fresh cluster. A verdict is never retried. */
 export async function run(plan: Plan): Promise<Report> {
@@ -86,19 +71,36 @@ function interruption(signal: AbortSignal | undefined): Promise<never> {
 async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promise<Report> {
   const { folder, seed, say } = plan
   const startedAt = Date.now()
-  for (const [name, change] of Object.entries(queues)) await put(cluster.replicas[0]!, name, change)
+  for (const [name, change] of Object.entries(queues)) {
+    await put(cluster.replicas[0]!, `queues/${name}`, change)
+  }
+  for (const [topic, names] of Object.entries(copiesOf)) {
+    for (const name of names) await put(cluster.replicas[0]!, `topics/${topic}/subscriptions/${name}`, {})
+  }
   const events: Event[] = []
   const load = (name: string, producers: number, consumers: number, zombies: number): Load => ({
     name,
     seed: seed * 10 + name.length,
     urls: cluster.replicas.map(({ url }) => url),
-    queues: loadedQueues,
+    queues: commonQueues,
     history: join(folder, `${name}.jsonl`),
     producers,
     consumers,
-    zombies
+    zombies,
+    kinds: false,
+    waitSeconds: 2,
+    leaseMax: 20
   })
   workloads.push(new Workload(load('main', 5, 4, 2)), new Workload(load('spare', 1, 2, 0)))
+  workloads.push(
+    new Workload({
+      ...load('special', 0, 6, 2),
+      queues: specialQueues,
+      kinds: true,
+      waitSeconds: 0.1,
+      leaseMax: 8
+    })
+  )
   const stage = stageOf(plan, cluster, workloads[1]!, events)
   await pause(gapMs)
   for (let round = 0; round === 0 || Date.now() < plan.untilMs; round++) {
@@ -112,7 +114,7 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
     }
   }
   await Promise.all(workloads.map(workload => workload.say('drain')))
-  if (!(await drained(cluster))) stage.odd(`the queues did not run empty within ${drainMsMax / 1000} s`)
+  if (!(await drained(cluster))) stage.odd('the queues did not run empty')
   await Promise.all(workloads.map(workload => workload.stop()))
   for (const what of cluster.crashes) stage.odd(what)
   await appendFile(join(folder, 'faults.jsonl'), events.map(event => `${JSON.stringify(event)}\n`).join(''))
@@ -160,7 +162,9 @@ function progressOf(workloads: Workload[]): string {
 }
 
 async function historyIn(folder: string): Promise<Event[]> {
-  const files = ['main', 'spare', 'faults'].map(name => readFile(join(folder, `${name}.jsonl`), 'utf8'))
+  const files = ['main', 'spare', 'special', 'faults'].map(name =>
+    readFile(join(folder, `${name}.jsonl`), 'utf8')
+  )
   return (await Promise.all(files)).flatMap(text =>
     text
       .split('\n')
@@ -210,18 +214,21 @@ async function recovery({ replicas }: Cluster, sinceMs = Date.now()): Promise<nu
   return times.includes(null) ? null : Math.max(...(times as number[]))
 }
 
-async function put(replica: Replica, queue: string, change: object): Promise<void> {
-  const response = await fetch(`${replica.url}/queues/${queue}`, {
+async function put(replica: Replica, path: string, change: object): Promise<void> {
+  const response = await fetch(`${replica.url}/${path}`, {
     method: 'PUT',
     body: JSON.stringify(change),
     headers: { 'content-type': 'application/json' }
   })
-  if (!response.ok) throw new Error(`The queue ${queue} could not be made: ${await response.text()}`)
+  if (!response.ok) throw new Error(`PUT ${path} failed: ${await response.text()}`)
 }
 
 /** Whether consumers have emptied the queues in time. */
 async function drained(cluster: Cluster): Promise<boolean> {
-  for (const untilMs = Date.now() + drainMsMax; Date.now() < untilMs; await pause(200)) {
+  const untilMs = Date.now() + drainMsMax
+  let fewest = Infinity
+  let stuckAtMs = untilMs
+  for (; Date.now() < Math.min(untilMs, stuckAtMs); await pause(200)) {
     const [{ left }] = (await cluster.sql(
       `
       select count(*)::int as left
@@ -231,6 +238,9 @@ async function drained(cluster: Cluster): Promise<boolean> {
       [loadedQueues]
     )) as [{ left: number }]
     if (left === 0) return true
+    if (left >= fewest) continue
+    fewest = left
+    stuckAtMs = Date.now() + stuckMs
   }
   return false
 }

@@ -13,6 +13,10 @@ export const sins = {
   early: 'delivered before its delay was over',
   unbalanced: 'counts that do not equal the rows',
   odd: 'an answer that is not allowed, a process that ended, a queue that never ran empty',
+  outOfOrder: 'leased before an earlier message of its group, or while another answer held the group',
+  stuck: 'left at the end though nobody held it, or a unique key that its message no longer needs',
+  overLimit: 'more leased than `maxLeased` or `rate` allow',
+  halfDone: 'an ack without its `then`, or a publish without one of its copies',
   slow: 'no service within 5 s of the end of a fault'
 } as const
 export type Sin = keyof typeof sins

@@ -121,11 +121,16 @@ export function clean(): World {
       settle('ack', '4', 2, 1400, 'unknown')
     ],
     audit: {
+      topics: [],
       unbalanced: [],
       queues: [
         {
           queue: 'kept',
           kept: true,
+          moves: false,
+          ordered: false,
+          maxLeased: null,
+          rate: null,
           messages: [
             row('one', '1', 'acked', { fence: 1, attempt: 1 }),
             row('two', '2', 'acked', { fence: 2, attempt: 2 }),

@@ -54,6 +54,29 @@ t.test('one lease key used on two replicas at once is one set of messages and re
   await conserved(t, id)
 })
 
+t.test('who hangs up and repeats the lease by its key keeps the messages', async t => {
+  const { id, name } = await queue({ leaseSeconds: 60 })
+  await enqueue(id, 2)
+  const elsewhere = replica(poolB)
+  const request = { max: 2, leaseSeconds: null, worker: 'w', idempotencyKey: 'hung-up', waitSeconds: 20 }
+  // The repeat is answered after the commit of the first call, and before it could release anything.
+  let repeated: Promise<LeasedMessage[]> | undefined
+  const repeat = async () => (await leaseBy(elsewhere.broker, name, request)).messages
+  const here = replica(poolA, {
+    verbs: {
+      release: async (...call) => {
+        await (repeated ??= repeat())
+        return await messages.release(...call)
+      }
+    }
+  })
+  const hungUp = AbortSignal.abort()
+  await here.broker.lease(tester, name, request, [], () => hungUp)
+  t.equal((await (repeated ?? repeat())).length, 2)
+  t.equal(await countOf(id, 'leased'), 2)
+  await Promise.all([here.stop(), elsewhere.stop()])
+})
+
 t.test('leases with keys share a flush with others, and each key brings its own messages again', async t => {
   const { id, name } = await queue({ leaseSeconds: 60 })
   await enqueue(id, 45)

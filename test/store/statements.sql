@@ -4311,6 +4311,60 @@ with gone as (
 select count(*) as removed
 from gone;
 
+-- groups
+-- $1 queue id · $2 after this line · $3 groups on the page
+select
+  g.line,
+  nullif(g.line, '') as "group",
+  c.waiting,
+  c.leased,
+  c.more,
+  f.first
+from (
+  select line
+  from holdfast.lines
+  where queue_id = $1
+    and line >= coalesce($2, '')
+    and line is distinct from $2
+  order by line
+  limit $3
+) g
+cross join lateral (
+  select
+    (count(*) filter (where e.state in ('ready', 'delayed')))::float8 as waiting,
+    (count(*) filter (where e.state = 'leased'))::float8 as leased,
+    count(*) = 1000 as more,
+    (array_agg(e.id order by (e.turn_rank is not null and e.state <> 'ready'),
+    e.turn_rank desc,
+    e.place) filter (where e.state <> 'dead'))[1] as first_id
+  from (
+    select
+      m.id,
+      m.place,
+      m.turn_rank,
+      holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.line = g.line
+    order by m.place
+    limit 1000
+  ) e
+) c
+left join lateral (
+  select
+    json_build_object(
+      'id', m.id::text,
+      'state', holdfast.state_of(m.visible_at, m.leased_until, m.dead_at),
+      'attempt', m.attempt,
+      'until', holdfast.rfc3339(coalesce(m.leased_until, m.visible_at))
+    ) as first
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = c.first_id
+  limit 1
+) f on true
+order by g.line;
+
 -- held_unique_keys
 -- $1 queue id · $2 unique keys
 select k.key

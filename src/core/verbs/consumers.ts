@@ -12,7 +12,6 @@ export interface Consumers extends Omit<ConsumersFound, 'askedAt'> {
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'searchTurns'>
 
-/** The broker says what each method does, and how it refuses. */
 export class Consuming {
   readonly #parts: Needs
 
@@ -20,6 +19,7 @@ export class Consuming {
     this.#parts = parts
   }
 
+  /** What each of the workers holds. Refuses with queueNotFound, overloaded. */
   async list(caller: Caller, name: string): Promise<Consumers> {
     const { store, queueCache, searchTurns } = this.#parts
     const { id } = await queueCache.find(caller, name)

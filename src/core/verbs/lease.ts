@@ -61,7 +61,8 @@ export class Leasing {
             })
             acks = []
             const rows = answer.used ? await this.#flushes.leaseAgain(caller, queue, request) : answer.rows
-            if (rows.length > 0 && signal.aborted) {
+            // With a key, the caller may have got these messages by a repeat of the call meanwhile.
+            if (rows.length > 0 && signal.aborted && request.idempotencyKey === null) {
               await this.#giveBack(caller, queue, rows)
               return { messages: [], outcomes }
             }

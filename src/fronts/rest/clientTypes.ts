@@ -9,6 +9,7 @@ import { Bulk } from './contract/bulk.ts'
 import * as consumers from './contract/consumers.ts'
 import * as enqueue from './contract/enqueue.ts'
 import * as failures from './contract/failures.ts'
+import * as groups from './contract/groups.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
 import * as queues from './contract/queues.ts'
@@ -41,6 +42,8 @@ const exported: Record<string, TSchema> = {
   FailuresQuery: failures.FailuresQuery,
   Failures: failures.Failures,
   Consumers: consumers.Consumers,
+  GroupsQuery: groups.GroupsQuery,
+  GroupList: groups.GroupList,
   PageQuery,
   PurgeRequest: Bulk.purge.request,
   PurgeAnswer: Bulk.purge.answer,

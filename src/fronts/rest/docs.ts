@@ -24,7 +24,7 @@ const description =
 const tour: Record<string, { description: string; operations: string[] }> = {
   Queues: {
     description: 'Make them and look at them.',
-    operations: ['putQueue', 'getQueue', 'getSeries', 'listConsumers', 'listQueues']
+    operations: ['putQueue', 'getQueue', 'getSeries', 'listConsumers', 'listGroups', 'listQueues']
   },
   Messages: {
     description: 'From the enqueue to the ack.',

@@ -25,6 +25,7 @@ import { problemSender, type SendProblem } from './problems.ts'
 import { apiKeyRoutes } from './routes/apiKeys.ts'
 import { bulkRoutes } from './routes/bulk.ts'
 import { consumerRoutes } from './routes/consumers.ts'
+import { groupRoutes } from './routes/groups.ts'
 import { enqueueRoutes } from './routes/enqueue.ts'
 import { failureRoutes } from './routes/failures.ts'
 import { healthRoutes, type Health } from './routes/health.ts'
@@ -99,6 +100,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   redriveRoutes(app, broker)
   failureRoutes(app, broker, answers)
   consumerRoutes(app, broker)
+  groupRoutes(app, broker)
   messageRoutes(app, broker, answers)
   await app.register(async scope => enqueueRoutes(scope as Server, broker))
   await app.register(async scope => publishRoutes(scope as Server, broker))

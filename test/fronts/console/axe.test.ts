@@ -52,6 +52,8 @@ async function filled(holdfast: Client): Promise<Record<string, string>> {
   })
   await holdfast.post('/queues/mail/ack', { receipt: receipts[2] })
   await holdfast.call('PUT', '/queues/idle', { paused: true })
+  await holdfast.call('PUT', '/queues/ordered', { ordering: 'group', deadLetterQueue: 'idle' })
+  await holdfast.post('/queues/ordered/messages', { body: 1, group: 'ada' })
   const schedule = { queue: 'mail', cron: '30 6 * * 1-5', timezone: 'America/New_York', body: {} }
   await holdfast.call('PUT', '/schedules/daily', schedule)
   await holdfast.call('PUT', '/schedules/paused', { ...schedule, paused: true })
@@ -75,6 +77,7 @@ t.test('no violation on any page of the console', needs, async t => {
     ['#/?search=nothing', '.empty'],
     ['#/queues/mail', '.chart .u-legend'],
     ['#/queues/idle', '.empty'],
+    ['#/queues/ordered', '.list .badge.ready'],
     ...['ready', 'delayed', 'leased', 'dead', 'acked'].map(
       state => [`#/queues/mail?state=${state}`, `.list .badge.${state}`] as [string, string]
     ),
@@ -95,6 +98,10 @@ t.test('no violation on any page of the console', needs, async t => {
     if (hash === '#/queues/mail') {
       await page.getByRole('heading', { name: 'Consumers' }).click()
       await page.locator('details[open] .hint').first().waitFor()
+    }
+    if (hash === '#/queues/ordered') {
+      await page.getByRole('heading', { name: 'Groups' }).click()
+      await page.locator('.queue-groups a').first().waitFor()
     }
     if (hash.includes('state=dead')) await page.locator('.peek').first().click()
     t.strictSame(await violations(page), [], hash)

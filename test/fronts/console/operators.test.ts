@@ -50,6 +50,24 @@ t.test('failures are grouped by reason, and a group is redriven', needs, async t
   t.strictSame(faults, [])
 })
 
+t.test('groups are shown with what holds them up, and lead to their messages', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/mail', { ordering: 'group' })
+  const messages = ['ada', 'bob', 'ada', 'ada'].map(group => ({ body: 1, group }))
+  const { body } = await holdfast.post('/queues/mail/messages', { messages })
+  await holdfast.post('/queues/mail/lease', { max: 1 })
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  await page.getByRole('heading', { name: 'Groups' }).click()
+  const row = page.locator('.queue-groups tbody tr', { hasText: 'ada' })
+  t.match((await row.textContent())?.replace(/\s+/g, ' '), `ada21message ${body.messages[0].id}`)
+  t.match(await row.locator('td').last().textContent(), /leased.* until/s)
+  await row.getByRole('link', { name: 'ada' }).click()
+  await page.locator('.list tbody tr').nth(2).waitFor()
+  t.equal(await page.locator('.list tbody tr').count(), 3)
+  t.equal(await page.getByLabel('Group', { exact: true }).inputValue(), 'ada')
+  t.strictSame(faults, [])
+})
+
 t.test('each action is copied as the command for what it sends, without the key', needs, async t => {
   const { holdfast, secret, admin } = await serviceWithKeys(t)
   await holdfast.call('PUT', '/queues/mail', { maxAttempts: 1 }, admin)

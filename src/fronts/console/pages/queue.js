@@ -3,6 +3,7 @@ import { html, useEffect, useState } from './vendor/htm.js'
 import { call, enqueueCommand, queuePath } from './api.js'
 import { Consumers } from './consumers.js'
 import { FailureGroups } from './failures.js'
+import { Groups } from './groups.js'
 import { live } from './live.js'
 import { Messages } from './messages.js'
 import { QueueActions } from './queueActions.js'
@@ -77,10 +78,15 @@ export function QueuePage({ queue, query }) {
     <${QueueCharts} queue=${queue} />
     <${SettingsLine} settings=${settings} />
     <${FailureGroups} queue=${queue} counts=${counts} version=${version} onChange=${onChange} />
+    ${hasGroups(settings) && html`<${Groups} queue=${queue} ordered=${settings.ordering !== 'none'} />`}
     <${Consumers} queue=${queue} />
     <${Messages} queue=${queue} counts=${counts} query=${query} version=${version} />
   </${QueueFrame}>`
 }
+
+/** Whether messages of the queue wait for others of their group. */
+const hasGroups = ({ ordering, fairness, maxLeasedPerGroup, ratePerGroup }) =>
+  ordering !== 'none' || fairness !== 'none' || maxLeasedPerGroup !== null || ratePerGroup !== null
 
 /** The page with its heading. */
 function QueueFrame({ queue, heading, children }) {

@@ -1,5 +1,6 @@
 /** The figures of a queue, and its settings in a line. */
 import { html } from './vendor/htm.js'
+import { queueAddress } from './address.js'
 import { count, duration, rate } from './format.js'
 import { openStates } from './states.js'
 import { limits } from './tables.js'
@@ -41,7 +42,8 @@ export function QueueFigures({ counts, report, row }) {
 
 export function SettingsLine({ settings }) {
   const { leaseSeconds, maxAttempts, retry, retentionSeconds, keepAckedSeconds, maxDepth } = settings
-  const { delaySeconds, ttlSeconds, waitSeconds, messageBytesMax, maxLeased, tags } = settings
+  const { delaySeconds, ttlSeconds, waitSeconds, messageBytesMax, maxLeased, tags, deadLetterQueue } =
+    settings
   const delays = `from ${duration(retry.delaySeconds)} to ${duration(retry.maxDelaySeconds)}`
   const facts = [
     `Lease ${duration(leaseSeconds)}`,
@@ -59,5 +61,11 @@ export function SettingsLine({ settings }) {
     messageBytesMax < limits.messageBytesMax && `bodies up to ${count(messageBytesMax)} bytes`,
     ...Object.entries(tags).map(([name, value]) => (value === '' ? name : `${name}: ${value}`))
   ]
-  return html`<p class="settings-line">${facts.filter(Boolean).join(' · ')}</p>`
+  return html`<p class="settings-line">
+    ${facts.filter(Boolean).join(' · ')}
+    ${
+      deadLetterQueue !== null &&
+      html` · dead messages go to <a href=${queueAddress(deadLetterQueue)}>${deadLetterQueue}</a>`
+    }
+  </p>`
 }

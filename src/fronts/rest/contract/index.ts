@@ -3,6 +3,7 @@ import type { SettleVerb } from '../../../core/ports.ts'
 import { apiKeyOperations } from './apiKeys.ts'
 import { Bulk, bulkOperation, type PlainBulkAction } from './bulk.ts'
 import { consumerOperations } from './consumers.ts'
+import { groupOperations } from './groups.ts'
 import { enqueueOperations } from './enqueue.ts'
 import { failureOperations } from './failures.ts'
 import { healthOperations } from './health.ts'
@@ -21,6 +22,7 @@ export const contract: Operation[] = [
   ...Object.values<Operation>(redriveOperations),
   ...Object.values<Operation>(failureOperations),
   ...Object.values<Operation>(consumerOperations),
+  ...Object.values<Operation>(groupOperations),
   ...Object.values<Operation>(enqueueOperations),
   ...Object.values<Operation>(messageOperations),
   ...Object.values<Operation>(leaseOperations),

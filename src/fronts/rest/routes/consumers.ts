@@ -6,6 +6,6 @@ import type { Server } from '../../shared/server.ts'
 export function consumerRoutes(app: Server, broker: Broker): void {
   app.route({
     ...consumerOperations.listConsumers,
-    handler: request => broker.consumers(request.caller, request.params.queue)
+    handler: request => broker.consumers.list(request.caller, request.params.queue)
   })
 }

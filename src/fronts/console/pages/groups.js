@@ -1,0 +1,85 @@
+/** The groups of a queue: what waits in each, and for what. Read while the part is open. */
+import { html, useEffect, useState } from './vendor/htm.js'
+import { messageAddress, queueAddress } from './address.js'
+import { call, queuePath } from './api.js'
+import { time } from './clock.js'
+import { count } from './format.js'
+import { Badge, ProblemNote } from './ui.js'
+
+const readMs = 10_000
+
+/** The page of groups that begins at the cursor. */
+function useGroups(queue, cursor, open) {
+  const [page, setPage] = useState(/** @type {any} */ (null))
+  const [problem, setProblem] = useState(/** @type {any} */ (null))
+  useEffect(() => {
+    if (!open) return
+    const query = cursor === null ? '' : `?${new URLSearchParams({ cursor })}`
+    const read = () => {
+      if (document.hidden) return
+      call('GET', `${queuePath(queue)}/groups${query}`).then(page => {
+        setPage(page)
+        setProblem(null)
+      }, setProblem)
+    }
+    read()
+    const timer = setInterval(read, readMs)
+    return () => clearInterval(timer)
+  }, [queue, cursor, open])
+  return { page, problem }
+}
+
+export function Groups({ queue, ordered }) {
+  const [open, setOpen] = useState(false)
+  const [cursor, setCursor] = useState(/** @type {string | null} */ (null))
+  const { page, problem } = useGroups(queue, cursor, open)
+  const button = (title, to) => html`<button onClick=${() => setCursor(to)}>${title}</button>`
+  return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
+    <summary><h2>Groups</h2></summary>
+    <${ProblemNote} problem=${problem} />
+    ${page?.groups.length === 0 && html`<p>No group waits.</p>`}
+    ${page?.groups.length > 0 && html`<${GroupTable} queue=${queue} ordered=${ordered} ...${page} />`}
+    <div class="pager">
+      ${cursor !== null && button('First groups', null)}
+      ${page !== null && page.cursor !== null && button('Next groups', page.cursor)}
+    </div>
+  </details>`
+}
+
+function GroupTable({ queue, ordered, groups }) {
+  return html`<div class="sheet">
+    <table class="rows queue-groups">
+      <thead>
+        <tr>
+          <th>Group</th>
+          <th class="n">Waiting</th>
+          <th class="n">Leased</th>
+          <th>${ordered ? 'Waits for' : 'First message'}</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${groups.map(
+          row =>
+            html`<tr key=${row.group}>
+              <td><${GroupName} queue=${queue} group=${row.group} /></td>
+              <td class="n">${count(row.waiting)}${row.more && '+'}</td>
+              <td class="n">${count(row.leased)}${row.more && '+'}</td>
+              <td>${row.first && html`<${First} queue=${queue} first=${row.first} />`}</td>
+            </tr>`
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+/** Leads to the messages of the group. */
+function GroupName({ queue, group }) {
+  if (group === null) return 'without a name'
+  return html`<a href="${queueAddress(queue)}?${new URLSearchParams({ group })}">${group}</a>`
+}
+
+function First({ queue, first: { id, state, attempt, until } }) {
+  const why = state === 'delayed' && attempt > 0 ? 'for its retry ' : ''
+  return html`<a href=${messageAddress(queue, id)}>message ${id}</a>
+    <${Badge} kind=${state} /> ${until && html` ${why}until <time datetime=${until}>${time(until)}</time>`}`
+}

@@ -1,0 +1,84 @@
+/** The groups of a queue with lines: how many messages of each wait, and which one goes first. */
+import { groupExaminedMax } from '../../core/limits.ts'
+import type { Digits } from '../../core/message.ts'
+import type { Group, GroupPage } from '../../core/groupPorts.ts'
+import { openState } from '../fragments.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+// Where groups take turns, a message that is not ready holds up no other.
+const goesFirst = sql`
+  (e.turn_rank is not null and e.state <> 'ready'),
+  e.turn_rank desc,
+  e.place`
+
+export const groupsStatement: Statement<Group & { line: string }> = {
+  name: 'groups',
+  parameters: '$1 queue id · $2 after this line · $3 groups on the page',
+  slow: true,
+  text: sql`
+    select
+      g.line,
+      nullif(g.line, '') as "group",
+      c.waiting,
+      c.leased,
+      c.more,
+      f.first
+    from (
+      select line
+      from holdfast.lines
+      where queue_id = $1
+        and line >= coalesce($2, '')
+        and line is distinct from $2
+      order by line
+      limit $3
+    ) g
+    cross join lateral (
+      select
+        (count(*) filter (where e.state in ('ready', 'delayed')))::float8 as waiting,
+        (count(*) filter (where e.state = 'leased'))::float8 as leased,
+        count(*) = ${groupExaminedMax} as more,
+        (array_agg(e.id order by ${goesFirst}) filter (where e.state <> 'dead'))[1] as first_id
+      from (
+        select
+          m.id,
+          m.place,
+          m.turn_rank,
+          ${openState} as state
+        from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = g.line
+        order by m.place
+        limit ${groupExaminedMax}
+      ) e
+    ) c
+    left join lateral (
+      select
+        json_build_object(
+          'id', m.id::text,
+          'state', ${openState},
+          'attempt', m.attempt,
+          'until', holdfast.rfc3339(coalesce(m.leased_until, m.visible_at))
+        ) as first
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = c.first_id
+      limit 1
+    ) f on true
+    order by g.line`
+}
+
+/** The next groups by name. `next` is null at the end. */
+async function listGroups(
+  session: Session,
+  queueId: Digits,
+  after: string | null,
+  limit: number
+): Promise<GroupPage> {
+  const rows = await session.query(groupsStatement, [queueId, after, limit])
+  return {
+    groups: rows.map(({ line: _, ...group }) => group),
+    next: rows.length === limit ? rows.at(-1)!.line : null
+  }
+}
+
+export const groupVerbs = { listGroups }

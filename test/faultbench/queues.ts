@@ -1,0 +1,44 @@
+/** The queues of a run. */
+const settings = {
+  leaseSeconds: 5,
+  maxAttempts: 8,
+  retry: { strategy: 'fixed', delaySeconds: 0.2, jitter: false }
+}
+const kept = { ...settings, keepAckedSeconds: 86_400 }
+
+/** The queues of the workloads `main` and `spare`: one keeps acked messages, one does not. */
+const common: Record<string, object> = { kept, plain: settings }
+
+/** The queues of the workload `special`, each of which promises more; kinds.ts says what is sent. */
+const special: Record<string, object> = {
+  ordered: { ...kept, ordering: 'group' },
+  turns: { ...kept, fairness: 'group' },
+  limited: { ...kept, maxLeased: 12 },
+  paced: { ...kept, rate: { messages: 5, perSeconds: 1, burst: 5 } },
+  mortal: { ...kept, maxAttempts: 1, deadLetterQueue: 'dead' },
+  dead: kept,
+  steps: kept,
+  next: kept,
+  unique: { ...kept, maxAttempts: 2 },
+  'copies-a': kept,
+  'copies-b': kept
+}
+
+/** The queues that are subscribed to each topic. */
+export const copiesOf = { news: ['copies-a', 'copies-b'] }
+
+export const commonQueues = Object.keys(common)
+export const specialQueues = Object.keys(special)
+export const loadedQueues = [...commonQueues, ...specialQueues]
+
+export const queues: Record<string, object> = {
+  ...common,
+  ...special,
+  // To see whether each replica serves.
+  'probe-a': {},
+  'probe-b': {},
+  // For faults that need messages of their own.
+  aside: settings,
+  swept: settings,
+  quiet: settings
+}

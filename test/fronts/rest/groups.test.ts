@@ -1,0 +1,84 @@
+/** The groups of a queue: what waits in each, and what goes first. */
+import t from 'tap'
+import { groupExaminedMax } from '../../../src/core/limits.ts'
+import { service } from '../../support/service.ts'
+
+const holdfast = await service(t)
+const groupsOf = async (queue: string, query = '') =>
+  (await holdfast.get(`/queues/${queue}/groups${query}`)).body
+
+async function put(queue: string, settings: object, groups: (string | undefined)[]): Promise<string[]> {
+  await holdfast.call('PUT', `/queues/${queue}`, settings)
+  const messages = groups.map(group => ({ body: 1, group }))
+  const { body } = await holdfast.post(`/queues/${queue}/messages`, { messages })
+  return body.messages.map(({ id }: { id: string }) => id)
+}
+
+t.test('of each group of an ordered queue, what the others wait for', async t => {
+  const ids = await put('ordered', { ordering: 'group' }, ['ada', 'ada', 'bob', 'bob', 'bob', 'eve'])
+  const { messages } = (await holdfast.post('/queues/ordered/lease', { max: 1 })).body
+  const bob = (await holdfast.post('/queues/ordered/lease', { max: 1 })).body.messages[0]
+  const failed = await holdfast.post('/queues/ordered/fail', { receipt: bob.receipt, delaySeconds: 600 })
+  const until = messages[0].leaseExpiresAt
+  t.strictSame(await groupsOf('ordered'), {
+    groups: [
+      {
+        group: 'ada',
+        waiting: 1,
+        leased: 1,
+        more: false,
+        first: { id: ids[0], state: 'leased', attempt: 1, until }
+      },
+      {
+        group: 'bob',
+        waiting: 3,
+        leased: 0,
+        more: false,
+        first: { id: ids[2], state: 'delayed', attempt: 1, until: failed.body.visibleAt }
+      },
+      {
+        group: 'eve',
+        waiting: 1,
+        leased: 0,
+        more: false,
+        first: { id: ids[5], state: 'ready', attempt: 0, until: null }
+      }
+    ],
+    cursor: null
+  })
+})
+
+t.test('groups come page by page, whatever their names', async t => {
+  const names = ['0', '007', '=', 'a', 'é', '💩'.repeat(128)]
+  await put('paged', { fairness: 'group' }, [undefined, ...names])
+  const seen: (string | null)[] = []
+  let query = '?limit=1'
+  for (;;) {
+    const { groups, cursor } = await groupsOf('paged', query)
+    seen.push(...groups.map(({ group }: { group: string | null }) => group))
+    if (cursor === null) break
+    query = `?limit=1&cursor=${cursor}`
+  }
+  t.strictSame(seen, [null, ...names])
+})
+
+t.test('a flood is not counted to its end', async t => {
+  await put('flood', { ordering: 'queue' }, Array(groupExaminedMax).fill('a'))
+  await put('flood', {}, ['a'])
+  t.match((await groupsOf('flood')).groups, [{ group: null, waiting: groupExaminedMax, more: true }])
+})
+
+t.test('a message that does not hold up its group is not first where groups take turns', async t => {
+  const ids = await put('turns', { fairness: 'group' }, ['ada', 'ada'])
+  await holdfast.post('/queues/turns/lease', { max: 1 })
+  t.match((await groupsOf('turns')).groups, [
+    { waiting: 1, leased: 1, first: { id: ids[1], state: 'ready' } }
+  ])
+})
+
+t.test('other queues have no groups, and an unreadable cursor is refused', async t => {
+  await put('plain', {}, ['ada'])
+  t.strictSame(await groupsOf('plain'), { groups: [], cursor: null })
+  t.equal((await groupsOf('none')).code, 'queueNotFound')
+  t.equal((await groupsOf('plain', '?cursor=YQ')).code, 'invalidCursor')
+})
