@@ -1,6 +1,8 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
-import { readFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { dirname, join } from 'node:path'
 import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
@@ -98,6 +100,32 @@ export const environment = {
     help:
       'What needs no key even when other calls do: docs (Swagger UI and the OpenAPI document), ' +
       'metrics, or both as docs,metrics.'
+  },
+  sqs: {
+    name: 'HOLDFAST_SQS',
+    default: true,
+    read: onOrOff,
+    help: 'on: clients of Amazon SQS are served on the same port. off: they get routeNotFound.'
+  },
+  sqsUrl: {
+    name: 'HOLDFAST_SQS_URL',
+    default: '',
+    read: (text: string) => {
+      if (!/^https?:\/\/[^/?#\s]+\/?$/.test(text)) throw new Error('must be http:// or https:// with a host')
+      return text
+    },
+    help:
+      'Where SQS clients reach the service, such as https://queues.example.com. Queue URLs begin so. ' +
+      'Without it, they begin with the Host of each request.'
+  },
+  signingSecretFile: {
+    name: 'HOLDFAST_SIGNING_SECRET_FILE',
+    default: '',
+    read: anyText,
+    help:
+      'A file of 32 or more random bytes, the same for every replica. From it come the secret access keys ' +
+      'of SQS clients. While you change it, name both files, separated by a comma, the new one first. ' +
+      'With the embedded PostgreSQL, one is made in HOLDFAST_DATA_DIR if this is not set.'
   },
   dataDir: {
     name: 'HOLDFAST_DATA_DIR',
@@ -276,6 +304,49 @@ export async function readAdminKey(file: string): Promise<string | null> {
     )
   }
   return secret
+}
+
+const signingSecretBytesMin = 32
+
+/**
+ * The service secrets of HOLDFAST_SIGNING_SECRET_FILE, the one for new keys first. Without the
+ * setting, the one beside the embedded database, which is made if there is none. Empty: there is none.
+ */
+export async function readSigningSecrets({
+  signingSecretFile,
+  databaseUrl,
+  dataDir
+}: Pick<Config, 'signingSecretFile' | 'databaseUrl' | 'dataDir'>): Promise<Buffer[]> {
+  if (signingSecretFile === '') {
+    return databaseUrl === '' ? [await ownSigningSecret(join(dataDir, 'signing-secret'))] : []
+  }
+  return await Promise.all(signingSecretFile.split(',').map(file => signingSecretIn(file.trim())))
+}
+
+async function ownSigningSecret(file: string): Promise<Buffer> {
+  const made = randomBytes(signingSecretBytesMin).toString('base64url')
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, `${made}\n`, { flag: 'wx', mode: 0o600 }).catch(error => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  return await signingSecretIn(file)
+}
+
+async function signingSecretIn(file: string): Promise<Buffer> {
+  const bytes = await readFile(file).catch(error => {
+    throw new Error(
+      `HOLDFAST_SIGNING_SECRET_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
+        'the service may read it.'
+    )
+  })
+  const end = /\r?\n$/.exec(bytes.toString('latin1'))?.index ?? bytes.length
+  if (end < signingSecretBytesMin) {
+    throw new Error(
+      `HOLDFAST_SIGNING_SECRET_FILE must hold ${signingSecretBytesMin} or more random bytes. ` +
+        'Make it with openssl rand -base64 48.'
+    )
+  }
+  return bytes.subarray(0, end)
 }
 
 /**

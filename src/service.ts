@@ -3,7 +3,13 @@ import { promisify } from 'node:util'
 import type pg from 'pg'
 import { pino, type Logger } from 'pino'
 import { closeInReverse, type Closers } from './closers.ts'
-import { explainListening, explainOpenAccess, readAdminKey, type Config } from './config.ts'
+import {
+  explainListening,
+  explainOpenAccess,
+  readAdminKey,
+  readSigningSecrets,
+  type Config
+} from './config.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
 import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
@@ -16,6 +22,8 @@ import { createMetrics } from './fronts/rest/metrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
+import { sqsRoutes } from './fronts/sqs/routes.ts'
+import { secretFor, Signatures } from './fronts/sqs/signature.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { redrivePauseMsMax, startClock } from './jobs/clock.ts'
 import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
@@ -33,7 +41,7 @@ import { startListener } from './store/upkeep/listener.ts'
 import { ScanHints } from './store/upkeep/scanHints.ts'
 import { startSeries } from './store/upkeep/seriesWriter.ts'
 import { watchSnapshots } from './store/upkeep/snapshots.ts'
-import { startSweeper } from './store/upkeep/sweeper.ts'
+import { startSweeper, watchSweeps } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
@@ -179,25 +187,6 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
   return { wakeups, scanHints, ...signals, sweeps, listening: () => listener.connected }
 }
 
-/** Remembers how the last sweep went, for health checks and metrics. */
-function watchSweeps(report: (error: unknown) => void) {
-  let failed = false
-  let last = { atMs: performance.now(), lateMs: 0 }
-  return {
-    onSwept(lateMs: number) {
-      failed = false
-      last = { atMs: performance.now(), lateMs }
-    },
-    onError(error: unknown) {
-      failed = true
-      report(error)
-    },
-    lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
-    unready: () =>
-      failed ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
-  }
-}
-
 type Core = ReturnType<typeof openCore>
 
 /** The broker, and what its callers share. */
@@ -315,6 +304,7 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
         },
         core.shares.consolePages
       ),
+    sqs: config.sqs ? await sqsFront(config, core.broker, ring) : null,
     schedules: background.schedules,
     health: {
       unready: signals.sweeps.unready,
@@ -329,6 +319,15 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
   return await server.listen({ host: config.host, port: config.port }).catch(error => {
     throw explainListening(error, config)
   })
+}
+
+type SqsParts = Parameters<NonNullable<Parameters<typeof buildServer>[1]['sqs']>>
+
+/** The SQS front, bound to what it needs. */
+async function sqsFront(config: Config, broker: Broker, ring: ApiKeyRing | null) {
+  const signatures = new Signatures(ring === null ? [] : await readSigningSecrets(config))
+  const options = { broker, ring, signatures, sqsUrl: config.sqsUrl }
+  return (...[app, refuse, root]: SqsParts) => sqsRoutes(app, options, refuse, root)
 }
 
 function metricsOf(
@@ -351,6 +350,12 @@ function metricsOf(
     queues: () => queueTotals(database),
     onError
   })
+}
+
+/** The secret access key for SQS of an API key. null: there is no service secret to make it from. */
+export async function secretAccessKey(config: Config, keyId: string): Promise<string | null> {
+  const [secret] = await readSigningSecrets(config)
+  return secret === undefined ? null : secretFor(secret, keyId)
 }
 
 /** Lets the command line work with API keys, beside a service that runs or without one. */

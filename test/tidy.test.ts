@@ -26,6 +26,7 @@ const allowed: Record<string, string[]> = {
   'fronts/shared': ['core'],
   'fronts/rest': ['core', 'fronts/shared'],
   'fronts/console': ['core', 'fronts/shared'],
+  'fronts/sqs': ['core', 'fronts/shared'],
   client: [],
   cli: ['core', 'service.ts', 'config.ts']
 }

@@ -26,6 +26,7 @@ or on all queues (browse:*). The actions are enqueue, lease (which includes sett
       value: 'N',
       help: 'create: how many messages a second it may enqueue and lease at each replica'
     },
+    sqs: { help: 'create: also print the key as clients of SQS take it' },
     'pause-schedules': { help: 'revoke: also pause the schedules that the key owns' },
     json: { help: 'list: print JSON' }
   },
@@ -75,12 +76,27 @@ async function create(call: Call, name: string): Promise<void> {
     requestsPerSecond: rate(call, 'requests-per-second'),
     messagesPerSecond: rate(call, 'messages-per-second')
   }
+  const forSqs = call.has('sqs')
+  if (forSqs && (await secretAccessKey(call, 'none')) === null) {
+    throw new UsageError(
+      'Keys for SQS need a secret of the service: openssl rand -base64 48 > signing-secret, and then ' +
+        'HOLDFAST_SIGNING_SECRET_FILE=signing-secret for every replica and for this command.'
+    )
+  }
   const made = await withApiKeys(call, apiKeys => apiKeys.create(grant))
   process.stderr.write(
     `This is the key ${made.id} for ${made.name}. It is shown only once. ` +
       'Send it as Authorization: Bearer …\n'
   )
   call.say(made.secret)
+  if (!forSqs) return
+  call.say(`AWS_ACCESS_KEY_ID=${made.id}`)
+  call.say(`AWS_SECRET_ACCESS_KEY=${await secretAccessKey(call, made.id)}`)
+}
+
+async function secretAccessKey(call: Call, keyId: string): Promise<string | null> {
+  const service = await import('../service.ts')
+  return await service.secretAccessKey(call.config(), keyId)
 }
 
 function rate({ flag }: Call, name: string): number | null {

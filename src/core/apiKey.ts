@@ -137,15 +137,21 @@ export class ApiKey {
     return this.#admin ? everyQueue : this.#onTopics.within(action)
   }
 
+  /** The queues to which the key has any right. */
+  get queues(): NameScope {
+    return union(queueActions.map(action => this.within(action)))
+  }
+
   /** The topics to which the key has any right. */
   get topics(): NameScope {
-    const scopes = topicActions.map(action => this.topicsWithin(action))
-    return {
-      names: scopes.flatMap(({ names }) => names),
-      prefixes: scopes.flatMap(({ prefixes }) => prefixes)
-    }
+    return union(topicActions.map(action => this.topicsWithin(action)))
   }
 }
+
+const union = (scopes: NameScope[]): NameScope => ({
+  names: scopes.flatMap(({ names }) => names),
+  prefixes: scopes.flatMap(({ prefixes }) => prefixes)
+})
 
 /** Rights of a key: actions, on names and on prefixes of names. */
 class Rights {
@@ -306,13 +312,27 @@ export class ApiKeyRing {
     const id = keyPattern.exec(secret)?.[1]
     const key = id === undefined ? undefined : this.#keys.get(id)
     if (key === undefined || !timingSafeEqual(key.digest, digest)) return null
-    if (this.#now() > this.#readMs + ageMsMax) {
-      throw new QueueError(
-        'databaseUnavailable',
-        'The database does not answer, so nobody can tell whether this key was revoked; nothing was ' +
-          'changed. Send the request again.'
-      )
-    }
+    this.#checkAge()
     return key
+  }
+
+  /**
+   * The key of the database with this id, for a caller that proves by a signature that it is its. null
+   * when there is none. Refuses as `identify` does.
+   */
+  signer(id: string): ApiKey | null {
+    const key = this.#keys.get(id)
+    if (key === undefined) return null
+    this.#checkAge()
+    return key
+  }
+
+  #checkAge(): void {
+    if (this.#now() <= this.#readMs + ageMsMax) return
+    throw new QueueError(
+      'databaseUnavailable',
+      'The database does not answer, so nobody can tell whether this key was revoked; nothing was ' +
+        'changed. Send the request again.'
+    )
   }
 }

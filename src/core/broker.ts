@@ -1,5 +1,4 @@
 /** The verbs of the queue. Each is one line here; its work is in `verbs/`. */
-import type { SettingsChange } from './settings.ts'
 import type { QueueError } from './errors.ts'
 import type { Caller } from './caller.ts'
 import type { Completion } from './completion.ts'
@@ -24,7 +23,7 @@ import type {
   Selection
 } from './message.ts'
 import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
-import type { NameScope, QueueReport } from './queue.ts'
+import type { NameScope, Queue, QueueChange, QueueReport } from './queue.ts'
 import type { RedriveTask } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import type { Publication, PublishedCopy } from './topic.ts'
@@ -151,11 +150,9 @@ export class Broker {
 
   /**
    * Acks receipts and takes up to `max` messages. Waits up to `waitSeconds` for the first one, or as
-   * long as the queue says. The
-   * acks never wait: they are committed with the first attempt to lease. Only a call that waits asks
-   * for a signal. When that aborts, it
-   * stops waiting, and gives back what it has just leased. Refuses with invalidReceipt,
-   * queueNotFound, tooManyWaiting, overloaded.
+   * long as the queue says. The acks never wait: they are committed with the first attempt to lease.
+   * Only a call that waits asks for a signal. When that aborts, it stops waiting, and gives back what
+   * it has just leased. Refuses with invalidReceipt, queueNotFound, tooManyWaiting, overloaded.
    */
   lease(
     caller: Caller,
@@ -217,10 +214,15 @@ export class Broker {
   putQueue(
     caller: Caller,
     name: string,
-    change: SettingsChange,
+    change: QueueChange,
     isBounded = false
   ): Promise<{ created: boolean; report: QueueReport }> {
     return this.#queues.put(caller, name, change, isBounded)
+  }
+
+  /** A queue as it was at most a second ago. Refuses with queueNotFound. */
+  findQueue(caller: Caller, name: string): Promise<Queue> {
+    return this.#queues.find(caller, name)
   }
 
   /** The settings of a queue and its counts. Refuses with queueNotFound. */
@@ -328,10 +330,7 @@ export class Broker {
     return this.#bulk.countMatches(caller, name, action, state, selection, signal)
   }
 
-  /**
-   * Removes one message that nobody holds. Refuses with messageLeased, messageNotFound,
-   * queueNotFound.
-   */
+  /** Removes a message that nobody holds. Refuses with messageLeased, messageNotFound, queueNotFound. */
   cancel(caller: Caller, name: string, id: Digits): Promise<void> {
     return this.#bulk.cancel(caller, name, id)
   }

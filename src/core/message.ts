@@ -18,6 +18,8 @@ export interface NewMessage extends MessageOptions {
   /** null: `application/json`. */
   contentType: string | null
   headers?: Record<string, string> | undefined
+  /** Its idempotency key stands for the first message with it, whatever the content of others is. */
+  firstWins?: true
 }
 
 export interface Enqueued {

@@ -29,7 +29,6 @@ import type {
   LeaseFlush,
   LeaseMode
 } from './rows.ts'
-import type { SettingsChange } from './settings.ts'
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
 import type { GroupVerbs } from './groupPorts.ts'
@@ -44,7 +43,7 @@ import type {
   MessagePage,
   Selection
 } from './message.ts'
-import type { NameScope, Queue, QueueReport } from './queue.ts'
+import type { NameScope, Queue, QueueChange, QueueReport } from './queue.ts'
 import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
@@ -78,7 +77,7 @@ export interface Place extends Verbs {
    * maker, unless `checkRoom` refuses it. Without a maker it counts for nobody, and neither does one
    * that was there.
    */
-  putQueue(name: string, change: SettingsChange, maker: QueueMaker | null): Promise<PutOutcome>
+  putQueue(name: string, change: QueueChange, maker: QueueMaker | null): Promise<PutOutcome>
 }
 
 /** Whom a new queue counts for. */

@@ -3,13 +3,20 @@ import type { StateCounts } from './counters.ts'
 import { QueueError } from './errors.ts'
 import { nameCharsMax } from './limits.ts'
 import type { Digits } from './message.ts'
-import type { ActiveSettings, Settings } from './settings.ts'
+import type { ActiveSettings, Settings, SettingsChange } from './settings.ts'
 
 export interface Queue {
   id: Digits
   name: string
   settings: ActiveSettings
+  front: FrontNotes
 }
+
+/** What a front keeps of a queue, and the core does not act on. */
+export type FrontNotes = Record<string, string>
+
+/** Settings to change, and notes to replace as a whole. */
+export type QueueChange = SettingsChange & { front?: FrontNotes }
 
 /** What the settings of a queue say of messages that do not say it themselves. */
 export type EnqueueDefaults = Pick<ActiveSettings, 'delaySeconds' | 'ttlSeconds'>
@@ -22,6 +29,7 @@ export function enqueueDefaultsOf({ delaySeconds, ttlSeconds }: EnqueueDefaults)
 export interface QueueReport {
   queue: string
   settings: Settings
+  front: FrontNotes
   counts: StateCounts
   reliability: number | null
   oldestReadySeconds: number | null

@@ -38,6 +38,11 @@ t.test('keys are created, listed and revoked on the command line', async t => {
     messagesPerSecond: 50,
     requestsPerSecond: null
   })
+  await t.rejects(run('create', 'no secret', '--allow', 'lease:mail', '--sqs'), {
+    code: 2,
+    stderr: /HOLDFAST_SIGNING_SECRET_FILE/
+  })
+  t.equal((await admin.get('/keys')).body.keys.length, 1)
   t.match((await run('list')).stdout, new RegExp(`${id}  mail worker  lease:mail browse:m\\*`))
   const nightly = { queue: 'mail', cron: '@daily', body: 1 }
   await admin.call('PUT', '/schedules/nightly', nightly)

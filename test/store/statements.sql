@@ -1314,6 +1314,7 @@ set
     (c.new #>> '{tags}')::jsonb,
     q.tags
   ),
+  front = coalesce(c.new->'front', q.front),
   updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
 from (select $2::jsonb as new) c
 where q.name = $1;
@@ -4031,6 +4032,7 @@ order by m.id;
 select
   id,
   name,
+  front,
   lease_seconds,
   max_attempts,
   retry_strategy,
@@ -4090,6 +4092,7 @@ cross join lateral (
   select
     id,
     name,
+    front,
     lease_seconds,
     max_attempts,
     retry_strategy,

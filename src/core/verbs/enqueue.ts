@@ -320,8 +320,8 @@ function takeRoom({ rows, queues }: Call, rooms: Map<Digits, number>, held: Set<
 }
 
 /** Whether the message may be refused, because of what another one is. */
-function isRefusable({ idempotencyKey, unique, lined }: EnqueueRow): boolean {
-  return idempotencyKey !== undefined || (unique !== undefined && lined === true)
+function isRefusable({ idempotencyKey, firstWins, unique, lined }: EnqueueRow): boolean {
+  return (idempotencyKey !== undefined && !firstWins) || (unique !== undefined && lined === true)
 }
 
 function hasKeys(rows: EnqueueRow[]): boolean {

@@ -52,17 +52,20 @@ async function addTurns(
   wanted: number[],
   flush: LeaseFlush
 ): Promise<void> {
-  // A key that has messages already has its row of leases, and takes no further ones.
-  const open = [...asks.keys()].filter(
-    ask => wanted[ask]! > 0 && (asks[ask]!.idempotencyKey === null || flush.shares[ask]!.length === 0)
-  )
+  const open = [...asks.keys()].filter(ask => wanted[ask]! > 0)
   if (open.length === 0) return
   const limited = flush.room !== null
   const leaseTurns = (verbs: Verbs) =>
     verbs.leaseTurns(
       queueId,
       flush.rows.map(({ id, fence }) => ({ id, fence })),
-      open.map(ask => ({ ...asks[ask]!, max: wanted[ask]! })),
+      // A key that has messages already has its row of leases. What is added to them is leased without
+      // it: the same call again does not get that, until its lease is over.
+      open.map(ask => ({
+        ...asks[ask]!,
+        max: wanted[ask]!,
+        idempotencyKey: flush.shares[ask]!.length === 0 ? asks[ask]!.idempotencyKey : null
+      })),
       answerBytesMax - flush.bytes,
       limited
     )

@@ -1,11 +1,10 @@
 /** Queues: made, changed, reported, listed and deleted, with the last hour of each. */
 import type { Caller } from '../caller.ts'
-import type { SettingsChange } from '../settings.ts'
 import { limitSettings } from '../leaseLimits.ts'
 import { listMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'
 import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
-import { queueNotFound, type NameScope, type QueueReport } from '../queue.ts'
+import { queueNotFound, type NameScope, type Queue, type QueueChange, type QueueReport } from '../queue.ts'
 import { checkQueues } from '../engine/autoQueues.ts'
 import type { Holding } from '../engine/share.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
@@ -37,7 +36,7 @@ export class Queues {
   async put(
     caller: Caller,
     name: string,
-    change: SettingsChange,
+    change: QueueChange,
     isBounded: boolean
   ): Promise<{ created: boolean; report: QueueReport }> {
     const { store, queueCache, wakeups, signals, turns } = this.#parts
@@ -71,6 +70,10 @@ export class Queues {
         }
       }
     }
+  }
+
+  find(caller: Caller, name: string): Promise<Queue> {
+    return this.#parts.queueCache.find(caller, name)
   }
 
   async report(caller: Caller, name: string): Promise<QueueReport> {

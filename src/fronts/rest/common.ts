@@ -1,5 +1,5 @@
-/** What several handlers share: cursors, ids, callers that hang up, and answers as text. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
+/** What several handlers share: cursors, ids, and answers as text. */
+import type { FastifyReply } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import { isId, messageIdOf } from '../../core/message.ts'
 import type { Answers } from '../shared/heldBytes.ts'
@@ -27,27 +27,6 @@ export function cursorOf(cursor: string | undefined, pattern: RegExp): string | 
 export function idOf({ queue, id }: { queue: string; id: string }): string {
   return messageIdOf(queue, id)
 }
-
-/**
- * A signal that aborts when the caller hangs up before its answer, or when its key is revoked. A
- * caller that has closed its half only is taken for one that has gone, but it gets an answer.
- */
-export function givenUp({ key, raw: { socket } }: FastifyRequest, reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  const abort = () => controller.abort()
-  const leave = key?.onEnd(abort)
-  if (socket.readableEnded || socket.destroyed) abort()
-  else socket.once('end', abort)
-  reply.raw.once('close', () => {
-    leave?.()
-    socket.off('end', abort)
-    if (!reply.raw.writableFinished) abort()
-  })
-  return controller.signal
-}
-
-/** The signal of a call that cannot be given up. */
-export const never = new AbortController().signal
 
 // Sent as text, because a serializer would read a body and write it anew.
 export function sendJson(reply: FastifyReply, text: string, answers: Answers): FastifyReply {

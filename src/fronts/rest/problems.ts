@@ -74,7 +74,15 @@ const throttled = new Set<Code>([
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000
 
-export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
+/** Writes a refusal. Sets its status and its content type. */
+type Write = (error: QueueError, request: FastifyRequest, reply: FastifyReply) => string
+/** Without `write` as a problem document. */
+export type SendProblem = (
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  write?: Write
+) => FastifyReply
 
 /** Every bug is logged. Of what the database causes, and of refusals, one line a second of each kind. */
 type LogFault = (request: FastifyRequest, error: QueueError) => void
@@ -89,34 +97,25 @@ export const problemSender = (log: Logger): SendProblem => {
     else faultLog.write('error', code, cause, { ...fields, err: cause }, 'unexpected error')
   }
   const refusalThrottle = new RefusalThrottle()
-  return (thrown, request, reply) => send(thrown, request, reply, logFault, refusalThrottle)
+  return (thrown, request, reply, write = writeProblem) =>
+    send(thrown, request, reply, write, logFault, refusalThrottle)
 }
 
 function send(
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
+  write: Write,
   logFault: LogFault,
   refusalThrottle: RefusalThrottle
 ): FastifyReply {
   const error = refusalOf(thrown, request)
-  const { status, title } = problems[error.code]
+  const { status } = problems[error.code]
   if (status >= 500) logFault(request, error)
   if (status === 429 || status === 503) {
     reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds(error.code))
   }
-  if (status === 401) reply.header('www-authenticate', 'Bearer realm="holdfast"')
-  reply.code(status).type('application/problem+json')
-  const body = JSON.stringify({
-    type: `urn:holdfast:error:${error.code}`,
-    title,
-    status,
-    detail: error.message,
-    code: error.code,
-    requestId: request.id,
-    ...(error.faults.length > 0 ? { errors: error.faults } : {}),
-    ...(status >= 500 ? { outcome: error.outcome } : {})
-  })
+  const body = write(error, request, reply)
   if (!throttled.has(error.code)) return answer(request, reply, body)
   const lateMs = refusalThrottle.next(
     request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
@@ -127,6 +126,22 @@ function send(
   request.raw.resume()
   setTimeout(answer, lateMs, request, reply, body)
   return reply
+}
+
+const writeProblem: Write = (error, request, reply) => {
+  const { status, title } = problems[error.code]
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="holdfast"')
+  reply.code(status).type('application/problem+json')
+  return JSON.stringify({
+    type: `urn:holdfast:error:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    requestId: request.id,
+    ...(error.faults.length > 0 ? { errors: error.faults } : {}),
+    ...(status >= 500 ? { outcome: error.outcome } : {})
+  })
 }
 
 function answer(request: FastifyRequest, reply: FastifyReply, body: string): FastifyReply {

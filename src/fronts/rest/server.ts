@@ -1,7 +1,7 @@
 /** The REST front: an HTTP server with the contract's operations. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Socket } from 'node:net'
-import Fastify from 'fastify'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Broker } from '../../core/broker.ts'
@@ -54,6 +54,8 @@ interface ServerOptions {
   apiKeys: ApiKeys
   /** Registers the routes of the web console, which is a front of its own. */
   console: (app: Server) => Promise<void>
+  /** Registers the routes of the SQS front, with the root, which REST answers otherwise. */
+  sqs: ((app: Server, sendProblem: SendProblem, root: typeof toConsole) => Promise<void>) | null
   schedules: Schedules
   /** Called when closing begins: those who wait are to be answered now. */
   onClosing: () => void
@@ -89,10 +91,9 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.addSchema(Problem)
   await documentRoutes(app)
 
-  app.get('/', { config: { access: 'anyone' }, schema: { hide: true } as object }, async (request, reply) => {
-    if (!/text\/html/i.test(request.headers.accept ?? '')) throw routeNotFound()
-    return reply.redirect('console', 302)
-  })
+  const { sqs } = options
+  if (sqs !== null) await app.register(scope => sqs(scope as Server, sendProblem, toConsole))
+  else app.get('/', { config: { access: 'anyone' }, schema: { hide: true } as object }, toConsole)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   bulkRoutes(app, broker)
@@ -114,6 +115,11 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   refuseOtherMethods(app, methods, sendProblem)
   await app.ready()
   return app
+}
+
+async function toConsole(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  if (request.method === 'POST' || !/text\/html/i.test(request.headers.accept ?? '')) throw routeNotFound()
+  return reply.redirect('console', 302)
 }
 
 /** Of what a refused answer would have said, these fields do not belong to its refusal. */

@@ -19,9 +19,10 @@ import type { Server } from './server.ts'
 
 /**
  * What a route needs: a key with the right to an action on the queue in its path, any valid key
- * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open.
+ * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open. Of a `signed`
+ * request the whole body must be read first, so its handler lets it in.
  */
-type Access = Action | TopicAccess | 'key' | 'anyone' | 'docs' | 'metrics'
+type Access = Action | TopicAccess | 'key' | 'anyone' | 'signed' | 'docs' | 'metrics'
 /** The right to an action on the topic in the path, or any right to it (`topic`). */
 type TopicAccess = TopicAction | 'topic'
 
@@ -92,9 +93,12 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
       if (access === 'anyone' || (access === 'docs' && open.docs) || (access === 'metrics' && open.metrics)) {
         return done()
       }
-      const key = (request.key = request.caller = keyOf(request, ring))
-      if (!settles) key.requests.check('requests')
-      key.requests.take(1)
+      if (access === 'signed') {
+        request.caller = callerAt(request.socket)
+        return done()
+      }
+      const key = bearerKey(request, ring)
+      letIn(request, key, settles === true)
       authorize(key, access, request.params as { queue?: string; topic?: string })
       done()
     } catch (error) {
@@ -118,7 +122,8 @@ function refuseTwoHosts({ raw: { rawHeaders } }: FastifyRequest, reply: FastifyR
   )
 }
 
-function keyOf({ headers: { authorization } }: FastifyRequest, ring: ApiKeyRing): ApiKey {
+/** The key that a request sends. Refuses with unauthorized. */
+export function bearerKey({ headers: { authorization } }: FastifyRequest, ring: ApiKeyRing): ApiKey {
   const [, secret] = /^bearer +(\S+)$/i.exec(authorization ?? '') ?? []
   if (secret === undefined) {
     throw new QueueError(
@@ -129,6 +134,13 @@ function keyOf({ headers: { authorization } }: FastifyRequest, ring: ApiKeyRing)
   const key = ring.identify(secret)
   if (key === null) throw notKnown()
   return key
+}
+
+/** Counts a request against the rate of its key. Refuses with rateLimited, unless it settles. */
+export function letIn(request: FastifyRequest, key: ApiKey, settles: boolean): void {
+  request.key = request.caller = key
+  if (!settles) key.requests.check('requests')
+  key.requests.take(1)
 }
 
 function notKnown(): QueueError {
@@ -145,7 +157,7 @@ export function refuseEnded({ key }: FastifyRequest): void {
 
 function authorize(
   key: ApiKey,
-  access: Exclude<Access, 'anyone'>,
+  access: Exclude<Access, 'anyone' | 'signed'>,
   { queue, topic }: { queue?: string; topic?: string }
 ): void {
   if (access === 'key' || access === 'docs' || key.isAdmin) return

@@ -172,3 +172,22 @@ class TimedSweeper implements Sweeper {
     }
   }
 }
+
+/** Remembers how the last sweep went, for health checks and metrics. */
+export function watchSweeps(report: (error: unknown) => void) {
+  let failed = false
+  let last = { atMs: performance.now(), lateMs: 0 }
+  return {
+    onSwept(lateMs: number) {
+      failed = false
+      last = { atMs: performance.now(), lateMs }
+    },
+    onError(error: unknown) {
+      failed = true
+      report(error)
+    },
+    lagSeconds: () => Math.max(last.lateMs, performance.now() - last.atMs) / 1000,
+    unready: () =>
+      failed ? 'The database cannot be reached, or refuses work; the log names the cause.' : null
+  }
+}

@@ -199,7 +199,10 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
         ? enqueueLinedKeyedStatement
         : enqueueLinedStatement
       : enqueueKeyedStatement
-    for (const { n, ...answer } of await session.query(statement, values)) answers[Number(n) - 1] = answer
+    for (const { n, mismatch, ...answer } of await session.query(statement, values)) {
+      const index = Number(n) - 1
+      answers[index] = { ...answer, mismatch: mismatch && rows[index]!.firstWins !== true }
+    }
     return answers
   }
   // One value, because a row for each message costs both sides more than the rest of the answer.

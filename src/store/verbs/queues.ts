@@ -3,14 +3,14 @@ import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import type { PutOutcome, QueueMaker } from '../../core/ports.ts'
-import { reliabilityOf, type NameScope, type Queue, type QueueReport } from '../../core/queue.ts'
+import type { FrontNotes, NameScope, Queue, QueueChange, QueueReport } from '../../core/queue.ts'
+import { reliabilityOf } from '../../core/queue.ts'
 import {
   mayBeNull,
   settingPaths,
   type ActiveSettings,
   type SettingRow,
-  type Settings,
-  type SettingsChange
+  type Settings
 } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
@@ -30,14 +30,15 @@ type SettingColumns = Record<SettingRow['column'], unknown>
 interface QueueRow extends SettingColumns {
   id: number
   name: string
+  front: FrontNotes
   created_at: string
   updated_at: string
 }
 
 const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
 /** What is read of a queue to act on it. */
-export const activeColumns = ['id', 'name', ...activePaths.map(({ column }) => column)]
-export type ActiveRow = Pick<QueueRow, 'id' | 'name'> & Omit<SettingColumns, 'tags'>
+export const activeColumns = ['id', 'name', 'front', ...activePaths.map(({ column }) => column)]
+export type ActiveRow = Pick<QueueRow, 'id' | 'name' | 'front'> & Omit<SettingColumns, 'tags'>
 
 export const findStatement: Statement<ActiveRow> = {
   name: 'find_queue',
@@ -56,7 +57,8 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
 }
 
 export function queueOf(row: ActiveRow): Queue {
-  return { id: String(row.id), name: row.name, settings: settingsOf<ActiveSettings>(row, activePaths) }
+  const settings = settingsOf<ActiveSettings>(row, activePaths)
+  return { id: String(row.id), name: row.name, settings, front: row.front }
 }
 
 export const createStatement: Statement<{ id: number }> = {
@@ -103,6 +105,7 @@ export const changeStatement: Statement = {
     update holdfast.queues q
     set
       ${settingPaths.map(assignment).join(',\n')},
+      front = coalesce(c.new->'front', q.front),
       updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
     from (select $2::jsonb as new) c
     where q.name = $1`
@@ -116,7 +119,7 @@ export const changeStatement: Statement = {
 export async function putQueue(
   database: Database,
   name: string,
-  change: SettingsChange,
+  change: QueueChange,
   maker: QueueMaker | null = null
 ): Promise<PutOutcome> {
   const work = async (session: Session): Promise<PutOutcome> => {
@@ -361,6 +364,7 @@ function reportOf(row: ReportRow): QueueReport {
   return {
     queue: row.name,
     settings,
+    front: row.front,
     counts,
     reliability: reliabilityOf({
       ...countsOf(totalsReported, total => row[totalColumn(total)]),

@@ -1,7 +1,7 @@
 /** Handlers of the bulk actions, and of their dry runs. All actions are alike. */
 import type { Broker } from '../../../core/broker.ts'
 import { filterOf, type Selection } from '../../../core/message.ts'
-import { givenUp } from '../common.ts'
+import { givenUp } from '../../shared/givenUp.ts'
 import { Bulk, bulkOperation, type BulkRequest, type PlainBulkAction } from '../contract/bulk.ts'
 import type { Server } from '../../shared/server.ts'
 

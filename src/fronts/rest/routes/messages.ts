@@ -5,7 +5,8 @@ import { filterOf, type Attempt, type MessageView } from '../../../core/message.
 import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
-import { cursorOf, cursorTo, givenUp, idOf, never, sendJson } from '../common.ts'
+import { givenUp, never } from '../../shared/givenUp.ts'
+import { cursorOf, cursorTo, idOf, sendJson } from '../common.ts'
 import { messageOperations } from '../contract/messages.ts'
 import type { Server } from '../../shared/server.ts'
 

@@ -3,7 +3,7 @@ import type { Broker } from '../../../core/broker.ts'
 import { queueNotFound } from '../../../core/queue.ts'
 import { permit } from '../../shared/guard.ts'
 import type { Server } from '../../shared/server.ts'
-import { givenUp } from '../common.ts'
+import { givenUp } from '../../shared/givenUp.ts'
 import { redriveOperations } from '../contract/redrives.ts'
 import { selectionOf } from './bulk.ts'
 

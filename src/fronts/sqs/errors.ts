@@ -1,0 +1,86 @@
+/** Errors as SQS says them, and what the errors of the core are called there. */
+import type { Code, QueueError } from '../../core/errors.ts'
+import { errors } from './shapes.ts'
+
+type Modelled = keyof typeof errors
+/** Codes that AWS uses beside those of its model, with their status. */
+const unmodelled = {
+  AccessDenied: 403,
+  InternalFailure: 500,
+  InvalidAction: 400,
+  InvalidClientTokenId: 403,
+  InvalidParameterValue: 400,
+  MalformedQueryString: 400,
+  MissingAction: 400,
+  MissingAuthenticationToken: 403,
+  MissingParameter: 400,
+  RequestTooLarge: 413,
+  SerializationException: 400,
+  ServiceUnavailable: 503,
+  SignatureDoesNotMatch: 403,
+  UnknownOperationException: 400
+} as const
+export type SqsCode = Modelled | keyof typeof unmodelled
+
+const isModelled = (code: SqsCode): code is Modelled => code in errors
+
+export class SqsError extends Error {
+  readonly code: SqsCode
+
+  constructor(code: SqsCode, message: string) {
+    super(message)
+    this.name = 'SqsError'
+    this.code = code
+  }
+
+  get status(): number {
+    return isModelled(this.code) ? errors[this.code].status : unmodelled[this.code]
+  }
+
+  /** The code in the query protocol, in `x-amzn-query-error` and in entries of a batch. */
+  get legacyCode(): string {
+    return isModelled(this.code) ? errors[this.code].legacy : this.code
+  }
+
+  /** `__type` of the JSON protocol. */
+  get type(): string {
+    return isModelled(this.code) ? `com.amazonaws.sqs#${this.code}` : this.code
+  }
+
+  get isSenders(): boolean {
+    return this.status < 500
+  }
+}
+
+export const invalidValue = (message: string): SqsError => new SqsError('InvalidParameterValue', message)
+export const missing = (name: string): SqsError =>
+  new SqsError('MissingParameter', `The request must contain the parameter ${name}.`)
+export const queueDoesNotExist = (): SqsError =>
+  new SqsError('QueueDoesNotExist', 'The specified queue does not exist.')
+
+/** What a code of the core is in SQS. Others are faults of the request. */
+const codeOf: Partial<Record<Code, SqsCode>> = {
+  queueNotFound: 'QueueDoesNotExist',
+  invalidReceipt: 'ReceiptHandleIsInvalid',
+  unauthorized: 'InvalidClientTokenId',
+  forbidden: 'AccessDenied',
+  rateLimited: 'RequestThrottled',
+  queueFull: 'RequestThrottled',
+  tooManyWaiting: 'RequestThrottled',
+  tooManyQueues: 'RequestThrottled',
+  shareUsedUp: 'RequestThrottled',
+  redriveRunning: 'UnsupportedOperation',
+  redriveNotFound: 'ResourceNotFoundException',
+  requestTooLarge: 'RequestTooLarge',
+  databaseUnavailable: 'ServiceUnavailable',
+  outcomeUnknown: 'ServiceUnavailable',
+  overloaded: 'ServiceUnavailable',
+  shuttingDown: 'ServiceUnavailable',
+  internal: 'InternalFailure'
+}
+
+export function sqsErrorOf(error: QueueError | SqsError): SqsError {
+  if (error instanceof SqsError) return error
+  if (error.code === 'queueNotFound') return queueDoesNotExist()
+  return new SqsError(codeOf[error.code] ?? 'InvalidParameterValue', error.message)
+}

@@ -1,0 +1,200 @@
+/**
+ * Attributes of messages: checked, summed up, and kept among the headers. A String attribute is a
+ * header of its own, which every front shows. All others stand together in one reserved header.
+ */
+import { hash } from 'node:crypto'
+import { invalidValue, SqsError } from './errors.ts'
+
+export interface Attribute {
+  DataType: string
+  StringValue?: string
+  /** In base64. */
+  BinaryValue?: string
+  /** SQS has them in its model, and takes none. */
+  StringListValues?: string[]
+  BinaryListValues?: string[]
+}
+export type Attributes = Record<string, Attribute>
+
+/** Headers that begin so are this front's own: no attribute can have such a name. */
+const reserved = 'sqs:'
+/** The attributes that are no plain String: a list of name, type and value. */
+const typedHeader = `${reserved}attributes`
+const traceHeader = `${reserved}trace`
+const senderHeader = `${reserved}sender`
+const deduplicationHeader = `${reserved}deduplication`
+
+const attributesMax = 10
+const nameCharsMax = 256
+const typeCharsMax = 256
+const namePattern = /^(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]+(?<!\.)$/
+const reservedNames = /^(aws|amazon)\./i
+const typePattern = /^(String|Number|Binary)(\..+)?$/
+const numberPattern = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
+/** #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF */
+// eslint-disable-next-line no-control-regex
+const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udfff]/u
+
+/** Whether XML 1.0, and so SQS, can carry every character of a text. */
+export const isCarried = (text: string): boolean => !forbidden.test(text)
+
+export const md5 = (content: string | Uint8Array): string => hash('md5', content, 'hex')
+
+export function checkText(text: string, what: string): void {
+  if (isCarried(text)) return
+  throw new SqsError('InvalidMessageContents', `${what} holds characters outside the allowed set.`)
+}
+
+/** Refuses what SQS refuses. Answers the bytes that the attributes count. */
+export function checkAttributes(attributes: Attributes): number {
+  const entries = Object.entries(attributes)
+  if (entries.length > attributesMax) {
+    throw invalidValue(`Number of message attributes [${entries.length}] exceeds the allowed maximum [10].`)
+  }
+  let bytes = 0
+  for (const [name, attribute] of entries) {
+    checkName(name)
+    checkValue(name, attribute)
+    const { DataType, StringValue, BinaryValue } = attribute
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(DataType)
+    bytes +=
+      StringValue === undefined ? Buffer.from(BinaryValue!, 'base64').length : Buffer.byteLength(StringValue)
+  }
+  return bytes
+}
+
+function checkName(name: string): void {
+  if (name.length > nameCharsMax) {
+    throw invalidValue(`The name of a message attribute must be at most ${nameCharsMax} characters.`)
+  }
+  if (!namePattern.test(name) || reservedNames.test(name)) {
+    throw invalidValue(
+      `The message attribute name '${name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, ` +
+        'underscore (_), hyphen (-), and period (.) characters.'
+    )
+  }
+}
+
+function checkValue(name: string, attribute: Attribute): void {
+  const { DataType, StringValue, BinaryValue } = attribute
+  const wrong = (why: string) => invalidValue(`The message attribute '${name}' ${why}`)
+  const { StringListValues = [], BinaryListValues = [] } = attribute
+  if (StringListValues.length + BinaryListValues.length > 0) {
+    throw new SqsError(
+      'UnsupportedOperation',
+      'Message attribute list values in SendMessage operation are not supported.'
+    )
+  }
+  if (DataType === '') throw wrong('must contain a non-empty attribute type.')
+  if (DataType.length > typeCharsMax) throw wrong('has a type that is too long.')
+  const base = typePattern.exec(DataType)?.[1]
+  if (base === undefined) {
+    throw wrong('has an invalid type, the set of supported type prefixes is Binary, Number, and String.')
+  }
+  if (StringValue !== undefined && BinaryValue !== undefined) throw wrong('has two values.')
+  const value = base === 'Binary' ? BinaryValue : StringValue
+  if (value === undefined || value === '') {
+    throw wrong(`must contain a non-empty message attribute value for message attribute type '${base}'.`)
+  }
+  if (base === 'Binary') {
+    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(value) || value.length % 4 !== 0) throw wrong('is not base64.')
+  } else {
+    checkText(value, `The message attribute '${name}'`)
+    if (base === 'Number' && !numberPattern.test(value)) {
+      throw wrong(`has an invalid value: could not cast message attribute value to number.`)
+    }
+  }
+}
+
+/** The MD5 of attributes. undefined: there are none. */
+export function md5OfAttributes(attributes: Attributes | undefined): string | undefined {
+  const names = Object.keys(attributes ?? {})
+  if (names.length === 0) return undefined
+  const pieces: Buffer[] = []
+  const add = (bytes: Buffer) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    pieces.push(length, bytes)
+  }
+  for (const name of names.sort()) {
+    const { DataType, StringValue, BinaryValue } = attributes![name]!
+    add(Buffer.from(name))
+    add(Buffer.from(DataType))
+    pieces.push(Buffer.from([StringValue === undefined ? 2 : 1]))
+    add(StringValue === undefined ? Buffer.from(BinaryValue!, 'base64') : Buffer.from(StringValue))
+  }
+  return md5(Buffer.concat(pieces))
+}
+
+/** What SQS knows of a message beside its attributes. */
+export interface OwnNotes {
+  trace?: string | undefined
+  sender?: string | undefined
+  deduplicationId?: string | undefined
+}
+
+/** The headers under which a message is stored. undefined: it needs none. */
+export function headersOf(
+  attributes: Attributes,
+  { trace, sender, deduplicationId }: OwnNotes
+): Record<string, string> | undefined {
+  const headers: [string, string][] = []
+  const typed: [string, string, string][] = []
+  for (const [name, { DataType, StringValue, BinaryValue }] of Object.entries(attributes)) {
+    if (DataType === 'String' && name !== '__proto__') headers.push([name, StringValue!])
+    else typed.push([name, DataType, StringValue ?? BinaryValue!])
+  }
+  if (typed.length > 0) headers.push([typedHeader, JSON.stringify(typed)])
+  if (trace !== undefined) headers.push([traceHeader, trace])
+  if (sender !== undefined) headers.push([senderHeader, sender])
+  if (deduplicationId !== undefined) headers.push([deduplicationHeader, deduplicationId])
+  return headers.length === 0 ? undefined : Object.fromEntries(headers)
+}
+
+/** Reads the headers of a message, whichever front has stored it. */
+export function fromHeaders(headers: Record<string, string> | null): {
+  attributes: Attributes
+  notes: OwnNotes
+} {
+  if (headers === null) return { attributes: {}, notes: {} }
+  const {
+    [typedHeader]: typed,
+    [traceHeader]: trace,
+    [senderHeader]: sender,
+    [deduplicationHeader]: deduplicationId,
+    ...plain
+  } = headers
+  const entries: [string, Attribute][] = Object.entries(plain)
+    .filter(([name, value]) => value !== '' && isCarried(name + value))
+    .map(([name, value]) => [name, { DataType: 'String', StringValue: value }])
+  for (const [name, DataType, value] of readTyped(typed)) {
+    const isBinary = DataType.startsWith('Binary')
+    entries.push([name, { DataType, ...(isBinary ? { BinaryValue: value } : { StringValue: value }) }])
+  }
+  return { attributes: Object.fromEntries(entries), notes: { trace, sender, deduplicationId } }
+}
+
+/** Another front may have stored anything there. */
+function readTyped(text: string | undefined): [string, string, string][] {
+  if (text === undefined) return []
+  try {
+    const typed: unknown = JSON.parse(text)
+    return Array.isArray(typed) ? typed.filter(isTyped) : []
+  } catch {
+    return []
+  }
+}
+
+const isTyped = (entry: unknown): entry is [string, string, string] =>
+  Array.isArray(entry) && entry.length === 3 && entry.every(part => typeof part === 'string')
+
+/** Those of the attributes that a call asks for: by name, by `prefix.*`, or all. */
+export function chosenOf(attributes: Attributes, names: string[]): Attributes {
+  if (names.includes('All') || names.includes('.*')) return attributes
+  const prefixes = names.filter(name => name.endsWith('.*')).map(name => name.slice(0, -2))
+  return Object.fromEntries(
+    Object.entries(attributes).filter(
+      ([name]) => names.includes(name) || prefixes.some(prefix => name.startsWith(prefix))
+    )
+  )
+}

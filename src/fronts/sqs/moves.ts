@@ -1,0 +1,106 @@
+/** Moving messages out of dead-letter queues. */
+import type { RedriveTask } from '../../core/redrive.ts'
+import { everyQueue, type QueueReport } from '../../core/queue.ts'
+import { QueueError } from '../../core/errors.ts'
+import { pageRowsMax } from '../../core/limits.ts'
+import { permitOn, type Answer, type Call } from './call.ts'
+import { invalidValue, SqsError } from './errors.ts'
+import { arnOf, queueOfArn, readTaskHandle, taskHandleOf } from './ids.ts'
+
+const perSecondMax = 500
+/** What a task that names no rate keeps to. It differs from every rate that one can name. */
+const perSecondUnnamed = 499.5
+const resultsMax = 10
+
+const notFound = (what: string) => new SqsError('ResourceNotFoundException', what)
+
+/** The queue of an ARN, if the key may do this there. A missing one is no resource. */
+async function reportOf(call: Call, name: string, queue: string): Promise<QueueReport> {
+  try {
+    permitOn(call, 'manage', queue)
+    return await call.broker.reportQueue(call.caller, queue)
+  } catch (error) {
+    if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw error
+    throw notFound(`The resource that you specified for the ${name} parameter doesn't exist.`)
+  }
+}
+
+export async function startMessageMoveTask(call: Call): Promise<Answer> {
+  const { broker, caller, input } = call
+  const rate: number | undefined = input.MaxNumberOfMessagesPerSecond
+  if (rate !== undefined && !(rate >= 1 && rate <= perSecondMax)) {
+    throw invalidValue(
+      `Value ${rate} for parameter MaxNumberOfMessagesPerSecond is invalid. ` +
+        `Reason: Must be between 1 and ${perSecondMax}.`
+    )
+  }
+  const source = queueOfArn(input.SourceArn, 'SourceArn')
+  await reportOf(call, 'SourceArn', source)
+  const target =
+    input.DestinationArn === undefined ? null : queueOfArn(input.DestinationArn, 'DestinationArn')
+  if (!(await isDeadLetterQueue(call, source))) {
+    throw invalidValue('Source queue must be configured as a Dead Letter Queue.')
+  }
+  if (target !== null) {
+    if (target === source) {
+      throw invalidValue('Source queue arn and destination queue arn cannot be the same.')
+    }
+    await reportOf(call, 'DestinationArn', target)
+    permitOn(call, 'enqueue', target)
+  }
+  const all = { ids: null, where: null, limit: Number.MAX_SAFE_INTEGER }
+  const task = await broker.startRedrive(caller, source, all, target, rate ?? perSecondUnnamed)
+  return { TaskHandle: taskHandleOf(task, source) }
+}
+
+async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promise<boolean> {
+  for (let after = ''; ;) {
+    const { queues, next } = await broker.listQueues(caller, after, pageRowsMax, everyQueue)
+    if (queues.some(({ settings }) => settings.deadLetterQueue === queue)) return true
+    if (next === null) return false
+    after = next
+  }
+}
+
+const statusOf = { running: 'RUNNING', done: 'COMPLETED', stopped: 'CANCELLED' } as const
+
+export async function listMessageMoveTasks(call: Call): Promise<Answer> {
+  const { MaxResults: max = 1, SourceArn } = call.input
+  if (!(max >= 1 && max <= resultsMax)) {
+    throw invalidValue(
+      `Value ${max} for parameter MaxResults is invalid. Reason: Must be between 1 and ${resultsMax}.`
+    )
+  }
+  const source = queueOfArn(SourceArn, 'SourceArn')
+  const { counts } = await reportOf(call, 'SourceArn', source)
+  const tasks = await call.broker.listRedrives(call.caller, source)
+  return {
+    Results: tasks.slice(0, max).map(task => shown(call, source, task, counts.ready + counts.delayed))
+  }
+}
+
+function shown({ region }: Call, source: string, task: RedriveTask, left: number): Answer {
+  const isRunning = task.state === 'running'
+  return {
+    ...(isRunning && { TaskHandle: taskHandleOf(task.task, source) }),
+    Status: statusOf[task.state],
+    SourceArn: arnOf(region, source),
+    ...(task.to !== null && { DestinationArn: arnOf(region, task.to) }),
+    ...(task.ratePerSecond !== perSecondUnnamed && { MaxNumberOfMessagesPerSecond: task.ratePerSecond }),
+    ApproximateNumberOfMessagesMoved: task.redriven,
+    ApproximateNumberOfMessagesToMove: task.redriven + (isRunning ? left : 0),
+    StartedTimestamp: Date.parse(task.startedAt)
+  }
+}
+
+export async function cancelMessageMoveTask(call: Call): Promise<Answer> {
+  const { broker, caller, input } = call
+  const handle = readTaskHandle(input.TaskHandle)
+  if (handle === null) throw invalidValue('Value for parameter TaskHandle is invalid.')
+  await reportOf(call, 'TaskHandle', handle.source)
+  const find = async () =>
+    (await broker.listRedrives(caller, handle.source)).find(({ task }) => task === handle.task)
+  if ((await find())?.state !== 'running') throw notFound('Task does not exist.')
+  await broker.stopRedrive(caller, handle.source, handle.task)
+  return { ApproximateNumberOfMessagesMoved: (await find())?.redriven ?? 0 }
+}

@@ -1,0 +1,108 @@
+/**
+ * Both protocols of SQS: JSON, and the older one of forms and XML. A request is read to an operation
+ * with its input, and an answer is written, in the protocol of the caller.
+ */
+import { isUtf8 } from 'node:buffer'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { SqsError } from './errors.ts'
+import { inputOf, readFields } from './form.ts'
+import { checkedInput } from './input.ts'
+import { operations } from './shapes.ts'
+import { errorXml, resultXml } from './xml.ts'
+
+export type OperationName = keyof typeof operations
+
+const targetPrefix = 'AmazonSQS.'
+const jsonType = 'application/x-amz-json-1.0'
+
+export const isJson = ({ headers }: FastifyRequest): boolean =>
+  headers['x-amz-target'] !== undefined ||
+  headers['content-type']?.startsWith('application/x-amz-json') === true
+
+/** Whether a request speaks one of the protocols at all. */
+export const isSqs = (request: FastifyRequest): boolean =>
+  isJson(request) ||
+  request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true ||
+  /[?&]Action=/.test(request.url)
+
+/** What a request asks for. Refuses what no protocol can read. */
+export function readRequest(request: FastifyRequest): {
+  operation: OperationName
+  input: Record<string, any>
+} {
+  const text = textOf(request.body as Buffer | undefined)
+  const { queue } = request.params as { queue?: string }
+  if (isJson(request)) {
+    const target = String(request.headers['x-amz-target'] ?? '')
+    const operation = operationOf(target.startsWith(targetPrefix) ? target.slice(targetPrefix.length) : '')
+    if (operation === null) {
+      throw new SqsError('UnknownOperationException', `There is no operation ${target}.`)
+    }
+    return { operation, input: checked(operation, parsedJson(text), queue) }
+  }
+  const at = request.url.indexOf('?')
+  const fields = readFields(`${at < 0 ? '' : request.url.slice(at + 1)}&${text}`)
+  const action = fields.get('Action')
+  const operation = operationOf(action ?? '')
+  if (action === undefined || action === '') {
+    throw new SqsError('MissingAction', 'The request must contain the parameter Action.')
+  }
+  if (operation === null) {
+    throw new SqsError('InvalidAction', `The action ${action} is not valid for this endpoint.`)
+  }
+  return { operation, input: checked(operation, inputOf(fields, operations[operation].input), queue) }
+}
+
+/** The address of the request may name its queue. */
+function checked(operation: OperationName, given: unknown, queue: string | undefined): Record<string, any> {
+  const isNamed = queue !== undefined && typeof given === 'object' && given !== null
+  const named = isNamed && !('QueueUrl' in given) ? { ...given, QueueUrl: queue } : given
+  return checkedInput(named, operations[operation].input)
+}
+
+const operationOf = (name: string): OperationName | null =>
+  Object.hasOwn(operations, name) ? (name as OperationName) : null
+
+function textOf(body: Buffer | undefined): string {
+  if (body === undefined || body.length === 0) return ''
+  if (isUtf8(body)) return body.toString()
+  throw new SqsError('MalformedQueryString', 'The body is not valid UTF-8.')
+}
+
+function parsedJson(text: string): unknown {
+  if (text === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new SqsError('SerializationException', 'The body is not well-formed JSON.')
+  }
+}
+
+/** The text of an answer, whose content type it sets. */
+export function writeResult(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  operation: OperationName,
+  result: Record<string, unknown>
+): string {
+  identify(request, reply)
+  const { output } = operations[operation]
+  return isJson(request)
+    ? JSON.stringify(output === null ? {} : result)
+    : resultXml(operation, output, result, request.id)
+}
+
+/** The text of an error, whose status and content type it sets. */
+export function writeError(request: FastifyRequest, reply: FastifyReply, error: SqsError): string {
+  identify(request, reply)
+  reply.code(error.status)
+  reply.header('x-amzn-query-error', `${error.legacyCode};${error.isSenders ? 'Sender' : 'Receiver'}`)
+  return isJson(request)
+    ? JSON.stringify({ __type: error.type, message: error.message })
+    : errorXml(error, request.id)
+}
+
+function identify(request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('x-amzn-requestid', request.id)
+  reply.type(isJson(request) ? jsonType : 'text/xml')
+}

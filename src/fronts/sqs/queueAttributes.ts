@@ -1,0 +1,213 @@
+/** Attributes of queues, and the settings that they are here. */
+import { leaseSecondsMax, messageBytesMax } from '../../core/limits.ts'
+import type { FrontNotes, QueueChange, QueueReport } from '../../core/queue.ts'
+import { arnOf, isFifoName, queueOfArn } from './ids.ts'
+import { invalidValue, SqsError } from './errors.ts'
+
+export type QueueAttributes = Record<string, string>
+
+interface NumberRow {
+  setting: 'leaseSeconds' | 'retentionSeconds' | 'delaySeconds' | 'waitSeconds' | 'messageBytesMax'
+  min: number
+  max: number
+}
+
+/** Attributes that are settings of the core. */
+export const numbers = {
+  VisibilityTimeout: { setting: 'leaseSeconds', min: 0, max: leaseSecondsMax },
+  MessageRetentionPeriod: { setting: 'retentionSeconds', min: 60, max: 1_209_600 },
+  DelaySeconds: { setting: 'delaySeconds', min: 0, max: 900 },
+  ReceiveMessageWaitTimeSeconds: { setting: 'waitSeconds', min: 0, max: 20 },
+  MaximumMessageSize: { setting: 'messageBytesMax', min: 1024, max: messageBytesMax }
+} as const satisfies Record<string, NumberRow>
+
+/** Attributes that are kept and given back, with what they may be. */
+const kept: Record<string, RegExp> = {
+  Policy: /^/,
+  RedriveAllowPolicy: /^/,
+  KmsMasterKeyId: /^/,
+  KmsDataKeyReusePeriodSeconds: /^\d{1,5}$/,
+  SqsManagedSseEnabled: /^(true|false)$/
+}
+/** The same of FIFO queues alone. */
+const keptOfFifo: Record<string, RegExp> = {
+  ContentBasedDeduplication: /^(true|false)$/,
+  DeduplicationScope: /^(queue|messageGroup)$/,
+  FifoThroughputLimit: /^(perQueue|perMessageGroupId)$/
+}
+/** They hold JSON, or nothing where an attribute is taken away. */
+const policies = ['Policy', 'RedriveAllowPolicy', 'RedrivePolicy']
+
+const counted = {
+  ApproximateNumberOfMessages: 'ready',
+  ApproximateNumberOfMessagesNotVisible: 'leased',
+  ApproximateNumberOfMessagesDelayed: 'delayed'
+} as const
+
+/** Every attribute that GetQueueAttributes can be asked for. */
+export const known = new Set([
+  'All',
+  'QueueArn',
+  'CreatedTimestamp',
+  'LastModifiedTimestamp',
+  'RedrivePolicy',
+  'FifoQueue',
+  ...Object.keys({ ...numbers, ...kept, ...keptOfFifo, ...counted })
+])
+
+/** What every queue that is made here is set to: as SQS has it where attributes say nothing. */
+export function firstSettings(name: string): QueueChange {
+  return {
+    leaseSeconds: 30,
+    retentionSeconds: 345_600,
+    delaySeconds: 0,
+    waitSeconds: 0,
+    messageBytesMax,
+    maxAttempts: null,
+    retry: { strategy: 'fixed', delaySeconds: 0, maxDelaySeconds: 0, jitter: false },
+    dedupSeconds: 300,
+    fairness: 'group',
+    ...(isFifoName(name) && { ordering: 'group' })
+  }
+}
+
+const unknownAttribute = (name: string) => new SqsError('InvalidAttributeName', `Unknown Attribute ${name}.`)
+const wrongValue = (name: string) =>
+  new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${name}.`)
+
+/** Reads attributes that a call gives. `isNew`: FifoQueue may be among them. */
+export function changeOf(
+  name: string,
+  attributes: QueueAttributes,
+  front: FrontNotes,
+  isNew: boolean
+): QueueChange {
+  const isFifo = isFifoName(name)
+  const change: QueueChange = {}
+  const notes = { ...front }
+  for (const [attribute, value] of Object.entries(attributes)) {
+    const row = Object.hasOwn(numbers, attribute) ? numbers[attribute as keyof typeof numbers] : undefined
+    const patterns: Record<string, RegExp> = isFifo ? { ...kept, ...keptOfFifo } : kept
+    const pattern = Object.hasOwn(patterns, attribute) ? patterns[attribute] : undefined
+    if (row !== undefined) {
+      const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN
+      if (!(number >= row.min && number <= row.max)) throw wrongValue(attribute)
+      // No lease lasts no time at all. A receive of such a queue gives its messages back at once.
+      const isNothing = attribute === 'VisibilityTimeout' && number === 0
+      if (attribute === 'VisibilityTimeout') delete notes.VisibilityTimeout
+      if (isNothing) notes.VisibilityTimeout = value
+      else change[row.setting] = number
+    } else if (attribute === 'RedrivePolicy') {
+      Object.assign(change, redriveOf(value, isFifo))
+    } else if (attribute === 'FifoQueue' && isNew && isFifo) {
+      if (value !== 'true') throw wrongValue(attribute)
+    } else if (pattern !== undefined) {
+      if (value !== '' && (!pattern.test(value) || !isPolicyOrOther(attribute, value))) {
+        throw wrongValue(attribute)
+      }
+      if (value === '') delete notes[attribute]
+      else notes[attribute] = value
+    } else {
+      throw unknownAttribute(attribute)
+    }
+  }
+  return { ...change, front: notes }
+}
+
+const isPolicyOrOther = (attribute: string, value: string) =>
+  !policies.includes(attribute) || jsonObjectOf(value) !== null
+
+function jsonObjectOf(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null
+  } catch {
+    return null
+  }
+}
+
+function redriveOf(value: string, isFifo: boolean): QueueChange {
+  if (value === '') return { maxAttempts: null, deadLetterQueue: null }
+  const wrong = (why: string) =>
+    invalidValue(`Value ${value} for parameter RedrivePolicy is invalid. Reason: ${why}`)
+  const policy = jsonObjectOf(value)
+  if (policy === null) throw wrong('Redrive policy is not a valid JSON map.')
+  const { deadLetterTargetArn: arn, maxReceiveCount: given, ...others } = policy
+  const [extra] = Object.keys(others)
+  if (extra !== undefined) throw wrong(`Unknown attribute ${extra}.`)
+  if (given === undefined) {
+    throw wrong('Redrive policy does not contain mandatory attribute: maxReceiveCount.')
+  }
+  if (arn === undefined) {
+    throw wrong('Redrive policy does not contain mandatory attribute: deadLetterTargetArn.')
+  }
+  const count = typeof given === 'number' ? given : /^\d{1,4}$/.test(String(given)) ? Number(given) : NaN
+  if (!(Number.isInteger(count) && count >= 1 && count <= 1000)) {
+    throw wrong('Invalid value for maxReceiveCount: must be a whole number from 1 to 1000.')
+  }
+  const target = queueOfArn(arn, 'deadLetterTargetArn')
+  if (isFifoName(target) !== isFifo) {
+    throw wrong('Dead-letter queue must be same type of queue as the source.')
+  }
+  return { maxAttempts: count, deadLetterQueue: target }
+}
+
+/** Every attribute that a queue has. */
+export function attributesOf(report: QueueReport, region: string): QueueAttributes {
+  const { queue, settings, front, counts, createdAt, updatedAt } = report
+  const { VisibilityTimeout: none, ...notes } = front
+  const seconds = (time: string) => String(Math.floor(Date.parse(time) / 1000))
+  const attributes: QueueAttributes = {
+    QueueArn: arnOf(region, queue),
+    CreatedTimestamp: seconds(createdAt),
+    LastModifiedTimestamp: seconds(updatedAt),
+    SqsManagedSseEnabled: notes.KmsMasterKeyId === undefined ? 'true' : 'false'
+  }
+  for (const [name, state] of Object.entries(counted)) attributes[name] = String(counts[state])
+  for (const [name, { setting }] of Object.entries(numbers)) {
+    attributes[name] = String(Math.round(settings[setting]))
+  }
+  if (none !== undefined) attributes.VisibilityTimeout = none
+  if (settings.ordering === 'group' && isFifoName(queue)) {
+    attributes.FifoQueue = 'true'
+    attributes.ContentBasedDeduplication = 'false'
+    attributes.DeduplicationScope = 'queue'
+    attributes.FifoThroughputLimit = 'perQueue'
+  }
+  Object.assign(attributes, notes)
+  if (settings.deadLetterQueue !== null && settings.maxAttempts !== null) {
+    attributes.RedrivePolicy = JSON.stringify({
+      deadLetterTargetArn: arnOf(region, settings.deadLetterQueue),
+      maxReceiveCount: settings.maxAttempts
+    })
+  }
+  return attributes
+}
+
+/** Those that a call asks for. Refuses with InvalidAttributeName what no queue can have. */
+export function askedFor(attributes: QueueAttributes, names: string[]): QueueAttributes {
+  const strange = names.find(name => !known.has(name))
+  if (strange !== undefined) throw unknownAttribute(strange)
+  if (names.includes('All')) return attributes
+  return Object.fromEntries(Object.entries(attributes).filter(([name]) => names.includes(name)))
+}
+
+/** The first of the given attributes that the queue has otherwise. */
+export function differenceOf(given: QueueAttributes, has: QueueAttributes): string | undefined {
+  return Object.keys(given).find(name => !isSame(name, given[name]!, has[name] ?? ''))
+}
+
+function isSame(name: string, given: string, has: string): boolean {
+  if (given === has) return true
+  if (!policies.includes(name) || given === '' || has === '') return false
+  if (name !== 'RedrivePolicy') {
+    return JSON.stringify(jsonObjectOf(given)) === JSON.stringify(jsonObjectOf(has))
+  }
+  const of = (text: string) => {
+    const { deadLetterTargetArn, maxReceiveCount } = jsonObjectOf(text) ?? {}
+    return `${queueOfArn(deadLetterTargetArn, name)} ${String(maxReceiveCount)}`
+  }
+  return of(given) === of(has)
+}

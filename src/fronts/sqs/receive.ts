@@ -1,0 +1,166 @@
+/** Receiving: a lease, and its messages as SQS shows them. */
+import { leaseSecondsMax, workerCharsMax } from '../../core/limits.ts'
+import type { LeasedMessage } from '../../core/message.ts'
+import type { Queue } from '../../core/queue.ts'
+import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
+import { givenUp, never } from '../shared/givenUp.ts'
+import { queueOf, type Answer, type Call } from './call.ts'
+import { known } from './queueAttributes.ts'
+import { invalidValue, SqsError } from './errors.ts'
+import { account, arnOf, isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
+import {
+  chosenOf,
+  fromHeaders,
+  isCarried,
+  md5,
+  md5OfAttributes,
+  type Attributes
+} from './messageAttributes.ts'
+
+const systemNames = [
+  'All',
+  'SenderId',
+  'SentTimestamp',
+  'ApproximateReceiveCount',
+  'ApproximateFirstReceiveTimestamp',
+  'SequenceNumber',
+  'MessageDeduplicationId',
+  'MessageGroupId',
+  'AWSTraceHeader',
+  'DeadLetterQueueSourceArn'
+]
+const encodingName = 'holdfast-encoding'
+
+export async function receiveMessage(call: Call): Promise<Answer> {
+  const { broker, caller, request, reply, input } = call
+  const name = queueOf(call, 'lease')
+  const queue = await broker.findQueue(caller, name)
+  const max = bounded(input, 'MaxNumberOfMessages', 1, 10) ?? 1
+  const waitSeconds = bounded(input, 'WaitTimeSeconds', 0, 20) ?? null
+  const visibility = bounded(input, 'VisibilityTimeout', 0, leaseSecondsMax)
+  const wanted = wantedNames(input)
+  const isNothing = (visibility ?? Number(queue.front.VisibilityTimeout ?? 1)) === 0
+  checkMessages(request)
+  const { messages } = await broker.lease(
+    caller,
+    name,
+    {
+      max,
+      waitSeconds,
+      leaseSeconds: visibility === undefined || isNothing ? null : visibility,
+      worker: request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
+      idempotencyKey: attemptKeyOf(call)
+    },
+    [],
+    () => givenUp(request, reply)
+  )
+  if (messages.length === 0) refuseEnded(request)
+  takeMessages(request, messages.length)
+  if (isNothing && messages.length > 0) await giveBack(call, name, messages)
+  if (messages.length === 0) return {}
+  return { Messages: await Promise.all(messages.map(message => shown(call, queue, message, wanted))) }
+}
+
+/** No lease lasts no time at all, so the messages are given back at once, with this attempt counted. */
+async function giveBack({ broker, caller }: Call, name: string, messages: LeasedMessage[]): Promise<void> {
+  const settlements = messages.map(({ receipt }) => ({ receipt, delaySeconds: 0, reason: 'returned' }))
+  await broker.settle(caller, 'fail', name, settlements, index => `/${index}`)
+}
+
+function bounded(input: Record<string, any>, name: string, min: number, max: number): number | undefined {
+  const value: number | undefined = input[name]
+  if (value === undefined || (value >= min && value <= max)) return value
+  throw invalidValue(
+    `Value ${value} for parameter ${name} is invalid. Reason: Must be between ${min} and ${max}, if provided.`
+  )
+}
+
+/** The key under which an SDK's repeated call gets the same messages again. */
+function attemptKeyOf({ input, invocationId }: Call): string | null {
+  const id: string | undefined = input.ReceiveRequestAttemptId
+  if (id === undefined) return invocationId === null ? null : `sqs:i:${invocationId}`
+  if (/^[!-~]{1,128}$/.test(id)) return `sqs:r:${id}`
+  throw invalidValue(
+    'Value for parameter ReceiveRequestAttemptId is invalid. Reason: Can only include alphanumeric and ' +
+      'punctuation characters. 1 to 128 in length.'
+  )
+}
+
+interface Wanted {
+  system: Set<string>
+  attributes: string[]
+}
+
+function wantedNames(input: Record<string, any>): Wanted {
+  const old: string[] = input.AttributeNames ?? []
+  const system: string[] = input.MessageSystemAttributeNames ?? []
+  const strange =
+    system.find(name => !systemNames.includes(name) && !old.includes(name)) ??
+    // That list takes the names of queue attributes too, which mean nothing there.
+    old.find(name => !systemNames.includes(name) && !known.has(name))
+  if (strange !== undefined) throw new SqsError('InvalidAttributeName', `Unknown Attribute ${strange}.`)
+  return { system: new Set([...old, ...system]), attributes: input.MessageAttributeNames ?? [] }
+}
+
+async function shown(call: Call, queue: Queue, message: LeasedMessage, wanted: Wanted): Promise<Answer> {
+  const { attributes: stored, notes } = fromHeaders(message.headers)
+  const { body, isEncoded } = bodyOf(message, call.isXml)
+  const attributes: Attributes = chosenOf(
+    isEncoded ? { ...stored, [encodingName]: { DataType: 'String', StringValue: 'base64' } } : stored,
+    isEncoded ? [...wanted.attributes, encodingName] : wanted.attributes
+  )
+  const system = await systemOf(call, queue, message, notes, wanted.system)
+  const sum = md5OfAttributes(attributes)
+  return {
+    MessageId: messageIdOf(message.id),
+    ReceiptHandle: message.receipt,
+    MD5OfBody: md5(body),
+    Body: body,
+    ...(Object.keys(system).length > 0 && { Attributes: system }),
+    ...(sum !== undefined && { MD5OfMessageAttributes: sum, MessageAttributes: attributes })
+  }
+}
+
+/** Another front may have stored bytes, or characters that XML cannot carry. */
+function bodyOf({ body, bodyBytes }: LeasedMessage, isXml: boolean): { body: string; isEncoded: boolean } {
+  if (body !== null && (!isXml || isCarried(body))) return { body, isEncoded: false }
+  return { body: (bodyBytes ?? Buffer.from(body!)).toString('base64'), isEncoded: true }
+}
+
+async function systemOf(
+  call: Call,
+  queue: Queue,
+  message: LeasedMessage,
+  { sender, trace, deduplicationId }: { [K in 'sender' | 'trace' | 'deduplicationId']?: string | undefined },
+  wanted: Set<string>
+): Promise<Record<string, string>> {
+  if (wanted.size === 0) return {}
+  const has = (name: string) => wanted.has(name) || wanted.has('All')
+  const attributes: Record<string, string | undefined> = {
+    SenderId: sender ?? account,
+    SentTimestamp: String(Date.parse(message.enqueuedAt)),
+    ApproximateReceiveCount: String(message.attempt),
+    ApproximateFirstReceiveTimestamp: has('ApproximateFirstReceiveTimestamp')
+      ? String(await firstReceivedMs(call, queue, message))
+      : undefined,
+    MessageGroupId: message.marks?.group,
+    AWSTraceHeader: trace,
+    DeadLetterQueueSourceArn: message.origin === null ? undefined : arnOf(call.region, message.origin.queue),
+    MessageDeduplicationId: deduplicationId,
+    SequenceNumber: isFifoName(queue.name) ? sequenceNumberOf(message.id) : undefined
+  }
+  const entries = Object.entries(attributes).filter(([name, value]) => value !== undefined && has(name))
+  return Object.fromEntries(entries) as Record<string, string>
+}
+
+/** The history holds the attempts before this one. */
+async function firstReceivedMs(
+  { broker, caller }: Call,
+  queue: Queue,
+  message: LeasedMessage
+): Promise<number> {
+  if (message.attempt <= 1) return Date.now()
+  const detail = await broker.message(caller, queue.name, message.id, 0, never).catch(() => null)
+  const first = detail?.history.find(attempt => attempt.queue === queue.name && attempt.leasedAt !== null)
+  return first === undefined ? Date.now() : Date.parse(first.leasedAt!)
+}

@@ -1,0 +1,164 @@
+/** The SQS front: every operation at `POST /`, signed or with a key, in the protocol of the caller. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
+import type { Broker } from '../../core/broker.ts'
+import type { QueueError } from '../../core/errors.ts'
+import { bearerKey, letIn } from '../shared/guard.ts'
+import type { Server } from '../shared/server.ts'
+import type { Call, Operation } from './call.ts'
+import { SqsError, sqsErrorOf } from './errors.ts'
+import { regionDefault } from './ids.ts'
+import { cancelMessageMoveTask, listMessageMoveTasks, startMessageMoveTask } from './moves.ts'
+import { isJson, isSqs, readRequest, writeError, writeResult, type OperationName } from './protocol.ts'
+import * as queues from './queues.ts'
+import { receiveMessage } from './receive.ts'
+import { sendMessage, sendMessageBatch } from './send.ts'
+import * as settling from './settle.ts'
+import { readCredential, type Signatures } from './signature.ts'
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
+/** Sends the refusal of a request, as `write` writes it; without that, as REST does. */
+type SendRefusal = (
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  write?: (error: QueueError, request: FastifyRequest, reply: FastifyReply) => string
+) => FastifyReply
+
+export interface SqsOptions {
+  broker: Broker
+  /** null: keys are switched off. */
+  ring: ApiKeyRing | null
+  signatures: Signatures
+  /** Where callers reach the service. Empty: at the Host of their requests. */
+  sqsUrl: string
+}
+
+const unsupported: Operation = async () => {
+  throw new SqsError('UnsupportedOperation', 'Rights are those of API keys here: holdfast keys create.')
+}
+
+const handlers: Record<OperationName, Operation> = {
+  AddPermission: unsupported,
+  CancelMessageMoveTask: cancelMessageMoveTask,
+  ChangeMessageVisibility: settling.changeMessageVisibility,
+  ChangeMessageVisibilityBatch: settling.changeMessageVisibilityBatch,
+  CreateQueue: queues.createQueue,
+  DeleteMessage: settling.deleteMessage,
+  DeleteMessageBatch: settling.deleteMessageBatch,
+  DeleteQueue: queues.deleteQueue,
+  GetQueueAttributes: queues.getQueueAttributes,
+  GetQueueUrl: queues.getQueueUrl,
+  ListDeadLetterSourceQueues: queues.listDeadLetterSourceQueues,
+  ListMessageMoveTasks: listMessageMoveTasks,
+  ListQueueTags: queues.listQueueTags,
+  ListQueues: queues.listQueues,
+  PurgeQueue: queues.purgeQueue,
+  ReceiveMessage: receiveMessage,
+  RemovePermission: unsupported,
+  SendMessage: sendMessage,
+  SendMessageBatch: sendMessageBatch,
+  SetQueueAttributes: queues.setQueueAttributes,
+  StartMessageMoveTask: startMessageMoveTask,
+  TagQueue: queues.tagQueue,
+  UntagQueue: queues.untagQueue
+}
+
+/** Not refused for the key's rate, because they make room. */
+const settles = new Set<OperationName>([
+  'ChangeMessageVisibility',
+  'ChangeMessageVisibilityBatch',
+  'DeleteMessage',
+  'DeleteMessageBatch'
+])
+
+/** `otherwise` answers a GET of the root that is no call of an operation. */
+export async function sqsRoutes(
+  app: Server,
+  options: SqsOptions,
+  sendRefusal: SendRefusal,
+  otherwise: Handler
+): Promise<void> {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
+  app.setErrorHandler((thrown, request, reply) => {
+    if (!isSqs(request)) return sendRefusal(thrown, request, reply)
+    if (thrown instanceof SqsError) return reply.send(writeError(request, reply, thrown))
+    return sendRefusal(thrown, request, reply, error => writeError(request, reply, sqsErrorOf(error)))
+  })
+  const answer: Handler = async (request, reply) => {
+    if (!isSqs(request)) return otherwise(request, reply)
+    const { operation, input } = open(request, options)
+    const result = await handlers[operation](callOf(request, reply, input, options))
+    return reply.send(writeResult(request, reply, operation, result))
+  }
+  const route = { config: { access: 'signed' }, schema: { hide: true } as object } as const
+  for (const path of ['/', '/:account(^\\d{12}$)/:queue']) {
+    app.post(path, route, answer)
+    app.get(path, route, answer)
+  }
+}
+
+/** Reads the request of a caller that may send it at all. */
+function open(request: FastifyRequest, { ring, signatures }: SqsOptions): ReturnType<typeof readRequest> {
+  const isKeyed = ring !== null && ring.inForce
+  if (!isKeyed) return readRequest(request)
+  const isBearer = /^bearer /i.test(request.headers.authorization ?? '')
+  const key = isBearer ? bearerKey(request, ring) : signerOf(request, ring, signatures)
+  const read = readRequest(request)
+  letIn(request, key, settles.has(read.operation))
+  return read
+}
+
+function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatures): ApiKey {
+  const credential = readCredential(request.headers.authorization)
+  if (credential === null) {
+    throw new SqsError(
+      'MissingAuthenticationToken',
+      'Sign the request by a key that holdfast keys create --sqs prints, or send Authorization: Bearer hf_….'
+    )
+  }
+  if (!signatures.canVerify) {
+    throw new SqsError(
+      'InvalidClientTokenId',
+      'This service has no secret to check signatures by. Its operator sets HOLDFAST_SIGNING_SECRET_FILE.'
+    )
+  }
+  const key = ring.signer(credential.keyId)
+  if (key === null) {
+    throw new SqsError(
+      'InvalidClientTokenId',
+      'The access key id is not known here: it is misspelt, or its key has been revoked.'
+    )
+  }
+  const { method, url, headers, body } = request
+  signatures.verify(
+    { method, url, headers, body: (body as Buffer | undefined) ?? Buffer.alloc(0) },
+    credential
+  )
+  return key
+}
+
+const regionPattern = /Credential=[^,\s]*\/\d{8}\/([a-z0-9-]{1,40})\/sqs\/aws4_request/
+const invocationPattern = /^[!-~]{1,128}$/
+
+function callOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  input: Record<string, any>,
+  { broker, sqsUrl }: SqsOptions
+): Call {
+  const { headers, caller, protocol } = request
+  const invocation = String(headers['amz-sdk-invocation-id'] ?? '')
+  return {
+    broker,
+    request,
+    reply,
+    caller,
+    input,
+    region: regionPattern.exec(headers.authorization ?? '')?.[1] ?? regionDefault,
+    origin: sqsUrl === '' ? `${protocol}://${headers.host!}` : sqsUrl.replace(/\/+$/, ''),
+    isXml: !isJson(request),
+    invocationId: invocationPattern.test(invocation) ? invocation : null
+  }
+}

@@ -1,0 +1,171 @@
+/** Deleting messages, and changing how long they stay hidden. */
+import { QueueError } from '../../core/errors.ts'
+import { leaseSecondsMax } from '../../core/limits.ts'
+import type { MessageDetail } from '../../core/message.ts'
+import { parseReceipt } from '../../core/receipt.ts'
+import type { Outcome } from '../../core/verbs/settle.ts'
+import { never } from '../shared/givenUp.ts'
+import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
+import { queueOf, type Answer, type Call } from './call.ts'
+import { invalidValue, SqsError } from './errors.ts'
+import { isFifoName } from './ids.ts'
+
+interface Receipt {
+  ReceiptHandle: string
+}
+interface Change extends Receipt {
+  VisibilityTimeout?: number
+}
+
+const pointer = (index: number) => `/${index}`
+
+export const deleteMessage = (call: Call): Promise<Answer> => single(call, deleteAll, call.input as Receipt)
+export const deleteMessageBatch = (call: Call): Promise<Answer> => batch(call, deleteAll)
+export const changeMessageVisibility = (call: Call): Promise<Answer> =>
+  single(call, changeAll, call.input as Change)
+export const changeMessageVisibilityBatch = (call: Call): Promise<Answer> => batch(call, changeAll)
+
+/** What became of each receipt. null: what was asked for. */
+type Settle<R> = (call: Call, queue: string, receipts: R[]) => Promise<(SqsError | null)[]>
+
+async function single<R extends Receipt>(call: Call, settle: Settle<R>, receipt: R): Promise<Answer> {
+  const queue = queueOf(call, 'lease')
+  await call.broker.findQueue(call.caller, queue)
+  const [error] = await settleReadable(call, settle, queue, [receipt])
+  if (error !== null) throw error
+  return {}
+}
+
+async function batch<R extends Receipt>(call: Call, settle: Settle<R>): Promise<Answer> {
+  const queue = queueOf(call, 'lease')
+  await call.broker.findQueue(call.caller, queue)
+  const entries = checkEntries(call.input.Entries as (R & Entry)[])
+  const errors = await settleReadable(call, settle, queue, entries)
+  const failed: Failed[] = []
+  entries.forEach(({ Id: id }, index) => {
+    if (errors[index] !== null) failed.push({ id, error: errors[index]! })
+  })
+  const successful = entries.filter((_, index) => errors[index] === null)
+  return batchResult(
+    successful.map(({ Id }) => ({ Id })),
+    failed
+  )
+}
+
+/** One handle that cannot be read refuses nothing but itself. */
+async function settleReadable<R extends Receipt>(
+  call: Call,
+  settle: Settle<R>,
+  queue: string,
+  receipts: R[]
+): Promise<(SqsError | null)[]> {
+  const errors = receipts.map(({ ReceiptHandle }) => unreadable(queue, ReceiptHandle))
+  const readable = receipts.filter((_, index) => errors[index] === null)
+  const settled = readable.length === 0 ? [] : await settle(call, queue, readable)
+  return errors.map(error => error ?? settled.shift()!)
+}
+
+function unreadable(queue: string, handle: string): SqsError | null {
+  try {
+    parseReceipt(queue, handle, '')
+    return null
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error
+    return new SqsError('ReceiptHandleIsInvalid', 'The input receipt handle is invalid.')
+  }
+}
+
+/**
+ * A receipt that was overtaken deletes nothing, and is answered as AWS does: as if it had. In a FIFO
+ * queue one is refused whose lease is over.
+ */
+async function deleteAll(call: Call, queue: string, receipts: Receipt[]): Promise<(SqsError | null)[]> {
+  const isFifo = isFifoName(queue)
+  const over = await Promise.all(
+    receipts.map(async receipt => isFifo && (await isOver(call, queue, receipt)))
+  )
+  const settlements = receipts
+    .filter((_, index) => !over[index])
+    .map(({ ReceiptHandle: receipt }) => ({ receipt }))
+  const outcomes =
+    settlements.length === 0 ? [] : await call.broker.settle(call.caller, 'ack', queue, settlements, pointer)
+  return receipts.map((receipt, index) => {
+    if (over[index]) return expired(receipt)
+    return outcomes.shift()!.outcome === 'leaseLost' && isFifo ? expired(receipt) : null
+  })
+}
+
+/** Whether nobody holds the message. One that is gone counts as held: its receipt was good. */
+async function isOver(call: Call, queue: string, receipt: Receipt): Promise<boolean> {
+  const detail = await detailOf(call, queue, receipt)
+  return detail !== null && (detail.lease === null || Date.parse(detail.lease.expiresAt) <= Date.now())
+}
+
+/** null: the message is gone. */
+async function detailOf(
+  { broker, caller }: Call,
+  queue: string,
+  { ReceiptHandle: receipt }: Receipt
+): Promise<MessageDetail | null> {
+  const { id } = parseReceipt(queue, receipt, '')
+  try {
+    return await broker.message(caller, queue, id, 0, never)
+  } catch (error) {
+    if (error instanceof QueueError && error.code === 'messageNotFound') return null
+    throw error
+  }
+}
+
+const expired = ({ ReceiptHandle: handle }: Receipt) =>
+  invalidValue(
+    `Value ${handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.`
+  )
+
+async function changeAll(call: Call, queue: string, changes: Change[]): Promise<(SqsError | null)[]> {
+  const errors = await Promise.all(changes.map(change => outOfBounds(call, queue, change)))
+  const run = async (verb: 'extend' | 'fail', chosen: Change[]) => {
+    const settlements = chosen.map(({ ReceiptHandle: receipt, VisibilityTimeout: leaseSeconds }) =>
+      verb === 'extend'
+        ? { receipt, leaseSeconds: leaseSeconds! }
+        : { receipt, delaySeconds: 0, reason: 'returned' }
+    )
+    return settlements.length === 0
+      ? []
+      : await call.broker.settle(call.caller, verb, queue, settlements, pointer)
+  }
+  const good = changes.filter((_, index) => errors[index] === null)
+  const isEnd = ({ VisibilityTimeout }: Change) => VisibilityTimeout === 0
+  const ended = await run('fail', good.filter(isEnd))
+  const extended = await run(
+    'extend',
+    good.filter(change => !isEnd(change))
+  )
+  return changes.map((change, index) => {
+    if (errors[index] !== null) return errors[index]!
+    return errorOf((isEnd(change) ? ended : extended).shift()!)
+  })
+}
+
+function errorOf({ outcome }: Outcome): SqsError | null {
+  if (outcome === 'extended' || outcome === 'retrying' || outcome === 'dead') return null
+  return new SqsError('MessageNotInflight', 'The specified message is not in flight.')
+}
+
+/** Only a long time can pass twelve hours in all, so the time of the receive is looked up for one alone. */
+const lookUpSecondsMin = leaseSecondsMax / 2
+
+async function outOfBounds(call: Call, queue: string, change: Change): Promise<SqsError | null> {
+  const { VisibilityTimeout: seconds } = change
+  const wrong = (why: string) =>
+    invalidValue(`Value ${seconds} for parameter VisibilityTimeout is invalid. Reason: ${why}`)
+  if (seconds === undefined) {
+    return new SqsError('MissingParameter', 'The request must contain the parameter VisibilityTimeout.')
+  }
+  if (!(seconds >= 0 && seconds <= leaseSecondsMax)) return wrong(`Must be between 0 and ${leaseSecondsMax}.`)
+  if (seconds < lookUpSecondsMin) return null
+  const detail = await detailOf(call, queue, change)
+  if (detail?.lease == null) return null
+  const heldSeconds = (Date.now() - Date.parse(detail.lease.leasedAt)) / 1000
+  if (heldSeconds + seconds <= leaseSecondsMax) return null
+  return wrong(`Total VisibilityTimeout for the message is beyond the limit [${leaseSecondsMax} seconds].`)
+}

@@ -1,0 +1,179 @@
+/** Signatures of AWS, version 4: who has signed a request, and whether the signature is right. */
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
+import { SqsError } from './errors.ts'
+
+/** What a signature is about. */
+export interface Signed {
+  method: string
+  /** As it came, with the query. */
+  url: string
+  /** Names in small letters. */
+  headers: Record<string, string | string[] | undefined>
+  body: Buffer
+}
+
+/** What an Authorization field says. */
+export interface Credential {
+  keyId: string
+  date: string
+  region: string
+  signedHeaders: string[]
+  signature: string
+}
+
+const algorithm = 'AWS4-HMAC-SHA256'
+const service = 'sqs'
+const skewMsMax = 5 * 60_000
+const cachedMax = 2000
+
+/** The fields of a header of this algorithm. null: it is none. Refuses what is not well-formed. */
+export function readCredential(authorization: string | undefined): Credential | null {
+  if (authorization === undefined || !authorization.startsWith(algorithm)) return null
+  const fields = new Map(
+    authorization
+      .slice(algorithm.length)
+      .split(',')
+      .map(field => field.trim())
+      .map(field => [field.slice(0, field.indexOf('=')), field.slice(field.indexOf('=') + 1)] as const)
+  )
+  const scope = (fields.get('Credential') ?? '').split('/')
+  const [date = '', region = '', of, end] = scope.splice(-4)
+  const signedHeaders = (fields.get('SignedHeaders') ?? '').split(';')
+  const signature = fields.get('Signature') ?? ''
+  const keyId = scope.join('/')
+  if (keyId === '' || of !== service || end !== 'aws4_request' || !/^[0-9a-f]{64}$/.test(signature)) {
+    throw mismatch(`The Authorization field is no ${algorithm} signature for the service ${service}.`)
+  }
+  return { keyId, date, region, signedHeaders, signature }
+}
+
+const mismatch = (message: string) => new SqsError('SignatureDoesNotMatch', message)
+
+/** Fields that must be signed where they are sent. */
+const protectedHeaders = ['host', 'x-amz-date', 'x-amz-target']
+
+/** Checks signatures by the secrets that the service derives for key ids. */
+export class Signatures {
+  readonly #serviceSecrets: Buffer[]
+  readonly #now: () => number
+  /** Signing keys, by key id, date and region; one for each service secret. */
+  readonly #signingKeys = new Map<string, Buffer[]>()
+
+  /** With several service secrets, each is good: so one can be replaced by another. */
+  constructor(serviceSecrets: Buffer[], now = () => Date.now()) {
+    this.#serviceSecrets = serviceSecrets
+    this.#now = now
+  }
+
+  get canVerify(): boolean {
+    return this.#serviceSecrets.length > 0
+  }
+
+  /** Refuses with SignatureDoesNotMatch a signature that is wrong, or too old. */
+  verify(request: Signed, { keyId, date, region, signedHeaders, signature }: Credential): void {
+    const time = headerOf(request, 'x-amz-date')
+    const timeMs = timeMsOf(time)
+    if (Number.isNaN(timeMs) || !time.startsWith(date)) {
+      throw mismatch('X-Amz-Date must be a time such as 20300131T120000Z, of the day in the Credential.')
+    }
+    if (Math.abs(timeMs - this.#now()) > skewMsMax) {
+      throw mismatch(`Signature expired: ${time} is more than five minutes from the time of the service.`)
+    }
+    const unsigned = protectedHeaders.find(
+      name => request.headers[name] !== undefined && !signedHeaders.includes(name)
+    )
+    if (unsigned !== undefined) throw mismatch(`The field ${unsigned} must be signed.`)
+    const bodyHash = hash('sha256', request.body, 'hex')
+    const claimed = request.headers['x-amz-content-sha256']
+    if (claimed !== undefined && claimed !== bodyHash) {
+      throw mismatch('X-Amz-Content-SHA256 is not the hash of the body.')
+    }
+    const scope = `${date}/${region}/${service}/aws4_request`
+    const canonical = hash('sha256', canonicalRequest(request, signedHeaders, bodyHash), 'hex')
+    const text = `${algorithm}\n${time}\n${scope}\n${canonical}`
+    const given = Buffer.from(signature, 'hex')
+    const fits = this.#keysFor(keyId, date, region).some(key =>
+      timingSafeEqual(createHmac('sha256', key).update(text).digest(), given)
+    )
+    if (!fits) {
+      throw mismatch(
+        'The request signature we calculated does not match the signature you provided. ' +
+          'Check your AWS Secret Access Key and signing method.'
+      )
+    }
+  }
+
+  #keysFor(keyId: string, date: string, region: string): Buffer[] {
+    const name = `${keyId}/${date}/${region}`
+    let keys = this.#signingKeys.get(name)
+    if (keys === undefined) {
+      keys = this.#serviceSecrets.map(secret => signingKey(secretFor(secret, keyId), date, region))
+      if (this.#signingKeys.size >= cachedMax) this.#signingKeys.clear()
+      this.#signingKeys.set(name, keys)
+    }
+    return keys
+  }
+}
+
+/** The secret access key of an API key. It is stored nowhere. */
+export function secretFor(serviceSecret: Buffer, keyId: string): string {
+  return createHmac('sha256', serviceSecret).update(`sqs${keyId}`).digest('base64url')
+}
+
+export function signingKey(secret: string, date: string, region: string, of = service): Buffer {
+  return [date, region, of, 'aws4_request'].reduce<Buffer>(
+    (key, part) => createHmac('sha256', key).update(part).digest(),
+    Buffer.from(`AWS4${secret}`)
+  )
+}
+
+export function canonicalRequest(request: Signed, signedHeaders: string[], bodyHash: string): string {
+  const at = request.url.indexOf('?')
+  const path = at < 0 ? request.url : request.url.slice(0, at)
+  const query = at < 0 ? '' : request.url.slice(at + 1)
+  return [
+    request.method,
+    path.split('/').map(encoded).join('/'),
+    canonicalQuery(query),
+    ...signedHeaders.map(name => `${name}:${headerOf(request, name).trim().replace(/ +/g, ' ')}`),
+    '',
+    signedHeaders.join(';'),
+    bodyHash
+  ].join('\n')
+}
+
+function canonicalQuery(query: string): string {
+  const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
+  return query
+    .split('&')
+    .filter(field => field !== '')
+    .map(field => {
+      const at = field.includes('=') ? field.indexOf('=') : field.length
+      return [encoded(decoded(field.slice(0, at))), encoded(decoded(field.slice(at + 1)))] as const
+    })
+    .sort((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]))
+    .map(([name, value]) => `${name}=${value}`)
+    .join('&')
+}
+
+function headerOf({ headers }: Signed, name: string): string {
+  const value = headers[name]
+  return Array.isArray(value) ? value.join(',') : (value ?? '')
+}
+
+function timeMsOf(time: string): number {
+  const [, year, month, day, hour, minute, second] =
+    /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(time) ?? []
+  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+}
+
+const encoded = (text: string) =>
+  encodeURIComponent(text).replace(/[!'()*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', '%20'))
+  } catch {
+    throw mismatch('The address is not percent-encoded UTF-8.')
+  }
+}

@@ -1,0 +1,114 @@
+/** Signed calls: the AWS SDK with a derived secret, rights, and what is refused. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  CreateQueueCommand,
+  DeleteMessageCommand,
+  GetQueueUrlCommand,
+  ListQueuesCommand,
+  ReceiveMessageCommand,
+  SendMessageCommand
+} from '@aws-sdk/client-sqs'
+import t from 'tap'
+import { canonicalRequest, readCredential, secretFor, signingKey } from '../../../src/fronts/sqs/signature.ts'
+import { service } from '../../support/service.ts'
+import { sdkClient } from './callers.ts'
+import { createHmac, hash } from 'node:crypto'
+
+const serviceSecret = 'a secret of the service, of more than 32 bytes'
+const file = join(t.testdir(), 'signing-secret')
+await writeFile(file, `${serviceSecret}\n`)
+const { url, post, call } = await service(t, { env: { HOLDFAST_SIGNING_SECRET_FILE: file } })
+
+/** Makes a key. Answers its secret for REST, and its credentials for SQS. */
+async function key(rights: string[], bearer?: string) {
+  const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }
+  const { body } = await post('/keys', { name: rights.join(' '), rights }, headers)
+  const secretAccessKey = secretFor(Buffer.from(serviceSecret), body.id)
+  return { id: body.id, secret: body.secret, credentials: { accessKeyId: body.id, secretAccessKey } }
+}
+
+const admin = await key(['admin'])
+const worker = await key(['lease:jobs', 'enqueue:jobs'], admin.secret)
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    error => `${error.$metadata?.httpStatusCode} ${error.name}`
+  )
+
+t.test('keys have their rights, and others are refused', async t => {
+  const boss = sdkClient(t, url, { credentials: admin.credentials })
+  const hand = sdkClient(t, url, { credentials: worker.credentials })
+  const { QueueUrl } = await boss.send(new CreateQueueCommand({ QueueName: 'jobs' }))
+  const { QueueUrl: secret } = await boss.send(new CreateQueueCommand({ QueueName: 'secret' }))
+  await hand.send(new SendMessageCommand({ QueueUrl, MessageBody: 'x' }))
+  const { Messages } = await hand.send(
+    new ReceiveMessageCommand({ QueueUrl, MessageSystemAttributeNames: ['SenderId'] })
+  )
+  t.equal(Messages![0]!.Attributes!.SenderId, worker.id)
+  await hand.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle: Messages![0]!.ReceiptHandle }))
+  t.strictSame((await hand.send(new ListQueuesCommand({}))).QueueUrls, [QueueUrl])
+  t.equal(await code(hand.send(new GetQueueUrlCommand({ QueueName: 'secret' }))), '400 QueueDoesNotExist')
+  const foreign = new SendMessageCommand({ QueueUrl: secret, MessageBody: 'x' })
+  t.equal(await code(hand.send(foreign)), '400 QueueDoesNotExist')
+  t.equal(await code(hand.send(new CreateQueueCommand({ QueueName: 'jobs' }))), '403 AccessDenied')
+})
+
+t.test('wrong secrets, unknown keys and changed requests are refused', async t => {
+  const { accessKeyId, secretAccessKey } = worker.credentials
+  const list = new ListQueuesCommand({})
+  const as = (credentials: typeof worker.credentials, options = {}) =>
+    code(sdkClient(t, url, { credentials, ...options }).send(list))
+  t.equal(await as({ accessKeyId, secretAccessKey: 'wrong' }), '403 SignatureDoesNotMatch')
+  t.equal(await as({ accessKeyId: '0123456789', secretAccessKey }), '403 InvalidClientTokenId')
+  t.equal(await as(worker.credentials, { systemClockOffset: -400_000 }), '403 SignatureDoesNotMatch')
+  const changed = sdkClient(t, url, { credentials: worker.credentials })
+  changed.middlewareStack.add(
+    next => args => {
+      Object.assign(args.request as object, { body: '{"QueueNamePrefix":"j"}' })
+      Object.assign((args.request as any).headers, { 'content-length': '23' })
+      return next(args)
+    },
+    { step: 'finalizeRequest', priority: 'low' }
+  )
+  t.equal(await code(changed.send(list)), '403 SignatureDoesNotMatch')
+})
+
+t.test('a key may come as a bearer, and without any the call is refused', async t => {
+  const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'AmazonSQS.ListQueues' }
+  const bare = await post('/', '{}', headers)
+  t.equal(bare.status, 403)
+  t.match(bare.body, { __type: 'MissingAuthenticationToken' })
+  t.equal(bare.headers.get('x-amzn-query-error'), 'MissingAuthenticationToken;Sender')
+  const wrong = await post('/', '{}', { ...headers, authorization: 'Bearer hf_x' })
+  t.match(wrong.body, { __type: 'InvalidClientTokenId' })
+  const good = await post('/', '{}', { ...headers, authorization: `Bearer ${worker.secret}` })
+  t.equal(good.status, 200)
+  await call('DELETE', `/keys/${worker.id}`, undefined, { authorization: `Bearer ${admin.secret}` })
+  const list = sdkClient(t, url, { credentials: worker.credentials }).send(new ListQueuesCommand({}))
+  t.equal(await code(list), '403 InvalidClientTokenId', 'a revoked key')
+})
+
+t.test("AWS's own example of a signature", async t => {
+  const secret = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
+  const request = {
+    method: 'GET',
+    url: '/?Param2=value2&Param1=value1',
+    headers: { host: 'example.amazonaws.com', 'x-amz-date': '20150830T123600Z' },
+    body: Buffer.alloc(0)
+  }
+  const canonical = canonicalRequest(request, ['host', 'x-amz-date'], hash('sha256', '', 'hex'))
+  const text = [
+    'AWS4-HMAC-SHA256',
+    '20150830T123600Z',
+    '20150830/us-east-1/service/aws4_request',
+    hash('sha256', canonical, 'hex')
+  ].join('\n')
+  const signature = createHmac('sha256', signingKey(secret, '20150830', 'us-east-1', 'service'))
+  t.equal(
+    signature.update(text).digest('hex'),
+    'b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500'
+  )
+  t.equal(readCredential('Bearer x'), null)
+  t.throws(() => readCredential('AWS4-HMAC-SHA256 nonsense'))
+})
