@@ -166,6 +166,8 @@ interface LeaseVerbs {
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */
   leaseAgain(queueId: Digits, key: string): Promise<LeasedRow[]>
+  /** Adds messages to those of a key. They were leased without it, for the same call. */
+  addToLeaseKey(queueId: Digits, key: string, held: Held[]): Promise<void>
   /** Searches, when that is due, for ready messages that leases have passed by. Never fails. */
   findMissed(queueId: Digits): Promise<boolean>
 }

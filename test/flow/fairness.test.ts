@@ -1,6 +1,6 @@
 /** Fairness between groups: what docs/ordering.md promises. */
 import t from 'tap'
-import { holdfast, queueWith } from './setup.ts'
+import { endLeases, holdfast, queueWith } from './setup.ts'
 
 t.test('groups take turns, in the order in which they became ready', async t => {
   const queue = await queueWith({ fairness: 'group' })
@@ -80,4 +80,17 @@ t.test('fairness and the order of the whole queue exclude one another', async t 
   t.match(await holdfast.call('PUT', queue.path, change), { status: 400, body: { code: 'invalidRequest' } })
   t.equal((await holdfast.call('PUT', queue.path, { ordering: 'queue' })).status, 200)
   t.equal((await holdfast.call('PUT', queue.path, { fairness: 'group' })).status, 400)
+})
+
+t.test('a lease with a key goes round the groups, and is given again whole', async t => {
+  const queue = await queueWith({ fairness: 'group' })
+  await queue.put('a1 a2 a3 b1')
+  const first = await queue.lease(4, { idempotencyKey: 'k' })
+  t.equal(first.map(({ body }) => body).join(' '), 'a1 b1 a2 a3')
+  t.strictSame(await queue.lease(4, { idempotencyKey: 'k' }), first)
+  await endLeases(
+    queue,
+    first.map(({ id }) => id)
+  )
+  t.equal((await queue.lease(4, { waitSeconds: 10 })).length, 4, 'each came back once')
 })

@@ -55,27 +55,35 @@ async function addTurns(
   const open = [...asks.keys()].filter(ask => wanted[ask]! > 0)
   if (open.length === 0) return
   const limited = flush.room !== null
-  const leaseTurns = (verbs: Verbs) =>
-    verbs.leaseTurns(
+  // A key that has messages already has its row of leases, so what is added to them joins that row.
+  const joins = (ask: number) => asks[ask]!.idempotencyKey !== null && flush.shares[ask]!.length > 0
+  const leaseTurns = async (verbs: Verbs): Promise<LeaseFlush> => {
+    const more = await verbs.leaseTurns(
       queueId,
       flush.rows.map(({ id, fence }) => ({ id, fence })),
-      // A key that has messages already has its row of leases. What is added to them is leased without
-      // it: the same call again does not get that, until its lease is over.
       open.map(ask => ({
         ...asks[ask]!,
         max: wanted[ask]!,
-        idempotencyKey: flush.shares[ask]!.length === 0 ? asks[ask]!.idempotencyKey : null
+        idempotencyKey: joins(ask) ? null : asks[ask]!.idempotencyKey
       })),
       answerBytesMax - flush.bytes,
       limited
     )
+    for (const [index, ask] of open.entries()) {
+      const share = more.shares[index]!
+      if (!joins(ask) || share.length === 0) continue
+      await verbs.addToLeaseKey(queueId, asks[ask]!.idempotencyKey!, share)
+    }
+    return more
+  }
   // With the limits locked, no other lease of the queue is under way, and all before it are counted.
-  const more = limited
-    ? await store.transaction(async verbs => {
-        await verbs.lockLimits(queueId)
-        return await leaseTurns(verbs)
-      })
-    : await leaseTurns(store)
+  const more =
+    limited || open.some(joins)
+      ? await store.transaction(async verbs => {
+          if (limited) await verbs.lockLimits(queueId)
+          return await leaseTurns(verbs)
+        })
+      : await leaseTurns(store)
   open.forEach((ask, index) => add(flush, ask, more.shares[index]!))
   flush.turned = more.turned
   flush.room = more.room ?? flush.room

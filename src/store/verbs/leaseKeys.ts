@@ -1,6 +1,6 @@
 /** Idempotency keys of leases: with its key a lease is given again when its answer was lost. */
 import type { Digits } from '../../core/message.ts'
-import type { LeasedRow } from '../../core/ports.ts'
+import type { Held, LeasedRow } from '../../core/ports.ts'
 import { isServerError } from '../failures.ts'
 import { lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -89,4 +89,26 @@ export async function leaseAgain(session: Session, queueId: Digits, key: string)
   return rows
 }
 
-export const leaseKeyVerbs = { usedLeaseKeys, leaseAgain }
+// The messages stay in the row that they were leased into. So they are in two rows, of which each says
+// who holds them and until when.
+export const addToLeaseKeyStatement: Statement = {
+  name: 'add_to_lease_key',
+  parameters: '$1 queue id · $2 key · of each message: $3 id · $4 fence',
+  text: sql`
+    update holdfast.leases
+    set
+      message_ids = message_ids || $3::bigint[],
+      fences = fences || $4::bigint[],
+      holders = holders || array_fill(1::smallint, array[cardinality($3::bigint[])])
+    where queue_id = $1
+      and idempotency_key = $2`
+}
+
+/** Lets a lease with this key be given again with these messages too, which were leased for it. */
+async function addToLeaseKey(session: Session, queueId: Digits, key: string, held: Held[]): Promise<void> {
+  const ids = held.map(({ id }) => id)
+  const fences = held.map(({ fence }) => fence)
+  await session.query(addToLeaseKeyStatement, [queueId, key, ids, fences])
+}
+
+export const leaseKeyVerbs = { usedLeaseKeys, leaseAgain, addToLeaseKey }
