@@ -72,10 +72,11 @@ t.test('each tab, filter, order and page is a step that Back takes back', needs,
   await at('contains=boat')
   await page.goBack()
   await at('contains=cargo')
-  t.equal(await field.inputValue(), 'cargo', 'the field follows')
+  // The field follows a moment after the address.
+  while ((await field.inputValue()) !== 'cargo');
   await page.goBack()
   await at('/mail')
-  t.equal(await field.inputValue(), '', 'what was typed on is one step')
+  while ((await field.inputValue()) !== '');
   await rows.nth(2).waitFor()
   await page.goBack()
   await at('state=delayed')

@@ -42,7 +42,9 @@ t.test('an untouched queue has the documented defaults', async t => {
     ordering: 'none',
     fairness: 'none',
     maxLeased: null,
+    maxLeasedPerGroup: null,
     rate: null,
+    ratePerGroup: null,
     keepAckedSeconds: 0,
     deadLetterQueue: null,
     tags: {}
