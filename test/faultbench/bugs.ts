@@ -29,27 +29,38 @@ export async function bugs(): Promise<Bug[]> {
   )
 }
 
-/** Copies the source and puts the bug in. Throws when the patch no longer applies. */
-export async function withBug<T>(name: string, work: (root: string) => Promise<T>): Promise<T> {
+/** Copies the source, and removes the copy after the work. */
+export async function withCopy<T>(work: (root: string) => Promise<T>): Promise<T> {
   const root = await mkdtemp(join(tmpdir(), 'holdfast-bug-'))
   try {
     for (const path of ['src', 'migrations', 'bin', 'openapi', 'package.json']) {
       await cp(join(product, path), join(root, path), { recursive: true })
     }
     await symlink(join(product, 'node_modules'), join(root, 'node_modules'))
-    // Without this ceiling git would look for a repository, and take the paths of the patch for
-    // its.
-    await promisify(execFile)('git', ['apply', join(folder, `${name}.patch`)], {
-      cwd: root,
-      env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) }
-    }).catch(error => {
-      throw new Error(
-        `The bug ${name} can no longer be put in (${error.stderr?.trim()}). ` +
-          `Make test/faultbench/bugs/${name}.patch anew.`
-      )
-    })
     return await work(root)
   } finally {
     await rm(root, { recursive: true, force: true })
   }
+}
+
+/** Puts a bug into a copy, or with `--check` only tries to. Throws when the patch no longer applies. */
+export async function putIn(name: string, root: string, ...options: '--check'[]): Promise<void> {
+  // Without this ceiling git would look for a repository, and take the paths of the patch for its.
+  await promisify(execFile)('git', ['apply', ...options, join(folder, `${name}.patch`)], {
+    cwd: root,
+    env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) }
+  }).catch(error => {
+    throw new Error(
+      `The bug ${name} can no longer be put in (${error.stderr?.trim()}). ` +
+        `Make test/faultbench/bugs/${name}.patch anew.`
+    )
+  })
+}
+
+/** Copies the source and puts the bug in. */
+export async function withBug<T>(name: string, work: (root: string) => Promise<T>): Promise<T> {
+  return await withCopy(async root => {
+    await putIn(name, root)
+    return await work(root)
+  })
 }

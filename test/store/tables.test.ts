@@ -29,8 +29,8 @@ t.test('a new queue has the default of every setting, and a setting has every co
   for (const { path, column, default: value } of settingPaths) {
     t.strictSame(queue[column], value, path.join('.'))
   }
-  // The last one follows from the settings.
-  const others = ['id', 'name', 'created_at', 'updated_at', 'takes_turns']
+  // takes_turns follows from the settings, and front is for the other protocols.
+  const others = ['id', 'name', 'created_at', 'updated_at', 'takes_turns', 'front']
   t.strictSame(
     (await columnsOf('queues')).sort(),
     [...settingPaths.map(({ column }) => column), ...others].sort()
