@@ -11,6 +11,13 @@ import { credentials, sdkClient } from './callers.ts'
 const { url, get, post } = await service(t)
 const run = promisify(execFile)
 
+const python = '/usr/bin/python3'
+const hasBoto = await run(python, ['-c', 'import boto3']).then(
+  () => true,
+  () => false
+)
+const skip = hasBoto ? false : 'python3-boto3 is not installed'
+
 t.test('sqs-producer and sqs-consumer', async t => {
   const sqs = sdkClient(t, url)
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'consumed' }))
@@ -65,13 +72,6 @@ t.test("an SDK's own retry of a send stores one message", async t => {
   t.ok(lost)
   t.match((await get('/queues/retried')).body.counts, { ready: 1 })
 })
-
-const python = '/usr/bin/python3'
-const hasBoto = await run(python, ['-c', 'import boto3']).then(
-  () => true,
-  () => false
-)
-const skip = hasBoto ? false : 'python3-boto3 is not installed'
 
 t.test("Debian's boto3, through the query protocol", { skip }, async t => {
   const { accessKeyId, secretAccessKey } = credentials
