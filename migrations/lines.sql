@@ -52,7 +52,7 @@ language sql immutable as $$
   )
 $$;
 
--- When a rate with these tokens at this time allows a lease. If it does already: when it is full.
+-- When a rate with these tokens at this time next allows a lease. If it allows one now, when it is full.
 create or replace function holdfast.rate_due (rate jsonb, tokens double precision, at timestamptz)
 returns timestamptz
 language sql immutable as $$
@@ -81,13 +81,15 @@ begin
   return array(
     select k.line
     from unnest(of_lines) as k (line)
-    where (
-      select l.leased
-      from holdfast.lines l
-      where l.queue_id = of_queue
-        and l.line = k.line
-    ) >= leased_max
-      or (
+    where leased_max is not null
+      and (
+        select l.leased
+        from holdfast.lines l
+        where l.queue_id = of_queue
+          and l.line = k.line
+      ) >= leased_max
+      or rate is not null
+      and (
         select holdfast.tokens_at(rate, r.tokens, r.refilled_at, clock_timestamp())
         from holdfast.line_rates r
         where r.queue_id = of_queue
@@ -316,12 +318,11 @@ end
 $$;
 
 /*
- Sees to it that one message of each of these lines is in the ready index, if any is ready: the one
- of the highest rank, and among these the one with the lowest place. None of a line at its limit is.
- For lines that take turns. It may be called at any time, and with any lines. Answers as free_lines
- does.
+ Sees to it that one message of each of these lines is in the ready index, if any is ready. That is
+ the one of the highest rank, and among these the one with the lowest place. None of a line at its
+ limit is. For lines that take turns, which the caller has locked. Answers as free_lines does.
 */
-create or replace function holdfast.take_turns (
+create or replace function holdfast.give_turns (
   of_queue integer,
   of_lines text[],
   out ready bigint,
@@ -334,11 +335,8 @@ declare
   swapped_in bigint[];
   taken_over bigint[];
   empty text[];
-  at_limit text[];
+  at_limit text[] := holdfast.lines_at_limit(of_queue, of_lines);
 begin
-  perform holdfast.open_lines(of_queue, of_lines);
-  at_limit := holdfast.lines_at_limit(of_queue, of_lines);
-
   select
     array_agg(parked.id order by k.n) filter (where standing.id is null and parked.id is not null),
     array_agg(k.line) filter (where standing.id is null and parked.id is null),
@@ -425,9 +423,26 @@ begin
 end
 $$;
 
--- Calls free_lines, or take_turns for lines that take turns. There, `counts` says how many messages have
--- left or come back. `counted` of the line were leased and are not now. A line was at its limit, or else
--- one of it stands already.
+-- As give_turns. It may be called at any time, and with any lines.
+create or replace function holdfast.take_turns (
+  of_queue integer,
+  of_lines text[],
+  out ready bigint,
+  out "position" bigint
+)
+language plpgsql as $$
+begin
+  perform holdfast.open_lines(of_queue, of_lines);
+  select t.ready, t.position into ready, "position"
+  from holdfast.give_turns(of_queue, of_lines) t;
+end
+$$;
+
+/*
+ Says that messages of these lines have left or come back: `counts` of each. `counted` of each were
+ leased and are not now, so the line counts them no longer. A line that takes turns takes one, unless
+ another message of it stands already. Answers as free_lines does.
+*/
 create or replace function holdfast.settle_lines (
   of_queue integer,
   of_lines text[],
@@ -510,9 +525,8 @@ language sql as $$
   ) t
 $$;
 
--- Says that messages of these lines have been leased: how many of each, and how many of these the line
--- counts. Answers as free_lines does, and
--- when the first of them may go on whose rate is used up.
+-- Says that messages of these lines have been leased: `counts` of each. The line counts `counted` of
+-- these. Answers as free_lines does, and also when the first line may go on whose rate is used up.
 create or replace function holdfast.lease_lines (
   of_queue integer,
   of_lines text[],
@@ -525,19 +539,22 @@ create or replace function holdfast.lease_lines (
 )
 language plpgsql as $$
 begin
-  perform holdfast.open_lines(of_queue, of_lines);
-  due_at := holdfast.charge_lines(of_queue, of_lines, counts);
   if 0 < any(counted) then
-    update holdfast.lines l
-    set leased = l.leased + k.counted
-    from unnest(of_lines, counted) as k (line, counted)
-    where l.queue_id = of_queue
-      and l.line = any(of_lines)
-      and l.line = k.line;
+    insert into holdfast.lines as l (queue_id, line, leased)
+    select of_queue, k.line, k.counted
+    from (
+      select *
+      from unnest(of_lines, counted) as k (line, counted)
+      order by k.line collate "C"
+    ) k
+    on conflict (queue_id, line) do update set leased = l.leased + excluded.leased;
+  else
+    perform holdfast.open_lines(of_queue, of_lines);
   end if;
+  due_at := holdfast.charge_lines(of_queue, of_lines, counts);
   if in_turns then
     select t.ready, t.position into ready, "position"
-    from holdfast.take_turns(of_queue, of_lines) t;
+    from holdfast.give_turns(of_queue, of_lines) t;
   end if;
 end
 $$;
@@ -564,7 +581,7 @@ begin
     perform holdfast.open_lines(of_queue, of_lines);
     perform holdfast.plan_rates(of_queue, of_lines, queue.rate_per_group);
     select t.ready, t.position into ready, "position"
-    from holdfast.take_turns(of_queue, of_lines) t;
+    from holdfast.give_turns(of_queue, of_lines) t;
     return;
   end if;
 
@@ -611,9 +628,10 @@ begin
   from holdfast.queues q
   where q.id = of_queue;
 
-  with leased as materialized (
-    select m.id, m.line
-    from holdfast.messages m
+  -- What another session has settled meanwhile is no longer leased, and so is not changed here.
+  with changed as (
+    update holdfast.messages m
+    set counted = is_limited
     where m.queue_id = of_queue
       and m.id = any(array(
         select unnest(l.message_ids)
@@ -624,19 +642,15 @@ begin
       and m.leased_until is not null
       and m.dead_at is null
       and (m.counted is true) <> is_limited
-  ), changed as (
-    update holdfast.messages m
-    set counted = is_limited
-    where m.queue_id = of_queue
-      and m.id = any(array(select id from leased))
+    returning m.line
   )
-  select array_agg(l.line), array_agg(l.count)
+  select array_agg(c.line), array_agg(c.count)
   into changed_lines, changes
   from (
     select line, count(*)
-    from leased
+    from changed
     group by line
-  ) l;
+  ) c;
   perform holdfast.open_lines(of_queue, changed_lines);
   update holdfast.lines l
   set leased = l.leased + case when is_limited then k.count else -k.count end
@@ -660,7 +674,7 @@ begin
     and m.position is not null
     and m.leased_until is null
     and m.dead_at is null;
-  perform holdfast.take_turns(of_queue, limited_lines);
+  perform holdfast.give_turns(of_queue, limited_lines);
 
   perform holdfast.resume_lines(
     of_queue,

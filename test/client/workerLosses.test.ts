@@ -170,7 +170,8 @@ t.test('with the service killed and started again, every message is worked on an
     url: address,
     queue: 'killed',
     concurrency: 10,
-    leaseSeconds: 2,
+    // Longer than a start of the service takes on a busy machine.
+    leaseSeconds: 30,
     onError() {},
     async handler({ message: { id }, attempt }) {
       await sleep(5)

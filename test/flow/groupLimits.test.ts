@@ -205,3 +205,26 @@ t.test('whatever happens, the limit holds and nobody is forgotten', async t => {
   t.ok(Math.max(...Object.values(most)) <= 2, JSON.stringify(most))
   t.match(await queue.leftovers(), { lines: 0, messages: 0 })
 })
+
+t.test('a line counts only what was leased under its limit', async t => {
+  const target = await queueWith({ fairness: 'group' })
+  const queue = await queueWith({ maxLeasedPerGroup: 2, deadLetterQueue: target.name })
+  await queue.put('a1 a2 a3 a4')
+  const [a1, a2] = await queue.lease(2)
+  await queue.release(a1!)
+  await queue.fail(a2!, { dead: true })
+  await put(queue, { maxLeasedPerGroup: null })
+  const [again] = await queue.lease()
+  await queue.ack(again!)
+  const [moved] = await target.lease()
+  await target.ack(moved!)
+  for (const { name } of [queue, target]) {
+    const { rows } = await sql.query(
+      `select coalesce(min(leased), 0)::int as least, coalesce(max(leased), 0)::int as most
+      from holdfast.lines
+      where queue_id = (select id from holdfast.queues where name = $1)`,
+      [name]
+    )
+    t.strictSame(rows, [{ least: 0, most: 0 }], name)
+  }
+})

@@ -20,6 +20,7 @@ import {
   queues,
   receiptsOf,
   replica,
+  row,
   rowsOf,
   sessionOn,
   untilBlocked,
@@ -253,4 +254,25 @@ t.test('a crowd at two replicas never holds more than maxLeased', async t => {
 t.test('nor does it in an ordered queue, whose leases take followers', async t => {
   const work = Array.from({ length: 60 }, (_, n) => ({ body: '1', contentType: null, group: `g${n % 9}` }))
   await crowd(t, { ordering: 'group', maxAttempts: null }, work)
+})
+
+t.test('a limit per group that ends while a message is acked leaves no count behind', async t => {
+  const { id, name } = await queue({ maxLeasedPerGroup: 2 })
+  await messages.enqueue(
+    poolA,
+    [1, 2, 3].map(() => ({ ...row(id), lined: true }))
+  )
+  const { rows } = await leaseInRoom(poolA, id, 1)
+  await blocker.query('begin')
+  await ack(sessionOn(blocker), id, rows)
+  const ending = queues.putQueue(poolB, name, { maxLeasedPerGroup: null })
+  await untilBlocked(1)
+  await blocker.query('commit')
+  await ending
+  const lines = await poolA.query({
+    name: 'lines_of',
+    text: `select leased from holdfast.lines where queue_id = ${id}`
+  })
+  t.strictSame(lines, [{ leased: 0 }])
+  await conserved(t, id)
 })

@@ -283,7 +283,8 @@ with keeping as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
-    end
+    end,
+          counted = null
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -646,7 +647,8 @@ with keeping as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
-    end
+    end,
+          counted = null
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -4463,7 +4465,8 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
-    end
+    end,
+          counted = null
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])
@@ -4727,7 +4730,8 @@ with heads as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
-    end
+    end,
+    counted = null
   from chosen c
   where m.queue_id = $1
     and m.id = any(array(select id from chosen))
@@ -4977,7 +4981,8 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
-    end
+    end,
+    counted = null
   from chosen c
   where m.queue_id = $1
     and m.id = any(array(select id from chosen))
@@ -5238,7 +5243,8 @@ with q as materialized (
     unique_key = case
       when m.unique_until_leased then null
       else m.unique_key
-    end
+    end,
+          counted = null
   from lease, q, places
   where m.queue_id = $1
     and m.id = any((select ids from places)::bigint[])

@@ -115,7 +115,8 @@ function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatu
   if (credential === null) {
     throw new SqsError(
       'MissingAuthenticationToken',
-      'Sign the request by a key that holdfast keys create --sqs prints, or send Authorization: Bearer hf_….'
+      'Sign the request by a key that holdfast keys create --sqs prints. ' +
+        'Authorization: Bearer hf_… will do too.'
     )
   }
   if (!signatures.canVerify) {

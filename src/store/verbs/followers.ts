@@ -140,7 +140,8 @@ const leasingChosen = sql`
       attempt = m.attempt + 1,
       lease_id = c.lease_id,
       leased_until = c.leased_until,
-      unique_key = ${uniqueKeyOfLeased}
+      unique_key = ${uniqueKeyOfLeased},
+      counted = null
     from chosen c
     where m.queue_id = $1
       and m.id = any(array(select id from chosen))

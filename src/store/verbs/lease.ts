@@ -49,7 +49,7 @@ interface Leasing {
 const plainLeasing: Leasing = {
   stood: 'm.turn_rank is not null',
   counted: 'false',
-  sets: [sql`unique_key = ${uniqueKeyOfLeased}`]
+  sets: [sql`unique_key = ${uniqueKeyOfLeased}`, 'counted = null']
 }
 
 /** Where the queue may have limits per group. */
@@ -57,7 +57,7 @@ export const limitedLeasing: Leasing = {
   stood: '(m.turn_rank is not null or m.line is not null and q.rate_per_group is not null)',
   counted: 'm.counted is true',
   sets: [
-    ...plainLeasing.sets,
+    sql`unique_key = ${uniqueKeyOfLeased}`,
     sql`
       counted = case
         when m.turn_rank is not null and q.max_leased_per_group is not null then true
