@@ -150,6 +150,8 @@ async function makeReplica(
           PATH: process.env.PATH,
           HOLDFAST_DATABASE_URL: databaseUrl,
           HOLDFAST_PORT: '0',
+          // A step of several statements holds a connection for a second where a trip takes 300 ms.
+          HOLDFAST_POOL_SIZE: '15',
           HOLDFAST_AUTH: 'off', // callers come through a proxy, and so to another port
           ...env
         },

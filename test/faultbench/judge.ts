@@ -1,5 +1,6 @@
 /** The judge of a single message: its life, lease by lease, against what callers were told. */
 import type { EnqueueEvent, LeaseEvent, SettleEvent, StoredAttempt, StoredMessage } from './history.ts'
+import { orderedQueues } from './queues.ts'
 import type { Sin } from './sins.ts'
 
 /** Everything that is known of one message. */
@@ -30,6 +31,11 @@ const changes = ['acked', 'retrying', 'dead', 'extended', 'released']
 export const effects = [...changes, 'unknown']
 
 export const leasedAt = (lease: LeaseEvent) => lease.until - lease.leaseMs
+/**
+ * When a lease was given at the latest. A follower in an ordered queue has the end of its head's lease,
+ * and was leased some time after it.
+ */
+const leasedBy = (lease: LeaseEvent) => (orderedQueues.includes(lease.queue) ? lease.end : leasedAt(lease))
 const settlesOf = ({ settles }: Story, fence: number) => settles.filter(settle => settle.fence === fence)
 
 /** When the lease ends by itself, as far as its holder was told. */
@@ -129,7 +135,7 @@ function judgeSuccessor(story: Story, lease: LeaseEvent, next: LeaseEvent, found
   const [settle, ...more] = settles.filter(({ out }) => effects.includes(out))
   // A redrive takes a message home also while it waits for its retry.
   if (settle?.out !== 'retrying' || more.length > 0 || story.moves) return
-  const earlyMs = settle.until! - leasedAt(next)
+  const earlyMs = settle.until! - leasedBy(next)
   if (earlyMs > slackMs) {
     found('early', `${id} was leased again ${earlyMs} ms before its retry was due`, next.end)
   }

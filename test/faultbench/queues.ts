@@ -29,6 +29,8 @@ export const copiesOf = { news: ['copies-a', 'copies-b'] }
 
 export const commonQueues = Object.keys(common)
 export const specialQueues = Object.keys(special)
+/** Those in which one answer may bring several messages of a group. */
+export const orderedQueues = ['ordered']
 export const loadedQueues = [...commonQueues, ...specialQueues]
 
 export const queues: Record<string, object> = {
