@@ -26,9 +26,12 @@ import {
 const ordered = () => queue({ ordering: 'group' })
 
 const enqueue = (session: Session, queueId: string, ...groups: string[]) =>
+  enqueueLater(session, queueId, undefined, ...groups)
+
+const enqueueLater = (session: Session, queueId: string, delaySeconds?: number, ...groups: string[]) =>
   messages.enqueue(
     session,
-    groups.map(group => ({ ...row(queueId), group, lined: true }))
+    groups.map(group => ({ ...row(queueId), group, delaySeconds, lined: true }))
   )
 
 /** Acks in the open transaction of the blocker. */
@@ -154,6 +157,40 @@ t.test('a purge of everything beside acks and enqueues of the same groups does n
   }
   t.equal(await deadlocks(), before)
 })
+
+const everything = { ids: null, where: null, limit: 1000 }
+const bulkVerbs: [name: string, act: (queueId: string) => Promise<void>][] = [
+  ['purge', id => bulk.purge(poolA, id, 'delayed', everything, new AbortController().signal, () => {})],
+  ['retry', id => bulk.retry(poolA, id, everything, new AbortController().signal, () => {})]
+]
+for (const [name, act] of bulkVerbs) {
+  t.test(`a ${name} beside an ack that promotes messages of two lines does not deadlock`, async t => {
+    const q = await ordered()
+    await enqueue(poolA, q.id, 'a', 'b')
+    const heads = await lease(poolA, q.id, 2)
+    await enqueueLater(poolA, q.id, 3600, 'b', 'a')
+    const before = await deadlocks()
+    // The ack locks the message of line a before that of line b, a chunk the other way round.
+    await blocker.query('begin')
+    await blocker.query(
+      "select from holdfast.messages where queue_id = $1 and line = 'a' and position is null for update",
+      [q.id]
+    )
+    const acking = ack(poolB, q.id, heads)
+    await untilBlocked(1)
+    const acting = act(q.id)
+    await untilBlocked(2)
+    await blocker.query('commit')
+    t.equal((await acking).rows.length, 2)
+    await acting
+    t.strictSame(
+      (await rowsOf(q.id)).map(({ state }) => state),
+      name === 'purge' ? [] : ['ready', 'ready']
+    )
+    await linesAreWhole(t, q.id)
+    t.equal(await deadlocks(), before)
+  })
+}
 
 t.test('a lease gets no followers when its head was lost while it waited for the line', async t => {
   const q = await ordered()

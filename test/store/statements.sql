@@ -7494,32 +7494,70 @@ left join (
 
 -- purge
 -- $1 queue id · $2 message ids · $3 states
-with parked as materialized (
+with matched as materialized (
+  select (
+    m.line is not null
+    and m.position is null
+    and m.leased_until is null
+    and m.dead_at is null
+  ) as parked
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
+), free as materialized (
   select m.id
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
+    and exists (select from matched where parked)
     and (
       m.line is not null
       and m.position is null
       and m.leased_until is null
       and m.dead_at is null
     )
-), locked as materialized (
+  order by m.id
+  for update skip locked
+), awaited as materialized (
   select m.id
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
-    and (not exists (select from parked) or (
+    and exists (select from matched where parked)
+    and not exists (select from free)
+    and (
       m.line is not null
       and m.position is null
       and m.leased_until is null
       and m.dead_at is null
-    ))
+    )
+  order by m.id
+  limit 1
+  for update
+), standing as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = any($3::text[])
+    and not exists (select from matched where parked)
+    and not (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
   order by m.id
   for update
+), locked as materialized (
+  select id from free
+  union all
+  select id from awaited
+  union all
+  select id from standing
 ), purged as (
   delete from holdfast.messages m
   where m.queue_id = $1
@@ -7559,7 +7597,7 @@ with parked as materialized (
 )
 select
   count(*) as purged,
-  exists (select from parked) as parked,
+  (select count(*) from matched) > (select count(*) from purged) as more,
   (
     select json_build_object('count', sum(f.ready), 'position', min(f.position))
     from (
@@ -8585,14 +8623,75 @@ from old;
 
 -- retry
 -- $1 queue id · $2 message ids
-with chosen as materialized (
-  select m.id, m.visible_at
+with matched as materialized (
+  select (
+    m.line is not null
+    and m.position is null
+    and m.leased_until is null
+    and m.dead_at is null
+  ) as parked
   from holdfast.messages m
   where m.queue_id = $1
     and m.id = any($2::bigint[])
     and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'delayed'
+), free as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'delayed'
+    and exists (select from matched where parked)
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
+  order by m.id
+  for no key update skip locked
+), awaited as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'delayed'
+    and exists (select from matched where parked)
+    and not exists (select from free)
+    and (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
+  order by m.id
+  limit 1
+  for no key update
+), standing as materialized (
+  select m.id
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = 'delayed'
+    and not exists (select from matched where parked)
+    and not (
+      m.line is not null
+      and m.position is null
+      and m.leased_until is null
+      and m.dead_at is null
+    )
   order by m.id
   for no key update
+), locked as materialized (
+  select id from free
+  union all
+  select id from awaited
+  union all
+  select id from standing
+), chosen as materialized (
+  select m.id, m.visible_at
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any(array(select id from locked))
 ), places as materialized (
   select
     array_agg(id order by id) as ids,
@@ -8635,6 +8734,7 @@ with chosen as materialized (
 )
 select
   count(*) as changed,
+  (select count(*) from matched) > (select count(*) from changed) as more,
   least(
     min(position),
     ((

@@ -56,29 +56,62 @@ export async function eachChunk(
   return true
 }
 
-// Parked messages are purged first. `parked` then asks for the statement again, for the others.
-export const purgeStatement: Statement<{ purged: string; parked: boolean; freed: Freed | null }> = {
+/**
+ * Locks messages of a chunk as `locked`. Parked messages come first and alone. An ack that promotes
+ * some of several lines locks them in the order of the lines, which is no order of ids. So parked
+ * messages that another session has locked are left out, and waited for singly where no other is
+ * left. `more` in the answer asks for the statement again.
+ */
+const lockingChunk = (condition: string, mode: 'update' | 'no key update') => {
+  const ofChunk = sql`
+    from holdfast.messages m
+    where m.queue_id = $1
+      and m.id = any($2::bigint[])
+      and ${condition}`
+  return sql`
+    matched as materialized (
+      select ${isParked} as parked
+      ${ofChunk}
+    ), free as materialized (
+      select m.id
+      ${ofChunk}
+        and exists (select from matched where parked)
+        and ${isParked}
+      order by m.id
+      for ${mode} skip locked
+    ), awaited as materialized (
+      select m.id
+      ${ofChunk}
+        and exists (select from matched where parked)
+        and not exists (select from free)
+        and ${isParked}
+      order by m.id
+      limit 1
+      for ${mode}
+    ), standing as materialized (
+      select m.id
+      ${ofChunk}
+        and not exists (select from matched where parked)
+        and not ${isParked}
+      order by m.id
+      for ${mode}
+    ), locked as materialized (
+      select id from free
+      union all
+      select id from awaited
+      union all
+      select id from standing
+    )`
+}
+
+const moreThan = (changed: string) => `(select count(*) from matched) > (select count(*) from ${changed})`
+
+export const purgeStatement: Statement<{ purged: string; more: boolean; freed: Freed | null }> = {
   name: 'purge',
   parameters: '$1 queue id · $2 message ids · $3 states',
   slow: true,
   text: sql`
-    with parked as materialized (
-      select m.id
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id = any($2::bigint[])
-        and ${openState} = any($3::text[])
-        and ${isParked}
-    ), locked as materialized (
-      select m.id
-      from holdfast.messages m
-      where m.queue_id = $1
-        and m.id = any($2::bigint[])
-        and ${openState} = any($3::text[])
-        and (not exists (select from parked) or ${isParked})
-      order by m.id
-      for update
-    ), purged as (
+    with ${lockingChunk(sql`${openState} = any($3::text[])`, 'update')}, purged as (
       delete from holdfast.messages m
       where m.queue_id = $1
         and m.id = any(array(select id from locked))
@@ -101,7 +134,7 @@ export const purgeStatement: Statement<{ purged: string; parked: boolean; freed:
     )
     select
       count(*) as purged,
-      exists (select from parked) as parked,
+      ${moreThan('purged')} as more,
       ${freeLines('purged')} as freed
     from purged`
 }
@@ -146,10 +179,10 @@ export async function purge(
       const [row] = await (states[0] === 'acked'
         ? session.query(purgeAckedStatement, [queueId, ids])
         : session.query(purgeStatement, [queueId, ids, states]))
-      const { parked = false, freed = null } = row as { parked?: boolean; freed?: Freed | null }
+      const { more = false, freed = null } = row as { more?: boolean; freed?: Freed | null }
       onPurged(Number(row!.purged), freed)
       purged += Number(row!.purged)
-      again = parked && Number(row!.purged) > 0
+      again = more && !signal.aborted
     }
     return purged
   })
@@ -158,6 +191,7 @@ export async function purge(
 /** `position`: the lowest of those that are ready now. null: all of them wait in their lines. */
 interface RetriedRow {
   changed: string
+  more: boolean
   position: Digits | null
 }
 
@@ -167,14 +201,11 @@ export const retryStatement: Statement<RetriedRow> = {
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
-    with chosen as materialized (
+    with ${lockingChunk(sql`${openState} = 'delayed'`, 'no key update')}, chosen as materialized (
       select m.id, m.visible_at
       from holdfast.messages m
       where m.queue_id = $1
-        and m.id = any($2::bigint[])
-        and ${openState} = 'delayed'
-      order by m.id
-      for no key update
+        and m.id = any(array(select id from locked))
     ), ${placesIn('(select id from chosen order by visible_at, id)')}, changed as (
       update holdfast.messages m
       set
@@ -202,6 +233,7 @@ export const retryStatement: Statement<RetriedRow> = {
     )
     select
       count(*) as changed,
+      ${moreThan('changed')} as more,
       least(
         min(position),
         (${freeLines('changed')}->>'position')::bigint
@@ -219,10 +251,15 @@ export async function retry(
 ): Promise<void> {
   const searches = searchesFor('retry', null, selection)
   await eachChunk(session, queueId, searches, selection, signal, async ids => {
-    const [row] = await session.query(retryStatement, [queueId, ids])
-    const count = Number(row!.changed)
-    if (count > 0) onReady(count, row!.position === null ? null : Number(row!.position))
-    return count
+    let changed = 0
+    for (let again = true; again;) {
+      const [row] = await session.query(retryStatement, [queueId, ids])
+      const count = Number(row!.changed)
+      if (count > 0) onReady(count, row!.position === null ? null : Number(row!.position))
+      changed += count
+      again = row!.more && !signal.aborted
+    }
+    return changed
   })
 }
 

@@ -6,6 +6,7 @@ import { consoleRoutes } from '../../../src/fronts/console/routes.ts'
 import { shareOf } from '../../support/callers.ts'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service, type Client } from '../../support/service.ts'
+import { holds } from './reader.ts'
 import { serviceWithKeys } from './withKeys.ts'
 
 const needs = { skip: noBrowser }
@@ -67,7 +68,7 @@ t.test('groups are shown with what holds them up, and lead to their messages', n
   await listed.nth(3).waitFor({ state: 'detached' })
   await listed.nth(2).waitFor()
   t.equal(await listed.count(), 3)
-  while ((await page.getByLabel('Group', { exact: true }).inputValue()) !== 'ada');
+  await holds(page.getByLabel('Group', { exact: true }), 'ada')
   t.strictSame(faults, [])
 })
 

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Browser } from 'playwright-core'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service } from '../../support/service.ts'
-import { focusOn, names, press, until } from './reader.ts'
+import { focusOn, holds, names, press, until } from './reader.ts'
 
 const needs = { skip: noBrowser }
 let browser: Browser
@@ -72,19 +72,18 @@ t.test('each tab, filter, order and page is a step that Back takes back', needs,
   await at('contains=boat')
   await page.goBack()
   await at('contains=cargo')
-  // The field follows a moment after the address.
-  while ((await field.inputValue()) !== 'cargo');
+  await holds(field, 'cargo')
   await page.goBack()
   await at('/mail')
-  while ((await field.inputValue()) !== '');
+  await holds(field, '')
   await rows.nth(2).waitFor()
   await page.goBack()
   await at('state=delayed')
   await rows.nth(1).waitFor({ state: 'detached' })
-  t.equal(await page.locator('.tabs [aria-pressed=true]').innerText(), 'Delayed 1')
+  await until(page, "document.querySelector('.tabs [aria-pressed=true]').innerText === 'Delayed 1'")
   await page.goForward()
   await page.goForward()
   await at('contains=cargo')
-  t.equal(await field.inputValue(), 'cargo')
+  await holds(field, 'cargo')
   t.strictSame(faults, [])
 })

@@ -1,5 +1,5 @@
 /** What a reader of the console does, in few words. */
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 
 export const press = (page: Page, name: string | RegExp) =>
   page.getByRole('button', typeof name === 'string' ? { name, exact: true } : { name }).click()
@@ -17,6 +17,13 @@ export async function until(page: Page, expression: string): Promise<void> {
   for (const end = Date.now() + patienceMs; !(await page.evaluate(expression));) {
     if (Date.now() > end) throw new Error(`It stays false: ${expression}`)
     await page.evaluate('new Promise(requestAnimationFrame)')
+  }
+}
+
+/** Waits until a field holds this text. A field follows a moment after the address does. */
+export async function holds(field: Locator, text: string): Promise<void> {
+  for (const end = Date.now() + patienceMs; (await field.inputValue()) !== text;) {
+    if (Date.now() > end) throw new Error(`The field never holds: ${text}`)
   }
 }
 
