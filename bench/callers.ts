@@ -63,7 +63,7 @@ function enqueueRequests({ load, dialect }: Slice): () => string {
 
 function consumer(slice: Slice): Caller {
   const { dialect, load } = slice
-  const leaseRequest = dialect.lease(load.count, [])
+  const leaseRequest = dialect.lease(load.count, [], load.waits === true ? { waitSeconds: 20 } : {})
   const consume: Caller = connection => {
     if (slice.ending) return slice.callerEnds()
     slice.ask(connection, leaseRequest, answer => {
@@ -152,21 +152,29 @@ function passer(slice: Slice): Caller {
   return enqueue
 }
 
-/** Waits for one message after the other. A body says when its message was sent. */
+/** Waits for one message after the other. A body says when its message was sent, others say nothing. */
 function waiter(slice: Slice): Caller {
-  const { dialect } = slice
+  const { dialect, load } = slice
   const leaseRequest = dialect.lease(1, [], { waitSeconds: 20 })
   const wait: Caller = connection =>
     slice.ask(connection, leaseRequest, answer => {
+      const receipts = slice.receiptsIn(answer)
+      if (receipts.length === 0) return wait(connection)
       const sent = /"sentMs":([\d.]+)/.exec(answer)
-      if (sent === null) return wait(connection)
-      slice.time(Number(sent[1]))
-      slice.handled(1)
-      slice.ask(connection, dialect.ack(slice.receiptsIn(answer)), () => {
-        slice.landed()
-        wait(connection)
-      })
+      if (sent !== null) slice.time(Number(sent[1]))
+      const done = () => ackAndWait(connection, receipts, sent !== null)
+      if (load.workMs === undefined) done()
+      else setTimeout(done, load.workMs)
     })
+  const ackAndWait = (connection: Connection, receipts: string[], isTimed: boolean) => {
+    slice.ask(connection, dialect.ack(receipts), () => {
+      if (isTimed) {
+        slice.handled(1)
+        slice.landed()
+      }
+      wait(connection)
+    })
+  }
   return wait
 }
 
@@ -178,7 +186,10 @@ export function produce(slice: Slice): NodeJS.Timeout {
   let sent = 0
   const enqueue = (connection: Connection) => {
     slice.enqueuing()
-    connection.ask(dialect.enqueue(1, `{"sentMs":${performance.now()}}`), (status, answer) => {
+    const body = `{"sentMs":${performance.now()}}`
+    const group = () => `g${Math.floor(Math.random() * load.groups!)}`
+    const options = load.groups === undefined ? {} : { group }
+    connection.ask(dialect.enqueue(1, body, options), (status, answer) => {
       idle.push(connection)
       if (status === 201) return
       slice.failed(status, answer)

@@ -7,15 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench } from './bench.ts'
 import { interrupted } from './interrupt.ts'
 import { drive, memoryOf } from './measure.ts'
+import { ordered } from './ordered.ts'
+import { ask, base, fill, million, type Say } from './setUps.ts'
 import type { Results } from './report.ts'
 import type { Entry, Figures, Round, Scenario, Target } from './scenarios.ts'
 import type { Subject } from './subjects.ts'
-
-const million = 1_000_000
-const base = { callers: 64, count: 1, bodyBytes: 200, warmMs: 1500, runMs: 4000 } as const
-const fill = { step: 'enqueue', callers: 8, count: 100, bodyBytes: 200, warmMs: 0, runMs: 600_000 } as const
-
-type Say = (text: string) => void
 
 interface SetUp {
   name: string
@@ -78,6 +74,7 @@ export async function large(bench: Bench, rounds: number, only: string, say: Say
       await heldSnapshot(bench, 'plain', 60_000, say)
     )
   }
+  results.push(...(await ordered(bench, rounds, only, say)))
   if ('10,000 consumers waiting'.includes(only)) results.push(await waiters(bench, say))
   return results
 }
@@ -150,17 +147,6 @@ async function leaseForAnHour(subject: Subject, count: number, { dead = false } 
     const failures = messages.map(({ receipt }) => ({ receipt, dead: true }))
     await ask(subject, 'POST', '/queues/bench/fail', { failures })
   }
-}
-
-async function ask<Answer>(subject: Subject, method: string, path: string, body: object): Promise<Answer> {
-  const response = await fetch(`http://127.0.0.1:${subject.port}${path}`, {
-    method,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal: interrupted
-  })
-  if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
-  return (await response.json()) as Answer
 }
 
 const noFigures: Figures = {

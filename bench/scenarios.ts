@@ -67,7 +67,7 @@ export const ratio =
     const [dividend, by] = [figure(round[entry]!), figure(round[divisor]!)]
     return dividend === null || by === null ? null : dividend / by
   }
-const rate = (entry: string, divisor: string) => ratio(({ perSecond }) => perSecond, entry, divisor)
+export const rate = (entry: string, divisor: string) => ratio(({ perSecond }) => perSecond, entry, divisor)
 
 export const scenarios: Scenario[] = [
   {

@@ -38,6 +38,10 @@ export interface Load {
   keyed?: boolean
   /** enqueue: each message has one of this many groups, at random. */
   groups?: number
+  /** consume: each lease waits for messages, for up to 20 s. */
+  waits?: boolean
+  /** latency: the consumer works this long on each message. */
+  workMs?: number
   /** ack: each ack enqueues a message of the same size in another queue. */
   then?: boolean
 }

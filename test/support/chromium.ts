@@ -2,7 +2,6 @@
  * A real browser for the tests of the console: Chromium, driven by playwright-core. Run as a
  * program, as `npm run verify` does, this file installs Debian's Chromium where it can.
  */
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import { chromium, type Browser, type Page } from 'playwright-core'
@@ -50,7 +49,12 @@ export async function openPage(
   url: string,
   { width = 1280, height = 800, colorScheme = 'light' as 'light' | 'dark', timezoneId = 'UTC' } = {}
 ): Promise<Opened> {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme, timezoneId })
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme,
+    timezoneId,
+    reducedMotion: 'reduce'
+  })
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   const faults: string[] = []
@@ -63,23 +67,4 @@ export async function openPage(
   })
   await page.goto(url)
   return { page, faults }
-}
-
-if (process.argv[1] === import.meta.filename && noBrowser !== false) {
-  const apt = (...args: string[]) =>
-    spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      stdio: 'ignore',
-      timeout: 180_000
-    }).status === 0
-  const installed =
-    process.getuid?.() === 0 &&
-    existsSync('/usr/bin/apt-get') &&
-    apt('update') &&
-    apt('install', '-y', '--no-install-recommends', 'chromium')
-  process.stdout.write(
-    installed
-      ? 'Chromium is installed for the tests of the console.\n'
-      : 'Chromium could not be installed. The tests of the console that need a browser are skipped.\n'
-  )
 }

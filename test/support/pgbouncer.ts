@@ -1,35 +1,18 @@
 /** PgBouncer for tests, installed from Debian's package where that is possible. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
+import { withoutPackage } from './debian.ts'
 import { freePort } from './tcpServer.ts'
 
 const path = '/usr/sbin/pgbouncer'
 
-function install(): boolean {
-  const apt = (...args: string[]) =>
-    spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
-      // At this runlevel the package does not start a service of its own.
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
-      stdio: 'ignore',
-      timeout: 120_000
-    }).status === 0
-  return (
-    process.getuid?.() === 0 &&
-    existsSync('/usr/bin/apt-get') &&
-    apt('update') &&
-    apt('install', '-y', '--no-install-recommends', 'pgbouncer')
-  )
-}
-
 /** Why tests that need PgBouncer are skipped; false when there is one. */
-export const noPgbouncer =
-  !existsSync(path) && !install() && 'there is no PgBouncer here: apt-get install pgbouncer'
+export const noPgbouncer = withoutPackage('pgbouncer')
 
 /** Its release, as 1.18 is 1.18. */
 export const pgbouncerRelease = (): number => {

@@ -5,18 +5,12 @@ import { CreateQueueCommand, SendMessageCommand } from '@aws-sdk/client-sqs'
 import { Consumer } from 'sqs-consumer'
 import { Producer } from 'sqs-producer'
 import t from 'tap'
+import { python, withoutPackage } from '../../support/debian.ts'
 import { service } from '../../support/service.ts'
 import { credentials, sdkClient } from './callers.ts'
 
 const { url, get, post } = await service(t)
 const run = promisify(execFile)
-
-const python = '/usr/bin/python3'
-const hasBoto = await run(python, ['-c', 'import boto3']).then(
-  () => true,
-  () => false
-)
-const skip = hasBoto ? false : 'python3-boto3 is not installed'
 
 t.test('sqs-producer and sqs-consumer', async t => {
   const sqs = sdkClient(t, url)
@@ -73,10 +67,42 @@ t.test("an SDK's own retry of a send stores one message", async t => {
   t.match((await get('/queues/retried')).body.counts, { ready: 1 })
 })
 
-t.test("Debian's boto3, through the query protocol", { skip }, async t => {
+t.test("Debian's boto3, through the query protocol", { skip: withoutPackage('python3-boto3') }, async t => {
   const { accessKeyId, secretAccessKey } = credentials
   const { stdout } = await run(python, ['test/fronts/sqs/boto.py', url, accessKeyId, secretAccessKey])
   t.equal(stdout, 'ok\n')
+})
+
+t.test("Debian's aws command line", { skip: withoutPackage('awscli') }, async t => {
+  const { accessKeyId, secretAccessKey } = credentials
+  const env = {
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_DEFAULT_REGION: 'eu-central-1',
+    AWS_PAGER: ''
+  }
+  const aws = async (...args: string[]) => {
+    const { stdout } = await run('/usr/bin/aws', ['--endpoint-url', url, 'sqs', ...args], { env })
+    return stdout === '' ? null : JSON.parse(stdout)
+  }
+  const { QueueUrl } = await aws(
+    'create-queue',
+    '--queue-name',
+    'line.fifo',
+    '--attributes',
+    'FifoQueue=true'
+  )
+  const to = ['--queue-url', QueueUrl]
+  const sent = await aws(
+    ...['send-message', ...to, '--message-body', 'from a shell', '--message-group-id', 'g'],
+    ...['--message-deduplication-id', '1']
+  )
+  const { Messages } = await aws('receive-message', ...to, '--attribute-names', 'All')
+  t.match(Messages, [
+    { MessageId: sent.MessageId, Body: 'from a shell', Attributes: { MessageGroupId: 'g' } }
+  ])
+  await aws('delete-message', ...to, '--receipt-handle', Messages[0].ReceiptHandle)
+  t.match((await get('/queues/line.fifo')).body.counts, { ready: 0, leased: 0 })
 })
 
 t.test('malformed requests get the documented error, in the protocol of their caller', async t => {

@@ -1,0 +1,47 @@
+/**
+ * Programs of Debian that tests use: a browser, a pooler, clients of SQS. `npm run check` runs this
+ * file first, which installs those that are missing where it can. Tests skip what is not there.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { noBrowser } from './chromium.ts'
+
+/** Debian's own Python, for which its packages bring modules. */
+export const python = '/usr/bin/python3'
+
+const clients = ['pgbouncer', 'python3-boto3', 'python3-celery', 'python3-pycurl', 'awscli']
+
+/** Why tests that need these packages are skipped; false when they are there. */
+export function withoutPackage(...packages: string[]): string | false {
+  return packages.every(isInstalled) ? false : `not here: apt-get install ${packages.join(' ')}`
+}
+
+function isInstalled(name: string): boolean {
+  const { stdout } = spawnSync('dpkg', ['--status', name], { encoding: 'utf8' })
+  return stdout?.includes('\nStatus: install ok installed\n') ?? false
+}
+
+function apt(...args: string[]): boolean {
+  const { status } = spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
+    // At this runlevel a package does not start a service of its own.
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+    stdio: 'ignore',
+    timeout: 180_000
+  })
+  return status === 0
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const missing = clients.filter(name => !isInstalled(name))
+  if (noBrowser !== false) missing.push('chromium')
+  const mayInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
+  if (missing.length > 0 && mayInstall) apt('update')
+  for (const name of missing) {
+    const isThere = mayInstall && apt('install', '-y', '--no-install-recommends', name)
+    process.stdout.write(
+      isThere
+        ? `${name} is installed for the tests.\n`
+        : `${name} could not be installed. Tests that need it are skipped.\n`
+    )
+  }
+}
