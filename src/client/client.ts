@@ -26,6 +26,7 @@ import type {
   PurgeAnswer,
   PurgeRequest,
   QueueList,
+  QueuesQuery,
   QueueReport,
   QueueSettings,
   RawOptions,
@@ -42,7 +43,8 @@ import type {
   Subscription,
   SubscriptionChange,
   Topic,
-  TopicList
+  TopicList,
+  TopicsQuery
 } from './types.ts'
 
 export type { CallOptions, ClientOptions }
@@ -234,8 +236,8 @@ export class Client {
     await this.#call('DELETE', subscriptionPath(topic, queue), {}, options)
   }
 
-  /** A page of topics, by name. */
-  topics(query: PageQuery = {}, options?: CallOptions): Promise<TopicList> {
+  /** A page of topics, by name: all, or those to which a queue subscribes. */
+  topics(query: TopicsQuery = {}, options?: CallOptions): Promise<TopicList> {
     return this.#call('GET', '/topics', { query }, options)
   }
 
@@ -249,8 +251,8 @@ export class Client {
     await this.#call('DELETE', topicPath(topic), {}, options)
   }
 
-  /** A page of queues, by name. */
-  queues(query: PageQuery = {}, options?: CallOptions): Promise<QueueList> {
+  /** A page of queues, by name: all, or those with a dead-letter queue. */
+  queues(query: QueuesQuery = {}, options?: CallOptions): Promise<QueueList> {
     return this.#call('GET', '/queues', { query }, options)
   }
 

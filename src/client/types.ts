@@ -715,6 +715,14 @@ export interface QueueReport {
   updatedAt: string
 }
 
+export interface QueuesQuery {
+  limit?: number | undefined
+  /** From the page before. */
+  cursor?: string | undefined
+  /** Only queues whose dead messages go to this one. */
+  deadLetterQueue?: string | undefined
+}
+
 export interface QueueList {
   queues: Array<{
     /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
@@ -1206,6 +1214,14 @@ export interface Topic {
     queue: string
     pattern: string
   }>
+}
+
+export interface TopicsQuery {
+  limit?: number | undefined
+  /** From the page before. */
+  cursor?: string | undefined
+  /** Only topics to which this queue subscribes. */
+  queue?: string | undefined
 }
 
 export interface TopicList {

@@ -232,15 +232,17 @@ export class Broker {
 
   /**
    * Reports of queues by name, from the one after `after` on. `scope` holds the queues that the
-   * caller may see. `next` is null on the last page.
+   * caller may see. With `deadLetterQueue`, only those that have this one. `next` is null on the last
+   * page.
    */
   listQueues(
     caller: Caller,
     after: string,
     limit: number,
-    scope: NameScope
+    scope: NameScope,
+    deadLetterQueue: string | null = null
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
-    return this.#queues.list(caller, after, limit, scope)
+    return this.#queues.list(caller, after, limit, scope, deadLetterQueue)
   }
 
   /** Removes a queue and all in it. Nothing happens if there is no such queue. */

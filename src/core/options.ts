@@ -86,6 +86,7 @@ export const uniqueMembers = {
   key: {
     type: 'text',
     pattern: `^[ -~]{1,${uniqueKeyCharsMax}}$`,
+    label: 'Unique key',
     help:
       'While an earlier message of the queue holds this key, nothing new is stored. ' +
       `1 to ${uniqueKeyCharsMax} printable ASCII characters.`
@@ -93,6 +94,7 @@ export const uniqueMembers = {
   until: {
     type: 'choice',
     choices: ['settled', 'leased'],
+    label: 'The key is held until it is',
     help:
       'How long the message holds the key: until it is acked, dead, cancelled, purged or expired ' +
       '(settled, the default), or until its first lease (leased).'
@@ -100,11 +102,12 @@ export const uniqueMembers = {
   onConflict: {
     type: 'choice',
     choices: ['keep', 'replace'],
+    label: 'A message with this key',
     help:
       'What becomes of the message that holds the key: it stays as it is (keep, the default), ' +
       'or gets the content and the options of this one unless it is leased (replace).'
   }
-} as const satisfies Record<string, Row>
+} as const satisfies Record<string, OptionRow>
 
 type Members = { -readonly [K in keyof typeof uniqueMembers]: ValueOf<(typeof uniqueMembers)[K]> }
 

@@ -245,7 +245,8 @@ interface QueueVerbs {
   listQueues(
     after: string,
     limit: number,
-    scope: NameScope
+    scope: NameScope,
+    deadLetterQueue: string | null
   ): Promise<{ queues: QueueReport[]; more: boolean }>
   /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
   removeQueue(name: string): Promise<void>

@@ -10,7 +10,8 @@ export interface TopicVerbs {
   listTopics(
     after: string,
     limit: number,
-    scope: NameScope
+    scope: NameScope,
+    queue: string | null
   ): Promise<{ topic: string; subscriptions: number }[]>
   /** Counts subscriptions. Until the transaction ends, no other session counts. */
   countSubscriptions(topic: string, queue: string, callerId: string): Promise<HeldSubscriptions>

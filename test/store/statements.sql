@@ -7028,7 +7028,7 @@ left join lateral (
 order by m.n;
 
 -- list_queues
--- $1 after this name · $2 queues on the page · $3 names · $4 beginnings of names
+-- $1 after this name · $2 page size · $3 names · $4 beginnings · $5 dead-letter queue or null
 with r as materialized (
   select
     q.*,
@@ -7057,6 +7057,7 @@ with r as materialized (
             name = any($3::text[])
             or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
           )
+          and ($5::text is null or dead_letter_queue = $5)
         order by name
         limit $2
       ) q

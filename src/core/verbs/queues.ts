@@ -87,10 +87,13 @@ export class Queues {
     caller: Caller,
     after: string,
     limit: number,
-    scope: NameScope
+    scope: NameScope,
+    deadLetterQueue: string | null
   ): Promise<{ queues: QueueReport[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const { queues, more } = await turns.run(caller, () => store.last.listQueues(after, limit, scope))
+    const { queues, more } = await turns.run(caller, () =>
+      store.last.listQueues(after, limit, scope, deadLetterQueue)
+    )
     return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 

@@ -70,16 +70,17 @@ export class Topics {
 
   /**
    * Topics by name, from the one after `after` on. `scope` holds the topics that the caller may see.
-   * `next` is null on the last page.
+   * With `queue`, only those to which this one subscribes. `next` is null on the last page.
    */
   async list(
     caller: Caller,
     after: string,
     limit: number,
-    scope: NameScope
+    scope: NameScope,
+    queue: string | null
   ): Promise<{ topics: { topic: string; subscriptions: number }[]; next: string | null }> {
     const { store, turns } = this.#parts
-    const topics = await turns.run(caller, () => store.last.listTopics(after, limit, scope))
+    const topics = await turns.run(caller, () => store.last.listTopics(after, limit, scope, queue))
     return { topics, next: topics.length === limit ? topics.at(-1)!.topic : null }
   }
 

@@ -13,7 +13,7 @@ import {
   nextRunsMax,
   pageRowsMax
 } from '../../core/limits.ts'
-import { options, type OptionRow } from '../../core/options.ts'
+import { options, uniqueMembers, type OptionRow } from '../../core/options.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { boundsOf } from '../../core/table.ts'
 import { consoleFields } from '../shared/securityFields.ts'
@@ -47,6 +47,7 @@ const tables = {
       .filter(([, { label }]) => label !== undefined)
       .map(([name, row]) => [name, { name, ...row, bounds: 'max' in row ? boundsOf(row) : undefined }])
   ),
+  uniqueMembers: Object.entries(uniqueMembers).map(([name, row]) => ({ name, ...row })),
   states,
   openStates,
   limits: { consoleRowsDefault, listMax, messageBytesMax, nameCharsMax, nextRunsMax, pageRowsMax }

@@ -96,9 +96,8 @@ export async function listDeadLetterSourceQueues(call: Call): Promise<Answer> {
   if ((await reportIfAny(call, target)) === null) throw queueDoesNotExist()
   const { names, next } = await page(call, async (after, limit) => {
     const scope = call.request.key?.queues ?? everyQueue
-    const { queues, next } = await call.broker.listQueues(call.caller, after, limit, scope)
-    const sources = queues.filter(({ settings }) => settings.deadLetterQueue === target)
-    return { names: sources.map(({ queue }) => queue), next }
+    const { queues, next } = await call.broker.listQueues(call.caller, after, limit, scope, target)
+    return { names: queues.map(({ queue }) => queue), next }
   })
   return {
     queueUrls: names.map(name => urlOf(call, name)),

@@ -231,7 +231,7 @@ const tagBytesMax = answerBytesMax / 2
 
 export const listStatement: Statement<ReportRow & { found: number }> = {
   name: 'list_queues',
-  parameters: '$1 after this name · $2 queues on the page · $3 names · $4 beginnings of names',
+  parameters: '$1 after this name · $2 page size · $3 names · $4 beginnings · $5 dead-letter queue or null',
   text: reportOn(sql`
     (
       select *
@@ -248,6 +248,7 @@ export const listStatement: Statement<ReportRow & { found: number }> = {
               name = any($3::text[])
               or exists (select from unnest($4::text[]) as beginning where starts_with(name, beginning))
             )
+            and ($5::text is null or dead_letter_queue = $5)
           order by name
           limit $2
         ) q
@@ -263,16 +264,17 @@ export async function reportQueue(session: Session, name: string): Promise<Queue
 }
 
 /**
- * Queues by name, from the one after `after` on: those that the scope allows. `more`: others may
- * follow. A page of queues with large tags may be short.
+ * Queues by name, from the one after `after` on: those that the scope allows, of all or of one
+ * dead-letter queue. `more`: others may follow. A page of queues with large tags may be short.
  */
 export async function listQueues(
   session: Session,
   after: string,
   limit: number,
-  { names, prefixes }: NameScope
+  { names, prefixes }: NameScope,
+  deadLetterQueue: string | null
 ): Promise<{ queues: QueueReport[]; more: boolean }> {
-  const rows = await session.query(listStatement, [after, limit, names, prefixes])
+  const rows = await session.query(listStatement, [after, limit, names, prefixes, deadLetterQueue])
   return { queues: rows.map(reportOf), more: rows.length === limit || rows.length < (rows[0]?.found ?? 0) }
 }
 

@@ -54,16 +54,24 @@ async function reportTopic(session: Session, topic: string): Promise<TopicReport
 
 export const listTopicsStatement: Statement<{ topic: string; subscriptions: number }> = {
   name: 'list_topics',
-  parameters: '$1 after this topic · $2 topics on the page · $3 names · $4 beginnings of names',
+  parameters: '$1 after this topic · $2 page size · $3 names · $4 beginnings · $5 a subscriber, or null',
   text: sql`
     select
       topic,
       count(*)::float8 as subscriptions
-    from holdfast.subscriptions
+    from holdfast.subscriptions s
     where topic > $1
       and (
         topic = any($3::text[])
         or exists (select from unnest($4::text[]) as beginning where starts_with(topic, beginning))
+      )
+      and (
+        $5::text is null
+        or exists (
+          select from holdfast.subscriptions o
+          where o.topic = s.topic
+            and o.queue_id = (select id from holdfast.queues where name = $5)
+        )
       )
     group by topic
     order by topic
@@ -74,9 +82,10 @@ async function listTopics(
   session: Session,
   after: string,
   limit: number,
-  { names, prefixes }: NameScope
+  { names, prefixes }: NameScope,
+  queue: string | null
 ): Promise<{ topic: string; subscriptions: number }[]> {
-  return await session.query(listTopicsStatement, [after, limit, names, prefixes])
+  return await session.query(listTopicsStatement, [after, limit, names, prefixes, queue])
 }
 
 export const lockSubscriptionsStatement: Statement = {

@@ -1,19 +1,17 @@
 /** What operators look at in the console: failures by reason, consumers, commands, shares. */
 import Fastify from 'fastify'
 import t from 'tap'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { consoleRoutes } from '../../../src/fronts/console/routes.ts'
 import { shareOf } from '../../support/callers.ts'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service, type Client } from '../../support/service.ts'
-import { holds } from './reader.ts'
+import { holds, press } from './reader.ts'
 import { serviceWithKeys } from './withKeys.ts'
 
 const needs = { skip: noBrowser }
 let browser: Browser
 if (noBrowser === false) browser = await launch(t)
-
-const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
 
 /** Makes messages fail for these reasons. */
 async function fail(holdfast: Client, queue: string, reasons: string[], headers = {}): Promise<void> {
@@ -69,6 +67,34 @@ t.test('groups are shown with what holds them up, and lead to their messages', n
   await listed.nth(2).waitFor()
   t.equal(await listed.count(), 3)
   await holds(page.getByLabel('Group', { exact: true }), 'ada')
+  t.strictSame(faults, [])
+})
+
+t.test('a message with a unique key replaces, and a queue shows what fills it', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/orders', { deadLetterQueue: 'lost' })
+  await holdfast.call('PUT', '/topics/news/subscriptions/lost', {})
+  await holdfast.post('/queues/other/messages', { body: 1 })
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/lost`)
+  await page.getByText('Dead messages come from').getByRole('link', { name: 'orders' }).waitFor()
+  await page.getByText('Subscribes to').getByRole('link', { name: 'news' }).waitFor()
+  const enqueue = async (kind: 'JSON' | 'Text', onConflict: string) => {
+    await press(page, 'Enqueue')
+    await page.getByRole('radio', { name: kind }).click()
+    await page.getByRole('textbox', { name: 'Body' }).fill('1')
+    await page.getByLabel('Unique key').fill('k')
+    await page.getByLabel('A message with this key').selectOption(onConflict)
+    await page.getByRole('dialog').getByRole('button', { name: 'Enqueue' }).click()
+  }
+  await enqueue('JSON', 'keep')
+  await page.getByText(/^Message \d+ enqueued/).waitFor()
+  await enqueue('Text', 'replace')
+  await page.getByText(/^Message \d+ replaced/).waitFor()
+  await enqueue('JSON', 'keep')
+  await page.getByText(/has this key already/).waitFor()
+  const { messages } = (await holdfast.get('/queues/lost/messages')).body
+  t.match(messages, [{ contentType: /^text/ }], 'the text took the place of the JSON')
+  t.equal(messages.length, 1)
   t.strictSame(faults, [])
 })
 

@@ -32,6 +32,11 @@ t.test('a subscription is made, changed and ended', async t => {
       { queue: 't1-b', pattern: '#' }
     ]
   })
+  await subscribe('t2', 't1-b')
+  const topicsOf = async (queue: string) => (await holdfast.get(`/topics?queue=${queue}`)).body.topics
+  t.strictSame(await topicsOf('t1-a'), [{ topic: 't1', subscriptions: 2 }])
+  t.match(await topicsOf('t1-b'), [{ topic: 't1' }, { topic: 't2' }])
+  t.strictSame(await topicsOf('t1-none'), [])
   const end = (path: string) => holdfast.call('DELETE', `/topics/${path}`)
   t.equal((await end('t1/subscriptions/t1-a')).status, 204)
   t.equal((await end('t1/subscriptions/t1-a')).status, 204, 'absent too')

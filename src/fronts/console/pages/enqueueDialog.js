@@ -4,10 +4,23 @@ import { perform, queuePath } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, OptionField, typed } from './forms.js'
-import { options } from './tables.js'
+import { options, uniqueMembers } from './tables.js'
 
 const optionRows = Object.values(options)
-const pointers = ['body', 'headers', ...Object.keys(options)].map(name => `/${name}`)
+/** The fields of `unique`, under the names that they have in a query. */
+const uniqueRows = uniqueMembers.map(row => ({
+  member: row.name,
+  ...row,
+  name: `unique${row.name[0].toUpperCase()}${row.name.slice(1)}`
+}))
+
+/** Where a problem is in a message, by the member of `unique`. A query has no other names. */
+const uniquePointer = (kind, { member, name }) => (kind === 'json' ? `/unique/${member}` : `/${name}`)
+
+const pointersOf = kind => [
+  ...['body', 'headers', ...Object.keys(options)].map(name => `/${name}`),
+  ...uniqueRows.map(row => uniquePointer(kind, row))
+]
 
 /** @typedef {'json' | 'text'} Kind */
 
@@ -25,6 +38,16 @@ function optionsOf(form) {
 }
 
 /**
+ * What `unique` is made of, where there is a key, by the names that `nameOf` gives the fields.
+ * @param {FormData} form
+ */
+function uniqueOf(form, nameOf) {
+  const [key] = uniqueRows
+  if (typed(form, key.name) === '') return null
+  return Object.fromEntries(uniqueRows.map(row => [nameOf(row), typed(form, row.name)]))
+}
+
+/**
  * @param {string} queue
  * @param {FormData} form
  */
@@ -32,7 +55,12 @@ function jsonRequest(queue, form) {
   const body = String(form.get('body'))
   checkJson(body)
   const headers = headersOf(String(form.get('headers')))
-  const rest = JSON.stringify({ ...(Object.keys(headers).length > 0 && { headers }), ...optionsOf(form) })
+  const unique = uniqueOf(form, ({ member }) => member)
+  const rest = JSON.stringify({
+    ...(Object.keys(headers).length > 0 && { headers }),
+    ...optionsOf(form),
+    ...(unique !== null && { unique })
+  })
   // The body is put in as text: reading and writing it again would change its numbers.
   const message = rest === '{}' ? `{"body":${body}}` : `{"body":${body},${rest.slice(1)}`
   return { method: 'POST', path: `${queuePath(queue)}/messages`, body: message }
@@ -43,7 +71,8 @@ function jsonRequest(queue, form) {
  * @param {FormData} form
  */
 function textRequest(queue, form) {
-  const path = `${queuePath(queue)}/messages?${new URLSearchParams(optionsOf(form))}`
+  const query = new URLSearchParams({ ...optionsOf(form), ...uniqueOf(form, ({ name }) => name) })
+  const path = `${queuePath(queue)}/messages?${query}`
   const headers = { 'content-type': 'text/plain; charset=utf-8' }
   return { method: 'POST', path, body: String(form.get('body')), headers }
 }
@@ -52,12 +81,12 @@ export function EnqueueDialog({ queue, onDone }) {
   const [kind, setKind] = useState(/** @type {Kind} */ ('json'))
   const requestOf = form => (kind === 'json' ? jsonRequest(queue, form) : textRequest(queue, form))
   const { busy, problem, onSubmit } = useSubmit(async formElement => {
-    const { id, duplicate } = await perform(requestOf(new FormData(formElement)))
+    const { id, duplicate, replaced } = await perform(requestOf(new FormData(formElement)))
     closeDialog()
     above.toast(
       duplicate
-        ? `This idempotency key belongs to message ${id}. Nothing new was stored.`
-        : `Message ${id} enqueued.`
+        ? `Message ${id} has this key already. Nothing new was stored.`
+        : `Message ${id} ${replaced ? 'replaced' : 'enqueued'}.`
     )
     onDone()
   })
@@ -68,9 +97,12 @@ export function EnqueueDialog({ queue, onDone }) {
       ${kind === 'json' && html`<${HeadersField} problem=${problem} />`}
       <div class="grid">
         ${optionRows.map(row => html`<${OptionField} row=${row} problem=${problem} />`)}
+        ${uniqueRows.map(
+          row => html`<${OptionField} row=${row} pointer=${uniquePointer(kind, row)} problem=${problem} />`
+        )}
       </div>
       <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
-      <${FormEnd} problem=${problem} pointers=${pointers} yes="Enqueue" busy=${busy} />
+      <${FormEnd} problem=${problem} pointers=${pointersOf(kind)} yes="Enqueue" busy=${busy} />
     </form>
   </${Dialog}>`
 }

@@ -72,9 +72,10 @@ export function HeadersField({ problem, value = '' }) {
 
 /**
  * A field for an option of a message.
- * @param {{ row: import('./tables.js').OptionRow, value?: string, problem: any }} props
+ * @param {{ row: import('./tables.js').OptionRow, value?: string, pointer?: string, problem: any }} props
  */
-export function OptionField({ row: { name, type, unit, bounds, label, help }, value = '', problem }) {
+export function OptionField({ row, value = '', pointer = `/${row.name}`, problem }) {
+  const { name, type, choices, unit, bounds, label, help } = row
   const title = unit === undefined ? label : `${label}, in ${unit}`
   const hint = bounds === undefined ? help : `${help} Values: ${bounds}.`
   const input = html`<input
@@ -84,8 +85,12 @@ export function OptionField({ row: { name, type, unit, bounds, label, help }, va
     spellcheck=${false}
     defaultValue=${value}
   />`
-  return html`<${Field} label=${title} hint=${hint} pointer="/${name}" problem=${problem}>
-    ${unit === 'seconds' ? html`<${SecondsInput} name=${name} value=${value} />` : input}
+  const choice = html`<select name=${name}>
+    ${choices?.map(choice => html`<option value=${choice}>${choice}</option>`)}
+  </select>`
+  const seconds = html`<${SecondsInput} name=${name} value=${value} />`
+  return html`<${Field} label=${title} hint=${hint} pointer=${pointer} problem=${problem}>
+    ${type === 'choice' ? choice : unit === 'seconds' ? seconds : input}
   </${Field}>`
 }
 

@@ -9,6 +9,7 @@ import { Messages } from './messages.js'
 import { QueueActions } from './queueActions.js'
 import { QueueCharts } from './queueCharts.js'
 import { QueueFigures, SettingsLine } from './queueFigures.js'
+import { Sources } from './sources.js'
 import { states } from './states.js'
 import { Badge, Command, LiveMark, ProblemNote } from './ui.js'
 
@@ -77,6 +78,7 @@ export function QueuePage({ queue, query }) {
     <${QueueFigures} counts=${counts} report=${report} row=${row} />
     <${QueueCharts} queue=${queue} />
     <${SettingsLine} settings=${settings} />
+    <${Sources} queue=${queue} version=${version} />
     <${FailureGroups} queue=${queue} counts=${counts} version=${version} onChange=${onChange} />
     ${hasGroups(settings) && html`<${Groups} queue=${queue} ordered=${settings.ordering !== 'none'} />`}
     <${Consumers} queue=${queue} />

@@ -18,7 +18,8 @@ export const settings: SettingRow[]
 /** One option of a message. `bounds` are those of a number, for people to read. */
 export interface OptionRow {
   name: string
-  type: 'number' | 'integer' | 'text'
+  type: 'number' | 'integer' | 'text' | 'choice'
+  choices?: string[]
   unit?: string
   bounds?: string
   label: string
@@ -27,6 +28,9 @@ export interface OptionRow {
 
 /** The options that a form offers, by name. */
 export const options: Record<string, OptionRow>
+
+/** The members of the option `unique`, of which the key comes first. */
+export const uniqueMembers: OptionRow[]
 
 /** The states of a message, in the order in which the pages show them. */
 export const states: string[]

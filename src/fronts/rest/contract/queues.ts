@@ -10,6 +10,7 @@ import {
   type Settings,
   type SettingsChange as Change
 } from '../../../core/settings.ts'
+import { queueNamePattern } from '../../../core/queue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { Series } from './series.ts'
 import {
@@ -122,6 +123,16 @@ export const QueueList = Type.Object(
   { description: 'A page of queues, by name.' }
 )
 
+export const QueuesQuery = object({
+  ...PageQuery.properties,
+  deadLetterQueue: maybe(
+    Type.String({
+      pattern: queueNamePattern,
+      description: 'Only queues whose dead messages go to this one.'
+    })
+  )
+})
+
 export const queueOperations = operations({
   putQueue: {
     method: 'PUT',
@@ -147,7 +158,7 @@ export const queueOperations = operations({
     schema: {
       summary: 'List queues',
       description: 'By name; with an API key, those it may browse. Counts cost the same at any backlog.',
-      querystring: PageQuery,
+      querystring: QueuesQuery,
       response: { 200: QueueList, ...problemResponses(400, 503) }
     }
   },

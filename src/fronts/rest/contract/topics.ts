@@ -1,6 +1,7 @@
 /** Shapes of topics: publishes, and subscriptions of queues. */
 import { Type } from 'typebox'
 import { listMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
+import { queueNamePattern } from '../../../core/queue.ts'
 import { patternDefault, routingKeyHelp, routingKeyPattern } from '../../../core/topic.ts'
 import { EnqueueHeaders, message, queryOptions, type MessageInput, type QueryOptions } from './enqueue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
@@ -79,6 +80,13 @@ export const TopicList = Type.Object(
 const TopicParams = object({ topic: TopicName })
 const SubscriptionParams = object({ topic: TopicName, queue: QueueName })
 
+export const TopicsQuery = object({
+  ...PageQuery.properties,
+  queue: maybe(
+    Type.String({ pattern: queueNamePattern, description: 'Only topics to which this queue subscribes.' })
+  )
+})
+
 export const topicOperations = operations({
   publish: {
     method: 'POST',
@@ -152,7 +160,7 @@ export const topicOperations = operations({
     schema: {
       summary: 'List topics',
       description: 'By name; with an API key, those to which it has a right.',
-      querystring: PageQuery,
+      querystring: TopicsQuery,
       response: { 200: TopicList, ...problemResponses(400, 503) }
     }
   },

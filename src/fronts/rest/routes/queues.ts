@@ -24,9 +24,10 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.listQueues,
     async handler(request) {
-      const { limit = pageRowsDefault, cursor } = request.query
+      const { limit = pageRowsDefault, cursor, deadLetterQueue = null } = request.query
       const after = cursorOf(cursor, new RegExp(queueNamePattern)) ?? ''
-      const { queues, next } = await broker.listQueues(request.caller, after, limit, browsable(request))
+      const scope = browsable(request)
+      const { queues, next } = await broker.listQueues(request.caller, after, limit, scope, deadLetterQueue)
       return { queues, cursor: cursorTo(next) }
     }
   })

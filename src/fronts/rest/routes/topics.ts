@@ -73,9 +73,9 @@ export function topicRoutes(app: Server, broker: Broker): void {
   app.route({
     ...topicOperations.listTopics,
     async handler(request) {
-      const { limit = pageRowsDefault, cursor } = request.query
+      const { limit = pageRowsDefault, cursor, queue = null } = request.query
       const after = cursorOf(cursor, new RegExp(topicNamePattern)) ?? ''
-      const page = await topics.list(request.caller, after, limit, visibleTopics(request))
+      const page = await topics.list(request.caller, after, limit, visibleTopics(request), queue)
       return { topics: page.topics, cursor: cursorTo(page.next) }
     }
   })

@@ -118,6 +118,17 @@ t.test('a full, paused queue with small messages receives all the same', async t
   t.match(await countsOf(dead), { ready: 4 })
 })
 
+t.test('a list of queues can be of those whose dead messages go to one', async t => {
+  const { q, dead } = await pair()
+  const other = await queue({ deadLetterQueue: dead.name })
+  const namesOf = async (name: string, more = '') =>
+    (await holdfast.get(`/queues?deadLetterQueue=${name}${more}`)).body.queues.map((row: any) => row.queue)
+  t.strictSame((await namesOf(dead.name)).sort(), [q.name, other.name].sort())
+  t.equal((await namesOf(dead.name, '&limit=1')).length, 1)
+  t.strictSame(await namesOf(q.name), [])
+  t.equal((await holdfast.get('/queues?deadLetterQueue=a%20b')).status, 400)
+})
+
 t.test('in a chain the origin is the first queue, and a circle is refused', async t => {
   const last = await queue()
   const middle = await queue({ deadLetterQueue: last.name })
