@@ -38,7 +38,7 @@ import { FailureGroups, type Failures } from './verbs/failures.ts'
 import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
 import { Publishing } from './verbs/publish.ts'
-import { Queues } from './verbs/queues.ts'
+import { Queues, type PutOptions } from './verbs/queues.ts'
 import { Redriving } from './verbs/redrives.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Topics } from './verbs/topics.ts'
@@ -207,17 +207,16 @@ export class Broker {
   }
 
   /**
-   * Makes a queue, or changes the settings given. `created` is true when it was made. With
-   * `isBounded` a new queue counts for the caller, as one that an enqueue makes. Refuses with
+   * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
    * tooManyQueues, queueNotEmpty, and with queueNotFound when others delete it again each time.
    */
   putQueue(
     caller: Caller,
     name: string,
     change: QueueChange,
-    isBounded = false
+    options: PutOptions = {}
   ): Promise<{ created: boolean; report: QueueReport }> {
-    return this.#queues.put(caller, name, change, isBounded)
+    return this.#queues.put(caller, name, change, options)
   }
 
   /** A queue as it was at most a second ago. Refuses with queueNotFound. */

@@ -75,9 +75,14 @@ export interface Place extends Verbs {
   /**
    * Makes the queue if there is none, then changes the settings given. A new queue counts for its
    * maker, unless `checkRoom` refuses it. Without a maker it counts for nobody, and neither does one
-   * that was there.
+   * that was there. With `onlyNew` it changes nothing of a queue that is there.
    */
-  putQueue(name: string, change: QueueChange, maker: QueueMaker | null): Promise<PutOutcome>
+  putQueue(
+    name: string,
+    change: QueueChange,
+    maker: QueueMaker | null,
+    onlyNew?: boolean
+  ): Promise<PutOutcome>
 }
 
 /** Whom a new queue counts for. */
@@ -91,7 +96,7 @@ export interface QueueMaker {
  * Nothing was changed with `notEmpty`, because the order would change and the queue holds a message;
  * and with `oneGroup`, because the whole queue would be one group and groups would take turns.
  */
-export type PutOutcome = 'made' | 'changed' | 'notEmpty' | 'oneGroup'
+export type PutOutcome = 'made' | 'changed' | 'present' | 'notEmpty' | 'oneGroup'
 
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &

@@ -15,8 +15,11 @@ export interface Queue {
 /** What a front keeps of a queue, and the core does not act on. */
 export type FrontNotes = Record<string, string>
 
-/** Settings to change, and notes to replace as a whole. */
-export type QueueChange = SettingsChange & { front?: FrontNotes }
+/** Entries to set by name, and with null to remove. Others stay. */
+export type EntryChanges = Record<string, string | null>
+
+/** Settings to change, and single notes and tags. `tags` among the settings replaces all tags. */
+export type QueueChange = SettingsChange & { front?: EntryChanges; tagChanges?: EntryChanges }
 
 /** What the settings of a queue say of messages that do not say it themselves. */
 export type EnqueueDefaults = Pick<ActiveSettings, 'delaySeconds' | 'ttlSeconds'>

@@ -18,7 +18,8 @@ import { firingVerbs } from './verbs/firings.ts'
 import { followerVerbs } from './verbs/followers.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
-import { putQueue, queueVerbs } from './verbs/queues.ts'
+import { putQueue } from './verbs/putQueue.ts'
+import { queueVerbs } from './verbs/queues.ts'
 import { redriveVerbs } from './verbs/redrive.ts'
 import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
 import { scheduleVerbs } from './verbs/schedules.ts'
@@ -72,7 +73,7 @@ export function openStore(
   const placeOn = (ranked: Database): Place => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
-    putQueue: (name, change, maker) => putQueue(ranked, name, change, maker)
+    putQueue: (name, change, maker, onlyNew) => putQueue(ranked, name, change, maker, onlyNew)
   })
   return {
     ...placeOn(database),

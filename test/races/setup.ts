@@ -20,13 +20,15 @@ import * as bulkActions from '../../src/store/verbs/bulk.ts'
 import { cancel } from '../../src/store/verbs/cancel.ts'
 import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as messages from '../support/messages.ts'
-import * as queues from '../../src/store/verbs/queues.ts'
+import { putQueue } from '../../src/store/verbs/putQueue.ts'
+import * as queueVerbs from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
 export const bulk = { ...bulkActions, cancel }
-export { messages, queues, redrive, type Database, type Session, type Statement }
+export const queues = { ...queueVerbs, putQueue }
+export { messages, redrive, type Database, type Session, type Statement }
 
 export const { url } = await freshDatabase(t)
 export const poolA = openPool()

@@ -13,6 +13,7 @@ import { redrive } from '../../src/store/verbs/redrive.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../support/messages.ts'
 import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
+import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import * as series from '../../src/store/verbs/series.ts'
 import { plainMode } from '../../src/core/rows.ts'
@@ -66,7 +67,7 @@ const walked = ['positions by Seq Scan', 'ledger by Seq Scan']
 /** Every way to lease from a queue with limits. */
 async function walkLimited(session: Session, database: Database, name: string): Promise<void> {
   const queueId = (await queues.findQueue(database, name))!.id
-  await queues.putQueue(database, name, {
+  await putQueue(database, name, {
     maxLeased: 1_000_000,
     rate: { messages: 1_000_000, perSeconds: 1 }
   })
@@ -117,7 +118,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
   const { database, session, runs, seen } = explaining(url)
   t.teardown(() => database.close())
   const made = async (name: string) => {
-    await queues.putQueue(database, name, {})
+    await putQueue(database, name, {})
     return String((await database.query('select id from holdfast.queues where name = $1', [name]))[0]!.id)
   }
 
@@ -160,7 +161,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
 
   const large = await made('large')
   await fill(large, 10)
-  for (let n = 0; n < 300; n++) await queues.putQueue(database, `beside${n}`, {})
+  for (let n = 0; n < 300; n++) await putQueue(database, `beside${n}`, {})
   await walk(session, large)
   await walkLimited(session, database, 'large')
 
@@ -218,7 +219,7 @@ t.test('reports on a queue touch no more pages when the queue is long', async t 
   const { database, session, runs } = explaining(url)
   t.teardown(() => database.close())
   const lookAt = async (name: string, thousands: number) => {
-    await queues.putQueue(database, name, {})
+    await putQueue(database, name, {})
     const queueId = (await queues.findQueue(database, name))!.id
     for (let n = 0; n < thousands; n++) {
       await messages.enqueue(database, rows(1000, queueId, { priority: 3 + (n % 2) }))
@@ -272,7 +273,7 @@ t.test(
     const limit = 50
     /** `count` messages in each state. One in a hundred bodies and reasons is rare. */
     const fill = async (name: string, count: number): Promise<string> => {
-      await queues.putQueue(database, name, {})
+      await putQueue(database, name, {})
       const queueId = (await queues.findQueue(database, name))!.id
       const rare = "case when n % 100 = 1 then 'rare' else 'common' end"
       await database.query(sql`
@@ -471,7 +472,7 @@ t.test(
     const pagesOf = async (kept: number) => {
       const { url } = await freshDatabase(t)
       const filling = openDatabase({ connectionString: url }, { poolSize: 2, onError: () => {} })
-      await queues.putQueue(filling, 'one', {})
+      await putQueue(filling, 'one', {})
       const queueId = String(
         (await filling.query("select id from holdfast.queues where name = 'one'"))[0]!.id
       )

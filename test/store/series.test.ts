@@ -9,6 +9,7 @@ import { quantileSeconds, seriesOf, sparkOf, type Sample } from '../../src/core/
 import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import { openDatabase, type Database } from '../../src/store/database.ts'
+import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { shareStats, writeStep } from '../../src/store/upkeep/seriesWriter.ts'
 import { readSeries, readSparks } from '../../src/store/verbs/series.ts'
@@ -23,7 +24,7 @@ async function fresh(t: Test): Promise<Database> {
 }
 
 async function made(database: Database, name: string): Promise<string> {
-  await queues.putQueue(database, name, {})
+  await putQueue(database, name, {})
   return (await queues.findQueue(database, name))!.id
 }
 

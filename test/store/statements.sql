@@ -1312,11 +1312,8 @@ set
     when c.new ? 'deadLetterQueue' then (c.new #>> '{deadLetterQueue}')::text
     else q.dead_letter_queue
   end,
-  tags = coalesce(
-    (c.new #>> '{tags}')::jsonb,
-    q.tags
-  ),
-  front = coalesce(c.new->'front', q.front),
+  tags = jsonb_strip_nulls(coalesce(c.new->'tags', q.tags) || coalesce(c.new->'tagChanges', '{}')),
+  front = jsonb_strip_nulls(q.front || coalesce(c.new->'front', '{}')),
   updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
 from (select $2::jsonb as new) c
 where q.name = $1;

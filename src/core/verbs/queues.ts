@@ -22,6 +22,13 @@ function queueNotEmpty(name: string): QueueError {
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns'>
 
+export interface PutOptions {
+  /** A new queue counts for the caller, as one that an enqueue makes. */
+  isBounded?: boolean
+  /** A queue that is there stays as it is. */
+  onlyNew?: boolean
+}
+
 /** The broker says what each method does, and how it refuses. */
 export class Queues {
   readonly #parts: Needs
@@ -37,13 +44,13 @@ export class Queues {
     caller: Caller,
     name: string,
     change: QueueChange,
-    isBounded: boolean
+    { isBounded = false, onlyNew = false }: PutOptions
   ): Promise<{ created: boolean; report: QueueReport }> {
     const { store, queueCache, wakeups, signals, turns } = this.#parts
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
-      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, maker))
+      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, maker, onlyNew))
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
       if (outcome === 'oneGroup') {
         throw invalidRequest(

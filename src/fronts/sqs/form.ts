@@ -58,7 +58,8 @@ function structureOf(node: Node, structure: string): Record<string, unknown> {
 /** The value of a member. undefined: the form has none. */
 function valueOf(parent: Node, member: string, shape: Shape): unknown {
   const node = parent.children.get(typeof shape === 'string' ? member : shape.name)
-  if (node === undefined) return undefined
+  // A form cannot show an empty list. That of a batch is refused by what is in it: nothing.
+  if (node === undefined) return member === 'Entries' ? [] : undefined
   if (typeof shape === 'string') {
     return isScalar(shape) ? scalarOf(node, member, shape) : structureOf(node, shape)
   }

@@ -75,6 +75,8 @@ function checkName(name: string): void {
   }
 }
 
+const isBase64 = (text: string) => /^[A-Za-z0-9+/]+={0,2}$/.test(text) && text.length % 4 === 0
+
 function checkValue(name: string, attribute: Attribute): void {
   const { DataType, StringValue, BinaryValue } = attribute
   const wrong = (why: string) => invalidValue(`The message attribute '${name}' ${why}`)
@@ -97,13 +99,22 @@ function checkValue(name: string, attribute: Attribute): void {
     throw wrong(`must contain a non-empty message attribute value for message attribute type '${base}'.`)
   }
   if (base === 'Binary') {
-    if (!/^[A-Za-z0-9+/]+={0,2}$/.test(value) || value.length % 4 !== 0) throw wrong('is not base64.')
+    if (!isBase64(value)) throw wrong('is not base64.')
   } else {
     checkText(value, `The message attribute '${name}'`)
-    if (base === 'Number' && !numberPattern.test(value)) {
+    if (base === 'Number' && !isNumber(value)) {
       throw wrong(`has an invalid value: could not cast message attribute value to number.`)
     }
   }
+}
+
+/** A number of at most 38 digits, from 10^-128 to 10^126, or 0. */
+function isNumber(value: string): boolean {
+  const parts = numberPattern.exec(value)
+  if (parts === null) return false
+  const digits = parts[1]!.replace('.', '').replace(/^0+/, '').replace(/0+$/, '')
+  const size = Math.abs(Number(value))
+  return digits.length <= 38 && (digits === '' || (size >= 1e-128 && size <= 1e126))
 }
 
 /** The MD5 of attributes. undefined: there are none. */
@@ -186,7 +197,10 @@ function readTyped(text: string | undefined): [string, string, string][] {
 }
 
 const isTyped = (entry: unknown): entry is [string, string, string] =>
-  Array.isArray(entry) && entry.length === 3 && entry.every(part => typeof part === 'string')
+  Array.isArray(entry) &&
+  entry.length === 3 &&
+  entry.every(part => typeof part === 'string' && part !== '' && isCarried(part)) &&
+  (!entry[1].startsWith('Binary') || isBase64(entry[2]))
 
 /** Those of the attributes that a call asks for: by name, by `prefix.*`, or all. */
 export function chosenOf(attributes: Attributes, names: string[]): Attributes {

@@ -2,10 +2,9 @@
 import type { RedriveTask } from '../../core/redrive.ts'
 import { everyQueue, type QueueReport } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
-import { pageRowsMax } from '../../core/limits.ts'
 import { permitOn, type Answer, type Call } from './call.ts'
 import { invalidValue, SqsError } from './errors.ts'
-import { arnOf, queueOfArn, readTaskHandle, taskHandleOf } from './ids.ts'
+import { arnOf, isFifoName, queueOfArn, readTaskHandle, taskHandleOf } from './ids.ts'
 
 const perSecondMax = 500
 /** What a task that names no rate keeps to. It differs from every rate that one can name. */
@@ -45,6 +44,9 @@ export async function startMessageMoveTask(call: Call): Promise<Answer> {
     if (target === source) {
       throw invalidValue('Source queue arn and destination queue arn cannot be the same.')
     }
+    if (isFifoName(target) !== isFifoName(source)) {
+      throw invalidValue('Source queue and destination queue must be of the same type.')
+    }
     await reportOf(call, 'DestinationArn', target)
     permitOn(call, 'enqueue', target)
   }
@@ -54,12 +56,8 @@ export async function startMessageMoveTask(call: Call): Promise<Answer> {
 }
 
 async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promise<boolean> {
-  for (let after = ''; ;) {
-    const { queues, next } = await broker.listQueues(caller, after, pageRowsMax, everyQueue)
-    if (queues.some(({ settings }) => settings.deadLetterQueue === queue)) return true
-    if (next === null) return false
-    after = next
-  }
+  const { queues } = await broker.listQueues(caller, '', 1, everyQueue, queue)
+  return queues.length > 0
 }
 
 const statusOf = { running: 'RUNNING', done: 'COMPLETED', stopped: 'CANCELLED' } as const

@@ -30,7 +30,7 @@ export function readRequest(request: FastifyRequest): {
   operation: OperationName
   input: Record<string, any>
 } {
-  const text = textOf(request.body as Buffer | undefined)
+  const text = textOf(request)
   const { queue } = request.params as { queue?: string }
   if (isJson(request)) {
     const target = String(request.headers['x-amz-target'] ?? '')
@@ -63,10 +63,12 @@ function checked(operation: OperationName, given: unknown, queue: string | undef
 const operationOf = (name: string): OperationName | null =>
   Object.hasOwn(operations, name) ? (name as OperationName) : null
 
-function textOf(body: Buffer | undefined): string {
+function textOf(request: FastifyRequest): string {
+  const body = request.body as Buffer | undefined
   if (body === undefined || body.length === 0) return ''
   if (isUtf8(body)) return body.toString()
-  throw new SqsError('MalformedQueryString', 'The body is not valid UTF-8.')
+  const code = isJson(request) ? 'SerializationException' : 'MalformedQueryString'
+  throw new SqsError(code, 'The body is not valid UTF-8.')
 }
 
 function parsedJson(text: string): unknown {

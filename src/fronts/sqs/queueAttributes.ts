@@ -1,8 +1,9 @@
 /** Attributes of queues, and the settings that they are here. */
 import { leaseSecondsMax, messageBytesMax } from '../../core/limits.ts'
-import type { FrontNotes, QueueChange, QueueReport } from '../../core/queue.ts'
+import type { EntryChanges, QueueChange, QueueReport } from '../../core/queue.ts'
 import { arnOf, isFifoName, queueOfArn } from './ids.ts'
 import { invalidValue, SqsError } from './errors.ts'
+import { isCarried } from './messageAttributes.ts'
 
 export type QueueAttributes = Record<string, string>
 
@@ -26,7 +27,7 @@ const kept: Record<string, RegExp> = {
   Policy: /^/,
   RedriveAllowPolicy: /^/,
   KmsMasterKeyId: /^/,
-  KmsDataKeyReusePeriodSeconds: /^\d{1,5}$/,
+  KmsDataKeyReusePeriodSeconds: /^([6-9]\d|\d{3,4}|[1-7]\d{4}|8[0-5]\d{3}|86[0-3]\d{2}|86400)$/,
   SqsManagedSseEnabled: /^(true|false)$/
 }
 /** The same of FIFO queues alone. */
@@ -76,15 +77,10 @@ const wrongValue = (name: string) =>
   new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${name}.`)
 
 /** Reads attributes that a call gives. `isNew`: FifoQueue may be among them. */
-export function changeOf(
-  name: string,
-  attributes: QueueAttributes,
-  front: FrontNotes,
-  isNew: boolean
-): QueueChange {
+export function changeOf(name: string, attributes: QueueAttributes, isNew: boolean): QueueChange {
   const isFifo = isFifoName(name)
   const change: QueueChange = {}
-  const notes = { ...front }
+  const notes: EntryChanges = {}
   for (const [attribute, value] of Object.entries(attributes)) {
     const row = Object.hasOwn(numbers, attribute) ? numbers[attribute as keyof typeof numbers] : undefined
     const patterns: Record<string, RegExp> = isFifo ? { ...kept, ...keptOfFifo } : kept
@@ -94,19 +90,20 @@ export function changeOf(
       if (!(number >= row.min && number <= row.max)) throw wrongValue(attribute)
       // No lease lasts no time at all. A receive of such a queue gives its messages back at once.
       const isNothing = attribute === 'VisibilityTimeout' && number === 0
-      if (attribute === 'VisibilityTimeout') delete notes.VisibilityTimeout
-      if (isNothing) notes.VisibilityTimeout = value
-      else change[row.setting] = number
+      if (attribute === 'VisibilityTimeout') notes.VisibilityTimeout = isNothing ? value : null
+      if (!isNothing) change[row.setting] = number
     } else if (attribute === 'RedrivePolicy') {
       Object.assign(change, redriveOf(value, isFifo))
-    } else if (attribute === 'FifoQueue' && isNew && isFifo) {
-      if (value !== 'true') throw wrongValue(attribute)
+    } else if (attribute === 'FifoQueue' && isFifo) {
+      if (isNew && value !== 'true') throw wrongValue(attribute)
+      if (value !== 'true') {
+        throw new SqsError('InvalidAttributeValue', 'Modifying queue type is not supported.')
+      }
     } else if (pattern !== undefined) {
-      if (value !== '' && (!pattern.test(value) || !isPolicyOrOther(attribute, value))) {
+      if (value !== '' && !mayBe(attribute, value, pattern)) {
         throw wrongValue(attribute)
       }
-      if (value === '') delete notes[attribute]
-      else notes[attribute] = value
+      notes[attribute] = value === '' ? null : value
     } else {
       throw unknownAttribute(attribute)
     }
@@ -114,8 +111,45 @@ export function changeOf(
   return { ...change, front: notes }
 }
 
-const isPolicyOrOther = (attribute: string, value: string) =>
-  !policies.includes(attribute) || jsonObjectOf(value) !== null
+function mayBe(attribute: string, value: string, pattern: RegExp): boolean {
+  if (!isCarried(value) || !pattern.test(value)) return false
+  if (!policies.includes(attribute)) return true
+  const policy = jsonObjectOf(value)
+  return policy !== null && (attribute !== 'RedriveAllowPolicy' || isAllowPolicy(policy))
+}
+
+/** Refuses attributes of which each is right, but not beside the others. */
+export function checkTogether({ FifoThroughputLimit, DeduplicationScope }: EntryChanges): void {
+  if (FifoThroughputLimit !== 'perMessageGroupId' || DeduplicationScope === 'messageGroup') return
+  throw new SqsError(
+    'InvalidAttributeValue',
+    'FifoThroughputLimit may be perMessageGroupId only where DeduplicationScope is messageGroup.'
+  )
+}
+
+const sourcesMax = 10
+
+function isAllowPolicy({ redrivePermission, sourceQueueArns, ...others }: Record<string, unknown>): boolean {
+  if (Object.keys(others).length > 0) return false
+  if (redrivePermission !== 'byQueue') {
+    return ['allowAll', 'denyAll'].includes(redrivePermission as string) && sourceQueueArns === undefined
+  }
+  return (
+    Array.isArray(sourceQueueArns) &&
+    sourceQueueArns.length >= 1 &&
+    sourceQueueArns.length <= sourcesMax &&
+    sourceQueueArns.every(arn => typeof arn === 'string' && arn.startsWith('arn:'))
+  )
+}
+
+/** Whether dead messages of a queue may go to the queue of the report, by its RedriveAllowPolicy. */
+export function permitsRedrive({ front }: QueueReport, queue: string): boolean {
+  const { redrivePermission = 'allowAll', sourceQueueArns = [] } = jsonObjectOf(
+    front.RedriveAllowPolicy ?? '{}'
+  ) as { redrivePermission?: string; sourceQueueArns?: string[] }
+  if (redrivePermission !== 'byQueue') return redrivePermission === 'allowAll'
+  return sourceQueueArns.some(arn => queueOfArn(arn, 'sourceQueueArns') === queue)
+}
 
 function jsonObjectOf(text: string): Record<string, unknown> | null {
   try {

@@ -1,17 +1,20 @@
 /** Operations on queues: made, found, listed, changed, tagged, purged and deleted. */
-import { everyQueue, type NameScope, type QueueReport } from '../../core/queue.ts'
+import { everyQueue, type EntryChanges, type NameScope, type QueueReport } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
 import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
 import { givenUp } from '../shared/givenUp.ts'
 import { permitOn, queueOf, urlOf, type Answer, type Call } from './call.ts'
 import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
 import { checkQueueName, isFifoName } from './ids.ts'
+import { isCarried } from './messageAttributes.ts'
 import {
   askedFor,
   attributesOf,
   changeOf,
+  checkTogether,
   differenceOf,
   firstSettings,
+  permitsRedrive,
   type QueueAttributes
 } from './queueAttributes.ts'
 
@@ -43,32 +46,34 @@ export async function createQueue(call: Call): Promise<Answer> {
     throw invalidValue('The name of a FIFO queue must end with the .fifo suffix.')
   }
   const first = firstSettings(queue)
-  const change = changeOf(queue, attributes, {}, true)
+  const change = changeOf(queue, attributes, true)
+  checkTogether(change.front ?? {})
   checkTags(tags)
-  const present = await reportIfAny(call, queue)
-  if (present !== null) {
-    const different = differenceOf(attributes, attributesOf(present, region))
-    if (different === undefined) return { QueueUrl: urlOf(call, queue) }
-    throw new SqsError(
-      'QueueNameExists',
-      `A queue already exists with the same name and a different value for attribute ${different}.`
-    )
-  }
-  await checkTarget(call, change.deadLetterQueue)
+  if ((await reportIfAny(call, queue)) === null) await checkTarget(call, queue, change.deadLetterQueue)
   const isBounded = request.key !== null && !request.key.isAdmin
-  await broker.putQueue(caller, queue, { ...first, tags, ...change }, isBounded)
-  return { QueueUrl: urlOf(call, queue) }
+  const settings = { ...first, tags, ...change }
+  const made = await broker.putQueue(caller, queue, settings, { isBounded, onlyNew: true })
+  const different = made.created ? undefined : differenceOf(attributes, attributesOf(made.report, region))
+  if (different === undefined) return { QueueUrl: urlOf(call, queue) }
+  throw new SqsError(
+    'QueueNameExists',
+    `A queue already exists with the same name and a different value for attribute ${different}.`
+  )
 }
 
-/** A dead-letter queue must be there, and the caller must be able to send to it. */
-async function checkTarget(call: Call, target: string | null | undefined): Promise<void> {
+/** A dead-letter queue must be there and take from the queue, and the caller must be able to send to it. */
+async function checkTarget(call: Call, queue: string, target: string | null | undefined): Promise<void> {
   if (target == null) return
-  const wrong = invalidValue(
-    `Value for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist: ${target}.`
-  )
+  const because = (why: string) =>
+    invalidValue(`Value for parameter RedrivePolicy is invalid. Reason: ${why}.`)
+  const wrong = because(`Dead letter target does not exist: ${target}`)
   if (call.request.key?.sees(target) === false) throw wrong
   permitOn(call, 'enqueue', target)
-  if ((await reportIfAny(call, target)) === null) throw wrong
+  const report = await reportIfAny(call, target)
+  if (report === null) throw wrong
+  if (!permitsRedrive(report, queue)) {
+    throw because(`${target} does not permit ${queue} by its RedriveAllowPolicy`)
+  }
 }
 
 export async function getQueueUrl(call: Call): Promise<Answer> {
@@ -163,9 +168,10 @@ export async function getQueueAttributes(call: Call): Promise<Answer> {
 
 export async function setQueueAttributes(call: Call): Promise<Answer> {
   const queue = queueOf(call, 'manage')
+  const change = changeOf(queue, call.input.Attributes, false)
   const { front } = await call.broker.reportQueue(call.caller, queue)
-  const change = changeOf(queue, call.input.Attributes, front, false)
-  await checkTarget(call, change.deadLetterQueue)
+  checkTogether({ ...front, ...change.front })
+  await checkTarget(call, queue, change.deadLetterQueue)
   await call.broker.putQueue(call.caller, queue, change)
   return {}
 }
@@ -186,33 +192,32 @@ function checkTags(tags: Record<string, string>): void {
       )
     }
     if (/^aws:/i.test(name)) throw invalidValue('Tag keys may not begin with aws:.')
-    if (/\0/.test(name + value) || !(name + value).isWellFormed()) {
-      throw invalidValue('Tags may not hold such characters.')
+    if (!isCarried(name + value)) {
+      throw invalidValue('Tags may not hold characters that XML cannot carry.')
     }
   }
   if (Object.keys(tags).length > tagsMax) throw invalidValue(`Too many tags: a queue has at most ${tagsMax}.`)
 }
 
-async function changeTags(call: Call, change: (tags: Record<string, string>) => Record<string, string>) {
+/** Sets tags, and removes those that are null. Calls at the same time keep what the others set. */
+async function changeTags(call: Call, tagChanges: EntryChanges): Promise<Answer> {
   const queue = queueOf(call, 'manage')
   const { settings } = await call.broker.reportQueue(call.caller, queue)
-  const tags = change(settings.tags)
-  checkTags(tags)
-  await call.broker.putQueue(call.caller, queue, { tags })
+  const tags = Object.entries({ ...settings.tags, ...tagChanges })
+  checkTags(Object.fromEntries(tags.filter((tag): tag is [string, string] => tag[1] !== null)))
+  await call.broker.putQueue(call.caller, queue, { tagChanges })
   return {}
 }
 
-export const tagQueue = (call: Call): Promise<Answer> => {
+export async function tagQueue(call: Call): Promise<Answer> {
   if (Object.keys(call.input.Tags).length === 0) throw invalidValue('Tags must not be empty.')
-  return changeTags(call, tags => ({ ...tags, ...call.input.Tags }))
+  return await changeTags(call, call.input.Tags)
 }
 
-export const untagQueue = (call: Call): Promise<Answer> => {
+export async function untagQueue(call: Call): Promise<Answer> {
   const gone: string[] = call.input.TagKeys
   if (gone.length === 0) throw invalidValue('Tag keys must be between 1 and 50.')
-  return changeTags(call, tags =>
-    Object.fromEntries(Object.entries(tags).filter(([name]) => !gone.includes(name)))
-  )
+  return await changeTags(call, Object.fromEntries(gone.map(name => [name, null])))
 }
 
 export async function listQueueTags(call: Call): Promise<Answer> {

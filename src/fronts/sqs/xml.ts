@@ -11,8 +11,12 @@ const entities: Record<string, string> = {
   '"': '&quot;',
   '\r': '&#xD;'
 }
-// A carriage return by itself would be read as a line feed.
-const escaped = (text: string) => text.replace(/[&<>"\r]/g, character => entities[character]!)
+// A carriage return by itself would be read as a line feed. What XML cannot carry is replaced.
+const escaped = (text: string) =>
+  text
+    .replace(/[&<>"\r]/g, character => entities[character]!)
+    // eslint-disable-next-line no-control-regex
+    .replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd')
 
 /** `output` null: the operation answers nothing. */
 export function resultXml(

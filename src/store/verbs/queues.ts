@@ -1,28 +1,15 @@
-/** Queues: their settings, their counts, their end. */
+/** Queues: what they are set to and hold, and their end. */
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
-import type { PutOutcome, QueueMaker } from '../../core/ports.ts'
-import type { FrontNotes, NameScope, Queue, QueueChange, QueueReport } from '../../core/queue.ts'
+import type { FrontNotes, NameScope, Queue, QueueReport } from '../../core/queue.ts'
 import { reliabilityOf } from '../../core/queue.ts'
-import {
-  mayBeNull,
-  settingPaths,
-  type ActiveSettings,
-  type SettingRow,
-  type Settings
-} from '../../core/settings.ts'
-import type { Database } from '../database.ts'
+import { settingPaths, type ActiveSettings, type SettingRow, type Settings } from '../../core/settings.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
 import { tokensOf, withLimits } from '../limits.ts'
-import { adoptStatement, autoQueueVerbs } from './autoQueues.ts'
-import { keepLimits } from './limits.ts'
-import { mayChangeOrder } from './order.ts'
-import { isServerError } from '../failures.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { lockChains, refuseCircle } from './deadLetters.ts'
 
 /** The settings of a queue, as their columns. */
 type SettingColumns = Record<SettingRow['column'], unknown>
@@ -68,93 +55,6 @@ export const createStatement: Statement<{ id: number }> = {
     with ${madeQueue}
     select id
     from made`
-}
-
-const sqlTypes = {
-  number: 'float8',
-  integer: 'integer',
-  choice: 'text',
-  flag: 'boolean',
-  queue: 'text',
-  texts: 'jsonb',
-  record: 'jsonb'
-}
-
-// For a setting that may not be null, null stands for "left out".
-function assignment(row: (typeof settingPaths)[number]): string {
-  const { path, column, type } = row
-  const given = `(c.new #>> '{${path.join(',')}}')::${sqlTypes[type]}`
-  if (!mayBeNull(row)) {
-    return sql`
-      ${column} = coalesce(
-        ${given},
-        q.${column}
-      )`
-  }
-  return sql`
-    ${column} = case
-      when c.new ? '${path[0]!}' then ${given}
-      else q.${column}
-    end`
-}
-
-export const changeStatement: Statement = {
-  name: 'change_queue',
-  parameters: '$1 name · $2 change, as JSON',
-  text: sql`
-    update holdfast.queues q
-    set
-      ${settingPaths.map(assignment).join(',\n')},
-      front = coalesce(c.new->'front', q.front),
-      updated_at = case when c.new = '{}' then q.updated_at else clock_timestamp() end
-    from (select $2::jsonb as new) c
-    where q.name = $1`
-}
-
-/**
- * Makes the queue if there is none, then changes the settings given. A new queue counts for its
- * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
- * when the order would change and the queue holds a message.
- */
-export async function putQueue(
-  database: Database,
-  name: string,
-  change: QueueChange,
-  maker: QueueMaker | null = null
-): Promise<PutOutcome> {
-  const work = async (session: Session): Promise<PutOutcome> => {
-    await lockChains(session, change)
-    const made = await (maker === null
-      ? (await session.query(createStatement, [name])).length > 0
-      : makeFor(session, name, maker))
-    if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
-    await session.query(changeStatement, [name, JSON.stringify(change)])
-    await refuseCircle(session, name, change)
-    await keepLimits(session, name, change)
-    if (made) return 'made'
-    if (maker === null) await session.query(adoptStatement, [name])
-    return 'changed'
-  }
-  try {
-    return await database.transaction(work)
-  } catch (error) {
-    if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
-    throw error
-  }
-}
-
-// Only a queue that is not there is counted: to count, sessions wait for each other.
-async function makeFor(
-  session: Session,
-  name: string,
-  { callerId, checkRoom }: QueueMaker
-): Promise<boolean> {
-  if ((await findQueue(session, name)) !== null) return false
-  const { exists, ...held } = await autoQueueVerbs.countAutoQueues(session, name, callerId)
-  if (exists) return false
-  checkRoom(held)
-  await autoQueueVerbs.createAutoQueue(session, name, callerId)
-  return true
 }
 
 /**

@@ -16,7 +16,7 @@ export function queueRoutes(app: Server, broker: Broker): void {
       if (target !== null) permit(request, 'enqueue', target, () => queueNotFound(target))
       // Whoever needs no key may delete every queue, so a bound would protect nobody.
       const isBounded = key !== null && !key.isAdmin
-      const { created, report } = await broker.putQueue(caller, params.queue, body, isBounded)
+      const { created, report } = await broker.putQueue(caller, params.queue, body, { isBounded })
       return reply.code(created ? 201 : 200).send(report)
     }
   })
