@@ -75,16 +75,12 @@ export interface Place extends Verbs {
   /**
    * Makes the queue if there is none, then changes the settings given. A new queue counts for its
    * maker, unless `checkRoom` refuses it. Without a maker it counts for nobody, and neither does one
-   * that was there. With `onlyNew` it changes nothing of a queue that is there.
+   * that was there. With `onlyNew` a queue that was there stays as it is.
    */
-  putQueue(
-    name: string,
-    change: QueueChange,
-    maker: QueueMaker | null,
-    onlyNew?: boolean
-  ): Promise<PutOutcome>
+  putQueue(name: string, change: QueueChange, as: NewQueueTerms): Promise<PutOutcome>
 }
 
+export type NewQueueTerms = { maker: QueueMaker | null; onlyNew?: boolean }
 /** Whom a new queue counts for. */
 export interface QueueMaker {
   callerId: string
@@ -93,8 +89,8 @@ export interface QueueMaker {
 }
 
 /**
- * Nothing was changed with `notEmpty`, because the order would change and the queue holds a message;
- * and with `oneGroup`, because the whole queue would be one group and groups would take turns.
+ * notEmpty: nothing was changed, as the order would change and the queue holds a message. oneGroup:
+ * nothing was changed, as the whole queue would be one group and groups would take turns.
  */
 export type PutOutcome = 'made' | 'changed' | 'present' | 'notEmpty' | 'oneGroup'
 
@@ -246,7 +242,7 @@ interface SettleVerbs extends Settlers {
 interface QueueVerbs {
   findQueue(name: string): Promise<Queue | null>
   reportQueue(name: string): Promise<QueueReport | null>
-  /** Reports by name, from the one after `after` on. `more`: others may follow. */
+  /** Reports by name, after `after`. `more`: others may follow. */
   listQueues(
     after: string,
     limit: number,

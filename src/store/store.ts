@@ -73,7 +73,7 @@ export function openStore(
   const placeOn = (ranked: Database): Place => ({
     ...bind(verbs, ranked),
     transaction: work => ranked.transaction(session => work(bind(verbs, session))),
-    putQueue: (name, change, maker, onlyNew) => putQueue(ranked, name, change, maker, onlyNew)
+    putQueue: (name, change, as) => putQueue(ranked, name, change, as)
   })
   return {
     ...placeOn(database),

@@ -50,7 +50,7 @@ export class Queues {
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
-      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, maker, onlyNew))
+      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, { maker, onlyNew }))
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
       if (outcome === 'oneGroup') {
         throw invalidRequest(

@@ -1,5 +1,5 @@
 /** Making queues, and changing their settings. */
-import type { PutOutcome, QueueMaker } from '../../core/ports.ts'
+import type { NewQueueTerms, PutOutcome, QueueMaker } from '../../core/ports.ts'
 import type { QueueChange } from '../../core/queue.ts'
 import { mayBeNull, settingPaths } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
@@ -70,8 +70,7 @@ export async function putQueue(
   database: Database,
   name: string,
   change: QueueChange,
-  maker: QueueMaker | null = null,
-  onlyNew = false
+  { maker, onlyNew = false }: NewQueueTerms = { maker: null }
 ): Promise<PutOutcome> {
   const work = async (session: Session): Promise<PutOutcome> => {
     await lockChains(session, change)
