@@ -334,6 +334,8 @@ declare
   swapped_out bigint[];
   swapped_in bigint[];
   taken_over bigint[];
+  swaps bigint;
+  swapped_from bigint;
   empty text[];
   at_limit text[] := holdfast.lines_at_limit(of_queue, of_lines);
 begin
@@ -385,16 +387,22 @@ begin
         and s.leased_until is null
       for no key update skip locked
     );
-  update holdfast.messages m
-  set position = taken_over[width_bucket(m.id, swapped_in)]
-  where m.queue_id = of_queue
-    and m.id = any(swapped_in)
-    and (
-      select s.position is null
-      from holdfast.messages s
-      where s.queue_id = of_queue
-        and s.id = swapped_out[width_bucket(m.id, swapped_in)]
-    );
+  with swapped as (
+    update holdfast.messages m
+    set position = taken_over[width_bucket(m.id, swapped_in)]
+    where m.queue_id = of_queue
+      and m.id = any(swapped_in)
+      and (
+        select s.position is null
+        from holdfast.messages s
+        where s.queue_id = of_queue
+          and s.id = swapped_out[width_bucket(m.id, swapped_in)]
+      )
+    returning m.position
+  )
+  select count(*), min(s.position)
+  into swaps, swapped_from
+  from swapped s;
 
   with turns as materialized (
     select
@@ -412,7 +420,8 @@ begin
       and m.id = any(promoted)
     returning m.position
   )
-  select count(*), min(a.position)
+  -- A lease that met the swap has passed its position by. So the answer counts it as ready again.
+  select count(*) + swaps, least(min(a.position), swapped_from)
   into ready, "position"
   from advanced a;
 

@@ -1,6 +1,7 @@
 /** What races for a line: an enqueue, an ack, a cancel, the end of a lease, a change of the order. */
 import t, { type Test } from 'tap'
 import { answerBytesMax } from '../../src/core/limits.ts'
+import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { followerVerbs } from '../../src/store/verbs/followers.ts'
 import {
   ack,
@@ -18,6 +19,7 @@ import {
   receiptOf,
   row,
   rowsOf,
+  sessionOn,
   sweep,
   untilBlocked,
   type Session
@@ -191,6 +193,19 @@ for (const [name, act] of bulkVerbs) {
     t.equal(await deadlocks(), before)
   })
 }
+
+t.test('a lease finds what took the place of another while it passed by', async t => {
+  const q = await queue({ fairness: 'group' })
+  const scanHints = new ScanHints()
+  await enqueue(poolA, q.id, 'a')
+  await blocker.query('begin')
+  const rows = [{ ...row(q.id), group: 'a', priority: 9, lined: true }]
+  const [stored] = await messages.enqueue(sessionOn(blocker), rows)
+  t.strictSame(await lease(poolA, q.id, 1, { scanHints }), [], 'the one that stands is locked')
+  await blocker.query('commit')
+  scanHints.lower(q.id, Number(stored!.position))
+  t.match(await lease(poolA, q.id, 1, { scanHints }), [{ id: stored!.id }])
+})
 
 t.test('a lease gets no followers when its head was lost while it waited for the line', async t => {
   const q = await ordered()
