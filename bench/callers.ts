@@ -164,7 +164,7 @@ function waiter(slice: Slice): Caller {
       if (sent !== null) slice.time(Number(sent[1]))
       const done = () => ackAndWait(connection, receipts, sent !== null)
       if (load.workMs === undefined) done()
-      else setTimeout(done, load.workMs)
+      else setTimeout(done, Math.random() * 2 * load.workMs)
     })
   const ackAndWait = (connection: Connection, receipts: string[], isTimed: boolean) => {
     slice.ask(connection, dialect.ack(receipts), () => {

@@ -36,7 +36,7 @@ const quiet = {
   queue: 'turns',
   groups: 1000,
   ratePerSecond: 200,
-  workMs: 20,
+  workMs: 100,
   runMs: 10_000
 } as const
 
@@ -92,7 +92,7 @@ const comparisons: Comparison[] = [
     ]
   },
   {
-    title: 'From enqueue to receipt in 1,000 quiet groups, 200 a second, 64 consumers of 20 ms each',
+    title: 'From enqueue to receipt in 1,000 quiet groups, 200 a second, 64 consumers of 100 ms each',
     sides: {
       'nothing beside': { load: quiet },
       'a group of 100,000 beside': { load: quiet, prepare: enqueueTo({ queue: 'turns', groups: 1 }, 100_000) }

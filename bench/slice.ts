@@ -40,7 +40,7 @@ export interface Load {
   groups?: number
   /** consume: each lease waits for messages, for up to 20 s. */
   waits?: boolean
-  /** latency: the consumer works this long on each message. */
+  /** latency: the consumer works about this long on each message. Equal times would march in step. */
   workMs?: number
   /** ack: each ack enqueues a message of the same size in another queue. */
   then?: boolean
