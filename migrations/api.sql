@@ -724,9 +724,11 @@ begin
 end
 $$;
 
--- The queue of this name. It is made with the defaults if there is none, and cannot be deleted before
--- the transaction ends: a session that is deleting it is waited for, and then it is made anew.
-create or replace function holdfast.open_queue (queue_name text) returns integer
+-- The queue of this name. It is made if there is none: with the defaults, or beside a queue of a front
+-- with the order and the times of that one. It cannot be deleted before the transaction ends: a
+-- session that is deleting it is waited for, and then it is made anew.
+drop function if exists holdfast.open_queue (text);
+create or replace function holdfast.open_queue (queue_name text, beside integer) returns integer
 language plpgsql as $$
 declare
   open_id integer;
@@ -745,6 +747,24 @@ begin
     returning id into open_id;
     if open_id is not null then
       insert into holdfast.counts (queue_id) values (open_id);
+      update holdfast.queues q
+      set
+        lease_seconds = b.lease_seconds,
+        max_attempts = null,
+        retry_strategy = b.retry_strategy,
+        retry_delay_seconds = b.retry_delay_seconds,
+        retry_max_delay_seconds = b.retry_max_delay_seconds,
+        retry_jitter = b.retry_jitter,
+        retention_seconds = b.retention_seconds,
+        dedup_seconds = b.dedup_seconds,
+        message_bytes_max = b.message_bytes_max,
+        ordering = b.ordering,
+        fairness = b.fairness,
+        front = jsonb_build_object('Front', b.front->'Front')
+      from holdfast.queues b
+      where q.id = open_id
+        and b.id = beside
+        and b.front ? 'Front';
       return open_id;
     end if;
   end loop;
@@ -905,7 +925,7 @@ begin
     order by q.dead_letter_queue, q.id
   loop
     target := source.dead_letter_queue;
-    target_id := holdfast.open_queue(target);
+    target_id := holdfast.open_queue(target, source.id);
     select * into to_queue
     from holdfast.queues q
     where q.id = target_id;
@@ -1032,7 +1052,7 @@ begin
   where q.id = from_id;
   moved := cardinality(message_ids);
   target := destination;
-  target_id := holdfast.open_queue(destination);
+  target_id := holdfast.open_queue(destination, from_id);
 
   if in_lines then
     select

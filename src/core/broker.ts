@@ -126,12 +126,17 @@ export class Broker {
   }
 
   /**
-   * Stores messages, of a list all or none, and answers after the commit. Refuses with
-   * idempotencyMismatch, queueFull, queueNotFound, tooManyQueues, overloaded. `maker` is the key
-   * that a new queue counts for.
+   * Stores messages, of a list all or none, and answers after the commit. With `mayMake` it may make
+   * the queue. Refuses with idempotencyMismatch, queueFull, queueNotFound, tooManyQueues, overloaded.
    */
-  enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
-    return this.#enqueueing.enqueue(caller, name, messages, list)
+  enqueue(
+    caller: Caller,
+    name: string,
+    messages: NewMessage[],
+    list: boolean,
+    mayMake = true
+  ): Promise<Enqueued[]> {
+    return this.#enqueueing.enqueue(caller, name, messages, list, mayMake)
   }
 
   /**

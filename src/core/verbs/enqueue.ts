@@ -73,10 +73,16 @@ export class Enqueueing {
   /** Makes the queue if there is none. Refuses with tooManyQueues. */
   readonly makeQueue = (caller: Caller, name: string): Promise<void> => this.#autoQueues.make(caller, name)
 
-  async enqueue(caller: Caller, name: string, messages: NewMessage[], list: boolean): Promise<Enqueued[]> {
+  async enqueue(
+    caller: Caller,
+    name: string,
+    messages: NewMessage[],
+    list: boolean,
+    mayMake = true
+  ): Promise<Enqueued[]> {
     const { queueCache } = this.#parts
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const queue = await this.target(caller, name)
+      const queue = await (mayMake ? this.target(caller, name) : queueCache.find(caller, name))
       const toRow = rowsFor(queue)
       const rows = messages.map((message, index) => toRow(message, list ? `/messages/${index}` : ''))
       const answers = await this.add(caller, rows, [queue], list)

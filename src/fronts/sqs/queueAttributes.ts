@@ -56,6 +56,9 @@ export const known = new Set([
   ...Object.keys({ ...numbers, ...kept, ...keptOfFifo, ...counted })
 ])
 
+/** The note by which a queue that was made here is known: one made beside it is set as it is. */
+export const madeHere = { Front: 'sqs' }
+
 /** What every queue that is made here is set to: as SQS has it where attributes say nothing. */
 export function firstSettings(name: string): QueueChange {
   return {
@@ -191,7 +194,7 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
 /** Every attribute that a queue has. */
 export function attributesOf(report: QueueReport, region: string): QueueAttributes {
   const { queue, settings, front, counts, createdAt, updatedAt } = report
-  const { VisibilityTimeout: none, ...notes } = front
+  const { VisibilityTimeout: none, Front: _, ...notes } = front
   const seconds = (time: string) => String(Math.floor(Date.parse(time) / 1000))
   const attributes: QueueAttributes = {
     QueueArn: arnOf(region, queue),

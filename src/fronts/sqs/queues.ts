@@ -14,6 +14,7 @@ import {
   checkTogether,
   differenceOf,
   firstSettings,
+  madeHere,
   permitsRedrive,
   type QueueAttributes
 } from './queueAttributes.ts'
@@ -30,12 +31,16 @@ async function reportIfAny({ broker, caller }: Call, queue: string): Promise<Que
   }
 }
 
+const notYours = (queue: string) => `This key has no right to manage the queue ${queue}.`
+
 export async function createQueue(call: Call): Promise<Answer> {
   const { broker, caller, request, input, region } = call
   const queue: string = input.QueueName
   const attributes: QueueAttributes = input.Attributes ?? {}
   const tags: Record<string, string> = input.tags ?? {}
   checkQueueName(queue)
+  // A queue that the key may not know of is refused like one that it may not manage.
+  if (request.key?.sees(queue) === false) throw new SqsError('AccessDenied', notYours(queue))
   permitOn(call, 'manage', queue)
   if (isFifoName(queue) && attributes.FifoQueue !== 'true') {
     throw invalidValue(
@@ -51,7 +56,7 @@ export async function createQueue(call: Call): Promise<Answer> {
   checkTags(tags)
   if ((await reportIfAny(call, queue)) === null) await checkTarget(call, queue, change.deadLetterQueue)
   const isBounded = request.key !== null && !request.key.isAdmin
-  const settings = { ...first, tags, ...change }
+  const settings = { ...first, tags, ...change, front: { ...change.front, ...madeHere } }
   const made = await broker.putQueue(caller, queue, settings, { isBounded, onlyNew: true })
   const different = made.created ? undefined : differenceOf(attributes, attributesOf(made.report, region))
   if (different === undefined) return { QueueUrl: urlOf(call, queue) }

@@ -102,12 +102,24 @@ export async function sqsRoutes(
 /** Reads the request of a caller that may send it at all. */
 function open(request: FastifyRequest, { ring, signatures }: SqsOptions): ReturnType<typeof readRequest> {
   const isKeyed = ring !== null && ring.inForce
-  if (!isKeyed) return readRequest(request)
+  if (!isKeyed) {
+    refuseLinks(request)
+    return readRequest(request)
+  }
   const isBearer = /^bearer /i.test(request.headers.authorization ?? '')
   const key = isBearer ? bearerKey(request, ring) : signerOf(request, ring, signatures)
   const read = readRequest(request)
   letIn(request, key, settles.has(read.operation))
   return read
+}
+
+/** A link or an image on any page makes a GET, but cannot sign it. */
+function refuseLinks({ method, headers }: FastifyRequest): void {
+  if (method === 'POST' || headers.authorization !== undefined) return
+  throw new SqsError(
+    'MissingAuthenticationToken',
+    'Send this by POST, as SDKs do. A GET must have a signature, because a link could make it.'
+  )
 }
 
 function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatures): ApiKey {

@@ -88,7 +88,7 @@ async function targetOf(call: Call): Promise<Queue> {
 /** All or none, and each in its order. */
 async function enqueue(call: Call, queue: Queue, messages: NewMessage[]): Promise<Enqueued[]> {
   takeMessages(call.request, messages.length)
-  return await call.broker.enqueue(call.caller, queue.name, messages, messages.length > 1)
+  return await call.broker.enqueue(call.caller, queue.name, messages, messages.length > 1, false)
 }
 
 function resultOf(queue: Queue, sent: Sent, { id }: Enqueued): Answer {

@@ -9,7 +9,7 @@ import { python, withoutPackage } from '../../support/debian.ts'
 import { service } from '../../support/service.ts'
 import { credentials, sdkClient } from './callers.ts'
 
-const { url, get, post } = await service(t)
+const { url, call, get, post } = await service(t)
 const run = promisify(execFile)
 
 t.test('sqs-producer and sqs-consumer', async t => {
@@ -108,6 +108,7 @@ t.test("Debian's aws command line", { skip: withoutPackage('awscli') }, async t 
 t.test('malformed requests get the documented error, in the protocol of their caller', async t => {
   const json = (target: string, body: string) =>
     post('/', body, { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': target })
+  const signedGet = (path: string) => call('GET', path, undefined, { authorization: 'any' })
   const form = (body: string) => post('/', body, { 'content-type': 'application/x-www-form-urlencoded' })
   const cases: [ReturnType<typeof post>, number, string][] = [
     [json('AmazonSQS.Nonsense', '{}'), 400, 'UnknownOperationException'],
@@ -122,7 +123,8 @@ t.test('malformed requests get the documented error, in the protocol of their ca
     [form('Action=ListQueues&QueueNamePrefix=%ff'), 400, 'MalformedQueryString'],
     [form('Action=ListQueues&MaxResults=x'), 400, 'InvalidParameterValue'],
     [form(`Action=ListQueues&x=${'x'.repeat(9_000_000)}`), 413, 'RequestTooLarge'],
-    [get('/?Action=Nonsense'), 400, 'InvalidAction'],
+    [signedGet('/?Action=Nonsense'), 400, 'InvalidAction'],
+    [get('/?Action=ListQueues'), 403, 'MissingAuthenticationToken'],
     [post('/000000000000/none?Action=ReceiveMessage'), 400, 'AWS.SimpleQueueService.NonExistentQueue']
   ]
   for (const [sent, status, code] of cases) {
@@ -136,6 +138,26 @@ t.test('malformed requests get the documented error, in the protocol of their ca
   t.equal(page.status, 403)
   t.match(await page.text(), '<Code>AccessDenied</Code>')
   t.equal((await post('/', '{}')).body.code, 'routeNotFound')
+})
+
+t.test('no link of a page can change a queue', async t => {
+  await post('/queues/victim/messages', { body: 1 })
+  const navigation = {
+    'sec-fetch-site': 'cross-site',
+    'sec-fetch-mode': 'navigate',
+    'sec-fetch-dest': 'document',
+    referer: 'https://evil.example/'
+  }
+  const calls = ['PurgeQueue', 'DeleteQueue', 'SendMessage&MessageBody=evil']
+  for (const method of ['GET', 'HEAD']) {
+    for (const action of calls) {
+      const path = `/?Action=${action}&QueueUrl=victim`
+      t.equal((await call(method, path, undefined, navigation)).status, 403, `${method} ${action}`)
+      const image = { referer: 'https://evil.example/' }
+      t.equal((await call(method, path, undefined, image)).status, 403, `${method} ${action} as an image`)
+    }
+  }
+  t.match((await get('/queues/victim')).body.counts, { ready: 1 })
 })
 
 t.test('HOLDFAST_SQS=off', async t => {

@@ -51,6 +51,46 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.equal((await receive(fifo)).length, 1)
     })
 
+    t.test('a send makes a queue that was deleted', async t => {
+      for (const [suffix, Attributes, more] of [
+        ['', {}, {}],
+        ['.fifo', { FifoQueue: 'true', ContentBasedDeduplication: 'true' }, { MessageGroupId: 'g' }]
+      ] as const) {
+        for (let time = 0; time < 5; time++) {
+          const QueueUrl = await queue(Attributes, suffix)
+          const sends = Array.from({ length: 12 }, (_, n) => send(QueueUrl, `${n}`, more).catch(() => {}))
+          await call('DeleteQueue', { QueueUrl })
+          await Promise.all(sends)
+          t.equal((await get(`/queues/${QueueUrl.split('/').at(-1)}`)).status, 404)
+        }
+      }
+    })
+
+    t.test('a dead-letter queue that was deleted comes back without its order', async t => {
+      const dead = await queue({ FifoQueue: 'true' }, '.fifo')
+      const name = dead.split('/').at(-1)!
+      const deadLetterTargetArn = `arn:aws:sqs:eu-west-1:000000000000:${name}`
+      const source = await queue(
+        {
+          FifoQueue: 'true',
+          ContentBasedDeduplication: 'true',
+          RedrivePolicy: JSON.stringify({ deadLetterTargetArn, maxReceiveCount: 1 })
+        },
+        '.fifo'
+      )
+      await call('DeleteQueue', { QueueUrl: dead })
+      for (const body of ['1', '2']) {
+        await send(source, body, { MessageGroupId: 'g' })
+        await receive(source, { VisibilityTimeout: 0 })
+      }
+      t.match(await receive(dead), [{ Body: '1' }])
+      t.strictSame(await receive(dead), [], 'the group is held')
+      const { Attributes } = await call('GetQueueAttributes', { QueueUrl: dead, AttributeNames: ['All'] })
+      t.match(Attributes, { FifoQueue: 'true', MessageRetentionPeriod: '345600' })
+      t.notOk('Front' in Attributes)
+      t.match((await get(`/queues/${name}`)).body.settings, { maxAttempts: null, dedupSeconds: 300 })
+    })
+
     t.test('a receive of ten brings one', async t => {
       const QueueUrl = await queue()
       const Entries = Array.from({ length: 10 }, (_, i) => ({ Id: `${i}`, MessageBody: `${i}` }))
