@@ -1082,7 +1082,19 @@ begin
   where q.id = target_id;
   in_turns := to_queue.takes_turns;
   opened := holdfast.open_lines_for(from_id, message_ids, to_queue);
-  positions := array(select nextval('holdfast.positions') from generate_series(1, moved));
+  -- They keep the order that they have here.
+  select array_agg(p.position order by p.id)
+  into positions
+  from (
+    select o.id, nextval('holdfast.positions') as position
+    from (
+      select m.id
+      from holdfast.messages m
+      where m.queue_id = from_id
+        and m.id = any(message_ids)
+      order by m.place nulls first, m.id
+    ) o
+  ) p;
 
   update holdfast.messages m
   set
@@ -1129,7 +1141,7 @@ begin
 
   perform holdfast.move_history(from_id, from_queue.name, target_id, message_ids);
   ready := moved;
-  lowest := positions[1];
+  lowest := (select min(p) from unnest(positions) as p);
   if in_turns or opened is not null then
     select s.ready, s.lowest into ready, lowest
     from holdfast.seat_moved(to_queue, message_ids, opened) s;

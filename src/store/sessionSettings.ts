@@ -41,7 +41,8 @@ const pace = {
   jit: 'off',
   vacuum_cost_delay: '0',
   statement_timeout: '15000',
-  lock_timeout: '1000',
+  // Above the usual deadlock_timeout, so that the server finds a deadlock, and the work is done again.
+  lock_timeout: '1250',
   idle_in_transaction_session_timeout: '10000'
 }
 

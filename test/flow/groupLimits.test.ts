@@ -29,7 +29,7 @@ t.test('no more of a group are leased at once, and groups at their limit delay n
   const first = await queue.lease(10)
   t.equal(bodiesOf(first), 'a1 b1 a2')
   t.strictSame(await queue.lease(10), [])
-  t.match(await reasonsOf(queue, a3!), ['maxLeasedPerGroup', 'turn'])
+  t.strictSame(await reasonsOf(queue, a3!), ['maxLeasedPerGroup'])
   await queue.put('c1 b2')
   t.equal(await queue.bodies(10), 'c1 b2')
 
@@ -228,3 +228,32 @@ t.test('a line counts only what was leased under its limit', async t => {
     t.strictSame(rows, [{ least: 0, most: 0 }], name)
   }
 })
+
+t.test('acks within a lease free their places for it, and each has its outcome', async t => {
+  const queue = await queueWith({ maxLeasedPerGroup: 1, maxLeased: 2 })
+  await queue.put('a1 a2 b1 b2')
+  const held = await queue.lease(4)
+  t.equal(bodiesOf(held), 'a1 b1')
+  const { body } = await holdfast.post(`${queue.path}/lease`, {
+    max: 4,
+    ack: held.map(({ receipt }) => receipt)
+  })
+  t.equal(bodiesOf(body.messages), 'a2 b2')
+  t.match(body.outcomes, [{ outcome: 'acked' }, { outcome: 'acked' }])
+})
+
+for (const settings of [
+  { maxLeasedPerGroup: 1 },
+  { ratePerGroup: { messages: 1, perSeconds: 60 } }
+] as const) {
+  t.test(`${Object.keys(settings)[0]}: the group is listed, and turn is said of those behind`, async t => {
+    const queue = await queueWith(settings)
+    const [, second, third] = await queue.put('a1 a2 a3')
+    await queue.lease()
+    const { groups } = (await holdfast.get(`${queue.path}/groups`)).body
+    t.match(groups, [{ group: 'a', waiting: 2, leased: 1, first: { id: second } }])
+    const limit = Object.keys(settings)[0]!
+    t.strictSame(await reasonsOf(queue, second!), [limit])
+    t.ok((await reasonsOf(queue, third!)).includes('turn'))
+  })
+}

@@ -92,6 +92,29 @@ t.test('a dead message frees its group, and after a redrive it stands at the tai
   t.strictSame(await queue.leftovers(), empty)
 })
 
+t.test('a redrive of several keeps the order in which they stand', async t => {
+  const dead = await queueWith({ ordering: 'group' })
+  for (const settings of [{}, { deadLetterQueue: dead.name }]) {
+    const queue = await queueWith({ ordering: 'group', ...settings })
+    await queue.put('a1 a2')
+    const [first] = await queue.lease()
+    await queue.release(first!)
+    const both = await queue.lease(2)
+    for (const leased of both.toReversed()) await queue.fail(leased, { dead: true })
+    await holdfast.post(`${settings.deadLetterQueue === undefined ? queue.path : dead.path}/redrive`)
+    t.equal(await queue.drain(), settings.deadLetterQueue === undefined ? 'a1 a2' : 'a2 a1')
+  }
+  const queue = await queueWith({ ordering: 'group' })
+  await queue.put('a1 a2')
+  const kill = async () => queue.fail((await queue.lease())[0]!, { dead: true })
+  await kill()
+  await holdfast.post(`${queue.path}/redrive`) // a1 stands behind a2 now
+  await kill()
+  await kill()
+  await holdfast.post(`${queue.path}/redrive`)
+  t.equal(await queue.drain(), 'a2 a1')
+})
+
 t.test('a delay of the queue holds up what comes after the message, and nothing before it', async t => {
   const queue = await queueWith({ ordering: 'group' })
   await queue.put('a1')

@@ -43,7 +43,8 @@ function schedulesOn(
   const broker = {
     makeQueue: autoQueues.make.bind(autoQueues),
     inTurn: <T>(_caller: Caller, work: () => Promise<T>) => work(),
-    enqueue: undefined as never
+    enqueue: undefined as never,
+    findQueue: undefined as never
   }
   const options = { schedulesMax: Infinity, schedulesPerQueueMax: Infinity, onDue }
   const schedules = new Schedules(store, broker, nextTime, options)

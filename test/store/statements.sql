@@ -4320,12 +4320,26 @@ select
   c.more,
   f.first
 from (
-  select line
-  from holdfast.lines
-  where queue_id = $1
-    and line >= coalesce($2, '')
-    and line is distinct from $2
-  order by line
+  select k.line
+  from (
+    select line
+    from holdfast.lines
+    where queue_id = $1
+      and line >= coalesce($2, '')
+      and line is distinct from $2
+    union
+    select line
+    from holdfast.line_rates
+    where queue_id = $1
+      and line >= coalesce($2, '')
+      and line is distinct from $2
+  ) k
+  where exists (
+    select from holdfast.messages m
+    where m.queue_id = $1
+      and m.line = k.line
+  )
+  order by k.line
   limit $3
 ) g
 cross join lateral (
@@ -7754,6 +7768,7 @@ with lined as materialized (
   select
     m.id,
     m.line,
+    m.place,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     m.turn_rank,
     m.origin->>'queue' as home
@@ -7786,7 +7801,7 @@ with lined as materialized (
       from chosen
       cross join (select count(*) from opened) o
       where home is null
-      order by id
+      order by place nulls first, id
     ) c
   ) c
 ), changed as (
@@ -7927,6 +7942,7 @@ with lined as materialized (
   select
     m.id,
     m.line,
+    m.place,
     holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
     null as home
   from holdfast.messages m
@@ -9627,7 +9643,10 @@ select
   d.missed,
   d.body,
   d.headers,
-  d.priority,
+  case
+    when q.ordering <> 'none' then 4
+    else d.priority
+  end as priority,
   d.next_at as "nextAt",
   d.owner_id as "ownerId",
   statement_timestamp() as now,
@@ -9643,7 +9662,7 @@ from (
   from due
 ) d
 left join lateral (
-  select id, max_depth, message_bytes_max, delay_seconds, ttl_seconds
+  select id, ordering, max_depth, message_bytes_max, delay_seconds, ttl_seconds
   from holdfast.queues
   where name = d.queue
   limit 1

@@ -6,32 +6,25 @@ import type { Caller } from '../caller.ts'
 import type { Completion, Followed, NextMessage } from '../completion.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
-import { partlyDone, pointedAt, QueueError } from '../errors.ts'
+import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
-import type { Completed, EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
-import { priorityDefault } from '../options.ts'
+import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
+import type { Queue } from '../queue.ts'
 import { uniqueKeyOf } from '../unique.ts'
-import {
-  bytesOf,
-  flushBytesMax,
-  queueAttemptsMax,
-  rowsFor,
-  storeInRounds,
-  type Enqueueing
-} from './enqueue.ts'
+import { bytesOf, flushBytesMax, queueAttemptsMax, storeInRounds, type Enqueueing } from './enqueue.ts'
 import type { Leasing, LeaseRequest } from './lease.ts'
+import {
+  idempotencyMismatch,
+  missingQueue,
+  queueFull,
+  stepTo,
+  targetOf,
+  uniqueGroup,
+  type Step,
+  type Target
+} from './nextSteps.ts'
 import { readReceipts } from './receipts.ts'
 import { hasTwoFences, keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
-
-/** A next message as a row of its queue. */
-interface Step {
-  row: EnqueueRow
-  queue: string
-  pointer: string
-  hasMaxDepth: boolean
-  /** Refuses its call if the step is due. The row is then of no queue. */
-  refusal: QueueError | null
-}
 
 /** A lease whose work is done, with what follows from it. */
 interface Ending extends Completed {
@@ -102,13 +95,15 @@ export class Completing {
     const { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
     const outcomes: Outcome[] = completions.map(() => ({ outcome: 'gone' }))
     if (current.length === 0) return outcomes
-    const targets = new Set(current.flatMap(index => completions[index]!.then.map(next => next.queue)))
+    const steps = completions.map(({ then }) => then)
+    await this.#forgetLost(caller, queue.id, leases, current, steps)
+    const targets = new Set(current.flatMap(index => steps[index]!.map(next => next.queue)))
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
       const stepOf = await this.#stepsTo(caller, targets)
       const endings = current.map((index): Ending => {
         const { id, fence } = leases[index]!
-        const { result, then } = completions[index]!
-        return { id, fence, result, steps: then.map(stepOf) }
+        const { result } = completions[index]!
+        return { id, fence, result, steps: steps[index]!.map(stepOf) }
       })
       const bytes = endings.reduce(
         (sum, { result, steps }) => sum + (result?.length ?? 0) + bytesOf(steps.map(({ row }) => row)),
@@ -154,17 +149,42 @@ export class Completing {
     return this.#batcher.drained()
   }
 
+  // Where a queue is missing, it is made only for an ack that takes effect, and for a call that no other
+  // queue refuses.
+  async #forgetLost(
+    caller: Caller,
+    queueId: Digits,
+    leases: Held[],
+    current: number[],
+    steps: NextMessage[][]
+  ): Promise<void> {
+    const { queueCache, store } = this.#parts
+    const found = new Map<string, Queue | QueueError>()
+    for (const { queue } of current.flatMap(index => steps[index]!)) {
+      if (!found.has(queue)) found.set(queue, await queueCache.find(caller, queue).catch(missingQueue))
+    }
+    if (![...found.values()].some(queue => queue instanceof QueueError)) return
+    const ids = current.map(index => leases[index]!.id)
+    const standings = await store.first.standings(queueId, ids)
+    for (const index of current) {
+      const { id, fence } = leases[index]!
+      const standing = standings.get(id)
+      const isHeld = standing?.fence === fence && !standing.dead && !standing.acked
+      if (!isHeld) steps[index] = []
+      for (const next of steps[index]!) {
+        const queue = found.get(next.queue)!
+        const refusal = queue instanceof QueueError ? null : stepTo(targetOf(queue), next).refusal
+        if (refusal !== null) throw refusal
+      }
+    }
+  }
+
   /** Steps to the queues of these names, which are made where that is allowed. */
   async #stepsTo(caller: Caller, names: Set<string>): Promise<(next: NextMessage) => Step> {
     const targets = new Map<string, Target | QueueError>()
     for (const name of names) {
       const found = await this.#enqueueing.target(caller, name).catch(missingQueue)
-      targets.set(
-        name,
-        found instanceof QueueError
-          ? found
-          : { toRow: rowsFor(found), hasMaxDepth: found.settings.maxDepth !== null }
-      )
+      targets.set(name, found instanceof QueueError ? found : targetOf(found))
     }
     return next => stepTo(targets.get(next.queue)!, next)
   }
@@ -224,33 +244,6 @@ export class Completing {
     replicaStats.flushed('enqueue', rows.length)
     this.#enqueueing.signal([{ rows }], [[...stored.values()].flat()])
   }
-}
-
-interface Target {
-  toRow: ReturnType<typeof rowsFor>
-  hasMaxDepth: boolean
-}
-
-function stepTo(target: Target | QueueError, { queue, message, pointer }: NextMessage): Step {
-  let refusal: QueueError
-  try {
-    if (target instanceof QueueError) throw pointedAt(target, pointer)
-    const { toRow, hasMaxDepth } = target
-    return { row: toRow(message, pointer), queue, pointer, hasMaxDepth, refusal: null }
-  } catch (error) {
-    if (!(error instanceof QueueError)) throw error
-    refusal = error
-  }
-  return { row: noRow, queue, pointer, hasMaxDepth: false, refusal }
-}
-
-/** No queue has this id, so the store does not take the row. */
-const noRow: EnqueueRow = {
-  queueId: '0',
-  body: 'null',
-  contentType: null,
-  priority: priorityDefault,
-  defaults: null
 }
 
 /** A call, and its endings that removed their message. */
@@ -354,39 +347,4 @@ function followed(
   { id, duplicate, replaced = false }: NonNullable<EnqueueAnswer>
 ): Followed {
   return { queue, id, ...(duplicate && { duplicate }), ...(replaced && { replaced }) }
-}
-
-/** Catches the refusals of a queue that is missing and is not made. */
-function missingQueue(error: unknown): QueueError {
-  const isMissing =
-    error instanceof QueueError && (error.code === 'queueNotFound' || error.code === 'tooManyQueues')
-  if (!isMissing) throw error
-  return error
-}
-
-function queueFull(queue: string, pointer: string): QueueError {
-  const error = new QueueError(
-    'queueFull',
-    `The queue ${queue} holds as many messages as its maxDepth allows; nothing was acked. Send the ` +
-      'request again when some of its messages have been acked.'
-  )
-  return pointedAt(error, pointer)
-}
-
-function idempotencyMismatch(pointer: string): QueueError {
-  const error = new QueueError(
-    'idempotencyMismatch',
-    'This idempotency key was used for other content not long ago; nothing was acked or stored. Use a ' +
-      'new key for a new message.'
-  )
-  return pointedAt(error, pointer)
-}
-
-function uniqueGroup(pointer: string): QueueError {
-  const error = new QueueError(
-    'uniqueGroup',
-    'The message that holds this unique key has another group, and its queue has an order; nothing was ' +
-      'acked or stored. Give the message the same group, or a key of its own.'
-  )
-  return pointedAt(error, pointer)
 }

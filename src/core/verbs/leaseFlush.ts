@@ -8,7 +8,7 @@ import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import type { Share } from '../engine/share.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import { hasLimits } from '../leaseLimits.ts'
+import { hasGroupLimits, hasLimits } from '../leaseLimits.ts'
 import { isOrdered } from '../lines.ts'
 import type { Digits } from '../message.ts'
 import type { Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Place, Verbs } from '../ports.ts'
@@ -109,6 +109,10 @@ export class LeaseFlushes {
   }
 
   async #flush(queueId: Digits, calls: Call[]): Promise<(LeaseAnswer | Error)[]> {
+    const hasBoth = calls.some(({ acks }) => acks.length > 0) && calls.some(({ max }) => max > 0)
+    if (hasBoth && calls.some(({ queue }) => hasGroupLimits(queue.settings))) {
+      return await this.#ackThenLease(queueId, calls)
+    }
     const { store, wakeups } = this.#parts
     const keyed = calls.filter(({ idempotencyKey: key, max }) => key !== null && max > 0)
     const firstOf = new Map(keyed.toReversed().map(call => [call.idempotencyKey, call]))
@@ -130,6 +134,25 @@ export class LeaseFlushes {
         wakeups.wake(queueId, keyed.length)
       }
     }
+  }
+
+  // Where groups have limits, acks and leases both lock lines, each in their order. In one commit the
+  // two orders could meet those of another and deadlock.
+  async #ackThenLease(queueId: Digits, calls: Call[]): Promise<(LeaseAnswer | Error)[]> {
+    const acked = await this.#flush(
+      queueId,
+      calls.map(call => ({ ...call, max: 0 }))
+    )
+    const leased = await this.#flush(
+      queueId,
+      calls.map(call => ({ ...call, acks: [] }))
+    ).catch((error: Error) => calls.map(({ acks }) => (acks.length > 0 ? partlyDone(error) : error)))
+    return leased.map((answer, index) => {
+      const settled = acked[index]!
+      if (answer instanceof Error) return answer
+      if (settled instanceof Error) return calls[index]!.max > 0 ? partlyDone(settled) : settled
+      return { ...answer, outcomes: settled.outcomes }
+    })
   }
 
   async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {

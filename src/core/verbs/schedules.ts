@@ -4,6 +4,7 @@ import { priorityDefault } from '../options.ts'
 import type { Broker } from '../broker.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
+import { isOrdered } from '../lines.ts'
 import type { Enqueued, NewMessage } from '../message.ts'
 import type { Store, Verbs } from '../ports.ts'
 import type { NameScope } from '../queue.ts'
@@ -44,13 +45,13 @@ interface Put {
 
 export class Schedules {
   readonly #store: Store
-  readonly #broker: Pick<Broker, 'enqueue' | 'inTurn'>
+  readonly #broker: Pick<Broker, 'enqueue' | 'findQueue' | 'inTurn'>
   readonly #calendar: Calendar
   readonly #options: SchedulesOptions
 
   constructor(
     store: Store,
-    broker: Pick<Broker, 'enqueue' | 'inTurn'>,
+    broker: Pick<Broker, 'enqueue' | 'findQueue' | 'inTurn'>,
     calendar: Calendar,
     options: SchedulesOptions
   ) {
@@ -177,11 +178,15 @@ export class Schedules {
    */
   async run(name: string, idempotencyKey: string | undefined, by: ScheduleCaller): Promise<Enqueued> {
     const { queue, body, headers, priority } = await this.get(name, by)
+    const ordered = await this.#broker.findQueue(by.caller, queue).then(
+      ({ settings }) => isOrdered(settings),
+      () => false
+    )
     const message: NewMessage = {
       body,
       contentType: null,
       headers: { ...headers, [nameHeader]: name },
-      priority,
+      priority: ordered ? undefined : priority,
       idempotencyKey
     }
     return (await this.#broker.enqueue(by.caller, queue, [message], false))[0]!

@@ -142,6 +142,33 @@ export const aheadStatement: Statement<{ ready: string; examined: string }> = {
     ) before`
 }
 
+// Whether another ready message of its group goes before a parked one.
+export const behindStatement: Statement = {
+  name: 'explain_turn',
+  parameters: '$1 queue id · $2 message id',
+  text: sql`
+    select
+    from holdfast.messages m
+    cross join lateral (
+      select
+      from holdfast.messages o
+      where o.queue_id = $1
+        and o.line = m.line
+        and o.turn_rank is not null
+        and o.visible_at is null
+        and o.leased_until is null
+        and o.dead_at is null
+        and (
+          o.position is not null
+          or o.turn_rank > m.turn_rank
+          or o.turn_rank = m.turn_rank and o.place < m.place
+        )
+      limit 1
+    ) before
+    where m.queue_id = $1
+      and m.id = $2`
+}
+
 /**
  * Where one message stands. For a ready one also how many ready ones come before it; `all` is false
  * when counting stopped at `aheadMax` messages examined. null when there is no such message.
@@ -155,6 +182,7 @@ export async function circumstancesOf(
   if (message === undefined) return null
   const { state, position, takesTurns } = message
   message.turn = state === 'ready' && position === null && takesTurns
+  if (message.turn) message.turn = (await session.query(behindStatement, [queueId, id])).length > 0
   if (state !== 'ready' || position === null) return { message, ahead: null }
   const [before] = await session.query(aheadStatement, [queueId, message.rank, message.position])
   return {

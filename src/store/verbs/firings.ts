@@ -1,4 +1,5 @@
 /** Schedules that are due, and what became of them. */
+import { priorityDefault } from '../../core/options.ts'
 import { enqueueDefaultsOf } from '../../core/queue.ts'
 import type { DueSchedule, FiredSchedule } from '../../core/schedule.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -31,7 +32,10 @@ export const takeDueStatement: Statement<DueRow> = {
       d.missed,
       d.body,
       d.headers,
-      d.priority,
+      case
+        when q.ordering <> 'none' then ${priorityDefault}
+        else d.priority
+      end as priority,
       d.next_at as "nextAt",
       d.owner_id as "ownerId",
       statement_timestamp() as now,
@@ -47,7 +51,7 @@ export const takeDueStatement: Statement<DueRow> = {
       from due
     ) d
     left join lateral (
-      select id, max_depth, message_bytes_max, delay_seconds, ttl_seconds
+      select id, ordering, max_depth, message_bytes_max, delay_seconds, ttl_seconds
       from holdfast.queues
       where name = d.queue
       limit 1

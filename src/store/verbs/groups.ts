@@ -11,6 +11,14 @@ const goesFirst = sql`
   e.turn_rank desc,
   e.place`
 
+// A line whose rate is used up stands only among the rates.
+const linesIn = (table: string) => sql`
+  select line
+  from holdfast.${table}
+  where queue_id = $1
+    and line >= coalesce($2, '')
+    and line is distinct from $2`
+
 export const groupsStatement: Statement<Group & { line: string }> = {
   name: 'groups',
   parameters: '$1 queue id · $2 after this line · $3 groups on the page',
@@ -24,12 +32,16 @@ export const groupsStatement: Statement<Group & { line: string }> = {
       c.more,
       f.first
     from (
-      select line
-      from holdfast.lines
-      where queue_id = $1
-        and line >= coalesce($2, '')
-        and line is distinct from $2
-      order by line
+      select k.line
+      from (
+        ${['lines', 'line_rates'].map(linesIn).join('\nunion\n')}
+      ) k
+      where exists (
+        select from holdfast.messages m
+        where m.queue_id = $1
+          and m.line = k.line
+      )
+      order by k.line
       limit $3
     ) g
     cross join lateral (

@@ -31,6 +31,7 @@ const chosenOf = (columns = 'null as home') => sql`
     select
       m.id,
       m.line,
+      m.place,
       ${openState} as state,
       ${columns.replace(', ', ',\n')}
     from holdfast.messages m
@@ -92,7 +93,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
         from chosen
         cross join (select count(*) from opened) o
         where home is null
-        order by id
+        order by place nulls first, id
       )`)}, changed as (
       update holdfast.messages m
       set

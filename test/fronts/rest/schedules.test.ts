@@ -194,3 +194,11 @@ t.test('a deleted schedule is gone, and its messages stay', async t => {
   t.equal((await holdfast.get('/schedules/brief')).status, 404)
   t.ok(await lease('brief'))
 })
+
+t.test('a schedule runs into a queue with an order, where its priority says nothing', async t => {
+  await holdfast.call('PUT', '/queues/in-order', { ordering: 'group' })
+  const schedule = { queue: 'in-order', cron: '* * * * *', body: 1, priority: 9 }
+  await holdfast.call('PUT', '/schedules/ordered', schedule)
+  t.equal((await holdfast.post('/schedules/ordered/run')).status, 201)
+  t.match((await holdfast.get('/queues/in-order/messages')).body.messages, [{ priority: 4 }])
+})

@@ -429,3 +429,23 @@ t.test('the receipt of a deleted queue is gone, and leaves out its then', async 
   t.strictSame(answer.body, { outcome: 'gone' })
   t.equal(await ready(to), 0)
 })
+
+t.test('an ack that takes no effect, or is refused, makes no queue', async t => {
+  const from = await queue()
+  const small = await queue({ messageBytesMax: 3 })
+  const isMade = async (name: string) => (await holdfast.get(`/queues/${name}`)).status === 200
+  const [{ receipt }] = await leased(from)
+  const toBoth = [
+    { queue: 'never-made', body: 1 },
+    { queue: small.name, body: 'long' }
+  ]
+  t.equal((await from.settle('ack', { receipt, then: toBoth })).status, 413)
+  const [lost] = await leased(from)
+  await from.settle('release', { receipt: lost.receipt })
+  await from.lease()
+  const then = [{ queue: 'never-made', body: 1 }]
+  t.match((await from.settle('ack', { receipt: lost.receipt, then })).body, { code: 'leaseLost' })
+  await from.settle('ack', { receipt })
+  t.match((await from.settle('ack', { receipt, then })).body, { outcome: 'gone' })
+  t.notOk(await isMade('never-made'))
+})

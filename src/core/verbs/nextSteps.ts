@@ -1,0 +1,84 @@
+/** The messages that follow an ack, as rows of their queues, and how they are refused. */
+import type { NextMessage } from '../completion.ts'
+import { pointedAt, QueueError } from '../errors.ts'
+import { priorityDefault } from '../options.ts'
+import type { EnqueueRow } from '../ports.ts'
+import type { Queue } from '../queue.ts'
+import { rowsFor } from './enqueue.ts'
+
+/** A next message as a row of its queue. */
+export interface Step {
+  row: EnqueueRow
+  queue: string
+  pointer: string
+  hasMaxDepth: boolean
+  /** Refuses its call if the step is due. The row is then of no queue. */
+  refusal: QueueError | null
+}
+
+export interface Target {
+  toRow: ReturnType<typeof rowsFor>
+  hasMaxDepth: boolean
+}
+
+export const targetOf = (queue: Queue): Target => ({
+  toRow: rowsFor(queue),
+  hasMaxDepth: queue.settings.maxDepth !== null
+})
+
+export function stepTo(target: Target | QueueError, { queue, message, pointer }: NextMessage): Step {
+  let refusal: QueueError
+  try {
+    if (target instanceof QueueError) throw pointedAt(target, pointer)
+    const { toRow, hasMaxDepth } = target
+    return { row: toRow(message, pointer), queue, pointer, hasMaxDepth, refusal: null }
+  } catch (error) {
+    if (!(error instanceof QueueError)) throw error
+    refusal = error
+  }
+  return { row: noRow, queue, pointer, hasMaxDepth: false, refusal }
+}
+
+/** No queue has this id, so the store does not take the row. */
+const noRow: EnqueueRow = {
+  queueId: '0',
+  body: 'null',
+  contentType: null,
+  priority: priorityDefault,
+  defaults: null
+}
+
+/** Catches the refusals of a queue that is missing and is not made. */
+export function missingQueue(error: unknown): QueueError {
+  const isMissing =
+    error instanceof QueueError && (error.code === 'queueNotFound' || error.code === 'tooManyQueues')
+  if (!isMissing) throw error
+  return error
+}
+
+export function queueFull(queue: string, pointer: string): QueueError {
+  const error = new QueueError(
+    'queueFull',
+    `The queue ${queue} holds as many messages as its maxDepth allows; nothing was acked. Send the ` +
+      'request again when some of its messages have been acked.'
+  )
+  return pointedAt(error, pointer)
+}
+
+export function idempotencyMismatch(pointer: string): QueueError {
+  const error = new QueueError(
+    'idempotencyMismatch',
+    'This idempotency key was used for other content not long ago; nothing was acked or stored. Use a ' +
+      'new key for a new message.'
+  )
+  return pointedAt(error, pointer)
+}
+
+export function uniqueGroup(pointer: string): QueueError {
+  const error = new QueueError(
+    'uniqueGroup',
+    'The message that holds this unique key has another group, and its queue has an order; nothing was ' +
+      'acked or stored. Give the message the same group, or a key of its own.'
+  )
+  return pointedAt(error, pointer)
+}
