@@ -15,15 +15,15 @@ export type OperationName = keyof typeof operations
 const targetPrefix = 'AmazonSQS.'
 const jsonType = 'application/x-amz-json-1.0'
 
-export const isJson = ({ headers }: FastifyRequest): boolean =>
-  headers['x-amz-target'] !== undefined ||
-  headers['content-type']?.startsWith('application/x-amz-json') === true
+const hasType = ({ headers }: FastifyRequest, type: string): boolean =>
+  headers['content-type']?.toLowerCase().startsWith(type) === true
+
+export const isJson = (request: FastifyRequest): boolean =>
+  request.headers['x-amz-target'] !== undefined || hasType(request, 'application/x-amz-json')
 
 /** Whether a request speaks one of the protocols at all. */
 export const isSqs = (request: FastifyRequest): boolean =>
-  isJson(request) ||
-  request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true ||
-  /[?&]Action=/.test(request.url)
+  isJson(request) || hasType(request, 'application/x-www-form-urlencoded') || /[?&]Action=/.test(request.url)
 
 /** What a request asks for. Refuses what no protocol can read. */
 export function readRequest(request: FastifyRequest): {

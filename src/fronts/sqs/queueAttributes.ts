@@ -180,7 +180,8 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
   if (arn === undefined) {
     throw wrong('Redrive policy does not contain mandatory attribute: deadLetterTargetArn.')
   }
-  const count = typeof given === 'number' ? given : /^\d{1,4}$/.test(String(given)) ? Number(given) : NaN
+  const isDigits = typeof given === 'string' && /^\d{1,4}$/.test(given)
+  const count = typeof given === 'number' ? given : isDigits ? Number(given) : NaN
   if (!(Number.isInteger(count) && count >= 1 && count <= 1000)) {
     throw wrong('Invalid value for maxReceiveCount: must be a whole number from 1 to 1000.')
   }

@@ -119,6 +119,7 @@ t.test('malformed requests get the documented error, in the protocol of their ca
     [json('AmazonSQS.ListQueues', `{"x":"${'x'.repeat(9_000_000)}"}`), 413, 'RequestTooLarge'],
     [form('Action=Nonsense'), 400, 'InvalidAction'],
     [form('x=1'), 400, 'MissingAction'],
+    [post('/', 'x=1', { 'content-type': 'Application/X-WWW-Form-Urlencoded' }), 400, 'MissingAction'],
     [form('Action=SendMessageBatch&QueueUrl=consumed'), 400, 'AWS.SimpleQueueService.EmptyBatchRequest'],
     [form('Action=ListQueues&QueueNamePrefix=%ff'), 400, 'MalformedQueryString'],
     [form('Action=ListQueues&MaxResults=x'), 400, 'InvalidParameterValue'],

@@ -16,6 +16,7 @@ export const rawLeaseHeaders = {
   'Holdfast-Routing-Key': described('The routing key of the publish, percent-encoded.'),
   'Holdfast-Enqueued-At': described('When it was stored. RFC 3339, UTC.'),
   'Holdfast-Lease-Expires-At': described('When the lease ends. RFC 3339, UTC.'),
+  'Holdfast-Group': described('The group of the message, percent-encoded.'),
   'Holdfast-Last-Failure': described(
     `Why the last attempt ended badly, percent-encoded, cut at ${rawReasonCharsMax} characters.`
   ),
