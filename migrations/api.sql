@@ -1082,7 +1082,7 @@ begin
   where q.id = target_id;
   in_turns := to_queue.takes_turns;
   opened := holdfast.open_lines_for(from_id, message_ids, to_queue);
-  -- They keep the order that they have here.
+  -- They keep the order that they have here. Where groups take turns, they have none.
   select array_agg(p.position order by p.id)
   into positions
   from (
@@ -1092,7 +1092,7 @@ begin
       from holdfast.messages m
       where m.queue_id = from_id
         and m.id = any(message_ids)
-      order by m.place nulls first, m.id
+      order by case when m.turn_rank is null then m.place end nulls first, m.id
     ) o
   ) p;
 

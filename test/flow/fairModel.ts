@@ -95,7 +95,7 @@ export class FairModel extends OrderModel {
     for (const id of dead) this.#ranks.set(id, this.#ranks.get(id)! & ~1)
     let count = 0
     this.#changing(dead, () => {
-      count = super.redrive()
+      count = super.redrive((a, b) => Number(a.id) - Number(b.id))
     })
     return count
   }

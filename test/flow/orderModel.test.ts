@@ -52,6 +52,18 @@ const found: Record<string, Step[]> = {
     { do: 'lease', max: 5 },
     { do: 'lease', max: 1 },
     { do: 'lease', max: 1 }
+  ],
+  'a redrive of several went by their ids': [
+    { do: 'enqueue', groups: [1, 1], priority: 4 },
+    { do: 'lease', max: 1 },
+    { do: 'kill', pick: 0 },
+    { do: 'redrive' },
+    { do: 'lease', max: 1 },
+    { do: 'kill', pick: 1 },
+    { do: 'lease', max: 1 },
+    { do: 'kill', pick: 2 },
+    { do: 'redrive' },
+    { do: 'lease', max: 1 }
   ]
 }
 

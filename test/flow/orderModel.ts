@@ -106,9 +106,9 @@ export class OrderModel {
     }
   }
 
-  /** Dead messages go to the tail, in the order of their ids. */
-  redrive(): number {
-    const dead = this.inState('dead').sort((a, b) => Number(a.id) - Number(b.id))
+  /** Dead messages go to the tail, and keep their order. */
+  redrive(inOrder = (a: Message, b: Message) => a.place - b.place): number {
+    const dead = this.inState('dead').sort(inOrder)
     for (const message of dead) {
       message.fence++
       Object.assign(message, { state: 'ready', attempt: 0, place: this.nextPlace() })

@@ -7801,7 +7801,7 @@ with lined as materialized (
       from chosen
       cross join (select count(*) from opened) o
       where home is null
-      order by place nulls first, id
+      order by case when turn_rank is null then place end nulls first, id
     ) c
   ) c
 ), changed as (

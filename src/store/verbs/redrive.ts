@@ -93,7 +93,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
         from chosen
         cross join (select count(*) from opened) o
         where home is null
-        order by place nulls first, id
+        order by case when turn_rank is null then place end nulls first, id
       )`)}, changed as (
       update holdfast.messages m
       set
