@@ -103,3 +103,15 @@ t.test('every session of the pool has the values of the service', async t => {
     array_nulls: 'on'
   })
 })
+
+t.test('the server finds a deadlock before a wait for a lock ends', async t => {
+  const { url } = await freshDatabase(t)
+  const database = openDatabase({ connectionString: url }, { poolSize: 1, onError: () => {} })
+  t.teardown(() => database.close())
+  const [server] = await database.query<{ deadlock: number; lock: number }>(
+    `select
+      (select setting::int from pg_settings where name = 'deadlock_timeout') as deadlock,
+      (select setting::int from pg_settings where name = 'lock_timeout') as lock`
+  )
+  t.ok(server!.lock > server!.deadlock, `${server!.lock} ms, ${server!.deadlock} ms`)
+})

@@ -1,4 +1,5 @@
 /** Limits of a queue, against sessions that lease, settle and change settings at once. */
+import { QueueError } from '../../src/core/errors.ts'
 import { answerBytesMax } from '../../src/core/limits.ts'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -10,6 +11,7 @@ import {
   blocker,
   conserved,
   countOf,
+  deadlocks,
   enqueue,
   lease,
   leaseBy,
@@ -275,4 +277,46 @@ t.test('a limit per group that ends while a message is acked leaves no count beh
   })
   t.strictSame(lines, [{ leased: 0 }])
   await conserved(t, id)
+})
+
+const inGroups = (queueId: string, groups: string[]) =>
+  groups.map(group => ({ ...row(queueId), group, lined: true }))
+
+t.test('an ack and a lease of one call do not deadlock with an enqueue to several groups', async t => {
+  const { id, name } = await queue({ maxLeasedPerGroup: 1 })
+  const { broker, stop } = replica(poolA)
+  await messages.enqueue(poolA, inGroups(id, ['m', 'z']))
+  const [, z] = receiptsOf((await leaseBy(broker, name, { max: 2 })).messages)
+  await messages.enqueue(poolA, inGroups(id, ['a']))
+  const before = await deadlocks()
+  await blocker.query('begin')
+  await blocker.query("select from holdfast.lines where queue_id = $1 and line = 'm' for update", [id])
+  // The enqueue has locked a, and waits for m. It wants z last.
+  const enqueueing = messages.enqueue(poolB, inGroups(id, ['a', 'm', 'z']))
+  await untilBlocked(1)
+  // The call acks the message of z. Then it leases that of a, and waits for a.
+  const calling = leaseBy(broker, name, {}, [z!])
+  await untilBlocked(2)
+  await blocker.query('commit')
+  t.equal((await enqueueing).length, 3)
+  t.match((await calling).outcomes, [{ outcome: 'acked' }])
+  t.equal(await deadlocks(), before)
+  await stop()
+})
+
+t.test('acks are told where the lease of the same call fails, under limits per group too', async t => {
+  const { id, name } = await queue({ maxLeasedPerGroup: 1 })
+  const failing = replica(poolA, {
+    verbs: {
+      lease: () => Promise.reject(new QueueError('overloaded', 'as a full store says'))
+    }
+  })
+  const { broker, stop } = replica(poolA)
+  await messages.enqueue(poolA, inGroups(id, ['a', 'b']))
+  const [a, b] = receiptsOf((await leaseBy(broker, name, { max: 2 })).messages)
+  t.match(await leaseBy(failing.broker, name, {}, [a!]), { messages: [], outcomes: [{ outcome: 'acked' }] })
+  const keyed = leaseBy(failing.broker, name, { idempotencyKey: 'k' }, [b!])
+  await t.rejects(keyed, { code: 'outcomeUnknown' }, 'messages may be leased under the key')
+  t.equal(await countOf(id, 'leased'), 0)
+  await Promise.all([stop(), failing.stop()])
 })

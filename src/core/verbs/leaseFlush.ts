@@ -146,12 +146,15 @@ export class LeaseFlushes {
     const leased = await this.#flush(
       queueId,
       calls.map(call => ({ ...call, acks: [] }))
-    ).catch((error: Error) => calls.map(({ acks }) => (acks.length > 0 ? partlyDone(error) : error)))
+    ).catch((error: Error) => calls.map(() => error))
     return leased.map((answer, index) => {
+      const { acks, idempotencyKey, max } = calls[index]!
       const settled = acked[index]!
-      if (answer instanceof Error) return answer
-      if (settled instanceof Error) return calls[index]!.max > 0 ? partlyDone(settled) : settled
-      return { ...answer, outcomes: settled.outcomes }
+      if (settled instanceof Error) return max > 0 ? partlyDone(settled) : settled
+      if (!(answer instanceof Error)) return { ...answer, outcomes: settled.outcomes }
+      if (acks.length === 0) return answer
+      // The acks are done, so their outcomes are told. With a key, messages may be leased already.
+      return idempotencyKey === null ? { ...settled, more: false } : partlyDone(answer)
     })
   }
 
