@@ -9,19 +9,17 @@ import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
-import type { Queue } from '../queue.ts'
 import { uniqueKeyOf } from '../unique.ts'
 import { bytesOf, flushBytesMax, queueAttemptsMax, storeInRounds, type Enqueueing } from './enqueue.ts'
 import type { Leasing, LeaseRequest } from './lease.ts'
 import {
   idempotencyMismatch,
-  missingQueue,
   queueFull,
   stepTo,
-  targetOf,
+  targetsOf,
   uniqueGroup,
   type Step,
-  type Target
+  type Targets
 } from './nextSteps.ts'
 import { readReceipts } from './receipts.ts'
 import { hasTwoFences, keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
@@ -30,6 +28,12 @@ import { hasTwoFences, keyOf, outcomesFor, type Outcome, type Settled, type Sett
 interface Ending extends Completed {
   result: string | null
   steps: Step[]
+}
+
+/** An ending whose next messages are not rows of their queues yet. */
+interface Unbound extends Held {
+  result: string | null
+  then: NextMessage[]
 }
 
 /** One caller's endings: all of them are committed, or none. */
@@ -95,15 +99,14 @@ export class Completing {
     const { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
     const outcomes: Outcome[] = completions.map(() => ({ outcome: 'gone' }))
     if (current.length === 0) return outcomes
-    const steps = completions.map(({ then }) => then)
-    await this.#forgetLost(caller, queue.id, leases, current, steps)
-    const targets = new Set(current.flatMap(index => steps[index]!.map(next => next.queue)))
+    const unbound = current.map((index): Unbound => {
+      const { result, then } = completions[index]!
+      return { ...leases[index]!, result, then }
+    })
     for (let attempt = 1; attempt <= queueAttemptsMax; attempt++) {
-      const stepOf = await this.#stepsTo(caller, targets)
-      const endings = current.map((index): Ending => {
-        const { id, fence } = leases[index]!
-        const { result } = completions[index]!
-        return { id, fence, result, steps: steps[index]!.map(stepOf) }
+      const steps = await this.#stepsTo(caller, queue.id, unbound)
+      const endings = unbound.map(({ id, fence, result }, index): Ending => {
+        return { id, fence, result, steps: steps[index]! }
       })
       const bytes = endings.reduce(
         (sum, { result, steps }) => sum + (result?.length ?? 0) + bytesOf(steps.map(({ row }) => row)),
@@ -117,7 +120,7 @@ export class Completing {
         this.#settling.tellFreed(queue, answers)
         return outcomes
       }
-      for (const target of targets) queueCache.forget(target)
+      for (const { queue: target } of unbound.flatMap(({ then }) => then)) queueCache.forget(target)
     }
     throw new QueueError(
       'queueNotFound',
@@ -149,44 +152,31 @@ export class Completing {
     return this.#batcher.drained()
   }
 
-  // Where a queue is missing, it is made only for an ack that takes effect, and for a call that no other
-  // queue refuses.
-  async #forgetLost(
-    caller: Caller,
-    queueId: Digits,
-    leases: Held[],
-    current: number[],
-    steps: NextMessage[][]
-  ): Promise<void> {
-    const { queueCache, store } = this.#parts
-    const found = new Map<string, Queue | QueueError>()
-    for (const { queue } of current.flatMap(index => steps[index]!)) {
-      if (!found.has(queue)) found.set(queue, await queueCache.find(caller, queue).catch(missingQueue))
+  /** The steps of each ending to their queues. Missing ones are made where that is allowed. */
+  async #stepsTo(caller: Caller, queueId: Digits, endings: Unbound[]): Promise<Step[][]> {
+    const { queueCache } = this.#parts
+    let targets = await targetsOf(endings, name => queueCache.find(caller, name))
+    if ([...targets.values()].some(target => target instanceof QueueError)) {
+      await this.#leaveOutLost(queueId, endings, targets)
+      targets = await targetsOf(endings, name => this.#enqueueing.target(caller, name))
     }
-    if (![...found.values()].some(queue => queue instanceof QueueError)) return
-    const ids = current.map(index => leases[index]!.id)
-    const standings = await store.first.standings(queueId, ids)
-    for (const index of current) {
-      const { id, fence } = leases[index]!
-      const standing = standings.get(id)
-      const isHeld = standing?.fence === fence && !standing.dead && !standing.acked
-      if (!isHeld) steps[index] = []
-      for (const next of steps[index]!) {
-        const queue = found.get(next.queue)!
-        const refusal = queue instanceof QueueError ? null : stepTo(targetOf(queue), next).refusal
+    return endings.map(({ then }) => then.map(next => stepTo(targets.get(next.queue)!, next)))
+  }
+
+  // A queue is made only for an ack that takes effect, and for a call that no other queue refuses.
+  async #leaveOutLost(queueId: Digits, endings: Unbound[], targets: Targets): Promise<void> {
+    const ids = endings.map(({ id }) => id)
+    const standings = await this.#parts.store.first.standings(queueId, ids)
+    for (const ending of endings) {
+      const standing = standings.get(ending.id)
+      const isHeld = standing?.fence === ending.fence && !standing.dead && !standing.acked
+      if (!isHeld) ending.then = []
+      for (const next of ending.then) {
+        const target = targets.get(next.queue)!
+        const refusal = target instanceof QueueError ? null : stepTo(target, next).refusal
         if (refusal !== null) throw refusal
       }
     }
-  }
-
-  /** Steps to the queues of these names, which are made where that is allowed. */
-  async #stepsTo(caller: Caller, names: Set<string>): Promise<(next: NextMessage) => Step> {
-    const targets = new Map<string, Target | QueueError>()
-    for (const name of names) {
-      const found = await this.#enqueueing.target(caller, name).catch(missingQueue)
-      targets.set(name, found instanceof QueueError ? found : targetOf(found))
-    }
-    return next => stepTo(targets.get(next.queue)!, next)
   }
 
   // A call that must be refused undoes the commit. The others are then done again without it.

@@ -16,16 +16,34 @@ export interface Step {
   refusal: QueueError | null
 }
 
-export interface Target {
+interface Target {
   toRow: ReturnType<typeof rowsFor>
   hasMaxDepth: boolean
 }
 
-export const targetOf = (queue: Queue): Target => ({
+/** The queues of next messages by name. An error: how a message to it is refused. */
+export type Targets = Map<string, Target | QueueError>
+
+/** Looks up each queue that next messages name, once. */
+export async function targetsOf(
+  endings: { then: NextMessage[] }[],
+  find: (name: string) => Promise<Queue>
+): Promise<Targets> {
+  const targets: Targets = new Map()
+  for (const { queue: name } of endings.flatMap(({ then }) => then)) {
+    if (targets.has(name)) continue
+    const queue = await find(name).catch(missingQueue)
+    targets.set(name, queue instanceof QueueError ? queue : targetOf(queue))
+  }
+  return targets
+}
+
+const targetOf = (queue: Queue): Target => ({
   toRow: rowsFor(queue),
   hasMaxDepth: queue.settings.maxDepth !== null
 })
 
+/** A next message as a row of the target. A refusal is kept until the step is due. */
 export function stepTo(target: Target | QueueError, { queue, message, pointer }: NextMessage): Step {
   let refusal: QueueError
   try {
@@ -49,7 +67,7 @@ const noRow: EnqueueRow = {
 }
 
 /** Catches the refusals of a queue that is missing and is not made. */
-export function missingQueue(error: unknown): QueueError {
+function missingQueue(error: unknown): QueueError {
   const isMissing =
     error instanceof QueueError && (error.code === 'queueNotFound' || error.code === 'tooManyQueues')
   if (!isMissing) throw error
@@ -77,7 +95,7 @@ export function idempotencyMismatch(pointer: string): QueueError {
 export function uniqueGroup(pointer: string): QueueError {
   const error = new QueueError(
     'uniqueGroup',
-    'The message that holds this unique key has another group, and its queue has an order; nothing was ' +
+    'The message that holds this unique key has another group, and its queue keeps groups; nothing was ' +
       'acked or stored. Give the message the same group, or a key of its own.'
   )
   return pointedAt(error, pointer)
