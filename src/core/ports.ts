@@ -32,7 +32,6 @@ import type {
 import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
 import type { GroupVerbs } from './groupPorts.ts'
-import type { Holding } from './engine/share.ts'
 import type {
   Ahead,
   Circumstances,
@@ -43,7 +42,8 @@ import type {
   MessagePage,
   Selection
 } from './message.ts'
-import type { NameScope, Queue, QueueChange, QueueReport } from './queue.ts'
+import type { QueueChange } from './queue.ts'
+import type { NewQueueTerms, PutOutcome, QueueVerbs } from './queuePorts.ts'
 import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
 import type { KeptSchedule } from './schedule.ts'
 import type { ScheduleVerbs } from './schedulePorts.ts'
@@ -79,20 +79,6 @@ export interface Place extends Verbs {
    */
   putQueue(name: string, change: QueueChange, as: NewQueueTerms): Promise<PutOutcome>
 }
-
-export type NewQueueTerms = { maker: QueueMaker | null; onlyNew?: boolean }
-/** Whom a new queue counts for. */
-export interface QueueMaker {
-  callerId: string
-  /** Throws when the caller may make no more. */
-  checkRoom: (held: Holding) => void
-}
-
-/**
- * notEmpty: nothing was changed, as the order would change and the queue holds a message. oneGroup:
- * nothing was changed, as the whole queue would be one group and groups would take turns.
- */
-export type PutOutcome = 'made' | 'changed' | 'present' | 'notEmpty' | 'oneGroup'
 
 export type Verbs = EnqueueVerbs &
   LeaseVerbs &
@@ -237,27 +223,6 @@ interface SettleVerbs extends Settlers {
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
-}
-
-interface QueueVerbs {
-  findQueue(name: string): Promise<Queue | null>
-  reportQueue(name: string): Promise<QueueReport | null>
-  /** Reports by name, after `after`. `more`: others may follow. */
-  listQueues(
-    after: string,
-    limit: number,
-    scope: NameScope,
-    deadLetterQueue: string | null
-  ): Promise<{ queues: QueueReport[]; more: boolean }>
-  /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
-  removeQueue(name: string): Promise<void>
-  /**
-   * How many queues count for all callers and for this one, and whether there is such a queue. Until
-   * the transaction ends, no other session counts.
-   */
-  countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
-  /** Makes a queue that counts for this caller. Nothing happens if there is one. */
-  createAutoQueue(name: string, callerId: string): Promise<void>
 }
 
 interface BrowseVerbs {

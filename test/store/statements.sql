@@ -7039,7 +7039,8 @@ left join lateral (
 order by m.n;
 
 -- list_queues
--- $1 after this name · $2 page size · $3 names · $4 beginnings · $5 dead-letter queue or null
+-- $1 after this name · $2 page size · $3 names · $4 beginnings
+-- $5 dead-letter queue, or null
 with r as materialized (
   select
     q.*,

@@ -34,9 +34,13 @@ const numberPattern = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
 /** #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF */
 // eslint-disable-next-line no-control-regex
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udfff]/u
+const eachForbidden = new RegExp(forbidden, 'gu')
 
 /** Whether XML 1.0, and so SQS, can carry every character of a text. */
 export const isCarried = (text: string): boolean => !forbidden.test(text)
+
+/** The text, with U+FFFD in place of each character that XML cannot carry. */
+export const carriedOf = (text: string): string => text.replace(eachForbidden, '\ufffd')
 
 export const md5 = (content: string | Uint8Array): string => hash('md5', content, 'hex')
 

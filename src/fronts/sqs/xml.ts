@@ -1,4 +1,5 @@
 /** Writes answers of the query protocol. No XML is ever read. */
+import { carriedOf } from './messageAttributes.ts'
 import { isScalar, type Shape } from './shape.ts'
 import { structures } from './shapes.ts'
 
@@ -11,12 +12,8 @@ const entities: Record<string, string> = {
   '"': '&quot;',
   '\r': '&#xD;'
 }
-// A carriage return by itself would be read as a line feed. What XML cannot carry is replaced.
-const escaped = (text: string) =>
-  text
-    .replace(/[&<>"\r]/g, character => entities[character]!)
-    // eslint-disable-next-line no-control-regex
-    .replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd')
+// A carriage return by itself would be read as a line feed.
+const escaped = (text: string) => carriedOf(text).replace(/[&<>"\r]/g, character => entities[character]!)
 
 /** `output` null: the operation answers nothing. */
 export function resultXml(

@@ -1,5 +1,5 @@
 /** Making queues, and changing their settings. */
-import type { NewQueueTerms, PutOutcome, QueueMaker } from '../../core/ports.ts'
+import type { NewQueueTerms, PutOutcome, QueueMaker } from '../../core/queuePorts.ts'
 import type { QueueChange } from '../../core/queue.ts'
 import { mayBeNull, settingPaths } from '../../core/settings.ts'
 import type { Database } from '../database.ts'

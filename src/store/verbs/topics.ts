@@ -54,7 +54,7 @@ async function reportTopic(session: Session, topic: string): Promise<TopicReport
 
 export const listTopicsStatement: Statement<{ topic: string; subscriptions: number }> = {
   name: 'list_topics',
-  parameters: '$1 after this topic · $2 page size · $3 names · $4 beginnings · $5 a subscriber, or null',
+  parameters: '$1 after this topic · $2 page size · $3 names · $4 beginnings\n$5 a subscriber, or null',
   text: sql`
     select
       topic,

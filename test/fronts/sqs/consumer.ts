@@ -14,12 +14,14 @@ const consumer = Consumer.create({
   }),
   batchSize: 2,
   waitTimeSeconds: 20,
-  authenticationErrorTimeout: 200, // it waits this long after a refused connection too
+  // The consumer waits this long after a refused connection too.
+  authenticationErrorTimeout: 200,
   async handleMessage(message) {
     await sleep(100)
     await appendFile(RUNS!, `${message.Body} ${Date.now()}\n`)
     return message
   }
 })
-consumer.on('error', () => {}) // it goes on by itself
+// Without a listener, an error would end the process. With one, the consumer goes on.
+consumer.on('error', () => {})
 consumer.start()

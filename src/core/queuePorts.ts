@@ -1,0 +1,49 @@
+/** The verbs of queues, as the store has them. */
+import type { Holding } from './engine/share.ts'
+import type { NameScope, Queue, QueueReport } from './queue.ts'
+
+export interface QueueVerbs {
+  findQueue(name: string): Promise<Queue | null>
+  reportQueue(name: string): Promise<QueueReport | null>
+  /**
+   * Reports by name, from the one after `after` on: of all queues, or of those with this dead-letter
+   * queue. `more`: others may follow.
+   */
+  listQueues(
+    after: string,
+    limit: number,
+    scope: NameScope,
+    deadLetterQueue: string | null
+  ): Promise<{ queues: QueueReport[]; more: boolean }>
+  /** Frees the name at once, if there is such a queue. Maintenance removes the messages later. */
+  removeQueue(name: string): Promise<void>
+  /**
+   * How many queues count for all callers and for this one, and whether there is such a queue. Until
+   * the transaction ends, no other session counts.
+   */
+  countAutoQueues(name: string, callerId: string): Promise<{ exists: boolean; all: number; mine: number }>
+  /** Makes a queue that counts for this caller. Nothing happens if there is one. */
+  createAutoQueue(name: string, callerId: string): Promise<void>
+}
+
+/** How a queue may be made. */
+export interface NewQueueTerms {
+  /** null: a new queue counts for nobody. */
+  maker: QueueMaker | null
+  /** A queue that is there stays as it is. */
+  onlyNew?: boolean
+}
+
+/** Whom a new queue counts for. */
+export interface QueueMaker {
+  callerId: string
+  /** Throws when the caller may make no more. */
+  checkRoom: (held: Holding) => void
+}
+
+/**
+ * Nothing was changed with `present`, because there was a queue and only a new one was wanted; with
+ * `notEmpty`, because the order would change and the queue holds a message; and with `oneGroup`,
+ * because the whole queue would be one group and groups would take turns.
+ */
+export type PutOutcome = 'made' | 'changed' | 'present' | 'notEmpty' | 'oneGroup'
