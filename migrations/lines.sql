@@ -568,6 +568,123 @@ begin
 end
 $$;
 
+-- Messages of a queue that have left their lines, have come back or were leased, by line: arrays for
+-- settle_lines and lease_lines. Lines stand in the order of the last of their `turns`.
+create or replace function holdfast.by_line (
+  of_lines text[],
+  places bigint[],
+  turns bigint[],
+  in_turns boolean[],
+  stood boolean[],
+  was_counted boolean[]
+) returns table (
+  "lines" text[],
+  counts bigint[],
+  counted bigint[],
+  first_places bigint[],
+  "turning" boolean
+)
+language plpgsql as $$
+begin
+  return query
+  select
+    array_agg(l.line order by l.turn, l.place),
+    array_agg(l.count order by l.turn, l.place),
+    array_agg(l.counted order by l.turn, l.place),
+    array_agg(l.place order by l.turn, l.place),
+    l.turning
+  from (
+    select
+      m.line,
+      m.turning,
+      count(*) filter (where m.stood) as count,
+      count(*) filter (where m.counted) as counted,
+      min(m.place) as place,
+      max(m.turn) as turn
+    from unnest(of_lines, places, turns, in_turns, stood, was_counted)
+      as m (line, place, turn, turning, stood, counted)
+    group by m.line, m.turning
+  ) l
+  group by l.turning
+  order by l.turning;
+end
+$$;
+
+-- As settle_lines, for messages given one by one.
+create or replace function holdfast.settle_messages (
+  of_queue integer,
+  of_lines text[],
+  places bigint[],
+  turns bigint[],
+  in_turns boolean[],
+  stood boolean[],
+  was_counted boolean[],
+  out ready bigint,
+  out "position" bigint
+)
+language plpgsql as $$
+begin
+  select sum(f.ready), min(f.position) into ready, "position"
+  from holdfast.by_line(of_lines, places, turns, in_turns, stood, was_counted) k
+  cross join lateral holdfast.settle_lines(
+    of_queue,
+    k.lines,
+    k.counts,
+    k.counted,
+    k.first_places,
+    k.turning
+  ) f
+  where f.ready > 0;
+end
+$$;
+
+-- As settle_messages. Answers JSON, or null where nothing became ready.
+create or replace function holdfast.settled_messages (
+  of_queue integer,
+  of_lines text[],
+  places bigint[],
+  turns bigint[],
+  in_turns boolean[],
+  stood boolean[],
+  was_counted boolean[]
+) returns json
+language plpgsql as $$
+begin
+  return (
+    select json_build_object('count', s.ready, 'position', s.position)
+    from holdfast.settle_messages(of_queue, of_lines, places, turns, in_turns, stood, was_counted) s
+    where s.ready > 0
+  );
+end
+$$;
+
+-- As lease_lines, for messages given one by one. Answers JSON, or null where nothing became ready.
+create or replace function holdfast.leased_messages (
+  of_queue integer,
+  of_lines text[],
+  places bigint[],
+  turns bigint[],
+  in_turns boolean[],
+  stood boolean[],
+  was_counted boolean[]
+) returns json
+language plpgsql as $$
+begin
+  return (
+    select json_build_object(
+      'count', coalesce(sum(f.ready), 0),
+      'position', min(f.position),
+      'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+    )
+    from holdfast.by_line(of_lines, places, turns, in_turns, stood, was_counted) k
+    cross join lateral holdfast.lease_lines(of_queue, k.lines, k.counts, k.counted, k.turning) f
+    where f.ready > 0
+      or f.due_at is not null
+    having count(*) > 0
+  );
+end
+$$;
+
 -- Lets those of these lines go on whose rate allows it again. It may be called at any time, and with
 -- any lines. Answers as free_lines does.
 create or replace function holdfast.resume_lines (

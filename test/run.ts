@@ -7,6 +7,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { Parser } from 'tap-parser'
 import { startEmbedded } from '../src/store/setup/embedded.ts'
 
@@ -83,15 +84,25 @@ function count(tap: string): { passed: number; skipped: number; failures: string
       else if (result.ok) passed++
       else {
         files.set(file.name, false)
-        failures.push(`${file.name} > ${result.name}`)
+        failures.push([`${file.name} > ${result.name}`, ...causes.splice(0)].join('\n'))
       }
     })
+    const causes: string[] = []
+    file.on('child', (test: Parser) => findCauses(test, causes))
   })
   parser.on('assert', ({ ok, name, diag }) => {
     if (!ok && files.get(name)) failures.push(`${name} (exit code ${diag?.exitCode}, signal ${diag?.signal})`)
   })
   parser.end(tap)
   return { passed, skipped, failures }
+}
+
+/** Collects why assertions fail inside a test: the log of a run may be cut before its end. */
+function findCauses(test: Parser, causes: string[]): void {
+  test.on('child', (inner: Parser) => findCauses(inner, causes))
+  test.on('assert', ({ ok, name, diag }) => {
+    if (!ok && diag) causes.push(`${name}\n${inspect(diag, { depth: 4 })}`.slice(0, 4000))
+  })
 }
 
 function say(line: string): void {

@@ -45,87 +45,61 @@ export const lineColumnsOf = (counted: string) => sql`
 
 export const lineColumns = lineColumnsOf(isCounted)
 
-/**
- * The rows of `from` by line, in the order of their positions, or of `turn`. `from` has lineColumns
- * and `stood`.
- */
-const byLine = (from: string, turn = 'min(position)') => sql`
-  select
-    queue_id,
-    in_turns,
-    array_agg(line order by turn, place) as lines,
-    array_agg(count order by turn, place) as counts,
-    array_agg(counted order by turn, place) as counted,
-    array_agg(place order by turn, place) as places
-  from (
-    select
-      queue_id,
-      line,
-      turn_rank is not null as in_turns,
-      count(*) filter (where stood) as count,
-      count(*) filter (where was_counted) as counted,
-      min(place) as place,
-      ${turn} as turn
+/** What functions of migrations/lines.sql take: of each message, what its line is told. */
+const toldOf = (turn: string) => ({
+  lines: 'array_agg(line)',
+  places: 'array_agg(place)',
+  turns: `array_agg(${turn})`,
+  in_turns: 'array_agg(turn_rank is not null)',
+  stood: 'array_agg(stood)',
+  was_counted: 'array_agg(was_counted)'
+})
+
+// A queue without lines never calls the function. All that lines cost it is an aggregate of no rows.
+const telling = (tell: string, from: string, turn: string) => sql`
+  (
+    select holdfast.${tell}(
+      min(queue_id),
+      ${Object.values(toldOf(turn)).join(',\n')}
+    )
     from ${from}
     where stood
       or was_counted
-    group by queue_id, line, turn_rank is not null
-  ) l
-  group by queue_id, in_turns
-  order by queue_id, in_turns`
-
-const settled = sql`
-  holdfast.settle_lines(
-    k.queue_id,
-    k.lines,
-    k.counts,
-    k.counted,
-    k.places,
-    k.in_turns
+    having count(*) > 0
   )`
 
 /**
- * Tells the lines of the rows in `from`, all of one queue, and answers `Freed` as JSON, or null. It
- * has a row to answer only where a message stood in a line.
+ * Tells the lines of the rows in `from`, all of one queue, and answers `Freed` as JSON, or null. `from`
+ * has lineColumns and `stood`. Lines go on in the order of `turn`.
  */
-export const freeLines = (from: string, turn?: string) => sql`
-  (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      ${byLine(from, turn)}
-    ) k
-    cross join lateral ${settled} f
-    where f.ready > 0
-    having count(*) > 0
-  )`
+export const freeLines = (from: string, turn = 'position') => telling('settled_messages', from, turn)
 
 /** Tells the lines of the rows in `from` that they were leased. Answers `Turned` as JSON, or null. */
-export const leaseLines = (from: string, turn?: string) => sql`
-  (
-    select json_build_object(
-      'count', coalesce(sum(f.ready), 0),
-      'position', min(f.position),
-      'dueAtMs', extract(epoch from min(f.due_at)) * 1000
-    )
-    from (
-      ${byLine(from, turn)}
-    ) k
-    cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
-    where f.ready > 0
-      or f.due_at is not null
-    having count(*) > 0
-  )`
+export const leaseLines = (from: string, turn: string) => telling('leased_messages', from, turn)
 
 /** Tells the lines of the rows in `from`, of any queues: the queues in which messages became ready. */
-export const freeLinesOfQueues = (from: string) => sql`
-  select
-    k.queue_id,
-    f.ready,
-    f.position
-  from (
-    ${byLine(from)}
-  ) k
-  cross join lateral ${settled} f`
+export const freeLinesOfQueues = (from: string) => {
+  const told = Object.entries(toldOf('position'))
+  return sql`
+    select
+      k.queue_id,
+      f.ready,
+      f.position
+    from (
+      select
+        queue_id,
+        ${told.map(([name, values]) => `${values} as ${name}`).join(',\n')}
+      from ${from}
+      where stood
+        or was_counted
+      group by queue_id
+      order by queue_id
+    ) k
+    cross join lateral holdfast.settle_messages(
+      k.queue_id,
+      ${told.map(([name]) => `k.${name}`).join(',\n')}
+    ) f`
+}
 
 /** The place of message `m` when it comes back: its old one, or in turns behind others of its rank. */
 export const placeOfReturned = sql`

@@ -84,41 +84,18 @@ select
   id,
   fence,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from done
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from done
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from done;
@@ -386,79 +363,33 @@ select
     'usedKeys', null,
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            min(position) as turn
-          from done
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from done
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -764,79 +695,33 @@ select
     ),
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            min(position) as turn
-          from done
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from done
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -1158,41 +1043,18 @@ with found as materialized (
 select
   leased,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from gone
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from gone
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from found;
@@ -1452,41 +1314,18 @@ select
   id,
   fence,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from done
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from done
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from done;
@@ -3392,35 +3231,26 @@ left join (
   from (
     select
       queue_id,
-      in_turns,
-      array_agg(line order by turn, place) as lines,
-      array_agg(count order by turn, place) as counts,
-      array_agg(counted order by turn, place) as counted,
-      array_agg(place order by turn, place) as places
-    from (
-      select
-        queue_id,
-        line,
-        turn_rank is not null as in_turns,
-        count(*) filter (where stood) as count,
-        count(*) filter (where was_counted) as counted,
-        min(place) as place,
-        min(position) as turn
-      from expired
-      where stood
-        or was_counted
-      group by queue_id, line, turn_rank is not null
-    ) l
-    group by queue_id, in_turns
-    order by queue_id, in_turns
+      array_agg(line) as lines,
+      array_agg(place) as places,
+      array_agg(position) as turns,
+      array_agg(turn_rank is not null) as in_turns,
+      array_agg(stood) as stood,
+      array_agg(was_counted) as was_counted
+    from expired
+    where stood
+      or was_counted
+    group by queue_id
+    order by queue_id
   ) k
-  cross join lateral holdfast.settle_lines(
+  cross join lateral holdfast.settle_messages(
     k.queue_id,
     k.lines,
-    k.counts,
-    k.counted,
     k.places,
-    k.in_turns
+    k.turns,
+    k.in_turns,
+    k.stood,
+    k.was_counted
   ) f
 ) freed on true;
 
@@ -3498,35 +3328,26 @@ left join (
   from (
     select
       queue_id,
-      in_turns,
-      array_agg(line order by turn, place) as lines,
-      array_agg(count order by turn, place) as counts,
-      array_agg(counted order by turn, place) as counted,
-      array_agg(place order by turn, place) as places
-    from (
-      select
-        queue_id,
-        line,
-        turn_rank is not null as in_turns,
-        count(*) filter (where stood) as count,
-        count(*) filter (where was_counted) as counted,
-        min(place) as place,
-        min(position) as turn
-      from expired
-      where stood
-        or was_counted
-      group by queue_id, line, turn_rank is not null
-    ) l
-    group by queue_id, in_turns
-    order by queue_id, in_turns
+      array_agg(line) as lines,
+      array_agg(place) as places,
+      array_agg(position) as turns,
+      array_agg(turn_rank is not null) as in_turns,
+      array_agg(stood) as stood,
+      array_agg(was_counted) as was_counted
+    from expired
+    where stood
+      or was_counted
+    group by queue_id
+    order by queue_id
   ) k
-  cross join lateral holdfast.settle_lines(
+  cross join lateral holdfast.settle_messages(
     k.queue_id,
     k.lines,
-    k.counts,
-    k.counted,
     k.places,
-    k.in_turns
+    k.turns,
+    k.in_turns,
+    k.stood,
+    k.was_counted
   ) f
 ) freed on true;
 
@@ -3737,35 +3558,26 @@ left join (
   from (
     select
       queue_id,
-      in_turns,
-      array_agg(line order by turn, place) as lines,
-      array_agg(count order by turn, place) as counts,
-      array_agg(counted order by turn, place) as counted,
-      array_agg(place order by turn, place) as places
-    from (
-      select
-        queue_id,
-        line,
-        turn_rank is not null as in_turns,
-        count(*) filter (where stood) as count,
-        count(*) filter (where was_counted) as counted,
-        min(place) as place,
-        min(position) as turn
-      from exposed
-      where stood
-        or was_counted
-      group by queue_id, line, turn_rank is not null
-    ) l
-    group by queue_id, in_turns
-    order by queue_id, in_turns
+      array_agg(line) as lines,
+      array_agg(place) as places,
+      array_agg(position) as turns,
+      array_agg(turn_rank is not null) as in_turns,
+      array_agg(stood) as stood,
+      array_agg(was_counted) as was_counted
+    from exposed
+    where stood
+      or was_counted
+    group by queue_id
+    order by queue_id
   ) k
-  cross join lateral holdfast.settle_lines(
+  cross join lateral holdfast.settle_messages(
     k.queue_id,
     k.lines,
-    k.counts,
-    k.counted,
     k.places,
-    k.in_turns
+    k.turns,
+    k.in_turns,
+    k.stood,
+    k.was_counted
   ) f
 ) ready on true;
 
@@ -3963,41 +3775,18 @@ select
   b.target as "movedTo",
   b.target_id as "movedToId",
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from failed
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from failed
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from failed f
@@ -4580,41 +4369,18 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -5372,41 +5138,18 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -5795,77 +5538,33 @@ select
     'usedKeys', null,
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            min(position) as turn
-          from done
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from done
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object(
-        'count', coalesce(sum(f.ready), 0),
-        'position', min(f.position),
-        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      select holdfast.leased_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
       )
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
-      where f.ready > 0
-        or f.due_at is not null
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6221,77 +5920,33 @@ select
     ),
     'acked', (select string_agg(id || '.' || fence, ',') from done),
     'freed', (
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            min(position) as turn
-          from done
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from done
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'turned', (
-      select json_build_object(
-        'count', coalesce(sum(f.ready), 0),
-        'position', min(f.position),
-        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      select holdfast.leased_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
       )
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
-      where f.ready > 0
-        or f.due_at is not null
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6553,39 +6208,18 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object(
-        'count', coalesce(sum(f.ready), 0),
-        'position', min(f.position),
-        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      select holdfast.leased_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
       )
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
-      where f.ready > 0
-        or f.due_at is not null
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -6982,39 +6616,18 @@ select
     'acked', null,
     'freed', null,
     'turned', (
-      select json_build_object(
-        'count', coalesce(sum(f.ready), 0),
-        'position', min(f.position),
-        'dueAtMs', extract(epoch from min(f.due_at)) * 1000
+      select holdfast.leased_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(n),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
       )
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            max(n) as turn
-          from leased
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.lease_lines(k.queue_id, k.lines, k.counts, k.counted, k.in_turns) f
-      where f.ready > 0
-        or f.due_at is not null
+      from leased
+      where stood
+        or was_counted
       having count(*) > 0
     ),
     'atMs', (select extract(epoch from at) * 1000 from lease)
@@ -7612,41 +7225,18 @@ select
   count(*) as purged,
   (select count(*) from matched) > (select count(*) from purged) as more,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from purged
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from purged
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from purged;
@@ -7864,41 +7454,18 @@ select
       where (select count(*) from changed) > 0
     ),
     ((
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            min(position) as turn
-          from changed
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from changed
+      where stood
+        or was_counted
       having count(*) > 0
     )->>'position')::bigint
   ) as position
@@ -8087,41 +7654,18 @@ select
   fence,
   position,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from released
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from released
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from released;
@@ -8500,41 +8044,18 @@ with old as materialized (
 select
   max(id) as seen_to,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from expired
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from expired
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from old;
@@ -8597,41 +8118,18 @@ with old as materialized (
 select
   max(id) as seen_to,
   (
-    select json_build_object('count', sum(f.ready), 'position', min(f.position))
-    from (
-      select
-        queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from expired
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
-    ) k
-    cross join lateral holdfast.settle_lines(
-      k.queue_id,
-      k.lines,
-      k.counts,
-      k.counted,
-      k.places,
-      k.in_turns
-    ) f
-    where f.ready > 0
+    select holdfast.settled_messages(
+      min(queue_id),
+      array_agg(line),
+      array_agg(place),
+      array_agg(position),
+      array_agg(turn_rank is not null),
+      array_agg(stood),
+      array_agg(was_counted)
+    )
+    from expired
+    where stood
+      or was_counted
     having count(*) > 0
   ) as freed
 from old;
@@ -8753,41 +8251,18 @@ select
   least(
     min(position),
     ((
-      select json_build_object('count', sum(f.ready), 'position', min(f.position))
-      from (
-        select
-          queue_id,
-          in_turns,
-          array_agg(line order by turn, place) as lines,
-          array_agg(count order by turn, place) as counts,
-          array_agg(counted order by turn, place) as counted,
-          array_agg(place order by turn, place) as places
-        from (
-          select
-            queue_id,
-            line,
-            turn_rank is not null as in_turns,
-            count(*) filter (where stood) as count,
-            count(*) filter (where was_counted) as counted,
-            min(place) as place,
-            min(position) as turn
-          from changed
-          where stood
-            or was_counted
-          group by queue_id, line, turn_rank is not null
-        ) l
-        group by queue_id, in_turns
-        order by queue_id, in_turns
-      ) k
-      cross join lateral holdfast.settle_lines(
-        k.queue_id,
-        k.lines,
-        k.counts,
-        k.counted,
-        k.places,
-        k.in_turns
-      ) f
-      where f.ready > 0
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from changed
+      where stood
+        or was_counted
       having count(*) > 0
     )->>'position')::bigint
   ) as position
@@ -9586,35 +9061,26 @@ left join (
     from (
       select
         queue_id,
-        in_turns,
-        array_agg(line order by turn, place) as lines,
-        array_agg(count order by turn, place) as counts,
-        array_agg(counted order by turn, place) as counted,
-        array_agg(place order by turn, place) as places
-      from (
-        select
-          queue_id,
-          line,
-          turn_rank is not null as in_turns,
-          count(*) filter (where stood) as count,
-          count(*) filter (where was_counted) as counted,
-          min(place) as place,
-          min(position) as turn
-        from lapsed
-        where stood
-          or was_counted
-        group by queue_id, line, turn_rank is not null
-      ) l
-      group by queue_id, in_turns
-      order by queue_id, in_turns
+        array_agg(line) as lines,
+        array_agg(place) as places,
+        array_agg(position) as turns,
+        array_agg(turn_rank is not null) as in_turns,
+        array_agg(stood) as stood,
+        array_agg(was_counted) as was_counted
+      from lapsed
+      where stood
+        or was_counted
+      group by queue_id
+      order by queue_id
     ) k
-    cross join lateral holdfast.settle_lines(
+    cross join lateral holdfast.settle_messages(
       k.queue_id,
       k.lines,
-      k.counts,
-      k.counted,
       k.places,
-      k.in_turns
+      k.turns,
+      k.in_turns,
+      k.stood,
+      k.was_counted
     ) f
   ) f
   union all

@@ -53,7 +53,7 @@ export const leaseAnswer = (
   limits: string,
   acked: string,
   freed = 'null',
-  turned = freeLines('leased', 'max(n)')
+  turned = freeLines('leased', 'n')
 ) => sql`
   select
     ${leasedColumns},
@@ -79,7 +79,7 @@ export const leaseAnswer = (
   order by m.n`
 
 /** Tells the lines of leased messages where the queue may have limits. */
-export const leaseTold = leaseLines('leased', 'max(n)')
+export const leaseTold = leaseLines('leased', 'n')
 
 /** What the rows of an answer say. The message of each row is for the ask at its place in `slots`. */
 export function flushOf(rows: FlushRow[], slots: number[], asks: number): LeaseFlush {

@@ -2,7 +2,8 @@
 import { useEffect, useState } from './vendor/htm.js'
 import { arrive, newStep } from './places.js'
 
-function readAddress() {
+/** The address as it is at this moment, which a page may not show yet. */
+export function readAddress() {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?')
   return {
     parts: path.split('/').filter(Boolean).map(decoded),

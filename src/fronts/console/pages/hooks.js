@@ -1,20 +1,6 @@
 /** What several pages do over time. */
 import { useEffect, useRef, useState } from './vendor/htm.js'
-import { changeQuery } from './address.js'
-
-/**
- * A value that follows what is typed, a moment later.
- * @param {string} value
- * @param {number} ms
- */
-function useDebounced(value, ms) {
-  const [late, setLate] = useState(value)
-  useEffect(() => {
-    const timer = setTimeout(() => setLate(value), ms)
-    return () => clearTimeout(timer)
-  }, [value])
-  return late
-}
+import { changeQuery, readAddress } from './address.js'
 
 /** Whether one text is only a longer or a shorter start of the other, as while it is typed. */
 const isRefined = (/** @type {string} */ before, /** @type {string} */ after) =>
@@ -31,20 +17,30 @@ const isRefined = (/** @type {string} */ before, /** @type {string} */ after) =>
 export function useTypedParam(name, query, ms) {
   const inAddress = query[name] ?? ''
   const [text, setText] = useState(inAddress)
-  const written = useRef(inAddress)
-  const typed = useDebounced(text, ms)
+  const known = useRef(inAddress)
+  const timer = useRef(0)
+  /** @param {string} value */
+  const write = value => {
+    // The address may have changed since the last key: then that change counts.
+    if ((readAddress().query[name] ?? '') !== known.current || value === known.current) return
+    const refines = isRefined(known.current, value)
+    known.current = value
+    changeQuery({ [name]: value, page: undefined }, { refines })
+  }
+  /** @param {string} value */
+  const type = value => {
+    setText(value)
+    clearTimeout(timer.current)
+    timer.current = setTimeout(write, ms, value)
+  }
   useEffect(() => {
-    if (typed === written.current) return
-    const refines = isRefined(written.current, typed)
-    written.current = typed
-    changeQuery({ [name]: typed, page: undefined }, { refines })
-  }, [typed])
-  useEffect(() => {
-    if (inAddress === written.current) return
-    written.current = inAddress
+    if (inAddress === known.current) return
+    known.current = inAddress
+    clearTimeout(timer.current)
     setText(inAddress)
   }, [inAddress])
-  return [text, setText]
+  useEffect(() => () => clearTimeout(timer.current), [])
+  return [text, type]
 }
 
 /**
