@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
@@ -45,6 +46,9 @@ const onOrOff = (text: string) => {
   if (text !== 'on' && text !== 'off') throw new Error('must be on or off')
   return text === 'on'
 }
+
+const processesMax = 64
+const connectionsPerProcess = { min: 2, usual: 4 }
 
 /** One row per setting, in the order in which `holdfast help` shows them. */
 export const environment = {
@@ -135,11 +139,23 @@ export const environment = {
       'The folder of the embedded PostgreSQL. A relative path starts at the folder where the command ' +
       'runs, which for npm is the project.'
   },
+  processes: {
+    name: 'HOLDFAST_PROCESSES',
+    default: 1,
+    read: (text: string) =>
+      text === 'auto' ? Math.min(processesMax, availableParallelism()) : wholeNumber(1, processesMax)(text),
+    help:
+      'Processes that serve the port, each on a core of its own. auto: one for each core. Every limit ' +
+      'is for all of them together.'
+  },
   poolSize: {
     name: 'HOLDFAST_POOL_SIZE',
     default: 10,
     read: wholeNumber(2, 1000),
-    help: 'Connections to the database, in addition to one that listens. Group commit needs few.'
+    help:
+      'Connections to the database, in addition to one that listens for each process. The processes ' +
+      `share them, and each needs ${connectionsPerProcess.min}. Without the setting, more than two ` +
+      `processes get ${connectionsPerProcess.usual} each. Group commit needs few.`
   },
   createQueues: {
     name: 'HOLDFAST_CREATE_QUEUES',
@@ -255,8 +271,18 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       faults.push(`${name} ${(error as Error).message}.`)
     }
   }
+  faults.push(...shareOutConnections(config as Config, env.HOLDFAST_POOL_SIZE ?? ''))
   if (faults.length > 0) throw new Error(faults.join('\n'))
   return config as Config
+}
+
+/** Every process needs connections of its own. Answers what is wrong with the setting. */
+function shareOutConnections(config: Config, given: string): string[] {
+  const { processes, poolSize } = config
+  const { min, usual } = connectionsPerProcess
+  if (given === '') config.poolSize = Math.max(poolSize, usual * processes)
+  if (config.poolSize >= min * processes) return []
+  return [`HOLDFAST_POOL_SIZE must be at least ${min * processes}: ${min} for each process.`]
 }
 
 function unknownSetting(name: string, names: string[]): string {

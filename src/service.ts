@@ -10,11 +10,13 @@ import {
   readSigningSecrets,
   type Config
 } from './config.ts'
+import { apiKeysOf } from './databaseTasks.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
-import { openShares, reportShares, type Shares } from './core/engine/shares.ts'
+import { startGossip } from './core/engine/gossip.ts'
+import { joinReports, openShares, reportShares, type Shares } from './core/engine/shares.ts'
+import { noSiblings, type Siblings } from './core/engine/siblings.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
-import type { ApiKeys } from './core/ports.ts'
 import { Firings } from './core/verbs/firings.ts'
 import { Schedules } from './core/verbs/schedules.ts'
 import { consoleRoutes } from './fronts/console/routes.ts'
@@ -23,18 +25,16 @@ import { buildServer } from './fronts/rest/server.ts'
 import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
 import { sqsRoutes } from './fronts/sqs/routes.ts'
-import { secretFor, Signatures } from './fronts/sqs/signature.ts'
+import { Signatures } from './fronts/sqs/signature.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { redrivePauseMsMax, startClock } from './jobs/clock.ts'
-import { installJobs, startHousekeeping } from './jobs/housekeeping.ts'
+import { startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { lastConnectionsOf, usualConnectionsOf } from './store/door.ts'
 import { isPoison } from './store/failures.ts'
-import { gatherFacts, type Facts } from './store/setup/doctor.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { refusePooling } from './store/setup/pooling.ts'
-import { openPostgres, withPostgres } from './store/setup/postgres.ts'
-import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
+import { joinPostgres, openPostgres, type Postgres } from './store/setup/postgres.ts'
 import { openStore } from './store/store.ts'
 import { keepKeys } from './store/upkeep/apiKeyReader.ts'
 import { startListener } from './store/upkeep/listener.ts'
@@ -43,11 +43,8 @@ import { startSeries } from './store/upkeep/seriesWriter.ts'
 import { watchSnapshots } from './store/upkeep/snapshots.ts'
 import { startSweeper, watchSweeps } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
-import * as apiKeys from './store/verbs/apiKeys.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
 import { queueTotals } from './store/verbs/totals.ts'
-
-export { postgresVersionMin, serverVersionNumMin, type Facts }
 
 export interface Service {
   /** Where it serves, as http://host:port. */
@@ -66,24 +63,43 @@ interface Base {
   config: Config
   say: Say
   closers: Closers
+  /** The other processes of this replica. */
+  siblings: Siblings
   log: Logger
   /** Logs an error of a part, which goes on by itself: at most one line a second of each kind. */
   report: (part: string) => (error: unknown) => void
 }
 
-/** Starts a whole replica. When a part cannot be opened, it closes the others and throws. */
-export async function startService(config: Config, say: Say): Promise<Service> {
+/** Opens the database, at this release's schema. */
+export async function preparePostgres(config: Config, say: Say): Promise<Postgres> {
+  const postgres = await openPostgres(config, say)
+  try {
+    await refusePooling(postgres.target)
+    await migrate(postgres.target)
+    return postgres
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+}
+
+/**
+ * Starts a whole replica, or one of its processes, whose siblings are then given. When a part cannot
+ * be opened, it closes the others and throws.
+ */
+export async function startService(config: Config, say: Say, siblings = noSiblings): Promise<Service> {
   const closers: Closers = []
   const stop = () => closeInReverse(closers)
   try {
-    const base: Base = { config, say, closers, ...openLog(config) }
-    const { target, listenTarget, name, stop: stopPostgres } = await openPostgres(config, say)
+    const base: Base = { config, say, closers, siblings, ...openLog(config) }
+    const postgres = siblings.alone ? await preparePostgres(config, say) : await joinPostgres(config)
+    const { target, listenTarget, name, stop: stopPostgres } = postgres
     closers.push(stopPostgres)
-    await refusePooling(target)
-    await migrate(target)
     const database = openPool(base, target)
     const keys = await openApiKeys(base, database)
     const shares = openShares(config)
+    const stopGossip = startGossip(siblings, Object.values(shares), keys.ring)
+    closers.push(async () => stopGossip())
     const signals = startSignals(base, database, listenTarget, shares)
     const core = openCore(base, database, signals, shares)
     const background = await startBackground(base, database, keys.ring, signals, core)
@@ -117,22 +133,33 @@ function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
   }
 }
 
+/** The connections of one process: all processes share those of the settings. */
+const connectionsOf = ({ poolSize, processes }: Config) => Math.floor(poolSize / processes)
+
 function openPool({ config, closers, report }: Base, target: pg.ClientConfig): Database {
-  const database = openDatabase(target, { poolSize: config.poolSize, onError: report('pool') })
+  const database = openDatabase(target, { poolSize: connectionsOf(config), onError: report('pool') })
   closers.push(() => database.close())
   return database
 }
 
 /**
- * The API keys in use, read again every second or two, and after each change made here. `ring` is
+ * The API keys in use, read again every second or two, and after each change made in this replica. `ring` is
  * null when the service asks nobody for a key.
  */
 async function openApiKeys(base: Base, database: Database) {
-  const { config, say, report } = base
+  const { config, say, report, siblings } = base
   const ring = config.auth === 'off' ? null : new ApiKeyRing(await readAdminKey(config.adminKeyFile))
   const kept = ring && stopLater(base, await keepKeys(database.first, ring, report('keys')))
   if (ring?.inForce !== true) say(explainOpenAccess(config))
-  return { ring, readKeys: async () => await kept?.read() }
+  const readKeys = async () => {
+    await kept?.read()
+    return null
+  }
+  siblings.answer('readKeys', readKeys)
+  const readKeysEverywhere = async () => {
+    await Promise.all([readKeys(), siblings.ask('readKeys', null)])
+  }
+  return { ring, readKeys: readKeysEverywhere }
 }
 
 type SignalParts = ReturnType<typeof startSignals>
@@ -141,7 +168,7 @@ type SignalParts = ReturnType<typeof startSignals>
  * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
  */
 function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig, shares: Shares) {
-  const { report } = base
+  const { report, siblings } = base
   const wakeups = new Wakeups(shares.waitingCalls)
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
@@ -152,15 +179,21 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
   const signals = {
     onReady: (queueId: string, count: number, position: number) => {
       hear(queueId, count, position)
+      siblings.tell('ready', queueId, count, position)
       listener.announce(queueId, count, position)
     },
     onFree: (queueId: string, count: number) => {
       wakeups.free(queueId, count)
+      siblings.tell('free', queueId, count)
       listener.announceFree(queueId, count)
     },
     onDue: (timeMs: number) => sweeper.dueAt(timeMs)
   }
+  siblings.hear('ready', (_from, queueId, count, position) => hear(queueId, count, position))
+  siblings.hear('open', (_from, queueId, count) => wakeups.open(queueId, count))
+  siblings.hear('free', (_from, queueId, count) => wakeups.free(queueId, count))
   const listener = startListener(listenTarget, {
+    replica: siblings.replica,
     onReady: hear,
     onFree: (queueId, count) => wakeups.free(queueId, count),
     onDue: signals.onDue,
@@ -191,7 +224,7 @@ type Core = ReturnType<typeof openCore>
 
 /** The broker, and what its callers share. */
 function openCore(
-  { config }: Base,
+  { config, siblings }: Base,
   database: Database,
   { scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares
@@ -204,8 +237,9 @@ function openCore(
     {
       ...config,
       shares,
-      flushConnections: usualConnectionsOf(config.poolSize),
-      lastConnections: lastConnectionsOf(config.poolSize),
+      siblings,
+      flushConnections: usualConnectionsOf(connectionsOf(config)),
+      lastConnections: lastConnectionsOf(connectionsOf(config)),
       isPoison
     }
   )
@@ -281,9 +315,13 @@ interface ServedParts {
 }
 
 /** The HTTP server with all its routes. Answers where it serves. */
-async function startServer({ config, closers, log, report }: Base, parts: ServedParts): Promise<string> {
+async function startServer(
+  { config, closers, siblings, log, report }: Base,
+  parts: ServedParts
+): Promise<string> {
   const { database, ring, readKeys, signals, core, background } = parts
   const requestMetrics = new RequestMetrics(log)
+  siblings.answer('shares', async () => reportShares(core.shares))
   const connections = () => promisify(server.server.getConnections).call(server.server)
   const server = await buildServer(core.broker, {
     ...config,
@@ -299,7 +337,8 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
           overview: () => overview(database.last),
           oldestReady: queueIds => oldestReady(database.last, queueIds),
           sparks: names => core.broker.sparks(names),
-          shares: () => reportShares(core.shares),
+          shares: async () =>
+            joinReports([reportShares(core.shares), ...(await siblings.ask('shares', null))]),
           onError: report('console')
         },
         core.shares.consolePages
@@ -308,7 +347,7 @@ async function startServer({ config, closers, log, report }: Base, parts: Served
     schedules: background.schedules,
     health: {
       unready: signals.sweeps.unready,
-      metrics: metricsOf(parts, requestMetrics, connections, report('metrics'))
+      metrics: metricsOf(parts, siblings, requestMetrics, connections, report('metrics'))
     },
     onClosing: () => signals.wakeups.close()
   })
@@ -332,11 +371,13 @@ async function sqsFront(config: Config, broker: Broker, ring: ApiKeyRing | null)
 
 function metricsOf(
   { database, signals, core, background }: ServedParts,
+  siblings: Siblings,
   requestMetrics: RequestMetrics,
   connections: () => Promise<number>,
   onError: (error: unknown) => void
 ): () => Promise<string> {
   return createMetrics({
+    siblings,
     sweeperLagSeconds: signals.sweeps.lagSeconds,
     snapshots: () => background.snapshots.check(),
     oldestReady: queueIds => oldestReady(database, queueIds),
@@ -350,50 +391,4 @@ function metricsOf(
     queues: () => queueTotals(database),
     onError
   })
-}
-
-/** The secret access key for SQS of an API key. null: there is no service secret to make it from. */
-export async function secretAccessKey(config: Config, keyId: string): Promise<string | null> {
-  const [secret] = await readSigningSecrets(config)
-  return secret === undefined ? null : secretFor(secret, keyId)
-}
-
-/** Lets the command line work with API keys, beside a service that runs or without one. */
-export async function withApiKeys<T>(config: Config, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
-  return await withPostgres(config, async target => {
-    await refusePooling(target)
-    await migrate(target)
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    return await work(apiKeysOf(database, config)).finally(() => database.close())
-  })
-}
-
-/** Migrates the schema. Answers the names of the migrations applied. */
-export const migrateDatabase = (config: Config): Promise<string[]> =>
-  withPostgres(config, async target => {
-    const applied = await migrate(target)
-    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
-    await installJobs(database).finally(() => database.close())
-    return applied
-  })
-
-/** Measures the database, for holdfast doctor. */
-export const readDoctorFacts = (config: Config): Promise<Facts> => withPostgres(config, gatherFacts)
-
-/** `changed` hears of each key that is made or revoked. */
-function apiKeysOf(database: Database, config: Config, changed = async () => {}): ApiKeys {
-  const adminKeyFile = config.adminKeyFile !== ''
-  return {
-    async create(grant, withoutKey = false) {
-      const key = await apiKeys.createKey(database, grant, { withoutKey, adminKeyFile })
-      await changed()
-      return key
-    },
-    list: () => apiKeys.listKeys(database),
-    async revoke(id, pauseSchedules) {
-      const revocation = await apiKeys.revokeKey(database, id, pauseSchedules)
-      await changed()
-      return revocation
-    }
-  }
 }

@@ -66,7 +66,7 @@ async function withService<T>(call: Call, work: (url: string, key: string) => Pr
     const adminKeyFile = join(folder, 'key')
     await writeFile(adminKeyFile, key)
     const service = await startService(
-      { ...config, host: '127.0.0.1', port: 0, auth: 'keys', adminKeyFile, logLevel: 'error' },
+      { ...config, processes: 1, host: '127.0.0.1', port: 0, auth: 'keys', adminKeyFile, logLevel: 'error' },
       () => {}
     )
     return await work(service.url, key).finally(() => service.stop())

@@ -23,7 +23,7 @@ Exit codes: 0 nothing is bad, though there may be warnings; 1 something is bad; 
   async run(call) {
     const replicas = wholeNumber(call, 'replicas', { min: 1, max: 1000, otherwise: 0 })
     const config = call.config()
-    const { readDoctorFacts } = await import('../service.ts')
+    const { readDoctorFacts } = await import('../databaseTasks.ts')
     const facts = await readDoctorFacts(config).catch(error => {
       throw new UsageError(`The deployment could not be checked. ${error.message}`)
     })

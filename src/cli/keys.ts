@@ -48,8 +48,8 @@ const verbs = { create, list, revoke }
 
 async function withApiKeys<T>(call: Call, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
   const config = call.config()
-  const service = await import('../service.ts')
-  return await service.withApiKeys(config, work)
+  const tasks = await import('../databaseTasks.ts')
+  return await tasks.withApiKeys(config, work)
 }
 
 async function create(call: Call, name: string): Promise<void> {
@@ -95,8 +95,8 @@ async function create(call: Call, name: string): Promise<void> {
 }
 
 async function secretAccessKey(call: Call, keyId: string): Promise<string | null> {
-  const service = await import('../service.ts')
-  return await service.secretAccessKey(call.config(), keyId)
+  const tasks = await import('../databaseTasks.ts')
+  return await tasks.secretAccessKey(call.config(), keyId)
 }
 
 function rate({ flag }: Call, name: string): number | null {

@@ -11,7 +11,7 @@ the others wait for it.
 holdfast serve does the same at its start. Use this to do it before, or to see it fail before.`,
   flags: {},
   async run({ config, say }) {
-    const { migrateDatabase } = await import('../service.ts')
+    const { migrateDatabase } = await import('../databaseTasks.ts')
     const applied = await migrateDatabase(config())
     for (const name of applied) say(name)
     if (applied.length === 0) say('Nothing to do: the database has the schema of this release.')

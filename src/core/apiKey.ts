@@ -195,6 +195,7 @@ class Rights {
 class Rate {
   readonly #perSecond: number | null
   #left: number
+  #untold = 0
   #atMs = performance.now()
 
   constructor(perSecond: number | null) {
@@ -234,6 +235,19 @@ class Rate {
 
   take(count: number): void {
     this.#left -= count
+    this.#untold += count
+  }
+
+  /** Another process of the replica has taken this many. */
+  takenElsewhere(count: number): void {
+    this.#left -= count
+  }
+
+  /** How many were taken here since the last call. */
+  takeUntold(): number {
+    const untold = this.#perSecond === null ? 0 : this.#untold
+    this.#untold = 0
+    return untold
   }
 }
 
@@ -295,6 +309,11 @@ export class ApiKeyRing {
     for (const [id, key] of before) if (this.#keys.get(id) !== key) key.end()
     this.#readMs = this.#now()
     if (stored.length > 0) this.#inForce = true
+  }
+
+  /** All keys. */
+  get all(): Iterable<ApiKey> {
+    return this.#keys.values()
   }
 
   /** The key with this id. undefined when there is none, or no longer. */

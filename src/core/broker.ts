@@ -44,10 +44,10 @@ import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
 import { Topics } from './verbs/topics.ts'
 import { Watching } from './verbs/watch.ts'
 
-export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares'>, Pick<Bounds, 'isPoison'> {
-  /** Connections to the database for flushes. */
+export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' | 'siblings'> {
+  isPoison: Bounds['isPoison']
+  /** Connections to the database: for flushes, and for work that is let in last. */
   flushConnections: number
-  /** Connections to the database for work that is let in last. */
   lastConnections: number
 }
 
@@ -87,14 +87,15 @@ export class Broker {
     store: Store,
     wakeups: Wakeups,
     signals: Signals,
-    { shares, flushConnections, lastConnections, isPoison, ...options }: BrokerOptions
+    { shares, siblings, flushConnections, lastConnections, isPoison, ...options }: BrokerOptions
   ) {
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
     const parts: Parts = {
       store,
-      queueCache: new QueueCache(store, turns),
+      queueCache: new QueueCache(store, turns, siblings),
       wakeups,
       signals,
+      siblings,
       replicaStats: this.replicaStats,
       bounds: { ...bounds, flights: new Flights(flushConnections), isPoison },
       shares,
@@ -341,10 +342,7 @@ export class Broker {
     return this.#bulk.cancel(caller, name, id)
   }
 
-  /**
-   * A page of messages by id, from the one after `after` on. Refuses with queueNotFound,
-   * overloaded.
-   */
+  /** A page of messages by id, from the one after `after` on. Refuses with queueNotFound, overloaded. */
   browse(
     caller: Caller,
     name: string,

@@ -23,6 +23,7 @@ import * as messages from '../support/messages.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import * as queueVerbs from '../../src/store/verbs/queues.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { noSiblings } from '../../src/core/engine/siblings.ts'
 import { openShares } from '../../src/core/engine/shares.ts'
 import { shareOf, tester } from '../support/callers.ts'
 
@@ -280,6 +281,7 @@ export function brokerOn(
   return new Broker(openStore(database, scanHints, verbs), wakeups, signals, {
     createQueues: false,
     autoQueuesMax: Infinity,
+    siblings: noSiblings,
     shares: openShares({ waitingBytesMax: 1e8, waitersMax: 100, connectionsMax: 100 }),
     flushConnections: 9,
     lastConnections: 5,

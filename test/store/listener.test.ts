@@ -31,7 +31,7 @@ t.test(
       await new Promise<void>((resolve, reject) => {
         listener = startListener(
           { ...config, ...where },
-          { onReady, onFree: () => {}, onDue: () => {}, onGap: resolve, onError: reject }
+          { replica: '', onReady, onFree: () => {}, onDue: () => {}, onGap: resolve, onError: reject }
         )
       })
       t.teardown(() => listener.stop())
@@ -78,6 +78,7 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
     let listener!: Listener
     await new Promise<void>((resolve, reject) => {
       listener = startListener(config, {
+        replica: '',
         onReady: () => {},
         onFree: () => {},
         onDue: () => {},

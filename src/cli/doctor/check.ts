@@ -1,6 +1,6 @@
 /** One check of holdfast doctor, and how its text is written. */
 import type { Config } from '../../config.ts'
-import type { Facts } from '../../service.ts'
+import type { Facts } from '../../databaseTasks.ts'
 
 export interface Check {
   name: string

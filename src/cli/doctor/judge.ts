@@ -1,6 +1,6 @@
 /** Judges what the doctor measured: each check is ok, a warning or bad, and says what to do. */
 import type { Config } from '../../config.ts'
-import type { Facts } from '../../service.ts'
+import type { Facts } from '../../databaseTasks.ts'
 import type { Check, Surroundings } from './check.ts'
 import { apiKeys, clock, connections, notices, openFiles, pooler } from './deployment.ts'
 import { durability, server, standbys, synchronousCommit, transactionIds } from './server.ts'

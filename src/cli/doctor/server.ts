@@ -1,5 +1,5 @@
 /** Whether the PostgreSQL server keeps what it confirms. */
-import { postgresVersionMin, serverVersionNumMin, type Facts } from '../../service.ts'
+import { postgresVersionMin, serverVersionNumMin, type Facts } from '../../databaseTasks.ts'
 import { bad, ok, sqlName, warning, type Judge } from './check.ts'
 
 export const server: Judge = ({ server }) => {

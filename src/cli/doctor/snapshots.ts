@@ -1,5 +1,5 @@
 /** What keeps PostgreSQL from removing dead rows and old WAL. */
-import type { Facts } from '../../service.ts'
+import type { Facts } from '../../databaseTasks.ts'
 import { bad, duration, hour, minute, ok, size, sqlName, sqlText, warning, type Judge } from './check.ts'
 
 type Holder = Facts['holders'][number]

@@ -1,5 +1,5 @@
 /** The state of Holdfast's tables, and of the work that keeps them small. */
-import type { Facts } from '../../service.ts'
+import type { Facts } from '../../databaseTasks.ts'
 import { bad, duration, minute, ok, size, sqlName, warning, type Judge } from './check.ts'
 
 const deadRowsMin = 50_000

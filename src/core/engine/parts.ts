@@ -4,6 +4,7 @@ import type { Bounds } from './batcher.ts'
 import type { QueueCache } from './queueCache.ts'
 import type { ReplicaStats } from './replicaStats.ts'
 import type { Shares } from './shares.ts'
+import type { Siblings } from './siblings.ts'
 import type { Signals } from './signals.ts'
 import type { Turns } from './turns.ts'
 import type { Wakeups } from './wakeups.ts'
@@ -13,6 +14,7 @@ export interface Parts {
   queueCache: QueueCache
   wakeups: Wakeups
   signals: Signals
+  siblings: Siblings
   replicaStats: ReplicaStats
   /** The bounds of every batcher. */
   bounds: Bounds

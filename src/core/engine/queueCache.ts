@@ -3,6 +3,7 @@ import type { Caller } from '../caller.ts'
 import type { Store } from '../ports.ts'
 import { queueNotFound, type Queue } from '../queue.ts'
 import { Recent } from './recent.ts'
+import type { Siblings } from './siblings.ts'
 import type { Turns } from './turns.ts'
 
 const queuesMax = 10_000
@@ -15,8 +16,14 @@ const makingAttemptsMax = 10
  */
 export class QueueCache {
   readonly #recent: Recent<Queue>
+  readonly #siblings: Siblings
 
-  constructor(store: Store, turns: Turns) {
+  constructor(store: Store, turns: Turns, siblings: Siblings) {
+    this.#siblings = siblings
+    siblings.answer('forgetQueue', async name => {
+      this.forget(name)
+      return null
+    })
     this.#recent = new Recent({
       turns,
       namesMax: queuesMax,
@@ -51,7 +58,13 @@ export class QueueCache {
     return this.#recent.remembered(name)
   }
 
-  /** Forgets a queue that was changed or deleted, and a look-up that began before that. */
+  /** The queue was changed or deleted here: no process of the replica remembers it any more. */
+  async changed(name: string): Promise<void> {
+    this.forget(name)
+    await this.#siblings.ask('forgetQueue', name)
+  }
+
+  /** Forgets a queue that may have changed, and a look-up that began before that. */
   forget(name: string): void {
     this.#recent.forget(name)
   }

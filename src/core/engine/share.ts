@@ -41,28 +41,33 @@ export function obstacleTo(
   return all + amount <= limit ? null : 'total'
 }
 
-/**
- * Where the numbers of a bound live: in this process. Other processes of one machine can share them
- * behind the same methods.
- */
+/** The numbers of a bound. Those of the replica's other processes are as those last told them. */
 export class Holdings {
   // A caller that holds nothing keeps its place, because callers come back: to take the place away
   // and make it again would cost more than everything else here.
   readonly #places = new Map<Caller, { held: number }>()
   #sweepAt = placesMin
   #all = 0
+  readonly #others = new Others()
+  /** Callers whose numbers the other processes do not know. null: there are no other processes. */
+  #untold: Set<Caller> | null = null
 
   of(caller: Caller): Holding {
-    return { all: this.#all, mine: this.#places.get(caller)?.held ?? 0 }
+    return {
+      all: this.#all + this.#others.all,
+      mine: (this.#places.get(caller)?.held ?? 0) + this.#others.of(caller.id)
+    }
   }
 
   add(caller: Caller, amount: number): void {
     this.#all += amount
+    this.#untold?.add(caller)
     const place = this.#places.get(caller)
     if (place !== undefined) place.held += amount
     else this.#make(caller, amount)
   }
 
+  /** What is held here. */
   get all(): number {
     return this.#all
   }
@@ -71,9 +76,31 @@ export class Holdings {
     return this.#places.size
   }
 
-  /** The callers that hold something. */
+  /** The callers that hold something here. */
   get entries(): [Caller, number][] {
     return [...this.#places].filter(([, { held }]) => held > 0).map(([caller, { held }]) => [caller, held])
+  }
+
+  /** The callers whose numbers have changed since the last call, with them. */
+  takeUntold(): [id: string, held: number][] {
+    const untold = [...(this.#untold ?? [])]
+    this.#untold = new Set()
+    return untold.map(caller => [caller.id, this.#places.get(caller)?.held ?? 0])
+  }
+
+  /** The next takeUntold gives all callers that hold something. */
+  tellAll(): void {
+    this.#untold = new Set(this.entries.map(([caller]) => caller))
+  }
+
+  /** What callers hold at another process. */
+  hear(process: string, told: [id: string, held: number][]): void {
+    this.#others.hear(process, told)
+  }
+
+  /** Another process has ended. */
+  forget(process: string): void {
+    this.#others.forget(process)
   }
 
   #make(caller: Caller, held: number): void {
@@ -83,6 +110,43 @@ export class Holdings {
     }
     this.#places.set(caller, { held })
   }
+}
+
+/** What callers hold at the other processes of the replica. */
+class Others {
+  readonly #processes = new Map<string, Map<string, number>>()
+  readonly #held = new Map<string, number>()
+  all = 0
+
+  of(callerId: string): number {
+    return this.#held.size === 0 ? 0 : (this.#held.get(callerId) ?? 0)
+  }
+
+  hear(process: string, told: [id: string, held: number][]): void {
+    const known = this.#processes.get(process) ?? new Map<string, number>()
+    this.#processes.set(process, known)
+    for (const [id, held] of told) {
+      const change = held - (known.get(id) ?? 0)
+      setOrDelete(known, id, held)
+      setOrDelete(this.#held, id, this.of(id) + change)
+      this.all += change
+    }
+  }
+
+  forget(process: string): void {
+    const known = this.#processes.get(process)
+    if (known === undefined) return
+    this.hear(
+      process,
+      [...known.keys()].map(id => [id, 0])
+    )
+    this.#processes.delete(process)
+  }
+}
+
+function setOrDelete(numbers: Map<string, number>, id: string, value: number): void {
+  if (value === 0) numbers.delete(id)
+  else numbers.set(id, value)
 }
 
 export interface Bound {
@@ -108,7 +172,7 @@ export interface ShareReport {
 /** A bound that callers share. */
 export class Share {
   readonly bound: Bound
-  readonly #holdings = new Holdings()
+  readonly holdings = new Holdings()
   // One of each for all: thousands a second may be refused, and a stack for each is dear.
   readonly #refusals: Record<'share' | 'total', QueueError>
   #refused = 0
@@ -132,7 +196,7 @@ export class Share {
 
   /** The refusal of holding this much more; null where there is room. */
   refusal(caller: Caller, amount: number, makesRoom = false): QueueError | null {
-    const holding = this.#holdings.of(caller)
+    const holding = this.holdings.of(caller)
     const obstacle = obstacleTo(amount, this.bound.total, holding, caller.isAdmin, makesRoom)
     if (obstacle === null) return null
     this.#refused++
@@ -148,26 +212,26 @@ export class Share {
 
   /** Holds this much more, room or not. */
   hold(caller: Caller, amount: number): void {
-    this.#holdings.add(caller, amount)
+    this.holdings.add(caller, amount)
   }
 
   /** Gives this much back. */
   give(caller: Caller, amount: number): void {
-    this.#holdings.add(caller, -amount)
+    this.holdings.add(caller, -amount)
   }
 
   get held(): number {
-    return this.#holdings.all
+    return this.holdings.all
   }
 
-  /** Who holds how much. */
+  /** Who holds how much here. */
   report(callersMax: number): ShareReport {
     return {
       name: this.bound.name,
       total: this.bound.total,
-      held: this.#holdings.all,
+      held: this.holdings.all,
       refused: this.#refused,
-      callers: this.#holdings.entries
+      callers: this.holdings.entries
         .sort(([, a], [, b]) => b - a)
         .slice(0, callersMax)
         .map(([{ id }, held]) => ({ id, held }))

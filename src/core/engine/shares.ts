@@ -106,4 +106,24 @@ export function reportShares(shares: Shares): ShareReport[] {
   return Object.values(shares).map(share => share.report(namedMax))
 }
 
+/** The reports of several processes as one. */
+export function joinReports([first = [], ...others]: ShareReport[][]): ShareReport[] {
+  return first.map(report => {
+    const all = [report, ...others.flat().filter(({ name }) => name === report.name)]
+    const held = new Map<string, number>()
+    for (const { id, held: more } of all.flatMap(({ callers }) => callers)) {
+      held.set(id, (held.get(id) ?? 0) + more)
+    }
+    return {
+      ...report,
+      held: all.reduce((sum, { held }) => sum + held, 0),
+      refused: all.reduce((sum, { refused }) => sum + refused, 0),
+      callers: [...held]
+        .map(([id, held]) => ({ id, held }))
+        .sort((a, b) => b.held - a.held)
+        .slice(0, namedMax)
+    }
+  })
+}
+
 const snakeCase = (name: string) => name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)

@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { Recent } from '../engine/recent.ts'
+import type { Siblings } from '../engine/siblings.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import { publishBytesMax, publishCopiesMax } from '../limits.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
@@ -20,15 +21,21 @@ interface Copy {
   queue: Queue
 }
 
-type Needs = Pick<Parts, 'store' | 'turns'>
+type Needs = Pick<Parts, 'store' | 'turns' | 'siblings'>
 
 /** The broker says what the method does, and how it refuses. */
 export class Publishing {
   readonly #enqueueing: Enqueueing
   readonly #topics: Recent<Routes>
+  readonly #siblings: Siblings
 
-  constructor({ store, turns }: Needs, enqueueing: Enqueueing) {
+  constructor({ store, turns, siblings }: Needs, enqueueing: Enqueueing) {
     this.#enqueueing = enqueueing
+    this.#siblings = siblings
+    siblings.answer('forgetTopic', async topic => {
+      this.#topics.forget(topic)
+      return null
+    })
     this.#topics = new Recent({
       turns,
       namesMax: topicsMax,
@@ -39,9 +46,10 @@ export class Publishing {
     })
   }
 
-  /** Forgets the subscriptions of a topic, which were changed. */
-  forget(topic: string): void {
+  /** The subscriptions of a topic were changed here: no process of the replica remembers the old ones. */
+  async changed(topic: string): Promise<void> {
     this.#topics.forget(topic)
+    await this.#siblings.ask('forgetTopic', topic)
   }
 
   async publish(
@@ -55,7 +63,7 @@ export class Publishing {
     if (!stored.includes(null)) return copiesStored(copies, stored)
     // A queue that was deleted in between has no subscription any more, and misses nothing. One whose
     // settings have changed still has its own.
-    this.forget(topic)
+    this.#topics.forget(topic)
     try {
       await this.#storeMissing(caller, topic, messages, copies, stored, list)
     } catch (error) {

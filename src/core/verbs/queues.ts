@@ -2,6 +2,7 @@
 import type { Caller } from '../caller.ts'
 import { limitSettings } from '../leaseLimits.ts'
 import { listMax } from '../limits.ts'
+import type { Digits } from '../message.ts'
 import type { Parts } from '../engine/parts.ts'
 import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import { queueNotFound, type NameScope, type Queue, type QueueChange, type QueueReport } from '../queue.ts'
@@ -20,7 +21,7 @@ function queueNotEmpty(name: string): QueueError {
   )
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'siblings' | 'turns'>
 
 export interface PutOptions {
   /** A new queue counts for the caller, as one that an enqueue makes. */
@@ -46,7 +47,7 @@ export class Queues {
     change: QueueChange,
     { isBounded = false, onlyNew = false }: PutOptions
   ): Promise<{ created: boolean; report: QueueReport }> {
-    const { store, queueCache, wakeups, signals, turns } = this.#parts
+    const { store, queueCache, signals, turns } = this.#parts
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
@@ -59,11 +60,11 @@ export class Queues {
         )
       }
       const created = outcome === 'made'
-      queueCache.forget(name)
+      await queueCache.changed(name)
       try {
         const queue = await queueCache.find(caller, name)
         if (change.paused === false) signals.onReady(queue.id, listMax, 0)
-        if (limitSettings.some(setting => setting in change)) wakeups.open(queue.id, listMax)
+        if (limitSettings.some(setting => setting in change)) this.#open(queue.id, listMax)
         return { created, report: await this.report(caller, name) }
       } catch (error) {
         if (!(error instanceof QueueError) || error.code !== 'queueNotFound') throw partlyDone(error as Error)
@@ -105,11 +106,17 @@ export class Queues {
   }
 
   async delete(caller: Caller, name: string): Promise<void> {
-    const { store, queueCache, wakeups, turns } = this.#parts
+    const { store, queueCache, turns } = this.#parts
     const queue = queueCache.remembered(name)
     await turns.run(caller, () => store.last.removeQueue(name))
-    queueCache.forget(name)
-    if (queue !== undefined) wakeups.open(queue.id, Infinity)
+    await queueCache.changed(name)
+    if (queue !== undefined) this.#open(queue.id, Infinity)
+  }
+
+  /** Wakes callers, whatever was known of the queue's limits. */
+  #open(queueId: Digits, count: number): void {
+    this.#parts.wakeups.open(queueId, count)
+    this.#parts.siblings.tell('open', queueId, count)
   }
 
   async series(caller: Caller, name: string): Promise<Series> {

@@ -13,9 +13,9 @@ type Needs = Pick<Parts, 'store' | 'turns'>
 
 export class Topics {
   readonly #parts: Needs
-  readonly #publishing: Pick<Publishing, 'forget'>
+  readonly #publishing: Pick<Publishing, 'changed'>
 
-  constructor(parts: Needs, publishing: Pick<Publishing, 'forget'>) {
+  constructor(parts: Needs, publishing: Pick<Publishing, 'changed'>) {
     this.#parts = parts
     this.#publishing = publishing
   }
@@ -90,7 +90,7 @@ export class Topics {
     try {
       return await turns.run(caller, () => store.last.transaction(work))
     } finally {
-      this.#publishing.forget(topic)
+      await this.#publishing.changed(topic)
     }
   }
 }

@@ -29,7 +29,7 @@ const LiveQuery = Type.Object(
 /** Where the console's own routes read from. */
 interface ConsoleSources extends Sources {
   /** Who holds how much of each bound. Without it, the page of shares is not offered. */
-  shares?: () => ShareReport[]
+  shares?: () => Promise<ShareReport[]>
 }
 
 /** Registers every route of the console. `pages` bounds the open event streams. */
@@ -66,10 +66,10 @@ function rightsRoute(app: FastifyInstance, withShares: boolean): void {
 }
 
 /** It names no access, so it is for admins. */
-function sharesRoute(app: FastifyInstance, shares: () => ShareReport[]): void {
+function sharesRoute(app: FastifyInstance, shares: () => Promise<ShareReport[]>): void {
   app.get('/console/shares', { schema: { hide: true } as object }, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
-    return { shares: shares() }
+    return { shares: await shares() }
   })
 }
 

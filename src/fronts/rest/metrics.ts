@@ -2,7 +2,7 @@
  * The metrics, in the text format of Prometheus; docs/metrics.md has them all. Those of queues
  * come from the database's own ledger, so every replica tells the same.
  */
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import {
   labelledTotals,
   movedHelp,
@@ -15,9 +15,11 @@ import { metricsQueuesMax } from '../../core/limits.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ShareReport } from '../../core/engine/share.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
+import type { Siblings } from '../../core/engine/siblings.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
 
 interface MetricsSources {
+  siblings: Siblings
   pool: () => { total: number; idle: number; waiting: number }
   waiters: () => number
   /** Of callers. */
@@ -38,23 +40,22 @@ interface MetricsSources {
   onError: (error: unknown) => void
 }
 
-/** Answers the page. */
+/** Answers the page, which is the same whichever process of the replica is asked. */
 export function createMetrics(sources: MetricsSources): () => Promise<string> {
+  const { siblings } = sources
+  const own = ownMetrics(sources)
+  siblings.answer('metrics', () => own.read())
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
   let databaseUp = false
-  replicaGauges(registry, sources)
   gauge(registry, 'holdfast_database_up', '1 when the database answered for this page.', () =>
     Number(databaseUp)
   )
-  const readShares = shareMetrics(registry, sources.shares)
-  flushCounters(registry, sources.replicaStats)
-  timeHistograms(registry, sources)
   const snapshots = snapshotGauges(registry, sources)
   const readQueues = queueMetrics(registry, sources)
 
   async function page(): Promise<string> {
-    readShares()
+    const [mine, others] = await Promise.all([own.read(), siblings.ask('metrics', null)])
+    const replica = siblings.alone ? own.registry : AggregatorRegistry.aggregate([mine, ...others])
     await snapshots.read()
     databaseUp = await readQueues().then(
       () => true,
@@ -64,7 +65,7 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
       }
     )
     if (!databaseUp) snapshots.forget()
-    return await registry.metrics()
+    return (await replica.metrics()) + (await registry.metrics())
   }
 
   // Callers who ask at the same time get the same page, so that nobody can keep the database busy.
@@ -75,13 +76,38 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
     }))
 }
 
+/** What is counted in this process. `read` answers it as objects of prom-client. */
+function ownMetrics(sources: MetricsSources): { registry: Registry; read: () => Promise<object[]> } {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  replicaGauges(registry, sources)
+  const readShares = shareMetrics(registry, sources.shares)
+  flushCounters(registry, sources.replicaStats)
+  timeHistograms(registry, sources)
+  const read = async () => {
+    readShares()
+    return await registry.getMetricsAsJSON()
+  }
+  return { registry, read }
+}
+
 type Value = number | null
 
+/** How the values of several processes become one. */
+type Aggregator = 'sum' | 'min' | 'max'
+
 /** A gauge that is read for each page; null leaves it out. */
-function gauge(registry: Registry, name: string, help: string, read: () => Value | Promise<Value>): void {
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => Value | Promise<Value>,
+  aggregator: Aggregator = 'sum'
+): void {
   const metric: Gauge = new Gauge({
     name,
     help,
+    aggregator,
     registers: [registry],
     async collect() {
       const value = await read()
@@ -92,24 +118,28 @@ function gauge(registry: Registry, name: string, help: string, read: () => Value
 }
 
 function replicaGauges(registry: Registry, sources: MetricsSources): void {
-  const gauges: [name: string, help: string, read: () => Value | Promise<Value>][] = [
-    ['holdfast_waiting_calls', 'Calls waiting for messages on this replica.', sources.waiters],
-    ['holdfast_connections', 'Open connections of callers.', sources.connections],
-    ['holdfast_pool_connections', 'Open connections to the database.', () => sources.pool().total],
-    ['holdfast_pool_idle_connections', 'Open connections that nobody uses.', () => sources.pool().idle],
-    ['holdfast_pool_waiting', 'Statements waiting for a connection.', () => sources.pool().waiting],
+  const gauges: [name: string, help: string, read: () => Value | Promise<Value>, aggregator?: Aggregator][] =
     [
-      'holdfast_listener_connected',
-      '1 while notices of other replicas are heard.',
-      () => Number(sources.listening())
-    ],
-    [
-      'holdfast_sweeper_lag_seconds',
-      'How late the last sweep found what was due, or how long ago the last successful sweep was.',
-      sources.sweeperLagSeconds
+      ['holdfast_processes', 'Processes of this replica that answered for this page.', () => 1],
+      ['holdfast_waiting_calls', 'Calls waiting for messages on this replica.', sources.waiters],
+      ['holdfast_connections', 'Open connections of callers.', sources.connections],
+      ['holdfast_pool_connections', 'Open connections to the database.', () => sources.pool().total],
+      ['holdfast_pool_idle_connections', 'Open connections that nobody uses.', () => sources.pool().idle],
+      ['holdfast_pool_waiting', 'Statements waiting for a connection.', () => sources.pool().waiting],
+      [
+        'holdfast_listener_connected',
+        '1 while notices of other replicas are heard.',
+        () => Number(sources.listening()),
+        'min'
+      ],
+      [
+        'holdfast_sweeper_lag_seconds',
+        'How late the last sweep found what was due, or how long ago the last successful sweep was.',
+        sources.sweeperLagSeconds,
+        'max'
+      ]
     ]
-  ]
-  for (const [name, help, read] of gauges) gauge(registry, name, help, read)
+  for (const [name, help, read, aggregator] of gauges) gauge(registry, name, help, read, aggregator)
 }
 
 /** Answers what reads the snapshots before each page, and what forgets them. */
@@ -143,16 +173,22 @@ function snapshotGauges(
 /** Answers what reads the shares before each page. */
 function shareMetrics(registry: Registry, read: () => ShareReport[]): () => void {
   const registers = [registry]
-  const labelled = (name: string, help: string, labelNames: string[]) =>
-    new Gauge({ name, help, labelNames, registers })
-  const total = labelled('holdfast_bound', 'What all callers together may hold of a bound on this replica.', [
+  const labelled = (name: string, help: string, aggregator: Aggregator, ...labelNames: string[]) =>
+    new Gauge({ name, help, aggregator, labelNames, registers })
+  const total = labelled(
+    'holdfast_bound',
+    'What all callers together may hold of a bound on this replica.',
+    'max',
     'bound'
-  ])
-  const held = labelled('holdfast_bound_held', 'What they hold now.', ['bound'])
-  const ofCaller = labelled('holdfast_bound_held_by', 'What one caller holds now, of those that hold most.', [
+  )
+  const held = labelled('holdfast_bound_held', 'What they hold now.', 'sum', 'bound')
+  const ofCaller = labelled(
+    'holdfast_bound_held_by',
+    'What one caller holds now, of those that hold most.',
+    'sum',
     'bound',
     'caller'
-  ])
+  )
   const refusals = new Counter({
     name: 'holdfast_bound_refusals_total',
     help: 'Calls refused because the bound, or the share of their caller, was used up.',

@@ -10,7 +10,7 @@ interface Places {
   dataDir: string
 }
 
-interface Postgres {
+export interface Postgres {
   /** For pg's Client and Pool. */
   target: pg.ClientConfig
   /** The same database, for LISTEN: past a pooler, if there is one. */
@@ -23,16 +23,29 @@ interface Postgres {
 
 /** Connects to nothing yet, but starts the embedded server. `say` hears about that. */
 export async function openPostgres(places: Places, say: (line: string) => void): Promise<Postgres> {
-  const { databaseUrl, listenUrl, dataDir } = places
-  const listenTarget = listenUrl === '' ? null : await readTarget(listenUrl, 'HOLDFAST_LISTEN_URL')
+  const { databaseUrl, dataDir } = places
+  const listenTarget = await listenTargetOf(places)
   if (databaseUrl !== '') {
     const target = await readTarget(databaseUrl, 'HOLDFAST_DATABASE_URL')
     const name = 'the database of HOLDFAST_DATABASE_URL'
     return { target, listenTarget: listenTarget ?? target, name, stop: async () => {} }
   }
   const { config: target, stop } = await startEmbedded(dataDir, say)
-  const name = `an embedded PostgreSQL under ${dataDir}/`
-  return { target, listenTarget: listenTarget ?? target, name, stop }
+  return { target, listenTarget: listenTarget ?? target, name: nameOfEmbedded(places), stop }
+}
+
+const nameOfEmbedded = ({ dataDir }: Places) => `an embedded PostgreSQL under ${dataDir}/`
+
+const listenTargetOf = async ({ listenUrl }: Places) =>
+  listenUrl === '' ? null : await readTarget(listenUrl, 'HOLDFAST_LISTEN_URL')
+
+/** The same for another process of a replica, whose first process has started the embedded server. */
+export async function joinPostgres(places: Places): Promise<Postgres> {
+  if (places.databaseUrl !== '') return await openPostgres(places, () => {})
+  const target = await runningEmbedded(places.dataDir)
+  if (target === null) throw new Error('The embedded PostgreSQL does not run. Start the service again.')
+  const listenTarget = await listenTargetOf(places)
+  return { target, listenTarget: listenTarget ?? target, name: nameOfEmbedded(places), stop: async () => {} }
 }
 
 /** Works on the database without a service: beside one that runs, or after starting PostgreSQL. */

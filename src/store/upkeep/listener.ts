@@ -22,6 +22,8 @@ export interface Listener {
 
 /** What a notice of another replica leads to. */
 interface ListenerOptions {
+  /** The name of the replica, if several processes share it. They hear one another in another way. */
+  replica: string
   /** Messages of a queue have become ready, the first of them at this position. */
   onReady: (queueId: Digits, count: number, position: number) => void
   /** Leases of a queue with `maxLeased` have ended. */
@@ -59,7 +61,7 @@ class PgListener implements Listener {
   readonly #config: pg.ClientConfig
   readonly #options: ListenerOptions
   readonly #running: Promise<void>
-  readonly #self = randomUUID().slice(0, 8)
+  readonly #self: string
   readonly #pending = new Map<Digits, { count: number; position: number }>()
   readonly #pendingFrees = new Map<Digits, number>()
   readonly #stopping = new AbortController()
@@ -71,6 +73,7 @@ class PgListener implements Listener {
   constructor(config: pg.ClientConfig, options: ListenerOptions) {
     this.#config = config
     this.#options = options
+    this.#self = options.replica || randomUUID().slice(0, 8)
     this.#running = this.#run()
   }
 

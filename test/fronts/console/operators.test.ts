@@ -191,7 +191,7 @@ t.test('the shares are served as they are told, and are not kept by a browser', 
     oldestReady: nothing,
     sparks: nothing,
     onError: () => {},
-    shares: () => [share]
+    shares: async () => [share]
   }
   await consoleRoutes(app, sources, shareOf(10))
   const route = await app.inject('/console/shares')

@@ -1,0 +1,67 @@
+/**
+ * The other processes of this replica. They serve the same port, and limits hold for all of them
+ * together. What they tell one another are hints and counts: nothing of a message depends on them.
+ */
+import type { Digits } from '../message.ts'
+import type { ShareReport } from './share.ts'
+
+/** What a process tells the others. */
+export interface Told {
+  /** Messages of a queue have become ready, the first of them at this position. */
+  ready: [queueId: Digits, count: number, position: number]
+  /** A queue was deleted, or its limits have changed: these many callers ask again. */
+  open: [queueId: Digits, count: number]
+  /** Leases of a queue with `maxLeased` have ended. */
+  free: [queueId: Digits, count: number]
+  /** What callers hold at that process, of a bound, since the last time. */
+  held: [bound: string, callers: [id: string, held: number][]]
+  /** What was taken of the rates of a key since the last time. */
+  taken: [keyId: string, requests: number, messages: number]
+}
+
+/** What a process asks the others, and what each of them answers. */
+export interface Asked {
+  /** To read the API keys again: one was made or revoked. */
+  readKeys: { about: null; answer: null }
+  /** To forget the settings of a queue, which were changed. */
+  forgetQueue: { about: string; answer: null }
+  /** To forget the subscriptions of a topic, which were changed. */
+  forgetTopic: { about: string; answer: null }
+  /** For the metrics of that process, as objects of prom-client. */
+  metrics: { about: null; answer: object[] }
+  /** Who holds how much of each bound there. */
+  shares: { about: null; answer: ShareReport[] }
+}
+
+type Hearer<K extends keyof Told> = (from: string, ...told: Told[K]) => void
+type Answerer<K extends keyof Asked> = (about: Asked[K]['about']) => Promise<Asked[K]['answer']>
+
+export interface Siblings {
+  /** There are no others, and never will be. */
+  readonly alone: boolean
+  /** The name of the replica, by which other replicas know all its processes. */
+  readonly replica: string
+  /** Tells the others, within two milliseconds. */
+  tell<K extends keyof Told>(kind: K, ...told: Told[K]): void
+  /** Hears what another process tells. `from` names that process. */
+  hear<K extends keyof Told>(kind: K, hearer: Hearer<K>): void
+  /** The answers of all others. One that has ended, or does not answer within two seconds, is left out. */
+  ask<K extends keyof Asked>(kind: K, about: Asked[K]['about']): Promise<Asked[K]['answer'][]>
+  answer<K extends keyof Asked>(kind: K, answerer: Answerer<K>): void
+  /** Another process has begun to listen. It knows nothing of this one. */
+  onJoined(hearer: () => void): void
+  /** Another process has ended, and holds nothing any more. */
+  onGone(hearer: (process: string) => void): void
+}
+
+/** For a replica of one process. */
+export const noSiblings: Siblings = {
+  alone: true,
+  replica: '',
+  tell() {},
+  hear() {},
+  ask: async () => [],
+  answer() {},
+  onJoined() {},
+  onGone() {}
+}
