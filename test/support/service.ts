@@ -60,6 +60,9 @@ export function client(url: string): Client {
   }
 }
 
+/** With HOLDFAST_TEST_PROCESSES=2, the tests of one service run against a replica of two processes. */
+const processes = process.env.HOLDFAST_TEST_PROCESSES
+
 /**
  * A service in this process, stopped when `t` ends. Give `database` to run a second replica over
  * it.
@@ -69,6 +72,7 @@ export async function service(
   { database, env = {} }: { database?: { url: string }; env?: Record<string, string> } = {}
 ): Promise<Client & { databaseUrl: string; stop: () => Promise<void> }> {
   const { url } = database ?? (await freshDatabase(t))
+  if (processes !== undefined) return await severalProcesses(t, processes, url, env)
   const running = await startService(
     readConfig({ HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env }),
     () => {}
@@ -80,6 +84,19 @@ export async function service(
   }
   t.teardown(stop)
   return { ...client(running.url), databaseUrl: url, stop }
+}
+
+async function severalProcesses(t: Test, processes: string, url: string, env: Record<string, string>) {
+  const { child, ended, said, ...client } = await serviceProcess(t, {
+    HOLDFAST_DATABASE_URL: url,
+    HOLDFAST_PROCESSES: processes,
+    ...env
+  })
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await ended
+  }
+  return { ...client, databaseUrl: url, stop }
 }
 
 /**
