@@ -92,7 +92,7 @@ function sessionsUsed(before: Map<number, number> | null, after: Map<number, num
 
 async function read(subject: Subject): Promise<Reading> {
   const [serviceCpuMs, sessionsCpuMs, serverUsage] = await Promise.all([
-    cpuOf(subject.pid),
+    serviceCpuOf(subject.pid),
     sessionsCpuOf(subject),
     readServer(subject.database)
   ])
@@ -120,6 +120,14 @@ async function readServer(
         where object = 'relation' and backend_type = 'client backend'
       ) as buffers`)
   return { walBytes: Number(row!.bytes), flushes: Number(row!.flushes), buffers: Number(row!.buffers) }
+}
+
+/** Processor time of a process and of those that it has started. */
+async function serviceCpuOf(pid: number): Promise<number | null> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  const pids = [pid, ...children.split(' ').filter(Boolean).map(Number)]
+  const times = await Promise.all(pids.map(cpuOf))
+  return times.includes(null) ? null : times.reduce((sum: number, ms) => sum + ms!, 0)
 }
 
 async function cpuOf(pid: number): Promise<number | null> {

@@ -237,6 +237,27 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'Two processes on one port, one message each, 256 callers',
+    entries: (
+      [
+        ['enqueue', { ...enqueue, callers: 256 }],
+        ['lease and ack', { ...consume, callers: 256 }],
+        ['ack within lease', { ...consume, step: 'loop', callers: 256 }]
+      ] as const
+    ).flatMap(([step, load]): Entry[] => [
+      { name: `${step}, one process`, subject: 'holdfast', load },
+      { name: `${step}, two processes`, subject: 'processes', load }
+    ]),
+    targets: Object.entries({ enqueue: 1.25, 'lease and ack': 1.15, 'ack within lease': 1.25 }).map(
+      ([step, must]): Target => ({
+        what: `${step}, × one process`,
+        bound: '≥',
+        must,
+        of: rate(`${step}, two processes`, `${step}, one process`)
+      })
+    )
+  },
+  {
     title: 'Lease and ack with limits that do not bind, 64 callers',
     entries: ['', ', ack within lease'].flatMap((step): Entry[] => {
       const load = step === '' ? consume : ({ ...consume, step: 'loop' } as const)

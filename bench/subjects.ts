@@ -12,8 +12,11 @@ import type { PeerName } from './peers.ts'
 import { startArguments } from './startCommand.ts'
 import { tenTopic } from './topic.ts'
 
-/** `holdfast` is this checkout; `other` is Holdfast of the commit that --against names. */
-export type SubjectName = 'holdfast' | 'other' | PeerName
+/**
+ * `holdfast` is this checkout, and `processes` is the same with two processes on its port. `other` is
+ * Holdfast of the commit that --against names.
+ */
+export type SubjectName = 'holdfast' | 'processes' | 'other' | PeerName
 
 export interface Subject {
   name: SubjectName
@@ -29,7 +32,7 @@ export const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 const startLimitMs = 60_000
 
-const isHoldfast = (name: SubjectName) => name === 'holdfast' || name === 'other'
+const isHoldfast = (name: SubjectName) => /^(holdfast|processes|other)$/.test(name)
 
 /**
  * Starts a subject. `folder` holds its program: this checkout or another one. `database` is
@@ -73,7 +76,8 @@ async function start(name: SubjectName, folder: string, databaseUrl: string): Pr
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env.PATH,
-      ...(isHoldfast(name) && { HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0' })
+      ...(isHoldfast(name) && { HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0' }),
+      ...(name === 'processes' && { HOLDFAST_PROCESSES: '2' })
     }
   })
   await once(child, 'spawn')
@@ -170,6 +174,7 @@ export async function connectTo({ databaseName }: Subject, postgres: Embedded): 
 const countHoldfast = 'select count(*) as n from holdfast.messages'
 const countStatements: { [name in SubjectName]?: string } = {
   holdfast: countHoldfast,
+  processes: countHoldfast,
   other: countHoldfast,
   plain: 'select count(*) as n from plain',
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
@@ -181,6 +186,7 @@ const emptyOther = `
 const emptyHoldfast = `truncate holdfast.lines; ${emptyOther}`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
+  processes: emptyHoldfast,
   other: emptyOther,
   plain: 'truncate plain',
   pgboss: 'truncate pgboss.job'

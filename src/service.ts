@@ -14,6 +14,7 @@ import { apiKeysOf } from './databaseTasks.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
 import { startGossip } from './core/engine/gossip.ts'
+import { Interest } from './core/engine/interest.ts'
 import { joinReports, openShares, reportShares, type Shares } from './core/engine/shares.ts'
 import { noSiblings, type Siblings } from './core/engine/siblings.ts'
 import { Wakeups } from './core/engine/wakeups.ts'
@@ -98,9 +99,9 @@ export async function startService(config: Config, say: Say, siblings = noSiblin
     const database = openPool(base, target)
     const keys = await openApiKeys(base, database)
     const shares = openShares(config)
-    const stopGossip = startGossip(siblings, Object.values(shares), keys.ring)
-    closers.push(async () => stopGossip())
     const signals = startSignals(base, database, listenTarget, shares)
+    const stopGossip = startGossip(siblings, Object.values(shares), keys.ring, signals.interest)
+    closers.push(async () => stopGossip())
     const core = openCore(base, database, signals, shares)
     const background = await startBackground(base, database, keys.ring, signals, core)
     const url = await startServer(base, { database, ...keys, signals, core, background })
@@ -170,6 +171,8 @@ type SignalParts = ReturnType<typeof startSignals>
 function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig, shares: Shares) {
   const { report, siblings } = base
   const wakeups = new Wakeups(shares.waitingCalls)
+  const interest = new Interest(siblings, () => wakeups.waitedQueues())
+  wakeups.onWait = queueId => interest.waits(queueId)
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {
@@ -179,12 +182,12 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
   const signals = {
     onReady: (queueId: string, count: number, position: number) => {
       hear(queueId, count, position)
-      siblings.tell('ready', queueId, count, position)
+      interest.ready(queueId, count, position)
       listener.announce(queueId, count, position)
     },
     onFree: (queueId: string, count: number) => {
       wakeups.free(queueId, count)
-      siblings.tell('free', queueId, count)
+      interest.free(queueId, count)
       listener.announceFree(queueId, count)
     },
     onDue: (timeMs: number) => sweeper.dueAt(timeMs)
@@ -217,7 +220,7 @@ function startSignals(base: Base, database: Database, listenTarget: pg.ClientCon
     onError: sweeps.onError
   })
   stopLater(base, sweeper)
-  return { wakeups, scanHints, ...signals, sweeps, listening: () => listener.connected }
+  return { wakeups, scanHints, interest, ...signals, sweeps, listening: () => listener.connected }
 }
 
 type Core = ReturnType<typeof openCore>

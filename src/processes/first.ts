@@ -53,7 +53,6 @@ class Processes {
     // The first process takes each connection and gives it to the next in turn, so that all have
     // equally many.
     cluster.schedulingPolicy = cluster.SCHED_RR
-    cluster.setupPrimary({ serialization: 'advanced' })
   }
 
   /** Answers where the processes serve, once all do. */

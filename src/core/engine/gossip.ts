@@ -1,13 +1,20 @@
 /** Tells the other processes of a replica what callers hold here, and what keys have used of rates. */
 import type { ApiKeyRing } from '../apiKey.ts'
+import type { Interest } from './interest.ts'
 import type { Share } from './share.ts'
 import type { Siblings } from './siblings.ts'
 
 /** So old are the counts of other processes at most. A bound may be passed by what comes meanwhile. */
 const tellMs = 20
+const tidyMs = 500
 
 /** Keeps bounds and rates true for all processes together. Answers what ends it. */
-export function startGossip(siblings: Siblings, shares: Share[], ring: ApiKeyRing | null): () => void {
+export function startGossip(
+  siblings: Siblings,
+  shares: Share[],
+  ring: ApiKeyRing | null,
+  interest: Interest
+): () => void {
   if (siblings.alone) return () => {}
   const byName = new Map(shares.map(share => [share.bound.name, share.holdings]))
   for (const holdings of byName.values()) holdings.tellAll()
@@ -23,6 +30,7 @@ export function startGossip(siblings: Siblings, shares: Share[], ring: ApiKeyRin
   siblings.onGone(process => {
     for (const holdings of byName.values()) holdings.forget(process)
   })
+  const tidying = setInterval(() => interest.tidy(), tidyMs)
   const timer = setInterval(() => {
     for (const [bound, holdings] of byName) {
       const untold = holdings.takeUntold()
@@ -34,5 +42,8 @@ export function startGossip(siblings: Siblings, shares: Share[], ring: ApiKeyRin
       if (requests !== 0 || messages !== 0) siblings.tell('taken', key.id, requests, messages)
     }
   }, tellMs)
-  return () => clearInterval(timer)
+  return () => {
+    clearInterval(tidying)
+    clearInterval(timer)
+  }
 }

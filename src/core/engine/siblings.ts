@@ -7,6 +7,9 @@ import type { ShareReport } from './share.ts'
 
 /** What a process tells the others. */
 export interface Told {
+  /** Somebody waits for messages of a queue at that process. */
+  waits: [queueId: Digits]
+  waitsNoMore: [queueId: Digits]
   /** Messages of a queue have become ready, the first of them at this position. */
   ready: [queueId: Digits, count: number, position: number]
   /** A queue was deleted, or its limits have changed: these many callers ask again. */

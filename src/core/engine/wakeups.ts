@@ -34,6 +34,8 @@ export class Wakeups {
   readonly #messages = new Map<Digits, Topic>()
   readonly #share: Share
   #closed = false
+  /** Hears of each queue that somebody begins to wait for. */
+  onWait: (queueId: Digits) => void = () => {}
 
   /** `share` bounds the seats. */
   constructor(share: Share) {
@@ -63,6 +65,7 @@ export class Wakeups {
         frees: 0
       }
       among.set(id, topic)
+      if (among === this.#queues) this.onWait(id)
     }
     topic.seats++
     return new Seat(this, topic, caller)

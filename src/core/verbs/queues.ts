@@ -10,6 +10,9 @@ import { checkQueues } from '../engine/autoQueues.ts'
 import type { Holding } from '../engine/share.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
+/** More than there can be. Unlike Infinity it can be told to other processes as JSON. */
+const everybody = Number.MAX_SAFE_INTEGER
+
 const putAttemptsMax = 3
 
 function queueNotEmpty(name: string): QueueError {
@@ -110,7 +113,7 @@ export class Queues {
     const queue = queueCache.remembered(name)
     await turns.run(caller, () => store.last.removeQueue(name))
     await queueCache.changed(name)
-    if (queue !== undefined) this.#open(queue.id, Infinity)
+    if (queue !== undefined) this.#open(queue.id, everybody)
   }
 
   /** Wakes callers, whatever was known of the queue's limits. */
