@@ -87,16 +87,16 @@ export async function service(
 }
 
 async function severalProcesses(t: Test, processes: string, url: string, env: Record<string, string>) {
-  const { child, ended, said, ...client } = await serviceProcess(t, {
+  const holdfast = await serviceProcess(t, {
     HOLDFAST_DATABASE_URL: url,
     HOLDFAST_PROCESSES: processes,
     ...env
   })
   const stop = async () => {
-    child.kill('SIGTERM')
-    await ended
+    holdfast.child.kill('SIGTERM')
+    await holdfast.ended
   }
-  return { ...client, databaseUrl: url, stop }
+  return { ...client(holdfast.url), databaseUrl: url, stop }
 }
 
 /**
