@@ -30,6 +30,8 @@ export interface Asked {
   forgetQueue: { about: string; answer: null }
   /** To forget the subscriptions of a topic, which were changed. */
   forgetTopic: { about: string; answer: null }
+  /** When messages of a queue were last asked for there, in ms since the epoch. null: not lately. */
+  askedMs: { about: Digits; answer: number | null }
   /** For the metrics of that process, as objects of prom-client. */
   metrics: { about: null; answer: object[] }
   /** Who holds how much of each bound there. */

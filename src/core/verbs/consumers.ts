@@ -10,7 +10,7 @@ export interface Consumers extends Omit<ConsumersFound, 'askedAt'> {
   lastAskedAt: string | null
 }
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'searchTurns'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'siblings' | 'searchTurns'>
 
 export class Consuming {
   readonly #parts: Needs
@@ -26,7 +26,7 @@ export class Consuming {
     const found = await searchTurns.run(caller, () => store.last.findConsumers(id))
     if (found === null) throw queueNotFound(name)
     const { askedAt, ...rest } = found
-    const askedMs = lastAskedMs(this.#parts, id, askedAt)
+    const askedMs = await lastAskedMs(this.#parts, id, askedAt)
     return { ...rest, lastAskedAt: askedMs === null ? null : new Date(askedMs).toISOString() }
   }
 }

@@ -54,7 +54,7 @@ export interface Explanation {
  */
 const silentSeconds = 2 * stepSeconds
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'turns'>
+type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'siblings' | 'turns'>
 
 /** The broker says what each method does, and how it refuses. */
 export class Explaining {
@@ -62,6 +62,7 @@ export class Explaining {
 
   constructor(parts: Needs) {
     this.#parts = parts
+    parts.siblings.answer('askedMs', async queueId => askedHereMs(parts, queueId))
   }
 
   async explain(caller: Caller, name: string, id: Digits): Promise<Explanation> {
@@ -74,20 +75,29 @@ export class Explaining {
       return { id, state: 'dead', reasons: [moved(gone.movedTo, gone.lastFailure)] }
     }
     const { message, ahead } = found
-    const askedMs = lastAskedMs(this.#parts, queue.id, message.askedAt)
+    const askedMs = await lastAskedMs(this.#parts, queue.id, message.askedAt)
     return { id, state: message.state, reasons: reasonsOf(message, ahead, askedMs) }
   }
 }
 
 /** When somebody last asked for messages of the queue: here, or at `askedAt` on another replica. */
-export function lastAskedMs(
-  { wakeups, replicaStats }: Pick<Parts, 'wakeups' | 'replicaStats'>,
+export async function lastAskedMs(
+  parts: Pick<Parts, 'wakeups' | 'replicaStats' | 'siblings'>,
   queueId: Digits,
   askedAt: string | null
+): Promise<number | null> {
+  const times = await parts.siblings.ask('askedMs', queueId)
+  times.push(askedHereMs(parts, queueId))
+  if (askedAt !== null) times.push(Date.parse(askedAt))
+  return times.reduce((last, ms) => (last === null || (ms !== null && ms > last) ? ms : last), null)
+}
+
+/** When somebody last asked this process for messages of the queue. */
+function askedHereMs(
+  { wakeups, replicaStats }: Pick<Parts, 'wakeups' | 'replicaStats'>,
+  queueId: Digits
 ): number | null {
-  const hereMs = wakeups.waitsFor(queueId) ? Date.now() : replicaStats.askedMs(queueId)
-  const elsewhereMs = askedAt === null ? null : Date.parse(askedAt)
-  return hereMs === null && elsewhereMs === null ? null : Math.max(hereMs ?? 0, elsewhereMs ?? 0)
+  return wakeups.waitsFor(queueId) ? Date.now() : replicaStats.askedMs(queueId)
 }
 
 function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number | null): Reason[] {

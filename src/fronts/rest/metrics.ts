@@ -80,6 +80,9 @@ export function createMetrics(sources: MetricsSources): () => Promise<string> {
 function ownMetrics(sources: MetricsSources): { registry: Registry; read: () => Promise<object[]> } {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  // Left out otherwise, where there are several processes.
+  const started = registry.getSingleMetric('process_start_time_seconds')
+  Object.assign(started!, { aggregator: 'min' satisfies Aggregator })
   replicaGauges(registry, sources)
   const readShares = shareMetrics(registry, sources.shares)
   flushCounters(registry, sources.replicaStats)
