@@ -171,8 +171,8 @@ type SignalParts = ReturnType<typeof startSignals>
 function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig, shares: Shares) {
   const { report, siblings } = base
   const wakeups = new Wakeups(shares.waitingCalls)
-  const interest = new Interest(siblings, () => wakeups.waitedQueues())
-  wakeups.onWait = queueId => interest.waits(queueId)
+  const interest = new Interest(siblings, wakeups)
+  if (!siblings.alone) wakeups.observer = interest
   const scanHints = new ScanHints()
   const sweeps = watchSweeps(report('sweeper'))
   const hear = (queueId: string, count: number, position: number) => {

@@ -1,6 +1,7 @@
 /** Several processes on one port are one replica: what one knows, the others know. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import pg from 'pg'
 import t from 'tap'
 import { freshDatabase } from '../support/postgres.ts'
 import { line, metric, twoProcesses, until, type Line } from './setup.ts'
@@ -35,6 +36,50 @@ t.test('a waiting call hears of a message that another process stores', async t 
   t.comment(`from the enqueue to the lease at the other process: p50 ${ms[rounds >> 1]!.toFixed(1)} ms`)
   // Without a word from the other process, the sweeper would find the message after a second.
   t.ok(ms[rounds >> 1]! < 100)
+})
+
+t.test('a call that waits for the end of a message hears of an ack at another process', async t => {
+  const { one, two } = await twoProcesses(t)
+  await one.ask('PUT', '/queues/mail', { keepAckedSeconds: 60 })
+  const rounds = 10
+  const ms: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const { id } = (await two.post('/queues/mail/messages', { body: round })).body
+    const { receipt } = (await two.post('/queues/mail/lease')).body.messages[0]
+    const ended = one.ask('GET', `/queues/mail/messages/${id}?waitSeconds=20`)
+    await until(
+      () => metric(two, 'holdfast_waiting_calls'),
+      waiting => waiting === 1
+    )
+    const sentMs = performance.now()
+    await two.post('/queues/mail/ack', { receipt })
+    t.equal((await ended).body.state, 'acked')
+    ms.push(performance.now() - sentMs)
+  }
+  ms.sort((a, b) => a - b)
+  // Without a word from the other process, the next check would find it: up to half a second later.
+  t.ok(ms[rounds >> 1]! < 100, `p50 ${ms[rounds >> 1]!.toFixed(1)} ms`)
+})
+
+t.test('the connections of all processes together stay within the bound', async t => {
+  const poolSize = 6
+  const { holdfast, database } = await twoProcesses(t, { HOLDFAST_POOL_SIZE: String(poolSize) })
+  const lines = Array.from({ length: 32 }, () => line(t, holdfast.url))
+  for (const verb of ['messages', 'lease', 'messages']) {
+    await Promise.all(lines.map(({ post }, n) => post(`/queues/q${n}/${verb}`, { body: n })))
+    await Promise.all(lines.map(({ ask }, n) => ask('GET', `/queues/q${n}/messages`)))
+  }
+  const sql = new pg.Client(database.config)
+  await sql.connect()
+  const { rows } = await sql.query(`
+    select count(*)::integer as sessions
+    from pg_stat_activity
+    where datname = current_database()
+      and pid <> pg_backend_pid()`)
+  await sql.end()
+  const { sessions } = rows[0]
+  const listening = 2
+  t.ok(sessions > listening && sessions <= poolSize + listening, `${sessions} sessions`)
 })
 
 t.test('what one process changes of queues, topics and keys, the other knows at once', async t => {

@@ -21,9 +21,9 @@ export interface Line {
  * nothing else may have connected before.
  */
 export async function twoProcesses(t: Test, env: Record<string, string> = {}) {
-  const { url } = await freshDatabase(t)
+  const database = await freshDatabase(t)
   const holdfast = await serviceProcess(t, {
-    HOLDFAST_DATABASE_URL: url,
+    HOLDFAST_DATABASE_URL: database.url,
     HOLDFAST_PROCESSES: '2',
     ...env
   })
@@ -31,7 +31,7 @@ export async function twoProcesses(t: Test, env: Record<string, string> = {}) {
   await one.ask('GET', '/livez')
   const two = line(t, holdfast.url)
   await two.ask('GET', '/livez')
-  return { holdfast, one, two, databaseUrl: url }
+  return { holdfast, one, two, database }
 }
 
 export function line(t: Test, url: string): Line {

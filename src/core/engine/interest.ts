@@ -4,6 +4,7 @@
  */
 import type { Digits } from '../message.ts'
 import type { Siblings } from './siblings.ts'
+import type { Wakeups } from './wakeups.ts'
 
 /** A process that waited for a queue so lately hears of it still: consumers come back. */
 const keptMs = 1000
@@ -20,22 +21,36 @@ interface Ready {
 
 export class Interest {
   readonly #siblings: Siblings
-  readonly #waitedQueues: () => Digits[]
+  readonly #wakeups: Pick<Wakeups, 'waitedQueues' | 'waitsForEnds' | 'wakeForEndElsewhere'>
   /** Queues that this process has said it waits for, and when somebody last waited. */
   readonly #mine = new Map<Digits, number>()
   /** Processes that wait for a queue. */
   readonly #others = new Map<Digits, Set<string>>()
   readonly #recent = new Map<Digits, Ready>()
+  /** When somebody last waited for the end of a message here. null: the others know that nobody does. */
+  #endsMs: number | null = null
+  /** Processes that wait for the end of a message. */
+  readonly #endsElsewhere = new Set<string>()
 
-  constructor(siblings: Siblings, waitedQueues: () => Digits[]) {
+  constructor(
+    siblings: Siblings,
+    wakeups: Pick<Wakeups, 'waitedQueues' | 'waitsForEnds' | 'wakeForEndElsewhere'>
+  ) {
     this.#siblings = siblings
-    this.#waitedQueues = waitedQueues
+    this.#wakeups = wakeups
+    siblings.hear('waitsForEnds', (from, waits) => {
+      if (waits) this.#endsElsewhere.add(from)
+      else this.#endsElsewhere.delete(from)
+    })
+    siblings.hear('ended', (_from, messageId) => wakeups.wakeForEndElsewhere(messageId))
     siblings.hear('waits', (from, queueId) => this.#waitsThere(from, queueId))
     siblings.hear('waitsNoMore', (from, queueId) => this.#waitsNoMoreThere(from, queueId))
     siblings.onJoined(() => {
       for (const queueId of this.#mine.keys()) siblings.tell('waits', queueId)
+      if (this.#endsMs !== null) siblings.tell('waitsForEnds', true)
     })
     siblings.onGone(process => {
+      this.#endsElsewhere.delete(process)
       for (const queueId of [...this.#others.keys()]) this.#waitsNoMoreThere(process, queueId)
     })
   }
@@ -45,6 +60,18 @@ export class Interest {
     if (this.#siblings.alone) return
     if (!this.#mine.has(queueId)) this.#siblings.tell('waits', queueId)
     this.#mine.set(queueId, performance.now())
+  }
+
+  /** Somebody waits for the end of a message here. */
+  waitsForEnds(): void {
+    if (this.#siblings.alone) return
+    if (this.#endsMs === null) this.#siblings.tell('waitsForEnds', true)
+    this.#endsMs = performance.now()
+  }
+
+  /** A message has ended here. */
+  ended(messageId: Digits): void {
+    if (this.#endsElsewhere.size > 0) this.#siblings.tell('ended', messageId)
   }
 
   /** Messages have become ready here. */
@@ -63,7 +90,12 @@ export class Interest {
   /** Called now and then: forgets what is over. */
   tidy(): void {
     const nowMs = performance.now()
-    for (const queueId of this.#waitedQueues()) this.waits(queueId)
+    for (const queueId of this.#wakeups.waitedQueues()) this.waits(queueId)
+    if (this.#wakeups.waitsForEnds) this.waitsForEnds()
+    if (this.#endsMs !== null && this.#endsMs + keptMs <= nowMs) {
+      this.#endsMs = null
+      this.#siblings.tell('waitsForEnds', false)
+    }
     for (const [queueId, lastMs] of this.#mine) {
       if (lastMs + keptMs > nowMs) continue
       this.#mine.delete(queueId)

@@ -10,6 +10,10 @@ export interface Told {
   /** Somebody waits for messages of a queue at that process. */
   waits: [queueId: Digits]
   waitsNoMore: [queueId: Digits]
+  /** Whether somebody waits for the end of a message at that process. */
+  waitsForEnds: [waits: boolean]
+  /** A message was acked, has died or was removed. */
+  ended: [messageId: Digits]
   /** Messages of a queue have become ready, the first of them at this position. */
   ready: [queueId: Digits, count: number, position: number]
   /** A queue was deleted, or its limits have changed: these many callers ask again. */

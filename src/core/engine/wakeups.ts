@@ -28,14 +28,23 @@ interface Topic {
 /** Leases that a rate allows within this time are given out together, unless its burst is too small. */
 const joinMs = 10
 
+interface Observer {
+  /** Somebody begins to wait for a queue. */
+  waits(queueId: Digits): void
+  /** Somebody begins to wait for the end of a message. */
+  waitsForEnds(): void
+  /** A message has ended. */
+  ended(messageId: Digits): void
+}
+
 /** Callers that wait for the same topic are woken in the order in which they began to wait. */
 export class Wakeups {
   readonly #queues = new Map<Digits, Topic>()
   readonly #messages = new Map<Digits, Topic>()
   readonly #share: Share
   #closed = false
-  /** Hears of each queue that somebody begins to wait for. */
-  onWait: (queueId: Digits) => void = () => {}
+  /** Hears who waits, and what has ended. */
+  observer: Observer | null = null
 
   /** `share` bounds the seats. */
   constructor(share: Share) {
@@ -65,7 +74,8 @@ export class Wakeups {
         frees: 0
       }
       among.set(id, topic)
-      if (among === this.#queues) this.onWait(id)
+      if (among === this.#queues) this.observer?.waits(id)
+      else this.observer?.waitsForEnds()
     }
     topic.seats++
     return new Seat(this, topic, caller)
@@ -139,6 +149,12 @@ export class Wakeups {
 
   /** Wakes all callers that wait for the end of a message. */
   wakeForEnd(messageId: Digits): void {
+    this.observer?.ended(messageId)
+    this.wakeForEndElsewhere(messageId)
+  }
+
+  /** As wakeForEnd, for a message that has ended at another process. */
+  wakeForEndElsewhere(messageId: Digits): void {
     if (this.#messages.size > 0) wakeSeats(this.#messages.get(messageId), Infinity)
   }
 
@@ -152,6 +168,11 @@ export class Wakeups {
   /** The queues for which somebody has a seat. */
   waitedQueues(): Digits[] {
     return [...this.#queues.keys()]
+  }
+
+  /** Whether somebody waits for the end of a message. */
+  get waitsForEnds(): boolean {
+    return this.#messages.size > 0
   }
 
   /** Whether somebody has a seat for the queue. */
