@@ -59,7 +59,8 @@ export const environment = {
     help:
       `The PostgreSQL database to use, version ${postgresVersionMin} or later: ` +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
-      'PostgreSQL under HOLDFAST_DATA_DIR. sslmode and sslrootcert in it mean what they mean to psql.'
+      'PostgreSQL under HOLDFAST_DATA_DIR. sslmode and sslrootcert in it mean what they mean to psql. ' +
+      'It may list several hosts: connections go to the one that takes writes.'
   },
   listenUrl: {
     name: 'HOLDFAST_LISTEN_URL',

@@ -1,6 +1,5 @@
 /** The composition root: opens the parts in order, and closes them in reverse. No singletons. */
 import { promisify } from 'node:util'
-import type pg from 'pg'
 import { pino, type Logger } from 'pino'
 import { closeInReverse, type Closers } from './closers.ts'
 import {
@@ -33,6 +32,7 @@ import { startHousekeeping } from './jobs/housekeeping.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { lastConnectionsOf, usualConnectionsOf } from './store/door.ts'
 import { isPoison } from './store/failures.ts'
+import { watchHosts, type Target } from './store/hosts.ts'
 import { migrate } from './store/setup/migrate.ts'
 import { refusePooling } from './store/setup/pooling.ts'
 import { joinPostgres, openPostgres, type Postgres } from './store/setup/postgres.ts'
@@ -96,6 +96,7 @@ export async function startService(config: Config, say: Say, siblings = noSiblin
     const postgres = siblings.alone ? await preparePostgres(config, say) : await joinPostgres(config)
     const { target, listenTarget, name, stop: stopPostgres } = postgres
     closers.push(stopPostgres)
+    stopLater(base, watchHosts([target, listenTarget], base.log, base.report('hosts')))
     const database = openPool(base, target)
     const keys = await openApiKeys(base, database)
     const shares = openShares(config)
@@ -137,7 +138,7 @@ function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
 /** The connections of one process: all processes share those of the settings. */
 const connectionsOf = ({ poolSize, processes }: Config) => Math.floor(poolSize / processes)
 
-function openPool({ config, closers, report }: Base, target: pg.ClientConfig): Database {
+function openPool({ config, closers, report }: Base, target: Target): Database {
   const database = openDatabase(target, { poolSize: connectionsOf(config), onError: report('pool') })
   closers.push(() => database.close())
   return database
@@ -168,7 +169,7 @@ type SignalParts = ReturnType<typeof startSignals>
 /**
  * Wakes waiting callers: at once for messages stored here, by listener and sweeper for all others.
  */
-function startSignals(base: Base, database: Database, listenTarget: pg.ClientConfig, shares: Shares) {
+function startSignals(base: Base, database: Database, listenTarget: Target, shares: Shares) {
   const { report, siblings } = base
   const wakeups = new Wakeups(shares.waitingCalls)
   const interest = new Interest(siblings, wakeups)

@@ -2,10 +2,13 @@
 import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
 import { failureOf, isBroken, outcomeUnknown, unreachable } from './failures.ts'
+import type { Hosts, Target } from './hosts.ts'
 import { sessionSettings, statementMsMax } from './sessionSettings.ts'
 import type { Session, Statement } from './statement.ts'
 
 const connectMsMax = 3000
+/** With several hosts, how often a connection is tried before its caller is refused. */
+const connectAttemptsMax = 3
 // The server ends a statement after `statementMsMax`. If nothing is heard of that either, we do.
 const statementGraceMs = 3000
 // Statements that are not slow take milliseconds. One without an answer for this long is on a
@@ -19,23 +22,26 @@ const commitQuery = { text: 'commit', query_timeout: answerMsMax }
 /** The connections of one pool. Each is made when it is first needed. */
 export class Connections {
   readonly #pool: pg.Pool
+  readonly #hosts: Hosts | undefined
   // A connection that has rested may be dead without a word, so it is asked first, when nothing is
   // at stake yet. Once one was lost, those that have not answered since are given up.
   readonly #answeredMs = new WeakMap<pg.ClientBase, number>()
   #lostMs = 0
   #closing = false
 
-  constructor(config: pg.ClientConfig, connectionsMax: number, onError: (error: Error) => void) {
+  constructor({ hosts, ...config }: Target, connectionsMax: number, onError: (error: Error) => void) {
     // The pool is closed before the last of its connections is, and a database that stops meanwhile
     // says so to each.
     const hear = (error: Error) => {
       if (!this.#closing) onError(error)
     }
+    this.#hosts = hosts
     this.#pool = new pg.Pool({
+      connectionTimeoutMillis: connectMsMax,
       ...config,
+      ...(hosts !== undefined && { Client: hosts.Client }),
       application_name: 'holdfast',
       max: connectionsMax,
-      connectionTimeoutMillis: connectMsMax,
       query_timeout: statementMsMax + statementGraceMs,
       keepAlive: true,
       types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
@@ -43,7 +49,7 @@ export class Connections {
         // While a client is checked out the pool does not listen, and an error between two queries
         // would end the process.
         client.on('error', hear)
-        await client.query(sessionSettings)
+        await (hosts?.admit(client, sessionSettings) ?? client.query(sessionSettings))
       }
     })
     this.#pool.on('error', hear)
@@ -82,7 +88,7 @@ export class Connections {
 
   async #take(): Promise<pg.PoolClient> {
     for (;;) {
-      const client = await this.#pool.connect().catch(error => {
+      const client = await this.#connect().catch(error => {
         throw unreachable(error)
       })
       const lastMs = this.#answeredMs.get(client)!
@@ -91,6 +97,18 @@ export class Connections {
         this.#lostMs = performance.now()
       }
       client.release(true)
+    }
+  }
+
+  /** With several hosts, a connection that fails may be to one that takes no writes any more. */
+  async #connect(): Promise<pg.PoolClient> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#pool.connect()
+      } catch (error) {
+        if (this.#hosts === undefined || attempt === connectAttemptsMax) throw error
+        await this.#hosts.search()
+      }
     }
   }
 

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { commit, Connections, run, sessionOn } from './connections.ts'
 import { Door, type Rank } from './door.ts'
 import { isBroken, retrying } from './failures.ts'
+import type { Target } from './hosts.ts'
 import type { Session, Statement } from './statement.ts'
 
 /**
@@ -37,10 +38,10 @@ const exclusiveSettings = ['lock_timeout', 'statement_timeout', 'idle_in_transac
 
 /** Opens the pool; no connection is made yet. `onError` hears of connections that break. */
 export function openDatabase(
-  config: pg.ClientConfig,
+  target: Target,
   { poolSize, onError }: { poolSize: number; onError: (error: Error) => void }
 ): Database {
-  const connections = new Connections(config, poolSize, onError)
+  const connections = new Connections(target, poolSize, onError)
   const door = new Door(poolSize)
   const ranked = (rank: Rank): Database => ({
     get first() {

@@ -35,6 +35,15 @@ export function outcomeUnknown(error: unknown): QueueError {
   )
 }
 
+/** The message of an error of a connection. Node tries every address of a name, and then says none. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(each => (each as Error).message).join(', ')
+  }
+  const { message } = error as Error
+  return message === 'timeout expired' ? 'no answer in time' : message
+}
+
 // The session is gone, and its answer too: the server is shut down, or a backend has crashed or was
 // killed.
 function isFatal(error: pg.DatabaseError): boolean {

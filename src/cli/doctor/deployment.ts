@@ -46,18 +46,20 @@ export const pooler: Judge = ({ pooling: { pooling, refusal, advice } }) => {
   return advice === null ? ok(name, value) : warning(name, value, advice)
 }
 
-export const connections: Judge = ({ server, pooling }, { poolSize }, surroundings) => {
+export const connections: Judge = ({ server, pooling, hosts }, { poolSize }, surroundings) => {
   const name = 'connections'
   const replicas = surroundings.replicas || Math.max(1, server.replicas)
-  const needed = replicas * (poolSize + 1)
+  // One to listen, and one that watches the primary among several hosts.
+  const others = hosts.length === 0 ? 1 : 2
+  const needed = replicas * (poolSize + others)
   // Replicas that run now may open more than they use now.
   const free = server.connectionsMax - server.connectionsUsed
   const value =
-    `${count(replicas, 'replica')} × (${poolSize} + 1) = ${needed} of ${server.connectionsMax}; ` +
+    `${count(replicas, 'replica')} × (${poolSize} + ${others}) = ${needed} of ${server.connectionsMax}; ` +
     `${server.connectionsUsed} in use now`
   if (pooling.pooling !== 'none') return ok(name, `${value}; a pooler shares them`)
   if (needed > server.connectionsMax) {
-    const fitting = Math.max(2, Math.floor(server.connectionsMax / replicas) - 1)
+    const fitting = Math.max(2, Math.floor(server.connectionsMax / replicas) - others)
     return bad(
       name,
       value,

@@ -3,6 +3,7 @@ import type { Config } from '../../config.ts'
 import type { Facts } from '../../databaseTasks.ts'
 import type { Check, Surroundings } from './check.ts'
 import { apiKeys, clock, connections, notices, openFiles, pooler } from './deployment.ts'
+import { hosts } from './hosts.ts'
 import { durability, server, standbys, synchronousCommit, transactionIds } from './server.ts'
 import { autovacuum, databaseSize, deadRows, grants, maintenance, ownership, schema } from './tables.ts'
 import { shares } from './shares.ts'
@@ -10,6 +11,7 @@ import { replicationSlots, snapshots } from './snapshots.ts'
 
 const judges = [
   server,
+  hosts,
   durability,
   synchronousCommit,
   standbys,

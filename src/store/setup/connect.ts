@@ -1,20 +1,23 @@
 /** Connections outside the pool, and why there is none: in a sentence that names the setting. */
 import pg from 'pg'
-import { isServerError } from '../failures.ts'
-import { waysOf } from './databaseUrl.ts'
+import { isServerError, reasonOf } from '../failures.ts'
+import { Hosts, NoWriter, type Target } from '../hosts.ts'
+import { hostRoleOf, hostsOf } from './databaseUrl.ts'
 
 const connectMsMax = 5000
 
 /**
- * How to connect, for pg's Client and Pool. For sslmode allow and prefer it finds out whether the
- * server takes encrypted connections. Throws an Error with a sentence for a person when a file of
- * the URL cannot be read. A server that cannot be reached throws later, in `connect`.
+ * How to connect, for pg's Client and Pool. For sslmode allow and prefer it finds out whether a
+ * single host takes encrypted connections. Throws an Error with a sentence for a person when a file
+ * of the URL cannot be read. A server that cannot be reached throws later, in `connect`.
  */
-export async function readTarget(url: string, setting: string): Promise<pg.ClientConfig> {
-  const ways = await waysOf(url, setting)
+export async function readTarget(url: string, setting: string): Promise<Target> {
+  const hosts = await hostsOf(url, setting)
+  if (hosts.length > 1) return { hosts: new Hosts(hosts, hostRoleOf(url), setting) }
+  const { ways } = hosts[0]!
   if (ways.length === 1) return ways[0]!
   for (const way of ways) {
-    const client = new pg.Client({ ...way, connectionTimeoutMillis: connectMsMax })
+    const client = new pg.Client({ connectionTimeoutMillis: connectMsMax, ...way })
     client.on('error', () => {})
     const isOpen = await client.connect().then(
       () => true,
@@ -30,33 +33,35 @@ export async function readTarget(url: string, setting: string): Promise<pg.Clien
  * A connection outside the pool, without the settings of the service's sessions. Throws an Error
  * with a sentence for a person when there is none.
  */
-export async function connect(config: pg.ClientConfig, name: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    ...config,
-    application_name: name,
-    connectionTimeoutMillis: connectMsMax
+export async function connect(target: Target, name: string): Promise<pg.Client> {
+  return await open(target, { application_name: name }).catch(error => {
+    throw new Error(explainConnection(error, 'HOLDFAST_DATABASE_URL'))
   })
+}
+
+/** A connection outside the pool. */
+export async function open({ hosts, ...target }: Target, config: pg.ClientConfig): Promise<pg.Client> {
+  const whole = { connectionTimeoutMillis: connectMsMax, ...target, ...config }
+  if (hosts !== undefined) return await hosts.connect(whole)
+  const client = new pg.Client(whole)
   client.on('error', () => {}) // the query under way reports it
   await client.connect().catch(error => {
-    throw new Error(explainConnection(error, 'HOLDFAST_DATABASE_URL'))
+    client.end().catch(() => {})
+    throw error
   })
   return client
 }
 
 /** Why no connection could be had, and what to do about it. */
 export function explainConnection(error: unknown, setting: string): string {
+  if (error instanceof NoWriter) {
+    const { cause } = error
+    const advice = cause === undefined ? promote : adviceFor(cause, reasonOf(cause), setting)
+    return `${error.message} ${advice}`
+  }
   const reason = reasonOf(error)
   const verb = isServerError(error) ? 'refuses the connection' : 'cannot be reached'
   return `The database ${verb} (${reason}). ${adviceFor(error, reason, setting)}`
-}
-
-// Node tries every address of a name, and then says nothing of its own.
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') {
-    return error.errors.map(each => (each as Error).message).join(', ')
-  }
-  const { message } = error as Error
-  return message === 'timeout expired' ? `no answer within ${connectMsMax / 1000} s` : message
 }
 
 function adviceFor(error: unknown, reason: string, setting: string): string {
@@ -69,6 +74,7 @@ function adviceFor(error: unknown, reason: string, setting: string): string {
 const unknownCa =
   'Give the certificate of its CA as sslrootcert=FILE in SETTING, or set sslmode=require there to ' +
   'encrypt without checking who answers.'
+const promote = 'Start the primary, or promote a standby.'
 const wrongHost = 'Correct the host in SETTING.'
 const checkNetwork = 'Check the network and the firewalls on the way, or correct the host in SETTING.'
 const socketFolder = 'Start PostgreSQL, or correct the folder of its socket (host=…) in SETTING.'
@@ -100,7 +106,7 @@ const advices: Record<string, string> = {
 }
 
 const byReason: [RegExp, string][] = [
-  [/no answer within/, checkNetwork],
+  [/no answer in time/, checkNetwork],
   [/does not support SSL/, 'Turn on ssl at the server, or set sslmode=disable in SETTING.'],
   [/no pg_hba\.conf entry.*no encryption/, 'Add sslmode=require to SETTING, or allow it in pg_hba.conf.'],
   [/no pg_hba\.conf entry/, 'Allow the role, the database and this address in pg_hba.conf.'],

@@ -5,29 +5,84 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'node:tls'
 import type pg from 'pg'
+import type { HostRole } from '../hostFacts.ts'
+import type { Host } from '../hosts.ts'
 
+/** What target_session_attrs may say. A service needs a host that takes writes, whatever it says. */
+const hostRoles: Record<string, HostRole> = {
+  any: 'read-write',
+  'read-write': 'read-write',
+  primary: 'primary'
+}
+const connectSecondsMax = 60
 const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
 
 /** Throws an Error that goes on after the name of the setting: "must be a URL that …". */
 export function checkDatabaseUrl(text: string): string {
   if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('must be a URL that begins with postgresql://')
-  const { hosts, parameters } = parse(text)
-  if ([hosts, parameters.get('host') ?? ''].some(names => names.includes(','))) {
-    throw new Error(
-      'must name one host, and names several. Name an address that follows the primary: a virtual ' +
-        'address, a DNS name or a proxy'
-    )
+  for (const { text: single } of singlesOf(text)) {
+    const url = readUrl(single)
+    // An unescaped # or / of a password ends the host too early, without making the URL invalid.
+    if (url === null || url.hash !== '' || (url.username === '' && url.pathname.includes('@'))) {
+      throw new Error(
+        'cannot be read as a URL. Write it as postgresql://user:password@host:5432/database, and ' +
+          'percent-encode special characters in the user and the password: # as %23, / as %2F, @ as %40'
+      )
+    }
   }
-  const url = readUrl(text)
-  // An unescaped # or / of a password ends the host too early, without making the URL invalid.
-  if (url === null || url.hash !== '' || (url.username === '' && url.pathname.includes('@'))) {
-    throw new Error(
-      'cannot be read as a URL. Write it as postgresql://user:password@host:5432/database, and ' +
-        'percent-encode special characters in the user and the password: # as %23, / as %2F, @ as %40'
-    )
-  }
+  const { parameters } = parse(text)
   checkTls(parameters)
+  checkHosts(parameters)
   return text
+}
+
+function checkHosts(parameters: URLSearchParams): void {
+  const role = parameters.get('target_session_attrs')
+  if (role !== null && !Object.hasOwn(hostRoles, role)) {
+    throw new Error(
+      `has target_session_attrs=${role}, and Holdfast needs a host that takes writes. Set it to ` +
+        'read-write, or leave it out'
+    )
+  }
+  const seconds = parameters.get('connect_timeout')
+  if (seconds !== null && !(/^\d{1,2}$/.test(seconds) && Number(seconds) <= connectSecondsMax)) {
+    throw new Error(`has a connect_timeout that is no whole number of seconds up to ${connectSecondsMax}`)
+  }
+}
+
+/** Which host a URL with several asks for. */
+export function hostRoleOf(text: string): HostRole {
+  return hostRoles[parse(text).parameters.get('target_session_attrs') ?? 'any']!
+}
+
+/** A URL for each of the hosts, as libpq reads them: in the URL, or as lists in host and port. */
+function singlesOf(text: string): { name: string; text: string }[] {
+  const { base, hosts, parameters } = parse(text)
+  const [listed, ports] = [parameters.get('host'), parameters.get('port')?.split(',')]
+  const names = (listed ?? hosts).split(',')
+  if (names.length === 1 && (ports?.length ?? 1) === 1) return [{ name: names[0]!, text }]
+  if (names.includes('')) throw new Error('has a host without a name in its list')
+  if (ports !== undefined && ![1, names.length].includes(ports.length)) {
+    throw new Error(
+      `has ${names.length} hosts and ${ports.length} ports. Give each host a port, or all the same`
+    )
+  }
+  return names.map((name, index) => {
+    const port = ports?.at(ports.length === 1 ? 0 : index)
+    const own = new URLSearchParams(parameters)
+    if (port !== undefined) own.set('port', port)
+    if (listed !== null) own.set('host', name)
+    const query = own.size === 0 ? '' : `?${own}`
+    const single = listed === null ? withHost(base, hosts, name) : base
+    return { name: port === undefined ? name : `${name}:${port}`, text: `${single}${query}` }
+  })
+}
+
+/** Replaces the hosts after the last @ of the authority. */
+function withHost(base: string, hosts: string, name: string): string {
+  const end = base.indexOf('/', base.indexOf('://') + 3)
+  const [authority, path] = end < 0 ? [base, ''] : [base.slice(0, end), base.slice(end)]
+  return `${authority.slice(0, authority.length - hosts.length)}${name}${path}`
 }
 
 function checkTls(parameters: URLSearchParams): void {
@@ -49,10 +104,17 @@ function checkTls(parameters: URLSearchParams): void {
 }
 
 /**
- * The ways to connect, in the order in which to try them: two for sslmode allow and prefer, else
- * one. Throws an Error with a sentence for a person when a file of the URL cannot be read.
+ * The hosts of a URL, and the ways to connect to each. Throws an Error with a sentence for a person
+ * when a file of the URL cannot be read.
  */
-export async function waysOf(text: string, setting: string): Promise<pg.ClientConfig[]> {
+export async function hostsOf(text: string, setting: string): Promise<Host[]> {
+  return await Promise.all(
+    singlesOf(text).map(async single => ({ name: single.name, ways: await waysOf(single.text, setting) }))
+  )
+}
+
+/** In the order in which to try them: two for sslmode allow and prefer, else one. */
+async function waysOf(text: string, setting: string): Promise<pg.ClientConfig[]> {
   const { base, hosts, parameters } = parse(text)
   const read = async (name: string) => {
     const file = parameters.get(name)
@@ -62,19 +124,32 @@ export async function waysOf(text: string, setting: string): Promise<pg.ClientCo
   const named = Object.values(files).some(file => file !== undefined)
   const isStrict = named || parameters.has('sslrootcert')
   const mode = parameters.get('sslmode') ?? (isStrict ? 'verify-full' : null)
-  for (const name of ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'uselibpqcompat']) {
-    parameters.delete(name)
-  }
+  const connectMs = 1000 * Number(parameters.get('connect_timeout'))
+  for (const name of ownParameters) parameters.delete(name)
   const query = parameters.toString()
-  const connectionString = query === '' ? base : `${base}?${query}`
-  if (mode === null) return [{ connectionString }]
-  const encrypted = { connectionString, ssl: tlsOf(mode, files) }
-  const plain = { connectionString, ssl: false }
+  const place = {
+    connectionString: query === '' ? base : `${base}?${query}`,
+    ...(connectMs > 0 && { connectionTimeoutMillis: connectMs })
+  }
+  if (mode === null) return [place]
+  const encrypted = { ...place, ssl: tlsOf(mode, files) }
+  const plain = { ...place, ssl: false }
   const isSocket = /^(\/|%2f)/i.test(parameters.get('host') ?? hosts)
   if (mode === 'disable' || isSocket) return [plain]
   if (mode === 'allow') return [plain, encrypted]
   return mode === 'prefer' ? [encrypted, plain] : [encrypted]
 }
+
+/** Parameters that are read here, and that pg does not know or would read otherwise. */
+const ownParameters = [
+  'sslmode',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'uselibpqcompat',
+  'target_session_attrs',
+  'connect_timeout'
+]
 
 interface Files {
   ca: string | undefined

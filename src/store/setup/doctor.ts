@@ -1,10 +1,13 @@
 /** Measures a database for holdfast doctor, which judges the facts. Changes nothing. */
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
-import { connect, explainConnection } from './connect.ts'
+import type pg from 'pg'
+import type { Target } from '../hosts.ts'
+import { connect, explainConnection, open } from './connect.ts'
 import { findLacking } from './grants.ts'
 import { compareMigrations } from './migrate.ts'
 import { probePooling, type PoolingFacts } from './pooling.ts'
+import type { HostFacts } from '../hostFacts.ts'
+import { reasonOf } from '../failures.ts'
 import { holders, type Holder } from '../upkeep/snapshots.ts'
 
 interface ServerFacts {
@@ -74,6 +77,15 @@ interface JobFacts {
   checkedSecondsAgo: number | null
 }
 
+/** One host of a URL with several. */
+interface HostState {
+  name: string
+  /** Null: it gave no answer. */
+  facts: HostFacts | null
+  /** Why not. */
+  error: string | null
+}
+
 interface SchemaFacts {
   missing: string[]
   edited: string[]
@@ -101,6 +113,8 @@ export interface Facts {
   /** The oldest first. */
   holders: HolderFacts[]
   slots: SlotFacts[]
+  /** Empty when the URL names one host. */
+  hosts: HostState[]
   /** Null before the first migration. */
   schema: SchemaFacts | null
 }
@@ -108,10 +122,7 @@ export interface Facts {
 const answerMsMax = 5000
 
 /** Throws an Error with a sentence for a person when the database cannot be reached or read. */
-export async function gatherFacts(
-  target: pg.ClientConfig,
-  listenTarget: pg.ClientConfig = target
-): Promise<Facts> {
+export async function gatherFacts(target: Target, listenTarget: Target = target): Promise<Facts> {
   const setting = listenTarget === target ? 'HOLDFAST_DATABASE_URL' : 'HOLDFAST_LISTEN_URL'
   const pooling = await probePooling(target, 'holdfast doctor')
   const client = await connect({ ...target, query_timeout: 20_000 }, 'holdfast doctor')
@@ -127,6 +138,7 @@ export async function gatherFacts(
       notice: await measureNotice(client, listenTarget, setting),
       holders: await gatherHolders(client),
       slots: await rowsOf<SlotFacts>(client, slotsQuery),
+      hosts: await gatherHosts(target),
       schema: (await exists(client, 'holdfast.migrations')) ? await gatherSchema(client) : null
     }
   } finally {
@@ -158,6 +170,15 @@ async function gatherHolders(client: pg.Client): Promise<HolderFacts[]> {
     .filter(({ hidden }) => !hidden)
     .map(({ keeps: _, hidden: __, ...holder }) => holder)
     .sort((a, b) => (b.ageSeconds ?? Infinity) - (a.ageSeconds ?? Infinity))
+}
+
+async function gatherHosts({ hosts }: Target): Promise<HostState[]> {
+  const answers = (await hosts?.survey()) ?? []
+  return answers.map(({ name, facts, error }) => ({
+    name,
+    facts,
+    error: facts === null ? reasonOf(error) : null
+  }))
 }
 
 async function gatherSchema(client: pg.Client): Promise<SchemaFacts> {
@@ -279,32 +300,28 @@ async function compareClocks(client: pg.Client): Promise<Facts['clock']> {
 }
 
 /** Listens as the service does, on a channel that nobody else knows. */
-async function measureNotice(
-  client: pg.Client,
-  target: pg.ClientConfig,
-  setting: string
-): Promise<number | string> {
+async function measureNotice(client: pg.Client, target: Target, setting: string): Promise<number | string> {
   const channel = `holdfast_doctor_${randomBytes(6).toString('hex')}`
-  const listener = new pg.Client({
-    ...target,
-    application_name: 'holdfast doctor',
-    connectionTimeoutMillis: answerMsMax,
-    query_timeout: answerMsMax
-  })
+  let listener: pg.Client | undefined
   let timer: NodeJS.Timeout | undefined
   try {
+    const listening = await open(target, {
+      application_name: 'holdfast doctor',
+      connectionTimeoutMillis: answerMsMax,
+      query_timeout: answerMsMax
+    }).catch(error => {
+      throw new Error(explainConnection(error, setting))
+    })
+    listener = listening
     const heard = new Promise<number>((resolve, reject) => {
-      listener.on('notification', () => resolve(performance.now())).on('error', reject)
+      listening.on('notification', () => resolve(performance.now())).on('error', reject)
       timer = setTimeout(
         () => reject(new Error(`a notice has not come within ${answerMsMax / 1000} s`)),
         answerMsMax
       )
     })
     heard.catch(() => {}) // awaited below
-    await listener.connect().catch(error => {
-      throw new Error(explainConnection(error, setting))
-    })
-    await listener.query(`listen ${channel}`)
+    await listening.query(`listen ${channel}`)
     const sentMs = performance.now()
     // Like the service's own notices: no flush, and no wait for a standby that is not there.
     await client.query("select set_config('synchronous_commit', 'off', true), pg_notify($1, '')", [channel])
@@ -313,6 +330,6 @@ async function measureNotice(
     return (error as Error).message
   } finally {
     clearTimeout(timer)
-    await listener.end().catch(() => {})
+    await listener?.end().catch(() => {})
   }
 }

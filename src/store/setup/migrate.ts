@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { isServerError } from '../failures.ts'
+import type { Target } from '../hosts.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { migrationSettings } from '../sessionSettings.ts'
 import { connect } from './connect.ts'
@@ -38,8 +39,8 @@ const recordMigration = `
  * to create anything. Throws an Error with a sentence for a person when the database cannot be
  * reached, is unsafe or was made from other files, or when the role lacks rights.
  */
-export async function migrate(config: pg.ClientConfig): Promise<string[]> {
-  const client = await connect(config, 'holdfast migrate')
+export async function migrate(target: Target): Promise<string[]> {
+  const client = await connect(target, 'holdfast migrate')
   try {
     const { role, database } = await refuseUnsafe(client)
     const missing = await findMissing(client).catch(error => {

@@ -1,6 +1,7 @@
 /** What a pooler between the service and PostgreSQL does to sessions. */
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
+import type { Target } from '../hosts.ts'
 import { defaultsQuery, differingDefaults } from '../sessionSettings.ts'
 import { connect } from './connect.ts'
 import { sqlName } from './grants.ts'
@@ -22,7 +23,7 @@ const rounds = 10
 const answerMsMax = 10_000
 
 /** Runs prepared statements of one name on two connections. */
-export async function probePooling(target: pg.ClientConfig, name: string): Promise<PoolingFacts> {
+export async function probePooling(target: Target, name: string): Promise<PoolingFacts> {
   const limited = { ...target, query_timeout: answerMsMax }
   const clients = [await connect(limited, name)]
   try {
@@ -98,7 +99,7 @@ function isMixedUp(error: unknown): boolean {
 }
 
 /** Throws an Error with a sentence for a person when the service cannot work through the pooler. */
-export async function refusePooling(target: pg.ClientConfig): Promise<void> {
+export async function refusePooling(target: Target): Promise<void> {
   const { refusal } = await probePooling(target, 'holdfast start')
   if (refusal === null) return
   throw new Error(`The pooler at HOLDFAST_DATABASE_URL works in transaction mode. ${refusal}`)

@@ -1,5 +1,5 @@
 /** The PostgreSQL of the settings: that of HOLDFAST_DATABASE_URL, or the embedded one. */
-import type pg from 'pg'
+import type { Target } from '../hosts.ts'
 import { readTarget } from './connect.ts'
 import { runningEmbedded, startEmbedded } from './embedded.ts'
 
@@ -12,9 +12,9 @@ interface Places {
 
 export interface Postgres {
   /** For pg's Client and Pool. */
-  target: pg.ClientConfig
+  target: Target
   /** The same database, for LISTEN: past a pooler, if there is one. */
-  listenTarget: pg.ClientConfig
+  listenTarget: Target
   /** Where it is, in words for a person. */
   name: string
   /** Ends the embedded server, if it was started here. */
@@ -51,7 +51,7 @@ export async function joinPostgres(places: Places): Promise<Postgres> {
 /** Works on the database without a service: beside one that runs, or after starting PostgreSQL. */
 export async function withPostgres<T>(
   places: Places,
-  work: (target: pg.ClientConfig, listenTarget: pg.ClientConfig) => Promise<T>
+  work: (target: Target, listenTarget: Target) => Promise<T>
 ): Promise<T> {
   const running = places.databaseUrl === '' ? await runningEmbedded(places.dataDir) : null
   if (running !== null) return await work(running, running)

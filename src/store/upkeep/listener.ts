@@ -4,8 +4,10 @@
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import pg from 'pg'
+import type pg from 'pg'
 import type { Digits } from '../../core/message.ts'
+import type { Target } from '../hosts.ts'
+import { open } from '../setup/connect.ts'
 
 /** One replica's end of the notices. */
 export interface Listener {
@@ -53,12 +55,12 @@ const doublingsMax = 5
  * Connects in the background, and reconnects for as long as it runs. It never throws: errors go to
  * `onError`.
  */
-export function startListener(config: pg.ClientConfig, options: ListenerOptions): Listener {
-  return new PgListener(config, options)
+export function startListener(target: Target, options: ListenerOptions): Listener {
+  return new PgListener(target, options)
 }
 
 class PgListener implements Listener {
-  readonly #config: pg.ClientConfig
+  readonly #target: Target
   readonly #options: ListenerOptions
   readonly #running: Promise<void>
   readonly #self: string
@@ -70,8 +72,8 @@ class PgListener implements Listener {
   #answered: Promise<unknown> = Promise.resolve()
   #heardMs = 0
 
-  constructor(config: pg.ClientConfig, options: ListenerOptions) {
-    this.#config = config
+  constructor(target: Target, options: ListenerOptions) {
+    this.#target = target
     this.#options = options
     this.#self = options.replica || randomUUID().slice(0, 8)
     this.#running = this.#run()
@@ -118,8 +120,7 @@ class PgListener implements Listener {
 
   /** One connection, from its beginning to its end. */
   async #connection(): Promise<void> {
-    const client = new pg.Client({
-      ...this.#config,
+    const client = await open(this.#target, {
       application_name: 'holdfast listener',
       connectionTimeoutMillis: answerMsMax,
       query_timeout: answerMsMax,
@@ -133,7 +134,6 @@ class PgListener implements Listener {
       })
     })
     try {
-      await client.connect()
       client.on('notification', ({ payload }) => {
         if (payload) this.#hear(payload)
       })
