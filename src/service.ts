@@ -24,7 +24,7 @@ import { createMetrics } from './fronts/rest/metrics.ts'
 import { buildServer } from './fronts/rest/server.ts'
 import { FaultLog } from './fronts/shared/faultLog.ts'
 import { RequestMetrics } from './fronts/shared/requestMetrics.ts'
-import { sqsRoutes } from './fronts/sqs/routes.ts'
+import { createSqsFront } from './fronts/sqs/routes.ts'
 import { Signatures } from './fronts/sqs/signature.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { redrivePauseMsMax, startClock } from './jobs/clock.ts'
@@ -364,13 +364,10 @@ async function startServer(
   })
 }
 
-type SqsParts = Parameters<NonNullable<Parameters<typeof buildServer>[1]['sqs']>>
-
 /** The SQS front, bound to what it needs. */
 async function sqsFront(config: Config, broker: Broker, ring: ApiKeyRing | null) {
   const signatures = new Signatures(ring === null ? [] : await readSigningSecrets(config))
-  const options = { broker, ring, signatures, sqsUrl: config.sqsUrl }
-  return (...[app, refuse, root]: SqsParts) => sqsRoutes(app, options, refuse, root)
+  return createSqsFront({ broker, ring, signatures, sqsUrl: config.sqsUrl })
 }
 
 function metricsOf(

@@ -39,10 +39,10 @@ function readJson(request: FastifyRequest, bytes: string | Buffer, done: Done): 
   }
 }
 
-// curl -d '' names a content type for nothing at all.
-function takeNothing(_request: FastifyRequest, bytes: string | Buffer, done: Done): void {
+// curl -d '' names a content type for nothing at all. Where there is no route, that is to be told.
+function takeNothing(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
   done(
-    bytes.length === 0
+    bytes.length === 0 || request.is404
       ? null
       : new QueueError(
           'unsupportedMediaType',

@@ -7,6 +7,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { invalidRequest, QueueError, type Code } from '../../core/errors.ts'
 import { causeOf, FaultLog } from '../shared/faultLog.ts'
+import type { Refusal, WriteRefusal } from '../shared/refusals.ts'
 import { RefusalThrottle } from '../shared/refusalThrottle.ts'
 import { faultOf } from './faults.ts'
 
@@ -74,21 +75,14 @@ const throttled = new Set<Code>([
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000
 
-/** Writes a refusal. Sets its status and its content type. */
-type Write = (error: QueueError, request: FastifyRequest, reply: FastifyReply) => string
-/** Without `write` as a problem document. */
-export type SendProblem = (
-  thrown: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  write?: Write
-) => FastifyReply
+/** Sends a refusal, in the protocol of the caller. */
+export type SendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
 /** Every bug is logged. Of what the database causes, and of refusals, one line a second of each kind. */
 type LogFault = (request: FastifyRequest, error: QueueError) => void
 
 /** The error handler of every route. It logs what is our fault or the database's. */
-export const problemSender = (log: Logger): SendProblem => {
+export const problemSender = (log: Logger, writeRefusal: WriteRefusal): SendProblem => {
   const faultLog = new FaultLog(log)
   const logFault: LogFault = (request, { code, cause }) => {
     const fields = { requestId: request.id, code }
@@ -97,15 +91,14 @@ export const problemSender = (log: Logger): SendProblem => {
     else faultLog.write('error', code, cause, { ...fields, err: cause }, 'unexpected error')
   }
   const refusalThrottle = new RefusalThrottle()
-  return (thrown, request, reply, write = writeProblem) =>
-    send(thrown, request, reply, write, logFault, refusalThrottle)
+  return (thrown, request, reply) => send(thrown, request, reply, writeRefusal, logFault, refusalThrottle)
 }
 
 function send(
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  write: Write,
+  writeRefusal: WriteRefusal,
   logFault: LogFault,
   refusalThrottle: RefusalThrottle
 ): FastifyReply {
@@ -115,7 +108,8 @@ function send(
   if (status === 429 || status === 503) {
     reply.header('retry-after', error.retryAfterSeconds ?? retryAfterSeconds(error.code))
   }
-  const body = write(error, request, reply)
+  const { fields, body, ...refusal } = writeRefusal(error, request.raw, request.id)
+  reply.code(refusal.status).headers(fields).type(refusal.type)
   if (!throttled.has(error.code)) return answer(request, reply, body)
   const lateMs = refusalThrottle.next(
     request.raw.complete ? 0 : Number(request.headers['content-length'] ?? 0)
@@ -128,20 +122,24 @@ function send(
   return reply
 }
 
-const writeProblem: Write = (error, request, reply) => {
+/** A refusal as a problem document. */
+export function problemOf(error: QueueError, requestId: string): Refusal {
   const { status, title } = problems[error.code]
-  if (status === 401) reply.header('www-authenticate', 'Bearer realm="holdfast"')
-  reply.code(status).type('application/problem+json')
-  return JSON.stringify({
-    type: `urn:holdfast:error:${error.code}`,
-    title,
+  return {
     status,
-    detail: error.message,
-    code: error.code,
-    requestId: request.id,
-    ...(error.faults.length > 0 ? { errors: error.faults } : {}),
-    ...(status >= 500 ? { outcome: error.outcome } : {})
-  })
+    type: 'application/problem+json',
+    fields: status === 401 ? { 'www-authenticate': 'Bearer realm="holdfast"' } : {},
+    body: JSON.stringify({
+      type: `urn:holdfast:error:${error.code}`,
+      title,
+      status,
+      detail: error.message,
+      code: error.code,
+      requestId,
+      ...(error.faults.length > 0 ? { errors: error.faults } : {}),
+      ...(status >= 500 ? { outcome: error.outcome } : {})
+    })
+  }
 }
 
 function answer(request: FastifyRequest, reply: FastifyReply, body: string): FastifyReply {

@@ -14,6 +14,7 @@ import { boundPipelines } from '../shared/pipeline.ts'
 import { ReadingPace } from '../shared/readingPace.ts'
 import { connectedBy, guard, shareConnections, type GuardOptions } from '../shared/guard.ts'
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
+import type { WriteOwnRefusal, WriteRefusal } from '../shared/refusals.ts'
 import { SafeResponse } from '../shared/securityFields.ts'
 import type { Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
@@ -21,7 +22,7 @@ import { Problem } from './contract/problem.ts'
 import { documentRoutes } from './docs.ts'
 import { collectMethods, refuseOtherMethods } from './otherMethods.ts'
 import { setParsers } from './parsers.ts'
-import { problemSender, type SendProblem } from './problems.ts'
+import { problemOf, problemSender, type SendProblem } from './problems.ts'
 import { apiKeyRoutes } from './routes/apiKeys.ts'
 import { bulkRoutes } from './routes/bulk.ts'
 import { consumerRoutes } from './routes/consumers.ts'
@@ -39,6 +40,12 @@ import { publishRoutes, topicRoutes } from './routes/topics.ts'
 import { refuseUnreadable } from './unreadable.ts'
 import { compileValidator } from './validation.ts'
 
+interface SqsFront {
+  /** Registers its routes, with the root, which REST answers otherwise. */
+  routes: (app: Server, sendProblem: SendProblem, root: typeof toConsole) => Promise<void>
+  writeRefusal: WriteOwnRefusal
+}
+
 interface ServerOptions {
   requestBytesMax: number
   requestSecondsMax: number
@@ -54,8 +61,7 @@ interface ServerOptions {
   apiKeys: ApiKeys
   /** Registers the routes of the web console, which is a front of its own. */
   console: (app: Server) => Promise<void>
-  /** Registers the routes of the SQS front, with the root, which REST answers otherwise. */
-  sqs: ((app: Server, sendProblem: SendProblem, root: typeof toConsole) => Promise<void>) | null
+  sqs: SqsFront | null
   schedules: Schedules
   /** Called when closing begins: those who wait are to be answered now. */
   onClosing: () => void
@@ -71,8 +77,11 @@ const pathPartCharsMax = 200
 export async function buildServer(broker: Broker, options: ServerOptions): Promise<Server> {
   const { shares, requestMetrics, schedules } = options
   const answers = new Answers(shares.answerBytes, new ReadingPace())
-  const sendProblem = problemSender(options.log)
-  const app = createFastify(options, sendProblem)
+  const { sqs } = options
+  const writeRefusal: WriteRefusal = (error, request, requestId) =>
+    sqs?.writeRefusal(error, request, requestId) ?? problemOf(error, requestId)
+  const sendProblem = problemSender(options.log, writeRefusal)
+  const app = createFastify(options, sendProblem, writeRefusal)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler((request, reply) => sendProblem(routeNotFound(), request, reply))
   app.setValidatorCompiler(compileValidator)
@@ -91,8 +100,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.addSchema(Problem)
   await documentRoutes(app)
 
-  const { sqs } = options
-  if (sqs !== null) await app.register(scope => sqs(scope as Server, sendProblem, toConsole))
+  if (sqs !== null) await app.register(scope => sqs.routes(scope as Server, sendProblem, toConsole))
   else app.get('/', { config: { access: 'anyone' }, schema: { hide: true } as object }, toConsole)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
@@ -145,7 +153,8 @@ const routeNotFound = () =>
 
 function createFastify(
   { requestBytesMax, requestSecondsMax, silentSecondsMax, keepAliveSeconds, connectionsMax }: ServerOptions,
-  sendProblem: SendProblem
+  sendProblem: SendProblem,
+  writeRefusal: WriteRefusal
 ): Server {
   const requestTimeout = requestSecondsMax * 1000
   const app = Fastify({
@@ -165,14 +174,14 @@ function createFastify(
     },
     routerOptions: { maxParamLength: pathPartCharsMax, ignoreTrailingSlash: true },
     frameworkErrors: sendProblem as (...args: Parameters<SendProblem>) => void,
-    clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket)
+    clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket, writeRefusal)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
   // A caller that closes its half after its requests gets its answers. Then, or when it has asked
   // nothing, Node closes the other half.
   Object.assign(app.server, { httpAllowHalfOpen: true })
   // Node would cut the connection, with the answers to the requests before it.
-  app.server.on('connect', (_request, socket) => refuseUnreadable('CONNECT', socket as Socket))
+  app.server.on('connect', (_request, socket) => refuseUnreadable('CONNECT', socket as Socket, writeRefusal))
   // Refused by the hook, as a problem.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Else Node invites every body that asks for leave, one over the limit too.

@@ -16,9 +16,11 @@ const makeKey = 'Make a key first: holdfast keys create ops --allow admin.'
  */
 export function localCallers(server: Server): (request: FastifyRequest, isProbe: boolean) => void {
   let allowedHost: string | undefined // the last one, because most requests have the same
+  let port = 0
+  // While it closes, a server has no address any more.
+  server.once('listening', () => ({ port } = server.address() as AddressInfo))
   const isAllowed = (host: string) => {
     if (host === allowedHost) return true
-    const { port } = server.address() as AddressInfo
     if (!isLocalName(host, port)) return false
     allowedHost = host
     return true

@@ -3,8 +3,10 @@
  * with its input, and an answer is written, in the protocol of the caller.
  */
 import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { SqsError } from './errors.ts'
+import type { Refusal, WriteOwnRefusal } from '../shared/refusals.ts'
+import { SqsError, sqsErrorOf } from './errors.ts'
 import { inputOf, readFields } from './form.ts'
 import { checkedInput } from './input.ts'
 import { operations } from './shapes.ts'
@@ -14,16 +16,25 @@ export type OperationName = keyof typeof operations
 
 const targetPrefix = 'AmazonSQS.'
 const jsonType = 'application/x-amz-json-1.0'
+const requestIdField = 'x-amzn-requestid'
 
-const hasType = ({ headers }: FastifyRequest, type: string): boolean =>
+/** The head of a request. */
+type Head = Pick<IncomingMessage, 'headers' | 'url'>
+
+const hasType = ({ headers }: Head, type: string): boolean =>
   headers['content-type']?.toLowerCase().startsWith(type) === true
 
-export const isJson = (request: FastifyRequest): boolean =>
-  request.headers['x-amz-target'] !== undefined || hasType(request, 'application/x-amz-json')
+export const isJson = (head: Head): boolean =>
+  head.headers['x-amz-target'] !== undefined || hasType(head, 'application/x-amz-json')
+
+// Forms come to addresses of REST too, which refuses them by itself. An address may be a whole one.
+const formAddress = /^(https?:\/\/[^/?]*)?(\/|$)(\?|$|\d{12}\/)/
 
 /** Whether a request speaks one of the protocols at all. */
-export const isSqs = (request: FastifyRequest): boolean =>
-  isJson(request) || hasType(request, 'application/x-www-form-urlencoded') || /[?&]Action=/.test(request.url)
+export const isSqs = (head: Head): boolean =>
+  isJson(head) ||
+  (formAddress.test(head.url!) &&
+    (hasType(head, 'application/x-www-form-urlencoded') || /[?&]Action=/.test(head.url!)))
 
 /** What a request asks for. Refuses what no protocol can read. */
 export function readRequest(request: FastifyRequest): {
@@ -87,7 +98,7 @@ export function writeResult(
   operation: OperationName,
   result: Record<string, unknown>
 ): string {
-  identify(request, reply)
+  reply.header(requestIdField, request.id).type(typeOf(request))
   const { output } = operations[operation]
   return isJson(request)
     ? JSON.stringify(output === null ? {} : result)
@@ -96,15 +107,27 @@ export function writeResult(
 
 /** The text of an error, whose status and content type it sets. */
 export function writeError(request: FastifyRequest, reply: FastifyReply, error: SqsError): string {
-  identify(request, reply)
-  reply.code(error.status)
-  reply.header('x-amzn-query-error', `${error.legacyCode};${error.isSenders ? 'Sender' : 'Receiver'}`)
-  return isJson(request)
-    ? JSON.stringify({ __type: error.type, message: error.message })
-    : errorXml(error, request.id)
+  const { status, type, fields, body } = refusalOf(error, request, request.id)
+  reply.code(status).type(type).headers(fields)
+  return body
 }
 
-function identify(request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('x-amzn-requestid', request.id)
-  reply.type(isJson(request) ? jsonType : 'text/xml')
+/** For the refusals of other parts. */
+export const writeSqsRefusal: WriteOwnRefusal = (error, request, requestId) =>
+  isSqs(request) ? refusalOf(sqsErrorOf(error), request, requestId) : null
+
+function refusalOf(error: SqsError, head: Head, requestId: string): Refusal {
+  return {
+    status: error.status,
+    type: typeOf(head),
+    fields: {
+      [requestIdField]: requestId,
+      'x-amzn-query-error': `${error.legacyCode};${error.isSenders ? 'Sender' : 'Receiver'}`
+    },
+    body: isJson(head)
+      ? JSON.stringify({ __type: error.type, message: error.message })
+      : errorXml(error, requestId)
+  }
 }
+
+const typeOf = (head: Head): string => (isJson(head) ? jsonType : 'text/xml')

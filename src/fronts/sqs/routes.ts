@@ -2,14 +2,21 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import type { Broker } from '../../core/broker.ts'
-import type { QueueError } from '../../core/errors.ts'
 import { bearerKey, letIn } from '../shared/guard.ts'
 import type { Server } from '../shared/server.ts'
 import type { Call, Operation } from './call.ts'
-import { SqsError, sqsErrorOf } from './errors.ts'
+import { SqsError } from './errors.ts'
 import { regionDefault } from './ids.ts'
 import { cancelMessageMoveTask, listMessageMoveTasks, startMessageMoveTask } from './moves.ts'
-import { isJson, isSqs, readRequest, writeError, writeResult, type OperationName } from './protocol.ts'
+import {
+  isJson,
+  isSqs,
+  readRequest,
+  writeError,
+  writeResult,
+  writeSqsRefusal,
+  type OperationName
+} from './protocol.ts'
 import * as queues from './queues.ts'
 import { receiveMessage } from './receive.ts'
 import { sendMessage, sendMessageBatch } from './send.ts'
@@ -17,13 +24,8 @@ import * as settling from './settle.ts'
 import { readCredential, type Signatures } from './signature.ts'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
-/** Sends the refusal of a request, as `write` writes it; without that, as REST does. */
-type SendRefusal = (
-  thrown: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  write?: (error: QueueError, request: FastifyRequest, reply: FastifyReply) => string
-) => FastifyReply
+/** Sends the refusal of a request, as `writeSqsRefusal` writes it if it is ours. */
+type SendRefusal = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
 export interface SqsOptions {
   broker: Broker
@@ -72,8 +74,17 @@ const settles = new Set<OperationName>([
   'DeleteMessageBatch'
 ])
 
-/** `otherwise` answers a GET of the root that is no call of an operation. */
-export async function sqsRoutes(
+/**
+ * Its routes, and how it refuses what reaches none. `otherwise` answers a GET of the root that is no
+ * call of an operation.
+ */
+export const createSqsFront = (options: SqsOptions) => ({
+  routes: (app: Server, sendRefusal: SendRefusal, otherwise: Handler) =>
+    addRoutes(app, options, sendRefusal, otherwise),
+  writeRefusal: writeSqsRefusal
+})
+
+async function addRoutes(
   app: Server,
   options: SqsOptions,
   sendRefusal: SendRefusal,
@@ -82,9 +93,8 @@ export async function sqsRoutes(
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes))
   app.setErrorHandler((thrown, request, reply) => {
-    if (!isSqs(request)) return sendRefusal(thrown, request, reply)
     if (thrown instanceof SqsError) return reply.send(writeError(request, reply, thrown))
-    return sendRefusal(thrown, request, reply, error => writeError(request, reply, sqsErrorOf(error)))
+    return sendRefusal(thrown, request, reply)
   })
   const answer: Handler = async (request, reply) => {
     if (!isSqs(request)) return otherwise(request, reply)

@@ -1,0 +1,162 @@
+/** What is refused before any operation: it comes in the protocol of the caller, and SDKs repeat it. */
+import { once } from 'node:events'
+import { Agent } from 'node:http'
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
+import { CreateQueueCommand, ListQueuesCommand, SendMessageCommand } from '@aws-sdk/client-sqs'
+import t, { type Test } from 'tap'
+import { service } from '../../support/service.ts'
+import { sdkClient } from './callers.ts'
+
+const mib = 1024 * 1024
+const namespace = 'xmlns="http://queue.amazonaws.com/doc/2012-11-05/"'
+const json = 'content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.ListQueues'
+const form = 'content-type: application/x-www-form-urlencoded'
+
+const head = (path: string, ...fields: string[]) =>
+  [`POST ${path} HTTP/1.1`, 'host: 127.0.0.1', 'connection: close', ...fields, '', ''].join('\r\n')
+
+/** Sends bytes on a connection of their own. */
+function open(t: Test, url: string, bytes: string): Socket {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.on('error', () => {})
+  t.teardown(() => socket.destroy())
+  socket.write(bytes)
+  return socket
+}
+
+/** All that comes on a connection. */
+async function answerOn(socket: Socket): Promise<string> {
+  let answer = ''
+  for await (const bytes of socket) answer += bytes
+  return answer
+}
+
+function isJsonRefusal(t: Test, answer: string, status: number, type: string, legacyCode = type): void {
+  const end = answer.indexOf('\r\n\r\n')
+  t.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
+  t.match(answer.slice(0, end), /^content-type: application\/x-amz-json-1.0\b/m)
+  t.match(answer.slice(0, end), /^x-amzn-requestid: \S+\r?$/m)
+  t.match(answer.slice(0, end), `x-amzn-query-error: ${legacyCode};${status < 500 ? 'Sender' : 'Receiver'}`)
+  t.match(JSON.parse(answer.slice(end)), { __type: type, message: /\S/ })
+}
+
+function isXmlRefusal(t: Test, answer: string, status: number, code: string): void {
+  t.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
+  t.match(answer, /^content-type: text\/xml/m)
+  t.match(answer, `<ErrorResponse ${namespace}><Error><Type>${status < 500 ? 'Sender' : 'Receiver'}</Type>`)
+  t.match(answer, `<Code>${code}</Code>`)
+}
+
+t.test('overloaded', async t => {
+  // This allows 2 MiB of requests.
+  const { url, get } = await service(t, { env: { HOLDFAST_WAITING_BYTES_MAX: `${mib}` } })
+  const sqs = sdkClient(t, url, { maxAttempts: 3 })
+  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'q' }))
+  const arriving = [1, 2].map(() =>
+    open(t, url, head('/', form, 'content-length: 1000000') + 'x'.repeat(999_000))
+  )
+  const heldBytes = async () =>
+    Number(/bound_held\{bound="request_bytes"\} (\d+)/.exec((await get('/metrics')).text)![1])
+  while ((await heldBytes()) < 2 * 999_000);
+  const send = new SendMessageCommand({ QueueUrl, MessageBody: 'x'.repeat(300_000) })
+  await t.rejects(sqs.send(send), {
+    name: 'ServiceUnavailable',
+    $metadata: { httpStatusCode: 503, attempts: 3, requestId: /\S/ }
+  })
+  const body = `Action=SendMessage&QueueUrl=q&MessageBody=${'x'.repeat(300_000)}`
+  const byForm = open(t, url, head('/', form, `content-length: ${body.length}`) + body)
+  isXmlRefusal(t, await answerOn(byForm), 503, 'ServiceUnavailable')
+  for (const socket of arriving) socket.destroy()
+  while ((await heldBytes()) > 0);
+  t.ok((await sqs.send(send)).MessageId)
+})
+
+t.test('too large', async t => {
+  const { url } = await service(t, { env: { HOLDFAST_REQUEST_BYTES_MAX: '10000' } })
+  const send = new SendMessageCommand({ QueueUrl: 'q', MessageBody: 'x'.repeat(20_000) })
+  await t.rejects(sdkClient(t, url).send(send), {
+    name: 'RequestTooLarge',
+    $metadata: { httpStatusCode: 413 }
+  })
+  const byForm = open(t, url, head('/', form, 'content-length: 20000') + 'x'.repeat(20_000))
+  isXmlRefusal(t, await answerOn(byForm), 413, 'RequestTooLarge')
+})
+
+/** Connections through a relay, which keeps the first request but for ten bytes until `letGo`. */
+async function relay(t: Test, url: string) {
+  let letGo = () => {}
+  const kept = Promise.withResolvers<void>()
+  const server = createServer(caller => {
+    const onward = open(t, url, '')
+    onward.pipe(caller)
+    caller.once('data', bytes => {
+      caller.pause()
+      onward.write(bytes.subarray(0, 10))
+      letGo = () => {
+        onward.write(bytes.subarray(10))
+        caller.pipe(onward)
+      }
+      kept.resolve()
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const httpAgent = Object.assign(new Agent(), { createConnection: () => connect(port, '127.0.0.1') })
+  return { httpAgent, kept: kept.promise, letGo: () => letGo() }
+}
+
+t.test('shutting down', async t => {
+  const holdfast = await service(t)
+  const { httpAgent, letGo, kept } = await relay(t, holdfast.url)
+  const bySdk = sdkClient(t, holdfast.url, { requestHandler: { httpAgent } }).send(new ListQueuesCommand({}))
+  await kept
+  const body = 'Action=ListQueues'
+  const request = head('/', form, `content-length: ${body.length}`) + body
+  const byForm = open(t, holdfast.url, request.slice(0, 10))
+  await holdfast.get('/livez') // by now both halves have been read
+  const stopping = holdfast.stop()
+  await new Promise(setImmediate)
+  const refused = t.rejects(bySdk, { name: 'ServiceUnavailable', $metadata: { httpStatusCode: 503 } })
+  letGo()
+  byForm.write(request.slice(10))
+  await refused
+  isXmlRefusal(t, await answerOn(byForm), 503, 'ServiceUnavailable')
+  await stopping
+})
+
+t.test('a body that does not come, or is not well-formed', async t => {
+  const { url } = await service(t, { env: { HOLDFAST_REQUEST_SECONDS_MAX: '1' } })
+  const ask = (bytes: string) => answerOn(open(t, url, bytes))
+  const [late, lateForm, broken, brokenForm, other] = await Promise.all([
+    ask(`${head('/', json, 'content-length: 10')}{`),
+    ask(`${head('/000000000000/q', form, 'content-length: 10')}A`),
+    ask(`${head('/', json, 'transfer-encoding: chunked')}no length\r\n`),
+    ask(`${head('/', form, 'transfer-encoding: chunked')}no length\r\n`),
+    ask(`${head('/queues/q/lease', form, 'content-length: 10')}{`)
+  ])
+  isJsonRefusal(t, late, 408, 'RequestTimeout')
+  isXmlRefusal(t, lateForm, 408, 'RequestTimeout')
+  isJsonRefusal(t, broken, 400, 'InvalidParameterValue')
+  isXmlRefusal(t, brokenForm, 400, 'InvalidParameterValue')
+  t.match(other, /^HTTP\/1.1 \d+ .*application\/problem\+json/s, 'REST keeps its own')
+})
+
+t.test('an address that is no queue', async t => {
+  const { url } = await service(t)
+  const ask = (path: string, fields: string, body: string) =>
+    answerOn(open(t, url, head(path, fields, `content-length: ${body.length}`) + body))
+  const action = 'Action=ListQueues'
+  isXmlRefusal(t, await ask('/000000000000/q/more', form, action), 404, 'InvalidAddress')
+  isJsonRefusal(t, await ask('/sqs', json, '{}'), 404, 'InvalidAddress')
+  isXmlRefusal(t, await ask(`/000000000000/${'q'.repeat(300)}`, form, action), 400, 'InvalidParameterValue')
+  isJsonRefusal(t, await ask('/000000000000/%zz', json, '{}'), 400, 'InvalidParameterValue')
+  const other = await ask('/queue/q', form, action)
+  t.match(other, /^HTTP\/1.1 404 .*problem\+json/s, 'REST keeps its own')
+})
+
+t.test('without the front, all is refused as by REST', async t => {
+  const { url } = await service(t, { env: { HOLDFAST_SQS: 'off' } })
+  const asked = open(t, url, `${head('/', json, 'content-length: 2')}{}`)
+  t.match(await answerOn(asked), /^HTTP\/1.1 404 .*problem\+json/s)
+})
