@@ -1,6 +1,8 @@
 /** Signed calls: the AWS SDK with a derived secret, rights, and what is refused. */
+import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import {
   CreateQueueCommand,
   DeleteMessageCommand,
@@ -18,7 +20,7 @@ import { createHmac, hash } from 'node:crypto'
 const serviceSecret = 'a secret of the service, of more than 32 bytes'
 const file = join(t.testdir(), 'signing-secret')
 await writeFile(file, `${serviceSecret}\n`)
-const { url, post, call } = await service(t, { env: { HOLDFAST_SIGNING_SECRET_FILE: file } })
+const { url, databaseUrl, post, call } = await service(t, { env: { HOLDFAST_SIGNING_SECRET_FILE: file } })
 
 /** Makes a key. Answers its secret for REST, and its credentials for SQS. */
 async function key(rights: string[], bearer?: string) {
@@ -87,6 +89,42 @@ t.test('a key may come as a bearer, and without any the call is refused', async 
   await call('DELETE', `/keys/${worker.id}`, undefined, { authorization: `Bearer ${admin.secret}` })
   const list = sdkClient(t, url, { credentials: worker.credentials }).send(new ListQueuesCommand({}))
   t.equal(await code(list), '403 InvalidClientTokenId', 'a revoked key')
+})
+
+t.test('while the secret is changed, both are good, and then only the new one', async t => {
+  const folder = t.testdir()
+  const [old, next] = [join(folder, 'old'), join(folder, 'next')]
+  const nextSecret = 'another secret of the service, also of more than 32 bytes'
+  await writeFile(old, serviceSecret)
+  await writeFile(next, nextSecret)
+  const database = { url: databaseUrl }
+  const { accessKeyId } = admin.credentials
+  const nextCredentials = { accessKeyId, secretAccessKey: secretFor(Buffer.from(nextSecret), accessKeyId) }
+  const codes = async (files: string[]) => {
+    const env = { HOLDFAST_SIGNING_SECRET_FILE: files.join(',') }
+    const { url, stop } = await service(t, { database, env })
+    const list = (credentials: typeof nextCredentials) =>
+      code(sdkClient(t, url, { credentials }).send(new ListQueuesCommand({})))
+    const answers = [await list(admin.credentials), await list(nextCredentials)]
+    await stop()
+    return answers
+  }
+  t.strictSame(await codes([old]), ['answered', '403 SignatureDoesNotMatch'])
+  t.strictSame(await codes([next, old]), ['answered', 'answered'])
+  t.strictSame(await codes([next]), ['403 SignatureDoesNotMatch', 'answered'])
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['bin/holdfast.mjs', 'keys', 'create', 'new', '--allow', 'admin', '--sqs'],
+    {
+      env: {
+        PATH: process.env.PATH,
+        HOLDFAST_DATABASE_URL: databaseUrl,
+        HOLDFAST_SIGNING_SECRET_FILE: `${next}, ${old}`
+      }
+    }
+  )
+  const [, id = '', secret] = /AWS_ACCESS_KEY_ID=(\S+)\nAWS_SECRET_ACCESS_KEY=(\S+)/.exec(stdout) ?? []
+  t.equal(secret, secretFor(Buffer.from(nextSecret), id), 'a key is made under the new secret')
 })
 
 t.test("AWS's own example of a signature", async t => {
