@@ -56,6 +56,12 @@ export const known = new Set([
   ...Object.keys({ ...numbers, ...kept, ...keptOfFifo, ...counted })
 ])
 
+/**
+ * The visibility timeout 0 as a setting, since no lease lasts no time at all. A receive from such a
+ * queue gives its messages back at once.
+ */
+export const noLeaseSeconds = 0.001
+
 /** The note by which a queue that was made here is known: one made beside it is set as it is. */
 export const madeHere = { Front: 'sqs' }
 
@@ -91,10 +97,8 @@ export function changeOf(name: string, attributes: QueueAttributes, isNew: boole
     if (row !== undefined) {
       const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN
       if (!(number >= row.min && number <= row.max)) throw wrongValue(attribute)
-      // No lease lasts no time at all. A receive of such a queue gives its messages back at once.
       const isNothing = attribute === 'VisibilityTimeout' && number === 0
-      if (attribute === 'VisibilityTimeout') notes.VisibilityTimeout = isNothing ? value : null
-      if (!isNothing) change[row.setting] = number
+      change[row.setting] = isNothing ? noLeaseSeconds : number
     } else if (attribute === 'RedrivePolicy') {
       Object.assign(change, redriveOf(value, isFifo))
     } else if (attribute === 'FifoQueue' && isFifo) {
@@ -195,7 +199,7 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
 /** Every attribute that a queue has. */
 export function attributesOf(report: QueueReport, region: string): QueueAttributes {
   const { queue, settings, front, counts, createdAt, updatedAt } = report
-  const { VisibilityTimeout: none, Front: _, ...notes } = front
+  const { Front: _, ...notes } = front
   const seconds = (time: string) => String(Math.floor(Date.parse(time) / 1000))
   const attributes: QueueAttributes = {
     QueueArn: arnOf(region, queue),
@@ -204,10 +208,6 @@ export function attributesOf(report: QueueReport, region: string): QueueAttribut
     SqsManagedSseEnabled: notes.KmsMasterKeyId === undefined ? 'true' : 'false'
   }
   for (const [name, state] of Object.entries(counted)) attributes[name] = String(counts[state])
-  for (const [name, { setting }] of Object.entries(numbers)) {
-    attributes[name] = String(Math.round(settings[setting]))
-  }
-  if (none !== undefined) attributes.VisibilityTimeout = none
   if (settings.ordering === 'group' && isFifoName(queue)) {
     attributes.FifoQueue = 'true'
     attributes.ContentBasedDeduplication = 'false'
@@ -215,6 +215,9 @@ export function attributesOf(report: QueueReport, region: string): QueueAttribut
     attributes.FifoThroughputLimit = 'perQueue'
   }
   Object.assign(attributes, notes)
+  for (const [name, { setting }] of Object.entries(numbers)) {
+    attributes[name] = String(Math.round(settings[setting]))
+  }
   if (settings.deadLetterQueue !== null && settings.maxAttempts !== null) {
     attributes.RedrivePolicy = JSON.stringify({
       deadLetterTargetArn: arnOf(region, settings.deadLetterQueue),

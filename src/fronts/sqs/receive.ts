@@ -5,7 +5,7 @@ import type { Queue } from '../../core/queue.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
 import { givenUp, never } from '../shared/givenUp.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
-import { known } from './queueAttributes.ts'
+import { known, noLeaseSeconds } from './queueAttributes.ts'
 import { invalidValue, SqsError } from './errors.ts'
 import { account, arnOf, isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
 import {
@@ -29,6 +29,8 @@ const systemNames = [
   'AWSTraceHeader',
   'DeadLetterQueueSourceArn'
 ]
+/** In which messages that are given back at once are leased. They come back then if the service dies. */
+const giveBackSeconds = 30
 const encodingName = 'holdfast-encoding'
 
 export async function receiveMessage(call: Call): Promise<Answer> {
@@ -39,7 +41,8 @@ export async function receiveMessage(call: Call): Promise<Answer> {
   const waitSeconds = bounded(input, 'WaitTimeSeconds', 0, 20) ?? null
   const visibility = bounded(input, 'VisibilityTimeout', 0, leaseSecondsMax)
   const wanted = wantedNames(input)
-  const isNothing = (visibility ?? Number(queue.front.VisibilityTimeout ?? 1)) === 0
+  const isNothing =
+    visibility === 0 || (visibility === undefined && queue.settings.leaseSeconds === noLeaseSeconds)
   checkMessages(request)
   const { messages } = await broker.lease(
     caller,
@@ -47,7 +50,7 @@ export async function receiveMessage(call: Call): Promise<Answer> {
     {
       max,
       waitSeconds,
-      leaseSeconds: visibility === undefined || isNothing ? null : visibility,
+      leaseSeconds: isNothing ? giveBackSeconds : (visibility ?? null),
       worker: request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
       idempotencyKey: attemptKeyOf(call)
     },

@@ -3,7 +3,7 @@ import t from 'tap'
 import { service } from '../../support/service.ts'
 import { callers, Refusal, type CallSqs, type OperationName } from './callers.ts'
 
-const { url, post, get } = await service(t)
+const { url, post, get, call: rest } = await service(t)
 
 /** The code and the status of a refusal. */
 async function refused(call: CallSqs, operation: OperationName, input: Record<string, any>): Promise<string> {
@@ -83,6 +83,35 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       for (const MaxResults of [0, 1001]) {
         t.equal(await refused(call, 'ListQueues', { MaxResults }), '400 InvalidParameterValue')
       }
+    })
+
+    t.test('leases of REST last as they say, whatever was made visible at once', async t => {
+      const QueueUrl = await queue()
+      const name = QueueUrl.split('/').at(-1)!
+      const lease = async (ask: object) => (await post(`/queues/${name}/lease`, ask)).body.messages[0]
+      const leasedSeconds = async () => {
+        const { id } = (await get(`/queues/${name}/messages?state=leased`)).body.messages[0]
+        const { leasedAt, expiresAt } = (await get(`/queues/${name}/messages/${id}`)).body.lease
+        return (Date.parse(expiresAt) - Date.parse(leasedAt)) / 1000
+      }
+      await send(QueueUrl, 'x')
+      const [{ ReceiptHandle }] = (await receive(QueueUrl)) as [any]
+      await call('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout: 0 })
+      const { receipt } = await lease({ leaseSeconds: 70 })
+      t.equal(await leasedSeconds(), 70, 'after ChangeMessageVisibility 0')
+      await post(`/queues/${name}/fail`, { receipt, delaySeconds: 0 })
+
+      await call('SetQueueAttributes', { QueueUrl, Attributes: { VisibilityTimeout: '0' } })
+      t.equal((await receive(QueueUrl)).length, 1)
+      t.equal((await receive(QueueUrl)).length, 1, 'it is visible again at once')
+      const { receipt: second } = await lease({ leaseSeconds: 80 })
+      t.equal(await leasedSeconds(), 80, 'after the attribute VisibilityTimeout 0')
+      await post(`/queues/${name}/fail`, { receipt: second, delaySeconds: 0 })
+
+      await rest('PUT', `/queues/${name}`, { leaseSeconds: 90 })
+      t.strictSame(await attributes(QueueUrl, 'VisibilityTimeout'), { VisibilityTimeout: '90' })
+      t.equal((await receive(QueueUrl)).length, 1)
+      t.equal(await leasedSeconds(), 90, 'a setting of REST takes the place of the attribute')
     })
 
     t.test('attributes of queues', async t => {
