@@ -46,6 +46,8 @@ export class ReplicaStats {
     lease: { count: 0, messages: 0 },
     ack: { count: 0, messages: 0 }
   }
+  /** Deletes whose lease was over or overtaken, so that they deleted nothing. */
+  staleDeletes = 0
   #steps = new Map<Digits, Step>()
   // A full map replaces the older one. So leases that are never acked here are forgotten.
   #leased = new Map<string, number>()

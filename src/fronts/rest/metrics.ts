@@ -231,6 +231,18 @@ function flushCounters(registry: Registry, replicaStats: ReplicaStats): void {
   }
 }
 
+function staleDeletes(registry: Registry, replicaStats: ReplicaStats): void {
+  const counter: Counter = new Counter({
+    name: 'holdfast_stale_deletes_total',
+    help: 'Deletes over SQS at this replica whose lease was over or overtaken: they deleted nothing.',
+    registers: [registry],
+    collect() {
+      counter.reset()
+      counter.inc(replicaStats.staleDeletes)
+    }
+  })
+}
+
 function timeHistograms(registry: Registry, { replicaStats, requestMetrics }: MetricsSources): void {
   const unlabelled = ({ buckets, sumMs }: Times) => [{ labels: {}, buckets, sumSeconds: sumMs / 1000 }]
   const doubling = replicaStats.waits.buckets.slice(1).map((_, index) => 2 ** index / 1000)

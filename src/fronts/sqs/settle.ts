@@ -90,8 +90,10 @@ async function deleteAll(call: Call, queue: string, receipts: Receipt[]): Promis
   const outcomes =
     settlements.length === 0 ? [] : await call.broker.settle(call.caller, 'ack', queue, settlements, pointer)
   return receipts.map((receipt, index) => {
-    if (over[index]) return expired(receipt)
-    return outcomes.shift()!.outcome === 'leaseLost' && isFifo ? expired(receipt) : null
+    const isStale = over[index] || outcomes.shift()!.outcome === 'leaseLost'
+    // Nobody is told in a standard queue, so its operator can see it here.
+    if (isStale) call.broker.replicaStats.staleDeletes++
+    return isStale && isFifo ? expired(receipt) : null
   })
 }
 

@@ -26,6 +26,27 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.equal(Attributes.ApproximateNumberOfMessagesNotVisible, '1')
     })
 
+    t.test('nobody hears of stale deletes', async t => {
+      const counted = async () =>
+        Number(/^holdfast_stale_deletes_total (\d+)$/m.exec((await get('/metrics')).text)![1])
+      const before = await counted()
+      const QueueUrl = await queue()
+      await send(QueueUrl, 'x')
+      const [stale] = await receive(QueueUrl, { VisibilityTimeout: 0 })
+      const [{ ReceiptHandle }] = (await receive(QueueUrl)) as [any]
+      await call('DeleteMessage', { QueueUrl, ReceiptHandle: stale.ReceiptHandle })
+      const Entries = [{ Id: '0', ReceiptHandle: stale.ReceiptHandle }]
+      await call('DeleteMessageBatch', { QueueUrl, Entries })
+      await call('DeleteMessage', { QueueUrl, ReceiptHandle })
+      t.equal((await counted()) - before, 2, 'a delete once more is none')
+      const fifo = await queue({ FifoQueue: 'true', ContentBasedDeduplication: 'true' }, '.fifo')
+      await send(fifo, 'x', { MessageGroupId: 'g' })
+      const [late] = await receive(fifo, { VisibilityTimeout: 0 })
+      const { ReceiptHandle: over } = late
+      await t.rejects(call('DeleteMessage', { QueueUrl: fifo, ReceiptHandle: over }))
+      t.equal((await counted()) - before, 3)
+    })
+
     t.test('ChangeMessageVisibility revives an expired lease', async t => {
       const QueueUrl = await queue()
       await send(QueueUrl, 'x')
