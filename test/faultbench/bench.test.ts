@@ -2,14 +2,20 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { random } from './random.ts'
 import { run } from './run.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 const short = ['replica-kill', 'consumer-stop', 'backend-kill', 'commit-reply-cut', 'reset-all']
 
-t.test('whatever breaks, nothing is lost, doubled or given to two', async t => {
+t.test('whatever breaks, nothing is lost, doubled or given to two', t => judge(t, short))
+
+t.test('nor when a primary is killed, then its successor frozen, and a synchronous standby promoted', t =>
+  judge(t, ['failover', 'failover'])
+)
+
+async function judge(t: Test, names: string[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-faults-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const seed = Math.floor(Date.now() / 1000)
@@ -17,7 +23,7 @@ t.test('whatever breaks, nothing is lost, doubled or given to two', async t => {
     root,
     folder,
     seed,
-    faults: random(seed).shuffled(short),
+    faults: random(seed).shuffled(names),
     untilMs: 0,
     say: line => t.comment(line)
   })
@@ -27,4 +33,4 @@ t.test('whatever breaks, nothing is lost, doubled or given to two', async t => {
   )
   t.strictSame(untested, [])
   t.equal(verdict, 'PASS', `seed ${seed}: ${JSON.stringify(figures)}`)
-})
+}

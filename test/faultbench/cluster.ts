@@ -11,6 +11,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { startEmbedded, type Embedded } from '../../src/store/setup/embedded.ts'
+import { startPair } from '../support/servers.ts'
+import { Pair } from './pair.ts'
 import { Proxy } from './proxy.ts'
 
 const diskSize = '1g'
@@ -33,7 +35,9 @@ export interface Replica {
 }
 
 export interface Cluster {
-  readonly postgres: Embedded
+  readonly postgres: Pick<Embedded, 'config' | 'pid'>
+  /** A primary and its standby, in place of the one PostgreSQL; null: there is no standby. */
+  readonly pair: Pair | null
   readonly replicas: Replica[]
   /** Processes that ended by themselves. */
   readonly crashes: string[]
@@ -48,11 +52,15 @@ export interface Cluster {
   stop(): Promise<void>
 }
 
-/** `root` holds the source of the service: the product, or a copy with a bug in it. */
+/**
+ * `root` holds the source of the service: the product, or a copy with a bug in it. `paired` asks for
+ * a standby.
+ */
 export async function startCluster(
   root: string,
   folder: string,
-  say: (line: string) => void
+  say: (line: string) => void,
+  { paired = false } = {}
 ): Promise<Cluster> {
   const disk = join(folder, 'disk')
   await mkdir(disk, { recursive: true })
@@ -73,8 +81,9 @@ export async function startCluster(
   try {
     const postgres = await startEmbedded(disk, say)
     closers.push(() => postgres.stop())
+    const pair = paired ? new Pair(await startPair({ teardown: close => closers.push(close) })) : null
     const connect = async () => {
-      const client = new pg.Client({ ...postgres.config, application_name: 'bench' })
+      const client = new pg.Client({ ...(pair?.config ?? postgres.config), application_name: 'bench' })
       client.on('error', () => {})
       await client.connect()
       return client
@@ -98,7 +107,14 @@ export async function startCluster(
     }
     const replicas: Replica[] = []
     for (const name of ['a', 'b']) {
-      const replica = await makeReplica(name, root, postgres, join(folder, `replica-${name}.log`), crashes)
+      const replica = await makeReplica(
+        name,
+        root,
+        postgres,
+        pair,
+        join(folder, `replica-${name}.log`),
+        crashes
+      )
       closers.push(() => replica.close())
       replicas.push(replica)
       await replica.start()
@@ -116,7 +132,7 @@ export async function startCluster(
       );
       return () => rm(ballast)
     }
-    return { postgres, replicas, crashes, sql, connect, fillDisk: small ? fillDisk : null, stop }
+    return { postgres, pair, replicas, crashes, sql, connect, fillDisk: small ? fillDisk : null, stop }
   } catch (error) {
     await stop()
     throw error
@@ -127,6 +143,7 @@ async function makeReplica(
   name: string,
   root: string,
   postgres: Embedded,
+  pair: Pair | null,
   logFile: string,
   crashes: string[]
 ): Promise<Replica & { close(): Promise<void> }> {
@@ -135,7 +152,8 @@ async function makeReplica(
   const front = new Proxy()
   const address = `127.0.0.1:${await database.listen()}`
   const { user, database: databaseName } = postgres.config
-  const databaseUrl = `postgresql://${user}@${address}/${databaseName}?sslmode=disable`
+  const proxied = `postgresql://${user}@${address}/${databaseName}?sslmode=disable`
+  const databaseUrl = pair?.url ?? proxied
   const url = `http://127.0.0.1:${await front.listen()}`
   const log = createWriteStream(logFile, { flags: 'a' })
   let child: ChildProcess | null = null

@@ -24,11 +24,17 @@ export interface Fault {
   what: string
   /** Injects it, and returns what heals it. A string says why it is impossible on this machine. */
   inject: (stage: Stage) => Promise<(() => unknown) | string>
+  /** A first enqueue is confirmed within this time of the fault's end. */
+  confirmsMsMax?: number
+  /** Needs a standby, and so a run without the other faults. */
+  paired?: true
 }
 
 const lastsMs = 3000
 const longerThanLeasesMs = 4000
 const everyMs = 200
+/** As long as a tool takes to decide on a promotion, or less. */
+const decidesMs = 1000
 const healsItself = () => {}
 
 export const faults: Record<string, Fault> = {
@@ -303,6 +309,20 @@ export const faults: Record<string, Fault> = {
       await set('set default_transaction_read_only = on')
       await pause(lastsMs)
       return () => set('reset default_transaction_read_only')
+    }
+  },
+  failover: {
+    what:
+      'the primary is killed and frozen in turn, and its synchronous standby is promoted; ' +
+      'then the old primary comes back',
+    paired: true,
+    confirmsMsMax: 1500,
+    async inject({ cluster: { pair } }) {
+      await pair!.prepare()
+      await pair!.strike()
+      await pause(decidesMs)
+      await pair!.promote()
+      return healsItself
     }
   },
   'disk-full': {

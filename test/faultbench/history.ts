@@ -81,6 +81,8 @@ export interface FaultEvent {
   healedAt: number
   upAfterMs: number | null
   skipped?: string
+  /** From the end of the fault to the end of the first enqueue that was confirmed. */
+  confirmedAfterMs?: number
 }
 export type Event = EnqueueEvent | LeaseEvent | SettleEvent | KeptEvent | LostEvent | OddEvent | FaultEvent
 

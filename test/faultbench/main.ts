@@ -74,18 +74,23 @@ async function runs(): Promise<number> {
   for (let seed = Number(options.seed ?? Math.floor(Math.random() * 1_000_000)); ; seed++) {
     say(`seed ${seed}`)
     const names = options.only ?? random(seed).shuffled(Object.keys(faults))
-    const report = await run({
-      root,
-      folder,
-      seed,
-      faults: names,
-      untilMs: options.only === undefined ? Date.now() + Number(options.minutes) * 60_000 : 0,
-      say,
-      interrupted
-    })
-    show(report)
-    worst = Math.max(worst, exitCodes[report.verdict])
-    if (report.verdict === 'FAIL') return 1
+    const [alone, paired] = [false, true].map(isPaired =>
+      names.filter(name => (faults[name]!.paired ?? false) === isPaired)
+    )
+    // Without a choice, the primary is killed once and frozen once.
+    const failovers = options.only === undefined ? [...paired!, ...paired!] : paired!
+    const minutes = options.only === undefined ? Number(options.minutes) : 0
+    for (const [list, ms] of [
+      [alone!, minutes * 60_000],
+      [failovers, 0]
+    ] as const) {
+      if (list.length === 0) continue
+      const plan = { root, folder, seed, faults: list, untilMs: Date.now() + ms, say, interrupted }
+      const report = await run(plan)
+      show(report)
+      worst = Math.max(worst, exitCodes[report.verdict])
+      if (report.verdict === 'FAIL') return 1
+    }
     if (Date.now() >= untilMs) return worst
   }
 }
@@ -167,5 +172,7 @@ function recoveryOf(events: FaultEvent[]): string {
   const suffered = events.filter(({ skipped }) => skipped === undefined)
   if (suffered.length === 0) return `SKIPPED: ${events[0]!.skipped}`
   const longestMs = Math.max(...suffered.map(({ upAfterMs }) => upAfterMs ?? Infinity))
-  return `${suffered.length} × served again after ${longestMs} ms at most`
+  const confirmedMs = Math.max(...suffered.map(({ confirmedAfterMs = -1 }) => confirmedAfterMs))
+  const confirmed = confirmedMs < 0 ? '' : `; the first enqueue was confirmed after ${confirmedMs} ms at most`
+  return `${suffered.length} × served again after ${longestMs} ms at most${confirmed}`
 }

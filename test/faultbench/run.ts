@@ -38,6 +38,7 @@ export interface Report extends Verdict {
   faults: FaultEvent[]
 }
 
+const workloadNames = ['main', 'spare', 'special']
 const gapMs = 1500
 const recoveryMsPatience = 30_000
 const drainMsMax = 60_000
@@ -49,7 +50,9 @@ export async function run(plan: Plan): Promise<Report> {
   const { root, folder } = plan
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
-  const cluster = await startCluster(root, folder, () => {})
+  const cluster = await startCluster(root, folder, () => {}, {
+    paired: plan.faults.some(name => faults[name]!.paired)
+  })
   const workloads: Workload[] = []
   try {
     return await Promise.race([play(plan, cluster, workloads), interruption(plan.interrupted)])
@@ -117,6 +120,7 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
   if (!(await drained(cluster))) stage.odd('the queues did not run empty')
   await Promise.all(workloads.map(workload => workload.stop()))
   for (const what of cluster.crashes) stage.odd(what)
+  await noteConfirmations(folder, stage, events)
   await appendFile(join(folder, 'faults.jsonl'), events.map(event => `${JSON.stringify(event)}\n`).join(''))
   const final = await audit(cluster, loadedQueues)
   await appendFile(join(folder, 'audit.json'), JSON.stringify(final))
@@ -161,10 +165,22 @@ function progressOf(workloads: Workload[]): string {
   return `${sum('enqueued')} enqueued, ${sum('acked')} acked so far`
 }
 
-async function historyIn(folder: string): Promise<Event[]> {
-  const files = ['main', 'spare', 'special', 'faults'].map(name =>
-    readFile(join(folder, `${name}.jsonl`), 'utf8')
-  )
+/** Notes when the first enqueue after each fault was confirmed, where that has a limit. */
+async function noteConfirmations(folder: string, stage: Stage, events: Event[]): Promise<void> {
+  const history = await historyIn(folder, workloadNames)
+  const confirmations = history.filter(event => event.t === 'enqueue').filter(({ out }) => out === 'ok')
+  for (const event of events.filter(event => event.t === 'fault')) {
+    const { confirmsMsMax } = faults[event.name]!
+    if (confirmsMsMax === undefined) continue
+    const later = confirmations.filter(({ end }) => end >= event.healedAt)
+    event.confirmedAfterMs = Math.min(...later.map(({ end }) => end)) - event.healedAt
+    if (event.confirmedAfterMs <= confirmsMsMax) continue
+    stage.odd(`${event.name}: the first enqueue was confirmed after ${event.confirmedAfterMs} ms`)
+  }
+}
+
+async function historyIn(folder: string, names = [...workloadNames, 'faults']): Promise<Event[]> {
+  const files = names.map(name => readFile(join(folder, `${name}.jsonl`), 'utf8'))
   return (await Promise.all(files)).flatMap(text =>
     text
       .split('\n')

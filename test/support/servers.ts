@@ -1,7 +1,7 @@
 /** PostgreSQL servers that stream to one another, for tests that kill, freeze and promote them. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -56,6 +56,12 @@ export async function startPair(t: {
     servers: [primary, standby],
     url: (rest = '') => `postgresql://${user}@${hosts}/postgres${rest}`
   }
+}
+
+/** Makes the primary wait for its standby with every commit. */
+export async function makeSynchronous(primary: Server): Promise<void> {
+  await primary.set('synchronous_standby_names', '*')
+  await untilTrue(primary, "select count(*) > 0 from pg_stat_replication where sync_state = 'sync'")
 }
 
 class PgServer implements Server {
@@ -121,16 +127,18 @@ class PgServer implements Server {
     await this.stop()
     await rm(this.data, { recursive: true, force: true })
     const { data } = primary as PgServer
-    // pg_basebackup is not part of the embedded PostgreSQL. This is what it does.
+    // pg_basebackup is not part of the embedded PostgreSQL. This is what it does. Files may change or
+    // go meanwhile, and what they lack is in the WAL that follows.
     const session = await primary.connect()
     await session.query("select pg_backup_start('copy', fast => true)")
-    await run('cp', ['-a', data, this.data])
+    await mkdir(this.data, { mode: 0o700 })
+    const copy = `tar -C "$1" --exclude='./pg_wal/*' --exclude=./postmaster.pid -cf - . | tar -C "$2" -xpf -`
+    await run('sh', ['-c', copy, 'sh', data, this.data], { maxBuffer: 2 ** 24 })
     const { rows } = await session.query('select labelfile from pg_backup_stop(wait_for_archive => false)')
     await session.end()
     await writeFile(join(this.data, 'backup_label'), rows[0].labelfile)
-    await rm(join(this.data, 'postmaster.pid'), { force: true })
     await rm(join(this.data, 'pg_replslot'), { recursive: true, force: true })
-    await run('mkdir', ['-m', '700', join(this.data, 'pg_replslot')])
+    await mkdir(join(this.data, 'pg_replslot'), { mode: 0o700 })
     await writeFile(join(this.data, 'standby.signal'), '')
     await this.#write('synchronous_standby_names', '')
     await this.#write(
