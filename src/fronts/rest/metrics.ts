@@ -86,6 +86,7 @@ function ownMetrics(sources: MetricsSources): { registry: Registry; read: () => 
   replicaGauges(registry, sources)
   const readShares = shareMetrics(registry, sources.shares)
   flushCounters(registry, sources.replicaStats)
+  staleDeletes(registry, sources.replicaStats)
   timeHistograms(registry, sources)
   const read = async () => {
     readShares()
