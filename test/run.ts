@@ -48,8 +48,14 @@ async function runTap(results: string): Promise<number | NodeJS.Signals | null> 
     interrupted.signal.throwIfAborted()
     const child = spawn(process.execPath, [tap, ...reporting, ...process.argv.slice(2)], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
-      // Files that an interrupted test leaves behind are removed with the folder.
-      env: { ...process.env, TMPDIR: folder, ...(postgres && { HOLDFAST_TEST_POSTGRES: postgres.url }) },
+      env: {
+        ...process.env,
+        // Files that an interrupted test leaves behind are removed with the folder.
+        TMPDIR: folder,
+        // Each file is a process of its own. With the cache it starts in half the processor time.
+        NODE_COMPILE_CACHE: join(folder, 'compiled'),
+        ...(postgres && { HOLDFAST_TEST_POSTGRES: postgres.url })
+      },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true
     })

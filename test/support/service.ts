@@ -107,8 +107,9 @@ export async function serviceProcess(
   t: Test,
   env: Record<string, string>
 ): Promise<Client & { child: ChildProcess; ended: Promise<number | null>; said: () => string }> {
+  const { PATH, NODE_COMPILE_CACHE } = process.env
   const child = spawn(process.execPath, await startArguments('.'), {
-    env: { PATH: process.env.PATH, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env },
+    env: { PATH, NODE_COMPILE_CACHE, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   let said = ''

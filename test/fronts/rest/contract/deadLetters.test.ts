@@ -332,6 +332,20 @@ t.test('explain tells where a message came from, and where it will go', async t 
   t.match(await explain(q, held), [{ code: 'leased', detail: new RegExp(`goes to the queue ${dead.name}`) }])
 })
 
+/** Waits until the sweeper has added the enqueue to the counts of the queue. */
+async function enqueueCounted(name: string): Promise<void> {
+  for (let counted = false; !counted;) {
+    const { rows } = await sql.query(
+      `
+      select enqueued_total > 0 as counted
+      from holdfast.counts
+      where queue_id = (select id from holdfast.queues where name = $1)`,
+      [name]
+    )
+    counted = rows[0].counted
+  }
+}
+
 t.test('in a dead-letter queue the retention counts from the death', async t => {
   const { q, dead } = await pair({}, { retentionSeconds: 100 })
   const { id: young } = await die(q)
@@ -342,6 +356,7 @@ t.test('in a dead-letter queue the retention counts from the death', async t => 
   await agedBy('enqueued_at', young)
   await agedBy('kept_from', old)
   await agedBy('enqueued_at', early)
+  await enqueueCounted(dead.name)
   await createMaintenance(database).retention()
   t.equal((await dead.message(young)).status, 200)
   t.equal((await dead.message(old)).status, 404)
