@@ -1,7 +1,4 @@
-/**
- * Tells the other processes of a replica that messages are ready, where somebody waits for them there.
- * To tell of every enqueue would cost a busy replica a twentieth of its time.
- */
+/** Tells the other processes of a replica that messages are ready, where somebody waits for them there. */
 import type { Digits } from '../message.ts'
 import type { Siblings } from './siblings.ts'
 import type { Wakeups } from './wakeups.ts'
