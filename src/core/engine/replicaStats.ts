@@ -49,6 +49,8 @@ export class ReplicaStats {
   /** Deletes whose lease was over or overtaken, so that they deleted nothing. */
   staleDeletes = 0
   #steps = new Map<Digits, Step>()
+  // Until the series is written, nobody else knows when messages were asked for in the last step.
+  #lastSteps = new Map<Digits, Step>()
   // A full map replaces the older one. So leases that are never acked here are forgotten.
   #leased = new Map<string, number>()
   #leasedBefore = new Map<string, number>()
@@ -114,17 +116,18 @@ export class ReplicaStats {
   }
 
   /**
-   * When messages were last asked for here in this step, in ms since the epoch. null: not in this
-   * step.
+   * When messages were last asked for here, in ms since the epoch. null: neither in this step nor in
+   * the last.
    */
   askedMs(queueId: Digits): number | null {
-    const askedMs = this.#steps.get(queueId)?.askedMs || null
+    const askedMs = this.#steps.get(queueId)?.askedMs || this.#lastSteps.get(queueId)?.askedMs || null
     return askedMs === null ? null : Date.now() - (performance.now() - askedMs)
   }
 
   /** Takes what was counted since the last call. */
   take(): Map<Digits, Step> {
     const steps = this.#steps
+    this.#lastSteps = steps
     this.#steps = new Map()
     return steps
   }
