@@ -52,6 +52,9 @@ for (const [page, blocks] of pages) {
   if (count > 0) t.test(`${page}: ${count} blocks run as they stand`, t => runPage(t, blocks))
 }
 
+/** In this time a worker of a document has done its work. */
+const workMsMax = 60_000
+
 async function runPage(t: Test, blocks: Block[]): Promise<void> {
   const holdfast = await service(t)
   const folder = t.testdir({ bin: {} })
@@ -92,13 +95,16 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
         block.language === 'python' ? [file] : ['--conditions=holdfast-source', file],
         { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] }
       )
+      t.teardown(() => child.kill('SIGKILL'))
       const ended = once(child, 'exit')
       // A worker goes on until it is stopped. It has worked when its queue is empty.
       const queue = /\bWorker\b[^]*queue: '(\w+)'/.exec(block.text)?.[1]
       if (queue !== undefined) {
+        const endMs = performance.now() + workMsMax
         for (let left = 1; left > 0 && child.exitCode === null;) {
-          const { status, body } = await holdfast.get(`/queues/${queue}`)
+          const { status, body, text } = await holdfast.get(`/queues/${queue}`)
           if (status === 200) left = body.counts.ready + body.counts.leased
+          if (performance.now() > endMs) throw new Error(`${place} never empties its queue: ${text}`)
         }
         child.kill('SIGTERM')
       }
