@@ -610,35 +610,7 @@ begin
 end
 $$;
 
--- As settle_lines, for messages given one by one.
-create or replace function holdfast.settle_messages (
-  of_queue integer,
-  of_lines text[],
-  places bigint[],
-  turns bigint[],
-  in_turns boolean[],
-  stood boolean[],
-  was_counted boolean[],
-  out ready bigint,
-  out "position" bigint
-)
-language plpgsql as $$
-begin
-  select sum(f.ready), min(f.position) into ready, "position"
-  from holdfast.by_line(of_lines, places, turns, in_turns, stood, was_counted) k
-  cross join lateral holdfast.settle_lines(
-    of_queue,
-    k.lines,
-    k.counts,
-    k.counted,
-    k.first_places,
-    k.turning
-  ) f
-  where f.ready > 0;
-end
-$$;
-
--- As settle_messages. Answers JSON, or null where nothing became ready.
+-- As settle_lines, for messages given one by one. Answers JSON, or null where nothing became ready.
 create or replace function holdfast.settled_messages (
   of_queue integer,
   of_lines text[],
@@ -651,9 +623,18 @@ create or replace function holdfast.settled_messages (
 language plpgsql as $$
 begin
   return (
-    select json_build_object('count', s.ready, 'position', s.position)
-    from holdfast.settle_messages(of_queue, of_lines, places, turns, in_turns, stood, was_counted) s
-    where s.ready > 0
+    select json_build_object('count', sum(f.ready), 'position', min(f.position))
+    from holdfast.by_line(of_lines, places, turns, in_turns, stood, was_counted) k
+    cross join lateral holdfast.settle_lines(
+      of_queue,
+      k.lines,
+      k.counts,
+      k.counted,
+      k.first_places,
+      k.turning
+    ) f
+    where f.ready > 0
+    having count(*) > 0
   );
 end
 $$;

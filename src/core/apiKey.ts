@@ -203,6 +203,10 @@ class Rate {
     this.#left = Math.max(1, perSecond ?? 0)
   }
 
+  get bounded(): boolean {
+    return this.#perSecond !== null
+  }
+
   /** Whether nothing is left now. */
   get spent(): boolean {
     return this.spentBy(0)
@@ -245,7 +249,7 @@ class Rate {
 
   /** How many were taken here since the last call. */
   takeUntold(): number {
-    const untold = this.#perSecond === null ? 0 : this.#untold
+    const untold = this.#untold
     this.#untold = 0
     return untold
   }
@@ -262,6 +266,7 @@ export class ApiKeyRing {
   readonly #now: () => number
   readonly #own: ApiKey[]
   #keys = new Map<string, ApiKey>()
+  #rated: ApiKey[] = []
   #readMs = -Infinity
   #inForce: boolean
 
@@ -306,14 +311,15 @@ export class ApiKeyRing {
         return [key.id, same?.digest.equals(key.digest) ? same : new ApiKey(key)]
       })
     )
+    this.#rated = [...this.#keys.values()].filter(key => key.requests.bounded || key.messages.bounded)
     for (const [id, key] of before) if (this.#keys.get(id) !== key) key.end()
     this.#readMs = this.#now()
     if (stored.length > 0) this.#inForce = true
   }
 
-  /** All keys. */
-  get all(): Iterable<ApiKey> {
-    return this.#keys.values()
+  /** The keys of the database that have a rate. */
+  get rated(): ApiKey[] {
+    return this.#rated
   }
 
   /** The key with this id. undefined when there is none, or no longer. */

@@ -4,6 +4,8 @@ import type { FromFirst, FromServer, Telling } from './messages.ts'
 
 /** What is told within this time goes in one message. */
 const joinMs = 2
+/** From so much on, counts wait where they are kept. */
+const busyMin = 1000
 /** What waits to be told. More are left out: they are hints, and the sweeper finds what they say. */
 const waitingMax = 10_000
 
@@ -29,6 +31,10 @@ export class IpcSiblings implements Siblings {
   constructor(replica: string, send: (message: FromServer, sent?: () => void) => void) {
     this.replica = replica
     this.#send = send
+  }
+
+  get busy(): boolean {
+    return this.#tellings.length >= busyMin
   }
 
   tell<K extends keyof Told>(kind: K, ...told: Told[K]): void {

@@ -83,8 +83,8 @@ export const freeLinesOfQueues = (from: string) => {
   return sql`
     select
       k.queue_id,
-      f.ready,
-      f.position
+      (f.freed->>'count')::bigint as ready,
+      (f.freed->>'position')::bigint as position
     from (
       select
         queue_id,
@@ -95,10 +95,10 @@ export const freeLinesOfQueues = (from: string) => {
       group by queue_id
       order by queue_id
     ) k
-    cross join lateral holdfast.settle_messages(
+    cross join lateral holdfast.settled_messages(
       k.queue_id,
       ${told.map(([name]) => `k.${name}`).join(',\n')}
-    ) f`
+    ) as f (freed)`
 }
 
 /** The place of message `m` when it comes back: its old one, or in turns behind others of its rank. */

@@ -3226,8 +3226,8 @@ from (select count(*) as n from due) due
 left join (
   select
     k.queue_id,
-    f.ready,
-    f.position
+    (f.freed->>'count')::bigint as ready,
+    (f.freed->>'position')::bigint as position
   from (
     select
       queue_id,
@@ -3243,7 +3243,7 @@ left join (
     group by queue_id
     order by queue_id
   ) k
-  cross join lateral holdfast.settle_messages(
+  cross join lateral holdfast.settled_messages(
     k.queue_id,
     k.lines,
     k.places,
@@ -3251,7 +3251,7 @@ left join (
     k.in_turns,
     k.stood,
     k.was_counted
-  ) f
+  ) as f (freed)
 ) freed on true;
 
 -- expire_parked
@@ -3323,8 +3323,8 @@ from (select count(*) as n from due) due
 left join (
   select
     k.queue_id,
-    f.ready,
-    f.position
+    (f.freed->>'count')::bigint as ready,
+    (f.freed->>'position')::bigint as position
   from (
     select
       queue_id,
@@ -3340,7 +3340,7 @@ left join (
     group by queue_id
     order by queue_id
   ) k
-  cross join lateral holdfast.settle_messages(
+  cross join lateral holdfast.settled_messages(
     k.queue_id,
     k.lines,
     k.places,
@@ -3348,7 +3348,7 @@ left join (
     k.in_turns,
     k.stood,
     k.was_counted
-  ) f
+  ) as f (freed)
 ) freed on true;
 
 -- explain
@@ -3553,8 +3553,8 @@ left join (
   union all
   select
     k.queue_id,
-    f.ready,
-    f.position
+    (f.freed->>'count')::bigint as ready,
+    (f.freed->>'position')::bigint as position
   from (
     select
       queue_id,
@@ -3570,7 +3570,7 @@ left join (
     group by queue_id
     order by queue_id
   ) k
-  cross join lateral holdfast.settle_messages(
+  cross join lateral holdfast.settled_messages(
     k.queue_id,
     k.lines,
     k.places,
@@ -3578,7 +3578,7 @@ left join (
     k.in_turns,
     k.stood,
     k.was_counted
-  ) f
+  ) as f (freed)
 ) ready on true;
 
 -- extend
@@ -9056,8 +9056,8 @@ left join (
   from (
     select
       k.queue_id,
-      f.ready,
-      f.position
+      (f.freed->>'count')::bigint as ready,
+      (f.freed->>'position')::bigint as position
     from (
       select
         queue_id,
@@ -9073,7 +9073,7 @@ left join (
       group by queue_id
       order by queue_id
     ) k
-    cross join lateral holdfast.settle_messages(
+    cross join lateral holdfast.settled_messages(
       k.queue_id,
       k.lines,
       k.places,
@@ -9081,7 +9081,7 @@ left join (
       k.in_turns,
       k.stood,
       k.was_counted
-    ) f
+    ) as f (freed)
   ) f
   union all
   select target_id, ready, lowest, null

@@ -32,11 +32,13 @@ export function startGossip(
   })
   const tidying = setInterval(() => interest.tidy(), tidyMs)
   const timer = setInterval(() => {
+    // What has changed is told later, with its newest numbers.
+    if (siblings.busy) return
     for (const [bound, holdings] of byName) {
       const untold = holdings.takeUntold()
       if (untold.length > 0) siblings.tell('held', bound, untold)
     }
-    for (const key of ring?.all ?? []) {
+    for (const key of ring?.rated ?? []) {
       const requests = key.requests.takeUntold()
       const messages = key.messages.takeUntold()
       if (requests !== 0 || messages !== 0) siblings.tell('taken', key.id, requests, messages)

@@ -50,6 +50,8 @@ export interface Siblings {
   readonly alone: boolean
   /** The name of the replica, by which other replicas know all its processes. */
   readonly replica: string
+  /** Much waits to be told: the others are slow to hear. */
+  readonly busy: boolean
   /** Tells the others, within two milliseconds. */
   tell<K extends keyof Told>(kind: K, ...told: Told[K]): void
   /** Hears what another process tells. `from` names that process. */
@@ -67,6 +69,7 @@ export interface Siblings {
 export const noSiblings: Siblings = {
   alone: true,
   replica: '',
+  busy: false,
   tell() {},
   hear() {},
   ask: async () => [],

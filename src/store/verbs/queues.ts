@@ -131,7 +131,10 @@ const tagBytesMax = answerBytesMax / 2
 
 export const listStatement: Statement<ReportRow & { found: number }> = {
   name: 'list_queues',
-  parameters: '$1 after this name · $2 page size · $3 names · $4 beginnings\n$5 dead-letter queue, or null',
+  parameters: [
+    '$1 after this name · $2 page size · $3 names · $4 beginnings',
+    '$5 dead-letter queue, or null'
+  ].join('\n'),
   text: reportOn(sql`
     (
       select *
