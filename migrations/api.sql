@@ -539,6 +539,7 @@ begin
   select * into strict target
   from holdfast.queues q
   where q.name = queue;
+  perform holdfast.keep_here(queue); -- it may be moving away
 
   fault := case
     when target.ordering = 'none' then null
@@ -721,6 +722,37 @@ begin
   end if;
   perform holdfast.notify_stored(target.id, message.position, visible);
   return message_id;
+end
+$$;
+
+-- The cell that new messages of this queue belong to. null: they belong here.
+create or replace function holdfast.cell_of (queue_name text) returns text
+language sql stable as $$
+  select p.cell
+  from holdfast.placement p
+  where p.name = case when p.whole then queue_name else left(queue_name, length(p.name)) end
+  order by
+    p.whole desc,
+    length(p.name) desc
+  limit 1
+$$;
+
+create or replace function holdfast.keep_here (queue_name text) returns void
+language plpgsql as $$
+declare
+  cell text;
+begin
+  if not exists (select from holdfast.placement) then
+    return;
+  end if;
+  cell := holdfast.cell_of(queue_name);
+  if cell is not null then
+    raise exception
+      'wrongCell: the queue % belongs to the cell %, and this is another one; nothing was changed',
+      queue_name,
+      cell
+      using errcode = 'HF008';
+  end if;
 end
 $$;
 

@@ -1,5 +1,6 @@
 /** What the command line does with the database itself, beside a service that runs or without one. */
 import { readSigningSecrets, type Config } from './config.ts'
+import type { PlacementRow } from './core/placement.ts'
 import type { ApiKeys } from './core/ports.ts'
 import { secretFor } from './fronts/sqs/signature.ts'
 import { installJobs } from './jobs/housekeeping.ts'
@@ -10,6 +11,9 @@ import { refusePooling } from './store/setup/pooling.ts'
 import { withPostgres } from './store/setup/postgres.ts'
 import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
+import { readPlacement, wakeWaiters, writePlacement, type Stray } from './store/verbs/placement.ts'
+import { putQueue } from './store/verbs/putQueue.ts'
+import { reportQueue } from './store/verbs/queues.ts'
 
 export { postgresVersionMin, serverVersionNumMin, type Facts }
 
@@ -38,6 +42,54 @@ export const migrateDatabase = (config: Config): Promise<string[]> =>
     return applied
   })
 
+/** One cell's database, for holdfast cells. */
+const withCell = <T>(config: Config, databaseUrl: string, work: (database: Database) => Promise<T>) =>
+  withPostgres({ ...config, databaseUrl, listenUrl: '' }, async target => {
+    const database = openDatabase(target, { poolSize: 2, onError: () => {} })
+    return await work(database).finally(() => database.close())
+  })
+
+/**
+ * Tells a cell what belongs there. Answers its queues that do not. Throws, and tells nothing, where the
+ * dead messages of a queue would go to another cell.
+ */
+export async function placeCell(config: Config, databaseUrl: string, rows: PlacementRow[]): Promise<Stray[]> {
+  let strays: Stray[] = []
+  await withCell(config, databaseUrl, database =>
+    writePlacement(database, rows, found => {
+      strays = found
+      const torn = found.find(({ deadLetterQueue }) => deadLetterQueue !== null)
+      if (torn === undefined) return
+      throw new Error(
+        `Dead messages of ${torn.queue} go to ${torn.deadLetterQueue}, which would be in ${torn.cell}. ` +
+          'Place both in one cell, or give the queue another deadLetterQueue.'
+      )
+    })
+  )
+  return strays
+}
+
+/** What the database of a cell has been told. */
+export const readPlacementOf = (config: Config, databaseUrl: string): Promise<PlacementRow[]> =>
+  withCell(config, databaseUrl, readPlacement)
+
+/** Has every call that waits for a message of this queue try again. */
+export const wakeWaitersOf = (config: Config, databaseUrl: string, queue: string): Promise<void> =>
+  withCell(config, databaseUrl, database => wakeWaiters(database, queue))
+
+/** Gives the queue of one cell the settings of the same queue in another, if it is there. */
+export async function copyQueueSettings(
+  config: Config,
+  from: string,
+  to: string,
+  queue: string
+): Promise<void> {
+  const report = await withCell(config, from, database => reportQueue(database, queue))
+  if (report === null) return
+  const { settings, front } = report
+  await withCell(config, to, database => putQueue(database, queue, { ...settings, front }))
+}
+
 /** Measures the database, for holdfast doctor. */
 export const readDoctorFacts = (config: Config): Promise<Facts> => withPostgres(config, gatherFacts)
 
@@ -45,8 +97,8 @@ export const readDoctorFacts = (config: Config): Promise<Facts> => withPostgres(
 export function apiKeysOf(database: Database, config: Config, changed = async () => {}): ApiKeys {
   const adminKeyFile = config.adminKeyFile !== ''
   return {
-    async create(grant, withoutKey = false) {
-      const key = await apiKeys.createKey(database, grant, { withoutKey, adminKeyFile })
+    async create(wanted, withoutKey = false) {
+      const key = await apiKeys.createKey(database, wanted, { withoutKey, adminKeyFile })
       await changed()
       return key
     },

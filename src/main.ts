@@ -1,6 +1,7 @@
 /** The command line: finds the command, and turns its answer or its error into the exit code. */
 import { readFile } from 'node:fs/promises'
 import { bench } from './cli/bench.ts'
+import { cells } from './cli/cells.ts'
 import { exit, readCall, suggest, usage, UsageError, type Command } from './cli/command.ts'
 import { doctor } from './cli/doctor.ts'
 import { keys } from './cli/keys.ts'
@@ -9,7 +10,7 @@ import { openapi } from './cli/openapi.ts'
 import { serve } from './cli/serve.ts'
 import { environment, readConfig, type Config } from './config.ts'
 
-const commands: Record<string, Command> = { serve, migrate, keys, doctor, bench, openapi }
+const commands: Record<string, Command> = { serve, migrate, keys, doctor, cells, bench, openapi }
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`)

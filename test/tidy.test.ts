@@ -28,8 +28,9 @@ const allowed: Record<string, string[]> = {
   'fronts/console': ['core', 'fronts/shared'],
   'fronts/sqs': ['core', 'fronts/shared'],
   client: [],
+  cells: ['core', 'fronts/shared', 'fronts/rest', 'fronts/console'],
   processes: ['core', 'service.ts', 'config.ts'],
-  cli: ['core', 'processes', 'databaseTasks.ts', 'service.ts', 'config.ts']
+  cli: ['core', 'cells', 'processes', 'databaseTasks.ts', 'service.ts', 'config.ts']
 }
 
 /** The room a source file stands in: its folder under src, or under src/fronts. */

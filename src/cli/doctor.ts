@@ -1,5 +1,6 @@
 /** holdfast doctor: checks a deployment, and says what was measured and what to do. */
 import { styleText } from 'node:util'
+import type { Config } from '../config.ts'
 import { exit, UsageError, wholeNumber, type Command } from './command.ts'
 import { count, type Check } from './doctor/check.ts'
 import { judge } from './doctor/judge.ts'
@@ -22,13 +23,7 @@ Exit codes: 0 nothing is bad, though there may be warnings; 1 something is bad; 
   },
   async run(call) {
     const replicas = wholeNumber(call, 'replicas', { min: 1, max: 1000, otherwise: 0 })
-    const config = call.config()
-    const { readDoctorFacts } = await import('../databaseTasks.ts')
-    const facts = await readDoctorFacts(config).catch(error => {
-      throw new UsageError(`The deployment could not be checked. ${error.message}`)
-    })
-    const heldBounds = await askHeldBounds(config)
-    const checks = judge(facts, config, { replicas, filesMax: openFilesMax(), heldBounds })
+    const checks = await examine(call.config(), replicas)
     const status = worstOf(checks)
     if (call.has('json')) call.say(JSON.stringify({ status, checks }, null, 2))
     else for (const line of render(checks)) call.say(line)
@@ -36,14 +31,25 @@ Exit codes: 0 nothing is bad, though there may be warnings; 1 something is bad; 
   }
 }
 
-function worstOf(checks: Check[]): Check['status'] {
+/** Every check of one deployment. `replicas` as the flag says it. Throws UsageError where it cannot check. */
+export async function examine(config: Config, replicas: number): Promise<Check[]> {
+  const { readDoctorFacts } = await import('../databaseTasks.ts')
+  const facts = await readDoctorFacts(config).catch(error => {
+    throw new UsageError(`The deployment could not be checked. ${error.message}`)
+  })
+  const heldBounds = await askHeldBounds(config)
+  return judge(facts, config, { replicas, filesMax: openFilesMax(), heldBounds })
+}
+
+export function worstOf(checks: Check[]): Check['status'] {
   const has = (status: Check['status']) => checks.some(check => check.status === status)
   return has('bad') ? 'bad' : has('warning') ? 'warning' : 'ok'
 }
 
 const colours = { ok: 'green', warning: 'yellow', bad: 'red' } as const
 
-function render(checks: Check[]): string[] {
+/** The checks as lines for people. */
+export function render(checks: Check[]): string[] {
   const width = Math.max(...checks.map(({ name }) => name.length))
   const number = (status: Check['status']) => checks.filter(check => check.status === status).length
   const lines = checks.flatMap(({ name, status, value, advice }) => {

@@ -1409,6 +1409,11 @@ export interface KeyRequest {
    * itself. Default null: no bound.
    */
   messagesPerSecond?: number | null | undefined
+  /**
+   * A key that was made elsewhere, such as by another cell, whole. The same call twice makes one
+   * key. Left out: a new key.
+   */
+  secret?: string | undefined
 }
 
 export interface KeyInfo {

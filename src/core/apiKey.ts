@@ -38,6 +38,11 @@ export interface ApiKeyGrant {
   messagesPerSecond: number | null
 }
 
+/** What a new key may do. `secret` is given where the key was made elsewhere, as in another cell. */
+export interface NewApiKey extends ApiKeyGrant {
+  secret?: string
+}
+
 export interface ApiKeyInfo extends ApiKeyGrant {
   id: string
   createdAt: string
@@ -46,14 +51,26 @@ export interface StoredApiKey extends ApiKeyInfo {
   digest: Buffer
 }
 
-/** Makes a key. `secret` is shown once and never stored. */
-export function makeKey(): { id: string; secret: string; digest: Buffer } {
-  const id = randomBytes(5).toString('hex')
-  const secret = `hf_${id}_${randomBytes(32).toString('base64url')}`
-  return { id, secret, digest: digestOf(secret) }
+/** What makes a key: its id, its secret, which is shown once and never stored, and the secret's digest. */
+export interface KeyParts {
+  id: string
+  secret: string
+  digest: Buffer
 }
 
-const keyPattern = /^hf_([0-9a-f]{10})_[A-Za-z0-9_-]{43}$/
+/** Makes a new key. */
+export function makeKey(): KeyParts {
+  const id = randomBytes(5).toString('hex')
+  return keyOf(`hf_${id}_${randomBytes(32).toString('base64url')}`)
+}
+
+/** A key that was made elsewhere. Its secret has the form of `keySecretPattern`. */
+export function keyOf(secret: string): KeyParts {
+  return { id: keyPattern.exec(secret)![1]!, secret, digest: digestOf(secret) }
+}
+
+export const keySecretPattern = '^hf_([0-9a-f]{10})_[A-Za-z0-9_-]{43}$'
+const keyPattern = new RegExp(keySecretPattern)
 
 function digestOf(secret: string): Buffer {
   return hash('sha256', secret, 'buffer')

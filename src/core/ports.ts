@@ -29,7 +29,7 @@ import type {
   LeaseFlush,
   LeaseMode
 } from './rows.ts'
-import type { ApiKeyGrant, ApiKeyInfo } from './apiKey.ts'
+import type { NewApiKey, ApiKeyInfo } from './apiKey.ts'
 import type { State } from './counters.ts'
 import type { GroupVerbs } from './groupPorts.ts'
 import type {
@@ -358,7 +358,7 @@ export interface ApiKeys {
    * that keys are asked for, and that the caller was let in only because there was none: once there
    * is a key, it refuses such a caller with unauthorized.
    */
-  create(grant: ApiKeyGrant, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
+  create(wanted: NewApiKey, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
   /** Ends a key, and pauses its schedules if asked to. */
   revoke(id: string, pauseSchedules: boolean): Promise<Revocation>

@@ -10,6 +10,8 @@ export interface Queue {
   name: string
   settings: ActiveSettings
   front: FrontNotes
+  /** The cell to which it is moving: new messages belong there. null: it stays. */
+  movingTo: string | null
 }
 
 /** What a front keeps of a queue, and the core does not act on. */
@@ -68,6 +70,15 @@ export function reliabilityOf({
 }: Record<'acked' | 'dead' | 'expired' | 'buried' | 'returned', number>): number | null {
   const ended = acked + dead + Math.max(0, buried - returned) + expired
   return ended === 0 ? null : acked / ended
+}
+
+/** The words are those of `keep_here` in migrations/api.sql. */
+export function wrongCell(queue: string, cell: string): QueueError {
+  return new QueueError(
+    'wrongCell',
+    `The queue ${queue} belongs to the cell ${cell}, and this is another one; nothing was changed. ` +
+      'Send the request to that cell, or through the router of all cells.'
+  )
 }
 
 /**

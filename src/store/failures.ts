@@ -1,6 +1,7 @@
 /** Errors of PostgreSQL and of connections to it: can a write have happened or not? */
 import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
+import { wrongCell } from '../core/queue.ts'
 
 /**
  * True when the server itself answered with an error. Then the statement had no effect, unless the
@@ -65,6 +66,9 @@ export function isBroken(error: unknown): boolean {
   return !isServerError(error) || error.code === '25006'
 }
 
+/** `keep_here` in migrations/api.sql refuses with it. */
+const elsewhere = 'HF008'
+
 const attemptsMax = 5
 const deadlock = '40P01'
 const serializationFailure = '40001'
@@ -81,6 +85,7 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isServerError(error)) throw error
       if (attempt < attemptsMax && [deadlock, serializationFailure].includes(error.code)) continue
+      if (error.code === elsewhere) throw wrongCellOf(error)
       if (!isPassing(error)) throw error
       throw new QueueError(
         'databaseUnavailable',
@@ -89,6 +94,11 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
       )
     }
   }
+}
+
+function wrongCellOf(error: pg.DatabaseError): QueueError {
+  const [, queue = '', cell = ''] = / queue (\S+) belongs to the cell (\S+),/.exec(error.message) ?? []
+  return wrongCell(queue, cell)
 }
 
 /** True when a serialization failure remained after all attempts. */

@@ -3815,12 +3815,32 @@ where m.queue_id = $1
   and (m.attempt > 0 or $3 = 'dead')
 order by m.id;
 
+-- find_key
+-- $1 id
+select *
+from (
+  select
+    id,
+    name,
+    rights,
+    requests_per_second as "requestsPerSecond",
+    messages_per_second as "messagesPerSecond",
+    created_at as "createdAt",
+    digest
+  from holdfast.keys
+  order by created_at, id
+) k
+where id = $1;
+
 -- find_queue
 -- $1 name
 select
   id,
   name,
   front,
+  case
+    when exists (select from holdfast.placement) then holdfast.cell_of(name)
+  end as moving_to,
   lease_seconds,
   max_attempts,
   retry_strategy,
@@ -3881,6 +3901,9 @@ cross join lateral (
     id,
     name,
     front,
+    case
+      when exists (select from holdfast.placement) then holdfast.cell_of(name)
+    end as moving_to,
     lease_seconds,
     max_attempts,
     retry_strategy,

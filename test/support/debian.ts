@@ -1,5 +1,5 @@
 /**
- * Programs of Debian that tests use: a browser, a pooler, clients of SQS. `npm run check` runs this
+ * Programs of Debian that tests use: a browser, a pooler, clients of SQS, a router. `npm run check` runs this
  * file first, which installs those that are missing where it can. Tests skip what is not there.
  */
 import { spawnSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { noBrowser } from './chromium.ts'
 /** Debian's own Python, for which its packages bring modules. */
 export const python = '/usr/bin/python3'
 
-const clients = ['pgbouncer', 'python3-boto3', 'python3-celery', 'python3-pycurl', 'awscli']
+const clients = ['pgbouncer', 'python3-boto3', 'python3-celery', 'python3-pycurl', 'awscli', 'haproxy']
 
 /** Why tests that need these packages are skipped; false when they are there. */
 export function withoutPackage(...packages: string[]): string | false {

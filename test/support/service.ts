@@ -62,6 +62,8 @@ export function client(url: string): Client {
 
 /** With HOLDFAST_TEST_PROCESSES=2, the tests of one service run against a replica of two processes. */
 const processes = process.env.HOLDFAST_TEST_PROCESSES
+/** With HOLDFAST_TEST_CELLS=2, they run through the router of two cells. */
+const cells = process.env.HOLDFAST_TEST_CELLS
 
 /**
  * A service in this process, stopped when `t` ends. Give `database` to run a second replica over
@@ -72,6 +74,7 @@ export async function service(
   { database, env = {} }: { database?: { url: string }; env?: Record<string, string> } = {}
 ): Promise<Client & { databaseUrl: string; stop: () => Promise<void> }> {
   const { url } = database ?? (await freshDatabase(t))
+  if (cells !== undefined && database === undefined) return await behindRouter(t, url, env)
   if (processes !== undefined) return await severalProcesses(t, processes, url, env)
   const running = await startService(
     readConfig({ HOLDFAST_DATABASE_URL: url, HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env }),
@@ -84,6 +87,24 @@ export async function service(
   }
   t.teardown(stop)
   return { ...client(running.url), databaseUrl: url, stop }
+}
+
+/**
+ * The service is one of two cells, to which every name belongs. The other one is empty. Calls go
+ * through the router.
+ */
+async function behindRouter(t: Test, databaseUrl: string, env: Record<string, string>) {
+  const { startCells } = await import('./cells.ts')
+  const settings = { HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', HOLDFAST_AUTH: 'off', ...env }
+  const start = async (url: string) => {
+    const running = await startService(readConfig({ HOLDFAST_DATABASE_URL: url, ...settings }), () => {})
+    t.teardown(() => running.stop())
+    return { running, cell: { databaseUrl: url, replicas: [running.url] } }
+  }
+  const [empty, all] = [await start((await freshDatabase(t)).url), await start(databaseUrl)]
+  const cells = { empty: empty.cell, all: all.cell }
+  const { url } = await startCells(t, cells, { prefixes: { '': 'all' }, queues: {} })
+  return { ...client(url), databaseUrl, stop: () => all.running.stop() }
 }
 
 async function severalProcesses(t: Test, processes: string, url: string, env: Record<string, string>) {

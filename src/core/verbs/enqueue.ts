@@ -9,7 +9,7 @@ import { QueueError } from '../errors.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
-import { enqueueDefaultsOf, type Queue } from '../queue.ts'
+import { enqueueDefaultsOf, wrongCell, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import { collapse, uniqueKeyOf } from '../unique.ts'
 
@@ -216,7 +216,9 @@ export class Enqueueing {
  * How messages become rows of a queue. `pointer` is the place of the message in the request. Refuses
  * with bodyTooLarge, and with invalidRequest what would change the order of the queue.
  */
-export function rowsFor({ id, name, settings }: Queue): (message: NewMessage, pointer: string) => EnqueueRow {
+export function rowsFor(queue: Queue): (message: NewMessage, pointer: string) => EnqueueRow {
+  const { id, name, settings, movingTo } = queue
+  if (movingTo !== null) throw wrongCell(name, movingTo)
   const ordered = isOrdered(settings)
   const lined = hasLines(settings)
   const defaults = enqueueDefaultsOf(settings)

@@ -17,6 +17,15 @@ export interface LeaseRequest extends LeaseAsk {
 
 type Needs = Pick<Parts, 'queueCache' | 'wakeups'>
 
+/**
+ * Once the last message of a queue that moves has gone, the router sends leases to the other cell.
+ * Those that wait here have to end soon, to be sent there.
+ */
+const movingWaitSecondsMax = 1
+
+const waitMsOf = ({ movingTo }: Queue, seconds: number) =>
+  1000 * (movingTo === null ? seconds : Math.min(seconds, movingWaitSecondsMax))
+
 /** The signal of a call that does not wait, and so cannot be given up. */
 const never = new AbortController().signal
 
@@ -44,7 +53,6 @@ export class Leasing {
     const pointer = (index: number) => `/ack/${index}`
     let { queue, leases, current } = await readReceipts(queueCache, caller, name, receipts, pointer)
     const waitSeconds = request.waitSeconds ?? queue.settings.waitSeconds
-    const untilMs = beganMs + waitSeconds * 1000
     const signal = waitSeconds > 0 ? signalOf() : never
     let acks = current.map(index => leases[index]!)
     const outcomes: Outcome[] = receipts.map(() => ({ outcome: 'gone' }))
@@ -71,6 +79,7 @@ export class Leasing {
             }
             more = answer.more && !signal.aborted
           }
+          const untilMs = beganMs + waitMsOf(queue, waitSeconds)
           if (seat === null || !(await seat.wait(untilMs, signal))) return { messages: [], outcomes }
         } finally {
           seat?.leave()

@@ -1,7 +1,15 @@
 /** API keys in the database. */
+import { isDeepStrictEqual } from 'node:util'
 import { apiKeysMax } from '../../core/limits.ts'
-import { makeKey, type ApiKeyGrant, type ApiKeyInfo, type StoredApiKey } from '../../core/apiKey.ts'
-import { QueueError } from '../../core/errors.ts'
+import {
+  keyOf,
+  makeKey,
+  type ApiKeyGrant,
+  type ApiKeyInfo,
+  type NewApiKey,
+  type StoredApiKey
+} from '../../core/apiKey.ts'
+import { invalidRequest, QueueError } from '../../core/errors.ts'
 import type { Revocation } from '../../core/ports.ts'
 import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -61,13 +69,15 @@ export interface KeyMaker {
  */
 export async function createKey(
   database: Database,
-  grant: ApiKeyGrant,
+  { secret: given, ...grant }: NewApiKey,
   maker: KeyMaker
 ): Promise<ApiKeyInfo & { secret: string }> {
-  const { id, secret, digest } = makeKey()
+  const { id, secret, digest } = given === undefined ? makeKey() : keyOf(given)
   const { name, rights, requestsPerSecond, messagesPerSecond } = grant
   return await database.transaction(async session => {
     await session.query(holdKeysStatement)
+    const known = given === undefined ? null : await findSame(session, id, digest, grant)
+    if (known !== null) return { id, ...grant, createdAt: known.createdAt, secret }
     const [counted] = await session.query(countKeysStatement)
     checkFirst(grant, counted!.stored, maker)
     const [row] = await session.query(createKeyStatement, [
@@ -80,6 +90,39 @@ export async function createKey(
     ])
     return { id, ...grant, createdAt: row!.createdAt, secret }
   })
+}
+
+export const findKeyStatement: Statement<StoredApiKey> = {
+  name: 'find_key',
+  parameters: '$1 id',
+  text: sql`
+    select *
+    from (
+      ${allKeysStatement.text}
+    ) k
+    where id = $1`
+}
+
+/** The key of this id. null: there is none. Refuses with invalidRequest one that is not the same. */
+async function findSame(
+  session: Session,
+  id: string,
+  digest: Buffer,
+  { name, rights, requestsPerSecond, messagesPerSecond }: ApiKeyGrant
+): Promise<StoredApiKey | null> {
+  const [known] = await session.query(findKeyStatement, [id])
+  if (known === undefined) return null
+  const isSame =
+    known.digest.equals(digest) &&
+    isDeepStrictEqual(
+      [known.name, known.rights, known.requestsPerSecond, known.messagesPerSecond],
+      [name, rights, requestsPerSecond, messagesPerSecond]
+    )
+  if (isSame) return known
+  throw invalidRequest(
+    '/secret',
+    'has the id of a key that is there, and is another key or may do other things'
+  )
 }
 
 function checkFirst({ rights }: ApiKeyGrant, stored: number, { withoutKey, adminKeyFile }: KeyMaker): void {

@@ -18,14 +18,25 @@ interface QueueRow extends SettingColumns {
   id: number
   name: string
   front: FrontNotes
+  moving_to: string | null
   created_at: string
   updated_at: string
 }
 
 const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
 /** What is read of a queue to act on it. */
-export const activeColumns = ['id', 'name', 'front', ...activePaths.map(({ column }) => column)]
-export type ActiveRow = Pick<QueueRow, 'id' | 'name' | 'front'> & Omit<SettingColumns, 'tags'>
+export const activeColumns = [
+  'id',
+  'name',
+  'front',
+  // Nearly everywhere the table is empty, and then the function is not called.
+  sql`
+    case
+      when exists (select from holdfast.placement) then holdfast.cell_of(name)
+    end as moving_to`,
+  ...activePaths.map(({ column }) => column)
+]
+export type ActiveRow = Pick<QueueRow, 'id' | 'name' | 'front' | 'moving_to'> & Omit<SettingColumns, 'tags'>
 
 export const findStatement: Statement<ActiveRow> = {
   name: 'find_queue',
@@ -45,7 +56,7 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
 
 export function queueOf(row: ActiveRow): Queue {
   const settings = settingsOf<ActiveSettings>(row, activePaths)
-  return { id: String(row.id), name: row.name, settings, front: row.front }
+  return { id: String(row.id), name: row.name, settings, front: row.front, movingTo: row.moving_to }
 }
 
 export const createStatement: Statement<{ id: number }> = {

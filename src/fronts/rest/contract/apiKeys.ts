@@ -1,6 +1,6 @@
 /** Shapes of API keys. */
 import { Type } from 'typebox'
-import { keyNamePattern, rightPattern } from '../../../core/apiKey.ts'
+import { keyNamePattern, keySecretPattern, rightPattern } from '../../../core/apiKey.ts'
 import { apiKeyNameCharsMax, rateMax, rightsMax } from '../../../core/limits.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
 import { maybe, object, orNull, QueueName, time } from './shapes.ts'
@@ -37,7 +37,15 @@ const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Me
 export const KeyRequest = object({
   ...keyFields,
   requestsPerSecond: maybe(rates.requestsPerSecond),
-  messagesPerSecond: maybe(rates.messagesPerSecond)
+  messagesPerSecond: maybe(rates.messagesPerSecond),
+  secret: maybe(
+    Type.String({
+      pattern: keySecretPattern,
+      description:
+        'A key that was made elsewhere, such as by another cell, whole. The same call twice makes one key. ' +
+        'Left out: a new key.'
+    })
+  )
 })
 
 export const KeyInfo = Type.Object({

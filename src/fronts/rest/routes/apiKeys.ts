@@ -9,9 +9,9 @@ export function apiKeyRoutes(app: Server, apiKeys: ApiKeys, required: boolean): 
   app.route({
     ...apiKeyOperations.createKey,
     async handler({ body, key }, reply) {
-      const { name, rights, requestsPerSecond = null, messagesPerSecond = null } = body
-      const grant = { name, rights, requestsPerSecond, messagesPerSecond }
-      const made = await apiKeys.create(grant, required && key === null)
+      const { requestsPerSecond = null, messagesPerSecond = null } = body
+      const wanted = { ...body, requestsPerSecond, messagesPerSecond }
+      const made = await apiKeys.create(wanted, required && key === null)
       return reply.code(201).header('cache-control', 'no-store').send(made)
     }
   })

@@ -1,0 +1,77 @@
+/** Calls to cells. Each goes to the first replica of its cell that answers. */
+import { QueueError } from '../core/errors.ts'
+import type { Placement } from '../core/placement.ts'
+
+const answerMsMax = 10_000
+
+export interface CellRequest {
+  method: string
+  /** With its query. */
+  path: string
+  headers?: Record<string, string>
+  body?: string | Uint8Array | undefined
+  /** Ends the call. */
+  signal?: AbortSignal
+}
+
+export interface CellAnswer {
+  status: number
+  headers: Headers
+  text: string
+}
+
+export class CellCalls {
+  readonly #placement: () => Placement
+
+  constructor(placement: () => Placement) {
+    this.#placement = placement
+  }
+
+  /** Refuses with cellUnavailable when no replica of the cell answers. */
+  async call(cell: string, request: CellRequest): Promise<CellAnswer> {
+    const response = await this.open(cell, { signal: AbortSignal.timeout(answerMsMax), ...request })
+    const text = await response.text().catch(error => {
+      throw unavailable(cell, request, error)
+    })
+    return { status: response.status, headers: response.headers, text }
+  }
+
+  /** The same, for an answer that is read as it comes. */
+  async open(cell: string, request: CellRequest): Promise<Response> {
+    const { method, path, headers = {}, body, signal = null } = request
+    let failure: unknown
+    for (const replica of this.#placement().file.cells[cell]!.replicas) {
+      try {
+        return await fetch(replica + path, {
+          method,
+          headers,
+          body: (body ?? null) as NonNullable<RequestInit['body']> | null,
+          signal,
+          redirect: 'manual'
+        })
+      } catch (error) {
+        failure = error
+        if (!neverArrived(error)) break
+      }
+    }
+    throw unavailable(cell, request, failure)
+  }
+}
+
+const causeOf = (error: unknown) => (error as { cause?: { code?: string } }).cause
+
+/** Whether nobody heard the call, so that another replica may be asked. */
+const neverArrived = (error: unknown) =>
+  ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'UND_ERR_CONNECT_TIMEOUT'].includes(
+    causeOf(error)?.code ?? ''
+  )
+
+function unavailable(cell: string, { method }: CellRequest, error: unknown): QueueError {
+  const isHarmless = method === 'GET' || neverArrived(error)
+  const change = isHarmless ? 'nothing was changed there' : 'the change may or may not have been made there'
+  return new QueueError(
+    'cellUnavailable',
+    `The cell ${cell} does not answer, and ${change}. Send the request again.`,
+    { outcome: isHarmless ? 'none' : 'unknown', cause: error }
+  )
+}

@@ -1,0 +1,56 @@
+/** Passes a call on to cells, with what its caller sent, and their answers back. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { CellAnswer, CellCalls, CellRequest } from '../calls.ts'
+
+/** They are about the connection, or about a body that is written anew. */
+const ownFields = /^(host|connection|keep-alive|transfer-encoding|content-length|te|upgrade|expect|via)$/
+
+/**
+ * `via` tells the cell that this is no direct call. While a service asks for no key, it serves only
+ * those.
+ */
+export function requestOf({ method, url, headers, body }: FastifyRequest): CellRequest {
+  const kept = Object.entries(headers).filter(([name]) => !ownFields.test(name))
+  return {
+    method,
+    path: url,
+    headers: { ...(Object.fromEntries(kept) as Record<string, string>), via: '1.1 holdfast-desk' },
+    body: typeof body === 'string' && body !== '' ? body : undefined
+  }
+}
+
+const answerFields = ['content-type', 'retry-after', 'www-authenticate', 'cache-control', 'location']
+
+/** Gives a cell's answer to the caller. */
+export function sendAnswer(reply: FastifyReply, { status, headers, text }: CellAnswer): FastifyReply {
+  for (const name of answerFields) {
+    const value = headers.get(name)
+    if (value !== null) reply.header(name, value)
+  }
+  reply.code(status).serializer((payload: string) => payload)
+  return reply.send(text)
+}
+
+/** The answers of all these cells, by cell. */
+export async function askAll(
+  calls: CellCalls,
+  cells: string[],
+  request: CellRequest
+): Promise<Map<string, CellAnswer>> {
+  const answers = await Promise.all(cells.map(cell => calls.call(cell, request)))
+  return new Map(cells.map((cell, index) => [cell, answers[index]!]))
+}
+
+/** The first answer that is not `status`, asking the cells in turn; else the last one. */
+export async function askInTurn(
+  calls: CellCalls,
+  cells: string[],
+  request: CellRequest,
+  status: number
+): Promise<CellAnswer> {
+  for (const cell of cells.slice(0, -1)) {
+    const answer = await calls.call(cell, request)
+    if (answer.status !== status) return answer
+  }
+  return await calls.call(cells.at(-1)!, request)
+}

@@ -1,0 +1,84 @@
+/** API keys over all cells. Every cell has every key. */
+import { makeKey } from '../../core/apiKey.ts'
+import type { FastifyRequest } from 'fastify'
+import type { Placement } from '../../core/placement.ts'
+import type { CellAnswer, CellCalls } from '../calls.ts'
+import { askAll, requestOf } from './forward.ts'
+
+/**
+ * Makes one key in every cell. A cell that refuses it has the last word: the key is revoked again
+ * where it was made.
+ */
+export async function createKey(
+  calls: CellCalls,
+  { cellNames }: Placement,
+  request: FastifyRequest
+): Promise<CellAnswer> {
+  const given = readObject(request.body)
+  // The cell says what is wrong with the body.
+  if (given === null) return await calls.call(cellNames[0]!, requestOf(request))
+  const secret = typeof given.secret === 'string' ? given.secret : makeKey().secret
+  const wanted = { ...requestOf(request), body: JSON.stringify({ ...given, secret }) }
+  const made: string[] = []
+  let answer: CellAnswer | undefined
+  try {
+    for (const cell of cellNames) {
+      answer = await calls.call(cell, wanted)
+      if (answer.status >= 300) break
+      made.push(cell)
+    }
+  } finally {
+    if (made.length < cellNames.length) await takeBack(calls, made, secret, request)
+  }
+  return answer!
+}
+
+async function takeBack(calls: CellCalls, made: string[], secret: string, request: FastifyRequest) {
+  const id = secret.split('_')[1]
+  const revoke = { ...requestOf(request), method: 'DELETE', path: `/keys/${id}`, body: undefined }
+  await Promise.allSettled(made.map(cell => calls.call(cell, revoke)))
+}
+
+function readObject(body: unknown): Record<string, unknown> | null {
+  try {
+    const value = JSON.parse(body as string)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null
+  } catch {
+    return null
+  }
+}
+
+interface KeyEntry {
+  id: string
+  createdAt: string
+}
+
+/** The keys of all cells, the oldest first. */
+export async function listKeys(
+  calls: CellCalls,
+  { cellNames }: Placement,
+  request: FastifyRequest
+): Promise<CellAnswer> {
+  const answers = [...(await askAll(calls, cellNames, requestOf(request))).values()]
+  const refused = answers.find(({ status }) => status !== 200)
+  if (refused !== undefined) return refused
+  const found = answers.flatMap(({ text }) => (JSON.parse(text) as { keys: KeyEntry[] }).keys)
+  const keys = [...new Map(found.map(key => [key.id, key])).values()]
+  keys.sort((a, b) => a.createdAt.localeCompare(b.createdAt))
+  return { ...answers[0]!, text: JSON.stringify({ keys }) }
+}
+
+/** Revokes a key in every cell. Refuses with cellUnavailable while one of them does not answer. */
+export async function revokeKey(
+  calls: CellCalls,
+  { cellNames }: Placement,
+  request: FastifyRequest
+): Promise<CellAnswer> {
+  const answers = [...(await askAll(calls, cellNames, requestOf(request))).values()]
+  const found = answers.filter(({ status }) => status !== 404)
+  const refused = found.find(({ status }) => status >= 300)
+  if (found.length === 0 || refused !== undefined) return refused ?? answers[0]!
+  const schedules = found.flatMap(({ status, text }) => (status === 200 ? JSON.parse(text).schedules : []))
+  if (schedules.length === 0) return found[0]!
+  return { ...found.find(({ status }) => status === 200)!, text: JSON.stringify({ schedules }) }
+}

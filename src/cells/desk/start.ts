@@ -1,0 +1,27 @@
+/** Starts the desk as a service of its own. */
+import { pino } from 'pino'
+import { WatchedPlacement } from '../placementFile.ts'
+import { buildDesk } from './server.ts'
+
+interface DeskSettings {
+  host: string
+  port: number
+  requestBytesMax: number
+  logLevel: string
+}
+
+/** Serves until `stop` is called. Answers where. */
+export async function startDesk(
+  { host, port, requestBytesMax, logLevel }: DeskSettings,
+  file: string,
+  say: (line: string) => void
+): Promise<{ url: string; stop: () => Promise<void> }> {
+  const log = pino({ level: logLevel })
+  const placement = await WatchedPlacement.open(file, error => {
+    log.warn({ err: error }, 'The placement file cannot be read. The desk goes on with what it knows.')
+  })
+  const app = buildDesk({ placement, requestBytesMax, log })
+  const url = await app.listen({ host, port })
+  say(`The desk serves on ${url}.`)
+  return { url, stop: () => app.close() }
+}

@@ -1,0 +1,98 @@
+/** Which cell each queue belongs to, as the database of a cell knows it. */
+import type { PlacementRow } from '../../core/placement.ts'
+import type { Database } from '../database.ts'
+import { sql, type Session, type Statement } from '../statement.ts'
+
+export const clearPlacementStatement: Statement = {
+  name: 'clear_placement',
+  text: 'delete from holdfast.placement'
+}
+
+export const writePlacementStatement: Statement = {
+  name: 'write_placement',
+  parameters: '$1 names · $2 whether each is a whole name · $3 cells',
+  text: sql`
+    insert into holdfast.placement (name, whole, cell)
+    select *
+    from unnest($1::text[], $2::boolean[], $3::text[])`
+}
+
+/** A queue of this database that belongs to another cell, or whose dead messages do. */
+export interface Stray {
+  queue: string
+  /** null: the queue itself. */
+  deadLetterQueue: string | null
+  cell: string
+}
+
+export const straysStatement: Statement<Stray> = {
+  name: 'strays',
+  text: sql`
+    select
+      name as queue,
+      null as "deadLetterQueue",
+      holdfast.cell_of(name) as cell
+    from holdfast.queues
+    where holdfast.cell_of(name) is not null
+    union all
+    select
+      name,
+      dead_letter_queue,
+      holdfast.cell_of(dead_letter_queue)
+    from holdfast.queues
+    where holdfast.cell_of(dead_letter_queue) is not null
+    order by queue`
+}
+
+/**
+ * Replaces what the database knows. `check` gets the queues that do not fit. Where it throws, nothing
+ * is changed.
+ */
+export async function writePlacement(
+  database: Database,
+  rows: PlacementRow[],
+  check: (strays: Stray[]) => void
+): Promise<void> {
+  await database.transaction(async session => {
+    await session.query(clearPlacementStatement)
+    await session.query(writePlacementStatement, [
+      rows.map(({ name }) => name),
+      rows.map(({ whole }) => whole),
+      rows.map(({ cell }) => cell)
+    ])
+    check(await session.query(straysStatement))
+  })
+}
+
+export const placementStatement: Statement<PlacementRow> = {
+  name: 'placement',
+  text: 'select name, whole, cell from holdfast.placement order by name, whole'
+}
+
+/** What the database knows. */
+export const readPlacement = (session: Session): Promise<PlacementRow[]> => session.query(placementStatement)
+
+export const wakeWaitersStatement: Statement = {
+  name: 'wake_waiters',
+  parameters: '$1 queue',
+  text: sql`
+    select pg_notify('holdfast', format('cells ready %s:1000000:9007199254740991', id))
+    from holdfast.queues
+    where name = $1`
+}
+
+/** Has every call that waits for a message of this queue try again, on all replicas. */
+export async function wakeWaiters(session: Session, queue: string): Promise<void> {
+  await session.query(wakeWaitersStatement, [queue])
+}
+
+export const refuseElsewhereStatement: Statement = {
+  name: 'keep_here',
+  parameters: '$1 queue',
+  text: 'select holdfast.keep_here($1)'
+}
+
+/** Refuses with wrongCell where this queue belongs to another cell. */
+export async function refuseElsewhere(session: Session, queue: string): Promise<void> {
+  await session.query(refuseElsewhereStatement, [queue])
+}

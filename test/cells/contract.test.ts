@@ -1,0 +1,27 @@
+/** The contract holds through the router of two cells: its tests run once more, with their calls routed. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import t from 'tap'
+import { noRouter } from '../support/cells.ts'
+
+const files = [
+  'test/fronts/rest/contract/enqueue.test.ts',
+  'test/fronts/rest/contract/lease.test.ts',
+  'test/fronts/rest/contract/settle.test.ts',
+  'test/fronts/rest/schedules.test.ts'
+]
+
+for (const file of files) {
+  t.test(file, { skip: noRouter }, async t => {
+    const child = spawn(process.execPath, [file], {
+      env: { ...process.env, HOLDFAST_TEST_CELLS: '2' },
+      stdio: ['ignore', 'pipe', 'inherit']
+    })
+    let said = ''
+    child.stdout.on('data', data => {
+      said += data
+    })
+    const [code] = await once(child, 'close')
+    t.equal(code, 0, code === 0 ? file : said)
+  })
+}

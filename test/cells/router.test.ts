@@ -1,0 +1,47 @@
+/** Several cells behind a router look like one service. */
+import t from 'tap'
+import { noRouter } from '../support/cells.ts'
+import { twoCells } from './setup.ts'
+
+const places = {
+  prefixes: { '': 'a', 'eu-': 'b', 'eu-old-': 'a' },
+  queues: { orders: 'b', 'eu-one': 'a' }
+}
+
+t.test('a call that names a queue goes to the cell of the queue', { skip: noRouter }, async t => {
+  const { router, a, b } = await twoCells(t, places)
+  const homes = {
+    mail: a,
+    orders: b,
+    'orders-2': a,
+    'eu-mail': b,
+    'eu-old-mail': a,
+    'eu-one': a,
+    'eu-one-2': b
+  }
+  for (const [queue, home] of Object.entries(homes)) {
+    const other = home === a ? b : a
+    t.equal((await router.post(`/queues/${queue}/messages`, { body: queue })).status, 201, queue)
+    t.equal((await home.get(`/queues/${queue}`)).body.counts.ready, 1, queue)
+    t.equal((await other.get(`/queues/${queue}`)).status, 404, queue)
+    const { messages } = (await router.post(`/queues/${queue}/lease`)).body
+    t.equal(messages[0].body, queue)
+    t.equal((await router.post(`/queues/${queue}/ack`, { receipt: messages[0].receipt })).status, 200)
+  }
+  // However the name is written, it is the same queue.
+  t.equal((await router.post('/queues/%6frders/messages', { body: 1 })).status, 201)
+  t.equal((await b.get('/queues/orders')).body.counts.ready, 1)
+})
+
+t.test('a cell makes no queue of another cell, whoever asks', { skip: noRouter }, async t => {
+  const { a } = await twoCells(t, places)
+  const refused = { status: 421, body: { code: 'wrongCell', detail: /orders belongs to the cell b/ } }
+  t.match(await a.post('/queues/orders/messages', { body: 1 }), refused)
+  t.match(await a.call('PUT', '/queues/orders', {}), refused)
+  t.match(await a.call('PUT', '/queues/mail', { deadLetterQueue: 'orders' }), refused)
+  t.match(await a.call('PUT', '/topics/news/subscriptions/orders', {}), refused)
+  await a.post('/queues/mail/messages', { body: 1 })
+  const [{ receipt }] = (await a.post('/queues/mail/lease')).body.messages
+  t.match(await a.post('/queues/mail/ack', { receipt, then: [{ queue: 'orders', body: 2 }] }), refused)
+  t.equal((await a.post('/queues/mail/ack', { receipt })).status, 200, 'nothing was changed by the refusal')
+})
