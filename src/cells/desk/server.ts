@@ -16,12 +16,22 @@ import { onSchedule, putSchedule } from './schedules.ts'
 interface DeskOptions {
   placement: WatchedPlacement
   requestBytesMax: number
+  requestSecondsMax: number
+  keepAliveSeconds: number
+  connectionsMax: number
   log: Logger
 }
 
 /** Builds the server without listening. */
-export function buildDesk({ placement, requestBytesMax, log }: DeskOptions): FastifyInstance {
-  const app = Fastify({ bodyLimit: requestBytesMax, logger: false, http: { ServerResponse: SafeResponse } })
+export function buildDesk({ placement, log, ...bounds }: DeskOptions): FastifyInstance {
+  const app = Fastify({
+    bodyLimit: bounds.requestBytesMax,
+    requestTimeout: bounds.requestSecondsMax * 1000,
+    keepAliveTimeout: bounds.keepAliveSeconds * 1000,
+    logger: false,
+    http: { ServerResponse: SafeResponse }
+  })
+  app.server.maxConnections = bounds.connectionsMax
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
   app.setErrorHandler((error, request, reply) => sendProblem(log, error, request, reply))

@@ -3,16 +3,15 @@ import { pino } from 'pino'
 import { WatchedPlacement } from '../placementFile.ts'
 import { buildDesk } from './server.ts'
 
-interface DeskSettings {
+interface DeskSettings extends Omit<Parameters<typeof buildDesk>[0], 'placement' | 'log'> {
   host: string
   port: number
-  requestBytesMax: number
   logLevel: string
 }
 
 /** Serves until `stop` is called. Answers where. */
 export async function startDesk(
-  { host, port, requestBytesMax, logLevel }: DeskSettings,
+  { host, port, logLevel, ...bounds }: DeskSettings,
   file: string,
   say: (line: string) => void
 ): Promise<{ url: string; stop: () => Promise<void> }> {
@@ -20,7 +19,7 @@ export async function startDesk(
   const placement = await WatchedPlacement.open(file, error => {
     log.warn({ err: error }, 'The placement file cannot be read. The desk goes on with what it knows.')
   })
-  const app = buildDesk({ placement, requestBytesMax, log })
+  const app = buildDesk({ placement, log, ...bounds })
   const url = await app.listen({ host, port })
   say(`The desk serves on ${url}.`)
   return { url, stop: () => app.close() }
