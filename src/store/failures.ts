@@ -85,8 +85,7 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isServerError(error)) throw error
       if (attempt < attemptsMax && [deadlock, serializationFailure].includes(error.code)) continue
-      if (error.code === elsewhere) throw wrongCellOf(error)
-      if (!isPassing(error)) throw error
+      if (!isPassing(error)) throw error.code === elsewhere ? wrongCellOf(error) : error
       throw new QueueError(
         'databaseUnavailable',
         'The database is not taking this just now; nothing was changed. Send the request again.',

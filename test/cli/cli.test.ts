@@ -251,6 +251,27 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
   })
 })
 
+t.test('doctor finds a slot whose standby cannot catch up any more', async t => {
+  const server = await freshServer(t)
+  const sql = await connect(t, server.url)
+  await sql.query("select pg_create_physical_replication_slot('left', true)")
+  await sql.query("alter system set max_slot_wal_keep_size = '1MB'")
+  await sql.query('select pg_reload_conf()')
+  while ((await sql.query('show max_slot_wal_keep_size')).rows[0].max_slot_wal_keep_size !== '1MB');
+  for (let segment = 0; segment < 4; segment++) {
+    await sql.query('create table filler (); drop table filler')
+    await sql.query('select pg_switch_wal()')
+  }
+  await sql.query('checkpoint')
+  const { code, checks } = await doctor({ HOLDFAST_DATABASE_URL: server.url })
+  t.equal(code, 1)
+  t.match(checks['replication slot'], {
+    status: 'bad',
+    value: 'left is lost: WAL that its reader needs was removed',
+    advice: /pg_drop_replication_slot\('left'\)/
+  })
+})
+
 t.test(
   'doctor names the session or prepared transaction with the oldest snapshot, and a slot that keeps WAL',
   async t => {
@@ -289,11 +310,21 @@ t.test(
       status: 'bad',
       advice: /rollback prepared 'it''s';/
     })
-    t.match(found({ slots: [{ name: 'old', active: false, bytes: 2 ** 31 }] })['replication slot'], {
-      status: 'bad',
-      value: /2\.0 GiB/,
-      advice: /pg_drop_replication_slot\('old'\)/
+    t.match(
+      found({ slots: [{ name: 'old', active: false, bytes: 2 ** 31, lost: false }] })['replication slot'],
+      {
+        status: 'bad',
+        value: /2\.0 GiB/,
+        advice: /pg_drop_replication_slot\('old'\)/
+      }
+    )
+    const server = { ...facts.server, syncStandbys: 'far' }
+    const standby = { name: 'far', sync: 'sync', behindBytes: 100 * 2 ** 20 }
+    t.match(found({ server, standbys: [standby] }).standbys, {
+      status: 'warning',
+      value: /far is 100\.0 MiB behind/
     })
+    t.equal(found({ server, standbys: [{ ...standby, behindBytes: null }] }).standbys!.status, 'ok')
     const pooling = { pooling: 'transaction' as const, refusal: null, advice: 'Set them on the role.' }
     t.match(found({ pooling, overrides: [{ role: 'app', database: null, value: 'off' }] }), {
       pooler: { status: 'warning', value: /transaction mode/, advice: 'Set them on the role.' },

@@ -1,6 +1,6 @@
 /** Whether the PostgreSQL server keeps what it confirms. */
 import { postgresVersionMin, serverVersionNumMin, type Facts } from '../../databaseTasks.ts'
-import { bad, ok, sqlName, warning, type Judge } from './check.ts'
+import { bad, ok, size, sqlName, warning, type Judge } from './check.ts'
 
 export const server: Judge = ({ server }) => {
   const name = 'PostgreSQL'
@@ -102,8 +102,21 @@ export const standbys: Judge = ({ server, standbys }) => {
         'Connect it, or name a connected one in synchronous_standby_names.'
     )
   }
+  const late = standbys.filter(({ behindBytes }) => behindBytes !== null && behindBytes >= behindBytesMax)
+  if (late.length > 0) {
+    const lags = late.map(standby => `${standby.name} is ${size(standby.behindBytes!)} behind`)
+    return warning(
+      name,
+      `${value}; ${lags.join(', ')}`,
+      'Commits that wait for such a standby are slow, and it takes long to be promoted. Compare its disk and ' +
+        'its network with those of the primary. A backup that runs there passes by itself.'
+    )
+  }
   return ok(name, value)
 }
+
+/** A standby that keeps up is some hundred kilobytes behind under load. */
+const behindBytesMax = 64 * 2 ** 20
 
 // PostgreSQL stops taking writes three million before two to the power of 31.
 export const transactionIds: Judge = ({ server }) =>

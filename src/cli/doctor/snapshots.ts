@@ -42,9 +42,19 @@ const dropSlot = (name: string) => `select pg_drop_replication_slot(${sqlText(na
 
 const walBytesMax = 2 ** 30
 
-export const replicationSlots: Judge = ({ slots }) =>
-  slots
-    .filter(({ bytes }) => bytes >= walBytesMax)
+export const replicationSlots: Judge = ({ slots }) => [
+  ...slots
+    .filter(({ lost }) => lost)
+    .map(({ name }) =>
+      bad(
+        'replication slot',
+        `${name} is lost: WAL that its reader needs was removed`,
+        'Its standby cannot catch up any more, so nothing replaces the primary. Build the standby anew, as by ' +
+          `pg_basebackup, and run: ${dropSlot(name)} The setting max_slot_wal_keep_size was too small for it.`
+      )
+    ),
+  ...slots
+    .filter(({ lost, bytes }) => !lost && bytes >= walBytesMax)
     .map(({ name, active, bytes }) =>
       (active ? warning : bad)(
         'replication slot',
@@ -53,3 +63,4 @@ export const replicationSlots: Judge = ({ slots }) =>
           `${dropSlot(name)} The setting max_slot_wal_keep_size limits what slots keep.`
       )
     )
+]

@@ -48,6 +48,8 @@ interface OverrideFacts {
 interface StandbyFacts {
   name: string
   sync: string | null
+  /** WAL that it has not written to its disk yet. null: this role is not shown. */
+  behindBytes: number | null
 }
 
 /** How much WAL a replication slot keeps. */
@@ -55,6 +57,8 @@ interface SlotFacts {
   name: string
   active: boolean
   bytes: number
+  /** The server has removed WAL that its reader still needs. */
+  lost: boolean
 }
 
 /** What keeps dead rows from being removed. PostgreSQL does not say since when a slot does. */
@@ -244,18 +248,26 @@ const overridesQuery = `
 
 const standbysQuery = `
   select application_name as name,
-    sync_state as sync
+    sync_state as sync,
+    case
+      when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn)::float8
+    end as "behindBytes"
   from pg_stat_replication`
 
 const slotsQuery = `
   select slot_name as name,
     active,
-    pg_wal_lsn_diff(
-      case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
-      restart_lsn
-    )::float8 as bytes
+    coalesce(
+      pg_wal_lsn_diff(
+        case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
+        restart_lsn
+      ),
+      0
+    )::float8 as bytes,
+    wal_status is not distinct from 'lost' as lost
   from pg_replication_slots
   where restart_lsn is not null
+    or wal_status = 'lost'
   order by bytes desc`
 
 const tablesQuery = `
