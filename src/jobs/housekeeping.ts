@@ -20,7 +20,7 @@ const everyMinute = '* * * * *'
  */
 export async function installJobs(database: Database): Promise<void> {
   await asOwner(database, async () => {
-    const boss = await openBoss(database, { supervise: false, schedule: false, registerInstance: false })
+    const boss = await openBoss(database, { supervise: false, schedule: false })
     await boss.start()
     await boss.stop({ graceful: false, close: false })
   })
@@ -66,6 +66,8 @@ async function openBoss(database: Database, options: Partial<ConstructorOptions>
   return new PgBoss({
     schema,
     createSchema: !row!.made,
+    // Nobody reads the registry, and its measurements wake the process fifty times a second.
+    registerInstance: false,
     db: {
       executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) })
     },

@@ -108,7 +108,7 @@ export const standbys: Judge = ({ server, standbys }) => {
     return warning(
       name,
       `${value}; ${lags.join(', ')}`,
-      'Commits that wait for such a standby are slow, and it takes long to be promoted. Compare its disk and ' +
+      'Commits that wait for it are slow, and it takes long to be promoted. Compare its disk and ' +
         'its network with those of the primary. A backup that runs there passes by itself.'
     )
   }

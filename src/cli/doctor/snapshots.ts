@@ -49,8 +49,8 @@ export const replicationSlots: Judge = ({ slots }) => [
       bad(
         'replication slot',
         `${name} is lost: WAL that its reader needs was removed`,
-        'Its standby cannot catch up any more, so nothing replaces the primary. Build the standby anew, as by ' +
-          `pg_basebackup, and run: ${dropSlot(name)} The setting max_slot_wal_keep_size was too small for it.`
+        'Its standby cannot catch up any more, so nothing replaces the primary. Build it anew, as by ' +
+          `pg_basebackup, and run: ${dropSlot(name)} The setting max_slot_wal_keep_size was too small.`
       )
     ),
   ...slots
