@@ -737,8 +737,11 @@ language sql stable as $$
   limit 1
 $$;
 
+-- Refuses a queue of another cell. It asks with the rights of its owner: a role that may enqueue in SQL
+-- needs no right on the placement.
 create or replace function holdfast.keep_here (queue_name text) returns void
-language plpgsql as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
 declare
   cell text;
 begin

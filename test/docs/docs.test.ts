@@ -70,6 +70,7 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
     HOME: folder,
     HOLDFAST_DATABASE_URL: holdfast.databaseUrl,
     PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONPATH: resolve('clients/python/src'),
     PGDATABASE: holdfast.databaseUrl
   }
   const withUrl = (text: string) => text.replaceAll('http://127.0.0.1:8080', holdfast.url)

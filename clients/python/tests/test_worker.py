@@ -1,0 +1,152 @@
+"""The worker against a running service: HOLDFAST_URL=http://127.0.0.1:8080 python -m unittest."""
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import uuid
+
+from holdfast import Client, Dead, Done, HoldfastError, RetryAfter, Worker
+
+URL = os.environ["HOLDFAST_URL"]
+
+
+def work(queue, handler, count, **options):
+    """Runs a worker until it has settled so many messages. Returns what it was told."""
+    settled = []
+
+    def on_settled(told):
+        settled.append(told)
+        if len(settled) == count:
+            worker.stop()
+
+    worker = Worker(URL, queue, handler, signals=False, on_settled=on_settled, **options)
+    runner = threading.Thread(target=worker.run)
+    runner.start()
+    runner.join(60)
+    assert not runner.is_alive(), "the worker did not end"
+    return settled
+
+
+class WorkerTest(unittest.TestCase):
+    def setUp(self):
+        self.client = Client(URL)
+        self.queue = f"python-{uuid.uuid4()}"
+        self.addCleanup(self.client.close)
+
+    def test_what_a_handler_does_decides(self):
+        for body in ["ok", "fails", "dies", "later", "done"]:
+            self.client.enqueue(self.queue, body)
+
+        def handler(job):
+            if job.body == "fails":
+                raise ValueError("for a reason")
+            if job.body == "dies":
+                raise Dead("no use")
+            if job.body == "later":
+                raise RetryAfter(3600, "busy")
+            if job.body == "done":
+                return Done(result={"n": 1}, then=[{"queue": self.queue + "-next", "body": 2}])
+            return None
+
+        self.client.put_queue(self.queue, keep_acked_seconds=60)
+        settled = work(self.queue, handler, 5, concurrency=5)
+        outcomes = {told.message["body"]: told.outcome for told in settled}
+        self.assertEqual(outcomes["ok"], "acked")
+        self.assertEqual(outcomes["done"], "acked")
+        by_body = {each["body"]: each for each in self.client.browse(self.queue)["messages"]}
+        self.assertEqual(by_body["dies"]["state"], "dead")
+        self.assertEqual(by_body["fails"]["lastFailure"]["reason"], "for a reason")
+        self.assertEqual(by_body["later"]["state"], "delayed")
+        self.assertEqual(self.client.queue(self.queue + "-next")["counts"]["ready"], 1)
+
+    def test_bytes_and_text_come_as_they_were(self):
+        bodies = []
+        self.client.enqueue_raw(self.queue, b"\x00\xff", "application/octet-stream")
+        self.client.enqueue_raw(self.queue, "ä".encode(), "text/plain")
+        work(self.queue, lambda job: bodies.append(job.body), 2)
+        self.assertEqual(bodies, [b"\x00\xff", "ä"])
+
+    def test_an_async_handler_and_many_hands(self):
+        self.client.enqueue_many(self.queue, [{"body": n} for n in range(200)])
+        together = {"now": 0, "most": 0}
+
+        async def handler(job):
+            together["now"] += 1
+            together["most"] = max(together["most"], together["now"])
+            await asyncio.sleep(0.01)
+            together["now"] -= 1
+
+        settled = work(self.queue, handler, 200, concurrency=20)
+        self.assertEqual({told.outcome for told in settled}, {"acked"})
+        self.assertTrue(2 <= together["most"] <= 20, together)
+
+    def test_a_lease_lasts_while_the_handler_works(self):
+        self.client.enqueue(self.queue, 1)
+        settled = work(self.queue, lambda job: time.sleep(2), 1, lease_seconds=0.6)
+        self.assertEqual([told.outcome for told in settled], ["acked"])
+        self.assertEqual(settled[0].message["attempt"], 1)
+
+    def test_a_handler_hears_that_its_lease_is_lost(self):
+        self.client.enqueue(self.queue, 1)
+
+        def handler(job):
+            self.client.release(self.queue, job.message["receipt"])
+            self.assertTrue(job.stopped.wait(30))
+
+        told = work(self.queue, handler, 1, lease_seconds=0.6)[0]
+        self.assertIn(told.outcome, ("leaseLost", "gone"))
+
+    def test_sigterm_gives_back_what_is_in_hand(self):
+        self.client.enqueue(self.queue, 1)
+        program = (
+            "import sys, time; from holdfast import Worker\n"
+            "def handler(job): print('began', flush=True); job.stopped.wait(60); raise TimeoutError\n"
+            "Worker(sys.argv[1], sys.argv[2], handler, grace_seconds=0).run()"
+        )
+        child = subprocess.Popen([sys.executable, "-c", program, URL, self.queue], stdout=subprocess.PIPE)
+        self.addCleanup(child.stdout.close)
+        child.stdout.readline()
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(30), 0)
+        leased = self.client.lease(self.queue, wait_seconds=5)["messages"]
+        self.assertEqual([each["attempt"] for each in leased], [1], "the attempt does not count")
+
+    def test_sigterm_ends_a_worker_that_waits(self):
+        self.client.put_queue(self.queue)
+        program = (
+            "import sys; from holdfast import Worker\n"
+            "Worker(sys.argv[1], sys.argv[2], print, wait_seconds=60).run()"
+        )
+        child = subprocess.Popen([sys.executable, "-c", program, URL, self.queue])
+        consumers = []
+        while not consumers:  # it has asked for a message
+            consumers = [each for each in self.waiting() if each]
+        began = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(30), 0)
+        self.assertLess(time.monotonic() - began, 20)
+
+    def waiting(self):
+        text = __import__("urllib.request").request.urlopen(URL + "/metrics").read().decode()
+        return [line for line in text.splitlines() if line == "holdfast_waiting_calls 1"]
+
+    def test_a_refusal_says_why(self):
+        with self.assertRaises(HoldfastError) as caught:
+            self.client.enqueue(self.queue, 1, priority=99)
+        error = caught.exception
+        self.assertEqual((error.status, error.code, error.outcome), (400, "invalidRequest", "none"))
+        self.assertEqual(error.errors[0]["pointer"], "/priority")
+        self.assertFalse(error.passes)
+
+    def test_no_service_is_no_answer(self):
+        with self.assertRaises(HoldfastError) as caught:
+            Client("http://127.0.0.1:9", retry_seconds=0).queues()
+        self.assertEqual(caught.exception.code, "noAnswer")
+
+
+if __name__ == "__main__":
+    unittest.main()
