@@ -27,7 +27,7 @@ export function refuseOtherMethods(
       method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'].filter(
         method => !taken.has(method)
       ),
-      config: { access: 'key' },
+      config: { access: 'nothing' },
       schema: { hide: true } as object,
       exposeHeadRoute: false,
       onRequest: (request, reply) => {

@@ -20,9 +20,10 @@ import type { Server } from './server.ts'
 /**
  * What a route needs: a key with the right to an action on the queue in its path, any valid key
  * (`key`), or nothing (`anyone`). `docs` and `metrics` need a key unless they are open. Of a `signed`
- * request the whole body must be read first, so its handler lets it in.
+ * request the whole body must be read first, so its handler lets it in. Where there is `nothing`, a
+ * signed request learns that, since its signature is good at another address alone.
  */
-type Access = Action | TopicAccess | 'key' | 'anyone' | 'signed' | 'docs' | 'metrics'
+type Access = Action | TopicAccess | 'key' | 'anyone' | 'signed' | 'nothing' | 'docs' | 'metrics'
 /** The right to an action on the topic in the path, or any right to it (`topic`). */
 type TopicAccess = TopicAction | 'topic'
 
@@ -89,11 +90,11 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
         request.caller = thisMachine
         return done()
       }
-      const { access = request.is404 ? 'key' : 'admin', settles } = request.routeOptions.config
+      const { access = request.is404 ? 'nothing' : 'admin', settles } = request.routeOptions.config
       if (access === 'anyone' || (access === 'docs' && open.docs) || (access === 'metrics' && open.metrics)) {
         return done()
       }
-      if (access === 'signed') {
+      if (access === 'signed' || (access === 'nothing' && isSigned(request))) {
         request.caller = callerAt(request.socket)
         return done()
       }
@@ -106,6 +107,9 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
     }
   })
 }
+
+const isSigned = ({ headers: { authorization } }: FastifyRequest) =>
+  authorization?.startsWith('AWS4-HMAC-SHA256') === true
 
 // Two readers could take two different ones. So no answer depends on which is believed.
 function refuseTwoHosts({ raw: { rawHeaders } }: FastifyRequest, reply: FastifyReply): void {
@@ -160,7 +164,7 @@ function authorize(
   access: Exclude<Access, 'anyone' | 'signed'>,
   { queue, topic }: { queue?: string; topic?: string }
 ): void {
-  if (access === 'key' || access === 'docs' || key.isAdmin) return
+  if (access === 'key' || access === 'nothing' || access === 'docs' || key.isAdmin) return
   if (access === 'metrics') {
     if (!key.within('browse').prefixes.includes('')) {
       throw new QueueError(

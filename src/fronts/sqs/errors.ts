@@ -73,6 +73,7 @@ const codeOf: Partial<Record<Code, SqsCode>> = {
   redriveRunning: 'UnsupportedOperation',
   redriveNotFound: 'ResourceNotFoundException',
   routeNotFound: 'InvalidAddress',
+  methodNotAllowed: 'InvalidAddress',
   requestTimeout: 'RequestTimeout',
   requestTooLarge: 'RequestTooLarge',
   databaseUnavailable: 'ServiceUnavailable',

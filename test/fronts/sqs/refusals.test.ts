@@ -1,9 +1,12 @@
 /** What is refused before any operation: it comes in the protocol of the caller, and SDKs repeat it. */
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { CreateQueueCommand, ListQueuesCommand, SendMessageCommand } from '@aws-sdk/client-sqs'
 import t, { type Test } from 'tap'
+import { secretFor } from '../../../src/fronts/sqs/signature.ts'
 import { service } from '../../support/service.ts'
 import { sdkClient } from './callers.ts'
 
@@ -153,6 +156,60 @@ t.test('an address that is no queue', async t => {
   isJsonRefusal(t, await ask('/000000000000/%zz', json, '{}'), 400, 'InvalidParameterValue')
   const other = await ask('/queue/q', form, action)
   t.match(other, /^HTTP\/1.1 404 .*problem\+json/s, 'REST keeps its own')
+})
+
+t.test('with keys in force, a refusal says what is wrong, to a signed call too', async t => {
+  const file = join(t.testdir(), 'signing-secret')
+  const signingSecret = Buffer.from('a secret of the service, of more than 32 bytes')
+  await writeFile(file, signingSecret)
+  const env = { HOLDFAST_SIGNING_SECRET_FILE: file, HOLDFAST_REQUEST_BYTES_MAX: '10000' }
+  const { url, post } = await service(t, { env })
+  const { id, secret } = (await post('/keys', { name: 'k', rights: ['admin'] })).body
+  const credentials = { accessKeyId: id, secretAccessKey: secretFor(signingSecret, id) }
+  const at = (path: string, options = {}) => sdkClient(t, url + path, { credentials, ...options })
+  const list = new ListQueuesCommand({})
+  t.strictSame((await at('/').send(list)).$metadata.httpStatusCode, 200)
+  const nowhere = { name: 'InvalidAddress', $metadata: { httpStatusCode: 404, requestId: /\S/ } }
+  for (const path of ['/sqs', '/000000000000/q/more', '/queues', '/keys/1', '/metrics']) {
+    await t.rejects(at(path).send(list), nowhere, path)
+  }
+  const unknown = { accessKeyId: '0123456789', secretAccessKey: 'x' }
+  await t.rejects(at('/sqs', { credentials: unknown }).send(list), nowhere, 'an address is no secret')
+  const large = new SendMessageCommand({ QueueUrl: 'q', MessageBody: 'x'.repeat(20_000) })
+  for (const path of ['/', '/sqs']) {
+    const tooLarge = { name: 'RequestTooLarge', $metadata: { httpStatusCode: 413 } }
+    await t.rejects(at(path).send(large), tooLarge, path)
+  }
+  const rated = { name: 'r', rights: ['browse:*'], requestsPerSecond: 1 }
+  const { id: slow } = (await post('/keys', rated, { authorization: `Bearer ${secret}` })).body
+  const slowly = at('/', {
+    credentials: { accessKeyId: slow, secretAccessKey: secretFor(signingSecret, slow) }
+  })
+  const three = await Promise.allSettled([1, 2, 3].map(() => slowly.send(list)))
+  const throttled = three.flatMap(each => (each.status === 'rejected' ? [each.reason] : []))
+  t.match(throttled[0], { name: 'RequestThrottled', $metadata: { httpStatusCode: 403 } })
+  const signed = 'authorization: AWS4-HMAC-SHA256 Credential=x'
+  const ask = (path: string, fields: string, body: string) =>
+    answerOn(open(t, url, head(path, fields, `content-length: ${body.length}`) + body))
+  const action = 'Action=ListQueues'
+  isXmlRefusal(t, await ask('/', `${form}\r\n${signed}`, action), 403, 'SignatureDoesNotMatch')
+  isXmlRefusal(t, await ask('/000000000000/q/more', `${form}\r\n${signed}`, action), 404, 'InvalidAddress')
+  isXmlRefusal(t, await ask('/000000000000/q/more', form, action), 403, 'InvalidClientTokenId')
+  isXmlRefusal(t, await ask('/000000000000/%zz', form, action), 400, 'InvalidParameterValue')
+  isXmlRefusal(t, await ask('/', `${form}\r\nhost: other`, action), 400, 'InvalidParameterValue')
+  const rest = await ask('/queue/q', signed, '')
+  t.match(rest, /^HTTP\/1.1 404 .*problem\+json/s, 'REST keeps its own')
+})
+
+t.test('without keys, a foreign Host or Origin is refused', async t => {
+  const { url } = await service(t)
+  const ask = (fields: string, request: string) =>
+    answerOn(open(t, url, request.replace('connection: close', `connection: close\r\n${fields}`)))
+  const byJson = `${head('/', json, 'content-length: 2')}{}`
+  isJsonRefusal(t, await ask('origin: http://evil.test', byJson), 403, 'AccessDenied')
+  isJsonRefusal(t, await ask('x: y', byJson.replace('127.0.0.1', 'evil.test')), 403, 'AccessDenied')
+  const byForm = `${head('/', form, 'content-length: 17')}Action=ListQueues`
+  isXmlRefusal(t, await ask('origin: http://evil.test', byForm), 403, 'AccessDenied')
 })
 
 t.test('without the front, all is refused as by REST', async t => {
