@@ -1037,7 +1037,13 @@ export interface RedriveList {
     ratePerSecond: number
     /** How many so far. */
     redriven: number
-    state: 'running' | 'done' | 'stopped'
+    state: 'running' | 'done' | 'stopped' | 'failed'
+    /**
+     * Why it failed. `refused`: by the database; the log of the service says why. The others are of
+     * move tasks of SQS. `queueNotFound`: a queue to go to is missing. `originUnknown`: a message
+     * never died, so it has no home. What was not moved stays.
+     */
+    failure: 'queueNotFound' | 'originUnknown' | 'refused' | null
     /** When it began. RFC 3339, UTC. */
     startedAt: string
   }>

@@ -24,7 +24,7 @@ import type {
 } from './message.ts'
 import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
 import type { NameScope, Queue, QueueChange, QueueReport } from './queue.ts'
-import type { RedriveTask } from './redrive.ts'
+import type { RedriveKind, RedriveTask } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
@@ -305,9 +305,10 @@ export class Broker {
     name: string,
     selection: Selection,
     to: string | null,
-    ratePerSecond: number
+    ratePerSecond: number,
+    kind: RedriveKind = 'redrive'
   ): Promise<Digits> {
-    return this.#redriving.start(caller, name, selection, to, ratePerSecond)
+    return this.#redriving.start(caller, name, selection, to, ratePerSecond, kind)
   }
 
   /** The last redrive tasks of a queue. Refuses with queueNotFound. */

@@ -13,7 +13,19 @@ export type OnReadyChunk = (count: number, position: number | null) => void
 export type OnRedriven = (count: number, ready: Freed | null, queueId: Digits) => void
 
 /** How a redrive task can stand. */
-export const redriveStates = ['running', 'done', 'stopped'] as const
+export const redriveStates = ['running', 'done', 'stopped', 'failed'] as const
+
+/**
+ * A redrive leaves messages that never died, and makes the queues that are missing. A move takes every
+ * message that is not leased, makes no queue, and fails where a message has none to go to.
+ */
+export type RedriveKind = 'redrive' | 'move'
+
+/**
+ * Why a task has failed: a queue to go to is missing, a message never died and so has no home, or the
+ * database refused a step. The log says why it did.
+ */
+export const redriveFailures = ['queueNotFound', 'originUnknown', 'refused'] as const
 
 /** A redrive that keeps to a rate. */
 export interface RedriveTask {
@@ -24,7 +36,14 @@ export interface RedriveTask {
   /** How many it has redriven so far. */
   redriven: number
   state: (typeof redriveStates)[number]
+  /** null: it has not failed. */
+  failure: (typeof redriveFailures)[number] | null
   startedAt: string
+}
+
+/** What came of a step. With a `refusal` by the database, the task has failed. */
+export interface Driven {
+  refusal: unknown
 }
 
 /** The verbs of the store. */
@@ -45,14 +64,15 @@ export interface RedriveVerbs {
     queueId: Digits,
     selection: Omit<Selection, 'limit'> & { limit: number | null },
     to: string | null,
-    ratePerSecond: number
+    ratePerSecond: number,
+    kind: RedriveKind
   ): Promise<Digits | null>
   /** The last tasks of a queue, the newest first. */
   listRedrives(queueId: Digits): Promise<RedriveTask[]>
   /** Ends a task, and leaves the rest. False when the queue has no such task. */
   stopRedrive(queueId: Digits, task: Digits): Promise<boolean>
-  /** One step of a task that is due. False when none is. Needs a transaction. */
-  driveRedrive(onRedriven: OnRedriven): Promise<boolean>
+  /** One step of a task that is due. null: none is. Needs a transaction. */
+  driveRedrive(onRedriven: OnRedriven): Promise<Driven | null>
   /** How long until a task is due, on the database's clock. Infinity: none runs. */
   msUntilRedrive(): Promise<number>
 }

@@ -57,6 +57,10 @@ function isPassing(error: pg.DatabaseError): boolean {
   return /^(40|53|55|57|58|25006)/.test(error.code ?? '')
 }
 
+/** True when the server would refuse the same work again. */
+export const isLasting = (error: unknown): boolean =>
+  isServerError(error) && !isFatal(error) && !isPassing(error)
+
 /**
  * True when the connection is not to be used again. One that timed out or lost its server is busy
  * or dead, and one on a read-only server is on the wrong server.

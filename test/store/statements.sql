@@ -6773,6 +6773,7 @@ select
   rate as "ratePerSecond",
   redriven::float8 as redriven,
   state,
+  failure,
   started_at as "startedAt"
 from holdfast.redrives
 where queue_id = $1
@@ -6932,6 +6933,53 @@ left join lateral (
 ) f on true
 where m.queue_id = $1
   and m.id = $2;
+
+-- move_to
+-- $1 queue id · $2 message ids · $3 name of the queue to send them to
+with lined as materialized (
+  select holdfast.lock_lines_of($1, $2)
+), chosen as materialized (
+  select
+    m.id,
+    m.line,
+    m.place,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    null as home
+  from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.leased_until is null
+    and (select count(*) from lined) > 0
+  order by m.id
+  for no key update
+)
+select
+  s.target_id as queue_id,
+  s.moved as redriven,
+  s.ready,
+  s.lowest as position
+from (
+  select
+    $3::text as name,
+    array_agg(id order by id) as ids,
+    count(*) filter (where state = 'ready'),
+    count(*) filter (where state = 'delayed'),
+    count(*) filter (where state = 'dead'),
+    bool_or(line is not null)
+  from chosen
+  where $3::text is not null
+  group by 1
+  order by 1
+) c (name, ids, ready, delayed, dead, in_lines)
+cross join lateral holdfast.send(
+  $1,
+  c.ids,
+  c.name,
+  c.ready,
+  c.delayed,
+  c.dead,
+  c.in_lines
+) s;
 
 -- moved_message
 -- $1 queue id · $2 message id
@@ -9165,6 +9213,7 @@ select
   id,
   queue_id,
   destination,
+  kind,
   selection->'ids' as ids,
   selection->'where' as where,
   after_id,

@@ -3,7 +3,7 @@ import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { ReadyCounts } from '../engine/signals.ts'
 import type { Digits, Selection } from '../message.ts'
-import { redriveNotFound, redriveRunning, type RedriveTask } from '../redrive.ts'
+import { redriveNotFound, redriveRunning, type RedriveKind, type RedriveTask } from '../redrive.ts'
 import { inChunks } from './bulk.ts'
 
 /** Steps of tasks before `drive` answers. What is due then is driven by the next call. */
@@ -36,14 +36,15 @@ export class Redriving {
     name: string,
     selection: Selection,
     to: string | null,
-    ratePerSecond: number
+    ratePerSecond: number,
+    kind: RedriveKind
   ): Promise<Digits> {
     const { store, queueCache, turns } = this.#parts
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
     const limit = Number.isSafeInteger(selection.limit + 1) ? selection.limit : null
     const task = await turns.run(caller, () =>
-      store.last.startRedrive(id, { ...selection, limit }, to, ratePerSecond)
+      store.last.startRedrive(id, { ...selection, limit }, to, ratePerSecond, kind)
     )
     if (task === null) throw redriveRunning(name)
     return task
@@ -68,15 +69,16 @@ export class Redriving {
     for (let step = 0; step < stepsMax; step++) {
       const untilMs = await store.last.msUntilRedrive()
       if (untilMs > 0) return untilMs
-      const ready = await store.last.transaction(async verbs => {
+      const { driven, ready } = await store.last.transaction(async verbs => {
         const counts = new ReadyCounts()
-        const drove = await verbs.driveRedrive((_, freed, queueId) => {
+        const driven = await verbs.driveRedrive((_, freed, queueId) => {
           if (freed !== null) counts.add(queueId, freed.count, freed.position)
         })
-        return drove ? counts : null
+        return { driven, ready: counts }
       })
-      if (ready === null) break
+      if (driven === null) break
       ready.signal(signals)
+      if (driven.refusal !== null) throw driven.refusal // to the log
     }
     return 0
   }

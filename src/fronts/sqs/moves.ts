@@ -3,7 +3,7 @@ import type { RedriveTask } from '../../core/redrive.ts'
 import { everyQueue, type QueueReport } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
 import { permitOn, type Answer, type Call } from './call.ts'
-import { invalidValue, SqsError } from './errors.ts'
+import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
 import { arnOf, isFifoName, queueOfArn, readTaskHandle, taskHandleOf } from './ids.ts'
 
 const perSecondMax = 500
@@ -51,7 +51,7 @@ export async function startMessageMoveTask(call: Call): Promise<Answer> {
     permitOn(call, 'enqueue', target)
   }
   const all = { ids: null, where: null, limit: Number.MAX_SAFE_INTEGER }
-  const task = await broker.startRedrive(caller, source, all, target, rate ?? perSecondUnnamed)
+  const task = await broker.startRedrive(caller, source, all, target, rate ?? perSecondUnnamed, 'move')
   return { TaskHandle: taskHandleOf(task, source) }
 }
 
@@ -60,7 +60,12 @@ async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promi
   return queues.length > 0
 }
 
-const statusOf = { running: 'RUNNING', done: 'COMPLETED', stopped: 'CANCELLED' } as const
+const statusOf = { running: 'RUNNING', done: 'COMPLETED', stopped: 'CANCELLED', failed: 'FAILED' } as const
+const reasonOf = {
+  queueNotFound: queueDoesNotExist().legacyCode,
+  originUnknown: 'CouldNotDetermineMessageSource',
+  refused: 'InternalFailure'
+}
 
 export async function listMessageMoveTasks(call: Call): Promise<Answer> {
   const { MaxResults: max = 1, SourceArn } = call.input
@@ -87,6 +92,7 @@ function shown({ region }: Call, source: string, task: RedriveTask, left: number
     ...(task.ratePerSecond !== perSecondUnnamed && { MaxNumberOfMessagesPerSecond: task.ratePerSecond }),
     ApproximateNumberOfMessagesMoved: task.redriven,
     ApproximateNumberOfMessagesToMove: task.redriven + (isRunning ? left : 0),
+    ...(task.failure !== null && { FailureReason: reasonOf[task.failure] }),
     StartedTimestamp: Date.parse(task.startedAt)
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
-import type { OnRedriven } from '../../core/redrive.ts'
+import type { OnRedriven, RedriveKind } from '../../core/redrive.ts'
 import { openState, placesIn } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { freeLines, lineColumns } from '../lines.ts'
@@ -24,7 +24,9 @@ interface RedrivenRow {
   position: Digits | null
 }
 
-const chosenOf = (columns = 'null as home') => sql`
+const redrivableOnly = 'and (m.dead_at is not null or m.origin is not null)'
+
+const chosenOf = (columns: string, condition = redrivableOnly) => sql`
   lined as materialized (
     select holdfast.lock_lines_of($1, $2)
   ), chosen as materialized (
@@ -37,7 +39,7 @@ const chosenOf = (columns = 'null as home') => sql`
     from holdfast.messages m
     where m.queue_id = $1
       and m.id = any($2::bigint[])
-      and (m.dead_at is not null or m.origin is not null)
+      ${condition}
       and m.leased_until is null
       and (select count(*) from lined) > 0
     order by m.id
@@ -154,26 +156,31 @@ export const redriveStatement: Statement<RedrivenRow> = {
     ) s`
 }
 
-export const redriveToStatement: Statement<RedrivenRow> = {
-  name: 'redrive_to',
+const sendTo = (name: string, condition?: string): Statement<RedrivenRow> => ({
+  name,
   parameters: '$1 queue id · $2 message ids · $3 name of the queue to send them to',
   slow: true,
   text: sql`
-    with ${chosenOf()}
+    with ${chosenOf('null as home', condition)}
     ${sendChosen('$1', '$3::text')}`
-}
+})
 
-/** Redrives those of the messages that a redrive takes, in one commit. Answers how many. */
+export const redriveToStatement = sendTo('redrive_to')
+/** Also of messages that never died. */
+export const moveToStatement = sendTo('move_to', '')
+
+/** Redrives those of the messages that such a redrive takes, in one commit. Answers how many. */
 export async function redriveIds(
   session: Session,
   queueId: Digits,
   ids: Digits[],
   to: string | null,
-  onRedriven: OnRedriven
+  onRedriven: OnRedriven,
+  kind: RedriveKind = 'redrive'
 ): Promise<number> {
   const rows = await (to === null
     ? session.query(redriveStatement, [queueId, ids])
-    : session.query(redriveToStatement, [queueId, ids, to]))
+    : session.query(kind === 'move' ? moveToStatement : redriveToStatement, [queueId, ids, to]))
   let redriven = 0
   for (const { queue_id: readyIn, redriven: count, ready, position } of rows) {
     redriven += Number(count)

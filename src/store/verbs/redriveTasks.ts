@@ -4,11 +4,12 @@
  * leaves a task as its last commit did.
  */
 import type { Digits, Filter } from '../../core/message.ts'
-import type { OnRedriven, RedriveTask } from '../../core/redrive.ts'
+import type { Driven, OnRedriven, RedriveKind, RedriveTask } from '../../core/redrive.ts'
+import { isLasting } from '../failures.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lastIdStatement } from './bulk.ts'
 import { redriveIds } from './redrive.ts'
-import { chunk, redrivable, search } from './search.ts'
+import { chunk, redrivable, search, type Searched } from './search.ts'
 
 /** Between the steps of a task, unless it is behind its rate. */
 const pauseMs = 200
@@ -19,7 +20,7 @@ export const startStatement: Statement<{ task: Digits }> = {
   name: 'start_redrive',
   parameters: [
     '$1 queue id · $2 name of the queue to send them to, null: home',
-    '$3 ids and filter, as JSON · $4 how many, null: all · $5 messages a second · $6 last id'
+    '$3 ids and filter, as JSON · $4 how many, null: all · $5 messages a second · $6 last id · $7 kind'
   ].join('\n'),
   text: sql`
     insert into holdfast.redrives (
@@ -29,6 +30,7 @@ export const startStatement: Statement<{ task: Digits }> = {
       wanted,
       rate,
       last_id,
+      kind,
       paid_to,
       next_at,
       started_at
@@ -40,6 +42,7 @@ export const startStatement: Statement<{ task: Digits }> = {
       $4,
       $5,
       $6,
+      $7,
       statement_timestamp() - make_interval(secs => 1 / $5::float8),
       statement_timestamp(),
       statement_timestamp()
@@ -55,7 +58,8 @@ async function startRedrive(
   queueId: Digits,
   { ids, where, limit }: { ids: Digits[] | null; where: Filter | null; limit: number | null },
   to: string | null,
-  ratePerSecond: number
+  ratePerSecond: number,
+  kind: RedriveKind
 ): Promise<Digits | null> {
   const [newest] = await session.query(lastIdStatement)
   const selection = JSON.stringify({ ids, where })
@@ -65,7 +69,8 @@ async function startRedrive(
     selection,
     limit,
     ratePerSecond,
-    newest!.last_value
+    newest!.last_value,
+    kind
   ])
   return row?.task ?? null
 }
@@ -80,6 +85,7 @@ export const listRedrivesStatement: Statement<RedriveTask> = {
       rate as "ratePerSecond",
       redriven::float8 as redriven,
       state,
+      failure,
       started_at as "startedAt"
     from holdfast.redrives
     where queue_id = $1
@@ -114,6 +120,7 @@ interface TakenRow {
   id: Digits
   queue_id: number
   destination: string | null
+  kind: RedriveKind
   ids: Digits[] | null
   where: Filter | null
   after_id: Digits
@@ -130,6 +137,7 @@ export const takeStatement: Statement<TakenRow> = {
       id,
       queue_id,
       destination,
+      kind,
       selection->'ids' as ids,
       selection->'where' as where,
       after_id,
@@ -149,7 +157,10 @@ export const takeStatement: Statement<TakenRow> = {
 
 export const moveOnStatement: Statement = {
   name: 'move_redrive_on',
-  parameters: '$1 task · $2 redriven · $3 examined up to this id, null: all · $4 pause in seconds',
+  parameters: [
+    '$1 task · $2 redriven · $3 examined up to this id, null: all · $4 pause in seconds',
+    '$5 why it has failed, or null'
+  ].join('\n'),
   text: sql`
     update holdfast.redrives
     set
@@ -160,8 +171,15 @@ export const moveOnStatement: Statement = {
         case when $2 > 0 then paid.up_to + make_interval(secs => 1 / rate) else statement_timestamp() end,
         statement_timestamp() + make_interval(secs => $4)
       ),
-      state = case when $3 is null or redriven + $2 >= wanted then 'done' else state end,
-      ended_at = case when $3 is null or redriven + $2 >= wanted then clock_timestamp() end
+      state = case
+        when $5::text is not null then 'failed'
+        when $3 is null or redriven + $2 >= wanted then 'done'
+        else state
+      end,
+      failure = $5,
+      ended_at = case
+        when $5 is not null or $3 is null or redriven + $2 >= wanted then clock_timestamp()
+      end
     from (
       select
         id as paid_id,
@@ -173,20 +191,78 @@ export const moveOnStatement: Statement = {
     where id = $1`
 }
 
-/** One step of a task that is due. False when none is. Needs a transaction. */
-async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<boolean> {
+interface Stop {
+  id: Digits
+  failure: RedriveTask['failure']
+}
+
+// The queues are locked, so none is deleted before the commit.
+export const stopOfMoveStatement: Statement<Stop> = {
+  name: 'stop_of_move',
+  parameters: '$1 queue id · $2 message ids · $3 name of the queue to send them to, null: home',
+  text: sql`
+    with sent as materialized (
+      select
+        m.id,
+        coalesce($3::text, m.origin->>'queue') as target
+      from holdfast.messages m
+      where m.queue_id = $1
+        and m.id = any($2::bigint[])
+        and m.leased_until is null
+        and ($3 is not null or m.origin is not null or m.dead_at is null)
+    ), standing as materialized (
+      select q.name
+      from holdfast.queues q
+      where q.name = any(array(select target from sent))
+      order by q.id
+      for key share
+    )
+    select
+      id,
+      case when target is null then 'originUnknown' else 'queueNotFound' end as failure
+    from sent
+    where target is null
+      or not exists (select from standing where name = target)
+    order by id
+    limit 1`
+}
+
+const movable: Searched = ['ready', 'delayed', 'dead']
+
+/** One step of a task that is due. null: none is. Needs a transaction. */
+async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<Driven | null> {
   const [task] = await session.query(takeStatement)
-  if (task === undefined) return false
+  if (task === undefined) return null
+  await session.query('savepoint step')
+  try {
+    await drive(session, task, onRedriven)
+    return { refusal: null }
+  } catch (refusal) {
+    if (!isLasting(refusal)) throw refusal
+    // It would be refused for ever, and keep all tasks behind it waiting.
+    await session.query('rollback to savepoint step')
+    await session.query(moveOnStatement, [task.id, 0, task.after_id, 0, 'refused'])
+    return { refusal }
+  }
+}
+
+async function drive(session: Session, task: TakenRow, onRedriven: OnRedriven): Promise<void> {
   const queueId = String(task.queue_id)
-  const { ids, where, after_id: after, last_id: last, allowed } = task
-  const found = await search(session, queueId, { states: redrivable, where, ids }, after, last)
+  const { ids, where, destination, kind, allowed } = task
+  const states = kind === 'move' ? movable : redrivable
+  const found = await search(session, queueId, { states, where, ids }, task.after_id, task.last_id)
   const taken = found.ids.slice(0, allowed)
+  const [stop] =
+    kind === 'move' && taken.length > 0
+      ? await session.query(stopOfMoveStatement, [queueId, taken, destination])
+      : []
+  const sent = stop === undefined ? taken : taken.slice(0, taken.indexOf(stop.id))
   const redriven =
-    taken.length === 0 ? 0 : await redriveIds(session, queueId, taken, task.destination, onRedriven)
+    sent.length === 0 ? 0 : await redriveIds(session, queueId, sent, destination, onRedriven, kind)
   const next = taken.length < found.ids.length ? taken.at(-1)! : found.more ? found.examinedTo : null
   const isBehind = taken.length < allowed || allowed === chunk
-  await session.query(moveOnStatement, [task.id, redriven, next, isBehind ? 0 : pauseMs / 1000])
-  return true
+  const pause = isBehind ? 0 : pauseMs / 1000
+  await session.query(moveOnStatement, [task.id, redriven, next, pause, stop?.failure])
 }
 
 export const nextRedriveStatement: Statement<{ ms: number | null }> = {

@@ -605,6 +605,83 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.notOk('RedrivePolicy' in (await attributes(source, 'All')))
     })
 
+    /** A dead-letter queue with its ARN, and a queue whose messages die at their first return. */
+    const pair = async () => {
+      const dead = await queue()
+      const { QueueArn: SourceArn } = await attributes(dead, 'QueueArn')
+      const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: SourceArn, maxReceiveCount: 1 })
+      return { dead, SourceArn, source: await queue({ RedrivePolicy }) }
+    }
+    const taskOf = async (SourceArn: string) => (await call('ListMessageMoveTasks', { SourceArn })).Results[0]
+    const untilEnded = async (SourceArn: string) => {
+      for (;;) {
+        const task = await taskOf(SourceArn)
+        if (task.Status !== 'RUNNING') return task
+      }
+    }
+
+    t.test('a move task takes what was sent to the dead-letter queue itself, but needs a target', async t => {
+      const { dead, SourceArn } = await pair()
+      const sent = [await send(dead, '1'), await send(dead, '2')]
+      await call('StartMessageMoveTask', { SourceArn })
+      t.match(await untilEnded(SourceArn), {
+        Status: 'FAILED',
+        FailureReason: 'CouldNotDetermineMessageSource',
+        ApproximateNumberOfMessagesMoved: 0
+      })
+      t.equal((await attributes(dead, 'All')).ApproximateNumberOfMessages, '2', 'nothing is lost')
+      const target = await queue()
+      const { QueueArn: DestinationArn } = await attributes(target, 'QueueArn')
+      await rest('PUT', `/queues/${target.split('/').at(-1)}`, { maxDepth: 1, paused: true })
+      await call('StartMessageMoveTask', { SourceArn, DestinationArn })
+      const task = await untilEnded(SourceArn)
+      t.match(task, { Status: 'COMPLETED', ApproximateNumberOfMessagesMoved: 2, DestinationArn })
+      t.notOk('FailureReason' in task)
+      await rest('PUT', `/queues/${target.split('/').at(-1)}`, { paused: false })
+      const moved = await receive(target, { MaxNumberOfMessages: 10 })
+      t.strictSame(
+        moved.map(({ MessageId }) => MessageId),
+        sent.map(({ MessageId }) => MessageId),
+        'neither a full nor a paused queue stops it'
+      )
+    })
+
+    t.test('a move task fails where its target has been deleted, and makes no queue', async t => {
+      const { dead, SourceArn, source } = await pair()
+      const target = await queue()
+      const { QueueArn: DestinationArn } = await attributes(target, 'QueueArn')
+      for (const body of ['1', '2', '3']) await send(dead, body)
+      await call('StartMessageMoveTask', { SourceArn, DestinationArn, MaxNumberOfMessagesPerSecond: 1 })
+      while ((await taskOf(SourceArn)).ApproximateNumberOfMessagesMoved === 0);
+      await call('DeleteQueue', { QueueUrl: target })
+      const moved = await untilEnded(SourceArn)
+      t.match(moved, { Status: 'FAILED', FailureReason: 'AWS.SimpleQueueService.NonExistentQueue' })
+      t.notOk('TaskHandle' in moved)
+      const { ApproximateNumberOfMessages: left } = await attributes(dead, 'All')
+      t.equal(Number(left), 3 - moved.ApproximateNumberOfMessagesMoved, 'the rest stays')
+      t.equal(
+        await refused(call, 'GetQueueUrl', { QueueName: target.split('/').at(-1)! }),
+        '400 AWS.SimpleQueueService.NonExistentQueue'
+      )
+      await call('PurgeQueue', { QueueUrl: dead })
+      await send(source, 'x')
+      await receive(source, { VisibilityTimeout: 0 })
+      const other = await queue({
+        RedrivePolicy: JSON.stringify({ deadLetterTargetArn: SourceArn, maxReceiveCount: 1 })
+      })
+      await send(other, 'y')
+      await receive(other, { VisibilityTimeout: 0 })
+      await call('DeleteQueue', { QueueUrl: other })
+      await call('StartMessageMoveTask', { SourceArn })
+      t.match(await untilEnded(SourceArn), {
+        Status: 'FAILED',
+        FailureReason: 'AWS.SimpleQueueService.NonExistentQueue',
+        ApproximateNumberOfMessagesMoved: 1
+      })
+      t.match(await receive(source), [{ Body: 'x' }], 'what has a home is there')
+      t.match(await receive(dead), [{ Body: 'y' }])
+    })
+
     t.test('what is not served says so', async t => {
       const QueueUrl = await queue()
       const input = { QueueUrl, Label: 'x', AWSAccountIds: ['1'], Actions: ['*'] }

@@ -1,7 +1,7 @@
 /** Shapes of redrives: at once, or as tasks that keep to a rate. */
 import { Type, type Static } from 'typebox'
 import { messageIdCharsMax, rateMax, redriveRateMin } from '../../../core/limits.ts'
-import { redriveStates } from '../../../core/redrive.ts'
+import { redriveFailures, redriveStates } from '../../../core/redrive.ts'
 import { bulkAnswer, selecting, selection, type BulkAnswer } from './bulk.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
 import { maybe, object, orNull, QueueName, QueueParams, time } from './shapes.ts'
@@ -42,6 +42,12 @@ export const RedriveList = Type.Object(
         ratePerSecond: Type.Number(),
         redriven: Type.Integer({ description: 'How many so far.' }),
         state: Type.Enum([...redriveStates]),
+        failure: orNull(Type.Enum([...redriveFailures]), {
+          description:
+            'Why it failed. `refused`: by the database; the log of the service says why. The others are ' +
+            'of move tasks of SQS. `queueNotFound`: a queue to go to is missing. `originUnknown`: a ' +
+            'message never died, so it has no home. What was not moved stays.'
+        }),
         startedAt: time('When it began.')
       }),
       { description: 'The newest first.' }

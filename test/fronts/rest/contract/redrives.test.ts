@@ -81,6 +81,21 @@ t.test('a task is stopped, and leaves the rest; one that was made up is not foun
   t.strictSame((await sql.query("select from holdfast.redrives where state = 'running'")).rows, [])
 })
 
+t.test('a task that the database refuses has failed, and keeps no other waiting', async t => {
+  const { dlq } = await pairWith(3)
+  const { dlq: other } = await pairWith(3)
+  await sql.query("alter table holdfast.queues add constraint refused check (name <> 'refused')")
+  await start(dlq, { ratePerSecond: 10, to: 'refused' })
+  await start(other, { ratePerSecond: 10 })
+  t.match(await untilEnded(dlq), { redriven: 0, state: 'failed', failure: 'refused' })
+  t.match(await untilEnded(other), { redriven: 3, state: 'done', failure: null })
+  t.match((await dlq.report()).counts, { ready: 3 }, 'nothing is lost')
+  await sql.query('alter table holdfast.queues drop constraint refused')
+  await start(dlq, { ratePerSecond: 10, to: 'refused' })
+  t.match(await untilEnded(dlq), { redriven: 3, state: 'done' })
+  await holdfast.call('DELETE', '/queues/refused')
+})
+
 t.test('a task survives the end of its replica', async t => {
   const one = await service(t)
   await one.call('PUT', '/queues/q', { deadLetterQueue: 'dlq' })
