@@ -12,6 +12,7 @@ import {
   countStored,
   dropDatabase,
   empty,
+  speaksSqs,
   startSubject,
   type Subject,
   type SubjectName
@@ -104,7 +105,7 @@ async function fill(subject: Subject, load: EntryLoad, messagesMax: number): Pro
   const result = await drive(subject, {
     step: 'enqueue',
     callers: 8,
-    count: bodyBytes > 10_000 || subject.name === 'fauxqs' ? 10 : 100,
+    count: bodyBytes > 10_000 || speaksSqs(subject) ? 10 : 100,
     bodyBytes,
     warmMs: 0,
     runMs: 60_000,

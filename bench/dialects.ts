@@ -1,4 +1,6 @@
 /** The requests of the load generator, as text: for Holdfast's REST API and for SQS. */
+import { createHmac, hash } from 'node:crypto'
+import { canonicalRequest, signingKey } from '../src/fronts/sqs/signature.ts'
 
 interface EnqueueOptions {
   priority?: number
@@ -29,7 +31,16 @@ export interface Dialect {
 
 export type DialectName = 'rest' | 'sqs'
 
-export const dialects: Record<DialectName, (queue: string) => Dialect> = { rest, sqs }
+/** What signs requests of SQS. */
+export interface Credentials {
+  keyId: string
+  secret: string
+}
+
+export const dialects: Record<DialectName, (queue: string, credentials?: Credentials) => Dialect> = {
+  rest,
+  sqs
+}
 
 function post(path: string, body: string, headers = 'content-type: application/json\r\n'): string {
   return (
@@ -76,14 +87,15 @@ function rest(queue: string): Dialect {
   }
 }
 
-function sqs(queue: string): Dialect {
+function sqs(queue: string, credentials?: Credentials): Dialect {
   const QueueUrl = `http://sqs.us-east-1.localhost/000000000000/${queue}`
-  const call = (action: string, body: object) =>
-    post(
-      '/',
-      JSON.stringify({ QueueUrl, ...body }),
-      `content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.${action}\r\n`
-    )
+  const sign = credentials === undefined ? () => '' : signer(credentials)
+  const call = (action: string, input: object) => {
+    const body = JSON.stringify({ QueueUrl, ...input })
+    const target = `AmazonSQS.${action}`
+    const headers = `content-type: application/x-amz-json-1.0\r\nx-amz-target: ${target}\r\n`
+    return post('/', body, headers + sign(target, body))
+  }
   return {
     enqueue(count, MessageBody) {
       if (count === 1) return call('SendMessage', { MessageBody })
@@ -106,5 +118,27 @@ function sqs(queue: string): Dialect {
       throw new Error('not measured')
     },
     receipts: /"ReceiptHandle":"([^"]+)"/g
+  }
+}
+
+/** Makes the fields that sign a request. A request that is sent again keeps them, for five minutes. */
+function signer({ keyId, secret }: Credentials): (target: string, body: string) => string {
+  const region = 'us-east-1'
+  const started = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+  const date = started.slice(0, 8)
+  const key = signingKey(secret, date, region)
+  const scope = `${date}/${region}/sqs/aws4_request`
+  const names = ['host', 'x-amz-date', 'x-amz-target']
+  return (target, body) => {
+    const headers = { host: '127.0.0.1', 'x-amz-date': started, 'x-amz-target': target }
+    const request = { method: 'POST', url: '/', headers, body: Buffer.alloc(0) }
+    const canonical = canonicalRequest(request, names, hash('sha256', body, 'hex'))
+    const text = ['AWS4-HMAC-SHA256', started, scope, hash('sha256', canonical, 'hex')].join('\n')
+    const signature = createHmac('sha256', key).update(text).digest('hex')
+    const credential = `Credential=${keyId}/${scope}, SignedHeaders=${names.join(';')}`
+    return (
+      `x-amz-date: ${started}\r\n` +
+      `authorization: AWS4-HMAC-SHA256 ${credential}, Signature=${signature}\r\n`
+    )
   }
 }

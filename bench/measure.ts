@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { interrupted } from './interrupt.ts'
 import type { Load, LoadEvent, LoadResult } from './slice.ts'
-import type { QueueName, Subject } from './subjects.ts'
+import { speaksSqs, type QueueName, type Subject } from './subjects.ts'
 
 /**
  * What a slice used within its window. Processor times are null where the system does not tell
@@ -24,7 +24,7 @@ export interface Usage {
 /** What a subject has used since it started. */
 type Reading = Omit<Usage, 'databaseCpuMs'> & { sessionsCpuMs: Map<number, number> | null }
 
-export type SubjectLoad = Omit<Load, 'port' | 'dialect' | 'queue'> & { queue?: QueueName }
+export type SubjectLoad = Omit<Load, 'port' | 'dialect' | 'credentials' | 'queue'> & { queue?: QueueName }
 
 const tickMs = 10 // of /proc's processor times: sysconf(_SC_CLK_TCK) is 100 wherever Node.js runs
 
@@ -38,7 +38,8 @@ export async function drive(
   const generator = fork(new URL('load.ts', import.meta.url), { signal: interrupted })
   generator.send({
     port: subject.port,
-    dialect: subject.name === 'fauxqs' ? 'sqs' : 'rest',
+    dialect: speaksSqs(subject) ? 'sqs' : 'rest',
+    ...(subject.credentials && { credentials: subject.credentials }),
     queue: 'bench',
     ...load
   } satisfies Load)

@@ -163,6 +163,39 @@ export const scenarios: Scenario[] = [
     ]
   },
   {
+    title: 'SQS by signed requests, one message each, 64 callers',
+    entries: [
+      { name: 'REST, enqueue', subject: 'holdfast', load: enqueue },
+      { name: 'SQS, send', subject: 'signed', load: enqueue },
+      { name: 'REST, lease and ack', subject: 'holdfast', load: consume },
+      { name: 'SQS, receive and delete', subject: 'signed', load: consume }
+    ],
+    targets: [
+      { what: 'send, × REST', bound: '≥', must: 0.6, of: rate('SQS, send', 'REST, enqueue') },
+      {
+        what: 'receive and delete, × REST',
+        bound: '≥',
+        must: 0.6,
+        of: rate('SQS, receive and delete', 'REST, lease and ack')
+      }
+    ]
+  },
+  {
+    title: 'SQS by signed requests, ten messages each, 16 callers',
+    entries: [
+      { name: 'send', subject: 'signed', load: { ...enqueue, ...ten } },
+      { name: 'send, fauxqs in memory', subject: 'fauxqs', load: { ...enqueue, ...ten } },
+      { name: 'receive and delete', subject: 'signed', load: { ...consume, ...ten } },
+      { name: 'receive and delete, fauxqs in memory', subject: 'fauxqs', load: { ...consume, ...ten } }
+    ],
+    targets: ['send', 'receive and delete'].map((step): Target => ({
+      what: `${step}, × fauxqs in memory, which checks no signature`,
+      bound: '≥',
+      must: 1,
+      of: rate(step, `${step}, fauxqs in memory`)
+    }))
+  },
+  {
     title: 'Ack, one message per request, 64 callers',
     entries: [
       { name: 'ack', subject: 'holdfast', load: ack },

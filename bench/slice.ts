@@ -1,11 +1,12 @@
 /** One slice of load: its callers' connections, and what the callers were told. */
 import { Connection } from './connection.ts'
-import { dialects, type Dialect, type DialectName } from './dialects.ts'
+import { dialects, type Credentials, type Dialect, type DialectName } from './dialects.ts'
 
 /** What each caller does again and again. */
 export interface Load {
   port: number
   dialect: DialectName
+  credentials?: Credentials
   queue: string
   callers: number
   /**
@@ -100,7 +101,7 @@ export class Slice {
 
   constructor(load: Load) {
     this.load = load
-    this.dialect = dialects[load.dialect](load.queue)
+    this.dialect = dialects[load.dialect](load.queue, load.credentials)
     this.#running = load.callers
   }
 

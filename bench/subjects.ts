@@ -4,19 +4,24 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { secretFor } from '../src/fronts/sqs/signature.ts'
 import type { Embedded } from '../src/store/setup/embedded.ts'
+import type { Credentials } from './dialects.ts'
 import type { PeerName } from './peers.ts'
 import { startArguments } from './startCommand.ts'
 import { tenTopic } from './topic.ts'
 
 /**
- * `holdfast` is this checkout, and `processes` is the same with two processes on its port. `other` is
- * Holdfast of the commit that --against names.
+ * `holdfast` is this checkout, and `processes` is the same with two processes on its port. `signed` is
+ * the same with a key in force, as an SQS client meets it. `other` is Holdfast of the commit that
+ * --against names.
  */
-export type SubjectName = 'holdfast' | 'processes' | 'other' | PeerName
+export type SubjectName = 'holdfast' | 'processes' | 'signed' | 'other' | PeerName
 
 export interface Subject {
   name: SubjectName
@@ -25,6 +30,8 @@ export interface Subject {
   pid: number
   /** null: it keeps nothing in PostgreSQL. */
   database: pg.Pool | null
+  /** By which requests are signed. */
+  credentials?: Credentials
   stop(): Promise<void>
 }
 
@@ -32,7 +39,13 @@ export const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 const startLimitMs = 60_000
 
-const isHoldfast = (name: SubjectName) => /^(holdfast|processes|other)$/.test(name)
+const isHoldfast = (name: SubjectName) => /^(holdfast|processes|signed|other)$/.test(name)
+
+/** Whether loads speak to it as clients of SQS do. */
+export const speaksSqs = ({ name }: Subject): boolean => name === 'signed' || name === 'fauxqs'
+
+const signingSecret = 'a secret for the signatures of the benchmark'
+const signingSecretFile = join(checkout, 'data/bench/signing-secret')
 
 /**
  * Starts a subject. `folder` holds its program: this checkout or another one. `database` is
@@ -60,7 +73,8 @@ export async function startSubject(
   }
   try {
     subject.port = await portOf(child)
-    if (isHoldfast(name)) await makeQueues(subject.port)
+    if (name === 'signed') subject.credentials = await makeSigned(subject.port)
+    else if (isHoldfast(name)) await makeQueues(subject.port)
     return subject
   } catch (error) {
     await subject.stop()
@@ -69,6 +83,7 @@ export async function startSubject(
 }
 
 async function start(name: SubjectName, folder: string, databaseUrl: string): Promise<ChildProcess> {
+  if (name === 'signed') await writeFile(signingSecretFile, signingSecret)
   const args = isHoldfast(name) ? await startArguments(folder) : ['bench/peers.ts', name, databaseUrl]
   // Our own options go before them, so that `node --cpu-prof bench/main.ts` profiles subjects too.
   const child = spawn(process.execPath, [...process.execArgv, ...args], {
@@ -77,7 +92,8 @@ async function start(name: SubjectName, folder: string, databaseUrl: string): Pr
     env: {
       PATH: process.env.PATH,
       ...(isHoldfast(name) && { HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0' }),
-      ...(name === 'processes' && { HOLDFAST_PROCESSES: '2' })
+      ...(name === 'processes' && { HOLDFAST_PROCESSES: '2' }),
+      ...(name === 'signed' && { HOLDFAST_SIGNING_SECRET_FILE: signingSecretFile })
     }
   })
   await once(child, 'spawn')
@@ -124,6 +140,18 @@ async function makeQueues(port: number): Promise<void> {
   for (const queue of tenTopic.queues) {
     await fetch(`http://127.0.0.1:${port}/topics/${tenTopic.name}/subscriptions/${queue}`, { method: 'PUT' })
   }
+}
+
+/** A queue as clients of SQS make it, and a key. From then on each request must be signed. */
+async function makeSigned(port: number): Promise<Credentials> {
+  await callSqs(port, 'CreateQueue', { QueueName: 'bench' })
+  const answer = await fetch(`http://127.0.0.1:${port}/keys`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'bench', rights: ['admin'] })
+  })
+  const { id } = (await answer.json()) as { id: string }
+  return { keyId: id, secret: secretFor(Buffer.from(signingSecret), id) }
 }
 
 /**
@@ -175,6 +203,7 @@ const countHoldfast = 'select count(*) as n from holdfast.messages'
 const countStatements: { [name in SubjectName]?: string } = {
   holdfast: countHoldfast,
   processes: countHoldfast,
+  signed: countHoldfast,
   other: countHoldfast,
   plain: 'select count(*) as n from plain',
   pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
@@ -187,6 +216,7 @@ const emptyHoldfast = `truncate holdfast.lines; ${emptyOther}`
 const emptyStatements: { [name in SubjectName]?: string } = {
   holdfast: emptyHoldfast,
   processes: emptyHoldfast,
+  signed: emptyHoldfast,
   other: emptyOther,
   plain: 'truncate plain',
   pgboss: 'truncate pgboss.job'
@@ -201,14 +231,17 @@ export async function countStored({ name, database }: Subject): Promise<number |
 
 /** Removes all messages, so that each slice meets tables without a past. */
 export async function empty({ name, port, database }: Subject): Promise<void> {
-  if (name === 'fauxqs') await purge(port)
-  else await database?.query(emptyStatements[name]!)
+  if (name !== 'fauxqs') await database?.query(emptyStatements[name]!)
+  else {
+    const QueueUrl = 'http://sqs.us-east-1.localhost/000000000000/bench'
+    await callSqs(port, 'PurgeQueue', { QueueUrl })
+  }
 }
 
-async function purge(port: number): Promise<void> {
+async function callSqs(port: number, action: string, input: object): Promise<void> {
   await fetch(`http://127.0.0.1:${port}/`, {
     method: 'POST',
-    headers: { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'AmazonSQS.PurgeQueue' },
-    body: JSON.stringify({ QueueUrl: 'http://sqs.us-east-1.localhost/000000000000/bench' })
+    headers: { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `AmazonSQS.${action}` },
+    body: JSON.stringify(input)
   })
 }
