@@ -708,6 +708,7 @@ export interface QueueReport {
     places: number | null
     /** How many the rate allows now. null: no rate. */
     tokens: number | null
+    nextTokenAt: string | null
   }
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
@@ -793,6 +794,7 @@ export interface QueueList {
       places: number | null
       /** How many the rate allows now. null: no rate. */
       tokens: number | null
+      nextTokenAt: string | null
     }
     /** When the queue was made. RFC 3339, UTC. */
     createdAt: string
@@ -931,6 +933,7 @@ export interface GroupList {
     leased: number
     /** true: only its first 1,000 messages were counted. */
     more: boolean
+    nextTokenAt: string | null
     /**
      * Of the messages counted, the one that goes first. In a queue with an order the others wait
      * for it, whatever its state.

@@ -10,6 +10,8 @@ export interface Group {
   leased: number
   /** There may be more messages than counted. */
   more: boolean
+  /** When its rate allows the next lease. null: it does now, or there is none. */
+  nextTokenAt: string | null
   /** Which of them goes first, and when its lease or delay ends. */
   first: { id: Digits; state: OpenState; attempt: number; until: string | null } | null
 }

@@ -38,8 +38,11 @@ export interface QueueReport {
   counts: StateCounts
   reliability: number | null
   oldestReadySeconds: number | null
-  /** How many more messages its limits allow to lease now. null: it has no such limit. */
-  limits: { places: number | null; tokens: number | null }
+  /**
+   * How many more messages its limits allow to lease now. null: it has no such limit. `nextTokenAt` is
+   * null while there is a token.
+   */
+  limits: { places: number | null; tokens: number | null; nextTokenAt: string | null }
   createdAt: string
   updatedAt: string
 }

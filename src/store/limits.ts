@@ -50,6 +50,19 @@ export const nextTokenAt = (q: string, l: string) => sql`
     where n.tokens < 1
   )`
 
+/** When a line of queue `q` has its next token. null: it has one, or the queue has no rate per group. */
+export const nextTokenOfLineAt = (q: string, line: string) => sql`
+  (
+    select r.refilled_at + make_interval(
+      secs => (1 - r.tokens) / holdfast.per_second(${q}.rate_per_group)
+    )
+    from holdfast.line_rates r
+    where r.queue_id = ${q}.id
+      and r.line = ${line}
+      and holdfast.tokens_at(${q}.rate_per_group, r.tokens, r.refilled_at, clock_timestamp()) < 1
+    limit 1
+  )`
+
 /** Joins `l`: the row of limits of a queue, if it has one. */
 export const withLimits = (queueId: string) => sql`
   left join lateral (

@@ -86,12 +86,15 @@ t.test('a rate counts redeliveries, gives nothing back, and no lease by its key 
     (await queue.lease(1, { idempotencyKey: 'k' })).map(({ id }) => id),
     keyed.map(({ id }) => id)
   )
-  t.match(await report(queue), { limits: { places: null, tokens: 2 } })
+  t.match(await report(queue), { limits: { places: null, tokens: 2, nextTokenAt: null } })
   await queue.release(keyed[0]!)
   t.equal((await queue.lease(1)).length, 1)
   t.equal((await queue.lease(5)).length, 1)
   t.equal((await queue.lease(1)).length, 0)
-  t.match(await report(queue), { limits: { places: null, tokens: 0 } })
+  const { limits } = await report(queue)
+  t.match(limits, { places: null, tokens: 0 })
+  const inMs = Date.parse(limits.nextTokenAt) - Date.now()
+  t.ok(inMs > 980_000 && inMs < 1_000_100, `the next in ${inMs} ms`)
 })
 
 t.test('a changed rate holds at once, and gives no more than its burst', async t => {

@@ -4130,8 +4130,19 @@ select
   c.waiting,
   c.leased,
   c.more,
+  (
+    select r.refilled_at + make_interval(
+      secs => (1 - r.tokens) / holdfast.per_second(q.rate_per_group)
+    )
+    from holdfast.line_rates r
+    where r.queue_id = q.id
+      and r.line = g.line
+      and holdfast.tokens_at(q.rate_per_group, r.tokens, r.refilled_at, clock_timestamp()) < 1
+    limit 1
+  ) as "nextTokenAt",
   f.first
-from (
+from (select * from holdfast.queues where id = $1) q
+cross join (
   select k.line
   from (
     select line
@@ -6689,7 +6700,17 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
     (c.returned_total + t.returned_total) as returned_total,
-    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens,
+    (
+      select n.at + make_interval(
+        secs => (1 - n.tokens) / (holdfast.per_second(q.rate))
+      )
+      from (
+        select c.at, holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, c.at) as tokens
+        from (select clock_timestamp() as at offset 0) c
+      ) n
+      where n.tokens < 1
+    ) as next_token_at
   from (
     select *
     from (
@@ -7973,7 +7994,17 @@ with r as materialized (
     (c.expired_total + t.expired_total) as expired_total,
     (c.buried_total + t.buried_total) as buried_total,
     (c.returned_total + t.returned_total) as returned_total,
-    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens
+    holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, clock_timestamp()) as tokens,
+    (
+      select n.at + make_interval(
+        secs => (1 - n.tokens) / (holdfast.per_second(q.rate))
+      )
+      from (
+        select c.at, holdfast.tokens_at(q.rate, l.tokens, l.refilled_at, c.at) as tokens
+        from (select clock_timestamp() as at offset 0) c
+      ) n
+      where n.tokens < 1
+    ) as next_token_at
   from (select * from holdfast.queues where name = $1) q
   join holdfast.counts c on c.queue_id = q.id
   cross join lateral (

@@ -3,6 +3,7 @@ import { groupExaminedMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Group, GroupPage } from '../../core/groupPorts.ts'
 import { openState } from '../fragments.ts'
+import { nextTokenOfLineAt } from '../limits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 // Where groups take turns, a message that is not ready holds up no other.
@@ -30,8 +31,10 @@ export const groupsStatement: Statement<Group & { line: string }> = {
       c.waiting,
       c.leased,
       c.more,
+      ${nextTokenOfLineAt('q', 'g.line')} as "nextTokenAt",
       f.first
-    from (
+    from (select * from holdfast.queues where id = $1) q
+    cross join (
       select k.line
       from (
         ${['lines', 'line_rates'].map(linesIn).join('\nunion\n')}

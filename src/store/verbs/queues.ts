@@ -6,7 +6,7 @@ import type { FrontNotes, NameScope, Queue, QueueReport } from '../../core/queue
 import { reliabilityOf } from '../../core/queue.ts'
 import { settingPaths, type ActiveSettings, type SettingRow, type Settings } from '../../core/settings.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
-import { tokensOf, withLimits } from '../limits.ts'
+import { nextTokenAt, tokensOf, withLimits } from '../limits.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -106,6 +106,7 @@ type ReportRow = QueueRow &
   Record<State | ReturnType<typeof totalColumn<(typeof totalsReported)[number]>>, string> & {
     oldest_ready_seconds: number | null
     tokens: number | null
+    next_token_at: string | null
   }
 
 // The ledger's rows that are not folded yet, added to those that are: both in one snapshot, so the
@@ -115,7 +116,8 @@ const reportOn = (queues: string) => sql`
     select
       q.*,
       ${reported.map(column => `(c.${column} + t.${column}) as ${column}`).join(',\n')},
-      ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens
+      ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens,
+      ${nextTokenAt('q', 'l')} as next_token_at
     from ${queues} q
     join holdfast.counts c on c.queue_id = q.id
     ${unfolded(reported, 'q.id')}
@@ -289,7 +291,8 @@ function reportOf(row: ReportRow): QueueReport {
     oldestReadySeconds: oldest === null ? null : Math.max(0, Math.round(oldest * 1000) / 1000),
     limits: {
       places: settings.maxLeased === null ? null : Math.max(0, settings.maxLeased - counts.leased),
-      tokens: row.tokens === null ? null : Math.floor(row.tokens)
+      tokens: row.tokens === null ? null : Math.floor(row.tokens),
+      nextTokenAt: row.next_token_at
     },
     createdAt: row.created_at,
     updatedAt: row.updated_at

@@ -70,6 +70,37 @@ t.test('groups are shown with what holds them up, and lead to their messages', n
   t.strictSame(faults, [])
 })
 
+t.test('limits are shown with what is free of them, and when the next lease is due', needs, async t => {
+  const holdfast = await service(t)
+  await holdfast.call('PUT', '/queues/mail', {
+    maxLeased: 50,
+    rate: { messages: 1, perSeconds: 1000, burst: 2 },
+    maxLeasedPerGroup: 3,
+    ratePerGroup: { messages: 1, perSeconds: 1000 }
+  })
+  const messages = ['ada', 'ada', 'bob'].map(group => ({ body: 1, group }))
+  await holdfast.post('/queues/mail/messages', { messages })
+  await holdfast.post('/queues/mail/lease', { max: 2 })
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  const figure = (title: string) => page.locator('.figure', { hasText: title })
+  await figure('Leased, of at most').getByText('2 / 50').waitFor()
+  await figure('Leases free now')
+    .getByText(/^0\s*next \d{4}-\d\d-\d\d /)
+    .waitFor()
+  const line = await page.locator('.settings-line').first().textContent()
+  t.match(line, 'at most 3 of a group · at most 1 lease in 16 min')
+  await page.getByRole('heading', { name: 'Groups' }).click()
+  const row = page.locator('.queue-groups tbody tr', { hasText: 'ada' })
+  await row.getByText(/^Its rate is used up until \d{4}/).waitFor()
+  t.match(await row.locator('td').nth(2).textContent(), /^\s*1 \/ 3\s*$/)
+  t.match(await holdfast.get('/queues/mail'), { body: { limits: { tokens: 0, nextTokenAt: /Z$/ } } })
+  await holdfast.call('PUT', '/queues/mail', { rate: { messages: 1_000_000, perSeconds: 1 } })
+  await figure('Leases free now')
+    .getByText(/^[1-9]/)
+    .waitFor()
+  t.strictSame(faults, [])
+})
+
 t.test('a message with a unique key replaces, and a queue shows what fills it', needs, async t => {
   const holdfast = await service(t)
   await holdfast.call('PUT', '/queues/orders', { deadLetterQueue: 'lost' })

@@ -27,6 +27,7 @@ t.test('of each group of an ordered queue, what the others wait for', async t =>
         waiting: 1,
         leased: 1,
         more: false,
+        nextTokenAt: null,
         first: { id: ids[0], state: 'leased', attempt: 1, until }
       },
       {
@@ -34,6 +35,7 @@ t.test('of each group of an ordered queue, what the others wait for', async t =>
         waiting: 3,
         leased: 0,
         more: false,
+        nextTokenAt: null,
         first: { id: ids[2], state: 'delayed', attempt: 1, until: failed.body.visibleAt }
       },
       {
@@ -41,6 +43,7 @@ t.test('of each group of an ordered queue, what the others wait for', async t =>
         waiting: 1,
         leased: 0,
         more: false,
+        nextTokenAt: null,
         first: { id: ids[5], state: 'ready', attempt: 0, until: null }
       }
     ],
@@ -74,6 +77,16 @@ t.test('a message that does not hold up its group is not first where groups take
   t.match((await groupsOf('turns')).groups, [
     { waiting: 1, leased: 1, first: { id: ids[1], state: 'ready' } }
   ])
+})
+
+t.test('of a group whose rate is used up, when its next lease is due', async t => {
+  const ratePerGroup = { messages: 1, perSeconds: 1000, burst: 2 }
+  await put('rates', { ratePerGroup }, ['ada', 'ada', 'ada', 'bob', 'bob'])
+  await holdfast.post('/queues/rates/lease', { max: 3 })
+  const { groups } = await groupsOf('rates')
+  t.match(groups, [{ group: 'ada' }, { group: 'bob', nextTokenAt: null }])
+  const inMs = Date.parse(groups[0].nextTokenAt) - Date.now()
+  t.ok(inMs > 980_000 && inMs < 1_000_100, `in ${inMs} ms`)
 })
 
 t.test('other queues have no groups, and an unreadable cursor is refused', async t => {

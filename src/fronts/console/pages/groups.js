@@ -29,7 +29,8 @@ function useGroups(queue, cursor, open) {
   return { page, problem }
 }
 
-export function Groups({ queue, ordered }) {
+/** `leasedMax`: how many of a group may be leased. null: no limit. */
+export function Groups({ queue, ordered, leasedMax }) {
   const [open, setOpen] = useState(false)
   const [cursor, setCursor] = useState(/** @type {string | null} */ (null))
   const { page, problem } = useGroups(queue, cursor, open)
@@ -38,7 +39,10 @@ export function Groups({ queue, ordered }) {
     <summary><h2>Groups</h2></summary>
     <${ProblemNote} problem=${problem} />
     ${page?.groups.length === 0 && html`<p>No group waits.</p>`}
-    ${page?.groups.length > 0 && html`<${GroupTable} queue=${queue} ordered=${ordered} ...${page} />`}
+    ${
+      page?.groups.length > 0 &&
+      html`<${GroupTable} queue=${queue} ordered=${ordered} leasedMax=${leasedMax} groups=${page.groups} />`
+    }
     <div class="pager">
       ${cursor !== null && button('First groups', null)}
       ${page !== null && page.cursor !== null && button('Next groups', page.cursor)}
@@ -46,7 +50,7 @@ export function Groups({ queue, ordered }) {
   </details>`
 }
 
-function GroupTable({ queue, ordered, groups }) {
+function GroupTable({ queue, ordered, leasedMax, groups }) {
   return html`<div class="sheet">
     <table class="rows queue-groups">
       <thead>
@@ -63,8 +67,13 @@ function GroupTable({ queue, ordered, groups }) {
             html`<tr key=${row.group}>
               <td><${GroupName} queue=${queue} group=${row.group} /></td>
               <td class="n">${count(row.waiting)}${row.more && '+'}</td>
-              <td class="n">${count(row.leased)}${row.more && '+'}</td>
-              <td>${row.first && html`<${First} queue=${queue} first=${row.first} />`}</td>
+              <td class="n">
+                ${count(row.leased)}${row.more && '+'}${leasedMax !== null && ` / ${count(leasedMax)}`}
+              </td>
+              <td>
+                ${row.first && html`<${First} queue=${queue} first=${row.first} />`}
+                ${row.nextTokenAt && html`<${NextToken} at=${row.nextTokenAt} />`}
+              </td>
             </tr>`
         )}
       </tbody>
@@ -82,4 +91,8 @@ function First({ queue, first: { id, state, attempt, until } }) {
   const why = state === 'delayed' && attempt > 0 ? 'for its retry ' : ''
   return html`<a href=${messageAddress(queue, id)}>message ${id}</a>
     <${Badge} kind=${state} /> ${until && html` ${why}until <time datetime=${until}>${time(until)}</time>`}`
+}
+
+function NextToken({ at }) {
+  return html`<p>Its rate is used up until <time datetime=${at}>${time(at)}</time>.</p>`
 }

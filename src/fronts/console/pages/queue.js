@@ -13,6 +13,8 @@ import { Sources } from './sources.js'
 import { states } from './states.js'
 import { Badge, Command, LiveMark, ProblemNote } from './ui.js'
 
+const rateReadMs = 5000
+
 /** The live figures of the queue: undefined until they come, null when there is no queue. */
 function useLiveRow(queue) {
   const [row, setRow] = useState(/** @type {any} */ (undefined))
@@ -26,17 +28,26 @@ function useLiveRow(queue) {
 
 /**
  * What the service reports of the queue: read again after each change made here, and when the queue
- * is paused, made or deleted elsewhere.
+ * is paused, made or deleted elsewhere. Of a queue with a rate it is read again and again.
  */
 function useReport(queue, version, row) {
   const [report, setReport] = useState(/** @type {any} */ (null))
   const [problem, setProblem] = useState(/** @type {any} */ (null))
-  useEffect(() => {
+  const read = () => {
     call('GET', queuePath(queue)).then(report => {
       setReport(report)
       setProblem(null)
     }, setProblem)
-  }, [queue, version, row?.paused, row === null])
+  }
+  useEffect(read, [queue, version, row?.paused, row === null])
+  const hasRate = report !== null && report.settings.rate !== null
+  useEffect(() => {
+    if (!hasRate) return
+    const timer = setInterval(() => {
+      if (!document.hidden) read()
+    }, rateReadMs)
+    return () => clearInterval(timer)
+  }, [queue, hasRate])
   return { report, problem }
 }
 
@@ -80,7 +91,14 @@ export function QueuePage({ queue, query }) {
     <${SettingsLine} settings=${settings} />
     <${Sources} queue=${queue} version=${version} />
     <${FailureGroups} queue=${queue} counts=${counts} version=${version} onChange=${onChange} />
-    ${hasGroups(settings) && html`<${Groups} queue=${queue} ordered=${settings.ordering !== 'none'} />`}
+    ${
+      hasGroups(settings) &&
+      html`<${Groups}
+        queue=${queue}
+        ordered=${settings.ordering !== 'none'}
+        leasedMax=${settings.maxLeasedPerGroup}
+      />`
+    }
     <${Consumers} queue=${queue} />
     <${Messages} queue=${queue} counts=${counts} query=${query} version=${version} />
   </${QueueFrame}>`

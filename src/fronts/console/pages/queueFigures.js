@@ -1,7 +1,8 @@
 /** The figures of a queue, and its settings in a line. */
 import { html } from './vendor/htm.js'
 import { queueAddress } from './address.js'
-import { count, duration, rate } from './format.js'
+import { time } from './clock.js'
+import { count, duration, plural, rate } from './format.js'
 import { openStates } from './states.js'
 import { limits } from './tables.js'
 import { Figure, Oldest, StateFigure } from './ui.js'
@@ -15,6 +16,7 @@ const percent = share => (share === null ? '–' : `${(Math.floor(share * 10_000
 /** `row` holds the live figures, null or undefined where there are none. */
 export function QueueFigures({ counts, report, row }) {
   const { oldestReadySeconds } = row ?? report
+  const { nextTokenAt } = report.limits
   return html`<dl class="figures" aria-label="Counts">
     ${openStates.map(state => html`<${StateFigure} state=${state} messages=${counts[state]} />`)}
     ${
@@ -29,7 +31,10 @@ export function QueueFigures({ counts, report, row }) {
     }
     ${
       report.limits.tokens !== null &&
-      html`<${Figure} title="Leases free now" hint="by the rate">${count(report.limits.tokens)}</${Figure}>`
+      html`<${Figure} title="Leases free now" hint="by the rate">
+        ${count(report.limits.tokens)}
+        ${nextTokenAt && html`<small>next <time datetime=${nextTokenAt}>${time(nextTokenAt)}</time></small>`}
+      </${Figure}>`
     }
     <${Figure} title="Oldest ready"><${Oldest} seconds=${oldestReadySeconds} /></${Figure}>
     <${Figure} title="Enqueued /s">${rate(row?.enqueuedPerSecond)}</${Figure}>
@@ -40,10 +45,13 @@ export function QueueFigures({ counts, report, row }) {
   </dl>`
 }
 
+const rateText = ({ messages, perSeconds }) => `${plural(messages, 'lease')} in ${duration(perSeconds)}`
+
 export function SettingsLine({ settings }) {
   const { leaseSeconds, maxAttempts, retry, retentionSeconds, keepAckedSeconds, maxDepth } = settings
   const { delaySeconds, ttlSeconds, waitSeconds, messageBytesMax, maxLeased, tags, deadLetterQueue } =
     settings
+  const { maxLeasedPerGroup, ratePerGroup, ordering, fairness } = settings
   const delays = `from ${duration(retry.delaySeconds)} to ${duration(retry.maxDelaySeconds)}`
   const facts = [
     `Lease ${duration(leaseSeconds)}`,
@@ -53,8 +61,12 @@ export function SettingsLine({ settings }) {
     keepAckedSeconds > 0 && `acked messages kept ${duration(keepAckedSeconds)}`,
     maxDepth !== null && `at most ${count(maxDepth)} messages`,
     maxLeased !== null && `at most ${count(maxLeased)} leased at once`,
-    settings.rate !== null &&
-      `at most ${count(settings.rate.messages)} leases in ${duration(settings.rate.perSeconds)}`,
+    maxLeasedPerGroup !== null && `at most ${count(maxLeasedPerGroup)} of a group`,
+    settings.rate !== null && `at most ${rateText(settings.rate)}`,
+    ratePerGroup !== null && `at most ${rateText(ratePerGroup)} of a group`,
+    ordering === 'queue' && 'in order',
+    ordering === 'group' && 'each group in order',
+    fairness === 'group' && 'groups take turns',
     delaySeconds > 0 && `delayed by ${duration(delaySeconds)}`,
     ttlSeconds !== null && `live for ${duration(ttlSeconds)}`,
     waitSeconds > 0 && `leases wait ${duration(waitSeconds)}`,

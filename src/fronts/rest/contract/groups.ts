@@ -21,6 +21,9 @@ const Group = Type.Object({
   waiting: Type.Integer({ description: 'Its messages that are ready or delayed.' }),
   leased: Type.Integer({ description: 'Its messages that are leased.' }),
   more: Type.Boolean({ description: `true: only its first ${written} messages were counted.` }),
+  nextTokenAt: orNull(
+    time('When ratePerGroup allows its next lease. null: it does now, or there is no such rate.')
+  ),
   first: orNull(First, {
     description:
       'Of the messages counted, the one that goes first. In a queue with an order the others wait for it, ' +

@@ -108,7 +108,10 @@ export const QueueReport = Type.Object(
         places: orNull(Type.Integer(), {
           description: 'How many more maxLeased allows. null: no maxLeased.'
         }),
-        tokens: orNull(Type.Integer(), { description: 'How many the rate allows now. null: no rate.' })
+        tokens: orNull(Type.Integer(), { description: 'How many the rate allows now. null: no rate.' }),
+        nextTokenAt: orNull(
+          time('When the rate allows the next one. null: it does now, or there is no rate.')
+        )
       },
       { description: 'How many messages the limits allow to lease now.' }
     ),
