@@ -5,6 +5,7 @@ import { QueueError } from '../../core/errors.ts'
 import { HeldBytes, isCounted } from '../shared/heldBytes.ts'
 import { inTurn } from '../shared/pipeline.ts'
 import { closesConnections } from '../shared/shutdown.ts'
+import { malformedAddress } from './problems.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,6 +63,8 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
     } else if (headers['content-encoding'] !== undefined && !identity.test(headers['content-encoding'])) {
       reply.header('accept-encoding', 'identity')
       done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
+    } else if (!isEscaped(request.raw.url!)) {
+      done(malformedAddress())
     } else {
       const refusal = refusalOf(request, options)
       if (refusal !== null) done(refusal)
@@ -69,6 +72,18 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
     }
   })
   countBodies(app, options.requests)
+}
+
+/** Whether the query is well-formed. The router has read the path. Else a bad escape would be a text. */
+function isEscaped(url: string): boolean {
+  const at = url.indexOf('?')
+  if (at < 0 || !url.includes('%', at)) return true
+  try {
+    decodeURIComponent(url.slice(at))
+    return true
+  } catch {
+    return false
+  }
 }
 
 // Before the body is read, so that what cannot be held is not.

@@ -144,6 +144,15 @@ export function problemOf(error: QueueError, requestId: string): Refusal {
   }
 }
 
+/** Refuses an address with a % that begins no escape. */
+export function malformedAddress(): QueueError {
+  return new QueueError(
+    'malformedRequest',
+    'The address is not well-formed: each % must begin an escape of UTF-8, such as %20. Write a % itself ' +
+      'as %25. Nothing was changed.'
+  )
+}
+
 function answer(request: FastifyRequest, reply: FastifyReply, body: string): FastifyReply {
   if (request.raw.complete || (reply.raw.shouldKeepAlive && !reply.hasHeader('connection'))) {
     return reply.send(body)
@@ -190,6 +199,8 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
         'unsupportedMediaType',
         'This route takes application/json in UTF-8, without a content encoding.'
       )
+    case 'FST_ERR_BAD_URL':
+      return malformedAddress()
   }
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return new QueueError(
