@@ -11,6 +11,8 @@ export interface EnqueueRow extends NewMessage {
   defaults: EnqueueDefaults | null
   /** Whether the queue's messages stand in lines. With `true` the row fits every queue. */
   lined?: boolean
+  /** The place of the message in a request of several. */
+  pointer?: string
   /** Of a copy of what was published. */
   published?: Published | undefined
 }

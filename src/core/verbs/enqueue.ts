@@ -5,7 +5,7 @@ import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
 import type { Caller } from '../caller.ts'
-import { QueueError } from '../errors.ts'
+import { pointedAt, QueueError } from '../errors.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
@@ -130,13 +130,12 @@ export class Enqueueing {
       false
     )
     for (const index of shared) {
-      answers[index] = refuseMismatch(stored.splice(0, calls[index]!.rows.length))
+      const { rows } = calls[index]!
+      answers[index] = refuseMismatch(stored.splice(0, rows.length), rows)
     }
     for (const index of single) {
-      answers[index] = await this.#storeRounds(calls[index]!.rows, true, calls[index]!.queues).then(
-        refuseMismatch,
-        (error: Error) => error
-      )
+      const { rows, queues } = calls[index]!
+      answers[index] = await this.#storeRounds(rows, true, queues).catch((error: Error) => error)
     }
     replicaStats.flushed(
       'enqueue',
@@ -228,7 +227,10 @@ export function rowsFor(queue: Queue): (message: NewMessage, pointer: string) =>
       checkBodySize(message.body, pointer, settings.messageBytesMax, name)
     }
     if (ordered) checkOrdered(message, pointer, name)
-    return { ...message, queueId: id, priority: message.priority ?? priorityDefault, lined, defaults }
+    const priority = message.priority ?? priorityDefault
+    const row: EnqueueRow = { ...message, queueId: id, priority, lined, defaults }
+    if (pointer !== '') row.pointer = pointer
+    return row
   }
 }
 
@@ -348,24 +350,30 @@ function idempotencyKeyOf({ queueId, idempotencyKey }: EnqueueRow): string | nul
   return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
 }
 
-// Of calls of several queues, the refusal names the queue.
-function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[] = [], queues: Queue[] = []): Answer {
+// Of calls of several queues, the refusal names the queue, and of several messages, the message.
+function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[], queues: Queue[] = []): Answer {
   const wrong = answers.findIndex(answer => answer?.mismatch)
   if (wrong >= 0) {
     const queue = queues.length > 1 && queues.find(({ id }) => id === rows[wrong]!.queueId)
     const where = queue ? ` in the queue ${queue.name}` : ''
-    return new QueueError(
+    const error = new QueueError(
       'idempotencyMismatch',
       `This idempotency key was used for other content not long ago${where}; nothing was stored. Use a ` +
         'new key for a new message.'
     )
+    return refusalOf(rows[wrong]!, error, 'idempotencyKey')
   }
-  if (answers.some(answer => answer?.otherGroup)) {
-    return new QueueError(
+  const apart = answers.findIndex(answer => answer?.otherGroup)
+  if (apart >= 0) {
+    const error = new QueueError(
       'uniqueGroup',
       'The message that holds this unique key has another group, and its queue keeps groups; nothing ' +
         'was stored. Give the message the same group, or a key of its own.'
     )
+    return refusalOf(rows[apart]!, error, 'unique/key')
   }
   return answers
 }
+
+const refusalOf = ({ pointer }: EnqueueRow, error: QueueError, member: string) =>
+  pointer === undefined ? error : pointedAt(error, `${pointer}/${member}`)

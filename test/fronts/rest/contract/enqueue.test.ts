@@ -1,6 +1,10 @@
 /** Enqueue: what is stored, under which key, and when it is delivered. */
 import t from 'tap'
+import { options, uniqueMembers } from '../../../../src/core/options.ts'
+import type { Row } from '../../../../src/core/table.ts'
 import { holdfast, queue, sql } from './setup.ts'
+
+type Queue = Awaited<ReturnType<typeof queue>>
 
 t.test('a list is stored in its order, each with its options', async t => {
   const q = await queue()
@@ -101,6 +105,63 @@ t.test('one key with the same content is one message, and with other content it 
     where key = 'k'`)
   const answer = await q.enqueue({ body: 'new', idempotencyKey: 'k' })
   t.equal(answer.status, 201, 'the key is free again after dedupSeconds')
+})
+
+/** Values beyond the bounds of an option. */
+function beyond(row: Row): unknown[] {
+  const values: unknown[] = [null, []]
+  if ('min' in row) values.push(row.min! - 1)
+  if ('above' in row) values.push(row.above)
+  if ('max' in row) values.push(row.max + 1)
+  if ('pattern' in row) values.push('', 'a\u0001')
+  if ('choices' in row) values.push('never')
+  return values
+}
+
+t.test('of a list, a refusal points at the entry and at the option', async t => {
+  const plain = await queue({ messageBytesMax: 100 })
+  const ordered = await queue({ ordering: 'group' })
+  await plain.enqueue({ body: 1, idempotencyKey: 'k' })
+  await ordered.enqueue({ body: 1, group: 'a', unique: { key: 'u' } })
+  await holdfast.call('PUT', `/topics/all/subscriptions/${plain.name}`, {})
+  const wrong: Record<string, unknown>[] = [
+    ...Object.entries(options).flatMap(([name, row]) => beyond(row).map(value => ({ [name]: value }))),
+    { unique: 'k' },
+    { unique: { key: 'k', colour: 1 } }
+  ]
+  const members = Object.entries(uniqueMembers).flatMap(([name, row]) =>
+    beyond(row).map(value => ({ [name]: value }))
+  )
+  const cases: [Queue, object, string, string?][] = [
+    ...wrong.map((option): [Queue, object, string] => [plain, option, Object.keys(option)[0]!]),
+    ...members.map((member): [Queue, object, string] => {
+      return [plain, { unique: { key: 'k', ...member } }, `unique/${Object.keys(member)[0]}`]
+    }),
+    [plain, { visibleAt: '2030-01-01T00:00:00Z', delaySeconds: 1 }, 'visibleAt'],
+    [plain, { body: 'x'.repeat(101) }, 'body', 'bodyTooLarge'],
+    [plain, { idempotencyKey: 'k' }, 'idempotencyKey', 'idempotencyMismatch'],
+    [ordered, { priority: 4 }, 'priority'],
+    [ordered, { delaySeconds: 0 }, 'delaySeconds'],
+    [ordered, { visibleAt: new Date().toISOString() }, 'visibleAt'],
+    [ordered, { group: 'b', unique: { key: 'u', onConflict: 'replace' } }, 'unique/key', 'uniqueGroup']
+  ]
+  for (const [{ path }, option, place, code = 'invalidRequest'] of cases) {
+    const messages = [{ body: 1 }, { body: 2, ...option }, { body: 3 }]
+    const { body } = await holdfast.post(`${path}/messages`, { messages })
+    t.equal(body.code, code, JSON.stringify(option))
+    const isOf = (pointer: string) => pointer === place || pointer.startsWith(`${place}/`)
+    const pointers: string[] = body.errors?.map(({ pointer }: any) => pointer) ?? []
+    t.ok(
+      pointers.length > 0 && pointers.every(pointer => isOf(pointer.replace('/messages/1/', ''))),
+      `${JSON.stringify(option)}: ${pointers}`
+    )
+    if (path !== plain.path) continue
+    const published = messages.map(message => ({ ...message, routingKey: 'a' }))
+    const { body: refused } = await holdfast.post('/topics/all/messages', { messages: published })
+    t.match(refused, { code, errors: body.errors }, `published: ${JSON.stringify(option)}`)
+  }
+  t.match((await plain.report()).counts, { ready: 1 }, 'nothing of these lists is stored')
+  t.match((await ordered.report()).counts, { ready: 1 })
 })
 
 t.test('under a key, an option that says the default is the same as no option', async t => {
