@@ -1,5 +1,5 @@
 /** The rules of groups that take turns, in a few lines: which messages a lease brings. */
-import { OrderModel, type Message } from './orderModel.ts'
+import { OrderModel, type Entry, type Message } from './orderModel.ts'
 
 export class FairModel extends OrderModel {
   /** The rank of each message in its line. */
@@ -7,13 +7,22 @@ export class FairModel extends OrderModel {
   /** For each line that waits for its turn: the lines that have been served meanwhile. */
   readonly #servedBefore = new Map<string, Set<string>>()
 
-  override enqueue(id: string, line: string | null, priority = 4): void {
-    super.enqueue(id, line ?? '')
-    this.#ranks.set(id, priority * 2)
+  override enqueue(id: string, entry: Entry): void {
+    super.enqueue(id, entry)
+    this.#ranks.set(id, (entry.priority ?? 4) * 2)
   }
 
-  override get leasable(): number {
-    return this.inState('ready').length
+  protected override get inLines(): number {
+    return this.#waitingLines().reduce(
+      (sum, line) => sum + Math.min(this.#ready(line).length, this.#roomOf(line)),
+      0
+    )
+  }
+
+  /** How many more of a line may be leased. */
+  #roomOf(line: string): number {
+    const leased = this.inState('leased').filter(message => message.line === line).length
+    return (this.rules.maxLeasedPerGroup ?? Infinity) - leased
   }
 
   /** The ready messages of a line: by rank, and then as they were enqueued or came back. */
@@ -25,7 +34,7 @@ export class FairModel extends OrderModel {
   }
 
   #waitingLines(): string[] {
-    return [...new Set(this.inState('ready').map(({ line }) => line!))]
+    return [...new Set(this.inState('ready').map(({ line }) => line!))].filter(line => this.#roomOf(line) > 0)
   }
 
   override lease(ids: string[]): string | null {
@@ -36,6 +45,7 @@ export class FairModel extends OrderModel {
       const line = this.messages.get(id)!.line!
       const [first] = this.#ready(line)
       if (first?.id !== id) return `${id} is leased before ${first?.id ?? 'it is ready'}`
+      if (this.#roomOf(line) <= 0) return `${id} is leased beyond the limit of its group`
       this.take([id])
       for (const other of this.#waitingLines()) {
         const served = this.#servedBefore.get(other)!
@@ -78,6 +88,13 @@ export class FairModel extends OrderModel {
     this.messages.get(id)!.place = this.nextPlace()
   }
 
+  override replace(id: string, entry: Entry): void {
+    this.#changing([id], () => {
+      super.replace(id, entry)
+      this.#ranks.set(id, ((entry.priority ?? 4) * 2) | (this.#ranks.get(id)! & 1))
+    })
+  }
+
   override remove(ids: string[]): void {
     this.#changing(ids, () => super.remove(ids))
   }
@@ -86,7 +103,9 @@ export class FairModel extends OrderModel {
     this.#changing(ids, () => {
       super.lapse(ids)
       // Their leases end at one time, and then the sweeper goes by their ids.
-      for (const id of ids.toSorted((a, b) => Number(a) - Number(b))) this.#comeBack(id)
+      for (const id of ids.toSorted((a, b) => Number(a) - Number(b))) {
+        if (this.messages.has(id)) this.#comeBack(id)
+      }
     })
   }
 

@@ -17,6 +17,7 @@ let queues = 0
 export interface Leased {
   id: string
   receipt: string
+  fence: number
   body: string
   group?: string
 }
