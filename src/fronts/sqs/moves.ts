@@ -91,7 +91,7 @@ function shown({ region }: Call, source: string, task: RedriveTask, left: number
     ...(task.to !== null && { DestinationArn: arnOf(region, task.to) }),
     ...(task.ratePerSecond !== perSecondUnnamed && { MaxNumberOfMessagesPerSecond: task.ratePerSecond }),
     ApproximateNumberOfMessagesMoved: task.redriven,
-    ApproximateNumberOfMessagesToMove: task.redriven + (isRunning ? left : 0),
+    ApproximateNumberOfMessagesToMove: task.redriven + (isRunning || task.failure !== null ? left : 0),
     ...(task.failure !== null && { FailureReason: reasonOf[task.failure] }),
     StartedTimestamp: Date.parse(task.startedAt)
   }

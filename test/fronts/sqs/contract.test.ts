@@ -627,7 +627,8 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.match(await untilEnded(SourceArn), {
         Status: 'FAILED',
         FailureReason: 'CouldNotDetermineMessageSource',
-        ApproximateNumberOfMessagesMoved: 0
+        ApproximateNumberOfMessagesMoved: 0,
+        ApproximateNumberOfMessagesToMove: 2
       })
       t.equal((await attributes(dead, 'All')).ApproximateNumberOfMessages, '2', 'nothing is lost')
       const target = await queue()
