@@ -67,6 +67,11 @@ t.test('groups are shown with what holds them up, and lead to their messages', n
   await listed.nth(2).waitFor()
   t.equal(await listed.count(), 3)
   await holds(page.getByLabel('Group', { exact: true }), 'ada')
+  const [first, , second] = body.messages
+  await page.locator('a.row-link', { hasText: second.id }).click()
+  const link = page.locator('.why').getByRole('link', { name: `Message ${first.id}` })
+  t.match(await link.getAttribute('href'), `/messages/${first.id}`)
+  t.match(await page.locator('dl.pairs').getByRole('link', { name: 'ada' }).getAttribute('href'), 'group=ada')
   t.strictSame(faults, [])
 })
 

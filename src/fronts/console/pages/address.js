@@ -62,3 +62,10 @@ export const topicAddress = topic => `#/topics/${encodeURIComponent(topic)}`
  * @param {string} id
  */
 export const messageAddress = (queue, id) => `${queueAddress(queue)}/messages/${id}`
+
+/**
+ * The messages of a group.
+ * @param {string} queue
+ * @param {string} group
+ */
+export const groupAddress = (queue, group) => `${queueAddress(queue)}?${new URLSearchParams({ group })}`

@@ -1,6 +1,6 @@
 /** The groups of a queue: what waits in each, and for what. Read while the part is open. */
 import { html, useEffect, useState } from './vendor/htm.js'
-import { messageAddress, queueAddress } from './address.js'
+import { groupAddress, messageAddress } from './address.js'
 import { call, queuePath } from './api.js'
 import { time } from './clock.js'
 import { count } from './format.js'
@@ -84,7 +84,7 @@ function GroupTable({ queue, ordered, leasedMax, groups }) {
 /** Leads to the messages of the group. */
 function GroupName({ queue, group }) {
   if (group === null) return 'without a name'
-  return html`<a href="${queueAddress(queue)}?${new URLSearchParams({ group })}">${group}</a>`
+  return html`<a href=${groupAddress(queue, group)}>${group}</a>`
 }
 
 function First({ queue, first: { id, state, attempt, until } }) {

@@ -1,7 +1,7 @@
 /** One message: its state and why, its history, its body, and what can be done to it. */
 import { html, useState } from './vendor/htm.js'
 import { askForIds } from './actions.js'
-import { messageAddress, queueAddress, topicAddress } from './address.js'
+import { groupAddress, messageAddress, queueAddress, topicAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
@@ -49,7 +49,7 @@ export function MessagePage({ queue, id }) {
   const actions = html`<${MessageActions} queue=${queue} message=${message} read=${read} />`
   return html`<${MessageFrame} queue=${queue} id=${message.id} actions=${actions}>
     <${ProblemNote} problem=${problem} />
-    ${explained && html`<${Why} explained=${explained} />`}
+    ${explained && html`<${Why} queue=${queue} explained=${explained} />`}
     ${message.movedTo && html`<${MovedLink} message=${message} />`}
     <div class="two">
       <section aria-labelledby="body-title">
@@ -59,7 +59,7 @@ export function MessagePage({ queue, id }) {
         <${Headers} headers=${message.headers} />
         ${message.resultText !== undefined && html`<${Result} message=${message} />`}
         <h2>Details</h2>
-        <${Details} message=${message} />
+        <${Details} queue=${queue} message=${message} />
       </section>
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">History</h2>
@@ -116,13 +116,19 @@ function Result({ message: { id, resultText } }) {
     <${Body} message=${shown} />`
 }
 
-function Details({ message }) {
-  const { attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin, unique } = message
+function Details({ queue, message }) {
+  const { group, attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin, unique } =
+    message
   return html`<dl class="pairs">
     <dt>Attempt</dt>
     <dd>${attemptOf(attempt, maxAttempts)}</dd>
     <dt>Priority</dt>
     <dd>${priority}</dd>
+    ${
+      group !== undefined &&
+      html`<dt>Group</dt>
+        <dd><a href=${groupAddress(queue, group)}>${group}</a></dd>`
+    }
     ${
       topic !== undefined &&
       html`<dt>Topic</dt>
@@ -169,11 +175,17 @@ function MovedLink({ message: { id, movedTo } }) {
 const utcTime = /\d{4}-\d\d-\d\dT[\d:.]+Z/g
 
 /** Why the message is in its state, in the words of the service. Times are on the clock of the pages. */
-function Why({ explained: { state, reasons } }) {
+function Why({ queue, explained: { state, reasons } }) {
   return html`<section class="why ${state}" aria-labelledby="why-title">
     <h2 id="why-title">Why it is ${state}</h2>
     <ul>
-      ${reasons.map(({ detail }) => html`<li><p>${detail.replaceAll(utcTime, at => time(at))}</p></li>`)}
+      ${reasons.map(
+        ({ detail, by }) =>
+          html`<li>
+            <p>${detail.replaceAll(utcTime, at => time(at))}</p>
+            ${by && html`<p><a href=${messageAddress(queue, by.id)}>Message ${by.id}</a></p>`}
+          </li>`
+      )}
     </ul>
   </section>`
 }
