@@ -9,7 +9,8 @@ import { browse } from '../../src/store/verbs/browse.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
-import { redrive } from '../../src/store/verbs/redrive.ts'
+import { moveToStatement, redrive } from '../../src/store/verbs/redrive.ts'
+import { stopOfMoveStatement } from '../../src/store/verbs/redriveTasks.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
 import * as messages from '../support/messages.ts'
 import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
@@ -378,6 +379,16 @@ t.test(
           never
         )
         await createMaintenance(watched)['remove-queues']()
+        const some = await database.query<{ id: string }>(
+          `select id from holdfast.messages
+          where queue_id = $1 and leased_until is null
+          order by id
+          limit ${limit}`,
+          [queueId]
+        )
+        const moved = [queueId, some.map(({ id }) => id), 'elsewhere']
+        await session.query(stopOfMoveStatement, moved)
+        await session.query(moveToStatement, moved)
       }
       return new Map(runs)
     }
@@ -396,6 +407,7 @@ t.test(
       'browse_acked',
       'counts_of',
       'last_id',
+      'move_to',
       'purge',
       'purge_acked',
       'redrive',
@@ -405,7 +417,8 @@ t.test(
       'search_acked_by_id',
       'search_by_id',
       'search_dead',
-      'search_redrivable'
+      'search_redrivable',
+      'stop_of_move'
     ])
     t.ok(before.has('remove_messages'))
     for (const [when, after] of Object.entries({ 'without statistics': without, analyzed })) {
