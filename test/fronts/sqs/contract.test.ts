@@ -647,6 +647,33 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       )
     })
 
+    t.test('a move task keeps the order of groups', async t => {
+      const dead = await fifo()
+      const { QueueArn: SourceArn } = await attributes(dead, 'QueueArn')
+      await fifo({ RedrivePolicy: JSON.stringify({ deadLetterTargetArn: SourceArn, maxReceiveCount: 1 }) })
+      const target = await fifo()
+      const { QueueArn: DestinationArn } = await attributes(target, 'QueueArn')
+      const bodies = ['a1', 'b1', 'a2', 'a3', 'b2']
+      for (const body of bodies) {
+        await send(dead, body, { MessageGroupId: body[0], MessageDeduplicationId: body })
+      }
+      const [held] = await receive(dead, { MaxNumberOfMessages: 1 })
+      t.equal(held.Body, 'a1')
+      await call('StartMessageMoveTask', { SourceArn, DestinationArn })
+      t.match(await untilEnded(SourceArn), { Status: 'COMPLETED', ApproximateNumberOfMessagesMoved: 4 })
+      const moved = await receive(target, { MaxNumberOfMessages: 10 })
+      const ofGroup = (group: string) => moved.map(({ Body }) => Body).filter(body => body.startsWith(group))
+      t.strictSame(
+        [ofGroup('a'), ofGroup('b')],
+        [
+          ['a2', 'a3'],
+          ['b1', 'b2']
+        ]
+      )
+      await call('DeleteMessage', { QueueUrl: dead, ReceiptHandle: held.ReceiptHandle })
+      t.equal((await attributes(dead, 'All')).ApproximateNumberOfMessages, '0')
+    })
+
     t.test('a move task fails where its target has been deleted, and makes no queue', async t => {
       const { dead, SourceArn, source } = await pair()
       const target = await queue()
