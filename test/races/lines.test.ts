@@ -79,19 +79,28 @@ t.test('a message that is enqueued while the last of its group is acked is not s
   await linesAreWhole(t, q.id)
 })
 
-t.test('an ack that waits for an enqueue of its group lets the new message stand', async t => {
-  const q = await ordered()
-  await enqueue(poolA, q.id, 'a')
-  const [first] = await lease(poolA, q.id, 1)
-  await blocker.query('begin')
-  await blocker.query('select holdfast.enqueue($1, $2, $3)', [q.name, '1', { group: 'a' }])
-  const acking = ack(poolA, q.id, [first!])
-  await untilBlocked(1)
-  await blocker.query('commit')
-  t.match((await acking).freed, { count: 1 })
-  t.equal((await lease(poolB, q.id, 1)).length, 1)
-  await linesAreWhole(t, q.id)
-})
+const enqueueInSql = ({ name }: { name: string }) =>
+  blocker.query('select holdfast.enqueue($1, $2, $3)', [name, '1', { group: 'a' }])
+const enqueues = {
+  'an enqueue in SQL': enqueueInSql,
+  'an enqueue': (q: { id: string }) => enqueue(sessionOn(blocker), q.id, 'a')
+}
+
+for (const [name, enqueueBefore] of Object.entries(enqueues)) {
+  t.test(`an ack that waits for ${name} of its group lets the new message stand`, async t => {
+    const q = await ordered()
+    await enqueue(poolA, q.id, 'a')
+    const [first] = await lease(poolA, q.id, 1)
+    await blocker.query('begin')
+    await enqueueBefore(q)
+    const acking = ack(poolA, q.id, [first!])
+    await untilBlocked(1)
+    await blocker.query('commit')
+    t.match((await acking).freed, { count: 1 })
+    t.equal((await lease(poolB, q.id, 1)).length, 1)
+    await linesAreWhole(t, q.id)
+  })
+}
 
 t.test('of two enqueues of a group at once, the one that commits first comes first', async t => {
   const q = await ordered()
@@ -116,7 +125,7 @@ t.test('of two enqueues of a group at once, the one that commits first comes fir
 t.test('a rolled-back enqueue leaves its group to the next one', async t => {
   const q = await ordered()
   await blocker.query('begin')
-  await blocker.query('select holdfast.enqueue($1, $2, $3)', [q.name, '1', { group: 'a' }])
+  await enqueueInSql(q)
   const later = enqueue(poolA, q.id, 'a')
   await untilBlocked(1)
   await blocker.query('rollback')
