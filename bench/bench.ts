@@ -20,7 +20,7 @@ import {
 
 type EntryLoad = Entry['load']
 
-const consumes = ({ step }: EntryLoad) => step === 'consume' || step === 'ack' || step === 'loop'
+const consumes = ({ step }: EntryLoad) => ['consume', 'ack', 'loop', 'push'].includes(step)
 
 export class Bench {
   readonly #postgres: Embedded

@@ -1,5 +1,6 @@
 /** What the load generator's callers do, by the step of a load. */
 import type { Connection } from './connection.ts'
+import { pushed } from './pushed.ts'
 import { tenTopic } from './topic.ts'
 import type { Caller, Load, Slice } from './slice.ts'
 
@@ -10,6 +11,7 @@ export const callers: Record<Load['step'], (slice: Slice) => Caller> = {
   ack: acker,
   loop: looper,
   pass: passer,
+  push: pushed,
   latency: waiter
 }
 

@@ -25,6 +25,9 @@ export interface Dialect {
   /** Acks, and enqueues a message with this body in another queue. */
   ackThen(receipt: string, body: string): string
   fail(receipts: string[]): string
+  /** Has the queue delivered to this URL, and ends that. */
+  push(url: string): string
+  endPush(): string
   /** Finds the receipts in an answer. The first group of a match, if it has one, is a receipt. */
   receipts: RegExp
 }
@@ -42,12 +45,19 @@ export const dialects: Record<DialectName, (queue: string, credentials?: Credent
   sqs
 }
 
-function post(path: string, body: string, headers = 'content-type: application/json\r\n'): string {
+function request(
+  method: string,
+  path: string,
+  body: string,
+  headers = 'content-type: application/json\r\n'
+): string {
   return (
-    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}` +
+    `${method} ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}` +
     `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
   )
 }
+
+const post = (path: string, body: string, headers?: string) => request('POST', path, body, headers)
 
 /** Further fields of a JSON object: `,"priority":3`, or nothing. */
 function fields(options: object): string {
@@ -83,6 +93,8 @@ function rest(queue: string): Dialect {
       const failures = receipts.map(receipt => `{"receipt":"${receipt}","delaySeconds":0}`)
       return post(`${path}/fail`, `{"failures":[${failures.join(',')}]}`)
     },
+    push: url => request('PUT', `${path}/push`, `{"url":"${url}","maxConcurrent":100}`),
+    endPush: () => `DELETE ${path}/push HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`,
     receipts: /"fence":|"receipt":"([^"]+)"/g
   }
 }
@@ -115,6 +127,12 @@ function sqs(queue: string, credentials?: Credentials): Dialect {
       throw new Error('not measured')
     },
     fail() {
+      throw new Error('not measured')
+    },
+    push() {
+      throw new Error('not measured')
+    },
+    endPush() {
       throw new Error('not measured')
     },
     receipts: /"ReceiptHandle":"([^"]+)"/g

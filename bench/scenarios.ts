@@ -396,6 +396,20 @@ export const scenarios: Scenario[] = [
       }
     ]
   },
+  {
+    title: 'Push to an endpoint that answers at once, 100 requests at a time',
+    entries: [
+      { name: 'deliveries', subject: 'holdfast', isNew: true, load: { ...consume, callers: 1, step: 'push' } }
+    ],
+    targets: [
+      {
+        what: 'deliveries a second',
+        bound: '≥',
+        must: 2000,
+        of: round => round['deliveries']!.perSecond
+      }
+    ]
+  },
   bodies('Enqueue', enqueue),
   bodies('Lease and ack', consume)
 ]

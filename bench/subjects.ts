@@ -92,6 +92,7 @@ async function start(name: SubjectName, folder: string, databaseUrl: string): Pr
     env: {
       PATH: process.env.PATH,
       ...(isHoldfast(name) && { HOLDFAST_DATABASE_URL: databaseUrl, HOLDFAST_PORT: '0' }),
+      ...(name === 'holdfast' && { HOLDFAST_PUSH_PRIVATE: 'on' }),
       ...(name === 'processes' && { HOLDFAST_PROCESSES: '2' }),
       ...(name === 'signed' && { HOLDFAST_SIGNING_SECRET_FILE: signingSecretFile })
     }

@@ -1,9 +1,6 @@
 /** Every setting once: name, default, bounds and help. The only file that reads the environment. */
-import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
 import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
@@ -131,6 +128,14 @@ export const environment = {
       'A file of 32 or more random bytes, the same for every replica. From it come the secret access keys ' +
       'of SQS clients. While you change it, name both files, separated by a comma, the new one first. ' +
       'With the embedded PostgreSQL, one is made in HOLDFAST_DATA_DIR if this is not set.'
+  },
+  pushPrivate: {
+    name: 'HOLDFAST_PUSH_PRIVATE',
+    default: false,
+    read: onOrOff,
+    help:
+      'on: pushes may reach private, loopback and other special addresses. off: only addresses of the ' +
+      'public internet.'
   },
   dataDir: {
     name: 'HOLDFAST_DATA_DIR',
@@ -312,68 +317,6 @@ export function explainListening(
   }
   const reason = reasons[error.code ?? '']
   return reason === undefined ? error : new Error(reason, { cause: error })
-}
-
-/** The admin key in a file; null without a file. Throws when the file holds none. */
-export async function readAdminKey(file: string): Promise<string | null> {
-  if (file === '') return null
-  const text = await readFile(file, 'utf8').catch(error => {
-    throw new Error(
-      `HOLDFAST_ADMIN_KEY_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
-        'the service may read it.'
-    )
-  })
-  const secret = text.trim()
-  if (!/^[\x21-\x7e]{32,256}$/.test(secret)) {
-    throw new Error(
-      'HOLDFAST_ADMIN_KEY_FILE must hold one key of 32 to 256 printable characters. ' +
-        'Make one with openssl rand -base64 32.'
-    )
-  }
-  return secret
-}
-
-const signingSecretBytesMin = 32
-
-/**
- * The service secrets of HOLDFAST_SIGNING_SECRET_FILE, the one for new keys first. Without the
- * setting, the one beside the embedded database, which is made if there is none. Empty: there is none.
- */
-export async function readSigningSecrets({
-  signingSecretFile,
-  databaseUrl,
-  dataDir
-}: Pick<Config, 'signingSecretFile' | 'databaseUrl' | 'dataDir'>): Promise<Buffer[]> {
-  if (signingSecretFile === '') {
-    return databaseUrl === '' ? [await ownSigningSecret(join(dataDir, 'signing-secret'))] : []
-  }
-  return await Promise.all(signingSecretFile.split(',').map(file => signingSecretIn(file.trim())))
-}
-
-async function ownSigningSecret(file: string): Promise<Buffer> {
-  const made = randomBytes(signingSecretBytesMin).toString('base64url')
-  await mkdir(dirname(file), { recursive: true })
-  await writeFile(file, `${made}\n`, { flag: 'wx', mode: 0o600 }).catch(error => {
-    if (error.code !== 'EEXIST') throw error
-  })
-  return await signingSecretIn(file)
-}
-
-async function signingSecretIn(file: string): Promise<Buffer> {
-  const bytes = await readFile(file).catch(error => {
-    throw new Error(
-      `HOLDFAST_SIGNING_SECRET_FILE cannot be read (${error.code}). Check that ${file} exists and that ` +
-        'the service may read it.'
-    )
-  })
-  const end = /\r?\n$/.exec(bytes.toString('latin1'))?.index ?? bytes.length
-  if (end < signingSecretBytesMin) {
-    throw new Error(
-      `HOLDFAST_SIGNING_SECRET_FILE must hold ${signingSecretBytesMin} or more random bytes. ` +
-        'Make it with openssl rand -base64 48.'
-    )
-  }
-  return bytes.subarray(0, end)
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What the command line does with the database itself, beside a service that runs or without one. */
-import { readSigningSecrets, type Config } from './config.ts'
+import type { Config } from './config.ts'
+import { readSigningSecrets } from './secrets.ts'
 import type { PlacementRow } from './core/placement.ts'
 import type { ApiKeys } from './core/ports.ts'
 import { secretFor } from './fronts/sqs/signature.ts'

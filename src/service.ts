@@ -2,13 +2,7 @@
 import { promisify } from 'node:util'
 import { pino, type Logger } from 'pino'
 import { closeInReverse, type Closers } from './closers.ts'
-import {
-  explainListening,
-  explainOpenAccess,
-  readAdminKey,
-  readSigningSecrets,
-  type Config
-} from './config.ts'
+import { explainListening, explainOpenAccess, type Config } from './config.ts'
 import { apiKeysOf } from './databaseTasks.ts'
 import { ApiKeyRing } from './core/apiKey.ts'
 import { Broker } from './core/broker.ts'
@@ -29,6 +23,9 @@ import { Signatures } from './fronts/sqs/signature.ts'
 import { nextTime } from './jobs/calendar.ts'
 import { redrivePauseMsMax, startClock } from './jobs/clock.ts'
 import { startHousekeeping } from './jobs/housekeeping.ts'
+import { startPushing } from './pushing.ts'
+import { readAdminKey, readSigningSecrets } from './secrets.ts'
+import { startSnapshotWatch } from './snapshotWatch.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { lastConnectionsOf, usualConnectionsOf } from './store/door.ts'
 import { isPoison } from './store/failures.ts'
@@ -41,7 +38,6 @@ import { keepKeys } from './store/upkeep/apiKeyReader.ts'
 import { startListener } from './store/upkeep/listener.ts'
 import { ScanHints } from './store/upkeep/scanHints.ts'
 import { startSeries } from './store/upkeep/seriesWriter.ts'
-import { watchSnapshots } from './store/upkeep/snapshots.ts'
 import { startSweeper, watchSweeps } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
@@ -103,9 +99,10 @@ export async function startService(config: Config, say: Say, siblings = noSiblin
     const signals = startSignals(base, database, listenTarget, shares)
     const stopGossip = startGossip(siblings, Object.values(shares), keys.ring, signals.interest)
     closers.push(async () => stopGossip())
-    const core = openCore(base, database, signals, shares)
+    const signingSecrets = await readSigningSecrets(config)
+    const core = openCore(base, database, signals, shares, signingSecrets)
     const background = await startBackground(base, database, keys.ring, signals, core)
-    const url = await startServer(base, { database, ...keys, signals, core, background })
+    const url = await startServer(base, { database, ...keys, signals, core, background, signingSecrets })
     return { url, database: name, stop }
   } catch (error) {
     await stop()
@@ -231,7 +228,8 @@ function openCore(
   { config, siblings }: Base,
   database: Database,
   { scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
-  shares: Shares
+  shares: Shares,
+  signingSecrets: Buffer[]
 ) {
   const store = openStore(database, scanHints)
   const broker = new Broker(
@@ -240,6 +238,7 @@ function openCore(
     { onReady, onFree, onDue },
     {
       ...config,
+      signingSecrets,
       shares,
       siblings,
       flushConnections: usualConnectionsOf(connectionsOf(config)),
@@ -261,9 +260,9 @@ async function startBackground(
   database: Database,
   ring: ApiKeyRing | null,
   { wakeups, onReady, onFree, onDue }: SignalParts,
-  { store, broker }: Core
+  { store, broker, shares }: Core
 ) {
-  const { config, report } = base
+  const { config, siblings, report } = base
   stopLater(base, startVacuum(database.last, report('vacuum')))
   const takeStats = () => {
     for (const queueId of wakeups.waitedQueues()) broker.replicaStats.asked(queueId)
@@ -283,30 +282,10 @@ async function startBackground(
   const isDue = (timeMs: number) => clock.dueAt(timeMs)
   const schedules = new Schedules(store, broker, nextTime, { ...config, onDue: isDue })
   stopLater(base, await startHousekeeping(database, () => clock.fireNow(), report('housekeeping')))
-  const snapshots = stopLater(base, startSnapshotWatch(base, database))
-  return { schedules, snapshots }
-}
-
-function startSnapshotWatch({ log, report }: Base, database: Database) {
-  return watchSnapshots(
-    database.last,
-    ({ kind, name, application, user, state, ageSeconds }, hiddenSessions) =>
-      log.warn(
-        {
-          part: 'snapshots',
-          kind,
-          [kind === 'session' ? 'pid' : 'name']: name,
-          application,
-          user,
-          state,
-          ageSeconds: Math.round(ageSeconds),
-          hiddenSessions
-        },
-        'An old snapshot is held. Until it ends, PostgreSQL cannot remove dead rows. ' +
-          'holdfast doctor says how to end it.'
-      ),
-    report('snapshots')
-  )
+  const snapshots = stopLater(base, startSnapshotWatch(database.last, base.log, report('snapshots')))
+  const pushOptions = { broker, wakeups, shares, siblings, privateToo: config.pushPrivate }
+  const push = stopLater(base, await startPushing({ ...pushOptions, onError: report('push') }))
+  return { schedules, snapshots, push }
 }
 
 interface ServedParts {
@@ -316,6 +295,7 @@ interface ServedParts {
   signals: SignalParts
   core: Core
   background: Background
+  signingSecrets: Buffer[]
 }
 
 /** The HTTP server with all its routes. Answers where it serves. */
@@ -323,7 +303,7 @@ async function startServer(
   { config, closers, siblings, log, report }: Base,
   parts: ServedParts
 ): Promise<string> {
-  const { database, ring, readKeys, signals, core, background } = parts
+  const { database, ring, readKeys, signals, core, background, signingSecrets } = parts
   const requestMetrics = new RequestMetrics(log)
   siblings.answer('shares', async () => reportShares(core.shares))
   const connections = () => promisify(server.server.getConnections).call(server.server)
@@ -347,8 +327,16 @@ async function startServer(
         },
         core.shares.consolePages
       ),
-    sqs: config.sqs ? await sqsFront(config, core.broker, ring) : null,
+    sqs: config.sqs
+      ? createSqsFront({
+          broker: core.broker,
+          ring,
+          signatures: new Signatures(ring === null ? [] : signingSecrets),
+          sqsUrl: config.sqsUrl
+        })
+      : null,
     schedules: background.schedules,
+    push: background.push.front,
     health: {
       unready: signals.sweeps.unready,
       metrics: metricsOf(parts, siblings, requestMetrics, connections, report('metrics'))
@@ -362,12 +350,6 @@ async function startServer(
   return await server.listen({ host: config.host, port: config.port }).catch(error => {
     throw explainListening(error, config)
   })
-}
-
-/** The SQS front, bound to what it needs. */
-async function sqsFront(config: Config, broker: Broker, ring: ApiKeyRing | null) {
-  const signatures = new Signatures(ring === null ? [] : await readSigningSecrets(config))
-  return createSqsFront({ broker, ring, signatures, sqsUrl: config.sqsUrl })
 }
 
 function metricsOf(
@@ -388,6 +370,7 @@ function metricsOf(
     waiters: () => signals.wakeups.size,
     shares: () => reportShares(core.shares),
     listening: signals.listening,
+    push: () => background.push.front.figures(),
     connections,
     queues: () => queueTotals(database),
     onError

@@ -94,6 +94,17 @@ async function refuseTies(tools: MoveTools, placement: Placement, queue: string,
         `DELETE /topics/${topics[0]}/subscriptions/${queue}.`
     )
   }
+  const push = await tools.calls.call(from, {
+    method: 'GET',
+    path: `/queues/${queue}/push`,
+    headers: tools.headers
+  })
+  if (push.status === 200) {
+    throw new Error(
+      `${queue} is delivered by push, which works within a cell. Delete its push first, and set it ` +
+        'up again after the move. Its signing secret will be another one.'
+    )
+  }
   const report = await reportOf(tools, queue, from)
   const target = report?.settings.deadLetterQueue ?? null
   if (target !== null && placement.targetOf(target) !== to) {

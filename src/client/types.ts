@@ -500,6 +500,7 @@ export interface Explanation {
       | 'delayed'
       | 'backingOff'
       | 'paused'
+      | 'pushSlowed'
       | 'maxLeased'
       | 'maxLeasedPerGroup'
       | 'rate'
@@ -1240,6 +1241,112 @@ export interface TopicList {
   }>
   /** Send it to get the next page; null at the end. */
   cursor: string | null
+}
+
+export interface PushChange {
+  /** Where to: http or https, without a name or a password in it. A new push needs it. */
+  url?: string | undefined
+  /**
+   * Requests under way at one time, of each replica. To bound all replicas together, set
+   * `maxLeased` of the queue. Default 10.
+   */
+  maxConcurrent?: number | undefined
+  /** How long a request may take, with its answer. Default 30. */
+  timeoutSeconds?: number | undefined
+  /**
+   * Header fields of each request, such as an Authorization. None that the service sets itself.
+   * They are replaced as a whole.
+   */
+  headers?: Record<string, string> | undefined
+}
+
+export interface Push {
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  url: string
+  maxConcurrent: number
+  timeoutSeconds: number
+  headers: Record<string, string>
+  /** Until then the secret before the last rotation signs too. null: only one secret signs. */
+  oldSecretUntil: string | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+  /** When it last changed. RFC 3339, UTC. */
+  updatedAt: string
+  /** Signs every request, as Standard Webhooks say. It is shown here and never again. */
+  secret?: string | undefined
+}
+
+export interface PushReport {
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  url: string
+  maxConcurrent: number
+  timeoutSeconds: number
+  headers: Record<string, string>
+  /** Until then the secret before the last rotation signs too. null: only one secret signs. */
+  oldSecretUntil: string | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+  /** When it last changed. RFC 3339, UTC. */
+  updatedAt: string
+  /** The endpoint fails, so deliveries are slowed down. null: full speed. */
+  slowed: {
+    /** In a row. */
+    failures: number
+    reason: string
+    /** When the next delivery is tried. RFC 3339, UTC. */
+    until: string
+  } | null
+  /**
+   * The last 50 that this replica has made since its start, the newest first. Other replicas
+   * remember their own.
+   */
+  deliveries: Array<{
+    /** A message id. */
+    id: string
+    attempt: number
+    /** When the request was sent. RFC 3339, UTC. */
+    at: string
+    /**
+     * delivered: 2xx, so it was acked. gone: 410, so it is dead. failed: any other answer, or a
+     * broken connection. timeout: no answer in time. unreachable: no connection.
+     */
+    outcome: 'delivered' | 'gone' | 'failed' | 'timeout' | 'unreachable'
+    /** Of the answer. null: there was none. */
+    status: number | null
+    /** How long the request took. */
+    seconds: number
+    /** Why it failed: the status and the first 500 characters of the answer. */
+    reason: string | null
+  }>
+}
+
+export interface PushTest {
+  delivered: boolean
+  /** Of the answer. null: there was none. */
+  status: number | null
+  /** How long the request took. */
+  seconds: number
+  /** Why it failed: the status and the first 500 characters of the answer. */
+  reason: string | null
+}
+
+export interface PushRotated {
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  url: string
+  maxConcurrent: number
+  timeoutSeconds: number
+  headers: Record<string, string>
+  /** Until then the secret before the last rotation signs too. null: only one secret signs. */
+  oldSecretUntil: string | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+  /** When it last changed. RFC 3339, UTC. */
+  updatedAt: string
+  /** Signs every request, as Standard Webhooks say. It is shown here and never again. */
+  secret: string
 }
 
 export interface ScheduleChange {

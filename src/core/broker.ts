@@ -4,7 +4,8 @@ import type { Caller } from './caller.ts'
 import type { Completion } from './completion.ts'
 import type { State } from './counters.ts'
 import type { Bounds } from './engine/batcher.ts'
-import type { Parts } from './engine/parts.ts'
+import { batchBounds, type Parts } from './engine/parts.ts'
+import { PushStates } from './engine/pushStates.ts'
 import { QueueCache } from './engine/queueCache.ts'
 import { ReplicaStats } from './engine/replicaStats.ts'
 import { Flights } from './engine/flights.ts'
@@ -38,6 +39,7 @@ import { FailureGroups, type Failures } from './verbs/failures.ts'
 import { Leasing, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
 import { Publishing } from './verbs/publish.ts'
+import { Pushes } from './verbs/pushes.ts'
 import { Queues, type PutOptions } from './verbs/queues.ts'
 import { Redriving } from './verbs/redrives.ts'
 import { Settling, type Outcome, type Settlement } from './verbs/settle.ts'
@@ -46,19 +48,11 @@ import { Watching } from './verbs/watch.ts'
 
 export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' | 'siblings'> {
   isPoison: Bounds['isPoison']
+  /** The secrets of the service, from which those of pushes are made. */
+  signingSecrets?: Buffer[]
   /** Connections to the database: for flushes, and for work that is let in last. */
   flushConnections: number
   lastConnections: number
-}
-
-/** The bounds of every batcher. */
-const bounds: Omit<Bounds, 'flights' | 'isPoison'> = {
-  // A larger flush is hardly cheaper for each message, and leaves less to do side by side: of 1600
-  // messages at hand, the next share is parsed here while the database stores the last.
-  flushCountMax: 600,
-  flushWeightMax: Infinity,
-  waitingItemsMax: 20_000,
-  waitingMsMax: 5000
 }
 
 export class Broker {
@@ -77,18 +71,16 @@ export class Broker {
   readonly #explaining: Explaining
   readonly #failureGroups: FailureGroups
   readonly #publishing: Publishing
+  /** Endpoints to which queues are delivered, and what this replica knows of them. */
+  readonly pushes: Pushes
   /** Subscriptions of queues to topics. */
   readonly topics: Topics
   /** The workers seen lately on a queue, and its groups. */
   readonly consumers: Consuming
   readonly groups: Groups
 
-  constructor(
-    store: Store,
-    wakeups: Wakeups,
-    signals: Signals,
-    { shares, siblings, flushConnections, lastConnections, isPoison, ...options }: BrokerOptions
-  ) {
+  constructor(store: Store, wakeups: Wakeups, signals: Signals, options: BrokerOptions) {
+    const { shares, siblings, flushConnections, lastConnections, isPoison } = options
     const turns = (this.#turns = new Turns(lastConnections, shares.turns))
     const parts: Parts = {
       store,
@@ -97,7 +89,8 @@ export class Broker {
       signals,
       siblings,
       replicaStats: this.replicaStats,
-      bounds: { ...bounds, flights: new Flights(flushConnections), isPoison },
+      pushStates: new PushStates(siblings),
+      bounds: { ...batchBounds, flights: new Flights(flushConnections), isPoison },
       shares,
       turns,
       // One connection stays free for short work.
@@ -119,6 +112,7 @@ export class Broker {
     this.groups = new Groups(parts)
     this.#publishing = new Publishing(parts, this.#enqueueing)
     this.topics = new Topics(parts, this.#publishing)
+    this.pushes = new Pushes(parts, options.signingSecrets ?? [])
   }
 
   /** The refusal of an enqueue now; null where there is room. Asked before a body is read. */
@@ -251,8 +245,9 @@ export class Broker {
   }
 
   /** Removes a queue and all in it. Nothing happens if there is no such queue. */
-  deleteQueue(caller: Caller, name: string): Promise<void> {
-    return this.#queues.delete(caller, name)
+  async deleteQueue(caller: Caller, name: string): Promise<void> {
+    await this.#queues.delete(caller, name)
+    await this.pushes.queueDeleted(name)
   }
 
   /** The last hour of a queue, step by step. Refuses with queueNotFound. */

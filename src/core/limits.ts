@@ -107,6 +107,26 @@ export const subscriptionsPerTopicMax = 1000
 export const publishCopiesMax = 10_000
 export const publishBytesMax = 67_108_864
 
+/** Of all queues together. */
+export const pushesMax = 5000
+export const pushUrlCharsMax = 2048
+/** Requests to one endpoint at one time, of one replica. */
+export const pushConcurrentMax = 1000
+export const pushTimeoutSecondsMax = 300
+/** Of a push, with the characters of a name and of a value. */
+export const pushHeadersMax = 20
+export const pushHeaderNameCharsMax = 128
+export const pushHeaderValueCharsMax = 2048
+/** Of an endpoint's answer, kept as the reason of a failure; and the bytes that are read at most. */
+export const pushReasonCharsMax = 500
+export const pushAnswerBytesMax = 16_384
+/** How long a replaced secret signs too. */
+export const pushRotationSeconds = daySeconds
+/** Requests to all endpoints at one time, of one replica. */
+export const pushRequestsMax = 2000
+/** Deliveries of a queue that a process remembers. */
+export const pushDeliveriesMax = 50
+
 export const cronCharsMax = 200
 export const timezoneCharsMax = 64
 /** The next times shown of a schedule. */

@@ -43,6 +43,7 @@ import type {
   Selection
 } from './message.ts'
 import type { QueueChange } from './queue.ts'
+import type { PushVerbs } from './pushPorts.ts'
 import type { NewQueueTerms, PutOutcome, QueueVerbs } from './queuePorts.ts'
 import type { OnReadyChunk, RedriveVerbs } from './redrive.ts'
 import type { KeptSchedule } from './schedule.ts'
@@ -92,7 +93,8 @@ export type Verbs = EnqueueVerbs &
   GroupVerbs &
   SeriesVerbs &
   ScheduleVerbs &
-  TopicVerbs
+  TopicVerbs &
+  PushVerbs
 
 interface EnqueueVerbs {
   /** Stores messages in the order given. No key of a queue may come twice, of either kind. */

@@ -58,8 +58,8 @@ class Processes {
   /** Answers where the processes serve, once all do. */
   async start(): Promise<string> {
     // What the first one says of the start holds for all.
-    const url = await this.#serve(this.#say)
-    await Promise.all(Array.from({ length: this.#count - 1 }, () => this.#serve(() => {})))
+    const url = await this.#serve(this.#say, 0)
+    await Promise.all(Array.from({ length: this.#count - 1 }, (_, i) => this.#serve(() => {}, i + 1)))
     return url
   }
 
@@ -71,10 +71,10 @@ class Processes {
     await Promise.all(running.map(worker => worker.isDead() || once(worker, 'exit')))
   }
 
-  /** Starts a process. Answers where it serves; throws when it cannot. */
-  async #serve(say: (line: string) => void): Promise<string> {
+  /** Starts the process of this place. Answers where it serves; throws when it cannot. */
+  async #serve(say: (line: string) => void, place: number): Promise<string> {
     const worker = cluster.fork()
-    send(worker, { is: 'starting', replica: this.#replica })
+    send(worker, { is: 'starting', replica: this.#replica, place, places: this.#count })
     const member: Member = { id: String(worker.id), send: message => send(worker, message) }
     const startedMs = performance.now()
     this.#running.add(worker)
@@ -92,14 +92,20 @@ class Processes {
       worker.once('exit', (code, signal) => {
         this.#running.delete(worker)
         this.#relay.leave(member)
-        if (isServing) this.#replace({ worker, code, signal, livedMs: performance.now() - startedMs })
+        if (isServing) this.#replace({ worker, place, code, signal, livedMs: performance.now() - startedMs })
         else reject(new Error(`A process of the service ended before it served (${signal ?? code}).`))
       })
     })
   }
 
-  async #replace(ended: { worker: Worker; code: number; signal: string; livedMs: number }): Promise<void> {
-    const { worker, code, signal, livedMs } = ended
+  async #replace(ended: {
+    worker: Worker
+    place: number
+    code: number
+    signal: string
+    livedMs: number
+  }): Promise<void> {
+    const { worker, place, code, signal, livedMs } = ended
     for (let failures = livedMs < soundMs ? 1 : 0; !this.#stopping.signal.aborted; failures++) {
       this.#log.error(
         { part: 'processes', pid: worker.process.pid, code, signal },
@@ -110,7 +116,7 @@ class Processes {
         () => {}
       )
       if (this.#stopping.signal.aborted) return
-      const failed = await this.#serve(() => {}).then(
+      const failed = await this.#serve(() => {}, place).then(
         () => null,
         (error: Error) => error
       )

@@ -16,6 +16,8 @@ type AnyAnswerer = (about: unknown) => Promise<unknown>
 export class IpcSiblings implements Siblings {
   readonly alone = false
   readonly replica: string
+  readonly place: number
+  readonly places: number
   readonly #send: (message: FromServer, sent?: () => void) => void
   readonly #hearers = new Map<keyof Told, AnyHearer[]>()
   readonly #answerers = new Map<keyof Asked, AnyAnswerer>()
@@ -28,8 +30,13 @@ export class IpcSiblings implements Siblings {
   #toldMs = -Infinity
   #timer: NodeJS.Timeout | undefined
 
-  constructor(replica: string, send: (message: FromServer, sent?: () => void) => void) {
+  constructor(
+    { replica, place, places }: Pick<Siblings, 'replica' | 'place' | 'places'>,
+    send: (message: FromServer, sent?: () => void) => void
+  ) {
     this.replica = replica
+    this.place = place
+    this.places = places
     this.#send = send
   }
 

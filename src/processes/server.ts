@@ -8,8 +8,8 @@ import type { FromFirst, FromServer } from './messages.ts'
 
 /** Serves until the first process says to stop, or has ended. */
 export async function serveAsOneOfSeveral(config: Config, stopMsMax: number): Promise<void> {
-  const [{ replica }] = (await once(process, 'message')) as [Extract<FromFirst, { is: 'starting' }>]
-  const siblings = new IpcSiblings(replica, send)
+  const [starting] = (await once(process, 'message')) as [Extract<FromFirst, { is: 'starting' }>]
+  const siblings = new IpcSiblings(starting, send)
   let stopped: () => void
   const stopping = new Promise<void>(resolve => {
     stopped = resolve

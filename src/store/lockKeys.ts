@@ -14,6 +14,8 @@ export const lockKeys = {
   deadLetterChains: 4_011_990,
   /** One caller at a time makes a subscription, likewise. */
   subscribe: 4_011_981,
+  /** One session at a time makes or changes a push, likewise, and so that versions follow the commits. */
+  push: 4_011_983,
   /** With the id of a queue: one flush at a time enqueues its unique keys, where several collide. */
   unique: 4_011_982,
   /** One Holdfast at a time runs over the folder of an embedded PostgreSQL. */

@@ -19,6 +19,7 @@ import { followerVerbs } from './verbs/followers.ts'
 import { leaseVerbs } from './verbs/lease.ts'
 import { isLeaseKeyTaken, leaseKeyVerbs } from './verbs/leaseKeys.ts'
 import { putQueue } from './verbs/putQueue.ts'
+import { pushVerbs } from './verbs/pushes.ts'
 import { queueVerbs } from './verbs/queues.ts'
 import { redriveVerbs } from './verbs/redrive.ts'
 import { redriveTaskVerbs } from './verbs/redriveTasks.ts'
@@ -57,7 +58,8 @@ const sessionVerbs = (scanHints: ScanHints): SessionVerbs => ({
   ...scheduleVerbs,
   ...firingVerbs,
   ...seriesVerbs,
-  ...topicVerbs
+  ...topicVerbs,
+  ...pushVerbs
 })
 
 /**

@@ -133,7 +133,9 @@ t.test('what only works within a cell is not torn apart', { skip }, async t => {
   await router.call('PUT', '/queues/graves', {})
   await router.call('PUT', '/queues/mail', { deadLetterQueue: 'graves' })
   await router.call('PUT', '/topics/news/subscriptions/feed', {})
+  await router.call('PUT', '/queues/pushed/push', { url: 'https://example.org/hook' })
   for (const [queue, reason] of [
+    ['pushed', /pushed is delivered by push/],
     ['graves', /Dead messages of mail go to graves/],
     ['mail', /Dead messages of mail go to graves, which is in a/],
     ['feed', /feed subscribes to news/]

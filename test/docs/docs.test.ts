@@ -56,7 +56,7 @@ for (const [page, blocks] of pages) {
 const workMsMax = 60_000
 
 async function runPage(t: Test, blocks: Block[]): Promise<void> {
-  const holdfast = await service(t)
+  const holdfast = await service(t, { env: { HOLDFAST_PUSH_PRIVATE: 'on' } })
   const folder = t.testdir({ bin: {} })
   // The folder of a reader: a clone, with its `holdfast` on the path.
   for (const name of ['docs', 'openapi']) await symlink(resolve(name), join(folder, name))

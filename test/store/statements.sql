@@ -857,6 +857,27 @@ from (
   limit 10000
 ) before;
 
+-- all_pushes
+select
+  p.queue_id as "queueId",
+  p.url,
+  p.max_concurrent as "maxConcurrent",
+  p.timeout_seconds as "timeoutSeconds",
+  p.headers,
+  p.key_id as "keyId",
+  p.old_key_id as "oldKeyId",
+  p.old_key_until as "oldKeyUntil",
+  p.created_at as "createdAt",
+  p.updated_at as "updatedAt",
+  q.name as queue
+from holdfast.pushes p
+cross join lateral (
+  select name
+  from holdfast.queues
+  where id = p.queue_id
+  limit 1
+) q;
+
 -- browse
 -- $1 queue id · $2 message ids · $3 state, null: any · $4 bytes allowed
 with picked as materialized (
@@ -3831,6 +3852,22 @@ from (
   order by created_at, id
 ) k
 where id = $1;
+
+-- find_push
+-- $1 queue
+select
+  p.queue_id as "queueId",
+  p.url,
+  p.max_concurrent as "maxConcurrent",
+  p.timeout_seconds as "timeoutSeconds",
+  p.headers,
+  p.key_id as "keyId",
+  p.old_key_id as "oldKeyId",
+  p.old_key_until as "oldKeyUntil",
+  p.created_at as "createdAt",
+  p.updated_at as "updatedAt"
+from holdfast.pushes p
+where p.queue_id = (select id from holdfast.queues where name = $1);
 
 -- find_queue
 -- $1 name
@@ -6835,6 +6872,9 @@ select pg_advisory_xact_lock(4011979);
 -- lock_dead_letter_chains
 select pg_advisory_xact_lock(4011990);
 
+-- lock_pushes
+select pg_advisory_xact_lock(4011983);
+
 -- lock_schedule
 -- $1 name · $2 queues · $3 beginnings of queue names
 select
@@ -7354,6 +7394,55 @@ with purged as (
 )
 select count(*) as purged
 from purged;
+
+-- put_push
+-- $1 queue · $2 url · $3 requests at one time · $4 timeout in seconds · $5 headers
+-- $6 id of a new key · $7 id of a caller; null in $2 to $5: as it is
+with q as materialized (
+  select id
+  from holdfast.queues
+  where name = $1
+  for key share
+)
+insert into holdfast.pushes as p (
+  queue_id,
+  url,
+  max_concurrent,
+  timeout_seconds,
+  headers,
+  key_id,
+  caller_id
+)
+select
+  q.id,
+  coalesce($2::text, o.url),
+  coalesce($3::integer, 10),
+  coalesce($4::float8, 30),
+  coalesce($5::jsonb, '{}'),
+  $6::text,
+  $7::text
+from q
+left join holdfast.pushes o on o.queue_id = q.id
+where coalesce($2, o.url) is not null
+on conflict (queue_id) do update set
+  url = coalesce($2, p.url),
+  max_concurrent = coalesce($3, p.max_concurrent),
+  timeout_seconds = coalesce($4, p.timeout_seconds),
+  headers = coalesce($5, p.headers),
+  version = nextval('holdfast.push_versions'),
+  updated_at = clock_timestamp()
+returning
+  p.queue_id as "queueId",
+  p.url,
+  p.max_concurrent as "maxConcurrent",
+  p.timeout_seconds as "timeoutSeconds",
+  p.headers,
+  p.key_id as "keyId",
+  p.old_key_id as "oldKeyId",
+  p.old_key_until as "oldKeyUntil",
+  p.created_at as "createdAt",
+  p.updated_at as "updatedAt",
+  p.xmax = 0 as created;
 
 -- put_subscription
 -- $1 topic · $2 queue · $3 pattern, null: as it is · $4 id of a caller
@@ -8369,6 +8458,28 @@ select
     )->>'position')::bigint
   ) as position
 from changed;
+
+-- rotate_push
+-- $1 queue · $2 id of a new key · $3 seconds for which the old one signs too
+update holdfast.pushes p
+set
+  old_key_id = p.key_id,
+  old_key_until = clock_timestamp() + $3 * interval '1 second',
+  key_id = $2,
+  version = nextval('holdfast.push_versions'),
+  updated_at = clock_timestamp()
+where p.queue_id = (select id from holdfast.queues where name = $1)
+returning
+  p.queue_id as "queueId",
+  p.url,
+  p.max_concurrent as "maxConcurrent",
+  p.timeout_seconds as "timeoutSeconds",
+  p.headers,
+  p.key_id as "keyId",
+  p.old_key_id as "oldKeyId",
+  p.old_key_until as "oldKeyUntil",
+  p.created_at as "createdAt",
+  p.updated_at as "updatedAt";
 
 -- search
 -- $1 queue id · $2 after this id · $3 up to this id · $4 messages examined · $5 states

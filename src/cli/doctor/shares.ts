@@ -1,5 +1,6 @@
 /** Who holds how much of what callers share: asked of the service at the address of the settings. */
-import { readAdminKey, type Config } from '../../config.ts'
+import type { Config } from '../../config.ts'
+import { readAdminKey } from '../../secrets.ts'
 import { count, ok, warning, type Check, type HeldBound, type Judge } from './check.ts'
 
 const askMsMax = 5000

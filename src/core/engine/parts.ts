@@ -1,6 +1,7 @@
 /** What the verbs share. Each verb takes from it the parts that it needs. */
 import type { Store } from '../ports.ts'
 import type { Bounds } from './batcher.ts'
+import type { PushStates } from './pushStates.ts'
 import type { QueueCache } from './queueCache.ts'
 import type { ReplicaStats } from './replicaStats.ts'
 import type { Shares } from './shares.ts'
@@ -9,6 +10,16 @@ import type { Signals } from './signals.ts'
 import type { Turns } from './turns.ts'
 import type { Wakeups } from './wakeups.ts'
 
+/** The bounds of every batcher. */
+export const batchBounds: Omit<Bounds, 'flights' | 'isPoison'> = {
+  // A larger flush is hardly cheaper for each message, and leaves less to do side by side: of 1600
+  // messages at hand, the next share is parsed here while the database stores the last.
+  flushCountMax: 600,
+  flushWeightMax: Infinity,
+  waitingItemsMax: 20_000,
+  waitingMsMax: 5000
+}
+
 export interface Parts {
   store: Store
   queueCache: QueueCache
@@ -16,6 +27,7 @@ export interface Parts {
   signals: Signals
   siblings: Siblings
   replicaStats: ReplicaStats
+  pushStates: PushStates
   /** The bounds of every batcher. */
   bounds: Bounds
   /** What callers may hold at one time. */

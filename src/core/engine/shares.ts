@@ -1,6 +1,6 @@
 /** Every bound that callers share, in one table. */
 import type { Code } from '../errors.ts'
-import { streamsMax } from '../limits.ts'
+import { pushRequestsMax, streamsMax } from '../limits.ts'
 import { Share, type ShareReport } from './share.ts'
 
 export interface SharesOptions {
@@ -75,6 +75,16 @@ const rows = {
     what: 'waiting calls',
     total: ({ waitersMax }) => waitersMax,
     code: 'tooManyWaiting'
+  },
+  pushRequests: {
+    what: 'push requests under way',
+    total: () => pushRequestsMax,
+    code: 'overloaded'
+  },
+  pushBytes: {
+    what: 'bytes of push requests under way',
+    total: ({ waitingBytesMax }) => waitingBytesMax,
+    code: 'overloaded'
   },
   connections: {
     what: 'open connections',

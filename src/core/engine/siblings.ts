@@ -3,6 +3,7 @@
  * together. What they tell one another are hints and counts: nothing of a message depends on them.
  */
 import type { Digits } from '../message.ts'
+import type { PushState } from '../push.ts'
 import type { ShareReport } from './share.ts'
 
 /** What a process tells the others. */
@@ -38,6 +39,10 @@ export interface Asked {
   askedMs: { about: Digits; answer: number | null }
   /** For the metrics of that process, as objects of prom-client. */
   metrics: { about: null; answer: object[] }
+  /** To read the pushes again: one was made, changed or removed. */
+  readPushes: { about: null; answer: null }
+  /** What is known there of the push of a queue. null: it does not deliver for it. */
+  pushState: { about: Digits; answer: PushState | null }
   /** Who holds how much of each bound there. */
   shares: { about: null; answer: ShareReport[] }
 }
@@ -48,6 +53,9 @@ type Answerer<K extends keyof Asked> = (about: Asked[K]['about']) => Promise<Ask
 export interface Siblings {
   /** There are no others, and never will be. */
   readonly alone: boolean
+  /** Which of the replica's processes this is, from 0 on, and how many there are. */
+  readonly place: number
+  readonly places: number
   /** The name of the replica, by which other replicas know all its processes. */
   readonly replica: string
   /** Much waits to be told: the others are slow to hear. */
@@ -68,6 +76,8 @@ export interface Siblings {
 /** For a replica of one process. */
 export const noSiblings: Siblings = {
   alone: true,
+  place: 0,
+  places: 1,
   replica: '',
   busy: false,
   tell() {},

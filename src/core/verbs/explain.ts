@@ -10,6 +10,7 @@ import {
   type LastFailure,
   type Origin
 } from '../message.ts'
+import type { Slowdown } from '../push.ts'
 import { stepSeconds } from '../series.ts'
 
 /** What can be said of why a message is where it is. */
@@ -17,6 +18,7 @@ export const reasonCodes = [
   'delayed',
   'backingOff',
   'paused',
+  'pushSlowed',
   'maxLeased',
   'maxLeasedPerGroup',
   'rate',
@@ -54,7 +56,10 @@ export interface Explanation {
  */
 const silentSeconds = 2 * stepSeconds
 
-type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'siblings' | 'turns'>
+type Needs = Pick<
+  Parts,
+  'store' | 'queueCache' | 'wakeups' | 'replicaStats' | 'pushStates' | 'siblings' | 'turns'
+>
 
 /** The broker says what each method does, and how it refuses. */
 export class Explaining {
@@ -75,8 +80,11 @@ export class Explaining {
       return { id, state: 'dead', reasons: [moved(gone.movedTo, gone.lastFailure)] }
     }
     const { message, ahead } = found
-    const askedMs = await lastAskedMs(this.#parts, queue.id, message.askedAt)
-    return { id, state: message.state, reasons: reasonsOf(message, ahead, askedMs) }
+    const [askedMs, { slowed }] = await Promise.all([
+      lastAskedMs(this.#parts, queue.id, message.askedAt),
+      this.#parts.pushStates.of(queue.id)
+    ])
+    return { id, state: message.state, reasons: reasonsOf(message, ahead, askedMs, slowed) }
   }
 }
 
@@ -100,12 +108,18 @@ function askedHereMs(
   return wakeups.waitsFor(queueId) ? Date.now() : replicaStats.askedMs(queueId)
 }
 
-function reasonsOf(message: Circumstances, ahead: Ahead | null, askedMs: number | null): Reason[] {
+function reasonsOf(
+  message: Circumstances,
+  ahead: Ahead | null,
+  askedMs: number | null,
+  slowed: Slowdown | null
+): Reason[] {
   if (message.state === 'acked') return [acked(message)]
   if (message.state === 'dead') return [dead(message)]
   if (message.state === 'leased') return [leased(message)]
   const reasons: Reason[] = []
   if (message.paused) reasons.push(paused)
+  if (slowed !== null) reasons.push(pushSlowed(slowed))
   if (message.maxLeased !== null && message.leased >= message.maxLeased) reasons.push(full(message))
   if (message.nextTokenAt !== null) reasons.push(rateUsedUp(message.nextTokenAt))
   if (message.leasedOfGroup >= (message.maxLeasedPerGroup ?? Infinity)) reasons.push(groupFull(message))
@@ -129,6 +143,16 @@ const paused: Reason = {
 const turn: Reason = {
   code: 'turn',
   detail: 'Groups take turns, and other messages of its group go first.'
+}
+
+function pushSlowed({ failures, reason, until }: Slowdown): Reason {
+  return {
+    code: 'pushSlowed',
+    detail:
+      `The endpoint of the queue's push failed ${failures} times in a row, so deliveries are slowed down. ` +
+      `The next one is tried at ${until}; when one is answered well, all go on. It said last: ${reason}`,
+    until
+  }
 }
 
 function full({ leased, maxLeased }: Circumstances): Reason {

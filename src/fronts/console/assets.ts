@@ -14,6 +14,7 @@ import {
   pageRowsMax
 } from '../../core/limits.ts'
 import { options, uniqueMembers, type OptionRow } from '../../core/options.ts'
+import { pushDefaults } from '../../core/push.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { boundsOf } from '../../core/table.ts'
 import { consoleFields } from '../shared/securityFields.ts'
@@ -48,6 +49,7 @@ const tables = {
       .map(([name, row]) => [name, { name, ...row, bounds: 'max' in row ? boundsOf(row) : undefined }])
   ),
   uniqueMembers: Object.entries(uniqueMembers).map(([name, row]) => ({ name, ...row })),
+  pushDefaults,
   states,
   openStates,
   limits: { consoleRowsDefault, listMax, messageBytesMax, nameCharsMax, nextRunsMax, pageRowsMax }

@@ -12,6 +12,7 @@ import * as failures from './contract/failures.ts'
 import * as groups from './contract/groups.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
+import * as push from './contract/push.ts'
 import * as queues from './contract/queues.ts'
 import * as redrives from './contract/redrives.ts'
 import * as schedules from './contract/schedules.ts'
@@ -61,6 +62,11 @@ const exported: Record<string, TSchema> = {
   Topic: topics.Topic,
   TopicsQuery: topics.TopicsQuery,
   TopicList: topics.TopicList,
+  PushChange: push.PushChange,
+  Push: push.PushAnswer,
+  PushReport: push.PushReport,
+  PushTest: push.PushTest,
+  PushRotated: push.PushRotated,
   ScheduleChange: schedules.ScheduleChange,
   Schedule: schedules.Schedule,
   ScheduleList: schedules.ScheduleList,

@@ -47,6 +47,10 @@ const tour: Record<string, { description: string; operations: string[] }> = {
     description: 'One publish, a copy for each queue that wants it.',
     operations: ['subscribe', 'publish', 'getTopic', 'listTopics', 'unsubscribe', 'deleteTopic']
   },
+  Push: {
+    description: 'Deliveries to an HTTP endpoint, without a worker.',
+    operations: ['putPush', 'getPush', 'testPush', 'rotatePush', 'deletePush']
+  },
   Schedules: {
     description: 'Messages that come again and again.',
     operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
@@ -65,6 +69,9 @@ const destroying = new Set([
   'deleteSchedule',
   'unsubscribe',
   'deleteTopic',
+  'putPush',
+  'rotatePush',
+  'deletePush',
   'createKey',
   'revokeKey'
 ])

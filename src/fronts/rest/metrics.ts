@@ -12,10 +12,13 @@ import {
   type Total
 } from '../../core/counters.ts'
 import { metricsQueuesMax } from '../../core/limits.ts'
+import type { PushFigures } from '../../core/push.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import type { ShareReport } from '../../core/engine/share.ts'
 import type { ReplicaStats, Times } from '../../core/engine/replicaStats.ts'
 import type { Siblings } from '../../core/engine/siblings.ts'
+import { gauge, histogram, type Aggregator, type Value } from './metricKinds.ts'
+import { pushMetrics } from './pushMetrics.ts'
 import { answeredBoundsSeconds, type RequestMetrics } from '../shared/requestMetrics.ts'
 
 interface MetricsSources {
@@ -32,6 +35,7 @@ interface MetricsSources {
   shares: () => ShareReport[]
   replicaStats: ReplicaStats
   requestMetrics: RequestMetrics
+  push: () => PushFigures
   /** At most a thousand queues, and how many there are beside them. */
   queues: () => Promise<{ queues: QueueTotals[]; leftOut: number }>
   /** How many seconds the oldest ready message of each of these queues has been ready. */
@@ -91,37 +95,12 @@ function ownMetrics(sources: MetricsSources): { registry: Registry; read: () => 
   flushCounters(registry, sources.replicaStats)
   staleDeletes(registry, sources.replicaStats)
   timeHistograms(registry, sources)
+  pushMetrics(registry, sources.push)
   const read = async () => {
     readShares()
     return await registry.getMetricsAsJSON()
   }
   return { registry, read }
-}
-
-type Value = number | null
-
-/** How the values of several processes become one. */
-type Aggregator = 'sum' | 'min' | 'max'
-
-/** A gauge that is read for each page; null leaves it out. */
-function gauge(
-  registry: Registry,
-  name: string,
-  help: string,
-  read: () => Value | Promise<Value>,
-  aggregator: Aggregator = 'sum'
-): void {
-  const metric: Gauge = new Gauge({
-    name,
-    help,
-    aggregator,
-    registers: [registry],
-    async collect() {
-      const value = await read()
-      if (value === null) metric.reset()
-      else metric.set(value)
-    }
-  })
 }
 
 function replicaGauges(registry: Registry, sources: MetricsSources): void {
@@ -335,50 +314,4 @@ function queueMetrics(registry: Registry, sources: MetricsSources): () => Promis
     const ages = await sources.oldestReady(withReady)
     for (const queue of queues) show(queue, Math.max(0, ages.get(queue.id) ?? 0))
   }
-}
-
-interface HistogramValues {
-  labels: Record<string, string>
-  buckets: number[]
-  sumSeconds: number
-}
-
-/**
- * A histogram that is counted elsewhere: `buckets` has an element for each bound and one for what is
- * beyond the last.
- */
-function histogram(
-  registry: Registry,
-  name: string,
-  help: string,
-  boundsSeconds: number[],
-  read: () => HistogramValues[]
-): void {
-  const metric = {
-    name,
-    help,
-    type: 'histogram',
-    aggregator: 'sum',
-    reset() {},
-    async get() {
-      const values = read().flatMap(({ labels, buckets, sumSeconds }) => {
-        let below = 0
-        const cumulative = buckets.map((count, index) => {
-          below += count
-          return {
-            metricName: `${name}_bucket`,
-            labels: { ...labels, le: boundsSeconds[index] ?? '+Inf' },
-            value: below
-          }
-        })
-        return [
-          ...cumulative,
-          { metricName: `${name}_sum`, labels, value: sumSeconds },
-          { metricName: `${name}_count`, labels, value: below }
-        ]
-      })
-      return { name, help, type: 'histogram', aggregator: 'sum', values }
-    }
-  }
-  registry.registerMetric(metric as unknown as Parameters<Registry['registerMetric']>[0])
 }

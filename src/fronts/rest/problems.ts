@@ -27,6 +27,7 @@ export const problems = {
   scheduleNotFound: { status: 404, title: 'There is no such schedule' },
   redriveNotFound: { status: 404, title: 'There is no such redrive' },
   topicNotFound: { status: 404, title: 'There is no such topic' },
+  pushNotFound: { status: 404, title: 'The queue has no push' },
   routeNotFound: { status: 404, title: 'There is no such route' },
   methodNotAllowed: { status: 405, title: 'The route does not take this method' },
   leaseLost: { status: 409, title: 'The lease has been lost' },
@@ -53,6 +54,7 @@ export const problems = {
   tooManyQueues: { status: 429, title: 'There are too many queues' },
   tooManySchedules: { status: 429, title: 'There are too many schedules' },
   tooManySubscriptions: { status: 429, title: 'There are too many subscriptions' },
+  tooManyPushes: { status: 429, title: 'There are too many pushes' },
   databaseUnavailable: { status: 503, title: 'The database is away' },
   cellUnavailable: { status: 503, title: 'A cell does not answer' },
   outcomeUnknown: { status: 503, title: 'It is not known whether the change was made' },
@@ -72,7 +74,8 @@ const throttled = new Set<Code>([
   'shareUsedUp',
   'tooManyQueues',
   'tooManySchedules',
-  'tooManySubscriptions'
+  'tooManySubscriptions',
+  'tooManyPushes'
 ])
 /** How long a refused caller may go on sending before its connection is closed. */
 export const lingerMs = 1000

@@ -5,6 +5,7 @@
 import { rawHeadersBytesMax, rawReasonCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage, Origin } from '../../core/message.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
+import { contentTypeOf } from '../shared/bodies.ts'
 import { strangersBytesFields } from '../shared/securityFields.ts'
 
 // Many programs send Accept: */* by themselves, so */* counts as JSON.
@@ -27,17 +28,10 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     leaseExpiresAt,
     lastFailure,
     origin,
-    marks,
-    contentType
+    marks
   } = message
   const headers: Record<string, string> = {
-    // A content type set in SQL may hold characters that a header cannot.
-    'content-type':
-      contentType === null
-        ? 'application/json'
-        : /^[\x20-\x7e]+$/.test(contentType)
-          ? contentType
-          : 'application/octet-stream',
+    'content-type': contentTypeOf(message),
     ...strangersBytesFields,
     'cache-control': 'no-store',
     'holdfast-id': id,
@@ -81,10 +75,6 @@ function originHeaders({ queue, diedAt, reason, attempts }: Origin): Record<stri
 }
 
 const encodedReason = (reason: string) => encodedValue(reason.slice(0, rawReasonCharsMax).toWellFormed())
-
-export function rawBody({ body, bodyBytes }: LeasedMessage): Buffer {
-  return body === null ? bodyBytes! : Buffer.from(body)
-}
 
 export function ackHeader(outcomes: Outcome[]): Record<string, string> {
   return outcomes.length === 0 ? {} : { 'holdfast-ack-outcome': outcomes[0]!.outcome }

@@ -32,6 +32,7 @@ import { failureRoutes } from './routes/failures.ts'
 import { healthRoutes, type Health } from './routes/health.ts'
 import { leaseRoutes } from './routes/lease.ts'
 import { messageRoutes } from './routes/messages.ts'
+import { pushRoutes, type PushCalls } from './routes/push.ts'
 import { queueRoutes } from './routes/queues.ts'
 import { redriveRoutes } from './routes/redrives.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
@@ -63,6 +64,7 @@ interface ServerOptions {
   console: (app: Server) => Promise<void>
   sqs: SqsFront | null
   schedules: Schedules
+  push: PushCalls
   /** Called when closing begins: those who wait are to be answered now. */
   onClosing: () => void
 }
@@ -115,6 +117,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   topicRoutes(app, broker)
   leaseRoutes(app, broker, answers)
   settleRoutes(app, broker)
+  pushRoutes(app, broker, options.push)
   scheduleRoutes(app, schedules, answers)
   apiKeyRoutes(app, options.apiKeys, options.guard.ring !== null)
   healthRoutes(app, options.health)

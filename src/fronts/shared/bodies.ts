@@ -39,3 +39,14 @@ export function bodyMembers({ body, bodyBytes, contentType }: Body): string {
 export function markMembers(marks: Marks | null): string {
   return marks === null ? '' : `,${JSON.stringify(marks).slice(1, -1)}`
 }
+
+/** The content type of a message as a header field. One set in SQL may hold what a field cannot. */
+export function contentTypeOf({ contentType }: Body): string {
+  if (contentType === null) return 'application/json'
+  return /^[\x20-\x7e]+$/.test(contentType) ? contentType : 'application/octet-stream'
+}
+
+/** The bytes of a body, as it was enqueued. */
+export function bytesOf({ body, bodyBytes }: Body): Buffer {
+  return body === null ? bodyBytes! : Buffer.from(body)
+}

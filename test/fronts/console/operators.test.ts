@@ -5,6 +5,7 @@ import type { Browser } from 'playwright-core'
 import { consoleRoutes } from '../../../src/fronts/console/routes.ts'
 import { shareOf } from '../../support/callers.ts'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
+import { endpoint } from '../../support/endpoint.ts'
 import { service, type Client } from '../../support/service.ts'
 import { holds, press } from './reader.ts'
 import { serviceWithKeys } from './withKeys.ts'
@@ -233,4 +234,42 @@ t.test('the shares are served as they are told, and are not kept by a browser', 
   const route = await app.inject('/console/shares')
   t.strictSame(route.json(), { shares: [share] })
   t.equal(route.headers['cache-control'], 'no-store')
+})
+
+t.test('a push is set up, tested, shown with its deliveries, and deleted', needs, async t => {
+  const holdfast = await service(t, { env: { HOLDFAST_PUSH_PRIVATE: 'on' } })
+  const hook = await endpoint(t, ({ body }) =>
+    body === '"bad"' ? { status: 400, body: '<b>not this</b>' } : { status: 202 }
+  )
+  await holdfast.call('PUT', '/queues/mail')
+  const { page, faults } = await openPage(browser, `${holdfast.url}/console#/queues/mail`)
+  await page.getByRole('heading', { name: 'Push' }).click()
+  await page.getByRole('button', { name: 'Set up push' }).click()
+  await page.getByLabel('URL').fill('nowhere')
+  await press(page, 'Save')
+  await page.getByText('URL must be a URL such as').waitFor()
+  await page.getByLabel('URL').fill(hook.url)
+  await press(page, 'Save')
+  await page.getByText(/^whsec_/).waitFor()
+  await press(page, 'I have copied it')
+  await page.getByText(`POST ${hook.url}`).waitFor()
+
+  await page.getByRole('button', { name: 'Test …' }).click()
+  await press(page, 'Send test')
+  await page.getByText('The endpoint answered 202').waitFor()
+  await holdfast.post('/queues/mail/messages', { body: 'bad' })
+  const row = page.locator('.deliveries tbody tr', { hasText: 'HTTP 400: <b>not this</b>' })
+  await row.first().waitFor()
+  await page.getByRole('button', { name: 'Replace secret …' }).click()
+  await press(page, 'Replace secret')
+  await page.getByText(/^whsec_/).waitFor()
+  await press(page, 'I have copied it')
+  await page.getByRole('button', { name: 'Delete push …' }).click()
+  await press(page, 'Delete push')
+  await page.getByRole('button', { name: 'Set up push' }).waitFor()
+  t.equal((await holdfast.get('/queues/mail/push')).status, 404)
+  t.strictSame(
+    faults.filter(fault => !/404|400/.test(String(fault))),
+    []
+  )
 })

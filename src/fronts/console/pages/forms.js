@@ -63,8 +63,7 @@ export function SecondsInput({ name, value = '', focused = false }) {
 }
 
 /** The headers of a message, one a line. */
-export function HeadersField({ problem, value = '' }) {
-  const hint = 'One header a line, as name: value.'
+export function HeadersField({ problem, value = '', hint = 'One header a line, as name: value.' }) {
   return html`<${Field} label="Headers" pointer="/headers" problem=${problem} hint=${hint}>
     <textarea name="headers" rows="2" spellcheck=${false} defaultValue=${value}></textarea>
   </${Field}>`

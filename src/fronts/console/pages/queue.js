@@ -6,9 +6,11 @@ import { FailureGroups } from './failures.js'
 import { Groups } from './groups.js'
 import { live } from './live.js'
 import { Messages } from './messages.js'
+import { Push } from './push.js'
 import { QueueActions } from './queueActions.js'
 import { QueueCharts } from './queueCharts.js'
 import { QueueFigures, SettingsLine } from './queueFigures.js'
+import { may } from './rights.js'
 import { Sources } from './sources.js'
 import { states } from './states.js'
 import { Badge, Command, LiveMark, ProblemNote } from './ui.js'
@@ -100,6 +102,7 @@ export function QueuePage({ queue, query }) {
       />`
     }
     <${Consumers} queue=${queue} />
+    ${may('manage', queue) && html`<${Push} queue=${queue} />`}
     <${Messages} queue=${queue} counts=${counts} query=${query} version=${version} />
   </${QueueFrame}>`
 }

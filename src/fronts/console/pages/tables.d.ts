@@ -32,6 +32,9 @@ export const options: Record<string, OptionRow>
 /** The members of the option `unique`, of which the key comes first. */
 export const uniqueMembers: OptionRow[]
 
+/** What a push has where nothing else is said. */
+export const pushDefaults: { maxConcurrent: number; timeoutSeconds: number; headers: Record<string, string> }
+
 /** The states of a message, in the order in which the pages show them. */
 export const states: string[]
 

@@ -10,6 +10,7 @@ import { healthOperations } from './health.ts'
 import { leaseOperations } from './lease.ts'
 import { messageOperations } from './messages.ts'
 import type { Operation } from './operation.ts'
+import { pushOperations } from './push.ts'
 import { queueOperations } from './queues.ts'
 import { redriveOperations } from './redrives.ts'
 import { scheduleOperations } from './schedules.ts'
@@ -27,6 +28,7 @@ export const contract: Operation[] = [
   ...Object.values<Operation>(messageOperations),
   ...Object.values<Operation>(leaseOperations),
   ...(Object.keys(Settle) as SettleVerb[]).map(settleOperation),
+  ...Object.values<Operation>(pushOperations),
   ...Object.values<Operation>(topicOperations),
   ...Object.values<Operation>(scheduleOperations),
   ...Object.values<Operation>(apiKeyOperations),

@@ -8,13 +8,13 @@ import type { LeasedMessage } from '../../../core/message.ts'
 import type { LeaseRequest as LeaseAsked } from '../../../core/verbs/lease.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
-import { bodyMembers, markMembers } from '../../shared/bodies.ts'
+import { bodyMembers, bytesOf, markMembers } from '../../shared/bodies.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../../shared/guard.ts'
 import { givenUp } from '../../shared/givenUp.ts'
 import { sendJson } from '../common.ts'
 import { isCompletion, readCompletions, receiptOf, type ReceiptOrAck } from '../completions.ts'
 import { leaseOperations, type LeaseQuery, type LeaseRequest } from '../contract/lease.ts'
-import { ackHeader, rawBody, rawHeaders, wantsRaw } from '../raw.ts'
+import { ackHeader, rawHeaders, wantsRaw } from '../raw.ts'
 import type { Server } from '../../shared/server.ts'
 
 export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void {
@@ -91,7 +91,7 @@ function sendRaw(
 ): FastifyReply {
   reply.headers(ackHeader(outcomes))
   if (message === undefined) return reply.code(204).send()
-  const body = rawBody(message)
+  const body = bytesOf(message)
   answers.send(reply.raw, reply.request.caller, body.length)
   return reply.headers(rawHeaders(message)).send(body)
 }

@@ -1,0 +1,190 @@
+/** Shapes of push: the endpoint to which the service delivers the messages of a queue. */
+import { Type, type TSchema } from 'typebox'
+import {
+  pushConcurrentMax,
+  pushDeliveriesMax,
+  pushHeadersMax,
+  pushHeaderValueCharsMax,
+  pushReasonCharsMax,
+  pushRotationSeconds,
+  pushTimeoutSecondsMax,
+  pushUrlCharsMax
+} from '../../../core/limits.ts'
+import { pushDefaults, pushHeaderValuePattern, pushOutcomes, type PushSettings } from '../../../core/push.ts'
+import { nothing, operations, problemResponses } from './operation.ts'
+import { Headers, maybe, messageId, object, orNull, QueueName, QueueParams, time } from './shapes.ts'
+
+const bounds: Record<keyof PushSettings, TSchema> = {
+  url: Type.String({
+    minLength: 1,
+    maxLength: pushUrlCharsMax,
+    description: 'Where to: http or https, without a name or a password in it. A new push needs it.'
+  }),
+  maxConcurrent: Type.Integer({
+    minimum: 1,
+    maximum: pushConcurrentMax,
+    description:
+      'Requests under way at one time, of each replica. To bound all replicas together, set `maxLeased` ' +
+      `of the queue. Default ${pushDefaults.maxConcurrent}.`
+  }),
+  timeoutSeconds: Type.Number({
+    minimum: 1,
+    maximum: pushTimeoutSecondsMax,
+    description: `How long a request may take, with its answer. Default ${pushDefaults.timeoutSeconds}.`
+  }),
+  headers: Type.Record(
+    Type.String(),
+    Type.String({ maxLength: pushHeaderValueCharsMax, pattern: pushHeaderValuePattern }),
+    {
+      maxProperties: pushHeadersMax,
+      description:
+        'Header fields of each request, such as an Authorization. None that the service sets itself. ' +
+        'They are replaced as a whole.'
+    }
+  )
+}
+
+export const PushChange = Type.Unsafe<Partial<PushSettings>>(
+  object(Object.fromEntries(Object.entries(bounds).map(([name, shape]) => [name, maybe(shape)])), {
+    examples: [{ url: 'https://example.com/hook' }]
+  })
+)
+
+const settings = {
+  queue: QueueName,
+  url: Type.String(),
+  maxConcurrent: Type.Integer(),
+  timeoutSeconds: Type.Number(),
+  headers: Headers,
+  oldSecretUntil: orNull(Type.String({ format: 'date-time' }), {
+    description: 'Until then the secret before the last rotation signs too. null: only one secret signs.'
+  }),
+  createdAt: time('When it was made.'),
+  updatedAt: time('When it last changed.')
+}
+const secret = Type.String({
+  description: 'Signs every request, as Standard Webhooks say. It is shown here and never again.'
+})
+
+export const PushAnswer = Type.Object(
+  { ...settings, secret: maybe(secret) },
+  { description: 'The push. `secret` is there when it was made.' }
+)
+export const PushRotated = Type.Object(
+  { ...settings, secret },
+  { description: 'The new secret. Both sign until `oldSecretUntil`.' }
+)
+
+const outcome = Type.Enum([...pushOutcomes], {
+  description:
+    'delivered: 2xx, so it was acked. gone: 410, so it is dead. failed: any other answer, or a broken ' +
+    'connection. timeout: no answer in time. unreachable: no connection.'
+})
+const status = orNull(Type.Integer(), { description: 'Of the answer. null: there was none.' })
+const seconds = Type.Number({ description: 'How long the request took.' })
+const reason = orNull(Type.String(), {
+  description: `Why it failed: the status and the first ${pushReasonCharsMax} characters of the answer.`
+})
+
+export const PushReport = Type.Object(
+  {
+    ...settings,
+    slowed: orNull(
+      Type.Object({
+        failures: Type.Integer({ description: 'In a row.' }),
+        reason: Type.String(),
+        until: time('When the next delivery is tried.')
+      }),
+      { description: 'The endpoint fails, so deliveries are slowed down. null: full speed.' }
+    ),
+    deliveries: Type.Array(
+      Type.Object({
+        id: messageId,
+        attempt: Type.Integer(),
+        at: time('When the request was sent.'),
+        outcome,
+        status,
+        seconds,
+        reason
+      }),
+      {
+        description:
+          `The last ${pushDeliveriesMax} that this replica has made since its start, the newest first. ` +
+          'Other replicas remember their own.'
+      }
+    )
+  },
+  { description: 'The push, and what this replica knows of it.' }
+)
+
+export const PushTest = Type.Object(
+  { delivered: Type.Boolean(), status, seconds, reason },
+  { description: 'What came of the request. `delivered` is true for 2xx.' }
+)
+
+export const pushOperations = operations({
+  putPush: {
+    method: 'PUT',
+    url: '/queues/:queue/push',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Have a queue delivered to an endpoint',
+      description:
+        'The service leases the messages of the queue and sends each by POST, with its content type. ' +
+        'A 2xx acks it, and 410 makes it dead. 429 and 503 with `Retry-After` fail it with that delay; ' +
+        'everything else fails it. Settings that are left out stay as they are. Makes the queue if there ' +
+        'is none. The answer that makes the push shows its secret.',
+      params: QueueParams,
+      body: PushChange,
+      response: { 200: PushAnswer, 201: PushAnswer, ...problemResponses(400, 404, 413, 415, 429, 503) }
+    }
+  },
+  getPush: {
+    method: 'GET',
+    url: '/queues/:queue/push',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Look at the push of a queue',
+      description: 'Its settings, whether it is slowed down, and the last deliveries of this replica.',
+      params: QueueParams,
+      response: { 200: PushReport, ...problemResponses(400, 404, 503) }
+    }
+  },
+  testPush: {
+    method: 'POST',
+    url: '/queues/:queue/push/test',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Send a test to the endpoint',
+      description:
+        'Sends `{"test": true, "queue": …}`, signed like a message, and answers what came of it. ' +
+        'No message is touched.',
+      params: QueueParams,
+      response: { 200: PushTest, ...problemResponses(400, 404, 429, 503) }
+    }
+  },
+  rotatePush: {
+    method: 'POST',
+    url: '/queues/:queue/push/rotate',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Replace the secret of a push',
+      description:
+        `The old secret signs too for ${pushRotationSeconds / 3600} hours, so that the endpoint can take ` +
+        'the new one meanwhile. A second call in that time ends the oldest secret at once.',
+      params: QueueParams,
+      response: { 200: PushRotated, ...problemResponses(400, 404, 503) }
+    }
+  },
+  deletePush: {
+    method: 'DELETE',
+    url: '/queues/:queue/push',
+    config: { access: 'manage' },
+    schema: {
+      summary: 'Stop delivering a queue',
+      description: 'Requests under way end as they would. The messages stay.',
+      params: QueueParams,
+      response: { 204: nothing('There is no push, or there was none.'), ...problemResponses(400, 404, 503) }
+    }
+  }
+})

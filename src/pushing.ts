@@ -1,0 +1,35 @@
+/** Starts the push front, and keeps it up to date with the database. */
+import type { Broker } from './core/broker.ts'
+import type { Shares } from './core/engine/shares.ts'
+import type { Siblings } from './core/engine/siblings.ts'
+import type { Wakeups } from './core/engine/wakeups.ts'
+import { PushFront } from './fronts/push/front.ts'
+import { repeat } from './store/upkeep/repeat.ts'
+
+/** A change made on another replica is seen after so long. */
+const readPauseMs = 700
+
+interface PushingOptions {
+  broker: Broker
+  wakeups: Wakeups
+  shares: Shares
+  siblings: Siblings
+  privateToo: boolean
+  onError: (error: unknown) => void
+}
+
+export async function startPushing({ siblings, ...options }: PushingOptions) {
+  const { broker, onError } = options
+  const { place, places } = siblings
+  const front = new PushFront({ ...options, place, places })
+  const read = () => broker.pushes.read()
+  await read().catch(onError)
+  const reading = repeat(read, readPauseMs, onError)
+  return {
+    front,
+    async stop(): Promise<void> {
+      await reading.stop()
+      await front.stop()
+    }
+  }
+}
