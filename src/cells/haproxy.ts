@@ -38,6 +38,8 @@ defaults
     retry-on conn-failure
     option redispatch
     timeout connect 1s
+    # A replica that is busy for a second is not away.
+    timeout check 3s
     timeout http-request 35s
     timeout http-keep-alive 30s
     # Longer than any call waits for a message.

@@ -141,8 +141,8 @@ t.test("the console's list is of all cells", { skip }, async t => {
     ['b-other', 1],
     ['c', 2]
   ] as const) {
-    const messages = Array.from({ length: count }, body => ({ body }))
-    await router.post(`/queues/${queue}/messages`, { messages })
+    const messages = Array.from({ length: count }, (_, body) => ({ body }))
+    t.equal((await router.post(`/queues/${queue}/messages`, { messages })).status, 201, queue)
   }
   const first = async (query: string) => {
     const ending = new AbortController()
