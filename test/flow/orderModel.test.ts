@@ -466,7 +466,7 @@ for (const [name, kind] of Object.entries(kinds)) {
     const steps = fc.array(stepOf(kind), { minLength: 10, maxLength: 60, size: 'max' })
     await fc.assert(fc.asyncProperty(steps, follow), {
       numRuns: Number(process.env.HOLDFAST_TEST_RUNS ?? 200),
-      interruptAfterTimeLimit: Number(process.env.HOLDFAST_TEST_SECONDS ?? 6) * 1000,
+      interruptAfterTimeLimit: Number(process.env.HOLDFAST_TEST_SECONDS ?? 3) * 1000,
       markInterruptAsFailure: false
     })
     t.ok(runs >= 5, `${runs} runs`)

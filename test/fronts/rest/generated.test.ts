@@ -116,7 +116,7 @@ function fitting(schema: Schema): fc.Arbitrary<unknown> {
 // the pattern.
 function textOf(pattern: string): fc.Arbitrary<string> {
   if (!pattern.startsWith('^[^') && !pattern.startsWith('^(?:[^')) {
-    return fc.stringMatching(new RegExp(pattern), { maxLength: 40 })
+    return fc.stringMatching(new RegExp(pattern), { maxLength: 80 })
   }
   const expression = new RegExp(pattern, 'u')
   return fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme' }).filter(text => expression.test(text))
