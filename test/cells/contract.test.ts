@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import t from 'tap'
 import { noRouter } from '../support/cells.ts'
 
-const files = ['test/fronts/rest/contract/enqueue.test.ts', 'test/fronts/rest/schedules.test.ts']
+const files = ['test/fronts/rest/contract/enqueue.test.ts']
 
 for (const file of files) {
   t.test(file, { skip: noRouter }, async t => {

@@ -156,8 +156,9 @@ t.test(`${queuesMax} queues, and the endpoint of one hangs: others are not slowe
   // The best round counts: other work of the machine slows single ones.
   const best = async () => {
     const rounds: number[] = []
-    for (let round = 0; round < roundsMax; round++)
+    for (let round = 0; round < roundsMax; round++) {
       rounds.push(p99(await measure(holdfast, measured, 1, hook)))
+    }
     return Math.min(...rounds)
   }
   const without = await best()

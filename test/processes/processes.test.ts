@@ -14,8 +14,10 @@ async function serversOf(pid: number): Promise<number[]> {
   return stdout.trim().split(/\s+/).map(Number)
 }
 
+/** One replica for the tests that leave it as it was. */
+const { one, two } = await twoProcesses(t)
+
 t.test('a waiting call hears of a message that another process stores', async t => {
-  const { one, two } = await twoProcesses(t)
   await one.ask('PUT', '/queues/mail', {})
   const rounds = 60
   const ms: number[] = []
@@ -39,7 +41,6 @@ t.test('a waiting call hears of a message that another process stores', async t 
 })
 
 t.test('a call that waits for the end of a message hears of an ack at another process', async t => {
-  const { one, two } = await twoProcesses(t)
   await one.ask('PUT', '/queues/mail', { keepAckedSeconds: 60 })
   const rounds = 10
   const ms: number[] = []
@@ -61,6 +62,29 @@ t.test('a call that waits for the end of a message hears of an ack at another pr
   t.ok(ms[rounds >> 1]! < 100, `p50 ${ms[rounds >> 1]!.toFixed(1)} ms`)
 })
 
+t.test('what one process changes of queues, topics and keys, the other knows at once', async t => {
+  for (let round = 1; round <= 20; round++) {
+    await one.ask('PUT', '/queues/full', { maxDepth: round })
+    await two.post('/queues/full/messages', { body: round })
+    t.equal((await two.post('/queues/full/messages', { body: round })).body.code, 'queueFull', `${round}`)
+  }
+  await one.ask('PUT', '/topics/news/subscriptions/inbox', {})
+  t.equal((await two.post('/topics/news/messages', { body: 1 })).body.messages.length, 1)
+  await one.ask('PUT', '/topics/news/subscriptions/archive', {})
+  t.equal((await two.post('/topics/news/messages', { body: 2 })).body.messages.length, 2)
+  await one.ask('DELETE', '/queues/inbox')
+  t.equal((await two.post('/queues/inbox/lease')).status, 404)
+
+  const admin = (await one.post('/keys', { name: 'ops', rights: ['admin'] })).body.secret
+  t.equal((await two.ask('GET', '/queues')).status, 401, 'keys are in force everywhere')
+  for (let round = 1; round <= 20; round++) {
+    const made = (await one.post('/keys', { name: 'worker', rights: ['browse:*'] }, admin)).body
+    t.equal((await two.ask('GET', '/queues', undefined, made.secret)).status, 200)
+    await one.ask('DELETE', `/keys/${made.id}`, undefined, admin)
+    t.equal((await two.ask('GET', '/queues', undefined, made.secret)).status, 401)
+  }
+})
+
 t.test('the connections of all processes together stay within the bound', async t => {
   const poolSize = 6
   const { holdfast, database } = await twoProcesses(t, { HOLDFAST_POOL_SIZE: String(poolSize) })
@@ -80,30 +104,6 @@ t.test('the connections of all processes together stay within the bound', async 
   const { sessions } = rows[0]
   const listening = 2
   t.ok(sessions > listening && sessions <= poolSize + listening, `${sessions} sessions`)
-})
-
-t.test('what one process changes of queues, topics and keys, the other knows at once', async t => {
-  const { one, two } = await twoProcesses(t)
-  for (let round = 1; round <= 20; round++) {
-    await one.ask('PUT', '/queues/mail', { maxDepth: round })
-    await two.post('/queues/mail/messages', { body: round })
-    t.equal((await two.post('/queues/mail/messages', { body: round })).body.code, 'queueFull', `${round}`)
-  }
-  await one.ask('PUT', '/topics/news/subscriptions/inbox', {})
-  t.equal((await two.post('/topics/news/messages', { body: 1 })).body.messages.length, 1)
-  await one.ask('PUT', '/topics/news/subscriptions/archive', {})
-  t.equal((await two.post('/topics/news/messages', { body: 2 })).body.messages.length, 2)
-  await one.ask('DELETE', '/queues/inbox')
-  t.equal((await two.post('/queues/inbox/lease')).status, 404)
-
-  const admin = (await one.post('/keys', { name: 'ops', rights: ['admin'] })).body.secret
-  t.equal((await two.ask('GET', '/queues')).status, 401, 'keys are in force everywhere')
-  for (let round = 1; round <= 20; round++) {
-    const made = (await one.post('/keys', { name: 'worker', rights: ['browse:*'] }, admin)).body
-    t.equal((await two.ask('GET', '/queues', undefined, made.secret)).status, 200)
-    await one.ask('DELETE', `/keys/${made.id}`, undefined, admin)
-    t.equal((await two.ask('GET', '/queues', undefined, made.secret)).status, 401)
-  }
 })
 
 t.test('bounds and rates hold for all processes together', async t => {
