@@ -3,7 +3,7 @@
  * passed, N failed`.
  */
 import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,8 +14,14 @@ import { startEmbedded } from '../src/store/setup/embedded.ts'
 const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interrupted.abort())
 
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-run-'))
-await chmod(folder, 0o755) // a test runs PostgreSQL as nobody
+/** The shared server needs some hundred megabytes. Its databases come and go. */
+const dataBytesMin = 4 * 2 ** 30
+const memory = '/dev/shm'
+
+const folder = await openFolder(tmpdir())
+// Each test makes a database and drops it: half a second on a disk, and a twentieth in memory. Tests of
+// what a crash leaves have servers of their own, on the disk.
+const dataFolder = await openFolder((await hasRoom(memory)) ? memory : tmpdir())
 try {
   // .tap/test-results would not do: a second run in the same tree writes there too, and it does not
   // say how a file ended.
@@ -28,14 +34,25 @@ try {
   say(`${passed} passed, ${failures.length} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
   process.exitCode = failures.length > 0 ? 1 : 0
 } finally {
-  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  for (const each of [folder, dataFolder]) await rm(each, { recursive: true, force: true, maxRetries: 5 })
+}
+
+async function openFolder(parent: string): Promise<string> {
+  const folder = await mkdtemp(join(parent, 'holdfast-run-'))
+  await chmod(folder, 0o755) // a test runs PostgreSQL as nobody
+  return folder
+}
+
+async function hasRoom(place: string): Promise<boolean> {
+  const stats = await statfs(place).catch(() => null)
+  return stats !== null && stats.bavail * stats.bsize >= dataBytesMin
 }
 
 /** Returns tap's exit code, or the signal that ended it. */
 async function runTap(results: string): Promise<number | NodeJS.Signals | null> {
   const postgres =
     process.env.HOLDFAST_TEST_POSTGRES === undefined
-      ? await startEmbedded(join(folder, 'data'), say)
+      ? await startEmbedded(join(dataFolder, 'data'), say)
       : undefined
   try {
     const tap = fileURLToPath(new URL('../node_modules/.bin/tap', import.meta.url))

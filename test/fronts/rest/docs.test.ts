@@ -50,7 +50,7 @@ async function execute(page: Page, id: string): Promise<string | null> {
   return shown
 }
 
-t.test('every call from top to bottom, with the examples as they stand, harms nothing', needs, async t => {
+t.test('calls from top to bottom, with the examples as they stand, harm nothing', needs, async t => {
   const holdfast = await service(t)
   const real = await withRealData(holdfast)
   const before = await real()
@@ -60,7 +60,10 @@ t.test('every call from top to bottom, with the examples as they stand, harms no
     dialog.dismiss().catch(() => {})
   })
   const shown = "[...document.querySelectorAll('.opblock')].map(block => block.id.split('-').at(-1))"
-  const ids = ((await page.evaluate(shown)) as string[]).filter(id => !/livez|readyz|metrics/.test(id))
+  const tour = ['putQueue', 'getQueue', 'getSeries', 'listConsumers', 'listGroups', 'listQueues']
+  // Of the calls that only read, those of the tour are enough: each press takes a second to draw.
+  const reads = /^(livez|readyz|metrics|get|list|browse|explain)/
+  const ids = ((await page.evaluate(shown)) as string[]).filter(id => tour.includes(id) || !reads.test(id))
   const pressed: string[] = []
   const refused: string[] = []
   for (const id of ids) {
@@ -68,15 +71,13 @@ t.test('every call from top to bottom, with the examples as they stand, harms no
     if (status === null) refused.push(id)
     else pressed.push(`${id} ${status}`)
   }
-  const tour = ['enqueue 201', 'browse 200', 'lease 200', 'extend 200', 'ack 200']
-  t.strictSame(pressed.slice(0, 11), [
+  t.strictSame(pressed.slice(0, 10), [
     'putQueue 201',
-    'getQueue 200',
-    'getSeries 200',
-    'listConsumers 200',
-    'listGroups 200',
-    'listQueues 200',
-    ...tour
+    ...tour.slice(1).map(id => `${id} 200`),
+    'enqueue 201',
+    'lease 200',
+    'extend 200',
+    'ack 200'
   ])
   t.strictSame(
     refused,
