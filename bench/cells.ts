@@ -1,12 +1,12 @@
 /**
- * `node bench/cells.ts`: a simulation of cells. It places 1,000 queues of skewed load in 16 cells,
- * lets their loads change from day to day, and moves queues until no cell is far above the mean.
+ * `node bench/cells.ts`: a simulation of cells. It places 1,000 queues of skewed load in 16 cells. Each
+ * day their loads change, and queues move until no cell is far above the mean.
  * docs/scaling.md shows its table. It needs no database, and its numbers are the same in each run.
  */
 const queues = 1000
 const cells = 16
 const days = 30
-/** The load of the largest queue is 1, of the second 1/2^skew, of the third 1/3^skew, … */
+/** The largest queue has the load 1. The second has 1/2^skew, and the third 1/3^skew. */
 const skews = [0.8, 1, 1.2]
 /** A day multiplies or divides the load of each queue by up to this. */
 const changes = [1.2, 2]

@@ -30,7 +30,9 @@ def fits(expected, actual):
     if expected == "*":
         return actual is not None
     if isinstance(expected, dict):
-        return isinstance(actual, dict) and all(fits(each, actual.get(name)) for name, each in expected.items())
+        return isinstance(actual, dict) and all(
+            fits(each, actual.get(name)) for name, each in expected.items()
+        )
     if isinstance(expected, list):
         return (
             isinstance(actual, list)

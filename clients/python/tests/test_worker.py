@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 import uuid
 
 from holdfast import Client, Dead, Done, HoldfastError, RetryAfter, Worker
@@ -131,7 +132,8 @@ class WorkerTest(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 20)
 
     def waiting(self):
-        text = __import__("urllib.request").request.urlopen(URL + "/metrics").read().decode()
+        with urllib.request.urlopen(URL + "/metrics") as answer:
+            text = answer.read().decode()
         return [line for line in text.splitlines() if line == "holdfast_waiting_calls 1"]
 
     def test_a_refusal_says_why(self):

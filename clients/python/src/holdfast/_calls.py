@@ -109,6 +109,7 @@ class Calls:
         cancel: Optional[Cancel] = None,
     ) -> Any:
         """Repeats the request until it has an answer, or the time is up. Raises HoldfastError."""
+        timeout = self._timeout_seconds + wait_seconds
         retry = self._retry_seconds if retry_seconds is None else retry_seconds
         until = time.monotonic() + retry
         pairs = {name: value for name, value in (query or {}).items() if value is not None}
@@ -121,7 +122,7 @@ class Calls:
         tries = 1
         while True:
             try:
-                return self._attempt(method, address, data, sent, self._timeout_seconds + wait_seconds, cancel)
+                return self._attempt(method, address, data, sent, timeout, cancel)
             except HoldfastError as error:
                 pause = pause_after(tries, error)
                 stopped = cancel is not None and cancel.cancelled.is_set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union, cast
 
-from ._calls import Calls, Cancel, options_of, path
+from ._calls import Calls, Cancel, camel, options_of, path
 from ._types import Enqueued, Leased, Outcome
 
 WAIT_SECONDS_MAX = 60
@@ -195,13 +195,11 @@ class Client:
 
     def publish(self, topic: str, body: Any, **options: Any) -> List[Json]:
         """Stores a copy in every queue whose subscription matches. Answers the copies."""
-        message = keyed({"body": body, **options_of(options)})
-        return cast(List[Json], self._calls.call("POST", path("topics", topic, "messages"), message)["messages"])
+        return self._publish(topic, keyed({"body": body, **options_of(options)}))
 
     def publish_many(self, topic: str, messages: Iterable[Message]) -> List[Json]:
         """Publishes 1 to 1000 messages. All their copies are stored, or none."""
-        body = {"messages": [keyed(message) for message in messages]}
-        return cast(List[Json], self._calls.call("POST", path("topics", topic, "messages"), body)["messages"])
+        return self._publish(topic, {"messages": [keyed(message) for message in messages]})
 
     def publish_raw(self, topic: str, body: bytes, content_type: str, **options: Any) -> List[Json]:
         """Publishes bytes, as enqueue_raw stores them."""
@@ -264,6 +262,10 @@ class Client:
     def revoke_key(self, key_id: str) -> None:
         self._delete("keys", key_id)
 
+    def _publish(self, topic: str, body: Json) -> List[Json]:
+        answer = self._calls.call("POST", path("topics", topic, "messages"), body)
+        return cast(List[Json], answer["messages"])
+
     def _get(self, *parts: str) -> Json:
         return cast(Json, self._calls.call("GET", path(*parts)))
 
@@ -287,4 +289,4 @@ class Client:
 
 def settings_of(settings: Mapping[str, Any]) -> Json:
     """Settings of a queue. None is a value here: `max_attempts=None` is no bound."""
-    return {name: value for key, value in settings.items() for name in [next(iter(options_of({key: 0})))]}
+    return {camel(name): value for name, value in settings.items()}

@@ -213,7 +213,8 @@ class Worker:
         tries = 1
         while True:
             cancel = Cancel()
-            calling = asyncio.ensure_future(self._call(self._client.lease, self._queue, cancel=cancel, **request))
+            call = self._call(self._client.lease, self._queue, cancel=cancel, **request)
+            calling = asyncio.ensure_future(call)
             await first_of(asyncio.shield(calling), self._stopping.wait())
             if not calling.done():
                 cancel.cancel()
@@ -348,7 +349,9 @@ class Worker:
             raise
         return "unsettled" if answer is None else cast(str, answer["outcome"])
 
-    async def _repeat_list(self, work: Callable[..., List[Outcome]], queue: str, items: List[str]) -> List[str]:
+    async def _repeat_list(
+        self, work: Callable[..., List[Outcome]], queue: str, items: List[str]
+    ) -> List[str]:
         answer = await self._until_answered(work, queue, items)
         return ["unsettled"] * len(items) if answer is None else [each["outcome"] for each in answer]
 
