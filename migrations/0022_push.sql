@@ -21,3 +21,9 @@ create table holdfast.push_secret (
   id boolean primary key default true check (id),
   secret bytea not null
 );
+
+-- A queue that moves to another cell takes no new push.
+create trigger keep_here
+before insert on holdfast.pushes
+for each row
+execute function holdfast.refuse_queue_elsewhere();

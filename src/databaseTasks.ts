@@ -12,7 +12,13 @@ import { refusePooling } from './store/setup/pooling.ts'
 import { withPostgres } from './store/setup/postgres.ts'
 import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
-import { readPlacement, wakeWaiters, writePlacement, type Stray } from './store/verbs/placement.ts'
+import {
+  readPlacement,
+  removeEmptyQueue,
+  wakeWaiters,
+  writePlacement,
+  type Stray
+} from './store/verbs/placement.ts'
 import { putQueue } from './store/verbs/putQueue.ts'
 import { reportQueue } from './store/verbs/queues.ts'
 
@@ -77,6 +83,10 @@ export const readPlacementOf = (config: Config, databaseUrl: string): Promise<Pl
 /** Has every call that waits for a message of this queue try again. */
 export const wakeWaitersOf = (config: Config, databaseUrl: string, queue: string): Promise<void> =>
   withCell(config, databaseUrl, database => wakeWaiters(database, queue))
+
+/** Removes a queue of a cell that holds nothing. Answers whether it is gone. */
+export const removeEmptyQueueOf = (config: Config, databaseUrl: string, queue: string): Promise<boolean> =>
+  withCell(config, databaseUrl, database => removeEmptyQueue(database, queue))
 
 /** Gives the queue of one cell the settings of the same queue in another, if it is there. */
 export async function copyQueueSettings(

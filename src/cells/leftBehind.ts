@@ -9,8 +9,8 @@ export interface Ask {
   headers: Record<string, string>
 }
 
-/** The states of messages that are carried: a leased one is its worker's. */
-const carriedStates = ['ready', 'delayed', 'dead'] as const
+/** A leased message is its worker's. */
+export type CarriedState = 'ready' | 'delayed' | 'dead'
 
 /** A message as the old cell shows it. `body` is its exact text where it is JSON. */
 interface Shown {
@@ -26,19 +26,20 @@ interface Shown {
 }
 
 /**
- * Carries each message over: enqueues it in the new cell under an idempotency key made of its id, then
- * cancels it in the old one. So whatever is interrupted may be done again. Answers how many were
- * carried, and the ids of those that cannot be enqueued as they are.
+ * Carries over each message in these states. It is enqueued in the new cell under an idempotency key made
+ * of its id, and then cancelled in the old one. So whatever is interrupted may be done again. Answers how
+ * many were carried, and the ids of those that cannot be enqueued as they are.
  */
 export async function carryOver(
   ask: Ask,
   queue: string,
   from: string,
-  to: string
+  to: string,
+  states: CarriedState[]
 ): Promise<{ carried: number; stuck: string[] }> {
   let carried = 0
   const stuck: string[] = []
-  for (const state of carriedStates) {
+  for (const state of states) {
     let cursor: string | null = null
     do {
       const query: Record<string, string> = { state, limit: '100', ...(cursor !== null && { cursor }) }

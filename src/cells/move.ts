@@ -4,9 +4,10 @@
  * move has come, so one that was interrupted is run again.
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import { QueueError } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
 import { mapOf } from './haproxy.ts'
-import { answerOf, carryOver, type Ask } from './leftBehind.ts'
+import { answerOf, carryOver, type Ask, type CarriedState } from './leftBehind.ts'
 import { readPlacement, writePlacement } from './placementFile.ts'
 import { moveSchedules } from './schedules.ts'
 
@@ -21,6 +22,8 @@ export interface MoveTools extends Ask {
   copySettings(queue: string, from: string, to: string): Promise<void>
   /** Has the calls that wait for messages of the queue try again. */
   wakeWaiters(queue: string, cell: string): Promise<void>
+  /** Removes the queue of a cell if it holds nothing. */
+  removeEmpty(queue: string, cell: string): Promise<boolean>
   say(line: string): void
 }
 
@@ -160,38 +163,54 @@ async function watch(tools: MoveTools, queue: string, from: string, options: Mov
 const pausedHint = (queue: string) =>
   `The queue is paused, so nobody works on them. Resume it: PUT /queues/${queue} {"paused": false}.`
 
-/** Carries over what other cells still hold, if asked to, and removes empty queues there. */
+/** Empties the queue in all cells but its own, as far as it was asked to. */
 async function clearUp(
   tools: MoveTools,
   placement: Placement,
   queue: string,
-  { carry }: MoveOptions
+  options: MoveOptions
 ): Promise<void> {
   const to = placement.cellOf(queue)
   for (const cell of placement.cellNames.filter(name => name !== to)) {
-    if ((await reportOf(tools, queue, cell)) === null) continue
-    if (carry) {
-      const { carried, stuck } = await carryOver(tools, queue, cell, to)
-      if (carried > 0) tools.say(`   Carried ${carried} from ${cell} to ${to}.`)
-      if (stuck.length > 0) {
-        tools.say(`   These have headers and a body that is not JSON, and stay: ${stuck.join(', ')}`)
-      }
-    }
-    const left = (await reportOf(tools, queue, cell))?.counts
-    if (left === undefined) continue
-    if (Object.values(left).every(count => count === 0)) {
-      await pause(lateCallsMs)
-      await answerOf(tools, cell, 'DELETE', `/queues/${queue}`)
-      continue
-    }
-    tools.say(
-      `   ${cell} keeps ${left.delayed} delayed, ${left.dead} dead, ${left.acked} acked with a result.`
-    )
-    if (!carry && left.delayed + left.dead > 0) {
-      tools.say(`   Run this again with --carry to enqueue the delayed and the dead ones in ${to}.`)
-    }
+    await clearCell(tools, queue, cell, to, options)
   }
   tools.say(`Done: ${queue} is in ${to}.`)
+}
+
+/**
+ * Carries over what one cell still holds, and removes the queue there once it is empty. A ready message is
+ * carried in any case: its enqueue was so late that it came after the drain.
+ */
+async function clearCell(tools: MoveTools, queue: string, cell: string, to: string, { carry }: MoveOptions) {
+  const states: CarriedState[] = carry ? ['ready', 'delayed', 'dead'] : ['ready']
+  while ((await reportOf(tools, queue, cell)) !== null) {
+    const { carried, stuck } = await carryOver(tools, queue, cell, to, states)
+    if (carried > 0) tools.say(`   Carried ${carried} from ${cell} to ${to}.`)
+    if (stuck.length > 0) {
+      tools.say(`   These have headers and a body that is not JSON, and stay: ${stuck.join(', ')}`)
+      return
+    }
+    const counts = (await reportOf(tools, queue, cell))?.counts
+    if (counts === undefined) return
+    const { delayed, dead, acked } = counts
+    if (counts.ready + counts.leased === 0 && delayed + dead + acked > 0) {
+      tools.say(`   ${cell} keeps ${delayed} delayed, ${dead} dead, ${acked} acked with a result.`)
+      if (!carry && delayed + dead > 0) {
+        tools.say(`   Run this again with --carry to enqueue the delayed and the dead ones in ${to}.`)
+      }
+      return
+    }
+    await pause(lateCallsMs)
+    if (counts.ready + counts.leased === 0) await removeEmpty(tools, queue, cell)
+  }
+}
+
+/** An open transaction may hold it up. The next round tries again. */
+async function removeEmpty(tools: MoveTools, queue: string, cell: string): Promise<void> {
+  await tools.removeEmpty(queue, cell).catch(error => {
+    if (!(error instanceof QueueError && error.code === 'databaseUnavailable')) throw error
+    tools.say(`   ${cell} does not let go of ${queue} yet: a transaction that has written messages is open.`)
+  })
 }
 
 interface Report {

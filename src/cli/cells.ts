@@ -162,6 +162,7 @@ async function move(call: Call, file: string, queue: string): Promise<void> {
     },
     copySettings: (name, from, target) => tasks.copyQueueSettings(config, urlOf(from), urlOf(target), name),
     wakeWaiters: (name, cell) => tasks.wakeWaitersOf(config, urlOf(cell), name),
+    removeEmpty: (name, cell) => tasks.removeEmptyQueueOf(config, urlOf(cell), name),
     say: call.say
   }
   await moveQueue(tools, queue, to, { carry: call.has('carry') })

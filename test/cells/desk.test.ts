@@ -1,7 +1,11 @@
 /** The desk: lists, keys, schedules, metrics and the console's figures over all cells. */
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { startDesk } from '../../src/cells/desk/start.ts'
+import { readConfig } from '../../src/config.ts'
 import { noRouter, startCells } from '../support/cells.ts'
 import { client, service } from '../support/service.ts'
 import { twoCells } from './setup.ts'
@@ -108,10 +112,13 @@ t.test('one key opens every cell, until it is revoked', { skip }, async t => {
   for (const queue of ['mail', 'b-mail']) {
     t.equal((await router.post(`/queues/${queue}/messages`, { body: 1 }, as(secret))).status, 401, queue)
   }
-  // A key that one cell refuses is in no cell.
+  const kept = (await router.post('/keys', grant, as(adminKey))).body
+  // A key that one cell refuses is in no cell. One that was there before stays.
   await b.stop()
+  const repeated = { ...grant, secret: kept.secret }
+  t.equal((await router.post('/keys', repeated, as(adminKey))).status, 503)
   t.match(await router.post('/keys', grant, as(adminKey)), { status: 503, body: { code: 'cellUnavailable' } })
-  t.same((await a.call('GET', '/keys', undefined, as(adminKey))).body.keys, [])
+  t.match((await a.call('GET', '/keys', undefined, as(adminKey))).body.keys, [{ id: kept.id }])
 })
 
 t.test('metrics of all cells are one page, and tell of a cell that is away', { skip }, async t => {
@@ -169,4 +176,33 @@ t.test("the console's list is of all cells", { skip }, async t => {
   )
   const found = await first('search=mail')
   t.match(found, { matched: 2, total: 4, rows: [{ queue: 'b-mail' }, { queue: 'mail' }] })
+})
+
+t.test('one caller cannot use up the desk', async t => {
+  const hanging: Socket[] = []
+  // A cell that takes calls and answers none.
+  const cell = createServer(socket => hanging.push(socket)).listen(0, '127.0.0.1')
+  await once(cell, 'listening')
+  t.teardown(() => cell.close())
+  t.teardown(() => hanging.forEach(socket => socket.destroy()))
+  const { port } = cell.address() as AddressInfo
+  const cells = { a: { databaseUrl: 'postgresql://nowhere/x', replicas: [`http://127.0.0.1:${port}`] } }
+  const file = join(t.testdir(), 'cells.json')
+  await writeFile(file, JSON.stringify({ cells, prefixes: { '': 'a' } }))
+  const env = { HOLDFAST_PORT: '0', HOLDFAST_CONNECTIONS_MAX: '30', HOLDFAST_LOG_LEVEL: 'silent' }
+  const desk = await startDesk(readConfig(env), file, () => {})
+  t.teardown(() => desk.stop())
+  const ask = (key: string) => client(desk.url).call('GET', '/queues', undefined, { authorization: key })
+  const calls = Array.from({ length: 25 }, () => ask('greedy'))
+  const refused = await Promise.any(calls)
+  t.match(refused, { status: 429, body: { code: 'shareUsedUp' } })
+  const other = ask('modest')
+  while (hanging.length < 16) await once(cell, 'connection')
+  for (const socket of hanging) socket.destroy()
+  t.match(await other, { status: 503, body: { code: 'cellUnavailable' } }, 'it was let in')
+  await Promise.all(calls)
+  const later = ask('greedy')
+  await once(cell, 'connection')
+  hanging.at(-1)!.destroy()
+  t.match(await later, { body: { code: 'cellUnavailable' } }, 'and its share is free again')
 })

@@ -1,4 +1,5 @@
 /** Several cells behind a router look like one service. */
+import pg from 'pg'
 import t from 'tap'
 import { noRouter } from '../support/cells.ts'
 import { twoCells } from './setup.ts'
@@ -44,4 +45,21 @@ t.test('a cell makes no queue of another cell, whoever asks', { skip: noRouter }
   const [{ receipt }] = (await a.post('/queues/mail/lease')).body.messages
   t.match(await a.post('/queues/mail/ack', { receipt, then: [{ queue: 'orders', body: 2 }] }), refused)
   t.equal((await a.post('/queues/mail/ack', { receipt })).status, 200, 'nothing was changed by the refusal')
+  const schedule = { queue: 'orders', cron: '@daily', body: 1 }
+  t.match(await a.call('PUT', '/schedules/orders.x', schedule), refused)
+  t.equal((await a.call('PUT', '/schedules/mail.x', { ...schedule, queue: 'mail' })).status, 201)
+  t.match(await a.call('PUT', '/schedules/mail.x', { queue: 'orders' }), refused)
+  await a.post('/queues/mail/messages', { body: 'dies', maxAttempts: 1 })
+  const [{ receipt: last }] = (await a.post('/queues/mail/lease')).body.messages
+  await a.post('/queues/mail/fail', { receipt: last })
+  t.match(await a.post('/queues/mail/redrive', { to: 'orders' }), refused)
+  t.equal((await a.get('/queues/mail')).body.counts.dead, 1)
+  const sql = new pg.Client(a.databaseUrl)
+  await sql.connect()
+  t.teardown(() => sql.end())
+  await t.rejects(sql.query("select holdfast.enqueue('orders', '1')"), {
+    code: 'HF008',
+    message: /orders belongs to the cell b/
+  })
+  t.same((await sql.query("select from holdfast.queues where name = 'orders'")).rows, [])
 })

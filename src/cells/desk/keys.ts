@@ -6,8 +6,8 @@ import type { CellAnswer, CellCalls } from '../calls.ts'
 import { askAll, requestOf } from './forward.ts'
 
 /**
- * Makes one key in every cell. A cell that refuses it has the last word: the key is revoked again
- * where it was made.
+ * Makes one key in every cell. Where a cell refuses it, the key is revoked again in the others, unless
+ * the caller gave it: then it may have been there before, and the caller can send it again.
  */
 export async function createKey(
   calls: CellCalls,
@@ -28,7 +28,8 @@ export async function createKey(
       made.push(cell)
     }
   } finally {
-    if (made.length < cellNames.length) await takeBack(calls, made, secret, request)
+    const isNew = given.secret === undefined
+    if (isNew && made.length < cellNames.length) await takeBack(calls, made, secret, request)
   }
   return answer!
 }

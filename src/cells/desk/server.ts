@@ -12,6 +12,7 @@ import { joinPages, queueList, scheduleList, topicList, type ListShape } from '.
 import { sendLive } from './live.ts'
 import { joinMetrics } from './metrics.ts'
 import { onSchedule, putSchedule } from './schedules.ts'
+import { shareCalls } from './share.ts'
 
 interface DeskOptions {
   placement: WatchedPlacement
@@ -41,6 +42,7 @@ export function buildDesk({ placement, log, ...bounds }: DeskOptions): FastifyIn
       'The desk answers only what is about all cells. Send calls that name a queue through the router.'
     )
   })
+  shareCalls(app, bounds.connectionsMax)
   app.addHook('onRequest', () => placement.refresh())
   const calls = new CellCalls(() => placement.current)
   listRoutes(app, placement, calls)

@@ -7,7 +7,6 @@ import { attemptJson, isFailure, lastFailureJson } from '../fragments.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { priorityOf } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { refuseElsewhere } from './placement.ts'
 
 // Two sessions that set the two halves of a circle take turns, so the second one sees the first.
 export const lockChainsStatement: Statement = {
@@ -36,17 +35,13 @@ export const circleStatement: Statement<{ circle: boolean }> = {
     select exists (select from chain where name = $1) as circle`
 }
 
-/**
- * For after the change. Refuses with wrongCell a queue of another cell, and with invalidRequest a chain of
- * queues that leads back to this one.
- */
+/** For after the change. Refuses with invalidRequest a chain of queues that leads back to this one. */
 export async function refuseCircle(
   session: Session,
   name: string,
   { deadLetterQueue: target }: SettingsChange
 ): Promise<void> {
   if (target == null) return
-  await refuseElsewhere(session, target)
   const [row] = await session.query(circleStatement, [name])
   if (!row!.circle) return
   const subject = name === target ? 'must be another queue' : 'leads back to this queue'

@@ -64,6 +64,12 @@ export const isLinedStatement: Statement<{ lined: boolean }> = {
     ) as lined`
 }
 
+/** Until the transaction ends, no message is stored, settled or leased. */
+export async function lockMessages(session: Session): Promise<void> {
+  await session.query(limitWaitStatement)
+  await session.query(lockMessagesStatement)
+}
+
 /**
  * Whether a change may be made: it leaves the order as it is, or the queue holds no message that would
  * have to join a line. Until the transaction ends, none is stored.
@@ -76,8 +82,7 @@ export async function mayChangeOrder(
   if (![...orderSettings, ...groupLimits].some(setting => setting in change)) return true
   const [row] = await session.query(changesOrderStatement, [name, JSON.stringify(change)])
   if (!row?.changes && !row?.limits) return true
-  await session.query(limitWaitStatement)
-  await session.query(lockMessagesStatement)
+  await lockMessages(session)
   if (row.changes) return (await session.query(isEmptyStatement, [name]))[0]!.empty
   return (await session.query(isLinedStatement, [name]))[0]!.lined
 }

@@ -2,6 +2,8 @@
 import type { PlacementRow } from '../../core/placement.ts'
 import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { lockMessages } from './order.ts'
+import { removeQueue } from './queues.ts'
 
 export const clearPlacementStatement: Statement = {
   name: 'clear_placement',
@@ -86,13 +88,28 @@ export async function wakeWaiters(session: Session, queue: string): Promise<void
   await session.query(wakeWaitersStatement, [queue])
 }
 
-export const refuseElsewhereStatement: Statement = {
-  name: 'keep_here',
+export const holdsStatement: Statement<{ holds: boolean }> = {
+  name: 'holds',
   parameters: '$1 queue',
-  text: 'select holdfast.keep_here($1)'
+  text: sql`
+    select
+      exists (select from holdfast.messages where queue_id = q.id)
+        or exists (select from holdfast.acked where queue_id = q.id) as holds
+    from holdfast.queues q
+    where name = $1`
 }
 
-/** Refuses with wrongCell where this queue belongs to another cell. */
-export async function refuseElsewhere(session: Session, queue: string): Promise<void> {
-  await session.query(refuseElsewhereStatement, [queue])
+/**
+ * Removes a queue that holds nothing, and answers whether it is gone. An enqueue that is under way comes
+ * before that, or finds no queue. Refuses with databaseUnavailable while an open transaction has written
+ * messages of any queue.
+ */
+export async function removeEmptyQueue(database: Database, queue: string): Promise<boolean> {
+  return await database.transaction(async session => {
+    await lockMessages(session)
+    const [row] = await session.query(holdsStatement, [queue])
+    if (row?.holds === true) return false
+    await removeQueue(session, queue)
+    return true
+  })
 }
