@@ -31,14 +31,9 @@ export function sendAnswer(reply: FastifyReply, { status, headers, text }: CellA
   return reply.send(text)
 }
 
-/** The answers of all these cells, by cell. */
-export async function askAll(
-  calls: CellCalls,
-  cells: string[],
-  request: CellRequest
-): Promise<Map<string, CellAnswer>> {
-  const answers = await Promise.all(cells.map(cell => calls.call(cell, request)))
-  return new Map(cells.map((cell, index) => [cell, answers[index]!]))
+/** The answers of all these cells, in their order. */
+export function askAll(calls: CellCalls, cells: string[], request: CellRequest): Promise<CellAnswer[]> {
+  return Promise.all(cells.map(cell => calls.call(cell, request)))
 }
 
 /** The first answer that is not `status`, asking the cells in turn; else the last one. */

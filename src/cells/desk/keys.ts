@@ -60,7 +60,7 @@ export async function listKeys(
   { cellNames }: Placement,
   request: FastifyRequest
 ): Promise<CellAnswer> {
-  const answers = [...(await askAll(calls, cellNames, requestOf(request))).values()]
+  const answers = await askAll(calls, cellNames, requestOf(request))
   const refused = answers.find(({ status }) => status !== 200)
   if (refused !== undefined) return refused
   const found = answers.flatMap(({ text }) => (JSON.parse(text) as { keys: KeyEntry[] }).keys)
@@ -75,7 +75,7 @@ export async function revokeKey(
   { cellNames }: Placement,
   request: FastifyRequest
 ): Promise<CellAnswer> {
-  const answers = [...(await askAll(calls, cellNames, requestOf(request))).values()]
+  const answers = await askAll(calls, cellNames, requestOf(request))
   const found = answers.filter(({ status }) => status !== 404)
   const refused = found.find(({ status }) => status >= 300)
   if (found.length === 0 || refused !== undefined) return refused ?? answers[0]!

@@ -62,7 +62,7 @@ function listRoutes(app: FastifyInstance, placement: WatchedPlacement, calls: Ce
   }
   for (const [path, shape] of Object.entries(lists)) {
     app.get(path, async (request, reply) => {
-      const answers = [...(await askAll(calls, placement.current.cellNames, requestOf(request))).values()]
+      const answers = await askAll(calls, placement.current.cellNames, requestOf(request))
       const refused = answers.find(({ status }) => status !== 200)
       if (refused !== undefined) return sendAnswer(reply, refused)
       const { limit } = request.query as { limit?: string }
