@@ -76,7 +76,7 @@ export interface Place extends Verbs {
   /**
    * Makes the queue if there is none, then changes the settings given. A new queue counts for its
    * maker, unless `checkRoom` refuses it. Without a maker it counts for nobody, and neither does one
-   * that was there. With `onlyNew` a queue that was there stays as it is.
+   * that was there. With `only: 'new'` a queue that was there stays as it is.
    */
   putQueue(name: string, change: QueueChange, as: NewQueueTerms): Promise<PutOutcome>
 }

@@ -30,9 +30,11 @@ export interface QueueVerbs {
 export interface NewQueueTerms {
   /** null: a new queue counts for nobody. */
   maker: QueueMaker | null
-  /** A queue that is there stays as it is. */
-  onlyNew?: boolean
+  only?: OnlyQueues
 }
+
+/** `new`: a queue that is there stays as it is. `existing`: none is made. */
+export type OnlyQueues = 'new' | 'existing'
 
 /** Whom a new queue counts for. */
 export interface QueueMaker {
@@ -46,4 +48,4 @@ export interface QueueMaker {
  * `notEmpty`, because the order would change and the queue holds a message; and with `oneGroup`,
  * because the whole queue would be one group and groups would take turns.
  */
-export type PutOutcome = 'made' | 'changed' | 'present' | 'notEmpty' | 'oneGroup'
+export type PutOutcome = 'made' | 'changed' | 'present' | 'absent' | 'notEmpty' | 'oneGroup'

@@ -5,6 +5,7 @@ import { listMax } from '../limits.ts'
 import type { Digits } from '../message.ts'
 import type { Parts } from '../engine/parts.ts'
 import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
+import type { OnlyQueues } from '../queuePorts.ts'
 import { queueNotFound, type NameScope, type Queue, type QueueChange, type QueueReport } from '../queue.ts'
 import { checkQueues } from '../engine/autoQueues.ts'
 import type { Holding } from '../engine/share.ts'
@@ -29,8 +30,7 @@ type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'sibli
 export interface PutOptions {
   /** A new queue counts for the caller, as one that an enqueue makes. */
   isBounded?: boolean
-  /** A queue that is there stays as it is. */
-  onlyNew?: boolean
+  only?: OnlyQueues
 }
 
 /** The broker says what each method does, and how it refuses. */
@@ -48,14 +48,17 @@ export class Queues {
     caller: Caller,
     name: string,
     change: QueueChange,
-    { isBounded = false, onlyNew = false }: PutOptions
+    { isBounded = false, only }: PutOptions
   ): Promise<{ created: boolean; report: QueueReport }> {
     const { store, queueCache, signals, turns } = this.#parts
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
-      const outcome = await turns.run(caller, () => store.last.putQueue(name, change, { maker, onlyNew }))
+      const outcome = await turns.run(caller, () =>
+        store.last.putQueue(name, change, { maker, ...(only && { only }) })
+      )
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
+      if (outcome === 'absent') throw queueNotFound(name)
       if (outcome === 'oneGroup') {
         throw invalidRequest(
           '/fairness',

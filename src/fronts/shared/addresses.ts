@@ -18,6 +18,7 @@ export function callerAt({ remoteAddress = '' }: Socket): Caller {
 
 /** The address, or of IPv6 the first 64 bits: one household or machine has all of these. */
 export function shareOf(address: string): string {
+  if (!address.includes(':')) return address
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
   if (mapped !== undefined) return mapped
   if (!isIPv6(address)) return address

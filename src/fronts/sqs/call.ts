@@ -5,17 +5,19 @@ import type { Broker } from '../../core/broker.ts'
 import type { Caller } from '../../core/caller.ts'
 import { permit } from '../shared/guard.ts'
 import { queueNotFound } from '../../core/queue.ts'
+import type { FirstGroups } from './firstGroup.ts'
 import { account, queueOfUrl } from './ids.ts'
 
 export interface Call {
   broker: Broker
+  firstGroups: FirstGroups
   request: FastifyRequest
   reply: FastifyReply
   caller: Caller
   /** As its structure says. */
   input: Record<string, any>
   /** Of the signature. */
-  region: string
+  readonly region: string
   /** Where callers reach the service, without a slash at the end. */
   origin: string
   /** Whether the answer is XML, which cannot carry every character. */

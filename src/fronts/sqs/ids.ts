@@ -31,7 +31,8 @@ export function queueOfArn(arn: unknown, what: string): string {
   return parts[5]!
 }
 
-const isName = (name: string) => new RegExp(namePattern).test(name)
+const nameTest = new RegExp(namePattern)
+const isName = (name: string) => nameTest.test(name)
 
 /** The queue that a URL or a bare name stands for. Refuses with QueueDoesNotExist. */
 export function queueOfUrl(url: string): string {

@@ -62,9 +62,6 @@ export const known = new Set([
  */
 export const noLeaseSeconds = 0.001
 
-/** The note by which a queue that was made here is known: one made beside it is set as it is. */
-export const madeHere = { Front: 'sqs' }
-
 /** What every queue that is made here is set to: as SQS has it where attributes say nothing. */
 export function firstSettings(name: string): QueueChange {
   return {
@@ -76,8 +73,7 @@ export function firstSettings(name: string): QueueChange {
     maxAttempts: null,
     retry: { strategy: 'fixed', delaySeconds: 0, maxDelaySeconds: 0, jitter: false },
     dedupSeconds: 300,
-    fairness: 'group',
-    ...(isFifoName(name) && { ordering: 'group' })
+    ...(isFifoName(name) && { ordering: 'group', fairness: 'group' })
   }
 }
 

@@ -5,6 +5,7 @@ import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../c
 import { givenUp } from '../shared/givenUp.ts'
 import { permitOn, queueOf, urlOf, type Answer, type Call } from './call.ts'
 import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
+import { madeHere } from './firstGroup.ts'
 import { checkQueueName, isFifoName } from './ids.ts'
 import { isCarried } from './messageAttributes.ts'
 import {
@@ -14,7 +15,6 @@ import {
   checkTogether,
   differenceOf,
   firstSettings,
-  madeHere,
   permitsRedrive,
   type QueueAttributes
 } from './queueAttributes.ts'
@@ -56,8 +56,8 @@ export async function createQueue(call: Call): Promise<Answer> {
   checkTags(tags)
   if ((await reportIfAny(call, queue)) === null) await checkTarget(call, queue, change.deadLetterQueue)
   const isBounded = request.key !== null && !request.key.isAdmin
-  const settings = { ...first, tags, ...change, front: { ...change.front, ...madeHere } }
-  const made = await broker.putQueue(caller, queue, settings, { isBounded, onlyNew: true })
+  const settings = { ...first, tags, ...change, front: { ...change.front, ...madeHere(queue) } }
+  const made = await broker.putQueue(caller, queue, settings, { isBounded, only: 'new' })
   const different = made.created ? undefined : differenceOf(attributes, attributesOf(made.report, region))
   if (different === undefined) return { QueueUrl: urlOf(call, queue) }
   throw new SqsError(

@@ -6,7 +6,7 @@ import { bearerKey, letIn } from '../shared/guard.ts'
 import type { Server } from '../shared/server.ts'
 import type { Call, Operation } from './call.ts'
 import { SqsError } from './errors.ts'
-import { regionDefault } from './ids.ts'
+import { FirstGroups } from './firstGroup.ts'
 import { cancelMessageMoveTask, listMessageMoveTasks, startMessageMoveTask } from './moves.ts'
 import {
   isJson,
@@ -21,7 +21,7 @@ import * as queues from './queues.ts'
 import { receiveMessage } from './receive.ts'
 import { sendMessage, sendMessageBatch } from './send.ts'
 import * as settling from './settle.ts'
-import { readCredential, type Signatures } from './signature.ts'
+import { readCredential, regionOf, type Signatures } from './signature.ts'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
 /** Sends the refusal of a request, as `writeSqsRefusal` writes it if it is ours. */
@@ -96,10 +96,11 @@ async function addRoutes(
     if (thrown instanceof SqsError) return reply.send(writeError(request, reply, thrown))
     return sendRefusal(thrown, request, reply)
   })
+  const firstGroups = new FirstGroups()
   const answer: Handler = async (request, reply) => {
     if (!isSqs(request)) return otherwise(request, reply)
     const { operation, input } = open(request, options)
-    const result = await handlers[operation](callOf(request, reply, input, options))
+    const result = await handlers[operation](callOf(request, reply, input, options, firstGroups))
     return reply.send(writeResult(request, reply, operation, result))
   }
   const route = { config: { access: 'signed' }, schema: { hide: true } as object } as const
@@ -162,25 +163,28 @@ function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatu
   return key
 }
 
-const regionPattern = /Credential=[^,\s]*\/\d{8}\/([a-z0-9-]{1,40})\/sqs\/aws4_request/
 const invocationPattern = /^[!-~]{1,128}$/
 
 function callOf(
   request: FastifyRequest,
   reply: FastifyReply,
   input: Record<string, any>,
-  { broker, sqsUrl }: SqsOptions
+  { broker, sqsUrl }: SqsOptions,
+  firstGroups: FirstGroups
 ): Call {
   const { headers, caller, protocol } = request
   const invocation = String(headers['amz-sdk-invocation-id'] ?? '')
   return {
     broker,
+    firstGroups,
     request,
     reply,
     caller,
     input,
-    region: regionPattern.exec(headers.authorization ?? '')?.[1] ?? regionDefault,
-    origin: sqsUrl === '' ? `${protocol}://${headers.host!}` : sqsUrl.replace(/\/+$/, ''),
+    get region() {
+      return regionOf(headers.authorization)
+    },
+    origin: sqsUrl === '' ? `${protocol}://${headers.host!}` : sqsUrl,
     isXml: !isJson(request),
     invocationId: invocationPattern.test(invocation) ? invocation : null
   }

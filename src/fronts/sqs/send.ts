@@ -33,15 +33,15 @@ const batchBytesMax = 1_048_576
 const tokenPattern = /^[!-~]{1,128}$/
 
 export async function sendMessage(call: Call): Promise<Answer> {
-  const queue = await targetOf(call)
+  const queue = await targetOf(call, [call.input as Sent])
   const { message } = newMessage(call, queue, call.input as Sent, call.invocationId)
   const [stored] = await enqueue(call, queue, [message])
   return resultOf(queue, call.input as Sent, stored!)
 }
 
 export async function sendMessageBatch(call: Call): Promise<Answer> {
-  const queue = await targetOf(call)
   const entries = checkEntries(call.input.Entries as (Sent & Entry)[])
+  const queue = await targetOf(call, entries)
   const failed: Failed[] = []
   const good: { entry: Sent & Entry; message: NewMessage }[] = []
   let bytes = 0
@@ -79,10 +79,12 @@ export async function sendMessageBatch(call: Call): Promise<Answer> {
   return batchResult(successful, failed)
 }
 
-async function targetOf(call: Call): Promise<Queue> {
-  const queue = await call.broker.findQueue(call.caller, queueOf(call, 'enqueue'))
+async function targetOf(call: Call, sent: Sent[]): Promise<Queue> {
+  const { broker, caller, firstGroups } = call
+  const queue = await broker.findQueue(caller, queueOf(call, 'enqueue'))
   checkMessages(call.request)
-  return queue
+  const isGrouped = sent.some(({ MessageGroupId }) => MessageGroupId !== undefined)
+  return isGrouped ? await firstGroups.take(broker, caller, queue) : queue
 }
 
 /** All or none, and each in its order. */

@@ -64,26 +64,25 @@ export const changeStatement: Statement = {
 /**
  * Makes the queue if there is none, then changes the settings given. A new queue counts for its
  * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
- * when the order would change and the queue holds a message, and with `onlyNew` when there is one.
+ * when the order would change and the queue holds a message, and as `only` says.
  */
 export async function putQueue(
   database: Database,
   name: string,
   change: QueueChange,
-  { maker, onlyNew = false }: NewQueueTerms = { maker: null }
+  { maker, only }: NewQueueTerms = { maker: null }
 ): Promise<PutOutcome> {
   const work = async (session: Session): Promise<PutOutcome> => {
     await lockChains(session, change)
-    const made = await (maker === null
-      ? (await session.query(createStatement, [name])).length > 0
-      : makeFor(session, name, maker))
-    if (!made && onlyNew) return 'present'
+    if (only === 'existing' && (await findQueue(session, name)) === null) return 'absent'
+    const made = only !== 'existing' && (await make(session, name, maker))
+    if (!made && only === 'new') return 'present'
     if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
     await keepLimits(session, name, change)
     if (made) return 'made'
-    if (maker === null) await session.query(adoptStatement, [name])
+    if (maker === null && only !== 'existing') await session.query(adoptStatement, [name])
     return 'changed'
   }
   try {
@@ -92,6 +91,11 @@ export async function putQueue(
     if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
     throw error
   }
+}
+
+async function make(session: Session, name: string, maker: QueueMaker | null): Promise<boolean> {
+  if (maker !== null) return await makeFor(session, name, maker)
+  return (await session.query(createStatement, [name])).length > 0
 }
 
 // Only a queue that is not there is counted: to count, sessions wait for each other.

@@ -736,7 +736,36 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       })
       const { body } = await post(`/queues/${name}/lease`, {})
       t.match(body.messages, [{ body: 'text', headers: { kind: 'note' } }])
-      t.match((await get(`/queues/${name}`)).body.settings, { maxAttempts: null, fairness: 'group' })
+      t.match((await get(`/queues/${name}`)).body.settings, { maxAttempts: null })
+    })
+
+    t.test('groups take turns from the first one on', async t => {
+      const QueueUrl = await queue()
+      const name = QueueUrl.split('/').at(-1)!
+      const fairness = async () => (await get(`/queues/${name}`)).body.settings.fairness
+      await send(QueueUrl, 'alone')
+      t.equal(await fairness(), 'none', 'a queue without groups pays for no turns')
+      const sent = Array.from({ length: 8 }, (_, index) =>
+        send(QueueUrl, `flood ${index}`, { MessageGroupId: 'flood' })
+      )
+      await Promise.all(sent)
+      await send(QueueUrl, 'quiet', { MessageGroupId: 'quiet' })
+      t.equal(await fairness(), 'group')
+      const bodies: string[] = []
+      for (let i = 0; i < 10; i++) bodies.push((await receive(QueueUrl))[0].Body)
+      t.ok(bodies.indexOf('quiet') <= 3, `the quiet group came soon: ${bodies.join(', ')}`)
+      t.equal(new Set(bodies).size, 10, 'and nothing was lost on the way')
+      const { Attributes } = await call('GetQueueAttributes', { QueueUrl, AttributeNames: ['All'] })
+      t.notOk(Object.keys(Attributes).some(attribute => /front|turns/i.test(attribute)))
+    })
+
+    t.test('a setting of fairness by its operator stays', async t => {
+      const QueueUrl = await queue()
+      const name = QueueUrl.split('/').at(-1)!
+      await send(QueueUrl, 'one', { MessageGroupId: 'a' })
+      await rest('PUT', `/queues/${name}`, { fairness: 'none' })
+      await send(QueueUrl, 'two', { MessageGroupId: 'a' })
+      t.equal((await get(`/queues/${name}`)).body.settings.fairness, 'none')
     })
   })
 }

@@ -25,7 +25,7 @@ export function pushRoutes(app: Server, broker: Broker, push: PushCalls): void {
       checkPush(body)
       if (body.url !== undefined) {
         await push.checkHost(body.url)
-        await broker.putQueue(caller, queue, {}, { isBounded: key !== null && !key.isAdmin, onlyNew: true })
+        await broker.putQueue(caller, queue, {}, { isBounded: key !== null && !key.isAdmin, only: 'new' })
       }
       const { push: made, secret } = await pushes.put(caller, queue, body)
       return reply.code(secret === null ? 200 : 201).send({ ...shown(made), ...(secret && { secret }) })
