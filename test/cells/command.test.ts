@@ -6,7 +6,11 @@ import { cellsCommand, move, twoCells } from './setup.ts'
 
 const skip = noRouter
 
-t.test('doctor checks every cell, and what its database was told', { skip }, async t => {
+// Each has cells of its own.
+t.jobs = 3
+const buffered = true
+
+t.test('doctor checks every cell, and what its database was told', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   const fine = await cellsCommand(cells, 'doctor').ended
   t.match(fine.said, /Cell a\n(.*\n)+Cell b\n/)
@@ -22,7 +26,7 @@ t.test('doctor checks every cell, and what its database was told', { skip }, asy
   t.match(wrong.said, /bad +replica +\S+: ECONNREFUSED/)
 })
 
-t.test('place tells every cell, and names queues that are elsewhere', { skip }, async t => {
+t.test('place tells every cell, and names queues that are elsewhere', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   await cells.router.call('PUT', '/queues/orders', {})
   const file = JSON.parse(await readFile(cells.file, 'utf8'))
@@ -41,7 +45,7 @@ t.test('place tells every cell, and names queues that are elsewhere', { skip }, 
   t.equal((await cells.a.post('/queues/orders/messages', { body: 1 })).status, 201, 'nothing was told')
 })
 
-t.test('words that fit nothing are refused before anything happens', { skip }, async t => {
+t.test('words that fit nothing are refused before anything happens', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   t.match(await cellsCommand(cells).ended, { code: 2, said: /Use holdfast cells with config/ })
   t.match(await cellsCommand(cells, 'move', 'mail').ended, { code: 2, said: /Say where to/ })

@@ -8,6 +8,10 @@ import { move, twoCells, type TwoCells } from './setup.ts'
 
 const skip = noRouter
 
+// Each has cells of its own, and a move mostly waits.
+t.jobs = 3
+const buffered = true
+
 /** A message of the load: the group that it belongs to, and its number there. */
 interface Work {
   group: string
@@ -62,37 +66,41 @@ function load({ url }: Pick<TwoCells, 'url'>, queue: string, groups: number, wor
   }
 }
 
-t.test('a move under load loses, doubles and reorders nothing, killed at each step', { skip }, async t => {
-  const cells = await twoCells(t)
-  const settings = { ordering: 'group', maxAttempts: 3 }
-  t.equal((await cells.router.call('PUT', '/queues/orders', settings)).status, 201)
-  const { handled, enqueued, more, stop } = load(cells, 'orders', 4, 3)
-  for (const text of ['1. New messages', '2. Everything']) {
-    const killed = move(cells, 'orders', 'b')
-    await killed.says(text)
-    killed.child.kill('SIGKILL')
-    await killed.ended
+t.test(
+  'a move under load loses, doubles and reorders nothing, killed at each step',
+  { skip, buffered },
+  async t => {
+    const cells = await twoCells(t)
+    const settings = { ordering: 'group', maxAttempts: 3 }
+    t.equal((await cells.router.call('PUT', '/queues/orders', settings)).status, 201)
+    const { handled, enqueued, more, stop } = load(cells, 'orders', 4, 3)
+    for (const text of ['1. New messages', '2. Everything']) {
+      const killed = move(cells, 'orders', 'b')
+      await killed.says(text)
+      killed.child.kill('SIGKILL')
+      await killed.ended
+    }
+    const last = move(cells, 'orders', 'b')
+    const { code, said } = await last.ended
+    t.equal(code, 0, said)
+    await more(100)
+    await stop()
+    t.equal(handled.length, enqueued(), 'each message was handled once')
+    const numbers = Map.groupBy(handled, ({ group }) => group)
+    for (const [group, works] of numbers) {
+      t.same(
+        works.map(({ number }) => number),
+        [...works.keys()],
+        `${group} in its order`
+      )
+    }
+    t.comment(`${handled.length} messages`)
+    t.equal((await cells.a.get('/queues/orders')).status, 404)
+    t.match((await cells.b.get('/queues/orders')).body, { settings })
   }
-  const last = move(cells, 'orders', 'b')
-  const { code, said } = await last.ended
-  t.equal(code, 0, said)
-  await more(100)
-  await stop()
-  t.equal(handled.length, enqueued(), 'each message was handled once')
-  const numbers = Map.groupBy(handled, ({ group }) => group)
-  for (const [group, works] of numbers) {
-    t.same(
-      works.map(({ number }) => number),
-      [...works.keys()],
-      `${group} in its order`
-    )
-  }
-  t.comment(`${handled.length} messages`)
-  t.equal((await cells.a.get('/queues/orders')).status, 404)
-  t.match((await cells.b.get('/queues/orders')).body, { settings })
-})
+)
 
-t.test('what stays behind is carried over, whole', { skip }, async t => {
+t.test('what stays behind is carried over, whole', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   const { router, a, b } = cells
   const json = '{"big":12345678901234567890123, "twice":1,"twice":2}'
@@ -128,7 +136,7 @@ t.test('what stays behind is carried over, whole', { skip }, async t => {
   t.match(JSON.parse(died!), { state: 'ready', attempt: 0 })
 })
 
-t.test('an enqueue that commits after the drain is not lost', { skip }, async t => {
+t.test('an enqueue that commits after the drain is not lost', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   const { router, a } = cells
   t.equal((await router.call('PUT', '/queues/mail', {})).status, 201)
@@ -149,7 +157,7 @@ t.test('an enqueue that commits after the drain is not lost', { skip }, async t 
 
 t.test(
   'a queue that moves takes no subscription, push or publish that would end with it',
-  { skip },
+  { skip, buffered },
   async t => {
     const cells = await twoCells(t)
     const { router, a } = cells
@@ -168,7 +176,7 @@ t.test(
   }
 )
 
-t.test('what only works within a cell is not torn apart', { skip }, async t => {
+t.test('what only works within a cell is not torn apart', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   const { router } = cells
   await router.call('PUT', '/queues/graves', {})
@@ -189,7 +197,7 @@ t.test('what only works within a cell is not torn apart', { skip }, async t => {
   }
 })
 
-t.test('schedules go along, and those that wait for messages hear of it', { skip }, async t => {
+t.test('schedules go along, and those that wait for messages hear of it', { skip, buffered }, async t => {
   const cells = await twoCells(t)
   const { router, a, b } = cells
   const body = '{"queue":"mail","cron":"30 6 * * *","body":{"n":1.0}}'
