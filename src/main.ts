@@ -22,7 +22,9 @@ function help(): string {
     const shown = value === true ? 'on' : value
     return `  ${name}\n      ${help}${value === '' ? '' : ` Default: ${shown}.`}`
   })
-  return `Usage: holdfast COMMAND [flags]
+  return `Usage: holdfast [COMMAND] [flags]
+
+Without a command it serves.
 
 ${commandLines.join('\n')}
 
@@ -36,7 +38,7 @@ Settings are environment variables, the same for every command:
 ${settingLines.join('\n')}`
 }
 
-async function main([first = 'help', ...rest]: string[]): Promise<number | void> {
+async function main([first = 'serve', ...rest]: string[]): Promise<number | void> {
   if (first === '--version') return say(await readVersion())
   const wantsHelp = /^(-h|--help|help)$/.test(first)
   const name = wantsHelp ? rest[0] : first

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageBytesMax } from '../core/limits.ts'
 import { exit, table, UsageError, wholeNumber, type Call, type Command } from './command.ts'
@@ -125,7 +125,9 @@ async function manageQueue(
 
 /** In a thread of its own, since the service may run in this one. */
 async function measure(load: Load, signal: AbortSignal): Promise<Measured> {
-  const worker = new Worker(new URL('./load.ts', import.meta.url), { workerData: load })
+  const worker = new Worker(new URL(`./load${extname(import.meta.url)}`, import.meta.url), {
+    workerData: load
+  })
   const stop = () => worker.postMessage('stop')
   signal.addEventListener('abort', stop)
   const [measured] = await once(worker, 'message')
