@@ -11,6 +11,7 @@ import { withTables } from '../docs/tables.ts'
 import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/fronts/rest/docs.ts'
 import { clientLimits, clientTypes } from '../src/fronts/rest/clientTypes.ts'
+import { goTypes } from '../src/fronts/rest/goTypes.ts'
 
 async function files(pattern: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
@@ -105,10 +106,11 @@ t.test('every error code is documented', async t => {
   t.strictSame([...errors.matchAll(/^## (\w+)$/gm)].map(([, code]) => code).sort(), [...codes].sort())
 })
 
-t.test('openapi/openapi.json and src/client/types.ts are what the routes and schemas make', async t => {
+t.test('openapi/openapi.json and the types of clients are what the routes and schemas make', async t => {
   t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run generate')
   t.equal(await readFile('src/client/types.ts', 'utf8'), clientTypes(), 'else: npm run generate')
   t.equal(await readFile('src/client/limits.ts', 'utf8'), clientLimits(), 'else: npm run generate')
+  t.equal(await readFile('clients/go/types.go', 'utf8'), goTypes(), 'else: npm run generate')
 })
 
 t.test('the tables of the documents are what the source makes', async t => {

@@ -7,6 +7,7 @@ import { chmod, glob, mkdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { goEnv, noGo } from '../clients/setup.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
@@ -19,7 +20,7 @@ interface Block {
 
 // Any other language is refused, so that each block says whether it can be run. `console` and
 // `text` are only shown: they install, serve or deploy, or are no program.
-const run = ['bash', 'sql', 'python', 'typescript']
+const run = ['bash', 'sql', 'python', 'typescript', 'go']
 const shown = ['text', 'console', 'mermaid', 'json', 'yaml']
 
 const pages = new Map<string, Block[]>()
@@ -52,12 +53,32 @@ for (const [page, blocks] of pages) {
   if (count > 0) t.test(`${page}: ${count} blocks run as they stand`, t => runPage(t, blocks))
 }
 
+/** How a program of a document is run. */
+const programs: Record<string, { file: string; command: string[] }> = {
+  python: { file: 'example.py', command: ['python3', 'example.py'] },
+  typescript: {
+    file: 'example.ts',
+    command: [process.execPath, '--conditions=holdfast-source', 'example.ts']
+  },
+  go: { file: 'example.go', command: ['go', 'run', 'example.go'] }
+}
+
+/** The module of a reader who has a clone beside it. */
+const goModule = `module example
+
+go 1.19
+
+require holdfast v0.0.0
+
+replace holdfast => ${resolve('clients/go')}
+`
+
 /** In this time a worker of a document has done its work. */
 const workMsMax = 60_000
 
 async function runPage(t: Test, blocks: Block[]): Promise<void> {
   const holdfast = await service(t, { env: { HOLDFAST_PUSH_PRIVATE: 'on' } })
-  const folder = t.testdir({ bin: {} })
+  const folder = t.testdir({ bin: {}, 'go.mod': goModule })
   // The folder of a reader: a clone, with its `holdfast` on the path.
   for (const name of ['docs', 'openapi']) await symlink(resolve(name), join(folder, name))
   await writeFile(
@@ -88,14 +109,16 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
     } else if (block.language === 'sql') {
       sql ??= await connect(t, holdfast.databaseUrl)
       await t.resolves(sql.query(await withReceipt(block.text, holdfast)), place)
-    } else if (block.language === 'python' || block.language === 'typescript') {
-      const file = join(folder, block.language === 'python' ? 'example.py' : 'example.ts')
-      await writeFile(file, withUrl(block.text))
-      const child = spawn(
-        block.language === 'python' ? 'python3' : process.execPath,
-        block.language === 'python' ? [file] : ['--conditions=holdfast-source', file],
-        { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] }
-      )
+    } else if (block.language === 'go' && noGo !== false) {
+      t.comment(`${place} is skipped: ${noGo}`)
+    } else if (block.language in programs) {
+      const { file, command } = programs[block.language]!
+      await writeFile(join(folder, file), withUrl(block.text))
+      const child = spawn(command[0]!, command.slice(1), {
+        cwd: folder,
+        env: { ...goEnv, ...env },
+        stdio: ['ignore', 'inherit', 'inherit']
+      })
       t.teardown(() => child.kill('SIGKILL'))
       const ended = once(child, 'exit')
       // A worker goes on until it is stopped. It has worked when its queue is empty.

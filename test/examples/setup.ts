@@ -8,15 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
+import { goEnv, noGo } from '../clients/setup.ts'
 
 const hasPython = spawnSync('python3', ['--version']).status === 0
 /** Why tests that need Python are skipped; false where there is one. */
 export const noPython = hasPython ? false : 'python3 is not installed'
 
-const hasGo = spawnSync('go', ['version']).status === 0
-/** Why the programs in Go are skipped; false where there is a compiler. */
-export const noGo = hasGo ? false : 'go is not installed'
-const binaries = hasGo ? await buildGo() : ''
+const binaries = noGo === false ? await buildGo() : ''
 
 /** Compiles the examples, because `go run` hands no signal on. Returns their folder. */
 async function buildGo(): Promise<string> {
@@ -25,7 +23,8 @@ async function buildGo(): Promise<string> {
   for (const role of ['producer', 'worker']) {
     const program = `docs/examples/go/${role}.go`
     const { status, stderr } = spawnSync('go', ['build', '-o', join(folder, role), program], {
-      encoding: 'utf8'
+      encoding: 'utf8',
+      env: goEnv
     })
     if (status !== 0) throw new Error(`${program} does not compile: ${stderr}`)
   }
@@ -41,7 +40,7 @@ export const programs: Record<string, (role: string) => string[]> = {
     `docs/examples/typescript/${role}.ts`
   ],
   ...(hasPython && { python: (role: string) => ['python3', `docs/examples/python/${role}.py`] }),
-  ...(hasGo && { go: (role: string) => [join(binaries, role)] })
+  ...(noGo === false && { go: (role: string) => [join(binaries, role)] })
 }
 
 export interface Running {

@@ -1,6 +1,6 @@
 /**
- * Programs of Debian that tests use: a browser, a pooler, clients of SQS, a router. `npm run check` runs this
- * file first, which installs those that are missing where it can. Tests skip what is not there.
+ * Programs of Debian that tests use: a browser, a pooler, clients of SQS, a router, Go. `npm run check` runs
+ * this file first, which installs those that are missing where it can. Tests skip what is not there.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,7 +9,15 @@ import { noBrowser } from './chromium.ts'
 /** Debian's own Python, for which its packages bring modules. */
 export const python = '/usr/bin/python3'
 
-const clients = ['pgbouncer', 'python3-boto3', 'python3-celery', 'python3-pycurl', 'awscli', 'haproxy']
+const clients = [
+  'pgbouncer',
+  'python3-boto3',
+  'python3-celery',
+  'python3-pycurl',
+  'awscli',
+  'haproxy',
+  'golang-go'
+]
 
 /** Why tests that need these packages are skipped; false when they are there. */
 export function withoutPackage(...packages: string[]): string | false {

@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -57,8 +58,6 @@ func (r *refusal) Error() string {
 var (
 	// errDead is for work: another attempt would be of no use.
 	errDead = errors.New("dead")
-	// errLost says that another worker may have the message.
-	errLost = errors.New("the lease is lost")
 
 	client       = &http.Client{}
 	leaseSeconds = number("LEASE_SECONDS", 30)
@@ -78,6 +77,7 @@ func work(ctx context.Context, m message) error {
 }
 
 func main() {
+	mathrand.Seed(time.Now().UnixNano()) // before Go 1.20, each process has the same pauses otherwise
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
@@ -140,9 +140,13 @@ func handle(ctx context.Context, m message) (bool, error) {
 	}
 	fmt.Println("working", m.ID, "attempt", m.Attempt, body.String())
 
-	working, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go keep(working, cancel, m.Receipt)
+	working, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var lost atomic.Bool
+	go keep(working, m.Receipt, func() {
+		lost.Store(true)
+		cancel()
+	})
 	err := work(working, m)
 	switch {
 	case err == nil:
@@ -150,7 +154,7 @@ func handle(ctx context.Context, m message) (bool, error) {
 	case ctx.Err() != nil:
 		last("release", m.Receipt)
 		return false, nil
-	case context.Cause(working) == errLost:
+	case lost.Load():
 		fmt.Println("lost the lease of", m.ID)
 		return false, nil
 	}
@@ -170,14 +174,14 @@ func handle(ctx context.Context, m message) (bool, error) {
 }
 
 // keep extends the lease whenever a third of it is over, until the work is done or the lease lost.
-func keep(working context.Context, cancel context.CancelCauseFunc, receipt string) {
+func keep(working context.Context, receipt string, onLost func()) {
 	extension := map[string]any{"receipt": receipt, "leaseSeconds": leaseSeconds}
 	for sleep(working, leaseSeconds/3) == nil {
 		var outcome struct{}
 		err := post(working, "extend", extension, &outcome, leaseSeconds/6)
 		var refused *refusal
 		if errors.As(err, &refused) && refused.status == http.StatusConflict {
-			cancel(errLost)
+			onLost()
 		}
 		// After any other error there is time for another try.
 	}

@@ -22,7 +22,7 @@ import { PageQuery } from './contract/shapes.ts'
 import * as topics from './contract/topics.ts'
 
 /** Each exported name, and the schema it stands for. */
-const exported: Record<string, TSchema> = {
+export const exported: Record<string, TSchema> = {
   NewMessage: enqueue.Message,
   RawOptions: enqueue.EnqueueQuery,
   Enqueued: enqueue.Enqueued,
@@ -87,18 +87,23 @@ export function clientTypes(): string {
   )
 }
 
-/** The text of src/client/limits.ts: the bounds of core that the client checks too. */
+/** The bounds of core that the clients check too. */
+export const limits = { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax }
+
+/** The text of src/client/limits.ts. */
 export function clientLimits(): string {
-  const bounds = { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax }
-  const lines = Object.entries(bounds).map(([name, bound]) => `export const ${name} = ${bound}\n`)
+  const lines = Object.entries(limits).map(([name, bound]) => `export const ${name} = ${bound}\n`)
   return (
     '/** Bounds of the service. npm run generate takes them from src/core/limits.ts. */\n\n' + lines.join('')
   )
 }
 
-interface Shape {
+export interface Shape {
   type?: string | string[]
+  format?: string
   description?: string
+  minimum?: number
+  exclusiveMinimum?: number
   properties?: Record<string, Shape>
   required?: string[]
   patternProperties?: Record<string, Shape>
@@ -160,13 +165,18 @@ function listed(line: string, indent: string): string {
 function commentOf(text: string, indent: string): string {
   const line = `${indent}/** ${text} */\n`
   if (line.length <= columnsMax) return line
+  return `${indent}/**\n${wrapped(text, `${indent} * `)}${indent} */\n`
+}
+
+/** The text in lines that begin with the margin, and keep to the columns. */
+export function wrapped(text: string, margin: string): string {
   const lines: string[] = []
   for (const word of text.split(' ')) {
     const longer = lines.length === 0 ? word : `${lines.at(-1)} ${word}`
-    if (lines.length > 0 && `${indent} * ${longer}`.length <= columnsMax) lines[lines.length - 1] = longer
+    if (lines.length > 0 && `${margin}${longer}`.length <= columnsMax) lines[lines.length - 1] = longer
     else lines.push(word)
   }
-  return `${indent}/**\n${lines.map(text => `${indent} * ${text}\n`).join('')}${indent} */\n`
+  return lines.map(line => `${margin}${line}\n`).join('')
 }
 
 function literal(value: unknown): string {
