@@ -1,6 +1,6 @@
 # The service alone, for a PostgreSQL elsewhere: no embedded database, no development tools.
-# Pin it by its digest: docs/operations.md says how.
-ARG NODE_IMAGE=node:24-slim
+# The Node.js that the tests run on. Pin it by its digest too: docs/deploy.md says how.
+ARG NODE_IMAGE=node:24.21.0-slim
 FROM ${NODE_IMAGE}
 
 WORKDIR /app

@@ -186,8 +186,8 @@ const released = /^migrations\/000[1-6]_/
 const generated = 'src/client/types.ts'
 
 t.test('no line of code passes its limit, and no room is crowded', async t => {
-  const folders = '{src,clients,test,bench,docs,migrations,bin,.ci}/**'
-  const types = '{ts,js,mjs,json,css,html,sql,sh,py,go,yaml,patch}'
+  const folders = '{src,clients,test,bench,deploy,docs,migrations,bin,.ci}/**'
+  const types = '{ts,js,mjs,json,css,html,sql,sh,py,go,yaml,service,patch}'
   const code = await files(`{*.js,package.json,compose.yaml,${folders}/*.${types}}`)
   for (const [name, text] of code) {
     if (released.test(name)) continue

@@ -3,8 +3,8 @@ import cluster from 'node:cluster'
 import closeWithGrace from 'close-with-grace'
 import type { Command } from './command.ts'
 
-// One statement may take 15 s. A process manager should wait longer than this before it kills.
-const stopMsMax = 20_000
+/** One statement may take 15 s. A process manager waits longer than this before it kills. */
+export const stopMsMax = 20_000
 
 export const serve: Command = {
   summary: 'run the service (npm start)',

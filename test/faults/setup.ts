@@ -85,6 +85,8 @@ export function load(holdfast: Pick<Client, 'post'>, queue: string) {
   const callers = [...Array.from({ length: 8 }, produce), consume(), consume()]
   return {
     confirmed,
+    acked,
+    unsure,
     refusals,
     get slowestRefusalMs() {
       return slowestRefusalMs

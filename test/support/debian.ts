@@ -1,6 +1,8 @@
 /**
- * Programs of Debian that tests use: a browser, a pooler, clients of SQS, a router, Go. `npm run check` runs
- * this file first, which installs those that are missing where it can. Tests skip what is not there.
+ * Programs of Debian that tests use: a browser, a pooler, clients of SQS, a router, PostgreSQL's own
+ * tools, a checker of units. `npm run check` runs this file first, which installs those that are
+ * missing where it can. Tests skip what is not there. Go is used where it is there: to install its
+ * half a gigabyte takes longer than its tests.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -16,7 +18,8 @@ const clients = [
   'python3-pycurl',
   'awscli',
   'haproxy',
-  'golang-go'
+  'postgresql',
+  'systemd'
 ]
 
 /** Why tests that need these packages are skipped; false when they are there. */
@@ -44,10 +47,13 @@ if (process.argv[1] === import.meta.filename) {
   if (noBrowser !== false) missing.push('chromium')
   const mayInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
   if (missing.length > 0 && mayInstall) apt('update')
+  const install = (...names: string[]) =>
+    mayInstall && apt('install', '-y', '--no-install-recommends', ...names)
+  // One that cannot be had would keep all others away.
+  const allThere = missing.length > 0 && install(...missing)
   for (const name of missing) {
-    const isThere = mayInstall && apt('install', '-y', '--no-install-recommends', name)
     process.stdout.write(
-      isThere
+      allThere || install(name)
         ? `${name} is installed for the tests.\n`
         : `${name} could not be installed. Tests that need it are skipped.\n`
     )
