@@ -18,8 +18,8 @@ interface Block {
   text: string
 }
 
-// Any other language is refused, so that each block says whether it can be run. `console` and
-// `text` are only shown: they install, serve or deploy, or are no program.
+// Any other language is refused, so that each block says whether it can be run. `console` is only
+// shown, because it installs, serves or deploys. `json` and `text` after a `bash` are what it prints.
 const run = ['bash', 'sql', 'python', 'typescript', 'go']
 const shown = ['text', 'console', 'mermaid', 'json', 'yaml']
 
@@ -105,6 +105,7 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
       if (output === null) throw new Error(`${place} failed`)
       const answer = blocks[i + 1]
       if (answer?.language === 'json') fits(t, output, answer)
+      else if (answer?.language === 'text') t.equal(output, answer.text, placeOf(answer))
       else t.notMatch(output, /"status":\s*[45]\d\d/, place)
     } else if (block.language === 'sql') {
       sql ??= await connect(t, holdfast.databaseUrl)
