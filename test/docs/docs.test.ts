@@ -19,7 +19,8 @@ interface Block {
 }
 
 // Any other language is refused, so that each block says whether it can be run. `console` is only
-// shown, because it installs, serves or deploys. `json` and `text` after a `bash` are what it prints.
+// shown, because it installs, serves or deploys, or prints figures of one machine. `json` after a
+// `bash` has the shape of what it prints, and `text` is it to the letter.
 const run = ['bash', 'sql', 'python', 'typescript', 'go']
 const shown = ['text', 'console', 'mermaid', 'json', 'yaml']
 
