@@ -12,15 +12,9 @@ import { refusePooling } from './store/setup/pooling.ts'
 import { withPostgres } from './store/setup/postgres.ts'
 import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
-import {
-  readPlacement,
-  removeEmptyQueue,
-  wakeWaiters,
-  writePlacement,
-  type Stray
-} from './store/verbs/placement.ts'
+import { readPlacement, wakeWaiters, writePlacement, type Stray } from './store/verbs/placement.ts'
 import { putQueue } from './store/verbs/putQueue.ts'
-import { reportQueue } from './store/verbs/queues.ts'
+import { removeEmptyQueue, reportQueue } from './store/verbs/queues.ts'
 
 export { postgresVersionMin, serverVersionNumMin, type Facts }
 
@@ -86,7 +80,7 @@ export const wakeWaitersOf = (config: Config, databaseUrl: string, queue: string
 
 /** Removes a queue of a cell that holds nothing. Answers whether it is gone. */
 export const removeEmptyQueueOf = (config: Config, databaseUrl: string, queue: string): Promise<boolean> =>
-  withCell(config, databaseUrl, database => removeEmptyQueue(database, queue))
+  withCell(config, databaseUrl, database => database.transaction(session => removeEmptyQueue(session, queue)))
 
 /** Gives the queue of one cell the settings of the same queue in another, if it is there. */
 export async function copyQueueSettings(
@@ -114,6 +108,11 @@ export function apiKeysOf(database: Database, config: Config, changed = async ()
       return key
     },
     list: () => apiKeys.listKeys(database),
+    async change(id, change) {
+      const key = await apiKeys.changeKey(database, id, change)
+      await changed()
+      return key
+    },
     async revoke(id, pauseSchedules) {
       const revocation = await apiKeys.revokeKey(database, id, pauseSchedules)
       await changed()

@@ -1,8 +1,10 @@
 /** API keys: what they look like, what they may do, and how fast. Knows neither HTTP nor SQL. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { QueueError } from './errors.ts'
 import { apiKeyNameCharsMax } from './limits.ts'
 import { everyQueue, namePattern, type NameScope } from './queue.ts'
+import { Rate } from './rate.ts'
 
 /**
  * What a key may do on a queue. `lease` includes settling. `manage` includes settings, purge,
@@ -43,6 +45,9 @@ export interface NewApiKey extends ApiKeyGrant {
   secret?: string
 }
 
+/** What a key may do, to change. What is left out stays as it is. */
+export type ApiKeyChange = Partial<Omit<ApiKeyGrant, 'name'>>
+
 export interface ApiKeyInfo extends ApiKeyGrant {
   id: string
   createdAt: string
@@ -81,23 +86,35 @@ export class ApiKey {
   readonly id: string
   readonly name: string
   readonly digest: Buffer
-  readonly requests: Rate
-  readonly messages: Rate
-  readonly #admin: boolean
-  readonly #onQueues: Rights
-  readonly #onTopics: Rights
+  requests!: Rate
+  messages!: Rate
+  #rights: string[] = []
+  #admin!: boolean
+  #onQueues!: Rights
+  #onTopics!: Rights
   readonly #listeners = new Set<() => void>()
   #ended = false
 
-  constructor({ id, name, digest, rights, requestsPerSecond, messagesPerSecond }: StoredApiKey) {
-    this.id = id
-    this.name = name
-    this.digest = digest
-    this.requests = new Rate(requestsPerSecond)
-    this.messages = new Rate(messagesPerSecond)
+  constructor(stored: StoredApiKey) {
+    this.id = stored.id
+    this.name = stored.name
+    this.digest = stored.digest
+    this.grant(stored)
+  }
+
+  /**
+   * Takes the rights and rates that the key has now. A rate that stays keeps what it has used. Where
+   * the rights have changed, calls that wait under the key end, as if nothing had come.
+   */
+  grant({ rights, requestsPerSecond, messagesPerSecond }: Omit<ApiKeyGrant, 'name'>): void {
+    if (this.requests?.perSecond !== requestsPerSecond) this.requests = new Rate(requestsPerSecond)
+    if (this.messages?.perSecond !== messagesPerSecond) this.messages = new Rate(messagesPerSecond)
+    if (isDeepStrictEqual(rights, this.#rights)) return
+    this.#rights = rights
     this.#admin = rights.includes('admin')
     this.#onQueues = new Rights(rights, queueActions)
     this.#onTopics = new Rights(rights, topicActions)
+    this.#endWaits()
   }
 
   /** Whether the key may do this on the queue. */
@@ -115,7 +132,10 @@ export class ApiKey {
     return this.#ended
   }
 
-  /** Calls `listener` when the key is revoked. Answers a function that stops listening. */
+  /**
+   * Calls `listener` when the key is revoked, or gets other rights. Answers a function that stops
+   * listening.
+   */
   onEnd(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -124,6 +144,10 @@ export class ApiKey {
   /** The key was revoked: ends the calls that wait under it. */
   end(): void {
     this.#ended = true
+    this.#endWaits()
+  }
+
+  #endWaits(): void {
     for (const listener of this.#listeners) listener()
   }
 
@@ -206,73 +230,6 @@ class Rights {
 }
 
 /**
- * A rate: `perSecond` a second, and at most one second's worth at once. More than is left may be
- * taken: the next calls are then refused until it is paid back.
- */
-class Rate {
-  readonly #perSecond: number | null
-  #left: number
-  #untold = 0
-  #atMs = performance.now()
-
-  constructor(perSecond: number | null) {
-    this.#perSecond = perSecond
-    this.#left = Math.max(1, perSecond ?? 0)
-  }
-
-  get bounded(): boolean {
-    return this.#perSecond !== null
-  }
-
-  /** Whether nothing is left now. */
-  get spent(): boolean {
-    return this.spentBy(0)
-  }
-
-  /** Whether nothing is left once this many are taken. */
-  spentBy(count: number): boolean {
-    if (this.#perSecond === null) return false
-    const nowMs = performance.now()
-    this.#left = Math.min(
-      Math.max(1, this.#perSecond),
-      this.#left + ((nowMs - this.#atMs) / 1000) * this.#perSecond
-    )
-    this.#atMs = nowMs
-    return this.#left - count <= 0
-  }
-
-  /** Refuses with rateLimited when nothing is left. */
-  check(what: string): void {
-    if (this.#perSecond === null || !this.spent) return
-    throw new QueueError(
-      'rateLimited',
-      `This key has used up its ${this.#perSecond} ${what} a second; nothing was changed. Send the ` +
-        'request again after the time in Retry-After.',
-      {
-        retryAfterSeconds: Math.max(1, Math.ceil(-this.#left / this.#perSecond))
-      }
-    )
-  }
-
-  take(count: number): void {
-    this.#left -= count
-    this.#untold += count
-  }
-
-  /** Another process of the replica has taken this many. */
-  takenElsewhere(count: number): void {
-    this.#left -= count
-  }
-
-  /** How many were taken here since the last call. */
-  takeUntold(): number {
-    const untold = this.#untold
-    this.#untold = 0
-    return untold
-  }
-}
-
-/**
  * Keys that were read longer ago are not trusted: a revoked key is refused within five seconds,
  * even while the database does not answer.
  */
@@ -321,11 +278,12 @@ export class ApiKeyRing {
    */
   replace(stored: StoredApiKey[]): void {
     const before = this.#keys
-    // The rights and rates of a key never change, so a key with the same digest is the same key.
     this.#keys = new Map(
       stored.map(key => {
-        const same = before.get(key.id)
-        return [key.id, same?.digest.equals(key.digest) ? same : new ApiKey(key)]
+        const known = before.get(key.id)
+        const isSame = known?.digest.equals(key.digest) === true
+        if (isSame) known.grant(key)
+        return [key.id, isSame ? known : new ApiKey(key)]
       })
     )
     this.#rated = [...this.#keys.values()].filter(key => key.requests.bounded || key.messages.bounded)

@@ -244,9 +244,12 @@ export class Broker {
     return this.#queues.list(caller, after, limit, scope, deadLetterQueue)
   }
 
-  /** Removes a queue and all in it. Nothing happens if there is no such queue. */
-  async deleteQueue(caller: Caller, name: string): Promise<void> {
-    await this.#queues.delete(caller, name)
+  /**
+   * Removes a queue and all in it. Nothing happens if there is no such queue. With `ifEmpty` it refuses
+   * with queueNotEmpty where the queue holds a message.
+   */
+  async deleteQueue(caller: Caller, name: string, ifEmpty = false): Promise<void> {
+    await this.#queues.delete(caller, name, ifEmpty)
     await this.pushes.queueDeleted(name)
   }
 

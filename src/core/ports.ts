@@ -29,7 +29,7 @@ import type {
   LeaseFlush,
   LeaseMode
 } from './rows.ts'
-import type { NewApiKey, ApiKeyInfo } from './apiKey.ts'
+import type { ApiKeyChange, ApiKeyInfo, NewApiKey } from './apiKey.ts'
 import type { State } from './counters.ts'
 import type { GroupVerbs } from './groupPorts.ts'
 import type {
@@ -362,6 +362,8 @@ export interface ApiKeys {
    */
   create(wanted: NewApiKey, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
+  /** Changes what a key may do, and answers it. null: there is no such key. */
+  change(id: string, change: ApiKeyChange): Promise<ApiKeyInfo | null>
   /** Ends a key, and pauses its schedules if asked to. */
   revoke(id: string, pauseSchedules: boolean): Promise<Revocation>
 }

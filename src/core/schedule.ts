@@ -4,6 +4,7 @@ import type { Caller } from './caller.ts'
 import { obstacleTo } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkBodySize, type Digits } from './message.ts'
+import { priorityDefault } from './options.ts'
 import { namePattern, type EnqueueDefaults } from './queue.ts'
 
 export const scheduleNamePattern = namePattern
@@ -27,6 +28,15 @@ export interface ScheduleSettings {
 }
 
 export type ScheduleChange = Partial<ScheduleSettings>
+
+/** What a new schedule has where it does not say. It must say the rest. */
+export const scheduleDefaults = {
+  timezone: 'UTC',
+  headers: {},
+  priority: priorityDefault,
+  paused: false,
+  missed: 'once'
+} as const
 
 /** The headers that a schedule sets on each of its messages: its name, and the time it was due. */
 export const nameHeader = 'holdfast-schedule'

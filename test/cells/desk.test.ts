@@ -106,6 +106,11 @@ t.test('one key opens every cell, until it is revoked', { skip }, async t => {
     body: { errors: [{ pointer: '/secret' }] }
   })
   t.match((await router.call('GET', '/keys', undefined, as(adminKey))).body.keys, [{ id }])
+  const narrowed = { rights: ['enqueue:mail', 'enqueue:b-mail'] }
+  t.match(await router.call('PUT', `/keys/${id}`, narrowed, as(adminKey)), { status: 200, body: narrowed })
+  for (const cell of [a, b]) {
+    t.match((await cell.call('GET', '/keys', undefined, as(adminKey))).body.keys, [{ id, ...narrowed }])
+  }
   t.equal((await router.post('/keys', { name: '' }, as(adminKey))).status, 400)
   t.equal((await router.call('DELETE', `/keys/${id}`, undefined, as(adminKey))).status, 204)
   t.equal((await router.call('DELETE', `/keys/${id}`, undefined, as(adminKey))).status, 404)

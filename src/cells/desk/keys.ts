@@ -69,6 +69,16 @@ export async function listKeys(
   return { ...answers[0]!, text: JSON.stringify({ keys }) }
 }
 
+/** Changes a key in every cell. Sent again, the call completes what a cell that was away has missed. */
+export async function changeKey(
+  calls: CellCalls,
+  { cellNames }: Placement,
+  request: FastifyRequest
+): Promise<CellAnswer> {
+  const answers = await askAll(calls, cellNames, requestOf(request))
+  return answers.find(({ status }) => status >= 300) ?? answers[0]!
+}
+
 /** Revokes a key in every cell. Refuses with cellUnavailable while one of them does not answer. */
 export async function revokeKey(
   calls: CellCalls,

@@ -7,7 +7,7 @@ import { SafeResponse } from '../../fronts/shared/securityFields.ts'
 import { CellCalls } from '../calls.ts'
 import type { WatchedPlacement } from '../placementFile.ts'
 import { askAll, requestOf, sendAnswer } from './forward.ts'
-import { createKey, listKeys, revokeKey } from './keys.ts'
+import { changeKey, createKey, listKeys, revokeKey } from './keys.ts'
 import { joinPages, queueList, scheduleList, topicList, type ListShape } from './lists.ts'
 import { sendLive } from './live.ts'
 import { joinMetrics } from './metrics.ts'
@@ -89,6 +89,9 @@ function keyRoutes(app: FastifyInstance, placement: WatchedPlacement, calls: Cel
   )
   app.get('/keys', async (request, reply) =>
     sendAnswer(reply, await listKeys(calls, placement.current, request))
+  )
+  app.put('/keys/:id', async (request, reply) =>
+    sendAnswer(reply, await changeKey(calls, placement.current, request))
   )
   app.delete('/keys/:id', async (request, reply) =>
     sendAnswer(reply, await revokeKey(calls, placement.current, request))

@@ -111,10 +111,21 @@ export class Queues {
     return { queues, next: more ? queues.at(-1)!.queue : null }
   }
 
-  async delete(caller: Caller, name: string): Promise<void> {
+  async delete(caller: Caller, name: string, ifEmpty: boolean): Promise<void> {
     const { store, queueCache, turns } = this.#parts
     const queue = queueCache.remembered(name)
-    await turns.run(caller, () => store.last.removeQueue(name))
+    const removed = await turns.run(caller, async () =>
+      ifEmpty
+        ? await store.last.transaction(verbs => verbs.removeEmptyQueue(name))
+        : await store.last.removeQueue(name).then(() => true)
+    )
+    if (!removed) {
+      throw new QueueError(
+        'queueNotEmpty',
+        `The queue ${name} holds messages, so it was not removed. Let workers empty it, purge it, or leave ` +
+          'ifEmpty out to remove it with all in it.'
+      )
+    }
     await queueCache.changed(name)
     if (queue !== undefined) this.#open(queue.id, everybody)
   }

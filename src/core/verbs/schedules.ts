@@ -1,6 +1,5 @@
 /** Schedules: made, changed, listed, deleted, and run by hand. */
 import { nextRunsMax } from '../limits.ts'
-import { priorityDefault } from '../options.ts'
 import type { Broker } from '../broker.ts'
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
@@ -14,6 +13,7 @@ import {
   nameHeader,
   nameTaken,
   rfc3339,
+  scheduleDefaults,
   scheduleNotFound,
   type Calendar,
   type Owner,
@@ -29,13 +29,6 @@ interface SchedulesOptions extends ScheduleBounds {
   onDue: (timeMs: number) => void
 }
 
-const defaults = {
-  timezone: 'UTC',
-  headers: {},
-  priority: priorityDefault,
-  paused: false,
-  missed: 'once'
-} as const
 const everyQueue: NameScope = { names: [], prefixes: [''] }
 
 interface Put {
@@ -83,7 +76,7 @@ export class Schedules {
     caller: ScheduleCaller
   ): Promise<Put | null> {
     const { now, schedule, isHidden } = await lock(verbs, name, caller)
-    const { queue, cron, body, ...rest } = { ...defaults, ...schedule, ...change }
+    const { queue, cron, body, ...rest } = { ...scheduleDefaults, ...schedule, ...change }
     if (queue === undefined || cron === undefined || body === undefined) throw scheduleNotFound(name)
     if (schedule === null) checkName(caller.key, name, queue)
     if (isHidden) throw nameTaken(name)

@@ -55,7 +55,7 @@ const tour: Record<string, { description: string; operations: string[] }> = {
     description: 'Messages that come again and again.',
     operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
   },
-  Keys: { description: 'Who may do what.', operations: ['createKey', 'listKeys', 'revokeKey'] },
+  Keys: { description: 'Who may do what.', operations: ['createKey', 'changeKey', 'listKeys', 'revokeKey'] },
   Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
 }
 
@@ -73,6 +73,7 @@ const destroying = new Set([
   'rotatePush',
   'deletePush',
   'createKey',
+  'changeKey',
   'revokeKey'
 ])
 

@@ -4,6 +4,7 @@ import { apiKeysMax } from '../../core/limits.ts'
 import {
   keyOf,
   makeKey,
+  type ApiKeyChange,
   type ApiKeyGrant,
   type ApiKeyInfo,
   type NewApiKey,
@@ -145,6 +146,41 @@ function checkFirst({ rights }: ApiKeyGrant, stored: number, { withoutKey, admin
         'make or revoke keys over HTTP. Make an admin key first, or give one in HOLDFAST_ADMIN_KEY_FILE.'
     )
   }
+}
+
+export const changeKeyStatement: Statement = {
+  name: 'change_key',
+  parameters: '$1 id · $2 change, as JSON',
+  text: sql`
+    update holdfast.keys k
+    set
+      rights = case
+        when c.new ? 'rights' then array(select jsonb_array_elements_text(c.new->'rights'))
+        else k.rights
+      end,
+      requests_per_second = case
+        when c.new ? 'requestsPerSecond' then (c.new->>'requestsPerSecond')::float8
+        else k.requests_per_second
+      end,
+      messages_per_second = case
+        when c.new ? 'messagesPerSecond' then (c.new->>'messagesPerSecond')::float8
+        else k.messages_per_second
+      end
+    from (select $2::jsonb as new) c
+    where id = $1`
+}
+
+/** Changes what a key may do, and answers it. Null: there is no such key. */
+export async function changeKey(
+  session: Session,
+  id: string,
+  change: ApiKeyChange
+): Promise<ApiKeyInfo | null> {
+  await session.query(changeKeyStatement, [id, JSON.stringify(change)])
+  const [key] = await session.query(findKeyStatement, [id])
+  if (key === undefined) return null
+  const { digest: _, ...info } = key
+  return info
 }
 
 export const revokeKeyStatement: Statement = {

@@ -2,8 +2,6 @@
 import type { PlacementRow } from '../../core/placement.ts'
 import type { Database } from '../database.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { lockMessages } from './order.ts'
-import { removeQueue } from './queues.ts'
 
 export const clearPlacementStatement: Statement = {
   name: 'clear_placement',
@@ -86,30 +84,4 @@ export const wakeWaitersStatement: Statement = {
 /** Has every call that waits for a message of this queue try again, on all replicas. */
 export async function wakeWaiters(session: Session, queue: string): Promise<void> {
   await session.query(wakeWaitersStatement, [queue])
-}
-
-export const holdsStatement: Statement<{ holds: boolean }> = {
-  name: 'holds',
-  parameters: '$1 queue',
-  text: sql`
-    select
-      exists (select from holdfast.messages where queue_id = q.id)
-        or exists (select from holdfast.acked where queue_id = q.id) as holds
-    from holdfast.queues q
-    where name = $1`
-}
-
-/**
- * Removes a queue that holds nothing, and answers whether it is gone. An enqueue that is under way comes
- * before that, or finds no queue. Refuses with databaseUnavailable while an open transaction has written
- * messages of any queue.
- */
-export async function removeEmptyQueue(database: Database, queue: string): Promise<boolean> {
-  return await database.transaction(async session => {
-    await lockMessages(session)
-    const [row] = await session.query(holdsStatement, [queue])
-    if (row?.holds === true) return false
-    await removeQueue(session, queue)
-    return true
-  })
 }

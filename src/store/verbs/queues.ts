@@ -8,6 +8,7 @@ import { settingPaths, type ActiveSettings, type SettingRow, type Settings } fro
 import { totalColumn, unfolded } from '../ledger.ts'
 import { nextTokenAt, tokensOf, withLimits } from '../limits.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
+import { lockMessages } from './order.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -263,6 +264,31 @@ export async function removeQueue(session: Session, name: string): Promise<void>
   await session.query(removeStatement, [name])
 }
 
+export const holdsStatement: Statement<{ holds: boolean }> = {
+  name: 'holds',
+  parameters: '$1 queue',
+  text: sql`
+    select
+      exists (select from holdfast.messages where queue_id = q.id)
+        or exists (select from holdfast.acked where queue_id = q.id) as holds
+    from holdfast.queues q
+    where name = $1`
+}
+
+/**
+ * In a transaction: removes a queue that holds nothing, and answers whether it is gone. It looks twice,
+ * because everybody waits for the lock: a queue that holds something does not cost that.
+ */
+export async function removeEmptyQueue(session: Session, name: string): Promise<boolean> {
+  const holds = async () => (await session.query(holdsStatement, [name]))[0]?.holds
+  const before = await holds()
+  if (before !== false) return before === undefined
+  await lockMessages(session)
+  if (await holds()) return false
+  await removeQueue(session, name)
+  return true
+}
+
 function settingsOf<S>(row: Partial<SettingColumns>, paths: typeof settingPaths): S {
   const settings: Record<string, unknown> = {}
   for (const { path, column, type } of paths) {
@@ -312,6 +338,7 @@ export const queueVerbs = {
   reportQueue,
   listQueues,
   removeQueue,
+  removeEmptyQueue,
   roomIn,
   roomsIn
 }

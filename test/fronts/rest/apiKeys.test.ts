@@ -308,6 +308,30 @@ t.test('a waiting call is refused when its key ends, and takes no message with i
   )
 })
 
+t.test('a key gets other rights and stays the same key; what waits under it ends empty', async t => {
+  const { holdfast, admin } = await guarded(t)
+  await admin.call('PUT', '/queues/q', {})
+  const worker = await clientWith(holdfast, admin, ['lease:q'], { messagesPerSecond: 500 })
+  const waiting = worker.post('/queues/q/lease', { waitSeconds: 60 })
+  while (!(await admin.get('/metrics')).text.includes('holdfast_waiting_calls 1\n'));
+  const change = { rights: ['enqueue:q'], requestsPerSecond: 1000 }
+  t.match(await admin.call('PUT', `/keys/${worker.id}`, change), {
+    status: 200,
+    body: { id: worker.id, name: 'test', ...change, messagesPerSecond: 500, secret: undefined }
+  })
+  t.match(await waiting, { status: 200, body: { messages: [] } })
+  t.match((await admin.get('/keys')).body.keys, [{ id: worker.id, ...change, messagesPerSecond: 500 }])
+  await until(403, () => worker.post('/queues/q/lease', {}))
+  await until(201, () => worker.post('/queues/q/messages', { body: 1 }))
+  t.match((await admin.call('PUT', `/keys/${worker.id}`, { requestsPerSecond: null })).body, {
+    rights: ['enqueue:q'],
+    requestsPerSecond: null
+  })
+  t.match(await admin.call('PUT', `/keys/${worker.id}`, { name: 'other' }), { status: 400 })
+  t.match(await admin.call('PUT', '/keys/0000000000', change), { status: 404, body: { code: 'keyNotFound' } })
+  t.match(await worker.call('PUT', `/keys/${worker.id}`, { rights: ['admin'] }), { status: 403 })
+})
+
 t.test('rates are kept, and never keep a consumer from settling', async t => {
   const { holdfast, admin } = await guarded(t)
   await admin.post('/queues/q/messages', { messages: Array.from({ length: 600 }, (_, body) => ({ body })) })

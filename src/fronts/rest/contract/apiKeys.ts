@@ -48,6 +48,15 @@ export const KeyRequest = object({
   )
 })
 
+export const KeyChange = object(
+  {
+    rights: maybe(keyFields.rights),
+    requestsPerSecond: maybe(rates.requestsPerSecond),
+    messagesPerSecond: maybe(rates.messagesPerSecond)
+  },
+  { examples: [{ rights: ['lease:mail'] }] }
+)
+
 export const KeyInfo = Type.Object({
   id: Type.String({ description: 'Names the key. It is part of the key, and no secret.' }),
   ...keyFields,
@@ -103,6 +112,20 @@ export const apiKeyOperations = operations({
       summary: 'List API keys',
       description: 'All of them, the oldest first; never the secrets.',
       response: { 200: KeyList, ...problemResponses(503) }
+    }
+  },
+  changeKey: {
+    method: 'PUT',
+    url: '/keys/:id',
+    config: {},
+    schema: {
+      summary: 'Change what an API key may do',
+      description:
+        'What is left out stays as it is, and so does the key itself. ' +
+        'Every replica heeds the change within five seconds. Calls that wait under the key end then.',
+      params: KeyParams,
+      body: KeyChange,
+      response: { 200: KeyInfo, ...problemResponses(400, 404, 415, 503) }
     }
   },
   revokeKey: {

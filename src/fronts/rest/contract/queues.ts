@@ -136,6 +136,14 @@ export const QueuesQuery = object({
   )
 })
 
+const DeleteQuery = object({
+  ifEmpty: maybe(
+    Type.Boolean({
+      description: 'true: only if it holds no message, a kept acked one included. Else 409. Default false.'
+    })
+  )
+})
+
 export const queueOperations = operations({
   putQueue: {
     method: 'PUT',
@@ -197,7 +205,8 @@ export const queueOperations = operations({
       summary: 'Delete a queue',
       description: 'Removes the queue and all in it.',
       params: QueueParams,
-      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 503) }
+      querystring: DeleteQuery,
+      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409, 503) }
     }
   }
 })

@@ -1,4 +1,4 @@
-/** Handlers of API keys, for admins: make, list, revoke. */
+/** Handlers of API keys, for admins: make, change, list, revoke. */
 import { QueueError } from '../../../core/errors.ts'
 import type { ApiKeys } from '../../../core/ports.ts'
 import { apiKeyOperations } from '../contract/apiKeys.ts'
@@ -22,15 +22,27 @@ export function apiKeyRoutes(app: Server, apiKeys: ApiKeys, required: boolean): 
   })
 
   app.route({
+    ...apiKeyOperations.changeKey,
+    async handler({ params: { id }, body }) {
+      const changed = await apiKeys.change(id, body)
+      if (changed === null) throw keyNotFound(id)
+      return changed
+    }
+  })
+
+  app.route({
     ...apiKeyOperations.revokeKey,
     async handler({ params: { id }, query: { pauseSchedules = false } }, reply) {
       const { revoked, schedules } = await apiKeys.revoke(id, pauseSchedules)
       // Sent again, the call pauses what a first one that was lost may have left.
       if (!revoked && (schedules.length === 0 || !pauseSchedules)) {
-        throw new QueueError('keyNotFound', `There is no key ${id}. GET /keys lists them.`)
+        throw keyNotFound(id)
       }
       if (schedules.length === 0) return reply.code(204).send(null)
       return reply.code(200).send({ schedules })
     }
   })
 }
+
+const keyNotFound = (id: string) =>
+  new QueueError('keyNotFound', `There is no key ${id}. GET /keys lists them.`)

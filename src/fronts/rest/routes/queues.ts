@@ -45,7 +45,8 @@ export function queueRoutes(app: Server, broker: Broker): void {
   app.route({
     ...queueOperations.deleteQueue,
     async handler(request, reply) {
-      await broker.deleteQueue(request.caller, request.params.queue)
+      const { ifEmpty = false } = request.query
+      await broker.deleteQueue(request.caller, request.params.queue, ifEmpty)
       return reply.code(204).send(null)
     }
   })

@@ -134,6 +134,23 @@ t.test('a deleted queue is gone with its messages, and the next of its name is a
   t.strictSame(await q.leaseBodies({ max: 10 }), [2])
 })
 
+t.test('with ifEmpty a queue that holds a message stays, in whatever state it is', async t => {
+  const q = await queue({ keepAckedSeconds: 60, maxAttempts: 1 })
+  const refused = { status: 409, body: { code: 'queueNotEmpty' } }
+  const remove = () => holdfast.call('DELETE', `${q.path}?ifEmpty=true`)
+  await q.enqueue({ body: 1 })
+  t.match(await remove(), refused, 'ready')
+  const [held] = await q.lease()
+  t.match(await remove(), refused, 'leased')
+  await q.settle('ack', { receipt: held.receipt })
+  t.match(await remove(), refused, 'acked and kept')
+  await holdfast.post(`${q.path}/purge`, {})
+  t.equal((await remove()).status, 204)
+  t.equal((await remove()).status, 204, 'a second time too')
+  t.equal((await holdfast.get(q.path)).status, 404)
+  t.equal((await holdfast.call('DELETE', `${q.path}?ifEmpty=yes`)).status, 400)
+})
+
 t.test('the service answers for its health, its metrics and its documents', async t => {
   t.match(await holdfast.get('/livez'), { status: 200, body: { status: 'ok' } })
   t.match(await holdfast.get('/readyz'), { status: 200, body: { status: 'ok' } })
