@@ -39,6 +39,11 @@ const listOf =
     return text
   }
 
+const serviceUrl = (text: string) => {
+  if (!/^https?:\/\/[^/?#\s]+\/?$/.test(text)) throw new Error('must be http:// or https:// with a host')
+  return text
+}
+
 const onOrOff = (text: string) => {
   if (text !== 'on' && text !== 'off') throw new Error('must be on or off')
   return text === 'on'
@@ -79,6 +84,22 @@ export const environment = {
     read: wholeNumber(0, 65_535),
     help: 'The port to serve on. 0 takes a free one.'
   },
+  url: {
+    name: 'HOLDFAST_URL',
+    default: '',
+    read: serviceUrl,
+    help:
+      'Where holdfast apply and holdfast export find the service, such as http://127.0.0.1:8080. Without ' +
+      'it, they use HOLDFAST_HOST and HOLDFAST_PORT.'
+  },
+  key: {
+    name: 'HOLDFAST_KEY',
+    default: '',
+    read: anyText,
+    help:
+      'The API key that commands send to the service. Without it, they send the key in ' +
+      'HOLDFAST_ADMIN_KEY_FILE, if there is one.'
+  },
   auth: {
     name: 'HOLDFAST_AUTH',
     default: 'keys',
@@ -112,10 +133,7 @@ export const environment = {
   sqsUrl: {
     name: 'HOLDFAST_SQS_URL',
     default: '',
-    read: (text: string) => {
-      if (!/^https?:\/\/[^/?#\s]+\/?$/.test(text)) throw new Error('must be http:// or https:// with a host')
-      return text
-    },
+    read: serviceUrl,
     help:
       'Where SQS clients reach the service, such as https://queues.example.com. Queue URLs begin so. ' +
       'Without it, they begin with the Host of each request.'

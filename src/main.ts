@@ -1,16 +1,28 @@
 /** The command line: finds the command, and turns its answer or its error into the exit code. */
 import { readFile } from 'node:fs/promises'
+import { apply } from './cli/apply.ts'
 import { bench } from './cli/bench.ts'
 import { cells } from './cli/cells.ts'
 import { exit, readCall, suggest, usage, UsageError, type Command } from './cli/command.ts'
 import { doctor } from './cli/doctor.ts'
+import { exportQueues } from './cli/export.ts'
 import { keys } from './cli/keys.ts'
 import { migrate } from './cli/migrate.ts'
 import { openapi } from './cli/openapi.ts'
 import { serve } from './cli/serve.ts'
 import { environment, readConfig, type Config } from './config.ts'
 
-const commands: Record<string, Command> = { serve, migrate, keys, doctor, cells, bench, openapi }
+const commands: Record<string, Command> = {
+  serve,
+  migrate,
+  keys,
+  apply,
+  export: exportQueues,
+  doctor,
+  cells,
+  bench,
+  openapi
+}
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`)
@@ -49,7 +61,12 @@ async function main([first = 'serve', ...rest]: string[]): Promise<number | void
     throw new UsageError(`There is no command ${name}${suggestion} See all with holdfast help.`)
   }
   if (wantsHelp || rest.includes('--help') || rest.includes('-h')) return say(usage(name, command))
-  return await command.run({ ...readCall(name, command, rest), config: readSettings, say })
+  return await command.run({
+    ...readCall(name, command, rest),
+    config: readSettings,
+    variable: name => process.env[name],
+    say
+  })
 }
 
 async function readVersion(): Promise<string> {

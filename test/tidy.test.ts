@@ -31,8 +31,9 @@ const allowed: Record<string, string[]> = {
   'fronts/sqs': ['core', 'fronts/shared'],
   client: [],
   cells: ['core', 'fronts/shared', 'fronts/rest', 'fronts/console'],
+  declared: ['core', 'client', 'jobs', 'fronts/rest'],
   processes: ['core', 'service.ts', 'config.ts'],
-  cli: ['core', 'cells', 'processes', 'databaseTasks.ts', 'service.ts', 'config.ts', 'secrets.ts']
+  cli: ['core', 'cells', 'declared', 'processes', 'databaseTasks.ts', 'service.ts', 'config.ts', 'secrets.ts']
 }
 
 /** The room a source file stands in: its folder under src, or under src/fronts. */

@@ -1,13 +1,14 @@
 /** holdfast bench: measures what a deployment does from here, in two rows. */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageBytesMax } from '../core/limits.ts'
-import { exit, table, UsageError, wholeNumber, type Call, type Command } from './command.ts'
+import { exit, table, wholeNumber, type Call, type Command } from './command.ts'
 import type { Load, Measured } from './load.ts'
+import { checkUrl, readKey, serviceFlags } from './serviceAddress.ts'
 
 export const bench: Command = {
   summary: 'measure what a deployment does, for some seconds',
@@ -20,10 +21,7 @@ settings. The callers take processor time too: on the service's own machine, the
 callers elsewhere could reach. The key needs the rights enqueue, lease and manage on holdfast-bench-*.`,
   flags: {
     url: { value: 'URL', help: 'a service that runs, e.g. http://127.0.0.1:8080' },
-    'key-file': {
-      value: 'FILE',
-      help: 'a file that holds the API key to use (default: HOLDFAST_ADMIN_KEY_FILE)'
-    },
+    'key-file': serviceFlags['key-file']!,
     seconds: { value: 'N', help: 'how long each of the two steps takes (default 5)' },
     callers: { value: 'N', help: 'how many requests are under way at once (default 64)' },
     bytes: { value: 'N', help: 'bytes of a message body (default 200)' },
@@ -53,11 +51,7 @@ async function withService<T>(call: Call, work: (url: string, key: string) => Pr
   const config = call.config()
   const [url] = call.flag('url')
   if (url !== undefined) {
-    if (!URL.canParse(url) || !/^https?:/.test(url)) {
-      throw new UsageError('--url must be the address of a service, e.g. http://127.0.0.1:8080.')
-    }
-    const key = await readKey(call.flag('key-file')[0] ?? config.adminKeyFile)
-    return await work(url.replace(/\/+$/, ''), key)
+    return await work(checkUrl(url), await readKey(call))
   }
   const { startService } = await import('../service.ts')
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-')) // readable by us alone
@@ -73,14 +67,6 @@ async function withService<T>(call: Call, work: (url: string, key: string) => Pr
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-async function readKey(file: string): Promise<string> {
-  if (file === '') return ''
-  const text = await readFile(file, 'utf8').catch(error => {
-    throw new UsageError(`The key file ${file} cannot be read (${error.code}). Check its path and rights.`)
-  })
-  return text.trim()
 }
 
 async function measureBoth(

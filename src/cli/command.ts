@@ -30,6 +30,8 @@ export interface Call {
   has(name: string): boolean
   /** The settings from the environment. Throws UsageError. */
   config(): Config
+  /** An environment variable that is no setting, where a file names it. */
+  variable(name: string): string | undefined
   say(line: string): void
 }
 

@@ -49,6 +49,7 @@ async function doctor(
   const code = await doctorCommand.run({
     ...readCall('doctor', doctorCommand, ['--json', ...flags]),
     config: () => readConfig(env),
+    variable: () => undefined,
     say: line => {
       said += line
     }

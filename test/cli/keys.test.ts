@@ -71,6 +71,7 @@ t.test('keys are created, listed and revoked on the command line', async t => {
     const call = {
       ...readCall('keys', keys, args),
       config: () => readConfig({ HOLDFAST_DATABASE_URL: holdfast.databaseUrl }),
+      variable: () => undefined,
       say: () => {}
     }
     await t.rejects(

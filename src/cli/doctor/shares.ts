@@ -1,6 +1,7 @@
 /** Who holds how much of what callers share: asked of the service at the address of the settings. */
 import type { Config } from '../../config.ts'
 import { readAdminKey } from '../../secrets.ts'
+import { ownUrl } from '../serviceAddress.ts'
 import { count, ok, warning, type Check, type HeldBound, type Judge } from './check.ts'
 
 const askMsMax = 5000
@@ -9,10 +10,9 @@ const askMsMax = 5000
 export async function askHeldBounds(
   config: Pick<Config, 'host' | 'port' | 'adminKeyFile'>
 ): Promise<HeldBound[] | null> {
-  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host
   try {
     const key = await readAdminKey(config.adminKeyFile)
-    const response = await fetch(`http://${host.includes(':') ? `[${host}]` : host}:${config.port}/metrics`, {
+    const response = await fetch(`${ownUrl(config)}/metrics`, {
       headers: key === null ? {} : { authorization: `Bearer ${key}` },
       signal: AbortSignal.timeout(askMsMax)
     })

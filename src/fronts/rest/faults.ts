@@ -1,6 +1,7 @@
 /** What a schema finds wrong in a request: where it is, and what to do, in words. */
 import type { ErrorObject } from 'ajv'
-import { groupCharsMax, idempotencyKeyCharsMax } from '../../core/limits.ts'
+import { keyNamePattern, rightPattern } from '../../core/apiKey.ts'
+import { apiKeyNameCharsMax, groupCharsMax, idempotencyKeyCharsMax } from '../../core/limits.ts'
 import { nearest } from '../../core/nearest.ts'
 import { groupPattern, idempotencyKeyPattern } from '../../core/options.ts'
 import { namePattern } from '../../core/queue.ts'
@@ -13,6 +14,14 @@ const wordsOf = new Map([
   [namePattern, `must be ${nameDescription.replace(/\.$/, '')} (the pattern is ${namePattern})`],
   [idempotencyKeyPattern, `must be 1 to ${idempotencyKeyCharsMax} printable ASCII characters`],
   [groupPattern, `must be 1 to ${groupCharsMax} characters, none of them a control character`],
+  [
+    rightPattern,
+    'must be a right: admin, or an action and a name such as lease:mail, enqueue:orders-*, browse:*'
+  ],
+  [
+    keyNamePattern,
+    `must be 1 to ${apiKeyNameCharsMax} characters, none of them a control character or invisible`
+  ],
   [storableText, 'must not hold NUL, nor half of a surrogate pair']
 ])
 

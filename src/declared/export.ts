@@ -1,0 +1,104 @@
+/** Writes what a service has as a file that `readDeclared` reads. */
+import { Document, Scalar, type ScalarTag } from 'yaml'
+import { isInexact } from './file.ts'
+import { kinds, type Found, type Kind } from './kinds.ts'
+import { changesOf } from './plan.ts'
+import { codeOf, type Service } from './restService.ts'
+import type { Declared, Fields } from './shape.ts'
+
+const comment = ` Written by holdfast export. Settings that have their defaults are left out.
+ No secret is in here: !env NAME stands for an environment variable.`
+
+/** Throws HoldfastError where the service refuses, and an Error for what no file can say. */
+export async function exportText(service: Service): Promise<string> {
+  const declared: Declared = {}
+  for (const kind of kinds) {
+    const found = await kind.read(service, null).catch(error => {
+      if (codeOf(error) !== 'forbidden') throw error
+      service.hidden.add(`${kind.section}, which this key may not see`)
+      return null
+    })
+    if (found !== null) Object.assign(declared, { [kind.section]: sectionOf(kind, found) })
+  }
+  const document = new Document(declared, {
+    compat: 'yaml-1.1',
+    customTags: tags => [...tags, variableTag]
+  })
+  document.commentBefore = comment
+  return document.toString({ lineWidth: 100 })
+}
+
+function sectionOf(kind: Kind, found: Found[]): Fields {
+  const section: Fields = {}
+  for (const one of found) {
+    refuseInexact(kind, one)
+    const fields = changedFields(kind, one)
+    const [first, second] = one.id
+    if (second === undefined) {
+      section[first] = kind.section === 'push' ? withoutSecrets(first, fields) : fields
+    } else {
+      const topic = (section[first] ??= { subscriptions: {} }) as { subscriptions: Fields }
+      topic.subscriptions[second] = fields
+    }
+  }
+  return section
+}
+
+/** The fields that do not have their defaults. */
+function changedFields(kind: Kind, { id, fields }: Found): Fields {
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) continue
+    throw new Error(
+      `Several keys are named ${id[0]}, and they differ in ${name}. A file says one thing of a name. ` +
+        'Revoke one, or change one with PUT /keys/{id}.'
+    )
+  }
+  const changed: Fields = {}
+  for (const { name } of changesOf(fields, kind.defaults, kind.defaults)) {
+    const [first, member] = name.split('.') as [string, string?]
+    const value = fields[first]
+    changed[first] =
+      member === undefined ? value : { ...(changed[first] as Fields), [member]: (value as Fields)[member] }
+  }
+  return changed
+}
+
+/** A field of a request may be a secret of the endpoint, so its text is to come from a variable. */
+function withoutSecrets(queue: string, { headers = {}, ...fields }: Fields): Fields {
+  const names = Object.keys(headers as object)
+  if (names.length === 0) return fields
+  const variables = names.map(name => [
+    name,
+    new Variable(`${queue}_${name}`.toUpperCase().replace(/\W/g, '_'))
+  ])
+  return { ...fields, headers: Object.fromEntries(variables) }
+}
+
+/** Stands for an environment variable. */
+class Variable {
+  readonly name: string
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+const variableTag: ScalarTag = {
+  tag: '!env',
+  identify: value => value instanceof Variable,
+  resolve: name => new Variable(name),
+  stringify: ({ value }) => (value as Variable).name,
+  createNode: (_schema, value) => Object.assign(new Scalar(value), { tag: '!env' })
+}
+
+function refuseInexact({ labelOf }: Kind, { id, fields }: Found): void {
+  const visit = (value: unknown): void => {
+    if (isInexact(value)) {
+      throw new Error(
+        `The ${labelOf(id)} holds a number that cannot be written exactly. Give it as text, and export again.`
+      )
+    }
+    if (typeof value === 'object' && value !== null) Object.values(value).forEach(visit)
+  }
+  visit(fields)
+}
