@@ -29,8 +29,8 @@ export class Service {
         if (codeOf(error) !== 'noAnswer') throw error
         const reason = (error as Error).message.split(': ').at(-1)
         throw new Error(
-          `The service at ${options.url} does not answer (${reason}). Check that it runs there, or name another ` +
-            'one with --url or HOLDFAST_URL.',
+          `The service at ${options.url} does not answer (${reason}). Check that it runs there, or name ` +
+            'another one with --url or HOLDFAST_URL.',
           { cause: error }
         )
       })
