@@ -1,5 +1,5 @@
 /** Writes what a service has as a file that `readDeclared` reads. */
-import { Document, Scalar, type ScalarTag } from 'yaml'
+import { Document, type ScalarTag } from 'yaml'
 import { isInexact } from './file.ts'
 import { kinds, type Found, type Kind } from './kinds.ts'
 import { changesOf } from './plan.ts'
@@ -87,8 +87,7 @@ const variableTag: ScalarTag = {
   tag: '!env',
   identify: value => value instanceof Variable,
   resolve: name => new Variable(name),
-  stringify: ({ value }) => (value as Variable).name,
-  createNode: (_schema, value) => Object.assign(new Scalar(value), { tag: '!env' })
+  stringify: ({ value }) => (value as Variable).name
 }
 
 function refuseInexact({ labelOf }: Kind, { id, fields }: Found): void {

@@ -6,8 +6,9 @@ import { clientWith, guarded, until, withKey } from '../support/apiKeys.ts'
 import { endpoint } from '../support/endpoint.ts'
 import { commands, commandsFor } from './setup.ts'
 
-/** Most tests share a service. */
+/** Most tests share a service. Those with keys share another one. */
 const shared = await commands(t)
+const keyed = await guarded(t)
 
 t.beforeEach(() => shared.clear())
 
@@ -39,7 +40,7 @@ push:
 `
 
 t.test('a dry run shows every step, apply takes them, and the same file again changes nothing', async t => {
-  const { holdfast, variables, folder, apply } = shared
+  const { holdfast, variables, folder, apply, export: exported } = shared
   variables.HOOK_TOKEN = 'Bearer hidden'
   const secrets = join(folder, 'secrets')
   const dry = await apply(whole, '--dry-run')
@@ -75,6 +76,11 @@ t.test('a dry run shows every step, apply takes them, and the same file again ch
   t.match((await holdfast.get('/queues/orders/push')).body.headers, { authorization: 'Bearer hidden' })
   t.strictSame(await apply(whole), { code: 0, said: 'Nothing to change.' })
   t.strictSame(await apply(whole, '--dry-run', '--prune'), { code: 0, said: 'Nothing to change.' })
+  const text = await exported()
+  t.match(text, /^ {4}headers:\n {6}authorization: !env ORDERS_AUTHORIZATION$/m)
+  t.match(text, /^ {2}orders-dead: \{\}$/m)
+  t.notMatch(text, /hidden|whsec/)
+  t.notMatch(text, 'leaseSeconds', 'a default')
 })
 
 t.test('what is wrong in a file is refused with its line and column, and nothing is changed', async t => {
@@ -216,7 +222,7 @@ t.test('a chain of dead-letter queues is turned round; a circle is refused, wher
 })
 
 t.test('keys are made, changed and revoked by name, and never the one in use', async t => {
-  const { holdfast, admin } = await guarded(t)
+  const { holdfast, admin } = keyed
   const own = await clientWith(holdfast, admin, ['admin'])
   const {
     apply,
@@ -257,7 +263,7 @@ t.test('the first keys of a service are made in one go, the admin key first', as
 })
 
 t.test('a key may do with a file what it may do over HTTP', async t => {
-  const { holdfast, admin } = await guarded(t)
+  const { holdfast, admin } = keyed
   await admin.call('PUT', '/queues/other', {})
   await admin.call('PUT', '/queues/shop.seen', {})
   const team = await clientWith(holdfast, admin, ['manage:shop.*', 'browse:shop.*', 'browse:other'])
@@ -293,7 +299,7 @@ t.test('a service that does not answer is named, and so is a key that it does no
   await close()
   const { apply } = commandsFor(t, { HOLDFAST_URL: new URL(url).origin })
   await t.rejects(apply('queues: { a: {} }'), /^The service at http:\S+ does not answer \(.*ECONNREFUSED/)
-  const { holdfast } = await guarded(t)
+  const { holdfast } = keyed
   const unknown = commandsFor(t, { HOLDFAST_URL: holdfast.url, HOLDFAST_KEY: 'hf_x' })
   await t.rejects(unknown.apply('queues: { a: {} }'), /The API key is not known here/)
 })

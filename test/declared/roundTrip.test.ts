@@ -6,7 +6,7 @@ import type { FieldRow, NumberRow } from '../../src/core/table.ts'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { commandsFor } from './setup.ts'
 
-const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 2)
+const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 1)
 
 /** Any text that can be stored. Much of it needs quotes or escapes in YAML. */
 const text = (maxLength: number) =>
