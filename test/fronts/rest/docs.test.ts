@@ -94,6 +94,7 @@ t.test('calls from top to bottom, with the examples as they stand, harm nothing'
       'putSchedule',
       'deleteSchedule',
       'createKey',
+      'changeKey',
       'revokeKey'
     ],
     'calls that remove, overwrite or make keys have no Execute button'
