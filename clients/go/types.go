@@ -302,12 +302,12 @@ type OutcomeName string
 
 const (
 	OutcomeAcked     OutcomeName = "acked"
+	OutcomeRetrying  OutcomeName = "retrying"
 	OutcomeDead      OutcomeName = "dead"
+	OutcomeExtended  OutcomeName = "extended"
 	OutcomeReleased  OutcomeName = "released"
 	OutcomeGone      OutcomeName = "gone"
 	OutcomeLeaseLost OutcomeName = "leaseLost"
-	OutcomeRetrying  OutcomeName = "retrying"
-	OutcomeExtended  OutcomeName = "extended"
 )
 
 // Next is "then" of Outcome.
@@ -326,12 +326,12 @@ type Outcome struct {
 	// There in a list.
 	Receipt string      `json:"receipt,omitempty"`
 	Outcome OutcomeName `json:"outcome"`
-	// dead: the dead-letter queue to which it went.
-	MovedTo string `json:"movedTo,omitempty"`
 	// acked: what this ack enqueued, in the order given. There when it had a `then`.
 	Then []Next `json:"then,omitempty"`
 	// When the message is ready again. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
+	// dead: the dead-letter queue to which it went.
+	MovedTo string `json:"movedTo,omitempty"`
 	// When the lease ends now. RFC 3339, UTC.
 	LeaseExpiresAt *time.Time `json:"leaseExpiresAt,omitempty"`
 }

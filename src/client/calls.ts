@@ -52,7 +52,8 @@ export class Calls {
     this.#retrySeconds = retrySeconds
   }
 
-  async call<Answer>(
+  /** One operation of the contract, repeated while it has no answer. Throws HoldfastError. */
+  protected async call<Answer>(
     method: string,
     path: string,
     request: Request,
@@ -89,6 +90,11 @@ export class Calls {
       }
     }
   }
+}
+
+/** The path of names in a collection: `/queues/mail/messages`. */
+export function path(...parts: string[]): string {
+  return parts.map(part => `/${encodeURIComponent(part)}`).join('')
 }
 
 /** A request whose body is bytes, with options in the query. */

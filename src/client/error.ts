@@ -1,8 +1,15 @@
 /** What a call throws when it is refused, or gets no answer. */
+import type { ErrorCode } from './types.ts'
+
+/**
+ * From the service's closed list (docs/errors.md). `noAnswer`: no answer could be read. `http502` and
+ * the like: a proxy answered in its own words, with this status.
+ */
+export type Code = ErrorCode | 'noAnswer' | `http${number}`
 
 export interface ErrorDetails {
   status: number
-  code: string
+  code: Code
   outcome?: 'none' | 'unknown' | undefined
   retryAfterSeconds?: number | undefined
   requestId?: string | undefined
@@ -14,8 +21,8 @@ export interface ErrorDetails {
 export class HoldfastError extends Error {
   /** Of the answer; 0 without an answer. */
   readonly status: number
-  /** From the service's closed list (docs/errors.md); `noAnswer` when no answer could be read. */
-  readonly code: string
+  /** Narrows: `if (error.code === 'leaseLost')`. */
+  readonly code: Code
   /** Whether anything happened. `none`: nothing did. `unknown`: it may have. */
   readonly outcome: 'none' | 'unknown'
   readonly retryAfterSeconds: number | undefined

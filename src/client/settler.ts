@@ -1,6 +1,7 @@
 /** Tells the service what came of a worker's messages. Repeats each call until it is answered. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CallOptions, Client } from './client.ts'
+import type { CallOptions } from './calls.ts'
+import type { Client } from './client.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
 import type { Settled } from './handler.ts'
 import { Outbox, type Entry } from './outbox.ts'

@@ -50,6 +50,58 @@ export interface NewMessage {
   } | undefined
 }
 
+export interface NextMessage {
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  /**
+   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   */
+  body: unknown
+  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  headers?: Record<string, string> | undefined
+  /** Higher goes first. Default 4. */
+  priority?: number | undefined
+  /** The message is not leased before this delay is over. */
+  delaySeconds?: number | undefined
+  /**
+   * The message is not leased before this time, at most a year ahead. Not together with
+   * delaySeconds. RFC 3339, UTC.
+   */
+  visibleAt?: string | undefined
+  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  ttlSeconds?: number | undefined
+  /** Instead of the queue's. */
+  maxAttempts?: number | undefined
+  /**
+   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
+   * control character.
+   */
+  group?: string | undefined
+  /**
+   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
+   * ASCII characters.
+   */
+  idempotencyKey?: string | undefined
+  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  unique?: {
+    /**
+     * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
+     * printable ASCII characters.
+     */
+    key: string
+    /**
+     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
+     * (settled, the default), or until its first lease (leased).
+     */
+    until?: 'settled' | 'leased' | undefined
+    /**
+     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
+     * gets the content and the options of this one unless it is leased (replace).
+     */
+    onConflict?: 'keep' | 'replace' | undefined
+  } | undefined
+}
+
 export interface RawOptions {
   /** Higher goes first. Default 4. */
   priority?: number | undefined
@@ -132,58 +184,7 @@ export interface LeaseRequest {
      * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
      * removes the message. At most 1000 in a request.
      */
-    then?: Array<{
-      /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
-      queue: string
-      /**
-       * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes
-       * untouched.
-       */
-      body: unknown
-      /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
-      headers?: Record<string, string> | undefined
-      /** Higher goes first. Default 4. */
-      priority?: number | undefined
-      /** The message is not leased before this delay is over. */
-      delaySeconds?: number | undefined
-      /**
-       * The message is not leased before this time, at most a year ahead. Not together with
-       * delaySeconds. RFC 3339, UTC.
-       */
-      visibleAt?: string | undefined
-      /** The message is removed this long after its enqueue, unless a worker holds it then. */
-      ttlSeconds?: number | undefined
-      /** Instead of the queue's. */
-      maxAttempts?: number | undefined
-      /**
-       * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-       * control character.
-       */
-      group?: string | undefined
-      /**
-       * The same key with the same content within dedupSeconds is the same message. 1 to 255
-       * printable ASCII characters.
-       */
-      idempotencyKey?: string | undefined
-      /** While an earlier message of the queue holds the same key, no second one is stored. */
-      unique?: {
-        /**
-         * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
-         * printable ASCII characters.
-         */
-        key: string
-        /**
-         * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-         * (settled, the default), or until its first lease (leased).
-         */
-        until?: 'settled' | 'leased' | undefined
-        /**
-         * What becomes of the message that holds the key: it stays as it is (keep, the default), or
-         * gets the content and the options of this one unless it is leased (replace).
-         */
-        onConflict?: 'keep' | 'replace' | undefined
-      } | undefined
-    }> | undefined
+    then?: Array<NextMessage> | undefined
   }> | undefined
 }
 
@@ -211,28 +212,22 @@ export interface LeasedMessage {
   enqueuedAt: string
   /** When the lease ends. RFC 3339, UTC. */
   leaseExpiresAt: string
-  lastFailure?: {
-    attempt: number
-    reason: string | null
-    /** When the attempt ended. RFC 3339, UTC. */
-    at: string
-  } | undefined
+  lastFailure?: LastFailure | undefined
   /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
-  origin?: {
-    queue: string
-    /** When it died there. RFC 3339, UTC. */
-    diedAt: string
-    /** Of its last failure there. */
-    reason: string | null
-    /** Made there. */
-    attempts: number
-  } | undefined
+  origin?: Origin | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
   /** The topic to which it was published. */
   topic?: string | undefined
   /** The routing key of the publish, if it had one. */
   routingKey?: string | undefined
+}
+
+/** The messages, now leased. An empty list when none came in time. */
+export interface Leased {
+  messages: Array<LeasedMessage>
+  /** Of the receipts in `ack`, in the order given. There when `ack` was. */
+  outcomes?: Array<Outcome> | undefined
 }
 
 export interface Ack {
@@ -247,58 +242,7 @@ export interface Ack {
    * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
    * removes the message. At most 1000 in a request.
    */
-  then?: Array<{
-    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
-    queue: string
-    /**
-     * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes
-     * untouched.
-     */
-    body: unknown
-    /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
-    headers?: Record<string, string> | undefined
-    /** Higher goes first. Default 4. */
-    priority?: number | undefined
-    /** The message is not leased before this delay is over. */
-    delaySeconds?: number | undefined
-    /**
-     * The message is not leased before this time, at most a year ahead. Not together with
-     * delaySeconds. RFC 3339, UTC.
-     */
-    visibleAt?: string | undefined
-    /** The message is removed this long after its enqueue, unless a worker holds it then. */
-    ttlSeconds?: number | undefined
-    /** Instead of the queue's. */
-    maxAttempts?: number | undefined
-    /**
-     * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-     * control character.
-     */
-    group?: string | undefined
-    /**
-     * The same key with the same content within dedupSeconds is the same message. 1 to 255
-     * printable ASCII characters.
-     */
-    idempotencyKey?: string | undefined
-    /** While an earlier message of the queue holds the same key, no second one is stored. */
-    unique?: {
-      /**
-       * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
-       * printable ASCII characters.
-       */
-      key: string
-      /**
-       * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-       * (settled, the default), or until its first lease (leased).
-       */
-      until?: 'settled' | 'leased' | undefined
-      /**
-       * What becomes of the message that holds the key: it stays as it is (keep, the default), or
-       * gets the content and the options of this one unless it is leased (replace).
-       */
-      onConflict?: 'keep' | 'replace' | undefined
-    } | undefined
-  }> | undefined
+  then?: Array<NextMessage> | undefined
 }
 
 export interface Failure {
@@ -319,35 +263,81 @@ export interface Extension {
   leaseSeconds: number
 }
 
-export type Outcome = {
+export interface Followed {
+  queue: string
+  /** A message id. */
+  id: string
+  /** Its key stood for this message already; nothing was stored. */
+  duplicate?: true | undefined
+  /** It held the unique key; it has the new content now. */
+  replaced?: true | undefined
+}
+
+/** The message is removed. */
+export interface OutcomeAcked {
   /** There in a list. */
   receipt?: string | undefined
-  outcome: 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
-  /** dead: the dead-letter queue to which it went. */
-  movedTo?: string | undefined
+  outcome: 'acked'
   /** acked: what this ack enqueued, in the order given. There when it had a `then`. */
-  then?: Array<{
-    queue: string
-    /** A message id. */
-    id: string
-    /** Its key stood for this message already; nothing was stored. */
-    duplicate?: true | undefined
-    /** It held the unique key; it has the new content now. */
-    replaced?: true | undefined
-  }> | undefined
-} | {
+  then?: Array<Followed> | undefined
+}
+
+/** The message is tried again. */
+export interface OutcomeRetrying {
   /** There in a list. */
   receipt?: string | undefined
   outcome: 'retrying'
   /** When the message is ready again. RFC 3339, UTC. */
   visibleAt: string
-} | {
+}
+
+/** There is no further attempt. */
+export interface OutcomeDead {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'dead'
+  /** dead: the dead-letter queue to which it went. */
+  movedTo?: string | undefined
+}
+
+/** The lease goes on. */
+export interface OutcomeExtended {
   /** There in a list. */
   receipt?: string | undefined
   outcome: 'extended'
   /** When the lease ends now. RFC 3339, UTC. */
   leaseExpiresAt: string
 }
+
+/** The message is ready again, and the attempt does not count. */
+export interface OutcomeReleased {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'released'
+}
+
+/** The message is acked, purged, expired or moved already. */
+export interface OutcomeGone {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'gone'
+}
+
+/** The lease has ended, or the message was leased again. Nothing was changed. */
+export interface OutcomeLeaseLost {
+  /** There in a list. */
+  receipt?: string | undefined
+  outcome: 'leaseLost'
+}
+
+export type Outcome =
+  | OutcomeAcked
+  | OutcomeRetrying
+  | OutcomeDead
+  | OutcomeExtended
+  | OutcomeReleased
+  | OutcomeGone
+  | OutcomeLeaseLost
 
 export interface BrowseQuery {
   /** A message state. */
@@ -370,52 +360,61 @@ export interface BrowseQuery {
   cursor?: string | undefined
 }
 
+export interface LastFailure {
+  attempt: number
+  reason: string | null
+  /** When the attempt ended. RFC 3339, UTC. */
+  at: string
+}
+
+/** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+export interface Origin {
+  queue: string
+  /** When it died there. RFC 3339, UTC. */
+  diedAt: string
+  /** Of its last failure there. */
+  reason: string | null
+  /** Made there. */
+  attempts: number
+}
+
+export interface BrowsedMessage {
+  /** A message id. */
+  id: string
+  /** A message state. */
+  state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
+  /** JSON as it was sent, or other text in UTF-8 as a string. */
+  body?: unknown
+  bodyBase64?: string | undefined
+  contentType: string
+  headers: Record<string, string>
+  priority: number
+  attempt: number
+  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  maxAttempts: number | null
+  /** When it was stored. RFC 3339, UTC. */
+  enqueuedAt: string
+  /** delayed: when it is ready. RFC 3339, UTC. */
+  visibleAt?: string | undefined
+  lastFailure?: LastFailure | undefined
+  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  origin?: Origin | undefined
+  /** The group that the enqueue named. */
+  group?: string | undefined
+  /** The topic to which it was published. */
+  topic?: string | undefined
+  /** The routing key of the publish, if it had one. */
+  routingKey?: string | undefined
+}
+
+/** A page of messages, by id. */
 export interface MessagePage {
-  messages: Array<{
-    /** A message id. */
-    id: string
-    /** A message state. */
-    state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
-    /** JSON as it was sent, or other text in UTF-8 as a string. */
-    body?: unknown
-    bodyBase64?: string | undefined
-    contentType: string
-    headers: Record<string, string>
-    priority: number
-    attempt: number
-    /** After this many attempts that ended badly it is dead; null: never by its attempts. */
-    maxAttempts: number | null
-    /** When it was stored. RFC 3339, UTC. */
-    enqueuedAt: string
-    /** delayed: when it is ready. RFC 3339, UTC. */
-    visibleAt?: string | undefined
-    lastFailure?: {
-      attempt: number
-      reason: string | null
-      /** When the attempt ended. RFC 3339, UTC. */
-      at: string
-    } | undefined
-    /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
-    origin?: {
-      queue: string
-      /** When it died there. RFC 3339, UTC. */
-      diedAt: string
-      /** Of its last failure there. */
-      reason: string | null
-      /** Made there. */
-      attempts: number
-    } | undefined
-    /** The group that the enqueue named. */
-    group?: string | undefined
-    /** The topic to which it was published. */
-    topic?: string | undefined
-    /** The routing key of the publish, if it had one. */
-    routingKey?: string | undefined
-  }>
+  messages: Array<BrowsedMessage>
   /** A page may be short, or empty, and still have one; null at the end. */
   cursor: string | null
 }
 
+/** The message. */
 export interface MessageDetail {
   /** A message id. */
   id: string
@@ -434,22 +433,9 @@ export interface MessageDetail {
   enqueuedAt: string
   /** delayed: when it is ready. RFC 3339, UTC. */
   visibleAt?: string | undefined
-  lastFailure?: {
-    attempt: number
-    reason: string | null
-    /** When the attempt ended. RFC 3339, UTC. */
-    at: string
-  } | undefined
+  lastFailure?: LastFailure | undefined
   /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
-  origin?: {
-    queue: string
-    /** When it died there. RFC 3339, UTC. */
-    diedAt: string
-    /** Of its last failure there. */
-    reason: string | null
-    /** Made there. */
-    attempts: number
-  } | undefined
+  origin?: Origin | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
   /** The topic to which it was published. */
@@ -488,6 +474,7 @@ export interface MessageDetail {
   movedTo?: string | undefined
 }
 
+/** Why the message is where it is. */
 export interface Explanation {
   /** A message id. */
   id: string
@@ -640,6 +627,7 @@ export interface QueueSettings {
   tags?: Record<string, string> | undefined
 }
 
+/** The queue. */
 export interface QueueReport {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue: string
@@ -725,87 +713,14 @@ export interface QueuesQuery {
   deadLetterQueue?: string | undefined
 }
 
+/** A page of queues, by name. */
 export interface QueueList {
-  queues: Array<{
-    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
-    queue: string
-    settings: {
-      leaseSeconds: number
-      maxAttempts: number | null
-      retry: {
-        strategy: string
-        delaySeconds: number
-        maxDelaySeconds: number
-        jitter: boolean
-      }
-      delaySeconds: number
-      ttlSeconds: number | null
-      waitSeconds: number
-      retentionSeconds: number
-      dedupSeconds: number
-      maxDepth: number | null
-      messageBytesMax: number
-      paused: boolean
-      ordering: string
-      fairness: string
-      maxLeased: number | null
-      maxLeasedPerGroup: number | null
-      rate: {
-        /** Leases. */
-        messages: number
-        /** The time in which they are given. */
-        perSeconds: number
-        /** How many may be given at once after a pause. Left out: as many as messages. */
-        burst?: number | undefined
-      } | null
-      ratePerGroup: {
-        /** Leases. */
-        messages: number
-        /** The time in which they are given. */
-        perSeconds: number
-        /** How many may be given at once after a pause. Left out: as many as messages. */
-        burst?: number | undefined
-      } | null
-      keepAckedSeconds: number
-      deadLetterQueue: string | null
-      tags: Record<string, string>
-    }
-    counts: {
-      ready: number
-      delayed: number
-      leased: number
-      dead: number
-      /** Kept acked messages. */
-      acked: number
-    }
-    /**
-     * acked / (acked + dead + expired) since the queue was made: of the messages that came to an
-     * end, the share whose work was done. Dead messages count until they are redriven. null before
-     * the first end.
-     */
-    reliability: number | null
-    /**
-     * Seconds since the oldest ready message became ready: since its enqueue, or since the end of
-     * its delay, its lease or its death. null when none is ready.
-     */
-    oldestReadySeconds: number | null
-    /** How many messages the limits allow to lease now. */
-    limits: {
-      /** How many more maxLeased allows. null: no maxLeased. */
-      places: number | null
-      /** How many the rate allows now. null: no rate. */
-      tokens: number | null
-      nextTokenAt: string | null
-    }
-    /** When the queue was made. RFC 3339, UTC. */
-    createdAt: string
-    /** When its settings last changed. RFC 3339, UTC. */
-    updatedAt: string
-  }>
+  queues: Array<QueueReport>
   /** Send it to get the next page; null at the end. */
   cursor: string | null
 }
 
+/** The last hour. */
 export interface Series {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue: string
@@ -853,6 +768,7 @@ export interface FailuresQuery {
   state?: 'dead' | 'delayed' | undefined
 }
 
+/** The groups. */
 export interface Failures {
   /** The largest first, at most 100. */
   groups: Array<{
@@ -896,6 +812,7 @@ export interface Failures {
   more: boolean
 }
 
+/** The consumers. */
 export interface Consumers {
   /** Those that hold the most messages first, at most 200. */
   consumers: Array<{
@@ -922,6 +839,7 @@ export interface GroupsQuery {
   cursor?: string | undefined
 }
 
+/** A page of groups, by name. */
 export interface GroupList {
   groups: Array<{
     /**
@@ -985,14 +903,17 @@ export interface PurgeRequest {
   dryRun?: boolean | undefined
 }
 
-export type PurgeAnswer = {
-  purged: number
-} | {
+export interface Matched {
   /** Of a dry run: how many would be changed now. */
   matched: number
   /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
 }
+
+/** How many messages were removed. */
+export type PurgeAnswer = {
+  purged: number
+} | Matched
 
 export interface RedriveRequest {
   /** Only these messages. */
@@ -1023,15 +944,17 @@ export interface RedriveRequest {
   ratePerSecond?: number | undefined
 }
 
+/** How many messages became ready. */
 export type RedriveAnswer = {
   redriven: number
-} | {
-  /** Of a dry run: how many would be changed now. */
-  matched: number
-  /** Counting stopped at its time limit. The real number is at least `matched`. */
-  more?: true | undefined
+} | Matched
+
+/** The redrive goes on by itself. Only with `ratePerSecond`. */
+export interface RedriveStarted {
+  task: string
 }
 
+/** Those that run, and those of the last days. */
 export interface RedriveList {
   /** The newest first. */
   redrives: Array<{
@@ -1078,14 +1001,10 @@ export interface RetryRequest {
   dryRun?: boolean | undefined
 }
 
+/** How many messages became ready. */
 export type RetryAnswer = {
   retried: number
-} | {
-  /** Of a dry run: how many would be changed now. */
-  matched: number
-  /** Counting stopped at its time limit. The real number is at least `matched`. */
-  more?: true | undefined
-}
+} | Matched
 
 export interface Publication {
   /**
@@ -1188,6 +1107,7 @@ export interface RawPublication {
   uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
+/** Committed. 200 when all copies were there already, by their keys. */
 export interface PublishAnswer {
   /** The copies. An empty list: nothing matched, and nobody gets the message. */
   messages: Array<{
@@ -1211,12 +1131,14 @@ export interface SubscriptionChange {
   pattern?: string | undefined
 }
 
+/** The subscription. */
 export interface Subscription {
   topic: string
   queue: string
   pattern: string
 }
 
+/** The topic. */
 export interface Topic {
   topic: string
   /** By queue. */
@@ -1234,6 +1156,7 @@ export interface TopicsQuery {
   queue?: string | undefined
 }
 
+/** A page of topics, by name, with the number of their subscriptions. */
 export interface TopicList {
   topics: Array<{
     topic: string
@@ -1260,6 +1183,7 @@ export interface PushChange {
   headers?: Record<string, string> | undefined
 }
 
+/** The push. `secret` is there when it was made. */
 export interface Push {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue: string
@@ -1277,6 +1201,7 @@ export interface Push {
   secret?: string | undefined
 }
 
+/** The push, and what this replica knows of it. */
 export interface PushReport {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue: string
@@ -1322,6 +1247,7 @@ export interface PushReport {
   }>
 }
 
+/** What came of the request. `delivered` is true for 2xx. */
 export interface PushTest {
   delivered: boolean
   /** Of the answer. null: there was none. */
@@ -1332,6 +1258,7 @@ export interface PushTest {
   reason: string | null
 }
 
+/** The new secret. Both sign until `oldSecretUntil`. */
 export interface PushRotated {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue: string
@@ -1376,6 +1303,7 @@ export interface ScheduleChange {
   missed?: 'once' | 'skip' | undefined
 }
 
+/** The schedule. */
 export interface Schedule {
   name: string
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
@@ -1439,66 +1367,69 @@ export interface Schedule {
   headers: Record<string, string>
 }
 
-export interface ScheduleList {
-  schedules: Array<{
+export interface ScheduleEntry {
+  name: string
+  /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+  queue: string
+  /**
+   * Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not
+   * finer than a minute.
+   */
+  cron: string
+  /** Whose clock it follows: a name of the IANA database. Default UTC. */
+  timezone: string
+  /** Of its messages. Higher goes first. Default 4. */
+  priority: number
+  /** While true the schedule is not due. What it misses is not made up for. Default false. */
+  paused: boolean
+  /**
+   * When it was due for more than a minute and nothing ran: one message for all that was missed, or
+   * none. Default once.
+   */
+  missed: 'once' | 'skip'
+  /**
+   * The API key that made it, or has last changed more than `paused: true`. Its messages a second
+   * count the firings. It may have been revoked since. null: without a key.
+   */
+  owner: {
+    /** The id of the key. */
+    id: string
+    /** The name of the key. */
     name: string
-    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
-    queue: string
-    /**
-     * Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly.
-     * Not finer than a minute.
-     */
-    cron: string
-    /** Whose clock it follows: a name of the IANA database. Default UTC. */
-    timezone: string
-    /** Of its messages. Higher goes first. Default 4. */
-    priority: number
-    /** While true the schedule is not due. What it misses is not made up for. Default false. */
-    paused: boolean
-    /**
-     * When it was due for more than a minute and nothing ran: one message for all that was missed,
-     * or none. Default once.
-     */
-    missed: 'once' | 'skip'
-    /**
-     * The API key that made it, or has last changed more than `paused: true`. Its messages a second
-     * count the firings. It may have been revoked since. null: without a key.
-     */
-    owner: {
-      /** The id of the key. */
-      id: string
-      /** The name of the key. */
-      name: string
-    } | null
-    /** The next times, at most 5. In a list only the next one. None while it is paused. */
-    nextRuns: Array<string>
-    /**
-     * What became of the last time at which it was due. null before the first. A run by hand is not
-     * shown here.
-     */
-    lastRun: {
-      /** When it was due; of several that were missed, the first. RFC 3339, UTC. */
-      at: string
-      /** When it was fired, or passed over. RFC 3339, UTC. */
-      firedAt: string
-      /** What became of it. */
-      outcome:
-        | 'enqueued'
-        | 'skipped'
-        | 'rateLimited'
-        | 'queueNotFound'
-        | 'tooManyQueues'
-        | 'queueFull'
-        | 'bodyTooLarge'
-        | 'invalidSchedule'
-      /** A message id. */
-      messageId?: string | undefined
-    } | null
-    /** When it was made. RFC 3339, UTC. */
-    createdAt: string
-    /** When it was last changed. RFC 3339, UTC. */
-    updatedAt: string
-  }>
+  } | null
+  /** The next times, at most 5. In a list only the next one. None while it is paused. */
+  nextRuns: Array<string>
+  /**
+   * What became of the last time at which it was due. null before the first. A run by hand is not
+   * shown here.
+   */
+  lastRun: {
+    /** When it was due; of several that were missed, the first. RFC 3339, UTC. */
+    at: string
+    /** When it was fired, or passed over. RFC 3339, UTC. */
+    firedAt: string
+    /** What became of it. */
+    outcome:
+      | 'enqueued'
+      | 'skipped'
+      | 'rateLimited'
+      | 'queueNotFound'
+      | 'tooManyQueues'
+      | 'queueFull'
+      | 'bodyTooLarge'
+      | 'invalidSchedule'
+    /** A message id. */
+    messageId?: string | undefined
+  } | null
+  /** When it was made. RFC 3339, UTC. */
+  createdAt: string
+  /** When it was last changed. RFC 3339, UTC. */
+  updatedAt: string
+}
+
+/** A page of schedules, by name, without their messages. */
+export interface ScheduleList {
+  schedules: Array<ScheduleEntry>
   /** Send it to get the next page; null at the end. */
   cursor: string | null
 }
@@ -1532,6 +1463,26 @@ export interface KeyRequest {
   secret?: string | undefined
 }
 
+export interface KeyChange {
+  /**
+   * An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`),
+   * or on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage`
+   * (settings, purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`,
+   * `subscribe:*`. `admin`, alone, is everything, keys too.
+   */
+  rights?: Array<string> | undefined
+  /**
+   * Requests a second, and one second's worth at once. Each replica counts for itself. Default
+   * null: no bound.
+   */
+  requestsPerSecond?: number | null | undefined
+  /**
+   * Messages enqueued and leased a second, and one second's worth at once. Each replica counts for
+   * itself. Default null: no bound.
+   */
+  messagesPerSecond?: number | null | undefined
+}
+
 export interface KeyInfo {
   /** Names the key. It is part of the key, and no secret. */
   id: string
@@ -1560,6 +1511,7 @@ export interface KeyInfo {
   createdAt: string
 }
 
+/** The new key. */
 export interface KeyMade {
   /** Names the key. It is part of the key, and no secret. */
   id: string
@@ -1589,3 +1541,65 @@ export interface KeyMade {
   /** The key. Send it as `Authorization: Bearer …`. It cannot be shown again. */
   secret: string
 }
+
+/** It is revoked. The schedules that it owns stay. */
+export interface KeptSchedules {
+  /** By name. Those that are not paused go on firing. */
+  schedules: Array<{
+    name: string
+    /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
+    queue: string
+    paused: boolean
+  }>
+}
+
+/** What to act on. docs/errors.md has a heading for each. A later release may add some. */
+export type ErrorCode =
+  | 'malformedRequest'
+  | 'malformedJson'
+  | 'invalidRequest'
+  | 'invalidReceipt'
+  | 'invalidCursor'
+  | 'invalidSchedule'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'queueNotFound'
+  | 'messageNotFound'
+  | 'keyNotFound'
+  | 'scheduleNotFound'
+  | 'redriveNotFound'
+  | 'topicNotFound'
+  | 'pushNotFound'
+  | 'routeNotFound'
+  | 'methodNotAllowed'
+  | 'leaseLost'
+  | 'gone'
+  | 'messageLeased'
+  | 'queueNotEmpty'
+  | 'uniqueGroup'
+  | 'ackedNotKept'
+  | 'redriveRunning'
+  | 'adminKeyFirst'
+  | 'wrongCell'
+  | 'requestTimeout'
+  | 'bodyTooLarge'
+  | 'requestTooLarge'
+  | 'headersTooLarge'
+  | 'unsupportedMediaType'
+  | 'expectationFailed'
+  | 'idempotencyMismatch'
+  | 'queueFull'
+  | 'tooManyWaiting'
+  | 'rateLimited'
+  | 'shareUsedUp'
+  | 'tooManyKeys'
+  | 'tooManyQueues'
+  | 'tooManySchedules'
+  | 'tooManySubscriptions'
+  | 'tooManyPushes'
+  | 'databaseUnavailable'
+  | 'cellUnavailable'
+  | 'outcomeUnknown'
+  | 'overloaded'
+  | 'shuttingDown'
+  | 'internal'

@@ -4,7 +4,8 @@
  */
 import { hostname } from 'node:os'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
-import { Client, type ClientOptions } from './client.ts'
+import type { ClientOptions } from './calls.ts'
+import { Client } from './client.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
 import { Dead, Done, reasonOf, RetryAfter, type Handler, type Settled } from './handler.ts'
 import { interrupt, LeaseKeeper, type HeldMessage } from './leaseKeeper.ts'

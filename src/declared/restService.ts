@@ -6,25 +6,32 @@ import { pageRowsMax } from '../core/limits.ts'
 import { queueOperations } from '../fronts/rest/contract/queues.ts'
 import type { Operation } from '../fronts/rest/contract/operation.ts'
 
+/** Calls by method and path, where the client has its verbs. */
+class OpenCalls extends Calls {
+  send<Answer>(method: string, path: string, request: { body?: unknown; query?: object }): Promise<Answer> {
+    return this.call(method, path, request)
+  }
+}
+
 /** Requests under way at one time. */
 const callsMax = 8
 
 export class Service {
   readonly #options: ClientOptions
-  #calls: Calls
+  #calls: OpenCalls
   /** What the key may not see, in words. */
   readonly hidden = new Set<string>()
 
   private constructor(options: ClientOptions) {
     this.#options = options
-    this.#calls = new Calls(options)
+    this.#calls = new OpenCalls(options)
   }
 
   /** Throws at once where the service does not answer or refuses the key. Later calls are tried for 30 s. */
   static async open(options: ClientOptions): Promise<Service> {
     const query = { limit: 1 }
-    await new Calls({ ...options, retrySeconds: 0 })
-      .call(queueOperations.listQueues.method, queueOperations.listQueues.url, { query })
+    await new OpenCalls({ ...options, retrySeconds: 0 })
+      .send(queueOperations.listQueues.method, queueOperations.listQueues.url, { query })
       .catch(error => {
         if (codeOf(error) !== 'noAnswer') throw error
         const reason = (error as Error).message.split(': ').at(-1)
@@ -50,7 +57,7 @@ export class Service {
   /** From now on the calls have this key. */
   useKey(key: string): void {
     this.#options.key = key
-    this.#calls = new Calls(this.#options)
+    this.#calls = new OpenCalls(this.#options)
   }
 
   /** Calls an operation. Throws HoldfastError where it is refused, or gets no answer. */
@@ -60,7 +67,7 @@ export class Service {
     request: { body?: unknown; query?: object } = {}
   ): Promise<Answer> {
     const path = url.replace(/:(\w+)/g, (_, name) => encodeURIComponent(params[name]!))
-    return this.#calls.call<Answer>(method, path, request)
+    return this.#calls.send<Answer>(method, path, request)
   }
 
   /** The same for what may not be there: null where the refusal is this one. */

@@ -12,9 +12,8 @@ import type { ChangedBy, Freed, Held, HeldBy, SettleVerb, Settlers, Standing, Ve
 import type { Queue } from '../queue.ts'
 import { readReceipts } from './receipts.ts'
 
-/** The outcomes without a time. */
-export const plainOutcomes = ['acked', 'dead', 'released', 'gone', 'leaseLost'] as const
-type PlainOutcome = (typeof plainOutcomes)[number]
+/** The outcomes without fields of their own, but for what an ack enqueued. */
+type PlainOutcome = 'acked' | 'dead' | 'released' | 'gone' | 'leaseLost'
 
 /** What can become of a receipt. */
 export type Outcome =

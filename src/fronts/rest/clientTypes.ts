@@ -1,90 +1,110 @@
 /**
- * The types of holdfast/client as TypeScript, made from the schemas of the routes, so that they
+ * The types of the client as TypeScript, made from the schemas of the routes, so that they
  * cannot differ from what is checked and answered.
  */
 import type { TSchema } from 'typebox'
 import { delaySecondsMax, leaseSecondsMax, listMax, waitSecondsMax } from '../../core/limits.ts'
 import * as apiKeys from './contract/apiKeys.ts'
-import { Bulk } from './contract/bulk.ts'
+import { Bulk, Matched } from './contract/bulk.ts'
 import * as consumers from './contract/consumers.ts'
 import * as enqueue from './contract/enqueue.ts'
 import * as failures from './contract/failures.ts'
 import * as groups from './contract/groups.ts'
 import * as lease from './contract/lease.ts'
 import * as messages from './contract/messages.ts'
+import { ErrorCode } from './contract/problem.ts'
 import * as push from './contract/push.ts'
 import * as queues from './contract/queues.ts'
 import * as redrives from './contract/redrives.ts'
 import * as schedules from './contract/schedules.ts'
 import { Series } from './contract/series.ts'
-import { Outcome, Settle } from './contract/settle.ts'
+import { Followed, Outcome, Settle } from './contract/settle.ts'
 import { PageQuery } from './contract/shapes.ts'
 import * as topics from './contract/topics.ts'
 
-/** Each exported name, and the schema it stands for. */
-export const exported: Record<string, TSchema> = {
-  NewMessage: enqueue.Message,
-  RawOptions: enqueue.EnqueueQuery,
-  Enqueued: enqueue.Enqueued,
-  LeaseRequest: lease.LeaseRequest,
-  LeasedMessage: lease.LeasedMessage,
-  Ack: Settle.ack.one,
-  Failure: Settle.fail.one,
-  Extension: Settle.extend.one,
+/** What is exported. The title of a schema is the name of its type. */
+export const exported: TSchema[] = [
+  enqueue.Message,
+  enqueue.NextMessage,
+  enqueue.EnqueueQuery,
+  enqueue.Enqueued,
+  lease.LeaseRequest,
+  lease.LeasedMessage,
+  lease.Leased,
+  Settle.ack.one,
+  Settle.fail.one,
+  Settle.extend.one,
+  Followed,
+  ...Outcome.anyOf,
   Outcome,
-  BrowseQuery: messages.BrowseQuery,
-  MessagePage: messages.MessagePage,
-  MessageDetail: messages.MessageDetail,
-  Explanation: messages.Explanation,
-  QueueSettings: queues.SettingsChange,
-  QueueReport: queues.QueueReport,
-  QueuesQuery: queues.QueuesQuery,
-  QueueList: queues.QueueList,
+  messages.BrowseQuery,
+  messages.LastFailure,
+  messages.Origin,
+  messages.BrowsedMessage,
+  messages.MessagePage,
+  messages.MessageDetail,
+  messages.Explanation,
+  queues.SettingsChange,
+  queues.QueueReport,
+  queues.QueuesQuery,
+  queues.QueueList,
   Series,
-  FailuresQuery: failures.FailuresQuery,
-  Failures: failures.Failures,
-  Consumers: consumers.Consumers,
-  GroupsQuery: groups.GroupsQuery,
-  GroupList: groups.GroupList,
+  failures.FailuresQuery,
+  failures.Failures,
+  consumers.Consumers,
+  groups.GroupsQuery,
+  groups.GroupList,
   PageQuery,
-  PurgeRequest: Bulk.purge.request,
-  PurgeAnswer: Bulk.purge.answer,
-  RedriveRequest: redrives.RedriveRequest,
-  RedriveAnswer: redrives.RedriveAnswer,
-  RedriveList: redrives.RedriveList,
-  RetryRequest: Bulk.retry.request,
-  RetryAnswer: Bulk.retry.answer,
-  Publication: topics.Publication,
-  RawPublication: topics.PublishQuery,
-  PublishAnswer: topics.PublishAnswer,
-  SubscriptionChange: topics.SubscriptionChange,
-  Subscription: topics.SubscriptionAnswer,
-  Topic: topics.Topic,
-  TopicsQuery: topics.TopicsQuery,
-  TopicList: topics.TopicList,
-  PushChange: push.PushChange,
-  Push: push.PushAnswer,
-  PushReport: push.PushReport,
-  PushTest: push.PushTest,
-  PushRotated: push.PushRotated,
-  ScheduleChange: schedules.ScheduleChange,
-  Schedule: schedules.Schedule,
-  ScheduleList: schedules.ScheduleList,
-  KeyRequest: apiKeys.KeyRequest,
-  KeyInfo: apiKeys.KeyInfo,
-  KeyMade: apiKeys.KeyMade
-}
+  Bulk.purge.request,
+  Matched,
+  Bulk.purge.answer,
+  redrives.RedriveRequest,
+  redrives.RedriveAnswer,
+  redrives.TaskStarted,
+  redrives.RedriveList,
+  Bulk.retry.request,
+  Bulk.retry.answer,
+  topics.Publication,
+  topics.PublishQuery,
+  topics.PublishAnswer,
+  topics.SubscriptionChange,
+  topics.SubscriptionAnswer,
+  topics.Topic,
+  topics.TopicsQuery,
+  topics.TopicList,
+  push.PushChange,
+  push.PushAnswer,
+  push.PushReport,
+  push.PushTest,
+  push.PushRotated,
+  schedules.ScheduleChange,
+  schedules.Schedule,
+  schedules.ScheduleEntry,
+  schedules.ScheduleList,
+  apiKeys.KeyRequest,
+  apiKeys.KeyChange,
+  apiKeys.KeyInfo,
+  apiKeys.KeyMade,
+  apiKeys.KeptSchedules,
+  ErrorCode
+]
 
 /** The text of src/client/types.ts. */
 export function clientTypes(): string {
-  const interfaces = Object.entries(exported).map(
-    ([name, schema]) =>
-      `export ${'anyOf' in schema ? `type ${name} =` : `interface ${name}`} ${typeOf(schema as Shape, '')}\n`
+  const declarations = (exported as Shape[]).map(
+    schema => `${commentOf(schema.description, '')}export ${declarationOf(schema)}\n`
   )
   return (
     '/** What goes over the wire. npm run generate makes it from src/fronts/rest/contract. */\n\n' +
-    interfaces.join('\n')
+    declarations.join('\n')
   )
+}
+
+function declarationOf(schema: Shape): string {
+  const { title, properties } = schema
+  if (properties !== undefined) return `interface ${title} ${expanded(schema, '')}`
+  const line = `type ${title} = ${expanded(schema, '')}`
+  return line.length <= columnsMax ? line : line.replaceAll(' | ', '\n  | ').replace('= ', '=\n  | ')
 }
 
 /** The bounds of core that the clients check too. */
@@ -99,6 +119,7 @@ export function clientLimits(): string {
 }
 
 export interface Shape {
+  title?: string
   type?: string | string[]
   format?: string
   description?: string
@@ -113,7 +134,14 @@ export interface Shape {
   const?: unknown
 }
 
+const names = new Set((exported as Shape[]).map(({ title }) => title))
+
+/** The type of a shape: its name, if it has one that is exported. */
 function typeOf(shape: Shape, indent: string): string {
+  return shape.title !== undefined && names.has(shape.title) ? shape.title : expanded(shape, indent)
+}
+
+function expanded(shape: Shape, indent: string): string {
   if (shape.anyOf !== undefined) return shape.anyOf.map(one => typeOf(one, indent)).join(' | ')
   if (shape.enum !== undefined) return shape.enum.map(literal).join(' | ')
   if (shape.const !== undefined) return literal(shape.const)
@@ -142,7 +170,7 @@ function typeOf(shape: Shape, indent: string): string {
 
 function fieldsOf({ properties = {}, required = [] }: Shape, indent: string): string {
   const fields = Object.entries(properties).map(([name, shape]) => {
-    const comment = shape.description === undefined ? '' : commentOf(shape.description, `${indent}  `)
+    const comment = commentOf(shape.description, `${indent}  `)
     const type = typeOf(shape, `${indent}  `)
     const isRequired = required.includes(name)
     const orUndefined = isRequired || type === 'unknown' ? '' : ' | undefined'
@@ -161,8 +189,9 @@ function listed(line: string, indent: string): string {
     : line.replaceAll(' | ', `\n${indent}    | `).replace(': ', `:\n${indent}    | `)
 }
 
-/** A doc comment, on one line if it fits. */
-function commentOf(text: string, indent: string): string {
+/** A doc comment, on one line if it fits; nothing for no text. */
+function commentOf(text: string | undefined, indent: string): string {
+  if (text === undefined) return ''
   const line = `${indent}/** ${text} */\n`
   if (line.length <= columnsMax) return line
   return `${indent}/**\n${wrapped(text, `${indent} * `)}${indent} */\n`

@@ -3,7 +3,9 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { swaggerUiFields } from '../shared/securityFields.ts'
+import { nameShapes } from './components.ts'
 import { contract } from './contract/index.ts'
+import { bodyOptional } from './contract/operation.ts'
 import { Problem } from './contract/problem.ts'
 import { Settle } from './contract/settle.ts'
 import { demoName } from './contract/shapes.ts'
@@ -87,6 +89,13 @@ const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40">
   </text>
 </svg>`
 
+/** Operations whose body may be left out. */
+const withoutBody = new Set(
+  contract
+    .filter(({ preValidation }) => preValidation === bodyOptional)
+    .map(({ schema }) => schema.operationId)
+)
+
 /** The settings of the document: everything but the operations. */
 const documentOptions: FastifyDynamicSwaggerOptions = {
   refResolver: {
@@ -154,13 +163,22 @@ async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {
   })
 }
 
+/** An operation of the document. */
+interface Documented {
+  operationId: string
+  requestBody?: { required?: boolean }
+  tags?: string[]
+  'x-order'?: number
+  'x-destroys'?: true
+}
+
 // One path holds operations of several headings, so the order cannot be that of the routes.
-function inOrder(document: { paths?: object }): object {
+function inOrder(document: { paths?: object; components?: { schemas?: object } }): object {
   const places = Object.entries(tour).flatMap(([tag, { operations }]) =>
     operations.map(name => [name, tag] as const)
   )
   for (const operation of Object.values(document.paths ?? {}).flatMap(path =>
-    Object.values(path as Record<string, Record<string, unknown>>)
+    Object.values(path as Record<string, Documented>)
   )) {
     const order = places.findIndex(([name]) => name === operation.operationId)
     if (order < 0) {
@@ -168,9 +186,11 @@ function inOrder(document: { paths?: object }): object {
         `The operation ${operation.operationId} has no place in the tour of src/fronts/rest/docs.ts.`
       )
     }
+    if (withoutBody.has(operation.operationId)) delete operation.requestBody!.required
     operation.tags = [places[order]![1]]
     operation['x-order'] = order
     if (destroying.has(places[order]![0])) operation['x-destroys'] = true
   }
+  nameShapes(document)
   return document
 }

@@ -1,9 +1,6 @@
 /** The types of the Go client, made from the schemas of the routes, as those of TypeScript are. */
-import type { TSchema } from 'typebox'
 import { codes } from '../../core/errors.ts'
 import { exported, limits, wrapped, type Shape } from './clientTypes.ts'
-import { Leased } from './contract/lease.ts'
-import { NextMessage } from './contract/enqueue.ts'
 
 /**
  * How a type is used. In a request, zero is a field left out, unless the service takes zero for a value. In
@@ -11,7 +8,9 @@ import { NextMessage } from './contract/enqueue.ts'
  */
 type Use = 'request' | 'change' | 'answer'
 
-const schemas: Record<string, TSchema> = { ...exported, NextMessage, Leased }
+const schemas: Record<string, Shape> = Object.fromEntries(
+  (exported as Shape[]).map(schema => [schema.title!, schema])
+)
 
 /** Each type of the Go client: its use, and what it is. */
 const types: Record<string, [Use, string]> = {
@@ -111,7 +110,7 @@ const initialisms: Record<string, string> = { id: 'ID', ids: 'IDs', json: 'JSON'
 export function goTypes(): string {
   const writer = new GoWriter()
   for (const [name, [use, about]] of Object.entries(types)) {
-    writer.struct(schemas[name] as Shape, name, use, about)
+    writer.struct(schemas[name]!, name, use, about)
   }
   const bounds = Object.entries(limits)
   const width = Math.max(...bounds.map(([name]) => name.length))

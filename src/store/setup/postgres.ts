@@ -1,4 +1,5 @@
 /** The PostgreSQL of the settings: that of HOLDFAST_DATABASE_URL, or the embedded one. */
+import { resolve } from 'node:path'
 import type { Target } from '../hosts.ts'
 import { readTarget } from './connect.ts'
 import { runningEmbedded, startEmbedded } from './embedded.ts'
@@ -34,7 +35,7 @@ export async function openPostgres(places: Places, say: (line: string) => void):
   return { target, listenTarget: listenTarget ?? target, name: nameOfEmbedded(places), stop }
 }
 
-const nameOfEmbedded = ({ dataDir }: Places) => `an embedded PostgreSQL under ${dataDir}/`
+const nameOfEmbedded = ({ dataDir }: Places) => `an embedded PostgreSQL under ${resolve(dataDir)}`
 
 const listenTargetOf = async ({ listenUrl }: Places) =>
   listenUrl === '' ? null : await readTarget(listenUrl, 'HOLDFAST_LISTEN_URL')

@@ -34,19 +34,22 @@ const keyFields = {
 }
 const rates = { requestsPerSecond: rate('Requests'), messagesPerSecond: rate('Messages enqueued and leased') }
 
-export const KeyRequest = object({
-  ...keyFields,
-  requestsPerSecond: maybe(rates.requestsPerSecond),
-  messagesPerSecond: maybe(rates.messagesPerSecond),
-  secret: maybe(
-    Type.String({
-      pattern: keySecretPattern,
-      description:
-        'A key that was made elsewhere, such as by another cell, whole. The same call twice makes one key. ' +
-        'Left out: a new key.'
-    })
-  )
-})
+export const KeyRequest = object(
+  {
+    ...keyFields,
+    requestsPerSecond: maybe(rates.requestsPerSecond),
+    messagesPerSecond: maybe(rates.messagesPerSecond),
+    secret: maybe(
+      Type.String({
+        pattern: keySecretPattern,
+        description:
+          'A key that was made elsewhere, such as by another cell, whole. The same call twice makes one ' +
+          'key. Left out: a new key.'
+      })
+    )
+  },
+  { title: 'KeyRequest' }
+)
 
 export const KeyChange = object(
   {
@@ -54,15 +57,18 @@ export const KeyChange = object(
     requestsPerSecond: maybe(rates.requestsPerSecond),
     messagesPerSecond: maybe(rates.messagesPerSecond)
   },
-  { examples: [{ rights: ['lease:mail'] }] }
+  { title: 'KeyChange', examples: [{ rights: ['lease:mail'] }] }
 )
 
-export const KeyInfo = Type.Object({
-  id: Type.String({ description: 'Names the key. It is part of the key, and no secret.' }),
-  ...keyFields,
-  ...rates,
-  createdAt: time('When it was made.')
-})
+export const KeyInfo = Type.Object(
+  {
+    id: Type.String({ description: 'Names the key. It is part of the key, and no secret.' }),
+    ...keyFields,
+    ...rates,
+    createdAt: time('When it was made.')
+  },
+  { title: 'KeyInfo' }
+)
 
 export const KeyMade = Type.Object(
   {
@@ -71,16 +77,16 @@ export const KeyMade = Type.Object(
       description: 'The key. Send it as `Authorization: Bearer …`. It cannot be shown again.'
     })
   },
-  { description: 'The new key.' }
+  { title: 'KeyMade', description: 'The new key.' }
 )
 const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The keys.' })
-const KeptSchedules = Type.Object(
+export const KeptSchedules = Type.Object(
   {
     schedules: Type.Array(Type.Object({ name: Type.String(), queue: QueueName, paused: Type.Boolean() }), {
       description: 'By name. Those that are not paused go on firing.'
     })
   },
-  { description: 'It is revoked. The schedules that it owns stay.' }
+  { title: 'KeptSchedules', description: 'It is revoked. The schedules that it owns stay.' }
 )
 const RevokeQuery = object({
   pauseSchedules: maybe(

@@ -21,20 +21,26 @@ export const selection = {
   dryRun: maybe(Type.Boolean({ description: 'true: nothing is changed; the answer says how many match.' }))
 }
 
-const Matched = Type.Object({
-  matched: Type.Integer({ description: 'Of a dry run: how many would be changed now.' }),
-  more: maybe(
-    Type.Literal(true, {
-      description: 'Counting stopped at its time limit. The real number is at least `matched`.'
-    })
-  )
-})
+export const Matched = Type.Object(
+  {
+    matched: Type.Integer({ description: 'Of a dry run: how many would be changed now.' }),
+    more: maybe(
+      Type.Literal(true, {
+        description: 'Counting stopped at its time limit. The real number is at least `matched`.'
+      })
+    )
+  },
+  { title: 'Matched' }
+)
 
-export const bulkAnswer = (done: string, description: string) =>
-  Type.Union([Type.Object({ [done]: Type.Integer() }), Matched], { description })
+export const bulkAnswer = (title: string, done: string, description: string) =>
+  Type.Union([Type.Object({ [done]: Type.Integer() }), Matched], { title, description })
 
-const PurgeRequest = object({ state: maybe(StateName), ...selection }, { examples: [{ dryRun: true }] })
-const RetryRequest = object(selection, { examples: [{ limit: 100 }] })
+const PurgeRequest = object(
+  { state: maybe(StateName), ...selection },
+  { title: 'PurgeRequest', examples: [{ dryRun: true }] }
+)
+const RetryRequest = object(selection, { title: 'RetryRequest', examples: [{ limit: 100 }] })
 
 /** A redrive takes more than the others. It is in redrives.ts. */
 export type PlainBulkAction = Exclude<BulkAction, 'redrive'>
@@ -50,7 +56,7 @@ export type BulkAnswer = Record<string, number> | Static<typeof Matched>
 export const Bulk = {
   retry: {
     request: RetryRequest,
-    answer: bulkAnswer('retried', 'How many messages became ready.'),
+    answer: bulkAnswer('RetryAnswer', 'retried', 'How many messages became ready.'),
     done: 'retried',
     summary: 'Retry messages now',
     description:
@@ -59,7 +65,7 @@ export const Bulk = {
   },
   purge: {
     request: PurgeRequest,
-    answer: bulkAnswer('purged', 'How many messages were removed.'),
+    answer: bulkAnswer('PurgeAnswer', 'purged', 'How many messages were removed.'),
     done: 'purged',
     summary: 'Purge messages',
     description:

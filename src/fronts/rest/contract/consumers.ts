@@ -41,7 +41,7 @@ export const Consumers = Type.Object(
         'null: never.'
     )
   },
-  { description: 'The consumers.' }
+  { title: 'Consumers', description: 'The consumers.' }
 )
 
 export const consumerOperations = operations({

@@ -49,20 +49,20 @@ export interface MessageInput extends MessageOptions {
   headers?: Record<string, string>
 }
 export const message = { body: givenBody, headers: maybe(givenHeaders), ...optionSchemas, unique }
-export const Message = Type.Unsafe<MessageInput>(object(message, { title: 'Message' }))
+export const Message = Type.Unsafe<MessageInput>(object(message, { title: 'NewMessage' }))
 
 /** A message that names its queue: one that an ack enqueues. */
 export interface NextMessageInput extends MessageInput {
   queue: string
 }
 export const NextMessage = Type.Unsafe<NextMessageInput>(
-  object({ queue: QueueName, ...message }, { title: 'Next message' })
+  object({ queue: QueueName, ...message }, { title: 'NextMessage' })
 )
 export const MessageList = object(
   {
     messages: Type.Array(Message, { minItems: 1, maxItems: listMax, description: 'All are stored, or none.' })
   },
-  { title: 'Message list' }
+  { title: 'NewMessages' }
 )
 
 /** The options of a raw enqueue. Those of `unique` have names of their own. */
@@ -77,20 +77,23 @@ export const queryOptions = {
   uniqueUntil: uniqueTerms.until,
   uniqueOnConflict: uniqueTerms.onConflict
 }
-export const EnqueueQuery = Type.Unsafe<QueryOptions>(object(queryOptions))
+export const EnqueueQuery = Type.Unsafe<QueryOptions>(object(queryOptions, { title: 'RawOptions' }))
 export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
 
-export const Enqueued = Type.Object({
-  id: messageId,
-  duplicate: maybe(
-    Type.Literal(true, { description: 'A key stood for this message already; nothing was stored.' })
-  ),
-  replaced: maybe(
-    Type.Literal(true, {
-      description: 'This message held the unique key; it has the new content and options now.'
-    })
-  )
-})
+export const Enqueued = Type.Object(
+  {
+    id: messageId,
+    duplicate: maybe(
+      Type.Literal(true, { description: 'A key stood for this message already; nothing was stored.' })
+    ),
+    replaced: maybe(
+      Type.Literal(true, {
+        description: 'This message held the unique key; it has the new content and options now.'
+      })
+    )
+  },
+  { title: 'Enqueued' }
+)
 export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
   description:
     'Committed: the id, or for a list the ids in the order given. ' +

@@ -14,7 +14,7 @@ const FailingStateName = Type.Enum([...failingStates], {
   description: 'dead, or delayed: backing off after a failure.'
 })
 
-export const FailuresQuery = object({ state: maybe(FailingStateName) })
+export const FailuresQuery = object({ state: maybe(FailingStateName) }, { title: 'FailuresQuery' })
 
 const FailureGroup = Type.Object({
   state: FailingStateName,
@@ -60,7 +60,7 @@ export const Failures = Type.Object(
         'and groups may be missing.'
     })
   },
-  { description: 'The groups.' }
+  { title: 'Failures', description: 'The groups.' }
 )
 
 export const failureOperations = operations({

@@ -31,16 +31,19 @@ const Group = Type.Object({
   })
 })
 
-export const GroupsQuery = object({
-  limit: maybe(Type.Integer({ minimum: 1, maximum: groupRowsMax, default: groupRowsMax })),
-  cursor: maybe(
-    Type.String({ minLength: 1, maxLength: groupCursorCharsMax, description: 'From the page before.' })
-  )
-})
+export const GroupsQuery = object(
+  {
+    limit: maybe(Type.Integer({ minimum: 1, maximum: groupRowsMax, default: groupRowsMax })),
+    cursor: maybe(
+      Type.String({ minLength: 1, maxLength: groupCursorCharsMax, description: 'From the page before.' })
+    )
+  },
+  { title: 'GroupsQuery' }
+)
 
 export const GroupList = Type.Object(
   { groups: Type.Array(Group), cursor: nextCursor },
-  { description: 'A page of groups, by name.' }
+  { title: 'GroupList', description: 'A page of groups, by name.' }
 )
 
 export const groupOperations = operations({

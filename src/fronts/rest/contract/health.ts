@@ -1,5 +1,5 @@
 /** Operations for those who run the service: alive, ready, metrics. */
-import { Type } from 'typebox'
+import { Type, type TString } from 'typebox'
 import { operations, problemResponses } from './operation.ts'
 
 const Status = Type.Object({ status: Type.Literal('ok') }, { description: 'Yes.' })
@@ -34,7 +34,10 @@ export const healthOperations = operations({
       description:
         'In the text format of Prometheus. ' +
         'Where keys are in force this takes a key with the right `browse:*`, unless it is open to all.',
-      response: { 200: Type.String({ description: 'The metrics.' }), ...problemResponses() }
+      response: {
+        200: { description: 'The metrics.', content: { 'text/plain': { schema: Type.String() } } },
+        ...problemResponses()
+      } as object as { 200: TString }
     }
   }
 })

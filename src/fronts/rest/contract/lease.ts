@@ -68,7 +68,7 @@ export const LeaseRequest = object(
       })
     )
   },
-  { examples: [{ max: 1, waitSeconds: 5, worker: 'me' }] }
+  { title: 'LeaseRequest', examples: [{ max: 1, waitSeconds: 5, worker: 'me' }] }
 )
 
 export const LeaseQuery = object({
@@ -78,28 +78,33 @@ export const LeaseQuery = object({
   )
 })
 
-export const LeasedMessage = Type.Object({
-  id: messageId,
-  receipt: Type.String({ description: 'The proof of this lease. Settle with it.' }),
-  fence: Type.Integer({
-    description:
-      'Rises with every lease of this message. Store it beside your effect and refuse a smaller one.'
-  }),
-  attempt: Type.Integer({
-    description: 'Counts the leases of this message from 1, released ones left out.'
-  }),
-  maxAttempts,
-  body: maybe(AnyBody),
-  bodyBase64: maybe(Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })),
-  contentType: Type.String(),
-  headers: Headers,
-  priority: Type.Integer(),
-  enqueuedAt: time('When it was stored.'),
-  leaseExpiresAt: time('When the lease ends.'),
-  lastFailure: maybe(LastFailure),
-  origin: maybe(Origin),
-  ...marks
-})
+export const LeasedMessage = Type.Object(
+  {
+    id: messageId,
+    receipt: Type.String({ description: 'The proof of this lease. Settle with it.' }),
+    fence: Type.Integer({
+      description:
+        'Rises with every lease of this message. Store it beside your effect and refuse a smaller one.'
+    }),
+    attempt: Type.Integer({
+      description: 'Counts the leases of this message from 1, released ones left out.'
+    }),
+    maxAttempts,
+    body: maybe(AnyBody),
+    bodyBase64: maybe(
+      Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })
+    ),
+    contentType: Type.String(),
+    headers: Headers,
+    priority: Type.Integer(),
+    enqueuedAt: time('When it was stored.'),
+    leaseExpiresAt: time('When the lease ends.'),
+    lastFailure: maybe(LastFailure),
+    origin: maybe(Origin),
+    ...marks
+  },
+  { title: 'LeasedMessage' }
+)
 
 export const Leased = Type.Object(
   {
@@ -110,7 +115,7 @@ export const Leased = Type.Object(
       })
     )
   },
-  { description: 'The messages, now leased. An empty list when none came in time.' }
+  { title: 'Leased', description: 'The messages, now leased. An empty list when none came in time.' }
 )
 
 export const leaseOperations = operations({

@@ -23,11 +23,14 @@ import {
   QueueParams
 } from './shapes.ts'
 
-export const LastFailure = Type.Object({
-  attempt: Type.Integer(),
-  reason: orNull(Type.String()),
-  at: time('When the attempt ended.')
-})
+export const LastFailure = Type.Object(
+  {
+    attempt: Type.Integer(),
+    reason: orNull(Type.String()),
+    at: time('When the attempt ended.')
+  },
+  { title: 'LastFailure' }
+)
 
 export const Origin = Type.Object(
   {
@@ -36,7 +39,10 @@ export const Origin = Type.Object(
     reason: orNull(Type.String(), { description: 'Of its last failure there.' }),
     attempts: Type.Integer({ description: 'Made there.' })
   },
-  { description: 'Of a message in a dead-letter queue: where it died. In a chain it is the first queue.' }
+  {
+    title: 'Origin',
+    description: 'Of a message in a dead-letter queue: where it died. In a chain it is the first queue.'
+  }
 )
 
 const view = {
@@ -81,15 +87,19 @@ export const filter = {
   group: maybe(Type.String({ pattern: groupPattern, description: 'Of this group.' }))
 }
 
-export const BrowseQuery = object({ state: maybe(StateName), ...filter, limit, cursor })
+export const BrowseQuery = object(
+  { state: maybe(StateName), ...filter, limit, cursor },
+  { title: 'BrowseQuery' }
+)
+export const BrowsedMessage = Type.Object(view, { title: 'BrowsedMessage' })
 export const MessagePage = Type.Object(
   {
-    messages: Type.Array(Type.Object(view)),
+    messages: Type.Array(BrowsedMessage),
     cursor: orNull(Type.String(), {
       description: 'A page may be short, or empty, and still have one; null at the end.'
     })
   },
-  { description: 'A page of messages, by id.' }
+  { title: 'MessagePage', description: 'A page of messages, by id.' }
 )
 
 const WaitQuery = object({
@@ -138,7 +148,7 @@ export const MessageDetail = Type.Object(
       })
     )
   },
-  { description: 'The message.' }
+  { title: 'MessageDetail', description: 'The message.' }
 )
 
 export const Explanation = Type.Object(
@@ -175,7 +185,7 @@ export const Explanation = Type.Object(
       { description: 'What to fix first comes first.' }
     )
   },
-  { description: 'Why the message is where it is.' }
+  { title: 'Explanation', description: 'Why the message is where it is.' }
 )
 
 export const messageOperations = operations({

@@ -6,7 +6,7 @@ export interface Operation {
   url: string
   config: FastifyContextConfig
   preValidation?: (request: FastifyRequest) => Promise<void>
-  schema: FastifySchema & { summary: string; description: string }
+  schema: FastifySchema & { operationId?: string; summary: string; description: string }
 }
 
 /** A misplaced option must not be ignored: `POST …/purge?state=dead` would purge everything. */

@@ -46,6 +46,7 @@ const bounds: Record<keyof PushSettings, TSchema> = {
 
 export const PushChange = Type.Unsafe<Partial<PushSettings>>(
   object(Object.fromEntries(Object.entries(bounds).map(([name, shape]) => [name, maybe(shape)])), {
+    title: 'PushChange',
     examples: [{ url: 'https://example.com/hook' }]
   })
 )
@@ -68,11 +69,11 @@ const secret = Type.String({
 
 export const PushAnswer = Type.Object(
   { ...settings, secret: maybe(secret) },
-  { description: 'The push. `secret` is there when it was made.' }
+  { title: 'Push', description: 'The push. `secret` is there when it was made.' }
 )
 export const PushRotated = Type.Object(
   { ...settings, secret },
-  { description: 'The new secret. Both sign until `oldSecretUntil`.' }
+  { title: 'PushRotated', description: 'The new secret. Both sign until `oldSecretUntil`.' }
 )
 
 const outcome = Type.Enum([...pushOutcomes], {
@@ -114,12 +115,12 @@ export const PushReport = Type.Object(
       }
     )
   },
-  { description: 'The push, and what this replica knows of it.' }
+  { title: 'PushReport', description: 'The push, and what this replica knows of it.' }
 )
 
 export const PushTest = Type.Object(
   { delivered: Type.Boolean(), status, seconds, reason },
-  { description: 'What came of the request. `delivered` is true for 2xx.' }
+  { title: 'PushTest', description: 'What came of the request. `delivered` is true for 2xx.' }
 )
 
 export const pushOperations = operations({

@@ -67,6 +67,7 @@ function reportOf(rows: Settable): Record<string, TSchema> {
 
 export const SettingsChange = Type.Unsafe<Change>(
   object(changeOf(settings), {
+    title: 'QueueSettings',
     examples: [
       {
         leaseSeconds: 30,
@@ -118,23 +119,26 @@ export const QueueReport = Type.Object(
     createdAt: time('When the queue was made.'),
     updatedAt: time('When its settings last changed.')
   },
-  { description: 'The queue.' }
+  { title: 'QueueReport', description: 'The queue.' }
 )
 
 export const QueueList = Type.Object(
   { queues: Type.Array(QueueReport), cursor: nextCursor },
-  { description: 'A page of queues, by name.' }
+  { title: 'QueueList', description: 'A page of queues, by name.' }
 )
 
-export const QueuesQuery = object({
-  ...PageQuery.properties,
-  deadLetterQueue: maybe(
-    Type.String({
-      pattern: queueNamePattern,
-      description: 'Only queues whose dead messages go to this one.'
-    })
-  )
-})
+export const QueuesQuery = object(
+  {
+    ...PageQuery.properties,
+    deadLetterQueue: maybe(
+      Type.String({
+        pattern: queueNamePattern,
+        description: 'Only queues whose dead messages go to this one.'
+      })
+    )
+  },
+  { title: 'QueuesQuery' }
+)
 
 const DeleteQuery = object({
   ifEmpty: maybe(

@@ -23,14 +23,14 @@ export const RedriveRequest = object(
       })
     )
   },
-  { examples: [{ limit: 100 }] }
+  { title: 'RedriveRequest', examples: [{ limit: 100 }] }
 )
 
-export const RedriveAnswer = bulkAnswer('redriven', 'How many messages became ready.')
+export const RedriveAnswer = bulkAnswer('RedriveAnswer', 'redriven', 'How many messages became ready.')
 
 export const TaskStarted = Type.Object(
   { task: Type.String() },
-  { description: 'The redrive goes on by itself. Only with `ratePerSecond`.' }
+  { title: 'RedriveStarted', description: 'The redrive goes on by itself. Only with `ratePerSecond`.' }
 )
 
 export const RedriveList = Type.Object(
@@ -53,7 +53,7 @@ export const RedriveList = Type.Object(
       { description: 'The newest first.' }
     )
   },
-  { description: 'Those that run, and those of the last days.' }
+  { title: 'RedriveList', description: 'Those that run, and those of the last days.' }
 )
 
 const TaskParams = object({

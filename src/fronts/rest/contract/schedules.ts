@@ -70,6 +70,7 @@ export const ScheduleChange = object(
     missed: maybe(scheduleSettings.missed)
   },
   {
+    title: 'ScheduleChange',
     examples: [
       { queue: demoName, cron: '30 6 * * 1-5', timezone: 'Europe/London', body: { report: 'daily' } }
     ]
@@ -113,11 +114,12 @@ const view = {
 
 export const Schedule = Type.Object(
   { ...view, body: AnyBody, headers: Headers },
-  { description: 'The schedule.' }
+  { title: 'Schedule', description: 'The schedule.' }
 )
+export const ScheduleEntry = Type.Object(view, { title: 'ScheduleEntry' })
 export const ScheduleList = Type.Object(
-  { schedules: Type.Array(Type.Object(view)), cursor: nextCursor },
-  { description: 'A page of schedules, by name, without their messages.' }
+  { schedules: Type.Array(ScheduleEntry), cursor: nextCursor },
+  { title: 'ScheduleList', description: 'A page of schedules, by name, without their messages.' }
 )
 const RunRequest = object({ idempotencyKey: maybe(IdempotencyKey) }, { examples: [{}] })
 

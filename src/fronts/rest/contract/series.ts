@@ -35,5 +35,5 @@ export const Series = Type.Object(
     ),
     workSecondsP95: gaps('As workSecondsP50, for 95 of a hundred.')
   },
-  { description: 'The last hour.' }
+  { title: 'Series', description: 'The last hour.' }
 )

@@ -10,7 +10,6 @@ import {
   thenMax
 } from '../../../core/limits.ts'
 import type { SettleVerb } from '../../../core/ports.ts'
-import { plainOutcomes } from '../../../core/verbs/settle.ts'
 import { NextMessage, type NextMessageInput } from './enqueue.ts'
 import { operations, problemResponses } from './operation.ts'
 import { maybe, messageId, object, QueueParams, time } from './shapes.ts'
@@ -24,41 +23,58 @@ export const receipt = Type.String({
 export const leaseSeconds = (description: string) =>
   Type.Number({ exclusiveMinimum: 0, maximum: leaseSecondsMax, description })
 
-const ofReceipt = { receipt: maybe(Type.String({ description: 'There in a list.' })) }
-
-/** `outcome` says which of these it is. */
-export const Outcome = Type.Union([
-  Type.Object({
-    ...ofReceipt,
-    outcome: Type.Enum([...plainOutcomes], { type: 'string' }),
-    movedTo: maybe(Type.String({ description: 'dead: the dead-letter queue to which it went.' })),
-    then: maybe(
-      Type.Array(
-        Type.Object({
-          queue: Type.String(),
-          id: messageId,
-          duplicate: maybe(
-            Type.Literal(true, { description: 'Its key stood for this message already; nothing was stored.' })
-          ),
-          replaced: maybe(
-            Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
-          )
-        }),
-        { description: 'acked: what this ack enqueued, in the order given. There when it had a `then`.' }
-      )
+export const Followed = Type.Object(
+  {
+    queue: Type.String(),
+    id: messageId,
+    duplicate: maybe(
+      Type.Literal(true, { description: 'Its key stood for this message already; nothing was stored.' })
+    ),
+    replaced: maybe(
+      Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
     )
-  }),
-  Type.Object({
-    ...ofReceipt,
-    outcome: Type.Literal('retrying'),
-    visibleAt: time('When the message is ready again.')
-  }),
-  Type.Object({
-    ...ofReceipt,
-    outcome: Type.Literal('extended'),
-    leaseExpiresAt: time('When the lease ends now.')
-  })
-])
+  },
+  { title: 'Followed' }
+)
+
+/** One of the outcomes, told apart from the others by its name, and the fields that only it has. */
+const outcome = <const Name extends string, Fields extends Record<string, TSchema>>(
+  name: Name,
+  description: string,
+  fields: Fields
+) =>
+  Type.Object(
+    {
+      receipt: maybe(Type.String({ description: 'There in a list.' })),
+      outcome: Type.Literal(name),
+      ...fields
+    },
+    { title: `Outcome${name[0]!.toUpperCase()}${name.slice(1)}`, description }
+  )
+
+/** What became of a receipt. */
+export const Outcome = Type.Union(
+  [
+    outcome('acked', 'The message is removed.', {
+      then: maybe(
+        Type.Array(Followed, {
+          description: 'acked: what this ack enqueued, in the order given. There when it had a `then`.'
+        })
+      )
+    }),
+    outcome('retrying', 'The message is tried again.', {
+      visibleAt: time('When the message is ready again.')
+    }),
+    outcome('dead', 'There is no further attempt.', {
+      movedTo: maybe(Type.String({ description: 'dead: the dead-letter queue to which it went.' }))
+    }),
+    outcome('extended', 'The lease goes on.', { leaseExpiresAt: time('When the lease ends now.') }),
+    outcome('released', 'The message is ready again, and the attempt does not count.', {}),
+    outcome('gone', 'The message is acked, purged, expired or moved already.', {}),
+    outcome('leaseLost', 'The lease has ended, or the message was leased again. Nothing was changed.', {})
+  ],
+  { title: 'Outcome' }
+)
 
 const Receipt = object({ receipt })
 
@@ -95,27 +111,33 @@ export const ReceiptOrAck = Type.Unsafe<string | AckInput>({
   type: ['string', 'object'],
   description: 'A receipt, or an ack with what came of the work.'
 })
-const Failure = object({
-  receipt,
-  reason: maybe(
-    Type.String({
-      maxLength: reasonCharsMax,
-      description: 'Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair.'
-    })
-  ),
-  delaySeconds: maybe(
-    Type.Number({
-      minimum: 0,
-      maximum: delaySecondsMax,
-      description: "Retry after this delay, instead of the queue's. 0: at once."
-    })
-  ),
-  dead: maybe(Type.Boolean({ description: 'true: no further attempt.' }))
-})
-const Extension = object({
-  receipt,
-  leaseSeconds: leaseSeconds('The lease ends this long from now. That may be sooner than before.')
-})
+const Failure = object(
+  {
+    receipt,
+    reason: maybe(
+      Type.String({
+        maxLength: reasonCharsMax,
+        description: 'Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair.'
+      })
+    ),
+    delaySeconds: maybe(
+      Type.Number({
+        minimum: 0,
+        maximum: delaySecondsMax,
+        description: "Retry after this delay, instead of the queue's. 0: at once."
+      })
+    ),
+    dead: maybe(Type.Boolean({ description: 'true: no further attempt.' }))
+  },
+  { title: 'Failure' }
+)
+const Extension = object(
+  {
+    receipt,
+    leaseSeconds: leaseSeconds('The lease ends this long from now. That may be sooner than before.')
+  },
+  { title: 'Extension' }
+)
 
 const many = (name: string, item: TSchema) =>
   object({ [name]: Type.Array(item, { minItems: 1, maxItems: listMax }) })

@@ -57,7 +57,7 @@ export const cursor = maybe(
   Type.String({ minLength: 1, maxLength: cursorCharsMax, description: 'From the page before.' })
 )
 export const limit = maybe(Type.Integer({ minimum: 1, maximum: pageRowsMax, default: pageRowsDefault }))
-export const PageQuery = object({ limit, cursor })
+export const PageQuery = object({ limit, cursor }, { title: 'PageQuery' })
 export const nextCursor = orNull(Type.String(), {
   description: 'Send it to get the next page; null at the end.'
 })

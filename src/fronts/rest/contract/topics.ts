@@ -31,10 +31,10 @@ export const PublicationList = object(
       description: 'All copies of all of them are stored, or none.'
     })
   },
-  { title: 'Publication list' }
+  { title: 'Publications' }
 )
 export const PublishQuery = Type.Unsafe<QueryOptions & { routingKey?: string }>(
-  object({ routingKey: maybe(routingKey), ...queryOptions })
+  object({ routingKey: maybe(routingKey), ...queryOptions }, { title: 'RawPublication' })
 )
 
 export const PublishAnswer = Type.Object(
@@ -52,13 +52,16 @@ export const PublishAnswer = Type.Object(
       { description: 'The copies. An empty list: nothing matched, and nobody gets the message.' }
     )
   },
-  { description: 'Committed. 200 when all copies were there already, by their keys.' }
+  { title: 'PublishAnswer', description: 'Committed. 200 when all copies were there already, by their keys.' }
 )
 
-export const SubscriptionChange = object({ pattern: maybe(pattern) }, { examples: [{ pattern: 'eu.#' }] })
+export const SubscriptionChange = object(
+  { pattern: maybe(pattern) },
+  { title: 'SubscriptionChange', examples: [{ pattern: 'eu.#' }] }
+)
 export const SubscriptionAnswer = Type.Object(
   { topic: Type.String(), queue: Type.String(), pattern: Type.String() },
-  { description: 'The subscription.' }
+  { title: 'Subscription', description: 'The subscription.' }
 )
 export const Topic = Type.Object(
   {
@@ -67,25 +70,28 @@ export const Topic = Type.Object(
       description: 'By queue.'
     })
   },
-  { description: 'The topic.' }
+  { title: 'Topic', description: 'The topic.' }
 )
 export const TopicList = Type.Object(
   {
     topics: Type.Array(Type.Object({ topic: Type.String(), subscriptions: Type.Integer() })),
     cursor: nextCursor
   },
-  { description: 'A page of topics, by name, with the number of their subscriptions.' }
+  { title: 'TopicList', description: 'A page of topics, by name, with the number of their subscriptions.' }
 )
 
 const TopicParams = object({ topic: TopicName })
 const SubscriptionParams = object({ topic: TopicName, queue: QueueName })
 
-export const TopicsQuery = object({
-  ...PageQuery.properties,
-  queue: maybe(
-    Type.String({ pattern: queueNamePattern, description: 'Only topics to which this queue subscribes.' })
-  )
-})
+export const TopicsQuery = object(
+  {
+    ...PageQuery.properties,
+    queue: maybe(
+      Type.String({ pattern: queueNamePattern, description: 'Only topics to which this queue subscribes.' })
+    )
+  },
+  { title: 'TopicsQuery' }
+)
 
 export const topicOperations = operations({
   publish: {
