@@ -1,17 +1,20 @@
 #!/usr/bin/env node
 // Starts the command line. Where this Node.js is too old, it starts the one that was installed beside.
+// Without words it serves with the memory flags of npm start, which a process can only be started with.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
+const words = process.argv.slice(2)
 const [major, minor] = process.versions.node.split('.').map(Number)
-if (major < 22 || (major === 22 && minor < 18)) startNewer()
+const isTooOld = major < 22 || (major === 22 && minor < 18)
+
+if (isTooOld || words.length === 0) start(isTooOld ? newerNode() : process.execPath)
 // The package of npm holds what this source was compiled to.
 else await import(existsSync(new URL('../src', import.meta.url)) ? '../src/main.ts' : '../dist/main.js')
 
-function startNewer() {
-  const node = newerNode()
+function start(node) {
   if (node === null) {
     process.stderr.write(
       `Holdfast needs Node.js 22.18 or later, and this is ${process.versions.node}. Install a later one. ` +
@@ -19,10 +22,20 @@ function startNewer() {
     )
     process.exit(1)
   }
-  const args = [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)]
+  const flags = words.length > 0 ? process.execArgv : [...heapFlags(), ...process.execArgv]
+  const args = [...flags, fileURLToPath(import.meta.url), ...(words.length > 0 ? words : ['serve'])]
   const child = spawn(node, args, { stdio: 'inherit' })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  for (const signal of ['SIGINT', 'SIGHUP']) {
+    // A terminal sends these to both, and a second one would end the child at once.
+    process.on(signal, () => process.stdin.isTTY || child.kill(signal))
+  }
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
+}
+
+function heapFlags() {
+  const { config } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return config.heap.split(' ')
 }
 
 function newerNode() {

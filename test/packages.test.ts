@@ -104,7 +104,8 @@ t.test('its types need no other package', async t => {
     join(folder, 'typed.ts'),
     `
     import {
-      Client, Dead, HoldfastError, RetryAfter, Worker, type LeasedMessage, type QueueReport
+      Client, Dead, HoldfastError, RetryAfter, Worker,
+      type LeasedMessage, type Outcome, type QueueReport
     } from 'holdfast/client'
     const client = new Client({ url: 'http://127.0.0.1:8080', key: undefined })
     export const worker = new Worker<{ n: number }>({
@@ -120,6 +121,15 @@ t.test('its types need no other package', async t => {
     export const report: Promise<QueueReport> = client.putQueue('typed', { retry: { strategy: 'fixed' } })
     export const when = (error: unknown) =>
       error instanceof HoldfastError ? error.retryAfterSeconds : undefined
+    export function endOf(outcome: Outcome): string | undefined {
+      if (outcome.outcome === 'retrying') return outcome.visibleAt
+      if (outcome.outcome === 'dead') return outcome.movedTo
+      // @ts-expect-error: only a lease that is extended has a new end
+      return outcome.leaseExpiresAt
+    }
+    export const lost = (error: HoldfastError) => error.code === 'leaseLost'
+    // @ts-expect-error: there is no such code
+    export const never = (error: HoldfastError) => error.code === 'leaselost'
     // @ts-expect-error: there is no such option
     client.lease('typed', { maximum: 1 })
     // @ts-expect-error: there is no such strategy
@@ -172,6 +182,9 @@ t.test('npx holdfast serves, with nothing but the package, on the Node.js of the
     if (url !== undefined) break
   }
   const { post, get } = client(url!)
+  const commands = (await run('ps', ['-o', 'args=', '--ppid', String(child.pid)])).stdout
+  const { config } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  t.ok(commands.includes(config.heap), 'with the memory flags of npm start')
   t.match(await post('/queues/mail/messages', { body: 'hello' }), { status: 201 })
   const { messages } = (await post('/queues/mail/lease')).body
   t.match(messages, [{ body: 'hello' }])
