@@ -7,13 +7,14 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, HoldfastError, type Copy } from '../../src/client/index.ts'
 import { httpAnswer, Proxy } from '../faultbench/proxy.ts'
+import { contract } from '../../src/fronts/rest/contract/index.ts'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
 
 let url: string
 t.before(async () => {
   // Some callers come through a proxy, and so to another port.
-  url = (await service(t, { env: { HOLDFAST_AUTH: 'off' } })).url
+  url = (await service(t, { env: { HOLDFAST_AUTH: 'off', HOLDFAST_PUSH_PRIVATE: 'on' } })).url
 })
 
 /** The service behind a network that loses the answers to the first `count` calls. */
@@ -128,7 +129,7 @@ t.test('API keys are made, listed and revoked', async t => {
     { id, name: 'owner', rights: ['admin'] },
     { id: worker.id, messagesPerSecond: 5, requestsPerSecond: null }
   ])
-  await client.revokeKey(worker.id)
+  t.strictSame(await client.revokeKey(worker.id), [], 'it owns no schedule')
   t.equal((await client.keys()).length, 1)
 })
 
@@ -301,4 +302,44 @@ t.test('topics: subscribe, publish and look', async t => {
   t.match(await client.topic('news'), { subscriptions: [{ queue: 'readers' }] })
   await client.deleteTopic('news')
   await t.rejects(client.topic('news'), { code: 'topicNotFound' })
+})
+
+t.test('every operation of the contract has a method, but for those of health', t => {
+  const renamed: Record<string, string> = { cancelMessage: 'cancel', explainMessage: 'explain' }
+  for (const { schema, url } of contract) {
+    if (/^\/(livez|readyz|metrics)$/.test(url)) continue
+    const id = schema.operationId!
+    const name = renamed[id] ?? id.replace(/^(get|list)(.)/, (_all, _verb, first) => first.toLowerCase())
+    t.equal(typeof Reflect.get(Client.prototype, name), 'function', name)
+  }
+  t.end()
+})
+
+t.test('push: made, looked at, tested, rotated and ended', async t => {
+  const client = new Client({ url })
+  const endpoint = await stub(t, reply => reply.writeHead(204).end())
+  const { secret } = await client.putPush('pushed', { url: `${endpoint}/hook`, maxConcurrent: 2 })
+  t.match(await client.push('pushed'), { url: `${endpoint}/hook`, maxConcurrent: 2, slowed: null })
+  t.match(await client.testPush('pushed'), { delivered: true, status: 204 })
+  t.not((await client.rotatePush('pushed')).secret, secret)
+  await client.deletePush('pushed')
+  await t.rejects(client.push('pushed'), { code: 'pushNotFound' })
+})
+
+t.test('what a queue is made of: its groups, its failures and its consumers', async t => {
+  const client = new Client({ url })
+  await client.putQueue('grouped', { ordering: 'group' })
+  await client.enqueueMany('grouped', [
+    { body: 1, group: 'a' },
+    { body: 2, group: 'b' }
+  ])
+  const [message] = (await client.lease('grouped', { worker: 'w' })).messages
+  t.match((await client.groups('grouped')).groups, [
+    { group: 'a', leased: 1 },
+    { group: 'b', waiting: 1 }
+  ])
+  t.match((await client.consumers('grouped')).consumers, [{ worker: 'w', leases: 1 }])
+  await client.fail('grouped', { receipt: message!.receipt, reason: 'no such user 7', dead: true })
+  const failed = { state: 'dead', reason: 'no such user #', count: 1, ids: [message!.id] }
+  t.match((await client.failures('grouped', { state: 'dead' })).groups, [failed])
 })
