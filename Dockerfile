@@ -1,6 +1,15 @@
 # The service alone, for a PostgreSQL elsewhere: no embedded database, no development tools.
 # The Node.js that the tests run on. Pin it by its digest too: docs/deploy.md says how.
 ARG NODE_IMAGE=node:24.21.0-slim
+
+# The guide, which the service shows at /docs/guide.
+FROM ${NODE_IMAGE} AS guide
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=optional --ignore-scripts --no-fund --no-audit
+COPY . ./
+RUN npm run docs
+
 FROM ${NODE_IMAGE}
 
 WORKDIR /app
@@ -14,6 +23,7 @@ COPY bin ./bin
 COPY migrations ./migrations
 COPY openapi ./openapi
 COPY src ./src
+COPY --from=guide /app/dist/guide ./dist/guide
 
 # Every address in a container belongs to it alone. The ports you publish decide who reaches it.
 ENV HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8080

@@ -3,6 +3,7 @@
  * program, as `npm run verify` does, this file installs Debian's Chromium where it can.
  */
 import { existsSync } from 'node:fs'
+import axe, { type AxeResults } from 'axe-core'
 import type { Test } from 'tap'
 import { chromium, type Browser, type Page } from 'playwright-core'
 
@@ -67,4 +68,29 @@ export async function openPage(
   })
   await page.goto(url)
   return { page, faults }
+}
+
+const schemes = ['light', 'dark'] as const
+
+/** What axe finds, in light and in dark, in one line each. */
+export async function violations(
+  page: Page,
+  within = 'document',
+  shownIn = schemes.slice()
+): Promise<string[]> {
+  if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe.source)
+  const found: string[] = []
+  for (const colorScheme of shownIn) {
+    await page.emulateMedia({ colorScheme })
+    const { violations } = (await page.evaluate(
+      `axe.run(${within}, { resultTypes: ['violations'] })`
+    )) as AxeResults
+    for (const { id, nodes } of violations) {
+      for (const { target, any } of nodes) {
+        const messages = any.map(check => check.message).join(' ')
+        found.push(`${colorScheme}: ${id}: ${target.join(' ')} ${messages}`)
+      }
+    }
+  }
+  return found
 }

@@ -17,7 +17,7 @@ import { options, uniqueMembers, type OptionRow } from '../../core/options.ts'
 import { pushDefaults } from '../../core/push.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { boundsOf } from '../../core/table.ts'
-import { consoleFields } from '../shared/securityFields.ts'
+import { ownPageFields } from '../shared/securityFields.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -27,7 +27,7 @@ const types: Record<string, string> = {
 }
 
 const headers = {
-  ...consoleFields,
+  ...ownPageFields,
   'cache-control': 'no-cache' // browsers ask each time, and get 304 while the file is the same
 }
 

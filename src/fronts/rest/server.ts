@@ -20,6 +20,7 @@ import type { Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
 import { Problem } from './contract/problem.ts'
 import { documentRoutes } from './docs.ts'
+import { guideRoutes } from './guide.ts'
 import { collectMethods, refuseOtherMethods } from './otherMethods.ts'
 import { setParsers } from './parsers.ts'
 import { problemOf, problemSender, type SendProblem } from './problems.ts'
@@ -101,6 +102,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   countAnswers(app, answers)
   app.addSchema(Problem)
   await documentRoutes(app)
+  await guideRoutes(app)
 
   if (sqs !== null) await app.register(scope => sqs.routes(scope as Server, sendProblem, toConsole))
   else app.get('/', { config: { access: 'anyone' }, schema: { hide: true } as object }, toConsole)

@@ -42,7 +42,8 @@ const pagePolicy = (...needs: string[]) =>
     ...needs
   ].join('; ')
 
-export const consoleFields = {
+/** For pages of our own, the console and the guide: they hold nothing inline. */
+export const ownPageFields = {
   ...pageFields,
   [policyName]: pagePolicy(
     "style-src 'self'",

@@ -1,8 +1,7 @@
 /** axe-core over every page of the console, every dialog, and what is ours of /docs: no violation. */
-import axe, { type AxeResults } from 'axe-core'
 import t from 'tap'
-import type { Browser, Page } from 'playwright-core'
-import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
+import type { Browser } from 'playwright-core'
+import { browser as launch, noBrowser, openPage, violations } from '../../support/chromium.ts'
 import { service, type Client } from '../../support/service.ts'
 import { go, press } from './reader.ts'
 import { serviceWithKeys } from './withKeys.ts'
@@ -10,27 +9,6 @@ import { serviceWithKeys } from './withKeys.ts'
 const needs = { skip: noBrowser }
 let browser: Browser
 if (noBrowser === false) browser = await launch(t)
-
-const schemes = ['light', 'dark'] as const
-
-/** What axe finds, in light and in dark, in one line each. */
-async function violations(page: Page, within = 'document', shownIn = schemes.slice()): Promise<string[]> {
-  if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe.source)
-  const found: string[] = []
-  for (const colorScheme of shownIn) {
-    await page.emulateMedia({ colorScheme })
-    const { violations } = (await page.evaluate(
-      `axe.run(${within}, { resultTypes: ['violations'] })`
-    )) as AxeResults
-    for (const { id, nodes } of violations) {
-      for (const { target, any } of nodes) {
-        const messages = any.map(check => check.message).join(' ')
-        found.push(`${colorScheme}: ${id}: ${target.join(' ')} ${messages}`)
-      }
-    }
-  }
-  return found
-}
 
 /** Every state of a message, failures with reasons, paused and not, and three kinds of schedules. */
 async function filled(holdfast: Client): Promise<Record<string, string>> {

@@ -57,6 +57,9 @@ t.test('an address with a slash at its end is the same address', async t => {
   const page = await fetch(`${holdfast.url}/console/`)
   t.match(page, { url: `${holdfast.url}/console`, status: 200 }, 'the console finds its files')
   await page.arrayBuffer()
+  const guide = await fetch(`${holdfast.url}/docs/guide/`)
+  const shown = guide.status === 200 ? /<h1 id="holdfast">/ : /"status":404.*npm run docs/
+  t.match(await guide.text(), shown, 'the guide, if it is built')
 })
 
 t.test('the encoding identity is none, and another one is refused with what is taken', async t => {

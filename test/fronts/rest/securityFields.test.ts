@@ -55,6 +55,7 @@ async function addresses(): Promise<string[]> {
   const shown = ['/console', '/console/', '/console/tables.js', '/console/vendor/uplot.js', '/console/rights']
   const live = ['/console/live', '/console/live/q', '/console/live?limit=x']
   const docs = ['', '/', '/json', '/yaml', '/static/index.html', '/static/swagger-ui.css', '/static/nowhere']
+  docs.push('/guide', '/guide/', '/guide/index.html')
   docs.push('/static/swagger-initializer.js', '/static/oauth2-redirect.html', '/static/../../package.json')
   const wrong = [
     '/',

@@ -43,12 +43,21 @@ export const KeyRequest = object(
       Type.String({
         pattern: keySecretPattern,
         description:
-          'A key that was made elsewhere, such as by another cell, whole. ' +
-          'The same call twice makes one key. Left out: a new key.'
+          'A key that was made elsewhere, such as by another cell, whole. The same call twice makes one ' +
+          'key. Left out: a new key.'
       })
     )
   },
   { title: 'KeyRequest' }
+)
+
+export const KeyChange = object(
+  {
+    rights: maybe(keyFields.rights),
+    requestsPerSecond: maybe(rates.requestsPerSecond),
+    messagesPerSecond: maybe(rates.messagesPerSecond)
+  },
+  { title: 'KeyChange', examples: [{ rights: ['lease:mail'] }] }
 )
 
 export const KeyInfo = Type.Object(
@@ -109,6 +118,20 @@ export const apiKeyOperations = operations({
       summary: 'List API keys',
       description: 'All of them, the oldest first; never the secrets.',
       response: { 200: KeyList, ...problemResponses(503) }
+    }
+  },
+  changeKey: {
+    method: 'PUT',
+    url: '/keys/:id',
+    config: {},
+    schema: {
+      summary: 'Change what an API key may do',
+      description:
+        'What is left out stays as it is, and so does the key itself. ' +
+        'Every replica heeds the change within five seconds. Calls that wait under the key end then.',
+      params: KeyParams,
+      body: KeyChange,
+      response: { 200: KeyInfo, ...problemResponses(400, 404, 415, 503) }
     }
   },
   revokeKey: {
