@@ -66,9 +66,16 @@ language sql stable as $$
   )
 $$;
 
+-- The headers that count as content. A trace is none of it: each repeat of a call has a span of its
+-- own, and is the same message.
+create or replace function holdfast.content_headers (headers jsonb) returns jsonb
+language sql immutable as $$
+  select nullif(headers - '{traceparent,tracestate,baggage}'::text[], '{}')
+$$;
+
 -- Whether a stored digest stands for this content. Empty headers mean the same as none, and callers
--- leave them out before they make a digest. Releases before that did not, so their digests are
--- accepted in both spellings. In a queue without a delay of its own, a delay of 0 means the same as
+-- leave them out before they make a digest, with what names a trace. Releases before that did not, so
+-- their digests are accepted in each spelling. In a queue without a delay of its own, a delay of 0 means the same as
 -- none too.
 create or replace function holdfast.digest_fits (
   digest bytea,
@@ -98,7 +105,13 @@ language sql stable as $$
       max_attempts,
       marks
     )
-    from unnest(array[headers, coalesce(headers, '{}')]) as h (spelling)
+    from unnest(
+      array[
+        holdfast.content_headers(headers),
+        coalesce(holdfast.content_headers(headers), '{}'),
+        headers
+      ]
+    ) as h (spelling)
     cross join unnest(
       case
         when queue_delay_seconds = 0 and coalesce(delay_seconds, 0) = 0 then array[null, 0]
@@ -601,7 +614,7 @@ begin
       body::text,
       null,
       null,
-      nullif(options->'headers', '{}'),
+      holdfast.content_headers(options->'headers'),
       coalesce((options->>'priority')::integer, 4),
       delay_seconds,
       (options->>'visibleAt')::timestamptz,

@@ -40,22 +40,22 @@ export const heldRows = (ids: string, fences: string) => sql`
     and m.id = any(${ids}::bigint[])
     and m.fence = (${fences}::bigint[])[width_bucket(m.id, ${ids}::bigint[])]`
 
-/** What an idempotency key stands for, as holdfast.digest_of takes it. */
-export const contentOf = (from: string, marks = `${from}marks`) =>
+/** What an idempotency key stands for, as holdfast.digest_fits takes it. */
+export const contentOf = (from: string, marks = `${from}marks`, headers = `${from}headers`) =>
   [
-    ...[
-      'body',
-      'body_bytes',
-      'content_type',
-      'headers',
-      'priority',
-      'delay_seconds',
-      'given_visible_at',
-      'ttl_seconds',
-      'max_attempts'
-    ].map(column => from + column),
+    ...['body', 'body_bytes', 'content_type'].map(column => from + column),
+    headers,
+    ...['priority', 'delay_seconds', 'given_visible_at', 'ttl_seconds', 'max_attempts'].map(
+      column => from + column
+    ),
     marks
   ].join(',\n')
+
+/** The digest under which that is stored. Its columns stand alone. */
+export const digestOf = (marks = 'marks') => sql`
+  holdfast.digest_of(
+    ${contentOf('', marks, 'holdfast.content_headers(headers)')}
+  )`
 
 /**
  * The columns of `held` as arrays by id. A join by id would compare each message with each held one,

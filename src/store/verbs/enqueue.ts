@@ -3,7 +3,7 @@ import type { Digits } from '../../core/message.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { describeAll } from '../descriptions.ts'
-import { contentOf } from '../fragments.ts'
+import { contentOf, digestOf } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { insertInLines, positionIn } from './enqueueLines.ts'
@@ -100,9 +100,7 @@ const withKeys = (messages: string, inserting: string, positions: string) => sql
     ), digested as materialized (
       select
         *,
-        holdfast.digest_of(
-          ${contentOf('')}
-        ) as digest
+        ${digestOf()} as digest
       from candidates
     ), claimed as (
       insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)

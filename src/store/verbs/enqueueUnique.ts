@@ -9,7 +9,7 @@
 import type { EnqueueAnswer, EnqueueRow, Stored } from '../../core/ports.ts'
 import { replaces } from '../../core/unique.ts'
 import { booleanArray, int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
-import { contentOf, takesPlain } from '../fragments.ts'
+import { contentOf, digestOf, takesPlain } from '../fragments.ts'
 import { hasLines } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -60,18 +60,14 @@ const placing = sql`
   )`
 
 // The unique key is content too, with the defaults filled in.
-const contentWithUnique = (from: string) =>
-  contentOf(
-    from,
-    sql`
-      case
-        when ${from}unique_key is null then ${from}marks
-        else coalesce(${from}marks, '{}') || jsonb_build_object(
-          'unique',
-          jsonb_build_array(${from}unique_key, ${from}unique_until_leased, ${from}replaces)
-        )
-      end`
-  )
+const marksWithUnique = (from: string) => sql`
+  case
+    when ${from}unique_key is null then ${from}marks
+    else coalesce(${from}marks, '{}') || jsonb_build_object(
+      'unique',
+      jsonb_build_array(${from}unique_key, ${from}unique_until_leased, ${from}replaces)
+    )
+  end`
 
 // What becomes of each message, by what it meets:
 // known: its idempotency key stands for a message. new: nobody holds its unique key.
@@ -93,9 +89,7 @@ const meeting = (messages: string) => sql`
     select
       *,
       case
-        when key is not null then holdfast.digest_of(
-          ${contentWithUnique('')}
-        )
+        when key is not null then ${digestOf(marksWithUnique(''))}
       end as digest
     from candidates
   ), met as materialized (
@@ -207,7 +201,7 @@ const answering = sql`
     case
       when d.fate = 'known' and d.known_digest <> d.digest then not holdfast.digest_fits(
         d.known_digest,
-        ${contentWithUnique('d.')},
+        ${contentOf('d.', marksWithUnique('d.'))},
         d.queue_delay_seconds
       )
       else false

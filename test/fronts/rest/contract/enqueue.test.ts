@@ -209,6 +209,32 @@ t.test('a key that an earlier release stored still stands for its content', asyn
   }
 })
 
+t.test('a repeat under an idempotency key may name another trace', async t => {
+  const q = await queue()
+  const trace = (span: string, more = {}) => ({
+    body: 1,
+    idempotencyKey: 'traced',
+    headers: {
+      traceparent: `00-0af7651916cd43dd8448eb211c80319c-${span}-01`,
+      tracestate: `a=${span}`,
+      ...more
+    }
+  })
+  const first = await q.enqueue(trace('b7ad6b7169203331'))
+  t.match(await q.enqueue(trace('00f067aa0ba902b7')), { status: 200, body: { id: first.body.id } })
+  t.equal((await q.enqueue({ body: 1, idempotencyKey: 'traced' })).status, 200, 'or none')
+  t.equal((await q.enqueue(trace('00f067aa0ba902b7', { h: '1' }))).status, 422)
+  t.equal((await q.enqueue({ ...trace('00f067aa0ba902b7'), body: 2 })).status, 422)
+  // As releases before stored it.
+  await sql.query(
+    `update holdfast.idempotency_keys
+    set digest = holdfast.digest_of('1', null, null, $1, 4, null, null, null, null, null)
+    where key = 'traced'`,
+    [trace('b7ad6b7169203331').headers]
+  )
+  t.equal((await q.enqueue(trace('b7ad6b7169203331'))).status, 200)
+})
+
 t.test('a form is refused, with a hint at what curl needs', async t => {
   const q = await queue()
   for (const contentType of [
