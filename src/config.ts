@@ -270,7 +270,10 @@ export const environment = {
   }
 } satisfies Record<string, Setting<string> | Setting<number> | Setting<boolean>>
 
-export type Config = { [K in keyof typeof environment]: ReturnType<(typeof environment)[K]['read']> }
+export type Config = { [K in keyof typeof environment]: ReturnType<(typeof environment)[K]['read']> } & {
+  /** null: no spans are made. */
+  tracing: { serviceName: string | undefined } | null
+}
 
 /**
  * Reads all settings. Throws one Error that names every fault, unknown HOLDFAST_ names included.
@@ -281,6 +284,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const config: Record<string, unknown> = Object.fromEntries(
     Object.entries(environment).map(([key, setting]) => [key, setting.default])
   )
+  config.tracing = readTracing(env)
   for (const [name, value] of Object.entries(env)) {
     const isOurs = name.startsWith('HOLDFAST_') && !name.startsWith('HOLDFAST_TEST_')
     if (!isOurs || value === undefined || value === '') continue
@@ -290,7 +294,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       continue
     }
     try {
-      config[key] = environment[key as keyof Config].read(value)
+      config[key] = environment[key as keyof typeof environment].read(value)
     } catch (error) {
       faults.push(`${name} ${(error as Error).message}.`)
     }
@@ -298,6 +302,20 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   faults.push(...shareOutConnections(config as Config, env.HOLDFAST_POOL_SIZE ?? ''))
   if (faults.length > 0) throw new Error(faults.join('\n'))
   return config as Config
+}
+
+/**
+ * Whether the standard variables of OpenTelemetry name an exporter of spans. Its SDK reads what else
+ * they say. The service has a name of its own where they say none.
+ */
+function readTracing(env: NodeJS.ProcessEnv): Config['tracing'] {
+  const exporter = env.OTEL_TRACES_EXPORTER || undefined
+  const endpoint = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT || 'none'
+  const isDisabled = env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true'
+  if (isDisabled || (exporter ?? endpoint) === 'none') return null
+  const isNamed =
+    env.OTEL_SERVICE_NAME || /(^|,)\s*service\.name\s*=/.test(env.OTEL_RESOURCE_ATTRIBUTES ?? '')
+  return { serviceName: isNamed ? undefined : 'holdfast' }
 }
 
 /** Every process needs connections of its own. Answers what is wrong with the setting. */

@@ -5,6 +5,7 @@ import type { Siblings } from './core/engine/siblings.ts'
 import type { Wakeups } from './core/engine/wakeups.ts'
 import { PushFront } from './fronts/push/front.ts'
 import { repeat } from './store/upkeep/repeat.ts'
+import type { Tracing } from './tracing/start.ts'
 
 /** A change made on another replica is seen after so long. */
 const readPauseMs = 700
@@ -14,14 +15,15 @@ interface PushingOptions {
   wakeups: Wakeups
   shares: Shares
   siblings: Siblings
+  tracing: Tracing | null
   privateToo: boolean
   onError: (error: unknown) => void
 }
 
-export async function startPushing({ siblings, ...options }: PushingOptions) {
+export async function startPushing({ siblings, tracing, ...options }: PushingOptions) {
   const { broker, onError } = options
   const { place, places } = siblings
-  const front = new PushFront({ ...options, place, places })
+  const front = new PushFront({ ...options, place, places, trace: tracing?.traceDelivery ?? null })
   const read = () => broker.pushes.read()
   await read().catch(onError)
   const reading = repeat(read, readPauseMs, onError)

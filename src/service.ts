@@ -42,6 +42,7 @@ import { startSweeper, watchSweeps } from './store/upkeep/sweeper.ts'
 import { startVacuum } from './store/upkeep/vacuum.ts'
 import { oldestReady, overview } from './store/verbs/overview.ts'
 import { queueTotals } from './store/verbs/totals.ts'
+import type { Tracing } from './tracing/start.ts'
 
 export interface Service {
   /** Where it serves, as http://host:port. */
@@ -62,6 +63,8 @@ interface Base {
   closers: Closers
   /** The other processes of this replica. */
   siblings: Siblings
+  /** null: no spans are made, and nothing of OpenTelemetry is loaded. */
+  tracing: Tracing | null
   log: Logger
   /** Logs an error of a part, which goes on by itself: at most one line a second of each kind. */
   report: (part: string) => (error: unknown) => void
@@ -88,7 +91,8 @@ export async function startService(config: Config, say: Say, siblings = noSiblin
   const closers: Closers = []
   const stop = () => closeInReverse(closers)
   try {
-    const base: Base = { config, say, closers, siblings, ...openLog(config) }
+    const base: Base = { config, say, closers, siblings, ...(await openLog(config, say)) }
+    if (base.tracing !== null) stopLater(base, base.tracing)
     const postgres = siblings.alone ? await preparePostgres(config, say) : await joinPostgres(config)
     const { target, listenTarget, name, stop: stopPostgres } = postgres
     closers.push(stopPostgres)
@@ -116,20 +120,24 @@ function stopLater<P extends { stop(): Promise<unknown> }>({ closers }: Base, pa
   return part
 }
 
-function openLog({ logLevel }: Config): Pick<Base, 'log' | 'report'> {
-  const log = pino({ level: logLevel })
+/** The log, and the traces that its lines name. */
+async function openLog(
+  { logLevel, tracing }: Config,
+  say: Say
+): Promise<Pick<Base, 'log' | 'report' | 'tracing'>> {
+  const loaded = tracing === null ? null : await import('./tracing/start.ts')
+  const log = pino({ level: logLevel, ...(loaded !== null && { mixin: loaded.logFields }) })
   const faultLog = new FaultLog(log)
-  return {
-    log,
-    report: part => error =>
-      faultLog.write(
-        'warn',
-        part,
-        error,
-        { part, err: (error as Error)?.message ?? error },
-        'A part of the service failed. It tries again by itself.'
-      )
-  }
+  const report: Base['report'] = part => error =>
+    faultLog.write(
+      'warn',
+      part,
+      error,
+      { part, err: (error as Error)?.message ?? error },
+      'A part of the service failed. It tries again by itself.'
+    )
+  const started = await loaded?.startTracing(tracing!, { say, onError: report('tracing') })
+  return { log, report, tracing: started ?? null }
 }
 
 /** The connections of one process: all processes share those of the settings. */
@@ -225,14 +233,14 @@ type Core = ReturnType<typeof openCore>
 
 /** The broker, and what its callers share. */
 function openCore(
-  { config, siblings }: Base,
+  { config, siblings, tracing }: Base,
   database: Database,
   { scanHints, wakeups, onReady, onFree, onDue }: SignalParts,
   shares: Shares,
   signingSecrets: Buffer[]
 ) {
   const store = openStore(database, scanHints)
-  const broker = new Broker(
+  const broker = new (tracing?.Broker ?? Broker)(
     store,
     wakeups,
     { onReady, onFree, onDue },
@@ -262,7 +270,7 @@ async function startBackground(
   { wakeups, onReady, onFree, onDue }: SignalParts,
   { store, broker, shares }: Core
 ) {
-  const { config, siblings, report } = base
+  const { config, siblings, tracing, report } = base
   stopLater(base, startVacuum(database.last, report('vacuum')))
   const takeStats = () => {
     for (const queueId of wakeups.waitedQueues()) broker.replicaStats.asked(queueId)
@@ -283,7 +291,7 @@ async function startBackground(
   const schedules = new Schedules(store, broker, nextTime, { ...config, onDue: isDue })
   stopLater(base, await startHousekeeping(database, () => clock.fireNow(), report('housekeeping')))
   const snapshots = stopLater(base, startSnapshotWatch(database.last, base.log, report('snapshots')))
-  const pushOptions = { broker, wakeups, shares, siblings, privateToo: config.pushPrivate }
+  const pushOptions = { broker, wakeups, shares, siblings, tracing, privateToo: config.pushPrivate }
   const push = stopLater(base, await startPushing({ ...pushOptions, onError: report('push') }))
   return { schedules, snapshots, push }
 }
@@ -300,7 +308,7 @@ interface ServedParts {
 
 /** The HTTP server with all its routes. Answers where it serves. */
 async function startServer(
-  { config, closers, siblings, log, report }: Base,
+  { config, closers, siblings, tracing, log, report }: Base,
   parts: ServedParts
 ): Promise<string> {
   const { database, ring, readKeys, signals, core, background, signingSecrets } = parts
@@ -312,6 +320,7 @@ async function startServer(
     shares: core.shares,
     log,
     requestMetrics,
+    watchRequests: tracing?.watchRequests ?? null,
     guard: { ring, open: { docs: /\bdocs\b/.test(config.open), metrics: /\bmetrics\b/.test(config.open) } },
     apiKeys: apiKeysOf(database, config, readKeys),
     console: app =>

@@ -30,6 +30,7 @@ const allowed: Record<string, string[]> = {
   'fronts/push': ['core', 'fronts/shared'],
   'fronts/sqs': ['core', 'fronts/shared'],
   client: [],
+  tracing: ['core'],
   cells: ['core', 'fronts/shared', 'fronts/rest', 'fronts/console'],
   declared: ['core', 'client', 'jobs', 'fronts/rest'],
   processes: ['core', 'service.ts', 'config.ts'],

@@ -68,6 +68,8 @@ async function openBoss(database: Database, options: Partial<ConstructorOptions>
     createSchema: !row!.made,
     // Nobody reads the registry, and its measurements wake the process fifty times a second.
     registerInstance: false,
+    // Its polls would have spans among those of messages.
+    openTelemetry: { enabled: false },
     db: {
       executeSql: async (text: string, values?: unknown[]) => ({ rows: await database.script(text, values) })
     },

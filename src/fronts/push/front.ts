@@ -10,7 +10,7 @@ import type { Digits } from '../../core/message.ts'
 import { pushOutcomes, type Push, type PushFigures, type PushOutcome } from '../../core/push.ts'
 import { AddressRefused, Addresses } from './addresses.ts'
 import { Endpoints, hostOf } from './endpoint.ts'
-import { pushCaller, Pusher, verdictOf, type Shared } from './pusher.ts'
+import { pushCaller, Pusher, verdictOf, type Shared, type TraceDelivery } from './pusher.ts'
 import { fieldsOf } from './request.ts'
 import { Room } from './room.ts'
 import { Settler } from './settler.ts'
@@ -29,6 +29,8 @@ interface PushOptions {
   /** Which of the replica's processes this is, and how many there are. */
   place: number
   places: number
+  /** Makes a span for each delivery. */
+  trace: TraceDelivery | null
   /** Every address may be reached, private ones too. */
   privateToo: boolean
   onError: (error: unknown) => void
@@ -56,7 +58,7 @@ export class PushFront {
 
   /** Delivers for the pushes that `broker.pushes` reads. */
   constructor(options: PushOptions) {
-    const { broker, wakeups, shares, privateToo, onError } = options
+    const { broker, wakeups, shares, privateToo, trace, onError } = options
     this.#options = options
     this.#addresses = new Addresses(privateToo)
     this.#endpoints = new Endpoints(this.#addresses)
@@ -67,6 +69,7 @@ export class PushFront {
       room: new Room(shares.pushRequests, shares.pushBytes),
       endpoints: this.#endpoints,
       settler: this.#settler,
+      trace,
       ending: this.#ending.signal,
       onDelivered: this.#counts.add,
       onError

@@ -29,6 +29,16 @@ const idleMs = 300_000
 /** After a refusal of the broker, and for room that somebody else may have left unused. */
 const againMs = 1000
 
+/** Begins the span of a delivery, which sends the headers that it answers. */
+export type TraceDelivery = (
+  queue: string,
+  message: LeasedMessage,
+  url: URL
+) => {
+  headers: LeasedMessage['headers']
+  end(ended: { status: number | null; outcome: PushOutcome | 'stopped'; reason: string | null }): void
+}
+
 /** What all queues share. */
 export interface Shared {
   broker: Pick<Broker, 'findQueue' | 'lease' | 'settle' | 'pushes'>
@@ -36,6 +46,8 @@ export interface Shared {
   room: Room
   endpoints: Endpoints
   settler: Settler
+  /** null: no spans are made. */
+  trace: TraceDelivery | null
   /** Aborts requests when the service ends. */
   ending: AbortSignal
   onDelivered: (outcome: PushOutcome, seconds: number) => void
@@ -216,9 +228,10 @@ export class Pusher {
   }
 
   async #deliver(message: LeasedMessage, isTrial: boolean): Promise<void> {
-    const { endpoints, ending, broker, room, settler, onDelivered } = this.#shared
+    const { endpoints, ending, broker, room, settler, trace, onDelivered } = this.#shared
     const push = this.#push
-    const signable = signableOf(message)
+    const span = trace === null ? null : trace(push.queue, message, this.#url)
+    const signable = signableOf(span === null ? message : { ...message, headers: span.headers })
     const bytes = Buffer.byteLength(signable.body)
     const startedMs = performance.now()
     const at = new Date().toISOString()
@@ -234,6 +247,7 @@ export class Pusher {
       .finally(() => room.giveBytes(this.#caller, bytes))
     const { receipt } = message
     if (ending.aborted && answer.status === null) {
+      span?.end({ status: null, outcome: 'stopped', reason: answer.reason })
       return settler.settle('release', push.queue, { receipt }, settleSeconds)
     }
     const seconds = (performance.now() - startedMs) / 1000
@@ -242,6 +256,7 @@ export class Pusher {
     this.#judge(verdict, isTrial)
     onDelivered(verdict.outcome, seconds)
     const { outcome, reason } = verdict
+    span?.end({ status: answer.status, outcome, reason })
     this.#note({
       id: message.id,
       attempt: message.attempt,

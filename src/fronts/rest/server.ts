@@ -1,7 +1,7 @@
 /** The REST front: an HTTP server with the contract's operations. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Socket } from 'node:net'
-import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Broker } from '../../core/broker.ts'
@@ -59,6 +59,8 @@ interface ServerOptions {
   log: Logger
   requestMetrics: RequestMetrics
   health: Health
+  /** Has requests run within the traces of their callers. null: no spans are made. */
+  watchRequests: ((app: FastifyInstance) => void) | null
   guard: GuardOptions
   apiKeys: ApiKeys
   /** Registers the routes of the web console, which is a front of its own. */
@@ -90,6 +92,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.setValidatorCompiler(compileValidator)
   setParsers(app)
   requestMetrics.watch(app)
+  options.watchRequests?.(app)
   const callerOf = connectedBy(options.guard.ring)
   boundPipelines(app.server, shares.aheadBytes, callerOf)
   shareConnections(app, callerOf, shares.connections)
