@@ -74,9 +74,9 @@ language sql immutable as $$
 $$;
 
 -- Whether a stored digest stands for this content. Empty headers mean the same as none, and callers
--- leave them out before they make a digest, with what names a trace. Releases before that did not, so
--- their digests are accepted in each spelling. In a queue without a delay of its own, a delay of 0 means the same as
--- none too.
+-- leave them out before they make a digest, with what names a trace. Releases before that did not,
+-- so their digests are accepted in each spelling. In a queue without a delay of its own, a delay of
+-- 0 means the same as none too.
 create or replace function holdfast.digest_fits (
   digest bytea,
   body text,

@@ -26,8 +26,9 @@ export async function startTracing(
   const stop = isRegistered() ? flushRegistered : await startSdk(serviceName, onError)
   if (stop === null) {
     say(
-      `The environment asks for traces (OTEL_…), and their SDK is not installed. Run npm install ` +
-        `--no-save ${sdk}@${await sdkVersion()} where Holdfast is, and start it again. Until then there are no spans.`
+      'The environment asks for traces (OTEL_…), but their SDK is not installed, so there are no spans. ' +
+        `Run npm install --no-save --save-prod --omit=dev ${sdk}@${await sdkVersion()} where Holdfast is ` +
+        'installed, and start it again. docs/tracing.md says more.'
     )
     return null
   }
