@@ -6,7 +6,12 @@ import type { FieldRow, NumberRow } from '../../src/core/table.ts'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { commandsFor } from './setup.ts'
 
-const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 1)
+const seconds = process.env.HOLDFAST_TEST_SECONDS
+/** A machine that is busy may need a second for one service. */
+const howLong =
+  seconds === undefined
+    ? { numRuns: 3 }
+    : { numRuns: 10_000, interruptAfterTimeLimit: Number(seconds) * 1000 }
 
 /** Any text that can be stored. Much of it needs quotes or escapes in YAML. */
 const text = (maxLength: number) =>
@@ -171,7 +176,7 @@ t.test('an export applied to an empty service makes the same service, with the s
       const { said: left } = await apply(file, ...everything, '--dry-run')
       if (!left.endsWith('Nothing to change.')) throw new Error(`The export has lost something: ${left}`)
     }),
-    { numRuns: 10_000, interruptAfterTimeLimit: seconds * 1000, endOnFailure: true }
+    { ...howLong, endOnFailure: true }
   )
   t.ok(runs > 0, `${runs} services`)
 })
