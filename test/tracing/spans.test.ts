@@ -125,6 +125,11 @@ t.test('enqueue, lease and ack are one trace', async t => {
   t.equal(parentOf(ack), idsOf(enqueue).spanId)
 })
 
+t.test('a body that arrives in many pieces stays in the trace', async t => {
+  await holdfast.post('/queues/large/messages', { body: 'x'.repeat(900_000) }, sent)
+  t.equal(idsOf(spans.take()[0]).traceId, traceId)
+})
+
 t.test('a lease of many messages links to those who sent them, and follows its own caller', async t => {
   const ownTrace = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
   await holdfast.post('/queues/many/messages', {
