@@ -7,7 +7,7 @@ import { cellsCommand, move, twoCells } from './setup.ts'
 const skip = noRouter
 
 // Each has cells of its own.
-t.jobs = 3
+t.jobs = 2
 const buffered = true
 
 t.test('doctor checks every cell, and what its database was told', { skip, buffered }, async t => {

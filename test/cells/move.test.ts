@@ -9,7 +9,7 @@ import { move, twoCells, type TwoCells } from './setup.ts'
 const skip = noRouter
 
 // Each has cells of its own, and a move mostly waits.
-t.jobs = 3
+t.jobs = 2
 const buffered = true
 
 /** A message of the load: the group that it belongs to, and its number there. */

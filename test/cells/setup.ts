@@ -7,7 +7,8 @@ import type { PlacementFile } from '../../src/core/placement.ts'
 import { startCells } from '../support/cells.ts'
 import { client, service } from '../support/service.ts'
 
-const env = { HOLDFAST_AUTH: 'off' }
+/** Tests of cells run side by side on one server, which takes 100 connections. */
+const env = { HOLDFAST_AUTH: 'off', HOLDFAST_POOL_SIZE: '4' }
 
 /** Cells a and b. Names are placed in a unless `places` says otherwise. */
 export async function twoCells(
