@@ -10,11 +10,12 @@ interface Section {
   weight: number
 }
 
-/** Pages that tell how something came to be. They should not hide those that tell how it is. */
-const isHistory = (source: string) => /^CHANGELOG\.md$|^docs\/(decisions\/|benchmarks\.md)/.test(source)
+/** Pages about the inside, and how it came to be. They should not hide those that tell how to use it. */
+const isInside = (source: string) =>
+  /^CHANGELOG\.md$|^docs\/(decisions\/|architecture\.md|benchmarks\.md)/.test(source)
 
 export function sectionsOf(page: Page, markdown: any): Section[] {
-  const weight = isHistory(page.source) ? 0.3 : 1
+  const weight = isInside(page.source) ? 0.15 : 1
   const sections: Section[] = []
   let headings = 0
   for (const token of markdown.parse(page.text, { guidePage: page })) {

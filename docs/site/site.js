@@ -56,14 +56,16 @@ function show({ id, title, page, text, terms }) {
 
 /** The text around the first hit, with the hits marked. */
 function excerpt(text, terms) {
-  const escaped = terms.map(term => term.replace(/[^\p{L}\p{N}]/gu, '\\$&'))
+  const escaped = terms.map(term => term.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
   const pattern = new RegExp(`(${escaped.join('|')})`, 'giu')
   const start = Math.max(0, text.search(pattern) - excerptChars / 3)
   const begin = start === 0 ? 0 : text.indexOf(' ', start) + 1
-  const shown = text.slice(begin, begin + excerptChars)
+  const space = text.indexOf(' ', begin + excerptChars)
+  const end = space < 0 ? text.length : space
+  const shown = text.slice(begin, end)
   // With a group in the pattern, every second part is a hit.
   const parts = shown.split(pattern).map((part, i) => (i % 2 === 1 ? element('mark', {}, part) : part))
-  return [begin > 0 ? '… ' : '', ...parts, begin + excerptChars < text.length ? ' …' : '']
+  return [begin > 0 ? '… ' : '', ...parts, end < text.length ? ' …' : '']
 }
 
 function close() {
