@@ -342,4 +342,5 @@ t.test('what a queue is made of: its groups, its failures and its consumers', as
   await client.fail('grouped', { receipt: message!.receipt, reason: 'no such user 7', dead: true })
   const failed = { state: 'dead', reason: 'no such user #', count: 1, ids: [message!.id] }
   t.match((await client.failures('grouped', { state: 'dead' })).groups, [failed])
+  await t.rejects(client.deleteQueue('grouped', { ifEmpty: true }), { code: 'queueNotEmpty' })
 })

@@ -35,9 +35,13 @@ export class Queues extends Settling {
     return this.call('PUT', path('queues', queue), { body: settings }, options)
   }
 
-  /** Removes a queue and its messages. */
-  async deleteQueue(queue: string, options?: CallOptions): Promise<void> {
-    await this.call('DELETE', path('queues', queue), {}, options)
+  /** Removes a queue and its messages. With `ifEmpty` it throws `queueNotEmpty` where there are any. */
+  async deleteQueue(
+    queue: string,
+    query: { ifEmpty?: boolean | undefined } = {},
+    options?: CallOptions
+  ): Promise<void> {
+    await this.call('DELETE', path('queues', queue), { query }, options)
   }
 
   /** The groups of a queue by name, and what goes first in each. */
