@@ -5,7 +5,6 @@ import {
   isSpanContextValid,
   propagation,
   trace,
-  type Context,
   type SpanContext
 } from '@opentelemetry/api'
 import type { FastifyInstance } from 'fastify'
@@ -20,7 +19,7 @@ interface TracedRequest {
 declare module 'fastify' {
   interface FastifyRequest {
     /** null: no spans are made. */
-    traceContext: Context | null
+    traced: TracedRequest | null
   }
 }
 
@@ -28,23 +27,18 @@ const key = createContextKey('the request of Holdfast')
 
 /** Has every handler, and every log line about a request, run within the trace of its caller. */
 export function watchRequests(app: FastifyInstance): void {
-  app.decorateRequest('traceContext', null)
+  app.decorateRequest('traced', null)
   app.addHook('onRequest', (request, _reply, done) => {
     // An instrumentation of Node's server may have begun a span already.
     const active = context.active()
     const parent =
       trace.getSpanContext(active) === undefined ? propagation.extract(active, request.headers) : active
-    const traced: TracedRequest = { span: null, isOver: false }
-    request.traceContext = parent.setValue(key, traced)
-    context.with(request.traceContext, done)
-  })
-  // The bytes of a body arrive outside of the context, and what follows them too.
-  app.addHook('preValidation', (request, _reply, done) => {
-    context.with(request.traceContext!, done)
+    request.traced = { span: null, isOver: false }
+    // Fastify keeps the context while the body arrives.
+    context.with(parent.setValue(key, request.traced), done)
   })
   app.addHook('onResponse', (request, _reply, done) => {
-    const traced = request.traceContext?.getValue(key) as TracedRequest | undefined
-    if (traced !== undefined) traced.isOver = true
+    if (request.traced !== null) request.traced.isOver = true
     done()
   })
 }

@@ -126,8 +126,13 @@ t.test('enqueue, lease and ack are one trace', async t => {
 })
 
 t.test('a body that arrives in many pieces stays in the trace', async t => {
-  await holdfast.post('/queues/large/messages', { body: 'x'.repeat(900_000) }, sent)
-  t.equal(idsOf(spans.take()[0]).traceId, traceId)
+  const text = 'x'.repeat(900_000)
+  await holdfast.post('/queues/large/messages', { body: text }, sent)
+  await holdfast.post('/queues/large/messages', text, { ...sent, 'content-type': 'text/plain' })
+  t.strictSame(
+    spans.take().map(span => idsOf(span).traceId),
+    [traceId, traceId]
+  )
 })
 
 t.test('a lease of many messages links to those who sent them, and follows its own caller', async t => {
