@@ -39,9 +39,10 @@ const listOf =
     return text
   }
 
+/** Without a slash at its end. */
 const serviceUrl = (text: string) => {
   if (!/^https?:\/\/[^/?#\s]+\/?$/.test(text)) throw new Error('must be http:// or https:// with a host')
-  return text
+  return text.replace(/\/$/, '')
 }
 
 const onOrOff = (text: string) => {

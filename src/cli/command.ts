@@ -130,7 +130,7 @@ export function usage(name: string, { words, about, flags }: Command): string {
   return [
     `Usage: ${line.join(' ')}`,
     '',
-    about.replace(/^\n|\s+$/g, ''),
+    about.replace(/^\n/, '').trimEnd(),
     '',
     ...rows.map(({ flag, help }) => `  ${flag.padEnd(width)}  ${help}`)
   ].join('\n')

@@ -31,7 +31,7 @@ export function checkUrl(url: string): string {
   if (!URL.canParse(url) || !/^https?:/.test(url)) {
     throw new UsageError('--url must be the address of a service, e.g. http://127.0.0.1:8080.')
   }
-  return url.replace(/\/+$/, '')
+  return url.replace(/(?<!\/)\/+$/, '')
 }
 
 /** The key to send; '' where there is none. */

@@ -43,7 +43,7 @@ export class Calls {
   readonly #retrySeconds: number
 
   constructor({ url, key, timeoutSeconds = 30, retrySeconds = 30 }: ClientOptions) {
-    this.#url = new URL(url).href.replace(/\/+$/, '')
+    this.#url = new URL(url).href.replace(/(?<!\/)\/+$/, '')
     this.#headers = {
       accept: 'application/json',
       ...(key !== undefined && { authorization: `Bearer ${key}` })

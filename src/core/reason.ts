@@ -20,7 +20,7 @@ export function foldReason(reason: string): string {
   return reason
     .replace(/"[^"]*"/g, `"${folded.quoted}"`)
     .replace(/`[^`]*`/g, `\`${folded.quoted}\``)
-    .replace(/“[^”]*”/g, `“${folded.quoted}”`)
+    .replace(/“[^“”]*”/g, `“${folded.quoted}”`)
     .replace(singleQuoted, `'${folded.quoted}'`)
     .replace(uuid, folded.number)
     .replace(id, folded.number)
@@ -29,8 +29,8 @@ export function foldReason(reason: string): string {
     .trim()
 }
 
-/** White space, quotes and other signs at the ends of a piece. */
-const signsAround = /^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu
+/** A piece without white space, quotes and other signs at its ends. */
+const withinSigns = /[\p{L}\p{N}](?:.*[\p{L}\p{N}])?/su
 const separators = new RegExp(`[${Object.values(folded).join('')}]`)
 
 /**
@@ -38,7 +38,7 @@ const separators = new RegExp(`[${Object.values(folded).join('')}]`)
  * it. null: no piece has two letters side by side.
  */
 export function pieceOf(foldedReason: string): string | null {
-  const pieces = foldedReason.split(separators).map(piece => piece.replace(signsAround, ''))
+  const pieces = foldedReason.split(separators).map(piece => withinSigns.exec(piece)?.[0] ?? '')
   const longest = pieces.reduce((best, piece) => (piece.length > best.length ? piece : best), '')
   if (!/\p{L}{2}/u.test(longest)) return null
   return Array.from(longest).slice(0, filterCharsMax).join('').trim()

@@ -36,7 +36,7 @@ const isName = (name: string) => nameTest.test(name)
 
 /** The queue that a URL or a bare name stands for. Refuses with QueueDoesNotExist. */
 export function queueOfUrl(url: string): string {
-  const path = url.split(/[?#]/)[0]!.replace(/\/+$/, '')
+  const path = url.split(/[?#]/)[0]!.replace(/(?<!\/)\/+$/, '')
   const name = path.slice(path.lastIndexOf('/') + 1)
   if (!isName(name)) throw queueDoesNotExist()
   return name

@@ -30,7 +30,7 @@ const typeCharsMax = 256
 const namePattern = /^(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]+(?<!\.)$/
 const reservedNames = /^(aws|amazon)\./i
 const typePattern = /^(String|Number|Binary)(\..+)?$/
-const numberPattern = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
+const numberPattern = /^[+-]?(\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 /** #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF */
 // eslint-disable-next-line no-control-regex
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udfff]/u
@@ -116,7 +116,10 @@ function checkValue(name: string, attribute: Attribute): void {
 function isNumber(value: string): boolean {
   const parts = numberPattern.exec(value)
   if (parts === null) return false
-  const digits = parts[1]!.replace('.', '').replace(/^0+/, '').replace(/0+$/, '')
+  const digits = parts[1]!
+    .replace('.', '')
+    .replace(/^0+/, '')
+    .replace(/(?<!0)0+$/, '')
   const size = Math.abs(Number(value))
   return digits.length <= 38 && (digits === '' || (size >= 1e-128 && size <= 1e126))
 }

@@ -29,24 +29,41 @@ const cachedMax = 2000
 
 /** The fields of a header of this algorithm. null: it is none. Refuses what is not well-formed. */
 export function readCredential(authorization: string | undefined): Credential | null {
-  if (authorization === undefined || !authorization.startsWith(algorithm)) return null
-  const [, keyId, date, region] = credentialPattern.exec(authorization) ?? []
-  const signedHeaders = signedHeadersPattern.exec(authorization)?.[1]?.split(';')
-  const signature = signaturePattern.exec(authorization)?.[1]
-  if (keyId === undefined || signedHeaders === undefined || signature === undefined) {
+  const fields = fieldsOf(authorization)
+  if (fields === null) return null
+  const scope = scopeOf(fields)
+  const signedHeaders = fields.get('SignedHeaders')?.split(';')
+  const signature = fields.get('Signature')
+  if (scope === null || signedHeaders === undefined || !/^[0-9a-f]{64}$/.test(signature ?? '')) {
     throw mismatch(`The Authorization field is no ${algorithm} signature for the service ${service}.`)
   }
-  return { keyId, date: date!, region: region!, signedHeaders, signature }
+  return { ...scope, signedHeaders, signature: signature! }
 }
 
-const credentialPattern = /[ ,]Credential=([^,]+)\/([^,/]*)\/([^,/]*)\/sqs\/aws4_request *(?:,|$)/
-const signedHeadersPattern = /[ ,]SignedHeaders=([^,]*?) *(?:,|$)/
-const signaturePattern = /[ ,]Signature=([0-9a-f]{64}) *(?:,|$)/
-
 /** The region that a call names in its signature, which nobody may have checked. */
-export function regionOf(authorization = ''): string {
-  const region = credentialPattern.exec(authorization)?.[3] ?? ''
-  return /^[a-z0-9-]{1,40}$/.test(region) ? region : regionDefault
+export function regionOf(authorization: string | undefined): string {
+  const fields = fieldsOf(authorization)
+  const region = fields === null ? undefined : scopeOf(fields)?.region
+  return region !== undefined && /^[a-z0-9-]{1,40}$/.test(region) ? region : regionDefault
+}
+
+function fieldsOf(authorization: string | undefined): Map<string, string> | null {
+  if (authorization === undefined || !authorization.startsWith(algorithm)) return null
+  return new Map(
+    authorization
+      .slice(algorithm.length)
+      .split(',')
+      .map(field => field.trim())
+      .map(field => [field.slice(0, field.indexOf('=')), field.slice(field.indexOf('=') + 1)] as const)
+  )
+}
+
+/** Who signs, when and for where. null: it is not for SQS. */
+function scopeOf(fields: Map<string, string>): Pick<Credential, 'keyId' | 'date' | 'region'> | null {
+  const parts = (fields.get('Credential') ?? '').split('/')
+  const [date = '', region = '', of, end] = parts.splice(-4)
+  const keyId = parts.join('/')
+  return keyId === '' || of !== service || end !== 'aws4_request' ? null : { keyId, date, region }
 }
 
 const mismatch = (message: string) => new SqsError('SignatureDoesNotMatch', message)

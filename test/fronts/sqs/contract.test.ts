@@ -359,6 +359,20 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.equal(await refused(call, 'ReceiveMessage', strange), '400 InvalidAttributeName')
     })
 
+    t.test('a long row of one sign is refused in a moment, and stops nobody', async t => {
+      const QueueUrl = await queue()
+      const startedMs = performance.now()
+      for (const StringValue of ['1'.repeat(250_000) + 'x', `1${'0'.repeat(250_000)}1`]) {
+        const MessageAttributes = { n: { DataType: 'Number', StringValue } }
+        const input = { QueueUrl, MessageBody: 'x', MessageAttributes }
+        t.equal(await refused(call, 'SendMessage', input), '400 InvalidParameterValue')
+      }
+      const wrong = { QueueUrl: `${'/'.repeat(250_000)}!`, MessageBody: 'x' }
+      t.match(await refused(call, 'SendMessage', wrong), /^400 .*NonExistentQueue|QueueDoesNotExist/)
+      const ms = performance.now() - startedMs
+      t.ok(ms < 5000, `${ms} ms; time that grows with the square would be minutes`)
+    })
+
     t.test('attributes of messages, with their sums', async t => {
       const QueueUrl = await queue()
       const MessageAttributes = {

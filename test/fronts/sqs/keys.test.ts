@@ -12,7 +12,15 @@ import {
   SendMessageCommand
 } from '@aws-sdk/client-sqs'
 import t from 'tap'
-import { canonicalRequest, readCredential, secretFor, signingKey } from '../../../src/fronts/sqs/signature.ts'
+import { readConfig } from '../../../src/config.ts'
+import { regionDefault } from '../../../src/fronts/sqs/ids.ts'
+import {
+  canonicalRequest,
+  readCredential,
+  regionOf,
+  secretFor,
+  signingKey
+} from '../../../src/fronts/sqs/signature.ts'
 import { service } from '../../support/service.ts'
 import { sdkClient } from './callers.ts'
 import { createHmac, hash } from 'node:crypto'
@@ -149,4 +157,31 @@ t.test("AWS's own example of a signature", async t => {
   )
   t.equal(readCredential('Bearer x'), null)
   t.throws(() => readCredential('AWS4-HMAC-SHA256 nonsense'))
+})
+
+t.test('an Authorization field of any kind is read in a moment', t => {
+  const algorithm = 'AWS4-HMAC-SHA256'
+  const good = ' Credential=a/20300131/us-east-1/sqs/aws4_request'
+  const fields = [
+    `${good}, SignedHeaders=${' '.repeat(100_000)}x`,
+    ' Credential=a/'.repeat(10_000),
+    ` Credential=${'/'.repeat(100_000)}`
+  ]
+  for (const field of fields) {
+    const startedMs = performance.now()
+    t.throws(() => readCredential(algorithm + field))
+    regionOf(algorithm + field)
+    const ms = performance.now() - startedMs
+    t.ok(ms < 2000, `${field.slice(0, 20)}… took ${ms} ms`)
+  }
+  t.equal(regionOf(`${algorithm}${good}`), 'us-east-1')
+  t.equal(regionOf(undefined), regionDefault)
+  t.end()
+})
+
+t.test('the address for clients has no slash at its end', t => {
+  for (const HOLDFAST_SQS_URL of ['https://queues.example.com', 'https://queues.example.com/']) {
+    t.equal(readConfig({ HOLDFAST_SQS_URL }).sqsUrl, 'https://queues.example.com')
+  }
+  t.end()
 })

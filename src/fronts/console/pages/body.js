@@ -27,7 +27,7 @@ function bytesOf({ bodyBase64 }) {
 
 function sizeOf(message) {
   return isBinary(message)
-    ? Math.floor((message.bodyBase64.replace(/=+$/, '').length * 3) / 4)
+    ? Math.floor((message.bodyBase64.replace(/(?<!=)=+$/, '').length * 3) / 4)
     : new TextEncoder().encode(message.bodyText).length
 }
 
