@@ -50,7 +50,7 @@ Settings are environment variables, the same for every command:
 ${settingLines.join('\n')}`
 }
 
-async function main([first = 'serve', ...rest]: string[]): Promise<number | void> {
+async function main([first = 'help', ...rest]: string[]): Promise<number | void> {
   if (first === '--version') return say(await readVersion())
   const wantsHelp = /^(-h|--help|help)$/.test(first)
   const name = wantsHelp ? rest[0] : first

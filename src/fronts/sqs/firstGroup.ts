@@ -15,19 +15,20 @@ export const madeHere = (name: string) => (isFifoName(name) ? settled : noGroupY
 
 /** Lets groups take turns, in queues of which a message names one for the first time. */
 export class FirstGroups {
-  /** By queue: the calls that bring its first groups share the work. */
+  /** By caller and queue: calls that bring the first groups of a queue share the work. */
   readonly #underway = new Map<string, Promise<unknown>>()
 
   /** The queue as a message with a group needs it. An operator's own setting stays. */
   async take(broker: Broker, caller: Caller, queue: Queue): Promise<Queue> {
     if (queue.front.Front !== noGroupYet.Front) return queue
     const { name } = queue
-    let change = this.#underway.get(name)
+    const key = `${name} ${caller.id}`
+    let change = this.#underway.get(key)
     if (change === undefined) {
       change = broker
         .putQueue(caller, name, { fairness: 'group', front: settled }, { only: 'existing' })
-        .finally(() => this.#underway.delete(name))
-      this.#underway.set(name, change)
+        .finally(() => this.#underway.delete(key))
+      this.#underway.set(key, change)
     }
     await change
     return await broker.findQueue(caller, name)
