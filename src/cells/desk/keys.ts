@@ -6,8 +6,8 @@ import type { CellAnswer, CellCalls } from '../calls.ts'
 import { askAll, requestOf } from './forward.ts'
 
 /**
- * Makes one key in every cell. Where a cell refuses it, the key is revoked again in the others, unless
- * the caller gave it: then it may have been there before, and the caller can send it again.
+ * Makes one key in every cell. Where a cell refuses it, the key is revoked again in the others. A key
+ * that the caller gave is left there: it may be an older one, and the caller can send it again.
  */
 export async function createKey(
   calls: CellCalls,
