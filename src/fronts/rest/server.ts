@@ -39,6 +39,7 @@ import { redriveRoutes } from './routes/redrives.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { settleRoutes } from './routes/settle.ts'
 import { publishRoutes, topicRoutes } from './routes/topics.ts'
+import { compileSerializer } from './serialization.ts'
 import { refuseUnreadable } from './unreadable.ts'
 import { compileValidator } from './validation.ts'
 
@@ -90,6 +91,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler((request, reply) => sendProblem(routeNotFound(), request, reply))
   app.setValidatorCompiler(compileValidator)
+  app.setSerializerCompiler(compileSerializer)
   setParsers(app)
   requestMetrics.watch(app)
   options.watchRequests?.(app)
