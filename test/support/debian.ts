@@ -44,7 +44,7 @@ function apt(...args: string[]): boolean {
 
 if (process.argv[1] === import.meta.filename) {
   const missing = clients.filter(name => !isInstalled(name))
-  if (noBrowser !== false) missing.push('chromium')
+  if (noBrowser !== false) missing.push('chromium-headless-shell')
   const mayInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
   if (missing.length > 0 && mayInstall) apt('update')
   const install = (...names: string[]) =>
