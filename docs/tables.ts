@@ -4,7 +4,7 @@
  */
 import { glob, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { environment } from '../src/config.ts'
+import { defaultAsText, environment } from '../src/config.ts'
 import { labelledTotals, movedHelp, totals, type Total } from '../src/core/counters.ts'
 import { options, uniqueMembers } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
@@ -14,11 +14,10 @@ import { headersHelp } from '../src/fronts/rest/contract/enqueue.ts'
 const tables: Record<string, () => string[][]> = {
   environment: () => [
     ['name', 'default', 'meaning'],
-    ...Object.values(environment).map(({ name, default: value, help }) => [
-      `\`${name}\``,
-      value === '' ? '(not set)' : `\`${value === true ? 'on' : value}\``,
-      help
-    ])
+    ...Object.values(environment).map(setting => {
+      const shown = defaultAsText(setting)
+      return [`\`${setting.name}\``, shown === '' ? '(not set)' : `\`${shown}\``, setting.help]
+    })
   ],
   settings: () => [
     ['setting', 'default', 'values', 'meaning'],

@@ -10,7 +10,7 @@ import { keys } from './cli/keys.ts'
 import { migrate } from './cli/migrate.ts'
 import { openapi } from './cli/openapi.ts'
 import { serve } from './cli/serve.ts'
-import { environment, readConfig, type Config } from './config.ts'
+import { defaultAsText, environment, readConfig, type Config } from './config.ts'
 
 const commands: Record<string, Command> = {
   serve,
@@ -30,9 +30,9 @@ function say(line: string): void {
 
 function help(): string {
   const commandLines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`)
-  const settingLines = Object.values(environment).map(({ name, help, default: value }) => {
-    const shown = value === true ? 'on' : value
-    return `  ${name}\n      ${help}${value === '' ? '' : ` Default: ${shown}.`}`
+  const settingLines = Object.values(environment).map(setting => {
+    const shown = defaultAsText(setting)
+    return `  ${setting.name}\n      ${setting.help}${shown === '' ? '' : ` Default: ${shown}.`}`
   })
   return `Usage: holdfast [COMMAND] [flags]
 
