@@ -167,6 +167,7 @@ export const scenarios: Scenario[] = [
     entries: [
       { name: 'REST, enqueue', subject: 'holdfast', load: enqueue },
       { name: 'SQS, send', subject: 'signed', load: enqueue },
+      { name: 'SQS, send without a key', subject: 'unsigned', load: enqueue },
       { name: 'REST, lease and ack', subject: 'holdfast', load: consume },
       { name: 'SQS, receive and delete', subject: 'signed', load: consume }
     ],
@@ -177,6 +178,15 @@ export const scenarios: Scenario[] = [
         bound: '≥',
         must: 0.6,
         of: rate('SQS, receive and delete', 'REST, lease and ack')
+      },
+      {
+        what: 'check of a signature and its key, in µs of the service',
+        bound: '≤',
+        must: 70,
+        of: round => {
+          const [signed, unsigned] = [round['SQS, send']!, round['SQS, send without a key']!]
+          return signed.serviceUs === null ? null : signed.serviceUs - unsigned.serviceUs!
+        }
       }
     ]
   },

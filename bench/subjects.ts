@@ -17,11 +17,11 @@ import { startArguments } from './startCommand.ts'
 import { tenTopic } from './topic.ts'
 
 /**
- * `holdfast` is this checkout, and `processes` is the same with two processes on its port. `signed` is
- * the same with a key in force, as an SQS client meets it. `other` is Holdfast of the commit that
- * --against names.
+ * `holdfast` is this checkout, and `processes` is the same with two processes on its port. SQS clients
+ * meet `signed` with a key in force, and `unsigned` without any. `other` is Holdfast of the commit
+ * that --against names.
  */
-export type SubjectName = 'holdfast' | 'processes' | 'signed' | 'other' | PeerName
+export type SubjectName = 'holdfast' | 'processes' | 'signed' | 'unsigned' | 'other' | PeerName
 
 export interface Subject {
   name: SubjectName
@@ -39,10 +39,10 @@ export const checkout = fileURLToPath(new URL('..', import.meta.url))
 
 const startLimitMs = 60_000
 
-const isHoldfast = (name: SubjectName) => /^(holdfast|processes|signed|other)$/.test(name)
+const isHoldfast = (name: SubjectName) => /^(holdfast|processes|signed|unsigned|other)$/.test(name)
 
 /** Whether loads speak to it as clients of SQS do. */
-export const speaksSqs = ({ name }: Subject): boolean => name === 'signed' || name === 'fauxqs'
+export const speaksSqs = ({ name }: Subject): boolean => /^(signed|unsigned|fauxqs)$/.test(name)
 
 const signingSecret = 'a secret for the signatures of the benchmark'
 const signingSecretFile = join(checkout, 'data/bench/signing-secret')
@@ -57,7 +57,7 @@ export async function startSubject(
   { folder = checkout, database = '' } = {}
 ): Promise<Subject> {
   const databaseName = `bench_${name}${database === '' ? '' : `_${database}`}`
-  const pool = name in countStatements ? await openDatabase(postgres, databaseName) : null
+  const pool = name in statements ? await openDatabase(postgres, databaseName) : null
   const child = await start(name, folder, postgres.url.replace('/holdfast?', `/${databaseName}?`))
   const subject: Subject = {
     name,
@@ -74,6 +74,7 @@ export async function startSubject(
   try {
     subject.port = await portOf(child)
     if (name === 'signed') subject.credentials = await makeSigned(subject.port)
+    else if (name === 'unsigned') await callSqs(subject.port, 'CreateQueue', { QueueName: 'bench' })
     else if (isHoldfast(name)) await makeQueues(subject.port)
     return subject
   } catch (error) {
@@ -200,39 +201,35 @@ export async function connectTo({ databaseName }: Subject, postgres: Embedded): 
   return await connect(postgres, databaseName)
 }
 
-const countHoldfast = 'select count(*) as n from holdfast.messages'
-const countStatements: { [name in SubjectName]?: string } = {
-  holdfast: countHoldfast,
-  processes: countHoldfast,
-  signed: countHoldfast,
-  other: countHoldfast,
-  plain: 'select count(*) as n from plain',
-  pgboss: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'"
-}
-
 const emptyOther = `
   truncate holdfast.messages, holdfast.leases, holdfast.ledger, holdfast.counts, holdfast.history;
   insert into holdfast.counts (queue_id) select id from holdfast.queues`
-const emptyHoldfast = `truncate holdfast.lines; ${emptyOther}`
-const emptyStatements: { [name in SubjectName]?: string } = {
-  holdfast: emptyHoldfast,
-  processes: emptyHoldfast,
-  signed: emptyHoldfast,
-  other: emptyOther,
-  plain: 'truncate plain',
-  pgboss: 'truncate pgboss.job'
+const ofOther = { count: 'select count(*) as n from holdfast.messages', empty: emptyOther }
+const ofHoldfast = { ...ofOther, empty: `truncate holdfast.lines; ${emptyOther}` }
+/** What counts the messages of a subject in its database, and what removes them. */
+const statements: { [name in SubjectName]?: { count: string; empty: string } } = {
+  holdfast: ofHoldfast,
+  processes: ofHoldfast,
+  signed: ofHoldfast,
+  unsigned: ofHoldfast,
+  other: ofOther,
+  plain: { count: 'select count(*) as n from plain', empty: 'truncate plain' },
+  pgboss: {
+    count: "select count(*) as n from pgboss.job where name = 'bench' and state < 'completed'",
+    empty: 'truncate pgboss.job'
+  }
 }
 
 /** Messages in the database, counted by row; null for a subject that keeps none there. */
 export async function countStored({ name, database }: Subject): Promise<number | null> {
   if (database === null) return null
-  const { rows } = await database.query<{ n: string }>(countStatements[name]!)
+  const { rows } = await database.query<{ n: string }>(statements[name]!.count)
   return Number(rows[0]!.n)
 }
 
 /** Removes all messages, so that each slice meets tables without a past. */
 export async function empty({ name, port, database }: Subject): Promise<void> {
-  if (name !== 'fauxqs') await database?.query(emptyStatements[name]!)
+  if (name !== 'fauxqs') await database?.query(statements[name]!.empty)
   else {
     const QueueUrl = 'http://sqs.us-east-1.localhost/000000000000/bench'
     await callSqs(port, 'PurgeQueue', { QueueUrl })
