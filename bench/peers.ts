@@ -102,7 +102,7 @@ async function pgBoss(url: string): Promise<Peer> {
 
 async function serve(peer: Peer): Promise<number> {
   // By default, Ajv removes fields that the first schema of an anyOf does not know.
-  const app = Fastify({ ajv: { customOptions: { removeAdditional: false } } })
+  const app = Fastify({ ajv: { customOptions: { removeAdditional: false, allowUnionTypes: true } } })
   enqueueRoute(app, peer)
   leaseRoute(app, peer)
   ackRoute(app, peer)
