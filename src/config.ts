@@ -62,7 +62,7 @@ export const environment = {
     help:
       `The PostgreSQL database to use, version ${postgresVersionMin} or later: ` +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
-      'PostgreSQL under HOLDFAST_DATA_DIR. sslmode and sslrootcert in it mean what they mean to psql. ' +
+      'PostgreSQL under HOLDFAST_DATA_DIR. Its sslmode and sslrootcert mean what they mean to psql. ' +
       'It may list several hosts: connections go to the one that takes writes.'
   },
   listenUrl: {
@@ -136,17 +136,18 @@ export const environment = {
     default: '',
     read: serviceUrl,
     help:
-      'Where SQS clients reach the service, such as https://queues.example.com. Queue URLs begin so. ' +
-      'Without it, they begin with the Host of each request.'
+      'The address at which SQS clients reach the service, such as https://queues.example.com. Queue URLs ' +
+      'begin with it. Without it, they begin with the Host of each request.'
   },
   signingSecretFile: {
     name: 'HOLDFAST_SIGNING_SECRET_FILE',
     default: '',
     read: anyText,
     help:
-      'A file of 32 or more random bytes, the same for every replica. From it come the secret access keys ' +
-      'of SQS clients. While you change it, name both files, separated by a comma, the new one first. ' +
-      'With the embedded PostgreSQL, one is made in HOLDFAST_DATA_DIR if this is not set.'
+      'A file of 32 or more random bytes, the same for every replica. The service derives from it the ' +
+      'secret access keys of SQS clients and the secrets of pushes. While you change the file, name both, ' +
+      'separated by a comma, the new one first. With the embedded PostgreSQL, the service makes a file in ' +
+      'HOLDFAST_DATA_DIR if this is not set.'
   },
   pushPrivate: {
     name: 'HOLDFAST_PUSH_PRIVATE',
@@ -193,22 +194,22 @@ export const environment = {
     default: 10_000,
     read: wholeNumber(1, 1_000_000),
     help:
-      'Queues that enqueues, and keys that are not admin, may create. One API key may create at most ' +
-      'half of what other keys leave of them. Beyond that, a new queue is refused with tooManyQueues.'
+      'How many queues may be created by enqueues, and by keys that are not admin. One API key may create ' +
+      'at most half of what other keys leave. Beyond that, a new queue is refused with tooManyQueues.'
   },
   schedulesMax: {
     name: 'HOLDFAST_SCHEDULES_MAX',
     default: 1000,
     read: wholeNumber(1, 100_000),
     help:
-      'Schedules in all. One API key may own at most half of what other keys leave of them. Beyond ' +
-      'that, a new one is refused with tooManySchedules.'
+      'How many schedules there may be. One API key may own at most half of what other keys leave. Beyond ' +
+      'that, a new schedule is refused with tooManySchedules.'
   },
   schedulesPerQueueMax: {
     name: 'HOLDFAST_SCHEDULES_PER_QUEUE_MAX',
     default: 100,
     read: wholeNumber(1, 100_000),
-    help: 'Schedules of one queue, unless an admin makes more.'
+    help: 'How many schedules one queue may have. An admin may make more.'
   },
   requestBytesMax: {
     name: 'HOLDFAST_REQUEST_BYTES_MAX',
@@ -237,15 +238,15 @@ export const environment = {
     read: wholeNumber(1, 1_000_000),
     help:
       'Client connections at the same time. Further connections are closed without an answer. ' +
-      'The limit of open files must be higher.'
+      'The limit of open files of the process must be higher.'
   },
   requestSecondsMax: {
     name: 'HOLDFAST_REQUEST_SECONDS_MAX',
     default: 30,
     read: wholeNumber(1, 3600),
     help:
-      'Seconds in which a whole request must arrive, and its header fields in half of them. ' +
-      'Otherwise it is refused with requestTimeout.'
+      'Seconds in which a whole request must arrive. Its header fields must arrive in half of that time. ' +
+      'Otherwise the request is refused with requestTimeout.'
   },
   silentSecondsMax: {
     name: 'HOLDFAST_SILENT_SECONDS_MAX',

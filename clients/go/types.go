@@ -90,38 +90,40 @@ type Unique struct {
 	// While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
 	// ASCII characters.
 	Key string `json:"key"`
-	// How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-	// (settled, the default), or until its first lease (leased).
+	// How long the message holds the key. settled (the default): until it is acked, dead, cancelled,
+	// purged or expired. leased: until its first lease.
 	Until UniqueUntil `json:"until,omitempty"`
-	// What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
-	// the content and the options of this one unless it is leased (replace).
+	// What becomes of the message that holds the key. keep (the default): it stays as it is. replace:
+	// it gets the content and the options of this one, unless it is leased.
 	OnConflict OnConflict `json:"onConflict,omitempty"`
 }
 
 // NewMessage is a message to enqueue. Its Body may be anything that encoding/json can encode.
 type NewMessage struct {
-	// Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+	// Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+	// escapes.
 	Body any `json:"body"`
-	// Strings that travel beside the body: up to 64 of up to 4096 characters.
+	// Strings that go with the body: up to 64, each of up to 4096 characters.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Higher goes first. Default 4.
+	// Messages with a higher priority are leased first. Default 4.
 	Priority *int `json:"priority,omitempty"`
 	// The message is not leased before this delay is over.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
 	// The message is not leased before this time, at most a year ahead. Not together with
 	// delaySeconds. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
-	// The message is removed this long after its enqueue, unless a worker holds it then.
+	// The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+	// first.
 	TTLSeconds float64 `json:"ttlSeconds,omitempty"`
-	// Instead of the queue's.
+	// The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
-	// The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-	// control character.
+	// The group of the message, for order and turns: 1 to 128 characters, none of them a control
+	// character.
 	Group string `json:"group,omitempty"`
-	// The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-	// ASCII characters.
+	// Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is the
+	// same message. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// While an earlier message of the queue holds the same key, no second one is stored.
+	// Keeps the queue from storing a second message while an earlier one holds the same key.
 	Unique *Unique `json:"unique,omitempty"`
 }
 
@@ -129,79 +131,82 @@ type NewMessage struct {
 type NextMessage struct {
 	// The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.
 	Queue string `json:"queue"`
-	// Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+	// Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+	// escapes.
 	Body any `json:"body"`
-	// Strings that travel beside the body: up to 64 of up to 4096 characters.
+	// Strings that go with the body: up to 64, each of up to 4096 characters.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Higher goes first. Default 4.
+	// Messages with a higher priority are leased first. Default 4.
 	Priority *int `json:"priority,omitempty"`
 	// The message is not leased before this delay is over.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
 	// The message is not leased before this time, at most a year ahead. Not together with
 	// delaySeconds. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
-	// The message is removed this long after its enqueue, unless a worker holds it then.
+	// The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+	// first.
 	TTLSeconds float64 `json:"ttlSeconds,omitempty"`
-	// Instead of the queue's.
+	// The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
-	// The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-	// control character.
+	// The group of the message, for order and turns: 1 to 128 characters, none of them a control
+	// character.
 	Group string `json:"group,omitempty"`
-	// The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-	// ASCII characters.
+	// Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is the
+	// same message. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// While an earlier message of the queue holds the same key, no second one is stored.
+	// Keeps the queue from storing a second message while an earlier one holds the same key.
 	Unique *Unique `json:"unique,omitempty"`
 }
 
 // RawOptions are the options of EnqueueRaw.
 type RawOptions struct {
-	// Higher goes first. Default 4.
+	// Messages with a higher priority are leased first. Default 4.
 	Priority *int `json:"priority,omitempty"`
 	// The message is not leased before this delay is over.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
 	// The message is not leased before this time, at most a year ahead. Not together with
 	// delaySeconds. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
-	// The message is removed this long after its enqueue, unless a worker holds it then.
+	// The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+	// first.
 	TTLSeconds float64 `json:"ttlSeconds,omitempty"`
-	// Instead of the queue's.
+	// The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
-	// The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-	// control character.
+	// The group of the message, for order and turns: 1 to 128 characters, none of them a control
+	// character.
 	Group string `json:"group,omitempty"`
-	// The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-	// ASCII characters.
+	// Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is the
+	// same message. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 	// While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
 	// ASCII characters.
 	UniqueKey string `json:"uniqueKey,omitempty"`
-	// How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-	// (settled, the default), or until its first lease (leased).
+	// How long the message holds the key. settled (the default): until it is acked, dead, cancelled,
+	// purged or expired. leased: until its first lease.
 	UniqueUntil UniqueUntil `json:"uniqueUntil,omitempty"`
-	// What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
-	// the content and the options of this one unless it is leased (replace).
+	// What becomes of the message that holds the key. keep (the default): it stays as it is. replace:
+	// it gets the content and the options of this one, unless it is leased.
 	UniqueOnConflict OnConflict `json:"uniqueOnConflict,omitempty"`
 }
 
 // Enqueued is the answer to an enqueue, given after the commit.
 type Enqueued struct {
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// A key stood for this message already; nothing was stored.
+	// A key already stood for this message, so nothing was stored.
 	Duplicate bool `json:"duplicate,omitempty"`
-	// This message held the unique key; it has the new content and options now.
+	// This message held the unique key. It now has the new content and options.
 	Replaced bool `json:"replaced,omitempty"`
 }
 
 // Ack says that the work on a message is done.
 type Ack struct {
-	// From the lease.
+	// The receipt from the lease.
 	Receipt string `json:"receipt"`
-	// What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent, with
-	// the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+	// What came of the work: any JSON of up to 65536 bytes. The message shows it, exactly as it was
+	// sent, for keepAckedSeconds. If keepAckedSeconds is 0, the result is dropped.
 	Result any `json:"result,omitempty"`
-	// Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
+	// Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this ack
 	// removes the message. At most 1000 in a request.
 	Then []NextMessage `json:"then,omitempty"`
 }
@@ -210,17 +215,18 @@ type Ack struct {
 type LeaseRequest struct {
 	// Take at most this many. Default 1.
 	Max int `json:"max,omitempty"`
-	// Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first.
+	// Wait this long for the first message. Default: the queue's waitSeconds.
 	WaitSeconds *float64 `json:"waitSeconds,omitempty"`
-	// Instead of the queue's.
+	// How long the leases last. Default: the leaseSeconds of the queue.
 	LeaseSeconds float64 `json:"leaseSeconds,omitempty"`
-	// Who asks, for the history. Default: the User-Agent.
+	// The name of the worker, for the history. Default: the User-Agent.
 	Worker string `json:"worker,omitempty"`
-	// For when the answer was lost: while those leases last, the same key brings the same messages and
+	// Makes the call safe to repeat: while its leases last, the same key gives the same messages and
 	// receipts again. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where
-	// one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.
+	// Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used
+	// before, or an ack has a `result` or a `then`, the acks are a commit of their own. Acks never
+	// wait for messages.
 	Ack []Ack `json:"ack,omitempty"`
 }
 
@@ -235,29 +241,30 @@ type LastFailure struct {
 // Origin is "origin" of LeasedMessage.
 type Origin struct {
 	Queue string `json:"queue"`
-	// When it died there. RFC 3339, UTC.
+	// When the message died there. RFC 3339, UTC.
 	DiedAt time.Time `json:"diedAt"`
-	// Of its last failure there.
+	// The reason of its last failure there.
 	Reason *string `json:"reason"`
-	// Made there.
+	// How many attempts were made there.
 	Attempts int `json:"attempts"`
 }
 
 // LeasedMessage is a message in a worker's hands.
 type LeasedMessage struct {
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// The proof of this lease. Settle with it.
+	// The proof of this lease. Send it to settle the message.
 	Receipt string `json:"receipt"`
-	// Rises with every lease of this message. Store it beside your effect and refuse a smaller one.
+	// Rises with every lease of the message. Store the fence with your effect, and refuse a smaller
+	// one.
 	Fence int64 `json:"fence"`
-	// Counts the leases of this message from 1, released ones left out.
+	// The number of this attempt, from 1. Released leases do not count.
 	Attempt int `json:"attempt"`
-	// After this many attempts that ended badly it is dead; null: never by its attempts.
+	// The message is dead after this many failed attempts. null: it is tried without end.
 	MaxAttempts *int `json:"maxAttempts"`
-	// JSON as it was sent, or other text in UTF-8 as a string.
+	// The body: JSON as it was sent, or other text in UTF-8 as a string.
 	Body json.RawMessage `json:"body,omitempty"`
-	// Instead of body, where the bytes are not text in UTF-8.
+	// The body in base64, if it is neither JSON nor text in UTF-8.
 	BodyBase64  string            `json:"bodyBase64,omitempty"`
 	ContentType string            `json:"contentType"`
 	Headers     map[string]string `json:"headers"`
@@ -267,11 +274,11 @@ type LeasedMessage struct {
 	// When the lease ends. RFC 3339, UTC.
 	LeaseExpiresAt time.Time    `json:"leaseExpiresAt"`
 	LastFailure    *LastFailure `json:"lastFailure,omitempty"`
-	// Of a message in a dead-letter queue: where it died. In a chain it is the first queue.
+	// Where a message in a dead-letter queue died. In a chain of them, the first queue.
 	Origin *Origin `json:"origin,omitempty"`
 	// The group that the enqueue named.
 	Group string `json:"group,omitempty"`
-	// The topic to which it was published.
+	// The topic to which the message was published.
 	Topic string `json:"topic,omitempty"`
 	// The routing key of the publish, if it had one.
 	RoutingKey string `json:"routingKey,omitempty"`
@@ -279,21 +286,21 @@ type LeasedMessage struct {
 
 // Failure says that the work on a message failed.
 type Failure struct {
-	// From the lease.
+	// The receipt from the lease.
 	Receipt string `json:"receipt"`
-	// Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair.
+	// Why the work failed, for the history. NUL and half a surrogate pair become U+FFFD.
 	Reason string `json:"reason,omitempty"`
-	// Retry after this delay, instead of the queue's. 0: at once.
+	// Retry after this delay, instead of the queue's delay. 0: at once.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
-	// true: no further attempt.
+	// true: the message is dead, without a further attempt.
 	Dead bool `json:"dead,omitempty"`
 }
 
 // Extension asks for more time.
 type Extension struct {
-	// From the lease.
+	// The receipt from the lease.
 	Receipt string `json:"receipt"`
-	// The lease ends this long from now. That may be sooner than before.
+	// The lease ends this long from now, which may be sooner than before.
 	LeaseSeconds float64 `json:"leaseSeconds"`
 }
 
@@ -313,33 +320,33 @@ const (
 // Next is "then" of Outcome.
 type Next struct {
 	Queue string `json:"queue"`
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// Its key stood for this message already; nothing was stored.
+	// A key already stood for this message, so nothing was stored.
 	Duplicate bool `json:"duplicate,omitempty"`
-	// It held the unique key; it has the new content now.
+	// This message held the unique key. It now has the new content and options.
 	Replaced bool `json:"replaced,omitempty"`
 }
 
 // Outcome is what became of a receipt.
 type Outcome struct {
-	// There in a list.
+	// Only in the answer to a list.
 	Receipt string      `json:"receipt,omitempty"`
 	Outcome OutcomeName `json:"outcome"`
-	// acked: what this ack enqueued, in the order given. There when it had a `then`.
+	// The messages that this ack enqueued, in the order given. Missing without a `then`.
 	Then []Next `json:"then,omitempty"`
 	// When the message is ready again. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
-	// dead: the dead-letter queue to which it went.
+	// The dead-letter queue to which the message went.
 	MovedTo string `json:"movedTo,omitempty"`
-	// When the lease ends now. RFC 3339, UTC.
+	// The new end of the lease. RFC 3339, UTC.
 	LeaseExpiresAt *time.Time `json:"leaseExpiresAt,omitempty"`
 }
 
 // Leased is the answer to a lease.
 type Leased struct {
 	Messages []LeasedMessage `json:"messages"`
-	// Of the receipts in `ack`, in the order given. There when `ack` was.
+	// What became of the receipts in `ack`, in the order given. Missing without `ack`.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
 }
 
@@ -356,49 +363,49 @@ const (
 
 // BrowseQuery chooses messages.
 type BrowseQuery struct {
-	// A message state.
+	// The state of a message.
 	State StateName `json:"state,omitempty"`
-	// A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written.
-	// A body stored as bytes never matches.
+	// The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes. A
+	// body stored as bytes never matches.
 	Contains string `json:"contains,omitempty"`
-	// A piece of the last failure's reason, in the case given.
+	// The reason of the last failure contains this text. Case counts.
 	Reason string `json:"reason,omitempty"`
 	// Enqueued at this time or later. RFC 3339, UTC.
 	EnqueuedAfter *time.Time `json:"enqueuedAfter,omitempty"`
 	// Enqueued before this time. RFC 3339, UTC.
 	EnqueuedBefore *time.Time `json:"enqueuedBefore,omitempty"`
-	// Of this group.
+	// The message has this group.
 	Group string `json:"group,omitempty"`
 	Limit int    `json:"limit,omitempty"`
-	// From the page before.
+	// The cursor of the page before.
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // Message is "messages" of MessagePage.
 type Message struct {
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// A message state.
+	// The state of a message.
 	State StateName `json:"state"`
-	// JSON as it was sent, or other text in UTF-8 as a string.
+	// The body: JSON as it was sent, or other text in UTF-8 as a string.
 	Body        json.RawMessage   `json:"body,omitempty"`
 	BodyBase64  string            `json:"bodyBase64,omitempty"`
 	ContentType string            `json:"contentType"`
 	Headers     map[string]string `json:"headers"`
 	Priority    int               `json:"priority"`
 	Attempt     int               `json:"attempt"`
-	// After this many attempts that ended badly it is dead; null: never by its attempts.
+	// The message is dead after this many failed attempts. null: it is tried without end.
 	MaxAttempts *int `json:"maxAttempts"`
 	// When it was stored. RFC 3339, UTC.
 	EnqueuedAt time.Time `json:"enqueuedAt"`
 	// delayed: when it is ready. RFC 3339, UTC.
 	VisibleAt   *time.Time   `json:"visibleAt,omitempty"`
 	LastFailure *LastFailure `json:"lastFailure,omitempty"`
-	// Of a message in a dead-letter queue: where it died. In a chain it is the first queue.
+	// Where a message in a dead-letter queue died. In a chain of them, the first queue.
 	Origin *Origin `json:"origin,omitempty"`
 	// The group that the enqueue named.
 	Group string `json:"group,omitempty"`
-	// The topic to which it was published.
+	// The topic to which the message was published.
 	Topic string `json:"topic,omitempty"`
 	// The routing key of the publish, if it had one.
 	RoutingKey string `json:"routingKey,omitempty"`
@@ -407,7 +414,8 @@ type Message struct {
 // MessagePage is a page of messages, by id.
 type MessagePage struct {
 	Messages []Message `json:"messages"`
-	// A page may be short, or empty, and still have one; null at the end.
+	// Send it to get the next page. null: this is the last page. A short or empty page may have a
+	// cursor.
 	Cursor *string `json:"cursor"`
 }
 
@@ -420,9 +428,9 @@ type HeldKey struct {
 // Lease is "lease" of MessageDetail.
 type Lease struct {
 	Worker string `json:"worker"`
-	// Since when. RFC 3339, UTC.
+	// When the lease began. RFC 3339, UTC.
 	LeasedAt time.Time `json:"leasedAt"`
-	// Until when. RFC 3339, UTC.
+	// When the lease ends. RFC 3339, UTC.
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
@@ -441,9 +449,9 @@ type PastAttempt struct {
 	Queue   string  `json:"queue"`
 	Attempt int     `json:"attempt"`
 	Worker  *string `json:"worker"`
-	// Since when. RFC 3339, UTC.
+	// When the attempt began. RFC 3339, UTC.
 	LeasedAt *time.Time `json:"leasedAt"`
-	// Until when. RFC 3339, UTC.
+	// When the attempt ended. RFC 3339, UTC.
 	EndedAt time.Time      `json:"endedAt"`
 	Outcome AttemptOutcome `json:"outcome"`
 	Reason  string         `json:"reason,omitempty"`
@@ -451,40 +459,40 @@ type PastAttempt struct {
 
 // MessageDetail is one message with its lease and its history.
 type MessageDetail struct {
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// A message state.
+	// The state of a message.
 	State StateName `json:"state"`
-	// JSON as it was sent, or other text in UTF-8 as a string.
+	// The body: JSON as it was sent, or other text in UTF-8 as a string.
 	Body        json.RawMessage   `json:"body,omitempty"`
 	BodyBase64  string            `json:"bodyBase64,omitempty"`
 	ContentType string            `json:"contentType"`
 	Headers     map[string]string `json:"headers"`
 	Priority    int               `json:"priority"`
 	Attempt     int               `json:"attempt"`
-	// After this many attempts that ended badly it is dead; null: never by its attempts.
+	// The message is dead after this many failed attempts. null: it is tried without end.
 	MaxAttempts *int `json:"maxAttempts"`
 	// When it was stored. RFC 3339, UTC.
 	EnqueuedAt time.Time `json:"enqueuedAt"`
 	// delayed: when it is ready. RFC 3339, UTC.
 	VisibleAt   *time.Time   `json:"visibleAt,omitempty"`
 	LastFailure *LastFailure `json:"lastFailure,omitempty"`
-	// Of a message in a dead-letter queue: where it died. In a chain it is the first queue.
+	// Where a message in a dead-letter queue died. In a chain of them, the first queue.
 	Origin *Origin `json:"origin,omitempty"`
 	// The group that the enqueue named.
 	Group string `json:"group,omitempty"`
-	// The topic to which it was published.
+	// The topic to which the message was published.
 	Topic string `json:"topic,omitempty"`
 	// The routing key of the publish, if it had one.
 	RoutingKey string `json:"routingKey,omitempty"`
-	// The unique key that the message holds, and until when.
+	// The unique key that the message holds, and how long.
 	Unique *HeldKey `json:"unique,omitempty"`
 	Lease  *Lease   `json:"lease,omitempty"`
-	// acked: what its ack said came of the work, exactly as it was sent.
+	// The result that the ack gave, exactly as it was sent.
 	Result json.RawMessage `json:"result,omitempty"`
-	// Each attempt that ended badly, the oldest first; at most the last 1000.
+	// Attempts that failed, expired or were released, oldest first: the last 1000.
 	History []PastAttempt `json:"history"`
-	// It died here and went to this dead-letter queue. The message is shown as it was when it died.
+	// The message died here and went to this dead-letter queue. It is shown as it was when it died.
 	MovedTo string `json:"movedTo,omitempty"`
 }
 
@@ -513,15 +521,15 @@ const (
 
 // Blocker is "by" of Reason.
 type Blocker struct {
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// A message state.
+	// The state of a message.
 	State StateName `json:"state"`
 }
 
 // Reason is "reasons" of Explanation.
 type Reason struct {
-	// next: nothing hinders it.
+	// Why the message is where it is.
 	Code ReasonCode `json:"code"`
 	// A sentence for a person.
 	Detail string `json:"detail"`
@@ -529,21 +537,21 @@ type Reason struct {
 	Until *time.Time `json:"until,omitempty"`
 	// leased: who holds it.
 	Worker string `json:"worker,omitempty"`
-	// behind: how many ready messages come before it. Counted among the 10,000 before it, leased ones
-	// left out. detail says when there are more.
+	// behind: how many ready messages come before it, leased ones left out. Counted up to 10,000.
+	// detail says whether there are more.
 	Ahead int `json:"ahead,omitempty"`
 	// groupBlocked: the message of its group that goes first.
 	By *Blocker `json:"by,omitempty"`
-	// noConsumer: when a lease was last asked for, on this replica, or on another up to half a minute
-	// ago. Left out: never. RFC 3339, UTC.
+	// noConsumer: when somebody last asked for messages. Calls to other replicas are known up to half
+	// a minute late. Missing: never. RFC 3339, UTC.
 	LastAskedAt *time.Time `json:"lastAskedAt,omitempty"`
 }
 
 // Explanation tells why a message is where it is.
 type Explanation struct {
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// A message state.
+	// The state of a message.
 	State StateName `json:"state"`
 	// What to fix first comes first.
 	Reasons []Reason `json:"reasons"`
@@ -560,14 +568,15 @@ const (
 
 // Retry is "retry" of QueueSettings.
 type Retry struct {
-	// How the retry delay grows: it doubles, it adds, or it stays. Default exponential.
+	// How the retry delay grows with each attempt: it doubles (exponential), grows by the same amount
+	// (linear), or stays (fixed). Default exponential.
 	Strategy RetryStrategy `json:"strategy,omitempty"`
 	// The delay after the first failed attempt. Default 1.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
-	// No retry delay is longer. Default 3600.
+	// The longest retry delay. Default 3600.
 	MaxDelaySeconds *float64 `json:"maxDelaySeconds,omitempty"`
-	// Adds up to as much delay again, at random. Messages that failed together then do not come back
-	// together. Default true.
+	// Adds a random time to each retry delay, up to its length. So messages that failed together do
+	// not come back together. Default true.
 	Jitter *bool `json:"jitter,omitempty"`
 }
 
@@ -590,11 +599,11 @@ const (
 
 // Rate is "rate" of QueueSettings.
 type Rate struct {
-	// Leases.
+	// Messages per period.
 	Messages int `json:"messages"`
-	// The time in which they are given.
+	// The length of the period.
 	PerSeconds float64 `json:"perSeconds"`
-	// How many may be given at once after a pause. Left out: as many as messages.
+	// How many messages may be leased at once after a pause. Default: as many as messages.
 	Burst int `json:"burst,omitempty"`
 }
 
@@ -602,14 +611,13 @@ type Rate struct {
 type QueueSettings struct {
 	// How long a lease lasts when the call does not say. Default 30.
 	LeaseSeconds float64 `json:"leaseSeconds,omitempty"`
-	// A message is dead after this many attempts that ended badly. null: it is tried again for ever.
-	// Default 5.
+	// A message is dead after this many failed attempts. null: it is tried without end. Default 5.
 	MaxAttempts *Nullable[int] `json:"maxAttempts,omitempty"`
 	Retry       *Retry         `json:"retry,omitempty"`
-	// The delay of a message that gives neither delaySeconds nor visibleAt. Default 0.
+	// The delay of a message that is enqueued without delaySeconds and visibleAt. Default 0.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
-	// The time to live of a message that gives none. null: only retentionSeconds bounds it. Default
-	// null.
+	// The time to live of a message that is enqueued without ttlSeconds. null: only retentionSeconds
+	// counts. Default null.
 	TTLSeconds *Nullable[float64] `json:"ttlSeconds,omitempty"`
 	// How long a lease waits for the first message when the call does not say. Default 0.
 	WaitSeconds *float64 `json:"waitSeconds,omitempty"`
@@ -626,11 +634,12 @@ type QueueSettings struct {
 	// While true, leases give nothing and enqueues go on. Default false.
 	Paused *bool `json:"paused,omitempty"`
 	// group: the messages of a group are leased one after another, in the order of their enqueues.
-	// queue: all messages are. Changes only while the queue holds no message. Default none.
+	// queue: all messages of the queue are. Can change only while the queue holds no message. Default
+	// none.
 	Ordering Ordering `json:"ordering,omitempty"`
-	// group: groups take turns, so a flood of one delays no other. Priorities count within a group.
-	// Not together with the order queue. A message keeps the fairness that it was enqueued with.
-	// Default none.
+	// group: groups take turns, so a flood of one group delays no other. Priorities count within a
+	// group. Not allowed with the ordering queue. A message keeps the fairness that it was enqueued
+	// with. Default none.
 	Fairness Fairness `json:"fairness,omitempty"`
 	// At most this many messages are leased at one time, over all replicas. null: no bound. Default
 	// null.
@@ -638,18 +647,19 @@ type QueueSettings struct {
 	// At most this many messages of a group are leased at one time, over all replicas. Without an
 	// order, groups then take turns. null: no bound. Default null.
 	MaxLeasedPerGroup *Nullable[int] `json:"maxLeasedPerGroup,omitempty"`
-	// At most this many messages are leased in a time, over all replicas: in t seconds never more than
-	// burst + messages × t / perSeconds. burst is as many as messages if it is left out. null: no
-	// bound. Default null.
+	// At most this many messages are leased in a period, over all replicas: in t seconds never more
+	// than burst + messages × t / perSeconds. Without burst, it equals messages. null: no bound.
+	// Default null.
 	Rate *Nullable[Rate] `json:"rate,omitempty"`
-	// At most this many messages of each group are leased in a time, by the same formula as rate.
+	// At most this many messages of each group are leased in a period, by the same formula as rate.
 	// Without an order, groups then take turns. null: no bound. Default null.
 	RatePerGroup *Nullable[Rate] `json:"ratePerGroup,omitempty"`
-	// How long an acked message can still be browsed. At 0 the ack removes it. Default 0.
+	// How long an acked message can still be read. 0: the ack removes it. Default 0.
 	KeepAckedSeconds *float64 `json:"keepAckedSeconds,omitempty"`
-	// Where a message goes when it dies, in the same commit. null: it stays here. Default null.
+	// The queue to which a message moves when it dies, in the same commit. null: it stays here.
+	// Default null.
 	DeadLetterQueue *Nullable[string] `json:"deadLetterQueue,omitempty"`
-	// What people note of the queue, by name. They are replaced as a whole. Default {}.
+	// Notes for people, by name. A change replaces all of them. Default {}.
 	Tags *map[string]string `json:"tags,omitempty"`
 }
 
@@ -697,11 +707,11 @@ type Counts struct {
 
 // Limits is "limits" of QueueReport.
 type Limits struct {
-	// How many more maxLeased allows. null: no maxLeased.
+	// How many more messages maxLeased allows. null: no maxLeased.
 	Places *int `json:"places"`
-	// How many the rate allows now. null: no rate.
+	// How many messages the rate allows now. null: no rate.
 	Tokens *int `json:"tokens"`
-	// When the rate allows the next one. null: it does now, or there is no rate. RFC 3339, UTC.
+	// When the rate allows the next lease. null: now, or there is no rate. RFC 3339, UTC.
 	NextTokenAt *time.Time `json:"nextTokenAt"`
 }
 
@@ -718,7 +728,7 @@ type QueueReport struct {
 	// Seconds since the oldest ready message became ready: since its enqueue, or since the end of its
 	// delay, its lease or its death. null when none is ready.
 	OldestReadySeconds *float64 `json:"oldestReadySeconds"`
-	// How many messages the limits allow to lease now.
+	// How many more messages may be leased now.
 	Limits Limits `json:"limits"`
 	// When the queue was made. RFC 3339, UTC.
 	CreatedAt time.Time `json:"createdAt"`
@@ -729,16 +739,16 @@ type QueueReport struct {
 // QueuesQuery chooses queues.
 type QueuesQuery struct {
 	Limit int `json:"limit,omitempty"`
-	// From the page before.
+	// The cursor of the page before.
 	Cursor string `json:"cursor,omitempty"`
-	// Only queues whose dead messages go to this one.
+	// Only queues whose dead messages go to this queue.
 	DeadLetterQueue string `json:"deadLetterQueue,omitempty"`
 }
 
 // QueueList is a page of queues, by name.
 type QueueList struct {
 	Queues []QueueReport `json:"queues"`
-	// Send it to get the next page; null at the end.
+	// Send it to get the next page. null: this is the last page.
 	Cursor *string `json:"cursor"`
 }
 
@@ -760,29 +770,28 @@ type Series struct {
 	Dead []*float64 `json:"dead"`
 	// Messages stored in the step.
 	EnqueuedPerSecond []float64 `json:"enqueuedPerSecond"`
-	// Messages acked.
+	// Messages acked in the step.
 	AckedPerSecond []float64 `json:"ackedPerSecond"`
-	// Attempts that ended badly: by a fail, or because the lease ran out.
+	// Attempts that failed, or whose lease ran out.
 	FailedPerSecond []float64 `json:"failedPerSecond"`
-	// From the enqueue to the lease, of the messages leased in the step: half waited no longer.
-	// Messages that were delayed or came back (retried, released, redriven) are left out, because
-	// nobody has kept when they became ready. Read from buckets that double, so exact within a factor
-	// of two. null: none was leased.
+	// The median time from the enqueue to the lease, of the messages leased in the step. Messages that
+	// were delayed or came back (retried, released, redriven) are left out. Times are counted in
+	// buckets that double, so they are exact within a factor of two. null: no message was leased.
 	WaitSecondsP50 []*float64 `json:"waitSecondsP50"`
-	// As waitSecondsP50, for 95 of a hundred.
+	// As waitSecondsP50, the 95th percentile.
 	WaitSecondsP95 []*float64 `json:"waitSecondsP95"`
-	// From the lease to the ack, of the messages acked in the step: half took no longer. Only messages
-	// that one replica has both leased and acked are counted, and eight of a flush that leased more
-	// than eight. Also from buckets.
+	// The median time from the lease to the ack, of the messages acked in the step. Only messages that
+	// one replica has both leased and acked are counted, and at most eight of each flush. Exact within
+	// a factor of two.
 	WorkSecondsP50 []*float64 `json:"workSecondsP50"`
-	// As workSecondsP50, for 95 of a hundred.
+	// As workSecondsP50, the 95th percentile.
 	WorkSecondsP95 []*float64 `json:"workSecondsP95"`
 }
 
 // PageQuery chooses a page of a list.
 type PageQuery struct {
 	Limit int `json:"limit,omitempty"`
-	// From the page before.
+	// The cursor of the page before.
 	Cursor string `json:"cursor,omitempty"`
 }
 
@@ -799,17 +808,17 @@ const (
 // GroupFirst is "first" of Group.
 type GroupFirst struct {
 	ID string `json:"id"`
-	// Its state.
+	// The state of the message.
 	State GroupFirstState `json:"state"`
-	// Its attempts so far. 0: it was never leased.
+	// Its attempts so far. 0: the message was never leased.
 	Attempt int `json:"attempt"`
-	// When its lease or its delay ends. null: it is ready. RFC 3339, UTC.
+	// When its lease or its delay ends. null: the message is ready. RFC 3339, UTC.
 	Until *time.Time `json:"until"`
 }
 
 // Group is "groups" of GroupList.
 type Group struct {
-	// Its name. null: the messages without a group, or the whole queue where that is one group.
+	// Its name. null: the messages without a group, or the whole queue if it is one group.
 	Group *string `json:"group"`
 	// Its messages that are ready or delayed.
 	Waiting int `json:"waiting"`
@@ -828,43 +837,43 @@ type Group struct {
 // GroupList is a page of the groups of a queue.
 type GroupList struct {
 	Groups []Group `json:"groups"`
-	// Send it to get the next page; null at the end.
+	// Send it to get the next page. null: this is the last page.
 	Cursor *string `json:"cursor"`
 }
 
 // Filter is "where" of PurgeRequest.
 type Filter struct {
-	// A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written.
-	// A body stored as bytes never matches.
+	// The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes. A
+	// body stored as bytes never matches.
 	Contains string `json:"contains,omitempty"`
-	// A piece of the last failure's reason, in the case given.
+	// The reason of the last failure contains this text. Case counts.
 	Reason string `json:"reason,omitempty"`
 	// Enqueued at this time or later. RFC 3339, UTC.
 	EnqueuedAfter *time.Time `json:"enqueuedAfter,omitempty"`
 	// Enqueued before this time. RFC 3339, UTC.
 	EnqueuedBefore *time.Time `json:"enqueuedBefore,omitempty"`
-	// Of this group.
+	// The message has this group.
 	Group string `json:"group,omitempty"`
 }
 
 // PurgeRequest chooses messages to remove.
 type PurgeRequest struct {
-	// A message state.
+	// The state of a message.
 	State StateName `json:"state,omitempty"`
-	// Only these messages.
+	// Only the messages with these ids.
 	IDs []string `json:"ids,omitempty"`
-	// Only messages for which all of this is true.
+	// Only messages for which all of these conditions are true.
 	Where *Filter `json:"where,omitempty"`
 	// At most this many, the lowest ids first.
 	Limit int `json:"limit,omitempty"`
-	// true: nothing is changed; the answer says how many match.
+	// true: change nothing, and answer how many messages match.
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
 // PurgeAnswer tells how many messages were removed, or match.
 type PurgeAnswer struct {
 	Purged int `json:"purged,omitempty"`
-	// Of a dry run: how many would be changed now.
+	// How many messages the call would change now.
 	Matched int `json:"matched,omitempty"`
 	// Counting stopped at its time limit. The real number is at least `matched`.
 	More bool `json:"more,omitempty"`
@@ -872,15 +881,15 @@ type PurgeAnswer struct {
 
 // RedriveRequest chooses messages that died.
 type RedriveRequest struct {
-	// Only these messages.
+	// Only the messages with these ids.
 	IDs []string `json:"ids,omitempty"`
-	// Only messages for which all of this is true.
+	// Only messages for which all of these conditions are true.
 	Where *Filter `json:"where,omitempty"`
 	// At most this many, the lowest ids first.
 	Limit int `json:"limit,omitempty"`
-	// true: nothing is changed; the answer says how many match.
+	// true: change nothing, and answer how many messages match.
 	DryRun bool `json:"dryRun,omitempty"`
-	// Send them all to this queue. It takes a key that may enqueue there.
+	// Send all messages to this queue. The key needs the right enqueue on it.
 	To string `json:"to,omitempty"`
 	// At most this many messages a second. The answer is then a task, and the work goes on.
 	RatePerSecond float64 `json:"ratePerSecond,omitempty"`
@@ -889,7 +898,7 @@ type RedriveRequest struct {
 // RedriveAnswer tells how many messages became ready, or match.
 type RedriveAnswer struct {
 	Redriven int `json:"redriven,omitempty"`
-	// Of a dry run: how many would be changed now.
+	// How many messages the call would change now.
 	Matched int `json:"matched,omitempty"`
 	// Counting stopped at its time limit. The real number is at least `matched`.
 	More bool `json:"more,omitempty"`
@@ -917,17 +926,17 @@ const (
 // RedriveTask is "redrives" of RedriveList.
 type RedriveTask struct {
 	Task string `json:"task"`
-	// null: each message goes home, or becomes ready here.
+	// The queue to which messages go. null: each goes home, or becomes ready here.
 	To            *string `json:"to"`
 	RatePerSecond float64 `json:"ratePerSecond"`
-	// How many so far.
+	// How many messages so far.
 	Redriven int          `json:"redriven"`
 	State    RedriveState `json:"state"`
-	// Why it failed. `refused`: by the database; the log of the service says why. The others are of
-	// move tasks of SQS. `queueNotFound`: a queue to go to is missing. `originUnknown`: a message
-	// never died, so it has no home. What was not moved stays.
+	// Why the task failed. `refused`: the database refused it, and the log of the service says why.
+	// Move tasks of SQS also have `queueNotFound` (the queue of a message is missing) and
+	// `originUnknown` (a message never died, so it has no home). Messages not moved stay.
 	Failure *RedriveFailure `json:"failure"`
-	// When it began. RFC 3339, UTC.
+	// When the task began. RFC 3339, UTC.
 	StartedAt time.Time `json:"startedAt"`
 }
 
@@ -939,20 +948,20 @@ type RedriveList struct {
 
 // RetryRequest chooses messages that wait.
 type RetryRequest struct {
-	// Only these messages.
+	// Only the messages with these ids.
 	IDs []string `json:"ids,omitempty"`
-	// Only messages for which all of this is true.
+	// Only messages for which all of these conditions are true.
 	Where *Filter `json:"where,omitempty"`
 	// At most this many, the lowest ids first.
 	Limit int `json:"limit,omitempty"`
-	// true: nothing is changed; the answer says how many match.
+	// true: change nothing, and answer how many messages match.
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
 // RetryAnswer tells how many messages became ready, or match.
 type RetryAnswer struct {
 	Retried int `json:"retried,omitempty"`
-	// Of a dry run: how many would be changed now.
+	// How many messages the call would change now.
 	Matched int `json:"matched,omitempty"`
 	// Counting stopped at its time limit. The real number is at least `matched`.
 	More bool `json:"more,omitempty"`
@@ -960,83 +969,86 @@ type RetryAnswer struct {
 
 // Publication is a message to publish to a topic.
 type Publication struct {
-	// Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+	// Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+	// escapes.
 	Body any `json:"body"`
-	// Strings that travel beside the body: up to 64 of up to 4096 characters.
+	// Strings that go with the body: up to 64, each of up to 4096 characters.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Higher goes first. Default 4.
+	// Messages with a higher priority are leased first. Default 4.
 	Priority *int `json:"priority,omitempty"`
 	// The message is not leased before this delay is over.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
 	// The message is not leased before this time, at most a year ahead. Not together with
 	// delaySeconds. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
-	// The message is removed this long after its enqueue, unless a worker holds it then.
+	// The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+	// first.
 	TTLSeconds float64 `json:"ttlSeconds,omitempty"`
-	// Instead of the queue's.
+	// The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
-	// The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-	// control character.
+	// The group of the message, for order and turns: 1 to 128 characters, none of them a control
+	// character.
 	Group string `json:"group,omitempty"`
-	// The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-	// ASCII characters.
+	// Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is the
+	// same message. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// While an earlier message of the queue holds the same key, no second one is stored.
+	// Keeps the queue from storing a second message while an earlier one holds the same key.
 	Unique *Unique `json:"unique,omitempty"`
-	// Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
-	// Without one, only `#` matches.
+	// Subscriptions match it with their patterns. 1 to 255 characters: words joined by dots, none of
+	// them empty. Without a key, only `#` matches.
 	RoutingKey string `json:"routingKey,omitempty"`
 }
 
 // RawPublication are the options of PublishRaw.
 type RawPublication struct {
-	// Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
-	// Without one, only `#` matches.
+	// Subscriptions match it with their patterns. 1 to 255 characters: words joined by dots, none of
+	// them empty. Without a key, only `#` matches.
 	RoutingKey string `json:"routingKey,omitempty"`
-	// Higher goes first. Default 4.
+	// Messages with a higher priority are leased first. Default 4.
 	Priority *int `json:"priority,omitempty"`
 	// The message is not leased before this delay is over.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
 	// The message is not leased before this time, at most a year ahead. Not together with
 	// delaySeconds. RFC 3339, UTC.
 	VisibleAt *time.Time `json:"visibleAt,omitempty"`
-	// The message is removed this long after its enqueue, unless a worker holds it then.
+	// The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+	// first.
 	TTLSeconds float64 `json:"ttlSeconds,omitempty"`
-	// Instead of the queue's.
+	// The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
-	// The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-	// control character.
+	// The group of the message, for order and turns: 1 to 128 characters, none of them a control
+	// character.
 	Group string `json:"group,omitempty"`
-	// The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-	// ASCII characters.
+	// Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is the
+	// same message. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 	// While an earlier message of the queue holds this key, nothing new is stored. 1 to 255 printable
 	// ASCII characters.
 	UniqueKey string `json:"uniqueKey,omitempty"`
-	// How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-	// (settled, the default), or until its first lease (leased).
+	// How long the message holds the key. settled (the default): until it is acked, dead, cancelled,
+	// purged or expired. leased: until its first lease.
 	UniqueUntil UniqueUntil `json:"uniqueUntil,omitempty"`
-	// What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
-	// the content and the options of this one unless it is leased (replace).
+	// What becomes of the message that holds the key. keep (the default): it stays as it is. replace:
+	// it gets the content and the options of this one, unless it is leased.
 	UniqueOnConflict OnConflict `json:"uniqueOnConflict,omitempty"`
 }
 
 // Copy is "messages" of PublishAnswer.
 type Copy struct {
-	// Of the message in the list; 0 for a single one.
+	// The place of the message in the list. 0 for a single message.
 	Index int    `json:"index"`
 	Queue string `json:"queue"`
-	// A message id.
+	// The id of a message.
 	ID string `json:"id"`
-	// A key stood for this copy already.
+	// A key already stood for this copy, so nothing was stored.
 	Duplicate bool `json:"duplicate,omitempty"`
-	// It held the unique key; it has the new content now.
+	// This message held the unique key. It now has the new content and options.
 	Replaced bool `json:"replaced,omitempty"`
 }
 
 // PublishAnswer are the copies of published messages.
 type PublishAnswer struct {
-	// The copies. An empty list: nothing matched, and nobody gets the message.
+	// The copies. An empty list: no pattern matched, so nobody gets the message.
 	Messages []Copy `json:"messages"`
 }
 
@@ -1063,14 +1075,14 @@ type TopicSubscription struct {
 // Topic is a topic with its subscriptions.
 type Topic struct {
 	Topic string `json:"topic"`
-	// By queue.
+	// In the order of their queues.
 	Subscriptions []TopicSubscription `json:"subscriptions"`
 }
 
 // TopicsQuery chooses topics.
 type TopicsQuery struct {
 	Limit int `json:"limit,omitempty"`
-	// From the page before.
+	// The cursor of the page before.
 	Cursor string `json:"cursor,omitempty"`
 	// Only topics to which this queue subscribes.
 	Queue string `json:"queue,omitempty"`
@@ -1085,7 +1097,7 @@ type TopicSummary struct {
 // TopicList is a page of topics, by name.
 type TopicList struct {
 	Topics []TopicSummary `json:"topics"`
-	// Send it to get the next page; null at the end.
+	// Send it to get the next page. null: this is the last page.
 	Cursor *string `json:"cursor"`
 }
 
@@ -1104,18 +1116,19 @@ type ScheduleChange struct {
 	// Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not
 	// finer than a minute.
 	Cron string `json:"cron,omitempty"`
-	// Whose clock it follows: a name of the IANA database. Default UTC.
+	// The time zone whose clock counts: a name of the IANA database. Default UTC.
 	Timezone string `json:"timezone,omitempty"`
-	// Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+	// Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+	// escapes.
 	Body any `json:"body,omitempty"`
-	// Strings that travel beside the body: up to 64 of up to 4096 characters.
+	// Strings that go with the body: up to 64, each of up to 4096 characters.
 	Headers *map[string]string `json:"headers,omitempty"`
-	// Of its messages. Higher goes first. Default 4.
+	// The priority of its messages. Default 4.
 	Priority *int `json:"priority,omitempty"`
-	// While true the schedule is not due. What it misses is not made up for. Default false.
+	// While true, the schedule does not fire. Missed times are not made up for. Default false.
 	Paused *bool `json:"paused,omitempty"`
-	// When it was due for more than a minute and nothing ran: one message for all that was missed, or
-	// none. Default once.
+	// What follows when no replica fired for more than a minute. once: one message for all missed
+	// times. skip: none. Default once.
 	Missed Missed `json:"missed,omitempty"`
 }
 
@@ -1143,13 +1156,13 @@ const (
 
 // LastRun is "lastRun" of Schedule.
 type LastRun struct {
-	// When it was due; of several that were missed, the first. RFC 3339, UTC.
+	// When the schedule was due. Of several missed times, the first. RFC 3339, UTC.
 	At time.Time `json:"at"`
-	// When it was fired, or passed over. RFC 3339, UTC.
+	// When the schedule fired, or was passed over. RFC 3339, UTC.
 	FiredAt time.Time `json:"firedAt"`
-	// What became of it.
+	// What became of the firing.
 	Outcome RunOutcome `json:"outcome"`
-	// A message id.
+	// The id of a message.
 	MessageID string `json:"messageId,omitempty"`
 }
 
@@ -1161,28 +1174,27 @@ type Schedule struct {
 	// Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not
 	// finer than a minute.
 	Cron string `json:"cron"`
-	// Whose clock it follows: a name of the IANA database. Default UTC.
+	// The time zone whose clock counts: a name of the IANA database. Default UTC.
 	Timezone string `json:"timezone"`
-	// Of its messages. Higher goes first. Default 4.
+	// The priority of its messages. Default 4.
 	Priority int `json:"priority"`
-	// While true the schedule is not due. What it misses is not made up for. Default false.
+	// While true, the schedule does not fire. Missed times are not made up for. Default false.
 	Paused bool `json:"paused"`
-	// When it was due for more than a minute and nothing ran: one message for all that was missed, or
-	// none. Default once.
+	// What follows when no replica fired for more than a minute. once: one message for all missed
+	// times. skip: none. Default once.
 	Missed Missed `json:"missed"`
-	// The API key that made it, or has last changed more than `paused: true`. Its messages a second
-	// count the firings. It may have been revoked since. null: without a key.
+	// The API key that made the schedule, or has last changed more than `paused: true`. Firings count
+	// against its messages a second. It may have been revoked since. null: without a key.
 	Owner *ScheduleOwner `json:"owner"`
-	// The next times, at most 5. In a list only the next one. None while it is paused.
+	// The next times, at most 5. In a list only the next one. None while the schedule is paused.
 	NextRuns []time.Time `json:"nextRuns"`
-	// What became of the last time at which it was due. null before the first. A run by hand is not
-	// shown here.
+	// What became of the last firing. null before the first. A run by hand is not shown here.
 	LastRun *LastRun `json:"lastRun"`
 	// When it was made. RFC 3339, UTC.
 	CreatedAt time.Time `json:"createdAt"`
 	// When it was last changed. RFC 3339, UTC.
 	UpdatedAt time.Time `json:"updatedAt"`
-	// JSON as it was sent, or other text in UTF-8 as a string.
+	// The body: JSON as it was sent, or other text in UTF-8 as a string.
 	Body    json.RawMessage   `json:"body"`
 	Headers map[string]string `json:"headers"`
 }
@@ -1195,22 +1207,21 @@ type ScheduleSummary struct {
 	// Minute, hour, day of the month, month, weekday; or @hourly @daily @weekly @monthly @yearly. Not
 	// finer than a minute.
 	Cron string `json:"cron"`
-	// Whose clock it follows: a name of the IANA database. Default UTC.
+	// The time zone whose clock counts: a name of the IANA database. Default UTC.
 	Timezone string `json:"timezone"`
-	// Of its messages. Higher goes first. Default 4.
+	// The priority of its messages. Default 4.
 	Priority int `json:"priority"`
-	// While true the schedule is not due. What it misses is not made up for. Default false.
+	// While true, the schedule does not fire. Missed times are not made up for. Default false.
 	Paused bool `json:"paused"`
-	// When it was due for more than a minute and nothing ran: one message for all that was missed, or
-	// none. Default once.
+	// What follows when no replica fired for more than a minute. once: one message for all missed
+	// times. skip: none. Default once.
 	Missed Missed `json:"missed"`
-	// The API key that made it, or has last changed more than `paused: true`. Its messages a second
-	// count the firings. It may have been revoked since. null: without a key.
+	// The API key that made the schedule, or has last changed more than `paused: true`. Firings count
+	// against its messages a second. It may have been revoked since. null: without a key.
 	Owner *ScheduleOwner `json:"owner"`
-	// The next times, at most 5. In a list only the next one. None while it is paused.
+	// The next times, at most 5. In a list only the next one. None while the schedule is paused.
 	NextRuns []time.Time `json:"nextRuns"`
-	// What became of the last time at which it was due. null before the first. A run by hand is not
-	// shown here.
+	// What became of the last firing. null before the first. A run by hand is not shown here.
 	LastRun *LastRun `json:"lastRun"`
 	// When it was made. RFC 3339, UTC.
 	CreatedAt time.Time `json:"createdAt"`
@@ -1221,13 +1232,14 @@ type ScheduleSummary struct {
 // ScheduleList is a page of schedules, by name, without their messages.
 type ScheduleList struct {
 	Schedules []ScheduleSummary `json:"schedules"`
-	// Send it to get the next page; null at the end.
+	// Send it to get the next page. null: this is the last page.
 	Cursor *string `json:"cursor"`
 }
 
 // KeyRequest is an API key to make.
 type KeyRequest struct {
-	// Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+	// Says to people who uses the key. 1 to 128 characters, none of them a control character or
+	// invisible.
 	Name string `json:"name"`
 	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or
 	// on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings,
@@ -1240,16 +1252,17 @@ type KeyRequest struct {
 	// Messages enqueued and leased a second, and one second's worth at once. Each replica counts for
 	// itself. Default null: no bound.
 	MessagesPerSecond float64 `json:"messagesPerSecond,omitempty"`
-	// A key that was made elsewhere, such as by another cell, whole. The same call twice makes one
-	// key. Left out: a new key.
+	// A whole key that was made elsewhere, such as by another cell. A repeated call makes no second
+	// key. Default: a new key.
 	Secret string `json:"secret,omitempty"`
 }
 
 // KeyInfo is an API key without its secret.
 type KeyInfo struct {
-	// Names the key. It is part of the key, and no secret.
+	// The id of the key. It is part of the key, and not secret.
 	ID string `json:"id"`
-	// Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+	// Says to people who uses the key. 1 to 128 characters, none of them a control character or
+	// invisible.
 	Name string `json:"name"`
 	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or
 	// on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings,
@@ -1268,9 +1281,10 @@ type KeyInfo struct {
 
 // KeyMade is a new API key with its secret.
 type KeyMade struct {
-	// Names the key. It is part of the key, and no secret.
+	// The id of the key. It is part of the key, and not secret.
 	ID string `json:"id"`
-	// Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+	// Says to people who uses the key. 1 to 128 characters, none of them a control character or
+	// invisible.
 	Name string `json:"name"`
 	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or
 	// on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings,

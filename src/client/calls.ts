@@ -5,25 +5,25 @@ import { HoldfastError, pauseAfter } from './error.ts'
 import type { RawPublication } from './types.ts'
 
 export interface ClientOptions {
-  /** Where the service is: `http://127.0.0.1:8080`. */
+  /** The address of the service, such as `http://127.0.0.1:8080`. */
   url: string
-  /** An API key, where the service asks for one. */
+  /** The API key, if the service needs one. */
   key?: string | undefined
-  /** How long one try may take, in addition to its waitSeconds. Default 30. */
+  /** How long one try may take, on top of its `waitSeconds`. Default 30. */
   timeoutSeconds?: number | undefined
   /**
-   * How long after the first try another may begin, when there is no answer, or one that asks to
-   * come again later. 0: never. Default 30.
+   * How long after its first try a call may be tried again: after no answer, a 429 or a 5xx. 0: it is
+   * tried once. Default 30.
    */
   retrySeconds?: number | undefined
 }
 
 export interface CallOptions {
-  /** Ends the call. */
+  /** Ends the call when it aborts. The call then throws the signal's reason. */
   signal?: AbortSignal | undefined
-  /** Instead of the client's. */
+  /** How long one try may take, on top of its `waitSeconds`. Default: that of the client. */
   timeoutSeconds?: number | undefined
-  /** Instead of the client's. */
+  /** How long after its first try the call may be tried again. Default: that of the client. */
   retrySeconds?: number | undefined
 }
 

@@ -5,7 +5,7 @@
 import { Keys } from './verbs/keys.ts'
 
 /**
- * Calls a service. A call without an answer is repeated, in a way that is safe to repeat. A refusal,
- * or no answer in time, is thrown as a HoldfastError.
+ * Calls a Holdfast service. A call that gets no answer is repeated for `retrySeconds`, in a way that
+ * is safe. The methods throw a HoldfastError when the service refuses, or does not answer in time.
  */
 export class Client extends Keys {}

@@ -2,8 +2,8 @@
 import type { ErrorCode } from './types.ts'
 
 /**
- * From the service's closed list (docs/errors.md). `noAnswer`: no answer could be read. `http502` and
- * the like: a proxy answered in its own words, with this status.
+ * A code of the service's closed list (docs/errors.md), or one of the client's own. `noAnswer`: no
+ * answer could be read. `http502` and the like: a proxy answered with this status, in its own words.
  */
 export type Code = ErrorCode | 'noAnswer' | `http${number}`
 
@@ -17,17 +17,19 @@ export interface ErrorDetails {
   cause?: unknown
 }
 
-/** A refusal, or no answer within the time limit. */
+/** The service refused a call, or did not answer in time. */
 export class HoldfastError extends Error {
-  /** Of the answer; 0 without an answer. */
+  /** The status of the answer. 0: there was no answer. */
   readonly status: number
-  /** Narrows: `if (error.code === 'leaseLost')`. */
+  /** What to act on: `if (error.code === 'leaseLost')`. */
   readonly code: Code
-  /** Whether anything happened. `none`: nothing did. `unknown`: it may have. */
+  /** `none`: nothing happened. `unknown`: the change may have happened. */
   readonly outcome: 'none' | 'unknown'
+  /** How long the service asks to wait before the next try. */
   readonly retryAfterSeconds: number | undefined
+  /** The id under which the service logs the request. */
   readonly requestId: string | undefined
-  /** What is wrong in the request, and where. */
+  /** What is wrong in the request: `pointer` says where. */
   readonly errors: Array<{ pointer: string; message: string }>
 
   constructor(

@@ -8,39 +8,40 @@ export interface Job<Body = unknown> {
   body: Body
   /** The message as it was leased, with its headers and its receipt. */
   message: LeasedMessage
-  /** Counts from 1. */
+  /** The number of this attempt, from 1. Released leases do not count. */
   attempt: number
   /**
-   * Rises with every lease of this message. Store it beside your effect, and refuse a smaller one.
+   * Rises with every lease of the message. Store the fence with your effect, and refuse a smaller one.
    */
   fence: number
   /**
-   * Aborts when the lease is lost, or when the worker stops and its time is up. Stop working then.
+   * Aborts when the lease is lost, or when the worker is stopped and `graceSeconds` are over. Stop
+   * working then.
    */
   signal: AbortSignal
 }
 
 /**
- * Does the work. When it returns, the message is acked, with what a returned `Done` says. When it
- * throws, the message fails with the
- * error's message as the reason.
+ * Does the work. When it returns, the worker acks the message. A returned `Done` adds a result, or
+ * messages to enqueue. When the handler throws, the worker fails the message, with the error's
+ * message as the reason.
  */
 export type Handler<Body = unknown> = (job: Job<Body>) => unknown
 
 /**
- * What became of a message. `unsettled`: the service could not be reached, so the lease will run
- * out.
+ * What became of a message. `unsettled`: the service could not be reached, so the lease runs out and
+ * the message comes again.
  */
 export interface Settled {
   message: LeasedMessage
   outcome: Outcome['outcome'] | 'unsettled'
-  /** What the handler threw. */
+  /** What the handler threw, if it threw. */
   error?: unknown
 }
 
 /**
- * Returned by a handler: the ack has this `result`, and enqueues the messages of `then` in its own
- * commit. If they are refused, the message fails.
+ * A handler returns it to ack with a `result`, or to enqueue the messages of `then` in the commit of
+ * the ack. If the service refuses the ack for good, the message fails with that reason.
  */
 export class Done {
   readonly ack: Omit<Ack, 'receipt'>
@@ -50,12 +51,12 @@ export class Done {
   }
 }
 
-/** Thrown by a handler: the message becomes dead, because another try would not help. */
+/** A handler throws it when another attempt would not help: the message becomes dead. */
 export class Dead extends Error {
   override name = 'Dead'
 }
 
-/** Thrown by a handler: try again after `delaySeconds`, instead of after the queue's delay. */
+/** A handler throws it to choose the delay: the message is retried after `delaySeconds`. */
 export class RetryAfter extends Error {
   override name = 'RetryAfter'
   readonly delaySeconds: number

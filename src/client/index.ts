@@ -1,4 +1,4 @@
-/** holdfast/client: a client of the REST contract, and a worker. Needs only Node.js 20 or later. */
+/** holdfast/client: a client of the REST API, and a worker. It needs only Node.js 20 or later. */
 export type { CallOptions, ClientOptions } from './calls.ts'
 export { Client } from './client.ts'
 export { HoldfastError, type ErrorDetails } from './error.ts'

@@ -2,12 +2,13 @@
 
 export interface NewMessage {
   /**
-   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   * Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+   * escapes.
    */
   body: unknown
-  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  /** Strings that go with the body: up to 64, each of up to 4096 characters. */
   headers?: Record<string, string> | undefined
-  /** Higher goes first. Default 4. */
+  /** Messages with a higher priority are leased first. Default 4. */
   priority?: number | undefined
   /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
@@ -16,21 +17,26 @@ export interface NewMessage {
    * delaySeconds. RFC 3339, UTC.
    */
   visibleAt?: string | undefined
-  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  /**
+   * The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+   * first.
+   */
   ttlSeconds?: number | undefined
-  /** Instead of the queue's. */
+  /**
+   * The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
+   */
   maxAttempts?: number | undefined
   /**
-   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-   * control character.
+   * The group of the message, for order and turns: 1 to 128 characters, none of them a control
+   * character.
    */
   group?: string | undefined
   /**
-   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-   * ASCII characters.
+   * Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is
+   * the same message. 1 to 255 printable ASCII characters.
    */
   idempotencyKey?: string | undefined
-  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  /** Keeps the queue from storing a second message while an earlier one holds the same key. */
   unique?: {
     /**
      * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
@@ -38,13 +44,13 @@ export interface NewMessage {
      */
     key: string
     /**
-     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-     * (settled, the default), or until its first lease (leased).
+     * How long the message holds the key. settled (the default): until it is acked, dead,
+     * cancelled, purged or expired. leased: until its first lease.
      */
     until?: 'settled' | 'leased' | undefined
     /**
-     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
-     * gets the content and the options of this one unless it is leased (replace).
+     * What becomes of the message that holds the key. keep (the default): it stays as it is.
+     * replace: it gets the content and the options of this one, unless it is leased.
      */
     onConflict?: 'keep' | 'replace' | undefined
   } | undefined
@@ -54,12 +60,13 @@ export interface NextMessage {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
   queue: string
   /**
-   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   * Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+   * escapes.
    */
   body: unknown
-  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  /** Strings that go with the body: up to 64, each of up to 4096 characters. */
   headers?: Record<string, string> | undefined
-  /** Higher goes first. Default 4. */
+  /** Messages with a higher priority are leased first. Default 4. */
   priority?: number | undefined
   /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
@@ -68,21 +75,26 @@ export interface NextMessage {
    * delaySeconds. RFC 3339, UTC.
    */
   visibleAt?: string | undefined
-  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  /**
+   * The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+   * first.
+   */
   ttlSeconds?: number | undefined
-  /** Instead of the queue's. */
+  /**
+   * The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
+   */
   maxAttempts?: number | undefined
   /**
-   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-   * control character.
+   * The group of the message, for order and turns: 1 to 128 characters, none of them a control
+   * character.
    */
   group?: string | undefined
   /**
-   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-   * ASCII characters.
+   * Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is
+   * the same message. 1 to 255 printable ASCII characters.
    */
   idempotencyKey?: string | undefined
-  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  /** Keeps the queue from storing a second message while an earlier one holds the same key. */
   unique?: {
     /**
      * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
@@ -90,20 +102,20 @@ export interface NextMessage {
      */
     key: string
     /**
-     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-     * (settled, the default), or until its first lease (leased).
+     * How long the message holds the key. settled (the default): until it is acked, dead,
+     * cancelled, purged or expired. leased: until its first lease.
      */
     until?: 'settled' | 'leased' | undefined
     /**
-     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
-     * gets the content and the options of this one unless it is leased (replace).
+     * What becomes of the message that holds the key. keep (the default): it stays as it is.
+     * replace: it gets the content and the options of this one, unless it is leased.
      */
     onConflict?: 'keep' | 'replace' | undefined
   } | undefined
 }
 
 export interface RawOptions {
-  /** Higher goes first. Default 4. */
+  /** Messages with a higher priority are leased first. Default 4. */
   priority?: number | undefined
   /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
@@ -112,18 +124,23 @@ export interface RawOptions {
    * delaySeconds. RFC 3339, UTC.
    */
   visibleAt?: string | undefined
-  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  /**
+   * The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+   * first.
+   */
   ttlSeconds?: number | undefined
-  /** Instead of the queue's. */
+  /**
+   * The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
+   */
   maxAttempts?: number | undefined
   /**
-   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-   * control character.
+   * The group of the message, for order and turns: 1 to 128 characters, none of them a control
+   * character.
    */
   group?: string | undefined
   /**
-   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-   * ASCII characters.
+   * Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is
+   * the same message. 1 to 255 printable ASCII characters.
    */
   idempotencyKey?: string | undefined
   /**
@@ -132,78 +149,78 @@ export interface RawOptions {
    */
   uniqueKey?: string | undefined
   /**
-   * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-   * (settled, the default), or until its first lease (leased).
+   * How long the message holds the key. settled (the default): until it is acked, dead, cancelled,
+   * purged or expired. leased: until its first lease.
    */
   uniqueUntil?: 'settled' | 'leased' | undefined
   /**
-   * What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
-   * the content and the options of this one unless it is leased (replace).
+   * What becomes of the message that holds the key. keep (the default): it stays as it is. replace:
+   * it gets the content and the options of this one, unless it is leased.
    */
   uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
 export interface Enqueued {
-  /** A message id. */
+  /** The id of a message. */
   id: string
-  /** A key stood for this message already; nothing was stored. */
+  /** A key already stood for this message, so nothing was stored. */
   duplicate?: true | undefined
-  /** This message held the unique key; it has the new content and options now. */
+  /** This message held the unique key. It now has the new content and options. */
   replaced?: true | undefined
 }
 
 export interface LeaseRequest {
   /** Take at most this many. Default 1. */
   max?: number | undefined
-  /**
-   * Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first.
-   */
+  /** Wait this long for the first message. Default: the queue's waitSeconds. */
   waitSeconds?: number | undefined
-  /** Instead of the queue's. */
+  /** How long the leases last. Default: the leaseSeconds of the queue. */
   leaseSeconds?: number | undefined
-  /** Who asks, for the history. Default: the User-Agent. */
+  /** The name of the worker, for the history. Default: the User-Agent. */
   worker?: string | undefined
   /**
-   * For when the answer was lost: while those leases last, the same key brings the same messages
-   * and receipts again. 1 to 255 printable ASCII characters.
+   * Makes the call safe to repeat: while its leases last, the same key gives the same messages and
+   * receipts again. 1 to 255 printable ASCII characters.
    */
   idempotencyKey?: string | undefined
   /**
-   * Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where
-   * one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.
+   * Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used
+   * before, or an ack has a `result` or a `then`, the acks are a commit of their own. Acks never
+   * wait for messages.
    */
   ack?: Array<string | {
-    /** From the lease. */
+    /** The receipt from the lease. */
     receipt: string
     /**
-     * What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent,
-     * with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+     * What came of the work: any JSON of up to 65536 bytes. The message shows it, exactly as it was
+     * sent, for keepAckedSeconds. If keepAckedSeconds is 0, the result is dropped.
      */
     result?: unknown
     /**
      * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
-     * removes the message. At most 1000 in a request.
+     * ack removes the message. At most 1000 in a request.
      */
     then?: Array<NextMessage> | undefined
   }> | undefined
 }
 
 export interface LeasedMessage {
-  /** A message id. */
+  /** The id of a message. */
   id: string
-  /** The proof of this lease. Settle with it. */
+  /** The proof of this lease. Send it to settle the message. */
   receipt: string
   /**
-   * Rises with every lease of this message. Store it beside your effect and refuse a smaller one.
+   * Rises with every lease of the message. Store the fence with your effect, and refuse a smaller
+   * one.
    */
   fence: number
-  /** Counts the leases of this message from 1, released ones left out. */
+  /** The number of this attempt, from 1. Released leases do not count. */
   attempt: number
-  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  /** The message is dead after this many failed attempts. null: it is tried without end. */
   maxAttempts: number | null
-  /** JSON as it was sent, or other text in UTF-8 as a string. */
+  /** The body: JSON as it was sent, or other text in UTF-8 as a string. */
   body?: unknown
-  /** Instead of body, where the bytes are not text in UTF-8. */
+  /** The body in base64, if it is neither JSON nor text in UTF-8. */
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
@@ -213,119 +230,119 @@ export interface LeasedMessage {
   /** When the lease ends. RFC 3339, UTC. */
   leaseExpiresAt: string
   lastFailure?: LastFailure | undefined
-  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  /** Where a message in a dead-letter queue died. In a chain of them, the first queue. */
   origin?: Origin | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
-  /** The topic to which it was published. */
+  /** The topic to which the message was published. */
   topic?: string | undefined
   /** The routing key of the publish, if it had one. */
   routingKey?: string | undefined
 }
 
-/** The messages, now leased. An empty list when none came in time. */
+/** The leased messages. An empty list: none came in time. */
 export interface Leased {
   messages: Array<LeasedMessage>
-  /** Of the receipts in `ack`, in the order given. There when `ack` was. */
+  /** What became of the receipts in `ack`, in the order given. Missing without `ack`. */
   outcomes?: Array<Outcome> | undefined
 }
 
 export interface Ack {
-  /** From the lease. */
+  /** The receipt from the lease. */
   receipt: string
   /**
-   * What came of the work: any JSON of up to 65536 bytes. It comes back exactly as it was sent,
-   * with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.
+   * What came of the work: any JSON of up to 65536 bytes. The message shows it, exactly as it was
+   * sent, for keepAckedSeconds. If keepAckedSeconds is 0, the result is dropped.
    */
   result?: unknown
   /**
-   * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this
+   * Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this ack
    * removes the message. At most 1000 in a request.
    */
   then?: Array<NextMessage> | undefined
 }
 
 export interface Failure {
-  /** From the lease. */
+  /** The receipt from the lease. */
   receipt: string
-  /** Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair. */
+  /** Why the work failed, for the history. NUL and half a surrogate pair become U+FFFD. */
   reason?: string | undefined
-  /** Retry after this delay, instead of the queue's. 0: at once. */
+  /** Retry after this delay, instead of the queue's delay. 0: at once. */
   delaySeconds?: number | undefined
-  /** true: no further attempt. */
+  /** true: the message is dead, without a further attempt. */
   dead?: boolean | undefined
 }
 
 export interface Extension {
-  /** From the lease. */
+  /** The receipt from the lease. */
   receipt: string
-  /** The lease ends this long from now. That may be sooner than before. */
+  /** The lease ends this long from now, which may be sooner than before. */
   leaseSeconds: number
 }
 
 export interface Followed {
   queue: string
-  /** A message id. */
+  /** The id of a message. */
   id: string
-  /** Its key stood for this message already; nothing was stored. */
+  /** A key already stood for this message, so nothing was stored. */
   duplicate?: true | undefined
-  /** It held the unique key; it has the new content now. */
+  /** This message held the unique key. It now has the new content and options. */
   replaced?: true | undefined
 }
 
-/** The message is removed. */
+/** The work is done. The message is removed, or kept for keepAckedSeconds. */
 export interface OutcomeAcked {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'acked'
-  /** acked: what this ack enqueued, in the order given. There when it had a `then`. */
+  /** The messages that this ack enqueued, in the order given. Missing without a `then`. */
   then?: Array<Followed> | undefined
 }
 
-/** The message is tried again. */
+/** The attempt failed, and the message is tried again. */
 export interface OutcomeRetrying {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'retrying'
   /** When the message is ready again. RFC 3339, UTC. */
   visibleAt: string
 }
 
-/** There is no further attempt. */
+/** The attempt failed, and the message is not tried again. */
 export interface OutcomeDead {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'dead'
-  /** dead: the dead-letter queue to which it went. */
+  /** The dead-letter queue to which the message went. */
   movedTo?: string | undefined
 }
 
-/** The lease goes on. */
+/** The lease has a new end. */
 export interface OutcomeExtended {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'extended'
-  /** When the lease ends now. RFC 3339, UTC. */
+  /** The new end of the lease. RFC 3339, UTC. */
   leaseExpiresAt: string
 }
 
 /** The message is ready again, and the attempt does not count. */
 export interface OutcomeReleased {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'released'
 }
 
-/** The message is acked, purged, expired or moved already. */
+/** The message is gone: it was acked or purged, has expired, or has moved. */
 export interface OutcomeGone {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'gone'
 }
 
-/** The lease has ended, or the message was leased again. Nothing was changed. */
+/** The message was leased again, or its lease has ended. Nothing was changed. */
 export interface OutcomeLeaseLost {
-  /** There in a list. */
+  /** Only in the answer to a list. */
   receipt?: string | undefined
   outcome: 'leaseLost'
 }
@@ -340,23 +357,23 @@ export type Outcome =
   | OutcomeLeaseLost
 
 export interface BrowseQuery {
-  /** A message state. */
+  /** The state of a message. */
   state?: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked' | undefined
   /**
-   * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written.
-   * A body stored as bytes never matches.
+   * The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes. A
+   * body stored as bytes never matches.
    */
   contains?: string | undefined
-  /** A piece of the last failure's reason, in the case given. */
+  /** The reason of the last failure contains this text. Case counts. */
   reason?: string | undefined
   /** Enqueued at this time or later. RFC 3339, UTC. */
   enqueuedAfter?: string | undefined
   /** Enqueued before this time. RFC 3339, UTC. */
   enqueuedBefore?: string | undefined
-  /** Of this group. */
+  /** The message has this group. */
   group?: string | undefined
   limit?: number | undefined
-  /** From the page before. */
+  /** The cursor of the page before. */
   cursor?: string | undefined
 }
 
@@ -367,41 +384,41 @@ export interface LastFailure {
   at: string
 }
 
-/** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+/** Where a message in a dead-letter queue died. In a chain of them, the first queue. */
 export interface Origin {
   queue: string
-  /** When it died there. RFC 3339, UTC. */
+  /** When the message died there. RFC 3339, UTC. */
   diedAt: string
-  /** Of its last failure there. */
+  /** The reason of its last failure there. */
   reason: string | null
-  /** Made there. */
+  /** How many attempts were made there. */
   attempts: number
 }
 
 export interface BrowsedMessage {
-  /** A message id. */
+  /** The id of a message. */
   id: string
-  /** A message state. */
+  /** The state of a message. */
   state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
-  /** JSON as it was sent, or other text in UTF-8 as a string. */
+  /** The body: JSON as it was sent, or other text in UTF-8 as a string. */
   body?: unknown
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
   priority: number
   attempt: number
-  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  /** The message is dead after this many failed attempts. null: it is tried without end. */
   maxAttempts: number | null
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
   /** delayed: when it is ready. RFC 3339, UTC. */
   visibleAt?: string | undefined
   lastFailure?: LastFailure | undefined
-  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  /** Where a message in a dead-letter queue died. In a chain of them, the first queue. */
   origin?: Origin | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
-  /** The topic to which it was published. */
+  /** The topic to which the message was published. */
   topic?: string | undefined
   /** The routing key of the publish, if it had one. */
   routingKey?: string | undefined
@@ -410,79 +427,82 @@ export interface BrowsedMessage {
 /** A page of messages, by id. */
 export interface MessagePage {
   messages: Array<BrowsedMessage>
-  /** A page may be short, or empty, and still have one; null at the end. */
+  /**
+   * Send it to get the next page. null: this is the last page. A short or empty page may have a
+   * cursor.
+   */
   cursor: string | null
 }
 
 /** The message. */
 export interface MessageDetail {
-  /** A message id. */
+  /** The id of a message. */
   id: string
-  /** A message state. */
+  /** The state of a message. */
   state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
-  /** JSON as it was sent, or other text in UTF-8 as a string. */
+  /** The body: JSON as it was sent, or other text in UTF-8 as a string. */
   body?: unknown
   bodyBase64?: string | undefined
   contentType: string
   headers: Record<string, string>
   priority: number
   attempt: number
-  /** After this many attempts that ended badly it is dead; null: never by its attempts. */
+  /** The message is dead after this many failed attempts. null: it is tried without end. */
   maxAttempts: number | null
   /** When it was stored. RFC 3339, UTC. */
   enqueuedAt: string
   /** delayed: when it is ready. RFC 3339, UTC. */
   visibleAt?: string | undefined
   lastFailure?: LastFailure | undefined
-  /** Of a message in a dead-letter queue: where it died. In a chain it is the first queue. */
+  /** Where a message in a dead-letter queue died. In a chain of them, the first queue. */
   origin?: Origin | undefined
   /** The group that the enqueue named. */
   group?: string | undefined
-  /** The topic to which it was published. */
+  /** The topic to which the message was published. */
   topic?: string | undefined
   /** The routing key of the publish, if it had one. */
   routingKey?: string | undefined
-  /** The unique key that the message holds, and until when. */
+  /** The unique key that the message holds, and how long. */
   unique?: {
     key: string
     until: 'settled' | 'leased'
   } | undefined
   lease?: {
     worker: string
-    /** Since when. RFC 3339, UTC. */
+    /** When the lease began. RFC 3339, UTC. */
     leasedAt: string
-    /** Until when. RFC 3339, UTC. */
+    /** When the lease ends. RFC 3339, UTC. */
     expiresAt: string
   } | undefined
-  /** acked: what its ack said came of the work, exactly as it was sent. */
+  /** The result that the ack gave, exactly as it was sent. */
   result?: unknown
-  /** Each attempt that ended badly, the oldest first; at most the last 1000. */
+  /** Attempts that failed, expired or were released, oldest first: the last 1000. */
   history: Array<{
     /** The queue in which the attempt was made. */
     queue: string
     attempt: number
     worker: string | null
     leasedAt: string | null
-    /** Until when. RFC 3339, UTC. */
+    /** When the attempt ended. RFC 3339, UTC. */
     endedAt: string
     outcome: 'failed' | 'expired' | 'released'
     reason?: string | undefined
   }>
   /**
-   * It died here and went to this dead-letter queue. The message is shown as it was when it died.
+   * The message died here and went to this dead-letter queue. It is shown as it was when it died.
    */
   movedTo?: string | undefined
 }
 
 /** Why the message is where it is. */
 export interface Explanation {
-  /** A message id. */
+  /** The id of a message. */
   id: string
-  /** A message state. */
+  /** The state of a message. */
   state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
   /** What to fix first comes first. */
   reasons: Array<{
-    /** next: nothing hinders it. */
+    /** Why the message is where it is. */
     code:
       | 'delayed'
       | 'backingOff'
@@ -508,20 +528,20 @@ export interface Explanation {
     /** leased: who holds it. */
     worker?: string | undefined
     /**
-     * behind: how many ready messages come before it. Counted among the 10,000 before it, leased
-     * ones left out. detail says when there are more.
+     * behind: how many ready messages come before it, leased ones left out. Counted up to 10,000.
+     * detail says whether there are more.
      */
     ahead?: number | undefined
     /** groupBlocked: the message of its group that goes first. */
     by?: {
-      /** A message id. */
+      /** The id of a message. */
       id: string
-      /** A message state. */
+      /** The state of a message. */
       state: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked'
     } | undefined
     /**
-     * noConsumer: when a lease was last asked for, on this replica, or on another up to half a
-     * minute ago. Left out: never. RFC 3339, UTC.
+     * noConsumer: when somebody last asked for messages. Calls to other replicas are known up to
+     * half a minute late. Missing: never. RFC 3339, UTC.
      */
     lastAskedAt?: string | undefined
   }>
@@ -531,28 +551,30 @@ export interface QueueSettings {
   /** How long a lease lasts when the call does not say. Default 30. */
   leaseSeconds?: number | undefined
   /**
-   * A message is dead after this many attempts that ended badly. null: it is tried again for ever.
-   * Default 5.
+   * A message is dead after this many failed attempts. null: it is tried without end. Default 5.
    */
   maxAttempts?: number | null | undefined
   retry?: {
-    /** How the retry delay grows: it doubles, it adds, or it stays. Default exponential. */
+    /**
+     * How the retry delay grows with each attempt: it doubles (exponential), grows by the same
+     * amount (linear), or stays (fixed). Default exponential.
+     */
     strategy?: 'exponential' | 'linear' | 'fixed' | undefined
     /** The delay after the first failed attempt. Default 1. */
     delaySeconds?: number | undefined
-    /** No retry delay is longer. Default 3600. */
+    /** The longest retry delay. Default 3600. */
     maxDelaySeconds?: number | undefined
     /**
-     * Adds up to as much delay again, at random. Messages that failed together then do not come
-     * back together. Default true.
+     * Adds a random time to each retry delay, up to its length. So messages that failed together do
+     * not come back together. Default true.
      */
     jitter?: boolean | undefined
   } | undefined
-  /** The delay of a message that gives neither delaySeconds nor visibleAt. Default 0. */
+  /** The delay of a message that is enqueued without delaySeconds and visibleAt. Default 0. */
   delaySeconds?: number | undefined
   /**
-   * The time to live of a message that gives none. null: only retentionSeconds bounds it. Default
-   * null.
+   * The time to live of a message that is enqueued without ttlSeconds. null: only retentionSeconds
+   * counts. Default null.
    */
   ttlSeconds?: number | null | undefined
   /** How long a lease waits for the first message when the call does not say. Default 0. */
@@ -575,13 +597,14 @@ export interface QueueSettings {
   paused?: boolean | undefined
   /**
    * group: the messages of a group are leased one after another, in the order of their enqueues.
-   * queue: all messages are. Changes only while the queue holds no message. Default none.
+   * queue: all messages of the queue are. Can change only while the queue holds no message. Default
+   * none.
    */
   ordering?: 'none' | 'group' | 'queue' | undefined
   /**
-   * group: groups take turns, so a flood of one delays no other. Priorities count within a group.
-   * Not together with the order queue. A message keeps the fairness that it was enqueued with.
-   * Default none.
+   * group: groups take turns, so a flood of one group delays no other. Priorities count within a
+   * group. Not allowed with the ordering queue. A message keeps the fairness that it was enqueued
+   * with. Default none.
    */
   fairness?: 'none' | 'group' | undefined
   /**
@@ -595,35 +618,38 @@ export interface QueueSettings {
    */
   maxLeasedPerGroup?: number | null | undefined
   /**
-   * At most this many messages are leased in a time, over all replicas: in t seconds never more
-   * than burst + messages × t / perSeconds. burst is as many as messages if it is left out. null:
-   * no bound. Default null.
+   * At most this many messages are leased in a period, over all replicas: in t seconds never more
+   * than burst + messages × t / perSeconds. Without burst, it equals messages. null: no bound.
+   * Default null.
    */
   rate?: {
-    /** Leases. */
+    /** Messages per period. */
     messages: number
-    /** The time in which they are given. */
+    /** The length of the period. */
     perSeconds: number
-    /** How many may be given at once after a pause. Left out: as many as messages. */
+    /** How many messages may be leased at once after a pause. Default: as many as messages. */
     burst?: number | undefined
   } | null | undefined
   /**
-   * At most this many messages of each group are leased in a time, by the same formula as rate.
+   * At most this many messages of each group are leased in a period, by the same formula as rate.
    * Without an order, groups then take turns. null: no bound. Default null.
    */
   ratePerGroup?: {
-    /** Leases. */
+    /** Messages per period. */
     messages: number
-    /** The time in which they are given. */
+    /** The length of the period. */
     perSeconds: number
-    /** How many may be given at once after a pause. Left out: as many as messages. */
+    /** How many messages may be leased at once after a pause. Default: as many as messages. */
     burst?: number | undefined
   } | null | undefined
-  /** How long an acked message can still be browsed. At 0 the ack removes it. Default 0. */
+  /** How long an acked message can still be read. 0: the ack removes it. Default 0. */
   keepAckedSeconds?: number | undefined
-  /** Where a message goes when it dies, in the same commit. null: it stays here. Default null. */
+  /**
+   * The queue to which a message moves when it dies, in the same commit. null: it stays here.
+   * Default null.
+   */
   deadLetterQueue?: string | null | undefined
-  /** What people note of the queue, by name. They are replaced as a whole. Default {}. */
+  /** Notes for people, by name. A change replaces all of them. Default {}. */
   tags?: Record<string, string> | undefined
 }
 
@@ -653,19 +679,19 @@ export interface QueueReport {
     maxLeased: number | null
     maxLeasedPerGroup: number | null
     rate: {
-      /** Leases. */
+      /** Messages per period. */
       messages: number
-      /** The time in which they are given. */
+      /** The length of the period. */
       perSeconds: number
-      /** How many may be given at once after a pause. Left out: as many as messages. */
+      /** How many messages may be leased at once after a pause. Default: as many as messages. */
       burst?: number | undefined
     } | null
     ratePerGroup: {
-      /** Leases. */
+      /** Messages per period. */
       messages: number
-      /** The time in which they are given. */
+      /** The length of the period. */
       perSeconds: number
-      /** How many may be given at once after a pause. Left out: as many as messages. */
+      /** How many messages may be leased at once after a pause. Default: as many as messages. */
       burst?: number | undefined
     } | null
     keepAckedSeconds: number
@@ -691,11 +717,11 @@ export interface QueueReport {
    * delay, its lease or its death. null when none is ready.
    */
   oldestReadySeconds: number | null
-  /** How many messages the limits allow to lease now. */
+  /** How many more messages may be leased now. */
   limits: {
-    /** How many more maxLeased allows. null: no maxLeased. */
+    /** How many more messages maxLeased allows. null: no maxLeased. */
     places: number | null
-    /** How many the rate allows now. null: no rate. */
+    /** How many messages the rate allows now. null: no rate. */
     tokens: number | null
     nextTokenAt: string | null
   }
@@ -707,16 +733,16 @@ export interface QueueReport {
 
 export interface QueuesQuery {
   limit?: number | undefined
-  /** From the page before. */
+  /** The cursor of the page before. */
   cursor?: string | undefined
-  /** Only queues whose dead messages go to this one. */
+  /** Only queues whose dead messages go to this queue. */
   deadLetterQueue?: string | undefined
 }
 
 /** A page of queues, by name. */
 export interface QueueList {
   queues: Array<QueueReport>
-  /** Send it to get the next page; null at the end. */
+  /** Send it to get the next page. null: this is the last page. */
   cursor: string | null
 }
 
@@ -740,31 +766,30 @@ export interface Series {
   dead: Array<number | null>
   /** Messages stored in the step. */
   enqueuedPerSecond: Array<number>
-  /** Messages acked. */
+  /** Messages acked in the step. */
   ackedPerSecond: Array<number>
-  /** Attempts that ended badly: by a fail, or because the lease ran out. */
+  /** Attempts that failed, or whose lease ran out. */
   failedPerSecond: Array<number>
   /**
-   * From the enqueue to the lease, of the messages leased in the step: half waited no longer.
-   * Messages that were delayed or came back (retried, released, redriven) are left out, because
-   * nobody has kept when they became ready. Read from buckets that double, so exact within a factor
-   * of two. null: none was leased.
+   * The median time from the enqueue to the lease, of the messages leased in the step. Messages
+   * that were delayed or came back (retried, released, redriven) are left out. Times are counted in
+   * buckets that double, so they are exact within a factor of two. null: no message was leased.
    */
   waitSecondsP50: Array<number | null>
-  /** As waitSecondsP50, for 95 of a hundred. */
+  /** As waitSecondsP50, the 95th percentile. */
   waitSecondsP95: Array<number | null>
   /**
-   * From the lease to the ack, of the messages acked in the step: half took no longer. Only
-   * messages that one replica has both leased and acked are counted, and eight of a flush that
-   * leased more than eight. Also from buckets.
+   * The median time from the lease to the ack, of the messages acked in the step. Only messages
+   * that one replica has both leased and acked are counted, and at most eight of each flush. Exact
+   * within a factor of two.
    */
   workSecondsP50: Array<number | null>
-  /** As workSecondsP50, for 95 of a hundred. */
+  /** As workSecondsP50, the 95th percentile. */
   workSecondsP95: Array<number | null>
 }
 
 export interface FailuresQuery {
-  /** dead, or delayed: backing off after a failure. */
+  /** dead, or delayed: waits for a retry after a failure. */
   state?: 'dead' | 'delayed' | undefined
 }
 
@@ -772,14 +797,14 @@ export interface FailuresQuery {
 export interface Failures {
   /** The largest first, at most 100. */
   groups: Array<{
-    /** dead, or delayed: backing off after a failure. */
+    /** dead, or delayed: waits for a retry after a failure. */
     state: 'dead' | 'delayed'
     /**
-     * Numbers and ids are `#` in it, and quoted parts are `…`. null: the attempts ended without a
-     * reason.
+     * The common reason, with numbers and ids as `#` and quoted parts as `…`. null: no reason was
+     * given.
      */
     reason: string | null
-    /** How many messages. */
+    /** How many messages the group has. */
     count: number
     /** When the first of these attempts ended. RFC 3339, UTC. */
     firstAt: string
@@ -787,7 +812,7 @@ export interface Failures {
     lastAt: string
     /** The message whose attempt ended last. */
     example: {
-      /** A message id. */
+      /** The id of a message. */
       id: string
       attempt: number
       /** When the attempt ended. RFC 3339, UTC. */
@@ -796,8 +821,8 @@ export interface Failures {
       reason: string | null
     }
     /**
-     * A piece that all reasons of the group hold, for a filter by `reason`. Reasons of other groups
-     * may hold it too. null: there is none.
+     * A text that all reasons of the group contain, for a filter by `reason`. Reasons of other
+     * groups may contain it too. null: there is none.
      */
     piece: string | null
     /** All messages of the group. A redrive or retry of these `ids` takes no others. */
@@ -816,9 +841,9 @@ export interface Failures {
 export interface Consumers {
   /** Those that hold the most messages first, at most 200. */
   consumers: Array<{
-    /** The name that its leases gave, or else their User-Agent. */
+    /** The name of the worker, from its leases. Without a name, their User-Agent. */
     worker: string
-    /** How many messages it holds now. */
+    /** How many messages the worker holds now. */
     leases: number
     oldestLeaseAt: string | null
     nextEndAt: string | null
@@ -842,9 +867,7 @@ export interface GroupsQuery {
 /** A page of groups, by name. */
 export interface GroupList {
   groups: Array<{
-    /**
-     * Its name. null: the messages without a group, or the whole queue where that is one group.
-     */
+    /** Its name. null: the messages without a group, or the whole queue if it is one group. */
     group: string | null
     /** Its messages that are ready or delayed. */
     waiting: number
@@ -859,52 +882,52 @@ export interface GroupList {
      */
     first: {
       id: string
-      /** Its state. */
+      /** The state of the message. */
       state: 'ready' | 'delayed' | 'leased' | 'dead'
-      /** Its attempts so far. 0: it was never leased. */
+      /** Its attempts so far. 0: the message was never leased. */
       attempt: number
       until: string | null
     } | null
   }>
-  /** Send it to get the next page; null at the end. */
+  /** Send it to get the next page. null: this is the last page. */
   cursor: string | null
 }
 
 export interface PageQuery {
   limit?: number | undefined
-  /** From the page before. */
+  /** The cursor of the page before. */
   cursor?: string | undefined
 }
 
 export interface PurgeRequest {
-  /** A message state. */
+  /** The state of a message. */
   state?: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked' | undefined
-  /** Only these messages. */
+  /** Only the messages with these ids. */
   ids?: Array<string> | undefined
-  /** Only messages for which all of this is true. */
+  /** Only messages for which all of these conditions are true. */
   where?: {
     /**
-     * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as
-     * written. A body stored as bytes never matches.
+     * The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes.
+     * A body stored as bytes never matches.
      */
     contains?: string | undefined
-    /** A piece of the last failure's reason, in the case given. */
+    /** The reason of the last failure contains this text. Case counts. */
     reason?: string | undefined
     /** Enqueued at this time or later. RFC 3339, UTC. */
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
-    /** Of this group. */
+    /** The message has this group. */
     group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
-  /** true: nothing is changed; the answer says how many match. */
+  /** true: change nothing, and answer how many messages match. */
   dryRun?: boolean | undefined
 }
 
 export interface Matched {
-  /** Of a dry run: how many would be changed now. */
+  /** How many messages the call would change now. */
   matched: number
   /** Counting stopped at its time limit. The real number is at least `matched`. */
   more?: true | undefined
@@ -916,29 +939,29 @@ export type PurgeAnswer = {
 } | Matched
 
 export interface RedriveRequest {
-  /** Only these messages. */
+  /** Only the messages with these ids. */
   ids?: Array<string> | undefined
-  /** Only messages for which all of this is true. */
+  /** Only messages for which all of these conditions are true. */
   where?: {
     /**
-     * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as
-     * written. A body stored as bytes never matches.
+     * The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes.
+     * A body stored as bytes never matches.
      */
     contains?: string | undefined
-    /** A piece of the last failure's reason, in the case given. */
+    /** The reason of the last failure contains this text. Case counts. */
     reason?: string | undefined
     /** Enqueued at this time or later. RFC 3339, UTC. */
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
-    /** Of this group. */
+    /** The message has this group. */
     group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
-  /** true: nothing is changed; the answer says how many match. */
+  /** true: change nothing, and answer how many messages match. */
   dryRun?: boolean | undefined
-  /** Send them all to this queue. It takes a key that may enqueue there. */
+  /** Send all messages to this queue. The key needs the right enqueue on it. */
   to?: string | undefined
   /** At most this many messages a second. The answer is then a task, and the work goes on. */
   ratePerSecond?: number | undefined
@@ -959,45 +982,45 @@ export interface RedriveList {
   /** The newest first. */
   redrives: Array<{
     task: string
-    /** null: each message goes home, or becomes ready here. */
+    /** The queue to which messages go. null: each goes home, or becomes ready here. */
     to: string | null
     ratePerSecond: number
-    /** How many so far. */
+    /** How many messages so far. */
     redriven: number
     state: 'running' | 'done' | 'stopped' | 'failed'
     /**
-     * Why it failed. `refused`: by the database; the log of the service says why. The others are of
-     * move tasks of SQS. `queueNotFound`: a queue to go to is missing. `originUnknown`: a message
-     * never died, so it has no home. What was not moved stays.
+     * Why the task failed. `refused`: the database refused it, and the log of the service says why.
+     * Move tasks of SQS also have `queueNotFound` (the queue of a message is missing) and
+     * `originUnknown` (a message never died, so it has no home). Messages not moved stay.
      */
     failure: 'queueNotFound' | 'originUnknown' | 'refused' | null
-    /** When it began. RFC 3339, UTC. */
+    /** When the task began. RFC 3339, UTC. */
     startedAt: string
   }>
 }
 
 export interface RetryRequest {
-  /** Only these messages. */
+  /** Only the messages with these ids. */
   ids?: Array<string> | undefined
-  /** Only messages for which all of this is true. */
+  /** Only messages for which all of these conditions are true. */
   where?: {
     /**
-     * A piece of the body as it was sent, in the case given. Escapes in JSON are compared as
-     * written. A body stored as bytes never matches.
+     * The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes.
+     * A body stored as bytes never matches.
      */
     contains?: string | undefined
-    /** A piece of the last failure's reason, in the case given. */
+    /** The reason of the last failure contains this text. Case counts. */
     reason?: string | undefined
     /** Enqueued at this time or later. RFC 3339, UTC. */
     enqueuedAfter?: string | undefined
     /** Enqueued before this time. RFC 3339, UTC. */
     enqueuedBefore?: string | undefined
-    /** Of this group. */
+    /** The message has this group. */
     group?: string | undefined
   } | undefined
   /** At most this many, the lowest ids first. */
   limit?: number | undefined
-  /** true: nothing is changed; the answer says how many match. */
+  /** true: change nothing, and answer how many messages match. */
   dryRun?: boolean | undefined
 }
 
@@ -1008,12 +1031,13 @@ export type RetryAnswer = {
 
 export interface Publication {
   /**
-   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   * Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+   * escapes.
    */
   body: unknown
-  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  /** Strings that go with the body: up to 64, each of up to 4096 characters. */
   headers?: Record<string, string> | undefined
-  /** Higher goes first. Default 4. */
+  /** Messages with a higher priority are leased first. Default 4. */
   priority?: number | undefined
   /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
@@ -1022,21 +1046,26 @@ export interface Publication {
    * delaySeconds. RFC 3339, UTC.
    */
   visibleAt?: string | undefined
-  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  /**
+   * The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+   * first.
+   */
   ttlSeconds?: number | undefined
-  /** Instead of the queue's. */
+  /**
+   * The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
+   */
   maxAttempts?: number | undefined
   /**
-   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-   * control character.
+   * The group of the message, for order and turns: 1 to 128 characters, none of them a control
+   * character.
    */
   group?: string | undefined
   /**
-   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-   * ASCII characters.
+   * Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is
+   * the same message. 1 to 255 printable ASCII characters.
    */
   idempotencyKey?: string | undefined
-  /** While an earlier message of the queue holds the same key, no second one is stored. */
+  /** Keeps the queue from storing a second message while an earlier one holds the same key. */
   unique?: {
     /**
      * While an earlier message of the queue holds this key, nothing new is stored. 1 to 255
@@ -1044,30 +1073,30 @@ export interface Publication {
      */
     key: string
     /**
-     * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-     * (settled, the default), or until its first lease (leased).
+     * How long the message holds the key. settled (the default): until it is acked, dead,
+     * cancelled, purged or expired. leased: until its first lease.
      */
     until?: 'settled' | 'leased' | undefined
     /**
-     * What becomes of the message that holds the key: it stays as it is (keep, the default), or
-     * gets the content and the options of this one unless it is leased (replace).
+     * What becomes of the message that holds the key. keep (the default): it stays as it is.
+     * replace: it gets the content and the options of this one, unless it is leased.
      */
     onConflict?: 'keep' | 'replace' | undefined
   } | undefined
   /**
-   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
-   * Without one, only `#` matches.
+   * Subscriptions match it with their patterns. 1 to 255 characters: words joined by dots, none of
+   * them empty. Without a key, only `#` matches.
    */
   routingKey?: string | undefined
 }
 
 export interface RawPublication {
   /**
-   * Subscriptions choose by it. 1 to 255 characters: words joined by dots, none of them empty.
-   * Without one, only `#` matches.
+   * Subscriptions match it with their patterns. 1 to 255 characters: words joined by dots, none of
+   * them empty. Without a key, only `#` matches.
    */
   routingKey?: string | undefined
-  /** Higher goes first. Default 4. */
+  /** Messages with a higher priority are leased first. Default 4. */
   priority?: number | undefined
   /** The message is not leased before this delay is over. */
   delaySeconds?: number | undefined
@@ -1076,18 +1105,23 @@ export interface RawPublication {
    * delaySeconds. RFC 3339, UTC.
    */
   visibleAt?: string | undefined
-  /** The message is removed this long after its enqueue, unless a worker holds it then. */
+  /**
+   * The message is removed this long after its enqueue. If a worker holds it then, the lease ends
+   * first.
+   */
   ttlSeconds?: number | undefined
-  /** Instead of the queue's. */
+  /**
+   * The message is dead after this many failed attempts. Default: the maxAttempts of the queue.
+   */
   maxAttempts?: number | undefined
   /**
-   * The group of the message, for order and for fairness: 1 to 128 characters, none of them a
-   * control character.
+   * The group of the message, for order and turns: 1 to 128 characters, none of them a control
+   * character.
    */
   group?: string | undefined
   /**
-   * The same key with the same content within dedupSeconds is the same message. 1 to 255 printable
-   * ASCII characters.
+   * Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is
+   * the same message. 1 to 255 printable ASCII characters.
    */
   idempotencyKey?: string | undefined
   /**
@@ -1096,29 +1130,29 @@ export interface RawPublication {
    */
   uniqueKey?: string | undefined
   /**
-   * How long the message holds the key: until it is acked, dead, cancelled, purged or expired
-   * (settled, the default), or until its first lease (leased).
+   * How long the message holds the key. settled (the default): until it is acked, dead, cancelled,
+   * purged or expired. leased: until its first lease.
    */
   uniqueUntil?: 'settled' | 'leased' | undefined
   /**
-   * What becomes of the message that holds the key: it stays as it is (keep, the default), or gets
-   * the content and the options of this one unless it is leased (replace).
+   * What becomes of the message that holds the key. keep (the default): it stays as it is. replace:
+   * it gets the content and the options of this one, unless it is leased.
    */
   uniqueOnConflict?: 'keep' | 'replace' | undefined
 }
 
-/** Committed. 200 when all copies were there already, by their keys. */
+/** Committed. The status is 200 if keys already stood for all copies. */
 export interface PublishAnswer {
-  /** The copies. An empty list: nothing matched, and nobody gets the message. */
+  /** The copies. An empty list: no pattern matched, so nobody gets the message. */
   messages: Array<{
-    /** Of the message in the list; 0 for a single one. */
+    /** The place of the message in the list. 0 for a single message. */
     index: number
     queue: string
-    /** A message id. */
+    /** The id of a message. */
     id: string
-    /** A key stood for this copy already. */
+    /** A key already stood for this copy, so nothing was stored. */
     duplicate?: true | undefined
-    /** It held the unique key; it has the new content now. */
+    /** This message held the unique key. It now has the new content and options. */
     replaced?: true | undefined
   }>
 }
@@ -1141,7 +1175,7 @@ export interface Subscription {
 /** The topic. */
 export interface Topic {
   topic: string
-  /** By queue. */
+  /** In the order of their queues. */
   subscriptions: Array<{
     queue: string
     pattern: string
@@ -1150,7 +1184,7 @@ export interface Topic {
 
 export interface TopicsQuery {
   limit?: number | undefined
-  /** From the page before. */
+  /** The cursor of the page before. */
   cursor?: string | undefined
   /** Only topics to which this queue subscribes. */
   queue?: string | undefined
@@ -1162,23 +1196,23 @@ export interface TopicList {
     topic: string
     subscriptions: number
   }>
-  /** Send it to get the next page; null at the end. */
+  /** Send it to get the next page. null: this is the last page. */
   cursor: string | null
 }
 
 export interface PushChange {
-  /** Where to: http or https, without a name or a password in it. A new push needs it. */
+  /** The endpoint: an http or https URL without a user name or a password. A new push needs it. */
   url?: string | undefined
   /**
-   * Requests under way at one time, of each replica. To bound all replicas together, set
+   * Requests under way at one time, for each replica. To limit all replicas together, set
    * `maxLeased` of the queue. Default 10.
    */
   maxConcurrent?: number | undefined
   /** How long a request may take, with its answer. Default 30. */
   timeoutSeconds?: number | undefined
   /**
-   * Header fields of each request, such as an Authorization. None that the service sets itself.
-   * They are replaced as a whole.
+   * Header fields of each request, such as an Authorization. None that the service sets itself. A
+   * change replaces all of them.
    */
   headers?: Record<string, string> | undefined
 }
@@ -1191,7 +1225,7 @@ export interface Push {
   maxConcurrent: number
   timeoutSeconds: number
   headers: Record<string, string>
-  /** Until then the secret before the last rotation signs too. null: only one secret signs. */
+  /** Until this time, the secret before the last rotation signs too. null: one secret signs. */
   oldSecretUntil: string | null
   /** When it was made. RFC 3339, UTC. */
   createdAt: string
@@ -1209,36 +1243,36 @@ export interface PushReport {
   maxConcurrent: number
   timeoutSeconds: number
   headers: Record<string, string>
-  /** Until then the secret before the last rotation signs too. null: only one secret signs. */
+  /** Until this time, the secret before the last rotation signs too. null: one secret signs. */
   oldSecretUntil: string | null
   /** When it was made. RFC 3339, UTC. */
   createdAt: string
   /** When it last changed. RFC 3339, UTC. */
   updatedAt: string
-  /** The endpoint fails, so deliveries are slowed down. null: full speed. */
+  /** Set while the endpoint fails and deliveries are slowed down. null: full speed. */
   slowed: {
-    /** In a row. */
+    /** How many failures there were in a row. */
     failures: number
     reason: string
     /** When the next delivery is tried. RFC 3339, UTC. */
     until: string
   } | null
   /**
-   * The last 50 that this replica has made since its start, the newest first. Other replicas
+   * The last 50 deliveries of this replica since its start, the newest first. Other replicas
    * remember their own.
    */
   deliveries: Array<{
-    /** A message id. */
+    /** The id of a message. */
     id: string
     attempt: number
     /** When the request was sent. RFC 3339, UTC. */
     at: string
     /**
-     * delivered: 2xx, so it was acked. gone: 410, so it is dead. failed: any other answer, or a
-     * broken connection. timeout: no answer in time. unreachable: no connection.
+     * delivered: 2xx, so the message is acked. gone: 410, so it is dead. failed: another answer, or
+     * a broken connection. timeout: no answer in time. unreachable: no connection.
      */
     outcome: 'delivered' | 'gone' | 'failed' | 'timeout' | 'unreachable'
-    /** Of the answer. null: there was none. */
+    /** The status of the answer. null: there was no answer. */
     status: number | null
     /** How long the request took. */
     seconds: number
@@ -1250,7 +1284,7 @@ export interface PushReport {
 /** What came of the request. `delivered` is true for 2xx. */
 export interface PushTest {
   delivered: boolean
-  /** Of the answer. null: there was none. */
+  /** The status of the answer. null: there was no answer. */
   status: number | null
   /** How long the request took. */
   seconds: number
@@ -1266,7 +1300,7 @@ export interface PushRotated {
   maxConcurrent: number
   timeoutSeconds: number
   headers: Record<string, string>
-  /** Until then the secret before the last rotation signs too. null: only one secret signs. */
+  /** Until this time, the secret before the last rotation signs too. null: one secret signs. */
   oldSecretUntil: string | null
   /** When it was made. RFC 3339, UTC. */
   createdAt: string
@@ -1284,21 +1318,22 @@ export interface ScheduleChange {
    * finer than a minute.
    */
   cron?: string | undefined
-  /** Whose clock it follows: a name of the IANA database. Default UTC. */
+  /** The time zone whose clock counts: a name of the IANA database. Default UTC. */
   timezone?: string | undefined
   /**
-   * Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.
+   * Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and
+   * escapes.
    */
   body?: unknown
-  /** Strings that travel beside the body: up to 64 of up to 4096 characters. */
+  /** Strings that go with the body: up to 64, each of up to 4096 characters. */
   headers?: Record<string, string> | undefined
-  /** Of its messages. Higher goes first. Default 4. */
+  /** The priority of its messages. Default 4. */
   priority?: number | undefined
-  /** While true the schedule is not due. What it misses is not made up for. Default false. */
+  /** While true, the schedule does not fire. Missed times are not made up for. Default false. */
   paused?: boolean | undefined
   /**
-   * When it was due for more than a minute and nothing ran: one message for all that was missed, or
-   * none. Default once.
+   * What follows when no replica fired for more than a minute. once: one message for all missed
+   * times. skip: none. Default once.
    */
   missed?: 'once' | 'skip' | undefined
 }
@@ -1313,20 +1348,20 @@ export interface Schedule {
    * finer than a minute.
    */
   cron: string
-  /** Whose clock it follows: a name of the IANA database. Default UTC. */
+  /** The time zone whose clock counts: a name of the IANA database. Default UTC. */
   timezone: string
-  /** Of its messages. Higher goes first. Default 4. */
+  /** The priority of its messages. Default 4. */
   priority: number
-  /** While true the schedule is not due. What it misses is not made up for. Default false. */
+  /** While true, the schedule does not fire. Missed times are not made up for. Default false. */
   paused: boolean
   /**
-   * When it was due for more than a minute and nothing ran: one message for all that was missed, or
-   * none. Default once.
+   * What follows when no replica fired for more than a minute. once: one message for all missed
+   * times. skip: none. Default once.
    */
   missed: 'once' | 'skip'
   /**
-   * The API key that made it, or has last changed more than `paused: true`. Its messages a second
-   * count the firings. It may have been revoked since. null: without a key.
+   * The API key that made the schedule, or has last changed more than `paused: true`. Firings count
+   * against its messages a second. It may have been revoked since. null: without a key.
    */
   owner: {
     /** The id of the key. */
@@ -1334,18 +1369,15 @@ export interface Schedule {
     /** The name of the key. */
     name: string
   } | null
-  /** The next times, at most 5. In a list only the next one. None while it is paused. */
+  /** The next times, at most 5. In a list only the next one. None while the schedule is paused. */
   nextRuns: Array<string>
-  /**
-   * What became of the last time at which it was due. null before the first. A run by hand is not
-   * shown here.
-   */
+  /** What became of the last firing. null before the first. A run by hand is not shown here. */
   lastRun: {
-    /** When it was due; of several that were missed, the first. RFC 3339, UTC. */
+    /** When the schedule was due. Of several missed times, the first. RFC 3339, UTC. */
     at: string
-    /** When it was fired, or passed over. RFC 3339, UTC. */
+    /** When the schedule fired, or was passed over. RFC 3339, UTC. */
     firedAt: string
-    /** What became of it. */
+    /** What became of the firing. */
     outcome:
       | 'enqueued'
       | 'skipped'
@@ -1355,14 +1387,14 @@ export interface Schedule {
       | 'queueFull'
       | 'bodyTooLarge'
       | 'invalidSchedule'
-    /** A message id. */
+    /** The id of a message. */
     messageId?: string | undefined
   } | null
   /** When it was made. RFC 3339, UTC. */
   createdAt: string
   /** When it was last changed. RFC 3339, UTC. */
   updatedAt: string
-  /** JSON as it was sent, or other text in UTF-8 as a string. */
+  /** The body: JSON as it was sent, or other text in UTF-8 as a string. */
   body: unknown
   headers: Record<string, string>
 }
@@ -1376,20 +1408,20 @@ export interface ScheduleEntry {
    * finer than a minute.
    */
   cron: string
-  /** Whose clock it follows: a name of the IANA database. Default UTC. */
+  /** The time zone whose clock counts: a name of the IANA database. Default UTC. */
   timezone: string
-  /** Of its messages. Higher goes first. Default 4. */
+  /** The priority of its messages. Default 4. */
   priority: number
-  /** While true the schedule is not due. What it misses is not made up for. Default false. */
+  /** While true, the schedule does not fire. Missed times are not made up for. Default false. */
   paused: boolean
   /**
-   * When it was due for more than a minute and nothing ran: one message for all that was missed, or
-   * none. Default once.
+   * What follows when no replica fired for more than a minute. once: one message for all missed
+   * times. skip: none. Default once.
    */
   missed: 'once' | 'skip'
   /**
-   * The API key that made it, or has last changed more than `paused: true`. Its messages a second
-   * count the firings. It may have been revoked since. null: without a key.
+   * The API key that made the schedule, or has last changed more than `paused: true`. Firings count
+   * against its messages a second. It may have been revoked since. null: without a key.
    */
   owner: {
     /** The id of the key. */
@@ -1397,18 +1429,15 @@ export interface ScheduleEntry {
     /** The name of the key. */
     name: string
   } | null
-  /** The next times, at most 5. In a list only the next one. None while it is paused. */
+  /** The next times, at most 5. In a list only the next one. None while the schedule is paused. */
   nextRuns: Array<string>
-  /**
-   * What became of the last time at which it was due. null before the first. A run by hand is not
-   * shown here.
-   */
+  /** What became of the last firing. null before the first. A run by hand is not shown here. */
   lastRun: {
-    /** When it was due; of several that were missed, the first. RFC 3339, UTC. */
+    /** When the schedule was due. Of several missed times, the first. RFC 3339, UTC. */
     at: string
-    /** When it was fired, or passed over. RFC 3339, UTC. */
+    /** When the schedule fired, or was passed over. RFC 3339, UTC. */
     firedAt: string
-    /** What became of it. */
+    /** What became of the firing. */
     outcome:
       | 'enqueued'
       | 'skipped'
@@ -1418,7 +1447,7 @@ export interface ScheduleEntry {
       | 'queueFull'
       | 'bodyTooLarge'
       | 'invalidSchedule'
-    /** A message id. */
+    /** The id of a message. */
     messageId?: string | undefined
   } | null
   /** When it was made. RFC 3339, UTC. */
@@ -1430,13 +1459,14 @@ export interface ScheduleEntry {
 /** A page of schedules, by name, without their messages. */
 export interface ScheduleList {
   schedules: Array<ScheduleEntry>
-  /** Send it to get the next page; null at the end. */
+  /** Send it to get the next page. null: this is the last page. */
   cursor: string | null
 }
 
 export interface KeyRequest {
   /**
-   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   * Says to people who uses the key. 1 to 128 characters, none of them a control character or
+   * invisible.
    */
   name: string
   /**
@@ -1457,8 +1487,8 @@ export interface KeyRequest {
    */
   messagesPerSecond?: number | null | undefined
   /**
-   * A key that was made elsewhere, such as by another cell, whole. The same call twice makes one
-   * key. Left out: a new key.
+   * A whole key that was made elsewhere, such as by another cell. A repeated call makes no second
+   * key. Default: a new key.
    */
   secret?: string | undefined
 }
@@ -1484,10 +1514,11 @@ export interface KeyChange {
 }
 
 export interface KeyInfo {
-  /** Names the key. It is part of the key, and no secret. */
+  /** The id of the key. It is part of the key, and not secret. */
   id: string
   /**
-   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   * Says to people who uses the key. 1 to 128 characters, none of them a control character or
+   * invisible.
    */
   name: string
   /**
@@ -1513,10 +1544,11 @@ export interface KeyInfo {
 
 /** The new key. */
 export interface KeyMade {
-  /** Names the key. It is part of the key, and no secret. */
+  /** The id of the key. It is part of the key, and not secret. */
   id: string
   /**
-   * Who uses it, for people. 1 to 128 characters, none of them a control character or invisible.
+   * Says to people who uses the key. 1 to 128 characters, none of them a control character or
+   * invisible.
    */
   name: string
   /**
@@ -1542,9 +1574,9 @@ export interface KeyMade {
   secret: string
 }
 
-/** It is revoked. The schedules that it owns stay. */
+/** The key is revoked. The schedules that it owns stay. */
 export interface KeptSchedules {
-  /** By name. Those that are not paused go on firing. */
+  /** The schedules by name. Those that are not paused go on firing. */
   schedules: Array<{
     name: string
     /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */

@@ -15,28 +15,30 @@ import { Settler, type Result } from './settler.ts'
 import type { LeasedMessage, LeaseRequest } from './types.ts'
 
 export interface WorkerOptions<Body = unknown> extends ClientOptions {
+  /** The queue to work on. */
   queue: string
+  /** Does the work of one message. */
   handler: Handler<Body>
-  /** The most messages that the worker holds at once. 1 to 1000, default 1. */
+  /** How many messages the worker works on at once. 1 to 1000, default 1. */
   concurrency?: number | undefined
   /**
-   * How long a lease lasts, instead of the queue's time. It is extended while the handler works.
-   * Default 30.
+   * How long a lease lasts. The worker extends it while the handler works. Default 30, whatever the
+   * queue says.
    */
   leaseSeconds?: number | undefined
-  /** How long a call waits for a message; another call follows. 1 to 60, default 20. */
+  /** How long one call waits for a message, before the next call. 1 to 60, default 20. */
   waitSeconds?: number | undefined
-  /** How long handlers may still take when the worker is stopped. Default 10. */
+  /** How long running handlers may still take when the worker is stopped. Default 10. */
   graceSeconds?: number | undefined
-  /** The worker's name in the history of messages. Default: the names of host and process. */
+  /** The worker's name in the history of messages. Default: the host's name and the process id. */
   worker?: string | undefined
   /** Whether SIGTERM and SIGINT stop the worker. Default true. */
   signals?: boolean | undefined
-  /** Hears what became of each message. */
+  /** Called with what became of each message. */
   onSettled?: ((settled: Settled) => void) | undefined
   /**
-   * Hears of errors, for example that the service does not answer. The worker goes on by itself.
-   * Default: writes a line to standard error.
+   * Called with each error, for example when the service does not answer. The worker goes on by
+   * itself. Default: writes a line to standard error.
    */
   onError?: ((error: Error) => void) | undefined
 }
@@ -49,8 +51,9 @@ const lastCallsMs = 5000
 /** What the handler returned, or what it threw. */
 type End = { ok: true; value: unknown } | { ok: false; error: unknown }
 
+/** Leases messages of a queue, has a handler work on them, extends their leases and settles them. */
 export class Worker<Body = unknown> {
-  /** Resolves when the worker has been stopped. It never ends by itself, and never throws. */
+  /** Resolves when the worker has been stopped. It never ends by itself, and never rejects. */
   readonly stopped: Promise<void>
   readonly #client: Client
   readonly #queue: string
@@ -68,7 +71,7 @@ export class Worker<Body = unknown> {
   #free: number
   #onFree = () => {}
 
-  /** Begins at once, and goes on until it is stopped. */
+  /** Begins to work at once. Throws if an option is out of its bounds. */
   constructor({
     queue,
     handler,
@@ -108,8 +111,8 @@ export class Worker<Body = unknown> {
   }
 
   /**
-   * Leases no more. Waits up to graceSeconds for handlers, then tells them to stop, and gives their
-   * messages back. Takes at most 11 s longer than graceSeconds.
+   * Stops the worker. It leases no more, and waits up to `graceSeconds` for handlers. Then it aborts
+   * their signals, and releases their messages. Resolves at most 11 s after `graceSeconds`.
    */
   stop(): Promise<void> {
     this.#stopping.abort(new Error('The worker is stopping.'))

@@ -34,7 +34,7 @@ export const options = {
     min: 0,
     max: priorityMax,
     label: 'Priority',
-    help: `Higher goes first. Default ${priorityDefault}.`
+    help: `Messages with a higher priority are leased first. Default ${priorityDefault}.`
   },
   delaySeconds: {
     type: 'number',
@@ -54,21 +54,23 @@ export const options = {
     max: ttlSecondsMax,
     unit: 'seconds',
     label: 'Time to live',
-    help: 'The message is removed this long after its enqueue, unless a worker holds it then.'
+    help:
+      'The message is removed this long after its enqueue. ' +
+      'If a worker holds it then, the lease ends first.'
   },
   maxAttempts: {
     type: 'integer',
     min: 1,
     max: maxAttemptsMax,
     label: 'Attempts',
-    help: "Instead of the queue's."
+    help: 'The message is dead after this many failed attempts. Default: the maxAttempts of the queue.'
   },
   group: {
     type: 'text',
     pattern: groupPattern,
     label: 'Group',
     help:
-      `The group of the message, for order and for fairness: 1 to ${groupCharsMax} characters, ` +
+      `The group of the message, for order and turns: 1 to ${groupCharsMax} characters, ` +
       'none of them a control character.'
   },
   idempotencyKey: {
@@ -76,7 +78,8 @@ export const options = {
     pattern: idempotencyKeyPattern,
     label: 'Idempotency key',
     help:
-      'The same key with the same content within dedupSeconds is the same message. ' +
+      'Makes the enqueue safe to repeat: within dedupSeconds, the same key with the same content is the ' +
+      'same message. ' +
       `1 to ${idempotencyKeyCharsMax} printable ASCII characters.`
   }
 } as const satisfies Record<string, OptionRow>
@@ -96,16 +99,16 @@ export const uniqueMembers = {
     choices: ['settled', 'leased'],
     label: 'The key is held until it is',
     help:
-      'How long the message holds the key: until it is acked, dead, cancelled, purged or expired ' +
-      '(settled, the default), or until its first lease (leased).'
+      'How long the message holds the key. settled (the default): until it is acked, dead, cancelled, ' +
+      'purged or expired. leased: until its first lease.'
   },
   onConflict: {
     type: 'choice',
     choices: ['keep', 'replace'],
     label: 'A message with this key',
     help:
-      'What becomes of the message that holds the key: it stays as it is (keep, the default), ' +
-      'or gets the content and the options of this one unless it is leased (replace).'
+      'What becomes of the message that holds the key. keep (the default): it stays as it is. ' +
+      'replace: it gets the content and the options of this one, unless it is leased.'
   }
 } as const satisfies Record<string, OptionRow>
 

@@ -37,14 +37,20 @@ export type SettingRow = (NumberRow | ChoiceRow | FlagRow | QueueRow | TextsRow 
 
 /** A rate: messages per time. */
 const rateFields = {
-  messages: { type: 'integer', min: 1, max: rateMessagesMax, label: 'messages', help: 'Leases.' },
+  messages: {
+    type: 'integer',
+    min: 1,
+    max: rateMessagesMax,
+    label: 'messages',
+    help: 'Messages per period.'
+  },
   perSeconds: {
     type: 'number',
     min: ratePerSecondsMin,
     max: ratePerSecondsMax,
     unit: 'seconds',
     label: 'per seconds',
-    help: 'The time in which they are given.'
+    help: 'The length of the period.'
   },
   burst: {
     type: 'integer',
@@ -52,7 +58,7 @@ const rateFields = {
     max: rateMessagesMax,
     optional: true,
     label: 'burst',
-    help: 'How many may be given at once after a pause. Left out: as many as messages.'
+    help: 'How many messages may be leased at once after a pause. Default: as many as messages.'
   }
 } as const
 
@@ -80,7 +86,7 @@ export const settings = {
     default: 5,
     nullable: true,
     label: 'Attempts',
-    help: 'A message is dead after this many attempts that ended badly. null: it is tried again for ever.'
+    help: 'A message is dead after this many failed attempts. null: it is tried without end.'
   },
   retry: {
     members: {
@@ -90,7 +96,9 @@ export const settings = {
         choices: ['exponential', 'linear', 'fixed'],
         default: 'exponential',
         label: 'Retry delay',
-        help: 'How the retry delay grows: it doubles, it adds, or it stays.'
+        help:
+          'How the retry delay grows with each attempt: it doubles (exponential), ' +
+          'grows by the same amount (linear), or stays (fixed).'
       },
       delaySeconds: {
         column: 'retry_delay_seconds',
@@ -110,7 +118,7 @@ export const settings = {
         default: 3600,
         unit: 'seconds',
         label: 'Longest delay',
-        help: 'No retry delay is longer.'
+        help: 'The longest retry delay.'
       },
       jitter: {
         column: 'retry_jitter',
@@ -118,8 +126,8 @@ export const settings = {
         default: true,
         label: 'Add a random delay',
         help:
-          'Adds up to as much delay again, at random. ' +
-          'Messages that failed together then do not come back together.'
+          'Adds a random time to each retry delay, up to its length. ' +
+          'So messages that failed together do not come back together.'
       }
     }
   },
@@ -131,7 +139,7 @@ export const settings = {
     default: 0,
     unit: 'seconds',
     label: 'Delay',
-    help: 'The delay of a message that gives neither delaySeconds nor visibleAt.'
+    help: 'The delay of a message that is enqueued without delaySeconds and visibleAt.'
   },
   ttlSeconds: {
     column: 'ttl_seconds',
@@ -141,7 +149,9 @@ export const settings = {
     default: null,
     unit: 'seconds',
     label: 'Time to live',
-    help: 'The time to live of a message that gives none. null: only retentionSeconds bounds it.'
+    help:
+      'The time to live of a message that is enqueued without ttlSeconds. ' +
+      'null: only retentionSeconds counts.'
   },
   waitSeconds: {
     column: 'wait_seconds',
@@ -208,7 +218,7 @@ export const settings = {
     label: 'Order',
     help:
       'group: the messages of a group are leased one after another, in the order of their enqueues. ' +
-      'queue: all messages are. Changes only while the queue holds no message.'
+      'queue: all messages of the queue are. Can change only while the queue holds no message.'
   },
   fairness: {
     column: 'fairness',
@@ -217,8 +227,8 @@ export const settings = {
     default: 'none',
     label: 'Fairness',
     help:
-      'group: groups take turns, so a flood of one delays no other. Priorities count within a group. ' +
-      'Not together with the order queue. A message keeps the fairness that it was enqueued with.'
+      'group: groups take turns, so a flood of one group delays no other. Priorities count within a group. ' +
+      'Not allowed with the ordering queue. A message keeps the fairness that it was enqueued with.'
   },
   maxLeased: {
     column: 'max_leased',
@@ -247,9 +257,9 @@ export const settings = {
     default: null,
     label: 'Rate',
     help:
-      'At most this many messages are leased in a time, over all replicas: ' +
+      'At most this many messages are leased in a period, over all replicas: ' +
       'in t seconds never more than burst + messages × t / perSeconds. ' +
-      'burst is as many as messages if it is left out. null: no bound.'
+      'Without burst, it equals messages. null: no bound.'
   },
   ratePerGroup: {
     column: 'rate_per_group',
@@ -258,7 +268,7 @@ export const settings = {
     default: null,
     label: 'Rate per group',
     help:
-      'At most this many messages of each group are leased in a time, by the same formula as rate. ' +
+      'At most this many messages of each group are leased in a period, by the same formula as rate. ' +
       'Without an order, groups then take turns. null: no bound.'
   },
   keepAckedSeconds: {
@@ -269,14 +279,14 @@ export const settings = {
     default: 0,
     unit: 'seconds',
     label: 'Keep acked messages',
-    help: 'How long an acked message can still be browsed. At 0 the ack removes it.'
+    help: 'How long an acked message can still be read. 0: the ack removes it.'
   },
   deadLetterQueue: {
     column: 'dead_letter_queue',
     type: 'queue',
     default: null,
     label: 'Dead-letter queue',
-    help: 'Where a message goes when it dies, in the same commit. null: it stays here.'
+    help: 'The queue to which a message moves when it dies, in the same commit. null: it stays here.'
   },
   tags: {
     column: 'tags',
@@ -286,7 +296,7 @@ export const settings = {
     valueCharsMax: tagValueCharsMax,
     default: {},
     label: 'Tags',
-    help: 'What people note of the queue, by name. They are replaced as a whole.'
+    help: 'Notes for people, by name. A change replaces all of them.'
   }
 } as const satisfies Record<string, SettingRow | SettingGroup>
 

@@ -10,19 +10,19 @@ export class Keys extends Schedules {
   }
 
   /**
-   * Makes an API key. Its `secret` is shown this once. The call is not repeated by itself, because
-   * a lost answer may have made a key.
+   * Makes an API key. The answer shows its `secret`, only this once. The client does not repeat this
+   * call, because a try whose answer was lost may have made a key.
    */
   createKey(request: KeyRequest, options?: CallOptions): Promise<KeyMade> {
     return this.call('POST', '/keys', { body: request }, { retrySeconds: 0, ...options })
   }
 
-  /** Changes what an API key may do. The key itself stays as it is. */
+  /** Changes the rights and rates of an API key. Its secret stays. */
   changeKey(id: string, change: KeyChange, options?: CallOptions): Promise<KeyInfo> {
     return this.call('PUT', path('keys', id), { body: change }, options)
   }
 
-  /** Revokes an API key. Answers the schedules that it owns, which stay. */
+  /** Revokes an API key. Answers its schedules, which stay. `pauseSchedules` pauses them. */
   async revokeKey(
     id: string,
     query: { pauseSchedules?: boolean | undefined } = {},

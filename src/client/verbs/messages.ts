@@ -16,14 +16,14 @@ import type {
 
 export class Messages extends Calls {
   /**
-   * Stores a message. The answer comes after the commit. Without an `idempotencyKey` the client
-   * makes one, so that a try after a lost answer stores nothing twice.
+   * Stores a message. Resolves after the commit. Without an `idempotencyKey` the client makes one, so
+   * that a repeated try stores no second message. Give a key of your own if your program may run again.
    */
   enqueue(queue: string, message: NewMessage, options?: CallOptions): Promise<Enqueued> {
     return this.call('POST', path('queues', queue, 'messages'), { body: keyed(message) }, options)
   }
 
-  /** Stores 1 to 1000 messages, all or none. */
+  /** Stores 1 to 1000 messages, all or none. Answers their ids in the order given. */
   async enqueueMany(queue: string, messages: NewMessage[], options?: CallOptions): Promise<Enqueued[]> {
     return (
       await this.call<{ messages: Enqueued[] }>(
@@ -52,8 +52,8 @@ export class Messages extends Calls {
   }
 
   /**
-   * Takes messages for a time. Without an `idempotencyKey` the client makes one, so that a try
-   * after a lost answer brings the same messages.
+   * Leases up to `max` messages for a time. Without an `idempotencyKey` the client makes one, so that
+   * a repeated try gets the same messages. An empty list means that no message came in time.
    */
   lease(
     queue: string,
@@ -69,14 +69,14 @@ export class Messages extends Calls {
     )
   }
 
-  /** Lists messages by id, without leasing them. */
+  /** A page of messages by id, without leasing them. */
   browse(queue: string, query: BrowseQuery = {}, options?: CallOptions): Promise<MessagePage> {
     return this.call('GET', path('queues', queue, 'messages'), { query }, options)
   }
 
   /**
-   * One message with its lease and its history. With `waitSeconds` the answer comes when the
-   * message is acked, dead or gone, or when the time is up.
+   * One message with its lease and its history. With `waitSeconds`, resolves when the message is
+   * acked, dead or gone, or when the time is up. The queue must keep acked messages for that.
    */
   message(
     queue: string,
@@ -92,12 +92,12 @@ export class Messages extends Calls {
     )
   }
 
-  /** Why a message is where it is. */
+  /** Why a message is where it is. What to fix first comes first. */
   explain(queue: string, id: string, options?: CallOptions): Promise<Explanation> {
     return this.call('GET', path('queues', queue, 'messages', id, 'explain'), {}, options)
   }
 
-  /** Removes a message that is not leased. */
+  /** Removes a message that is not leased. Throws `messageLeased` if a worker holds it. */
   async cancel(queue: string, id: string, options?: CallOptions): Promise<void> {
     await this.call('DELETE', path('queues', queue, 'messages', id), {}, options)
   }

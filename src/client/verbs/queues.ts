@@ -15,7 +15,7 @@ import type {
 } from '../types.ts'
 
 export class Queues extends Settling {
-  /** A page of queues, by name: all, or those with a dead-letter queue. */
+  /** A page of queues, by name: all, or those whose dead messages go to `deadLetterQueue`. */
   queues(query: QueuesQuery = {}, options?: CallOptions): Promise<QueueList> {
     return this.call('GET', '/queues', { query }, options)
   }
@@ -35,7 +35,7 @@ export class Queues extends Settling {
     return this.call('PUT', path('queues', queue), { body: settings }, options)
   }
 
-  /** Removes a queue and its messages. With `ifEmpty` it throws `queueNotEmpty` where there are any. */
+  /** Removes a queue and its messages. With `ifEmpty`, throws `queueNotEmpty` if it holds any. */
   async deleteQueue(
     queue: string,
     query: { ifEmpty?: boolean | undefined } = {},
@@ -44,12 +44,12 @@ export class Queues extends Settling {
     await this.call('DELETE', path('queues', queue), { query }, options)
   }
 
-  /** The groups of a queue by name, and what goes first in each. */
+  /** The groups of a queue by name, and the message that goes first in each. */
   groups(queue: string, query: GroupsQuery = {}, options?: CallOptions): Promise<GroupList> {
     return this.call('GET', path('queues', queue, 'groups'), { query }, options)
   }
 
-  /** Failed messages of a queue, grouped by the reason of their last failure. */
+  /** Dead messages and those that wait for a retry, grouped by the reason of their last failure. */
   failures(queue: string, query: FailuresQuery = {}, options?: CallOptions): Promise<Failures> {
     return this.call('GET', path('queues', queue, 'failures'), { query }, options)
   }

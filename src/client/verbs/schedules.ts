@@ -14,12 +14,12 @@ export class Schedules extends Pushes {
     return this.call('GET', path('schedules', name), {}, options)
   }
 
-  /** Creates a schedule, or changes what is given. */
+  /** Creates a schedule, or changes the fields given. A new one needs `queue`, `cron` and `body`. */
   putSchedule(name: string, change: ScheduleChange, options?: CallOptions): Promise<Schedule> {
     return this.call('PUT', path('schedules', name), { body: change }, options)
   }
 
-  /** Enqueues a schedule's message once more. Safe to repeat, as `enqueue` is. */
+  /** Enqueues a schedule's message once more, also while it is paused. Safe to repeat, as `enqueue`. */
   runSchedule(
     name: string,
     request: { idempotencyKey?: string | undefined } = {},

@@ -7,10 +7,11 @@ const lists = { ack: 'receipts', fail: 'failures', extend: 'extensions', release
 
 export class Settling extends Messages {
   /**
-   * The work is done. With one receipt it throws `leaseLost` when somebody else has the message by
-   * now. With a list it answers an outcome for each receipt, in the order given. An ack may say what
-   * came of the work, in `result`, and in `then` what to enqueue in the same commit. If a `then` is
-   * refused, nothing of the call is acked.
+   * Says that the work is done. With one receipt, throws `leaseLost` if the message has been leased
+   * again. With a list, answers an outcome for each receipt, in the order given.
+   *
+   * An ack may give a `result`, and in `then` messages to enqueue in the same commit. If a message of
+   * a `then` is refused, the whole call is refused, and nothing is acked.
    */
   ack(queue: string, ack: string | Ack, options?: CallOptions): Promise<Outcome>
   ack(queue: string, acks: (string | Ack)[], options?: CallOptions): Promise<Outcome[]>
@@ -26,7 +27,10 @@ export class Settling extends Messages {
     return this.#settleMany(queue, 'ack', { acks: all }, options)
   }
 
-  /** The work failed. The message is tried again later, or is dead. */
+  /**
+   * Says that the work failed. The message is retried later, or is dead after its last attempt. With
+   * one receipt, throws `leaseLost` if the message has been leased again.
+   */
   fail(queue: string, failure: Failure, options?: CallOptions): Promise<Outcome>
   fail(queue: string, failures: Failure[], options?: CallOptions): Promise<Outcome[]>
   fail(queue: string, failures: Failure | Failure[], options?: CallOptions): Promise<Outcome | Outcome[]> {
@@ -34,8 +38,8 @@ export class Settling extends Messages {
   }
 
   /**
-   * Lets the lease end `leaseSeconds` from now. With one extension it throws `leaseLost` or `gone`
-   * when the lease cannot be extended.
+   * Sets the end of a lease to `leaseSeconds` from now. With one extension, throws `leaseLost` or
+   * `gone` if the lease cannot be extended: stop working on the message then.
    */
   extend(queue: string, extension: Extension, options?: CallOptions): Promise<Outcome>
   extend(queue: string, extensions: Extension[], options?: CallOptions): Promise<Outcome[]>
@@ -47,7 +51,7 @@ export class Settling extends Messages {
     return this.#settle(queue, 'extend', extensions, options)
   }
 
-  /** Gives leased messages back. The attempt does not count. */
+  /** Gives leased messages back, ready at once. The attempt does not count. */
   release(queue: string, receipt: string, options?: CallOptions): Promise<Outcome>
   release(queue: string, receipts: string[], options?: CallOptions): Promise<Outcome[]>
   release(queue: string, receipts: string | string[], options?: CallOptions): Promise<Outcome | Outcome[]> {

@@ -18,7 +18,7 @@ export type Copy = PublishAnswer['messages'][number]
 export class Topics extends Bulk {
   /**
    * Publishes a message to a topic: every queue whose subscription matches gets a copy. Answers the
-   * copies; an empty list says that nobody got the message. Safe to repeat, as `enqueue` is.
+   * copies. An empty list means that nobody got the message. Safe to repeat, as `enqueue`.
    */
   async publish(topic: string, message: Publication, options?: CallOptions): Promise<Copy[]> {
     return await this.#publish(topic, { body: keyed(message) }, options)

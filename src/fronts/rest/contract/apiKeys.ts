@@ -16,7 +16,7 @@ const keyFields = {
   name: Type.String({
     pattern: keyNamePattern,
     description:
-      `Who uses it, for people. 1 to ${apiKeyNameCharsMax} characters, ` +
+      `Says to people who uses the key. 1 to ${apiKeyNameCharsMax} characters, ` +
       'none of them a control character or invisible.',
     examples: ['mail worker']
   }),
@@ -43,8 +43,8 @@ export const KeyRequest = object(
       Type.String({
         pattern: keySecretPattern,
         description:
-          'A key that was made elsewhere, such as by another cell, whole. The same call twice makes one ' +
-          'key. Left out: a new key.'
+          'A whole key that was made elsewhere, such as by another cell. A repeated call makes no second ' +
+          'key. Default: a new key.'
       })
     )
   },
@@ -62,7 +62,7 @@ export const KeyChange = object(
 
 export const KeyInfo = Type.Object(
   {
-    id: Type.String({ description: 'Names the key. It is part of the key, and no secret.' }),
+    id: Type.String({ description: 'The id of the key. It is part of the key, and not secret.' }),
     ...keyFields,
     ...rates,
     createdAt: time('When it was made.')
@@ -83,10 +83,10 @@ const KeyList = Type.Object({ keys: Type.Array(KeyInfo) }, { description: 'The k
 export const KeptSchedules = Type.Object(
   {
     schedules: Type.Array(Type.Object({ name: Type.String(), queue: QueueName, paused: Type.Boolean() }), {
-      description: 'By name. Those that are not paused go on firing.'
+      description: 'The schedules by name. Those that are not paused go on firing.'
     })
   },
-  { title: 'KeptSchedules', description: 'It is revoked. The schedules that it owns stay.' }
+  { title: 'KeptSchedules', description: 'The key is revoked. The schedules that it owns stay.' }
 )
 const RevokeQuery = object({
   pauseSchedules: maybe(
@@ -103,8 +103,8 @@ export const apiKeyOperations = operations({
     schema: {
       summary: 'Make an API key',
       description:
-        'The answer holds the key itself, this once: only its digest is stored. ' +
-        'It is good on every replica within two seconds. From the first key on, every call needs one. ' +
+        'The answer holds the key itself, only this once, because only its digest is stored. ' +
+        'The key works on every replica within two seconds. Once a key exists, every call needs one. ' +
         'So the first key must have the right `admin`.',
       body: KeyRequest,
       response: { 201: KeyMade, ...problemResponses(400, 409, 415, 429, 503) }
@@ -116,7 +116,7 @@ export const apiKeyOperations = operations({
     config: {},
     schema: {
       summary: 'List API keys',
-      description: 'All of them, the oldest first; never the secrets.',
+      description: 'All keys without their secrets, the oldest first.',
       response: { 200: KeyList, ...problemResponses(503) }
     }
   },
@@ -127,8 +127,8 @@ export const apiKeyOperations = operations({
     schema: {
       summary: 'Change what an API key may do',
       description:
-        'What is left out stays as it is, and so does the key itself. ' +
-        'Every replica heeds the change within five seconds. Calls that wait under the key end then.',
+        'Fields that are left out stay as they are, and so does the secret. ' +
+        'Every replica follows the change within five seconds. Waiting calls of the key end then.',
       params: KeyParams,
       body: KeyChange,
       response: { 200: KeyInfo, ...problemResponses(400, 404, 415, 503) }
@@ -141,7 +141,7 @@ export const apiKeyOperations = operations({
     schema: {
       summary: 'Revoke an API key',
       description:
-        'Every replica refuses it within five seconds. ' +
+        'Every replica refuses the key within five seconds. ' +
         'Its schedules stay, and the answer names them. With `pauseSchedules` they are paused.',
       params: KeyParams,
       querystring: RevokeQuery,

@@ -11,19 +11,22 @@ export const selection = {
     Type.Array(Type.String({ minLength: 1, maxLength: messageIdCharsMax, pattern: '^\\d+$' }), {
       minItems: 1,
       maxItems: listMax,
-      description: 'Only these messages.'
+      description: 'Only the messages with these ids.'
     })
   ),
   where: maybe(
-    object(filter, { minProperties: 1, description: 'Only messages for which all of this is true.' })
+    object(filter, {
+      minProperties: 1,
+      description: 'Only messages for which all of these conditions are true.'
+    })
   ),
   limit: maybe(Type.Integer({ minimum: 1, description: 'At most this many, the lowest ids first.' })),
-  dryRun: maybe(Type.Boolean({ description: 'true: nothing is changed; the answer says how many match.' }))
+  dryRun: maybe(Type.Boolean({ description: 'true: change nothing, and answer how many messages match.' }))
 }
 
 export const Matched = Type.Object(
   {
-    matched: Type.Integer({ description: 'Of a dry run: how many would be changed now.' }),
+    matched: Type.Integer({ description: 'How many messages the call would change now.' }),
     more: maybe(
       Type.Literal(true, {
         description: 'Counting stopped at its time limit. The real number is at least `matched`.'
@@ -60,8 +63,7 @@ export const Bulk = {
     done: 'retried',
     summary: 'Retry messages now',
     description:
-      'Delayed messages, and those that back off after a failure, become ready now, ' +
-      'as if they had come due.'
+      'Makes delayed messages ready now, also those that wait for a retry, ' + 'as if they had come due.'
   },
   purge: {
     request: PurgeRequest,
@@ -70,15 +72,15 @@ export const Bulk = {
     summary: 'Purge messages',
     description:
       'Removes messages: all, or those of one state, leased ones too. ' +
-      'Of those named in `ids` it leaves what is leased, so this cancels many.'
+      'With `ids` it removes only those that are not leased, so it cancels many at once.'
   }
 } as const satisfies Record<PlainBulkAction, object>
 
 export const selecting =
-  'It takes the messages that are there when it begins: all of them, or with `ids` and `where` those ' +
-  'that are named and match, up to `limit`. It works in chunks that are commits of their own. ' +
-  'When it is cut short, what it has done stays done, and the same call goes on where it stopped. ' +
-  '`dryRun` changes nothing and answers how many there are.'
+  'The call acts on the messages that are there when it begins: on all of them, or on those that ' +
+  '`ids` and `where` select, up to `limit`. It commits in chunks. If it is cut short, finished chunks ' +
+  'stay done, and the same call goes on with the rest. ' +
+  '`dryRun` changes nothing and answers how many messages match.'
 
 /** The operation of one bulk action. */
 export function bulkOperation(action: PlainBulkAction) {

@@ -14,11 +14,13 @@ const maybeTime = (description: string) => orNull(time(description))
 const written = (n: number) => n.toLocaleString('en')
 
 const Consumer = Type.Object({
-  worker: Type.String({ description: 'The name that its leases gave, or else their User-Agent.' }),
-  leases: Type.Integer({ description: 'How many messages it holds now.' }),
-  oldestLeaseAt: maybeTime('Since when it holds the oldest of them. null: it holds none.'),
-  nextEndAt: maybeTime('When the first of these leases ends. null: it holds none.'),
-  lastLeasedAt: maybeTime('When it last leased a message.'),
+  worker: Type.String({
+    description: 'The name of the worker, from its leases. Without a name, their User-Agent.'
+  }),
+  leases: Type.Integer({ description: 'How many messages the worker holds now.' }),
+  oldestLeaseAt: maybeTime('When the oldest of these leases began. null: the worker holds no message.'),
+  nextEndAt: maybeTime('When the first of these leases ends. null: the worker holds no message.'),
+  lastLeasedAt: maybeTime('When the worker last leased a message.'),
   lastAckedAt: maybeTime(
     'When it last acked a message that is still kept, and whose lease is still recorded. null: not known.'
   ),
@@ -53,7 +55,7 @@ export const consumerOperations = operations({
       summary: 'Who consumes a queue',
       description:
         'Workers seen lately: those that hold messages, those whose leases are still recorded, and those ' +
-        `with an attempt that ended badly within ${written(consumerSeconds)} seconds. ` +
+        `with an attempt that failed or expired within ${written(consumerSeconds)} seconds. ` +
         'A lease is recorded until its time is up, also after the ack. ' +
         'A worker that only waits, or that last leased earlier, is not shown. ' +
         '`lastAskedAt` tells that there is one. ' +

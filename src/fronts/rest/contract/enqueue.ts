@@ -17,7 +17,7 @@ const uniqueTerms = {
 const unique = maybe(
   object(
     { key: uniqueKey, ...uniqueTerms },
-    { description: 'While an earlier message of the queue holds the same key, no second one is stored.' }
+    { description: 'Keeps the queue from storing a second message while an earlier one holds the same key.' }
   )
 )
 export const IdempotencyKey = Type.Unsafe<string>(
@@ -27,11 +27,11 @@ export const Priority = Type.Unsafe<number>(schemaOf(options.priority, options.p
 
 /** What a message's headers may be, in a sentence. */
 export const headersHelp =
-  'Strings that travel beside the body: ' + `up to ${headersMax} of up to ${headerValueCharsMax} characters.`
+  'Strings that go with the body: ' + `up to ${headersMax}, each of up to ${headerValueCharsMax} characters.`
 
 export const givenBody = Type.Unsafe<unknown>({
   description:
-    'Any JSON. It comes back exactly as it was sent: digits, duplicate names and escapes untouched.'
+    'Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and escapes.'
 })
 export const givenHeaders = Type.Record(
   Type.String(),
@@ -60,7 +60,11 @@ export const NextMessage = Type.Unsafe<NextMessageInput>(
 )
 export const MessageList = object(
   {
-    messages: Type.Array(Message, { minItems: 1, maxItems: listMax, description: 'All are stored, or none.' })
+    messages: Type.Array(Message, {
+      minItems: 1,
+      maxItems: listMax,
+      description: 'All messages are stored, or none.'
+    })
   },
   { title: 'NewMessages' }
 )
@@ -84,11 +88,11 @@ export const Enqueued = Type.Object(
   {
     id: messageId,
     duplicate: maybe(
-      Type.Literal(true, { description: 'A key stood for this message already; nothing was stored.' })
+      Type.Literal(true, { description: 'A key already stood for this message, so nothing was stored.' })
     ),
     replaced: maybe(
       Type.Literal(true, {
-        description: 'This message held the unique key; it has the new content and options now.'
+        description: 'This message held the unique key. It now has the new content and options.'
       })
     )
   },
@@ -96,8 +100,8 @@ export const Enqueued = Type.Object(
 )
 export const EnqueueAnswer = Type.Union([Enqueued, Type.Object({ messages: Type.Array(Enqueued) })], {
   description:
-    'Committed: the id, or for a list the ids in the order given. ' +
-    '200 when no new message was stored, because the keys stood for these messages already.'
+    'Committed. The id, or for a list the ids in the order given. ' +
+    'The status is 200 if no new message was stored, because keys already stood for these messages.'
 })
 
 export const enqueueOperations = operations({

@@ -11,7 +11,7 @@ import { operations, problemResponses } from './operation.ts'
 import { maybe, messageId, object, orNull, QueueParams, time } from './shapes.ts'
 
 const FailingStateName = Type.Enum([...failingStates], {
-  description: 'dead, or delayed: backing off after a failure.'
+  description: 'dead, or delayed: waits for a retry after a failure.'
 })
 
 export const FailuresQuery = object({ state: maybe(FailingStateName) }, { title: 'FailuresQuery' })
@@ -20,9 +20,9 @@ const FailureGroup = Type.Object({
   state: FailingStateName,
   reason: orNull(Type.String(), {
     description:
-      'Numbers and ids are `#` in it, and quoted parts are `…`. null: the attempts ended without a reason.'
+      'The common reason, with numbers and ids as `#` and quoted parts as `…`. null: no reason was given.'
   }),
-  count: Type.Integer({ description: 'How many messages.' }),
+  count: Type.Integer({ description: 'How many messages the group has.' }),
   firstAt: time('When the first of these attempts ended.'),
   lastAt: time('When the last of them ended.'),
   example: Type.Object(
@@ -38,8 +38,8 @@ const FailureGroup = Type.Object({
   ),
   piece: orNull(Type.String(), {
     description:
-      'A piece that all reasons of the group hold, for a filter by `reason`. ' +
-      'Reasons of other groups may hold it too. null: there is none.'
+      'A text that all reasons of the group contain, for a filter by `reason`. ' +
+      'Reasons of other groups may contain it too. null: there is none.'
   }),
   ids: Type.Array(messageId, {
     description: 'All messages of the group. A redrive or retry of these `ids` takes no others.'
@@ -71,7 +71,7 @@ export const failureOperations = operations({
     schema: {
       summary: 'Failures by reason',
       description:
-        "Groups dead messages, and those that back off, by their last failure's reason. " +
+        "Groups dead messages, and those that wait for a retry, by their last failure's reason. " +
         'Reasons that differ only in numbers, ids, quoted parts or white space are one group, ' +
         `and so are those that differ only after ${failureReasonCharsMax} characters. ` +
         'To redrive or retry a group, send its `ids`: ' +

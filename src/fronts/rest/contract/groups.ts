@@ -9,14 +9,14 @@ const written = groupExaminedMax.toLocaleString('en')
 
 const First = Type.Object({
   id: Type.String(),
-  state: Type.Enum([...openStates], { description: 'Its state.' }),
-  attempt: Type.Integer({ description: 'Its attempts so far. 0: it was never leased.' }),
-  until: orNull(time('When its lease or its delay ends. null: it is ready.'))
+  state: Type.Enum([...openStates], { description: 'The state of the message.' }),
+  attempt: Type.Integer({ description: 'Its attempts so far. 0: the message was never leased.' }),
+  until: orNull(time('When its lease or its delay ends. null: the message is ready.'))
 })
 
 const Group = Type.Object({
   group: orNull(Type.String(), {
-    description: 'Its name. null: the messages without a group, or the whole queue where that is one group.'
+    description: 'Its name. null: the messages without a group, or the whole queue if it is one group.'
   }),
   waiting: Type.Integer({ description: 'Its messages that are ready or delayed.' }),
   leased: Type.Integer({ description: 'Its messages that are leased.' }),

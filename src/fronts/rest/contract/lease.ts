@@ -33,25 +33,24 @@ const leaseOptions = {
     Type.Number({
       minimum: 0,
       maximum: waitSecondsMax,
-      description:
-        "Wait this long for the first message. Default: the queue's waitSeconds, which is 0 at first."
+      description: "Wait this long for the first message. Default: the queue's waitSeconds."
     })
   ),
-  leaseSeconds: maybe(leaseSeconds("Instead of the queue's.")),
+  leaseSeconds: maybe(leaseSeconds('How long the leases last. Default: the leaseSeconds of the queue.')),
   worker: maybe(
     Type.String({
       minLength: 1,
       maxLength: workerCharsMax,
       pattern: storableText,
-      description: 'Who asks, for the history. Default: the User-Agent.'
+      description: 'The name of the worker, for the history. Default: the User-Agent.'
     })
   ),
   idempotencyKey: maybe(
     Type.String({
       pattern: idempotencyKeyPattern,
       description:
-        'For when the answer was lost: while those leases last, the same key brings the same ' +
-        `messages and receipts again. 1 to ${idempotencyKeyCharsMax} printable ASCII characters.`
+        'Makes the call safe to repeat: while its leases last, the same key gives the same messages and ' +
+        `receipts again. 1 to ${idempotencyKeyCharsMax} printable ASCII characters.`
     })
   )
 }
@@ -63,8 +62,9 @@ export const LeaseRequest = object(
       Type.Array(ReceiptOrAck, {
         maxItems: listMax,
         description:
-          'Ack these first, in the same commit. Where the `idempotencyKey` has been used before, or where ' +
-          'one has a `result` or a `then`, they are acked in a commit before it. The acks never wait.'
+          'Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used ' +
+          'before, or an ack has a `result` or a `then`, the acks are a commit of their own. ' +
+          'Acks never wait for messages.'
       })
     )
   },
@@ -74,25 +74,29 @@ export const LeaseRequest = object(
 export const LeaseQuery = object({
   ...leaseOptions,
   ack: maybe(
-    Type.String({ minLength: 1, maxLength: receiptCharsMax, description: 'One receipt to ack first.' })
+    Type.String({
+      minLength: 1,
+      maxLength: receiptCharsMax,
+      description: 'A receipt to ack before the lease.'
+    })
   )
 })
 
 export const LeasedMessage = Type.Object(
   {
     id: messageId,
-    receipt: Type.String({ description: 'The proof of this lease. Settle with it.' }),
+    receipt: Type.String({ description: 'The proof of this lease. Send it to settle the message.' }),
     fence: Type.Integer({
       description:
-        'Rises with every lease of this message. Store it beside your effect and refuse a smaller one.'
+        'Rises with every lease of the message. Store the fence with your effect, and refuse a smaller one.'
     }),
     attempt: Type.Integer({
-      description: 'Counts the leases of this message from 1, released ones left out.'
+      description: 'The number of this attempt, from 1. Released leases do not count.'
     }),
     maxAttempts,
     body: maybe(AnyBody),
     bodyBase64: maybe(
-      Type.String({ description: 'Instead of body, where the bytes are not text in UTF-8.' })
+      Type.String({ description: 'The body in base64, if it is neither JSON nor text in UTF-8.' })
     ),
     contentType: Type.String(),
     headers: Headers,
@@ -111,11 +115,11 @@ export const Leased = Type.Object(
     messages: Type.Array(LeasedMessage),
     outcomes: maybe(
       Type.Array(Outcome, {
-        description: 'Of the receipts in `ack`, in the order given. There when `ack` was.'
+        description: 'What became of the receipts in `ack`, in the order given. Missing without `ack`.'
       })
     )
   },
-  { title: 'Leased', description: 'The messages, now leased. An empty list when none came in time.' }
+  { title: 'Leased', description: 'The leased messages. An empty list: none came in time.' }
 )
 
 export const leaseOperations = operations({
@@ -128,23 +132,24 @@ export const leaseOperations = operations({
       summary: 'Lease messages',
       description:
         'Takes ready messages for a time, the highest priority first. ' +
-        'Each comes with a receipt to settle it with. ' +
-        'With `waitSeconds` the call stays open until a message is there. ' +
-        'An empty list means that none came in time. ' +
-        'Receipts in `ack` are settled first, in the same commit, and the answer has their outcomes: ' +
-        'so a worker needs one request per step. Options stand in the body, or in the address.\n\n' +
-        'For programs that read no JSON: with an `Accept` that does not take it ' +
-        '(`application/octet-stream`, `text/*`) the answer is the one message itself, ' +
-        'its bytes and content type as they were enqueued, whatever that type is. ' +
-        'The rest stands in headers. 204 when none came in time. ' +
-        '`*/*` stays JSON, because curl and others send it unasked.',
+        'Each message comes with a receipt, to settle it with. ' +
+        'With `waitSeconds`, the call waits until a message is there. ' +
+        'An empty list means that no message came in time. ' +
+        'Receipts in `ack` are acked before the lease, in the same commit, and the answer has their ' +
+        'outcomes. So a worker needs one request per step. ' +
+        'Give the options in the body or in the query.\n\n' +
+        'For programs that read no JSON: with an `Accept` that does not take JSON ' +
+        '(`application/octet-stream`, `text/*`), the answer is a single message. ' +
+        'Its bytes and content type are as they were enqueued, whatever the type is. ' +
+        'The other fields stand in header fields. The status is 204 if no message came in time. ' +
+        'An `Accept` of `*/*` gets JSON, because curl and others send it unasked.',
       params: QueueParams,
       querystring: LeaseQuery,
       body: LeaseRequest,
       response: {
         200: {
           description:
-            'The messages, now leased. An empty list when none came in time. ' +
+            'The leased messages. An empty list: none came in time. ' +
             "With an Accept that does not take JSON: the message's own bytes and content type. " +
             'Its headers then stand in `Holdfast-Header-<name>`, ' +
             'name and value percent-encoded where HTTP could not carry them.',

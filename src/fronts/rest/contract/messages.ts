@@ -35,13 +35,13 @@ export const LastFailure = Type.Object(
 export const Origin = Type.Object(
   {
     queue: Type.String(),
-    diedAt: time('When it died there.'),
-    reason: orNull(Type.String(), { description: 'Of its last failure there.' }),
-    attempts: Type.Integer({ description: 'Made there.' })
+    diedAt: time('When the message died there.'),
+    reason: orNull(Type.String(), { description: 'The reason of its last failure there.' }),
+    attempts: Type.Integer({ description: 'How many attempts were made there.' })
   },
   {
     title: 'Origin',
-    description: 'Of a message in a dead-letter queue: where it died. In a chain it is the first queue.'
+    description: 'Where a message in a dead-letter queue died. In a chain of them, the first queue.'
   }
 )
 
@@ -70,7 +70,7 @@ export const filter = {
       maxLength: filterCharsMax,
       pattern: storableText,
       description:
-        'A piece of the body as it was sent, in the case given. Escapes in JSON are compared as written. ' +
+        'The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes. ' +
         'A body stored as bytes never matches.'
     })
   ),
@@ -79,12 +79,12 @@ export const filter = {
       minLength: 1,
       maxLength: filterCharsMax,
       pattern: storableText,
-      description: "A piece of the last failure's reason, in the case given."
+      description: 'The reason of the last failure contains this text. Case counts.'
     })
   ),
   enqueuedAfter: maybe(time('Enqueued at this time or later.')),
   enqueuedBefore: maybe(time('Enqueued before this time.')),
-  group: maybe(Type.String({ pattern: groupPattern, description: 'Of this group.' }))
+  group: maybe(Type.String({ pattern: groupPattern, description: 'The message has this group.' }))
 }
 
 export const BrowseQuery = object(
@@ -96,7 +96,9 @@ export const MessagePage = Type.Object(
   {
     messages: Type.Array(BrowsedMessage),
     cursor: orNull(Type.String(), {
-      description: 'A page may be short, or empty, and still have one; null at the end.'
+      description:
+        'Send it to get the next page. null: this is the last page. ' +
+        'A short or empty page may have a cursor.'
     })
   },
   { title: 'MessagePage', description: 'A page of messages, by id.' }
@@ -118,15 +120,19 @@ export const MessageDetail = Type.Object(
     unique: maybe(
       Type.Object(
         { key: Type.String(), until: Type.Enum([...uniqueMembers.until.choices]) },
-        { description: 'The unique key that the message holds, and until when.' }
+        { description: 'The unique key that the message holds, and how long.' }
       )
     ),
     lease: maybe(
-      Type.Object({ worker: Type.String(), leasedAt: time('Since when.'), expiresAt: time('Until when.') })
+      Type.Object({
+        worker: Type.String(),
+        leasedAt: time('When the lease began.'),
+        expiresAt: time('When the lease ends.')
+      })
     ),
     result: maybe(
       Type.Unsafe<unknown>({
-        description: 'acked: what its ack said came of the work, exactly as it was sent.'
+        description: 'The result that the ack gave, exactly as it was sent.'
       })
     ),
     history: Type.Array(
@@ -134,17 +140,19 @@ export const MessageDetail = Type.Object(
         queue: Type.String({ description: 'The queue in which the attempt was made.' }),
         attempt: Type.Integer(),
         worker: orNull(Type.String()),
-        leasedAt: orNull(time('Since when.')),
-        endedAt: time('Until when.'),
+        leasedAt: orNull(time('When the attempt began.')),
+        endedAt: time('When the attempt ended.'),
         outcome: Type.Enum([...attemptOutcomes]),
         reason: maybe(Type.String())
       }),
-      { description: `Each attempt that ended badly, the oldest first; at most the last ${historyMax}.` }
+      {
+        description: `Attempts that failed, expired or were released, oldest first: the last ${historyMax}.`
+      }
     ),
     movedTo: maybe(
       Type.String({
         description:
-          'It died here and went to this dead-letter queue. The message is shown as it was when it died.'
+          'The message died here and went to this dead-letter queue. It is shown as it was when it died.'
       })
     )
   },
@@ -157,16 +165,15 @@ export const Explanation = Type.Object(
     state: StateName,
     reasons: Type.Array(
       Type.Object({
-        code: Type.Enum([...reasonCodes], { description: 'next: nothing hinders it.' }),
+        code: Type.Enum([...reasonCodes], { description: 'Why the message is where it is.' }),
         detail: Type.String({ description: 'A sentence for a person.' }),
         until: maybe(time('leased, delayed, backingOff: when that ends. acked: how long it is kept.')),
         worker: maybe(Type.String({ description: 'leased: who holds it.' })),
         ahead: maybe(
           Type.Integer({
             description:
-              'behind: how many ready messages come before it. ' +
-              `Counted among the ${aheadMax.toLocaleString('en')} before it, leased ones left out. ` +
-              'detail says when there are more.'
+              'behind: how many ready messages come before it, leased ones left out. Counted up to ' +
+              `${aheadMax.toLocaleString('en')}. detail says whether there are more.`
           })
         ),
         by: maybe(
@@ -177,8 +184,8 @@ export const Explanation = Type.Object(
         ),
         lastAskedAt: maybe(
           time(
-            'noConsumer: when a lease was last asked for, on this replica, ' +
-              'or on another up to half a minute ago. Left out: never.'
+            'noConsumer: when somebody last asked for messages. Calls to other replicas are known ' +
+              'up to half a minute late. Missing: never.'
           )
         )
       }),

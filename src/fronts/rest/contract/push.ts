@@ -18,13 +18,13 @@ const bounds: Record<keyof PushSettings, TSchema> = {
   url: Type.String({
     minLength: 1,
     maxLength: pushUrlCharsMax,
-    description: 'Where to: http or https, without a name or a password in it. A new push needs it.'
+    description: 'The endpoint: an http or https URL without a user name or a password. A new push needs it.'
   }),
   maxConcurrent: Type.Integer({
     minimum: 1,
     maximum: pushConcurrentMax,
     description:
-      'Requests under way at one time, of each replica. To bound all replicas together, set `maxLeased` ' +
+      'Requests under way at one time, for each replica. To limit all replicas together, set `maxLeased` ' +
       `of the queue. Default ${pushDefaults.maxConcurrent}.`
   }),
   timeoutSeconds: Type.Number({
@@ -39,7 +39,7 @@ const bounds: Record<keyof PushSettings, TSchema> = {
       maxProperties: pushHeadersMax,
       description:
         'Header fields of each request, such as an Authorization. None that the service sets itself. ' +
-        'They are replaced as a whole.'
+        'A change replaces all of them.'
     }
   )
 }
@@ -58,7 +58,7 @@ const settings = {
   timeoutSeconds: Type.Number(),
   headers: Headers,
   oldSecretUntil: orNull(Type.String({ format: 'date-time' }), {
-    description: 'Until then the secret before the last rotation signs too. null: only one secret signs.'
+    description: 'Until this time, the secret before the last rotation signs too. null: one secret signs.'
   }),
   createdAt: time('When it was made.'),
   updatedAt: time('When it last changed.')
@@ -78,10 +78,10 @@ export const PushRotated = Type.Object(
 
 const outcome = Type.Enum([...pushOutcomes], {
   description:
-    'delivered: 2xx, so it was acked. gone: 410, so it is dead. failed: any other answer, or a broken ' +
-    'connection. timeout: no answer in time. unreachable: no connection.'
+    'delivered: 2xx, so the message is acked. gone: 410, so it is dead. failed: another answer, or a ' +
+    'broken connection. timeout: no answer in time. unreachable: no connection.'
 })
-const status = orNull(Type.Integer(), { description: 'Of the answer. null: there was none.' })
+const status = orNull(Type.Integer(), { description: 'The status of the answer. null: there was no answer.' })
 const seconds = Type.Number({ description: 'How long the request took.' })
 const reason = orNull(Type.String(), {
   description: `Why it failed: the status and the first ${pushReasonCharsMax} characters of the answer.`
@@ -92,11 +92,11 @@ export const PushReport = Type.Object(
     ...settings,
     slowed: orNull(
       Type.Object({
-        failures: Type.Integer({ description: 'In a row.' }),
+        failures: Type.Integer({ description: 'How many failures there were in a row.' }),
         reason: Type.String(),
         until: time('When the next delivery is tried.')
       }),
-      { description: 'The endpoint fails, so deliveries are slowed down. null: full speed.' }
+      { description: 'Set while the endpoint fails and deliveries are slowed down. null: full speed.' }
     ),
     deliveries: Type.Array(
       Type.Object({
@@ -110,7 +110,7 @@ export const PushReport = Type.Object(
       }),
       {
         description:
-          `The last ${pushDeliveriesMax} that this replica has made since its start, the newest first. ` +
+          `The last ${pushDeliveriesMax} deliveries of this replica since its start, the newest first. ` +
           'Other replicas remember their own.'
       }
     )
@@ -132,8 +132,9 @@ export const pushOperations = operations({
       summary: 'Have a queue delivered to an endpoint',
       description:
         'The service leases the messages of the queue and sends each by POST, with its content type. ' +
-        'A 2xx acks it, and 410 makes it dead. 429 and 503 with `Retry-After` fail it with that delay; ' +
-        'everything else fails it. Settings that are left out stay as they are. Makes the queue if there ' +
+        'A 2xx acks the message, and a 410 makes it dead. After a 429 or a 503 with `Retry-After`, the ' +
+        'message is retried after that time. After everything else, it is retried after the delay of the ' +
+        'queue. Settings that are left out stay as they are. Makes the queue if there ' +
         'is none. The answer that makes the push shows its secret.',
       params: QueueParams,
       body: PushChange,

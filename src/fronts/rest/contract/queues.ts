@@ -107,14 +107,14 @@ export const QueueReport = Type.Object(
     limits: Type.Object(
       {
         places: orNull(Type.Integer(), {
-          description: 'How many more maxLeased allows. null: no maxLeased.'
+          description: 'How many more messages maxLeased allows. null: no maxLeased.'
         }),
-        tokens: orNull(Type.Integer(), { description: 'How many the rate allows now. null: no rate.' }),
-        nextTokenAt: orNull(
-          time('When the rate allows the next one. null: it does now, or there is no rate.')
-        )
+        tokens: orNull(Type.Integer(), {
+          description: 'How many messages the rate allows now. null: no rate.'
+        }),
+        nextTokenAt: orNull(time('When the rate allows the next lease. null: now, or there is no rate.'))
       },
-      { description: 'How many messages the limits allow to lease now.' }
+      { description: 'How many more messages may be leased now.' }
     ),
     createdAt: time('When the queue was made.'),
     updatedAt: time('When its settings last changed.')
@@ -133,7 +133,7 @@ export const QueuesQuery = object(
     deadLetterQueue: maybe(
       Type.String({
         pattern: queueNamePattern,
-        description: 'Only queues whose dead messages go to this one.'
+        description: 'Only queues whose dead messages go to this queue.'
       })
     )
   },
@@ -143,7 +143,9 @@ export const QueuesQuery = object(
 const DeleteQuery = object({
   ifEmpty: maybe(
     Type.Boolean({
-      description: 'true: only if it holds no message, a kept acked one included. Else 409. Default false.'
+      description:
+        'true: remove the queue only if it holds no message, not even a kept acked one. Else 409. ' +
+        'Default false.'
     })
   )
 })
@@ -157,9 +159,9 @@ export const queueOperations = operations({
     schema: {
       summary: 'Make a queue, or change its settings',
       description:
-        'Settings that are left out stay as they are. The same call twice is the same queue. ' +
+        'Settings that are left out stay as they are. A repeated call changes nothing more. ' +
         'You need not make a queue first: ' +
-        'the first message enqueued to it makes it with the defaults. ' +
+        'the first enqueue makes it with the defaults. ' +
         'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
@@ -183,7 +185,7 @@ export const queueOperations = operations({
     config: { access: 'browse' },
     schema: {
       summary: 'Look at a queue',
-      description: 'Its settings and how many messages are in which state.',
+      description: 'The settings, and how many messages are in each state.',
       params: QueueParams,
       response: { 200: QueueReport, ...problemResponses(400, 404, 503) }
     }

@@ -12,7 +12,7 @@ export const RedriveRequest = object(
     to: maybe(
       Type.String({
         ...QueueName,
-        description: 'Send them all to this queue. It takes a key that may enqueue there.'
+        description: 'Send all messages to this queue. The key needs the right enqueue on it.'
       })
     ),
     ratePerSecond: maybe(
@@ -38,17 +38,19 @@ export const RedriveList = Type.Object(
     redrives: Type.Array(
       Type.Object({
         task: Type.String(),
-        to: orNull(Type.String(), { description: 'null: each message goes home, or becomes ready here.' }),
+        to: orNull(Type.String(), {
+          description: 'The queue to which messages go. null: each goes home, or becomes ready here.'
+        }),
         ratePerSecond: Type.Number(),
-        redriven: Type.Integer({ description: 'How many so far.' }),
+        redriven: Type.Integer({ description: 'How many messages so far.' }),
         state: Type.Enum([...redriveStates]),
         failure: orNull(Type.Enum([...redriveFailures]), {
           description:
-            'Why it failed. `refused`: by the database; the log of the service says why. The others are ' +
-            'of move tasks of SQS. `queueNotFound`: a queue to go to is missing. `originUnknown`: a ' +
-            'message never died, so it has no home. What was not moved stays.'
+            'Why the task failed. `refused`: the database refused it, and the log of the service says why. ' +
+            'Move tasks of SQS also have `queueNotFound` (the queue of a message is missing) and ' +
+            '`originUnknown` (a message never died, so it has no home). Messages not moved stay.'
         }),
-        startedAt: time('When it began.')
+        startedAt: time('When the task began.')
       }),
       { description: 'The newest first.' }
     )
@@ -74,7 +76,7 @@ export const redriveOperations = operations({
     schema: {
       summary: 'Redrive dead messages',
       description:
-        'Messages that died are ready again, their attempts counted from zero. In a dead-letter queue ' +
+        'Makes dead messages ready again, with attempts from zero. In a dead-letter queue, ' +
         'each message that is not leased goes home to the queue of its `origin`. ' +
         'A dead message without an `origin` becomes ready where it is. With `to` they all go there. ' +
         'A queue that is not there is made. ' +
@@ -94,7 +96,7 @@ export const redriveOperations = operations({
     config: { access: 'browse' },
     schema: {
       summary: 'List redrives with a rate',
-      description: 'How far each has come. Those that have ended are shown for a week.',
+      description: 'How far each redrive has come. Redrives that have ended are shown for a week.',
       params: QueueParams,
       response: { 200: RedriveList, ...problemResponses(400, 404, 503) }
     }
@@ -105,7 +107,7 @@ export const redriveOperations = operations({
     config: { access: 'manage' },
     schema: {
       summary: 'Stop a redrive',
-      description: 'What it has redriven stays so, and the rest stays here. Safe to send twice.',
+      description: 'Messages already redriven stay ready, and the others stay here. Safe to send twice.',
       params: TaskParams,
       response: { 204: nothing('It does not run any more.'), ...problemResponses(400, 404, 503) }
     }

@@ -39,22 +39,22 @@ const times = {
   timezone: Type.String({
     minLength: 1,
     maxLength: timezoneCharsMax,
-    description: 'Whose clock it follows: a name of the IANA database. Default UTC.',
+    description: 'The time zone whose clock counts: a name of the IANA database. Default UTC.',
     examples: ['Europe/London']
   })
 }
 const scheduleSettings = {
   priority: Type.Unsafe<number>({
     ...Priority,
-    description: `Of its messages. Higher goes first. Default ${priorityDefault}.`
+    description: `The priority of its messages. Default ${priorityDefault}.`
   }),
   paused: Type.Boolean({
-    description: 'While true the schedule is not due. What it misses is not made up for. Default false.'
+    description: 'While true, the schedule does not fire. Missed times are not made up for. Default false.'
   }),
   missed: Type.Enum([...missedChoices], {
     description:
-      'When it was due for more than a minute and nothing ran: one message for all that was missed, ' +
-      'or none. Default once.'
+      'What follows when no replica fired for more than a minute. once: one message for all missed times. ' +
+      'skip: none. Default once.'
   })
 }
 
@@ -78,9 +78,9 @@ export const ScheduleChange = object(
 )
 
 const LastRun = Type.Object({
-  at: time('When it was due; of several that were missed, the first.'),
-  firedAt: time('When it was fired, or passed over.'),
-  outcome: Type.Enum([...runOutcomes], { description: 'What became of it.' }),
+  at: time('When the schedule was due. Of several missed times, the first.'),
+  firedAt: time('When the schedule fired, or was passed over.'),
+  outcome: Type.Enum([...runOutcomes], { description: 'What became of the firing.' }),
   messageId: maybe(messageId)
 })
 
@@ -96,17 +96,17 @@ const view = {
   ...scheduleSettings,
   owner: orNull(Owner, {
     description:
-      'The API key that made it, or has last changed more than `paused: true`. Its messages a second ' +
-      'count the firings. It may have been revoked since. null: without a key.'
+      'The API key that made the schedule, or has last changed more than `paused: true`. Firings count ' +
+      'against its messages a second. It may have been revoked since. null: without a key.'
   }),
-  nextRuns: Type.Array(time('A time at which it is due.'), {
+  nextRuns: Type.Array(time('A time at which the schedule is due.'), {
     description:
-      `The next times, at most ${nextRunsMax}. ` + 'In a list only the next one. None while it is paused.'
+      `The next times, at most ${nextRunsMax}. ` +
+      'In a list only the next one. None while the schedule is paused.'
   }),
   lastRun: orNull(LastRun, {
     description:
-      'What became of the last time at which it was due. null before the first. ' +
-      'A run by hand is not shown here.'
+      'What became of the last firing. null before the first. ' + 'A run by hand is not shown here.'
   }),
   createdAt: time('When it was made.'),
   updatedAt: time('When it was last changed.')
@@ -132,9 +132,9 @@ export const scheduleOperations = operations({
     schema: {
       summary: 'Make a schedule, or change it',
       description:
-        'A new one needs `queue`, `cron` and `body`. ' +
-        'For one that is there, what is left out stays as it is: `{"paused": true}` alone pauses it. ' +
-        'It takes a key that may manage the queue. ' +
+        'A new schedule needs `queue`, `cron` and `body`. ' +
+        'Fields that are left out stay as they are: `{"paused": true}` alone pauses a schedule. ' +
+        'The key needs the right manage on the queue. ' +
         'For a new one, the name must be the name of the queue, begin with it and a dot ' +
         '(`mail.nightly`), or be covered by a right of the key (`manage:nightly-*`). ' +
         'So a key learns of no other names whether they are taken.',
@@ -160,7 +160,7 @@ export const scheduleOperations = operations({
     config: { access: 'key' },
     schema: {
       summary: 'Look at a schedule',
-      description: `With the next ${nextRunsMax} times at which it is due, and what became of the last.`,
+      description: `The schedule, with its next ${nextRunsMax} times and the result of its last firing.`,
       params: ScheduleParams,
       response: { 200: Schedule, ...problemResponses(400, 404, 503) }
     }
@@ -173,8 +173,8 @@ export const scheduleOperations = operations({
     schema: {
       summary: 'Run a schedule now',
       description:
-        'Enqueues its message once more, whether it is paused or not. ' +
-        'When it is due next does not change. It takes a key that may manage the queue.',
+        'Enqueues the message of the schedule once more, also while it is paused. ' +
+        'Its next time does not change. The key needs the right manage on the queue.',
       params: ScheduleParams,
       headers: EnqueueHeaders,
       body: RunRequest,
@@ -187,7 +187,7 @@ export const scheduleOperations = operations({
     config: { access: 'key' },
     schema: {
       summary: 'Delete a schedule',
-      description: 'Its messages that are in the queue stay there. It takes a key that may manage the queue.',
+      description: 'Messages already in the queue stay. The key needs the right manage on the queue.',
       params: ScheduleParams,
       response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 503) }
     }

@@ -19,21 +19,21 @@ export const Series = Type.Object(
     leased: gaps('As ready.'),
     dead: gaps('As ready.'),
     enqueuedPerSecond: steps('Messages stored in the step.'),
-    ackedPerSecond: steps('Messages acked.'),
-    failedPerSecond: steps('Attempts that ended badly: by a fail, or because the lease ran out.'),
+    ackedPerSecond: steps('Messages acked in the step.'),
+    failedPerSecond: steps('Attempts that failed, or whose lease ran out.'),
     waitSecondsP50: gaps(
-      'From the enqueue to the lease, of the messages leased in the step: half waited no longer. ' +
-        'Messages that were delayed or came back (retried, released, redriven) are left out, ' +
-        'because nobody has kept when they became ready. ' +
-        'Read from buckets that double, so exact within a factor of two. null: none was leased.'
+      'The median time from the enqueue to the lease, of the messages leased in the step. ' +
+        'Messages that were delayed or came back (retried, released, redriven) are left out. ' +
+        'Times are counted in buckets that double, so they are exact within a factor of two. ' +
+        'null: no message was leased.'
     ),
-    waitSecondsP95: gaps('As waitSecondsP50, for 95 of a hundred.'),
+    waitSecondsP95: gaps('As waitSecondsP50, the 95th percentile.'),
     workSecondsP50: gaps(
-      'From the lease to the ack, of the messages acked in the step: half took no longer. ' +
+      'The median time from the lease to the ack, of the messages acked in the step. ' +
         'Only messages that one replica has both leased and acked are counted, ' +
-        'and eight of a flush that leased more than eight. Also from buckets.'
+        'and at most eight of each flush. Exact within a factor of two.'
     ),
-    workSecondsP95: gaps('As workSecondsP50, for 95 of a hundred.')
+    workSecondsP95: gaps('As workSecondsP50, the 95th percentile.')
   },
   { title: 'Series', description: 'The last hour.' }
 )

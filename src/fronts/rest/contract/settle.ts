@@ -17,7 +17,7 @@ import { maybe, messageId, object, QueueParams, time } from './shapes.ts'
 export const receipt = Type.String({
   minLength: 1,
   maxLength: receiptCharsMax,
-  description: 'From the lease.'
+  description: 'The receipt from the lease.'
 })
 
 export const leaseSeconds = (description: string) =>
@@ -28,10 +28,12 @@ export const Followed = Type.Object(
     queue: Type.String(),
     id: messageId,
     duplicate: maybe(
-      Type.Literal(true, { description: 'Its key stood for this message already; nothing was stored.' })
+      Type.Literal(true, { description: 'A key already stood for this message, so nothing was stored.' })
     ),
     replaced: maybe(
-      Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
+      Type.Literal(true, {
+        description: 'This message held the unique key. It now has the new content and options.'
+      })
     )
   },
   { title: 'Followed' }
@@ -45,7 +47,7 @@ const outcome = <const Name extends string, Fields extends Record<string, TSchem
 ) =>
   Type.Object(
     {
-      receipt: maybe(Type.String({ description: 'There in a list.' })),
+      receipt: maybe(Type.String({ description: 'Only in the answer to a list.' })),
       outcome: Type.Literal(name),
       ...fields
     },
@@ -55,23 +57,23 @@ const outcome = <const Name extends string, Fields extends Record<string, TSchem
 /** What became of a receipt. */
 export const Outcome = Type.Union(
   [
-    outcome('acked', 'The message is removed.', {
+    outcome('acked', 'The work is done. The message is removed, or kept for keepAckedSeconds.', {
       then: maybe(
         Type.Array(Followed, {
-          description: 'acked: what this ack enqueued, in the order given. There when it had a `then`.'
+          description: 'The messages that this ack enqueued, in the order given. Missing without a `then`.'
         })
       )
     }),
-    outcome('retrying', 'The message is tried again.', {
+    outcome('retrying', 'The attempt failed, and the message is tried again.', {
       visibleAt: time('When the message is ready again.')
     }),
-    outcome('dead', 'There is no further attempt.', {
-      movedTo: maybe(Type.String({ description: 'dead: the dead-letter queue to which it went.' }))
+    outcome('dead', 'The attempt failed, and the message is not tried again.', {
+      movedTo: maybe(Type.String({ description: 'The dead-letter queue to which the message went.' }))
     }),
-    outcome('extended', 'The lease goes on.', { leaseExpiresAt: time('When the lease ends now.') }),
+    outcome('extended', 'The lease has a new end.', { leaseExpiresAt: time('The new end of the lease.') }),
     outcome('released', 'The message is ready again, and the attempt does not count.', {}),
-    outcome('gone', 'The message is acked, purged, expired or moved already.', {}),
-    outcome('leaseLost', 'The lease has ended, or the message was leased again. Nothing was changed.', {})
+    outcome('gone', 'The message is gone: it was acked or purged, has expired, or has moved.', {}),
+    outcome('leaseLost', 'The message was leased again, or its lease has ended. Nothing was changed.', {})
   ],
   { title: 'Outcome' }
 )
@@ -89,8 +91,8 @@ const ackFields = {
   result: maybe(
     Type.Unsafe<unknown>({
       description:
-        `What came of the work: any JSON of up to ${resultBytesMax} bytes. It comes back exactly as it was ` +
-        'sent, with the message, for keepAckedSeconds. Where no acked messages are kept it is dropped.'
+        `What came of the work: any JSON of up to ${resultBytesMax} bytes. The message shows it, exactly ` +
+        'as it was sent, for keepAckedSeconds. If keepAckedSeconds is 0, the result is dropped.'
     })
   ),
   then: maybe(
@@ -98,7 +100,7 @@ const ackFields = {
       minItems: 1,
       maxItems: thenMax,
       description:
-        'Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this ' +
+        'Messages to enqueue in the commit of the ack, in any queues. They are enqueued only if this ack ' +
         `removes the message. At most ${listMax} in a request.`
     })
   )
@@ -109,7 +111,7 @@ export const ReceiptOrAck = Type.Unsafe<string | AckInput>({
   ...object(ackFields),
   ...receipt,
   type: ['string', 'object'],
-  description: 'A receipt, or an ack with what came of the work.'
+  description: 'A receipt, or an ack with a result or with messages to enqueue.'
 })
 const Failure = object(
   {
@@ -117,24 +119,24 @@ const Failure = object(
     reason: maybe(
       Type.String({
         maxLength: reasonCharsMax,
-        description: 'Why, for the history. U+FFFD takes the place of NUL and of half a surrogate pair.'
+        description: 'Why the work failed, for the history. NUL and half a surrogate pair become U+FFFD.'
       })
     ),
     delaySeconds: maybe(
       Type.Number({
         minimum: 0,
         maximum: delaySecondsMax,
-        description: "Retry after this delay, instead of the queue's. 0: at once."
+        description: "Retry after this delay, instead of the queue's delay. 0: at once."
       })
     ),
-    dead: maybe(Type.Boolean({ description: 'true: no further attempt.' }))
+    dead: maybe(Type.Boolean({ description: 'true: the message is dead, without a further attempt.' }))
   },
   { title: 'Failure' }
 )
 const Extension = object(
   {
     receipt,
-    leaseSeconds: leaseSeconds('The lease ends this long from now. That may be sooner than before.')
+    leaseSeconds: leaseSeconds('The lease ends this long from now, which may be sooner than before.')
   },
   { title: 'Extension' }
 )
@@ -156,7 +158,8 @@ export const Settle = {
     list: 'extensions',
     summary: 'Extend the lease',
     description:
-      'The lease ends `leaseSeconds` from now. `leaseLost` and `gone` are 409: stop working on the message.',
+      'Sets the end of the lease to `leaseSeconds` from now. ' +
+      'After a 409 (`leaseLost` or `gone`), stop working on the message.',
     example: { leaseSeconds: 60 }
   },
   ack: {
@@ -165,34 +168,35 @@ export const Settle = {
     list: 'receipts',
     summary: 'Ack: the work is done',
     description:
-      'Removes the message. Safe to send twice. `result` says what came of the work, and `then` enqueues ' +
-      'what follows, in the same commit. `acks` is a list of acks that have these. A `then` that is ' +
-      'refused refuses the whole call, and nothing is acked. Each queue of a `then` needs the right enqueue.',
+      'Removes the message. Safe to send twice. `result` says what came of the work. `then` enqueues the ' +
+      'next messages, in the same commit. Send acks with either of them in the list `acks`. If a message ' +
+      'of a `then` is refused, the whole call is refused, and nothing is acked. The key needs the right ' +
+      'enqueue on each queue of a `then`.',
     example: {}
   },
   fail: {
     one: Failure,
     many: many('failures', Failure),
     list: 'failures',
-    summary: 'Fail: it did not work out',
+    summary: 'Fail: the work failed',
     description:
       "The message is retried after the queue's delay for this attempt, or after `delaySeconds`. " +
-      'After the last attempt, or with `dead`, it is dead: it stays here, ' +
-      'or goes to the dead-letter queue of the queue.',
+      'After the last attempt, or with `dead`, the message is dead. It stays in the queue, ' +
+      'or moves to the dead-letter queue.',
     example: { reason: 'the mail server said no' }
   },
   release: {
     one: Receipt,
     many: many('receipts', receipt),
     list: 'receipts',
-    summary: 'Release: give it back',
+    summary: 'Release: give the message back',
     description: 'The message is ready again at once, and the attempt does not count.',
     example: {}
   }
 } as const satisfies Record<SettleVerb, object>
 
 export const SettleAnswer = Type.Union([Outcome, Type.Object({ outcomes: Type.Array(Outcome) })], {
-  description: 'Committed: what became of it, or for a list of each in the order given.'
+  description: 'Committed. The outcome, or for a list the outcomes in the order given.'
 })
 
 /** The operation of one settling verb. Its body is one receipt or a list of them. */
@@ -209,7 +213,7 @@ export function settleOperation(verb: SettleVerb) {
         description:
           `${description} Takes one receipt, or up to ${listMax} in \`${list}\`. ` +
           'A receipt is good until its message is leased again. ' +
-          'After that the answer is `leaseLost` and nothing is changed.',
+          'After that, the answer is `leaseLost`, and nothing is changed.',
         body: {
           content: {
             'application/json': {

@@ -22,10 +22,10 @@ export const time = (description: string) =>
 export const storableText = '^(?:[^\\u0000\\ud800-\\udfff])*$'
 
 export const maxAttempts = orNull(Type.Integer(), {
-  description: 'After this many attempts that ended badly it is dead; null: never by its attempts.'
+  description: 'The message is dead after this many failed attempts. null: it is tried without end.'
 })
 
-export const messageId = Type.String({ description: 'A message id.', examples: ['1'] })
+export const messageId = Type.String({ description: 'The id of a message.', examples: ['1'] })
 
 export const nameDescription = `1 to ${nameCharsMax} of A–Z a–z 0–9 _ . -, the first a letter or a digit.`
 
@@ -51,20 +51,20 @@ export const MessageParams = object({
   id: Type.String({ description: 'The message id from the enqueue.', examples: ['{id}'] })
 })
 
-export const StateName = Type.Enum([...states], { description: 'A message state.' })
+export const StateName = Type.Enum([...states], { description: 'The state of a message.' })
 
 export const cursor = maybe(
-  Type.String({ minLength: 1, maxLength: cursorCharsMax, description: 'From the page before.' })
+  Type.String({ minLength: 1, maxLength: cursorCharsMax, description: 'The cursor of the page before.' })
 )
 export const limit = maybe(Type.Integer({ minimum: 1, maximum: pageRowsMax, default: pageRowsDefault }))
 export const PageQuery = object({ limit, cursor }, { title: 'PageQuery' })
 export const nextCursor = orNull(Type.String(), {
-  description: 'Send it to get the next page; null at the end.'
+  description: 'Send it to get the next page. null: this is the last page.'
 })
 
 export const Headers = Type.Record(Type.String(), Type.String())
 export const AnyBody = Type.Unsafe<unknown>({
-  description: 'JSON as it was sent, or other text in UTF-8 as a string.'
+  description: 'The body: JSON as it was sent, or other text in UTF-8 as a string.'
 })
 
 /** The shape of a row: its type with its bounds. */
@@ -119,6 +119,6 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
 /** What few messages have. */
 export const marks = {
   group: maybe(Type.String({ description: 'The group that the enqueue named.' })),
-  topic: maybe(Type.String({ description: 'The topic to which it was published.' })),
+  topic: maybe(Type.String({ description: 'The topic to which the message was published.' })),
   routingKey: maybe(Type.String({ description: 'The routing key of the publish, if it had one.' }))
 }

@@ -10,7 +10,9 @@ import { maybe, messageId, nextCursor, object, PageQuery, QueueName, TopicName }
 const words = (description: string) =>
   Type.String({ maxLength: routingKeyCharsMax, pattern: routingKeyPattern, description })
 
-const routingKey = words(`Subscriptions choose by it. ${routingKeyHelp} Without one, only \`#\` matches.`)
+const routingKey = words(
+  `Subscriptions match it with their patterns. ${routingKeyHelp} Without a key, only \`#\` matches.`
+)
 const pattern = words(
   'Which routing keys match: the same words, where `*` is any one word and `#` any number of words. ' +
     `Default \`${patternDefault}\`: every message.`
@@ -28,7 +30,7 @@ export const PublicationList = object(
     messages: Type.Array(Publication, {
       minItems: 1,
       maxItems: listMax,
-      description: 'All copies of all of them are stored, or none.'
+      description: 'All copies of all messages are stored, or none.'
     })
   },
   { title: 'Publications' }
@@ -41,18 +43,25 @@ export const PublishAnswer = Type.Object(
   {
     messages: Type.Array(
       Type.Object({
-        index: Type.Integer({ description: 'Of the message in the list; 0 for a single one.' }),
+        index: Type.Integer({ description: 'The place of the message in the list. 0 for a single message.' }),
         queue: Type.String(),
         id: messageId,
-        duplicate: maybe(Type.Literal(true, { description: 'A key stood for this copy already.' })),
+        duplicate: maybe(
+          Type.Literal(true, { description: 'A key already stood for this copy, so nothing was stored.' })
+        ),
         replaced: maybe(
-          Type.Literal(true, { description: 'It held the unique key; it has the new content now.' })
+          Type.Literal(true, {
+            description: 'This message held the unique key. It now has the new content and options.'
+          })
         )
       }),
-      { description: 'The copies. An empty list: nothing matched, and nobody gets the message.' }
+      { description: 'The copies. An empty list: no pattern matched, so nobody gets the message.' }
     )
   },
-  { title: 'PublishAnswer', description: 'Committed. 200 when all copies were there already, by their keys.' }
+  {
+    title: 'PublishAnswer',
+    description: 'Committed. The status is 200 if keys already stood for all copies.'
+  }
 )
 
 export const SubscriptionChange = object(
@@ -67,7 +76,7 @@ export const Topic = Type.Object(
   {
     topic: Type.String(),
     subscriptions: Type.Array(Type.Object({ queue: Type.String(), pattern: Type.String() }), {
-      description: 'By queue.'
+      description: 'In the order of their queues.'
     })
   },
   { title: 'Topic', description: 'The topic.' }
@@ -101,9 +110,9 @@ export const topicOperations = operations({
     schema: {
       summary: 'Publish messages',
       description:
-        'Takes what an enqueue takes, each message with a `routingKey`. ' +
+        'Takes what an enqueue takes. Each message may have a `routingKey`. ' +
         'Every queue whose subscription matches gets a copy, all in one commit. ' +
-        'What one queue refuses refuses the whole publish, and the detail names the queue. ' +
+        'If one queue refuses its copy, the whole publish is refused, and `detail` names the queue. ' +
         `At most ${publishCopiesMax.toLocaleString('en')} copies. Idempotency keys count per queue. ` +
         'Subscriptions changed on another replica count within two seconds.',
       params: TopicParams,
@@ -154,7 +163,7 @@ export const topicOperations = operations({
     config: { access: 'subscribe' },
     schema: {
       summary: 'End a subscription',
-      description: 'Copies that the queue holds already stay there.',
+      description: 'Copies that are already in the queue stay.',
       params: SubscriptionParams,
       response: { 204: nothing('It is ended, or was not there.'), ...problemResponses(400, 404, 503) }
     }
@@ -176,7 +185,7 @@ export const topicOperations = operations({
     config: { access: 'topic' },
     schema: {
       summary: 'Look at a topic',
-      description: 'Its subscriptions. A topic exists while it has one.',
+      description: 'The subscriptions of the topic. A topic exists while it has one.',
       params: TopicParams,
       response: { 200: Topic, ...problemResponses(400, 404, 503) }
     }
@@ -188,7 +197,7 @@ export const topicOperations = operations({
     schema: {
       summary: 'Delete a topic',
       description:
-        'Ends all its subscriptions. Needs `manage` on each of their queues. ' +
+        'Ends all subscriptions of the topic. The key needs the right `manage` on each of their queues. ' +
         'The queues and their messages stay.',
       params: TopicParams,
       response: { 204: nothing('It is deleted, or was not there.'), ...problemResponses(400, 404, 503) }
