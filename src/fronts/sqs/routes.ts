@@ -8,6 +8,7 @@ import type { Call, Operation } from './call.ts'
 import { SqsError } from './errors.ts'
 import { FirstGroups } from './firstGroup.ts'
 import { cancelMessageMoveTask, listMessageMoveTasks, startMessageMoveTask } from './moves.ts'
+import { addPermission, removePermission } from './permissions.ts'
 import {
   isJson,
   isSqs,
@@ -36,12 +37,8 @@ export interface SqsOptions {
   sqsUrl: string
 }
 
-const unsupported: Operation = async () => {
-  throw new SqsError('UnsupportedOperation', 'Rights are those of API keys here: holdfast keys create.')
-}
-
 const handlers: Record<OperationName, Operation> = {
-  AddPermission: unsupported,
+  AddPermission: addPermission,
   CancelMessageMoveTask: cancelMessageMoveTask,
   ChangeMessageVisibility: settling.changeMessageVisibility,
   ChangeMessageVisibilityBatch: settling.changeMessageVisibilityBatch,
@@ -57,7 +54,7 @@ const handlers: Record<OperationName, Operation> = {
   ListQueues: queues.listQueues,
   PurgeQueue: queues.purgeQueue,
   ReceiveMessage: receiveMessage,
-  RemovePermission: unsupported,
+  RemovePermission: removePermission,
   SendMessage: sendMessage,
   SendMessageBatch: sendMessageBatch,
   SetQueueAttributes: queues.setQueueAttributes,

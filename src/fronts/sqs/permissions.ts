@@ -1,0 +1,102 @@
+/**
+ * AddPermission and RemovePermission. They change the attribute Policy, which gives nobody a right:
+ * rights are those of API keys.
+ */
+import { queueOf, type Answer, type Call } from './call.ts'
+import { invalidValue, missing, SqsError } from './errors.ts'
+import { arnOf } from './ids.ts'
+import { operations } from './shapes.ts'
+
+interface Statement {
+  Sid?: string
+}
+interface Policy {
+  Version?: string
+  Id?: string
+  Statement?: Statement[]
+}
+
+const actionsMax = 7
+const labelPattern = /^[A-Za-z0-9_-]{1,80}$/
+const granted = new Set([
+  '*',
+  'ChangeMessageVisibility',
+  'DeleteMessage',
+  'GetQueueAttributes',
+  'GetQueueUrl',
+  'ListDeadLetterSourceQueues',
+  'PurgeQueue',
+  'ReceiveMessage',
+  'SendMessage'
+])
+
+const wrongLabel = (label: string, why: string) =>
+  invalidValue(`Value ${label} for parameter Label is invalid. Reason: ${why}.`)
+
+export async function addPermission(call: Call): Promise<Answer> {
+  const queue = queueOf(call, 'manage')
+  const { Label: label, AWSAccountIds: accounts, Actions: actions } = call.input
+  check(label, accounts, actions)
+  const arn = arnOf(call.region, queue)
+  const { Statement: statements = [], ...policy } = await policyOf(call, queue)
+  if (statements.some(({ Sid }) => Sid === label)) throw wrongLabel(label, 'Already exists')
+  const added = {
+    Sid: label,
+    Effect: 'Allow',
+    Principal: { AWS: oneOrAll(accounts.map((account: string) => `arn:aws:iam::${account}:root`)) },
+    Action: oneOrAll(actions.map((action: string) => `SQS:${action}`)),
+    Resource: arn
+  }
+  const first = { Version: '2008-10-17', Id: `${arn}/SQSDefaultPolicy` }
+  return await keep(call, queue, { ...first, ...policy, Statement: [...statements, added] })
+}
+
+export async function removePermission(call: Call): Promise<Answer> {
+  const queue = queueOf(call, 'manage')
+  const { Label: label } = call.input
+  const { Statement: statements = [], ...policy } = await policyOf(call, queue)
+  const rest = statements.filter(({ Sid }) => Sid !== label)
+  if (rest.length === statements.length) throw wrongLabel(label, "can't find label")
+  return await keep(call, queue, rest.length === 0 ? null : { ...policy, Statement: rest })
+}
+
+function check(label: string, accounts: string[], actions: string[]): void {
+  if (!labelPattern.test(label)) {
+    throw wrongLabel(
+      label,
+      'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length'
+    )
+  }
+  if (actions.length === 0) throw missing('Actions')
+  if (actions.length > actionsMax) {
+    throw new SqsError('OverLimit', `${actions.length} Actions were found, maximum allowed is ${actionsMax}.`)
+  }
+  const wrong = actions.find(action => !granted.has(action))
+  if (wrong !== undefined) {
+    const why = Object.hasOwn(operations, wrong)
+      ? 'Only the queue owner is allowed to invoke this action'
+      : 'Please refer to the appropriate WSDL for a list of valid actions'
+    throw invalidValue(`Value SQS:${wrong} for parameter ActionName is invalid. Reason: ${why}.`)
+  }
+  if (accounts.length === 0 || !accounts.every(account => /^\d{12}$/.test(account))) {
+    throw invalidValue(
+      `Value [${accounts.join(', ')}] for parameter PrincipalId is invalid. Reason: Unable to verify.`
+    )
+  }
+}
+
+const oneOrAll = (values: string[]) => (values.length === 1 ? values[0] : values)
+
+async function policyOf({ broker, caller }: Call, queue: string): Promise<Policy> {
+  const { front } = await broker.reportQueue(caller, queue)
+  const policy: Policy = JSON.parse(front.Policy ?? '{}')
+  if (policy.Statement === undefined || Array.isArray(policy.Statement)) return policy
+  return { ...policy, Statement: [policy.Statement] }
+}
+
+/** null: the queue has no policy any more. */
+async function keep({ broker, caller }: Call, queue: string, policy: Policy | null): Promise<Answer> {
+  const front = { Policy: policy === null ? null : JSON.stringify(policy) }
+  await broker.putQueue(caller, queue, { front }, { only: 'existing' })
+  return {}
+}
