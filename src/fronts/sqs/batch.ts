@@ -1,6 +1,7 @@
 /** What all batches have in common: their entries, and an answer for each. */
 import type { Answer } from './call.ts'
 import { SqsError } from './errors.ts'
+import type { OperationName } from './protocol.ts'
 
 export interface Entry {
   Id: string
@@ -13,9 +14,12 @@ export interface Failed {
 const entriesMax = 10
 
 /** Refuses what makes the whole batch wrong. */
-export function checkEntries<E extends Entry>(entries: E[]): E[] {
+export function checkEntries<E extends Entry>(entries: E[], operation: OperationName): E[] {
   if (entries.length === 0) {
-    throw new SqsError('EmptyBatchRequest', 'There should be at least one entry in the request.')
+    throw new SqsError(
+      'EmptyBatchRequest',
+      `There should be at least one ${operation}RequestEntry in the request.`
+    )
   }
   if (entries.length > entriesMax) {
     throw new SqsError(

@@ -22,6 +22,12 @@ const unmodelled = {
   UnknownOperationException: 400
 } as const
 export type SqsCode = Modelled | keyof typeof unmodelled
+/** What the JSON protocol calls them, where that is not the code. */
+const jsonNames: Partial<Record<SqsCode, string>> = {
+  AccessDenied: 'AccessDeniedException',
+  InvalidParameterValue: 'InvalidParameterValueException',
+  MissingParameter: 'MissingRequiredParameterException'
+}
 
 const isModelled = (code: SqsCode): code is Modelled => code in errors
 
@@ -45,7 +51,15 @@ export class SqsError extends Error {
 
   /** `__type` of the JSON protocol. */
   get type(): string {
-    return isModelled(this.code) ? `com.amazonaws.sqs#${this.code}` : this.code
+    const namespace = isModelled(this.code) ? 'com.amazonaws.sqs' : 'com.amazon.coral.service'
+    return `${namespace}#${jsonNames[this.code] ?? this.code}`
+  }
+
+  /** The text in the query protocol. */
+  get legacyMessage(): string {
+    return this.code === 'QueueDoesNotExist'
+      ? 'The specified queue does not exist for this wsdl version.'
+      : this.message
   }
 
   get isSenders(): boolean {
@@ -70,7 +84,6 @@ const codeOf: Partial<Record<Code, SqsCode>> = {
   tooManyWaiting: 'RequestThrottled',
   tooManyQueues: 'RequestThrottled',
   shareUsedUp: 'RequestThrottled',
-  redriveRunning: 'UnsupportedOperation',
   redriveNotFound: 'ResourceNotFoundException',
   routeNotFound: 'InvalidAddress',
   methodNotAllowed: 'InvalidAddress',
@@ -86,5 +99,10 @@ const codeOf: Partial<Record<Code, SqsCode>> = {
 export function sqsErrorOf(error: QueueError | SqsError): SqsError {
   if (error instanceof SqsError) return error
   if (error.code === 'queueNotFound') return queueDoesNotExist()
+  if (error.code === 'redriveRunning') {
+    return invalidValue(
+      'There is already a task running. Only one active task is allowed for a source queue arn at a given time.'
+    )
+  }
   return new SqsError(codeOf[error.code] ?? 'InvalidParameterValue', error.message)
 }

@@ -22,13 +22,18 @@ export const arnOf = (region: string, queue: string): string => `arn:aws:sqs:${r
 
 /** The queue that an ARN names. Refuses with InvalidParameterValue. */
 export function queueOfArn(arn: unknown, what: string): string {
+  const name = nameInArn(arn)
+  if (name !== null) return name
+  throw invalidValue(
+    `Value ${String(arn)} for parameter ${what} is invalid. Reason: Must be the ARN of a queue.`
+  )
+}
+
+/** null: it is no ARN of a queue. */
+export function nameInArn(arn: unknown): string | null {
   const parts = typeof arn === 'string' ? arn.split(':') : []
-  if (parts.length !== 6 || parts[0] !== 'arn' || parts[2] !== 'sqs' || !isName(parts[5]!)) {
-    throw invalidValue(
-      `Value ${String(arn)} for parameter ${what} is invalid. Reason: Must be the ARN of a queue.`
-    )
-  }
-  return parts[5]!
+  const isArn = parts.length === 6 && parts[0] === 'arn' && parts[2] === 'sqs' && isName(parts[5]!)
+  return isArn ? parts[5]! : null
 }
 
 const nameTest = new RegExp(namePattern)
@@ -44,23 +49,28 @@ export function queueOfUrl(url: string): string {
 
 export const isFifoName = (name: string): boolean => name.endsWith('.fifo')
 
+export const nameRule = 'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length'
+
 /** Refuses with InvalidParameterValue. */
 export function checkQueueName(name: string): void {
   const plain = isFifoName(name) ? name.slice(0, -'.fifo'.length) : name
-  if (/^[A-Za-z0-9_-]+$/.test(plain) && isName(name)) return
-  throw invalidValue(
-    'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length, and here the ' +
-      'first is a letter or a digit.'
-  )
+  if (!/^[A-Za-z0-9_-]+$/.test(plain)) throw invalidValue(nameRule)
+  if (!isName(name)) throw invalidValue(`${nameRule}. Here the first is a letter or a digit.`)
 }
 
-const handlePattern = /^(\d{1,18}) (\S+)$/
+/** As in AWS, where some read in it what their task is. */
+export const taskHandleOf = (task: Digits, sourceArn: string): string =>
+  Buffer.from(JSON.stringify({ taskId: taskIdOf(task), sourceArn })).toString('base64')
 
-export const taskHandleOf = (task: Digits, source: string): string =>
-  Buffer.from(`${task} ${source}`).toString('base64url')
+export const taskIdOf = messageIdOf
 
 /** null: it is no handle of a task. */
-export function readTaskHandle(handle: string): { task: Digits; source: string } | null {
-  const [, task, source] = handlePattern.exec(Buffer.from(handle, 'base64url').toString()) ?? []
-  return task === undefined || !isName(source!) ? null : { task, source: source! }
+export function readTaskHandle(handle: string): { taskId: string; source: string } | null {
+  try {
+    const { taskId, sourceArn } = JSON.parse(Buffer.from(handle, 'base64').toString())
+    const source = nameInArn(sourceArn)
+    return typeof taskId !== 'string' || source === null ? null : { taskId, source }
+  } catch {
+    return null
+  }
 }

@@ -27,7 +27,8 @@ const deduplicationHeader = `${reserved}deduplication`
 const attributesMax = 10
 const nameCharsMax = 256
 const typeCharsMax = 256
-const namePattern = /^(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]+(?<!\.)$/
+// AWS takes letters and digits of any script, whatever its text says.
+const namePattern = /^(?!\.)(?!.*\.\.)[\p{L}\p{N}_.-]+(?<!\.)$/u
 const reservedNames = /^(aws|amazon)\./i
 const typePattern = /^(String|Number|Binary)(\..+)?$/
 const numberPattern = /^[+-]?(\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
@@ -95,17 +96,19 @@ function checkValue(name: string, attribute: Attribute): void {
   if (DataType.length > typeCharsMax) throw wrong('has a type that is too long.')
   const base = typePattern.exec(DataType)?.[1]
   if (base === undefined) {
-    throw wrong('has an invalid type, the set of supported type prefixes is Binary, Number, and String.')
+    throw wrong(
+      'has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.'
+    )
   }
   if (StringValue !== undefined && BinaryValue !== undefined) throw wrong('has two values.')
   const value = base === 'Binary' ? BinaryValue : StringValue
   if (value === undefined || value === '') {
-    throw wrong(`must contain a non-empty message attribute value for message attribute type '${base}'.`)
+    throw invalidValue(`Message (user) attribute '${name}' must contain a non-empty value of type '${base}'.`)
   }
   if (base === 'Binary') {
     if (!isBase64(value)) throw wrong('is not base64.')
   } else {
-    checkText(value, `The message attribute '${name}'`)
+    if (!isCarried(value)) throw wrong('holds characters outside the allowed set.')
     if (base === 'Number' && !isNumber(value)) {
       throw wrong(`has an invalid value: could not cast message attribute value to number.`)
     }
@@ -209,9 +212,11 @@ const isTyped = (entry: unknown): entry is [string, string, string] =>
   entry.every(part => typeof part === 'string' && part !== '' && isCarried(part)) &&
   (!entry[1].startsWith('Binary') || isBase64(entry[2]))
 
+const everyName = new Set(['All', '*', '.*'])
+
 /** Those of the attributes that a call asks for: by name, by `prefix.*`, or all. */
 export function chosenOf(attributes: Attributes, names: string[]): Attributes {
-  if (names.includes('All') || names.includes('.*')) return attributes
+  if (names.some(name => everyName.has(name))) return attributes
   const prefixes = names.filter(name => name.endsWith('.*')).map(name => name.slice(0, -2))
   return Object.fromEntries(
     Object.entries(attributes).filter(

@@ -4,7 +4,7 @@ import { everyQueue, type QueueReport } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
 import { permitOn, type Answer, type Call } from './call.ts'
 import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
-import { arnOf, isFifoName, queueOfArn, readTaskHandle, taskHandleOf } from './ids.ts'
+import { arnOf, isFifoName, queueOfArn, readTaskHandle, taskHandleOf, taskIdOf } from './ids.ts'
 
 const perSecondMax = 500
 /** What a task that names no rate keeps to. It differs from every rate that one can name. */
@@ -52,7 +52,7 @@ export async function startMessageMoveTask(call: Call): Promise<Answer> {
   }
   const all = { ids: null, where: null, limit: Number.MAX_SAFE_INTEGER }
   const task = await broker.startRedrive(caller, source, all, target, rate ?? perSecondUnnamed, 'move')
-  return { TaskHandle: taskHandleOf(task, source) }
+  return { TaskHandle: taskHandleOf(task, arnOf(call.region, source)) }
 }
 
 async function isDeadLetterQueue({ broker, caller }: Call, queue: string): Promise<boolean> {
@@ -84,14 +84,15 @@ export async function listMessageMoveTasks(call: Call): Promise<Answer> {
 
 function shown({ region }: Call, source: string, task: RedriveTask, left: number): Answer {
   const isRunning = task.state === 'running'
+  const arn = arnOf(region, source)
   return {
-    ...(isRunning && { TaskHandle: taskHandleOf(task.task, source) }),
+    ...(isRunning && { TaskHandle: taskHandleOf(task.task, arn) }),
     Status: statusOf[task.state],
-    SourceArn: arnOf(region, source),
+    SourceArn: arn,
     ...(task.to !== null && { DestinationArn: arnOf(region, task.to) }),
     ...(task.ratePerSecond !== perSecondUnnamed && { MaxNumberOfMessagesPerSecond: task.ratePerSecond }),
     ApproximateNumberOfMessagesMoved: task.redriven,
-    ApproximateNumberOfMessagesToMove: task.redriven + (isRunning || task.failure !== null ? left : 0),
+    ApproximateNumberOfMessagesToMove: task.redriven + (task.state === 'done' ? 0 : left),
     ...(task.failure !== null && { FailureReason: reasonOf[task.failure] }),
     StartedTimestamp: Date.parse(task.startedAt)
   }
@@ -101,10 +102,11 @@ export async function cancelMessageMoveTask(call: Call): Promise<Answer> {
   const { broker, caller, input } = call
   const handle = readTaskHandle(input.TaskHandle)
   if (handle === null) throw invalidValue('Value for parameter TaskHandle is invalid.')
-  await reportOf(call, 'TaskHandle', handle.source)
+  await reportOf(call, 'SourceArn', handle.source)
   const find = async () =>
-    (await broker.listRedrives(caller, handle.source)).find(({ task }) => task === handle.task)
-  if ((await find())?.state !== 'running') throw notFound('Task does not exist.')
-  await broker.stopRedrive(caller, handle.source, handle.task)
+    (await broker.listRedrives(caller, handle.source)).find(({ task }) => taskIdOf(task) === handle.taskId)
+  const found = await find()
+  if (found?.state !== 'running') throw notFound('Task does not exist.')
+  await broker.stopRedrive(caller, handle.source, found.task)
   return { ApproximateNumberOfMessagesMoved: (await find())?.redriven ?? 0 }
 }

@@ -58,7 +58,7 @@ export function readRequest(request: FastifyRequest): {
   if (action === undefined || action === '') {
     throw new SqsError('MissingAction', 'The request must contain the parameter Action.')
   }
-  if (operation === null) {
+  if (operation === null || (queue !== undefined && !takesQueue(operation))) {
     throw new SqsError('InvalidAction', `The action ${action} is not valid for this endpoint.`)
   }
   return { operation, input: checked(operation, inputOf(fields, operations[operation].input), queue) }
@@ -70,6 +70,10 @@ function checked(operation: OperationName, given: unknown, queue: string | undef
   const named = isNamed && !('QueueUrl' in given) ? { ...given, QueueUrl: queue } : given
   return checkedInput(named, operations[operation].input)
 }
+
+/** The address of a queue takes what is about queues, and GetQueueUrl. */
+const takesQueue = (operation: OperationName): boolean =>
+  operation !== 'CreateQueue' && operation !== 'ListQueues'
 
 const operationOf = (name: string): OperationName | null =>
   Object.hasOwn(operations, name) ? (name as OperationName) : null

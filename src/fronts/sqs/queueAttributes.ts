@@ -1,7 +1,7 @@
 /** Attributes of queues, and the settings that they are here. */
 import { leaseSecondsMax, messageBytesMax } from '../../core/limits.ts'
 import type { EntryChanges, QueueChange, QueueReport } from '../../core/queue.ts'
-import { arnOf, isFifoName, queueOfArn } from './ids.ts'
+import { arnOf, isFifoName, nameInArn } from './ids.ts'
 import { invalidValue, SqsError } from './errors.ts'
 import { isCarried } from './messageAttributes.ts'
 
@@ -62,6 +62,9 @@ export const known = new Set([
  */
 export const noLeaseSeconds = 0.001
 
+/** The note that changes with each purge of a FIFO queue, so that it forgets deduplication ids. */
+export const purgedNote = 'Purged'
+
 /** What every queue that is made here is set to: as SQS has it where attributes say nothing. */
 export function firstSettings(name: string): QueueChange {
   return {
@@ -100,7 +103,10 @@ export function changeOf(name: string, attributes: QueueAttributes, isNew: boole
     } else if (attribute === 'FifoQueue' && isFifo) {
       if (isNew && value !== 'true') throw wrongValue(attribute)
       if (value !== 'true') {
-        throw new SqsError('InvalidAttributeValue', 'Modifying queue type is not supported.')
+        throw new SqsError(
+          'InvalidAttributeValue',
+          'Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.'
+        )
       }
     } else if (pattern !== undefined) {
       if (value !== '' && !mayBe(attribute, value, pattern)) {
@@ -111,7 +117,18 @@ export function changeOf(name: string, attributes: QueueAttributes, isNew: boole
       throw unknownAttribute(attribute)
     }
   }
-  return { ...change, front: notes }
+  return { ...change, front: withOneEncryption(notes) }
+}
+
+/** Of the two kinds of encryption, a queue has the one that was set last. */
+function withOneEncryption(notes: EntryChanges): EntryChanges {
+  const isKms = notes.KmsMasterKeyId != null
+  if (notes.SqsManagedSseEnabled !== 'true') return isKms ? { SqsManagedSseEnabled: null, ...notes } : notes
+  if (!isKms) return { ...notes, KmsMasterKeyId: null, KmsDataKeyReusePeriodSeconds: null }
+  throw new SqsError(
+    'InvalidAttributeName',
+    'You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.'
+  )
 }
 
 function mayBe(attribute: string, value: string, pattern: RegExp): boolean {
@@ -151,7 +168,7 @@ export function permitsRedrive({ front }: QueueReport, queue: string): boolean {
     front.RedriveAllowPolicy ?? '{}'
   ) as { redrivePermission?: string; sourceQueueArns?: string[] }
   if (redrivePermission !== 'byQueue') return redrivePermission === 'allowAll'
-  return sourceQueueArns.some(arn => queueOfArn(arn, 'sourceQueueArns') === queue)
+  return sourceQueueArns.some(arn => nameInArn(arn) === queue)
 }
 
 function jsonObjectOf(text: string): Record<string, unknown> | null {
@@ -185,7 +202,8 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
   if (!(Number.isInteger(count) && count >= 1 && count <= 1000)) {
     throw wrong('Invalid value for maxReceiveCount: must be a whole number from 1 to 1000.')
   }
-  const target = queueOfArn(arn, 'deadLetterTargetArn')
+  const target = nameInArn(arn)
+  if (target === null) throw wrong('Invalid value for deadLetterTargetArn.')
   if (isFifoName(target) !== isFifo) {
     throw wrong('Dead-letter queue must be same type of queue as the source.')
   }
@@ -195,7 +213,7 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
 /** Every attribute that a queue has. */
 export function attributesOf(report: QueueReport, region: string): QueueAttributes {
   const { queue, settings, front, counts, createdAt, updatedAt } = report
-  const { Front: _, ...notes } = front
+  const { Front: _, [purgedNote]: __, ...notes } = front
   const seconds = (time: string) => String(Math.floor(Date.parse(time) / 1000))
   const attributes: QueueAttributes = {
     QueueArn: arnOf(region, queue),
@@ -244,7 +262,7 @@ function isSame(name: string, given: string, has: string): boolean {
   }
   const of = (text: string) => {
     const { deadLetterTargetArn, maxReceiveCount } = jsonObjectOf(text) ?? {}
-    return `${queueOfArn(deadLetterTargetArn, name)} ${String(maxReceiveCount)}`
+    return `${nameInArn(deadLetterTargetArn)} ${String(maxReceiveCount)}`
   }
   return of(given) === of(has)
 }

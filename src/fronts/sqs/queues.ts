@@ -1,12 +1,19 @@
 /** Operations on queues: made, found, listed, changed, tagged, purged and deleted. */
-import { everyQueue, type EntryChanges, type NameScope, type QueueReport } from '../../core/queue.ts'
+import { randomUUID } from 'node:crypto'
+import {
+  everyQueue,
+  type EntryChanges,
+  type NameScope,
+  type QueueChange,
+  type QueueReport
+} from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
 import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
 import { givenUp } from '../shared/givenUp.ts'
 import { permitOn, queueOf, urlOf, type Answer, type Call } from './call.ts'
-import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
+import { invalidValue, missing, queueDoesNotExist, SqsError } from './errors.ts'
 import { madeHere } from './firstGroup.ts'
-import { checkQueueName, isFifoName } from './ids.ts'
+import { checkQueueName, isFifoName, nameRule } from './ids.ts'
 import { isCarried } from './messageAttributes.ts'
 import {
   askedFor,
@@ -16,6 +23,7 @@ import {
   differenceOf,
   firstSettings,
   permitsRedrive,
+  purgedNote,
   type QueueAttributes
 } from './queueAttributes.ts'
 
@@ -43,18 +51,19 @@ export async function createQueue(call: Call): Promise<Answer> {
   if (request.key?.sees(queue) === false) throw new SqsError('AccessDenied', notYours(queue))
   permitOn(call, 'manage', queue)
   if (isFifoName(queue) && attributes.FifoQueue !== 'true') {
-    throw invalidValue(
-      'A queue whose name ends with the .fifo suffix is a FIFO queue: its attribute FifoQueue must be true.'
-    )
+    throw invalidValue(`${nameRule}. A name with the suffix .fifo needs the attribute FifoQueue.`)
   }
   if (!isFifoName(queue) && attributes.FifoQueue === 'true') {
-    throw invalidValue('The name of a FIFO queue must end with the .fifo suffix.')
+    throw invalidValue(
+      'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end ' +
+        'with .fifo suffix and be 1 to 80 in length.'
+    )
   }
   const first = firstSettings(queue)
   const change = changeOf(queue, attributes, true)
   checkTogether(change.front ?? {})
-  checkTags(tags)
-  if ((await reportIfAny(call, queue)) === null) await checkTarget(call, queue, change.deadLetterQueue)
+  checkTags(queue, tags)
+  if ((await reportIfAny(call, queue)) === null) await checkTarget(call, queue, change, attributes)
   const isBounded = request.key !== null && !request.key.isAdmin
   const settings = { ...first, tags, ...change, front: { ...change.front, ...madeHere(queue) } }
   const made = await broker.putQueue(caller, queue, settings, { isBounded, only: 'new' })
@@ -62,16 +71,21 @@ export async function createQueue(call: Call): Promise<Answer> {
   if (different === undefined) return { QueueUrl: urlOf(call, queue) }
   throw new SqsError(
     'QueueNameExists',
-    `A queue already exists with the same name and a different value for attribute ${different}.`
+    `A queue already exists with the same name and a different value for attribute ${different}`
   )
 }
 
 /** A dead-letter queue must be there and take from the queue, and the caller must be able to send to it. */
-async function checkTarget(call: Call, queue: string, target: string | null | undefined): Promise<void> {
+async function checkTarget(
+  call: Call,
+  queue: string,
+  { deadLetterQueue: target }: QueueChange,
+  { RedrivePolicy: policy }: QueueAttributes
+): Promise<void> {
   if (target == null) return
   const because = (why: string) =>
-    invalidValue(`Value for parameter RedrivePolicy is invalid. Reason: ${why}.`)
-  const wrong = because(`Dead letter target does not exist: ${target}`)
+    invalidValue(`Value ${policy} for parameter RedrivePolicy is invalid. Reason: ${why}.`)
+  const wrong = because('Dead letter target does not exist')
   if (call.request.key?.sees(target) === false) throw wrong
   permitOn(call, 'enqueue', target)
   const report = await reportIfAny(call, target)
@@ -173,10 +187,11 @@ export async function getQueueAttributes(call: Call): Promise<Answer> {
 
 export async function setQueueAttributes(call: Call): Promise<Answer> {
   const queue = queueOf(call, 'manage')
-  const change = changeOf(queue, call.input.Attributes, false)
+  const attributes: QueueAttributes = call.input.Attributes
+  const change = changeOf(queue, attributes, false)
   const { front } = await call.broker.reportQueue(call.caller, queue)
   checkTogether({ ...front, ...change.front })
-  await checkTarget(call, queue, change.deadLetterQueue)
+  await checkTarget(call, queue, change, attributes)
   await call.broker.putQueue(call.caller, queue, change)
   return {}
 }
@@ -185,11 +200,15 @@ export async function purgeQueue(call: Call): Promise<Answer> {
   const queue = queueOf(call, 'manage')
   const everything = { ids: null, where: null, limit: Number.MAX_SAFE_INTEGER }
   const signal = givenUp(call.request, call.reply)
+  if (isFifoName(queue)) {
+    const front = { [purgedNote]: randomUUID() }
+    await call.broker.putQueue(call.caller, queue, { front }, { only: 'existing' })
+  }
   await call.broker.bulk(call.caller, 'purge', queue, null, everything, signal)
   return {}
 }
 
-function checkTags(tags: Record<string, string>): void {
+function checkTags(queue: string, tags: Record<string, string>): void {
   for (const [name, value] of Object.entries(tags)) {
     if (name === '' || name.length > tagNameCharsMax || value.length > tagValueCharsMax) {
       throw invalidValue(
@@ -201,7 +220,7 @@ function checkTags(tags: Record<string, string>): void {
       throw invalidValue('Tags may not hold characters that XML cannot carry.')
     }
   }
-  if (Object.keys(tags).length > tagsMax) throw invalidValue(`Too many tags: a queue has at most ${tagsMax}.`)
+  if (Object.keys(tags).length > tagsMax) throw invalidValue(`Too many tags added for queue ${queue}.`)
 }
 
 /** Sets tags, and removes those that are null. Calls at the same time keep what the others set. */
@@ -209,19 +228,19 @@ async function changeTags(call: Call, tagChanges: EntryChanges): Promise<Answer>
   const queue = queueOf(call, 'manage')
   const { settings } = await call.broker.reportQueue(call.caller, queue)
   const tags = Object.entries({ ...settings.tags, ...tagChanges })
-  checkTags(Object.fromEntries(tags.filter((tag): tag is [string, string] => tag[1] !== null)))
+  checkTags(queue, Object.fromEntries(tags.filter((tag): tag is [string, string] => tag[1] !== null)))
   await call.broker.putQueue(call.caller, queue, { tagChanges })
   return {}
 }
 
 export async function tagQueue(call: Call): Promise<Answer> {
-  if (Object.keys(call.input.Tags).length === 0) throw invalidValue('Tags must not be empty.')
+  if (Object.keys(call.input.Tags).length === 0) throw missing('Tags')
   return await changeTags(call, call.input.Tags)
 }
 
 export async function untagQueue(call: Call): Promise<Answer> {
   const gone: string[] = call.input.TagKeys
-  if (gone.length === 0) throw invalidValue('Tag keys must be between 1 and 50.')
+  if (gone.length === 0) throw invalidValue('Tag keys must be between 1 and 128 characters in length.')
   return await changeTags(call, Object.fromEntries(gone.map(name => [name, null])))
 }
 

@@ -73,8 +73,9 @@ async function giveBack({ broker, caller }: Call, name: string, messages: Leased
 function bounded(input: Record<string, any>, name: string, min: number, max: number): number | undefined {
   const value: number | undefined = input[name]
   if (value === undefined || (value >= min && value <= max)) return value
+  const range = name === 'WaitTimeSeconds' ? `>= ${min} and <= ${max}` : `between ${min} and ${max}`
   throw invalidValue(
-    `Value ${value} for parameter ${name} is invalid. Reason: Must be between ${min} and ${max}, if provided.`
+    `Value ${value} for parameter ${name} is invalid. Reason: Must be ${range}, if provided.`
   )
 }
 

@@ -7,6 +7,7 @@ import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
+import { purgedNote } from './queueAttributes.ts'
 import {
   checkAttributes,
   checkText,
@@ -40,8 +41,12 @@ export async function sendMessage(call: Call): Promise<Answer> {
 }
 
 export async function sendMessageBatch(call: Call): Promise<Answer> {
-  const entries = checkEntries(call.input.Entries as (Sent & Entry)[])
+  const entries = checkEntries(call.input.Entries as (Sent & Entry)[], 'SendMessageBatch')
   const queue = await targetOf(call, entries)
+  for (const entry of entries) {
+    const error = incompleteness(queue, entry)
+    if (error !== null) throw invalidValue(error.message)
+  }
   const failed: Failed[] = []
   const good: { entry: Sent & Entry; message: NewMessage }[] = []
   let bytes = 0
@@ -162,7 +167,7 @@ function delayOf(seconds: number | undefined, isFifo: boolean): number | undefin
 
 /** What makes two messages of a FIFO queue the same. undefined: the queue is none. */
 function deduplicationOf({ name, front }: Queue, sent: Sent): string | undefined {
-  const { MessageDeduplicationId: id, MessageGroupId: group } = sent
+  const { MessageDeduplicationId: id } = sent
   if (id !== undefined && !tokenPattern.test(id)) throw wrongToken('MessageDeduplicationId', id)
   if (!isFifoName(name)) {
     if (id === undefined) return undefined
@@ -171,10 +176,17 @@ function deduplicationOf({ name, front }: Queue, sent: Sent): string | undefined
         'The request include parameter that is not valid for this queue type.'
     )
   }
-  if (group === undefined) throw missing('MessageGroupId')
-  if (id !== undefined) return id
-  if (front.ContentBasedDeduplication === 'true') return hash('sha256', sent.MessageBody, 'hex')
-  throw invalidValue(
+  const error = incompleteness({ name, front }, sent)
+  if (error !== null) throw error
+  return id ?? hash('sha256', sent.MessageBody, 'hex')
+}
+
+/** What a message of a FIFO queue lacks. One such entry makes its whole batch wrong. */
+function incompleteness({ name, front }: Pick<Queue, 'name' | 'front'>, sent: Sent): SqsError | null {
+  if (!isFifoName(name)) return null
+  if (sent.MessageGroupId === undefined) return missing('MessageGroupId')
+  if (sent.MessageDeduplicationId !== undefined || front.ContentBasedDeduplication === 'true') return null
+  return invalidValue(
     'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided ' +
       'explicitly'
   )
@@ -187,10 +199,12 @@ function wrongToken(name: string, value: string): SqsError {
   )
 }
 
-const deduplicationKey = ({ front }: Queue, group: string, id: string): string =>
-  front.DeduplicationScope === 'messageGroup'
-    ? `sqs:g:${hash('sha256', `${group}\0${id}`, 'hex')}`
-    : `sqs:d:${id}`
+function deduplicationKey({ front }: Queue, group: string, id: string): string {
+  const isOfGroup = front.DeduplicationScope === 'messageGroup'
+  const key = isOfGroup ? `sqs:g:${hash('sha256', `${group}\0${id}`, 'hex')}` : `sqs:d:${id}`
+  const purged = front[purgedNote]
+  return purged === undefined ? key : `${key} ${purged}`
+}
 
 /** The same attempt with other content is another message. */
 function attemptKeyOf(

@@ -9,6 +9,7 @@ import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, SqsError } from './errors.ts'
 import { isFifoName } from './ids.ts'
+import type { OperationName } from './protocol.ts'
 
 interface Receipt {
   ReceiptHandle: string
@@ -20,10 +21,12 @@ interface Change extends Receipt {
 const pointer = (index: number) => `/${index}`
 
 export const deleteMessage = (call: Call): Promise<Answer> => single(call, deleteAll, call.input as Receipt)
-export const deleteMessageBatch = (call: Call): Promise<Answer> => batch(call, deleteAll)
+export const deleteMessageBatch = (call: Call): Promise<Answer> =>
+  batch(call, deleteAll, 'DeleteMessageBatch')
 export const changeMessageVisibility = (call: Call): Promise<Answer> =>
   single(call, changeAll, call.input as Change)
-export const changeMessageVisibilityBatch = (call: Call): Promise<Answer> => batch(call, changeAll)
+export const changeMessageVisibilityBatch = (call: Call): Promise<Answer> =>
+  batch(call, changeAll, 'ChangeMessageVisibilityBatch')
 
 /** What became of each receipt. null: what was asked for. */
 type Settle<R> = (call: Call, queue: string, receipts: R[]) => Promise<(SqsError | null)[]>
@@ -36,10 +39,14 @@ async function single<R extends Receipt>(call: Call, settle: Settle<R>, receipt:
   return {}
 }
 
-async function batch<R extends Receipt>(call: Call, settle: Settle<R>): Promise<Answer> {
+async function batch<R extends Receipt>(
+  call: Call,
+  settle: Settle<R>,
+  operation: OperationName
+): Promise<Answer> {
   const queue = queueOf(call, 'lease')
   await call.broker.findQueue(call.caller, queue)
-  const entries = checkEntries(call.input.Entries as (R & Entry)[])
+  const entries = checkEntries(call.input.Entries as (R & Entry)[], operation)
   const errors = await settleReadable(call, settle, queue, entries)
   const failed: Failed[] = []
   entries.forEach(({ Id: id }, index) => {
@@ -65,13 +72,19 @@ async function settleReadable<R extends Receipt>(
   return errors.map(error => error ?? settled.shift()!)
 }
 
+/** An answer does not repeat what is far longer than any receipt. */
+const shortened = (handle: string) => handle.slice(0, 1024)
+
 function unreadable(queue: string, handle: string): SqsError | null {
   try {
     parseReceipt(queue, handle, '')
     return null
   } catch (error) {
     if (!(error instanceof QueueError)) throw error
-    return new SqsError('ReceiptHandleIsInvalid', 'The input receipt handle is invalid.')
+    return new SqsError(
+      'ReceiptHandleIsInvalid',
+      `The input receipt handle "${shortened(handle)}" is not a valid receipt handle.`
+    )
   }
 }
 
@@ -144,12 +157,18 @@ async function changeAll(call: Call, queue: string, changes: Change[]): Promise<
   )
   return changes.map((change, index) => {
     if (errors[index] !== null) return errors[index]!
-    return errorOf((isEnd(change) ? ended : extended).shift()!)
+    return errorOf((isEnd(change) ? ended : extended).shift()!, change)
   })
 }
 
-function errorOf({ outcome }: Outcome): SqsError | null {
+function errorOf({ outcome }: Outcome, { ReceiptHandle: handle }: Change): SqsError | null {
   if (outcome === 'extended' || outcome === 'retrying' || outcome === 'dead') return null
+  if (outcome === 'gone') {
+    return invalidValue(
+      `Value ${handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not ` +
+        'available for visibility timeout change.'
+    )
+  }
   return new SqsError('MessageNotInflight', 'The specified message is not in flight.')
 }
 

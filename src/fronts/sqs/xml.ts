@@ -31,13 +31,13 @@ export function resultXml(
 }
 
 export function errorXml(
-  error: { isSenders: boolean; legacyCode: string; message: string },
+  error: { isSenders: boolean; legacyCode: string; legacyMessage: string },
   requestId: string
 ) {
   return (
     `<?xml version="1.0"?><ErrorResponse xmlns="${namespace}"><Error>` +
     `<Type>${error.isSenders ? 'Sender' : 'Receiver'}</Type><Code>${error.legacyCode}</Code>` +
-    `<Message>${escaped(error.message)}</Message><Detail/></Error>` +
+    `<Message>${escaped(error.legacyMessage)}</Message><Detail/></Error>` +
     `<RequestId>${requestId}</RequestId></ErrorResponse>`
   )
 }

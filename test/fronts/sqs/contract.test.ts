@@ -317,10 +317,6 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
         await refused(call, 'DeleteMessage', { QueueUrl, ReceiptHandle: 'garbage' }),
         '404 ReceiptHandleIsInvalid'
       )
-      t.equal(
-        await refused(call, 'ChangeMessageVisibility', { ...current, VisibilityTimeout: 9 }),
-        '400 AWS.SimpleQueueService.MessageNotInflight'
-      )
     })
 
     t.test('bounds of messages and of receives', async t => {
@@ -722,14 +718,6 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       })
       t.match(await receive(source), [{ Body: 'x' }], 'what has a home is there')
       t.match(await receive(dead), [{ Body: 'y' }])
-    })
-
-    t.test('what is not served says so', async t => {
-      const QueueUrl = await queue()
-      const input = { QueueUrl, Label: 'x', AWSAccountIds: ['1'], Actions: ['*'] }
-      const unsupported = '400 AWS.SimpleQueueService.UnsupportedOperation'
-      t.equal(await refused(call, 'AddPermission', input), unsupported)
-      t.equal(await refused(call, 'RemovePermission', input), unsupported)
     })
 
     t.test('messages go from front to front', async t => {
