@@ -25,7 +25,7 @@ export function queueOfArn(arn: unknown, what: string): string {
   const name = nameInArn(arn)
   if (name !== null) return name
   throw invalidValue(
-    `Value ${String(arn)} for parameter ${what} is invalid. Reason: Must be the ARN of a queue.`
+    `You must use this format to specify the ${what}: arn:<partition>:<service>:<region>:<account-id>:<resource-id>`
   )
 }
 

@@ -8,7 +8,7 @@ const jsonTypes = { string: 'string', blob: 'string', integer: 'number', boolean
 /** What is unknown is left out, and so is null. Refuses what is missing or has another type. */
 export function checkedInput(value: unknown, structure: string, path = ''): Record<string, any> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrongType(path === '' ? 'The body' : path, 'an object')
+    throw wrongType(path === '' ? 'The body' : path, value, 'an object')
   }
   const { members, required } = structures[structure]!
   const checked: Record<string, unknown> = {}
@@ -16,8 +16,12 @@ export function checkedInput(value: unknown, structure: string, path = ''): Reco
     const given = Object.hasOwn(value, member) ? (value as Record<string, unknown>)[member] : undefined
     if (given != null) checked[member] = checkedValue(given, shape, path + member)
   }
-  const absent = required.find(member => checked[member] === undefined)
-  if (absent !== undefined) throw missing(path + absent)
+  for (const member of required) {
+    if (checked[member] !== undefined) continue
+    // An entry of a batch that lacks anything but its id fails alone.
+    if (member === 'Id' || !structure.endsWith('BatchRequestEntry')) throw missing(path + member)
+    checked[member] = ''
+  }
   return checked
 }
 
@@ -26,10 +30,12 @@ function checkedValue(value: unknown, shape: Shape, path: string): unknown {
     return isScalar(shape) ? checkedScalar(value, shape, path) : checkedInput(value, shape, `${path}.`)
   }
   if ('list' in shape) {
-    if (!Array.isArray(value)) throw wrongType(path, 'a list')
-    return value.map((item, index) => checkedValue(item, shape.list, `${path}.${index + 1}`))
+    if (!Array.isArray(value)) throw wrongType(path, value, 'a list')
+    return value.map((item, index) => checkedValue(item, shape.list, `${shape.name}.${index + 1}`))
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(path, 'an object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrongType(path, value, 'an object')
+  }
   // A null says nothing, as elsewhere. A name such as __proto__ is a name like any other.
   const entries = Object.entries(value).filter(([, item]) => item !== null)
   return Object.fromEntries(
@@ -40,10 +46,19 @@ function checkedValue(value: unknown, shape: Shape, path: string): unknown {
 function checkedScalar(value: unknown, shape: keyof typeof jsonTypes, path: string): unknown {
   const type: string = typeof value
   if (type !== jsonTypes[shape] || (shape === 'integer' && !Number.isSafeInteger(value))) {
-    throw wrongType(path, shape === 'integer' ? 'an integer' : `a ${jsonTypes[shape]}`)
+    throw wrongType(path, value, shape === 'integer' ? 'an integer' : `a ${jsonTypes[shape]}`)
   }
   return value
 }
 
-const wrongType = (path: string, wanted: string) =>
-  new SqsError('SerializationException', `${path} must be ${wanted}.`)
+/** With the texts of AWS as far as they are known. */
+function wrongType(path: string, value: unknown, wanted: string): SqsError {
+  const found =
+    typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number'
+      ? `${(typeof value === 'boolean' ? String(value) : typeof value).toUpperCase()}_VALUE can not be ` +
+        `converted to ${wanted.replace(/ \w/, letter => letter.toUpperCase())}`
+      : Array.isArray(value)
+        ? 'Start of list found where not expected'
+        : 'Start of structure or map found where not expected.'
+  return new SqsError('SerializationException', `${path} must be ${wanted}. ${found}`)
+}

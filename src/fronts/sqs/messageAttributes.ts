@@ -37,6 +37,10 @@ const numberPattern = /^[+-]?(\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udfff]/u
 const eachForbidden = new RegExp(forbidden, 'gu')
 
+const forbiddenFound =
+  'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | ' +
+  '#xE000 to #xFFFD | #x10000 to #x10FFFF'
+
 /** Whether XML 1.0, and so SQS, can carry every character of a text. */
 export const isCarried = (text: string): boolean => !forbidden.test(text)
 
@@ -45,9 +49,9 @@ export const carriedOf = (text: string): string => text.replace(eachForbidden, '
 
 export const md5 = (content: string | Uint8Array): string => hash('md5', content, 'hex')
 
-export function checkText(text: string, what: string): void {
+export function checkText(text: string): void {
   if (isCarried(text)) return
-  throw new SqsError('InvalidMessageContents', `${what} holds characters outside the allowed set.`)
+  throw new SqsError('InvalidMessageContents', forbiddenFound)
 }
 
 /** Refuses what SQS refuses. Answers the bytes that the attributes count. */
@@ -69,10 +73,17 @@ export function checkAttributes(attributes: Attributes): number {
 }
 
 function checkName(name: string): void {
+  if (name === '') throw invalidValue('The request must contain non-empty message (user) attribute names.')
   if (name.length > nameCharsMax) {
-    throw invalidValue(`The name of a message attribute must be at most ${nameCharsMax} characters.`)
+    throw invalidValue(`Message (user) attribute name must be shorter than ${nameCharsMax} bytes.`)
   }
-  if (!namePattern.test(name) || reservedNames.test(name)) {
+  if (reservedNames.test(name)) {
+    throw invalidValue(
+      "You can't use message attribute names beginning with 'AWS.' or 'Amazon'. These strings are reserved " +
+        'for internal use.'
+    )
+  }
+  if (!namePattern.test(name)) {
     throw invalidValue(
       `The message attribute name '${name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, ` +
         'underscore (_), hyphen (-), and period (.) characters.'
@@ -93,11 +104,14 @@ function checkValue(name: string, attribute: Attribute): void {
     )
   }
   if (DataType === '') throw wrong('must contain a non-empty attribute type.')
-  if (DataType.length > typeCharsMax) throw wrong('has a type that is too long.')
+  if (DataType.length > typeCharsMax) {
+    throw invalidValue(`Message (user) attribute type must be shorter than ${typeCharsMax} bytes.`)
+  }
   const base = typePattern.exec(DataType)?.[1]
   if (base === undefined) {
-    throw wrong(
-      'has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.'
+    throw invalidValue(
+      `The type of message (user) attribute '${name}' is invalid. You must use only the following supported ` +
+        'type prefixes: Binary, Number, String.'
     )
   }
   if (StringValue !== undefined && BinaryValue !== undefined) throw wrong('has two values.')
@@ -108,9 +122,9 @@ function checkValue(name: string, attribute: Attribute): void {
   if (base === 'Binary') {
     if (!isBase64(value)) throw wrong('is not base64.')
   } else {
-    if (!isCarried(value)) throw wrong('holds characters outside the allowed set.')
+    if (!isCarried(value)) throw wrong(`is invalid. ${forbiddenFound}`)
     if (base === 'Number' && !isNumber(value)) {
-      throw wrong(`has an invalid value: could not cast message attribute value to number.`)
+      throw invalidValue(`Can't cast the value of message (user) attribute '${name}' to a number.`)
     }
   }
 }

@@ -45,7 +45,7 @@ export async function startMessageMoveTask(call: Call): Promise<Answer> {
       throw invalidValue('Source queue arn and destination queue arn cannot be the same.')
     }
     if (isFifoName(target) !== isFifoName(source)) {
-      throw invalidValue('Source queue and destination queue must be of the same type.')
+      throw invalidValue('The source queue and destination queue must be of the same queue type.')
     }
     await reportOf(call, 'DestinationArn', target)
     permitOn(call, 'enqueue', target)

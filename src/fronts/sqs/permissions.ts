@@ -2,6 +2,7 @@
  * AddPermission and RemovePermission. They change the attribute Policy, which gives nobody a right:
  * rights are those of API keys.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { arnOf } from './ids.ts'
@@ -17,6 +18,7 @@ interface Policy {
 }
 
 const actionsMax = 7
+const statementsMax = 20
 const labelPattern = /^[A-Za-z0-9_-]{1,80}$/
 const granted = new Set([
   '*',
@@ -39,13 +41,19 @@ export async function addPermission(call: Call): Promise<Answer> {
   check(label, accounts, actions)
   const arn = arnOf(call.region, queue)
   const { Statement: statements = [], ...policy } = await policyOf(call, queue)
-  if (statements.some(({ Sid }) => Sid === label)) throw wrongLabel(label, 'Already exists')
   const added = {
     Sid: label,
     Effect: 'Allow',
     Principal: { AWS: oneOrAll(accounts.map((account: string) => `arn:aws:iam::${account}:root`)) },
     Action: oneOrAll(actions.map((action: string) => `SQS:${action}`)),
     Resource: arn
+  }
+  const same = statements.find(({ Sid }) => Sid === label)
+  if (same !== undefined && isDeepStrictEqual(same, added)) return {}
+  if (same !== undefined) throw wrongLabel(label, 'Already exists')
+  if (statements.length >= statementsMax) {
+    const found = statements.length + 1
+    throw new SqsError('OverLimit', `${found} Statements were found, maximum allowed is ${statementsMax}.`)
   }
   const first = { Version: '2008-10-17', Id: `${arn}/SQSDefaultPolicy` }
   return await keep(call, queue, { ...first, ...policy, Statement: [...statements, added] })
@@ -61,6 +69,7 @@ export async function removePermission(call: Call): Promise<Answer> {
 }
 
 function check(label: string, accounts: string[], actions: string[]): void {
+  if (label === '') throw missing('Label')
   if (!labelPattern.test(label)) {
     throw wrongLabel(
       label,

@@ -36,6 +36,8 @@ const keptOfFifo: Record<string, RegExp> = {
   DeduplicationScope: /^(queue|messageGroup)$/,
   FifoThroughputLimit: /^(perQueue|perMessageGroupId)$/
 }
+/** Those of them that AWS knows in other queues, but does not take. */
+const onlyOfFifo = ['DeduplicationScope', 'FifoThroughputLimit']
 /** They hold JSON, or nothing where an attribute is taken away. */
 const policies = ['Policy', 'RedriveAllowPolicy', 'RedrivePolicy']
 
@@ -81,6 +83,8 @@ export function firstSettings(name: string): QueueChange {
 }
 
 const unknownAttribute = (name: string) => new SqsError('InvalidAttributeName', `Unknown Attribute ${name}.`)
+const notOfFifo = (name: string) =>
+  new SqsError('InvalidAttributeName', `You can specify the ${name} only when FifoQueue is set to true.`)
 const wrongValue = (name: string) =>
   new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${name}.`)
 
@@ -109,12 +113,11 @@ export function changeOf(name: string, attributes: QueueAttributes, isNew: boole
         )
       }
     } else if (pattern !== undefined) {
-      if (value !== '' && !mayBe(attribute, value, pattern)) {
-        throw wrongValue(attribute)
-      }
+      if (value !== '' && !mayBe(attribute, value, pattern)) throw wrongValue(attribute)
+      if (value !== '' && attribute === 'RedriveAllowPolicy') checkAllowPolicy(value)
       notes[attribute] = value === '' ? null : value
     } else {
-      throw unknownAttribute(attribute)
+      throw onlyOfFifo.includes(attribute) ? notOfFifo(attribute) : unknownAttribute(attribute)
     }
   }
   return { ...change, front: withOneEncryption(notes) }
@@ -134,8 +137,7 @@ function withOneEncryption(notes: EntryChanges): EntryChanges {
 function mayBe(attribute: string, value: string, pattern: RegExp): boolean {
   if (!isCarried(value) || !pattern.test(value)) return false
   if (!policies.includes(attribute)) return true
-  const policy = jsonObjectOf(value)
-  return policy !== null && (attribute !== 'RedriveAllowPolicy' || isAllowPolicy(policy))
+  return attribute === 'RedriveAllowPolicy' || jsonObjectOf(value) !== null
 }
 
 /** Refuses attributes of which each is right, but not beside the others. */
@@ -143,23 +145,43 @@ export function checkTogether({ FifoThroughputLimit, DeduplicationScope }: Entry
   if (FifoThroughputLimit !== 'perMessageGroupId' || DeduplicationScope === 'messageGroup') return
   throw new SqsError(
     'InvalidAttributeValue',
-    'FifoThroughputLimit may be perMessageGroupId only where DeduplicationScope is messageGroup.'
+    'The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup'
   )
 }
 
 const sourcesMax = 10
 
-function isAllowPolicy({ redrivePermission, sourceQueueArns, ...others }: Record<string, unknown>): boolean {
-  if (Object.keys(others).length > 0) return false
-  if (redrivePermission !== 'byQueue') {
-    return ['allowAll', 'denyAll'].includes(redrivePermission as string) && sourceQueueArns === undefined
+function checkAllowPolicy(value: string): void {
+  const { redrivePermission: permission, sourceQueueArns: arns = [], ...others } = jsonObjectOf(value) ?? {}
+  const isOfQueues = permission === 'byQueue'
+  const isArn = (arn: unknown) => typeof arn === 'string' && arn.startsWith('arn:')
+  if (
+    !(isOfQueues || permission === 'allowAll' || permission === 'denyAll') ||
+    Object.keys(others).length > 0 ||
+    !(Array.isArray(arns) && arns.every(isArn))
+  ) {
+    const why = "Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format."
+    throw new SqsError(
+      'InvalidAttributeValue',
+      `Invalid value for the parameter RedriveAllowPolicy. Reason: ${why}`
+    )
   }
-  return (
-    Array.isArray(sourceQueueArns) &&
-    sourceQueueArns.length >= 1 &&
-    sourceQueueArns.length <= sourcesMax &&
-    sourceQueueArns.every(arn => typeof arn === 'string' && arn.startsWith('arn:'))
-  )
+  const wrong = (why: string) =>
+    invalidValue(
+      `Value ${value} for parameter RedriveAllowPolicy is invalid. Reason: Amazon SQS can't create the ` +
+        `redrive allow policy. ${why}`
+    )
+  if (!isOfQueues && arns.length > 0) {
+    throw wrong('To specify one or more source queue ARNs, you must set redrivePermission to byQueue.')
+  }
+  if (isOfQueues && arns.length === 0) {
+    throw wrong(
+      'When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.'
+    )
+  }
+  if (arns.length > sourcesMax) {
+    throw wrong(`The maximum number of source queue ARNs you can specify is ${sourcesMax}.`)
+  }
 }
 
 /** Whether dead messages of a queue may go to the queue of the report, by its RedriveAllowPolicy. */
@@ -190,7 +212,9 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
   if (policy === null) throw wrong('Redrive policy is not a valid JSON map.')
   const { deadLetterTargetArn: arn, maxReceiveCount: given, ...others } = policy
   const [extra] = Object.keys(others)
-  if (extra !== undefined) throw wrong(`Unknown attribute ${extra}.`)
+  if (extra !== undefined) {
+    throw wrong('Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].')
+  }
   if (given === undefined) {
     throw wrong('Redrive policy does not contain mandatory attribute: maxReceiveCount.')
   }
@@ -200,7 +224,9 @@ function redriveOf(value: string, isFifo: boolean): QueueChange {
   const isDigits = typeof given === 'string' && /^\d{1,4}$/.test(given)
   const count = typeof given === 'number' ? given : isDigits ? Number(given) : NaN
   if (!(Number.isInteger(count) && count >= 1 && count <= 1000)) {
-    throw wrong('Invalid value for maxReceiveCount: must be a whole number from 1 to 1000.')
+    throw wrong(
+      `Invalid value for maxReceiveCount: ${String(given)}, valid values are from 1 to 1000 both inclusive.`
+    )
   }
   const target = nameInArn(arn)
   if (target === null) throw wrong('Invalid value for deadLetterTargetArn.')
@@ -228,6 +254,7 @@ export function attributesOf(report: QueueReport, region: string): QueueAttribut
     attributes.DeduplicationScope = 'queue'
     attributes.FifoThroughputLimit = 'perQueue'
   }
+  if (notes.KmsMasterKeyId !== undefined) attributes.KmsDataKeyReusePeriodSeconds = '300'
   Object.assign(attributes, notes)
   for (const [name, { setting }] of Object.entries(numbers)) {
     attributes[name] = String(Math.round(settings[setting]))

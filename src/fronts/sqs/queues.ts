@@ -135,7 +135,9 @@ type Page = { names: string[]; next: string | null }
 async function page({ input }: Call, read: (after: string, limit: number) => Promise<Page>): Promise<Page> {
   const { MaxResults: wanted, NextToken: token } = input
   if (wanted !== undefined && !(wanted >= 1 && wanted <= resultsMax)) {
-    throw invalidValue('Value for parameter MaxResults is invalid. Reason: Must be between 1 and 1000.')
+    throw invalidValue(
+      'Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.'
+    )
   }
   if (token !== undefined && wanted === undefined) {
     throw invalidValue('MaxResults must be set when NextToken is.')
@@ -188,6 +190,7 @@ export async function getQueueAttributes(call: Call): Promise<Answer> {
 export async function setQueueAttributes(call: Call): Promise<Answer> {
   const queue = queueOf(call, 'manage')
   const attributes: QueueAttributes = call.input.Attributes
+  if (Object.keys(attributes).length === 0) throw missing('Attribute.Name')
   const change = changeOf(queue, attributes, false)
   const { front } = await call.broker.reportQueue(call.caller, queue)
   checkTogether({ ...front, ...change.front })

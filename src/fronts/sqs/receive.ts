@@ -61,8 +61,13 @@ export async function receiveMessage(call: Call): Promise<Answer> {
   takeMessages(request, messages.length)
   if (isNothing && messages.length > 0) await giveBack(call, name, messages)
   if (messages.length === 0) return {}
-  return { Messages: await Promise.all(messages.map(message => shown(call, queue, message, wanted))) }
+  const ordered = isFifoName(name) ? byGroup(messages) : messages
+  return { Messages: await Promise.all(ordered.map(message => shown(call, queue, message, wanted))) }
 }
+
+/** Those of a group stand together, as AWS answers them. */
+const byGroup = (messages: LeasedMessage[]): LeasedMessage[] =>
+  [...Map.groupBy(messages, ({ marks }) => marks?.group).values()].flat()
 
 /** No lease lasts no time at all, so the messages are given back at once, with this attempt counted. */
 async function giveBack({ broker, caller }: Call, name: string, messages: LeasedMessage[]): Promise<void> {
@@ -73,7 +78,7 @@ async function giveBack({ broker, caller }: Call, name: string, messages: Leased
 function bounded(input: Record<string, any>, name: string, min: number, max: number): number | undefined {
   const value: number | undefined = input[name]
   if (value === undefined || (value >= min && value <= max)) return value
-  const range = name === 'WaitTimeSeconds' ? `>= ${min} and <= ${max}` : `between ${min} and ${max}`
+  const range = min === 0 ? `>= ${min} and <= ${max}` : `between ${min} and ${max}`
   throw invalidValue(
     `Value ${value} for parameter ${name} is invalid. Reason: Must be ${range}, if provided.`
   )

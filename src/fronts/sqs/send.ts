@@ -119,7 +119,7 @@ function newMessage(
 ): { message: NewMessage; bytes: number } {
   const { MessageBody: body, MessageAttributes: attributes = {}, MessageGroupId: group } = sent
   if (body === '') throw missing('MessageBody')
-  checkText(body, 'The message body')
+  checkText(body)
   const bytes = Buffer.byteLength(body) + checkAttributes(attributes)
   const { messageBytesMax } = queue.settings
   if (bytes > messageBytesMax) {
@@ -229,6 +229,6 @@ function traceOf(attributes: Attributes = {}): string | undefined {
   if (trace.DataType !== 'String' || trace.StringValue === undefined || trace.StringValue === '') {
     throw invalidValue(`The message system attribute '${traceName}' must be a String that is not empty.`)
   }
-  checkText(trace.StringValue, traceName)
+  checkText(trace.StringValue)
   return trace.StringValue
 }

@@ -7,7 +7,7 @@ import type { Outcome } from '../../core/verbs/settle.ts'
 import { never } from '../shared/givenUp.ts'
 import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
-import { invalidValue, SqsError } from './errors.ts'
+import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName } from './ids.ts'
 import type { OperationName } from './protocol.ts'
 
@@ -76,6 +76,7 @@ async function settleReadable<R extends Receipt>(
 const shortened = (handle: string) => handle.slice(0, 1024)
 
 function unreadable(queue: string, handle: string): SqsError | null {
+  if (handle === '') return missing('ReceiptHandle')
   try {
     parseReceipt(queue, handle, '')
     return null
@@ -180,13 +181,14 @@ async function outOfBounds(call: Call, queue: string, change: Change): Promise<S
   const wrong = (why: string) =>
     invalidValue(`Value ${seconds} for parameter VisibilityTimeout is invalid. Reason: ${why}`)
   if (seconds === undefined) {
-    return new SqsError('MissingParameter', 'The request must contain the parameter VisibilityTimeout.')
+    return missing('VisibilityTimeout')
   }
   if (!(seconds >= 0 && seconds <= leaseSecondsMax)) return wrong(`Must be between 0 and ${leaseSecondsMax}.`)
   if (seconds < lookUpSecondsMin) return null
   const detail = await detailOf(call, queue, change)
   if (detail?.lease == null) return null
-  const heldSeconds = (Date.now() - Date.parse(detail.lease.leasedAt)) / 1000
+  // Whole seconds, so that a worker can ask for all twelve hours at once.
+  const heldSeconds = Math.floor((Date.now() - Date.parse(detail.lease.leasedAt)) / 1000)
   if (heldSeconds + seconds <= leaseSecondsMax) return null
   return wrong(`Total VisibilityTimeout for the message is beyond the limit [${leaseSecondsMax} seconds].`)
 }

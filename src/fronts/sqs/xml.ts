@@ -22,13 +22,15 @@ export function resultXml(
   result: Record<string, unknown>,
   requestId: string
 ): string {
-  const content =
-    output === null ? '' : `<${operation}Result>${structureXml(result, output)}</${operation}Result>`
+  const content = output === null ? '' : elementXml(`${operation}Result`, structureXml(result, output))
   return (
     `<?xml version="1.0"?><${operation}Response xmlns="${namespace}">${content}` +
     `<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${operation}Response>`
   )
 }
+
+const elementXml = (name: string, content: string): string =>
+  content === '' ? `<${name}/>` : `<${name}>${content}</${name}>`
 
 export function errorXml(
   error: { isSenders: boolean; legacyCode: string; legacyMessage: string },

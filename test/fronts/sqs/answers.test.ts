@@ -15,10 +15,81 @@ const attribute = (name: string, DataType: string, StringValue: string) => ({
   MessageAttributes: { [name]: { DataType, StringValue } }
 })
 
+/** Name, type and value of an attribute of a message, and why it is refused. */
+const attributeCases: [string, string, string, string][] = [
+  ['', 'String', 'x', 'The request must contain non-empty message (user) attribute names.'],
+  ['n'.repeat(257), 'String', 'x', 'Message (user) attribute name must be shorter than 256 bytes.'],
+  [
+    'aWs.x',
+    'String',
+    'x',
+    "You can't use message attribute names beginning with 'AWS.' or 'Amazon'. These strings are reserved for " +
+      'internal use.'
+  ],
+  ['a', `String.${'t'.repeat(250)}`, 'x', 'Message (user) attribute type must be shorter than 256 bytes.'],
+  ['a', 'Number', 'x', "Can't cast the value of message (user) attribute 'a' to a number."]
+]
+const unsupportedFormat =
+  "400 InvalidAttributeValue: Invalid value for the parameter RedriveAllowPolicy. Reason: Amazon SQS can't " +
+  'create the redrive allow policy, as it’s in an unsupported format.'
+const noAllowPolicy =
+  '400 InvalidParameterValue: Value VALUE for parameter RedriveAllowPolicy is invalid. Reason: Amazon SQS ' +
+  "can't create the redrive allow policy."
+const noPolicy = '400 InvalidParameterValue: Value VALUE for parameter RedrivePolicy is invalid. Reason:'
+const eleven = JSON.stringify(
+  Array.from({ length: 11 }, (_, i) => `arn:aws:sqs:us-east-1:000000000000:q${i}`)
+)
+/** An attribute of a queue, and how it is refused. */
+const policyCases: [string, string, string][] = [
+  ['RedriveAllowPolicy', '[]', unsupportedFormat],
+  ['RedriveAllowPolicy', '{"redrivePermission":"dummy"}', unsupportedFormat],
+  ['RedriveAllowPolicy', '{"redrivePermission":"allowAll","dummy":1}', unsupportedFormat],
+  [
+    'RedriveAllowPolicy',
+    '{"redrivePermission":"byQueue"}',
+    `${noAllowPolicy} When you specify the byQueue permission type, you must also specify one or more ` +
+      'sourceQueueArns values.'
+  ],
+  [
+    'RedriveAllowPolicy',
+    '{"redrivePermission":"denyAll","sourceQueueArns":["arn:aws:sqs:us-east-1:000000000000:q"]}',
+    `${noAllowPolicy} To specify one or more source queue ARNs, you must set redrivePermission to byQueue.`
+  ],
+  [
+    'RedriveAllowPolicy',
+    `{"redrivePermission":"byQueue","sourceQueueArns":${eleven}}`,
+    `${noAllowPolicy} The maximum number of source queue ARNs you can specify is 10.`
+  ],
+  [
+    'RedrivePolicy',
+    '{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:q","maxReceiveCount":1001}',
+    `${noPolicy} Invalid value for maxReceiveCount: 1001, valid values are from 1 to 1000 both inclusive.`
+  ],
+  [
+    'RedrivePolicy',
+    '{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:none","maxReceiveCount":1}',
+    `${noPolicy} Dead letter target does not exist.`
+  ],
+  [
+    'RedrivePolicy',
+    '{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:q.fifo","maxReceiveCount":1}',
+    `${noPolicy} Dead-letter queue must be same type of queue as the source.`
+  ],
+  [
+    'FifoThroughputLimit',
+    'perQueue',
+    '400 InvalidAttributeName: You can specify the FifoThroughputLimit only when FifoQueue is set to true.'
+  ],
+  ['DelaySeconds', '901', '400 InvalidAttributeValue: Invalid value for the parameter DelaySeconds.']
+]
+
 const invalid = (text: string) => `400 InvalidParameterValue: ${text}`
 const noIdsOfFifo =
   'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly'
 const nameRule = 'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length'
+const badCharacters =
+  'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | ' +
+  '#xE000 to #xFFFD | #x10000 to #x10FFFF'
 const idRule =
   '400 AWS.SimpleQueueService.InvalidBatchEntryId: A batch entry id can only contain alphanumeric ' +
   'characters, hyphens and underscores. It can be at most 80 letters long.'
@@ -129,14 +200,14 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           'SendMessage',
           { QueueUrl: plain, ...attribute('a', 'Whatever', 'x') },
           invalid(
-            "The message attribute 'a' has an invalid message attribute type, the set of supported type " +
-              'prefixes is Binary, Number, and String.'
+            "The type of message (user) attribute 'a' is invalid. You must use only the following supported " +
+              'type prefixes: Binary, Number, String.'
           )
         ],
         [
           'SendMessage',
           { QueueUrl: plain, ...attribute('a', 'String', '\b') },
-          invalid("The message attribute 'a' holds characters outside the allowed set.")
+          invalid(`The message attribute 'a' is invalid. ${badCharacters}`)
         ],
         [
           'SendMessage',
@@ -189,10 +260,28 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
             [operation, { QueueUrl: plain, Entries: [{ Id: 'i'.repeat(81), ...entry }] }, idRule]
           ]
         ),
+        ...attributeCases.map(([name, DataType, value, expected]): [OperationName, object, string] => [
+          'SendMessage',
+          { QueueUrl: plain, ...attribute(name, DataType, value) },
+          invalid(expected)
+        ]),
+        ...policyCases.map(([name, value, expected]): [OperationName, object, string] => [
+          'SetQueueAttributes',
+          { QueueUrl: plain, Attributes: { [name]: value } },
+          expected.replace('VALUE', value)
+        ]),
         [
           'DeleteMessage',
           { QueueUrl: plain, ReceiptHandle: 'garbage' },
           '404 ReceiptHandleIsInvalid: The input receipt handle "garbage" is not a valid receipt handle.'
+        ],
+        [
+          'StartMessageMoveTask',
+          { SourceArn: 'x' },
+          invalid(
+            'You must use this format to specify the SourceArn: ' +
+              'arn:<partition>:<service>:<region>:<account-id>:<resource-id>'
+          )
         ],
         [
           'StartMessageMoveTask',
@@ -220,6 +309,26 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
         t.equal(said, expected, `${operation} ${JSON.stringify(input).slice(0, 100)}`)
       }
       t.equal((await attributes(fifo, 'All')).ApproximateNumberOfMessages, '0', 'and nothing was stored')
+    })
+
+    t.test('an entry that lacks something fails alone, unless it is its id', async t => {
+      const lacks = (name: string) => [
+        { Id: 'a', Code: 'MissingParameter', Message: `The request must contain the parameter ${name}.` }
+      ]
+      const cases: [OperationName, object, string][] = [
+        ['SendMessageBatch', {}, 'MessageBody'],
+        ['DeleteMessageBatch', {}, 'ReceiptHandle'],
+        ['ChangeMessageVisibilityBatch', { VisibilityTimeout: 1 }, 'ReceiptHandle']
+      ]
+      for (const [operation, entry, name] of cases) {
+        const { Failed } = await call(operation, { QueueUrl: plain, Entries: [{ Id: 'a', ...entry }] })
+        t.match(Failed, lacks(name), operation)
+      }
+      const unnamed = [{ Id: 'a', MessageBody: 'x' }, { MessageBody: 'x' }]
+      t.equal(
+        await answer('SendMessageBatch', { QueueUrl: plain, Entries: unnamed }),
+        '400 MissingParameter: The request must contain the parameter SendMessageBatchRequestEntry.2.Id.'
+      )
     })
 
     t.test('receipts of messages that are gone', async t => {
@@ -273,7 +382,11 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       await set({ SqsManagedSseEnabled: 'true' })
       t.strictSame(await kinds(), { SqsManagedSseEnabled: 'true' })
       await set({ KmsMasterKeyId: 'l' })
-      t.same(await kinds(), { KmsMasterKeyId: 'l', SqsManagedSseEnabled: 'false' })
+      t.match(await attributes(QueueUrl, 'All'), {
+        KmsMasterKeyId: 'l',
+        KmsDataKeyReusePeriodSeconds: '300',
+        SqsManagedSseEnabled: 'false'
+      })
     })
 
     t.test('a purge forgets deduplication ids', async t => {
@@ -352,6 +465,10 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.same(await policy(), { ...whole, Statement: [b] })
       t.strictSame(await remove('b'), {})
       t.equal(await policy(), null)
+      for (let i = 0; i < 20; i++) await add(`l${i}`, [one], ['SendMessage'])
+      t.strictSame(await add('l0', [one], ['SendMessage']), {}, 'the same permission again')
+      const many = '403 OverLimit: 21 Statements were found, maximum allowed is 20.'
+      t.equal(await add('l20', [one], ['SendMessage']), many)
       const lost = "Value b for parameter Label is invalid. Reason: can't find label."
       t.equal(await remove('b'), invalid(lost))
     })
@@ -389,6 +506,22 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
     })
   })
 }
+
+t.test('JSON of another type', async t => {
+  const ask = async (input: object) => {
+    const headers = { 'x-amz-target': 'AmazonSQS.SendMessage', 'content-type': 'application/x-amz-json-1.0' }
+    const body = JSON.stringify({ QueueUrl: 'json-plain', MessageBody: 'x', ...input })
+    return await (await fetch(url, { method: 'POST', headers, body })).text()
+  }
+  const cases: [object, string][] = [
+    [{ MessageBody: {} }, 'Start of structure or map found where not expected.'],
+    [{ MessageBody: [] }, 'Start of list found where not expected'],
+    [{ MessageBody: 1 }, 'NUMBER_VALUE can not be converted to a String'],
+    [{ MessageBody: true }, 'TRUE_VALUE can not be converted to a String'],
+    [{ DelaySeconds: '1' }, 'STRING_VALUE can not be converted to an Integer']
+  ]
+  for (const [input, text] of cases) t.match(await ask(input), text)
+})
 
 t.test('the JSON protocol calls some codes otherwise', async t => {
   const ask = async (body: object) => {

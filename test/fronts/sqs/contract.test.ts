@@ -1,9 +1,13 @@
 /** What SQS promises, through both of its protocols. */
+import pg from 'pg'
 import t from 'tap'
 import { service } from '../../support/service.ts'
 import { callers, Refusal, type CallSqs, type OperationName } from './callers.ts'
 
-const { url, post, get, call: rest } = await service(t)
+const { url, databaseUrl, post, get, call: rest } = await service(t)
+const sql = new pg.Client(databaseUrl)
+await sql.connect()
+t.teardown(() => sql.end())
 
 /** The code and the status of a refusal. */
 async function refused(call: CallSqs, operation: OperationName, input: Record<string, any>): Promise<string> {
@@ -305,11 +309,15 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           '400 InvalidParameterValue'
         )
       }
+      const leasedAt = (time: string) => sql.query(`update holdfast.leases set leased_at = ${time}`)
+      await leasedAt("now() - interval '2 seconds'")
       t.equal(
         await refused(call, 'ChangeMessageVisibility', { ...current, VisibilityTimeout: 43200 }),
         '400 InvalidParameterValue',
         'twelve hours in all'
       )
+      await leasedAt("now() + interval '1 second'")
+      await call('ChangeMessageVisibility', { ...current, VisibilityTimeout: 43200 })
       await call('DeleteMessage', current)
       await call('DeleteMessage', current)
       t.equal((await attributes(QueueUrl, 'All')).ApproximateNumberOfMessagesNotVisible, '0')
