@@ -156,10 +156,16 @@ async function changeAll(call: Call, queue: string, changes: Change[]): Promise<
     'extend',
     good.filter(change => !isEnd(change))
   )
-  return changes.map((change, index) => {
-    if (errors[index] !== null) return errors[index]!
-    return errorOf((isEnd(change) ? ended : extended).shift()!, change)
-  })
+  return await Promise.all(
+    changes.map(async (change, index) => {
+      if (errors[index] !== null) return errors[index]!
+      const error = errorOf((isEnd(change) ? ended : extended).shift()!, change)
+      // Nobody holds the message: it is visible, as was asked.
+      const isVisible =
+        error?.code === 'MessageNotInflight' && isEnd(change) && (await isOver(call, queue, change))
+      return isVisible ? null : error
+    })
+  )
 }
 
 function errorOf({ outcome }: Outcome, { ReceiptHandle: handle }: Change): SqsError | null {

@@ -346,6 +346,21 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       )
     })
 
+    t.test('a message that nobody holds can be made visible, and not hidden', async t => {
+      await call('SendMessage', { QueueUrl: plain, MessageBody: 'x', DelaySeconds: 0 })
+      const receive = async (VisibilityTimeout: number) =>
+        (await call('ReceiveMessage', { QueueUrl: plain, VisibilityTimeout })).Messages[0].ReceiptHandle
+      const change = (ReceiptHandle: string, VisibilityTimeout: number) =>
+        answer('ChangeMessageVisibility', { QueueUrl: plain, ReceiptHandle, VisibilityTimeout })
+      const notInFlight = /^400 AWS.SimpleQueueService.MessageNotInflight: /
+      const first = await receive(0)
+      t.strictSame(await change(first, 0), {})
+      t.match(await change(first, 9), notInFlight)
+      const second = await receive(30)
+      t.match(await change(first, 0), notInFlight, 'somebody holds it')
+      await call('DeleteMessage', { QueueUrl: plain, ReceiptHandle: second })
+    })
+
     t.test('which attributes of a message come', async t => {
       const QueueUrl = await make('filters', { VisibilityTimeout: '0' })
       const names = ['Help.Me', 'Hello', 'attr.1øßä']
