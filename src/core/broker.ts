@@ -2,7 +2,6 @@
 import type { QueueError } from './errors.ts'
 import type { Caller } from './caller.ts'
 import type { Completion } from './completion.ts'
-import type { State } from './counters.ts'
 import type { Bounds } from './engine/batcher.ts'
 import { batchBounds, type Parts } from './engine/parts.ts'
 import { PushStates } from './engine/pushStates.ts'
@@ -16,21 +15,20 @@ import type {
   Digits,
   Enqueued,
   FailingState,
-  Filter,
   LeasedMessage,
   MessageDetail,
   MessagePage,
   NewMessage,
   Selection
 } from './message.ts'
-import type { BulkAction, Matches, SettleVerb, Store } from './ports.ts'
+import type { BulkWork, Matches, PageAsked, SettleVerb, Store } from './ports.ts'
 import type { NameScope, Queue, QueueChange, QueueReport } from './queue.ts'
-import type { RedriveKind, RedriveTask } from './redrive.ts'
+import type { RedriveTask, RedriveWanted } from './redrive.ts'
 import type { Series, Spark } from './series.ts'
 import type { Publication, PublishedCopy } from './topic.ts'
 import { Browsing } from './verbs/browse.ts'
 import { Completing } from './verbs/complete.ts'
-import { Bulk } from './verbs/bulk.ts'
+import { Bulk, type PlainBulkWork } from './verbs/bulk.ts'
 import { Groups } from './verbs/groups.ts'
 import { Consuming } from './verbs/consumers.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
@@ -177,12 +175,12 @@ export class Broker {
    */
   settle(
     caller: Caller,
-    verb: SettleVerb,
     name: string,
+    verb: SettleVerb,
     settlements: Settlement[],
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
-    return this.#settling.settle(caller, verb, name, settlements, pointer)
+    return this.#settling.settle(caller, name, verb, settlements, pointer)
   }
 
   /**
@@ -269,17 +267,10 @@ export class Broker {
    *   ones.
    * - `retry` makes delayed and backing-off messages ready now.
    *
-   * Only a purge looks at `state`. Ends early when the caller hangs up. Refuses with queueNotFound.
+   * Ends early when the caller hangs up. Refuses with queueNotFound.
    */
-  bulk(
-    caller: Caller,
-    action: Exclude<BulkAction, 'redrive'>,
-    name: string,
-    state: State | null,
-    selection: Selection,
-    signal: AbortSignal
-  ): Promise<number> {
-    return this.#bulk.act(caller, action, name, state, selection, signal)
+  bulk(caller: Caller, name: string, work: PlainBulkWork, signal: AbortSignal): Promise<number> {
+    return this.#bulk.act(caller, name, work, signal)
   }
 
   /**
@@ -298,15 +289,8 @@ export class Broker {
   }
 
   /** A redrive that keeps to a rate. Answers its task. Refuses with redriveRunning, queueNotFound. */
-  startRedrive(
-    caller: Caller,
-    name: string,
-    selection: Selection,
-    to: string | null,
-    ratePerSecond: number,
-    kind: RedriveKind = 'redrive'
-  ): Promise<Digits> {
-    return this.#redriving.start(caller, name, selection, to, ratePerSecond, kind)
+  startRedrive(caller: Caller, name: string, wanted: RedriveWanted): Promise<Digits> {
+    return this.#redriving.start(caller, name, wanted)
   }
 
   /** The last redrive tasks of a queue. Refuses with queueNotFound. */
@@ -325,15 +309,8 @@ export class Broker {
   }
 
   /** How many messages a bulk action would change now. Refuses with queueNotFound. */
-  countMatches(
-    caller: Caller,
-    name: string,
-    action: BulkAction,
-    state: State | null,
-    selection: Selection,
-    signal: AbortSignal
-  ): Promise<Matches> {
-    return this.#bulk.countMatches(caller, name, action, state, selection, signal)
+  countMatches(caller: Caller, name: string, work: BulkWork, signal: AbortSignal): Promise<Matches> {
+    return this.#bulk.countMatches(caller, name, work, signal)
   }
 
   /** Removes a message that nobody holds. Refuses with messageLeased, messageNotFound, queueNotFound. */
@@ -341,16 +318,9 @@ export class Broker {
     return this.#bulk.cancel(caller, name, id)
   }
 
-  /** A page of messages by id, from the one after `after` on. Refuses with queueNotFound, overloaded. */
-  browse(
-    caller: Caller,
-    name: string,
-    state: State | null,
-    where: Filter | null,
-    after: Digits,
-    limit: number
-  ): Promise<MessagePage> {
-    return this.#browsing.browse(caller, name, state, where, after, limit)
+  /** A page of messages by id. Refuses with queueNotFound, overloaded. */
+  browse(caller: Caller, name: string, asked: PageAsked): Promise<MessagePage> {
+    return this.#browsing.browse(caller, name, asked)
   }
 
   /**

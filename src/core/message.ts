@@ -195,6 +195,11 @@ export interface Selection {
   limit: number
 }
 
+/** The `limit` of a selection that takes all that match. */
+export const noLimit = Number.MAX_SAFE_INTEGER
+/** Every message of a queue. */
+export const everything: Selection = { ids: null, where: null, limit: noLimit }
+
 /**
  * Applies the rules that a schema cannot say, and turns `visibleAt` into what the store takes.
  * `pointer` is the place of the message in the request. Refuses:

@@ -227,16 +227,18 @@ interface SettleVerbs extends Settlers {
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
 }
 
+/** Which page of a queue's messages: `limit` of those that match, by id from the one after `after` on. */
+export interface PageAsked {
+  /** null: any. */
+  state: State | null
+  where: Filter | null
+  after: Digits
+  limit: number
+}
+
 interface BrowseVerbs {
-  /** A page of messages by id, from the one after `after` on. */
-  browse(
-    queueId: Digits,
-    state: State | null,
-    where: Filter | null,
-    after: Digits,
-    limit: number,
-    bytesMax: number
-  ): Promise<MessagePage>
+  /** A page of messages by id. */
+  browse(queueId: Digits, asked: PageAsked, bytesMax: number): Promise<MessagePage>
   /** One message, or one kept acked message. null: there is none. */
   findMessage(queueId: Digits, id: Digits): Promise<MessageDetail | null>
   /** For each message, in order: whether it is acked, dead or gone. */
@@ -249,6 +251,14 @@ interface BrowseVerbs {
 }
 
 export type BulkAction = 'purge' | 'redrive' | 'retry'
+
+/** What is done, and to which messages. */
+export interface BulkWork<Action extends BulkAction = BulkAction> {
+  action: Action
+  /** Only a purge looks at it. null: any. */
+  state: State | null
+  selection: Selection
+}
 
 /** With `more`, counting stopped at its time limit, and the real number is at least `matched`. */
 export interface Matches {
@@ -279,13 +289,7 @@ interface BulkVerbs {
   /** Makes delayed messages ready now. */
   retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
   /** How many messages the action would change now. */
-  countMatches(
-    queueId: Digits,
-    action: BulkAction,
-    state: State | null,
-    selection: Selection,
-    signal: AbortSignal
-  ): Promise<Matches>
+  countMatches(queueId: Digits, work: BulkWork, signal: AbortSignal): Promise<Matches>
 }
 
 /** A message whose last attempt failed. */

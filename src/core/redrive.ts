@@ -41,6 +41,15 @@ export interface RedriveTask {
   startedAt: string
 }
 
+/** A redrive to start as a task. */
+export interface RedriveWanted {
+  selection: Selection
+  /** The queue to which all messages go. null: each goes home, or becomes ready where it is. */
+  to: string | null
+  ratePerSecond: number
+  kind: RedriveKind
+}
+
 /** What came of a step. With a `refusal` by the database, the task has failed. */
 export interface Driven {
   refusal: unknown
@@ -60,13 +69,7 @@ export interface RedriveVerbs {
     onRedriven: OnRedriven
   ): Promise<void>
   /** Starts a task. null: the queue has one that runs, or is gone. */
-  startRedrive(
-    queueId: Digits,
-    selection: Omit<Selection, 'limit'> & { limit: number | null },
-    to: string | null,
-    ratePerSecond: number,
-    kind: RedriveKind
-  ): Promise<Digits | null>
+  startRedrive(queueId: Digits, wanted: RedriveWanted): Promise<Digits | null>
   /** The last tasks of a queue, the newest first. */
   listRedrives(queueId: Digits): Promise<RedriveTask[]>
   /** Ends a task, and leaves the rest. False when the queue has no such task. */

@@ -60,12 +60,12 @@ export class TracedBroker extends Broker {
 
   override settle(
     caller: Caller,
-    verb: SettleVerb,
     name: string,
+    verb: SettleVerb,
     settlements: Settlement[],
     pointer: (index: number) => string
   ): Promise<Outcome[]> {
-    const work = () => super.settle(caller, verb, name, settlements, pointer)
+    const work = () => super.settle(caller, name, verb, settlements, pointer)
     if (!isInRequest()) return work()
     const receipts = settlements.map(({ receipt }) => receipt)
     const span = beginSettle(verb, name, receipts)

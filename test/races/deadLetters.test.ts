@@ -156,8 +156,8 @@ t.test('one flush with a fail that moves a message and older receipts of it', as
   const settle = (verb: 'fail' | 'ack', index: number) =>
     broker.settle(
       tester,
-      verb,
       source.name,
+      verb,
       [{ receipt: receiptOf(source, leased[index]!), dead: true }],
       () => '/receipt'
     )
@@ -237,8 +237,8 @@ t.test('deaths, redrives, leases, acks and deletes at once lose and double nothi
         const settle = (verb: 'ack' | 'fail', some: typeof messages) =>
           broker.settle(
             tester,
-            verb,
             source.name,
+            verb,
             some.map(({ receipt }) => ({ receipt })),
             () => ''
           )

@@ -1,5 +1,6 @@
 /** Every verb at random, from twelve callers on two replicas, over one queue. */
 import t from 'tap'
+import { everything } from '../../src/core/message.ts'
 import type { Outcome } from '../../src/core/verbs/settle.ts'
 import { conserved, deadlocks, never, poolA, poolB, queue, receiptsOf, replica } from './setup.ts'
 import { tester } from '../support/callers.ts'
@@ -63,7 +64,7 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
     }
     const ack = async (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({ receipt }))
-      noteAcks(chosen, await broker.settle(tester, 'ack', name, settlements, String))
+      noteAcks(chosen, await broker.settle(tester, name, 'ack', settlements, String))
     }
     const fail = (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({
@@ -71,21 +72,21 @@ t.test('whatever two replicas do to one queue at once, nothing is lost, doubled 
         delaySeconds: pick([0, 0.02]),
         dead: Math.random() < 0.1
       }))
-      return broker.settle(tester, 'fail', name, settlements, String)
+      return broker.settle(tester, name, 'fail', settlements, String)
     }
     const release = (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({ receipt }))
-      return broker.settle(tester, 'release', name, settlements, String)
+      return broker.settle(tester, name, 'release', settlements, String)
     }
     const extend = (chosen: string[]) => {
       const settlements = chosen.map(receipt => ({ receipt, leaseSeconds: pick([0.01, 1]) }))
-      return broker.settle(tester, 'extend', name, settlements, String)
+      return broker.settle(tester, name, 'extend', settlements, String)
     }
     const redrive = () => broker.redrive(tester, name, { ids: null, where: null, limit: 20 }, null, never)
     const purge = async () => {
       if (Math.random() >= 0.1) return
       const state = pick(['dead', 'delayed', 'ready', null] as const)
-      await broker.bulk(tester, 'purge', name, state, { ids: null, where: null, limit: Infinity }, never)
+      await broker.bulk(tester, name, { action: 'purge', state, selection: everything }, never)
     }
     const cancel = async () => {
       if (enqueued.length === 0) return

@@ -196,7 +196,7 @@ t.test('a conflict that has nothing to do with lease keys is an error, at once',
     [leased[0]!.id, id]
   )
   const receipts = leased.map(({ receipt }) => ({ receipt }))
-  await t.rejects(broker.settle(tester, 'ack', name, receipts, String), { code: '23505' })
+  await t.rejects(broker.settle(tester, name, 'ack', receipts, String), { code: '23505' })
   await blocker.query('delete from holdfast.acked where queue_id = $1', [id])
   await stop()
   await conserved(t, id)
@@ -215,8 +215,8 @@ t.test('many callers use and free one lease key at once: a refused call has leas
         t.equal(messages.length, 1)
         await broker.settle(
           tester,
-          'ack',
           name,
+          'ack',
           messages.map(({ receipt }) => ({ receipt })),
           String
         )

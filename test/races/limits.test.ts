@@ -150,20 +150,20 @@ t.test('one caller is woken for each free place, and none by messages while all 
   t.equal(attempts(), before, 'ready messages wake nobody')
   const [first, second] = held
   held = []
-  await broker.settle(tester, 'ack', name, [{ receipt: first! }], () => '')
+  await broker.settle(tester, name, 'ack', [{ receipt: first! }], () => '')
   while (given.length < 1) await pause(1)
   await pause(20)
   t.strictSame(given, [1])
   t.ok(attempts() <= before + 2, `${attempts() - before} attempts for one place`)
-  await broker.settle(tester, 'ack', name, [{ receipt: second! }], () => '')
+  await broker.settle(tester, name, 'ack', [{ receipt: second! }], () => '')
   while (given.length < 10) {
     const receipts = held.splice(0)
     if (receipts.length === 0) await pause(1)
     else {
       await broker.settle(
         tester,
-        'ack',
         name,
+        'ack',
         receipts.map(receipt => ({ receipt })),
         () => ''
       )
@@ -232,7 +232,7 @@ async function crowd(t: Test, settings: object, work: object[]): Promise<void> {
       if (verb === undefined || acks.length === 0) continue
       if (verb !== 'ack') left += acks.length
       const settlements = acks.splice(0).map(receipt => ({ receipt, delaySeconds: 0 }))
-      await broker.settle(tester, verb, name, settlements, () => '')
+      await broker.settle(tester, name, verb, settlements, () => '')
     }
   }
   await Promise.all(Array.from({ length: 16 }, (_, n) => consume(n)))

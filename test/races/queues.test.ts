@@ -2,6 +2,7 @@
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import t from 'tap'
+import { everything } from '../../src/core/message.ts'
 import type { Broker } from '../../src/core/broker.ts'
 import { QueueError } from '../../src/core/errors.ts'
 import { Schedules } from '../../src/core/verbs/schedules.ts'
@@ -128,8 +129,9 @@ t.test('an enqueue that makes queues is stored, however often its queue is delet
 })
 
 t.test('no verb fails because another session deletes its queue', async t => {
-  const everything = { ids: null, where: null, limit: 1000 }
   const filter = { contains: '1', reason: null, enqueuedAfter: null, enqueuedBefore: null, group: null }
+  const all = { state: null, selection: everything }
+  const filtered = { state: null, selection: { ...everything, where: filter } }
   const request = { max: 5, waitSeconds: 0, leaseSeconds: null, worker: 'w', idempotencyKey: null }
   const options = { createQueues: true }
   const [here, there] = [replica(poolA, { options }), replica(poolB, { options })]
@@ -157,26 +159,27 @@ t.test('no verb fails because another session deletes its queue', async t => {
       broker.lease(tester, name, { ...request, waitSeconds: 0.1 }, [], () => never),
     'lease with an ack': (broker, name, { receipt }) =>
       broker.lease(tester, name, request, [receipt], () => never),
-    ack: (broker, name, { receipt }) => broker.settle(tester, 'ack', name, [{ receipt }], String),
-    fail: (broker, name, { receipt }) => broker.settle(tester, 'fail', name, [{ receipt }], String),
+    ack: (broker, name, { receipt }) => broker.settle(tester, name, 'ack', [{ receipt }], String),
+    fail: (broker, name, { receipt }) => broker.settle(tester, name, 'fail', [{ receipt }], String),
     extend: (broker, name, { receipt }) =>
-      broker.settle(tester, 'extend', name, [{ receipt, leaseSeconds: 9 }], String),
-    release: (broker, name, { receipt }) => broker.settle(tester, 'release', name, [{ receipt }], String),
+      broker.settle(tester, name, 'extend', [{ receipt, leaseSeconds: 9 }], String),
+    release: (broker, name, { receipt }) => broker.settle(tester, name, 'release', [{ receipt }], String),
     put: (broker, name) => broker.putQueue(tester, name, { maxAttempts: 3 }),
     delete: (broker, name) => broker.deleteQueue(tester, name),
     report: (broker, name) => broker.reportQueue(tester, name),
     list: broker => broker.listQueues(tester, '', 100, { names: [], prefixes: [''] }),
-    browse: (broker, name) => broker.browse(tester, name, null, filter, '0', 10),
+    browse: (broker, name) =>
+      broker.browse(tester, name, { state: null, where: filter, after: '0', limit: 10 }),
     message: (broker, name, { id }) => broker.message(tester, name, id, 0.1, never),
     cancel: (broker, name, { id }) => broker.cancel(tester, name, id),
     explain: (broker, name, { id }) => broker.explain(tester, name, id),
     series: (broker, name) => broker.series(tester, name),
-    purge: (broker, name) => broker.bulk(tester, 'purge', name, null, everything, never),
+    purge: (broker, name) => broker.bulk(tester, name, { ...all, action: 'purge' }, never),
     redrive: (broker, name) => broker.redrive(tester, name, everything, null, never),
-    retry: (broker, name) => broker.bulk(tester, 'retry', name, null, everything, never),
-    'dry run': (broker, name) => broker.countMatches(tester, name, 'purge', null, everything, never),
+    retry: (broker, name) => broker.bulk(tester, name, { ...all, action: 'retry' }, never),
+    'dry run': (broker, name) => broker.countMatches(tester, name, { ...all, action: 'purge' }, never),
     'dry run with a filter': (broker, name) =>
-      broker.countMatches(tester, name, 'purge', null, { ...everything, where: filter }, never),
+      broker.countMatches(tester, name, { ...filtered, action: 'purge' }, never),
     'schedule run': (broker, name) =>
       schedulesOf(broker === here.broker ? here : there).run(name, undefined, anyone)
   }
@@ -201,8 +204,8 @@ t.test('no verb fails because another session deletes its queue', async t => {
     )
     const leased = await broker.lease(tester, name, { ...request, max: 3 }, [], () => never)
     const [held, dead, acked] = leased.messages
-    await broker.settle(tester, 'fail', name, [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
-    await broker.settle(tester, 'ack', name, [{ receipt: acked!.receipt }], String)
+    await broker.settle(tester, name, 'fail', [{ receipt: dead!.receipt, dead: true, reason: '1' }], String)
+    await broker.settle(tester, name, 'ack', [{ receipt: acked!.receipt }], String)
     return held!
   }
 

@@ -96,8 +96,8 @@ t.test('a list with two receipts of one message does not deadlock with another b
   await untilBlocked(1)
   const acking = broker.settle(
     tester,
-    'ack',
     name,
+    'ack',
     [stale!, ...current].map(lease => ({ receipt: receiptOf({ id, name }, lease) })),
     String
   )
@@ -136,7 +136,7 @@ t.test('receipts of one message under a thousand fences take no more statements 
   const receipts = [...madeUp, first!, second!].map(held => receiptOf({ id, name }, held))
   const settle = async (verb: 'ack' | 'extend') => {
     const settlements = receipts.map(receipt => ({ receipt, leaseSeconds: 60 }))
-    const outcomes = await broker.settle(tester, verb, name, settlements, String)
+    const outcomes = await broker.settle(tester, name, verb, settlements, String)
     return outcomes.map(({ outcome }) => outcome)
   }
   const lost = madeUp.map(() => 'leaseLost')

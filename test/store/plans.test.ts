@@ -1,5 +1,7 @@
 /** How PostgreSQL runs the statements: by index, and over no more pages in large tables. */
 import { answerBytesMax } from '../../src/core/limits.ts'
+import type { State } from '../../src/core/counters.ts'
+import { everything, type Filter } from '../../src/core/message.ts'
 import pg from 'pg'
 import t from 'tap'
 import type { EnqueueRow, Held, LeasedRow } from '../../src/core/ports.ts'
@@ -344,9 +346,11 @@ t.test(
       const watched = { ...database, query: (...call) => session.query(...call) } as Database
       const filter = { contains: null, reason: null, enqueuedAfter: null, enqueuedBefore: null, group: null }
       for (let time = 0; time < 3; time++) {
-        await browse(session, queueId, 'ready', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
-        await browse(session, queueId, 'acked', { ...filter, contains: 'rare' }, '0', batch, answerBytesMax)
-        await browse(session, queueId, 'dead', { ...filter, reason: 'rare' }, '0', batch, answerBytesMax)
+        const page = (state: State, where: Filter) =>
+          browse(session, queueId, { state, where, after: '0', limit: batch }, answerBytesMax)
+        await page('ready', { ...filter, contains: 'rare' })
+        await page('acked', { ...filter, contains: 'rare' })
+        await page('dead', { ...filter, reason: 'rare' })
         await redrive(
           watched,
           queueId,
@@ -370,14 +374,8 @@ t.test(
             () => {}
           )
         }
-        await bulk.countMatches(
-          watched,
-          queueId,
-          'purge',
-          null,
-          { ids: null, where: null, limit: Infinity },
-          never
-        )
+        const work = { action: 'purge', state: null, selection: everything } as const
+        await bulk.countMatches(watched, queueId, work, never)
         await createMaintenance(watched)['remove-queues']()
         const some = await database.query<{ id: string }>(
           `select id from holdfast.messages

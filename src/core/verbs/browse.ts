@@ -1,15 +1,9 @@
 /** Browsing: pages of messages, and one message with its history. */
 import type { Caller } from '../caller.ts'
 import { answerBytesMax } from '../limits.ts'
-import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
-import {
-  messageNotFound,
-  type Digits,
-  type Filter,
-  type MessageDetail,
-  type MessagePage
-} from '../message.ts'
+import { messageNotFound, type Digits, type MessageDetail, type MessagePage } from '../message.ts'
+import type { PageAsked } from '../ports.ts'
 import type { Watching } from './watch.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'shares' | 'turns' | 'searchTurns'>
@@ -24,20 +18,13 @@ export class Browsing {
     this.#watching = watching
   }
 
-  async browse(
-    caller: Caller,
-    name: string,
-    state: State | null,
-    where: Filter | null,
-    after: Digits,
-    limit: number
-  ): Promise<MessagePage> {
+  async browse(caller: Caller, name: string, asked: PageAsked): Promise<MessagePage> {
     const { store, queueCache, shares, searchTurns } = this.#parts
     const { id } = await queueCache.find(caller, name)
     return await searchTurns.run(caller, async () => {
       const backlogged = shares.answerBytes.refusal(caller, 1)
       if (backlogged !== null) throw backlogged
-      return await store.last.browse(id, state, where, after, limit, answerBytesMax)
+      return await store.last.browse(id, asked, answerBytesMax)
     })
   }
 

@@ -3,14 +3,15 @@
  * own, and ends early when the caller hangs up. The next call goes on where it stopped.
  */
 import type { Caller } from '../caller.ts'
-import type { State } from '../counters.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import { messageNotFound, type Digits, type Selection } from '../message.ts'
-import type { BulkAction, Freed, Matches, Place } from '../ports.ts'
+import { messageNotFound, type Digits } from '../message.ts'
+import type { BulkAction, BulkWork, Freed, Matches, Place } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 
 type Needs = Pick<Parts, 'store' | 'queueCache' | 'wakeups' | 'signals' | 'turns' | 'searchTurns'>
+/** Redrives have verbs of their own. */
+export type PlainBulkWork = BulkWork<Exclude<BulkAction, 'redrive'>>
 /**
  * A chunk is done: how many were changed, and what became ready. `queueId`: in that queue. Left out:
  * in the queue itself.
@@ -27,10 +28,8 @@ export class Bulk {
 
   act(
     caller: Caller,
-    action: Exclude<BulkAction, 'redrive'>,
     name: string,
-    state: State | null,
-    selection: Selection,
+    { action, state, selection }: PlainBulkWork,
     signal: AbortSignal
   ): Promise<number> {
     const { signals } = this.#parts
@@ -46,19 +45,12 @@ export class Bulk {
     )
   }
 
-  async countMatches(
-    caller: Caller,
-    name: string,
-    action: BulkAction,
-    state: State | null,
-    selection: Selection,
-    signal: AbortSignal
-  ): Promise<Matches> {
+  async countMatches(caller: Caller, name: string, work: BulkWork, signal: AbortSignal): Promise<Matches> {
     const { store, queueCache, searchTurns } = this.#parts
     // A queue deleted in the last second may be remembered here, and still have rows to count.
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
-    return await searchTurns.run(caller, () => store.last.countMatches(id, action, state, selection, signal))
+    return await searchTurns.run(caller, () => store.last.countMatches(id, work, signal))
   }
 
   async cancel(caller: Caller, name: string, id: Digits): Promise<void> {

@@ -3,7 +3,7 @@ import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
 import { ReadyCounts } from '../engine/signals.ts'
 import type { Digits, Selection } from '../message.ts'
-import { redriveNotFound, redriveRunning, type RedriveKind, type RedriveTask } from '../redrive.ts'
+import { redriveNotFound, redriveRunning, type RedriveTask, type RedriveWanted } from '../redrive.ts'
 import { inChunks } from './bulk.ts'
 
 /** Steps of tasks before `drive` answers. What is due then is driven by the next call. */
@@ -31,21 +31,11 @@ export class Redriving {
     )
   }
 
-  async start(
-    caller: Caller,
-    name: string,
-    selection: Selection,
-    to: string | null,
-    ratePerSecond: number,
-    kind: RedriveKind
-  ): Promise<Digits> {
+  async start(caller: Caller, name: string, wanted: RedriveWanted): Promise<Digits> {
     const { store, queueCache, turns } = this.#parts
     queueCache.forget(name)
     const { id } = await queueCache.find(caller, name)
-    const limit = Number.isSafeInteger(selection.limit + 1) ? selection.limit : null
-    const task = await turns.run(caller, () =>
-      store.last.startRedrive(id, { ...selection, limit }, to, ratePerSecond, kind)
-    )
+    const task = await turns.run(caller, () => store.last.startRedrive(id, wanted))
     if (task === null) throw redriveRunning(name)
     return task
   }

@@ -131,8 +131,8 @@ export class Settling {
   /** core/broker.ts says what it does, and how it refuses. */
   async settle(
     caller: Caller,
-    verb: SettleVerb,
     name: string,
+    verb: SettleVerb,
     settlements: Settlement[],
     pointer: (index: number) => string
   ): Promise<Outcome[]> {

@@ -64,7 +64,7 @@ export class Settler {
   async #commit({ verb, queue, settlements, untilMs }: Batch): Promise<void> {
     while (true) {
       try {
-        await this.#broker.settle(this.#caller, verb, queue, settlements, index => `/${index}`)
+        await this.#broker.settle(this.#caller, queue, verb, settlements, index => `/${index}`)
         return
       } catch {
         if (performance.now() > untilMs) return

@@ -1,4 +1,5 @@
 /** Moving messages out of dead-letter queues. */
+import { everything } from '../../core/message.ts'
 import type { RedriveTask } from '../../core/redrive.ts'
 import { everyQueue, type QueueReport } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
@@ -50,8 +51,12 @@ export async function startMessageMoveTask(call: Call): Promise<Answer> {
     await reportOf(call, 'DestinationArn', target)
     permitOn(call, 'enqueue', target)
   }
-  const all = { ids: null, where: null, limit: Number.MAX_SAFE_INTEGER }
-  const task = await broker.startRedrive(caller, source, all, target, rate ?? perSecondUnnamed, 'move')
+  const task = await broker.startRedrive(caller, source, {
+    selection: everything,
+    to: target,
+    ratePerSecond: rate ?? perSecondUnnamed,
+    kind: 'move'
+  })
   return { TaskHandle: taskHandleOf(task, arnOf(call.region, source)) }
 }
 

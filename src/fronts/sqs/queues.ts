@@ -9,6 +9,7 @@ import {
 } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
 import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
+import { everything } from '../../core/message.ts'
 import { givenUp } from '../shared/givenUp.ts'
 import { permitOn, queueOf, urlOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, queueDoesNotExist, SqsError } from './errors.ts'
@@ -201,13 +202,12 @@ export async function setQueueAttributes(call: Call): Promise<Answer> {
 
 export async function purgeQueue(call: Call): Promise<Answer> {
   const queue = queueOf(call, 'manage')
-  const everything = { ids: null, where: null, limit: Number.MAX_SAFE_INTEGER }
-  const signal = givenUp(call.request, call.reply)
   if (isFifoName(queue)) {
     const front = { [purgedNote]: randomUUID() }
     await call.broker.putQueue(call.caller, queue, { front }, { only: 'existing' })
   }
-  await call.broker.bulk(call.caller, 'purge', queue, null, everything, signal)
+  const work = { action: 'purge', state: null, selection: everything } as const
+  await call.broker.bulk(call.caller, queue, work, givenUp(call.request, call.reply))
   return {}
 }
 

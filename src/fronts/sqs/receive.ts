@@ -72,7 +72,7 @@ const byGroup = (messages: LeasedMessage[]): LeasedMessage[] =>
 /** No lease lasts no time at all, so the messages are given back at once, with this attempt counted. */
 async function giveBack({ broker, caller }: Call, name: string, messages: LeasedMessage[]): Promise<void> {
   const settlements = messages.map(({ receipt }) => ({ receipt, delaySeconds: 0, reason: 'returned' }))
-  await broker.settle(caller, 'fail', name, settlements, index => `/${index}`)
+  await broker.settle(caller, name, 'fail', settlements, index => `/${index}`)
 }
 
 function bounded(input: Record<string, any>, name: string, min: number, max: number): number | undefined {

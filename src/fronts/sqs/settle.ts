@@ -102,7 +102,7 @@ async function deleteAll(call: Call, queue: string, receipts: Receipt[]): Promis
     .filter((_, index) => !over[index])
     .map(({ ReceiptHandle: receipt }) => ({ receipt }))
   const outcomes =
-    settlements.length === 0 ? [] : await call.broker.settle(call.caller, 'ack', queue, settlements, pointer)
+    settlements.length === 0 ? [] : await call.broker.settle(call.caller, queue, 'ack', settlements, pointer)
   return receipts.map((receipt, index) => {
     const isStale = over[index] || outcomes.shift()!.outcome === 'leaseLost'
     // Nobody is told in a standard queue, so its operator can see it here.
@@ -147,7 +147,7 @@ async function changeAll(call: Call, queue: string, changes: Change[]): Promise<
     )
     return settlements.length === 0
       ? []
-      : await call.broker.settle(call.caller, verb, queue, settlements, pointer)
+      : await call.broker.settle(call.caller, queue, verb, settlements, pointer)
   }
   const good = changes.filter((_, index) => errors[index] === null)
   const isEnd = ({ VisibilityTimeout }: Change) => VisibilityTimeout === 0

@@ -1,7 +1,14 @@
 /** Showing messages without leasing them: a page of them, or one. */
 import { historyMax } from '../../core/limits.ts'
-import { openStates, type State } from '../../core/counters.ts'
-import { idMax, type Digits, type Filter, type MessageDetail, type MessageView } from '../../core/message.ts'
+import { openStates } from '../../core/counters.ts'
+import {
+  idMax,
+  type Digits,
+  type MessageDetail,
+  type MessagePage,
+  type MessageView
+} from '../../core/message.ts'
+import type { PageAsked } from '../../core/ports.ts'
 import { answerBytes, attemptJson, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
 import { priorityOf, priorityOfAcked } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -77,18 +84,15 @@ export const pages = {
 }
 
 /**
- * A page of messages by id, after `after`. `cursor` is null at the end. It examines a bounded
+ * A page of messages by id. `cursor` is null at the end. It examines a bounded
  * number of messages, so a page of rare ones may be short, or empty, and still have a cursor.
  */
 export async function browse(
   session: Session,
   queueId: Digits,
-  state: State | null,
-  where: Filter | null,
-  after: Digits,
-  limit: number,
+  { state, where, after, limit }: PageAsked,
   bytesMax: number
-): Promise<{ messages: MessageView[]; cursor: Digits | null }> {
+): Promise<MessagePage> {
   const wanted = { states: state === null ? [...openStates] : [state], where, ids: null }
   // Where every message is wanted, no more are examined than the page holds.
   const isAll = where === null && (state === null || state === 'dead' || state === 'acked')

@@ -2,7 +2,7 @@
 import { countSecondsMax } from '../../core/limits.ts'
 import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
-import type { BulkAction, Freed } from '../../core/ports.ts'
+import type { BulkWork, Freed, Matches } from '../../core/ports.ts'
 import type { OnReadyChunk } from '../../core/redrive.ts'
 import { openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
@@ -14,7 +14,7 @@ import { redrivable, search, type Searched } from './search.ts'
  * The searches that an action makes, one after the other, each with the states it takes. Kept acked
  * messages have a search of their own.
  */
-function searchesFor(action: BulkAction, state: State | null, { ids }: Selection): Searched[] {
+function searchesFor({ action, state, selection: { ids } }: BulkWork): Searched[] {
   if (action === 'redrive') return [redrivable]
   if (action === 'retry') return [['delayed']]
   const open: State[] = openStates.filter(state => ids === null || state !== 'leased')
@@ -172,7 +172,7 @@ export async function purge(
   signal: AbortSignal,
   onPurged: (count: number, freed: Freed | null) => void
 ): Promise<void> {
-  const searches = searchesFor('purge', state, selection)
+  const searches = searchesFor({ action: 'purge', state, selection })
   await eachChunk(session, queueId, searches, selection, signal, async (ids, states) => {
     let purged = 0
     for (let again = true; again;) {
@@ -249,7 +249,7 @@ export async function retry(
   signal: AbortSignal,
   onReady: OnReadyChunk
 ): Promise<void> {
-  const searches = searchesFor('retry', null, selection)
+  const searches = searchesFor({ action: 'retry', state: null, selection })
   await eachChunk(session, queueId, searches, selection, signal, async ids => {
     let changed = 0
     for (let again = true; again;) {
@@ -287,12 +287,11 @@ export const countsStatement: Statement<Record<State, string | null>> = {
 export async function countMatches(
   session: Session,
   queueId: Digits,
-  action: BulkAction,
-  state: State | null,
-  selection: Selection,
+  work: BulkWork,
   signal: AbortSignal
-): Promise<{ matched: number; more: boolean }> {
-  const searches = searchesFor(action, state, selection)
+): Promise<Matches> {
+  const { selection } = work
+  const searches = searchesFor(work)
   const counted = await countedStates(session, queueId, searches)
   if (selection.ids === null && selection.where === null && counted !== null) {
     const [counts] = await session.query(countsStatement, [queueId])

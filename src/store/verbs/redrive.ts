@@ -4,7 +4,7 @@
  */
 import type { State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
-import type { OnRedriven, RedriveKind } from '../../core/redrive.ts'
+import type { OnRedriven, RedriveWanted } from '../../core/redrive.ts'
 import { openState, placesIn } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { freeLines, lineColumns } from '../lines.ts'
@@ -174,9 +174,8 @@ export async function redriveIds(
   session: Session,
   queueId: Digits,
   ids: Digits[],
-  to: string | null,
-  onRedriven: OnRedriven,
-  kind: RedriveKind = 'redrive'
+  { to, kind }: Pick<RedriveWanted, 'to' | 'kind'>,
+  onRedriven: OnRedriven
 ): Promise<number> {
   const rows = await (to === null
     ? session.query(redriveStatement, [queueId, ids])
@@ -200,7 +199,7 @@ export async function redrive(
   onRedriven: OnRedriven
 ): Promise<void> {
   await eachChunk(session, queueId, [redrivable], selection, signal, ids =>
-    redriveIds(session, queueId, ids, to, onRedriven)
+    redriveIds(session, queueId, ids, { to, kind: 'redrive' }, onRedriven)
   )
 }
 

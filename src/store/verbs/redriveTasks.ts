@@ -3,8 +3,8 @@
  * that into the task, all in one transaction. So any number of replicas may drive, and one that dies
  * leaves a task as its last commit did.
  */
-import type { Digits, Filter } from '../../core/message.ts'
-import type { Driven, OnRedriven, RedriveKind, RedriveTask } from '../../core/redrive.ts'
+import { noLimit, type Digits, type Filter } from '../../core/message.ts'
+import type { Driven, OnRedriven, RedriveKind, RedriveTask, RedriveWanted } from '../../core/redrive.ts'
 import { isLasting } from '../failures.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lastIdStatement } from './bulk.ts'
@@ -52,22 +52,18 @@ export const startStatement: Statement<{ task: Digits }> = {
     returning id::text as task`
 }
 
-/** null: one is running. */
+/** null: the queue has one that runs, or is gone. */
 async function startRedrive(
   session: Session,
   queueId: Digits,
-  { ids, where, limit }: { ids: Digits[] | null; where: Filter | null; limit: number | null },
-  to: string | null,
-  ratePerSecond: number,
-  kind: RedriveKind
+  { selection: { ids, where, limit }, to, ratePerSecond, kind }: RedriveWanted
 ): Promise<Digits | null> {
   const [newest] = await session.query(lastIdStatement)
-  const selection = JSON.stringify({ ids, where })
   const [row] = await session.query(startStatement, [
     queueId,
     to,
-    selection,
-    limit,
+    JSON.stringify({ ids, where }),
+    limit >= noLimit ? null : limit,
     ratePerSecond,
     newest!.last_value,
     kind
@@ -258,7 +254,7 @@ async function drive(session: Session, task: TakenRow, onRedriven: OnRedriven): 
       : []
   const sent = stop === undefined ? taken : taken.slice(0, taken.indexOf(stop.id))
   const redriven =
-    sent.length === 0 ? 0 : await redriveIds(session, queueId, sent, destination, onRedriven, kind)
+    sent.length === 0 ? 0 : await redriveIds(session, queueId, sent, { to: destination, kind }, onRedriven)
   const next = taken.length < found.ids.length ? taken.at(-1)! : found.more ? found.examinedTo : null
   const isBehind = taken.length < allowed || allowed === chunk
   const pause = isBehind ? 0 : pauseMs / 1000

@@ -1,7 +1,7 @@
 /** Shapes of the bulk actions: which messages they take, and how many they changed. */
 import { Type, type Static } from 'typebox'
 import { listMax, messageIdCharsMax } from '../../../core/limits.ts'
-import type { BulkAction } from '../../../core/ports.ts'
+import type { PlainBulkWork } from '../../../core/verbs/bulk.ts'
 import { filter } from './messages.ts'
 import { bodyOptional, operations, problemResponses } from './operation.ts'
 import { maybe, object, QueueParams, StateName } from './shapes.ts'
@@ -46,7 +46,7 @@ const PurgeRequest = object(
 const RetryRequest = object(selection, { title: 'RetryRequest', examples: [{ limit: 100 }] })
 
 /** A redrive takes more than the others. It is in redrives.ts. */
-export type PlainBulkAction = Exclude<BulkAction, 'redrive'>
+export type PlainBulkAction = PlainBulkWork['action']
 
 /** What any of the actions takes. Only a purge takes a state. */
 export type BulkRequest = Static<typeof PurgeRequest>

@@ -1,6 +1,6 @@
 /** Handlers of the bulk actions, and of their dry runs. All actions are alike. */
 import type { Broker } from '../../../core/broker.ts'
-import { filterOf, type Selection } from '../../../core/message.ts'
+import { filterOf, noLimit, type Selection } from '../../../core/message.ts'
 import { givenUp } from '../../shared/givenUp.ts'
 import { Bulk, bulkOperation, type BulkRequest, type PlainBulkAction } from '../contract/bulk.ts'
 import type { Server } from '../../shared/server.ts'
@@ -15,12 +15,12 @@ export function bulkRoutes(app: Server, broker: Broker): void {
           params: { queue }
         } = request
         const { state = null, dryRun, ...chosen } = request.body
-        const selection = selectionOf(chosen)
+        const work = { action, state, selection: selectionOf(chosen) }
         const signal = givenUp(request, reply)
         if (!dryRun) {
-          return { [Bulk[action].done]: await broker.bulk(caller, action, queue, state, selection, signal) }
+          return { [Bulk[action].done]: await broker.bulk(caller, queue, work, signal) }
         }
-        const { matched, more } = await broker.countMatches(caller, queue, action, state, selection, signal)
+        const { matched, more } = await broker.countMatches(caller, queue, work, signal)
         return more ? { matched, more } : { matched }
       }
     })
@@ -32,6 +32,6 @@ export function selectionOf({ ids, where, limit }: Pick<BulkRequest, 'ids' | 'wh
   return {
     ids: ids ?? null,
     where: where === undefined ? null : filterOf(where, '/where'),
-    limit: limit ?? Number.MAX_SAFE_INTEGER
+    limit: limit ?? noLimit
   }
 }

@@ -17,7 +17,8 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
       const { state = null, limit = pageRowsDefault, cursor, ...where } = request.query
       const filter = Object.keys(where).length === 0 ? null : filterOf(where, 'query')
       const after = cursorOf(cursor, /^\d{1,19}$/) ?? '0'
-      const page = await broker.browse(request.caller, request.params.queue, state, filter, after, limit)
+      const asked = { state, where: filter, after, limit }
+      const page = await broker.browse(request.caller, request.params.queue, asked)
       const list = page.messages.map(message => `{${viewJson(message)}}`)
       const text = `{"messages":[${list.join(',')}],"cursor":${JSON.stringify(cursorTo(page.cursor))}}`
       return sendJson(reply, text, answers)

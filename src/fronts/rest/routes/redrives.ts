@@ -20,11 +20,13 @@ export function redriveRoutes(app: Server, broker: Broker): void {
       const selection = selectionOf(chosen)
       const signal = givenUp(request, reply)
       if (dryRun) {
-        const { matched, more } = await broker.countMatches(caller, queue, 'redrive', null, selection, signal)
+        const work = { action: 'redrive', state: null, selection } as const
+        const { matched, more } = await broker.countMatches(caller, queue, work, signal)
         return more ? { matched, more } : { matched }
       }
       if (ratePerSecond !== undefined) {
-        const task = await broker.startRedrive(caller, queue, selection, to ?? null, ratePerSecond)
+        const wanted = { selection, to: to ?? null, ratePerSecond, kind: 'redrive' } as const
+        const task = await broker.startRedrive(caller, queue, wanted)
         return reply.code(202).send({ task })
       }
       return { redriven: await broker.redrive(caller, queue, selection, to ?? null, signal) }

@@ -34,12 +34,12 @@ export function settleRoutes(app: Server, broker: Broker): void {
           const settlements = checkMany(body)[list]!.map(item =>
             typeof item === 'string' ? { receipt: item } : item
           )
-          const outcomes = await broker.settle(caller, verb, queue, settlements, pointerTo)
+          const outcomes = await broker.settle(caller, queue, verb, settlements, pointerTo)
           return {
             outcomes: outcomes.map((outcome, index) => ({ receipt: settlements[index]!.receipt, ...outcome }))
           }
         }
-        const [outcome] = await broker.settle(caller, verb, queue, [checkOne(body)], () => '/receipt')
+        const [outcome] = await broker.settle(caller, queue, verb, [checkOne(body)], () => '/receipt')
         refuse(verb, outcome!)
         return outcome!
       }
@@ -65,7 +65,7 @@ function ackRoute(app: Server, broker: Broker): void {
     }
     const settlements = acks.map(ack => ({ receipt: receiptOf(ack) }))
     const pointerTo = (index: number) => receiptPointer(acks[index]!, pointer(index))
-    return await broker.settle(caller, 'ack', queue, settlements, pointerTo)
+    return await broker.settle(caller, queue, 'ack', settlements, pointerTo)
   }
 
   app.route({
