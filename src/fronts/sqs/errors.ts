@@ -101,7 +101,8 @@ export function sqsErrorOf(error: QueueError | SqsError): SqsError {
   if (error.code === 'queueNotFound') return queueDoesNotExist()
   if (error.code === 'redriveRunning') {
     return invalidValue(
-      'There is already a task running. Only one active task is allowed for a source queue arn at a given time.'
+      'There is already a task running. Only one active task is allowed for a source queue arn at a ' +
+        'given time.'
     )
   }
   return new SqsError(codeOf[error.code] ?? 'InvalidParameterValue', error.message)

@@ -25,7 +25,8 @@ export function queueOfArn(arn: unknown, what: string): string {
   const name = nameInArn(arn)
   if (name !== null) return name
   throw invalidValue(
-    `You must use this format to specify the ${what}: arn:<partition>:<service>:<region>:<account-id>:<resource-id>`
+    `You must use this format to specify the ${what}: ` +
+      `arn:<partition>:<service>:<region>:<account-id>:<resource-id>`
   )
 }
 
@@ -54,8 +55,10 @@ export const nameRule = 'Can only include alphanumeric characters, hyphens, or u
 /** Refuses with InvalidParameterValue. */
 export function checkQueueName(name: string): void {
   const plain = isFifoName(name) ? name.slice(0, -'.fifo'.length) : name
-  if (!/^[A-Za-z0-9_-]+$/.test(plain)) throw invalidValue(nameRule)
-  if (!isName(name)) throw invalidValue(`${nameRule}. Here the first is a letter or a digit.`)
+  if (/^[_-][A-Za-z0-9_-]*$/.test(plain)) {
+    throw invalidValue(`${nameRule}. Here the first is a letter or a digit.`)
+  }
+  if (!/^[A-Za-z0-9_-]+$/.test(plain) || !isName(name)) throw invalidValue(nameRule)
 }
 
 /** As in AWS, where some read in it what their task is. */

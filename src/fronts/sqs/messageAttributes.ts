@@ -110,8 +110,8 @@ function checkValue(name: string, attribute: Attribute): void {
   const base = typePattern.exec(DataType)?.[1]
   if (base === undefined) {
     throw invalidValue(
-      `The type of message (user) attribute '${name}' is invalid. You must use only the following supported ` +
-        'type prefixes: Binary, Number, String.'
+      `The type of message (user) attribute '${name}' is invalid. You must use only the following ` +
+        'supported type prefixes: Binary, Number, String.'
     )
   }
   if (StringValue !== undefined && BinaryValue !== undefined) throw wrong('has two values.')

@@ -116,6 +116,10 @@ export function writeError(request: FastifyRequest, reply: FastifyReply, error: 
   return body
 }
 
+/** Answers a request at the address of a queue that asks for nothing. */
+export const writeNoOperation = (reply: FastifyReply): FastifyReply =>
+  reply.code(404).type('text/xml').send('<UnknownOperationException/>')
+
 /** For the refusals of other parts. */
 export const writeSqsRefusal: WriteOwnRefusal = (error, request, requestId) =>
   isSqs(request) ? refusalOf(sqsErrorOf(error), request, requestId) : null

@@ -130,7 +130,8 @@ function withOneEncryption(notes: EntryChanges): EntryChanges {
   if (!isKms) return { ...notes, KmsMasterKeyId: null, KmsDataKeyReusePeriodSeconds: null }
   throw new SqsError(
     'InvalidAttributeName',
-    'You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.'
+    'You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE ' +
+      'or SQS SSE.'
   )
 }
 
@@ -176,7 +177,8 @@ function checkAllowPolicy(value: string): void {
   }
   if (isOfQueues && arns.length === 0) {
     throw wrong(
-      'When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.'
+      'When you specify the byQueue permission type, you must also specify one or more ' +
+        'sourceQueueArns values.'
     )
   }
   if (arns.length > sourcesMax) {

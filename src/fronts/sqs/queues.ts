@@ -56,8 +56,8 @@ export async function createQueue(call: Call): Promise<Answer> {
   }
   if (!isFifoName(queue) && attributes.FifoQueue === 'true') {
     throw invalidValue(
-      'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end ' +
-        'with .fifo suffix and be 1 to 80 in length.'
+      'The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, ' +
+        'must end with .fifo suffix and be 1 to 80 in length.'
     )
   }
   const first = firstSettings(queue)

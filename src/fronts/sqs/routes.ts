@@ -14,6 +14,7 @@ import {
   isSqs,
   readRequest,
   writeError,
+  writeNoOperation,
   writeResult,
   writeSqsRefusal,
   type OperationName
@@ -95,7 +96,10 @@ async function addRoutes(
   })
   const firstGroups = new FirstGroups()
   const answer: Handler = async (request, reply) => {
-    if (!isSqs(request)) return otherwise(request, reply)
+    if (!isSqs(request)) {
+      const isOfQueue = (request.params as { queue?: string }).queue !== undefined
+      return isOfQueue ? writeNoOperation(reply) : otherwise(request, reply)
+    }
     const { operation, input } = open(request, options)
     const result = await handlers[operation](callOf(request, reply, input, options, firstGroups))
     return reply.send(writeResult(request, reply, operation, result))

@@ -23,8 +23,8 @@ const attributeCases: [string, string, string, string][] = [
     'aWs.x',
     'String',
     'x',
-    "You can't use message attribute names beginning with 'AWS.' or 'Amazon'. These strings are reserved for " +
-      'internal use.'
+    "You can't use message attribute names beginning with 'AWS.' or 'Amazon'. These strings are " +
+      'reserved for internal use.'
   ],
   ['a', `String.${'t'.repeat(250)}`, 'x', 'Message (user) attribute type must be shorter than 256 bytes.'],
   ['a', 'Number', 'x', "Can't cast the value of message (user) attribute 'a' to a number."]
@@ -85,7 +85,8 @@ const policyCases: [string, string, string][] = [
 
 const invalid = (text: string) => `400 InvalidParameterValue: ${text}`
 const noIdsOfFifo =
-  'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly'
+  'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided ' +
+  'explicitly'
 const nameRule = 'Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length'
 const badCharacters =
   'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | ' +
@@ -176,7 +177,8 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           'ReceiveMessage',
           { QueueUrl: plain, MaxNumberOfMessages: 11 },
           invalid(
-            'Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.'
+            'Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and ' +
+              '10, if provided.'
           )
         ],
         [
@@ -200,8 +202,8 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           'SendMessage',
           { QueueUrl: plain, ...attribute('a', 'Whatever', 'x') },
           invalid(
-            "The type of message (user) attribute 'a' is invalid. You must use only the following supported " +
-              'type prefixes: Binary, Number, String.'
+            "The type of message (user) attribute 'a' is invalid. You must use only the following " +
+              'supported type prefixes: Binary, Number, String.'
           )
         ],
         [
@@ -296,7 +298,8 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
         [
           'CancelMessageMoveTask',
           { TaskHandle: handleOf({ taskId: nobody, sourceArn: `${await arnOf(plain)}-none` }) },
-          "404 ResourceNotFoundException: The resource that you specified for the SourceArn parameter doesn't exist."
+          '404 ResourceNotFoundException: The resource that you specified for the SourceArn ' +
+            "parameter doesn't exist."
         ],
         [
           'CancelMessageMoveTask',
@@ -340,8 +343,8 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.equal(
         await answer('ChangeMessageVisibility', { ...receipt, VisibilityTimeout: 9 }),
         invalid(
-          `Value ${ReceiptHandle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or ` +
-            'is not available for visibility timeout change.'
+          `Value ${ReceiptHandle} for parameter ReceiptHandle is invalid. Reason: Message does not ` +
+            'exist or is not available for visibility timeout change.'
         )
       )
     })
@@ -456,8 +459,8 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
           [one],
           ['RemovePermission'],
           invalid(
-            'Value SQS:RemovePermission for parameter ActionName is invalid. Reason: Only the queue owner is ' +
-              'allowed to invoke this action.'
+            'Value SQS:RemovePermission for parameter ActionName is invalid. Reason: Only the queue ' +
+              'owner is allowed to invoke this action.'
           )
         ],
         [
@@ -565,4 +568,6 @@ t.test('the address of a queue takes calls that are about queues', async t => {
   t.equal(await ask('GetQueueUrl'), '200 undefined')
   t.equal(await ask('GetQueueAttributes'), '200 undefined')
   for (const action of ['ListQueues', 'CreateQueue']) t.equal(await ask(action), '400 InvalidAction', action)
+  const visit = await fetch(`${url}/000000000000/query-plain`)
+  t.equal(`${visit.status} ${await visit.text()}`, '404 <UnknownOperationException/>')
 })
