@@ -752,6 +752,13 @@ type QueueList struct {
 	Cursor *string `json:"cursor"`
 }
 
+// DeleteQueueQuery says when a queue may be removed.
+type DeleteQueueQuery struct {
+	// true: remove the queue only if it holds no message, not even a kept acked one. Else 409. Default
+	// false.
+	IfEmpty bool `json:"ifEmpty,omitempty"`
+}
+
 // Series is the last hour of a queue.
 type Series struct {
 	// The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.
@@ -786,6 +793,96 @@ type Series struct {
 	WorkSecondsP50 []*float64 `json:"workSecondsP50"`
 	// As workSecondsP50, the 95th percentile.
 	WorkSecondsP95 []*float64 `json:"workSecondsP95"`
+}
+
+// FailingState is "state" of FailuresQuery.
+type FailingState string
+
+const (
+	FailingStateDead    FailingState = "dead"
+	FailingStateDelayed FailingState = "delayed"
+)
+
+// FailuresQuery chooses failed messages.
+type FailuresQuery struct {
+	// dead, or delayed: waits for a retry after a failure.
+	State FailingState `json:"state,omitempty"`
+}
+
+// FailureExample is "example" of FailureGroup.
+type FailureExample struct {
+	// The id of a message.
+	ID      string `json:"id"`
+	Attempt int    `json:"attempt"`
+	// When the attempt ended. RFC 3339, UTC.
+	At time.Time `json:"at"`
+	// The first 500 characters of the reason, as the worker gave it.
+	Reason *string `json:"reason"`
+}
+
+// FailureGroup is "groups" of Failures.
+type FailureGroup struct {
+	// dead, or delayed: waits for a retry after a failure.
+	State FailingState `json:"state"`
+	// The common reason, with numbers and ids as `#` and quoted parts as `…`. null: no reason was
+	// given.
+	Reason *string `json:"reason"`
+	// How many messages the group has.
+	Count int `json:"count"`
+	// When the first of these attempts ended. RFC 3339, UTC.
+	FirstAt time.Time `json:"firstAt"`
+	// When the last of them ended. RFC 3339, UTC.
+	LastAt time.Time `json:"lastAt"`
+	// The message whose attempt ended last.
+	Example FailureExample `json:"example"`
+	// A text that all reasons of the group contain, for a filter by `reason`. Reasons of other groups
+	// may contain it too. null: there is none.
+	Piece *string `json:"piece"`
+	// All messages of the group. A redrive or retry of these `ids` takes no others.
+	IDs []string `json:"ids"`
+}
+
+// Failures are failed messages, grouped by the reason of their last failure.
+type Failures struct {
+	// The largest first, at most 100.
+	Groups []FailureGroup `json:"groups"`
+	// How many smaller groups were left out.
+	GroupsLeftOut int `json:"groupsLeftOut"`
+	// true: only the messages with the lowest ids were examined. Each count is at least that, and
+	// groups may be missing.
+	More bool `json:"more"`
+}
+
+// Consumer is "consumers" of Consumers.
+type Consumer struct {
+	// The name of the worker, from its leases. Without a name, their User-Agent.
+	Worker string `json:"worker"`
+	// How many messages the worker holds now.
+	Leases int `json:"leases"`
+	// When the oldest of these leases began. null: the worker holds no message. RFC 3339, UTC.
+	OldestLeaseAt *time.Time `json:"oldestLeaseAt"`
+	// When the first of these leases ends. null: the worker holds no message. RFC 3339, UTC.
+	NextEndAt *time.Time `json:"nextEndAt"`
+	// When the worker last leased a message. RFC 3339, UTC.
+	LastLeasedAt *time.Time `json:"lastLeasedAt"`
+	// When it last acked a message that is still kept, and whose lease is still recorded. null: not
+	// known. RFC 3339, UTC.
+	LastAckedAt *time.Time `json:"lastAckedAt"`
+	// When an attempt of it last failed, or its lease ran out. null: not known. RFC 3339, UTC.
+	LastFailedAt *time.Time `json:"lastFailedAt"`
+}
+
+// Consumers are the workers seen lately on a queue.
+type Consumers struct {
+	// Those that hold the most messages first, at most 200.
+	Consumers []Consumer `json:"consumers"`
+	// true: not everything was examined. There may be more consumers, and more leases.
+	More bool `json:"more"`
+	// Whether the queue keeps acked messages. If not, no `lastAckedAt` is known.
+	KeepsAcked bool `json:"keepsAcked"`
+	// When anybody last asked for messages, on this replica, or on another up to half a minute ago.
+	// null: never. RFC 3339, UTC.
+	LastAskedAt *time.Time `json:"lastAskedAt"`
 }
 
 // PageQuery chooses a page of a list.
@@ -1101,6 +1198,126 @@ type TopicList struct {
 	Cursor *string `json:"cursor"`
 }
 
+// PushChange is a push to make, or what to change of one.
+type PushChange struct {
+	// The endpoint: an http or https URL without a user name or a password. A new push needs it.
+	URL string `json:"url,omitempty"`
+	// Requests under way at one time, for each replica. To limit all replicas together, set
+	// `maxLeased` of the queue. Default 10.
+	MaxConcurrent int `json:"maxConcurrent,omitempty"`
+	// How long a request may take, with its answer. Default 30.
+	TimeoutSeconds float64 `json:"timeoutSeconds,omitempty"`
+	// Header fields of each request, such as an Authorization. None that the service sets itself. A
+	// change replaces all of them.
+	Headers *map[string]string `json:"headers,omitempty"`
+}
+
+// Push is the delivery of a queue to an HTTP endpoint.
+type Push struct {
+	// The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.
+	Queue          string            `json:"queue"`
+	URL            string            `json:"url"`
+	MaxConcurrent  int               `json:"maxConcurrent"`
+	TimeoutSeconds float64           `json:"timeoutSeconds"`
+	Headers        map[string]string `json:"headers"`
+	// Until this time, the secret before the last rotation signs too. null: one secret signs.
+	OldSecretUntil *time.Time `json:"oldSecretUntil"`
+	// When it was made. RFC 3339, UTC.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it last changed. RFC 3339, UTC.
+	UpdatedAt time.Time `json:"updatedAt"`
+	// Signs every request, as Standard Webhooks say. It is shown here and never again.
+	Secret string `json:"secret,omitempty"`
+}
+
+// PushSlowed is "slowed" of PushReport.
+type PushSlowed struct {
+	// How many failures there were in a row.
+	Failures int    `json:"failures"`
+	Reason   string `json:"reason"`
+	// When the next delivery is tried. RFC 3339, UTC.
+	Until time.Time `json:"until"`
+}
+
+// DeliveryOutcome is "outcome" of Delivery.
+type DeliveryOutcome string
+
+const (
+	DeliveryOutcomeDelivered   DeliveryOutcome = "delivered"
+	DeliveryOutcomeGone        DeliveryOutcome = "gone"
+	DeliveryOutcomeFailed      DeliveryOutcome = "failed"
+	DeliveryOutcomeTimeout     DeliveryOutcome = "timeout"
+	DeliveryOutcomeUnreachable DeliveryOutcome = "unreachable"
+)
+
+// Delivery is "deliveries" of PushReport.
+type Delivery struct {
+	// The id of a message.
+	ID      string `json:"id"`
+	Attempt int    `json:"attempt"`
+	// When the request was sent. RFC 3339, UTC.
+	At time.Time `json:"at"`
+	// delivered: 2xx, so the message is acked. gone: 410, so it is dead. failed: another answer, or a
+	// broken connection. timeout: no answer in time. unreachable: no connection.
+	Outcome DeliveryOutcome `json:"outcome"`
+	// The status of the answer. null: there was no answer.
+	Status *int `json:"status"`
+	// How long the request took.
+	Seconds float64 `json:"seconds"`
+	// Why it failed: the status and the first 500 characters of the answer.
+	Reason *string `json:"reason"`
+}
+
+// PushReport is a push, and what the replica that answers knows of it.
+type PushReport struct {
+	// The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.
+	Queue          string            `json:"queue"`
+	URL            string            `json:"url"`
+	MaxConcurrent  int               `json:"maxConcurrent"`
+	TimeoutSeconds float64           `json:"timeoutSeconds"`
+	Headers        map[string]string `json:"headers"`
+	// Until this time, the secret before the last rotation signs too. null: one secret signs.
+	OldSecretUntil *time.Time `json:"oldSecretUntil"`
+	// When it was made. RFC 3339, UTC.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it last changed. RFC 3339, UTC.
+	UpdatedAt time.Time `json:"updatedAt"`
+	// Set while the endpoint fails and deliveries are slowed down. null: full speed.
+	Slowed *PushSlowed `json:"slowed"`
+	// The last 50 deliveries of this replica since its start, the newest first. Other replicas
+	// remember their own.
+	Deliveries []Delivery `json:"deliveries"`
+}
+
+// PushTest is what came of a test.
+type PushTest struct {
+	Delivered bool `json:"delivered"`
+	// The status of the answer. null: there was no answer.
+	Status *int `json:"status"`
+	// How long the request took.
+	Seconds float64 `json:"seconds"`
+	// Why it failed: the status and the first 500 characters of the answer.
+	Reason *string `json:"reason"`
+}
+
+// PushRotated is a push with its new secret.
+type PushRotated struct {
+	// The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.
+	Queue          string            `json:"queue"`
+	URL            string            `json:"url"`
+	MaxConcurrent  int               `json:"maxConcurrent"`
+	TimeoutSeconds float64           `json:"timeoutSeconds"`
+	Headers        map[string]string `json:"headers"`
+	// Until this time, the secret before the last rotation signs too. null: one secret signs.
+	OldSecretUntil *time.Time `json:"oldSecretUntil"`
+	// When it was made. RFC 3339, UTC.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it last changed. RFC 3339, UTC.
+	UpdatedAt time.Time `json:"updatedAt"`
+	// Signs every request, as Standard Webhooks say. It is shown here and never again.
+	Secret string `json:"secret"`
+}
+
 // Missed is "missed" of ScheduleChange.
 type Missed string
 
@@ -1257,6 +1474,21 @@ type KeyRequest struct {
 	Secret string `json:"secret,omitempty"`
 }
 
+// KeyChange is what to change of an API key.
+type KeyChange struct {
+	// An action on a queue (`lease:mail`), on all queues whose name begins so (`enqueue:orders-*`), or
+	// on all (`browse:*`). Actions: `enqueue`, `lease` (with settling), `browse`, `manage` (settings,
+	// purge, redrive, retry, cancel, delete). The same with topics: `publish:orders`, `subscribe:*`.
+	// `admin`, alone, is everything, keys too.
+	Rights []string `json:"rights,omitempty"`
+	// Requests a second, and one second's worth at once. Each replica counts for itself. Default null:
+	// no bound.
+	RequestsPerSecond *Nullable[float64] `json:"requestsPerSecond,omitempty"`
+	// Messages enqueued and leased a second, and one second's worth at once. Each replica counts for
+	// itself. Default null: no bound.
+	MessagesPerSecond *Nullable[float64] `json:"messagesPerSecond,omitempty"`
+}
+
 // KeyInfo is an API key without its secret.
 type KeyInfo struct {
 	// The id of the key. It is part of the key, and not secret.
@@ -1301,4 +1533,24 @@ type KeyMade struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// The key. Send it as `Authorization: Bearer …`. It cannot be shown again.
 	Secret string `json:"secret"`
+}
+
+// RevokeKeyQuery says what becomes of the schedules of a key.
+type RevokeKeyQuery struct {
+	// true: pauses the schedules that the key owns. Default false.
+	PauseSchedules bool `json:"pauseSchedules,omitempty"`
+}
+
+// KeptSchedule is "schedules" of KeptSchedules.
+type KeptSchedule struct {
+	Name string `json:"name"`
+	// The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit.
+	Queue  string `json:"queue"`
+	Paused bool   `json:"paused"`
+}
+
+// KeptSchedules are the schedules of a key that was revoked.
+type KeptSchedules struct {
+	// The schedules by name. Those that are not paused go on firing.
+	Schedules []KeptSchedule `json:"schedules"`
 }

@@ -746,6 +746,14 @@ export interface QueueList {
   cursor: string | null
 }
 
+export interface DeleteQueueQuery {
+  /**
+   * true: remove the queue only if it holds no message, not even a kept acked one. Else 409.
+   * Default false.
+   */
+  ifEmpty?: boolean | undefined
+}
+
 /** The last hour. */
 export interface Series {
   /** The queue. 1 to 80 of A–Z a–z 0–9 _ . -, the first a letter or a digit. */
@@ -1572,6 +1580,11 @@ export interface KeyMade {
   createdAt: string
   /** The key. Send it as `Authorization: Bearer …`. It cannot be shown again. */
   secret: string
+}
+
+export interface RevokeKeyQuery {
+  /** true: pauses the schedules that the key owns. Default false. */
+  pauseSchedules?: boolean | undefined
 }
 
 /** The key is revoked. The schedules that it owns stay. */

@@ -1,7 +1,7 @@
 /** API keys. */
 import { path, type CallOptions } from '../calls.ts'
 import { Schedules } from './schedules.ts'
-import type { KeptSchedules, KeyChange, KeyInfo, KeyMade, KeyRequest } from '../types.ts'
+import type { KeptSchedules, KeyChange, KeyInfo, KeyMade, KeyRequest, RevokeKeyQuery } from '../types.ts'
 
 export class Keys extends Schedules {
   /** All API keys, without their secrets. */
@@ -25,7 +25,7 @@ export class Keys extends Schedules {
   /** Revokes an API key. Answers its schedules, which stay. `pauseSchedules` pauses them. */
   async revokeKey(
     id: string,
-    query: { pauseSchedules?: boolean | undefined } = {},
+    query: RevokeKeyQuery = {},
     options?: CallOptions
   ): Promise<KeptSchedules['schedules']> {
     const kept = await this.call<KeptSchedules | undefined>('DELETE', path('keys', id), { query }, options)

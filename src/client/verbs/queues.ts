@@ -3,6 +3,7 @@ import { path, type CallOptions } from '../calls.ts'
 import { Settling } from './settling.ts'
 import type {
   Consumers,
+  DeleteQueueQuery,
   Failures,
   FailuresQuery,
   GroupList,
@@ -36,11 +37,7 @@ export class Queues extends Settling {
   }
 
   /** Removes a queue and its messages. With `ifEmpty`, throws `queueNotEmpty` if it holds any. */
-  async deleteQueue(
-    queue: string,
-    query: { ifEmpty?: boolean | undefined } = {},
-    options?: CallOptions
-  ): Promise<void> {
+  async deleteQueue(queue: string, query: DeleteQueueQuery = {}, options?: CallOptions): Promise<void> {
     await this.call('DELETE', path('queues', queue), { query }, options)
   }
 

@@ -48,6 +48,7 @@ export const exported: TSchema[] = [
   queues.QueueReport,
   queues.QueuesQuery,
   queues.QueueList,
+  queues.DeleteQueueQuery,
   Series,
   failures.FailuresQuery,
   failures.Failures,
@@ -85,6 +86,7 @@ export const exported: TSchema[] = [
   apiKeys.KeyChange,
   apiKeys.KeyInfo,
   apiKeys.KeyMade,
+  apiKeys.RevokeKeyQuery,
   apiKeys.KeptSchedules,
   ErrorCode
 ]

@@ -33,7 +33,11 @@ const types: Record<string, [Use, string]> = {
   QueueReport: ['answer', 'is what a queue is set to, and how it is doing.'],
   QueuesQuery: ['request', 'chooses queues.'],
   QueueList: ['answer', 'is a page of queues, by name.'],
+  DeleteQueueQuery: ['request', 'says when a queue may be removed.'],
   Series: ['answer', 'is the last hour of a queue.'],
+  FailuresQuery: ['request', 'chooses failed messages.'],
+  Failures: ['answer', 'are failed messages, grouped by the reason of their last failure.'],
+  Consumers: ['answer', 'are the workers seen lately on a queue.'],
   PageQuery: ['request', 'chooses a page of a list.'],
   GroupList: ['answer', 'is a page of the groups of a queue.'],
   PurgeRequest: ['request', 'chooses messages to remove.'],
@@ -51,12 +55,20 @@ const types: Record<string, [Use, string]> = {
   Topic: ['answer', 'is a topic with its subscriptions.'],
   TopicsQuery: ['request', 'chooses topics.'],
   TopicList: ['answer', 'is a page of topics, by name.'],
+  PushChange: ['change', 'is a push to make, or what to change of one.'],
+  Push: ['answer', 'is the delivery of a queue to an HTTP endpoint.'],
+  PushReport: ['answer', 'is a push, and what the replica that answers knows of it.'],
+  PushTest: ['answer', 'is what came of a test.'],
+  PushRotated: ['answer', 'is a push with its new secret.'],
   ScheduleChange: ['change', 'is a schedule to make, or what to change of one.'],
   Schedule: ['answer', 'is a schedule with its message and its next times.'],
   ScheduleList: ['answer', 'is a page of schedules, by name, without their messages.'],
   KeyRequest: ['request', 'is an API key to make.'],
+  KeyChange: ['change', 'is what to change of an API key.'],
   KeyInfo: ['answer', 'is an API key without its secret.'],
-  KeyMade: ['answer', 'is a new API key with its secret.']
+  KeyMade: ['answer', 'is a new API key with its secret.'],
+  RevokeKeyQuery: ['request', 'says what becomes of the schedules of a key.'],
+  KeptSchedules: ['answer', 'are the schedules of a key that was revoked.']
 }
 
 /** Names for what has none in the contract. Others are called by their parent and their field. */
@@ -85,6 +97,10 @@ const names: Record<string, string> = {
   'QueueReport.settings': 'Settings',
   'QueueReport.counts': 'Counts',
   'QueueReport.limits': 'Limits',
+  'FailuresQuery.state': 'FailingState',
+  'Failures.groups': 'FailureGroup',
+  'FailureGroup.example': 'FailureExample',
+  'Consumers.consumers': 'Consumer',
   'GroupList.groups': 'Group',
   'Group.first': 'GroupFirst',
   'GroupFirst.state': 'GroupFirstState',
@@ -95,16 +111,20 @@ const names: Record<string, string> = {
   'PublishAnswer.messages': 'Copy',
   'Topic.subscriptions': 'TopicSubscription',
   'TopicList.topics': 'TopicSummary',
+  'PushReport.slowed': 'PushSlowed',
+  'PushReport.deliveries': 'Delivery',
+  'Delivery.outcome': 'DeliveryOutcome',
   'ScheduleChange.missed': 'Missed',
   'Schedule.owner': 'ScheduleOwner',
   'Schedule.lastRun': 'LastRun',
   'LastRun.outcome': 'RunOutcome',
-  'ScheduleList.schedules': 'ScheduleSummary'
+  'ScheduleList.schedules': 'ScheduleSummary',
+  'KeptSchedules.schedules': 'KeptSchedule'
 }
 
 /** JavaScript holds 53 bits of it, and Go has 32 on small machines. */
 const wide = ['fence']
-const initialisms: Record<string, string> = { id: 'ID', ids: 'IDs', json: 'JSON', ttl: 'TTL' }
+const initialisms: Record<string, string> = { id: 'ID', ids: 'IDs', json: 'JSON', ttl: 'TTL', url: 'URL' }
 
 /** The text of clients/go/types.go. */
 export function goTypes(): string {

@@ -88,11 +88,14 @@ export const KeptSchedules = Type.Object(
   },
   { title: 'KeptSchedules', description: 'The key is revoked. The schedules that it owns stay.' }
 )
-const RevokeQuery = object({
-  pauseSchedules: maybe(
-    Type.Boolean({ description: 'true: pauses the schedules that the key owns. Default false.' })
-  )
-})
+export const RevokeKeyQuery = object(
+  {
+    pauseSchedules: maybe(
+      Type.Boolean({ description: 'true: pauses the schedules that the key owns. Default false.' })
+    )
+  },
+  { title: 'RevokeKeyQuery' }
+)
 const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
 
 export const apiKeyOperations = operations({
@@ -144,7 +147,7 @@ export const apiKeyOperations = operations({
         'Every replica refuses the key within five seconds. ' +
         'Its schedules stay, and the answer names them. With `pauseSchedules` they are paused.',
       params: KeyParams,
-      querystring: RevokeQuery,
+      querystring: RevokeKeyQuery,
       response: {
         200: KeptSchedules,
         204: nothing('It is revoked, and owns no schedule.'),

@@ -140,15 +140,18 @@ export const QueuesQuery = object(
   { title: 'QueuesQuery' }
 )
 
-const DeleteQuery = object({
-  ifEmpty: maybe(
-    Type.Boolean({
-      description:
-        'true: remove the queue only if it holds no message, not even a kept acked one. Else 409. ' +
-        'Default false.'
-    })
-  )
-})
+export const DeleteQueueQuery = object(
+  {
+    ifEmpty: maybe(
+      Type.Boolean({
+        description:
+          'true: remove the queue only if it holds no message, not even a kept acked one. Else 409. ' +
+          'Default false.'
+      })
+    )
+  },
+  { title: 'DeleteQueueQuery' }
+)
 
 export const queueOperations = operations({
   putQueue: {
@@ -211,7 +214,7 @@ export const queueOperations = operations({
       summary: 'Delete a queue',
       description: 'Removes the queue and all in it.',
       params: QueueParams,
-      querystring: DeleteQuery,
+      querystring: DeleteQueueQuery,
       response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409, 503) }
     }
   }
