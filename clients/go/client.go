@@ -167,14 +167,27 @@ func (c *Client) Groups(ctx context.Context, queue string, query PageQuery) (*Gr
 	return get[GroupList](ctx, c, pathOf("queues", queue, "groups"), query)
 }
 
+// Failures groups the failed messages of a queue by the reason of their last failure. The IDs of a
+// group are for Redrive or Retry.
+func (c *Client) Failures(ctx context.Context, queue string, query FailuresQuery) (*Failures, error) {
+	return get[Failures](ctx, c, pathOf("queues", queue, "failures"), query)
+}
+
+// Consumers returns the workers seen lately on a queue.
+func (c *Client) Consumers(ctx context.Context, queue string) (*Consumers, error) {
+	return get[Consumers](ctx, c, pathOf("queues", queue, "consumers"), nil)
+}
+
 // PutQueue makes a queue, or changes the settings given.
 func (c *Client) PutQueue(ctx context.Context, queue string, settings QueueSettings) (*QueueReport, error) {
 	return put[QueueReport](ctx, c, pathOf("queues", queue), settings)
 }
 
-// DeleteQueue removes a queue and its messages.
-func (c *Client) DeleteQueue(ctx context.Context, queue string) error {
-	return c.remove(ctx, "queues", queue)
+// DeleteQueue removes a queue and its messages. With IfEmpty it returns an [*Error] with
+// CodeQueueNotEmpty where there are any.
+func (c *Client) DeleteQueue(ctx context.Context, queue string, query DeleteQueueQuery) error {
+	r := request{method: http.MethodDelete, path: pathOf("queues", queue), query: query}
+	return c.call(ctx, r, nil)
 }
 
 // Purge removes messages: all, or those that the request chooses. It refuses an empty list of IDs.
@@ -289,6 +302,36 @@ func (c *Client) DeleteTopic(ctx context.Context, topic string) error {
 	return c.remove(ctx, "topics", topic)
 }
 
+// Push returns the push of a queue, and its last deliveries. It returns an [*Error] with
+// CodePushNotFound where there is none.
+func (c *Client) Push(ctx context.Context, queue string) (*PushReport, error) {
+	return get[PushReport](ctx, c, pathOf("queues", queue, "push"), nil)
+}
+
+// PutPush has a queue delivered to an endpoint, or changes what is given. The answer to a new push has
+// its Secret.
+func (c *Client) PutPush(ctx context.Context, queue string, change PushChange) (*Push, error) {
+	return put[Push](ctx, c, pathOf("queues", queue, "push"), change)
+}
+
+// DeletePush delivers the queue no more. Its messages stay.
+func (c *Client) DeletePush(ctx context.Context, queue string) error {
+	return c.remove(ctx, "queues", queue, "push")
+}
+
+// TestPush sends a test to the endpoint, and returns what came of it. It returns an [*Error] with
+// CodePushNotFound where there is no push.
+func (c *Client) TestPush(ctx context.Context, queue string) (*PushTest, error) {
+	return post[PushTest](ctx, c, pathOf("queues", queue, "push", "test"), nil)
+}
+
+// RotatePush makes a new Secret, shown this once. There is one try, because a second rotation would end
+// the old secret.
+func (c *Client) RotatePush(ctx context.Context, queue string) (*PushRotated, error) {
+	path := pathOf("queues", queue, "push", "rotate")
+	return answerOf[PushRotated](ctx, c, request{method: http.MethodPost, path: path, once: true})
+}
+
 // Schedules returns a page of schedules, by name, without their messages.
 func (c *Client) Schedules(ctx context.Context, query PageQuery) (*ScheduleList, error) {
 	return get[ScheduleList](ctx, c, "/schedules", query)
@@ -331,9 +374,20 @@ func (c *Client) CreateKey(ctx context.Context, key KeyRequest) (*KeyMade, error
 	return answerOf[KeyMade](ctx, c, request{method: http.MethodPost, path: "/keys", body: key, once: true})
 }
 
-// RevokeKey revokes an API key.
-func (c *Client) RevokeKey(ctx context.Context, id string) error {
-	return c.remove(ctx, "keys", id)
+// ChangeKey changes what an API key may do. The key itself stays as it is.
+func (c *Client) ChangeKey(ctx context.Context, id string, change KeyChange) (*KeyInfo, error) {
+	return put[KeyInfo](ctx, c, pathOf("keys", id), change)
+}
+
+// RevokeKey revokes an API key. It returns the schedules that the key owns, which stay. With
+// PauseSchedules they are paused.
+func (c *Client) RevokeKey(ctx context.Context, id string, query RevokeKeyQuery) ([]KeptSchedule, error) {
+	r := request{method: http.MethodDelete, path: pathOf("keys", id), query: query}
+	answer, err := answerOf[KeptSchedules](ctx, c, r)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Schedules, nil
 }
 
 func (c *Client) settleMany(

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast"
 )
@@ -21,8 +22,11 @@ type step struct {
 	Queue    string
 	ID       string
 	Schedule string
-	With     map[string]any
-	List     []any
+	Task     string
+	// Key is the API key of the caller.
+	Key  string
+	With map[string]any
+	List []any
 	// Gives is a part of the answer. "*" is any value.
 	Gives   any
 	Refuses holdfast.Code
@@ -42,13 +46,13 @@ func TestScenario(t *testing.T) {
 	if err := json.Unmarshal(text, &steps); err != nil {
 		t.Fatal(err)
 	}
-	client := &holdfast.Client{URL: os.Getenv("HOLDFAST_URL"), RetryFor: -1}
-	saved := map[string]any{}
+	url := os.Getenv("HOLDFAST_URL")
+	saved := map[string]any{"service": map[string]any{"url": url}}
 	for i, written := range steps {
 		var s step
 		recode(t, filled(written, saved), &s)
 		about := fmt.Sprintf("%d. %s", i+1, s.Call)
-		answer, err := perform(t, client, s)
+		answer, err := perform(t, &holdfast.Client{URL: url, Key: s.Key, RetryFor: -1}, s)
 		if holdfast.CodeOf(err) != s.Refuses || (err != nil && s.Refuses == "") {
 			t.Fatalf("%s: %v", about, err)
 		}
@@ -62,20 +66,21 @@ func TestScenario(t *testing.T) {
 	t.Logf("%d steps", len(steps))
 }
 
-// perform calls the method that the step names. Its strings are the names of the step, and its struct or
-// list is what the step sends. Fields that the struct lacks fail the test.
+// perform calls the method that the step names. Its strings are the names of the step, and its struct,
+// list or wait is what the step sends. What the method cannot take fails the test.
 func perform(t *testing.T, client *holdfast.Client, s step) (any, error) {
 	method := reflect.ValueOf(client).MethodByName(strings.ToUpper(s.Call[:1]) + s.Call[1:])
 	if !method.IsValid() {
 		t.Fatalf("there is no method %s", s.Call)
 	}
 	names := []any{}
-	for _, name := range []any{s.Topic, s.Queue, s.ID, s.Schedule, s.With["receipt"]} {
+	for _, name := range []any{s.Topic, s.Queue, s.ID, s.Schedule, s.Task, s.With["receipt"]} {
 		if name != "" && name != nil {
 			names = append(names, name)
 		}
 	}
 	args := []reflect.Value{reflect.ValueOf(context.Background())}
+	_, isTaken := s.With["receipt"]
 	for i := 1; i < method.Type().NumIn(); i++ {
 		arg := reflect.New(method.Type().In(i))
 		switch kind := arg.Elem().Kind(); {
@@ -84,10 +89,17 @@ func perform(t *testing.T, client *holdfast.Client, s step) (any, error) {
 			names = names[1:]
 		case kind == reflect.Struct && s.With != nil:
 			recode(t, s.With, arg.Interface())
+			isTaken = true
+		case arg.Type() == reflect.TypeOf(new(time.Duration)) && s.With != nil:
+			arg.Elem().SetInt(int64(s.With["waitSeconds"].(float64) * float64(time.Second)))
+			isTaken = true
 		case kind == reflect.Slice:
 			recode(t, listOf(s), arg.Interface())
 		}
 		args = append(args, arg.Elem())
+	}
+	if len(s.With) > 0 && !isTaken {
+		t.Fatalf("%s takes nothing of %v", s.Call, s.With)
 	}
 	results := method.Call(args)
 	err, _ := results[len(results)-1].Interface().(error)

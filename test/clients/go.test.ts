@@ -14,7 +14,7 @@ t.test('the Go client', { skip: noGo }, async t => {
   })
 
   await t.test('it runs the scenario of all clients', async t => {
-    const { url } = await service(t)
+    const { url } = await service(t, { env: { HOLDFAST_PUSH_PRIVATE: 'on' } })
     const env = { HOLDFAST_URL: url, HOLDFAST_SCENARIO: resolve('test/clients/scenario.json') }
     const { code, said } = await runGo(tests, ['-test.v', '-test.run=^TestScenario$'], env)
     t.equal(code, 0, code === 0 ? 'it passes' : said)

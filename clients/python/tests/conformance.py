@@ -3,6 +3,7 @@ import json
 import os
 import re
 import sys
+import typing
 
 from holdfast import Client, HoldfastError
 
@@ -43,21 +44,39 @@ def fits(expected, actual):
 
 
 def perform(client, step):
-    """Calls the method that the step names, with arguments as Python programs write them."""
-    names = [step[part] for part in ("topic", "queue", "id", "schedule") if part in step]
-    if "list" in step:
-        return getattr(client, snake(step["call"]))(*names, step["list"])
-    options = dict(step.get("with", {}))
-    leading = [options.pop(name) for name in ("body", "receipt", "name", "rights") if name in options]
-    if step["call"] == "putSchedule":
-        leading, options = [], step["with"]
-    keywords = {snake(name): value for name, value in options.items()}
-    return getattr(client, snake(step["call"]))(*names, *leading, **keywords)
+    """Calls the method that the step names. Its answer must be of the type that the method states."""
+    method = getattr(client, snake(step["call"]))
+    args = [step[part] for part in ("topic", "queue", "id", "schedule", "task", "list") if part in step]
+    answer = method(*args, **{snake(name): value for name, value in step.get("with", {}).items()})
+    if not is_of(typing.get_type_hints(method)["return"], answer):
+        sys.exit(f"{step}: {json.dumps(answer)} is not what {method.__name__} states")
+    return answer
+
+
+def is_of(hint, value):
+    """Whether the value has the type, and its dicts all the fields of theirs and no others."""
+    inner = typing.get_args(hint)
+    if hint is typing.Any:
+        return True
+    if typing.get_origin(hint) is typing.Union:
+        return any(is_of(each, value) for each in inner)
+    if typing.get_origin(hint) is list:
+        return isinstance(value, list) and all(is_of(inner[0], each) for each in value)
+    if typing.get_origin(hint) is dict:
+        return isinstance(value, dict) and all(is_of(inner[1], each) for each in value.values())
+    if hasattr(hint, "__required_keys__"):
+        fields = typing.get_type_hints(hint)
+        return (
+            isinstance(value, dict)
+            and hint.__required_keys__ <= value.keys() <= fields.keys()
+            and all(is_of(fields[name], each) for name, each in value.items())
+        )
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def main():
-    saved = {}
-    client = Client(os.environ["HOLDFAST_URL"], retry_seconds=0)
+    url = os.environ["HOLDFAST_URL"]
+    saved = {"service": {"url": url}}
     with open(sys.argv[1], encoding="utf-8") as file:
         steps = json.load(file)
     for number, written in enumerate(steps, 1):
@@ -65,7 +84,8 @@ def main():
         refused = None
         answer = None
         try:
-            answer = perform(client, step)
+            with Client(url, step.get("key"), retry_seconds=0) as client:
+                answer = perform(client, step)
         except HoldfastError as error:
             refused = error.code
         if refused != step.get("refuses"):

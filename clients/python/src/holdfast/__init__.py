@@ -7,18 +7,46 @@
 """
 from ._calls import HoldfastError
 from ._client import Client
-from ._types import Enqueued, LeasedMessage, Outcome
+from ._types import (
+    Consumer,
+    Consumers,
+    Delivery,
+    Enqueued,
+    FailureGroup,
+    Failures,
+    KeptSchedule,
+    KeyInfo,
+    KeyMade,
+    LeasedMessage,
+    Outcome,
+    Push,
+    PushReport,
+    PushRotated,
+    PushTest,
+)
 from ._worker import Dead, Done, Job, RetryAfter, Settled, Worker
 
 __all__ = [
     "Client",
+    "Consumer",
+    "Consumers",
     "Dead",
+    "Delivery",
     "Done",
     "Enqueued",
+    "FailureGroup",
+    "Failures",
     "HoldfastError",
     "Job",
+    "KeptSchedule",
+    "KeyInfo",
+    "KeyMade",
     "LeasedMessage",
     "Outcome",
+    "Push",
+    "PushReport",
+    "PushRotated",
+    "PushTest",
     "RetryAfter",
     "Settled",
     "Worker",

@@ -112,7 +112,11 @@ class Calls:
         timeout = self._timeout_seconds + wait_seconds
         retry = self._retry_seconds if retry_seconds is None else retry_seconds
         until = time.monotonic() + retry
-        pairs = {name: value for name, value in (query or {}).items() if value is not None}
+        pairs = {
+            name: json.dumps(value) if isinstance(value, bool) else value
+            for name, value in (query or {}).items()
+            if value is not None
+        }
         address = self._path + path + ("?" + urlencode(pairs) if pairs else "")
         sent = dict(self._headers)
         if data is None and body is not None:

@@ -5,7 +5,20 @@ import uuid
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union, cast
 
 from ._calls import Calls, Cancel, camel, options_of, path
-from ._types import Enqueued, Leased, Outcome
+from ._types import (
+    Consumers,
+    Enqueued,
+    Failures,
+    KeptSchedule,
+    KeyInfo,
+    KeyMade,
+    Leased,
+    Outcome,
+    Push,
+    PushReport,
+    PushRotated,
+    PushTest,
+)
 
 WAIT_SECONDS_MAX = 60
 Message = Mapping[str, Any]
@@ -109,6 +122,7 @@ class Client:
         return self._settle(queue, "fail", {"receipt": receipt, **options_of(options)})
 
     def fail_many(self, queue: str, failures: Iterable[Message]) -> List[Outcome]:
+        """Fails 1 to 1000 messages, and answers what became of each."""
         return self._settle_many(queue, "fail", {"failures": list(failures)})
 
     def extend(self, queue: str, receipt: str, lease_seconds: Optional[float] = None) -> Outcome:
@@ -117,6 +131,7 @@ class Client:
         return self._settle(queue, "extend", {"receipt": receipt, **options})
 
     def extend_many(self, queue: str, extensions: Iterable[Message]) -> List[Outcome]:
+        """Extends 1 to 1000 leases, and answers what became of each."""
         return self._settle_many(queue, "extend", {"extensions": list(extensions)})
 
     def release(self, queue: str, receipt: str) -> Outcome:
@@ -149,7 +164,7 @@ class Client:
     # Queues
 
     def queues(self, **query: Any) -> Json:
-        """A page of queues, by name."""
+        """A page of queues, by name. Options: limit, cursor, dead_letter_queue."""
         return cast(Json, self._calls.call("GET", "/queues", query=options_of(query)))
 
     def queue(self, queue: str) -> Json:
@@ -161,30 +176,53 @@ class Client:
         return self._get("queues", queue, "series")
 
     def groups(self, queue: str, **query: Any) -> Json:
-        """The groups of a queue, and what goes first in each."""
+        """The groups of a queue, and what goes first in each. Options: limit, cursor."""
         return cast(Json, self._calls.call("GET", path("queues", queue, "groups"), query=options_of(query)))
+
+    def failures(self, queue: str, state: Optional[str] = None) -> Failures:
+        """Failed messages of a queue, grouped by the reason of their last failure.
+
+        `state` is `dead` or `delayed`. The `ids` of a group are for `redrive` or `retry`.
+        """
+        where = path("queues", queue, "failures")
+        return cast(Failures, self._calls.call("GET", where, query={"state": state}))
+
+    def consumers(self, queue: str) -> Consumers:
+        """The workers seen lately on a queue."""
+        return cast(Consumers, self._get("queues", queue, "consumers"))
 
     def put_queue(self, queue: str, **settings: Any) -> Json:
         """Makes a queue, or changes the settings given, such as keep_acked_seconds."""
         return cast(Json, self._calls.call("PUT", path("queues", queue), settings_of(settings)))
 
-    def delete_queue(self, queue: str) -> None:
-        """Removes a queue and its messages."""
-        self._delete("queues", queue)
+    def delete_queue(self, queue: str, *, if_empty: bool = False) -> None:
+        """Removes a queue and its messages. With if_empty it raises `queueNotEmpty` where there are any."""
+        self._calls.call("DELETE", path("queues", queue), query={"ifEmpty": if_empty})
 
     def purge(self, queue: str, **request: Any) -> Json:
         """Removes messages."""
         return self._post(request, "queues", queue, "purge")
 
     def redrive(self, queue: str, **request: Any) -> Json:
-        """Messages that died are ready again. With rate_per_second it answers a task."""
+        """Messages that died are ready again: each at home, in the queue `to`, or where it is.
+
+        Options: ids, where, limit, dry_run, to. With a rate, use start_redrive.
+        """
+        if "rate_per_second" in request:
+            raise TypeError("A redrive with rate_per_second is a task. Use start_redrive.")
         return self._post(request, "queues", queue, "redrive")
+
+    def start_redrive(self, queue: str, rate_per_second: float, **request: Any) -> str:
+        """Starts a redrive that keeps to a rate, and answers its task. Options: ids, where, limit, to."""
+        request["rate_per_second"] = rate_per_second
+        return cast(str, self._post(request, "queues", queue, "redrive")["task"])
 
     def redrives(self, queue: str) -> List[Json]:
         """The redrives of a queue that keep to a rate, the newest first."""
         return cast(List[Json], self._get("queues", queue, "redrives")["redrives"])
 
     def stop_redrive(self, queue: str, task: str) -> None:
+        """Stops a redrive with a rate. What it has done stays done."""
         self._delete("queues", queue, "redrives", task)
 
     def retry(self, queue: str, **request: Any) -> Json:
@@ -212,6 +250,7 @@ class Client:
         return cast(Json, self._calls.call("PUT", where, options_of({"pattern": pattern})))
 
     def unsubscribe(self, topic: str, queue: str) -> None:
+        """Ends a subscription. Copies that the queue holds stay."""
         self._delete("topics", topic, "subscriptions", queue)
 
     def topics(self, **query: Any) -> Json:
@@ -225,6 +264,32 @@ class Client:
     def delete_topic(self, topic: str) -> None:
         """Ends all subscriptions of a topic."""
         self._delete("topics", topic)
+
+    # Push
+
+    def push(self, queue: str) -> PushReport:
+        """The push of a queue, and its last deliveries. Raises `pushNotFound` where there is none."""
+        return cast(PushReport, self._get("queues", queue, "push"))
+
+    def put_push(self, queue: str, **change: Any) -> Push:
+        """Has a queue delivered to an endpoint, or changes what is given. A new push answers its secret.
+
+        Options: url, max_concurrent, timeout_seconds, headers.
+        """
+        return cast(Push, self._calls.call("PUT", path("queues", queue, "push"), options_of(change)))
+
+    def delete_push(self, queue: str) -> None:
+        """Delivers the queue no more. Its messages stay."""
+        self._delete("queues", queue, "push")
+
+    def test_push(self, queue: str) -> PushTest:
+        """Sends a test to the endpoint, and answers what came of it. Raises `pushNotFound` without one."""
+        return cast(PushTest, self._calls.call("POST", path("queues", queue, "push", "test")))
+
+    def rotate_push(self, queue: str) -> PushRotated:
+        """Makes a new secret. There is one try, because a second rotation would end the old secret."""
+        where = path("queues", queue, "push", "rotate")
+        return cast(PushRotated, self._calls.call("POST", where, retry_seconds=0))
 
     # Schedules
 
@@ -246,21 +311,31 @@ class Client:
         return cast(Enqueued, self._calls.call("POST", where, keyed(options_of(request))))
 
     def delete_schedule(self, name: str) -> None:
+        """Removes a schedule. Its messages in the queue stay there."""
         self._delete("schedules", name)
 
     # Keys
 
-    def keys(self) -> List[Json]:
+    def keys(self) -> List[KeyInfo]:
         """All API keys, without their secrets."""
-        return cast(List[Json], self._get("keys")["keys"])
+        return cast(List[KeyInfo], self._get("keys")["keys"])
 
-    def create_key(self, name: str, rights: Iterable[str], **options: Any) -> Json:
+    def create_key(self, name: str, rights: Iterable[str], **options: Any) -> KeyMade:
         """Makes an API key. There is one try, because a lost answer may have made a key."""
         body = {"name": name, "rights": list(rights), **options_of(options)}
-        return cast(Json, self._calls.call("POST", "/keys", body, retry_seconds=0))
+        return cast(KeyMade, self._calls.call("POST", "/keys", body, retry_seconds=0))
 
-    def revoke_key(self, key_id: str) -> None:
-        self._delete("keys", key_id)
+    def change_key(self, key_id: str, **change: Any) -> KeyInfo:
+        """Changes what an API key may do. The key itself stays as it is.
+
+        Options: rights, requests_per_second, messages_per_second. None lifts a bound.
+        """
+        return cast(KeyInfo, self._calls.call("PUT", path("keys", key_id), settings_of(change)))
+
+    def revoke_key(self, key_id: str, *, pause_schedules: bool = False) -> List[KeptSchedule]:
+        """Revokes an API key. Answers the schedules that it owns, which stay."""
+        kept = self._calls.call("DELETE", path("keys", key_id), query={"pauseSchedules": pause_schedules})
+        return cast(List[KeptSchedule], kept["schedules"] if kept else [])
 
     def _publish(self, topic: str, body: Json) -> List[Json]:
         answer = self._calls.call("POST", path("topics", topic, "messages"), body)
@@ -288,5 +363,5 @@ class Client:
 
 
 def settings_of(settings: Mapping[str, Any]) -> Json:
-    """Settings of a queue. None is a value here: `max_attempts=None` is no bound."""
+    """Settings of a queue or a key. None is a value here: `max_attempts=None` is no bound."""
     return {camel(name): value for name, value in settings.items()}
