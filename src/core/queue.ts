@@ -84,6 +84,14 @@ export function wrongCell(queue: string, cell: string): QueueError {
   )
 }
 
+/** `what` is the queue, as a sentence begins with it. `undone` says what was not done. */
+export function deletedEachTime(what: string, attempts: number, undone: string): QueueError {
+  return new QueueError(
+    'queueNotFound',
+    `${what} was deleted during each of ${attempts} attempts; ${undone}. Send the request again.`
+  )
+}
+
 /**
  * A key without a right to the queue gets it too. So the answer never tells whether the queue
  * exists.

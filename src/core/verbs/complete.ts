@@ -9,18 +9,11 @@ import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
 import type { Digits, LeasedMessage } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
+import { deletedEachTime } from '../queue.ts'
 import { uniqueKeyOf } from '../unique.ts'
 import { bytesOf, flushBytesMax, queueAttemptsMax, storeInRounds, type Enqueueing } from './enqueue.ts'
 import type { Leasing, LeaseRequest } from './lease.ts'
-import {
-  idempotencyMismatch,
-  queueFull,
-  stepTo,
-  targetsOf,
-  uniqueGroup,
-  type Step,
-  type Targets
-} from './nextSteps.ts'
+import { noRoomFor, refusalOf, stepTo, targetsOf, type Step, type Targets } from './nextSteps.ts'
 import { readReceipts } from './receipts.ts'
 import { hasTwoFences, keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
 
@@ -122,11 +115,7 @@ export class Completing {
       }
       for (const { queue: target } of unbound.flatMap(({ then }) => then)) queueCache.forget(target)
     }
-    throw new QueueError(
-      'queueNotFound',
-      `A queue of then was deleted during each of ${queueAttemptsMax} attempts; nothing was acked. ` +
-        'Send the request again.'
-    )
+    throw deletedEachTime('A queue of then', queueAttemptsMax, 'nothing was acked')
   }
 
   async completeAndLease(
@@ -266,14 +255,15 @@ async function callsWithoutRoom(verbs: Verbs, due: Due[]): Promise<Map<Call, Que
   const refusals = new Map<Call, QueueError>()
   for (const { call, endings } of due) {
     const wanted = new Map<Digits, number>()
-    for (const { row, queue, pointer, hasMaxDepth } of stepsOf(endings)) {
+    for (const step of stepsOf(endings)) {
+      const { row, hasMaxDepth } = step
       const { queueId } = row
       if (!hasMaxDepth || refusals.has(call)) continue
       if (!rooms.has(queueId)) rooms.set(queueId, (await verbs.roomIn(queueId)) ?? Infinity)
       const count = (wanted.get(queueId) ?? 0) + 1
       if (count > rooms.get(queueId)! && (await isHeld(verbs, row))) continue
       wanted.set(queueId, count)
-      if (count > rooms.get(queueId)!) refusals.set(call, queueFull(queue, pointer))
+      if (count > rooms.get(queueId)!) refusals.set(call, noRoomFor(step))
     }
     if (refusals.has(call)) continue
     for (const [queueId, count] of wanted) rooms.set(queueId, rooms.get(queueId)! - count)
@@ -294,19 +284,13 @@ function refusedByStore(due: Due[], stored: Map<Ending, EnqueueAnswer[]>): Map<C
   for (const { call, endings } of due) {
     const steps = stepsOf(endings)
     const answers = endings.flatMap(ending => stored.get(ending)!)
-    const index = answers.findIndex((answer, i) =>
-      answer === null
-        ? true
-        : (answer.mismatch && !undone.has(claimOf(steps[i]!))) ||
-          (answer.otherGroup === true && !undone.has(uniqueClaimOf(steps[i]!)))
-    )
+    const index = answers.findIndex((answer, i) => {
+      if (answer === null) return true
+      if (answer.mismatch) return !undone.has(claimOf(steps[i]!))
+      return answer.otherGroup === true && !undone.has(uniqueClaimOf(steps[i]!))
+    })
     if (index < 0) continue
-    const { refusal, pointer } = steps[index]!
-    const answer = answers[index]!
-    refusals.set(
-      call,
-      answer === null ? refusal : answer.mismatch ? idempotencyMismatch(pointer) : uniqueGroup(pointer)
-    )
+    refusals.set(call, refusalOf(steps[index]!, answers[index]!))
     for (const step of steps) undone.add(claimOf(step)).add(uniqueClaimOf(step))
   }
   return refusals

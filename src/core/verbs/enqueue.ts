@@ -4,12 +4,14 @@ import { Batcher } from '../engine/batcher.ts'
 import { AutoQueues } from '../engine/autoQueues.ts'
 import type { Parts } from '../engine/parts.ts'
 import { rounds } from '../engine/rounds.ts'
+import { ReadyCounts } from '../engine/signals.ts'
 import type { Caller } from '../caller.ts'
-import { pointedAt, QueueError } from '../errors.ts'
+import { idempotencyMismatch, queueFull, uniqueGroup } from '../enqueueRefusals.ts'
+import { pointedAt, type QueueError } from '../errors.ts'
 import { checkOrdered, hasLines, isOrdered } from '../lines.ts'
 import { messageBytesMax } from '../limits.ts'
 import { checkBodySize, type Digits, type Enqueued, type NewMessage } from '../message.ts'
-import { enqueueDefaultsOf, wrongCell, type Queue } from '../queue.ts'
+import { deletedEachTime, enqueueDefaultsOf, wrongCell, type Queue } from '../queue.ts'
 import type { EnqueueAnswer, EnqueueRow, Verbs } from '../ports.ts'
 import { collapse, uniqueKeyOf } from '../unique.ts'
 
@@ -22,6 +24,8 @@ const rowBytes = 256
 const outrunMax = 5
 /** Others may delete the queue again and again meanwhile. */
 export const queueAttemptsMax = 10
+
+const undone = 'nothing was stored'
 
 /** One caller's messages. With `whole` they are stored all or none. */
 interface Call {
@@ -91,11 +95,7 @@ export class Enqueueing {
       // stored.
       queueCache.forget(name)
     }
-    throw new QueueError(
-      'queueNotFound',
-      `The queue ${name} was deleted during each of ${queueAttemptsMax} attempts; nothing was stored. ` +
-        'Send the request again.'
-    )
+    throw deletedEachTime(`The queue ${name}`, queueAttemptsMax, undone)
   }
 
   /** The queue of this name. It may be made. Refuses with queueNotFound, tooManyQueues. */
@@ -188,27 +188,25 @@ export class Enqueueing {
   /** One signal for each queue that has new ready messages, one for each delayed message. */
   signal(calls: { rows: EnqueueRow[] }[], answers: Answer[]): void {
     const { signals } = this.#parts
-    const ready = new Map<Digits, { count: number; position: number }>()
+    const ready = new ReadyCounts()
     for (const [index, answer] of answers.entries()) {
       if (answer instanceof Error) continue
       for (const [i, row] of calls[index]!.rows.entries()) {
         const stored = answer[i]
         if (stored == null || stored.duplicate) continue
-        const dueMs =
-          row.visibleAt !== undefined
-            ? Date.parse(row.visibleAt)
-            : Date.now() + (row.delaySeconds ?? row.defaults?.delaySeconds ?? 0) * 1000
-        if (dueMs > Date.now()) {
-          signals.onDue(dueMs)
-          continue
-        }
-        if (stored.position === null) continue
-        const { count, position } = ready.get(row.queueId) ?? { count: 0, position: Infinity }
-        ready.set(row.queueId, { count: count + 1, position: Math.min(position, Number(stored.position)) })
+        const dueMs = dueMsOf(row)
+        if (dueMs > Date.now()) signals.onDue(dueMs)
+        else if (stored.position !== null) ready.add(row.queueId, 1, Number(stored.position))
       }
     }
-    for (const [queueId, { count, position }] of ready) signals.onReady(queueId, count, position)
+    ready.signal(signals)
   }
+}
+
+/** When the message of a row may be leased. */
+function dueMsOf({ visibleAt, delaySeconds, defaults }: EnqueueRow): number {
+  if (visibleAt !== undefined) return Date.parse(visibleAt)
+  return Date.now() + (delaySeconds ?? defaults?.delaySeconds ?? 0) * 1000
 }
 
 /**
@@ -302,7 +300,7 @@ function admit(
   for (const [index, call] of calls.entries()) {
     const full = rooms.size === 0 ? null : takeRoom(call, rooms, held)
     if (full !== null) {
-      answers[index] = queueFull(full)
+      answers[index] = queueFull(full.name, undone)
       continue
     }
     if (call.whole && call.rows.some(isRefusable)) single.push(index)
@@ -338,14 +336,6 @@ function hasKeys(rows: EnqueueRow[]): boolean {
   return rows.some(row => row.idempotencyKey !== undefined)
 }
 
-function queueFull({ name }: Queue): QueueError {
-  return new QueueError(
-    'queueFull',
-    `The queue ${name} holds as many messages as its maxDepth allows; nothing was stored. Send the ` +
-      'request again when some have been acked.'
-  )
-}
-
 function idempotencyKeyOf({ queueId, idempotencyKey }: EnqueueRow): string | null {
   return idempotencyKey === undefined ? null : `${queueId} ${idempotencyKey}`
 }
@@ -356,23 +346,10 @@ function refuseMismatch(answers: EnqueueAnswer[], rows: EnqueueRow[], queues: Qu
   if (wrong >= 0) {
     const queue = queues.length > 1 && queues.find(({ id }) => id === rows[wrong]!.queueId)
     const where = queue ? ` in the queue ${queue.name}` : ''
-    const error = new QueueError(
-      'idempotencyMismatch',
-      `This idempotency key was used for other content not long ago${where}; nothing was stored. Use a ` +
-        'new key for a new message.'
-    )
-    return refusalOf(rows[wrong]!, error, 'idempotencyKey')
+    return refusalOf(rows[wrong]!, idempotencyMismatch(undone, where), 'idempotencyKey')
   }
-  const apart = answers.findIndex(answer => answer?.otherGroup)
-  if (apart >= 0) {
-    const error = new QueueError(
-      'uniqueGroup',
-      'The message that holds this unique key has another group, and its queue keeps groups; nothing ' +
-        'was stored. Give the message the same group, or a key of its own.'
-    )
-    return refusalOf(rows[apart]!, error, 'unique/key')
-  }
-  return answers
+  const otherGroup = answers.findIndex(answer => answer?.otherGroup)
+  return otherGroup >= 0 ? refusalOf(rows[otherGroup]!, uniqueGroup(undone), 'unique/key') : answers
 }
 
 const refusalOf = ({ pointer }: EnqueueRow, error: QueueError, member: string) =>

@@ -164,9 +164,8 @@ async function enqueueFired(verbs: Verbs, due: DueSchedule[], fired: FiredSchedu
   const answers = await verbs.enqueue(firing.map(index => rowOf(due[index]!)))
   for (const [i, index] of firing.entries()) {
     const id = answers[i]?.id
-    if (id === undefined) {
-      fired[index]!.outcome = 'queueNotFound'
-    } // deleted after it was taken
+    // Without an id, the queue was deleted after the schedule was taken.
+    if (id === undefined) fired[index]!.outcome = 'queueNotFound'
     else fired[index]!.messageId = id
   }
 }

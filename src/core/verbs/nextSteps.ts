@@ -1,8 +1,9 @@
 /** The messages that follow an ack, as rows of their queues, and how they are refused. */
 import type { NextMessage } from '../completion.ts'
+import { idempotencyMismatch, queueFull, uniqueGroup } from '../enqueueRefusals.ts'
 import { pointedAt, QueueError } from '../errors.ts'
 import { priorityDefault } from '../options.ts'
-import type { EnqueueRow } from '../ports.ts'
+import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { rowsFor } from './enqueue.ts'
 
@@ -74,29 +75,15 @@ function missingQueue(error: unknown): QueueError {
   return error
 }
 
-export function queueFull(queue: string, pointer: string): QueueError {
-  const error = new QueueError(
-    'queueFull',
-    `The queue ${queue} holds as many messages as its maxDepth allows; nothing was acked. Send the ` +
-      'request again when some of its messages have been acked.'
-  )
-  return pointedAt(error, pointer)
+const undone = 'nothing was acked or stored'
+
+/** Refuses the call of a step for which its queue has no room. */
+export function noRoomFor({ queue, pointer }: Step): QueueError {
+  return pointedAt(queueFull(queue, undone), pointer)
 }
 
-export function idempotencyMismatch(pointer: string): QueueError {
-  const error = new QueueError(
-    'idempotencyMismatch',
-    'This idempotency key was used for other content not long ago; nothing was acked or stored. Use a ' +
-      'new key for a new message.'
-  )
-  return pointedAt(error, pointer)
-}
-
-export function uniqueGroup(pointer: string): QueueError {
-  const error = new QueueError(
-    'uniqueGroup',
-    'The message that holds this unique key has another group, and its queue keeps groups; nothing was ' +
-      'acked or stored. Give the message the same group, or a key of its own.'
-  )
-  return pointedAt(error, pointer)
+/** The refusal of the call of a step that the store did not take. null: the queue of the step is gone. */
+export function refusalOf({ refusal, pointer }: Step, answer: EnqueueAnswer): QueueError | null {
+  if (answer === null) return refusal
+  return pointedAt(answer.mismatch ? idempotencyMismatch(undone) : uniqueGroup(undone), pointer)
 }

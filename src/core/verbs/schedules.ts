@@ -6,7 +6,7 @@ import { QueueError } from '../errors.ts'
 import { isOrdered } from '../lines.ts'
 import type { Enqueued, NewMessage } from '../message.ts'
 import type { Store, Verbs } from '../ports.ts'
-import type { NameScope } from '../queue.ts'
+import { everyQueue, type NameScope } from '../queue.ts'
 import {
   checkName,
   checkRoom,
@@ -28,8 +28,6 @@ interface SchedulesOptions extends ScheduleBounds {
   /** A schedule is due at this time, in ms since the epoch on the database's clock. */
   onDue: (timeMs: number) => void
 }
-
-const everyQueue: NameScope = { names: [], prefixes: [''] }
 
 interface Put {
   created: boolean

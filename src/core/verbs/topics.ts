@@ -1,9 +1,8 @@
 /** Topics: subscriptions made, changed, listed and ended. */
 import type { Caller } from '../caller.ts'
 import type { Parts } from '../engine/parts.ts'
-import { QueueError } from '../errors.ts'
 import type { Verbs } from '../ports.ts'
-import type { NameScope } from '../queue.ts'
+import { deletedEachTime, type NameScope } from '../queue.ts'
 import { checkSubscriptionRoom, topicNotFound, type TopicReport } from '../topic.ts'
 import type { Publishing } from './publish.ts'
 
@@ -39,11 +38,7 @@ export class Topics {
       })
       if (put !== null) return put
     }
-    throw new QueueError(
-      'queueNotFound',
-      `The queue ${queue} was deleted during each of ${putAttemptsMax} attempts; nothing was changed. ` +
-        'Send the request again.'
-    )
+    throw deletedEachTime(`The queue ${queue}`, putAttemptsMax, 'nothing was changed')
   }
 
   /** Ends a subscription. Nothing happens if there is none. */
