@@ -131,6 +131,12 @@ function needOf(
   return Math.ceil(((1.5 * messages) / windowMs) * (warmMs + runMs)) + 2 * callers * leased
 }
 
+/** By how many messages a load changes what the database holds, if it stored or took `total`. */
+function addedBy(load: EntryLoad, total: number): number {
+  if (load.step === 'latency' || load.then) return 0
+  return consumes(load) ? -total : (load.uniqueKeys ?? total)
+}
+
 /** Throws unless the database holds what the callers were told, and has flushed it. */
 async function check(
   { name, load }: Entry,
@@ -140,9 +146,7 @@ async function check(
 ): Promise<void> {
   // A consumer that works for a while holds messages when the slice ends.
   const stored = load.workMs === undefined ? await countStored(subject) : null
-  const grown = load.uniqueKeys ?? total
-  const added = load.step === 'latency' || load.then ? 0 : consumes(load) ? -total : grown
-  const expected = storedBefore! + added
+  const expected = storedBefore! + addedBy(load, total)
   if (stored !== null && stored !== expected) {
     throw new Error(
       `${name}: the database holds ${stored} messages, but the callers were told of ${expected}.`

@@ -33,7 +33,8 @@ function spread(values: (number | null)[]): Spread | null {
 
 function number(value: number): string {
   if (value >= 1000) return Math.round(value).toLocaleString('en')
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+  if (value >= 100) return value.toFixed(0)
+  return value.toFixed(value >= 10 ? 1 : 2)
 }
 
 function shown(values: (number | null)[]): string {

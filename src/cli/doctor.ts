@@ -42,8 +42,8 @@ export async function examine(config: Config, replicas: number): Promise<Check[]
 }
 
 export function worstOf(checks: Check[]): Check['status'] {
-  const has = (status: Check['status']) => checks.some(check => check.status === status)
-  return has('bad') ? 'bad' : has('warning') ? 'warning' : 'ok'
+  const worstFirst = ['bad', 'warning'] as const
+  return worstFirst.find(worst => checks.some(({ status }) => status === worst)) ?? 'ok'
 }
 
 const colours = { ok: 'green', warning: 'yellow', bad: 'red' } as const
@@ -67,5 +67,6 @@ function openFilesMax(): number | null {
     userLimits?: { open_files?: { soft: number | 'unlimited' } }
   }
   const soft = userLimits?.open_files?.soft
-  return soft === undefined ? null : soft === 'unlimited' ? Infinity : soft
+  if (soft === undefined) return null
+  return soft === 'unlimited' ? Infinity : soft
 }

@@ -46,6 +46,7 @@ export const hosts: Judge = ({ hosts }) => {
 
 function describe({ name, facts, error }: Host): string {
   if (facts === null) return `${name} gives no answer (${error})`
-  const role = facts.standby ? 'is a standby' : facts.readOnly ? 'takes no writes' : 'takes writes'
+  const taken = facts.readOnly ? 'takes no writes' : 'takes writes'
+  const role = facts.standby ? 'is a standby' : taken
   return `${name} ${role}${facts.timeline === null ? '' : `, timeline ${facts.timeline}`}`
 }

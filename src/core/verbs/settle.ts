@@ -99,7 +99,10 @@ const rules: { [V in SettleVerb]: Rules<V> } = {
       outcome: { outcome: 'released' },
       ...(position !== null && { readyAt: position })
     }),
-    unchanged: ({ acked, dead }) => (acked ? 'gone' : dead ? 'dead' : 'released')
+    unchanged({ acked, dead }) {
+      if (acked) return 'gone'
+      return dead ? 'dead' : 'released'
+    }
   }
 }
 

@@ -18,6 +18,7 @@ import { pushDefaults } from '../../core/push.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { boundsOf } from '../../core/table.ts'
 import { ownPageFields } from '../shared/securityFields.ts'
+import { hidden } from '../shared/server.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -38,7 +39,7 @@ const vendored = {
   'vendor/uplot.css': 'uplot/dist/uPlot.min.css'
 }
 
-const open = { config: { access: 'anyone' }, schema: { hide: true } as object } as const
+const open = { config: { access: 'anyone' }, schema: hidden } as const
 
 /** The tables that core holds, so that no page writes them again. */
 const tables = {

@@ -14,6 +14,7 @@ import { assetRoutes } from './assets.ts'
 import { OverviewCache, type Sources } from './overviewCache.ts'
 import { sorts, type QueueRow } from './queueList.ts'
 import { Streams } from './streams.ts'
+import { hidden } from '../shared/server.ts'
 
 const LiveQuery = Type.Object(
   {
@@ -45,29 +46,25 @@ export async function consoleRoutes(
 }
 
 function rightsRoute(app: FastifyInstance, withShares: boolean): void {
-  app.get(
-    '/console/rights',
-    { config: { access: 'key' }, schema: { hide: true } as object },
-    async ({ key }, reply) => {
-      reply.header('cache-control', 'no-store')
-      const rights = [
-        ...queueActions.map(action => [action, key?.within(action) ?? everyQueue]),
-        ...topicActions.map(action => [action, key?.topicsWithin(action) ?? everyQueue])
-      ]
-      const admin = key?.isAdmin ?? true
-      return {
-        signedIn: key !== null,
-        admin,
-        shares: withShares && admin,
-        rights: Object.fromEntries(rights)
-      }
+  app.get('/console/rights', { config: { access: 'key' }, schema: hidden }, async ({ key }, reply) => {
+    reply.header('cache-control', 'no-store')
+    const rights = [
+      ...queueActions.map(action => [action, key?.within(action) ?? everyQueue]),
+      ...topicActions.map(action => [action, key?.topicsWithin(action) ?? everyQueue])
+    ]
+    const admin = key?.isAdmin ?? true
+    return {
+      signedIn: key !== null,
+      admin,
+      shares: withShares && admin,
+      rights: Object.fromEntries(rights)
     }
-  )
+  })
 }
 
 /** It names no access, so it is for admins. */
 function sharesRoute(app: FastifyInstance, shares: () => Promise<ShareReport[]>): void {
-  app.get('/console/shares', { schema: { hide: true } as object }, async (_request, reply) => {
+  app.get('/console/shares', { schema: hidden }, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     return { shares: await shares() }
   })
@@ -96,17 +93,13 @@ function liveRoutes(app: FastifyInstance, sources: Sources, pages: Share): void 
     }
   )
 
-  app.get(
-    '/console/live/:queue',
-    { config: { access: 'browse' }, schema: { hide: true } as object },
-    (request, reply) => {
-      const { queue } = request.params as { queue: string }
-      return streams.send(request, reply, () => {
-        const row = overviewCache.row(queue)
-        return [{ row: row === undefined ? null : shown(row) }]
-      })
-    }
-  )
+  app.get('/console/live/:queue', { config: { access: 'browse' }, schema: hidden }, (request, reply) => {
+    const { queue } = request.params as { queue: string }
+    return streams.send(request, reply, () => {
+      const row = overviewCache.row(queue)
+      return [{ row: row === undefined ? null : shown(row) }]
+    })
+  })
 }
 
 /** A queue as pages get it. */

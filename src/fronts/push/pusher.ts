@@ -322,12 +322,23 @@ async function allOf(calls: Promise<LeasedMessage[]>[]): Promise<LeasedMessage[]
   return leased.length > 0 ? leased.flat() : await calls[0]!
 }
 
+/** How a delivery without an answer is counted. */
+function failureOf({ unreached, timedOut }: NoAnswer): PushOutcome {
+  if (unreached) return 'unreachable'
+  return timedOut ? 'timeout' : 'failed'
+}
+
 /** What follows from an answer. */
 export function verdictOf(answer: Answer | NoAnswer): Verdict {
   if (answer.status === null) {
-    const { reason, unreached, timedOut } = answer
-    const outcome = unreached ? 'unreachable' : timedOut ? 'timeout' : 'failed'
-    return { outcome, reason, isEndpoints: true, isFaultless: unreached, retryAfterSeconds: null }
+    const { reason, unreached } = answer
+    return {
+      outcome: failureOf(answer),
+      reason,
+      isEndpoints: true,
+      isFaultless: unreached,
+      retryAfterSeconds: null
+    }
   }
   const { status, text } = answer
   if (status >= 200 && status < 300) {

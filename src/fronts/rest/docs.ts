@@ -10,6 +10,7 @@ import { Problem } from './contract/problem.ts'
 import { Settle } from './contract/settle.ts'
 import { demoName } from './contract/shapes.ts'
 import { afterResponse, beforeRequest, nameLogo, noExecuteWhereItDestroys } from './docsBrowser.ts'
+import { hidden } from '../shared/server.ts'
 
 const description =
   'Messages in, messages out, over HTTP on PostgreSQL.\n\n' +
@@ -139,7 +140,7 @@ export async function describeApi(): Promise<string> {
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
   await app.register(swagger, documentOptions)
   await app.register(swaggerUiRoutes)
-  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+  app.get('/openapi.json', { schema: hidden }, async () => app.swagger())
 }
 
 async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {

@@ -25,17 +25,19 @@ const wordsOf = new Map([
   [storableText, 'must not hold NUL, nor half of a surrogate pair']
 ])
 
+/** The parameter of a keyword's fault that names a member of the object at fault. */
+const memberNamedBy: Partial<Record<string, string>> = {
+  additionalProperties: 'additionalProperty',
+  required: 'missingProperty'
+}
+
 /** One fault of a schema's check. `context` is the place of the request that was checked. */
 export function faultOf(
   { instancePath, keyword, params, message, parentSchema, data }: ErrorObject,
   context: string | undefined
 ): { pointer: string; message: string } {
-  const named: string | undefined =
-    keyword === 'additionalProperties'
-      ? params.additionalProperty
-      : keyword === 'required'
-        ? params.missingProperty
-        : undefined
+  const parameter = memberNamedBy[keyword]
+  const named: string | undefined = parameter && params[parameter]
   const token = named === undefined ? '' : `/${named.replaceAll('~', '~0').replaceAll('/', '~1')}`
   const pointer = shortened(placeIn(context, instancePath + token))
   switch (keyword) {

@@ -6,6 +6,7 @@ import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import { ownPageFields } from '../shared/securityFields.ts'
+import { hidden } from '../shared/server.ts'
 
 const builtFolder = fileURLToPath(new URL('../../../dist/guide', import.meta.url))
 
@@ -14,7 +15,7 @@ export async function guideRoutes(app: FastifyInstance, folder = builtFolder): P
   await app.register(async scope => {
     scope.addHook('onRoute', route => {
       route.config = { ...route.config, access: 'anyone' }
-      route.schema = { hide: true } as object
+      route.schema = hidden
     })
     if (!existsSync(join(folder, 'index.html'))) {
       scope.get('/docs/guide', refuse)

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
 import type { SendProblem } from './problems.ts'
+import { hidden } from '../shared/server.ts'
 
 /** Collects the methods of every route that is registered after this. */
 export function collectMethods(app: FastifyInstance): Map<string, Set<string>> {
@@ -28,7 +29,7 @@ export function refuseOtherMethods(
         method => !taken.has(method)
       ),
       config: { access: 'nothing' },
-      schema: { hide: true } as object,
+      schema: hidden,
       exposeHeadRoute: false,
       onRequest: (request, reply) => {
         sendProblem(

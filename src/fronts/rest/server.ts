@@ -16,7 +16,7 @@ import { connectedBy, guard, shareConnections, type GuardOptions } from '../shar
 import type { RequestMetrics } from '../shared/requestMetrics.ts'
 import type { WriteOwnRefusal, WriteRefusal } from '../shared/refusals.ts'
 import { SafeResponse } from '../shared/securityFields.ts'
-import type { Server } from '../shared/server.ts'
+import { hidden, type Server } from '../shared/server.ts'
 import { admit } from './admission.ts'
 import { Problem } from './contract/problem.ts'
 import { documentRoutes } from './docs.ts'
@@ -110,7 +110,7 @@ export async function buildServer(broker: Broker, options: ServerOptions): Promi
   await guideRoutes(app)
 
   if (sqs !== null) await app.register(scope => sqs.routes(scope as Server, sendProblem, toConsole))
-  else app.get('/', { config: { access: 'anyone' }, schema: { hide: true } as object }, toConsole)
+  else app.get('/', { config: { access: 'anyone' }, schema: hidden }, toConsole)
   const methods = collectMethods(app)
   queueRoutes(app, broker)
   bulkRoutes(app, broker)

@@ -1,9 +1,15 @@
 /** Refuses what is no HTTP at all, and bodies that do not come. */
-import { QueueError } from '../../core/errors.ts'
+import { QueueError, type Code } from '../../core/errors.ts'
 import type { WriteRefusal } from '../shared/refusals.ts'
 import { dataFieldLines } from '../shared/securityFields.ts'
 import type { Connection } from '../shared/shutdown.ts'
 import { lingerMs, problemOf, problems } from './problems.ts'
+
+/** What the errors of Node are called here. All others: malformedRequest. */
+const codeOf: Partial<Record<string, Code>> = {
+  HPE_HEADER_OVERFLOW: 'headersTooLarge',
+  ERR_HTTP_REQUEST_TIMEOUT: 'requestTimeout'
+}
 
 /**
  * Answers on the socket itself, because no handler can. Whole requests that came before it on the
@@ -16,12 +22,7 @@ export function refuseUnreadable(cause: string, socket: Connection, writeRefusal
     before.once('close', () => refuseUnreadable(cause, socket, writeRefusal))
     return
   }
-  const code =
-    cause === 'HPE_HEADER_OVERFLOW'
-      ? 'headersTooLarge'
-      : cause === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 'requestTimeout'
-        : 'malformedRequest'
+  const code = codeOf[cause] ?? 'malformedRequest'
   const { title } = problems[code]
   const error = new QueueError(code, `${title}; the connection is closed and nothing was changed.`)
   // Without a head that could be read, nobody knows which protocol the caller speaks.

@@ -10,3 +10,6 @@ export type Server = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >
+
+/** The schema of a route that the OpenAPI document and the metrics leave out. */
+export const hidden: object = { hide: true }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ApiKey, ApiKeyRing } from '../../core/apiKey.ts'
 import type { Broker } from '../../core/broker.ts'
 import { bearerKey, letIn } from '../shared/guard.ts'
-import type { Server } from '../shared/server.ts'
+import { hidden, type Server } from '../shared/server.ts'
 import type { Call, Operation } from './call.ts'
 import { SqsError } from './errors.ts'
 import { FirstGroups } from './firstGroup.ts'
@@ -104,7 +104,7 @@ async function addRoutes(
     const result = await handlers[operation](callOf(request, reply, input, options, firstGroups))
     return reply.send(writeResult(request, reply, operation, result))
   }
-  const route = { config: { access: 'signed' }, schema: { hide: true } as object } as const
+  const route = { config: { access: 'signed' }, schema: hidden } as const
   for (const path of ['/', '/:account(^\\d{12}$)/:queue']) {
     app.post(path, route, answer)
     app.get(path, route, answer)

@@ -135,12 +135,9 @@ function newMessage(
     sender: request.key?.id,
     deduplicationId
   })
-  const idempotencyKey =
-    deduplicationId !== undefined
-      ? deduplicationKey(queue, group!, deduplicationId)
-      : attemptKey === null
-        ? undefined
-        : attemptKeyOf(attemptKey, body, headers, group)
+  let idempotencyKey: string | undefined
+  if (deduplicationId !== undefined) idempotencyKey = deduplicationKey(queue, group!, deduplicationId)
+  else if (attemptKey !== null) idempotencyKey = attemptKeyOf(attemptKey, body, headers, group)
   const delaySeconds = delayOf(sent.DelaySeconds, isFifo)
   const message: NewMessage = {
     body,

@@ -24,6 +24,15 @@ interface Hints {
   suspected: boolean
 }
 
+/** How far a scan came. */
+interface Reached {
+  rank: number
+  position: number
+  /** It found less than it looked for. */
+  exhausted: boolean
+  last: number
+}
+
 /** One scan under way. `from` is where it may begin in each of the ranks. */
 interface Scan {
   from: number[]
@@ -76,20 +85,11 @@ export class ScanHints {
    * nor up to `reached.position` in that rank. When the scan is exhausted, nothing is ready in any
    * rank up to position `last`. No hint is raised above what was lowered while the scan ran.
    */
-  end(
-    queueId: Digits,
-    scan: Scan,
-    reached: { rank: number; position: number; exhausted: boolean; last: number } | null
-  ): void {
+  end(queueId: Digits, scan: Scan, reached: Reached | null): void {
     const hints = this.#queues.get(queueId)
     if (hints === undefined || !hints.scans.delete(scan) || reached === null) return
     ranks.forEach((rank, index) => {
-      const learnt =
-        reached.exhausted || rank > reached.rank
-          ? reached.last + 1
-          : rank === reached.rank
-            ? reached.position + 1
-            : 0
+      const learnt = firstReadyIn(rank, reached)
       hints.from[index] = Math.max(hints.from[index]!, Math.min(learnt, scan.loweredTo))
     })
   }
@@ -163,4 +163,10 @@ export class ScanHints {
     if (queueId === undefined) this.#queues.clear()
     else this.#queues.delete(queueId)
   }
+}
+
+/** The lowest position at which a message of a rank may be ready, as far as a scan has learnt. */
+function firstReadyIn(rank: number, reached: Reached): number {
+  if (reached.exhausted || rank > reached.rank) return reached.last + 1
+  return rank === reached.rank ? reached.position + 1 : 0
 }

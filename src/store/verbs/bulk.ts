@@ -8,7 +8,7 @@ import { openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
 import { freeLines, isParked, lineColumns, standsInLine } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
-import { redrivable, search, type Searched } from './search.ts'
+import { nextAfter, redrivable, search, type Searched } from './search.ts'
 
 /**
  * The searches that an action makes, one after the other, each with the states it takes. Kept acked
@@ -50,7 +50,7 @@ export async function eachChunk(
       const found = await search(session, queueId, { states, where, ids }, after, newest!.last_value)
       const chunk = found.ids.slice(0, left)
       if (chunk.length > 0) left -= await act(chunk, states)
-      after = chunk.length < found.ids.length ? chunk.at(-1)! : found.more ? found.examinedTo : null
+      after = nextAfter(found, chunk)
     }
   }
   return true

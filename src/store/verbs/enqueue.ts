@@ -192,11 +192,8 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
   ]
   const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
   if (isKeyed || isLined) {
-    const statement = isLined
-      ? isKeyed
-        ? enqueueLinedKeyedStatement
-        : enqueueLinedStatement
-      : enqueueKeyedStatement
+    const linedStatement = isKeyed ? enqueueLinedKeyedStatement : enqueueLinedStatement
+    const statement = isLined ? linedStatement : enqueueKeyedStatement
     for (const { n, mismatch, ...answer } of await session.query(statement, values)) {
       const index = Number(n) - 1
       answers[index] = { ...answer, mismatch: mismatch && rows[index]!.firstWins !== true }

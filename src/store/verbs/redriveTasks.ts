@@ -9,7 +9,7 @@ import { isLasting } from '../failures.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lastIdStatement } from './bulk.ts'
 import { redriveIds } from './redrive.ts'
-import { chunk, redrivable, search, type Searched } from './search.ts'
+import { chunk, nextAfter, redrivable, search, type Searched } from './search.ts'
 
 /** Between the steps of a task, unless it is behind its rate. */
 const pauseMs = 200
@@ -255,7 +255,7 @@ async function drive(session: Session, task: TakenRow, onRedriven: OnRedriven): 
   const sent = stop === undefined ? taken : taken.slice(0, taken.indexOf(stop.id))
   const redriven =
     sent.length === 0 ? 0 : await redriveIds(session, queueId, sent, { to: destination, kind }, onRedriven)
-  const next = taken.length < found.ids.length ? taken.at(-1)! : found.more ? found.examinedTo : null
+  const next = nextAfter(found, taken)
   const isBehind = taken.length < allowed || allowed === chunk
   const pause = isBehind ? 0 : pauseMs / 1000
   await session.query(moveOnStatement, [task.id, redriven, next, pause, stop?.failure])

@@ -179,7 +179,6 @@ export async function search(
   count = chunk
 ): Promise<Found> {
   const examined = Math.min(count, reasonsMax(where?.reason))
-  const kind = kindOf(states)
   const values: unknown[] = [
     queueId,
     after,
@@ -192,18 +191,35 @@ export async function search(
     where?.enqueuedBefore,
     where?.group
   ]
-  const isWhole = kind === redrivable && where === null && ids === null
-  const [row] = await (isWhole
-    ? session.query(searchAllRedrivable, values.slice(0, 4))
-    : ids === null
-      ? session.query(searches[kind], values)
-      : session.query(searchesById[kind === 'dead' ? 'messages' : kind], [...values, ids]))
+  const [row] = await runSearch(session, kindOf(states), values, where, ids)
   return {
     ids: row!.ids,
     examined: Number(row!.examined),
     examinedTo: row!.examined_to,
     more: row!.more ?? false
   }
+}
+
+async function runSearch(
+  session: Session,
+  kind: keyof typeof searches,
+  values: unknown[],
+  where: Filter | null,
+  ids: Digits[] | null
+): Promise<SearchRow[]> {
+  if (ids !== null) {
+    return await session.query(searchesById[kind === 'dead' ? 'messages' : kind], [...values, ids])
+  }
+  if (kind === redrivable && where === null) {
+    return await session.query(searchAllRedrivable, values.slice(0, 4))
+  }
+  return await session.query(searches[kind], values)
+}
+
+/** After which id the next search goes on, where only the first ids found were `taken`. null: at the end. */
+export function nextAfter({ ids, more, examinedTo }: Found, taken: Digits[]): Digits | null {
+  if (taken.length < ids.length) return taken.at(-1)!
+  return more ? examinedTo : null
 }
 
 function kindOf(states: Searched): keyof typeof searches {

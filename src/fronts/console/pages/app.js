@@ -110,7 +110,8 @@ function App() {
   // Before the page is shown, not after: a dialog that the page opens at once must stay open.
   useLayoutEffect(closeDialog, [path])
   useLayoutEffect(() => {
-    const title = isIn ? titleOf(address.parts) : problem?.status === 401 ? 'Sign in' : ''
+    const titleOutside = problem?.status === 401 ? 'Sign in' : ''
+    const title = isIn ? titleOf(address.parts) : titleOutside
     document.title = title === '' ? 'Holdfast' : `${title} – Holdfast`
   }, [path, isIn, problem])
   useLayoutEffect(() => {

@@ -65,13 +65,17 @@ function ShowAll({ characters, onClick }) {
   return html`<button class="link" onClick=${onClick}>Show all ${count(characters)} characters</button>`
 }
 
+function fileEnding(message) {
+  if (isJson(message)) return 'json'
+  return isBinary(message) ? 'bin' : 'txt'
+}
+
 function download(message) {
   const content = isBinary(message) ? bytesOf(message) : message.bodyText
-  const ending = isJson(message) ? 'json' : isBinary(message) ? 'bin' : 'txt'
   const url = URL.createObjectURL(new Blob([content], { type: 'application/octet-stream' }))
   const link = document.createElement('a')
   link.href = url
-  link.download = `message-${message.id}.${ending}`
+  link.download = `message-${message.id}.${fileEnding(message)}`
   link.click()
   setTimeout(() => URL.revokeObjectURL(url), 1000)
 }

@@ -47,11 +47,8 @@ export function exactDuration(seconds) {
 
 /** @param {number} n */
 export function bytes(n) {
-  return n < 1024
-    ? `${n} bytes`
-    : n < 1_048_576
-      ? `${(n / 1024).toFixed(1)} KiB`
-      : `${(n / 1_048_576).toFixed(2)} MiB`
+  if (n < 1024) return `${n} bytes`
+  return n < 1_048_576 ? `${(n / 1024).toFixed(1)} KiB` : `${(n / 1_048_576).toFixed(2)} MiB`
 }
 
 /**

@@ -77,6 +77,15 @@ const escape = /\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|u([0-9a-f]{4})|
 const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u
 
 /**
+ * A token as the page shows it.
+ * @param {string} part
+ */
+function shownPart(part) {
+  if (part === ':') return ': '
+  return part.startsWith('"') ? unescaped(part) : part
+}
+
+/**
  * A string of JSON with the escapes of printable characters written as the characters.
  * @param {string} text
  */
@@ -115,8 +124,7 @@ export function pretty(text, charactersMax) {
       indent--
       if (!opens(before)) newLine()
     }
-    const isString = part.startsWith('"')
-    add(kindOf(part, next), part === ':' ? ': ' : isString ? unescaped(part) : part)
+    add(kindOf(part, next), shownPart(part))
     if (opens(part)) {
       indent++
       if (!closes(next)) newLine()
