@@ -12,7 +12,14 @@ import { refusePooling } from './store/setup/pooling.ts'
 import { withPostgres } from './store/setup/postgres.ts'
 import { postgresVersionMin, serverVersionNumMin } from './store/setup/version.ts'
 import * as apiKeys from './store/verbs/apiKeys.ts'
-import { readPlacement, wakeWaiters, writePlacement, type Stray } from './store/verbs/placement.ts'
+import {
+  lastId,
+  raiseIds,
+  readPlacement,
+  wakeWaiters,
+  writePlacement,
+  type Stray
+} from './store/verbs/placement.ts'
 import { putQueue } from './store/verbs/putQueue.ts'
 import { removeEmptyQueue, reportQueue } from './store/verbs/queues.ts'
 
@@ -81,6 +88,15 @@ export const wakeWaitersOf = (config: Config, databaseUrl: string, queue: string
 /** Removes a queue of a cell that holds nothing. Answers whether it is gone. */
 export const removeEmptyQueueOf = (config: Config, databaseUrl: string, queue: string): Promise<boolean> =>
   withCell(config, databaseUrl, database => database.transaction(session => removeEmptyQueue(session, queue)))
+
+/**
+ * Lets the ids of one cell go on far beyond those of another. A message that has moved is then not taken for
+ * one that was there, by a receipt or by a consumer that remembers ids.
+ */
+export async function raiseIdsBeyond(config: Config, from: string, to: string): Promise<void> {
+  const last = await withCell(config, from, lastId)
+  await withCell(config, to, database => raiseIds(database, last))
+}
 
 /** Gives the queue of one cell the settings of the same queue in another, if it is there. */
 export async function copyQueueSettings(

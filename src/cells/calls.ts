@@ -1,4 +1,4 @@
-/** Calls to cells. Each goes to the first replica of its cell that answers. */
+/** Calls to cells. Each goes to the first replica of its cell that answers, and changes nothing twice. */
 import { QueueError } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
 
@@ -51,7 +51,7 @@ export class CellCalls {
         })
       } catch (error) {
         failure = error
-        if (!neverArrived(error)) break
+        if (method !== 'GET' && !neverArrived(error)) break
       }
     }
     throw unavailable(cell, request, failure)

@@ -18,6 +18,8 @@ export interface MoveTools extends Ask {
   route(map: string): Promise<void>
   /** Tells the database of a cell what belongs there. */
   place(placement: Placement, cell: string): Promise<void>
+  /** Lets the ids of one cell go on far beyond those of another. */
+  raiseIds(from: string, to: string): Promise<void>
   /** Gives the queue of one cell the settings that it has in another. */
   copySettings(queue: string, from: string, to: string): Promise<void>
   /** Has the calls that wait for messages of the queue try again. */
@@ -63,6 +65,8 @@ export async function moveQueue(
     placement = await begin(tools, placement, queue, to)
   }
   if (placement.moveOf(queue) !== undefined) placement = await drain(tools, placement, queue, options)
+  tools.say(`2. Everything about ${queue} goes to ${to}.`)
+  await tools.route(mapOf(placement))
   await clearUp(tools, placement, queue, options)
 }
 
@@ -118,6 +122,10 @@ async function refuseTies(tools: MoveTools, placement: Placement, queue: string,
   }
 }
 
+/**
+ * Returns once the old cell has nothing left to do, and the file says so. The file comes before the
+ * router: a move that is run again never routes calls back to the old cell.
+ */
 async function drain(
   tools: MoveTools,
   placement: Placement,
@@ -128,6 +136,7 @@ async function drain(
   const from = placement.cellOf(queue)
   const others = placement.cellNames.filter(cell => cell !== to)
   await tools.place(placement, to)
+  await tools.raiseIds(from, to)
   await tools.copySettings(queue, from, to)
   const moving = await moveSchedules(tools, placement, queue, from, to)
   tools.say(`1. New messages of ${queue} go to ${to}, leases and settling to ${from}.`)
@@ -138,17 +147,25 @@ async function drain(
   await watch(tools, queue, from, options)
   await tools.copySettings(queue, from, to) // they may have changed meanwhile
   const moved = moving.withMove(queue, null)
-  tools.say(`2. Everything about ${queue} goes to ${to}.`)
-  await tools.route(mapOf(moved))
   await writePlacement(tools.file, moved)
   return moved
 }
 
-/** Returns once the queue was empty in two looks. */
+/** Returns once the queue was empty in two looks. A drain may take hours, so it outlasts outages. */
 async function watch(tools: MoveTools, queue: string, from: string, options: MoveOptions): Promise<void> {
   let said = ''
   for (let emptyLooks = 0; emptyLooks < 2;) {
-    const report = await reportOf(tools, queue, from)
+    const report = await reportOf(tools, queue, from).catch(error => {
+      if (!isAway(error)) throw error
+      return error
+    })
+    if (report instanceof QueueError) {
+      if (report.message !== said) tools.say(`   ${report.message}`)
+      said = report.message
+      emptyLooks = 0
+      await pause(lookMs)
+      continue
+    }
     const { ready = 0, leased = 0, delayed = 0 } = report?.counts ?? {}
     const carries = options.carry && (report === null || report.settings.ordering === 'none')
     const waits = ready + leased + (carries ? 0 : delayed)
@@ -218,11 +235,14 @@ interface Report {
   settings: { paused: boolean; ordering: string; deadLetterQueue: string | null }
 }
 
-/** null: the cell has no such queue. */
+/** null: the cell has no such queue. Throws cellUnavailable while the cell cannot say. */
 async function reportOf({ calls, headers }: Ask, queue: string, cell: string): Promise<Report | null> {
   const path = `/queues/${queue}`
   const { status, text } = await calls.call(cell, { method: 'GET', path, headers })
   if (status === 404) return null
   if (status === 200) return JSON.parse(text)
-  throw new Error(`The cell ${cell} refused GET ${path}: ${JSON.parse(text).detail}`)
+  const sentence = `The cell ${cell} refused GET ${path}: ${JSON.parse(text).detail}`
+  throw status === 503 ? new QueueError('cellUnavailable', sentence) : new Error(sentence)
 }
+
+const isAway = (error: unknown) => error instanceof QueueError && error.code === 'cellUnavailable'

@@ -6,6 +6,7 @@ import { configOf, mapOf } from '../cells/haproxy.ts'
 import { moveQueue, type MoveTools } from '../cells/move.ts'
 import { readPlacement, replaceFile } from '../cells/placementFile.ts'
 import { CellCalls } from '../cells/calls.ts'
+import { QueueError } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
 import { readAdminKey } from '../secrets.ts'
 import { examine, render, worstOf } from './doctor.ts'
@@ -160,12 +161,16 @@ async function move(call: Call, file: string, queue: string): Promise<void> {
     async place(wanted, cell) {
       await tell(call, wanted, cell)
     },
+    raiseIds: (from, target) => tasks.raiseIdsBeyond(config, urlOf(from), urlOf(target)),
     copySettings: (name, from, target) => tasks.copyQueueSettings(config, urlOf(from), urlOf(target), name),
     wakeWaiters: (name, cell) => tasks.wakeWaitersOf(config, urlOf(cell), name),
     removeEmpty: (name, cell) => tasks.removeEmptyQueueOf(config, urlOf(cell), name),
     say: call.say
   }
-  await moveQueue(tools, queue, to, { carry: call.has('carry') })
+  await moveQueue(tools, queue, to, { carry: call.has('carry') }).catch(error => {
+    if (!(error instanceof QueueError)) throw error
+    throw new Error(`${error.message} Nothing of the move is lost. Run the same command again to go on.`)
+  })
 }
 
 /** Puts a map in force: by a file and a command, or by a person. */

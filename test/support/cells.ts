@@ -4,7 +4,6 @@
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -16,6 +15,7 @@ import { readConfig } from '../../src/config.ts'
 import type { PlacementFile } from '../../src/core/placement.ts'
 import { placeCell } from '../../src/databaseTasks.ts'
 import { withoutPackage } from './debian.ts'
+import { freePort } from './tcpServer.ts'
 
 const run = promisify(execFile)
 
@@ -30,6 +30,8 @@ export interface Cells {
   /** The map that the router reads, and the command that makes it read it again. */
   mapFile: string
   reload: string
+  /** Holds the process id of the router. */
+  pidFile: string
 }
 
 /** The rest of a placement file beside its cells. */
@@ -60,13 +62,7 @@ export async function startCells(
   const start = `haproxy -D -f ${configFile} -p ${pidFile}`
   await run('/bin/sh', ['-c', start])
   t.teardown(async () => process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGTERM'))
-  return { url: `http://${bind}`, file, mapFile, reload: `${start} -sf $(cat ${pidFile})` }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
+  // As systemd does it: one after another, whoever asks.
+  const reload = `flock -o ${folder} /bin/sh -c '${start} -sf $(cat ${pidFile})'`
+  return { url: `http://${bind}`, file, mapFile, reload, pidFile }
 }

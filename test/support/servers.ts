@@ -34,22 +34,37 @@ export interface Server {
   connect(database?: string): Promise<pg.Client>
 }
 
-/** A primary that runs, and its standby. They end with `t`. */
-export async function startPair(t: {
+interface Scope {
   teardown(work: () => Promise<unknown>): void
-}): Promise<{ servers: [Server, Server]; url(rest?: string): string }> {
-  const home = await mkdtemp(join(tmpdir(), 'holdfast-pair-'))
+}
+
+/** Servers in one folder. The first one runs. They end with `t`. */
+async function startFirst(t: Scope, names: string[]): Promise<PgServer[]> {
+  const home = await mkdtemp(join(tmpdir(), 'holdfast-servers-'))
   t.teardown(() => rm(home, { recursive: true, force: true }))
   const program = await findProgram()
-  const servers = [
-    new PgServer(program, home, 'one', await freePort()),
-    new PgServer(program, home, 'two', await freePort())
-  ] as const
+  const servers: PgServer[] = []
+  for (const name of names) servers.push(new PgServer(program, home, name, await freePort()))
   for (const server of servers) t.teardown(() => server.stop())
-  const [primary, standby] = servers
-  await createCluster(program, home, primary.data)
-  await writeFile(join(primary.data, 'pg_hba.conf'), 'host all,replication all all trust\n')
-  await primary.start()
+  const [first] = servers
+  await createCluster(program, home, first!.data)
+  await writeFile(join(first!.data, 'pg_hba.conf'), 'host all,replication all all trust\n')
+  await first!.start()
+  return servers
+}
+
+/** A server alone. */
+export async function startSingle(t: Scope): Promise<{ server: Server; url: string }> {
+  const [server] = await startFirst(t, ['one'])
+  return { server: server!, url: `postgresql://${user}@127.0.0.1:${server!.port}/postgres` }
+}
+
+/** A primary that runs, and its standby. They end with `t`. */
+export async function startPair(
+  t: Scope
+): Promise<{ servers: [Server, Server]; url(rest?: string): string }> {
+  const servers = await startFirst(t, ['one', 'two'])
+  const [primary, standby] = servers as [PgServer, PgServer]
   await standby.follow(primary)
   const hosts = servers.map(({ port }) => `127.0.0.1:${port}`).join(',')
   return {

@@ -1,5 +1,6 @@
 /** A PostgreSQL that is reached over TCP, with TLS and pg_hba.conf as a test needs them. */
 import { execFile, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
@@ -78,13 +79,23 @@ async function untilReady(log: NodeJS.ReadableStream): Promise<void> {
   throw new Error(`PostgreSQL did not start: ${said.join('\n')}`)
 }
 
+/**
+ * A port where nobody serves. It lies below those that systems give to outgoing connections. So a server
+ * that is killed finds it free again.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const server = createServer().listen(randomInt(20_000, 32_000), '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false
+    )
+    if (!isFree) continue
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /** Why certificates cannot be made here; false when they can. */

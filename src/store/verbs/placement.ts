@@ -85,3 +85,46 @@ export const wakeWaitersStatement: Statement = {
 export async function wakeWaiters(session: Session, queue: string): Promise<void> {
   await session.query(wakeWaitersStatement, [queue])
 }
+
+export const lastPositionStatement: Statement<{ last: string }> = {
+  name: 'last_position',
+  text: 'select last_value as last from holdfast.positions'
+}
+
+/** The last id that was given to a message here. */
+export async function lastId(session: Session): Promise<string> {
+  const [row] = await session.query(lastPositionStatement)
+  return row!.last
+}
+
+/**
+ * More ids than a cell gives while a move begins: 250,000 a second for eleven hours. A move takes twice
+ * as many, and there are enough for 400,000 moves.
+ */
+const idGap = 10_000_000_000
+
+export const raisePositionsStatement: Statement = {
+  name: 'raise_positions',
+  parameters: '$1 the least that the last position must be · $2 what it becomes if it is less',
+  text: sql`
+    select setval('holdfast.positions', $2::bigint)
+    from holdfast.positions
+    where last_value < $1::bigint`
+}
+
+/**
+ * Lets ids go on far beyond an id of another cell. It goes by two gaps where one would do, since this
+ * cell gives ids meanwhile, and none may come twice. Throws a sentence where the role may not do it.
+ */
+export async function raiseIds(session: Session, beyond: string): Promise<void> {
+  const floor = BigInt(beyond) + BigInt(idGap)
+  await session
+    .query(raisePositionsStatement, [String(floor), String(floor + BigInt(idGap))])
+    .catch(error => {
+      if ((error as { code?: string }).code !== '42501') throw error
+      throw new Error(
+        'The role in databaseUrl of the new cell may not raise the ids there. As the owner of the ' +
+          'schema, run there: grant update on sequence holdfast.positions to ROLE;'
+      )
+    })
+}
