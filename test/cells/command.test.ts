@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { noRouter } from '../support/cells.ts'
-import { cellsCommand, move, twoCells } from './setup.ts'
+import { cellsCommand, move, threeCells, twoCells } from './setup.ts'
 
 const skip = noRouter
 
@@ -11,9 +11,9 @@ t.jobs = 2
 const buffered = true
 
 t.test('doctor checks every cell, and what its database was told', { skip, buffered }, async t => {
-  const cells = await twoCells(t)
+  const cells = await threeCells(t)
   const fine = await cellsCommand(cells, 'doctor').ended
-  t.match(fine.said, /Cell a\n(.*\n)+Cell b\n/)
+  t.match(fine.said, /Cell a\n(.*\n)+Cell b\n(.*\n)+Cell c\n/)
   t.match(fine.said, /ok +placement +the database knows/)
   t.match(fine.said, /ok +replica +http:\S+\/readyz: 200/)
   const file = JSON.parse(await readFile(cells.file, 'utf8'))
@@ -27,7 +27,7 @@ t.test('doctor checks every cell, and what its database was told', { skip, buffe
 })
 
 t.test('place tells every cell, and names queues that are elsewhere', { skip, buffered }, async t => {
-  const cells = await twoCells(t)
+  const cells = await threeCells(t)
   await cells.router.call('PUT', '/queues/orders', {})
   const file = JSON.parse(await readFile(cells.file, 'utf8'))
   await writeFile(cells.file, JSON.stringify({ ...file, queues: { orders: 'b' } }))
@@ -35,7 +35,7 @@ t.test('place tells every cell, and names queues that are elsewhere', { skip, bu
   t.equal(code, 1)
   t.match(said, /The queue orders is in a, and the placement says b/)
   await writeFile(cells.file, JSON.stringify(file))
-  t.match(await cellsCommand(cells, 'place').ended, { code: 0, said: '2 cells told.' })
+  t.match(await cellsCommand(cells, 'place').ended, { code: 0, said: '3 cells told.' })
   await cells.router.call('PUT', '/queues/mail', { deadLetterQueue: 'orders' })
   await writeFile(cells.file, JSON.stringify({ ...file, queues: { orders: 'b' } }))
   t.match(await cellsCommand(cells, 'place').ended, {

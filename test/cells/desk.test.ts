@@ -8,7 +8,7 @@ import { startDesk } from '../../src/cells/desk/start.ts'
 import { readConfig } from '../../src/config.ts'
 import { noRouter, startCells } from '../support/cells.ts'
 import { client, service } from '../support/service.ts'
-import { twoCells } from './setup.ts'
+import { threeCells, twoCells } from './setup.ts'
 
 const skip = noRouter
 const places = { prefixes: { '': 'a', 'b-': 'b' }, queues: {} }
@@ -28,7 +28,7 @@ async function pagesOf(router: ReturnType<typeof client>, path: string, list: st
 }
 
 t.test('lists are whole and in order, page by page', { skip }, async t => {
-  const { router } = await twoCells(t, places)
+  const { router } = await threeCells(t, { prefixes: { ...places.prefixes, c: 'c', 'b-2': 'c' }, queues: {} })
   const names = ['a1', 'b-1', 'b-2', 'b-3', 'b0', 'c1', 'c2']
   for (const name of names) {
     await router.call('PUT', `/queues/${name}`, {})

@@ -2,15 +2,19 @@
 import pg from 'pg'
 import t from 'tap'
 import { noRouter } from '../support/cells.ts'
-import { twoCells } from './setup.ts'
+import { threeCells, twoCells } from './setup.ts'
 
 const places = {
   prefixes: { '': 'a', 'eu-': 'b', 'eu-old-': 'a' },
   queues: { orders: 'b', 'eu-one': 'a' }
 }
+const inThree = {
+  prefixes: { ...places.prefixes, 'us-': 'c' },
+  queues: { ...places.queues, 'us-one': 'a', 'eu-two': 'c' }
+}
 
 t.test('a call that names a queue goes to the cell of the queue', { skip: noRouter }, async t => {
-  const { router, a, b } = await twoCells(t, places)
+  const { router, a, b, c } = await threeCells(t, inThree)
   const homes = {
     mail: a,
     orders: b,
@@ -18,13 +22,17 @@ t.test('a call that names a queue goes to the cell of the queue', { skip: noRout
     'eu-mail': b,
     'eu-old-mail': a,
     'eu-one': a,
-    'eu-one-2': b
+    'eu-one-2': b,
+    'us-mail': c,
+    'us-one': a,
+    'eu-two': c
   }
   for (const [queue, home] of Object.entries(homes)) {
-    const other = home === a ? b : a
     t.equal((await router.post(`/queues/${queue}/messages`, { body: queue })).status, 201, queue)
     t.equal((await home.get(`/queues/${queue}`)).body.counts.ready, 1, queue)
-    t.equal((await other.get(`/queues/${queue}`)).status, 404, queue)
+    for (const other of [a, b, c]) {
+      if (other !== home) t.equal((await other.get(`/queues/${queue}`)).status, 404, queue)
+    }
     const { messages } = (await router.post(`/queues/${queue}/lease`)).body
     t.equal(messages[0].body, queue)
     t.equal((await router.post(`/queues/${queue}/ack`, { receipt: messages[0].receipt })).status, 200)
