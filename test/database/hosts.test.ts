@@ -5,7 +5,9 @@ import { judge } from '../../src/cli/doctor/judge.ts'
 import type { Target } from '../../src/store/hosts.ts'
 import { gatherFacts, type Facts } from '../../src/store/setup/doctor.ts'
 import { connect, readTarget } from '../../src/store/setup/connect.ts'
-import { startPair, untilTrue, type Server } from '../support/servers.ts'
+import { Proxy } from '../faultbench/proxy.ts'
+import { load } from '../faults/setup.ts'
+import { makeSynchronous, startPair, untilTrue, type Server } from '../support/servers.ts'
 import { service } from '../support/service.ts'
 import { freePort, tcpServer } from '../support/tcpServer.ts'
 
@@ -174,6 +176,41 @@ async function untilRefused({ post }: Awaited<ReturnType<typeof service>>): Prom
     if (status === 201) throw new Error('the old primary has stored a message')
   }
 }
+
+t.test(
+  'a primary that the network cuts off is left, and what it answers late counts for nothing',
+  async t => {
+    const { servers } = await startPair(t)
+    const [primary, standby] = servers
+    await makeSynchronous(primary)
+    const network = new Proxy()
+    network.target = { host: '127.0.0.1', port: primary.port }
+    const port = await network.listen()
+    t.teardown(() => network.close())
+    const url = `postgresql://holdfast@127.0.0.1:${port},127.0.0.1:${standby.port}/postgres`
+    const holdfast = await service(t, { database: { url } })
+    const running = load(holdfast, 'mail')
+    await running.reaching(300)
+    const isSearched = await searches(t, standby)
+    const heal = network.silence({ alsoNew: true })
+    await isSearched()
+    await standby.promote()
+    const startedMs = performance.now()
+    await running.reaching(running.confirmed.length + 1)
+    const tookMs = Math.round(performance.now() - startedMs)
+    t.comment(`served again ${tookMs} ms after the promotion`)
+    t.ok(tookMs < 1500, `served again after ${tookMs} ms`)
+
+    // The old primary stores what it has been asked before, and answers.
+    await primary.set('synchronous_standby_names', '')
+    heal()
+    await running.reaching(running.confirmed.length + 300)
+    await running.stop()
+    const [{ stored }] = await primary.sql('select count(*)::int as stored from holdfast.messages')
+    t.ok(stored > 0, 'it answers')
+    await running.kept(t, `postgresql://holdfast@127.0.0.1:${standby.port}/postgres`)
+  }
+)
 
 t.test('a primary that turns read-only is left within a second', async t => {
   const { servers, url } = await startPair(t)

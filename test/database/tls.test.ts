@@ -65,6 +65,16 @@ t.test('every sslmode means what it means to libpq', { skip: noOpenssl }, async 
   t.equal(await by(secure, `?sslrootcert=${certificates.ca}`, { host: 'localhost' }), 'encrypted')
   t.equal(await by(secure, ''), 'plain')
 
+  // One server under two names, of which its certificate has one.
+  const list = (...names: string[]) => ({ host: names.join(`:${secure.port},`) })
+  const full = `?sslmode=verify-full${ca}`
+  t.equal(await by(secure, full, list('127.0.0.1', 'localhost')), 'encrypted', 'the next host is tried')
+  t.equal(await by(secure, full, list('localhost', '127.0.0.1')), 'encrypted', 'each by its own name')
+  t.match(
+    await by(secure, full, list('127.0.0.1', '127.0.0.1')),
+    /^No host .*: 127\.0\.0\.1:\d+ cannot be reached \(.*; 127.* cannot be reached .*sslmode=verify-ca there\.$/
+  )
+
   const files = `&sslcert=${client.cert}&sslkey=${client.key}`
   t.equal(await by(secure, `?sslmode=verify-ca${ca}${files}`, { user: 'certified' }), 'encrypted')
 

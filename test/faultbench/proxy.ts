@@ -32,6 +32,8 @@ interface Link {
 export class Proxy {
   readonly #server: Server
   readonly #links = new Set<Link>()
+  /** Takes new connections on which nothing may pass yet. */
+  #silenced: Link[] | null = null
   /** Where new connections lead; null refuses them. */
   target: NetConnectOpts | null = null
   /** Holds up what passes, in both directions. */
@@ -55,16 +57,18 @@ export class Proxy {
   }
 
   /**
-   * From now on nothing passes on the present connections, and neither end is told. Returns what
-   * lets everything pass again.
+   * From now on nothing passes on the present connections, nor on new ones if they are `alsoNew`, and
+   * neither end is told. Returns what lets everything pass again.
    */
-  silence({ listenersOnly = false } = {}): () => void {
+  silence({ listenersOnly = false, alsoNew = false } = {}): () => void {
     const links = [...this.#links].filter(link => link.listens || !listenersOnly)
     for (const { client, server } of links) {
       client.pause()
       server.pause()
     }
+    if (alsoNew) this.#silenced = links
     return () => {
+      this.#silenced = null
       for (const { client, server } of links) {
         client.resume()
         server.resume()
@@ -105,6 +109,10 @@ export class Proxy {
           if (client.destroyed && server.destroyed) this.#links.delete(link)
         })
     }
+    if (this.#silenced === null) return
+    this.#silenced.push(link)
+    client.pause()
+    server.pause()
   }
 
   // Keeps the order, even when the delay shrinks while bytes are held.
