@@ -131,7 +131,8 @@ async function serviceCpuOf(pid: number): Promise<number | null> {
   return times.includes(null) ? null : times.reduce((sum: number, ms) => sum + ms!, 0)
 }
 
-async function cpuOf(pid: number): Promise<number | null> {
+/** Processor time of a process, in milliseconds. */
+export async function cpuOf(pid: number): Promise<number | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
   if (text === null) return null
   const fields = text
