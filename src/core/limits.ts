@@ -143,6 +143,12 @@ export const consoleRowsDefault = 50
 export const consolePageMax = 1_000_000
 /** Open pages of the console that one replica serves. */
 export const streamsMax = 100
+/**
+ * Milliseconds in a second in which one caller may let the callers of all queues wait, and the longest
+ * such wait at one time.
+ */
+export const standstillMsPerSecond = 50
+export const standstillMsMax = 50
 /** Requests of one connection at work: the one that is answered first, and those sent behind it. */
 export const connectionRequestsMax = 16
 /** Requests that one connection may send before the first of them is answered. */

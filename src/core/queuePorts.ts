@@ -1,5 +1,6 @@
 /** The verbs of queues, as the store has them. */
 import type { Holding } from './engine/share.ts'
+import type { BeginStandstill } from './engine/standstills.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
 
 export interface QueueVerbs {
@@ -19,10 +20,10 @@ export interface QueueVerbs {
   removeQueue(name: string): Promise<void>
   /**
    * Removes a queue that holds nothing, and answers whether it is gone. An enqueue that is under way
-   * comes before that, or finds no queue. Refuses with databaseUnavailable while an open transaction has
-   * written messages of any queue.
+   * comes before that, or finds no queue. Throws messagesBusy while an open transaction has written
+   * messages of any queue, and what `begin` throws.
    */
-  removeEmptyQueue(name: string): Promise<boolean>
+  removeEmptyQueue(name: string, begin: BeginStandstill): Promise<boolean>
   /**
    * How many queues count for all callers and for this one, and whether there is such a queue. Until
    * the transaction ends, no other session counts.
@@ -37,6 +38,8 @@ export interface NewQueueTerms {
   /** null: a new queue counts for nobody. */
   maker: QueueMaker | null
   only?: OnlyQueues
+  /** Asked before a change of the order lets everybody wait. */
+  begin?: BeginStandstill
 }
 
 /** `new`: a queue that is there stays as it is. `existing`: none is made. */

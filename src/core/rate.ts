@@ -37,6 +37,11 @@ export class Rate {
     return this.#left - count <= 0
   }
 
+  /** Whole seconds until something is left, one at least. */
+  get secondsLeft(): number {
+    return Math.max(1, Math.ceil(-this.#left / (this.perSecond ?? 1)))
+  }
+
   /** Refuses with rateLimited when nothing is left. */
   check(what: string): void {
     if (this.perSecond === null || !this.spent) return
@@ -45,7 +50,7 @@ export class Rate {
       `This key has used up its ${this.perSecond} ${what} a second; nothing was changed. Send the ` +
         'request again after the time in Retry-After.',
       {
-        retryAfterSeconds: Math.max(1, Math.ceil(-this.#left / this.perSecond))
+        retryAfterSeconds: this.secondsLeft
       }
     )
   }

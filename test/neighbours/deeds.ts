@@ -186,6 +186,20 @@ export const deeds: Record<string, (order: Order) => Promise<unknown>> = {
   async singles(order) {
     await repeat(64, () => call(order, 'single', 'POST', '/queues/a-2/messages', message('x')))
   },
+  // Each needs a moment in which nobody writes a message.
+  async standstills(order) {
+    let n = 0
+    await repeat(4, async () => {
+      const ordering = n++ % 2 === 0 ? 'queue' : 'none'
+      await call(order, 'order', 'PUT', '/queues/a-empty', JSON.stringify({ ordering }))
+    })
+  },
+  async removals(order) {
+    await repeat(4, async () => {
+      await call(order, 'queue', 'PUT', '/queues/a-gone', '{}')
+      await call(order, 'removal', 'DELETE', '/queues/a-gone?ifEmpty=true')
+    })
+  },
   async settings(order) {
     await repeat(8, () => call(order, 'setting', 'PUT', '/queues/a-2', '{"maxAttempts":5}'))
     await repeat(8, () => call(order, 'report', 'GET', '/queues/a-2'))

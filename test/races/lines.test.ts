@@ -1,4 +1,6 @@
 /** What races for a line: an enqueue, an ack, a cancel, the end of a lease, a change of the order. */
+import { Standstills } from '../../src/core/engine/standstills.ts'
+import { tester } from '../support/callers.ts'
 import t, { type Test } from 'tap'
 import { answerBytesMax } from '../../src/core/limits.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
@@ -243,8 +245,10 @@ t.test('the order changes after each enqueue that began before, and before each 
   await blocker.query('begin')
   await blocker.query('select holdfast.enqueue($1, $2)', [q.name, '1'])
   const refused = queues.putQueue(poolA, q.name, { ordering: 'group' })
-  await t.rejects(refused, { code: 'databaseUnavailable' }, 'a transaction that lasts is not waited for')
-  const changing = queues.putQueue(poolA, q.name, { ordering: 'group' })
+  await t.rejects(refused, { code: 'overloaded' }, 'a transaction that lasts is not waited for')
+  const changing = new Standstills().run(tester, begin =>
+    queues.putQueue(poolA, q.name, { ordering: 'group' }, { maker: null, begin })
+  )
   await untilBlocked(1)
   await blocker.query('commit')
   t.equal(await changing, 'notEmpty')

@@ -26,7 +26,7 @@ import {
   sessionOn,
   type Replica
 } from './setup.ts'
-import { tester } from '../support/callers.ts'
+import { callerNamed, tester } from '../support/callers.ts'
 
 t.test('an enqueue into a queue that is deleted meanwhile is answered as not stored', async t => {
   const { id } = await queue()
@@ -260,4 +260,42 @@ t.test('no verb fails because another session deletes its queue', async t => {
 
   await Promise.all([here.stop(), there.stop()])
   t.strictSame([...here.errors, ...there.errors], [])
+})
+
+t.test('changes of order and removals of empty queues leave everybody else their time', async t => {
+  const [mine, theirs] = [callerNamed('mine'), callerNamed('theirs')]
+  const [nuisance, neighbour] = [replica(poolA), replica(poolB)]
+  const { name } = await queue()
+  const work = [await queue(), await queue()]
+  // A transaction that has written messages, as there always is one under load.
+  await blocker.query('begin')
+  await blocker.query('select holdfast.enqueue($1, $2)', [work[0]!.name, '1'])
+  const untilMs = performance.now() + 1500
+  const refusals: QueueError[] = []
+  const again = async (step: (round: number) => Promise<unknown>) => {
+    for (let round = 0; performance.now() < untilMs; round++) {
+      await step(round).catch(error => refusals.push(error))
+    }
+  }
+  const times: number[] = []
+  await Promise.all([
+    ...[1, 2].map(() =>
+      again(round =>
+        nuisance.broker.putQueue(mine, name, { ordering: round % 2 === 0 ? 'queue' : 'none' }, {})
+      )
+    ),
+    again(() => nuisance.broker.deleteQueue(mine, name, true)),
+    again(async () => {
+      const startedMs = performance.now()
+      await neighbour.broker.enqueue(theirs, work[1]!.name, [{ body: '1', contentType: null }], false)
+      times.push(performance.now() - startedMs)
+    })
+  ])
+  await blocker.query('commit')
+  await Promise.all([nuisance.stop(), neighbour.stop()])
+  const waitedMs = times.filter(ms => ms > 25).reduce((sum, ms) => sum + ms, 0)
+  t.ok(waitedMs < 500, `of 1500 ms, enqueues waited for ${waitedMs.toFixed()} ms`)
+  for (const { code, retryAfterSeconds } of refusals) {
+    t.ok(code === 'overloaded' || (code === 'shareUsedUp' && retryAfterSeconds! > 0), code)
+  }
 })

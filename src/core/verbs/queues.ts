@@ -8,6 +8,7 @@ import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import type { OnlyQueues } from '../queuePorts.ts'
 import { queueNotFound, type NameScope, type Queue, type QueueChange, type QueueReport } from '../queue.ts'
 import { checkQueues } from '../engine/autoQueues.ts'
+import { Standstills } from '../engine/standstills.ts'
 import type { Holding } from '../engine/share.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
@@ -37,6 +38,7 @@ export interface PutOptions {
 export class Queues {
   readonly #parts: Needs
   readonly #queuesMax: number
+  readonly #standstills = new Standstills()
 
   /** `queuesMax` bounds the queues that count for callers. */
   constructor(parts: Needs, queuesMax: number) {
@@ -54,8 +56,8 @@ export class Queues {
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
-      const outcome = await turns.run(caller, () =>
-        store.last.putQueue(name, change, { maker, ...(only && { only }) })
+      const outcome = await this.#standstills.run(caller, begin =>
+        turns.run(caller, () => store.last.putQueue(name, change, { maker, begin, ...(only && { only }) }))
       )
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
       if (outcome === 'absent') throw queueNotFound(name)
@@ -114,10 +116,12 @@ export class Queues {
   async delete(caller: Caller, name: string, ifEmpty: boolean): Promise<void> {
     const { store, queueCache, turns } = this.#parts
     const queue = queueCache.remembered(name)
-    const removed = await turns.run(caller, async () =>
-      ifEmpty
-        ? await store.last.transaction(verbs => verbs.removeEmptyQueue(name))
-        : await store.last.removeQueue(name).then(() => true)
+    const removed = await this.#standstills.run(caller, begin =>
+      turns.run(caller, async () =>
+        ifEmpty
+          ? await store.last.transaction(verbs => verbs.removeEmptyQueue(name, begin))
+          : await store.last.removeQueue(name).then(() => true)
+      )
     )
     if (!removed) {
       throw new QueueError(

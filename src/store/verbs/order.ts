@@ -2,10 +2,15 @@
  * Changing the order of a queue, which is possible only while it holds no message. The first limit per
  * group may come while all its messages stand in lines.
  */
+import { messagesBusy, type BeginStandstill } from '../../core/engine/standstills.ts'
+import { QueueError } from '../../core/errors.ts'
 import { groupLimits } from '../../core/leaseLimits.ts'
 import { orderSettings } from '../../core/lines.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { settingPaths } from '../../core/settings.ts'
+import { standstillMsMax } from '../../core/limits.ts'
+import { isServerError } from '../failures.ts'
+import { statementMsMax } from '../sessionSettings.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 const rowsOf = (names: string[]) => settingPaths.filter(({ path }) => names.includes(path[0]!))
@@ -38,7 +43,18 @@ export const lockMessagesStatement: Statement = {
 
 export const limitWaitStatement: Statement = {
   name: 'limit_wait',
-  text: "set local lock_timeout = '500ms'"
+  text: `set local lock_timeout = ${standstillMsMax}`
+}
+
+export const beBriefStatement: Statement = {
+  name: 'be_brief',
+  text: `set local statement_timeout = ${standstillMsMax}`
+}
+
+// A commit that waits for a standby must never be cut short.
+export const takeTimeStatement: Statement = {
+  name: 'take_time',
+  text: `set local statement_timeout = ${statementMsMax}`
 }
 
 export const isEmptyStatement: Statement<{ empty: boolean }> = {
@@ -64,25 +80,58 @@ export const isLinedStatement: Statement<{ lined: boolean }> = {
     ) as lined`
 }
 
-/** Until the transaction ends, no message is stored, settled or leased. */
+/**
+ * Until the transaction ends, no message is stored, settled or leased. Throws messagesBusy when other
+ * transactions that have written messages do not end soon.
+ */
 export async function lockMessages(session: Session): Promise<void> {
   await session.query(limitWaitStatement)
-  await session.query(lockMessagesStatement)
+  try {
+    await session.query(lockMessagesStatement)
+  } catch (error) {
+    throw isServerError(error) && error.code === '55P03' ? messagesBusy : error
+  }
 }
+
+/** A look while everybody waits. Refuses with overloaded when it takes too long. */
+export async function brief<T>(session: Session, look: () => Promise<T>): Promise<T> {
+  await session.query(beBriefStatement)
+  try {
+    const seen = await look()
+    await session.query(takeTimeStatement)
+    return seen
+  } catch (error) {
+    throw isServerError(error) && error.code === '57014' ? tooManyToLookAt : error
+  }
+}
+
+const tooManyToLookAt = new QueueError(
+  'overloaded',
+  `Everybody waits while the messages of this queue are looked at, and ${standstillMsMax} ms were not ` +
+    'enough; nothing was changed. Send the request again later, when fewer messages are there or have ' +
+    'just been deleted, or make another queue.'
+)
 
 /**
  * Whether a change may be made: it leaves the order as it is, or the queue holds no message that would
- * have to join a line. Until the transaction ends, none is stored.
+ * have to join a line. Until the transaction ends, none is stored. It looks twice, because everybody
+ * waits for the lock: a queue that holds something does not cost that.
  */
 export async function mayChangeOrder(
   session: Session,
   name: string,
-  change: SettingsChange
+  change: SettingsChange,
+  begin: BeginStandstill = () => {}
 ): Promise<boolean> {
   if (![...orderSettings, ...groupLimits].some(setting => setting in change)) return true
   const [row] = await session.query(changesOrderStatement, [name, JSON.stringify(change)])
   if (!row?.changes && !row?.limits) return true
+  const isReady = async () =>
+    row.changes
+      ? (await session.query(isEmptyStatement, [name]))[0]!.empty
+      : (await session.query(isLinedStatement, [name]))[0]!.lined
+  if (!(await isReady())) return false
+  begin()
   await lockMessages(session)
-  if (row.changes) return (await session.query(isEmptyStatement, [name]))[0]!.empty
-  return (await session.query(isLinedStatement, [name]))[0]!.lined
+  return await brief(session, isReady)
 }

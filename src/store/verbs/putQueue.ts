@@ -70,14 +70,14 @@ export async function putQueue(
   database: Database,
   name: string,
   change: QueueChange,
-  { maker, only }: NewQueueTerms = { maker: null }
+  { maker, only, begin }: NewQueueTerms = { maker: null }
 ): Promise<PutOutcome> {
   const work = async (session: Session): Promise<PutOutcome> => {
     await lockChains(session, change)
     if (only === 'existing' && (await findQueue(session, name)) === null) return 'absent'
     const made = only !== 'existing' && (await make(session, name, maker))
     if (!made && only === 'new') return 'present'
-    if (!made && !(await mayChangeOrder(session, name, change))) return 'notEmpty'
+    if (!made && !(await mayChangeOrder(session, name, change, begin))) return 'notEmpty'
     await session.query(changeStatement, [name, JSON.stringify(change)])
     await refuseCircle(session, name, change)
     await keepLimits(session, name, change)

@@ -1,4 +1,5 @@
 /** Queues: what they are set to and hold, and their end. */
+import type { BeginStandstill } from '../../core/engine/standstills.ts'
 import { states, type State, type Total } from '../../core/counters.ts'
 import { answerBytesMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
@@ -8,7 +9,7 @@ import { settingPaths, type ActiveSettings, type SettingRow, type Settings } fro
 import { totalColumn, unfolded } from '../ledger.ts'
 import { nextTokenAt, tokensOf, withLimits } from '../limits.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
-import { lockMessages } from './order.ts'
+import { brief, lockMessages } from './order.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -279,12 +280,17 @@ export const holdsStatement: Statement<{ holds: boolean }> = {
  * In a transaction: removes a queue that holds nothing, and answers whether it is gone. It looks twice,
  * because everybody waits for the lock: a queue that holds something does not cost that.
  */
-export async function removeEmptyQueue(session: Session, name: string): Promise<boolean> {
+export async function removeEmptyQueue(
+  session: Session,
+  name: string,
+  begin: BeginStandstill = () => {}
+): Promise<boolean> {
   const holds = async () => (await session.query(holdsStatement, [name]))[0]?.holds
   const before = await holds()
   if (before !== false) return before === undefined
+  begin()
   await lockMessages(session)
-  if (await holds()) return false
+  if (await brief(session, holds)) return false
   await removeQueue(session, name)
   return true
 }

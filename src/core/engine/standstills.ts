@@ -1,0 +1,118 @@
+/**
+ * Standstills: moments in which no message of any queue is stored, leased or settled. A change of a
+ * queue's order needs one, and so does the removal of an empty queue. A caller that makes one after
+ * another would stop everybody, so it rests after each.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Caller } from '../caller.ts'
+import { QueueError } from '../errors.ts'
+import { standstillMsPerSecond } from '../limits.ts'
+import { Rate } from '../rate.ts'
+
+/** How long a call may wait for the rest of its caller, and for a moment of no writes. */
+const waitMsMax = 3000
+const pauseMs = 50
+/** From so many callers on, those that have rested are forgotten. */
+const callersMax = 1000
+
+/** The store throws it when writes did not pause in time. */
+export const messagesBusy = new QueueError(
+  'overloaded',
+  'This needs a moment in which nobody writes a message, and there was none; nothing was changed. ' +
+    'Send the request again a little later.'
+)
+
+/** Asks for a standstill. Throws where the caller has to rest. Costs nothing where it is not called. */
+export type BeginStandstill = () => void
+
+/** What one caller has used, in milliseconds. */
+interface Used {
+  rate: Rate
+  underway: boolean
+}
+
+export class Standstills {
+  readonly #callers = new Map<string, Used>()
+
+  /**
+   * Runs work that may begin a standstill, and counts it until the work has ended. The work runs
+   * again while the caller has to rest, or while others write, for three seconds at most. Refuses
+   * with shareUsedUp or overloaded then. Nothing was changed.
+   */
+  async run<T>(caller: Caller, work: (begin: BeginStandstill) => Promise<T>): Promise<T> {
+    const untilMs = performance.now() + waitMsMax
+    for (;;) {
+      try {
+        return await this.#attempt(caller, work)
+      } catch (error) {
+        const passes = error === messagesBusy || error instanceof MustRest
+        if (!passes) throw error
+        if (performance.now() > untilMs) throw error instanceof MustRest ? restRefusal(error.seconds) : error
+      }
+      await pause(pauseMs)
+      while (this.#mustRest(caller) && performance.now() < untilMs) await pause(pauseMs)
+    }
+  }
+
+  async #attempt<T>(caller: Caller, work: (begin: BeginStandstill) => Promise<T>): Promise<T> {
+    let used: Used | null = null
+    let sinceMs = 0
+    // A transaction that is done again after a deadlock begins again.
+    const begin = () => {
+      if (used !== null) return
+      if (this.#mustRest(caller)) throw new MustRest(this.#of(caller).rate.secondsLeft)
+      used = this.#of(caller)
+      used.underway = true
+      sinceMs = performance.now()
+    }
+    try {
+      return await work(begin)
+    } finally {
+      this.#end(used, sinceMs)
+    }
+  }
+
+  #end(used: Used | null, sinceMs: number): void {
+    if (used === null) return
+    used.underway = false
+    used.rate.take(performance.now() - sinceMs)
+  }
+
+  #mustRest({ id }: Caller): boolean {
+    const used = this.#callers.get(id)
+    return used !== undefined && (used.underway || used.rate.spent)
+  }
+
+  #of({ id }: Caller): Used {
+    let used = this.#callers.get(id)
+    if (used === undefined) {
+      if (this.#callers.size >= callersMax) this.#forgetRested()
+      this.#callers.set(id, (used = { rate: new Rate(standstillMsPerSecond), underway: false }))
+    }
+    return used
+  }
+
+  #forgetRested(): void {
+    for (const [id, { rate, underway }] of this.#callers) {
+      if (!underway && !rate.spent) this.#callers.delete(id)
+    }
+  }
+}
+
+class MustRest extends Error {
+  readonly seconds: number
+
+  constructor(seconds: number) {
+    super()
+    this.seconds = seconds
+  }
+}
+
+const restRefusal = (retryAfterSeconds: number) =>
+  new QueueError(
+    'shareUsedUp',
+    "Callers of all queues wait for a change of a queue's order, and for the removal of an empty queue. " +
+      `This caller has used up its ${standstillMsPerSecond} ms a second of that; nothing was changed. ` +
+      'Send the request again after the time in Retry-After.',
+    { retryAfterSeconds }
+  )
