@@ -20,8 +20,8 @@ const seconds = Number(process.env.HOLDFAST_TEST_SECONDS ?? 6)
 const replicas = Number(process.env.HOLDFAST_TEST_NEIGHBOUR_REPLICAS ?? 1)
 
 /**
- * Its p99 may be this many times its p99 alone, and this much more. With every attack at once, the
- * cores of one machine are busy with the nuisance too, so the bound holds for each by itself.
+ * Its p99 may be this many times its p99 alone, and this much more. With every attack at once,
+ * PostgreSQL has more to do than two cores can, so the bound holds for each by itself.
  */
 const factorMax = 3
 const moreMsMax = 50
@@ -170,13 +170,20 @@ async function prepare(t: Test): Promise<{ services: Client[]; nuisance: string;
   return { services, nuisance: nuisance.secret, neighbour: neighbour.secret }
 }
 
+/**
+ * The nuisance's own program gets only the processor time that nobody else wants: elsewhere it is on
+ * another machine.
+ */
+const inIdleTime =
+  process.platform === 'linux' ? { execPath: 'chrt', execArgv: ['-i', '0', process.execPath] } : {}
+
 /** The second key alone, and then beside the first one with its deeds. */
 async function compare(t: Test, chosen: string[], forMs: number) {
   const { services, nuisance: secret, neighbour } = await prepare(t)
   const url = services.at(-1)!.url
   await work(url, neighbour, 1000) // warms up
   const alone = await work(url, neighbour, forMs)
-  const nuisance = fork(new URL('nuisance.ts', import.meta.url))
+  const nuisance = fork(new URL('nuisance.ts', import.meta.url), inIdleTime)
   t.teardown(() => nuisance.kill())
   const ports = services.map(({ url }) => Number(new URL(url).port))
   nuisance.send({ ports, secret, deeds: chosen } satisfies Order)
