@@ -42,6 +42,8 @@ export interface LeaseAsk {
   worker: string
   /** With a key the caller can get the same messages again when the answer was lost. */
   idempotencyKey: string | null
+  /** In an ordered queue: all are of one group. Without it, each group gives one before any gives two. */
+  ofOneGroup?: boolean
 }
 
 /** What a receipt proves, within its queue. */

@@ -81,7 +81,8 @@ export class LeaseFlushes {
           this.#transaction(store, queueId, async verbs => {
             if (mode.limited) await verbs.lockLimits(queueId)
             const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
-            return held.length > 0 ? held : await verbs.lease(queueId, [ask], answerBytesMax, [], mode)
+            if (held.length > 0) return held
+            return await verbs.lease(queueId, headsOf([ask]), answerBytesMax, [], mode)
           })
         )
         if (Array.isArray(answer)) return answer
@@ -212,13 +213,13 @@ export class LeaseFlushes {
       const { changed, freed } = await this.#settling.settleOnce(verbs, 'ack', queueId, acks)
       const leased =
         asks.length > 0
-          ? await verbs.lease(queueId, asks, answerBytesMax, [], mode)
+          ? await verbs.lease(queueId, headsOf(asks), answerBytesMax, [], mode)
           : { rows: [], shares: [], bytes: 0, full: false, turned: null, usedKeys: [], room: null, atMs: 0 }
       return { ...leased, acked: [...changed.keys()], freed }
     }
     if (hasTwoFences(acks)) return this.#transaction(store, queueId, settleAndLease)
     if (asks.length === 0) return settleAndLease(store)
-    return store.lease(queueId, asks, answerBytesMax, acks, mode)
+    return store.lease(queueId, headsOf(asks), answerBytesMax, acks, mode)
   }
 
   /** Tells of the places that the acks of a flush have freed, and that its leases have not taken. */
@@ -245,6 +246,10 @@ export class LeaseFlushes {
     }
   }
 }
+
+/** What the asks take first. The others of a group are added to its first one. */
+const headsOf = (asks: LeaseAsk[]): LeaseAsk[] =>
+  asks.map(ask => (ask.ofOneGroup === true ? { ...ask, max: 1 } : ask))
 
 /** How to lease for calls that have looked up their queue at most a second ago. */
 const modeOf = (queues: Queue[]): LeaseMode => ({

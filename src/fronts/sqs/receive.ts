@@ -2,6 +2,7 @@
 import { leaseSecondsMax, workerCharsMax } from '../../core/limits.ts'
 import type { LeasedMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
+import type { LeaseRequest } from '../../core/verbs/lease.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
 import { givenUp, never } from '../shared/givenUp.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
@@ -44,25 +45,30 @@ export async function receiveMessage(call: Call): Promise<Answer> {
   const isNothing =
     visibility === 0 || (visibility === undefined && queue.settings.leaseSeconds === noLeaseSeconds)
   checkMessages(request)
-  const { messages } = await broker.lease(
-    caller,
-    name,
-    {
-      max,
-      waitSeconds,
+  const key = attemptKeyOf(call)
+  const lease = async (
+    asked: Pick<LeaseRequest, 'max' | 'waitSeconds' | 'idempotencyKey' | 'ofOneGroup'>
+  ) => {
+    const how = {
       leaseSeconds: isNothing ? giveBackSeconds : (visibility ?? null),
-      worker: request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
-      idempotencyKey: attemptKeyOf(call)
-    },
-    [],
-    () => givenUp(request, reply)
-  )
+      worker: request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown'
+    }
+    const leased = await broker.lease(caller, name, { ...how, ...asked }, [], () => givenUp(request, reply))
+    return leased.messages
+  }
+  const ofOneGroup = isFifoName(name) && max > 1
+  const messages = await lease({ max, waitSeconds, idempotencyKey: key, ofOneGroup })
+  if (ofOneGroup && messages.length > 0 && messages.length < max) {
+    const restKey = key === null ? null : `${key}+`
+    const rest = lease({ max: max - messages.length, waitSeconds: 0, idempotencyKey: restKey })
+    // What is leased already is answered, whatever keeps the rest away.
+    messages.push(...byGroup(await rest.catch(() => [])))
+  }
   if (messages.length === 0) refuseEnded(request)
   takeMessages(request, messages.length)
   if (isNothing && messages.length > 0) await giveBack(call, name, messages)
   if (messages.length === 0) return {}
-  const ordered = isFifoName(name) ? byGroup(messages) : messages
-  return { Messages: await Promise.all(ordered.map(message => shown(call, queue, message, wanted))) }
+  return { Messages: await Promise.all(messages.map(message => shown(call, queue, message, wanted))) }
 }
 
 /** Those of a group stand together, as AWS answers them. */

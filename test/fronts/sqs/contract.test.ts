@@ -570,6 +570,20 @@ for (const [protocol, callerOf] of Object.entries(callers)) {
       t.match(await attributes(byGroup, 'All'), { FifoQueue: 'true', DeduplicationScope: 'messageGroup' })
     })
 
+    t.test('FIFO: a receive takes all it can of one group before it takes of the next', async t => {
+      const QueueUrl = await fifo({ ContentBasedDeduplication: 'true' })
+      for (const body of ['a1', 'b1', 'a2', 'c1', 'a3', 'b2']) {
+        await send(QueueUrl, body, { MessageGroupId: body[0] })
+      }
+      const bodies = async (more: object) =>
+        (await receive(QueueUrl, { MaxNumberOfMessages: 3, ...more })).map(({ Body }) => Body)
+      t.strictSame(await bodies({}), ['a1', 'a2', 'a3'])
+      const again = { ReceiveRequestAttemptId: 'again' }
+      t.strictSame(await bodies(again), ['b1', 'b2', 'c1'])
+      t.strictSame(await bodies(again), ['b1', 'b2', 'c1'], 'an SDK that repeats its call gets the same')
+      t.strictSame(await bodies({}), [])
+    })
+
     t.test('dead letters, and moving them back', async t => {
       const dead = await queue()
       const { QueueArn: deadLetterTargetArn } = await attributes(dead, 'QueueArn')
