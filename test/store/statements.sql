@@ -878,6 +878,9 @@ cross join lateral (
   limit 1
 ) q;
 
+-- be_brief
+set local statement_timeout = 50;
+
 -- browse
 -- $1 queue id · $2 message ids · $3 state, null: any · $4 bytes allowed
 with picked as materialized (
@@ -5296,6 +5299,9 @@ where l.queue_id = $1
   and l.idempotency_key = $2
 order by h.n;
 
+-- limit_wait
+set local lock_timeout = 50;
+
 -- limited_ack_and_lease
 -- $1 queue id · $2 ranks · $3 where the scan begins in each rank
 -- $4 messages wanted · $5 bytes allowed
@@ -9371,6 +9377,9 @@ where state = 'running'
 order by next_at
 limit 1
 for update skip locked;
+
+-- take_time
+set local statement_timeout = 15000;
 
 -- take_unique_turn
 -- $1 queue ids
