@@ -4,7 +4,7 @@
  * move has come, so one that was interrupted is run again.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import { QueueError } from '../core/errors.ts'
+import { QueueError, type Code } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
 import { mapOf } from './haproxy.ts'
 import { answerOf, carryOver, type Ask, type CarriedState } from './leftBehind.ts'
@@ -222,10 +222,13 @@ async function clearCell(tools: MoveTools, queue: string, cell: string, to: stri
   }
 }
 
+/** Refusals of a removal that waits for writers to pause, or for the caller's next turn. */
+const passing: Code[] = ['overloaded', 'shareUsedUp', 'databaseUnavailable']
+
 /** An open transaction may hold it up. The next round tries again. */
 async function removeEmpty(tools: MoveTools, queue: string, cell: string): Promise<void> {
   await tools.removeEmpty(queue, cell).catch(error => {
-    if (!(error instanceof QueueError && error.code === 'databaseUnavailable')) throw error
+    if (!(error instanceof QueueError && passing.includes(error.code))) throw error
     tools.say(`   ${cell} does not let go of ${queue} yet: a transaction that has written messages is open.`)
   })
 }
