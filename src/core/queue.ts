@@ -92,10 +92,7 @@ export function deletedEachTime(what: string, attempts: number, undone: string):
   )
 }
 
-/**
- * A key without a right to the queue gets it too. So the answer never tells whether the queue
- * exists.
- */
+/** A key without a right to the queue gets the same code, from the guard. */
 export function queueNotFound(name: string): QueueError {
   return new QueueError(
     'queueNotFound',

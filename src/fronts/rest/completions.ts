@@ -5,7 +5,6 @@ import type { RawJson } from '../../core/engine/envelope.ts'
 import { invalidRequest, pointedAt, QueueError } from '../../core/errors.ts'
 import { listMax, resultBytesMax } from '../../core/limits.ts'
 import { newMessage } from '../../core/message.ts'
-import { queueNotFound } from '../../core/queue.ts'
 import { checkMessages, permit, takeMessages } from '../shared/guard.ts'
 import type { NextMessageInput } from './contract/enqueue.ts'
 import type { AckInput } from './contract/settle.ts'
@@ -69,7 +68,7 @@ function nextMessage(
   pointer: string
 ): NextMessage {
   try {
-    permit(request, 'enqueue', queue, () => queueNotFound(queue))
+    permit(request, 'enqueue', queue)
   } catch (error) {
     throw pointedAt(error as QueueError, pointer)
   }

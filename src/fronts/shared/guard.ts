@@ -11,7 +11,7 @@ import {
 import { thisMachine, type Caller } from '../../core/caller.ts'
 import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
-import { everyQueue, queueNotFound, type NameScope } from '../../core/queue.ts'
+import { everyQueue, type NameScope } from '../../core/queue.ts'
 import { topicNotFound } from '../../core/topic.ts'
 import { callerAt } from './addresses.ts'
 import { localCallers } from './localCallers.ts'
@@ -178,8 +178,7 @@ function authorize(
   if (access === 'admin' || isOfTopic(access) || queue === undefined) {
     throw new QueueError('forbidden', 'This call needs a key with the right admin.')
   }
-  if (!key.sees(queue)) throw queueNotFound(queue)
-  allow(key, access, queue)
+  permitKey(key, access, queue)
 }
 
 const isOfTopic = (access: Access): access is TopicAccess =>
@@ -205,26 +204,42 @@ export function browsable({ key }: FastifyRequest): NameScope {
 }
 
 /**
- * For a thing, such as a schedule, whose queue is not in the path. Refuses with `notFound` if the key
- * has no right at all to the queue, and with forbidden if it has no right to the action.
+ * For a queue that is not in the path. Refuses with queueNotFound, or with `notFound` for a thing such
+ * as a schedule, if the key has no right at all to the queue, and with forbidden if it has no right to
+ * the action.
  */
 export function permit(
   { key }: FastifyRequest,
   action: Action,
   queue: string,
-  notFound: () => QueueError
+  notFound?: () => QueueError
 ): void {
-  if (key !== null && !key.sees(queue)) throw notFound()
-  if (key !== null) allow(key, action, queue)
+  if (key !== null) permitKey(key, action, queue, notFound)
 }
 
-function allow(key: ApiKey, action: Action, queue: string): void {
+function permitKey(
+  key: ApiKey,
+  action: Action,
+  queue: string,
+  notFound = () => queueHidden(key, action, queue)
+): void {
+  if (!key.sees(queue)) throw notFound()
   if (!key.may(action, queue)) {
     throw new QueueError(
       'forbidden',
       `This key has no right to ${action} on the queue ${queue}; nothing was changed.`
     )
   }
+}
+
+/** It says the same whether or not there is the queue, so nobody learns the names of others' queues. */
+function queueHidden(key: ApiKey, action: Action, queue: string): QueueError {
+  return new QueueError(
+    'queueNotFound',
+    `There is no queue ${queue}, or this key has no right to it; nothing was changed. Let an admin give ` +
+      `the key the right ${action}:${queue} (PUT /keys/${key.id}). If there is no queue then, an enqueue ` +
+      `or PUT /queues/${queue} makes it.`
+  )
 }
 
 /** Counts messages against the key's rate: those that it will enqueue now, or has just leased. */

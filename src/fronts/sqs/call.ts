@@ -4,7 +4,6 @@ import type { Action } from '../../core/apiKey.ts'
 import type { Broker } from '../../core/broker.ts'
 import type { Caller } from '../../core/caller.ts'
 import { permit } from '../shared/guard.ts'
-import { queueNotFound } from '../../core/queue.ts'
 import type { FirstGroups } from './firstGroup.ts'
 import { account, queueOfUrl } from './ids.ts'
 
@@ -34,7 +33,7 @@ export const urlOf = ({ origin }: Call, queue: string): string => `${origin}/${a
 
 /** Refuses as the routes of REST do: a queue to which the key has no right at all does not exist. */
 export function permitOn({ request }: Call, action: Action, queue: string): void {
-  permit(request, action, queue, () => queueNotFound(queue))
+  permit(request, action, queue)
 }
 
 /** The queue that the call is about, if its key may do this there. */

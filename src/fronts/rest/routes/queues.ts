@@ -1,7 +1,7 @@
 /** Handlers of queues: make and change, report, list, delete. */
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
-import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
+import { queueNamePattern } from '../../../core/queue.ts'
 import { browsable, permit } from '../../shared/guard.ts'
 import { cursorOf, cursorTo } from '../common.ts'
 import { queueOperations } from '../contract/queues.ts'
@@ -13,7 +13,7 @@ export function queueRoutes(app: Server, broker: Broker): void {
     async handler(request, reply) {
       const { caller, key, params, body } = request
       const { deadLetterQueue: target = null } = body
-      if (target !== null) permit(request, 'enqueue', target, () => queueNotFound(target))
+      if (target !== null) permit(request, 'enqueue', target)
       // Whoever needs no key may delete every queue, so a bound would protect nobody.
       const isBounded = key !== null && !key.isAdmin
       const { created, report } = await broker.putQueue(caller, params.queue, body, { isBounded })

@@ -1,6 +1,5 @@
 /** Handlers of redrives: at once, or as tasks that keep to a rate. */
 import type { Broker } from '../../../core/broker.ts'
-import { queueNotFound } from '../../../core/queue.ts'
 import { permit } from '../../shared/guard.ts'
 import type { Server } from '../../shared/server.ts'
 import { givenUp } from '../../shared/givenUp.ts'
@@ -16,7 +15,7 @@ export function redriveRoutes(app: Server, broker: Broker): void {
         params: { queue },
         body: { to, ratePerSecond, dryRun, ...chosen }
       } = request
-      if (to !== undefined) permit(request, 'enqueue', to, () => queueNotFound(to))
+      if (to !== undefined) permit(request, 'enqueue', to)
       const selection = selectionOf(chosen)
       const signal = givenUp(request, reply)
       if (dryRun) {

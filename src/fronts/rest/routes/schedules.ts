@@ -4,7 +4,7 @@ import type { Static } from 'typebox'
 import type { Action } from '../../../core/apiKey.ts'
 import type { RawJson } from '../../../core/engine/envelope.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
-import { queueNamePattern, queueNotFound } from '../../../core/queue.ts'
+import { queueNamePattern } from '../../../core/queue.ts'
 import {
   checkChange,
   scheduleNotFound,
@@ -37,7 +37,7 @@ export function scheduleRoutes(app: Server, schedules: Schedules, answers: Answe
     async handler(request, reply) {
       const { schedule: name } = request.params
       const { queue } = request.body
-      if (queue !== undefined) permit(request, 'manage', queue, () => queueNotFound(queue))
+      if (queue !== undefined) permit(request, 'manage', queue)
       const change = changeOf(request.body)
       const { created, schedule } = await schedules.put(name, change, callerOf(request, 'manage', name))
       return sendJson(reply.code(created ? 201 : 200), wholeJson(schedule), answers)

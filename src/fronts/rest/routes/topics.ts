@@ -3,7 +3,6 @@ import type { Static } from 'typebox'
 import type { Broker } from '../../../core/broker.ts'
 import { QueueError } from '../../../core/errors.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
-import { queueNotFound } from '../../../core/queue.ts'
 import { topicNamePattern } from '../../../core/topic.ts'
 import { checkMessages, permit, takeMessages, visibleTopics } from '../../shared/guard.ts'
 import type { Server } from '../../shared/server.ts'
@@ -49,7 +48,7 @@ export function topicRoutes(app: Server, broker: Broker): void {
     ...topicOperations.subscribe,
     async handler(request, reply) {
       const { topic, queue } = request.params
-      permit(request, 'manage', queue, () => queueNotFound(queue))
+      permit(request, 'manage', queue)
       const { created, pattern } = await topics.subscribe(
         request.caller,
         topic,
@@ -64,7 +63,7 @@ export function topicRoutes(app: Server, broker: Broker): void {
     ...topicOperations.unsubscribe,
     async handler(request, reply) {
       const { topic, queue } = request.params
-      permit(request, 'manage', queue, () => queueNotFound(queue))
+      permit(request, 'manage', queue)
       await topics.unsubscribe(request.caller, topic, queue)
       return reply.code(204).send(null)
     }
