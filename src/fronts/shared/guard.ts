@@ -12,7 +12,6 @@ import { thisMachine, type Caller } from '../../core/caller.ts'
 import type { Share } from '../../core/engine/share.ts'
 import { QueueError } from '../../core/errors.ts'
 import { everyQueue, type NameScope } from '../../core/queue.ts'
-import { topicNotFound } from '../../core/topic.ts'
 import { callerAt } from './addresses.ts'
 import { localCallers } from './localCallers.ts'
 import type { Server } from './server.ts'
@@ -185,7 +184,7 @@ const isOfTopic = (access: Access): access is TopicAccess =>
   access === 'topic' || (topicActions as readonly string[]).includes(access)
 
 function authorizeTopic(key: ApiKey, access: TopicAccess, topic: string): void {
-  if (!key.seesTopic(topic)) throw topicNotFound(topic)
+  if (!key.seesTopic(topic)) throw topicHidden(key, access, topic)
   if (access === 'topic' || key.mayOnTopic(access, topic)) return
   throw new QueueError(
     'forbidden',
@@ -239,6 +238,17 @@ function queueHidden(key: ApiKey, action: Action, queue: string): QueueError {
     `There is no queue ${queue}, or this key has no right to it; nothing was changed. Let an admin give ` +
       `the key the right ${action}:${queue} (PUT /keys/${key.id}). If there is no queue then, an enqueue ` +
       `or PUT /queues/${queue} makes it.`
+  )
+}
+
+/** As `queueHidden`. Looking at a topic needs any right to it, such as publish. */
+function topicHidden(key: ApiKey, access: TopicAccess, topic: string): QueueError {
+  const right = `${access === 'topic' ? 'publish' : access}:${topic}`
+  return new QueueError(
+    'topicNotFound',
+    `There is no topic ${topic}, or this key has no right to it; nothing was changed. Let an admin give ` +
+      `the key the right ${right} (PUT /keys/${key.id}). If there is no topic then, ` +
+      `PUT /topics/${topic}/subscriptions/{queue} makes it.`
   )
 }
 
