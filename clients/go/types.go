@@ -801,11 +801,13 @@ type FailingState string
 const (
 	FailingStateDead    FailingState = "dead"
 	FailingStateDelayed FailingState = "delayed"
+	FailingStateReady   FailingState = "ready"
 )
 
 // FailuresQuery chooses failed messages.
 type FailuresQuery struct {
-	// dead, or delayed: waits for a retry after a failure.
+	// dead; delayed: waits for a retry after a failure; ready: its death brought it to this
+	// dead-letter queue, where it waits.
 	State FailingState `json:"state,omitempty"`
 }
 
@@ -822,7 +824,8 @@ type FailureExample struct {
 
 // FailureGroup is "groups" of Failures.
 type FailureGroup struct {
-	// dead, or delayed: waits for a retry after a failure.
+	// dead; delayed: waits for a retry after a failure; ready: its death brought it to this
+	// dead-letter queue, where it waits.
 	State FailingState `json:"state"`
 	// The common reason, with numbers and ids as `#` and quoted parts as `…`. null: no reason was
 	// given.

@@ -797,16 +797,22 @@ export interface Series {
 }
 
 export interface FailuresQuery {
-  /** dead, or delayed: waits for a retry after a failure. */
-  state?: 'dead' | 'delayed' | undefined
+  /**
+   * dead; delayed: waits for a retry after a failure; ready: its death brought it to this
+   * dead-letter queue, where it waits.
+   */
+  state?: 'dead' | 'delayed' | 'ready' | undefined
 }
 
 /** The groups. */
 export interface Failures {
   /** The largest first, at most 100. */
   groups: Array<{
-    /** dead, or delayed: waits for a retry after a failure. */
-    state: 'dead' | 'delayed'
+    /**
+     * dead; delayed: waits for a retry after a failure; ready: its death brought it to this
+     * dead-letter queue, where it waits.
+     */
+    state: 'dead' | 'delayed' | 'ready'
     /**
      * The common reason, with numbers and ids as `#` and quoted parts as `…`. null: no reason was
      * given.

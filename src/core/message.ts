@@ -117,8 +117,11 @@ export type AttemptOutcome = (typeof attemptOutcomes)[number]
 /** The ends that a message's `lastFailure` tells of. */
 export const failureOutcomes = ['failed', 'expired'] as const satisfies AttemptOutcome[]
 
-/** Messages in these states can have failed. A delayed one that has been leased backs off. */
-export const failingStates = ['dead', 'delayed'] as const
+/**
+ * Messages in these states can have failed. A delayed one that has been leased backs off. A ready one
+ * counts if its death brought it to this queue.
+ */
+export const failingStates = ['dead', 'delayed', 'ready'] as const
 export type FailingState = (typeof failingStates)[number]
 
 /** An attempt that ended badly. */

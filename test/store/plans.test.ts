@@ -10,6 +10,7 @@ import { sql, type Session } from '../../src/store/statement.ts'
 import { browse } from '../../src/store/verbs/browse.ts'
 import { createMaintenance } from '../../src/store/upkeep/maintenance.ts'
 import * as explain from '../../src/store/verbs/explain.ts'
+import { movedIdsStatement } from '../../src/store/verbs/failures.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { moveToStatement, redrive } from '../../src/store/verbs/redrive.ts'
 import { stopOfMoveStatement } from '../../src/store/verbs/redriveTasks.ts'
@@ -360,6 +361,7 @@ t.test(
           () => {}
         )
         await bulk.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
+        await session.query(movedIdsStatement, [queueId, '0', limit])
         for (const table of ['messages', 'acked']) {
           const some = await database.query<{ id: string }>(
             `select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`,
@@ -406,6 +408,7 @@ t.test(
       'counts_of',
       'last_id',
       'move_to',
+      'moved_ids',
       'purge',
       'purge_acked',
       'redrive',

@@ -3820,9 +3820,13 @@ left join buried b on f.dead_at is not null and f.state <> 'dead';
 -- $1 queue id · $2 message ids · $3 state
 select
   m.id,
-  m.attempt,
-  holdfast.rfc3339(coalesce(f.ended_at, m.dead_at, m.enqueued_at)) as at,
-  left(f.reason, 500) as reason
+  coalesce(nullif(m.attempt, 0), (m.origin->>'attempts')::integer, 0) as attempt,
+  coalesce(
+    holdfast.rfc3339(coalesce(f.ended_at, m.dead_at)),
+    m.origin->>'diedAt',
+    holdfast.rfc3339(m.enqueued_at)
+  ) as at,
+  left(coalesce(f.reason, m.origin->>'reason'), 500) as reason
 from holdfast.messages m
 left join lateral (
   select h.ended_at, h.reason
@@ -3836,7 +3840,7 @@ left join lateral (
 where m.queue_id = $1
   and m.id = any($2::bigint[])
   and holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) = $3
-  and (m.attempt > 0 or $3 = 'dead')
+  and (m.attempt > 0 or $3 <> 'delayed')
 order by m.id;
 
 -- find_key

@@ -1,4 +1,4 @@
-/** Failures by reason: dead and backing-off messages whose last attempts ended for a like reason. */
+/** Failures by reason: dead, moved and backing-off messages whose last attempts ended for a like reason. */
 import type { Caller } from '../caller.ts'
 import { countSecondsMax, failureGroupsMax, failuresExaminedMax } from '../limits.ts'
 import type { Parts } from '../engine/parts.ts'

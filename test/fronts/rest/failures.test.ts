@@ -88,6 +88,36 @@ t.test('the last failure counts, and the piece is in every reason of the group',
   t.strictSame((await holdfast.post(`${path}/redrive`, { where, dryRun: true })).body, { matched: 2 })
 })
 
+t.test('a dead-letter queue groups what moved there, and a redrive of a group sends it home', async t => {
+  const grave = '/queues/grave'
+  const source = '/queues/with-grave'
+  await holdfast.call('PUT', source, { deadLetterQueue: 'grave' })
+  await holdfast.post(`${source}/messages`, { messages: [{ body: 1 }, { body: 2 }, { body: 3 }] })
+  const { messages } = (await holdfast.post(`${source}/lease`, { max: 3 })).body
+  const reasons = ['disk 1 full', 'no route', 'disk 2 full']
+  const failures = messages.map(({ receipt }: any, i: number) => ({
+    receipt,
+    reason: reasons[i],
+    dead: true
+  }))
+  await holdfast.post(`${source}/fail`, { failures })
+  await holdfast.post(`${grave}/messages`, { body: 'sent here, not moved' })
+  const list = async () => (await holdfast.get(`${grave}/failures`)).body.groups
+  const [disks, route] = await list()
+  t.match(disks, {
+    state: 'ready',
+    reason: 'disk # full',
+    count: 2,
+    ids: [messages[0].id, messages[2].id],
+    example: { attempt: 1, reason: /^disk/, at: String }
+  })
+  t.match(route, { state: 'ready', count: 1, ids: [messages[1].id] })
+  t.strictSame((await holdfast.get(`${grave}/failures?state=dead`)).body.groups, [])
+  t.strictSame((await holdfast.post(`${grave}/redrive`, { ids: disks.ids })).body, { redriven: 2 })
+  t.match((await holdfast.get(source)).body.counts, { ready: 2 })
+  t.match(await list(), [{ count: 1 }])
+})
+
 t.test('past its bound it says that there is more', async t => {
   const { path, list } = await failing(['x'], { dead: true })
   const sql = new pg.Client(holdfast.databaseUrl)
@@ -111,5 +141,5 @@ t.test('past its bound it says that there is more', async t => {
 t.test('it refuses a queue that is not there and a state that cannot fail', async t => {
   t.match(await holdfast.get('/queues/nowhere/failures'), { status: 404, body: { code: 'queueNotFound' } })
   const { path } = await failing(['x'])
-  t.match(await holdfast.get(`${path}/failures?state=ready`), { status: 400 })
+  t.match(await holdfast.get(`${path}/failures?state=leased`), { status: 400 })
 })

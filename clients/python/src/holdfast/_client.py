@@ -182,7 +182,8 @@ class Client:
     def failures(self, queue: str, state: Optional[str] = None) -> Failures:
         """Failed messages of a queue, grouped by the reason of their last failure.
 
-        `state` is `dead` or `delayed`. The `ids` of a group are for `redrive` or `retry`.
+        `state` is `dead`, `delayed` or `ready`. The `ids` of a group are for `retry` if it is `delayed`,
+        or else for `redrive`.
         """
         where = path("queues", queue, "failures")
         return cast(Failures, self._calls.call("GET", where, query={"state": state}))

@@ -25,7 +25,11 @@ function useFailures(queue, version, any) {
 }
 
 export function FailureGroups({ queue, counts, version, onChange }) {
-  const { failures, problem, read } = useFailures(queue, version, counts.dead + counts.delayed > 0)
+  const { failures, problem, read } = useFailures(
+    queue,
+    version,
+    counts.dead + counts.delayed + counts.ready > 0
+  )
   if (failures === null) return html`<${ProblemNote} problem=${problem} again=${read} />`
   const { groups, groupsLeftOut, more } = failures
   if (groups.length === 0 && !more) return null
@@ -76,7 +80,7 @@ function GroupTable({ queue, groups, onDone }) {
 
 function GroupRow({ queue, group, manage, onDone }) {
   const { state, reason, count: messages, firstAt, lastAt, example, ids } = group
-  const [verb, title] = state === 'dead' ? ['redrive', 'Redrive group …'] : ['retry', 'Retry group …']
+  const [verb, title] = state === 'delayed' ? ['retry', 'Retry group …'] : ['redrive', 'Redrive group …']
   const act = () => askForIds(/** @type {'redrive' | 'retry'} */ (verb), queue, ids, onDone)
   return html`<tr>
     <td class="why-cell">

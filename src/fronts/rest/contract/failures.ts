@@ -11,7 +11,9 @@ import { operations, problemResponses } from './operation.ts'
 import { maybe, messageId, object, orNull, QueueParams, time } from './shapes.ts'
 
 const FailingStateName = Type.Enum([...failingStates], {
-  description: 'dead, or delayed: waits for a retry after a failure.'
+  description:
+    'dead; delayed: waits for a retry after a failure; ' +
+    'ready: its death brought it to this dead-letter queue, where it waits.'
 })
 
 export const FailuresQuery = object({ state: maybe(FailingStateName) }, { title: 'FailuresQuery' })
@@ -71,10 +73,11 @@ export const failureOperations = operations({
     schema: {
       summary: 'Failures by reason',
       description:
-        "Groups dead messages, and those that wait for a retry, by their last failure's reason. " +
+        "Groups failed messages by their last failure's reason: dead ones, those that wait for a retry, " +
+        'and in a dead-letter queue those that moved there. ' +
         'Reasons that differ only in numbers, ids, quoted parts or white space are one group, ' +
         `and so are those that differ only after ${failureReasonCharsMax} characters. ` +
-        'To redrive or retry a group, send its `ids`: ' +
+        'Send the `ids` of a group to retry it if it is `delayed`, or else to redrive it: ' +
         'messages that fail for the same reason later are not touched. ' +
         `It examines at most ${examinedMax} messages in each state, for at most ${countSecondsMax} seconds.`,
       params: QueueParams,
