@@ -1,5 +1,5 @@
 /** The documents as a site: whole, two clicks wide, and served with nothing inline. */
-import { glob, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, glob, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, posix } from 'node:path'
 import Fastify from 'fastify'
@@ -88,9 +88,13 @@ t.test('the service shows it where it is built, and says how to build it where i
   }
   t.equal((await fetch(`${url}/docs/guide/..%2f..%2fpackage.json`)).status, 404)
 
-  const bare = await serve(t, t.testdir({}))
-  const refused = await fetch(`${bare}/docs/guide/concepts.html`)
-  t.match(await refused.json(), { message: /npm run docs/ })
+  const later = join(t.testdir({}), 'guide')
+  const bare = await serve(t, later)
+  for (const path of ['', '/', '/concepts.html']) {
+    t.match(await (await fetch(`${bare}/docs/guide${path}`)).json(), { message: /npm run docs/ }, path)
+  }
+  await cp(folder, later, { recursive: true })
+  t.equal((await fetch(`${bare}/docs/guide/concepts.html`)).status, 200, 'it needs no restart')
 })
 
 const browsing = process.env.HOLDFAST_TEST_SECONDS ? noBrowser : 'HOLDFAST_TEST_SECONDS=60 runs it'

@@ -17,12 +17,9 @@ export async function guideRoutes(app: FastifyInstance, folder = builtFolder): P
       route.config = { ...route.config, access: 'anyone' }
       route.schema = hidden
     })
-    if (!existsSync(join(folder, 'index.html'))) {
-      scope.get('/docs/guide', refuse)
-      scope.get('/docs/guide/*', refuse)
-      return
-    }
+    // Looked up each time, so a guide that is built later needs no restart.
     scope.addHook('onRequest', (_request, reply, done) => {
+      if (!existsSync(join(folder, 'index.html'))) return done(notBuilt())
       reply.headers(ownPageFields)
       done()
     })
@@ -30,13 +27,15 @@ export async function guideRoutes(app: FastifyInstance, folder = builtFolder): P
     scope.get('/docs/guide', async ({ url }, reply) =>
       reply.redirect(/^[^?]*\/(\?|$)/.test(url) ? 'index.html' : 'guide/index.html', 302)
     )
-    await scope.register(fastifyStatic, { root: folder, prefix: '/docs/guide/', index: false })
+    await scope.register(fastifyStatic, {
+      root: folder,
+      prefix: '/docs/guide/',
+      index: false,
+      suppressWarning: true // that there is no folder yet
+    })
   })
 }
 
-async function refuse(): Promise<never> {
-  throw new QueueError(
-    'routeNotFound',
-    'The guide is not built here. Run npm run docs in the repository, then start the service again.'
-  )
+function notBuilt(): QueueError {
+  return new QueueError('routeNotFound', 'The guide is not built here. Run npm run docs in the repository.')
 }
