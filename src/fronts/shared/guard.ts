@@ -97,7 +97,7 @@ export function guard(app: Server, { ring, open }: GuardOptions): void {
         request.caller = callerAt(request.socket)
         return done()
       }
-      const key = bearerKey(request, ring)
+      const key = bearerKey(request, ring, access === 'docs' ? docsHint : undefined)
       letIn(request, key, settles === true)
       authorize(key, access, request.params as { queue?: string; topic?: string })
       done()
@@ -125,15 +125,18 @@ function refuseTwoHosts({ raw: { rawHeaders } }: FastifyRequest, reply: FastifyR
   )
 }
 
-/** The key that a request sends. Refuses with unauthorized. */
-export function bearerKey({ headers: { authorization } }: FastifyRequest, ring: ApiKeyRing): ApiKey {
+const docsHint =
+  'A browser sends no API key, so it cannot show this page. To open the pages of the API to everybody, ' +
+  'start the service with HOLDFAST_OPEN=docs. A program sends Authorization: Bearer hf_….'
+
+/** The key that a request sends. Refuses with unauthorized, and says what to do about it. */
+export function bearerKey(
+  { headers: { authorization } }: FastifyRequest,
+  ring: ApiKeyRing,
+  hint = 'This call needs an API key. Send it as Authorization: Bearer hf_…; holdfast keys create makes one.'
+): ApiKey {
   const [, secret] = /^bearer +(\S+)$/i.exec(authorization ?? '') ?? []
-  if (secret === undefined) {
-    throw new QueueError(
-      'unauthorized',
-      'This call needs an API key. Send it as Authorization: Bearer hf_…; holdfast keys create makes one.'
-    )
-  }
+  if (secret === undefined) throw new QueueError('unauthorized', hint)
   const key = ring.identify(secret)
   if (key === null) throw notKnown()
   return key

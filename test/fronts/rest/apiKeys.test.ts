@@ -36,7 +36,9 @@ t.test('every route but the probes asks for a key', async t => {
     '/nowhere',
     '/queues/q/nowhere'
   ]) {
-    t.equal((await holdfast.get(path)).status, 401, path)
+    const { status, text } = await holdfast.get(path)
+    t.equal(status, 401, path)
+    t.equal(text.includes('HOLDFAST_OPEN=docs'), /docs|openapi/.test(path), 'pages say how to open them')
   }
   t.equal(
     (await holdfast.call('PATCH', '/queues/q')).status,
