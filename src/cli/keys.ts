@@ -1,9 +1,17 @@
 /** holdfast keys: make, list and revoke API keys, beside a service that runs or without one. */
-import { keyNamePattern, rightPattern } from '../core/apiKey.ts'
+import { keyNamePattern, queueActions, rightInWords, rightPattern, topicActions } from '../core/apiKey.ts'
 import { apiKeyNameCharsMax, rateMax } from '../core/limits.ts'
 import type { ApiKeys } from '../core/ports.ts'
 import type { KeptSchedule } from '../core/schedule.ts'
 import { exit, table, UsageError, type Call, type Command } from './command.ts'
+
+/** What an action allows, where its name does not say it. */
+const notes: Partial<Record<string, string>> = {
+  lease: 'includes settling',
+  manage: 'settings, purge, redrive, cancel, delete'
+}
+const noted = (actions: readonly string[]) =>
+  actions.map(action => (notes[action] === undefined ? action : `${action} (${notes[action]})`)).join(', ')
 
 export const keys: Command = {
   summary: 'make, list and revoke API keys',
@@ -15,8 +23,12 @@ export const keys: Command = {
                 are listed
 
 A right is an action on one queue (lease:mail), on all queues whose names begin alike (enqueue:orders-*),
-or on all queues (browse:*). The actions are enqueue, lease (which includes settling), browse and manage
-(settings, purge, redrive, cancel, delete). The right admin, alone, allows everything. For example:
+or on all queues (browse:*), and so for topics (publish:news). The right admin, alone, allows everything.
+
+  actions on queues   ${noted(queueActions)}
+  actions on topics   ${noted(topicActions)}
+
+For example:
 
   holdfast keys create 'mail worker' --allow lease:mail --allow enqueue:mail-replies`,
   flags: {
@@ -62,10 +74,7 @@ async function create(call: Call, name: string): Promise<void> {
   const rights = call.flag('allow')
   const wrong = rights.find(right => !new RegExp(rightPattern).test(right))
   if (wrong !== undefined) {
-    throw new UsageError(
-      `${wrong} is not a right. A right is admin, or an action and a queue: lease:mail, ` +
-        'enqueue:orders-*, browse:*.'
-    )
+    throw new UsageError(`${wrong} is not a right. A right is ${rightInWords}.`)
   }
   if (rights.length === 0) {
     throw new UsageError('Say what the key may do, for example --allow lease:mail or --allow admin.')

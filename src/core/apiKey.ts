@@ -24,6 +24,11 @@ export type TopicAction = (typeof topicActions)[number]
  */
 export const rightPattern =
   `^(admin|(${[...queueActions, ...topicActions].join('|')}):` + `(\\*|${namePattern.slice(1, -1)}\\*?))$`
+const oneOf = new Intl.ListFormat('en-GB', { type: 'disjunction' })
+/** What a right is, for people: ends a sentence. */
+export const rightInWords =
+  `admin, or an action and a name, such as lease:mail, enqueue:orders-* or browse:*. The action on a queue ` +
+  `is ${oneOf.format(queueActions)}, and the action on a topic is ${oneOf.format(topicActions)}`
 /**
  * With the flag u. No control characters, because terminals show the names. No format characters or
  * line separators: they are invisible, and some turn the text around, so a name could pose as

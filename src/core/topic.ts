@@ -135,10 +135,7 @@ export function checkSubscriptionRoom(
   }
 }
 
-/**
- * A key without a right to the topic gets it too. So the answer never tells whether the topic
- * exists.
- */
+/** A key without a right to the topic gets the same code, from the guard. */
 export function topicNotFound(topic: string): QueueError {
   return new QueueError(
     'topicNotFound',

@@ -1,6 +1,6 @@
 /** What a schema finds wrong in a request: where it is, and what to do, in words. */
 import type { ErrorObject } from 'ajv'
-import { keyNamePattern, rightPattern } from '../../core/apiKey.ts'
+import { keyNamePattern, rightInWords, rightPattern } from '../../core/apiKey.ts'
 import { apiKeyNameCharsMax, groupCharsMax, idempotencyKeyCharsMax } from '../../core/limits.ts'
 import { nearest } from '../../core/nearest.ts'
 import { groupPattern, idempotencyKeyPattern } from '../../core/options.ts'
@@ -14,10 +14,7 @@ const wordsOf = new Map([
   [namePattern, `must be ${nameDescription.replace(/\.$/, '')} (the pattern is ${namePattern})`],
   [idempotencyKeyPattern, `must be 1 to ${idempotencyKeyCharsMax} printable ASCII characters`],
   [groupPattern, `must be 1 to ${groupCharsMax} characters, none of them a control character`],
-  [
-    rightPattern,
-    'must be a right: admin, or an action and a name such as lease:mail, enqueue:orders-*, browse:*'
-  ],
+  [rightPattern, `must be a right: ${rightInWords}`],
   [
     keyNamePattern,
     `must be 1 to ${apiKeyNameCharsMax} characters, none of them a control character or invisible`
