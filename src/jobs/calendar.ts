@@ -5,6 +5,14 @@ import type { Calendar } from '../core/schedule.ts'
 
 const dayMs = 86_400_000
 const yearsMax = 10
+/** The fields of an expression in their order, and what each takes. */
+const cronFields = [
+  ['minute', '0 to 59'],
+  ['hour', '0 to 23'],
+  ['day of the month', '1 to 31, or L'],
+  ['month', '1 to 12, or JAN to DEC'],
+  ['weekday', '0 to 7, or SUN to SAT']
+] as const
 const aliases = ['@YEARLY', '@ANNUALLY', '@MONTHLY', '@WEEKLY', '@DAILY', '@HOURLY']
 
 /**
@@ -73,8 +81,21 @@ function parseCron(cron: string, afterWallMs: number): { nextWall: () => number;
       everyHour: expression.fields.hour.values.length === 24
     }
   } catch (error) {
-    throw refuse(`cannot be read: ${(error as Error).message}.`)
+    throw refuse(`cannot be read: ${wrongField(fields) ?? (error as Error).message}.`)
   }
+}
+
+/** Which field alone cannot be read, in words. null: each can be, but not together. */
+function wrongField(fields: string[]): string | null {
+  for (const [index, [name, values]] of cronFields.entries()) {
+    const field = fields[index] ?? ''
+    try {
+      CronExpressionParser.parse(cronFields.map((_, i) => (i === index ? field : '*')).join(' '))
+    } catch {
+      return `its ${name} is ${field}, and that field takes ${values}, *, and lists, ranges and steps of these`
+    }
+  }
+  return null
 }
 
 type Offsets = (ms: number) => number

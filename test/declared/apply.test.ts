@@ -90,7 +90,7 @@ t.test('what is wrong in a file is refused with its line and column, and nothing
       'queues:\n  a:\n    maxAttemps: 5',
       '3:5: queues.a.maxAttemps is not a known field (did you mean maxAttempts?).'
     ],
-    ['queues:\n  a: { maxAttempts: 0 }', '2:8: queues.a.maxAttempts must be >= 1.'],
+    ['queues:\n  a: { maxAttempts: 0 }', '2:8: queues.a.maxAttempts must be at least 1.'],
     ['queues:\n  a: { retry: { strategy: slow } }', '2:17: queues.a.retry.strategy must be one of '],
     ['queue: {}', '1:1: queue is not a known field (did you mean queues?).'],
     ['queues:\n  ok: {}\n  a b: {}', '3:3: A name in queues must be 1 to 80 of '],
@@ -100,11 +100,11 @@ t.test('what is wrong in a file is refused with its line and column, and nothing
     ['queues: {}\n---\nqueues: {}', '2:1: A second document begins here. Write all in one, without ---.'],
     ['queues: {a: {tags: !secret {}}}', '1:20: Unresolved tag: !secret.'],
     ['queues: {a: *there}', '1:13: Nothing above is marked &there.'],
-    ['- a', '1:1: The file must be object.'],
-    ['', '1:1: The file must be object.'],
+    ['- a', '1:1: The file must be an object.'],
+    ['', '1:1: The file must be an object.'],
     [
       'topics: {t: {subscriptions: {q: {pattern: a..b}}}}',
-      '1:34: topics.t.subscriptions.q.pattern must match '
+      '1:34: topics.t.subscriptions.q.pattern must match the pattern '
     ],
     ['topics: {t: {}}', '1:10: topics.t.subscriptions is missing.'],
     ['schedules: {s: {queue: q, cron: "* * *", body: 1}}', '1:27: The cron expression must have five fields'],

@@ -22,6 +22,41 @@ const wordsOf = new Map([
   [storableText, 'must not hold NUL, nor half of a surrogate pair']
 ])
 
+const typeWords: Record<string, string> = {
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  object: 'an object',
+  array: 'a list',
+  null: 'null'
+}
+const typesIn = (types: string | string[]) => [types].flat().map(type => typeWords[type] ?? type)
+
+/** What a bound on a length asks for. The least one mostly refuses what is empty. */
+const atLeast = (limit: number, things: string) =>
+  limit === 1 ? 'must not be empty' : `must have at least ${limit} ${things}`
+
+/** What the other keywords of the contract ask for, by their parameters. */
+const asksOf: Partial<Record<string, (params: any) => string>> = {
+  type: ({ type }) => `must be ${typesIn(type).join(' or ')}`,
+  enum: ({ allowedValues }) => `must be one of ${JSON.stringify(allowedValues)}`,
+  const: ({ allowedValue }) => `must be one of ${JSON.stringify([allowedValue])}`,
+  pattern: ({ pattern }) => wordsOf.get(pattern) ?? `must match the pattern ${pattern}`,
+  format: ({ format }) =>
+    format === 'date-time' ? 'must be a time such as 2026-01-01T12:00:00Z' : `must be a ${format}`,
+  minLength: ({ limit }) => atLeast(limit, 'characters'),
+  maxLength: ({ limit }) => `must have at most ${limit} characters`,
+  minItems: ({ limit }) => atLeast(limit, 'entries'),
+  maxItems: ({ limit }) => `must have at most ${limit} entries`,
+  minProperties: ({ limit }) => atLeast(limit, 'members'),
+  maxProperties: ({ limit }) => `must have at most ${limit} members`,
+  minimum: ({ limit }) => `must be at least ${limit}`,
+  exclusiveMinimum: ({ limit }) => `must be above ${limit}`,
+  maximum: ({ limit }) => `must be at most ${limit}`,
+  oneOf: () => 'must fit exactly one of its shapes'
+}
+
 /** The parameter of a keyword's fault that names a member of the object at fault. */
 const memberNamedBy: Partial<Record<string, string>> = {
   additionalProperties: 'additionalProperty',
@@ -42,16 +77,8 @@ export function faultOf(
       return { pointer, message: unknownField(named!, parentSchema, data) }
     case 'required':
       return { pointer, message: 'is missing' }
-    case 'enum':
-    case 'const':
-      return {
-        pointer,
-        message: `must be one of ${JSON.stringify(params.allowedValues ?? [params.allowedValue])}`
-      }
-    case 'pattern':
-      return { pointer, message: wordsOf.get(params.pattern) ?? message! }
     default:
-      return { pointer, message: message ?? 'is not valid' }
+      return { pointer, message: asksOf[keyword]?.(params) ?? message ?? 'is not valid' }
   }
 }
 

@@ -184,9 +184,9 @@ function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
   }
   const error = thrown as FastifyError
   if (error.validation !== undefined) {
-    // The error of `propertyNames` only repeats the error of the name itself.
+    // These only repeat the error of the name itself, or those of the alternatives.
     const faults = error.validation
-      .filter(({ keyword }) => keyword !== 'propertyNames')
+      .filter(({ keyword }) => keyword !== 'propertyNames' && keyword !== 'anyOf')
       .map(fault => faultOf(fault as ErrorObject, error.validationContext))
     const [first] = faults
     return invalidRequest(first!.pointer, first!.message, faults)

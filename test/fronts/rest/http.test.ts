@@ -154,7 +154,10 @@ t.test('an unknown field is refused with the field that was probably meant', asy
     ['lease', { wait_seconds: 5 }, '(did you mean waitSeconds?).'],
     ['lease?leaseSecond=5', {}, 'query/leaseSecond is not a known field (did you mean leaseSeconds?).'],
     ['fail', { receipt: 'x', reasons: 'y' }, '(did you mean reason?).'],
-    ['purge', { where: { contain: 'x' } }, '/where/contain is not a known field (did you mean contains?).']
+    ['purge', { where: { contain: 'x' } }, '/where/contain is not a known field (did you mean contains?).'],
+    ['purge', { where: { reason: '' } }, '/where/reason must not be empty.'],
+    ['purge', { where: [] }, '/where must be an object.'],
+    ['lease', { max: 0 }, '/max must be at least 1.']
   ]
   for (const [path, body, detail] of wrong) {
     const answer = await holdfast.post(`/queues/q/${path}`, body)
