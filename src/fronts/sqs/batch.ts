@@ -1,7 +1,7 @@
 /** What all batches have in common: their entries, and an answer for each. */
 import type { Answer } from './call.ts'
 import { SqsError } from './errors.ts'
-import type { OperationName } from './protocol.ts'
+import type { OperationName } from './structures.ts'
 
 export interface Entry {
   Id: string

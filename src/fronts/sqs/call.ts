@@ -1,4 +1,4 @@
-/** One call of an operation: who asks, with what, and what the operations share. */
+/** One call of an operation: who asks, and what the operations share. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Action } from '../../core/apiKey.ts'
 import type { Broker } from '../../core/broker.ts'
@@ -6,6 +6,7 @@ import type { Caller } from '../../core/caller.ts'
 import { permit } from '../shared/guard.ts'
 import type { FirstGroups } from './firstGroup.ts'
 import { account, queueOfUrl } from './ids.ts'
+import type { InputOf, OperationName } from './structures.ts'
 
 export interface Call {
   broker: Broker
@@ -13,8 +14,6 @@ export interface Call {
   request: FastifyRequest
   reply: FastifyReply
   caller: Caller
-  /** As its structure says. */
-  input: Record<string, any>
   /** Of the signature. */
   readonly region: string
   /** Where callers reach the service, without a slash at the end. */
@@ -27,7 +26,7 @@ export interface Call {
 
 /** What an operation answers, as its structure says. */
 export type Answer = Record<string, unknown>
-export type Operation = (call: Call) => Promise<Answer>
+export type Operation<Name extends OperationName> = (call: Call, input: InputOf<Name>) => Promise<Answer>
 
 export const urlOf = ({ origin }: Call, queue: string): string => `${origin}/${account}/${queue}`
 
@@ -36,9 +35,9 @@ export function permitOn({ request }: Call, action: Action, queue: string): void
   permit(request, action, queue)
 }
 
-/** The queue that the call is about, if its key may do this there. */
-export function queueOf(call: Call, action: Action): string {
-  const queue = queueOfUrl(call.input.QueueUrl)
+/** The queue of a URL, if the call's key may do this there. */
+export function queueOf(call: Call, action: Action, queueUrl: string): string {
+  const queue = queueOfUrl(queueUrl)
   permitOn(call, action, queue)
   return queue
 }

@@ -1,7 +1,7 @@
 /** Reads a request of the query protocol: fields of a form become the object that JSON would give. */
 import { SqsError } from './errors.ts'
 import { isScalar, type Shape } from './shape.ts'
-import { structures } from './shapes.ts'
+import { structureNamed } from './structures.ts'
 
 /** Fields whose names begin alike. `Tag.1.Key` stands at `Tag`, `1`, `Key`. */
 interface Node {
@@ -48,7 +48,7 @@ export function inputOf(fields: Map<string, string>, structure: string): Record<
 
 function structureOf(node: Node, structure: string): Record<string, unknown> {
   const read: Record<string, unknown> = {}
-  for (const [member, shape] of Object.entries(structures[structure]!.members)) {
+  for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
     const value = valueOf(node, member, shape)
     if (value !== undefined) read[member] = value
   }

@@ -1,16 +1,16 @@
 /** Checks the input of an operation against its structure, whichever protocol it came by. */
 import { missing, SqsError } from './errors.ts'
 import { isScalar, type Shape } from './shape.ts'
-import { structures } from './shapes.ts'
+import { structureNamed } from './structures.ts'
 
 const jsonTypes = { string: 'string', blob: 'string', integer: 'number', boolean: 'boolean' } as const
 
 /** What is unknown is left out, and so is null. Refuses what is missing or has another type. */
-export function checkedInput(value: unknown, structure: string, path = ''): Record<string, any> {
+export function checkedInput(value: unknown, structure: string, path = ''): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrongType(path === '' ? 'The body' : path, value, 'an object')
   }
-  const { members, required } = structures[structure]!
+  const { members, required } = structureNamed(structure)
   const checked: Record<string, unknown> = {}
   for (const [member, shape] of Object.entries(members)) {
     const given = Object.hasOwn(value, member) ? (value as Record<string, unknown>)[member] : undefined

@@ -4,16 +4,10 @@
  */
 import { hash } from 'node:crypto'
 import { invalidValue, SqsError } from './errors.ts'
+import type { StructureOf } from './structures.ts'
 
-export interface Attribute {
-  DataType: string
-  StringValue?: string
-  /** In base64. */
-  BinaryValue?: string
-  /** SQS has them in its model, and takes none. */
-  StringListValues?: string[]
-  BinaryListValues?: string[]
-}
+/** SQS has lists of values in its model, and takes none. */
+export type Attribute = StructureOf<'MessageAttributeValue'>
 export type Attributes = Record<string, Attribute>
 
 /** Headers that begin so are this front's own: no attribute can have such a name. */

@@ -6,6 +6,7 @@ import { QueueError } from '../../core/errors.ts'
 import { permitOn, type Answer, type Call } from './call.ts'
 import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
 import { arnOf, isFifoName, queueOfArn, readTaskHandle, taskHandleOf, taskIdOf } from './ids.ts'
+import type { InputOf } from './structures.ts'
 
 const perSecondMax = 500
 /** What a task that names no rate keeps to. It differs from every rate that one can name. */
@@ -25,9 +26,12 @@ async function reportOf(call: Call, name: string, queue: string): Promise<QueueR
   }
 }
 
-export async function startMessageMoveTask(call: Call): Promise<Answer> {
-  const { broker, caller, input } = call
-  const rate: number | undefined = input.MaxNumberOfMessagesPerSecond
+export async function startMessageMoveTask(
+  call: Call,
+  input: InputOf<'StartMessageMoveTask'>
+): Promise<Answer> {
+  const { broker, caller } = call
+  const rate = input.MaxNumberOfMessagesPerSecond
   if (rate !== undefined && !(rate >= 1 && rate <= perSecondMax)) {
     throw invalidValue(
       `Value ${rate} for parameter MaxNumberOfMessagesPerSecond is invalid. ` +
@@ -72,8 +76,10 @@ const reasonOf = {
   refused: 'InternalFailure'
 }
 
-export async function listMessageMoveTasks(call: Call): Promise<Answer> {
-  const { MaxResults: max = 1, SourceArn } = call.input
+export async function listMessageMoveTasks(
+  call: Call,
+  { MaxResults: max = 1, SourceArn }: InputOf<'ListMessageMoveTasks'>
+): Promise<Answer> {
   if (!(max >= 1 && max <= resultsMax)) {
     throw invalidValue(
       `Value ${max} for parameter MaxResults is invalid. Reason: Must be between 1 and ${resultsMax}.`
@@ -103,8 +109,11 @@ function shown({ region }: Call, source: string, task: RedriveTask, left: number
   }
 }
 
-export async function cancelMessageMoveTask(call: Call): Promise<Answer> {
-  const { broker, caller, input } = call
+export async function cancelMessageMoveTask(
+  call: Call,
+  input: InputOf<'CancelMessageMoveTask'>
+): Promise<Answer> {
+  const { broker, caller } = call
   const handle = readTaskHandle(input.TaskHandle)
   if (handle === null) throw invalidValue('Value for parameter TaskHandle is invalid.')
   await reportOf(call, 'SourceArn', handle.source)

@@ -7,6 +7,7 @@ import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { arnOf } from './ids.ts'
 import { operations } from './shapes.ts'
+import type { InputOf } from './structures.ts'
 
 interface Statement {
   Sid?: string
@@ -35,17 +36,17 @@ const granted = new Set([
 const wrongLabel = (label: string, why: string) =>
   invalidValue(`Value ${label} for parameter Label is invalid. Reason: ${why}.`)
 
-export async function addPermission(call: Call): Promise<Answer> {
-  const queue = queueOf(call, 'manage')
-  const { Label: label, AWSAccountIds: accounts, Actions: actions } = call.input
+export async function addPermission(call: Call, input: InputOf<'AddPermission'>): Promise<Answer> {
+  const queue = queueOf(call, 'manage', input.QueueUrl)
+  const { Label: label, AWSAccountIds: accounts, Actions: actions } = input
   check(label, accounts, actions)
   const arn = arnOf(call.region, queue)
   const { Statement: statements = [], ...policy } = await policyOf(call, queue)
   const added = {
     Sid: label,
     Effect: 'Allow',
-    Principal: { AWS: oneOrAll(accounts.map((account: string) => `arn:aws:iam::${account}:root`)) },
-    Action: oneOrAll(actions.map((action: string) => `SQS:${action}`)),
+    Principal: { AWS: oneOrAll(accounts.map(account => `arn:aws:iam::${account}:root`)) },
+    Action: oneOrAll(actions.map(action => `SQS:${action}`)),
     Resource: arn
   }
   const same = statements.find(({ Sid }) => Sid === label)
@@ -59,9 +60,9 @@ export async function addPermission(call: Call): Promise<Answer> {
   return await keep(call, queue, { ...first, ...policy, Statement: [...statements, added] })
 }
 
-export async function removePermission(call: Call): Promise<Answer> {
-  const queue = queueOf(call, 'manage')
-  const { Label: label } = call.input
+export async function removePermission(call: Call, input: InputOf<'RemovePermission'>): Promise<Answer> {
+  const queue = queueOf(call, 'manage', input.QueueUrl)
+  const { Label: label } = input
   const { Statement: statements = [], ...policy } = await policyOf(call, queue)
   const rest = statements.filter(({ Sid }) => Sid !== label)
   if (rest.length === statements.length) throw wrongLabel(label, "can't find label")

@@ -10,9 +10,8 @@ import { SqsError, sqsErrorOf } from './errors.ts'
 import { inputOf, readFields } from './form.ts'
 import { checkedInput } from './input.ts'
 import { operations } from './shapes.ts'
+import type { OperationName } from './structures.ts'
 import { errorXml, resultXml } from './xml.ts'
-
-export type OperationName = keyof typeof operations
 
 const targetPrefix = 'AmazonSQS.'
 const jsonType = 'application/x-amz-json-1.0'
@@ -39,7 +38,7 @@ export const isSqs = (head: Head): boolean =>
 /** What a request asks for. Refuses what no protocol can read. */
 export function readRequest(request: FastifyRequest): {
   operation: OperationName
-  input: Record<string, any>
+  input: Record<string, unknown>
 } {
   const text = textOf(request)
   const { queue } = request.params as { queue?: string }
@@ -65,7 +64,11 @@ export function readRequest(request: FastifyRequest): {
 }
 
 /** The address of the request may name its queue. */
-function checked(operation: OperationName, given: unknown, queue: string | undefined): Record<string, any> {
+function checked(
+  operation: OperationName,
+  given: unknown,
+  queue: string | undefined
+): Record<string, unknown> {
   const isNamed = queue !== undefined && typeof given === 'object' && given !== null
   const named = isNamed && !('QueueUrl' in given) ? { ...given, QueueUrl: queue } : given
   return checkedInput(named, operations[operation].input)

@@ -16,6 +16,7 @@ import { invalidValue, missing, queueDoesNotExist, SqsError } from './errors.ts'
 import { madeHere } from './firstGroup.ts'
 import { checkQueueName, isFifoName, nameRule } from './ids.ts'
 import { isCarried } from './messageAttributes.ts'
+import type { InputOf } from './structures.ts'
 import {
   askedFor,
   attributesOf,
@@ -42,11 +43,9 @@ async function reportIfAny({ broker, caller }: Call, queue: string): Promise<Que
 
 const notYours = (queue: string) => `This key has no right to manage the queue ${queue}.`
 
-export async function createQueue(call: Call): Promise<Answer> {
-  const { broker, caller, request, input, region } = call
-  const queue: string = input.QueueName
-  const attributes: QueueAttributes = input.Attributes ?? {}
-  const tags: Record<string, string> = input.tags ?? {}
+export async function createQueue(call: Call, input: InputOf<'CreateQueue'>): Promise<Answer> {
+  const { broker, caller, request, region } = call
+  const { QueueName: queue, Attributes: attributes = {}, tags = {} } = input
   checkQueueName(queue)
   // A queue that the key may not know of is refused like one that it may not manage.
   if (request.key?.sees(queue) === false) throw new SqsError('AccessDenied', notYours(queue))
@@ -96,17 +95,17 @@ async function checkTarget(
   }
 }
 
-export async function getQueueUrl(call: Call): Promise<Answer> {
-  const queue: string = call.input.QueueName
+export async function getQueueUrl(call: Call, input: InputOf<'GetQueueUrl'>): Promise<Answer> {
+  const queue = input.QueueName
   if (call.request.key?.sees(queue) === false) throw queueDoesNotExist()
   if ((await reportIfAny(call, queue)) === null) throw queueDoesNotExist()
   return { QueueUrl: urlOf(call, queue) }
 }
 
-export async function listQueues(call: Call): Promise<Answer> {
-  const { QueueNamePrefix: prefix = '' } = call.input
+export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Promise<Answer> {
+  const { QueueNamePrefix: prefix = '' } = input
   const scope = within(call.request.key?.queues ?? everyQueue, prefix)
-  const { names, next } = await page(call, async (after, limit) => {
+  const { names, next } = await page(input, async (after, limit) => {
     const { queues, next } = await call.broker.listQueues(call.caller, after, limit, scope)
     return { names: queues.map(({ queue }) => queue), next }
   })
@@ -116,10 +115,13 @@ export async function listQueues(call: Call): Promise<Answer> {
   }
 }
 
-export async function listDeadLetterSourceQueues(call: Call): Promise<Answer> {
-  const target = queueOf(call, 'browse')
+export async function listDeadLetterSourceQueues(
+  call: Call,
+  input: InputOf<'ListDeadLetterSourceQueues'>
+): Promise<Answer> {
+  const target = queueOf(call, 'browse', input.QueueUrl)
   if ((await reportIfAny(call, target)) === null) throw queueDoesNotExist()
-  const { names, next } = await page(call, async (after, limit) => {
+  const { names, next } = await page(input, async (after, limit) => {
     const scope = call.request.key?.queues ?? everyQueue
     const { queues, next } = await call.broker.listQueues(call.caller, after, limit, scope, target)
     return { names: queues.map(({ queue }) => queue), next }
@@ -130,11 +132,14 @@ export async function listDeadLetterSourceQueues(call: Call): Promise<Answer> {
   }
 }
 
+type Paging = InputOf<'ListQueues' | 'ListDeadLetterSourceQueues'>
 type Page = { names: string[]; next: string | null }
 
 /** A page of names. Only with MaxResults there can be another one. */
-async function page({ input }: Call, read: (after: string, limit: number) => Promise<Page>): Promise<Page> {
-  const { MaxResults: wanted, NextToken: token } = input
+async function page(
+  { MaxResults: wanted, NextToken: token }: Paging,
+  read: (after: string, limit: number) => Promise<Page>
+): Promise<Page> {
   if (wanted !== undefined && !(wanted >= 1 && wanted <= resultsMax)) {
     throw invalidValue(
       'Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.'
@@ -173,24 +178,24 @@ const within = ({ names, prefixes }: NameScope, prefix: string): NameScope => ({
     .map(other => (other.startsWith(prefix) ? other : prefix))
 })
 
-export async function deleteQueue(call: Call): Promise<Answer> {
-  const queue = queueOf(call, 'manage')
+export async function deleteQueue(call: Call, input: InputOf<'DeleteQueue'>): Promise<Answer> {
+  const queue = queueOf(call, 'manage', input.QueueUrl)
   if ((await reportIfAny(call, queue)) === null) throw queueDoesNotExist()
   await call.broker.deleteQueue(call.caller, queue)
   return {}
 }
 
-export async function getQueueAttributes(call: Call): Promise<Answer> {
-  const queue = queueOf(call, 'browse')
-  const names: string[] = call.input.AttributeNames ?? []
+export async function getQueueAttributes(call: Call, input: InputOf<'GetQueueAttributes'>): Promise<Answer> {
+  const queue = queueOf(call, 'browse', input.QueueUrl)
+  const names = input.AttributeNames ?? []
   const report = await call.broker.reportQueue(call.caller, queue)
   const attributes = askedFor(attributesOf(report, call.region), names)
   return Object.keys(attributes).length === 0 ? {} : { Attributes: attributes }
 }
 
-export async function setQueueAttributes(call: Call): Promise<Answer> {
-  const queue = queueOf(call, 'manage')
-  const attributes: QueueAttributes = call.input.Attributes
+export async function setQueueAttributes(call: Call, input: InputOf<'SetQueueAttributes'>): Promise<Answer> {
+  const queue = queueOf(call, 'manage', input.QueueUrl)
+  const attributes = input.Attributes
   if (Object.keys(attributes).length === 0) throw missing('Attribute.Name')
   const change = changeOf(queue, attributes, false)
   const { front } = await call.broker.reportQueue(call.caller, queue)
@@ -200,8 +205,8 @@ export async function setQueueAttributes(call: Call): Promise<Answer> {
   return {}
 }
 
-export async function purgeQueue(call: Call): Promise<Answer> {
-  const queue = queueOf(call, 'manage')
+export async function purgeQueue(call: Call, input: InputOf<'PurgeQueue'>): Promise<Answer> {
+  const queue = queueOf(call, 'manage', input.QueueUrl)
   if (isFifoName(queue)) {
     const front = { [purgedNote]: randomUUID() }
     await call.broker.putQueue(call.caller, queue, { front }, { only: 'existing' })
@@ -227,8 +232,8 @@ function checkTags(queue: string, tags: Record<string, string>): void {
 }
 
 /** Sets tags, and removes those that are null. Calls at the same time keep what the others set. */
-async function changeTags(call: Call, tagChanges: EntryChanges): Promise<Answer> {
-  const queue = queueOf(call, 'manage')
+async function changeTags(call: Call, queueUrl: string, tagChanges: EntryChanges): Promise<Answer> {
+  const queue = queueOf(call, 'manage', queueUrl)
   const { settings } = await call.broker.reportQueue(call.caller, queue)
   const tags = Object.entries({ ...settings.tags, ...tagChanges })
   checkTags(queue, Object.fromEntries(tags.filter((tag): tag is [string, string] => tag[1] !== null)))
@@ -236,18 +241,18 @@ async function changeTags(call: Call, tagChanges: EntryChanges): Promise<Answer>
   return {}
 }
 
-export async function tagQueue(call: Call): Promise<Answer> {
-  if (Object.keys(call.input.Tags).length === 0) throw missing('Tags')
-  return await changeTags(call, call.input.Tags)
+export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<Answer> {
+  if (Object.keys(input.Tags).length === 0) throw missing('Tags')
+  return await changeTags(call, input.QueueUrl, input.Tags)
 }
 
-export async function untagQueue(call: Call): Promise<Answer> {
-  const gone: string[] = call.input.TagKeys
+export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<Answer> {
+  const gone = input.TagKeys
   if (gone.length === 0) throw invalidValue('Tag keys must be between 1 and 128 characters in length.')
-  return await changeTags(call, Object.fromEntries(gone.map(name => [name, null])))
+  return await changeTags(call, input.QueueUrl, Object.fromEntries(gone.map(name => [name, null])))
 }
 
-export async function listQueueTags(call: Call): Promise<Answer> {
-  const { settings } = await call.broker.reportQueue(call.caller, queueOf(call, 'browse'))
+export async function listQueueTags(call: Call, input: InputOf<'ListQueueTags'>): Promise<Answer> {
+  const { settings } = await call.broker.reportQueue(call.caller, queueOf(call, 'browse', input.QueueUrl))
   return Object.keys(settings.tags).length === 0 ? {} : { Tags: settings.tags }
 }

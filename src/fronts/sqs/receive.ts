@@ -9,6 +9,7 @@ import { queueOf, type Answer, type Call } from './call.ts'
 import { known, noLeaseSeconds } from './queueAttributes.ts'
 import { invalidValue, SqsError } from './errors.ts'
 import { account, arnOf, isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
+import type { InputOf } from './structures.ts'
 import {
   chosenOf,
   fromHeaders,
@@ -34,9 +35,9 @@ const systemNames = [
 const giveBackSeconds = 30
 const encodingName = 'holdfast-encoding'
 
-export async function receiveMessage(call: Call): Promise<Answer> {
-  const { broker, caller, request, reply, input } = call
-  const name = queueOf(call, 'lease')
+export async function receiveMessage(call: Call, input: InputOf<'ReceiveMessage'>): Promise<Answer> {
+  const { broker, caller, request } = call
+  const name = queueOf(call, 'lease', input.QueueUrl)
   const queue = await broker.findQueue(caller, name)
   const max = bounded(input, 'MaxNumberOfMessages', 1, 10) ?? 1
   const waitSeconds = bounded(input, 'WaitTimeSeconds', 0, 20) ?? null
@@ -45,30 +46,36 @@ export async function receiveMessage(call: Call): Promise<Answer> {
   const isNothing =
     visibility === 0 || (visibility === undefined && queue.settings.leaseSeconds === noLeaseSeconds)
   checkMessages(request)
-  const key = attemptKeyOf(call)
-  const lease = async (
-    asked: Pick<LeaseRequest, 'max' | 'waitSeconds' | 'idempotencyKey' | 'ofOneGroup'>
-  ) => {
-    const how = {
-      leaseSeconds: isNothing ? giveBackSeconds : (visibility ?? null),
-      worker: request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown'
-    }
-    const leased = await broker.lease(caller, name, { ...how, ...asked }, [], () => givenUp(request, reply))
-    return leased.messages
-  }
-  const ofOneGroup = isFifoName(name) && max > 1
-  const messages = await lease({ max, waitSeconds, idempotencyKey: key, ofOneGroup })
-  if (ofOneGroup && messages.length > 0 && messages.length < max) {
-    const restKey = key === null ? null : `${key}+`
-    const rest = lease({ max: max - messages.length, waitSeconds: 0, idempotencyKey: restKey })
-    // What is leased already is answered, whatever keeps the rest away.
-    messages.push(...byGroup(await rest.catch(() => [])))
-  }
+  const leaseSeconds = isNothing ? giveBackSeconds : (visibility ?? null)
+  const asked: Asked = { max, waitSeconds, leaseSeconds, idempotencyKey: attemptKeyOf(call, input) }
+  const leaseAsked = isFifoName(name) && max > 1 ? leaseByGroup : lease
+  const messages = await leaseAsked(call, name, asked)
   if (messages.length === 0) refuseEnded(request)
   takeMessages(request, messages.length)
-  if (isNothing && messages.length > 0) await giveBack(call, name, messages)
   if (messages.length === 0) return {}
+  if (isNothing) await giveBack(call, name, messages)
   return { Messages: await Promise.all(messages.map(message => shown(call, queue, message, wanted))) }
+}
+
+type Asked = Omit<LeaseRequest, 'worker'>
+
+async function lease(call: Call, name: string, asked: Asked): Promise<LeasedMessage[]> {
+  const { broker, caller, request, reply } = call
+  const worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown'
+  const leased = await broker.lease(caller, name, { ...asked, worker }, [], () => givenUp(request, reply))
+  return leased.messages
+}
+
+/** Leases what one group has, and then the rest from other groups. */
+async function leaseByGroup(call: Call, name: string, asked: Asked): Promise<LeasedMessage[]> {
+  const ofOneGroup = await lease(call, name, { ...asked, ofOneGroup: true })
+  const left = asked.max - ofOneGroup.length
+  if (ofOneGroup.length === 0 || left <= 0) return ofOneGroup
+  const { idempotencyKey: key } = asked
+  const idempotencyKey = key === null ? null : `${key}+`
+  const rest = lease(call, name, { ...asked, max: left, waitSeconds: 0, idempotencyKey })
+  // What is leased already is answered, whatever keeps the rest away.
+  return [...ofOneGroup, ...byGroup(await rest.catch(() => []))]
 }
 
 /** Those of a group stand together, as AWS answers them. */
@@ -81,8 +88,13 @@ async function giveBack({ broker, caller }: Call, name: string, messages: Leased
   await broker.settle(caller, name, 'fail', settlements, index => `/${index}`)
 }
 
-function bounded(input: Record<string, any>, name: string, min: number, max: number): number | undefined {
-  const value: number | undefined = input[name]
+function bounded(
+  input: InputOf<'ReceiveMessage'>,
+  name: 'MaxNumberOfMessages' | 'WaitTimeSeconds' | 'VisibilityTimeout',
+  min: number,
+  max: number
+): number | undefined {
+  const value = input[name]
   if (value === undefined || (value >= min && value <= max)) return value
   const range = min === 0 ? `>= ${min} and <= ${max}` : `between ${min} and ${max}`
   throw invalidValue(
@@ -91,8 +103,10 @@ function bounded(input: Record<string, any>, name: string, min: number, max: num
 }
 
 /** The key under which an SDK's repeated call gets the same messages again. */
-function attemptKeyOf({ input, invocationId }: Call): string | null {
-  const id: string | undefined = input.ReceiveRequestAttemptId
+function attemptKeyOf(
+  { invocationId }: Call,
+  { ReceiveRequestAttemptId: id }: InputOf<'ReceiveMessage'>
+): string | null {
   if (id === undefined) return invocationId === null ? null : `sqs:i:${invocationId}`
   if (/^[!-~]{1,128}$/.test(id)) return `sqs:r:${id}`
   throw invalidValue(
@@ -106,9 +120,8 @@ interface Wanted {
   attributes: string[]
 }
 
-function wantedNames(input: Record<string, any>): Wanted {
-  const old: string[] = input.AttributeNames ?? []
-  const system: string[] = input.MessageSystemAttributeNames ?? []
+function wantedNames(input: InputOf<'ReceiveMessage'>): Wanted {
+  const { AttributeNames: old = [], MessageSystemAttributeNames: system = [] } = input
   const strange =
     system.find(name => !systemNames.includes(name) && !old.includes(name)) ??
     // That list takes the names of queue attributes too, which mean nothing there.

@@ -16,14 +16,14 @@ import {
   writeError,
   writeNoOperation,
   writeResult,
-  writeSqsRefusal,
-  type OperationName
+  writeSqsRefusal
 } from './protocol.ts'
 import * as queues from './queues.ts'
 import { receiveMessage } from './receive.ts'
 import { sendMessage, sendMessageBatch } from './send.ts'
 import * as settling from './settle.ts'
 import { readCredential, regionOf, type Signatures } from './signature.ts'
+import type { OperationName } from './structures.ts'
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown
 /** Sends the refusal of a request, as `writeSqsRefusal` writes it if it is ours. */
@@ -38,7 +38,7 @@ export interface SqsOptions {
   sqsUrl: string
 }
 
-const handlers: Record<OperationName, Operation> = {
+const handlers: { [Name in OperationName]: Operation<Name> } = {
   AddPermission: addPermission,
   CancelMessageMoveTask: cancelMessageMoveTask,
   ChangeMessageVisibility: settling.changeMessageVisibility,
@@ -101,7 +101,8 @@ async function addRoutes(
       return isOfQueue ? writeNoOperation(reply) : otherwise(request, reply)
     }
     const { operation, input } = open(request, options)
-    const result = await handlers[operation](callOf(request, reply, input, options, firstGroups))
+    // The input was checked by the structures that its type is made of.
+    const result = await handlers[operation](callOf(request, reply, options, firstGroups), input as never)
     return reply.send(writeResult(request, reply, operation, result))
   }
   const route = { config: { access: 'signed' }, schema: hidden } as const
@@ -169,7 +170,6 @@ const invocationPattern = /^[!-~]{1,128}$/
 function callOf(
   request: FastifyRequest,
   reply: FastifyReply,
-  input: Record<string, any>,
   { broker, sqsUrl }: SqsOptions,
   firstGroups: FirstGroups
 ): Call {
@@ -181,7 +181,6 @@ function callOf(
     request,
     reply,
     caller,
-    input,
     get region() {
       return regionOf(headers.authorization)
     },

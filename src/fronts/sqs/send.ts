@@ -3,11 +3,12 @@ import { createHash, hash } from 'node:crypto'
 import type { Enqueued, NewMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
 import { checkMessages, takeMessages } from '../shared/guard.ts'
-import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
+import { batchResult, checkEntries, type Failed } from './batch.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
 import { purgedNote } from './queueAttributes.ts'
+import type { InputOf } from './structures.ts'
 import {
   checkAttributes,
   checkText,
@@ -18,14 +19,7 @@ import {
 } from './messageAttributes.ts'
 
 /** What SendMessage and an entry of SendMessageBatch say of a message. */
-interface Sent {
-  MessageBody: string
-  DelaySeconds?: number
-  MessageAttributes?: Attributes
-  MessageSystemAttributes?: Attributes
-  MessageDeduplicationId?: string
-  MessageGroupId?: string
-}
+type Sent = Omit<InputOf<'SendMessage'>, 'QueueUrl'>
 
 const contentType = 'text/plain; charset=utf-8'
 const delaySecondsMax = 900
@@ -33,22 +27,22 @@ const batchBytesMax = 1_048_576
 /** 1 to 128 letters, digits and punctuation of ASCII. */
 const tokenPattern = /^[!-~]{1,128}$/
 
-export async function sendMessage(call: Call): Promise<Answer> {
-  const queue = await targetOf(call, [call.input as Sent])
-  const { message } = newMessage(call, queue, call.input as Sent, call.invocationId)
+export async function sendMessage(call: Call, input: InputOf<'SendMessage'>): Promise<Answer> {
+  const queue = await targetOf(call, input.QueueUrl, [input])
+  const { message } = newMessage(call, queue, input, call.invocationId)
   const [stored] = await enqueue(call, queue, [message])
-  return resultOf(queue, call.input as Sent, stored!)
+  return resultOf(queue, input, stored!)
 }
 
-export async function sendMessageBatch(call: Call): Promise<Answer> {
-  const entries = checkEntries(call.input.Entries as (Sent & Entry)[], 'SendMessageBatch')
-  const queue = await targetOf(call, entries)
+export async function sendMessageBatch(call: Call, input: InputOf<'SendMessageBatch'>): Promise<Answer> {
+  const entries = checkEntries(input.Entries, 'SendMessageBatch')
+  const queue = await targetOf(call, input.QueueUrl, entries)
   for (const entry of entries) {
     const error = incompleteness(queue, entry)
     if (error !== null) throw invalidValue(error.message)
   }
   const failed: Failed[] = []
-  const good: { entry: Sent & Entry; message: NewMessage }[] = []
+  const good: { entry: (typeof entries)[number]; message: NewMessage }[] = []
   let bytes = 0
   for (const entry of entries) {
     const key = call.invocationId === null ? null : `${call.invocationId}/${entry.Id}`
@@ -84,9 +78,9 @@ export async function sendMessageBatch(call: Call): Promise<Answer> {
   return batchResult(successful, failed)
 }
 
-async function targetOf(call: Call, sent: Sent[]): Promise<Queue> {
+async function targetOf(call: Call, queueUrl: string, sent: Sent[]): Promise<Queue> {
   const { broker, caller, firstGroups } = call
-  const queue = await broker.findQueue(caller, queueOf(call, 'enqueue'))
+  const queue = await broker.findQueue(caller, queueOf(call, 'enqueue', queueUrl))
   checkMessages(call.request)
   const isGrouped = sent.some(({ MessageGroupId }) => MessageGroupId !== undefined)
   return isGrouped ? await firstGroups.take(broker, caller, queue) : queue

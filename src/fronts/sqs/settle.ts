@@ -9,8 +9,11 @@ import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName } from './ids.ts'
-import type { OperationName } from './protocol.ts'
+import type { InputOf, OperationName } from './structures.ts'
 
+interface OfQueue {
+  QueueUrl: string
+}
 interface Receipt {
   ReceiptHandle: string
 }
@@ -20,19 +23,28 @@ interface Change extends Receipt {
 
 const pointer = (index: number) => `/${index}`
 
-export const deleteMessage = (call: Call): Promise<Answer> => single(call, deleteAll, call.input as Receipt)
-export const deleteMessageBatch = (call: Call): Promise<Answer> =>
-  batch(call, deleteAll, 'DeleteMessageBatch')
-export const changeMessageVisibility = (call: Call): Promise<Answer> =>
-  single(call, changeAll, call.input as Change)
-export const changeMessageVisibilityBatch = (call: Call): Promise<Answer> =>
-  batch(call, changeAll, 'ChangeMessageVisibilityBatch')
+export const deleteMessage = (call: Call, input: InputOf<'DeleteMessage'>): Promise<Answer> =>
+  single(call, deleteAll, input)
+export const deleteMessageBatch = (call: Call, input: InputOf<'DeleteMessageBatch'>): Promise<Answer> =>
+  batch(call, deleteAll, 'DeleteMessageBatch', input)
+export const changeMessageVisibility = (
+  call: Call,
+  input: InputOf<'ChangeMessageVisibility'>
+): Promise<Answer> => single(call, changeAll, input)
+export const changeMessageVisibilityBatch = (
+  call: Call,
+  input: InputOf<'ChangeMessageVisibilityBatch'>
+): Promise<Answer> => batch(call, changeAll, 'ChangeMessageVisibilityBatch', input)
 
 /** What became of each receipt. null: what was asked for. */
 type Settle<R> = (call: Call, queue: string, receipts: R[]) => Promise<(SqsError | null)[]>
 
-async function single<R extends Receipt>(call: Call, settle: Settle<R>, receipt: R): Promise<Answer> {
-  const queue = queueOf(call, 'lease')
+async function single<R extends Receipt>(
+  call: Call,
+  settle: Settle<R>,
+  receipt: R & OfQueue
+): Promise<Answer> {
+  const queue = queueOf(call, 'lease', receipt.QueueUrl)
   await call.broker.findQueue(call.caller, queue)
   const [error] = await settleReadable(call, settle, queue, [receipt])
   if (error !== null) throw error
@@ -42,11 +54,12 @@ async function single<R extends Receipt>(call: Call, settle: Settle<R>, receipt:
 async function batch<R extends Receipt>(
   call: Call,
   settle: Settle<R>,
-  operation: OperationName
+  operation: OperationName,
+  input: OfQueue & { Entries: (R & Entry)[] }
 ): Promise<Answer> {
-  const queue = queueOf(call, 'lease')
+  const queue = queueOf(call, 'lease', input.QueueUrl)
   await call.broker.findQueue(call.caller, queue)
-  const entries = checkEntries(call.input.Entries as (R & Entry)[], operation)
+  const entries = checkEntries(input.Entries, operation)
   const errors = await settleReadable(call, settle, queue, entries)
   const failed: Failed[] = []
   entries.forEach(({ Id: id }, index) => {

@@ -20,7 +20,7 @@ export interface MapShape {
 
 export interface Structure {
   required: readonly string[]
-  members: Record<string, Shape>
+  members: Readonly<Record<string, Shape>>
 }
 
 export type StructureTable = Record<Name, Structure>

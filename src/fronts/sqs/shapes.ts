@@ -325,7 +325,7 @@ export const structures = {
     required: ['QueueUrl', 'TagKeys'],
     members: { QueueUrl: 'string', TagKeys: { list: 'string', name: 'TagKey' } }
   }
-} as StructureTable
+} as const satisfies StructureTable
 
 export const errors = {
   BatchEntryIdsNotDistinct: { legacy: 'AWS.SimpleQueueService.BatchEntryIdsNotDistinct', status: 400 },

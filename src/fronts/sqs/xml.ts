@@ -1,7 +1,7 @@
 /** Writes answers of the query protocol. No XML is ever read. */
 import { carriedOf } from './messageAttributes.ts'
 import { isScalar, type Shape } from './shape.ts'
-import { structures } from './shapes.ts'
+import { structureNamed } from './structures.ts'
 
 const namespace = 'http://queue.amazonaws.com/doc/2012-11-05/'
 
@@ -46,7 +46,7 @@ export function errorXml(
 
 function structureXml(value: Record<string, unknown>, structure: string): string {
   let xml = ''
-  for (const [member, shape] of Object.entries(structures[structure]!.members)) {
+  for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
     if (value[member] !== undefined) xml += memberXml(member, value[member], shape)
   }
   return xml

@@ -2,7 +2,8 @@
 import * as sdk from '@aws-sdk/client-sqs'
 import type { Test } from 'tap'
 import { isScalar, type Shape } from '../../../src/fronts/sqs/shape.ts'
-import { operations, structures } from '../../../src/fronts/sqs/shapes.ts'
+import { operations } from '../../../src/fronts/sqs/shapes.ts'
+import { structureNamed } from '../../../src/fronts/sqs/structures.ts'
 
 export type OperationName = keyof typeof operations
 /** One call. Throws a Refusal. */
@@ -70,7 +71,7 @@ export function queryCaller(_t: Test, url: string): CallSqs {
 export const callers = { json: jsonCaller, query: queryCaller }
 
 function addFields(fields: URLSearchParams, prefix: string, value: any, structure: string): void {
-  for (const [member, shape] of Object.entries(structures[structure]!.members)) {
+  for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
     if (value[member] !== undefined) addField(fields, prefix, member, value[member], shape)
   }
 }
@@ -127,7 +128,7 @@ function parseXml(text: string): Element {
 
 function readStructure(element: Element, structure: string): any {
   const read: Record<string, any> = {}
-  for (const [member, shape] of Object.entries(structures[structure]!.members)) {
+  for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
     const found = element.all(typeof shape === 'string' ? member : shape.name)
     if (found.length === 0) continue
     read[member] =

@@ -65,7 +65,7 @@ export async function shapesText(): Promise<string> {
     "import type { ErrorTable, OperationTable, StructureTable } from './shape.ts'\n\n" +
     table('operations', operations, 'as const satisfies OperationTable') +
     '\n' +
-    table('structures', structures, 'as StructureTable') +
+    table('structures', structures, 'as const satisfies StructureTable') +
     '\n' +
     table('errors', errors, 'as const satisfies ErrorTable')
   return await format(text, { ...(await resolveConfig(import.meta.filename)), parser: 'typescript' })
