@@ -14,7 +14,7 @@ interface NumberRow {
 }
 
 /** Attributes that are settings of the core. */
-export const numbers = {
+const numbers = {
   VisibilityTimeout: { setting: 'leaseSeconds', min: 0, max: leaseSecondsMax },
   MessageRetentionPeriod: { setting: 'retentionSeconds', min: 60, max: 1_209_600 },
   DelaySeconds: { setting: 'delaySeconds', min: 0, max: 900 },
@@ -22,19 +22,34 @@ export const numbers = {
   MaximumMessageSize: { setting: 'messageBytesMax', min: 1024, max: messageBytesMax }
 } as const satisfies Record<string, NumberRow>
 
+const unknownAttribute = (name: string) => new SqsError('InvalidAttributeName', `Unknown Attribute ${name}.`)
+const notOfFifo = (name: string) =>
+  new SqsError('InvalidAttributeName', `You can specify the ${name} only when FifoQueue is set to true.`)
+const wrongValue = (name: string) =>
+  new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${name}.`)
+
+/** Refuses what an attribute cannot be. */
+type Check = (value: string, attribute: string) => void
+
+const like =
+  (pattern: RegExp): Check =>
+  (value, attribute) => {
+    if (!pattern.test(value)) throw wrongValue(attribute)
+  }
+
 /** Attributes that are kept and given back, with what they may be. */
-const kept: Record<string, RegExp> = {
-  Policy: /^/,
-  RedriveAllowPolicy: /^/,
-  KmsMasterKeyId: /^/,
-  KmsDataKeyReusePeriodSeconds: /^([6-9]\d|\d{3,4}|[1-7]\d{4}|8[0-5]\d{3}|86[0-3]\d{2}|86400)$/,
-  SqsManagedSseEnabled: /^(true|false)$/
+const kept: Record<string, Check> = {
+  Policy: checkPolicy,
+  RedriveAllowPolicy: checkAllowPolicy,
+  KmsMasterKeyId: like(/^/),
+  KmsDataKeyReusePeriodSeconds: like(/^([6-9]\d|\d{3,4}|[1-7]\d{4}|8[0-5]\d{3}|86[0-3]\d{2}|86400)$/),
+  SqsManagedSseEnabled: like(/^(true|false)$/)
 }
 /** The same of FIFO queues alone. */
-const keptOfFifo: Record<string, RegExp> = {
-  ContentBasedDeduplication: /^(true|false)$/,
-  DeduplicationScope: /^(queue|messageGroup)$/,
-  FifoThroughputLimit: /^(perQueue|perMessageGroupId)$/
+const keptOfFifo: Record<string, Check> = {
+  ContentBasedDeduplication: like(/^(true|false)$/),
+  DeduplicationScope: like(/^(queue|messageGroup)$/),
+  FifoThroughputLimit: like(/^(perQueue|perMessageGroupId)$/)
 }
 /** Those of them that AWS knows in other queues, but does not take. */
 const onlyOfFifo = ['DeduplicationScope', 'FifoThroughputLimit']
@@ -82,11 +97,43 @@ export function firstSettings(name: string): QueueChange {
   }
 }
 
-const unknownAttribute = (name: string) => new SqsError('InvalidAttributeName', `Unknown Attribute ${name}.`)
-const notOfFifo = (name: string) =>
-  new SqsError('InvalidAttributeName', `You can specify the ${name} only when FifoQueue is set to true.`)
-const wrongValue = (name: string) =>
-  new SqsError('InvalidAttributeValue', `Invalid value for the parameter ${name}.`)
+/** The queue whose attributes are set. */
+interface Changed {
+  isFifo: boolean
+  isNew: boolean
+}
+/** What the value of an attribute changes. */
+type Read = (value: string, queue: Changed) => QueueChange
+
+const numberReader =
+  (attribute: string, { setting, min, max }: NumberRow): Read =>
+  value => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN
+    if (!(number >= min && number <= max)) throw wrongValue(attribute)
+    return { [setting]: setting === 'leaseSeconds' && number === 0 ? noLeaseSeconds : number }
+  }
+
+/** The empty text takes an attribute away. */
+const keptReader =
+  (attribute: string, check: Check): Read =>
+  value => {
+    if (value === '') return { front: { [attribute]: null } }
+    if (!isCarried(value)) throw wrongValue(attribute)
+    check(value, attribute)
+    return { front: { [attribute]: value } }
+  }
+
+/** How each attribute is read that a call can set. */
+const readers = new Map<string, Read>([
+  ...Object.entries(numbers).map(([name, row]) => [name, numberReader(name, row)] as const),
+  ...Object.entries(kept).map(([name, check]) => [name, keptReader(name, check)] as const),
+  ['RedrivePolicy', redriveOf]
+])
+const readersOfFifo = new Map<string, Read>([
+  ...readers,
+  ...Object.entries(keptOfFifo).map(([name, check]) => [name, keptReader(name, check)] as const),
+  ['FifoQueue', readFifoQueue]
+])
 
 /** Reads attributes that a call gives. `isNew`: FifoQueue may be among them. */
 export function changeOf(name: string, attributes: QueueAttributes, isNew: boolean): QueueChange {
@@ -94,33 +141,24 @@ export function changeOf(name: string, attributes: QueueAttributes, isNew: boole
   const change: QueueChange = {}
   const notes: EntryChanges = {}
   for (const [attribute, value] of Object.entries(attributes)) {
-    const row = Object.hasOwn(numbers, attribute) ? numbers[attribute as keyof typeof numbers] : undefined
-    const patterns: Record<string, RegExp> = isFifo ? { ...kept, ...keptOfFifo } : kept
-    const pattern = Object.hasOwn(patterns, attribute) ? patterns[attribute] : undefined
-    if (row !== undefined) {
-      const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN
-      if (!(number >= row.min && number <= row.max)) throw wrongValue(attribute)
-      const isNothing = attribute === 'VisibilityTimeout' && number === 0
-      change[row.setting] = isNothing ? noLeaseSeconds : number
-    } else if (attribute === 'RedrivePolicy') {
-      Object.assign(change, redriveOf(value, isFifo))
-    } else if (attribute === 'FifoQueue' && isFifo) {
-      if (isNew && value !== 'true') throw wrongValue(attribute)
-      if (value !== 'true') {
-        throw new SqsError(
-          'InvalidAttributeValue',
-          'Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.'
-        )
-      }
-    } else if (pattern !== undefined) {
-      if (value !== '' && !mayBe(attribute, value, pattern)) throw wrongValue(attribute)
-      if (value !== '' && attribute === 'RedriveAllowPolicy') checkAllowPolicy(value)
-      notes[attribute] = value === '' ? null : value
-    } else {
+    const read = (isFifo ? readersOfFifo : readers).get(attribute)
+    if (read === undefined) {
       throw onlyOfFifo.includes(attribute) ? notOfFifo(attribute) : unknownAttribute(attribute)
     }
+    const { front, ...settings } = read(value, { isFifo, isNew })
+    Object.assign(change, settings)
+    Object.assign(notes, front)
   }
   return { ...change, front: withOneEncryption(notes) }
+}
+
+function readFifoQueue(value: string, { isNew }: Changed): QueueChange {
+  if (value === 'true') return {}
+  if (isNew) throw wrongValue('FifoQueue')
+  throw new SqsError(
+    'InvalidAttributeValue',
+    'Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.'
+  )
 }
 
 /** Of the two kinds of encryption, a queue has the one that was set last. */
@@ -135,12 +173,6 @@ function withOneEncryption(notes: EntryChanges): EntryChanges {
   )
 }
 
-function mayBe(attribute: string, value: string, pattern: RegExp): boolean {
-  if (!isCarried(value) || !pattern.test(value)) return false
-  if (!policies.includes(attribute)) return true
-  return attribute === 'RedriveAllowPolicy' || jsonObjectOf(value) !== null
-}
-
 /** Refuses attributes of which each is right, but not beside the others. */
 export function checkTogether({ FifoThroughputLimit, DeduplicationScope }: EntryChanges): void {
   if (FifoThroughputLimit !== 'perMessageGroupId' || DeduplicationScope === 'messageGroup') return
@@ -148,6 +180,10 @@ export function checkTogether({ FifoThroughputLimit, DeduplicationScope }: Entry
     'InvalidAttributeValue',
     'The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup'
   )
+}
+
+function checkPolicy(value: string, attribute: string): void {
+  if (jsonObjectOf(value) === null) throw wrongValue(attribute)
 }
 
 const sourcesMax = 10
@@ -206,7 +242,7 @@ function jsonObjectOf(text: string): Record<string, unknown> | null {
   }
 }
 
-function redriveOf(value: string, isFifo: boolean): QueueChange {
+function redriveOf(value: string, { isFifo }: Changed): QueueChange {
   if (value === '') return { maxAttempts: null, deadLetterQueue: null }
   const wrong = (why: string) =>
     invalidValue(`Value ${value} for parameter RedrivePolicy is invalid. Reason: ${why}`)
