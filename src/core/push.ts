@@ -1,8 +1,8 @@
 /** Push: the endpoint to which the service delivers the messages of a queue, and its secret. */
 import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import type { Caller } from './caller.ts'
-import { obstacleTo, type Holding } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
+import { checkOneMore, type Holding } from './fairShare.ts'
 import { pushesMax, pushHeaderNameCharsMax, pushHeadersMax, pushUrlCharsMax } from './limits.ts'
 import type { Digits } from './message.ts'
 
@@ -134,14 +134,15 @@ export function pushKey(serviceSecret: Buffer, keyId: string): KeyObject {
 
 /** Refuses with tooManyPushes when the bound leaves no room for one more. */
 export function checkPushRoom(held: Holding, { isAdmin }: Caller): void {
-  const obstacle = obstacleTo(1, pushesMax, held, isAdmin)
-  if (obstacle === null) return
-  const reason =
-    obstacle === 'total'
-      ? `There are ${held.all} pushes already, which is the most there may be`
-      : `This caller has made ${held.mine} pushes of the ${pushesMax} there may be. That is its share: ` +
-        'half of what others leave'
-  throw new QueueError('tooManyPushes', `${reason}; nothing was changed. Delete a push that nobody needs.`)
+  checkOneMore(
+    { max: pushesMax, held, isAdmin },
+    {
+      code: 'tooManyPushes',
+      total: `There are ${held.all} pushes already`,
+      share: `This caller has made ${held.mine} pushes of the ${pushesMax} there may be. That is its share`,
+      advice: 'Delete a push that nobody needs.'
+    }
+  )
 }
 
 export function pushNotFound(queue: string): QueueError {

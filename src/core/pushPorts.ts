@@ -1,5 +1,5 @@
 /** The verbs of pushes, as the store offers them. core/ports.ts has the others. */
-import type { Holding } from './engine/share.ts'
+import type { Holding } from './fairShare.ts'
 import type { Push, PushSettings } from './push.ts'
 
 export interface PushVerbs {

@@ -1,5 +1,5 @@
 /** The verbs of queues, as the store has them. */
-import type { Holding } from './engine/share.ts'
+import type { Holding } from './fairShare.ts'
 import type { BeginStandstill } from './engine/standstills.ts'
 import type { NameScope, Queue, QueueReport } from './queue.ts'
 

@@ -1,8 +1,8 @@
 /** A schedule: a message that is enqueued at the times of a cron expression. */
 import type { ApiKey } from './apiKey.ts'
 import type { Caller } from './caller.ts'
-import { obstacleTo } from './engine/share.ts'
 import { invalidRequest, QueueError } from './errors.ts'
+import { checkOneMore } from './fairShare.ts'
 import { checkBodySize, type Digits } from './message.ts'
 import { priorityDefault } from './options.ts'
 import { namePattern, type EnqueueDefaults } from './queue.ts'
@@ -167,27 +167,24 @@ export function checkRoom(
   key: Pick<ApiKey, 'isAdmin'> | null
 ): void {
   const isAdmin = key?.isAdmin === true
+  const code = 'tooManySchedules'
+  const advice = 'Delete a schedule that nobody needs.'
   if (isNewOnQueue && !isAdmin && onQueue >= schedulesPerQueueMax) {
-    throw tooManySchedules(
-      `The queue ${queue} has ${schedulesPerQueueMax} schedules already, which is the most it may have`
+    throw new QueueError(
+      code,
+      `The queue ${queue} has ${schedulesPerQueueMax} schedules already, which is the most it may have; ` +
+        `nothing was changed. ${advice}`
     )
   }
-  const obstacle = isNewForOwner ? obstacleTo(1, schedulesMax, { all, mine }, isAdmin) : null
-  if (obstacle === 'total' && isNew) {
-    throw tooManySchedules(`There are ${all} schedules already, which is the most there may be`)
-  }
-  if (obstacle === 'share') {
-    throw tooManySchedules(
-      `This key owns ${mine} schedules. That is its share of the ${schedulesMax} there may be: half of ` +
-        'what other keys leave'
-    )
-  }
-}
-
-function tooManySchedules(reason: string): QueueError {
-  return new QueueError(
-    'tooManySchedules',
-    `${reason}; nothing was changed. Delete a schedule that nobody needs.`
+  if (!isNewForOwner) return
+  checkOneMore(
+    { max: schedulesMax, held: { all, mine }, isAdmin, isThere: !isNew },
+    {
+      code,
+      total: `There are ${all} schedules already`,
+      share: `This key owns ${mine} schedules. That is its share of the ${schedulesMax} there may be`,
+      advice
+    }
   )
 }
 

@@ -2,7 +2,7 @@
 import { QueueError } from './errors.ts'
 import { routingKeyCharsMax, subscriptionsMax, subscriptionsPerTopicMax } from './limits.ts'
 import type { Caller } from './caller.ts'
-import { obstacleTo, type Holding } from './engine/share.ts'
+import { checkOneMore, type Holding } from './fairShare.ts'
 import type { Digits, NewMessage } from './message.ts'
 import { namePattern, type Queue } from './queue.ts'
 
@@ -121,16 +121,16 @@ export function checkSubscriptionRoom(
     { held: ofAll, max: subscriptionsMax, where: 'All topics together have' }
   ]
   for (const { held, max, where } of bounds) {
-    const obstacle = obstacleTo(1, max, held, isAdmin)
-    if (obstacle === null) continue
-    const reason =
-      obstacle === 'total'
-        ? `${where} ${held.all} subscriptions already, which is the most there may be`
-        : `This caller has made ${held.mine} subscriptions of the ${max} there may be. That is its share: ` +
-          'half of what others leave'
-    throw new QueueError(
-      'tooManySubscriptions',
-      `${reason}; nothing was changed. Delete a subscription that nobody needs.`
+    checkOneMore(
+      { max, held, isAdmin },
+      {
+        code: 'tooManySubscriptions',
+        total: `${where} ${held.all} subscriptions already`,
+        share:
+          `This caller has made ${held.mine} subscriptions of the ${max} there may be. ` +
+          'That is its share',
+        advice: 'Delete a subscription that nobody needs.'
+      }
     )
   }
 }

@@ -1,8 +1,8 @@
 /** Makes the queues that enqueues name and that are not there, within a bound. */
 import type { Caller } from '../caller.ts'
-import { QueueError } from '../errors.ts'
+import { checkOneMore, type Holding } from '../fairShare.ts'
 import type { Store } from '../ports.ts'
-import { obstacleTo, type Holding, type Share } from './share.ts'
+import type { Share } from './share.ts'
 import { Turns } from './turns.ts'
 
 /** A burst of new queues of one caller may take longer than other waits. */
@@ -52,17 +52,20 @@ export class AutoQueues {
 
 /** Refuses with tooManyQueues when the caller may not make one more. */
 export function checkQueues({ isAdmin }: Caller, name: string, max: number, held: Holding): void {
-  const obstacle = obstacleTo(1, max, held, isAdmin)
-  if (obstacle === null) return
-  const reason =
-    obstacle === 'total'
-      ? `${held.all} queues have been made already by enqueues and by keys that are not admin, which ` +
-        'is the most there may be'
-      : `this caller has made ${held.mine} queues. That is its share of the ${max} that enqueues and ` +
-        'keys that are not admin may make: half of what others leave'
-  throw new QueueError(
-    'tooManyQueues',
-    `There is no queue ${name}, and ${reason}; nothing was changed. Delete queues that nobody needs, ` +
-      `or make this one with an admin key: its PUT /queues/${name} is not bounded.`
+  const noQueue = `There is no queue ${name}, and`
+  checkOneMore(
+    { max, held, isAdmin },
+    {
+      code: 'tooManyQueues',
+      total:
+        `${noQueue} ${held.all} queues have been made already by enqueues and by keys that are not ` +
+        'admin',
+      share:
+        `${noQueue} this caller has made ${held.mine} queues. That is its share of the ${max} that ` +
+        'enqueues and keys that are not admin may make',
+      advice:
+        'Delete queues that nobody needs, or make this one with an admin key: ' +
+        `its PUT /queues/${name} is not bounded.`
+    }
   )
 }

@@ -3,7 +3,7 @@
  * one for each of its queues, gets its share of them and no more.
  */
 import type { Caller } from '../caller.ts'
-import { obstacleTo } from './share.ts'
+import { obstacleTo } from '../fairShare.ts'
 
 /** What begins when one of its callers may have a flight. It is told which caller that is. */
 type Start = (caller: Caller) => void

@@ -1,45 +1,10 @@
-/**
- * Fair shares of what the service can hold at one time. A caller may hold at most half of what the
- * others leave. So one caller alone gets half, two get a third each, and there is always room for
- * one more.
- */
+/** Bounds of what the service can hold at one time, which callers share by the rule of fair shares. */
 import type { Caller } from '../caller.ts'
 import { QueueError, type Code } from '../errors.ts'
+import { obstacleTo, type Holding } from '../fairShare.ts'
 
-/** Beyond the total: for calls that make room themselves, such as acks. */
-const makesRoomFactor = 1.25
-/** Of the total: what admins may hold, whatever the others hold. */
-const adminPart = 0.25
 /** From so many places on, those of callers that hold nothing are taken away now and then. */
 const placesMin = 1000
-
-export interface Holding {
-  /** Held by all callers, this one included. */
-  all: number
-  /** Held by this caller. */
-  mine: number
-}
-
-/** What is in the way of holding more: nothing, the caller's own share, or the total. */
-export type Obstacle = null | 'share' | 'total'
-
-/**
- * The rule. Where nobody holds anything, one thing of any size is let in. A caller that holds
- * nothing gets one thing as long as the total has room for it.
- */
-export function obstacleTo(
-  amount: number,
-  total: number,
-  { all, mine }: Holding,
-  isAdmin: boolean,
-  makesRoom = false
-): Obstacle {
-  if (all === 0) return null
-  const limit = makesRoom ? total * makesRoomFactor : total
-  if (isAdmin) return all + amount <= limit || mine + amount <= total * adminPart ? null : 'total'
-  if (mine > 0 && mine + amount > (limit - (all - mine)) / 2) return 'share'
-  return all + amount <= limit ? null : 'total'
-}
 
 /** The numbers of a bound. Those of the replica's other processes are as those last told them. */
 export class Holdings {

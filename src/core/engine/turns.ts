@@ -4,7 +4,7 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import { obstacleTo } from './share.ts'
+import { obstacleTo } from '../fairShare.ts'
 import type { Share } from './share.ts'
 
 const waitSecondsMaxDefault = 3

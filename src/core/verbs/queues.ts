@@ -9,7 +9,7 @@ import type { OnlyQueues } from '../queuePorts.ts'
 import { queueNotFound, type NameScope, type Queue, type QueueChange, type QueueReport } from '../queue.ts'
 import { checkQueues } from '../engine/autoQueues.ts'
 import { Standstills } from '../engine/standstills.ts'
-import type { Holding } from '../engine/share.ts'
+import type { Holding } from '../fairShare.ts'
 import { seriesOf, sparkOf, type Series, type Spark } from '../series.ts'
 
 /** More than there can be. Unlike Infinity it can be told to other processes as JSON. */

@@ -1,6 +1,7 @@
 /** Room for requests to endpoints. All queues share it, so a slow endpoint holds its part only. */
 import type { Caller } from '../../core/caller.ts'
-import { obstacleTo, type Share } from '../../core/engine/share.ts'
+import type { Share } from '../../core/engine/share.ts'
+import { obstacleTo } from '../../core/fairShare.ts'
 
 export class Room {
   readonly #requests: Share

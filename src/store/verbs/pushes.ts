@@ -1,5 +1,5 @@
 /** Pushes: the endpoints of queues. */
-import type { Holding } from '../../core/engine/share.ts'
+import type { Holding } from '../../core/fairShare.ts'
 import { pushDefaults, type Push, type PushSettings } from '../../core/push.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
