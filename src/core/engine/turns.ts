@@ -4,8 +4,8 @@
  */
 import type { Caller } from '../caller.ts'
 import { QueueError } from '../errors.ts'
-import { obstacleTo } from '../fairShare.ts'
 import type { Share } from './share.ts'
+import { Slots } from './slots.ts'
 
 const waitSecondsMaxDefault = 3
 
@@ -15,22 +15,14 @@ const tooLong = new QueueError(
     'Send the request again a little later.'
 )
 
-interface Waiting {
-  start: () => void
-}
-
 export class Turns {
-  readonly #slots: number
+  readonly #slots: Slots<() => void>
   readonly #places: Share
   readonly #waitSecondsMax: number
-  readonly #running = new Map<Caller, number>()
-  /** The caller whose turn is next comes first. */
-  readonly #waiting = new Map<Caller, Set<Waiting>>()
-  #runningAll = 0
 
   /** `places` is the bound of those that wait. */
   constructor(slots: number, places: Share, waitSecondsMax = waitSecondsMaxDefault) {
-    this.#slots = slots
+    this.#slots = new Slots(slots)
     this.#places = places
     this.#waitSecondsMax = waitSecondsMax
   }
@@ -40,24 +32,13 @@ export class Turns {
    * many wait, and with overloaded when no turn came in time.
    */
   async run<T>(caller: Caller, work: () => Promise<T>): Promise<T> {
-    if (this.#isFree(caller)) this.#enter(caller)
+    if (this.#slots.areFree(caller)) this.#slots.take(caller)
     else await this.#wait(caller)
     try {
       return await work()
     } finally {
-      this.#leave(caller)
+      this.#slots.give(caller, (_, start) => start())
     }
-  }
-
-  #isFree(caller: Caller): boolean {
-    const mine = this.#running.get(caller) ?? 0
-    const holding = { all: this.#runningAll, mine }
-    return this.#runningAll < this.#slots && obstacleTo(1, this.#slots, holding, caller.isAdmin) === null
-  }
-
-  #enter(caller: Caller): void {
-    this.#runningAll++
-    this.#running.set(caller, (this.#running.get(caller) ?? 0) + 1)
   }
 
   #wait(caller: Caller): Promise<void> {
@@ -66,37 +47,18 @@ export class Turns {
       const leave = () => {
         clearTimeout(timer)
         this.#places.give(caller, 1)
-        calls.delete(waiting)
-        if (calls.size === 0) this.#waiting.delete(caller)
+        this.#slots.leave(caller, start)
       }
       const timer = setTimeout(() => {
         leave()
         reject(tooLong)
       }, this.#waitSecondsMax * 1000)
-      const calls = this.#waiting.get(caller) ?? new Set()
-      const waiting = {
-        start: () => {
-          leave()
-          this.#enter(caller)
-          resolve()
-        }
+      const start = () => {
+        leave()
+        this.#slots.take(caller)
+        resolve()
       }
-      this.#waiting.set(caller, calls.add(waiting))
+      this.#slots.wait(caller, start)
     })
-  }
-
-  #leave(caller: Caller): void {
-    const left = this.#running.get(caller)! - 1
-    if (left > 0) this.#running.set(caller, left)
-    else this.#running.delete(caller)
-    this.#runningAll--
-    for (const [next, calls] of this.#waiting) {
-      if (this.#runningAll >= this.#slots) return
-      if (!this.#isFree(next)) continue
-      const [first] = calls
-      this.#waiting.delete(next)
-      this.#waiting.set(next, calls) // others come first next time
-      first!.start()
-    }
   }
 }
