@@ -6,9 +6,32 @@ import { nestingMax } from '../limits.ts'
 /** Up to here it is quicker to check each character than to call a regular expression. */
 const shortRunLength = 16
 const ordinary = /[ !#-[\]-\uffff]*/y // all but quote, backslash and control characters
+
+// Codes of characters.
+const tab = 0x09
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+const space = 0x20
+const quote = 0x22
+const plus = 0x2b
 export const comma = 0x2c
+const minus = 0x2d
+const point = 0x2e
+const zero = 0x30
+const nine = 0x39
+const colon = 0x3a
 export const bracket = 0x5b
+const backslash = 0x5c
+const smallA = 0x61
+const smallE = 0x65
+const smallF = 0x66
+const smallN = 0x6e
+const smallT = 0x74
+const smallU = 0x75
 export const brace = 0x7b
+const byteOrderMark = 0xfeff
+/** Set in a small letter, and not in the capital one. */
+const smallBit = 0x20
 
 /** The code of ] for that of [, and of } for that of {. */
 export function closingOf(code: number): number {
@@ -53,10 +76,10 @@ export function unquote(text: string, start: number, end: number): string {
 
 /** The value of a scalar that was passed over. `code` is its first character. */
 export function scalarOf(text: string, start: number, end: number, code: number): unknown {
-  if (code === 0x22) return unquote(text, start, end)
-  if (code === 0x6e) return null
-  if (code === 0x74) return true
-  return code === 0x66 ? false : Number(text.slice(start, end))
+  if (code === quote) return unquote(text, start, end)
+  if (code === smallN) return null
+  if (code === smallT) return true
+  return code === smallF ? false : Number(text.slice(start, end))
 }
 
 // No loop below goes over a character twice.
@@ -100,30 +123,30 @@ export function skipValue(text: string, at: number, depth: number): number {
 export function skipSpace(text: string, at: number): number {
   while (true) {
     const code = codeAt(text, at)
-    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at
+    if (code !== space && code !== lineFeed && code !== carriageReturn && code !== tab) return at
     at++
   }
 }
 
 /** Passes over a member's name, its quotes included. */
 export function skipName(text: string, at: number): number {
-  if (codeAt(text, at) !== 0x22) throw new Flaw('expected a member name in double quotes', at)
+  if (codeAt(text, at) !== quote) throw new Flaw('expected a member name in double quotes', at)
   return skipString(text, at)
 }
 
 /** Passes over a colon, and the space around it. */
 export function skipColon(text: string, at: number): number {
   at = skipSpace(text, at)
-  if (codeAt(text, at) !== 0x3a) throw new Flaw("expected ':'", at)
+  if (codeAt(text, at) !== colon) throw new Flaw("expected ':'", at)
   return skipSpace(text, at + 1)
 }
 
 export function skipScalar(text: string, at: number, code: number): number {
-  if (code === 0x22) return skipString(text, at)
-  if (code === 0x2d || (code >= 0x30 && code <= 0x39)) return skipNumber(text, at)
-  const literal = code === 0x74 ? 'true' : code === 0x66 ? 'false' : 'null'
+  if (code === quote) return skipString(text, at)
+  if (code === minus || (code >= zero && code <= nine)) return skipNumber(text, at)
+  const literal = code === smallT ? 'true' : code === smallF ? 'false' : 'null'
   if (!text.startsWith(literal, at)) {
-    throw new Flaw(code === 0xfeff ? 'unexpected byte order mark' : 'expected a value', at)
+    throw new Flaw(code === byteOrderMark ? 'unexpected byte order mark' : 'expected a value', at)
   }
   return at + literal.length
 }
@@ -132,9 +155,9 @@ function skipString(text: string, at: number): number {
   at++
   for (let limit = at + shortRunLength; ;) {
     const code = codeAt(text, at)
-    if (code === 0x22) return at + 1
-    if (code === 0x5c) at = skipEscape(text, at + 1)
-    else if (code < 0x20) throw new Flaw(code < 0 ? "expected '\"'" : 'control character not escaped', at)
+    if (code === quote) return at + 1
+    if (code === backslash) at = skipEscape(text, at + 1)
+    else if (code < space) throw new Flaw(code < 0 ? "expected '\"'" : 'control character not escaped', at)
     else if (++at >= limit) {
       ordinary.lastIndex = at
       ordinary.test(text)
@@ -146,30 +169,30 @@ function skipString(text: string, at: number): number {
 
 function skipEscape(text: string, at: number): number {
   const code = codeAt(text, at)
-  if (code !== 0x75) {
+  if (code !== smallU) {
     if (code < 0 || !'"\\/bfnrt'.includes(text.charAt(at))) throw new Flaw('expected an escape', at)
     return at + 1
   }
   for (const end = at + 4; at < end;) {
     const hex = codeAt(text, ++at)
-    const good = (hex >= 0x30 && hex <= 0x39) || ((hex | 0x20) >= 0x61 && (hex | 0x20) <= 0x66)
+    const good = (hex >= zero && hex <= nine) || ((hex | smallBit) >= smallA && (hex | smallBit) <= smallF)
     if (!good) throw new Flaw('expected a hexadecimal digit', at)
   }
   return at + 1
 }
 
 function skipNumber(text: string, at: number): number {
-  if (codeAt(text, at) === 0x2d) at++
-  at = codeAt(text, at) === 0x30 ? at + 1 : skipDigits(text, at)
-  if (codeAt(text, at) === 0x2e) at = skipDigits(text, at + 1)
-  if ((codeAt(text, at) | 0x20) !== 0x65) return at
+  if (codeAt(text, at) === minus) at++
+  at = codeAt(text, at) === zero ? at + 1 : skipDigits(text, at)
+  if (codeAt(text, at) === point) at = skipDigits(text, at + 1)
+  if ((codeAt(text, at) | smallBit) !== smallE) return at
   const sign = codeAt(text, ++at)
-  return skipDigits(text, sign === 0x2b || sign === 0x2d ? at + 1 : at)
+  return skipDigits(text, sign === plus || sign === minus ? at + 1 : at)
 }
 
 function skipDigits(text: string, at: number): number {
   const start = at
-  for (let code = codeAt(text, at); code >= 0x30 && code <= 0x39;) code = codeAt(text, ++at)
+  for (let code = codeAt(text, at); code >= zero && code <= nine;) code = codeAt(text, ++at)
   if (at === start) throw new Flaw('expected a digit', at)
   return at
 }
