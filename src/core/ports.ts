@@ -112,22 +112,27 @@ interface EnqueueVerbs {
   roomsIn(queueIds: Digits[]): Promise<Map<Digits, number>>
 }
 
+/** What one commit leases and acks. */
+export interface LeaseWork {
+  /**
+   * At most as many messages are leased as these add up to. The first ask's messages come first, or as
+   * `mode` says.
+   */
+  asks: LeaseAsk[]
+  /** Before the answer has more, it stops, but it leases at least one message. */
+  bytesMax: number
+  /** No id may come twice. */
+  acks?: Held[]
+  /** Left out: a queue without an order and without limits. */
+  mode?: LeaseMode
+}
+
 interface LeaseVerbs {
   /**
-   * Acks what is held in `acks`, and leases the first ready messages of a queue in the same commit:
-   * at most as many as the asks add up to. It stops before the answer has more than `bytesMax`, but
-   * leases at least one. No id may come twice in `acks`. It throws an error that `isLeaseKeyTaken`
-   * of the store knows when a key was used before.
-   *
-   * The first ask's messages come first, or as `mode` says.
+   * Acks, and leases the first ready messages of a queue in the same commit. It throws an error that
+   * `isLeaseKeyTaken` of the store knows when a key was used before.
    */
-  lease(
-    queueId: Digits,
-    asks: LeaseAsk[],
-    bytesMax: number,
-    acks: Held[],
-    mode: LeaseMode
-  ): Promise<LeaseFlush>
+  lease(queueId: Digits, work: LeaseWork): Promise<LeaseFlush>
   /** Locks the limits of a queue until the transaction ends. Lines and messages are locked after them. */
   lockLimits(queueId: Digits): Promise<void>
   /** Locks the lines of messages, until the transaction ends. */

@@ -35,7 +35,8 @@ const limited = { ordered: false, limited: true }
 /** Leases as a replica does that knows of the limits. */
 async function leaseInRoom(session: Session, queueId: string, max: number) {
   const ask = { max, leaseSeconds: 60, worker: 'w', idempotencyKey: null }
-  return await messages.lease(session, new ScanHints(), queueId, [ask], answerBytesMax, [], limited)
+  const work = { asks: [ask], bytesMax: answerBytesMax, mode: limited }
+  return await messages.lease(session, new ScanHints(), queueId, work)
 }
 
 t.test('a lease that waits for another one gets what that has left', async t => {

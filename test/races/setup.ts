@@ -102,7 +102,8 @@ export async function lease(
   { leaseSeconds = null as number | null, scanHints = new ScanHints() } = {}
 ): Promise<LeasedRow[]> {
   const request = { max, leaseSeconds, worker: 'w', idempotencyKey: null }
-  return (await messages.lease(session, scanHints, queueId, [request], answerBytesMax)).rows
+  return (await messages.lease(session, scanHints, queueId, { asks: [request], bytesMax: answerBytesMax }))
+    .rows
 }
 
 /** What a settle names of a lease. */

@@ -53,15 +53,12 @@ async function leaseSome(
   mode = plainMode
 ) {
   return (
-    await messages.lease(
-      session,
-      scanHints,
-      queueId,
-      [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }],
-      answerBytesMax,
+    await messages.lease(session, scanHints, queueId, {
+      asks: [{ max, leaseSeconds: 3600, worker: 'w', idempotencyKey: null }],
+      bytesMax: answerBytesMax,
       acks,
       mode
-    )
+    })
   ).rows
 }
 
@@ -82,7 +79,12 @@ async function walkLimited(session: Session, database: Database, name: string): 
     const first = await leaseSome(session, scanHints, queueId, batch, [], limited)
     const second = await leaseSome(session, scanHints, queueId, batch, held(first), limited)
     const asks = second.map(({ id }) => ({ max: 1, leaseSeconds: 3600, worker: id, idempotencyKey: id }))
-    await messages.lease(session, scanHints, queueId, asks, answerBytesMax, held(second), limited)
+    await messages.lease(session, scanHints, queueId, {
+      asks,
+      bytesMax: answerBytesMax,
+      acks: held(second),
+      mode: limited
+    })
   }
 }
 
@@ -113,7 +115,7 @@ async function walk(session: Session, queueId: string, scanHints = new ScanHints
     const before = await leaseSome(session, scanHints, queueId, batch)
     const acked = await leaseSome(session, scanHints, queueId, batch, held(before))
     const asks = acked.map(({ id }) => ({ max: 1, leaseSeconds: 3600, worker: id, idempotencyKey: id }))
-    await messages.lease(session, scanHints, queueId, asks, answerBytesMax, held(acked))
+    await messages.lease(session, scanHints, queueId, { asks, bytesMax: answerBytesMax, acks: held(acked) })
   }
 }
 

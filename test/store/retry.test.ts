@@ -70,7 +70,7 @@ t.test('a failed message waits for as long as the retry curve of core says, at e
       ])
     }
     const asks = [{ max: attempts.length, leaseSeconds: 60, worker: 'w', idempotencyKey: null }]
-    const { rows } = await lease(database, new ScanHints(), queueId, asks, answerBytesMax)
+    const { rows } = await lease(database, new ScanHints(), queueId, { asks, bytesMax: answerBytesMax })
     const failures = rows.map(({ id, fence }) => ({
       id,
       fence,

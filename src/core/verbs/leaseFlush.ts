@@ -82,7 +82,7 @@ export class LeaseFlushes {
             if (mode.limited) await verbs.lockLimits(queueId)
             const held = await verbs.leaseAgain(queueId, ask.idempotencyKey!)
             if (held.length > 0) return held
-            return await verbs.lease(queueId, headsOf([ask]), answerBytesMax, [], mode)
+            return await verbs.lease(queueId, { asks: headsOf([ask]), bytesMax: answerBytesMax, mode })
           })
         )
         if (Array.isArray(answer)) return answer
@@ -213,13 +213,13 @@ export class LeaseFlushes {
       const { changed, freed } = await this.#settling.settleOnce(verbs, 'ack', queueId, acks)
       const leased =
         asks.length > 0
-          ? await verbs.lease(queueId, headsOf(asks), answerBytesMax, [], mode)
+          ? await verbs.lease(queueId, { asks: headsOf(asks), bytesMax: answerBytesMax, mode })
           : { rows: [], shares: [], bytes: 0, full: false, turned: null, usedKeys: [], room: null, atMs: 0 }
       return { ...leased, acked: [...changed.keys()], freed }
     }
     if (hasTwoFences(acks)) return this.#transaction(store, queueId, settleAndLease)
     if (asks.length === 0) return settleAndLease(store)
-    return store.lease(queueId, headsOf(asks), answerBytesMax, acks, mode)
+    return store.lease(queueId, { asks: headsOf(asks), bytesMax: answerBytesMax, acks, mode })
   }
 
   /** Tells of the places that the acks of a flush have freed, and that its leases have not taken. */

@@ -15,6 +15,15 @@ const topicsMax = 1000
 /** After this long, routing lets other work of the event loop go first. */
 const routingMsMax = 5
 
+/** What one call publishes. */
+interface Publish {
+  caller: Caller
+  topic: string
+  messages: Publication[]
+  /** The call has a list of messages, so a refusal points into it. */
+  list: boolean
+}
+
 /** A copy to store: the message at `index`, for a queue. */
 interface Copy {
   index: number
@@ -58,53 +67,41 @@ export class Publishing {
     messages: Publication[],
     list: boolean
   ): Promise<PublishedCopy[]> {
-    const copies = await this.#copiesOf(caller, topic, messages)
-    const stored = await this.#store(caller, topic, messages, copies, list)
+    const call = { caller, topic, messages, list }
+    const copies = await this.#copiesOf(call)
+    const stored = await this.#store(call, copies)
     if (!stored.includes(null)) return copiesStored(copies, stored)
     // A queue that was deleted in between has no subscription any more, and misses nothing. One whose
     // settings have changed still has its own.
     this.#topics.forget(topic)
     try {
-      await this.#storeMissing(caller, topic, messages, copies, stored, list)
+      await this.#storeMissing(call, copies, stored)
     } catch (error) {
       throw stored.some(answer => answer !== null) ? partlyDone(error as Error) : error
     }
     return copiesStored(copies, stored)
   }
 
-  async #copiesOf(caller: Caller, topic: string, messages: Publication[]): Promise<Copy[]> {
+  async #copiesOf({ caller, topic, messages }: Publish): Promise<Copy[]> {
     const routes = this.#topics.fresh(topic) ?? (await this.#topics.find(caller, topic))
     return routes === null ? [] : await routed(routes, messages)
   }
 
-  async #store(
-    caller: Caller,
-    topic: string,
-    messages: Publication[],
-    copies: Copy[],
-    list: boolean
-  ): Promise<EnqueueAnswer[]> {
+  async #store(call: Publish, copies: Copy[]): Promise<EnqueueAnswer[]> {
     if (copies.length === 0) return []
     const queues = [...new Set(copies.map(({ queue }) => queue))]
-    return await this.#enqueueing.add(caller, rowsOf(topic, copies, messages, list), queues, true)
+    return await this.#enqueueing.add(call.caller, rowsOf(call, copies), queues, true)
   }
 
   // Writes the answers of copies that still have a subscription into `stored`.
-  async #storeMissing(
-    caller: Caller,
-    topic: string,
-    messages: Publication[],
-    copies: Copy[],
-    stored: EnqueueAnswer[],
-    list: boolean
-  ): Promise<void> {
+  async #storeMissing(call: Publish, copies: Copy[], stored: EnqueueAnswer[]): Promise<void> {
     const keyOf = ({ index, queue }: Copy) => `${index} ${queue.id}`
     const missing = new Map(
       copies.flatMap((copy, i) => (stored[i] === null ? [[keyOf(copy), i] as const] : []))
     )
-    const found = await this.#copiesOf(caller, topic, messages)
+    const found = await this.#copiesOf(call)
     const again = found.filter(copy => missing.has(keyOf(copy)))
-    const answers = await this.#store(caller, topic, messages, again, list)
+    const answers = await this.#store(call, again)
     for (const [i, copy] of again.entries()) stored[missing.get(keyOf(copy))!] = answers[i]!
   }
 }
@@ -134,7 +131,7 @@ async function routed(routes: Routes, messages: Publication[]): Promise<Copy[]> 
 }
 
 // Refuses what one of the queues refuses.
-function rowsOf(topic: string, copies: Copy[], messages: Publication[], list: boolean): EnqueueRow[] {
+function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[] {
   const bytes = copies.reduce((sum, { index }) => sum + messages[index]!.body.length, 0)
   if (bytes > publishBytesMax) throw tooManyCopies()
   const makers = new Map(copies.map(({ queue }) => [queue, rowsFor(queue)]))

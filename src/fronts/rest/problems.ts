@@ -95,19 +95,23 @@ export const problemSender = (log: Logger, writeRefusal: WriteRefusal): SendProb
     else if (causeOf(cause).sqlState === undefined) log.error({ ...fields, err: cause }, 'unexpected error')
     else faultLog.write('error', code, cause, { ...fields, err: cause }, 'unexpected error')
   }
-  const refusalThrottle = new RefusalThrottle()
-  return (thrown, request, reply) => send(thrown, request, reply, writeRefusal, logFault, refusalThrottle)
+  const means = { writeRefusal, logFault, refusalThrottle: new RefusalThrottle() }
+  return (thrown, request, reply) => send(refusalOf(thrown, request), request, reply, means)
+}
+
+/** What all refusals are sent by. */
+interface Means {
+  writeRefusal: WriteRefusal
+  logFault: LogFault
+  refusalThrottle: RefusalThrottle
 }
 
 function send(
-  thrown: unknown,
+  error: QueueError,
   request: FastifyRequest,
   reply: FastifyReply,
-  writeRefusal: WriteRefusal,
-  logFault: LogFault,
-  refusalThrottle: RefusalThrottle
+  { writeRefusal, logFault, refusalThrottle }: Means
 ): FastifyReply {
-  const error = refusalOf(thrown, request)
   const { status } = problems[error.code]
   if (status >= 500) logFault(request, error)
   if (status === 429 || status === 503) {

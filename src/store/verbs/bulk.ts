@@ -29,6 +29,13 @@ export const lastIdStatement: Statement<{ last_value: Digits }> = {
   text: 'select last_value from holdfast.positions'
 }
 
+/** Which messages are found, and until when. */
+interface Chunked {
+  searches: Searched[]
+  selection: Selection
+  signal: AbortSignal
+}
+
 /**
  * Finds the messages that are there when it begins and match, and hands them on in chunks, the
  * lowest ids first, until the limit or the signal. `act` answers how many it changed: another
@@ -37,12 +44,11 @@ export const lastIdStatement: Statement<{ last_value: Digits }> = {
 export async function eachChunk(
   session: Session,
   queueId: Digits,
-  searches: Searched[],
-  { ids, where, limit }: Selection,
-  signal: AbortSignal,
+  { searches, selection, signal }: Chunked,
   act: (ids: Digits[], states: Searched) => Promise<number>
 ): Promise<boolean> {
   const [newest] = await session.query(lastIdStatement)
+  const { ids, where, limit } = selection
   let left = limit
   for (const states of searches) {
     for (let after: Digits | null = '0'; after !== null && left > 0;) {
@@ -173,7 +179,7 @@ export async function purge(
   onPurged: (count: number, freed: Freed | null) => void
 ): Promise<void> {
   const searches = searchesFor({ action: 'purge', state, selection })
-  await eachChunk(session, queueId, searches, selection, signal, async (ids, states) => {
+  await eachChunk(session, queueId, { searches, selection, signal }, async (ids, states) => {
     let purged = 0
     for (let again = true; again;) {
       const [row] = await (states[0] === 'acked'
@@ -250,7 +256,7 @@ export async function retry(
   onReady: OnReadyChunk
 ): Promise<void> {
   const searches = searchesFor({ action: 'retry', state: null, selection })
-  await eachChunk(session, queueId, searches, selection, signal, async ids => {
+  await eachChunk(session, queueId, { searches, selection, signal }, async ids => {
     let changed = 0
     for (let again = true; again;) {
       const [row] = await session.query(retryStatement, [queueId, ids])
@@ -300,7 +306,7 @@ export async function countMatches(
   }
   let matched = 0
   const timely = AbortSignal.any([signal, AbortSignal.timeout(countSecondsMax * 1000)])
-  const isWhole = await eachChunk(session, queueId, searches, selection, timely, async ids => {
+  const isWhole = await eachChunk(session, queueId, { searches, selection, signal: timely }, async ids => {
     matched += ids.length
     return ids.length
   })

@@ -1,6 +1,6 @@
 /** Leasing messages, and acking others in the same commit. */
 import type { Digits } from '../../core/message.ts'
-import type { Held, LeaseAsk, LeaseFlush, LeaseMode } from '../../core/ports.ts'
+import type { LeaseFlush, LeaseWork } from '../../core/ports.ts'
 import { plainMode } from '../../core/rows.ts'
 import { answerBytes, inReadyIndex } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
@@ -282,10 +282,7 @@ export async function lease(
   session: Session,
   scanHints: ScanHints,
   queueId: Digits,
-  asks: LeaseAsk[],
-  bytesMax: number,
-  acks: Held[] = [],
-  mode: LeaseMode = plainMode
+  { asks, bytesMax, acks = [], mode = plainMode }: LeaseWork
 ): Promise<LeaseFlush> {
   const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, mode.ordered)
   const statements = mode.limited ? limitedStatements : plainStatements
@@ -317,8 +314,8 @@ export async function lease(
     const flush = flushOf(rows, slots, asks.length)
     if (!report.hasLimits) return flush
     const { acked: done, freed } = flush
-    const limited = { ...mode, limited: true }
-    const leased = await lease(session, scanHints, queueId, asks, bytesMax, [], limited)
+    const limited = { asks, bytesMax, mode: { ...mode, limited: true } }
+    const leased = await lease(session, scanHints, queueId, limited)
     return { ...leased, acked: done, freed }
   } catch (error) {
     if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
@@ -329,13 +326,6 @@ export async function lease(
 
 /** The verbs of this file, with the scan hints bound. */
 export const leaseVerbs = (scanHints: ScanHints) => ({
-  lease: (
-    session: Session,
-    queueId: Digits,
-    asks: LeaseAsk[],
-    bytesMax: number,
-    acks: Held[],
-    mode: LeaseMode
-  ) => lease(session, scanHints, queueId, asks, bytesMax, acks, mode),
+  lease: (session: Session, queueId: Digits, work: LeaseWork) => lease(session, scanHints, queueId, work),
   findMissed: (session: Session, queueId: Digits) => findMissed(session, scanHints, queueId)
 })

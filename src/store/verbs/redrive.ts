@@ -198,7 +198,7 @@ export async function redrive(
   signal: AbortSignal,
   onRedriven: OnRedriven
 ): Promise<void> {
-  await eachChunk(session, queueId, [redrivable], selection, signal, ids =>
+  await eachChunk(session, queueId, { searches: [redrivable], selection, signal }, ids =>
     redriveIds(session, queueId, ids, { to, kind: 'redrive' }, onRedriven)
   )
 }
