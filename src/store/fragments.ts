@@ -82,6 +82,29 @@ export const workerOf = (messageId: string) =>
 /** How an attempt ended, as SQL. The type keeps it to the names that core knows. */
 export const endedBy = (outcome: AttemptOutcome) => `'${outcome}'`
 
+/** An attempt that has ended, each column of the history as SQL. */
+interface EndedAttempt {
+  leased_at: string
+  ended_at: string
+  message_id: string
+  fence: string
+  queue_id: string
+  attempt: string
+  outcome: string
+  worker: string
+  reason?: string
+}
+
+/** Records attempts that have ended: one for each row that `from` and its conditions give. */
+export const historyInsert = (attempt: EndedAttempt, from: string) => sql`
+  insert into holdfast.history (
+    ${Object.keys(attempt).join(',\n')}
+  )
+  select
+    ${Object.values(attempt).join(',\n')}
+  ${from}
+  on conflict do nothing`
+
 /** Whether row `h` of the history is a failure. A release is none. */
 export const isFailure = `h.outcome in (${failureOutcomes.map(endedBy).join(', ')})`
 
@@ -158,6 +181,25 @@ export const placesIn = (messages: string) => sql`
       from ${messages} c
     ) c
   )`
+
+/**
+ * The same for messages of several queues, which are found by their place in the table: the `place`
+ * of each row of `rows`. The rows are numbered by `order`, as `alias`.
+ */
+export const placesOfRows = (rows: string, order: string, alias: string) => sql`
+  places as materialized (
+    select
+      array_agg(place) as places,
+      array_agg(id order by id) as ids,
+      array_agg(position order by id) as positions
+    from (
+      select *, nextval('holdfast.positions') as position
+      from (select * from ${rows} order by ${order}) ${alias}
+    ) ${alias}
+  )`
+
+/** The new position of message `m`. */
+export const newPosition = 'places.positions[width_bucket(m.id, places.ids)]'
 
 /** What an answer's JSON adds to each message, beside its body and its headers. */
 const otherMembersBytes = 600

@@ -10,7 +10,15 @@
  * sweep. So all that follows is taken from the rows that were changed.
  */
 import type { Digits } from '../../core/message.ts'
-import { buried, endedBy, forgetHistoryOf, openState } from '../fragments.ts'
+import {
+  buried,
+  endedBy,
+  forgetHistoryOf,
+  historyInsert,
+  newPosition,
+  openState,
+  placesOfRows
+} from '../fragments.ts'
 import { counterColumns, leaving, ledgerInsert } from '../ledger.ts'
 import { freeLinesOfQueues, isParked, lineColumns, lineColumnsOf, standsInLine } from '../lines.ts'
 import { lockKeys } from '../lockKeys.ts'
@@ -102,26 +110,17 @@ export const sweepLeases: Statement<SweptQueue> = {
         limit 1
         for no key update skip locked
       ) m
-    ), places as materialized (
-      select
-        array_agg(place) as places,
-        array_agg(id order by id) as ids,
-        array_agg(position order by id) as positions
-      from (
-        select *, nextval('holdfast.positions') as position
-        from (select * from locked order by leased_until, id) l
-      ) l
-    ), lapsed as (
+    ), ${placesOfRows('locked', 'leased_until, id', 'l')}, lapsed as (
       update holdfast.messages m
       set
         leased_until = null,
         lease_id = null,
         ${rankAsReturned},
         position = case
-          when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+          when m.line is null then ${newPosition}
         end,
         place = case
-          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          when m.turn_rank is not null then ${newPosition}
           else m.place
         end,
         ready_at = m.leased_until,
@@ -141,30 +140,22 @@ export const sweepLeases: Statement<SweptQueue> = {
         m.line is not null as stood,
         m.dead_at is not null as died
     ), recorded as (
-      insert into holdfast.history (
-        leased_at,
-        ended_at,
-        message_id,
-        fence,
-        queue_id,
-        attempt,
-        outcome,
-        worker,
-        reason
-      )
-      select
-        o.leased_at,
-        o.leased_until,
-        l.id,
-        l.fence,
-        l.queue_id,
-        l.attempt,
-        ${endedBy('expired')},
-        o.worker,
-        'lease expired'
-      from lapsed l
-      join open o on o.id = l.id
-      on conflict do nothing
+      ${historyInsert(
+        {
+          leased_at: 'o.leased_at',
+          ended_at: 'o.leased_until',
+          message_id: 'l.id',
+          fence: 'l.fence',
+          queue_id: 'l.queue_id',
+          attempt: 'l.attempt',
+          outcome: endedBy('expired'),
+          worker: 'o.worker',
+          reason: "'lease expired'"
+        },
+        sql`
+          from lapsed l
+          join open o on o.id = l.id`
+      )}
       returning 1
     ), noted as (
       ${ledgerInsert({
@@ -247,24 +238,15 @@ export const exposeDue: Statement<SweptQueue> = {
       order by m.visible_at
       limit ${messagesMax}
       for no key update skip locked
-    ), places as materialized (
-      select
-        array_agg(place) as places,
-        array_agg(id order by id) as ids,
-        array_agg(position order by id) as positions
-      from (
-        select *, nextval('holdfast.positions') as position
-        from (select * from due order by visible_at, id) d
-      ) d
-    ), exposed as (
+    ), ${placesOfRows('due', 'visible_at, id', 'd')}, exposed as (
       update holdfast.messages m
       set
         visible_at = null,
         position = case
-          when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+          when m.position is not null then ${newPosition}
         end,
         place = case
-          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          when m.turn_rank is not null then ${newPosition}
           else m.place
         end,
         ready_at = m.visible_at

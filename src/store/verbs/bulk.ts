@@ -4,7 +4,7 @@ import { openStates, states, type State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
 import type { BulkWork, Freed, Matches } from '../../core/ports.ts'
 import type { OnReadyChunk } from '../../core/redrive.ts'
-import { openState, placesIn } from '../fragments.ts'
+import { newPosition, openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
 import { freeLines, isParked, lineColumns, standsInLine } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -216,10 +216,10 @@ export const retryStatement: Statement<RetriedRow> = {
       update holdfast.messages m
       set
         position = case
-          when m.position is not null then places.positions[width_bucket(m.id, places.ids)]
+          when m.position is not null then ${newPosition}
         end,
         place = case
-          when m.turn_rank is not null then places.positions[width_bucket(m.id, places.ids)]
+          when m.turn_rank is not null then ${newPosition}
           else m.place
         end,
         ready_at = statement_timestamp(),

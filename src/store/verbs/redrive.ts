@@ -5,7 +5,7 @@
 import type { State } from '../../core/counters.ts'
 import type { Digits, Selection } from '../../core/message.ts'
 import type { OnRedriven, RedriveWanted } from '../../core/redrive.ts'
-import { openState, placesIn } from '../fragments.ts'
+import { newPosition, openState, placesIn } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { freeLines, lineColumns } from '../lines.ts'
 import { rankAsRenewed } from '../rank.ts'
@@ -100,10 +100,10 @@ export const redriveStatement: Statement<RedrivenRow> = {
       update holdfast.messages m
       set
         position = case
-          when m.line is null then places.positions[width_bucket(m.id, places.ids)]
+          when m.line is null then ${newPosition}
         end,
         place = case
-          when m.line is not null then places.positions[width_bucket(m.id, places.ids)]
+          when m.line is not null then ${newPosition}
         end,
         ready_at = statement_timestamp(),
         dead_at = null,

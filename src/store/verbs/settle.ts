@@ -2,7 +2,7 @@
  * Settling leased messages: ack, fail, extend, release. Each verb answers the messages that it
  * changed. A message that is missing in the answer was not held under that fence.
  */
-import type { Digits } from '../../core/message.ts'
+import type { AttemptOutcome, Digits } from '../../core/message.ts'
 import type {
   Changed,
   Extended,
@@ -14,7 +14,7 @@ import type {
   Released
 } from '../../core/ports.ts'
 import { doublingsMax } from '../../core/retry.ts'
-import { buried, byId, endedBy, heldRows, ofHeld, openState, workerOf } from '../fragments.ts'
+import { buried, byId, endedBy, heldRows, historyInsert, ofHeld, openState, workerOf } from '../fragments.ts'
 import { countIn, leaving, ledgerInsert } from '../ledger.ts'
 import {
   comesBackToLine,
@@ -130,6 +130,24 @@ const retryDelaySeconds = sql`
         end
   )`
 
+/** How the attempt of `h`, one of `held`, has ended. Its row of leases is `l`. */
+const attemptOfHeld = (outcome: AttemptOutcome) => ({
+  leased_at: 'l.leased_at',
+  ended_at: 'statement_timestamp()',
+  message_id: 'h.id',
+  fence: 'h.fence',
+  queue_id: '$1',
+  attempt: 'h.attempt',
+  outcome: endedBy(outcome),
+  worker: workerOf('h.id')
+})
+const heldWithLeases = sql`
+  from held h
+  left join holdfast.leases l on l.id = h.lease_id`
+const heldWhileLeased = sql`
+  ${heldWithLeases}
+  where h.state = 'leased'`
+
 const changeIn = (state: 'ready' | 'delayed' | 'dead') =>
   `${countIn('new', state)} - ${countIn('state', state)}`
 
@@ -190,31 +208,7 @@ export const failStatement: Statement<Settled<Failed>> = {
         ${ofHeld('state')} as state,
         ${ofHeld('stood')} as stood
     ), recorded as (
-      insert into holdfast.history (
-        leased_at,
-        ended_at,
-        message_id,
-        fence,
-        queue_id,
-        attempt,
-        outcome,
-        worker,
-        reason
-      )
-      select
-        l.leased_at,
-        statement_timestamp(),
-        h.id,
-        h.fence,
-        $1,
-        h.attempt,
-        ${endedBy('failed')},
-        ${workerOf('h.id')},
-        h.reason
-      from held h
-      left join holdfast.leases l on l.id = h.lease_id
-      where h.state = 'leased'
-      on conflict do nothing
+      ${historyInsert({ ...attemptOfHeld('failed'), reason: 'h.reason' }, heldWhileLeased)}
       returning 1
     ), noted as (
       ${ledgerInsert({
@@ -298,28 +292,7 @@ export const releaseStatement: Statement<Settled<Released>> = {
         ${lineColumnsOf(ofHeld('was_counted'))},
         ${ofHeld('stood')} as stood
     ), recorded as (
-      insert into holdfast.history (
-        leased_at,
-        ended_at,
-        message_id,
-        fence,
-        queue_id,
-        attempt,
-        outcome,
-        worker
-      )
-      select
-        l.leased_at,
-        statement_timestamp(),
-        h.id,
-        h.fence,
-        $1,
-        h.attempt,
-        ${endedBy('released')},
-        ${workerOf('h.id')}
-      from held h
-      left join holdfast.leases l on l.id = h.lease_id
-      on conflict do nothing
+      ${historyInsert(attemptOfHeld('released'), heldWithLeases)}
     ), noted as (
       ${ledgerInsert({
         queue: '$1',
