@@ -104,7 +104,9 @@ const reasonCharsMax = 1000
 
 // failureOf returns what a fail says of an error.
 func failureOf(receipt string, err error) Failure {
-	reason := []rune(strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\ufffd"), "\x00", ""))
+	text := "the handler returned an error that has no text"
+	_ = guarded(func() { text = err.Error() }) // the method of a nil pointer may panic
+	reason := []rune(strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", ""))
 	if len(reason) > reasonCharsMax {
 		reason = reason[:reasonCharsMax]
 	}

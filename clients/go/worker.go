@@ -184,13 +184,29 @@ func (undone) Err() error                  { return nil }
 func (r *run) report(err error) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	r.OnError(err)
+	if thrown := guarded(func() { r.OnError(err) }); thrown != nil {
+		log.Printf("holdfast worker: OnError: %v, when told: %v", thrown, err)
+	}
 }
 
 func (r *run) tell(settled Settled) {
 	r.telling.Lock()
-	defer r.telling.Unlock()
-	r.OnSettled(settled)
+	thrown := guarded(func() { r.OnSettled(settled) })
+	r.telling.Unlock()
+	if thrown != nil {
+		r.report(fmt.Errorf("OnSettled: %w", thrown))
+	}
+}
+
+// guarded calls what the caller of the package wrote, and turns a panic into an error.
+func guarded(call func()) (err error) {
+	defer func() {
+		if thrown := recover(); thrown != nil {
+			err = fmt.Errorf("a panic: %v", thrown)
+		}
+	}()
+	call()
+	return nil
 }
 
 func (r *run) freeHands() int {
@@ -253,6 +269,12 @@ func (r *run) lease(ctx context.Context, free int) {
 			return
 		}
 		r.report(err)
+		var failed *Error
+		if len(acks) > 0 && !(errors.As(err, &failed) && failed.Passes()) {
+			// The lease may be refused for long, so the acks go in a call of their own.
+			go func() { resolve(acks, r.acks.send(itemsOf(acks))) }()
+			return
+		}
 		sleep(ctx, pauseAfter(tries, err))
 	}
 }
@@ -349,9 +371,16 @@ func (r *run) settle(h *held, err error) OutcomeName {
 // complete acks with what a handler said, in a call of its own.
 func (r *run) complete(receipt string, done Done) OutcomeName {
 	acks := []Ack{{Receipt: receipt, Result: done.Result, Then: done.Then}}
-	outcomes, err := r.repeat(1, func(ctx context.Context) ([]Outcome, error) {
-		return r.client.AckMany(ctx, r.Queue, acks)
+	var outcomes []OutcomeName
+	var err error
+	thrown := guarded(func() { // a MarshalJSON may panic
+		outcomes, err = r.repeat(1, func(ctx context.Context) ([]Outcome, error) {
+			return r.client.AckMany(ctx, r.Queue, acks)
+		})
 	})
+	if thrown != nil {
+		err = fmt.Errorf("Done cannot be encoded as JSON: %w", thrown)
+	}
 	if err == nil {
 		return outcomes[0]
 	}

@@ -156,6 +156,55 @@ func TestWhatAHandlerDoesDecides(t *testing.T) {
 	equal(t, next.Counts.Ready, 1)
 }
 
+type mute struct{ text string }
+
+func (m *mute) Error() string { return m.text }
+
+type panics struct{}
+
+func (panics) MarshalJSON() ([]byte, error) { panic("no text") }
+
+func TestWhatPanicsAfterTheHandlerFailsTheMessage(t *testing.T) {
+	client, queue := service(t)
+	settings := holdfast.QueueSettings{MaxAttempts: holdfast.Value(1)}
+	if _, err := client.PutQueue(ctx, queue, settings); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, client, queue, "error", "result", "channel", "ok")
+	worker := &holdfast.Worker{Client: client, Queue: queue, Concurrency: 4}
+	worker.OnError = func(error) { panic("no listener") }
+	worker.Handler = func(_ context.Context, job *holdfast.Job) error {
+		switch string(job.Body) {
+		case `"error"`:
+			var none *mute
+			return none
+		case `"result"`:
+			job.Done.Result = panics{}
+		case `"channel"`:
+			job.Done.Result = make(chan int)
+		}
+		return nil
+	}
+	outcomes := map[string]holdfast.OutcomeName{}
+	for _, settled := range work(t, worker, 4) {
+		outcomes[string(settled.Message.Body)] = settled.Outcome
+	}
+	dead := holdfast.OutcomeDead
+	expected := map[string]holdfast.OutcomeName{`"error"`: dead, `"result"`: dead, `"channel"`: dead}
+	expected[`"ok"`] = holdfast.OutcomeAcked
+	equal(t, outcomes, expected)
+}
+
+func TestAnAckThatGoesWithARefusedLeaseIsSentByItself(t *testing.T) {
+	client, queue := service(t)
+	enqueue(t, client, queue, 1)
+	worker := &holdfast.Worker{Client: client, Queue: queue}
+	worker.Handler = func(context.Context, *holdfast.Job) error {
+		return client.DeleteQueue(ctx, queue, holdfast.DeleteQueueQuery{})
+	}
+	equal(t, work(t, worker, 1)[0].Outcome, holdfast.OutcomeGone)
+}
+
 func TestBodiesComeAsTheyWere(t *testing.T) {
 	client, queue := service(t)
 	types := map[string]string{"\x00\xff": "application/octet-stream", "ä": "text/plain"}

@@ -42,15 +42,19 @@ export class Outbox<Item, Answer> {
     this.#run()
   }
 
+  /** Sends entries in a call of their own, which no other call can take along. */
+  async sendNow(entries: Entry<Item, Answer>[]): Promise<void> {
+    const answers = await this.#send(entries.map(({ item }) => item))
+    entries.forEach(({ resolve }, index) => resolve(answers[index]!))
+  }
+
   async #run(): Promise<void> {
     if (this.#sending) return
     this.#sending = true
     while (this.#waiting.length > 0) {
       await sleep(this.#delayMs)
       const entries = this.take()
-      if (entries.length === 0) continue
-      const answers = await this.#send(entries.map(({ item }) => item))
-      entries.forEach(({ resolve }, index) => resolve(answers[index]!))
+      if (entries.length > 0) await this.sendNow(entries)
     }
     this.#sending = false
   }

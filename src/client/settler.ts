@@ -64,6 +64,11 @@ export class Settler {
     this.#acks.putBack(acks)
   }
 
+  /** For a lease that was refused. */
+  sendAcks(acks: Entry<string, Result>[]): void {
+    this.#acks.sendNow(acks)
+  }
+
   /** Repeats nothing from now on: what has no answer stays unsettled. */
   giveUp(): void {
     this.#givingUp.abort(new Error('The worker has stopped.'))

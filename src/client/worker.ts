@@ -194,6 +194,11 @@ export class Worker<Body = unknown> {
           return
         }
         this.#report(error)
+        if (acks.length > 0 && !(error instanceof HoldfastError && error.passes)) {
+          // The lease may be refused for long, so the acks go in a call of their own.
+          this.#settler.sendAcks(acks)
+          return
+        }
         await sleep(pauseAfter(tries, error), undefined, { signal }).catch(() => {})
       }
     }
@@ -240,7 +245,7 @@ export class Worker<Body = unknown> {
     if (!keeps) this.#leases.remove(held)
     const outcome = await this.#settle(held, done)
     this.#leases.remove(held)
-    this.#onSettled({ message, outcome, ...(!done.ok && { error: done.error }) })
+    this.#tell({ message, outcome, ...(!done.ok && { error: done.error }) })
   }
 
   async #handle({ message, control: { signal } }: HeldMessage): Promise<unknown> {
@@ -293,10 +298,19 @@ export class Worker<Body = unknown> {
     this.#onFree()
   }
 
-  #report(thrown: unknown): void {
+  // A function of the caller may be async, so it may throw later too.
+  async #tell(settled: Settled): Promise<void> {
+    try {
+      await this.#onSettled(settled)
+    } catch (error) {
+      await this.#report(error)
+    }
+  }
+
+  async #report(thrown: unknown): Promise<void> {
     const error = thrown instanceof Error ? thrown : new Error(reasonOf(thrown))
     try {
-      this.#onError(error)
+      await this.#onError(error)
     } catch {
       complain(error)
     }

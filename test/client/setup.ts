@@ -30,8 +30,8 @@ export function start(
     ...options,
     onSettled(message) {
       settled.push(message)
-      options.onSettled?.(message)
       wake()
+      options.onSettled?.(message)
     }
   })
   t.teardown(() => worker.stop())

@@ -192,6 +192,36 @@ t.test(
   }
 )
 
+t.test('callbacks that throw hold up nothing, nor does a value that is no JSON', async t => {
+  await client.putQueue('thrown', { maxAttempts: 1 })
+  await client.enqueueMany('thrown', [{ body: 1 }, { body: 2 }])
+  const said = t.capture(process.stderr, 'write', () => true)
+  const { until, settled, worker } = start(t, {
+    queue: 'thrown',
+    concurrency: 2,
+    handler: ({ body }) => new Done({ result: body === 1 ? 1n : null }),
+    onSettled() {
+      throw new Error('no listener')
+    },
+    async onError(error) {
+      throw error
+    }
+  })
+  await until(2)
+  await worker.stop()
+  t.strictSame(settled.map(({ outcome }) => outcome).sort(), ['acked', 'dead'])
+  const lines = said().map(({ args }) => String(args[0]))
+  t.match(lines.join(''), 'BigInt')
+  t.match(lines.join(''), 'no listener')
+})
+
+t.test('an ack that goes with a refused lease is sent by itself', async t => {
+  await client.enqueue('removed', { body: 1 })
+  const { until, settled } = start(t, { queue: 'removed', handler: () => client.deleteQueue('removed') })
+  await until(1)
+  t.match(settled, [{ outcome: 'gone' }])
+})
+
 t.test('a lease is extended for as long as the handler works', async t => {
   const { id } = await client.enqueue('long', { body: 1 })
   const { open, opened } = gate()

@@ -1,5 +1,6 @@
 """The worker against a running service: HOLDFAST_URL=http://127.0.0.1:8080 python -m unittest."""
 import asyncio
+import datetime
 import os
 import signal
 import subprocess
@@ -63,6 +64,66 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual(by_body["fails"]["lastFailure"]["reason"], "for a reason")
         self.assertEqual(by_body["later"]["state"], "delayed")
         self.assertEqual(self.client.queue(self.queue + "-next")["counts"]["ready"], 1)
+
+    def test_what_cannot_be_settled_as_the_handler_said_fails_with_that_reason(self):
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError("no text")
+
+        now = datetime.datetime.now()
+        circle = []
+        circle.append(circle)
+        ends = {
+            "then": lambda: Done(then=[{"queue": "q", "body": now}]),
+            "result": lambda: Done(result=now),
+            "circle": lambda: Done(result=circle),
+            "refused": lambda: Done(then=[{"queue": "no/name", "body": 1}]),
+            "exit": lambda: sys.exit(3),
+            "stop": lambda: next(iter([])),
+            "mute": lambda: (_ for _ in ()).throw(Mute()),
+            "torn": lambda: (_ for _ in ()).throw(ValueError("\ud83d\0")),
+            "delay": lambda: (_ for _ in ()).throw(RetryAfter(-1)),
+            "ok": lambda: object(),
+        }
+
+        async def awaited(job):
+            return ends[job.body]()
+
+        def throws(_):
+            raise ValueError("not for the worker to die of")
+
+        handlers = {
+            "thread": lambda job: ends[job.body](),
+            "async": awaited,
+            "lambda": lambda job: awaited(job),
+        }
+        for kind, handler in handlers.items():
+            with self.subTest(kind):
+                queue = f"{self.queue}-{kind}"
+                self.client.put_queue(queue, keep_acked_seconds=60, max_attempts=1)
+                self.client.enqueue_many(queue, [{"body": name} for name in ends])
+                settled = work(queue, handler, len(ends), concurrency=4, on_error=throws)
+                outcomes = {told.message["body"]: told.outcome for told in settled}
+                self.assertEqual(outcomes, {**dict.fromkeys(ends, "dead"), "ok": "acked"})
+                dead = self.client.browse(queue)["messages"]
+                reasons = {each["body"]: each["lastFailure"]["reason"] for each in dead}
+                for name in ("then", "result"):
+                    self.assertEqual(reasons[name], "Object of type datetime is not JSON serializable")
+                self.assertIn("Circular", reasons["circle"])
+                self.assertIn("then/0/queue", reasons["refused"])
+                self.assertEqual(reasons["exit"], "3")
+                self.assertEqual(reasons["mute"], "Mute")
+                self.assertEqual(reasons["torn"], "?")
+                self.assertIn("delay_seconds is -1", reasons["delay"])
+
+    def test_an_ack_that_goes_with_a_refused_lease_is_sent_by_itself(self):
+        self.client.enqueue(self.queue, 1)
+
+        def handler(job):
+            self.client.delete_queue(self.queue)
+
+        told = work(self.queue, handler, 1, on_error=lambda error: None)
+        self.assertEqual([each.outcome for each in told], ["gone"])
 
     def test_bytes_and_text_come_as_they_were(self):
         bodies = []

@@ -26,7 +26,8 @@ ACK_DELAY_SECONDS = 0.02
 CHECKS_PER_LEASE = 6
 RETURN_SECONDS = 1.0
 LAST_CALLS_SECONDS = 5.0
-REASON_CHARS_MAX = 4096
+DELAY_SECONDS_MAX = 31536000
+REASON_CHARS_MAX = 1000
 LIST_MAX = 1000
 
 
@@ -54,13 +55,20 @@ class RetryAfter(Exception):
     """Raised by a handler: try again after so many seconds, instead of after the queue's delay."""
 
     def __init__(self, delay_seconds: float, reason: str = "") -> None:
-        super().__init__(reason)
+        if not 0 <= delay_seconds <= DELAY_SECONDS_MAX:
+            raise ValueError(
+                f"delay_seconds is {delay_seconds}. Give a number from 0 to {DELAY_SECONDS_MAX}, a year."
+            )
+        super().__init__(reason or f"to be tried again after {delay_seconds} s")
         self.delay_seconds = delay_seconds
 
 
 @dataclass
 class Done:
-    """Returned by a handler: the ack says what came of the work, and enqueues what follows."""
+    """Returned by a handler: the ack says what came of the work, and enqueues what follows.
+
+    If it is not JSON, or the service refuses it for good, the message fails with that reason.
+    """
 
     result: Any = None
     then: Optional[Sequence[Mapping[str, Any]]] = None
@@ -75,6 +83,10 @@ class Settled:
     error: Optional[BaseException] = None
 
 
+# What a handler returned, and what it raised.
+End = Tuple[Any, Optional[BaseException]]
+
+
 @dataclass
 class Held:
     """A message in a handler's hands."""
@@ -82,7 +94,7 @@ class Held:
     job: Job
     since: float
     task: Optional["asyncio.Task[None]"] = None
-    work: Optional["asyncio.Future[Any]"] = None
+    work: Optional["asyncio.Future[End]"] = None
     # Why the handler was told to stop: leaseLost, gone, unconfirmed or stopped.
     end: Optional[str] = None
 
@@ -127,6 +139,9 @@ class Worker:
         self._client = Client(url, key, timeout_seconds=timeout_seconds, retry_seconds=0)
         self._queue = queue
         self._handler = handler
+        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)
+        )
         self._lease_seconds = lease_seconds
         self._wait_seconds = wait_seconds
         self._grace_seconds = grace_seconds
@@ -226,6 +241,11 @@ class Worker:
                     self._later(self._flush_acks())
                     return await self._release_unseen(request)
                 self._report(error)
+                if acks and not error.passes:
+                    # The lease may be refused for long, so the acks go in a call of their own.
+                    self._acks = acks + self._acks
+                    self._later(self._flush_acks())
+                    return None
                 await first_of(asyncio.sleep(pause_after(tries, error)), self._stopping.wait())
                 tries += 1
                 continue
@@ -261,30 +281,37 @@ class Worker:
         held.task = self._later(self._work(held))
 
     async def _work(self, held: Held) -> None:
-        error: Optional[BaseException] = None
-        value: Any = None
+        held.work = asyncio.ensure_future(self._handle(held.job))
         try:
-            held.work = asyncio.ensure_future(self._handle(held.job))
-            value = await held.work
+            value, error = await held.work
         except asyncio.CancelledError as thrown:
-            error = thrown
-        except Exception as thrown:
-            error = thrown
+            value, error = None, thrown
         receipt = held.job.message["receipt"]
         # An ack that enqueues may have to be repeated for long, while the lease must last.
         if not (error is None and isinstance(value, Done)):
             self._held.pop(receipt, None)
-        outcome = await self._settle(held, value, error)
+        try:
+            outcome = await self._settle(held, value, error)
+        except Exception as thrown:
+            self._report(thrown)
+            outcome = "unsettled"
         self._held.pop(receipt, None)
         try:
             self._on_settled(Settled(held.job.message, outcome, error))
         except Exception as thrown:
             self._report(thrown)
 
-    async def _handle(self, job: Job) -> Any:
-        if inspect.iscoroutinefunction(self._handler):
-            return await self._handler(job)
-        return await self._call(self._handler, job)
+    async def _handle(self, job: Job) -> End:
+        try:
+            if self._is_async:
+                return await self._handler(job), None
+            value, error = await self._call(end_of, self._handler, job)
+            # A plain function may return a coroutine, such as a lambda that calls an async def.
+            return (await value if inspect.isawaitable(value) else value), error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as thrown:
+            return None, thrown
 
     async def _settle(self, held: Held, value: Any, error: Optional[BaseException]) -> str:
         receipt = held.job.message["receipt"]
@@ -309,7 +336,7 @@ class Worker:
         try:
             said = options_of({"result": done.result, "then": done.then})
             return await self._repeat(self._client.ack, self._queue, receipt, **said)
-        except HoldfastError as error:
+        except Exception as error:  # also what json cannot encode
             self._report(error)
             return await self._repeat(self._client.fail, self._queue, receipt, **failure_of(error))
         finally:
@@ -333,9 +360,9 @@ class Worker:
         try:
             receipts = [receipt for receipt, _ in acks]
             outcomes = await self._repeat_list(self._client.ack_many, self._queue, receipts)
-        except HoldfastError as error:
+        except Exception as error:
             self._report(error)
-            outcomes = ["unsettled"] * len(acks)
+            outcomes = ["gone" if is_queue_gone(error) else "unsettled"] * len(acks)
         for (_, settled), outcome in zip(acks, outcomes):
             settled.set_result(outcome)
 
@@ -346,6 +373,8 @@ class Worker:
             # With one receipt, the service refuses what it cannot settle.
             if error.code in ("leaseLost", "gone"):
                 return error.code
+            if is_queue_gone(error):
+                return "gone"
             raise
         return "unsettled" if answer is None else cast(str, answer["outcome"])
 
@@ -390,7 +419,7 @@ class Worker:
         ]
         try:
             outcomes = await self._call(self._client.extend_many, self._queue, extensions)
-        except HoldfastError as error:
+        except Exception as error:
             self._report(error)
             late = self._lease_seconds * (1 - 1 / CHECKS_PER_LEASE)
             for held in due:
@@ -408,7 +437,7 @@ class Worker:
             return
         held.end = end
         held.job.stopped.set()
-        if inspect.iscoroutinefunction(self._handler) and held.work is not None:
+        if self._is_async and held.work is not None:
             held.work.cancel()
 
     # Stopping
@@ -444,13 +473,35 @@ class Worker:
     def _report(self, error: BaseException) -> None:
         try:
             self._on_error(error)
-        except Exception as thrown:
-            complain(thrown)
+        except Exception:
+            complain(error)
+
+
+def end_of(handler: Callable[[Job], Any], job: Job) -> End:
+    """Calls a handler in a thread. A future refuses a StopIteration, and a SystemExit ends the loop."""
+    try:
+        return handler(job), None
+    except BaseException as thrown:
+        return None, thrown
+
+
+def is_queue_gone(error: Exception) -> bool:
+    """A refusal that points into the request is about the queue of a next message."""
+    return isinstance(error, HoldfastError) and error.code == "queueNotFound" and not error.errors
+
+
+def reason_of(error: Optional[BaseException]) -> str:
+    """The text of an error, as a reason that the service accepts."""
+    try:
+        text = str(error) or type(error).__name__
+    except Exception:
+        text = type(error).__name__
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:REASON_CHARS_MAX]
 
 
 def failure_of(error: Optional[BaseException]) -> Dict[str, Any]:
     """What a fail says of an error."""
-    said: Dict[str, Any] = {"reason": (str(error) or type(error).__name__)[:REASON_CHARS_MAX]}
+    said: Dict[str, Any] = {"reason": reason_of(error)}
     if isinstance(error, Dead):
         said["dead"] = True
     if isinstance(error, RetryAfter):
