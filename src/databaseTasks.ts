@@ -125,7 +125,7 @@ export function apiKeysOf(database: Database, config: Config, changed = async ()
     },
     list: () => apiKeys.listKeys(database),
     async change(id, change) {
-      const key = await apiKeys.changeKey(database, id, change)
+      const key = await apiKeys.changeKey(database, id, change, { adminKeyFile })
       await changed()
       return key
     },

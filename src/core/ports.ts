@@ -371,7 +371,10 @@ export interface ApiKeys {
    */
   create(wanted: NewApiKey, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
   list(): Promise<ApiKeyInfo[]>
-  /** Changes what a key may do, and answers it. null: there is no such key. */
+  /**
+   * Changes what a key may do, and answers it. null: there is no such key. Refuses with adminKeyFirst to
+   * take the right admin from the only key that has it.
+   */
   change(id: string, change: ApiKeyChange): Promise<ApiKeyInfo | null>
   /** Ends a key, and pauses its schedules if asked to. */
   revoke(id: string, pauseSchedules: boolean): Promise<Revocation>

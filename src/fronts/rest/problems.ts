@@ -37,7 +37,7 @@ export const problems = {
   messageLeased: { status: 409, title: 'The message is leased' },
   ackedNotKept: { status: 409, title: 'The queue keeps no acked messages' },
   redriveRunning: { status: 409, title: 'A redrive of the queue runs already' },
-  adminKeyFirst: { status: 409, title: 'The first key must be an admin key' },
+  adminKeyFirst: { status: 409, title: 'There must be an admin key first' },
   requestTimeout: { status: 408, title: 'The request took too long to arrive' },
   wrongCell: { status: 421, title: 'The queue belongs to another cell' },
   bodyTooLarge: { status: 413, title: 'The message is too large' },

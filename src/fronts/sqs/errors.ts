@@ -31,11 +31,14 @@ const jsonNames: Partial<Record<SqsCode, string>> = {
 
 const isModelled = (code: SqsCode): code is Modelled => code in errors
 
+/** An answer does not repeat what is far longer than any name or receipt. */
+const messageCharsMax = 2000
+
 export class SqsError extends Error {
   readonly code: SqsCode
 
   constructor(code: SqsCode, message: string) {
-    super(message)
+    super(message.slice(0, messageCharsMax))
     this.name = 'SqsError'
     this.code = code
   }
@@ -70,6 +73,7 @@ export class SqsError extends Error {
 export const invalidValue = (message: string): SqsError => new SqsError('InvalidParameterValue', message)
 export const missing = (name: string): SqsError =>
   new SqsError('MissingParameter', `The request must contain the parameter ${name}.`)
+export const tooLarge = (message: string): SqsError => new SqsError('RequestTooLarge', message)
 export const queueDoesNotExist = (): SqsError =>
   new SqsError('QueueDoesNotExist', 'The specified queue does not exist.')
 

@@ -1,5 +1,6 @@
 /** Reads a request of the query protocol: fields of a form become the object that JSON would give. */
-import { SqsError } from './errors.ts'
+import { requestMembersMax } from '../../core/limits.ts'
+import { SqsError, tooLarge } from './errors.ts'
 import { isScalar, type Shape } from './shape.ts'
 import { structureNamed } from './structures.ts'
 
@@ -14,8 +15,14 @@ const partsMax = 8
 /** The fields of a form, of a body or of an address. Refuses what is not well-formed. */
 export function readFields(text: string): Map<string, string> {
   const fields = new Map<string, string>()
-  for (const field of text.split('&')) {
-    if (field === '') continue
+  for (let start = 0, end = 0; start <= text.length; start = end + 1) {
+    end = text.indexOf('&', start)
+    if (end < 0) end = text.length
+    if (end === start) continue
+    if (fields.size === requestMembersMax) {
+      throw tooLarge(`The form has more than ${requestMembersMax} fields.`)
+    }
+    const field = text.slice(start, end)
     const at = field.indexOf('=')
     const name = at < 0 ? field : field.slice(0, at)
     fields.set(decode(name), at < 0 ? '' : decode(field.slice(at + 1)))

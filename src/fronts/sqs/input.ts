@@ -1,5 +1,6 @@
 /** Checks the input of an operation against its structure, whichever protocol it came by. */
-import { missing, SqsError } from './errors.ts'
+import { listMax, requestMembersMax } from '../../core/limits.ts'
+import { invalidValue, missing, SqsError } from './errors.ts'
 import { isScalar, type Shape } from './shape.ts'
 import { structureNamed } from './structures.ts'
 
@@ -31,6 +32,7 @@ function checkedValue(value: unknown, shape: Shape, path: string): unknown {
   }
   if ('list' in shape) {
     if (!Array.isArray(value)) throw wrongType(path, value, 'a list')
+    if (value.length > listMax) throw invalidValue(`${path} has more than ${listMax} items.`)
     return value.map((item, index) => checkedValue(item, shape.list, `${shape.name}.${index + 1}`))
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -38,6 +40,9 @@ function checkedValue(value: unknown, shape: Shape, path: string): unknown {
   }
   // A null says nothing, as elsewhere. A name such as __proto__ is a name like any other.
   const entries = Object.entries(value).filter(([, item]) => item !== null)
+  if (entries.length > requestMembersMax) {
+    throw invalidValue(`${path} has more than ${requestMembersMax} names.`)
+  }
   return Object.fromEntries(
     entries.map(([key, item]) => [key, checkedValue(item, shape.map, `${path}.${key}`)])
   )

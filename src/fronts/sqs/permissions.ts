@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { queueOf, type Answer, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { arnOf } from './ids.ts'
+import { checkKept } from './queueAttributes.ts'
 import { operations } from './shapes.ts'
 import type { InputOf } from './structures.ts'
 
@@ -106,7 +107,8 @@ async function policyOf({ broker, caller }: Call, queue: string): Promise<Policy
 
 /** null: the queue has no policy any more. */
 async function keep({ broker, caller }: Call, queue: string, policy: Policy | null): Promise<Answer> {
-  const front = { Policy: policy === null ? null : JSON.stringify(policy) }
-  await broker.putQueue(caller, queue, { front }, { only: 'existing' })
+  const text = policy === null ? null : JSON.stringify(policy)
+  checkKept('Policy', text ?? '')
+  await broker.putQueue(caller, queue, { front: { Policy: text } }, { only: 'existing' })
   return {}
 }

@@ -5,8 +5,10 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { brace, bracket, codeAt, comma, skipName } from '../../core/engine/json.ts'
+import { requestValuesMax } from '../../core/limits.ts'
 import type { Refusal, WriteOwnRefusal } from '../shared/refusals.ts'
-import { SqsError, sqsErrorOf } from './errors.ts'
+import { SqsError, sqsErrorOf, tooLarge } from './errors.ts'
 import { inputOf, readFields } from './form.ts'
 import { checkedInput } from './input.ts'
 import { operations } from './shapes.ts'
@@ -92,10 +94,25 @@ function textOf(request: FastifyRequest): string {
 function parsedJson(text: string): unknown {
   if (text === '') return {}
   try {
+    checkValues(text)
     return JSON.parse(text)
-  } catch {
+  } catch (error) {
+    if (error instanceof SqsError) throw error
     throw new SqsError('SerializationException', 'The body is not well-formed JSON.')
   }
+}
+
+// Values that nobody reads take some thirty times the memory of their text.
+function checkValues(text: string): void {
+  // A value takes at least two characters, with what stands between it and the next.
+  if (text.length < 2 * requestValuesMax) return
+  let values = 1
+  for (let at = 0; at < text.length;) {
+    const code = codeAt(text, at)
+    if (code === comma || code === bracket || code === brace) values++
+    at = code === 0x22 ? skipName(text, at) : at + 1
+  }
+  if (values > requestValuesMax) throw tooLarge(`The body has more than ${requestValuesMax} values.`)
 }
 
 /** The text of an answer, whose content type it sets. */

@@ -22,6 +22,9 @@ const numbers = {
   MaximumMessageSize: { setting: 'messageBytesMax', min: 1024, max: messageBytesMax }
 } as const satisfies Record<string, NumberRow>
 
+/** Of an attribute that is kept, as AWS bounds policies. Each process remembers those of queues in use. */
+const keptBytesMax = 8192
+
 const unknownAttribute = (name: string) => new SqsError('InvalidAttributeName', `Unknown Attribute ${name}.`)
 const notOfFifo = (name: string) =>
   new SqsError('InvalidAttributeName', `You can specify the ${name} only when FifoQueue is set to true.`)
@@ -118,6 +121,7 @@ const keptReader =
   (attribute: string, check: Check): Read =>
   value => {
     if (value === '') return { front: { [attribute]: null } }
+    checkKept(attribute, value)
     if (!isCarried(value)) throw wrongValue(attribute)
     check(value, attribute)
     return { front: { [attribute]: value } }
@@ -150,6 +154,15 @@ export function changeOf(name: string, attributes: QueueAttributes, isNew: boole
     Object.assign(notes, front)
   }
   return { ...change, front: withOneEncryption(notes) }
+}
+
+/** Refuses what is too long to be kept. */
+export function checkKept(name: string, value: string): void {
+  if (Buffer.byteLength(value) <= keptBytesMax) return
+  throw new SqsError(
+    'InvalidAttributeValue',
+    `Invalid value for the parameter ${name}. Reason: It has more than ${keptBytesMax} bytes.`
+  )
 }
 
 function readFifoQueue(value: string, { isNew }: Changed): QueueChange {
@@ -246,6 +259,7 @@ function redriveOf(value: string, { isFifo }: Changed): QueueChange {
   if (value === '') return { maxAttempts: null, deadLetterQueue: null }
   const wrong = (why: string) =>
     invalidValue(`Value ${value} for parameter RedrivePolicy is invalid. Reason: ${why}`)
+  checkKept('RedrivePolicy', value)
   const policy = jsonObjectOf(value)
   if (policy === null) throw wrong('Redrive policy is not a valid JSON map.')
   const { deadLetterTargetArn: arn, maxReceiveCount: given, ...others } = policy
@@ -262,8 +276,10 @@ function redriveOf(value: string, { isFifo }: Changed): QueueChange {
   const isDigits = typeof given === 'string' && /^\d{1,4}$/.test(given)
   const count = typeof given === 'number' ? given : isDigits ? Number(given) : NaN
   if (!(Number.isInteger(count) && count >= 1 && count <= 1000)) {
+    // String() of lists in lists runs out of stack.
+    const shown = typeof given === 'object' ? JSON.stringify(given) : String(given)
     throw wrong(
-      `Invalid value for maxReceiveCount: ${String(given)}, valid values are from 1 to 1000 both inclusive.`
+      `Invalid value for maxReceiveCount: ${shown}, valid values are from 1 to 1000 both inclusive.`
     )
   }
   const target = nameInArn(arn)

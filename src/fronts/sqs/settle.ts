@@ -1,6 +1,6 @@
 /** Deleting messages, and changing how long they stay hidden. */
 import { QueueError } from '../../core/errors.ts'
-import { leaseSecondsMax } from '../../core/limits.ts'
+import { leaseSecondsMax, receiptCharsMax } from '../../core/limits.ts'
 import type { MessageDetail } from '../../core/message.ts'
 import { parseReceipt } from '../../core/receipt.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
@@ -85,9 +85,6 @@ async function settleReadable<R extends Receipt>(
   return errors.map(error => error ?? settled.shift()!)
 }
 
-/** An answer does not repeat what is far longer than any receipt. */
-const shortened = (handle: string) => handle.slice(0, 1024)
-
 function unreadable(queue: string, handle: string): SqsError | null {
   if (handle === '') return missing('ReceiptHandle')
   try {
@@ -97,7 +94,7 @@ function unreadable(queue: string, handle: string): SqsError | null {
     if (!(error instanceof QueueError)) throw error
     return new SqsError(
       'ReceiptHandleIsInvalid',
-      `The input receipt handle "${shortened(handle)}" is not a valid receipt handle.`
+      `The input receipt handle "${handle.slice(0, receiptCharsMax)}" is not a valid receipt handle.`
     )
   }
 }

@@ -170,18 +170,33 @@ export const changeKeyStatement: Statement = {
     where id = $1`
 }
 
-/** Changes what a key may do, and answers it. Null: there is no such key. */
+/**
+ * Changes what a key may do, and answers it. Null: there is no such key. Refuses with adminKeyFirst to
+ * take the right `admin` from the only key that has it, unless there is an admin key file.
+ */
 export async function changeKey(
-  session: Session,
+  database: Database,
   id: string,
-  change: ApiKeyChange
+  change: ApiKeyChange,
+  { adminKeyFile }: Pick<KeyMaker, 'adminKeyFile'>
 ): Promise<ApiKeyInfo | null> {
-  await session.query(changeKeyStatement, [id, JSON.stringify(change)])
-  const [key] = await session.query(findKeyStatement, [id])
-  if (key === undefined) return null
-  const { digest: _, ...info } = key
-  return info
+  return await database.transaction(async session => {
+    await session.query(holdKeysStatement)
+    const before = await listKeys(session)
+    await session.query(changeKeyStatement, [id, JSON.stringify(change)])
+    const after = await listKeys(session)
+    if (!adminKeyFile && before.some(isAdmin) && !after.some(isAdmin)) {
+      throw new QueueError(
+        'adminKeyFirst',
+        `The key ${id} is the only one with the right admin: without it, nobody could make or revoke ` +
+          'keys over HTTP. Nothing was changed. Make another admin key first.'
+      )
+    }
+    return after.find(key => key.id === id) ?? null
+  })
 }
+
+const isAdmin = ({ rights }: ApiKeyInfo): boolean => rights.includes('admin')
 
 export const revokeKeyStatement: Statement = {
   name: 'revoke_key',

@@ -246,6 +246,26 @@ t.test('the first key is an admin key, and only one of two callers makes it', as
   t.equal((await make(withKey(replicas[1]!, secret), 'browse:*')).status, 201)
 })
 
+t.test('the only admin key stays one', async t => {
+  const holdfast = await service(t)
+  const made = (await holdfast.post('/keys', { name: 'ops', rights: ['admin'] })).body
+  const admin = withKey(holdfast, made.secret)
+  const other = (await admin.post('/keys', { name: 'other', rights: ['browse:*'] })).body
+  const change = (id: string, ...rights: string[]) => admin.call('PUT', `/keys/${id}`, { rights })
+  t.match(await change(made.id, 'browse:*'), { status: 409, body: { code: 'adminKeyFirst' } })
+  t.equal((await admin.get('/keys')).status, 200, 'nothing was changed')
+  t.equal((await change(other.id, 'admin')).status, 200)
+  const both = await Promise.all([change(made.id, 'browse:*'), change(other.id, 'browse:*')])
+  const statuses = both.map(({ status }) => status)
+  t.equal(statuses.filter(status => status === 200).length, 1, `of two at once, one is left: ${statuses}`)
+  for (const method of ['PUT', 'DELETE']) {
+    const body = method === 'PUT' ? { rights: ['admin'] } : undefined
+    const callers = [admin, withKey(holdfast, other.secret)]
+    const answers = await Promise.all(callers.map(caller => caller.call(method, '/keys/%00', body)))
+    t.same(answers.map(({ status }) => status).sort(), [400, 403], 'no id holds NUL')
+  }
+})
+
 t.test('the replica that makes or revokes a key knows it at once', async t => {
   const holdfast = await service(t)
   const { secret } = (await holdfast.post('/keys', { name: 'ops', rights: ['admin'] })).body

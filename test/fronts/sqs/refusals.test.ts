@@ -197,6 +197,11 @@ t.test('with keys in force, a refusal says what is wrong, to a signed call too',
   isXmlRefusal(t, await ask('/000000000000/q/more', form, action), 403, 'InvalidClientTokenId')
   isXmlRefusal(t, await ask('/000000000000/%zz', form, action), 400, 'InvalidParameterValue')
   isXmlRefusal(t, await ask('/', `${form}\r\nhost: other`, action), 400, 'InvalidParameterValue')
+  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+  const scope = `Credential=${id}/${time.slice(0, 8)}/us-east-1/sqs/aws4_request`
+  const forged = `${signed.replace('Credential=x', scope)}, SignedHeaders=constructor;host;x-amz-date`
+  const fields = `${form}\r\nx-amz-date: ${time}\r\n${forged}, Signature=${'0'.repeat(64)}`
+  isXmlRefusal(t, await ask('/', fields, action), 403, 'SignatureDoesNotMatch')
   const rest = await ask('/queue/q', signed, '')
   t.match(rest, /^HTTP\/1.1 404 .*problem\+json/s, 'REST keeps its own')
 })
@@ -216,4 +221,54 @@ t.test('without the front, all is refused as by REST', async t => {
   const { url } = await service(t, { env: { HOLDFAST_SQS: 'off' } })
   const asked = open(t, url, `${head('/', json, 'content-length: 2')}{}`)
   t.match(await answerOn(asked), /^HTTP\/1.1 404 .*problem\+json/s)
+})
+
+t.test('a list, a form and a text of any size are answered in a moment, and not repeated', async t => {
+  const { url } = await service(t)
+  const ask = async (body: string, fields: string) => {
+    const startedMs = performance.now()
+    const answer = await answerOn(
+      open(t, url, head('/', fields, `content-length: ${Buffer.byteLength(body)}`) + body)
+    )
+    t.ok(performance.now() - startedMs < 3000)
+    t.ok(answer.length < 20_000, 'the answer is short')
+    return answer
+  }
+  const call = (operation: string, input: string | object) =>
+    ask(
+      typeof input === 'string' ? input : JSON.stringify(input),
+      `content-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.${operation}`
+    )
+  await call('CreateQueue', { QueueName: 'q' })
+  const many = (name: string) => new Array(49_000).fill(name)
+  const names = { AttributeNames: [...many('All'), 'z'], MessageSystemAttributeNames: many('z') }
+  const wrong = 'InvalidParameterValueException'
+  t.match(await call('ReceiveMessage', { QueueUrl: 'q', ...names }), `#${wrong}"`)
+  const tags = Object.fromEntries(many('').map((_, index) => [`t${index}`, '']))
+  t.match(await call('TagQueue', { QueueUrl: 'q', Tags: tags }), `#${wrong}"`)
+  for (const values of [`${'[],'.repeat(200_000)}1`, `${'['.repeat(200_000)}${']'.repeat(200_000)}`]) {
+    isJsonRefusal(
+      t,
+      (await call('ListQueues', `{"x":[${values}]}`)).replaceAll('com.amazon.coral.service#', ''),
+      413,
+      'RequestTooLarge'
+    )
+  }
+  t.match(await call('ListQueues', `{"x":"${'[,'.repeat(200_000)}"}`), /^HTTP\/1.1 200 /, 'a text is one')
+  const fieldNames = Array.from({ length: 50_000 }, (_, index) => `${index}.......`)
+  isXmlRefusal(t, await ask(`Action=ListQueues&${fieldNames.join('&')}`, form), 413, 'RequestTooLarge')
+  const delay = `Action=SendMessage&QueueUrl=q&MessageBody=x&DelaySeconds=${'%26'.repeat(mib)}`
+  isXmlRefusal(t, await ask(delay, form), 400, 'InvalidParameterValue')
+  const policies = {
+    Policy: JSON.stringify({ Id: 'x'.repeat(10_000) }),
+    RedriveAllowPolicy: `{"redrivePermission":"allowAll"${' '.repeat(10_000)}}`,
+    RedrivePolicy: `{"maxReceiveCount":1${' '.repeat(10_000)}}`
+  }
+  for (const [name, value] of Object.entries(policies)) {
+    const answer = await call('SetQueueAttributes', { QueueUrl: 'q', Attributes: { [name]: value } })
+    t.match(answer, /#InvalidAttributeValue".*more than 8192 bytes/, name)
+  }
+  const count = `{"deadLetterTargetArn":"x","maxReceiveCount":${'['.repeat(4000)}${']'.repeat(4000)}}`
+  const deep = { QueueUrl: 'q', Attributes: { RedrivePolicy: count } }
+  t.match(await call('SetQueueAttributes', deep), `#${wrong}"`)
 })

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { keyNamePattern, keySecretPattern, rightPattern } from '../../../core/apiKey.ts'
 import { apiKeyNameCharsMax, rateMax, rightsMax } from '../../../core/limits.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
-import { maybe, object, orNull, QueueName, time } from './shapes.ts'
+import { maybe, object, orNull, QueueName, storableText, time } from './shapes.ts'
 
 const rate = (what: string) =>
   orNull(Type.Number({ exclusiveMinimum: 0, maximum: rateMax }), {
@@ -96,7 +96,7 @@ export const RevokeKeyQuery = object(
   },
   { title: 'RevokeKeyQuery' }
 )
-const KeyParams = object({ id: Type.String({ description: 'The id of the key.' }) })
+const KeyParams = object({ id: Type.String({ pattern: storableText, description: 'The id of the key.' }) })
 
 export const apiKeyOperations = operations({
   createKey: {
@@ -131,10 +131,11 @@ export const apiKeyOperations = operations({
       summary: 'Change what an API key may do',
       description:
         'Fields that are left out stay as they are, and so does the secret. ' +
-        'Every replica follows the change within five seconds. Waiting calls of the key end then.',
+        'Every replica follows the change within five seconds. Waiting calls of the key end then. ' +
+        'The only key with the right `admin` keeps it.',
       params: KeyParams,
       body: KeyChange,
-      response: { 200: KeyInfo, ...problemResponses(400, 404, 415, 503) }
+      response: { 200: KeyInfo, ...problemResponses(400, 404, 409, 415, 503) }
     }
   },
   revokeKey: {
