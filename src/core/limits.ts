@@ -103,9 +103,12 @@ export const routingKeyCharsMax = 255
 /** Of all topics together, so there are at most as many topics. */
 export const subscriptionsMax = 20_000
 export const subscriptionsPerTopicMax = 1000
-/** Copies that one publish stores, and the bytes of their bodies. */
+/**
+ * Copies that one publish stores, and the bytes of their bodies and headers: half of the messages that
+ * may wait to be stored, so that one caller leaves room for others.
+ */
 export const publishCopiesMax = 10_000
-export const publishBytesMax = 67_108_864
+export const publishBytesMax = 33_554_432
 
 /** Of all queues together. */
 export const pushesMax = 5000

@@ -234,11 +234,13 @@ export function rowsFor(queue: Queue): (message: NewMessage, pointer: string) =>
 
 /** What rows count while they wait to be stored. */
 export function bytesOf(rows: EnqueueRow[]): number {
-  let bytes = 0
-  for (const { body, headers } of rows) {
-    bytes += body.length + rowBytes
-    for (const name in headers) bytes += name.length + headers[name]!.length
-  }
+  return rows.reduce((bytes, row) => bytes + contentBytesOf(row) + rowBytes, 0)
+}
+
+/** The size of what a message carries. */
+export function contentBytesOf({ body, headers }: Pick<NewMessage, 'body' | 'headers'>): number {
+  let bytes = body.length
+  for (const name in headers) bytes += name.length + headers[name]!.length
   return bytes
 }
 

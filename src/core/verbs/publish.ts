@@ -9,7 +9,7 @@ import { publishBytesMax, publishCopiesMax } from '../limits.ts'
 import type { EnqueueAnswer, EnqueueRow } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { Routes, type Publication, type Published, type PublishedCopy } from '../topic.ts'
-import { rowsFor, type Enqueueing } from './enqueue.ts'
+import { contentBytesOf, rowsFor, type Enqueueing } from './enqueue.ts'
 
 const topicsMax = 1000
 /** After this long, routing lets other work of the event loop go first. */
@@ -132,7 +132,8 @@ async function routed(routes: Routes, messages: Publication[]): Promise<Copy[]> 
 
 // Refuses what one of the queues refuses.
 function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[] {
-  const bytes = copies.reduce((sum, { index }) => sum + messages[index]!.body.length, 0)
+  const sizes = messages.map(contentBytesOf)
+  const bytes = copies.reduce((sum, { index }) => sum + sizes[index]!, 0)
   if (bytes > publishBytesMax) throw tooManyCopies()
   const makers = new Map(copies.map(({ queue }) => [queue, rowsFor(queue)]))
   const published = messages.map(({ routingKey }): Published => ({ topic, routingKey }))
@@ -146,7 +147,7 @@ function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[
 function tooManyCopies(): QueueError {
   return new QueueError(
     'requestTooLarge',
-    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies; ` +
+    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies and headers; ` +
       'nothing was stored. Publish fewer messages at once.'
   )
 }

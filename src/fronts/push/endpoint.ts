@@ -33,6 +33,8 @@ export interface Post {
 /** So long a connection waits for its next request. Many endpoints close it after five seconds. */
 const restMs = 4000
 const restingMax = 1000
+/** Answers of 1xx before the final one. Each costs the time of others, and means nothing here. */
+const announcedMax = 10
 
 /** What the codes of Node mean for people. Addresses of the network stay here. */
 const unreachedReasons: Record<string, string> = {
@@ -42,8 +44,13 @@ const unreachedReasons: Record<string, string> = {
   EHOSTUNREACH: 'The host cannot be reached',
   ENETUNREACH: 'The network of the host cannot be reached',
   ETIMEDOUT: 'The host did not take the connection',
+  HOLDFAST_TOO_MANY_ANNOUNCED: `More than ${announcedMax} answers of 1xx came before the final one`,
   HOLDFAST_ADDRESS_REFUSED:
     'The host is not on the public internet. Others are reached with HOLDFAST_PUSH_PRIVATE=on only'
+}
+
+class TooManyAnnounced extends Error {
+  readonly code = 'HOLDFAST_TOO_MANY_ANNOUNCED'
 }
 
 /** The host of a URL, as a socket takes it. */
@@ -114,6 +121,11 @@ export class Endpoints {
         this.#watch(request, socket, isHttps, () => {
           connected = true
         })
+      })
+      let announced = 0
+      request.on('information', () => {
+        announced++
+        if (announced > announcedMax) request.destroy(new TooManyAnnounced())
       })
       request.once('response', response => {
         clearTimeout(timer)

@@ -1,4 +1,6 @@
 /** Push over HTTP: set, changed and removed; what is sent; and what follows from each answer. */
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import t from 'tap'
 import { endpoint, type Received, type Reply } from '../../support/endpoint.ts'
@@ -203,6 +205,25 @@ t.test('an answer that never ends is read up to a bound, and counts by its statu
     ({ state }) => state === 'delayed'
   )
   t.equal(message.lastFailure.reason, `HTTP 500: ${'x'.repeat(500)}`)
+})
+
+t.test('an endpoint that never ends to announce its answer is left', async t => {
+  const announcement = 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'.repeat(100)
+  const server = createServer(socket => {
+    const send = () => {
+      while (!socket.destroyed && socket.write(announcement));
+      socket.once('drain', send)
+    }
+    socket.on('error', () => {})
+    send()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  await put('hints', { url: `http://127.0.0.1:${port}/`, timeoutSeconds: 60 })
+  const { body } = await holdfast.post('/queues/hints/push/test', {})
+  t.match(body, { delivered: false, status: null, reason: /^More than 10 answers of 1xx/ })
+  t.ok(body.seconds < 30)
 })
 
 t.test('a test sends a signed request, and touches no message', async t => {

@@ -1,6 +1,8 @@
 /** Topics over HTTP: subscriptions, and copies of what is published. */
 import pg from 'pg'
 import t from 'tap'
+import { environment } from '../../../src/config.ts'
+import { publishBytesMax } from '../../../src/core/limits.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { service } from '../../support/service.ts'
 
@@ -358,5 +360,16 @@ t.test('too many copies are refused before anything is stored', async t => {
     body: { code: 'requestTooLarge', detail: /10000 copies/ }
   })
   t.equal(await ready('many-1'), 0)
+  const texts = Array.from({ length: 64 }, (_, index) => [`h${index}`, 'x'.repeat(4096)])
+  const laden = { body: 1, headers: Object.fromEntries(texts) }
+  t.match(await publish('many', { messages: new Array(12).fill(laden) }), {
+    status: 413,
+    body: { code: 'requestTooLarge', detail: /bodies and headers/ }
+  })
+  t.equal(await ready('many-1'), 0)
   t.equal((await publish('many', { messages: messages.slice(0, 900) })).body.messages.length, 9900)
+})
+
+t.test('one publish leaves room for messages of others', async t => {
+  t.ok(publishBytesMax <= environment.waitingBytesMax.default / 2)
 })
