@@ -51,9 +51,14 @@ export function readDeclared(name: string, text: string, variables: Variables): 
   })
   const [error] = [...document.errors, ...document.warnings]
   if (error !== undefined) return refuseAt(error.pos[0], `${sentenceOf(error)}.`)
+  // Each look-up by the library goes over the whole file.
+  const marks = new Set<string>()
   visit(document, {
+    Value(_, { anchor }) {
+      if (anchor !== undefined) marks.add(anchor)
+    },
     Alias(_, alias) {
-      if (alias.resolve(document) === undefined) {
+      if (!marks.has(alias.source)) {
         refuseAt(alias.range![0], `Nothing above is marked &${alias.source}.`)
       }
     }

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { readDeclared } from '../../src/declared/file.ts'
 import { clientWith, guarded, until, withKey } from '../support/apiKeys.ts'
 import { endpoint } from '../support/endpoint.ts'
 import { commands, commandsFor } from './setup.ts'
@@ -134,6 +135,14 @@ t.test('what is wrong in a file is refused with its line and column, and nothing
   }
   t.strictSame((await holdfast.get('/queues')).body.queues, [])
   await t.rejects(apply('queues: {}', '--delete-messages'), /is for queues that --prune removes/)
+})
+
+t.test('a file with many aliases is read in a moment', async t => {
+  const queues = Array.from({ length: 4000 }, (_, index) => `  q${index}: ${index === 0 ? '&a {}' : '*a'}`)
+  const startedMs = performance.now()
+  const { declared } = readDeclared('f', ['queues:', ...queues].join('\n'), () => undefined)
+  t.equal(Object.keys(declared.queues!).length, 4000)
+  t.ok(performance.now() - startedMs < 5000)
 })
 
 t.test('what the file leaves out stays, and goes with --prune', async t => {

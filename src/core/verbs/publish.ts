@@ -147,7 +147,7 @@ function rowsOf({ topic, messages, list }: Publish, copies: Copy[]): EnqueueRow[
 function tooManyCopies(): QueueError {
   return new QueueError(
     'requestTooLarge',
-    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies and headers; ` +
-      'nothing was stored. Publish fewer messages at once.'
+    `One publish stores at most ${publishCopiesMax} copies with ${publishBytesMax} bytes of bodies and ` +
+      'headers; nothing was stored. Publish fewer messages at once.'
   )
 }

@@ -1,5 +1,6 @@
 /** Sending: one message, or a batch whose good entries are stored in one commit. */
 import { createHash, hash } from 'node:crypto'
+import { headerValueCharsMax } from '../../core/limits.ts'
 import type { Enqueued, NewMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
 import { checkMessages, takeMessages } from '../shared/guard.ts'
@@ -219,6 +220,11 @@ function traceOf(attributes: Attributes = {}): string | undefined {
   if (trace === undefined) return undefined
   if (trace.DataType !== 'String' || trace.StringValue === undefined || trace.StringValue === '') {
     throw invalidValue(`The message system attribute '${traceName}' must be a String that is not empty.`)
+  }
+  if (trace.StringValue.length > headerValueCharsMax) {
+    throw invalidValue(
+      `The message system attribute '${traceName}' must have at most ${headerValueCharsMax} characters.`
+    )
   }
   checkText(trace.StringValue)
   return trace.StringValue

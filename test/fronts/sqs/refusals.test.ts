@@ -259,6 +259,9 @@ t.test('a list, a form and a text of any size are answered in a moment, and not 
   isXmlRefusal(t, await ask(`Action=ListQueues&${fieldNames.join('&')}`, form), 413, 'RequestTooLarge')
   const delay = `Action=SendMessage&QueueUrl=q&MessageBody=x&DelaySeconds=${'%26'.repeat(mib)}`
   isXmlRefusal(t, await ask(delay, form), 400, 'InvalidParameterValue')
+  const trace = { AWSTraceHeader: { DataType: 'String', StringValue: 'x'.repeat(5000) } }
+  const traced = { QueueUrl: 'q', MessageBody: 'x', MessageSystemAttributes: trace }
+  t.match(await call('SendMessage', traced), `#${wrong}"`)
   const policies = {
     Policy: JSON.stringify({ Id: 'x'.repeat(10_000) }),
     RedriveAllowPolicy: `{"redrivePermission":"allowAll"${' '.repeat(10_000)}}`,
