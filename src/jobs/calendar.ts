@@ -92,7 +92,8 @@ function wrongField(fields: string[]): string | null {
     try {
       CronExpressionParser.parse(cronFields.map((_, i) => (i === index ? field : '*')).join(' '))
     } catch {
-      return `its ${name} is ${field}, and that field takes ${values}, *, and lists, ranges and steps of these`
+      const taken = `${values}, *, and lists, ranges and steps of these`
+      return `its ${name} is ${field}, and that field takes ${taken}`
     }
   }
   return null
