@@ -363,7 +363,8 @@ const (
 
 // BrowseQuery chooses messages.
 type BrowseQuery struct {
-	// The state of a message.
+	// Only messages in this state: ready, delayed, leased, dead, acked. Left out: messages in every
+	// state but acked. Kept acked ones come with acked alone.
 	State StateName `json:"state,omitempty"`
 	// The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes. A
 	// body stored as bytes never matches.

@@ -357,7 +357,10 @@ export type Outcome =
   | OutcomeLeaseLost
 
 export interface BrowseQuery {
-  /** The state of a message. */
+  /**
+   * Only messages in this state: ready, delayed, leased, dead, acked. Left out: messages in every
+   * state but acked. Kept acked ones come with acked alone.
+   */
   state?: 'ready' | 'delayed' | 'leased' | 'dead' | 'acked' | undefined
   /**
    * The body, as it was sent, contains this text. Case counts, and escapes in JSON stay escapes. A

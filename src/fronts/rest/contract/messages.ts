@@ -1,6 +1,7 @@
 /** Shapes of messages: browsed, one with its history, and why it is where it is. */
 import { Type } from 'typebox'
 import { aheadMax, filterCharsMax, historyMax, waitSecondsMax } from '../../../core/limits.ts'
+import { states } from '../../../core/counters.ts'
 import { attemptOutcomes } from '../../../core/message.ts'
 import { groupPattern, uniqueMembers } from '../../../core/options.ts'
 import { reasonCodes } from '../../../core/verbs/explain.ts'
@@ -88,7 +89,18 @@ export const filter = {
 }
 
 export const BrowseQuery = object(
-  { state: maybe(StateName), ...filter, limit, cursor },
+  {
+    state: maybe(
+      Type.Enum([...states], {
+        description:
+          `Only messages in this state: ${states.join(', ')}. ` +
+          'Left out: messages in every state but acked. Kept acked ones come with acked alone.'
+      })
+    ),
+    ...filter,
+    limit,
+    cursor
+  },
   { title: 'BrowseQuery' }
 )
 export const BrowsedMessage = Type.Object(view, { title: 'BrowsedMessage' })
