@@ -20,9 +20,11 @@ const (
 	endStopped
 )
 
-// held is a message in the hands of a handler.
+// held is a message in the hands of a handler, or one that waits for its turn.
 type held struct {
 	job *Job
+	// ctx is the handler's context.
+	ctx context.Context
 	// stop ends the handler's context.
 	stop context.CancelFunc
 	// since is when the service last confirmed the lease. The lock of the run guards it, and end.

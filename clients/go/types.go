@@ -343,11 +343,22 @@ type Outcome struct {
 	LeaseExpiresAt *time.Time `json:"leaseExpiresAt,omitempty"`
 }
 
+// LeasedOrdering is "ordering" of Leased.
+type LeasedOrdering string
+
+const (
+	LeasedOrderingGroup LeasedOrdering = "group"
+	LeasedOrderingQueue LeasedOrdering = "queue"
+)
+
 // Leased is the answer to a lease.
 type Leased struct {
 	Messages []LeasedMessage `json:"messages"`
 	// What became of the receipts in `ack`, in the order given. Missing without `ack`.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
+	// Comes with messages of an ordered queue. group: work on the messages of a group in the order of
+	// the list. queue: on all of them. If one fails, release those after it.
+	Ordering LeasedOrdering `json:"ordering,omitempty"`
 }
 
 // StateName is "state" of BrowseQuery.

@@ -29,7 +29,8 @@ type Worker struct {
 	Queue string
 	// Handler works on each message.
 	Handler Handler
-	// Concurrency is the most messages in hand, 1 to 1000. Default 1.
+	// Concurrency is the most messages in hand, 1 to 1000. Default 1. Of an ordered queue, the worker
+	// works on the messages of a group one after another, in their order.
 	Concurrency int
 	// LeaseTime is how long a lease lasts, 100 ms to 12 h, instead of the queue's time. The worker
 	// extends the lease while the handler works. Default 30 s.
@@ -125,6 +126,8 @@ func checkRange(name string, given, min, max time.Duration) error {
 type run struct {
 	Worker
 	client Client
+	// stopping is the context of Run.
+	stopping context.Context
 	// base has the values of the caller's context, and is never done.
 	base context.Context
 	// settling is done once the worker repeats nothing any more.
@@ -146,12 +149,13 @@ type run struct {
 
 func newRun(ctx context.Context, w Worker) *run {
 	r := &run{
-		Worker: w,
-		client: *w.Client,
-		base:   undone{ctx},
-		freed:  make(chan struct{}, 1),
-		free:   w.Concurrency,
-		held:   map[*held]struct{}{},
+		Worker:   w,
+		client:   *w.Client,
+		stopping: ctx,
+		base:     undone{ctx},
+		freed:    make(chan struct{}, 1),
+		free:     w.Concurrency,
+		held:     map[*held]struct{}{},
 	}
 	r.client.RetryFor = -1
 	r.settling, r.giveUp = context.WithCancel(r.base)
@@ -250,8 +254,8 @@ func (r *run) lease(ctx context.Context, free int) {
 			if tries > 1 {
 				since = since.Add(-r.LeaseTime / 2) // the leases may be half over
 			}
-			for _, message := range leased.Messages {
-				r.start(message, since)
+			for _, line := range linesOf(leased) {
+				r.start(line, since)
 			}
 			if tries > 1 {
 				r.keeping.Add(1)
@@ -298,34 +302,78 @@ func (r *run) releaseUnseen(request LeaseRequest) {
 	}
 }
 
-// start has the handler work on a message, and settles it.
-func (r *run) start(message LeasedMessage, since time.Time) {
-	ctx, stop := context.WithCancel(r.base)
-	h := &held{job: &Job{LeasedMessage: message}, stop: stop, since: since, abandoned: make(chan struct{})}
+// start has the handler work on a line of messages, one after another.
+func (r *run) start(messages []LeasedMessage, since time.Time) {
+	line := make([]*held, len(messages))
 	r.mu.Lock()
-	r.free--
-	r.held[h] = struct{}{}
+	r.free -= len(line)
+	for i, message := range messages {
+		line[i] = &held{job: &Job{LeasedMessage: message}, since: since, abandoned: make(chan struct{})}
+		line[i].ctx, line[i].stop = context.WithCancel(r.base)
+		r.held[line[i]] = struct{}{}
+	}
 	r.mu.Unlock()
 	r.working.Add(1)
 	go func() {
 		defer r.working.Done()
-		defer stop()
-		returned := make(chan error, 1)
-		go func() {
-			err := errors.New("the handler ended its goroutine")
-			defer func() { returned <- err }()
-			err = r.handle(ctx, h.job)
-		}()
-		var err error
-		select {
-		case err = <-returned:
-		case <-h.abandoned:
-			err = errAbandoned
+		r.workThrough(line)
+		for _, h := range line {
+			h.stop()
 		}
-		outcome := r.settle(h, err)
-		r.drop(h)
-		r.tell(Settled{message, outcome, err})
 	}()
+}
+
+// workThrough works on messages one after another. If one stays in the queue, none of those after it
+// may go.
+func (r *run) workThrough(line []*held) {
+	for i, h := range line {
+		if r.endOf(h) != endNone {
+			r.giveBack(line[i:])
+			return
+		}
+		next := line[i+1:]
+		outcome := r.work(h, len(next) > 0)
+		if !letsNextGo(outcome) || r.stopping.Err() != nil {
+			r.giveBack(next)
+			return
+		}
+	}
+}
+
+// work has the handler work on a message, and settles it.
+func (r *run) work(h *held, hurry bool) OutcomeName {
+	defer h.stop()
+	returned := make(chan error, 1)
+	go func() {
+		err := errors.New("the handler ended its goroutine")
+		defer func() { returned <- err }()
+		err = r.handle(h.ctx, h.job)
+	}()
+	var err error
+	select {
+	case err = <-returned:
+	case <-h.abandoned:
+		err = errAbandoned
+	}
+	message := h.job.LeasedMessage
+	outcome := r.settle(h, err, hurry)
+	r.drop(h)
+	r.tell(Settled{message, outcome, err})
+	return outcome
+}
+
+// giveBack releases messages that no handler has seen.
+func (r *run) giveBack(line []*held) {
+	released := make([]entry[string], len(line))
+	for i, h := range line {
+		r.drop(h)
+		released[i] = r.releases.add(h.job.Receipt)
+	}
+	for i, h := range line {
+		outcome := r.releases.wait(released[i])
+		r.addFree()
+		r.tell(Settled{Message: h.job.LeasedMessage, Outcome: outcome})
+	}
 }
 
 var errAbandoned = errors.New("the handler did not return when the worker stopped")
@@ -341,7 +389,8 @@ func (r *run) handle(ctx context.Context, job *Job) (err error) {
 	return r.Handler(ctx, job)
 }
 
-func (r *run) settle(h *held, err error) OutcomeName {
+// settle hurries with an ack if another message waits for its outcome.
+func (r *run) settle(h *held, err error, hurry bool) OutcomeName {
 	end := r.endOf(h)
 	receipt := h.job.Receipt
 	if err == nil && end != endLeaseLost && end != endGone {
@@ -349,6 +398,9 @@ func (r *run) settle(h *held, err error) OutcomeName {
 			r.drop(h)
 			acked := r.acks.add(receipt)
 			r.addFree() // before the answer, because the next lease acks before it takes
+			if hurry {
+				r.acks.flush()
+			}
 			return r.acks.wait(acked)
 		}
 		// An ack that enqueues may have to be repeated for long, while the lease must last.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -203,6 +204,93 @@ func TestAnAckThatGoesWithARefusedLeaseIsSentByItself(t *testing.T) {
 		return client.DeleteQueue(ctx, queue, holdfast.DeleteQueueQuery{})
 	}
 	equal(t, work(t, worker, 1)[0].Outcome, holdfast.OutcomeGone)
+}
+
+func TestAGroupOfAnOrderedQueueIsWorkedOnInItsOrder(t *testing.T) {
+	client, queue := service(t)
+	settings := holdfast.QueueSettings{
+		Ordering: holdfast.OrderingGroup,
+		Retry: &holdfast.Retry{
+			Strategy: holdfast.RetryStrategyFixed, DelaySeconds: holdfast.Ptr(0.0), Jitter: holdfast.Ptr(false),
+		},
+	}
+	if _, err := client.PutQueue(ctx, queue, settings); err != nil {
+		t.Fatal(err)
+	}
+	var messages []holdfast.NewMessage
+	for n := 1; n <= 4; n++ {
+		for _, group := range []string{"ada", "bob"} {
+			messages = append(messages, holdfast.NewMessage{Body: n, Group: group})
+		}
+	}
+	if _, err := client.EnqueueMany(ctx, queue, messages); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var both sync.WaitGroup // groups go side by side
+	both.Add(2)
+	worked := map[string][]string{}
+	handler := func(_ context.Context, job *holdfast.Job) error {
+		mu.Lock()
+		isFirst := len(worked[job.Group]) == 0
+		worked[job.Group] = append(worked[job.Group], fmt.Sprintf("%s.%d", job.Body, job.Attempt))
+		mu.Unlock()
+		if isFirst {
+			both.Done()
+			both.Wait()
+		}
+		if job.Group == "ada" && string(job.Body) == "2" && job.Attempt < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	worker := &holdfast.Worker{Client: client, Queue: queue, Handler: handler, Concurrency: 10}
+	until, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	acked, released := 0, map[string]bool{}
+	worker.OnSettled = func(settled holdfast.Settled) {
+		switch settled.Outcome {
+		case holdfast.OutcomeReleased:
+			released[settled.Message.Group+string(settled.Message.Body)] = true
+		case holdfast.OutcomeAcked:
+			if acked++; acked == 8 {
+				stop()
+			}
+		}
+	}
+	if err := worker.Run(until); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, worked, map[string][]string{
+		"ada": {"1.1", "2.1", "2.2", "2.3", "3.1", "4.1"},
+		"bob": {"1.1", "2.1", "3.1", "4.1"},
+	})
+	equal(t, released, map[string]bool{"ada3": true, "ada4": true})
+}
+
+func TestAStoppedWorkerGivesBackWhatWaitsForItsTurn(t *testing.T) {
+	client, queue := service(t)
+	settings := holdfast.QueueSettings{Ordering: holdfast.OrderingQueue}
+	if _, err := client.PutQueue(ctx, queue, settings); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, client, queue, 1, 2, 3)
+	until, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	var outcomes []holdfast.OutcomeName
+	worker := &holdfast.Worker{Client: client, Queue: queue, Concurrency: 3}
+	worker.OnSettled = func(settled holdfast.Settled) { outcomes = append(outcomes, settled.Outcome) }
+	worker.Handler = func(_ context.Context, job *holdfast.Job) error {
+		if string(job.Body) == "1" {
+			return holdfast.Dead(errors.New("no use"))
+		}
+		stop()
+		return nil
+	}
+	if err := worker.Run(until); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, outcomes, []holdfast.OutcomeName{"dead", "acked", "released"})
 }
 
 func TestBodiesComeAsTheyWere(t *testing.T) {

@@ -2,7 +2,7 @@
 import type { Client } from './client.ts'
 import type { LeasedMessage, Outcome } from './types.ts'
 
-/** A message in the hands of a handler. */
+/** A message in the hands of a handler, or one that waits for its turn. */
 export interface HeldMessage {
   message: LeasedMessage
   /** Aborts the handler's signal. */
@@ -13,6 +13,8 @@ export interface HeldMessage {
   end: 'leaseLost' | 'gone' | 'unconfirmed' | 'stopped' | null
   /** Goes on without the handler. */
   abandon: () => void
+  /** Rejects when the worker goes on without the handler. */
+  abandoned: Promise<void>
 }
 
 /** Tells the handler to stop. */

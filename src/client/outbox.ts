@@ -2,7 +2,7 @@
  * Sends items in lists, one call at a time. Items that come meanwhile go with the next call. Knows
  * no HTTP.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { listMax } from './limits.ts'
 
 export interface Entry<Item, Answer> {
@@ -40,6 +40,13 @@ export class Outbox<Item, Answer> {
   putBack(entries: Entry<Item, Answer>[]): void {
     this.#waiting.unshift(...entries)
     this.#run()
+  }
+
+  /** Sends what waits, together with what is added in the same turn. */
+  async flush(): Promise<void> {
+    await turn()
+    const entries = this.take()
+    if (entries.length > 0) await this.sendNow(entries)
   }
 
   /** Sends entries in a call of their own, which no other call can take along. */

@@ -36,8 +36,11 @@ export class Settler {
     this.#report = report
   }
 
-  ack(receipt: string): Promise<Result> {
-    return this.#acks.add(receipt)
+  /** `hurry`: no lease has to take the ack along, because another message waits for its outcome. */
+  ack(receipt: string, hurry: boolean): Promise<Result> {
+    const acked = this.#acks.add(receipt)
+    if (hurry) this.#acks.flush()
+    return acked
   }
 
   /** Acks with what a handler returned, in a call of its own. Throws what refuses it for good. */

@@ -245,6 +245,11 @@ export interface Leased {
   messages: Array<LeasedMessage>
   /** What became of the receipts in `ack`, in the order given. Missing without `ack`. */
   outcomes?: Array<Outcome> | undefined
+  /**
+   * Comes with messages of an ordered queue. group: work on the messages of a group in the order of
+   * the list. queue: on all of them. If one fails, release those after it.
+   */
+  ordering?: 'group' | 'queue' | undefined
 }
 
 export interface Ack {

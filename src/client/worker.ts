@@ -9,6 +9,7 @@ import { Client } from './client.ts'
 import { HoldfastError, pauseAfter } from './error.ts'
 import { Dead, Done, reasonOf, RetryAfter, type Handler, type Settled } from './handler.ts'
 import { interrupt, LeaseKeeper, type HeldMessage } from './leaseKeeper.ts'
+import { letsNextGo, linesOf } from './lines.ts'
 import { leaseSecondsMax, listMax, waitSecondsMax } from './limits.ts'
 import { offProcessSignal, onProcessSignal } from './processSignals.ts'
 import { Settler, type Result } from './settler.ts'
@@ -19,7 +20,10 @@ export interface WorkerOptions<Body = unknown> extends ClientOptions {
   queue: string
   /** Does the work of one message. */
   handler: Handler<Body>
-  /** How many messages the worker works on at once. 1 to 1000, default 1. */
+  /**
+   * How many messages the worker has in hand at once. 1 to 1000, default 1. Messages of one group of
+   * an ordered queue are worked on one after another, in their order.
+   */
   concurrency?: number | undefined
   /**
    * How long a lease lasts. The worker extends it while the handler works. Default 30, whatever the
@@ -180,11 +184,11 @@ export class Worker<Body = unknown> {
     const options = { signal, retrySeconds: 0 }
     for (let tries = 1; ; tries++) {
       try {
-        const { messages, outcomes } = await this.#client.lease(this.#queue, request, options)
-        acks.forEach(({ resolve }, index) => resolve(outcomes![index]!.outcome))
+        const leased = await this.#client.lease(this.#queue, request, options)
+        acks.forEach(({ resolve }, index) => resolve(leased.outcomes![index]!.outcome))
         // After a repeated call the leases may be half over.
         const heldSinceMs = performance.now() - (tries === 1 ? 0 : this.#leaseSeconds * 500)
-        for (const message of messages) this.#start(message, heldSinceMs)
+        for (const line of linesOf(leased)) this.#start(line, heldSinceMs)
         if (tries > 1) this.#leases.extend()
         return
       } catch (error) {
@@ -218,9 +222,9 @@ export class Worker<Body = unknown> {
     }
   }
 
-  #start(message: LeasedMessage, heldSinceMs: number): void {
-    this.#free--
-    const work = this.#work(message, heldSinceMs)
+  #start(line: LeasedMessage[], heldSinceMs: number): void {
+    this.#free -= line.length
+    const work = this.#workThrough(line.map(message => this.#hold(message, heldSinceMs)))
       .catch(error => this.#report(error))
       .then(() => {
         this.#working.delete(work)
@@ -228,24 +232,53 @@ export class Worker<Body = unknown> {
     this.#working.add(work)
   }
 
-  async #work(message: LeasedMessage, heldSinceMs: number): Promise<void> {
+  #hold(message: LeasedMessage, heldSinceMs: number): HeldMessage {
     const control = new AbortController()
     let abandon = () => {}
     const abandoned = new Promise<void>((_resolve, reject) => {
       abandon = () => reject(control.signal.reason)
     })
-    const held: HeldMessage = { message, control, heldSinceMs, end: null, abandon }
+    abandoned.catch(() => {}) // of a message that still waits for its turn
+    const held: HeldMessage = { message, control, heldSinceMs, end: null, abandon, abandoned }
     this.#leases.add(held)
-    const done = await Promise.race([this.#handle(held), abandoned]).then(
+    return held
+  }
+
+  /** Works on messages one after another. If one stays in the queue, none of those after it may go. */
+  async #workThrough(line: HeldMessage[]): Promise<void> {
+    for (const [index, held] of line.entries()) {
+      if (held.end !== null) return await this.#giveBack(line.slice(index))
+      const next = line.slice(index + 1)
+      const outcome = await this.#work(held, next.length > 0)
+      if (!letsNextGo(outcome) || this.#stopping.signal.aborted) return await this.#giveBack(next)
+    }
+  }
+
+  /** Releases messages that no handler has seen. */
+  async #giveBack(line: HeldMessage[]): Promise<void> {
+    await Promise.all(
+      line.map(async held => {
+        this.#leases.remove(held)
+        const { message } = held
+        const outcome = await this.#settler.release(message.receipt)
+        this.#addFree()
+        this.#tell({ message, outcome })
+      })
+    )
+  }
+
+  async #work(held: HeldMessage, hurry: boolean): Promise<Result> {
+    const done = await Promise.race([this.#handle(held), held.abandoned]).then(
       (value): End => ({ ok: true, value }),
       (error: unknown): End => ({ ok: false, error })
     )
     // An ack that enqueues may have to be repeated for long, while the lease must last.
     const keeps = done.ok && done.value instanceof Done
     if (!keeps) this.#leases.remove(held)
-    const outcome = await this.#settle(held, done)
+    const outcome = await this.#settle(held, done, hurry)
     this.#leases.remove(held)
-    this.#tell({ message, outcome, ...(!done.ok && { error: done.error }) })
+    this.#tell({ message: held.message, outcome, ...(!done.ok && { error: done.error }) })
+    return outcome
   }
 
   async #handle({ message, control: { signal } }: HeldMessage): Promise<unknown> {
@@ -259,10 +292,10 @@ export class Worker<Body = unknown> {
     })
   }
 
-  async #settle({ message: { receipt }, end }: HeldMessage, done: End): Promise<Result> {
+  async #settle({ message: { receipt }, end }: HeldMessage, done: End, hurry: boolean): Promise<Result> {
     if (done.ok && end !== 'leaseLost' && end !== 'gone') {
       if (done.value instanceof Done) return await this.#complete(receipt, done.value)
-      const acked = this.#settler.ack(receipt)
+      const acked = this.#settler.ack(receipt, hurry)
       this.#addFree() // before the answer, because the next lease acks before it takes
       return await acked
     }

@@ -15,7 +15,6 @@ import type {
   Digits,
   Enqueued,
   FailingState,
-  LeasedMessage,
   MessageDetail,
   MessagePage,
   NewMessage,
@@ -34,7 +33,7 @@ import { Consuming } from './verbs/consumers.ts'
 import { Enqueueing, type EnqueueingOptions } from './verbs/enqueue.ts'
 import { Explaining, type Explanation } from './verbs/explain.ts'
 import { FailureGroups, type Failures } from './verbs/failures.ts'
-import { Leasing, type LeaseRequest } from './verbs/lease.ts'
+import { Leasing, type Leased, type LeaseRequest } from './verbs/lease.ts'
 import { LeaseFlushes } from './verbs/leaseFlush.ts'
 import { Publishing } from './verbs/publish.ts'
 import { Pushes } from './verbs/pushes.ts'
@@ -158,7 +157,7 @@ export class Broker {
     request: LeaseRequest,
     receipts: string[],
     signalOf: () => AbortSignal
-  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+  ): Promise<Leased> {
     return this.#leasing.lease(caller, name, request, receipts, signalOf)
   }
 
@@ -200,7 +199,7 @@ export class Broker {
     request: LeaseRequest,
     completions: Completion[],
     signalOf: () => AbortSignal
-  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+  ): Promise<Leased> {
     return this.#completing.completeAndLease(caller, name, request, completions, signalOf)
   }
 

@@ -3,20 +3,15 @@ import { context, type Context, type Span } from '@opentelemetry/api'
 import { Broker } from '../core/broker.ts'
 import type { Caller } from '../core/caller.ts'
 import type { Completion } from '../core/completion.ts'
-import type { Enqueued, LeasedMessage, NewMessage } from '../core/message.ts'
+import type { Enqueued, NewMessage } from '../core/message.ts'
 import type { SettleVerb } from '../core/ports.ts'
 import { parseReceipt } from '../core/receipt.ts'
 import type { Publication, PublishedCopy } from '../core/topic.ts'
-import type { LeaseRequest } from '../core/verbs/lease.ts'
+import type { Leased, LeaseRequest } from '../core/verbs/lease.ts'
 import type { Outcome, Settlement } from '../core/verbs/settle.ts'
 import { contextsOf, headersSentBy, sentWith } from './messageContext.ts'
 import { isInRequest } from './requests.ts'
 import { begin, fail, failWith, nowMs, parentFrom, within } from './spans.ts'
-
-interface Leased {
-  messages: LeasedMessage[]
-  outcomes: Outcome[]
-}
 
 /** Does and refuses what the broker does. core/broker.ts says what that is. */
 export class TracedBroker extends Broker {

@@ -222,6 +222,72 @@ t.test('an ack that goes with a refused lease is sent by itself', async t => {
   t.match(settled, [{ outcome: 'gone' }])
 })
 
+t.test('of an ordered queue, a group is worked on in its order, and groups side by side', async t => {
+  await client.putQueue('groups', {
+    ordering: 'group',
+    retry: { strategy: 'fixed', delaySeconds: 0, jitter: false }
+  })
+  await client.enqueueMany(
+    'groups',
+    [1, 2, 3, 4].flatMap(body => ['ada', 'bob'].map(group => ({ group, body })))
+  )
+  const worked: Record<string, string[]> = { ada: [], bob: [] }
+  const both = gate()
+  let now = 0
+  const acked = gate()
+  let acks = 0
+  const { settled } = start(t, {
+    queue: 'groups',
+    concurrency: 10,
+    onSettled({ outcome }) {
+      if (outcome === 'acked' && ++acks === 8) acked.open()
+    },
+    async handler({ body, attempt, message: { group } }) {
+      if (++now === 2) both.open()
+      await both.opened
+      worked[group!]!.push(`${body}.${attempt}`)
+      now--
+      if (group === 'ada' && body === 2 && attempt < 3) throw new Error('not yet')
+    }
+  })
+  await acked.opened
+  t.strictSame(worked, { ada: ['1.1', '2.1', '2.2', '2.3', '3.1', '4.1'], bob: ['1.1', '2.1', '3.1', '4.1'] })
+  const released = settled.filter(({ outcome }) => outcome === 'released')
+  const names = released.map(({ message }) => `${message.group} ${String(message.body)}`)
+  t.strictSame([...new Set(names)].sort(), ['ada 3', 'ada 4'])
+  t.ok(released.every(each => !('error' in each)))
+})
+
+t.test('a queue with one order is worked on by one handler; a death lets the next go', async t => {
+  await client.putQueue('line', { ordering: 'queue' })
+  await client.enqueueMany(
+    'line',
+    [1, 2, 3, 4].map(body => ({ body, group: `g${body}` }))
+  )
+  const worked: unknown[] = []
+  const stopping = gate()
+  const { until, settled, worker } = start(t, {
+    queue: 'line',
+    concurrency: 4,
+    graceSeconds: 10,
+    async handler({ body }) {
+      worked.push(body)
+      if (body === 1) throw new Dead('no use')
+      if (body === 2) await stopping.opened
+    }
+  })
+  await until(1)
+  const stopped = worker.stop()
+  stopping.open()
+  await stopped
+  t.strictSame(worked, [1, 2])
+  t.strictSame(
+    settled.map(({ outcome }) => outcome),
+    ['dead', 'acked', 'released', 'released']
+  )
+  t.match((await client.queue('line')).counts, { ready: 2, leased: 0 })
+})
+
 t.test('a lease is extended for as long as the handler works', async t => {
   const { id } = await client.enqueue('long', { body: 1 })
   const { open, opened } = gate()

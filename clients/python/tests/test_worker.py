@@ -16,13 +16,13 @@ from holdfast import Client, Dead, Done, HoldfastError, RetryAfter, Worker
 URL = os.environ["HOLDFAST_URL"]
 
 
-def work(queue, handler, count, **options):
-    """Runs a worker until it has settled so many messages. Returns what it was told."""
+def work(queue, handler, count, counts=lambda told: True, **options):
+    """Runs a worker until so many of what it has settled count. Returns what it was told."""
     settled = []
 
     def on_settled(told):
         settled.append(told)
-        if len(settled) == count:
+        if sum(map(counts, settled)) == count:
             worker.stop()
 
     worker = Worker(URL, queue, handler, signals=False, on_settled=on_settled, **options)
@@ -124,6 +124,46 @@ class WorkerTest(unittest.TestCase):
 
         told = work(self.queue, handler, 1, on_error=lambda error: None)
         self.assertEqual([each.outcome for each in told], ["gone"])
+
+    def test_a_group_of_an_ordered_queue_is_worked_on_in_its_order(self):
+        self.client.put_queue(
+            self.queue, ordering="group", retry={"strategy": "fixed", "delaySeconds": 0, "jitter": False}
+        )
+        messages = [{"group": group, "body": n} for n in (1, 2, 3, 4) for group in ("ada", "bob")]
+        self.client.enqueue_many(self.queue, messages)
+        worked = {"ada": [], "bob": []}
+        both = threading.Barrier(2)
+
+        def handler(job):
+            group = job.message["group"]
+            if not worked[group]:
+                both.wait(30)  # groups go side by side
+            worked[group].append((job.body, job.attempt))
+            if group == "ada" and job.body == 2 and job.attempt < 3:
+                raise ValueError("not yet")
+
+        settled = work(self.queue, handler, 8, lambda told: told.outcome == "acked", concurrency=10)
+        self.assertEqual(worked["bob"], [(1, 1), (2, 1), (3, 1), (4, 1)])
+        self.assertEqual(worked["ada"], [(1, 1), (2, 1), (2, 2), (2, 3), (3, 1), (4, 1)])
+        released = [told for told in settled if told.outcome == "released"]
+        self.assertEqual({told.message["group"] for told in released}, {"ada"})
+        self.assertEqual({told.message["body"] for told in released}, {3, 4})
+
+    def test_a_stopped_worker_gives_back_what_waits_in_a_queue_with_one_order(self):
+        self.client.put_queue(self.queue, ordering="queue")
+        self.client.enqueue_many(self.queue, [{"body": n} for n in (1, 2, 3, 4)])
+        worked = []
+
+        async def handler(job):
+            worked.append(job.body)
+            if job.body == 1:
+                raise Dead("no use")
+            await asyncio.sleep(0.1)
+
+        settled = work(self.queue, handler, 1, concurrency=4)
+        self.assertEqual(worked, [1])
+        self.assertEqual([told.outcome for told in settled], ["dead", "released", "released", "released"])
+        self.assertEqual(self.client.queue(self.queue)["counts"]["ready"], 3)
 
     def test_bytes_and_text_come_as_they_were(self):
         bodies = []

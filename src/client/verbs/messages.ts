@@ -5,12 +5,11 @@ import type {
   BrowseQuery,
   Enqueued,
   Explanation,
-  LeasedMessage,
+  Leased,
   LeaseRequest,
   MessageDetail,
   MessagePage,
   NewMessage,
-  Outcome,
   RawOptions
 } from '../types.ts'
 
@@ -55,11 +54,7 @@ export class Messages extends Calls {
    * Leases up to `max` messages for a time. Without an `idempotencyKey` the client makes one, so that
    * a repeated try gets the same messages. An empty list means that no message came in time.
    */
-  lease(
-    queue: string,
-    request: LeaseRequest = {},
-    options?: CallOptions
-  ): Promise<{ messages: LeasedMessage[]; outcomes?: Outcome[] }> {
+  lease(queue: string, request: LeaseRequest = {}, options?: CallOptions): Promise<Leased> {
     return this.call(
       'POST',
       path('queues', queue, 'lease'),

@@ -7,12 +7,12 @@ import type { Completion, Followed, NextMessage } from '../completion.ts'
 import { Batcher } from '../engine/batcher.ts'
 import type { Parts } from '../engine/parts.ts'
 import { partlyDone, QueueError } from '../errors.ts'
-import type { Digits, LeasedMessage } from '../message.ts'
+import type { Digits } from '../message.ts'
 import type { Completed, EnqueueAnswer, EnqueueRow, Held, Verbs } from '../ports.ts'
 import { deletedEachTime } from '../queue.ts'
 import { uniqueKeyOf } from '../unique.ts'
 import { bytesOf, flushBytesMax, queueAttemptsMax, storeInRounds, type Enqueueing } from './enqueue.ts'
-import type { Leasing, LeaseRequest } from './lease.ts'
+import type { Leased, Leasing, LeaseRequest } from './lease.ts'
 import { noRoomFor, refusalOf, stepTo, targetsOf, type Step, type Targets } from './nextSteps.ts'
 import { readReceipts } from './receipts.ts'
 import { hasTwoFences, keyOf, outcomesFor, type Outcome, type Settled, type Settling } from './settle.ts'
@@ -124,11 +124,10 @@ export class Completing {
     request: LeaseRequest,
     completions: Completion[],
     signalOf: () => AbortSignal
-  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+  ): Promise<Leased> {
     const outcomes = await this.complete(caller, name, completions)
     try {
-      const { messages } = await this.#leasing.lease(caller, name, request, [], signalOf)
-      return { messages, outcomes }
+      return { ...(await this.#leasing.lease(caller, name, request, [], signalOf)), outcomes }
     } catch (error) {
       // The acks are committed, so the caller gets their outcomes although the lease failed. With a
       // key, messages may be leased already.

@@ -6,6 +6,7 @@ import type { Digits, LeasedMessage } from '../message.ts'
 import type { LeaseAsk, LeasedRow } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { formatReceipt } from '../receipt.ts'
+import type { ActiveSettings } from '../settings.ts'
 import type { LeaseFlushes } from './leaseFlush.ts'
 import { readReceipts } from './receipts.ts'
 import type { Outcome, Settling } from './settle.ts'
@@ -13,6 +14,14 @@ import type { Outcome, Settling } from './settle.ts'
 export interface LeaseRequest extends LeaseAsk {
   /** null: as the settings of the queue say. */
   waitSeconds: number | null
+}
+
+export interface Leased {
+  messages: LeasedMessage[]
+  /** What became of the receipts that were to be acked, in their order. */
+  outcomes: Outcome[]
+  /** How the messages wait for one another. Missing without messages. */
+  ordering?: ActiveSettings['ordering']
 }
 
 type Needs = Pick<Parts, 'queueCache' | 'wakeups'>
@@ -47,7 +56,7 @@ export class Leasing {
     request: LeaseRequest,
     receipts: string[],
     signalOf: () => AbortSignal
-  ): Promise<{ messages: LeasedMessage[]; outcomes: Outcome[] }> {
+  ): Promise<Leased> {
     const beganMs = performance.now()
     const { queueCache, wakeups } = this.#parts
     const pointer = (index: number) => `/ack/${index}`
@@ -75,7 +84,8 @@ export class Leasing {
               return { messages: [], outcomes }
             }
             if (rows.length > 0) {
-              return { messages: rows.map(row => leasedMessage(name, queue.id, row)), outcomes }
+              const messages = rows.map(row => leasedMessage(name, queue.id, row))
+              return { messages, outcomes, ordering: queue.settings.ordering }
             }
             more = answer.more && !signal.aborted
           }

@@ -64,6 +64,7 @@ class Outcome(TypedDict, total=False):
 class Leased(TypedDict, total=False):
     messages: List[LeasedMessage]
     outcomes: List[Outcome]
+    ordering: str
 
 
 class FailureExample(TypedDict):

@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 
 from ._calls import Cancel, HoldfastError, options_of, pause_after
 from ._client import Client
-from ._types import LeasedMessage, Outcome
+from ._types import Leased, LeasedMessage, Outcome
 
 ACK_DELAY_SECONDS = 0.02
 CHECKS_PER_LEASE = 6
@@ -29,6 +29,8 @@ LAST_CALLS_SECONDS = 5.0
 DELAY_SECONDS_MAX = 31536000
 REASON_CHARS_MAX = 1000
 LIST_MAX = 1000
+# Outcomes after which a message no longer stands before the next of its line.
+LETS_NEXT_GO = ("acked", "dead", "gone")
 
 
 @dataclass
@@ -89,11 +91,10 @@ End = Tuple[Any, Optional[BaseException]]
 
 @dataclass
 class Held:
-    """A message in a handler's hands."""
+    """A message in a handler's hands, or one that waits for its turn."""
 
     job: Job
     since: float
-    task: Optional["asyncio.Task[None]"] = None
     work: Optional["asyncio.Future[End]"] = None
     # Why the handler was told to stop: leaseLost, gone, unconfirmed or stopped.
     end: Optional[str] = None
@@ -107,7 +108,8 @@ class Worker:
     """Works on the messages of a queue until it is stopped.
 
     handler        takes a Job. It returns: the message is acked. It raises: the message fails.
-    concurrency    messages in hand at once, 1 to 1000
+    concurrency    messages in hand at once, 1 to 1000; of an ordered queue, the worker works on the
+                   messages of a group one after another, in their order
     lease_seconds  how long a lease lasts; it is extended while the handler works
     wait_seconds   how long a call waits for a message; another call follows
     grace_seconds  how long handlers may still take when the worker is stopped
@@ -253,8 +255,8 @@ class Worker:
                 settled.set_result(outcome["outcome"])
             # After a repeated call the leases may be half over.
             since = time.monotonic() - (0 if tries == 1 else self._lease_seconds / 2)
-            for message in leased["messages"]:
-                self._start(message, since)
+            for line in lines_of(leased):
+                self._start(line, since)
             return None
 
     async def _release_unseen(self, request: Dict[str, Any]) -> None:
@@ -272,15 +274,41 @@ class Worker:
 
     # Working
 
-    def _start(self, message: LeasedMessage, since: float) -> None:
-        self._free -= 1
+    def _start(self, line: List[LeasedMessage], since: float) -> None:
+        self._free -= len(line)
+        self._later(self._work_through([self._hold(message, since) for message in line]))
+
+    def _hold(self, message: LeasedMessage, since: float) -> Held:
         encoded = message.get("bodyBase64")
         body = message.get("body") if encoded is None else base64.b64decode(encoded)
         held = Held(Job(body, message, message["attempt"], message["fence"]), since)
         self._held[message["receipt"]] = held
-        held.task = self._later(self._work(held))
+        return held
 
-    async def _work(self, held: Held) -> None:
+    async def _work_through(self, line: List[Held]) -> None:
+        """Works on messages one after another. If one stays in the queue, none of those after it may go."""
+        for index, held in enumerate(line):
+            if held.end is not None:
+                return await self._give_back(line[index:])
+            following = line[index + 1 :]
+            outcome = await self._work(held, bool(following))
+            stopping = self._stop_asked.is_set() or self._stopping.is_set()
+            if outcome not in LETS_NEXT_GO or stopping:
+                return await self._give_back(following)
+
+    async def _give_back(self, line: List[Held]) -> None:
+        """Releases messages that no handler has seen."""
+        if not line:
+            return
+        receipts = [held.job.message["receipt"] for held in line]
+        for receipt in receipts:
+            self._held.pop(receipt, None)
+        outcomes = await self._repeat_list(self._client.release_many, self._queue, receipts)
+        for held, outcome in zip(line, outcomes):
+            self._add_free()
+            self._tell(Settled(held.job.message, outcome))
+
+    async def _work(self, held: Held, hurry: bool) -> str:
         held.work = asyncio.ensure_future(self._handle(held.job))
         try:
             value, error = await held.work
@@ -291,15 +319,13 @@ class Worker:
         if not (error is None and isinstance(value, Done)):
             self._held.pop(receipt, None)
         try:
-            outcome = await self._settle(held, value, error)
+            outcome = await self._settle(held, value, error, hurry)
         except Exception as thrown:
             self._report(thrown)
             outcome = "unsettled"
         self._held.pop(receipt, None)
-        try:
-            self._on_settled(Settled(held.job.message, outcome, error))
-        except Exception as thrown:
-            self._report(thrown)
+        self._tell(Settled(held.job.message, outcome, error))
+        return outcome
 
     async def _handle(self, job: Job) -> End:
         try:
@@ -313,7 +339,7 @@ class Worker:
         except BaseException as thrown:
             return None, thrown
 
-    async def _settle(self, held: Held, value: Any, error: Optional[BaseException]) -> str:
+    async def _settle(self, held: Held, value: Any, error: Optional[BaseException], hurry: bool) -> str:
         receipt = held.job.message["receipt"]
         if error is None and held.end not in ("leaseLost", "gone"):
             if isinstance(value, Done):
@@ -321,7 +347,8 @@ class Worker:
             acked: "asyncio.Future[str]" = asyncio.get_running_loop().create_future()
             self._acks.append((receipt, acked))
             self._add_free()  # before the answer, because the next lease acks before it takes
-            self._later(self._flush_acks_soon(receipt))
+            # Another message may wait for the outcome of this one.
+            self._later(self._flush_acks_after(0 if hurry else ACK_DELAY_SECONDS, receipt))
             return await acked
         try:
             if held.end == "stopped":
@@ -348,8 +375,8 @@ class Worker:
 
     # Settling
 
-    async def _flush_acks_soon(self, receipt: str) -> None:
-        await asyncio.sleep(ACK_DELAY_SECONDS)
+    async def _flush_acks_after(self, seconds: float, receipt: str) -> None:
+        await asyncio.sleep(seconds)
         if any(waiting == receipt for waiting, _ in self._acks):
             await self._flush_acks()
 
@@ -357,12 +384,8 @@ class Worker:
         acks, self._acks = self._acks[:LIST_MAX], self._acks[LIST_MAX:]
         if not acks:
             return
-        try:
-            receipts = [receipt for receipt, _ in acks]
-            outcomes = await self._repeat_list(self._client.ack_many, self._queue, receipts)
-        except Exception as error:
-            self._report(error)
-            outcomes = ["gone" if is_queue_gone(error) else "unsettled"] * len(acks)
+        receipts = [receipt for receipt, _ in acks]
+        outcomes = await self._repeat_list(self._client.ack_many, self._queue, receipts)
         for (_, settled), outcome in zip(acks, outcomes):
             settled.set_result(outcome)
 
@@ -381,7 +404,13 @@ class Worker:
     async def _repeat_list(
         self, work: Callable[..., List[Outcome]], queue: str, items: List[str]
     ) -> List[str]:
-        answer = await self._until_answered(work, queue, items)
+        try:
+            answer = await self._until_answered(work, queue, items)
+        except Exception as error:
+            if is_queue_gone(error):
+                return ["gone"] * len(items)
+            self._report(error)
+            answer = None
         return ["unsettled"] * len(items) if answer is None else [each["outcome"] for each in answer]
 
     async def _until_answered(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -470,6 +499,12 @@ class Worker:
         if not task.cancelled() and task.exception() is not None:
             self._report(cast(BaseException, task.exception()))
 
+    def _tell(self, settled: Settled) -> None:
+        try:
+            self._on_settled(settled)
+        except Exception as thrown:
+            self._report(thrown)
+
     def _report(self, error: BaseException) -> None:
         try:
             self._on_error(error)
@@ -483,6 +518,17 @@ def end_of(handler: Callable[[Job], Any], job: Job) -> End:
         return handler(job), None
     except BaseException as thrown:
         return None, thrown
+
+
+def lines_of(leased: Leased) -> List[List[LeasedMessage]]:
+    """The messages of a lease in lines, each to be worked on one after another. Most stand alone."""
+    ordering = leased.get("ordering")
+    lines: Dict[Any, List[LeasedMessage]] = {}
+    for number, message in enumerate(leased["messages"]):
+        alone = ordering is None or (ordering == "group" and "group" not in message)
+        line = number if alone else message.get("group") if ordering == "group" else "all"
+        lines.setdefault(line, []).append(message)
+    return list(lines.values())
 
 
 def is_queue_gone(error: Exception) -> bool:

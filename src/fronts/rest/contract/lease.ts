@@ -117,6 +117,15 @@ export const Leased = Type.Object(
       Type.Array(Outcome, {
         description: 'What became of the receipts in `ack`, in the order given. Missing without `ack`.'
       })
+    ),
+    ordering: maybe(
+      Type.Unsafe<'group' | 'queue'>({
+        type: 'string',
+        enum: ['group', 'queue'],
+        description:
+          'Comes with messages of an ordered queue. group: work on the messages of a group in the order ' +
+          'of the list. queue: on all of them. If one fails, release those after it.'
+      })
     )
   },
   { title: 'Leased', description: 'The leased messages. An empty list: none came in time.' }

@@ -47,13 +47,18 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
         ? { max, waitSeconds }
         : { max: 0, waitSeconds: 0 }
       const asked = { ...wanted, leaseSeconds, worker, idempotencyKey }
-      const { messages, outcomes } = await acksAndLease(request, request.params.queue, asked, ack ?? [], () =>
-        givenUp(request, reply)
+      const { messages, outcomes, ordering } = await acksAndLease(
+        request,
+        request.params.queue,
+        asked,
+        ack ?? [],
+        () => givenUp(request, reply)
       )
       if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
       takeMessages(request, messages.length)
       if (raw) return sendRaw(reply, messages[0], outcomes, answers)
-      const text = `{"messages":[${messages.map(leasedJson).join(',')}]${outcomesJson(ack, outcomes)}}`
+      const order = ordering === undefined || ordering === 'none' ? '' : `,"ordering":"${ordering}"`
+      const text = `{"messages":[${messages.map(leasedJson).join(',')}]${outcomesJson(ack, outcomes)}${order}}`
       return sendJson(reply, text, answers)
     }
   })
