@@ -110,7 +110,14 @@ func (w Worker) prepare(ctx context.Context) (*run, error) {
 		w.OnSettled = func(Settled) {}
 	}
 	if w.OnError == nil {
-		w.OnError = func(err error) { log.Printf("holdfast worker: %v", err) }
+		w.OnError = func(err error) {
+			var failed *Error
+			retries := ""
+			if errors.As(err, &failed) && failed.Passes() {
+				retries = " The worker goes on trying."
+			}
+			log.Printf("holdfast worker: %v%s", err, retries)
+		}
 	}
 	return newRun(ctx, w), nil
 }

@@ -358,6 +358,7 @@ function checkRange(option: Record<string, number>, min: number, max: number): v
   }
 }
 
-function complain({ message }: Error): void {
-  process.stderr.write(`holdfast worker: ${message}\n`)
+function complain(error: Error): void {
+  const retries = error instanceof HoldfastError && error.passes ? ' The worker goes on trying.' : ''
+  process.stderr.write(`holdfast worker: ${error.message}${retries}\n`)
 }

@@ -165,6 +165,15 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual([told.outcome for told in settled], ["dead", "released", "released", "released"])
         self.assertEqual(self.client.queue(self.queue)["counts"]["ready"], 3)
 
+    def test_none_is_the_json_null_in_bodies_and_results(self):
+        self.client.put_queue(self.queue, keep_acked_seconds=60)
+        ids = [self.client.enqueue(self.queue, n)["id"] for n in (1, 2, 3)]
+        work(self.queue, lambda job: Done(result=None) if job.body == 1 else Done(), 2)
+        receipt = self.client.lease(self.queue)["messages"][0]["receipt"]
+        self.client.ack(self.queue, receipt, result=None)
+        results = [self.client.message(self.queue, each).get("result", "none") for each in ids]
+        self.assertEqual(results, [None, "none", None])
+
     def test_bytes_and_text_come_as_they_were(self):
         bodies = []
         self.client.enqueue_raw(self.queue, b"\x00\xff", "application/octet-stream")

@@ -240,8 +240,17 @@ def camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+# What may be the JSON null. None means that other options are not given.
+JSON_VALUES = ("body", "result")
+
+
 def options_of(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """Options as the contract names them: `delay_seconds` is `delaySeconds`. None is left out."""
-    return {camel(name): value for name, value in options.items() if value is not None}
+    """Options as the contract names them: `delay_seconds` is `delaySeconds`.
+
+    None is left out, except where it is the JSON null: in `body` and `result`.
+    """
+    return {
+        camel(name): value for name, value in options.items() if value is not None or name in JSON_VALUES
+    }
 
 

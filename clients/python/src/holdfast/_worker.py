@@ -65,6 +65,10 @@ class RetryAfter(Exception):
         self.delay_seconds = delay_seconds
 
 
+# A result may be None, which is the JSON null.
+NO_RESULT: Any = object()
+
+
 @dataclass
 class Done:
     """Returned by a handler: the ack says what came of the work, and enqueues what follows.
@@ -72,7 +76,7 @@ class Done:
     If it is not JSON, or the service refuses it for good, the message fails with that reason.
     """
 
-    result: Any = None
+    result: Any = NO_RESULT
     then: Optional[Sequence[Mapping[str, Any]]] = None
 
 
@@ -101,7 +105,8 @@ class Held:
 
 
 def complain(error: BaseException) -> None:
-    print(f"holdfast worker: {error}", file=sys.stderr)
+    retries = " The worker goes on trying." if isinstance(error, HoldfastError) and error.passes else ""
+    print(f"holdfast worker: {error}{retries}", file=sys.stderr)
 
 
 class Worker:
@@ -361,7 +366,9 @@ class Worker:
 
     async def _complete(self, receipt: str, done: Done) -> str:
         try:
-            said = options_of({"result": done.result, "then": done.then})
+            said = options_of({"then": done.then})
+            if done.result is not NO_RESULT:
+                said["result"] = done.result
             return await self._repeat(self._client.ack, self._queue, receipt, **said)
         except Exception as error:  # also what json cannot encode
             self._report(error)
