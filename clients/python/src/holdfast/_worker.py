@@ -115,7 +115,8 @@ class Worker:
     handler        takes a Job. It returns: the message is acked. It raises: the message fails.
     concurrency    messages in hand at once, 1 to 1000; of an ordered queue, the worker works on the
                    messages of a group one after another, in their order
-    lease_seconds  how long a lease lasts; it is extended while the handler works
+    lease_seconds  how long a lease lasts, whatever the queue says; it is extended while the handler
+                   works
     wait_seconds   how long a call waits for a message; another call follows
     grace_seconds  how long handlers may still take when the worker is stopped
     worker         its name in the history of messages
