@@ -621,7 +621,8 @@ type Rate struct {
 
 // QueueSettings are the settings of a queue to change. Null lifts a bound.
 type QueueSettings struct {
-	// How long a lease lasts when the call does not say. Default 30.
+	// How long a lease lasts when the call does not say. The workers of the clients always say it.
+	// Default 30.
 	LeaseSeconds float64 `json:"leaseSeconds,omitempty"`
 	// A message is dead after this many failed attempts. null: it is tried without end. Default 5.
 	MaxAttempts *Nullable[int] `json:"maxAttempts,omitempty"`

@@ -556,7 +556,10 @@ export interface Explanation {
 }
 
 export interface QueueSettings {
-  /** How long a lease lasts when the call does not say. Default 30. */
+  /**
+   * How long a lease lasts when the call does not say. The workers of the clients always say it.
+   * Default 30.
+   */
   leaseSeconds?: number | undefined
   /**
    * A message is dead after this many failed attempts. null: it is tried without end. Default 5.

@@ -76,7 +76,7 @@ export const settings = {
     default: 30,
     unit: 'seconds',
     label: 'Lease',
-    help: 'How long a lease lasts when the call does not say.'
+    help: 'How long a lease lasts when the call does not say. The workers of the clients always say it.'
   },
   maxAttempts: {
     column: 'max_attempts',
