@@ -57,8 +57,8 @@ export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void
       if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
       takeMessages(request, messages.length)
       if (raw) return sendRaw(reply, messages[0], outcomes, answers)
-      const order = ordering === undefined || ordering === 'none' ? '' : `,"ordering":"${ordering}"`
-      const text = `{"messages":[${messages.map(leasedJson).join(',')}]${outcomesJson(ack, outcomes)}${order}}`
+      const line = ordering === undefined || ordering === 'none' ? '' : `,"ordering":"${ordering}"`
+      const text = `{"messages":[${messages.map(leasedJson).join(',')}]${outcomesJson(ack, outcomes)}${line}}`
       return sendJson(reply, text, answers)
     }
   })
