@@ -215,7 +215,7 @@ export const queueOperations = operations({
       description: 'Removes the queue and all in it.',
       params: QueueParams,
       querystring: DeleteQueueQuery,
-      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409, 503) }
+      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409, 429, 503) }
     }
   }
 })
