@@ -292,6 +292,16 @@ begin
 end
 $$;
 
+-- The same if one of these queues is gone now, also if it was deleted after the statement had begun.
+create or replace function holdfast.run_again_if_gone (queue_ids integer[]) returns void
+language plpgsql as $$
+begin
+  perform holdfast.run_again_if(
+    (select count(*) from holdfast.queues where id = any(queue_ids)) < cardinality(queue_ids)
+  );
+end
+$$;
+
 -- What is wrong with an option that must be a number from one bound to another; null: nothing is.
 create or replace function holdfast.number_fault (
   value jsonb,

@@ -221,11 +221,29 @@ export interface Changed<Row> {
   freed: Freed | null
 }
 
+/** A message to store when the message that it follows is acked. It has no key of either kind. */
+export interface NextRow {
+  follows: Digits
+  row: EnqueueRow
+}
+
+/** `acked` are those that were acked, as `id.fence`. `stored` has null for what follows others. */
+export interface AckedWithNext {
+  acked: string[]
+  freed: Freed | null
+  stored: EnqueueAnswer[]
+}
+
 /** No id may come twice. */
 export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<Changed<ChangedBy<V>>>
 }
 interface SettleVerbs extends Settlers {
+  /**
+   * Acks, and stores what follows from each message that it acked. null: a queue of what follows is
+   * gone or has lines, and nothing was done.
+   */
+  ackWithNext(queueId: Digits, held: Completed[], next: NextRow[]): Promise<AckedWithNext | null>
   /** Locks messages in the order of all verbs. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
   /** A message that is missing in the answer is gone. */

@@ -318,6 +318,21 @@ const wrongs: [Sin, string, (world: World) => void][] = [
   ],
   [
     'halfDone',
+    'what follows from an ack that was lost',
+    world => {
+      find<SettleEvent>(world, { t: 'settle', id: '2', fence: 1 }).then = 'next'
+      world.events.push(enqueue('next', '9', { queue: 'next' }))
+      const next = { ...stored(world, '1'), id: '9', token: 'next', print: 'print of next' }
+      world.audit.queues.push({
+        ...world.audit.queues[0]!,
+        queue: 'next',
+        messages: [next],
+        history: []
+      })
+    }
+  ],
+  [
+    'halfDone',
     'a copy without the other',
     world => {
       world.audit.topics = [['kept', 'other']]

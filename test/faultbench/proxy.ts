@@ -151,6 +151,7 @@ const mutations = [
   'ack_and_lease',
   'ack_and_lease_keyed',
   'ack',
+  'ack_with_next',
   'fail',
   'release',
   'extend',

@@ -11,6 +11,7 @@ import {
   deadlocks,
   enqueue,
   lease,
+  leaseBy,
   poolA,
   poolB,
   queue,
@@ -100,6 +101,41 @@ t.test('a target deleted on another replica meanwhile is made anew, or refuses t
     }
     await conserved(t, from.id)
   }
+})
+
+t.test('a target that has just got an order on another replica takes the message in its line', async t => {
+  const [from, to] = [await queue(), await queue()]
+  const [held] = await leased(from, 1)
+  const broker = brokerOn(poolA)
+  await leaseBy(broker, to.name) // it has seen the queue without an order
+  await queues.putQueue(poolB, to.name, { ordering: 'group' })
+  const ack = completion(from, held!, to)
+  ack.then[0]!.message.group = 'ada'
+  t.match(await complete(broker, from, ack), [{ outcome: 'acked', then: [{ queue: to.name }] }])
+  t.match(await rowsOf(to.id), [{ state: 'ready' }])
+  const { rows } = await blocker.query('select line from holdfast.messages where queue_id = $1', [to.id])
+  t.strictSame(rows, [{ line: 'ada' }])
+  for (const { id } of [from, to]) await conserved(t, id)
+})
+
+t.test('of acks in one commit, those that come too late enqueue nothing', async t => {
+  const [from, to] = [await queue(), await queue()]
+  const messages = await leased(from, 3)
+  await ack(poolB, from.id, [messages[1]!])
+  const broker = brokerOn(poolA)
+  const outcomes = (
+    await Promise.all([
+      complete(broker, from, completion(from, messages[0]!, to), completion(from, messages[1]!, to, to)),
+      complete(broker, from, completion(from, messages[2]!, to, to))
+    ])
+  ).flat()
+  const ids = (await rowsOf(to.id)).map(({ id }) => id).sort()
+  t.strictSame(outcomes, [
+    { outcome: 'acked', then: [{ queue: to.name, id: ids[0] }] },
+    { outcome: 'gone' },
+    { outcome: 'acked', then: ids.slice(1).map(id => ({ queue: to.name, id })) }
+  ])
+  for (const { id } of [from, to]) await conserved(t, id)
 })
 
 t.test('a target that fills up meanwhile refuses the ack, and nothing is acked or stored', async t => {

@@ -15,6 +15,7 @@ import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
 import { moveToStatement, redrive } from '../../src/store/verbs/redrive.ts'
 import { stopOfMoveStatement } from '../../src/store/verbs/redriveTasks.ts'
 import * as bulk from '../../src/store/verbs/bulk.ts'
+import { completionVerbs } from '../../src/store/verbs/complete.ts'
 import * as messages from '../support/messages.ts'
 import { enqueue as enqueueUnique } from '../../src/store/verbs/enqueueUnique.ts'
 import { putQueue } from '../../src/store/verbs/putQueue.ts'
@@ -112,6 +113,9 @@ async function walk(session: Session, queueId: string, scanHints = new ScanHints
         some.map(one => ({ ...one, reason: null, delaySeconds: 5, dead: false, leaseSeconds: 60 }))
       )
     }
+    const done = held(await leaseSome(session, scanHints, queueId, batch))
+    const next = done.map(({ id }) => ({ follows: id, row: row(queueId) }))
+    await completionVerbs.ackWithNext(session, queueId, done, next)
     const before = await leaseSome(session, scanHints, queueId, batch)
     const acked = await leaseSome(session, scanHints, queueId, batch, held(before))
     const asks = acked.map(({ id }) => ({ max: 1, leaseSeconds: 3600, worker: id, idempotencyKey: id }))
@@ -177,6 +181,7 @@ t.test('statements of the hot path touch no more pages when the tables are large
       'ack',
       'ack_and_lease',
       'ack_and_lease_keyed',
+      'ack_with_next',
       'enqueue',
       'enqueue_described',
       'enqueue_keyed',

@@ -745,6 +745,205 @@ left join lateral (
 ) f on true
 order by m.n;
 
+-- ack_with_next
+-- $1 queue id · $2 message ids · $3 fences · $4 results
+-- $5 the queues of next messages, each once
+-- of each next message: $6 the message that it follows · $7 queue id · $8 priority
+-- $9 body kept as text · $10 all else, as JSON
+with plain as materialized (
+  select count(*) = cardinality($5::integer[]) as all_are
+  from unnest($5::integer[]) as id
+  where (id in (
+    select q.id
+    from holdfast.queues q
+    where q.id = any($5::integer[])
+      and not ((q.ordering <> 'none' or q.takes_turns))
+  )) is true
+), keeping as materialized (
+  select keep_acked_seconds, max_attempts
+  from holdfast.queues
+  where id = $1
+    and keep_acked_seconds > 0
+), done as (
+  delete from holdfast.messages m
+  where m.queue_id = $1
+    and m.id = any($2::bigint[])
+    and m.fence = ($3::bigint[])[width_bucket(m.id, $2::bigint[])]
+    and (select all_are from plain)
+  returning
+    m.*,
+    holdfast.state_of(m.visible_at, m.leased_until, m.dead_at) as state,
+    (
+      m.line is not null
+      and m.dead_at is null
+      and case
+        when m.turn_rank is not null then m.position is not null and m.leased_until is null
+        else m.position is not null or m.leased_until is not null
+      end
+    ) as stood,
+    (m.counted is true and m.leased_until is not null) as was_counted
+), archived as (
+  insert into holdfast.acked (
+    id,
+    enqueued_at,
+    acked_at,
+    keep_until,
+    fence,
+    queue_id,
+    attempt,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks,
+    origin,
+    result
+  )
+  select
+    m.id,
+    m.enqueued_at,
+    clock_timestamp(),
+    clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
+    m.fence,
+    m.queue_id,
+    m.attempt,
+    coalesce(m.max_attempts, keeping.max_attempts),
+    coalesce(m.turn_rank, m.rank),
+    m.body,
+    m.body_bytes,
+    m.content_type,
+    m.headers,
+    m.marks,
+    m.origin,
+    ($4::text[])[width_bucket(m.id, $2::bigint[])]
+  from keeping, done m
+  returning 1
+), forgotten as (
+  delete from holdfast.history
+  where queue_id = $1
+    and message_id = any(array(select id from done where fence > 1))
+    and not exists (select from keeping)
+), acks_noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, leased, dead, acked, acked_total)
+  select
+    $1,
+    -count(*) filter (where state = 'ready'),
+    -count(*) filter (where state = 'delayed'),
+    -count(*) filter (where state = 'leased'),
+    -count(*) filter (where state = 'dead'),
+    (select count(*) from archived),
+    count(*)
+  from done
+  having count(*) > 0
+), answered as materialized (
+  select
+    (select string_agg(id || '.' || fence, ' ') from done) as acked,
+    (
+      select holdfast.settled_messages(
+        min(queue_id),
+        array_agg(line),
+        array_agg(place),
+        array_agg(position),
+        array_agg(turn_rank is not null),
+        array_agg(stood),
+        array_agg(was_counted)
+      )
+      from done
+      where stood
+        or was_counted
+      having count(*) > 0
+    ) as freed
+), stored as materialized (
+  select
+    i.n,
+    i.queue_id,
+    nextval('holdfast.positions') as id,
+    i.body,
+    decode(i.o->>'bytes', 'base64') as body_bytes,
+    i.o->>'contentType' as content_type,
+    nullif(i.o->'headers', '{}') as headers,
+    i.priority * 2 as rank,
+    (i.o->>'maxAttempts')::integer as max_attempts,
+    i.o->>'idempotencyKey' as key,
+    statement_timestamp() as enqueued_at,
+    statement_timestamp() + make_interval(
+      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+    ) as expires_at,
+    i.priority,
+    (i.o->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.o->>'visibleAt')::timestamptz as given_visible_at,
+    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    case
+      when i.o is null then null
+      when coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
+      ) > statement_timestamp() then coalesce(
+        (i.o->>'visibleAt')::timestamptz,
+        statement_timestamp() + make_interval(
+          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+        )
+      )
+    end as visible_at,
+    i.o->'marks' as marks
+  from unnest($6::bigint[], $7::integer[], $8::smallint[], $9::text[], $10::jsonb[])
+    with ordinality as i (follows, queue_id, priority, body, o, n)
+  where (i.follows in (select id from done)) is true
+), inserted as (
+  insert into holdfast.messages (
+    id,
+    position,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  )
+  select
+    id,
+    id,
+    enqueued_at,
+    visible_at,
+    expires_at,
+    queue_id,
+    max_attempts,
+    rank,
+    body,
+    body_bytes,
+    content_type,
+    headers,
+    marks
+  from stored
+), noted as (
+  insert into holdfast.ledger (queue_id, ready, delayed, enqueued_total)
+  select
+    queue_id,
+    count(*) filter (where visible_at is null),
+    count(*) filter (where visible_at is not null),
+    count(*)
+  from stored
+  group by queue_id
+)
+select
+  acked,
+  freed,
+  (select string_agg(n || ' ' || id, ' ') from stored) as stored,
+  holdfast.run_again_if_gone($5::integer[]) as checked
+from plain
+cross join answered
+where all_are;
+
 -- acked_message
 -- $1 queue id · $2 message id
 select

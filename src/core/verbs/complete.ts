@@ -196,10 +196,10 @@ export class Completing {
       if (!distinct.has(keyOf(ending))) distinct.set(keyOf(ending), ending)
     }
     const held = [...distinct.values()]
-    const rows = calls.flatMap(call => stepsOf(call.endings).map(({ row }) => row))
-    const turns = rows.filter(({ unique, lined }) => unique !== undefined && lined)
+    const steps = stepsOf(held)
+    const turns = steps.filter(({ row: { unique, lined } }) => unique !== undefined && lined)
     const work = async (verbs: Verbs): Promise<Done> => {
-      if (turns.length > 0) await verbs.takeUniqueTurn(turns.map(({ queueId }) => queueId))
+      if (turns.length > 0) await verbs.takeUniqueTurn(turns.map(({ row }) => row.queueId))
       const settled = await this.#settling.settleOnce(verbs, 'ack', queueId, held)
       const due = calls.map(call => ({
         call,
@@ -209,9 +209,26 @@ export class Completing {
       }))
       return { distinct, settled, stored: await followUp(verbs, due) }
     }
-    const isOneStatement =
-      !hasTwoFences(held) && calls.every(({ endings }) => endings.every(({ steps }) => steps.length === 0))
-    return await (isOneStatement ? work(store) : store.transaction(work))
+    if (hasTwoFences(held)) return await store.transaction(work)
+    if (steps.length === 0) return await work(store)
+    const done = steps.every(isPlain) ? await this.#commitPlain(queueId, distinct) : null
+    return done ?? (await store.transaction(work))
+  }
+
+  /** One statement, for steps that nothing but their queues can refuse. null: one did. */
+  async #commitPlain(queueId: Digits, distinct: Map<string, Ending>): Promise<Done | null> {
+    const endings = [...distinct.values()]
+    const next = endings.flatMap(({ id, steps }) => steps.map(({ row }) => ({ follows: id, row })))
+    const answer = await this.#parts.store.first.ackWithNext(queueId, [...endings], next)
+    if (answer === null) return null
+    const changed = new Map(answer.acked.map(key => [key, distinct.get(key)!]))
+    const stored = new Map<Ending, EnqueueAnswer[]>()
+    let at = 0
+    for (const ending of endings) {
+      const answers = answer.stored.slice(at, (at += ending.steps.length))
+      if (changed.has(keyOf(ending))) stored.set(ending, answers)
+    }
+    return { distinct, settled: { changed, freed: answer.freed }, stored }
   }
 
   #tell(queueId: Digits, { settled, stored }: Done): void {
@@ -294,6 +311,10 @@ function refusedByStore(due: Due[], stored: Map<Ending, EnqueueAnswer[]>): Map<C
   }
   return refusals
 }
+
+/** Whether only a queue that is gone, or has changed its order, refuses the step. */
+const isPlain = ({ row: { unique, idempotencyKey, lined }, hasMaxDepth, refusal }: Step) =>
+  unique === undefined && idempotencyKey === undefined && !lined && !hasMaxDepth && refusal === null
 
 const stepsOf = (endings: Ending[]) => endings.flatMap(({ steps }) => steps)
 const uniqueClaimOf = ({ row }: Step) => `unique ${uniqueKeyOf(row)}`

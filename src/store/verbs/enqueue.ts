@@ -10,7 +10,7 @@ import { insertInLines, positionIn } from './enqueueLines.ts'
 import { bareMessages, linedMessages, messageColumns, plainMessages } from './enqueueRows.ts'
 
 // A message's first position is its id.
-const insertStored = sql`
+export const insertStored = sql`
   insert into holdfast.messages (
     ${['id', 'position', ...messageColumns].join(',\n')}
   )
@@ -33,8 +33,11 @@ export const noteStored = ledgerInsert({
   totals: { enqueued: 'count(*)' }
 })
 
+// One value, because a row for each message costs both sides more than the rest of the answer.
+export const storedAs = `string_agg(n || ' ' || id, ' ')`
+
 /** `stored`: the place and the id of each message, all in one text; null when there is none. */
-interface StoredRow {
+export interface StoredRow {
   stored: string | null
 }
 
@@ -46,7 +49,7 @@ const withoutKeys = (messages: string) => sql`
   ), noted as (
     ${noteStored}
   )
-  select string_agg(n || ' ' || id, ' ') as stored
+  select ${storedAs} as stored
   from stored`
 
 const parameters = '$1 queue ids · $2 priorities · $3 bodies kept as text'
@@ -190,8 +193,8 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
     textArray(rows.map(row => (typeof row.body === 'string' ? row.body : null))),
     ...(isBare ? [] : [jsonbArray(descriptions)])
   ]
-  const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
   if (isKeyed || isLined) {
+    const answers: EnqueueAnswer[] = Array(rows.length).fill(null)
     const linedStatement = isKeyed ? enqueueLinedKeyedStatement : enqueueLinedStatement
     const statement = isLined ? linedStatement : enqueueKeyedStatement
     for (const { n, mismatch, ...answer } of await session.query(statement, values)) {
@@ -200,9 +203,14 @@ export async function enqueue(session: Session, rows: EnqueueRow[]): Promise<Enq
     }
     return answers
   }
-  // One value, because a row for each message costs both sides more than the rest of the answer.
   const [row] = await session.query(isBare ? enqueueStatement : enqueueDescribedStatement, values)
-  const words = row!.stored?.split(' ') ?? []
+  return storedIn(row!, rows.length)
+}
+
+/** The answers for as many messages. null for each that was not stored. */
+export function storedIn({ stored }: StoredRow, count: number): EnqueueAnswer[] {
+  const answers: EnqueueAnswer[] = Array(count).fill(null)
+  const words = stored?.split(' ') ?? []
   for (let i = 0; i < words.length; i += 2) {
     const id = words[i + 1]!
     answers[Number(words[i]) - 1] = { id, duplicate: false, mismatch: false, position: id }

@@ -38,8 +38,11 @@ export const changedBy = <Row>(rows: Settled<Row>[]): Changed<Row> => ({
 
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
 
-/** The common table expressions that ack: `done` are the messages acked. `result`, if any, is kept. */
-export const acking = (ids: string, fences: string, result?: string) => sql`
+/**
+ * The common table expressions that ack: `done` are the messages acked. `result`, if any, is kept.
+ * Where the condition `only` does not hold, nothing is acked.
+ */
+export const acking = (ids: string, fences: string, result?: string, only?: string) => sql`
   keeping as materialized (
     select keep_acked_seconds, max_attempts
     from holdfast.queues
@@ -47,7 +50,7 @@ export const acking = (ids: string, fences: string, result?: string) => sql`
       and keep_acked_seconds > 0
   ), done as (
     delete from holdfast.messages m
-    where ${heldRows(ids, fences)}
+    where ${heldRows(ids, fences)}${only === undefined ? '' : `\nand ${only}`}
     returning
       m.*,
       ${openState} as state,
