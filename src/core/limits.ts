@@ -104,8 +104,8 @@ export const routingKeyCharsMax = 255
 export const subscriptionsMax = 20_000
 export const subscriptionsPerTopicMax = 1000
 /**
- * Copies that one publish stores, and the bytes of their bodies and headers: half of the messages that
- * may wait to be stored, so that one caller leaves room for others.
+ * Copies that one publish stores, and the bytes of their bodies and headers. The bytes are half of
+ * what may wait to be stored, so one caller leaves room for others.
  */
 export const publishCopiesMax = 10_000
 export const publishBytesMax = 33_554_432

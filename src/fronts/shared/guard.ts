@@ -206,9 +206,9 @@ export function browsable({ key }: FastifyRequest): NameScope {
 }
 
 /**
- * For a queue that is not in the path. Refuses with queueNotFound, or with `notFound` for a thing such
- * as a schedule, if the key has no right at all to the queue, and with forbidden if it has no right to
- * the action.
+ * For a queue that is not in the path. Refuses with forbidden if the key has no right to the action.
+ * A key without any right to the queue gets queueNotFound, or `notFound` for a thing such as a
+ * schedule.
  */
 export function permit(
   { key }: FastifyRequest,
