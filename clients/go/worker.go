@@ -91,12 +91,14 @@ func (w Worker) prepare(ctx context.Context) (*run, error) {
 		w.Concurrency = 1
 	}
 	if w.Concurrency < 1 || w.Concurrency > listMax {
-		return nil, fmt.Errorf("holdfast: Concurrency is %d. Give a number from 1 to %d", w.Concurrency, listMax)
+		const text = "holdfast: Concurrency is %d. Give a number from 1 to %d"
+		return nil, fmt.Errorf(text, w.Concurrency, listMax)
 	}
 	w.LeaseTime = orDefault(w.LeaseTime, 30*time.Second)
 	w.Wait = orDefault(w.Wait, 20*time.Second)
 	w.Grace = orDefault(w.Grace, 10*time.Second)
-	if err := checkRange("LeaseTime", w.LeaseTime, 100*time.Millisecond, seconds(leaseSecondsMax)); err != nil {
+	leaseTimeMax := seconds(leaseSecondsMax)
+	if err := checkRange("LeaseTime", w.LeaseTime, 100*time.Millisecond, leaseTimeMax); err != nil {
 		return nil, err
 	}
 	if err := checkRange("Wait", w.Wait, time.Second, seconds(waitSecondsMax)); err != nil {

@@ -211,7 +211,9 @@ func TestAGroupOfAnOrderedQueueIsWorkedOnInItsOrder(t *testing.T) {
 	settings := holdfast.QueueSettings{
 		Ordering: holdfast.OrderingGroup,
 		Retry: &holdfast.Retry{
-			Strategy: holdfast.RetryStrategyFixed, DelaySeconds: holdfast.Ptr(0.0), Jitter: holdfast.Ptr(false),
+			Strategy:     holdfast.RetryStrategyFixed,
+			DelaySeconds: holdfast.Ptr(0.0),
+			Jitter:       holdfast.Ptr(false),
 		},
 	}
 	if _, err := client.PutQueue(ctx, queue, settings); err != nil {
@@ -355,7 +357,8 @@ func TestALeaseLastsWhileTheHandlerWorks(t *testing.T) {
 			return ctx.Err()
 		}
 	}
-	worker := &holdfast.Worker{Client: client, Queue: queue, Handler: handler, LeaseTime: 600 * time.Millisecond}
+	worker := &holdfast.Worker{Client: client, Queue: queue, Handler: handler}
+	worker.LeaseTime = 600 * time.Millisecond
 	settled := work(t, worker, 1)[0]
 	equal(t, settled.Outcome, holdfast.OutcomeAcked)
 	equal(t, settled.Message.Attempt, 1)
@@ -371,7 +374,8 @@ func TestAHandlerHearsThatItsLeaseIsLost(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	worker := &holdfast.Worker{Client: client, Queue: queue, Handler: handler, LeaseTime: 300 * time.Millisecond}
+	worker := &holdfast.Worker{Client: client, Queue: queue, Handler: handler}
+	worker.LeaseTime = 300 * time.Millisecond
 	settled := work(t, worker, 1)[0]
 	if settled.Outcome != holdfast.OutcomeLeaseLost && settled.Outcome != holdfast.OutcomeGone {
 		t.Fatal(settled.Outcome)
