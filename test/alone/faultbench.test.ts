@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { random } from './random.ts'
-import { run } from './run.ts'
+import { random } from '../faultbench/random.ts'
+import { run } from '../faultbench/run.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 const short = ['replica-kill', 'consumer-stop', 'backend-kill', 'commit-reply-cut', 'reset-all']

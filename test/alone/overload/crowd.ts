@@ -3,7 +3,7 @@
  * and callers that only wait.
  */
 import net from 'node:net'
-import { reset } from '../support/reset.ts'
+import { reset } from '../../support/reset.ts'
 
 /** What the crowd does for a while. */
 export interface Rush {

@@ -1,9 +1,9 @@
 /** Shutdown: waiting calls are answered, begun calls are finished, idle connections are closed. */
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
-import { service, serviceProcess } from '../support/service.ts'
-import { connect, load, msSince, untilBlocked, untilWaiting } from './setup.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { service, serviceProcess } from '../../support/service.ts'
+import { connect, load, msSince, untilBlocked, untilWaiting } from '../../faults/setup.ts'
 
 interface Connection {
   socket: net.Socket

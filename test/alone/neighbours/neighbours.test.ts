@@ -10,9 +10,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { clientWith, withKey } from '../support/apiKeys.ts'
-import { freshDatabase } from '../support/postgres.ts'
-import { serviceProcess, type Client } from '../support/service.ts'
+import { clientWith, withKey } from '../../support/apiKeys.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { serviceProcess, type Client } from '../../support/service.ts'
 import { deeds, type Order } from './deeds.ts'
 
 const long = process.env.HOLDFAST_TEST_SECONDS !== undefined

@@ -1,9 +1,9 @@
 /** Processes killed and connections lost under load, and what callers see of it. */
 import t from 'tap'
-import { Proxy } from '../faultbench/proxy.ts'
-import { freshDatabase, freshServer } from '../support/postgres.ts'
-import { service, serviceProcess } from '../support/service.ts'
-import { connect, load, msSince } from './setup.ts'
+import { Proxy } from '../../faultbench/proxy.ts'
+import { freshDatabase, freshServer } from '../../support/postgres.ts'
+import { service, serviceProcess } from '../../support/service.ts'
+import { connect, load, msSince } from '../../faults/setup.ts'
 
 t.test('a service killed under load has lost no confirmed message', async t => {
   const database = await freshDatabase(t)

@@ -1,9 +1,9 @@
 /** Limits of queues on three replicas, while one after another is killed. */
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
-import { service, serviceProcess, type Client } from '../support/service.ts'
-import { connect, msSince, untilWaiting } from './setup.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { service, serviceProcess, type Client } from '../../support/service.ts'
+import { connect, msSince, untilWaiting } from '../../faults/setup.ts'
 
 const kills = 3
 const maxLeased = 20

@@ -8,8 +8,8 @@ import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
-import { serviceProcess } from '../support/service.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { serviceProcess } from '../../support/service.ts'
 import type { Rush, RushResult } from './crowd.ts'
 
 const long = process.env.HOLDFAST_TEST_SECONDS !== undefined

@@ -1,8 +1,8 @@
 /** Visibility: how long after it becomes ready a message reaches a waiting consumer. */
 import t from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
-import { service, type Client } from '../support/service.ts'
-import { connect } from './setup.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { service, type Client } from '../../support/service.ts'
+import { connect } from '../../faults/setup.ts'
 
 const leaseSeconds = 1
 const delayMs = 1000

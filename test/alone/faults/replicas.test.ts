@@ -1,9 +1,9 @@
 /** Two replicas over one database: what one does, the other's consumers learn at once. */
 import t from 'tap'
-import { openDatabase } from '../../src/store/database.ts'
-import { freshDatabase } from '../support/postgres.ts'
-import { service, type Client } from '../support/service.ts'
-import { connect, msSince, untilWaiting } from './setup.ts'
+import { openDatabase } from '../../../src/store/database.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { service, type Client } from '../../support/service.ts'
+import { connect, msSince, untilWaiting } from '../../faults/setup.ts'
 
 const database = await freshDatabase(t)
 const replicaA = await service(t, { database })
