@@ -342,13 +342,13 @@ begin
   select
     array_agg(parked.id order by k.n) filter (where standing.id is null and parked.id is not null),
     array_agg(k.line) filter (where standing.id is null and parked.id is null),
-    array_agg(standing.id order by parked.id) filter (where standing.turn_rank < parked.turn_rank),
-    array_agg(standing.position order by parked.id) filter (where standing.turn_rank < parked.turn_rank),
-    array_agg(parked.id order by parked.id) filter (where standing.turn_rank < parked.turn_rank)
+    array_agg(standing.id order by parked.id) filter (where goes_before.it),
+    array_agg(standing.position order by parked.id) filter (where goes_before.it),
+    array_agg(parked.id order by parked.id) filter (where goes_before.it)
   into promoted, empty, swapped_out, taken_over, swapped_in
   from unnest(of_lines) with ordinality as k (line, n)
   left join lateral (
-    select m.id, m.turn_rank, m.position
+    select m.id, m.turn_rank, m.place, m.position
     from holdfast.messages m
     where m.queue_id = of_queue
       and m.line = k.line
@@ -360,7 +360,7 @@ begin
     limit 1
   ) standing on true
   left join lateral (
-    select m.id, m.turn_rank
+    select m.id, m.turn_rank, m.place
     from holdfast.messages m
     where m.queue_id = of_queue
       and m.line = k.line
@@ -373,7 +373,10 @@ begin
     order by m.turn_rank desc, m.place
     limit 1
     for no key update
-  ) parked on true;
+  ) parked on true
+  cross join lateral (
+    select (standing.turn_rank, parked.place) < (parked.turn_rank, standing.place) as it
+  ) goes_before;
 
   -- A lease that has locked the standing one takes it, and then calls this function itself.
   update holdfast.messages m

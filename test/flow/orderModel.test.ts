@@ -140,9 +140,10 @@ function stepOf({ rich, buries }: Kind): fc.Arbitrary<Step> {
 }
 
 const groupsOf = (...groups: number[]) => groups.map(group => ({ group }))
+const u1 = { key: 'u1', until: 'settled', onConflict: 'keep' } as const
 const uniqueOne: Step = {
   do: 'enqueue',
-  entries: [{ group: 1, unique: { key: 'u1', until: 'settled', onConflict: 'keep' } }],
+  entries: [{ group: 1, unique: u1 }],
   priority: 4
 }
 const leaseOne: Step = { do: 'lease', max: 1 }
@@ -165,6 +166,11 @@ const found: Record<string, Step[]> = {
     { do: 'kill', pick: 2 },
     { do: 'redrive' },
     { do: 'lease', max: 1 }
+  ],
+  'a replaced message that comes first now did not take the turn of its group': [
+    { do: 'enqueue', entries: [{ group: 1, unique: { ...u1, until: 'leased' } }], priority: 3 },
+    { do: 'enqueue', entries: groupsOf(1), priority: 4 },
+    { do: 'enqueue', entries: [{ group: 1, unique: { ...u1, onConflict: 'replace' } }], priority: 4 }
   ],
   'move-keeps-fence': [
     uniqueOne,
