@@ -1,34 +1,20 @@
 /** Who consumes a queue: workers with their leases, read while the part is open. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html, useState } from './vendor/htm.js'
 import { call, queuePath } from './api.js'
 import { time } from './clock.js'
 import { ago, count } from './format.js'
+import { useAnswer } from './hooks.js'
 import { ProblemNote } from './ui.js'
 
 const readMs = 10_000
 
-function useConsumers(queue, open) {
-  const [found, setFound] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  useEffect(() => {
-    if (!open) return
-    const read = () => {
-      if (document.hidden) return
-      call('GET', `${queuePath(queue)}/consumers`).then(found => {
-        setFound(found)
-        setProblem(null)
-      }, setProblem)
-    }
-    read()
-    const timer = setInterval(read, readMs)
-    return () => clearInterval(timer)
-  }, [queue, open])
-  return { found, problem }
-}
-
 export function Consumers({ queue }) {
   const [open, setOpen] = useState(false)
-  const { found, problem } = useConsumers(queue, open)
+  const { answer: found, problem } = useAnswer(() => call('GET', `${queuePath(queue)}/consumers`), {
+    inputs: [queue],
+    everyMs: readMs,
+    isWanted: open
+  })
   return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
     <summary><h2>Consumers</h2></summary>
     <${ProblemNote} problem=${problem} />

@@ -1,42 +1,28 @@
 /** Why messages of a queue fail: groups by reason, each to be redriven or retried. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { messageAddress, queueAddress } from './address.js'
 import { call, queuePath } from './api.js'
 import { time } from './clock.js'
 import { ago, count, plural } from './format.js'
+import { useAnswer } from './hooks.js'
 import { may } from './rights.js'
 import { Badge, ProblemNote } from './ui.js'
 
-/** The groups, read again when the page has changed the queue, and when the first message fails. */
-function useFailures(queue, version, any) {
-  const [failures, setFailures] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const read = () =>
-    call('GET', `${queuePath(queue)}/failures`).then(failures => {
-      setFailures(failures)
-      setProblem(null)
-    }, setProblem)
-  useEffect(() => {
-    if (any) read()
-    else setFailures(null)
-  }, [queue, version, any])
-  return { failures, problem, read }
-}
-
+/** The groups are read again when the page has changed the queue, and when the first message fails. */
 export function FailureGroups({ queue, counts, version, onChange }) {
-  const { failures, problem, read } = useFailures(
-    queue,
-    version,
-    counts.dead + counts.delayed + counts.ready > 0
-  )
-  if (failures === null) return html`<${ProblemNote} problem=${problem} again=${read} />`
-  const { groups, groupsLeftOut, more } = failures
+  const mayHaveFailed = counts.dead + counts.delayed + counts.ready > 0
+  const { answer, problem, readNow } = useAnswer(() => call('GET', `${queuePath(queue)}/failures`), {
+    inputs: [queue, version],
+    isWanted: mayHaveFailed
+  })
+  if (answer === null || !mayHaveFailed) return html`<${ProblemNote} problem=${problem} again=${readNow} />`
+  const { groups, groupsLeftOut, more } = answer
   if (groups.length === 0 && !more) return null
   return html`<section aria-labelledby="failures-title">
     <div class="section-head">
       <h2 id="failures-title">Failures by reason</h2>
-      <button class="quiet" onClick=${read}>Reload failures</button>
+      <button class="quiet" onClick=${readNow}>Reload failures</button>
     </div>
     <${ProblemNote} problem=${problem} />
     ${groups.length > 0 && html`<${GroupTable} queue=${queue} groups=${groups} onDone=${onChange} />`}

@@ -1,39 +1,26 @@
 /** The groups of a queue: what waits in each, and for what. Read while the part is open. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html, useState } from './vendor/htm.js'
 import { groupAddress, messageAddress } from './address.js'
 import { call, queuePath } from './api.js'
 import { time } from './clock.js'
 import { count } from './format.js'
+import { useAnswer } from './hooks.js'
 import { Badge, ProblemNote } from './ui.js'
 
 const readMs = 10_000
 
 /** The page of groups that begins at the cursor. */
 function useGroups(queue, cursor, open) {
-  const [page, setPage] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  useEffect(() => {
-    if (!open) return
-    const query = cursor === null ? '' : `?${new URLSearchParams({ cursor })}`
-    const read = () => {
-      if (document.hidden) return
-      call('GET', `${queuePath(queue)}/groups${query}`).then(page => {
-        setPage(page)
-        setProblem(null)
-      }, setProblem)
-    }
-    read()
-    const timer = setInterval(read, readMs)
-    return () => clearInterval(timer)
-  }, [queue, cursor, open])
-  return { page, problem }
+  const query = cursor === null ? '' : `?${new URLSearchParams({ cursor })}`
+  const read = () => call('GET', `${queuePath(queue)}/groups${query}`)
+  return useAnswer(read, { inputs: [queue, cursor], everyMs: readMs, isWanted: open })
 }
 
 /** `leasedMax`: how many of a group may be leased. null: no limit. */
 export function Groups({ queue, ordered, leasedMax }) {
   const [open, setOpen] = useState(false)
   const [cursor, setCursor] = useState(/** @type {string | null} */ (null))
-  const { page, problem } = useGroups(queue, cursor, open)
+  const { answer: page, problem } = useGroups(queue, cursor, open)
   const button = (title, to) => html`<button onClick=${() => setCursor(to)}>${title}</button>`
   return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
     <summary><h2>Groups</h2></summary>

@@ -1,4 +1,4 @@
-/** What several pages do over time. */
+/** What several pages do over time: follow what is typed, and what the service answers. */
 import { useEffect, useRef, useState } from './vendor/htm.js'
 import { changeQuery, readAddress } from './address.js'
 
@@ -44,17 +44,36 @@ export function useTypedParam(name, query, ms) {
 }
 
 /**
- * Reads now and every `ms` milliseconds, but not while the tab is hidden.
- * @param {() => void} read
- * @param {number} ms
- * @param {any[]} inputs when one of them changes, reading starts again
+ * What the service has answered last, and the problem if it did not answer since. It is read at once and
+ * whenever one of `inputs` changes. With `everyMs` it is read again and again, but not while the tab is
+ * hidden. Nothing is read while `isWanted` is false.
+ * @param {() => Promise<any>} read
+ * @param {{ inputs: any[], everyMs?: number | null, isWanted?: boolean }} when
+ * @returns {{ answer: any, problem: any, readNow: () => void }}
  */
-export function usePolling(read, ms, inputs) {
+export function useAnswer(read, { inputs, everyMs = null, isWanted = true }) {
+  const [answer, setAnswer] = useState(/** @type {any} */ (null))
+  const [problem, setProblem] = useState(/** @type {any} */ (null))
+  const readNow = () => {
+    read().then(answer => {
+      setAnswer(answer)
+      setProblem(null)
+    }, setProblem)
+  }
   useEffect(() => {
-    read()
-    const timer = setInterval(() => {
-      if (!document.hidden) read()
-    }, ms)
-    return () => clearInterval(timer)
-  }, inputs)
+    if (isWanted) readNow()
+  }, [...inputs, isWanted])
+  useEffect(() => {
+    if (!isWanted || everyMs === null) return
+    const readIfShown = () => {
+      if (!document.hidden) readNow()
+    }
+    const timer = setInterval(readIfShown, everyMs)
+    document.addEventListener('visibilitychange', readIfShown)
+    return () => {
+      clearInterval(timer)
+      document.removeEventListener('visibilitychange', readIfShown)
+    }
+  }, [...inputs, isWanted, everyMs])
+  return { answer, problem, readNow }
 }

@@ -1,55 +1,46 @@
 /** One message: its state and why, its history, its body, and what can be done to it. */
-import { html, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { groupAddress, messageAddress, queueAddress, topicAddress } from './address.js'
 import { call, callText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
 import { ago, attemptOf } from './format.js'
-import { usePolling } from './hooks.js'
+import { useAnswer } from './hooks.js'
 import { readMessages } from './json.js'
 import { may } from './rights.js'
 import { Timeline } from './timeline.js'
 import { Badge, ProblemNote } from './ui.js'
 
-const pollMs = 5000
+const readMs = 5000
 
-/** The message and why it is in its state, read every 5 seconds. */
-function useMessage(queue, id) {
+/** The message, and why it is in its state. */
+async function readMessage(queue, id) {
   const path = `${queuePath(queue)}/messages/${encodeURIComponent(id)}`
-  const [message, setMessage] = useState(/** @type {any} */ (null))
-  const [explained, setExplained] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const read = async () => {
-    try {
-      const [text, why] = await Promise.all([callText('GET', path), call('GET', `${path}/explain`)])
-      setMessage(readMessages(text))
-      setExplained(why)
-      setProblem(null)
-    } catch (error) {
-      setProblem(error)
-    }
-  }
-  usePolling(read, pollMs, [path])
-  return { message, explained, problem, read }
+  const [text, explained] = await Promise.all([callText('GET', path), call('GET', `${path}/explain`)])
+  return { message: readMessages(text), explained }
 }
 
 export function MessagePage({ queue, id }) {
-  const { message, explained, problem, read } = useMessage(queue, id)
+  const { answer, problem, readNow } = useAnswer(() => readMessage(queue, id), {
+    inputs: [queue, id],
+    everyMs: readMs
+  })
   if (problem?.code === 'messageNotFound') {
     return html`<${MessageFrame} queue=${queue} id=${id}>
-      <${MissingMessage} queue=${queue} seen=${message !== null} />
+      <${MissingMessage} queue=${queue} seen=${answer !== null} />
     </${MessageFrame}>`
   }
-  if (message === null) {
+  if (answer === null) {
     return html`<${MessageFrame} queue=${queue} id=${id}>
-      <${ProblemNote} problem=${problem} again=${read} />
+      <${ProblemNote} problem=${problem} again=${readNow} />
     </${MessageFrame}>`
   }
-  const actions = html`<${MessageActions} queue=${queue} message=${message} read=${read} />`
+  const { message, explained } = answer
+  const actions = html`<${MessageActions} queue=${queue} message=${message} read=${readNow} />`
   return html`<${MessageFrame} queue=${queue} id=${message.id} actions=${actions}>
     <${ProblemNote} problem=${problem} />
-    ${explained && html`<${Why} queue=${queue} explained=${explained} />`}
+    <${Why} queue=${queue} explained=${explained} />
     ${message.movedTo && html`<${MovedLink} message=${message} />`}
     <div class="two">
       <section aria-labelledby="body-title">

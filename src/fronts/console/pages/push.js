@@ -1,5 +1,5 @@
 /** Where a queue is delivered to: set, test, replace the secret, delete; and the last deliveries. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html, useState } from './vendor/htm.js'
 import { messageAddress } from './address.js'
 import { call, perform, queuePath } from './api.js'
 import { time } from './clock.js'
@@ -7,47 +7,26 @@ import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
 import { ago, count } from './format.js'
 import { Field, FormEnd, HeadersField, headersOf, linesOf, numberOf, SecondsInput, typed } from './forms.js'
+import { useAnswer } from './hooks.js'
 import { pushDefaults } from './tables.js'
 import { Command, ProblemNote } from './ui.js'
 
 const readMs = 3000
 const pushPath = queue => `${queuePath(queue)}/push`
 
-/** What the service says of the push, read while the part is open. null: not known yet, or none. */
-function usePush(queue, open) {
-  const [push, setPush] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const read = () => {
-    if (document.hidden) return
-    call('GET', pushPath(queue)).then(
-      push => {
-        setPush(push)
-        setProblem(null)
-      },
-      problem => {
-        setPush(null)
-        setProblem(problem)
-      }
-    )
-  }
-  useEffect(() => {
-    if (!open) return
-    read()
-    const timer = setInterval(read, readMs)
-    return () => clearInterval(timer)
-  }, [queue, open])
-  return { push, problem, read }
-}
-
 export function Push({ queue }) {
   const [open, setOpen] = useState(false)
-  const { push, problem, read } = usePush(queue, open)
+  const {
+    answer: push,
+    problem,
+    readNow
+  } = useAnswer(() => call('GET', pushPath(queue)), { inputs: [queue], everyMs: readMs, isWanted: open })
   const isNone = problem?.code === 'pushNotFound'
   return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
     <summary><h2>Push</h2></summary>
     <${ProblemNote} problem=${isNone ? null : problem} />
-    ${isNone && html`<${NoPush} queue=${queue} onDone=${read} />`}
-    ${push && html`<${Found} queue=${queue} push=${push} onDone=${read} />`}
+    ${isNone && html`<${NoPush} queue=${queue} onDone=${readNow} />`}
+    ${push && !problem && html`<${Found} queue=${queue} push=${push} onDone=${readNow} />`}
   </details>`
 }
 

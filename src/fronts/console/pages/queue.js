@@ -4,6 +4,7 @@ import { call, enqueueCommand, queuePath } from './api.js'
 import { Consumers } from './consumers.js'
 import { FailureGroups } from './failures.js'
 import { Groups } from './groups.js'
+import { useAnswer } from './hooks.js'
 import { live } from './live.js'
 import { Messages } from './messages.js'
 import { Push } from './push.js'
@@ -30,27 +31,18 @@ function useLiveRow(queue) {
 
 /**
  * What the service reports of the queue: read again after each change made here, and when the queue
- * is paused, made or deleted elsewhere. Of a queue with a rate it is read again and again.
+ * is paused, made or deleted elsewhere. The limits of a queue with a rate change all the time, so its
+ * report is read again and again.
  */
 function useReport(queue, version, row) {
-  const [report, setReport] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const read = () => {
-    call('GET', queuePath(queue)).then(report => {
-      setReport(report)
-      setProblem(null)
-    }, setProblem)
+  const [hasRate, setHasRate] = useState(false)
+  const read = async () => {
+    const report = await call('GET', queuePath(queue))
+    setHasRate(report.settings.rate !== null)
+    return report
   }
-  useEffect(read, [queue, version, row?.paused, row === null])
-  const hasRate = report !== null && report.settings.rate !== null
-  useEffect(() => {
-    if (!hasRate) return
-    const timer = setInterval(() => {
-      if (!document.hidden) read()
-    }, rateReadMs)
-    return () => clearInterval(timer)
-  }, [queue, hasRate])
-  return { report, problem }
+  const inputs = [queue, version, row?.paused, row === null]
+  return useAnswer(read, { inputs, everyMs: hasRate ? rateReadMs : null })
 }
 
 /** The counts by state: the live ones where they are known. */
@@ -62,7 +54,7 @@ function countsOf(report, row) {
 export function QueuePage({ queue, query }) {
   const [version, setVersion] = useState(0)
   const { row, liveState } = useLiveRow(queue)
-  const { report, problem } = useReport(queue, version, row)
+  const { answer: report, problem } = useReport(queue, version, row)
   const onChange = () => setVersion(n => n + 1)
   if (problem?.code === 'queueNotFound') {
     return html`<${QueueFrame} queue=${queue}><${MissingQueue} queue=${queue} /></${QueueFrame}>`

@@ -1,36 +1,16 @@
 /** The last hour of a queue in three charts. */
-import { html, useEffect, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { call, queuePath } from './api.js'
 import { Chart } from './chart.js'
+import { useAnswer } from './hooks.js'
 import { ProblemNote } from './ui.js'
 
-const readMs = 30_000
-
-/** Reads the last hour now, every half minute, and when the tab is shown again. */
-function useSeries(queue) {
-  const [series, setSeries] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  useEffect(() => {
-    const read = () => {
-      if (document.hidden) return
-      call('GET', `${queuePath(queue)}/series`).then(series => {
-        setSeries(series)
-        setProblem(null)
-      }, setProblem)
-    }
-    read()
-    const timer = setInterval(read, readMs)
-    document.addEventListener('visibilitychange', read)
-    return () => {
-      clearInterval(timer)
-      document.removeEventListener('visibilitychange', read)
-    }
-  }, [queue])
-  return { series, problem }
-}
+/** The service adds a step to the series this often. */
+const stepMs = 30_000
 
 export function QueueCharts({ queue }) {
-  const { series, problem } = useSeries(queue)
+  const read = () => call('GET', `${queuePath(queue)}/series`)
+  const { answer: series, problem } = useAnswer(read, { inputs: [queue], everyMs: stepMs })
   if (series === null) {
     return html`<${ProblemNote} problem=${problem} />
       <div class="charts waiting"></div>`

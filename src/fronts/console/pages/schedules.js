@@ -1,34 +1,27 @@
 /** Schedules: when each enqueues which message, and what can be done to it. */
-import { html, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { above, toastProblem } from './dialog.js'
-import { usePolling } from './hooks.js'
+import { useAnswer } from './hooks.js'
 import { mayAnywhere } from './rights.js'
 import { readSchedule, readSchedules } from './scheduleCalls.js'
 import { ScheduleCard } from './scheduleCard.js'
 import { ScheduleDialog } from './scheduleDialog.js'
 import { Empty, ProblemNote } from './ui.js'
 
-const pollMs = 10_000
+const readMs = 10_000
 
 export function SchedulesPage() {
-  const [schedules, setSchedules] = useState(/** @type {any[] | null} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const read = () =>
-    readSchedules().then(schedules => {
-      setSchedules(schedules)
-      setProblem(null)
-    }, setProblem)
-  usePolling(read, pollMs, [])
-  const open = schedule => above.dialog(html`<${ScheduleDialog} schedule=${schedule} onDone=${read} />`)
+  const { answer: schedules, problem, readNow } = useAnswer(readSchedules, { inputs: [], everyMs: readMs })
+  const open = schedule => above.dialog(html`<${ScheduleDialog} schedule=${schedule} onDone=${readNow} />`)
   const edit = name => readSchedule(name).then(open, toastProblem)
   return html`<main class="page">
     <div class="heading">
       <h1>Schedules</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
+      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
       ${mayAnywhere('manage') && html`<${NewButton} onClick=${() => open(null)} />`}
     </div>
-    <${ProblemNote} problem=${problem} again=${read} />
+    <${ProblemNote} problem=${problem} again=${readNow} />
     ${schedules?.length === 0 && html`<${NoSchedules} />`}
     <div class="cards">
       ${schedules?.map(
@@ -37,7 +30,7 @@ export function SchedulesPage() {
             key=${schedule.name}
             schedule=${schedule}
             onEdit=${() => edit(schedule.name)}
-            onDone=${read}
+            onDone=${readNow}
           />`
       )}
     </div>

@@ -1,44 +1,33 @@
 /** For admins: who holds how much of each bound that callers of this replica share. */
-import { html, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { call } from './api.js'
 import { count } from './format.js'
-import { usePolling } from './hooks.js'
+import { useAnswer } from './hooks.js'
 import { Empty, ProblemNote } from './ui.js'
 
-const pollMs = 5000
+const readMs = 5000
 
 /** The bounds, and the names of the keys by id. */
-function useShares() {
-  const [read, setRead] = useState(/** @type {{ shares: any[], names: Map<string, string> } | null} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const readAll = async () => {
-    try {
-      const [{ shares }, { keys }] = await Promise.all([call('GET', '/console/shares'), call('GET', '/keys')])
-      setRead({ shares, names: new Map(keys.map(({ id, name }) => [id, name])) })
-      setProblem(null)
-    } catch (error) {
-      setProblem(error)
-    }
-  }
-  usePolling(readAll, pollMs, [])
-  return { read, problem, readAll }
+async function readShares() {
+  const [{ shares }, { keys }] = await Promise.all([call('GET', '/console/shares'), call('GET', '/keys')])
+  return { shares, names: new Map(keys.map(({ id, name }) => [id, name])) }
 }
 
 export function SharesPage() {
-  const { read, problem, readAll } = useShares()
+  const { answer, problem, readNow } = useAnswer(readShares, { inputs: [], everyMs: readMs })
   return html`<main class="page">
     <div class="heading">
       <h1>Shares</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${readAll} title="Reload (r)">Reload</button>
+      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
     </div>
     <p class="hint">
       What callers hold now of each bound that they share. Each replica counts for itself: this is the one
       that answered.
     </p>
-    <${ProblemNote} problem=${problem} again=${readAll} />
-    ${read?.shares.length === 0 && html`<${Empty} title="No bound is shared">Nothing to show.</${Empty}>`}
-    ${read && read.shares.length > 0 && html`<${ShareTable} ...${read} />`}
+    <${ProblemNote} problem=${problem} again=${readNow} />
+    ${answer?.shares.length === 0 && html`<${Empty} title="No bound is shared">Nothing to show.</${Empty}>`}
+    ${answer?.shares.length > 0 && html`<${ShareTable} ...${answer} />`}
   </main>`
 }
 

@@ -1,17 +1,17 @@
 /** Topics, and the subscriptions of one. */
-import { html, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { queueAddress, topicAddress } from './address.js'
 import { call, perform } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
 import { count } from './format.js'
 import { Field, FormEnd, typed } from './forms.js'
-import { usePolling } from './hooks.js'
+import { useAnswer } from './hooks.js'
 import { may, mayAnywhere } from './rights.js'
 import { limits } from './tables.js'
 import { Empty, ProblemNote } from './ui.js'
 
-const pollMs = 10_000
+const readMs = 10_000
 const topicPath = topic => `/topics/${encodeURIComponent(topic)}`
 const subscriptionPath = (topic, queue) => `${topicPath(topic)}/subscriptions/${encodeURIComponent(queue)}`
 
@@ -26,21 +26,8 @@ async function readTopics() {
   }
 }
 
-/** Reads again and again. Answers what was read, why it was not, and how to read at once. */
-function useRead(read, names) {
-  const [value, setValue] = useState(/** @type {any} */ (null))
-  const [problem, setProblem] = useState(/** @type {any} */ (null))
-  const readNow = () =>
-    read().then(value => {
-      setValue(value)
-      setProblem(null)
-    }, setProblem)
-  usePolling(readNow, pollMs, names)
-  return { value, problem, readNow }
-}
-
 export function TopicsPage() {
-  const { value: topics, problem, readNow } = useRead(readTopics, [])
+  const { answer: topics, problem, readNow } = useAnswer(readTopics, { inputs: [], everyMs: readMs })
   return html`<main class="page">
     <div class="heading">
       <h1>Topics</h1>
@@ -84,9 +71,12 @@ function NoTopics() {
 }
 
 export function TopicPage({ topic }) {
-  const { value, problem, readNow } = useRead(() => call('GET', topicPath(topic)), [topic])
+  const { answer, problem, readNow } = useAnswer(() => call('GET', topicPath(topic)), {
+    inputs: [topic],
+    everyMs: readMs
+  })
   const isGone = problem?.code === 'topicNotFound'
-  const subscriptions = isGone ? [] : value?.subscriptions
+  const subscriptions = isGone ? [] : answer?.subscriptions
   return html`<main class="page">
     <p class="crumbs"><a href="#/topics">Topics</a> /</p>
     <div class="heading">
