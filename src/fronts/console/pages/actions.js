@@ -1,5 +1,5 @@
 /** What can be done to messages, to one or to many. Each asks first and says how many there are. */
-import { call, perform, queuePath } from './api.js'
+import { call, queuePath } from './api.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { count, plural } from './format.js'
 import { limits } from './tables.js'
@@ -58,12 +58,8 @@ export function askForIds(verb, queue, ids, onDone) {
     yes: question,
     danger,
     requests,
-    act: async () => {
-      let total = 0
-      for (const request of requests) {
-        const answer = await perform(request)
-        total += answer[counted]
-      }
+    onDone: answers => {
+      const total = answers.reduce((sum, answer) => sum + answer[counted], 0)
       toastDone(verb, total, ids.length)
       onDone()
     }
@@ -81,7 +77,6 @@ export function askForIds(verb, queue, ids, onDone) {
 export async function askForAll(verb, queue, body, what, onDone) {
   const { yes, counted, danger, text } = words[verb]
   const path = `${queuePath(queue)}/${verb}`
-  const request = { method: 'POST', path, body }
   try {
     const { matched, more } = await call('POST', path, { ...body, dryRun: true })
     if (matched === 0) return above.toast(`There is no ${what} now.`)
@@ -94,9 +89,8 @@ export async function askForAll(verb, queue, body, what, onDone) {
       text: `Matches in queue ${queue} now: ${count(matched)}${orMore}. ${text}${leased}`,
       yes: question,
       danger,
-      requests: [request],
-      act: async () => {
-        const answer = await perform(request)
+      requests: [{ method: 'POST', path, body }],
+      onDone: ([answer]) => {
         toastDone(verb, answer[counted], answer[counted])
         onDone()
       }

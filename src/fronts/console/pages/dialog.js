@@ -1,5 +1,6 @@
 /** Dialogs and toasts: what is shown above a page. */
 import { html, useLayoutEffect, useRef, useState } from './vendor/htm.js'
+import { perform } from './api.js'
 import { CopyCurl } from './curl.js'
 import { rememberOpener } from './focus.js'
 import { ProblemNote } from './ui.js'
@@ -70,16 +71,18 @@ export function DialogButtons({ yes, busy, no = 'Cancel', danger = false, asks =
   </footer>`
 }
 
-function Confirm({ title, text, yes, danger = false, name, act, requests }) {
+function Confirm({ title, text, yes, danger = false, name, requests, onDone }) {
   const [typed, setTyped] = useState('')
   const { busy, problem, onSubmit } = useSubmit(async () => {
-    await act()
+    const answers = []
+    for (const request of requests) answers.push(await perform(request))
     closeDialog()
+    onDone(answers)
   })
   return html`<${Dialog} title=${title}>
     <form onSubmit=${onSubmit}>
       <p>${text}</p>
-      ${requests && html`<${CopyCurl} requestsOf=${() => requests} />`}
+      <${CopyCurl} requestsOf=${() => requests} />
       ${name && html`<${NameToType} name=${name} typed=${typed} onType=${setTyped} />`}
       <${ProblemNote} problem=${problem} />
       <${DialogButtons}
@@ -113,13 +116,13 @@ function NameToType({ name, typed, onType }) {
  * @property {string} yes what the button says that does it
  * @property {boolean} [danger] something is lost. Then the button that leaves all as it is says Keep
  * @property {string} [name] must be typed before yes can be pressed
- * @property {() => Promise<void>} act
- * @property {import('./shell.js').Request[]} [requests] what `act` sends, to be copied
+ * @property {import('./shell.js').Request[]} requests what yes sends, one after another. It can be copied
+ * @property {(answers: any[]) => void} onDone gets the answers to the requests
  */
 
 /**
  * Asks before something is done. Enter alone changes nothing: the focus is on the button that leaves
- * all as it is. `act` runs on yes. If the service refuses, the dialog says why.
+ * all as it is. If the service refuses a request, the dialog says why.
  * @param {Question} question
  */
 export function confirm(question) {

@@ -37,7 +37,7 @@ export function MessagePage({ queue, id }) {
     </${MessageFrame}>`
   }
   const { message, explained } = answer
-  const actions = html`<${MessageActions} queue=${queue} message=${message} read=${readNow} />`
+  const actions = html`<${MessageActions} queue=${queue} message=${message} readNow=${readNow} />`
   return html`<${MessageFrame} queue=${queue} id=${message.id} actions=${actions}>
     <${ProblemNote} problem=${problem} />
     <${Why} queue=${queue} explained=${explained} />
@@ -84,11 +84,11 @@ function MissingMessage({ queue, seen }) {
 }
 
 /** The state of the message, and the buttons that change it. */
-function MessageActions({ queue, message: { id, state, origin, movedTo }, read }) {
+function MessageActions({ queue, message: { id, state, origin, movedTo }, readNow }) {
   const manage = may('manage', queue) && !movedTo
   const home = origin && state !== 'leased'
   const button = (verb, kind, title) =>
-    html`<button class=${kind} onClick=${() => askForIds(verb, queue, [id], read)}>${title}</button>`
+    html`<button class=${kind} onClick=${() => askForIds(verb, queue, [id], readNow)}>${title}</button>`
   return html`
     <${Badge} kind=${state} />
     <span class="spacer"></span>
@@ -96,7 +96,7 @@ function MessageActions({ queue, message: { id, state, origin, movedTo }, read }
     ${manage && !home && state === 'dead' && button('redrive', 'primary', 'Redrive …')}
     ${manage && state === 'delayed' && button('retry', 'primary', 'Retry now …')}
     ${manage && state !== 'leased' && button('purge', 'danger', 'Delete …')}
-    <button class="quiet" data-key="r" onClick=${read} title="Reload (r)">Reload</button>
+    <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
   `
 }
 

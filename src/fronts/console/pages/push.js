@@ -46,9 +46,9 @@ function Found({ queue, push, onDone }) {
     </p>
     ${slowed && html`<p class="warn">${slowedText(slowed)}</p>`}
     <div class="push-buttons">
-      <button onClick=${() => openTest(queue)}>Test …</button>
+      <button onClick=${() => askToTest(queue)}>Test …</button>
       <button onClick=${() => openForm(queue, push, onDone)}>Edit push</button>
-      <button onClick=${() => openRotate(queue, onDone)}>Replace secret …</button>
+      <button onClick=${() => askToRotate(queue, onDone)}>Replace secret …</button>
       <button class="danger" onClick=${() => askToDelete(queue, url, onDone)}>Delete push …</button>
     </div>
     <p class="hint">${deliveriesHint}</p>
@@ -92,51 +92,40 @@ function Deliveries({ queue, deliveries }) {
   </div>`
 }
 
-function openTest(queue) {
-  const request = { method: 'POST', path: `${pushPath(queue)}/test` }
+function askToTest(queue) {
   confirm({
     title: `Send a test for ${queue}?`,
     text: 'The endpoint gets a signed request without a message.',
     yes: 'Send test',
-    requests: [request],
-    act: async () => {
-      const { delivered, status, seconds, reason } = await perform(request)
+    requests: [{ method: 'POST', path: `${pushPath(queue)}/test` }],
+    onDone: ([{ delivered, status, seconds, reason }]) => {
       const answer = delivered ? `The endpoint answered ${status}` : reason
       above.toast(`${answer}, after ${Math.round(seconds * 1000)} ms.`, !delivered)
     }
   })
 }
 
-const openRotate = (queue, onDone) => above.dialog(html`<${RotateDialog} queue=${queue} onDone=${onDone} />`)
-
-function RotateDialog({ queue, onDone }) {
-  const request = { method: 'POST', path: `${pushPath(queue)}/rotate` }
-  const { busy, problem, onSubmit } = useSubmit(async () => {
-    const { secret } = await perform(request)
-    onDone()
-    above.dialog(html`<${SecretDialog} queue=${queue} secret=${secret} />`)
+function askToRotate(queue, onDone) {
+  confirm({
+    title: `Replace the secret of ${queue}?`,
+    text: 'The old secret signs too for a day. The new one is shown once.',
+    yes: 'Replace secret',
+    requests: [{ method: 'POST', path: `${pushPath(queue)}/rotate` }],
+    onDone: ([{ secret }]) => {
+      onDone()
+      above.dialog(html`<${SecretDialog} queue=${queue} secret=${secret} />`)
+    }
   })
-  return html`<${Dialog} title=${`Replace the secret of ${queue}?`}>
-    <form onSubmit=${onSubmit}>
-      <p>The old secret signs too for a day. The new one is shown once.</p>
-      <${CopyCurl} requestsOf=${() => [request]} />
-      <${FormEnd} problem=${problem} pointers=${[]} yes="Replace secret" busy=${busy} />
-    </form>
-  </${Dialog}>`
 }
 
 function askToDelete(queue, url, onDone) {
-  const request = { method: 'DELETE', path: pushPath(queue) }
   confirm({
     title: `Delete the push of ${queue}?`,
     text: `Nothing more is sent to ${url}. The messages stay in the queue.`,
     yes: 'Delete push',
     danger: true,
-    requests: [request],
-    act: async () => {
-      await perform(request)
-      onDone()
-    }
+    requests: [{ method: 'DELETE', path: pushPath(queue) }],
+    onDone
   })
 }
 

@@ -18,8 +18,7 @@ function askToPause(queue, onChange) {
     text: 'A paused queue gives out no messages. Enqueues go on, and leased messages can still be settled.',
     yes: 'Pause',
     requests: [pausing(queue, true)],
-    act: async () => {
-      await perform(pausing(queue, true))
+    onDone: () => {
       above.toast(`Queue ${queue} paused.`)
       onChange()
     }
@@ -35,7 +34,6 @@ function resume(queue, onChange) {
 }
 
 function askToDelete(queue, counts) {
-  const request = { method: 'DELETE', path: queuePath(queue) }
   const messages = openStates.reduce((sum, state) => sum + counts[state], 0)
   confirm({
     title: `Delete ${queue}?`,
@@ -43,9 +41,8 @@ function askToDelete(queue, counts) {
     yes: 'Delete queue',
     danger: true,
     name: queue,
-    requests: [request],
-    act: async () => {
-      await perform(request)
+    requests: [{ method: 'DELETE', path: queuePath(queue) }],
+    onDone: () => {
       location.hash = '#/'
     }
   })

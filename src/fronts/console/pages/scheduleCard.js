@@ -54,14 +54,12 @@ export function ScheduleCard({ schedule, onEdit, onDone }) {
 }
 
 function askToRun({ name, queue }, onDone) {
-  const request = { method: 'POST', path: `${schedulePath(name)}/run` }
   confirm({
     title: `Run ${name} now?`,
     text: `This enqueues one message to queue ${queue} now. The next runs stay as they are.`,
     yes: 'Run now',
-    requests: [request],
-    act: async () => {
-      await perform(request)
+    requests: [{ method: 'POST', path: `${schedulePath(name)}/run` }],
+    onDone: () => {
       above.toast(`Schedule ${name} has run.`)
       onDone()
     }
@@ -69,15 +67,13 @@ function askToRun({ name, queue }, onDone) {
 }
 
 function askToDelete({ name }, onDone) {
-  const request = { method: 'DELETE', path: schedulePath(name) }
   confirm({
     title: `Delete ${name}?`,
     text: 'It enqueues no more messages. The messages it has enqueued stay.',
     yes: 'Delete schedule',
     danger: true,
-    requests: [request],
-    act: async () => {
-      await perform(request)
+    requests: [{ method: 'DELETE', path: schedulePath(name) }],
+    onDone: () => {
       above.toast(`Schedule ${name} deleted.`)
       onDone()
     }

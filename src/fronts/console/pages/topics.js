@@ -134,17 +134,13 @@ function SubscriptionTable({ topic, subscriptions, onDone }) {
 }
 
 function askToEnd(topic, queue, onDone) {
-  const request = { method: 'DELETE', path: subscriptionPath(topic, queue) }
   confirm({
     title: `End the subscription of ${queue}?`,
     text: `What is published to ${topic} is no longer copied to ${queue}. Copies that it holds stay.`,
     yes: 'End subscription',
     danger: true,
-    requests: [request],
-    act: async () => {
-      await perform(request)
-      onDone()
-    }
+    requests: [{ method: 'DELETE', path: subscriptionPath(topic, queue) }],
+    onDone
   })
 }
 
