@@ -1,5 +1,5 @@
 /** What can be done to messages, to one or to many. Each asks first and says how many there are. */
-import { call, queuePath } from './api.js'
+import { perform, queuePath } from './api.js'
 import { above, confirm, toastProblem } from './dialog.js'
 import { count, plural } from './format.js'
 import { limits } from './tables.js'
@@ -78,7 +78,7 @@ export async function askForAll(verb, queue, body, what, onDone) {
   const { yes, counted, danger, text } = words[verb]
   const path = `${queuePath(queue)}/${verb}`
   try {
-    const { matched, more } = await call('POST', path, { ...body, dryRun: true })
+    const { matched, more } = await perform({ method: 'POST', path, body: { ...body, dryRun: true } })
     if (matched === 0) return above.toast(`There is no ${what} now.`)
     const orMore = more ? ' or more' : ''
     const question = `${yes} ${plural(matched, what)}${orMore}`

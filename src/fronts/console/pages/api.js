@@ -2,8 +2,8 @@
  * Calls to the service. The key is kept for this tab only and is sent in a header, so there are no
  * cookies.
  */
-
 import { payloadOf } from './shell.js'
+import { limits } from './tables.js'
 
 const keyName = 'holdfast.key'
 /** The folder that holds the console: behind a proxy it need not be the root of the host. */
@@ -37,7 +37,8 @@ export function whenSignedOut(listener) {
 export const storedKey = () => sessionStorage.getItem(keyName)
 /** @param {string | null} key */
 export function storeKey(key) {
-  key === null ? sessionStorage.removeItem(keyName) : sessionStorage.setItem(keyName, key)
+  if (key === null) sessionStorage.removeItem(keyName)
+  else sessionStorage.setItem(keyName, key)
 }
 
 /**
@@ -63,36 +64,45 @@ export async function send(path, init = {}) {
 }
 
 /**
- * One call. Its answer stays the text that came.
- * @param {string} method
- * @param {string} path
- * @param {string | object} [body]
- * @param {Record<string, string>} [headers]
- * @returns {Promise<string>}
- */
-export async function callText(method, path, body, headers) {
-  const request = /** @type {import('./shell.js').Request} */ ({ method, path, body, headers })
-  return await (await send(path, { method, ...payloadOf(request) })).text()
-}
-
-/**
- * One call. Its answer is read as JSON.
- * @param {string} method
- * @param {string} path
- * @param {string | object} [body]
- * @param {Record<string, string>} [headers]
+ * Sends a request that may also be copied. Its answer is read as JSON.
+ * @param {import('./shell.js').Request} request
  * @returns {Promise<any>}
  */
-export async function call(method, path, body, headers) {
-  const text = await callText(method, path, body, headers)
+export async function perform(request) {
+  const response = await send(request.path, { method: request.method, ...payloadOf(request) })
+  const text = await response.text()
   return text === '' ? null : JSON.parse(text)
 }
 
 /**
- * Sends a request that may also be copied. Its answer is read as JSON.
- * @param {import('./shell.js').Request} request
+ * What a GET answers, as the text that came.
+ * @param {string} path
  */
-export const perform = ({ method, path, body, headers }) => call(method, path, body, headers)
+export const getText = async path => await (await send(path)).text()
+
+/**
+ * What a GET answers, read as JSON.
+ * @param {string} path
+ * @returns {Promise<any>}
+ */
+export const get = async path => JSON.parse(await getText(path))
+
+/**
+ * The entries of all pages of a list.
+ * @param {string} path
+ * @param {string} list the name of the list in an answer
+ */
+export async function getAll(path, list) {
+  const entries = []
+  let cursor = null
+  do {
+    const query = new URLSearchParams({ limit: String(limits.pageRowsMax), ...(cursor && { cursor }) })
+    const page = await get(`${path}?${query}`)
+    entries.push(...page[list])
+    cursor = page.cursor
+  } while (cursor !== null)
+  return entries
+}
 
 /**
  * A command line that enqueues a message. Where a key is needed it takes the key from a variable.

@@ -1,6 +1,6 @@
 /** Who consumes a queue: workers with their leases, read while the part is open. */
 import { html, useState } from './vendor/htm.js'
-import { call, queuePath } from './api.js'
+import { get, queuePath } from './api.js'
 import { time } from './clock.js'
 import { ago, count } from './format.js'
 import { useAnswer } from './hooks.js'
@@ -10,7 +10,7 @@ const readMs = 10_000
 
 export function Consumers({ queue }) {
   const [open, setOpen] = useState(false)
-  const { answer: found, problem } = useAnswer(() => call('GET', `${queuePath(queue)}/consumers`), {
+  const { answer: found, problem } = useAnswer(() => get(`${queuePath(queue)}/consumers`), {
     inputs: [queue],
     everyMs: readMs,
     isWanted: open

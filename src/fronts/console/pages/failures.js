@@ -2,7 +2,7 @@
 import { html } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { messageAddress, queueAddress } from './address.js'
-import { call, queuePath } from './api.js'
+import { get, queuePath } from './api.js'
 import { time } from './clock.js'
 import { ago, count, plural } from './format.js'
 import { useAnswer } from './hooks.js'
@@ -12,7 +12,7 @@ import { Badge, ProblemNote } from './ui.js'
 /** The groups are read again when the page has changed the queue, and when the first message fails. */
 export function FailureGroups({ queue, counts, version, onChange }) {
   const mayHaveFailed = counts.dead + counts.delayed + counts.ready > 0
-  const { answer, problem, readNow } = useAnswer(() => call('GET', `${queuePath(queue)}/failures`), {
+  const { answer, problem, readNow } = useAnswer(() => get(`${queuePath(queue)}/failures`), {
     inputs: [queue, version],
     isWanted: mayHaveFailed
   })

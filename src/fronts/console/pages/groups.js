@@ -1,7 +1,7 @@
 /** The groups of a queue: what waits in each, and for what. Read while the part is open. */
 import { html, useState } from './vendor/htm.js'
 import { groupAddress, messageAddress } from './address.js'
-import { call, queuePath } from './api.js'
+import { get, queuePath } from './api.js'
 import { time } from './clock.js'
 import { count } from './format.js'
 import { useAnswer } from './hooks.js'
@@ -12,7 +12,7 @@ const readMs = 10_000
 /** The page of groups that begins at the cursor. */
 function useGroups(queue, cursor, open) {
   const query = cursor === null ? '' : `?${new URLSearchParams({ cursor })}`
-  const read = () => call('GET', `${queuePath(queue)}/groups${query}`)
+  const read = () => get(`${queuePath(queue)}/groups${query}`)
   return useAnswer(read, { inputs: [queue, cursor], everyMs: readMs, isWanted: open })
 }
 

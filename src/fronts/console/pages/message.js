@@ -2,7 +2,7 @@
 import { html } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { groupAddress, messageAddress, queueAddress, topicAddress } from './address.js'
-import { call, callText, queuePath } from './api.js'
+import { get, getText, queuePath } from './api.js'
 import { Body, Headers } from './body.js'
 import { time } from './clock.js'
 import { ago, attemptOf } from './format.js'
@@ -17,7 +17,7 @@ const readMs = 5000
 /** The message, and why it is in its state. */
 async function readMessage(queue, id) {
   const path = `${queuePath(queue)}/messages/${encodeURIComponent(id)}`
-  const [text, explained] = await Promise.all([callText('GET', path), call('GET', `${path}/explain`)])
+  const [text, explained] = await Promise.all([getText(path), get(`${path}/explain`)])
   return { message: readMessages(text), explained }
 }
 

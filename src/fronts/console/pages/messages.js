@@ -1,7 +1,7 @@
 /** The messages of a queue: by state, filtered, and acted on in bulk. */
 import { html, useEffect, useRef, useState } from './vendor/htm.js'
 import { changeQuery } from './address.js'
-import { callText, queuePath } from './api.js'
+import { getText, queuePath } from './api.js'
 import { count, plural } from './format.js'
 import { readMessages } from './json.js'
 import { BulkBar } from './messageBulk.js'
@@ -41,7 +41,7 @@ function useMessages({ queue, state, where, counts, version }) {
   const wanted = JSON.stringify([of, version, reads])
   const readPage = async cursor => {
     const page = { limit: String(limit), ...where, ...(state && { state }), ...(cursor && { cursor }) }
-    return readMessages(await callText('GET', `${queuePath(queue)}/messages?${new URLSearchParams(page)}`))
+    return readMessages(await getText(`${queuePath(queue)}/messages?${new URLSearchParams(page)}`))
   }
   const show = (/** @type {List} */ list) => {
     here.list = list

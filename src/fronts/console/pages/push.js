@@ -1,7 +1,7 @@
 /** Where a queue is delivered to: set, test, replace the secret, delete; and the last deliveries. */
 import { html, useState } from './vendor/htm.js'
 import { messageAddress } from './address.js'
-import { call, perform, queuePath } from './api.js'
+import { get, perform, queuePath } from './api.js'
 import { time } from './clock.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
@@ -20,7 +20,7 @@ export function Push({ queue }) {
     answer: push,
     problem,
     readNow
-  } = useAnswer(() => call('GET', pushPath(queue)), { inputs: [queue], everyMs: readMs, isWanted: open })
+  } = useAnswer(() => get(pushPath(queue)), { inputs: [queue], everyMs: readMs, isWanted: open })
   const isNone = problem?.code === 'pushNotFound'
   return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
     <summary><h2>Push</h2></summary>

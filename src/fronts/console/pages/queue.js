@@ -1,6 +1,6 @@
 /** One queue: its counts, its last hour, its settings, its messages, and what can be done to it. */
 import { html, useEffect, useState } from './vendor/htm.js'
-import { call, enqueueCommand, queuePath } from './api.js'
+import { get, enqueueCommand, queuePath } from './api.js'
 import { Consumers } from './consumers.js'
 import { FailureGroups } from './failures.js'
 import { Groups } from './groups.js'
@@ -37,7 +37,7 @@ function useLiveRow(queue) {
 function useReport(queue, version, row) {
   const [hasRate, setHasRate] = useState(false)
   const read = async () => {
-    const report = await call('GET', queuePath(queue))
+    const report = await get(queuePath(queue))
     setHasRate(report.settings.rate !== null)
     return report
   }

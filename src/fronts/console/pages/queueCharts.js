@@ -1,6 +1,6 @@
 /** The last hour of a queue in three charts. */
 import { html } from './vendor/htm.js'
-import { call, queuePath } from './api.js'
+import { get, queuePath } from './api.js'
 import { Chart } from './chart.js'
 import { useAnswer } from './hooks.js'
 import { ProblemNote } from './ui.js'
@@ -9,7 +9,7 @@ import { ProblemNote } from './ui.js'
 const stepMs = 30_000
 
 export function QueueCharts({ queue }) {
-  const read = () => call('GET', `${queuePath(queue)}/series`)
+  const read = () => get(`${queuePath(queue)}/series`)
   const { answer: series, problem } = useAnswer(read, { inputs: [queue], everyMs: stepMs })
   if (series === null) {
     return html`<${ProblemNote} problem=${problem} />

@@ -1,5 +1,5 @@
 /** What the key in use may do. The pages do not offer what it may not. */
-import { call } from './api.js'
+import { get } from './api.js'
 
 /** @typedef {'enqueue' | 'lease' | 'browse' | 'manage' | 'publish' | 'subscribe'} Action */
 /** @typedef {{ names: string[], prefixes: string[] }} Queues */
@@ -9,7 +9,7 @@ let rights = { signedIn: false, admin: false, rights: {} }
 
 /** Asks the service. Fails as any call does when the key is not good. */
 export async function readRights() {
-  rights = await call('GET', '/console/rights')
+  rights = await get('/console/rights')
   return rights
 }
 

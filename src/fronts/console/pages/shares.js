@@ -1,6 +1,6 @@
 /** For admins: who holds how much of each bound that callers of this replica share. */
 import { html } from './vendor/htm.js'
-import { call } from './api.js'
+import { get } from './api.js'
 import { count } from './format.js'
 import { useAnswer } from './hooks.js'
 import { Empty, ProblemNote } from './ui.js'
@@ -9,7 +9,7 @@ const readMs = 5000
 
 /** The bounds, and the names of the keys by id. */
 async function readShares() {
-  const [{ shares }, { keys }] = await Promise.all([call('GET', '/console/shares'), call('GET', '/keys')])
+  const [{ shares }, { keys }] = await Promise.all([get('/console/shares'), get('/keys')])
   return { shares, names: new Map(keys.map(({ id, name }) => [id, name])) }
 }
 

@@ -1,13 +1,13 @@
 /** What else fills a queue: queues whose dead messages come here, and topics. */
 import { html, useEffect, useState } from './vendor/htm.js'
 import { queueAddress, topicAddress } from './address.js'
-import { call } from './api.js'
+import { get } from './api.js'
 
 const shownMax = 20
 
 /** The names on the first page of a list, and whether others follow. */
 async function namesIn(path, list, name) {
-  const page = await call('GET', `${path}&limit=${shownMax}`)
+  const page = await get(`${path}&limit=${shownMax}`)
   return { names: page[list].map(row => row[name]), more: page.cursor !== null }
 }
 

@@ -1,30 +1,20 @@
 /** Topics, and the subscriptions of one. */
 import { html } from './vendor/htm.js'
 import { queueAddress, topicAddress } from './address.js'
-import { call, perform } from './api.js'
+import { get, getAll, perform } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
 import { count } from './format.js'
 import { Field, FormEnd, typed } from './forms.js'
 import { useAnswer } from './hooks.js'
 import { may, mayAnywhere } from './rights.js'
-import { limits } from './tables.js'
 import { Empty, ProblemNote } from './ui.js'
 
 const readMs = 10_000
 const topicPath = topic => `/topics/${encodeURIComponent(topic)}`
 const subscriptionPath = (topic, queue) => `${topicPath(topic)}/subscriptions/${encodeURIComponent(queue)}`
 
-async function readTopics() {
-  const all = []
-  for (let cursor = ''; ;) {
-    const from = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
-    const page = await call('GET', `/topics?limit=${limits.pageRowsMax}${from}`)
-    all.push(...page.topics)
-    if (page.cursor === null) return all
-    cursor = page.cursor
-  }
-}
+const readTopics = () => getAll('/topics', 'topics')
 
 export function TopicsPage() {
   const { answer: topics, problem, readNow } = useAnswer(readTopics, { inputs: [], everyMs: readMs })
@@ -71,7 +61,7 @@ function NoTopics() {
 }
 
 export function TopicPage({ topic }) {
-  const { answer, problem, readNow } = useAnswer(() => call('GET', topicPath(topic)), {
+  const { answer, problem, readNow } = useAnswer(() => get(topicPath(topic)), {
     inputs: [topic],
     everyMs: readMs
   })
