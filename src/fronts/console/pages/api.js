@@ -93,8 +93,9 @@ export const get = async path => JSON.parse(await getText(path))
  * @param {string} list the name of the list in an answer
  */
 export async function getAll(path, list) {
+  /** @type {any[]} */
   const entries = []
-  let cursor = null
+  let cursor = /** @type {string | null} */ (null)
   do {
     const query = new URLSearchParams({ limit: String(limits.pageRowsMax), ...(cursor && { cursor }) })
     const page = await get(`${path}?${query}`)

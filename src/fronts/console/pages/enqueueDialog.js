@@ -4,6 +4,7 @@ import { perform, queuePath } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
 import { checkJson, Field, FormEnd, HeadersField, headersOf, numberOf, OptionField, typed } from './forms.js'
+import { withBody } from './json.js'
 import { options, uniqueMembers } from './tables.js'
 
 const optionRows = Object.values(options)
@@ -56,13 +57,11 @@ function jsonRequest(queue, form) {
   checkJson(body)
   const headers = headersOf(String(form.get('headers')))
   const unique = uniqueOf(form, ({ member }) => member)
-  const rest = JSON.stringify({
+  const message = withBody(body, {
     ...(Object.keys(headers).length > 0 && { headers }),
     ...optionsOf(form),
     ...(unique !== null && { unique })
   })
-  // The body is put in as text: reading and writing it again would change its numbers.
-  const message = rest === '{}' ? `{"body":${body}}` : `{"body":${body},${rest.slice(1)}`
   return { method: 'POST', path: `${queuePath(queue)}/messages`, body: message }
 }
 

@@ -16,6 +16,15 @@ export function Field({ label, children, ...rest }) {
   return html`<${FieldFrame} label=${label} ...${rest}><label>${label}${children}</label></${FieldFrame}>`
 }
 
+/**
+ * A field with one line of text. Attributes that are not named here are those of its input.
+ */
+export function TextField({ name, label, value, hint, pointer = `/${name}`, problem, ...attributes }) {
+  return html`<${Field} label=${label} hint=${hint} pointer=${pointer} problem=${problem}>
+    <input name=${name} defaultValue=${value} autocomplete="off" spellcheck=${false} ...${attributes} />
+  </${Field}>`
+}
+
 /** A checkbox with its label beside it. */
 export function CheckField({ name, checked, label, ...rest }) {
   return html`<${FieldFrame} label=${label} ...${rest}>
@@ -74,23 +83,28 @@ export function HeadersField({ problem, value = '', hint = 'One header a line, a
  * @param {{ row: import('./tables.js').OptionRow, value?: string, pointer?: string, problem: any }} props
  */
 export function OptionField({ row, value = '', pointer = `/${row.name}`, problem }) {
-  const { name, type, choices, unit, bounds, label, help } = row
+  const { unit, bounds, label, help } = row
   const title = unit === undefined ? label : `${label}, in ${unit}`
   const hint = bounds === undefined ? help : `${help} Values: ${bounds}.`
-  const input = html`<input
+  return html`<${Field} label=${title} hint=${hint} pointer=${pointer} problem=${problem}>
+    <${OptionInput} row=${row} value=${value} />
+  </${Field}>`
+}
+
+function OptionInput({ row: { name, type, choices, unit }, value }) {
+  if (type === 'choice') {
+    return html`<select name=${name}>
+      ${choices.map(choice => html`<option value=${choice}>${choice}</option>`)}
+    </select>`
+  }
+  if (unit === 'seconds') return html`<${SecondsInput} name=${name} value=${value} />`
+  return html`<input
     name=${name}
     inputmode=${type === 'text' ? 'text' : 'decimal'}
     autocomplete="off"
     spellcheck=${false}
     defaultValue=${value}
   />`
-  const choice = html`<select name=${name}>
-    ${choices?.map(choice => html`<option value=${choice}>${choice}</option>`)}
-  </select>`
-  const seconds = html`<${SecondsInput} name=${name} value=${value} />`
-  return html`<${Field} label=${title} hint=${hint} pointer=${pointer} problem=${problem}>
-    ${type === 'choice' ? choice : unit === 'seconds' ? seconds : input}
-  </${Field}>`
 }
 
 /**
@@ -124,7 +138,7 @@ export function headersOf(text) {
 
 /**
  * Lines of `name: value`, as `headersOf` reads them.
- * @param {Record<string, string> | null} texts
+ * @param {Record<string, string> | null} [texts]
  */
 export const linesOf = texts =>
   Object.entries(texts ?? {})

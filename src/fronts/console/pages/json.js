@@ -1,6 +1,6 @@
 /**
- * Bodies exactly as they were sent: cut out of an answer as text, and laid out for reading with
- * nothing changed but white space and the escapes of printable characters.
+ * Bodies exactly as they are sent: put into a request and cut out of an answer as text, and laid out for
+ * reading with nothing changed but white space and the escapes of printable characters.
  */
 
 /** A string, a mark, or a number or word. */
@@ -33,6 +33,17 @@ export function readBodies(text, list) {
     delete item.body
   }
   return answer
+}
+
+/**
+ * The text of an object with these fields and this `body`. The body is put in as text, because reading and
+ * writing it again would change its numbers.
+ * @param {string} body JSON
+ * @param {object} fields
+ */
+export function withBody(body, fields) {
+  const others = JSON.stringify(fields)
+  return others === '{}' ? `{"body":${body}}` : `{"body":${body},${others.slice(1)}`
 }
 
 /** The members whose values are cut out. */

@@ -6,7 +6,17 @@ import { time } from './clock.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
 import { ago, count } from './format.js'
-import { Field, FormEnd, HeadersField, headersOf, linesOf, numberOf, SecondsInput, typed } from './forms.js'
+import {
+  Field,
+  FormEnd,
+  HeadersField,
+  headersOf,
+  linesOf,
+  numberOf,
+  SecondsInput,
+  TextField,
+  typed
+} from './forms.js'
 import { useAnswer } from './hooks.js'
 import { pushDefaults } from './tables.js'
 import { Command, ProblemNote } from './ui.js'
@@ -157,13 +167,24 @@ function PushDialog({ queue, push, onDone }) {
   const { url = '', maxConcurrent, timeoutSeconds, headers } = { ...pushDefaults, ...push }
   return html`<${Dialog} title=${`Push of ${queue}`} wide>
     <form onSubmit=${onSubmit} noValidate>
-      <${Field} label="URL" hint="Each message is sent there by POST." pointer="/url" problem=${problem}>
-        <input name="url" type="url" autocomplete="off" spellcheck=${false} defaultValue=${url} autofocus />
-      </${Field}>
+      <${TextField}
+        name="url"
+        label="URL"
+        value=${url}
+        hint="Each message is sent there by POST."
+        problem=${problem}
+        type="url"
+        autofocus
+      />
       <div class="grid">
-        <${Field} label="Requests at a time" hint=${atATimeHint} pointer="/maxConcurrent" problem=${problem}>
-          <input name="maxConcurrent" inputmode="numeric" autocomplete="off" defaultValue=${maxConcurrent} />
-        </${Field}>
+        <${TextField}
+          name="maxConcurrent"
+          label="Requests at a time"
+          value=${maxConcurrent}
+          hint="Of each replica."
+          problem=${problem}
+          inputmode="numeric"
+        />
         <${Field} label="Timeout, in seconds" pointer="/timeoutSeconds" problem=${problem}>
           <${SecondsInput} name="timeoutSeconds" value=${String(timeoutSeconds)} />
         </${Field}>
@@ -174,8 +195,6 @@ function PushDialog({ queue, push, onDone }) {
     </form>
   </${Dialog}>`
 }
-
-const atATimeHint = 'Of each replica.'
 
 function SecretDialog({ queue, secret }) {
   return html`<${Dialog} title=${`Secret of ${queue}`}>

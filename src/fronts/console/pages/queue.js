@@ -1,6 +1,6 @@
 /** One queue: its counts, its last hour, its settings, its messages, and what can be done to it. */
 import { html, useEffect, useState } from './vendor/htm.js'
-import { get, enqueueCommand, queuePath } from './api.js'
+import { enqueueCommand, get, queuePath } from './api.js'
 import { Consumers } from './consumers.js'
 import { FailureGroups } from './failures.js'
 import { Groups } from './groups.js'

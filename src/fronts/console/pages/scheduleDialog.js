@@ -4,7 +4,19 @@ import { perform } from './api.js'
 import { ownTimeZone } from './clock.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { checkJson, Field, FormEnd, HeadersField, headersOf, OptionField, typed } from './forms.js'
+import {
+  checkJson,
+  Field,
+  FormEnd,
+  HeadersField,
+  headersOf,
+  linesOf,
+  numberOf,
+  OptionField,
+  TextField,
+  typed
+} from './forms.js'
+import { withBody } from './json.js'
 import { schedulePath } from './scheduleCalls.js'
 import { options } from './tables.js'
 
@@ -25,26 +37,15 @@ function scheduleOf(form) {
   const body = String(form.get('body'))
   checkJson(body)
   const priority = typed(form, 'priority')
-  const rest = JSON.stringify({
+  return withBody(body, {
     queue: typed(form, 'queue'),
     cron: typed(form, 'cron'),
     timezone: typed(form, 'timezone'),
     missed: typed(form, 'missed'),
     headers: headersOf(typed(form, 'headers')),
-    ...(priority !== '' && { priority: Number(priority) })
+    ...(priority !== '' && { priority: numberOf(priority) })
   })
-  // The body is put in as text: reading and writing it again would change its numbers.
-  return `{"body":${body},${rest.slice(1)}`
 }
-
-/**
- * Headers as lines of `name: value`.
- * @param {Record<string, string>} headers
- */
-const linesOf = headers =>
-  Object.entries(headers)
-    .map(([name, value]) => `${name}: ${value}`)
-    .join('\n')
 
 /** Changes a schedule, or makes a new one where `schedule` is null. */
 export function ScheduleDialog({ schedule, onDone }) {
@@ -63,7 +64,7 @@ export function ScheduleDialog({ schedule, onDone }) {
     <form onSubmit=${onSubmit} noValidate>
       <${TimeFields} schedule=${schedule} problem=${problem} />
       <${BodyField} text=${schedule?.bodyText ?? '{}'} problem=${problem} />
-      <${HeadersField} value=${linesOf(schedule?.headers ?? {})} problem=${problem} />
+      <${HeadersField} value=${linesOf(schedule?.headers)} problem=${problem} />
       <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
       <${FormEnd} problem=${problem} pointers=${pointers} yes=${isNew ? 'Create' : 'Save'} busy=${busy} />
     </form>
@@ -73,13 +74,21 @@ export function ScheduleDialog({ schedule, onDone }) {
 function TimeFields({ schedule, problem }) {
   const isNew = schedule === null
   const { queue = '', cron = '0 7 * * *', timezone = ownTimeZone(), priority = '' } = schedule ?? {}
-  const text = (name, label, value, hint, more = {}) =>
-    html`<${TextField} ...${{ name, label, value, hint, problem, ...more }} />`
+  const queueHint = 'It enqueues to this queue.'
+  const zoneHint = 'Such as Europe/Berlin.'
   return html`<div class="grid">
     ${isNew && html`<${NameField} problem=${problem} />`}
-    ${text('queue', 'Queue', queue, 'It enqueues to this queue.')}
-    ${text('cron', 'Cron', cron, cronHint, { class: 'mono', autofocus: !isNew })}
-    ${text('timezone', 'Time zone', timezone, 'Such as Europe/Berlin.')}
+    <${TextField} name="queue" label="Queue" value=${queue} hint=${queueHint} problem=${problem} />
+    <${TextField}
+      name="cron"
+      label="Cron"
+      value=${cron}
+      hint=${cronHint}
+      problem=${problem}
+      class="mono"
+      autofocus=${!isNew}
+    />
+    <${TextField} name="timezone" label="Time zone" value=${timezone} hint=${zoneHint} problem=${problem} />
     <${MissedField} missed=${schedule?.missed ?? 'once'} problem=${problem} />
     <${OptionField} row=${options.priority} value=${String(priority)} problem=${problem} />
   </div>`
@@ -87,15 +96,14 @@ function TimeFields({ schedule, problem }) {
 
 function NameField({ problem }) {
   const hint = 'The name cannot be changed later.'
-  return html`<${Field} label="Name" hint=${hint} pointer="path/schedule" problem=${problem}>
-    <input name="name" autocomplete="off" spellcheck=${false} autofocus />
-  </${Field}>`
-}
-
-function TextField({ name, label, value, hint, problem, ...more }) {
-  return html`<${Field} label=${label} hint=${hint} pointer="/${name}" problem=${problem}>
-    <input name=${name} defaultValue=${value} autocomplete="off" spellcheck=${false} ...${more} />
-  </${Field}>`
+  return html`<${TextField}
+    name="name"
+    label="Name"
+    hint=${hint}
+    pointer="path/schedule"
+    problem=${problem}
+    autofocus
+  />`
 }
 
 function MissedField({ missed, problem }) {

@@ -3,10 +3,26 @@ import { html } from './vendor/htm.js'
 import { perform, queuePath } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, Dialog, useSubmit } from './dialog.js'
-import { CheckField, Field, FormEnd, headersOf, linesOf, numberOf, SecondsInput, typed } from './forms.js'
-import { formRows } from './settings.js'
+import {
+  CheckField,
+  Field,
+  FormEnd,
+  headersOf,
+  linesOf,
+  numberOf,
+  SecondsInput,
+  TextField,
+  typed
+} from './forms.js'
+import { settings } from './tables.js'
 
-/** @typedef {import('./settings.js').FormRow} FormRow */
+/** @typedef {import('./tables.js').SettingRow} FormRow */
+
+/**
+ * All settings but `paused`, which has a button of its own on the page of the queue.
+ * @type {FormRow[]}
+ */
+const formRows = settings.filter(({ path }) => path[0] !== 'paused')
 
 const fieldName = (/** @type {FormRow} */ { path }) => path.join('.')
 const pointerOf = (/** @type {FormRow} */ { path }) => `/${path.join('/')}`
@@ -128,9 +144,14 @@ export function SettingsDialog({ queue, settings, onDone }) {
 
 function NameField({ problem }) {
   const hint = 'A–Z, a–z, 0–9, _, . and -. The name cannot be changed later.'
-  return html`<${Field} label="Name" pointer="path/queue" problem=${problem} hint=${hint}>
-    <input name="name" required autofocus spellcheck=${false} />
-  </${Field}>`
+  return html`<${TextField}
+    name="name"
+    label="Name"
+    hint=${hint}
+    pointer="path/queue"
+    problem=${problem}
+    autofocus
+  />`
 }
 
 function SettingField({ row, value, problem, focused }) {

@@ -5,7 +5,7 @@ import { get, getAll, perform } from './api.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
 import { count } from './format.js'
-import { Field, FormEnd, typed } from './forms.js'
+import { FormEnd, TextField, typed } from './forms.js'
 import { useAnswer } from './hooks.js'
 import { may, mayAnywhere } from './rights.js'
 import { Empty, ProblemNote } from './ui.js'
@@ -140,6 +140,7 @@ function NewButton({ topic, onDone }) {
 }
 
 const pointers = ['path/topic', 'path/queue', '/pattern']
+const queueHint = 'It is made if there is none.'
 const patternHint = 'Words joined by dots. * is any one word, # any number of words. Empty: every message.'
 
 /** Subscribes a queue, or changes its pattern. Where `topic` is null the reader names it. */
@@ -155,15 +156,13 @@ function SubscriptionDialog({ topic, onDone }) {
     above.toast(`${queue} is subscribed to ${topic} with ${pattern}.`)
     onDone()
   })
-  const field = (name, label, hint, pointer, more = {}) =>
-    html`<${Field} label=${label} hint=${hint} pointer=${pointer} problem=${problem}>
-      <input name=${name} autocomplete="off" spellcheck=${false} ...${more} />
-    </${Field}>`
+  const field = (name, label, more) =>
+    html`<${TextField} name=${name} label=${label} problem=${problem} ...${more} />`
   return html`<${Dialog} title=${topic === null ? 'New subscription' : `New subscription to ${topic}`}>
     <form onSubmit=${onSubmit} noValidate>
-      ${topic === null && field('topic', 'Topic', '', 'path/topic', { autofocus: true })}
-      ${field('queue', 'Queue', 'It is made if there is none.', 'path/queue', { autofocus: topic !== null })}
-      ${field('pattern', 'Pattern', patternHint, '/pattern', { class: 'mono', placeholder: '#' })}
+      ${topic === null && field('topic', 'Topic', { pointer: 'path/topic', autofocus: true })}
+      ${field('queue', 'Queue', { hint: queueHint, pointer: 'path/queue', autofocus: topic !== null })}
+      ${field('pattern', 'Pattern', { hint: patternHint, class: 'mono', placeholder: '#' })}
       <${CopyCurl} requestsOf=${form => [requestOf(form)]} />
       <${FormEnd} problem=${problem} pointers=${pointers} yes="Subscribe" busy=${busy} />
     </form>
