@@ -1,10 +1,9 @@
 /** Who consumes a queue: workers with their leases, read while the part is open. */
 import { html, useState } from './vendor/htm.js'
 import { get, queuePath } from './api.js'
-import { time } from './clock.js'
 import { ago, count } from './format.js'
 import { useAnswer } from './hooks.js'
-import { ProblemNote } from './ui.js'
+import { Ago, ProblemNote } from './ui.js'
 
 const readMs = 10_000
 
@@ -71,6 +70,5 @@ function ConsumerTable({ consumers, keepsAcked }) {
 }
 
 function TimeCell({ at }) {
-  if (at === null) return html`<td class="n">–</td>`
-  return html`<td class="n"><time datetime=${at} title=${time(at)}>${ago(at)}</time></td>`
+  return html`<td class="n">${at === null ? '–' : html`<${Ago} at=${at} />`}</td>`
 }

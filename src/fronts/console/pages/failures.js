@@ -3,11 +3,10 @@ import { html } from './vendor/htm.js'
 import { askForIds } from './actions.js'
 import { messageAddress, queueAddress } from './address.js'
 import { get, queuePath } from './api.js'
-import { time } from './clock.js'
-import { ago, count, plural } from './format.js'
+import { count, plural } from './format.js'
 import { useAnswer } from './hooks.js'
 import { may } from './rights.js'
-import { Badge, ProblemNote } from './ui.js'
+import { Ago, Badge, ProblemNote } from './ui.js'
 
 /** The groups are read again when the page has changed the queue, and when the first message fails. */
 export function FailureGroups({ queue, counts, version, onChange }) {
@@ -82,8 +81,6 @@ function GroupRow({ queue, group, manage, onDone }) {
     <td class="n">${manage && html`<button onClick=${act}>${title}</button>`}</td>
   </tr>`
 }
-
-const Ago = ({ at }) => html`<time datetime=${at} title=${time(at)}>${ago(at)}</time>`
 
 function Example({ queue, example: { id, reason }, folded }) {
   const words = reason === folded || reason === null ? '' : `: ${reason}`

@@ -10,7 +10,7 @@ import { useAnswer } from './hooks.js'
 import { readMessages } from './json.js'
 import { may } from './rights.js'
 import { Timeline } from './timeline.js'
-import { Badge, ProblemNote } from './ui.js'
+import { Badge, ProblemNote, ReloadButton } from './ui.js'
 
 const readMs = 5000
 
@@ -96,7 +96,7 @@ function MessageActions({ queue, message: { id, state, origin, movedTo }, readNo
     ${manage && !home && state === 'dead' && button('redrive', 'primary', 'Redrive …')}
     ${manage && state === 'delayed' && button('retry', 'primary', 'Retry now …')}
     ${manage && state !== 'leased' && button('purge', 'danger', 'Delete …')}
-    <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+    <${ReloadButton} onClick=${readNow} />
   `
 }
 

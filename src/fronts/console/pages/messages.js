@@ -11,7 +11,7 @@ import { place } from './places.js'
 import { may } from './rights.js'
 import { states, titleOf } from './states.js'
 import { limits } from './tables.js'
-import { Empty, ProblemNote } from './ui.js'
+import { Empty, ProblemNote, ReloadButton } from './ui.js'
 
 const limit = limits.consoleRowsDefault
 
@@ -85,7 +85,7 @@ function useSelection(wanted) {
   const toggle = (/** @type {string} */ id) =>
     setSelected(before => {
       const next = new Set(before)
-      next.has(id) ? next.delete(id) : next.add(id)
+      if (!next.delete(id)) next.add(id)
       return next
     })
   return { selected, setSelected, toggle }
@@ -143,13 +143,6 @@ export function Messages({ queue, counts, query, version }) {
     }
     ${list?.cursor && html`<${MoreButton} shown=${messages.length} onClick=${readMore} />`}
   </section>`
-}
-
-function ReloadButton({ changed, onClick }) {
-  const kind = changed ? 'changed' : ''
-  return html`<button class="quiet ${kind}" data-key="r" onClick=${onClick} title="Reload (r)">
-    ${changed ? '● Changed: reload' : 'Reload'}
-  </button>`
 }
 
 function StateTabs({ state, counts }) {

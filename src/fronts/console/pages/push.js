@@ -2,7 +2,6 @@
 import { html, useState } from './vendor/htm.js'
 import { messageAddress } from './address.js'
 import { get, perform, queuePath } from './api.js'
-import { time } from './clock.js'
 import { CopyCurl } from './curl.js'
 import { above, closeDialog, confirm, Dialog, useSubmit } from './dialog.js'
 import { ago, count } from './format.js'
@@ -19,7 +18,7 @@ import {
 } from './forms.js'
 import { useAnswer } from './hooks.js'
 import { pushDefaults } from './tables.js'
-import { Command, ProblemNote } from './ui.js'
+import { Ago, Command, ProblemNote } from './ui.js'
 
 const readMs = 3000
 const pushPath = queue => `${queuePath(queue)}/push`
@@ -94,7 +93,7 @@ function Deliveries({ queue, deliveries }) {
               <td class="n">${count(attempt)}</td>
               <td class=${outcome === 'delivered' ? '' : 'warn'}>${reason ?? status}</td>
               <td class="n">${Math.round(seconds * 1000)} ms</td>
-              <td class="n"><time datetime=${at} title=${time(at)}>${ago(at)}</time></td>
+              <td class="n"><${Ago} at=${at} /></td>
             </tr>`
         )}
       </tbody>

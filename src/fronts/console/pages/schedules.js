@@ -6,7 +6,7 @@ import { mayAnywhere } from './rights.js'
 import { readSchedule, readSchedules } from './scheduleCalls.js'
 import { ScheduleCard } from './scheduleCard.js'
 import { ScheduleDialog } from './scheduleDialog.js'
-import { Empty, ProblemNote } from './ui.js'
+import { Empty, ProblemNote, ReloadButton } from './ui.js'
 
 const readMs = 10_000
 
@@ -18,7 +18,7 @@ export function SchedulesPage() {
     <div class="heading">
       <h1>Schedules</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+      <${ReloadButton} onClick=${readNow} />
       ${mayAnywhere('manage') && html`<${NewButton} onClick=${() => open(null)} />`}
     </div>
     <${ProblemNote} problem=${problem} again=${readNow} />

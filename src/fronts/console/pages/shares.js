@@ -3,7 +3,7 @@ import { html } from './vendor/htm.js'
 import { get } from './api.js'
 import { count } from './format.js'
 import { useAnswer } from './hooks.js'
-import { Empty, ProblemNote } from './ui.js'
+import { Empty, ProblemNote, ReloadButton } from './ui.js'
 
 const readMs = 5000
 
@@ -19,7 +19,7 @@ export function SharesPage() {
     <div class="heading">
       <h1>Shares</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+      <${ReloadButton} onClick=${readNow} />
     </div>
     <p class="hint">
       What callers hold now of each bound that they share. Each replica counts for itself: this is the one

@@ -8,7 +8,7 @@ import { count } from './format.js'
 import { FormEnd, TextField, typed } from './forms.js'
 import { useAnswer } from './hooks.js'
 import { may, mayAnywhere } from './rights.js'
-import { Empty, ProblemNote } from './ui.js'
+import { Empty, ProblemNote, ReloadButton } from './ui.js'
 
 const readMs = 10_000
 const topicPath = topic => `/topics/${encodeURIComponent(topic)}`
@@ -22,7 +22,7 @@ export function TopicsPage() {
     <div class="heading">
       <h1>Topics</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+      <${ReloadButton} onClick=${readNow} />
       ${mayAnywhere('subscribe') && html`<${NewButton} topic=${null} onDone=${readNow} />`}
     </div>
     <${ProblemNote} problem=${problem} again=${readNow} />
@@ -72,7 +72,7 @@ export function TopicPage({ topic }) {
     <div class="heading">
       <h1>${topic}</h1>
       <span class="spacer"></span>
-      <button class="quiet" data-key="r" onClick=${readNow} title="Reload (r)">Reload</button>
+      <${ReloadButton} onClick=${readNow} />
       ${may('subscribe', topic) && html`<${NewButton} topic=${topic} onDone=${readNow} />`}
     </div>
     <${ProblemNote} problem=${isGone ? null : problem} again=${readNow} />

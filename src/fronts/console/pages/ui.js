@@ -1,6 +1,7 @@
 /** Small parts of every page: notes, badges, figures, sparklines. */
 import { html, useState } from './vendor/htm.js'
-import { count, duration, rate } from './format.js'
+import { time } from './clock.js'
+import { ago, count, duration, rate } from './format.js'
 import { titleOf } from './states.js'
 
 /** What the service refused, and why. With `again` it offers to try again. */
@@ -40,6 +41,17 @@ export function Command({ text }) {
     <pre tabindex="0"><code>${text}</code></pre>
     <button class="quiet" onClick=${copy}>${copied ? 'Copied' : 'Copy'}</button>
   </div>`
+}
+
+/** How long ago a time was. The time itself is its title. */
+export const Ago = ({ at }) => html`<time datetime=${at} title=${time(at)}>${ago(at)}</time>`
+
+/** Reads the page again. With `changed` it says that this would show something new. */
+export function ReloadButton({ onClick, changed = false }) {
+  const kind = changed ? 'quiet changed' : 'quiet'
+  return html`<button class=${kind} data-key="r" onClick=${onClick} title="Reload (r)">
+    ${changed ? '● Changed: reload' : 'Reload'}
+  </button>`
 }
 
 export const Badge = ({ kind }) => html`<span class="badge ${kind}">${kind}</span>`
