@@ -29,7 +29,8 @@ function recover() {
   if (active !== null && active !== document.body && active !== focused) return
   const wasOpen = opener
   opener = null
-  isUsable(wasOpen) ? wasOpen?.focus() : focusHeading()
+  if (isUsable(wasOpen)) wasOpen?.focus()
+  else focusHeading()
 }
 
 /** Begins to watch the focus. */

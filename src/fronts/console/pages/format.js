@@ -11,24 +11,35 @@ export function rate(n) {
   return n < 10 ? n.toFixed(n < 0.1 ? 2 : 1) : whole.format(Math.round(n))
 }
 
-/** @param {number | null | undefined} seconds */
-export function duration(seconds) {
-  if (seconds == null) return '–'
-  if (seconds < 1) return seconds === 0 ? '0 s' : `${Math.max(1, Math.round(seconds * 1000))} ms`
-  const s = Math.round(seconds)
-  if (s < 60) return `${s} s`
-  if (s < 3600) return `${Math.floor(s / 60)} min${s < 600 && s % 60 > 0 ? ` ${s % 60} s` : ''}`
-  if (s < 86_400) {
-    return `${Math.floor(s / 3600)} h${s % 3600 >= 60 ? ` ${Math.floor((s % 3600) / 60)} min` : ''}`
-  }
-  return `${Math.floor(s / 86_400)} d${s % 86_400 >= 3600 ? ` ${Math.floor((s % 86_400) / 3600)} h` : ''}`
-}
-
 const units = /** @type {const} */ ([
   ['d', 86_400],
   ['h', 3600],
-  ['min', 60]
+  ['min', 60],
+  ['s', 1]
 ])
+
+/** From here on, seconds are left out. */
+const coarseFrom = 600
+
+/**
+ * A duration in its two largest units: `1 d 3 h`.
+ * @param {number | null | undefined} seconds
+ */
+export function duration(seconds) {
+  if (seconds == null) return '–'
+  if (seconds === 0) return '0 s'
+  if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`
+  const whole = Math.round(seconds)
+  const largest = units.findIndex(([, size]) => whole >= size)
+  const pieces = []
+  let rest = whole
+  for (const [unit, size] of units.slice(largest, largest + 2)) {
+    const isShown = rest >= size && !(unit === 's' && whole >= coarseFrom)
+    if (isShown) pieces.push(`${Math.floor(rest / size)} ${unit}`)
+    rest %= size
+  }
+  return pieces.join(' ')
+}
 
 /**
  * A duration with nothing left out: `1 d 3 h 46 min 40 s`.
@@ -37,7 +48,7 @@ const units = /** @type {const} */ ([
 export function exactDuration(seconds) {
   const pieces = []
   let rest = seconds
-  for (const [unit, size] of units) {
+  for (const [unit, size] of units.slice(0, -1)) {
     if (rest >= size) pieces.push(`${whole.format(Math.floor(rest / size))} ${unit}`)
     rest %= size
   }

@@ -7,29 +7,42 @@ import { nextClock } from './clock.js'
 import { above, Dialog } from './dialog.js'
 import { nextTheme } from './theme.js'
 
+/**
+ * The keys of each shortcut, with what they do on every page. null: the element that names the key does
+ * it, or the browser. `g q` is g and then q.
+ * @type {{ title: string, keys: Record<string, (() => void) | null> }[]}
+ */
 const shortcuts = [
-  ['/', 'Search'],
-  ['j  k', 'Next row, previous row'],
-  ['Enter', 'Open the row'],
-  ['x', 'Select the row'],
-  ['r', 'Reload'],
-  ['n', 'New message, queue, subscription or schedule'],
-  ['g q', 'Queues'],
-  ['g t', 'Topics'],
-  ['g s', 'Schedules'],
-  ['t', 'Theme: auto, light, dark'],
-  ['z', 'Clock: local or UTC'],
-  ['?', 'Shortcuts'],
-  ['Esc', 'Close']
+  { title: 'Search', keys: { '/': null } },
+  { title: 'Next row, previous row', keys: { j: () => moveRow(1), k: () => moveRow(-1) } },
+  { title: 'Open the row', keys: { Enter: null } },
+  { title: 'Select the row', keys: { x: selectRow } },
+  { title: 'Reload', keys: { r: null } },
+  { title: 'New message, queue, subscription or schedule', keys: { n: null } },
+  { title: 'Queues', keys: { 'g q': () => goTo('#/') } },
+  { title: 'Topics', keys: { 'g t': () => goTo('#/topics') } },
+  { title: 'Schedules', keys: { 'g s': () => goTo('#/schedules') } },
+  { title: 'Theme: auto, light, dark', keys: { t: nextTheme } },
+  { title: 'Clock: local or UTC', keys: { z: nextClock } },
+  { title: 'Shortcuts', keys: { '?': () => showShortcuts() } },
+  { title: 'Close', keys: { Esc: null } }
 ]
+
+/** @type {Record<string, (() => void) | null>} */
+const actions = Object.assign({}, ...shortcuts.map(({ keys }) => keys))
+
+/** @param {string} hash */
+function goTo(hash) {
+  location.hash = hash
+}
 
 function Shortcuts() {
   return html`<${Dialog} title="Keyboard">
     <dl class="keys">
       ${shortcuts.map(
-        ([keys, what]) =>
-          html`<dt>${keys.split('  ').map(key => html`<kbd>${key}</kbd>`)}</dt>
-            <dd>${what}</dd>`
+        ({ title, keys }) =>
+          html`<dt>${Object.keys(keys).map(key => html`<kbd>${key}</kbd>`)}</dt>
+            <dd>${title}</dd>`
       )}
     </dl>
   </${Dialog}>`
@@ -65,16 +78,9 @@ export function onKeyDown(event) {
  * @param {string} previous
  */
 function press(key, previous) {
-  if (previous === 'g' && key === 'q') location.hash = '#/'
-  else if (previous === 'g' && key === 't') location.hash = '#/topics'
-  else if (previous === 'g' && key === 's') location.hash = '#/schedules'
-  else if (key === 'j') moveRow(1)
-  else if (key === 'k') moveRow(-1)
-  else if (key === 't') nextTheme()
-  else if (key === 'z') nextClock()
-  else if (key === '?') showShortcuts()
-  else if (key === 'x') selectRow()
-  else return pressMarked(key)
+  const action = actions[`${previous} ${key}`] ?? actions[key] ?? null
+  if (action === null) return pressMarked(key)
+  action()
   return true
 }
 
@@ -103,6 +109,7 @@ function pressMarked(key) {
   const selector = `[data-key="${CSS.escape(key)}"]`
   const element = /** @type {HTMLElement | null} */ (document.querySelector(selector))
   if (element === null) return false
-  element.matches('input') ? element.focus() : element.click()
+  if (element.matches('input')) element.focus()
+  else element.click()
   return true
 }
