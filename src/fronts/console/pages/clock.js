@@ -1,4 +1,5 @@
 /** The clock that the pages show: the reader's own or UTC. The browser remembers the choice. */
+import { remember, remembered } from './remembered.js'
 
 /** @typedef {'local' | 'utc'} Clock */
 
@@ -6,16 +7,7 @@ const clockName = 'holdfast.clock'
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map()
 /** @type {Clock} */
-let clock = savedClock()
-
-/** @returns {Clock} */
-function savedClock() {
-  try {
-    return localStorage.getItem(clockName) === 'utc' ? 'utc' : 'local'
-  } catch {
-    return 'local'
-  }
-}
+let clock = remembered(clockName) === 'utc' ? 'utc' : 'local'
 
 export const ownTimeZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 const shownTimeZone = () => (clock === 'utc' ? 'UTC' : ownTimeZone())
@@ -23,11 +15,7 @@ const shownTimeZone = () => (clock === 'utc' ? 'UTC' : ownTimeZone())
 /** Changes to the other clock, and tells the pages with a `clockchange` event. */
 export function nextClock() {
   clock = clock === 'utc' ? 'local' : 'utc'
-  try {
-    localStorage.setItem(clockName, clock)
-  } catch {
-    /* a browser that stores nothing starts with the local clock each time */
-  }
+  remember(clockName, clock)
   dispatchEvent(new Event('clockchange'))
 }
 

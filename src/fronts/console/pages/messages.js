@@ -17,7 +17,7 @@ const limit = limits.consoleRowsDefault
 
 /**
  * @typedef {object} List
- * @property {string} of what was asked for
+ * @property {string} asked the queue, the state and the filters
  * @property {any[]} messages
  * @property {string | null} cursor
  * @property {string} counts those of the queue when the list began
@@ -31,14 +31,14 @@ const limit = limits.consoleRowsDefault
  */
 function useMessages({ queue, state, where, counts, version }) {
   const here = place()
-  const of = JSON.stringify([queue, state, where])
-  const kept = here.list?.of === of ? here.list : null
+  const asked = JSON.stringify([queue, state, where])
+  const kept = here.list?.asked === asked ? here.list : null
   const [list, setList] = useState(/** @type {List | null} */ (kept))
   const [problem, setProblem] = useState(/** @type {any} */ (null))
   const [reads, setReads] = useState(0)
   const shownAt = useRef(/** @type {object | null} */ (null))
   const countsNow = JSON.stringify(counts)
-  const wanted = JSON.stringify([of, version, reads])
+  const wanted = JSON.stringify([asked, version, reads])
   const readPage = async cursor => {
     const page = { limit: String(limit), ...where, ...(state && { state }), ...(cursor && { cursor }) }
     return readMessages(await getText(`${queuePath(queue)}/messages?${new URLSearchParams(page)}`))
@@ -55,7 +55,7 @@ function useMessages({ queue, state, where, counts, version }) {
     if (hasReturned && kept !== null) return show(kept)
     let current = true
     readPage(null).then(
-      ({ messages, cursor }) => current && show({ of, messages, cursor, counts: countsNow }),
+      ({ messages, cursor }) => current && show({ asked, messages, cursor, counts: countsNow }),
       error => current && setProblem(error)
     )
     return () => {

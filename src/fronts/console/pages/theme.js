@@ -1,14 +1,10 @@
 /** The theme: light, dark, or as the system has it (`auto`). The browser remembers the choice. */
+import { remember, remembered } from './remembered.js'
+
 const themes = ['auto', 'light', 'dark']
 const themeName = 'holdfast.theme'
 
-export function savedTheme() {
-  try {
-    return localStorage.getItem(themeName) ?? 'auto'
-  } catch {
-    return 'auto'
-  }
-}
+export const savedTheme = () => remembered(themeName) ?? 'auto'
 
 /**
  * Shows the theme, remembers it, and tells the page with a `themechange` event.
@@ -16,11 +12,7 @@ export function savedTheme() {
  */
 export function applyTheme(theme) {
   document.documentElement.dataset.theme = theme
-  try {
-    localStorage.setItem(themeName, theme)
-  } catch {
-    /* a browser that stores nothing starts with `auto` each time */
-  }
+  remember(themeName, theme)
   dispatchEvent(new Event('themechange'))
 }
 
