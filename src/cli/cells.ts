@@ -6,6 +6,7 @@ import { configOf, mapOf } from '../cells/haproxy.ts'
 import { moveQueue, type MoveTools } from '../cells/move.ts'
 import { readPlacement, replaceFile } from '../cells/placementFile.ts'
 import { CellCalls } from '../cells/calls.ts'
+import { CellApi } from '../cells/cellApi.ts'
 import { QueueError } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
 import { readAdminKey } from '../secrets.ts'
@@ -153,10 +154,10 @@ async function move(call: Call, file: string, queue: string): Promise<void> {
   const config = call.config()
   const tasks = await import('../databaseTasks.ts')
   const key = await readAdminKey(config.adminKeyFile)
+  const calls = new CellCalls(() => placement)
   const tools: MoveTools = {
     file,
-    calls: new CellCalls(() => placement),
-    headers: key === null ? {} : { authorization: `Bearer ${key}` },
+    api: cell => new CellApi(cell, calls, key),
     route: router(call),
     async place(wanted, cell) {
       await tell(call, wanted, cell)
@@ -167,7 +168,7 @@ async function move(call: Call, file: string, queue: string): Promise<void> {
     removeEmpty: (name, cell) => tasks.removeEmptyQueueOf(config, urlOf(cell), name),
     say: call.say
   }
-  await moveQueue(tools, queue, to, { carry: call.has('carry') }).catch(error => {
+  await moveQueue(tools, { queue, to, carry: call.has('carry') }).catch(error => {
     if (!(error instanceof QueueError)) throw error
     throw new Error(`${error.message} Nothing of the move is lost. Run the same command again to go on.`)
   })
