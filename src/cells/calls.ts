@@ -23,8 +23,18 @@ export interface CellAnswer {
 export class CellCalls {
   readonly #placement: () => Placement
 
+  /** `placement` gives the newest one. */
   constructor(placement: () => Placement) {
     this.#placement = placement
+  }
+
+  get placement(): Placement {
+    return this.#placement()
+  }
+
+  /** The answers of all cells, in their order. Refuses with cellUnavailable where one does not answer. */
+  callAll(request: CellRequest): Promise<CellAnswer[]> {
+    return Promise.all(this.placement.cellNames.map(cell => this.call(cell, request)))
   }
 
   /** Refuses with cellUnavailable when no replica of the cell answers. */
@@ -40,7 +50,7 @@ export class CellCalls {
   async open(cell: string, request: CellRequest): Promise<Response> {
     const { method, path, headers = {}, body, signal = null } = request
     let failure: unknown
-    for (const replica of this.#placement().file.cells[cell]!.replicas) {
+    for (const replica of this.placement.file.cells[cell]!.replicas) {
       try {
         return await fetch(replica + path, {
           method,

@@ -1,6 +1,6 @@
 /** Passes a call on to cells, with what its caller sent, and their answers back. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { CellAnswer, CellCalls, CellRequest } from '../calls.ts'
+import type { CellAnswer, CellRequest } from '../calls.ts'
 
 /** They are about the connection, or about a body that is written anew. */
 const ownFields = /^(host|connection|keep-alive|transfer-encoding|content-length|te|upgrade|expect|via)$/
@@ -29,23 +29,4 @@ export function sendAnswer(reply: FastifyReply, { status, headers, text }: CellA
   }
   reply.code(status).serializer((payload: string) => payload)
   return reply.send(text)
-}
-
-/** The answers of all these cells, in their order. */
-export function askAll(calls: CellCalls, cells: string[], request: CellRequest): Promise<CellAnswer[]> {
-  return Promise.all(cells.map(cell => calls.call(cell, request)))
-}
-
-/** The first answer that is not `status`, asking the cells in turn; else the last one. */
-export async function askInTurn(
-  calls: CellCalls,
-  cells: string[],
-  request: CellRequest,
-  status: number
-): Promise<CellAnswer> {
-  for (const cell of cells.slice(0, -1)) {
-    const answer = await calls.call(cell, request)
-    if (answer.status !== status) return answer
-  }
-  return await calls.call(cells.at(-1)!, request)
 }

@@ -1,19 +1,15 @@
 /** API keys over all cells. Every cell has every key. */
 import { makeKey } from '../../core/apiKey.ts'
 import type { FastifyRequest } from 'fastify'
-import type { Placement } from '../../core/placement.ts'
 import type { CellAnswer, CellCalls } from '../calls.ts'
-import { askAll, requestOf } from './forward.ts'
+import { requestOf } from './forward.ts'
 
 /**
  * Makes one key in every cell. Where a cell refuses it, the key is revoked again in the others. A key
  * that the caller gave is left there: it may be an older one, and the caller can send it again.
  */
-export async function createKey(
-  calls: CellCalls,
-  { cellNames }: Placement,
-  request: FastifyRequest
-): Promise<CellAnswer> {
+export async function createKey(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
+  const { cellNames } = calls.placement
   const given = readObject(request.body)
   // The cell says what is wrong with the body.
   if (given === null) return await calls.call(cellNames[0]!, requestOf(request))
@@ -55,12 +51,8 @@ interface KeyEntry {
 }
 
 /** The keys of all cells, the oldest first. */
-export async function listKeys(
-  calls: CellCalls,
-  { cellNames }: Placement,
-  request: FastifyRequest
-): Promise<CellAnswer> {
-  const answers = await askAll(calls, cellNames, requestOf(request))
+export async function listKeys(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
+  const answers = await calls.callAll(requestOf(request))
   const refused = answers.find(({ status }) => status !== 200)
   if (refused !== undefined) return refused
   const found = answers.flatMap(({ text }) => (JSON.parse(text) as { keys: KeyEntry[] }).keys)
@@ -70,22 +62,14 @@ export async function listKeys(
 }
 
 /** Changes a key in every cell. Sent again, the call completes what a cell that was away has missed. */
-export async function changeKey(
-  calls: CellCalls,
-  { cellNames }: Placement,
-  request: FastifyRequest
-): Promise<CellAnswer> {
-  const answers = await askAll(calls, cellNames, requestOf(request))
+export async function changeKey(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
+  const answers = await calls.callAll(requestOf(request))
   return answers.find(({ status }) => status >= 300) ?? answers[0]!
 }
 
 /** Revokes a key in every cell. Refuses with cellUnavailable while one of them does not answer. */
-export async function revokeKey(
-  calls: CellCalls,
-  { cellNames }: Placement,
-  request: FastifyRequest
-): Promise<CellAnswer> {
-  const answers = await askAll(calls, cellNames, requestOf(request))
+export async function revokeKey(calls: CellCalls, request: FastifyRequest): Promise<CellAnswer> {
+  const answers = await calls.callAll(requestOf(request))
   const found = answers.filter(({ status }) => status !== 404)
   const refused = found.find(({ status }) => status >= 300)
   if (found.length === 0 || refused !== undefined) return refused ?? answers[0]!

@@ -1,46 +1,75 @@
 /** Lists over all cells: each cell gives its page, and the first names of all are the page. */
-import type { QueueReport } from '../../core/queue.ts'
+import type { FastifyRequest } from 'fastify'
 import { states } from '../../core/counters.ts'
 import { pageRowsDefault } from '../../core/limits.ts'
+import type { QueueReport } from '../../core/queue.ts'
 import { cursorTo } from '../../fronts/rest/common.ts'
+import type { CellAnswer, CellCalls } from '../calls.ts'
+import { requestOf } from './forward.ts'
 
-/** A page as a cell gives it: its entries under the name of the list, and a cursor. */
-type Page = { cursor: string | null } & Record<string, Entry[]>
-type Entry = any
+interface Page<Entry> {
+  entries: Entry[]
+  /** null: this is the last page. */
+  cursor: string | null
+}
 
-export interface ListShape {
-  /** The member that holds the entries. */
+interface ListShape<Entry> {
+  /** The member of a page that holds the entries. */
   list: string
-  /** The member of an entry that is its name. */
-  name: string
-  /** Joins the entries that two cells have of one name. */
+  nameOf: (entry: Entry) => string
+  /** Joins the entries that two cells have of one name. Without it, the first one counts. */
   join?: (entries: Entry[]) => Entry
 }
 
-export const queueList: ListShape = { list: 'queues', name: 'queue', join: joinReports }
-export const topicList: ListShape = { list: 'topics', name: 'topic' }
-export const scheduleList: ListShape = { list: 'schedules', name: 'name' }
+export const queueList: ListShape<QueueReport> = {
+  list: 'queues',
+  nameOf: ({ queue }) => queue,
+  join: joinReports
+}
+export const topicList: ListShape<{ topic: string }> = { list: 'topics', nameOf: ({ topic }) => topic }
+export const scheduleList: ListShape<{ name: string }> = { list: 'schedules', nameOf: ({ name }) => name }
 
-/** Joins the pages that cells have given for one query. `limit` is what the query said. */
-export function joinPages(pages: Page[], { list, name, join }: ListShape, limit = pageRowsDefault): Page {
-  const nameOf = (entry: Entry) => entry[name] as string
+/** One page of a list over all cells. Where a cell refuses, its refusal is the answer. */
+export async function listAll<Entry>(
+  calls: CellCalls,
+  request: FastifyRequest,
+  shape: ListShape<Entry>
+): Promise<CellAnswer> {
+  const answers = await calls.callAll(requestOf(request))
+  const refused = answers.find(({ status }) => status !== 200)
+  if (refused !== undefined) return refused
+  const pages = answers.map(({ text }): Page<Entry> => {
+    const { cursor, [shape.list]: entries } = JSON.parse(text)
+    return { entries, cursor }
+  })
+  const { limit = pageRowsDefault } = request.query as { limit?: string }
+  const { entries, cursor } = joinPages(pages, shape, Number(limit))
+  return { ...answers[0]!, text: JSON.stringify({ [shape.list]: entries, cursor }) }
+}
+
+/** Joins the pages that cells have given for one query, whose limit was `limit`. */
+function joinPages<Entry>(
+  pages: Page<Entry>[],
+  { nameOf, join }: ListShape<Entry>,
+  limit: number
+): Page<Entry> {
   // Beyond the end of a page its cell may have more, so the joined page ends there.
   const ends = pages.flatMap(({ cursor }) =>
     cursor === null ? [] : [Buffer.from(cursor, 'base64url').toString()]
   )
   const end = ends.toSorted()[0]
-  const byName = new Map<string, Entry[]>()
-  for (const entry of pages.flatMap(page => page[list]!)) {
-    byName.set(nameOf(entry), [...(byName.get(nameOf(entry)) ?? []), entry])
-  }
-  const names = [...byName.keys()].toSorted().filter(each => end === undefined || each <= end)
+  const byName = Map.groupBy(
+    pages.flatMap(({ entries }) => entries),
+    nameOf
+  )
+  const names = [...byName.keys()].toSorted().filter(name => end === undefined || name <= end)
   const shown = names.slice(0, limit)
-  const more = names.length > shown.length || end !== undefined
-  const entries = shown.map(each => {
-    const found = byName.get(each)!
+  const isLast = names.length === shown.length && end === undefined
+  const entries = shown.map(name => {
+    const found = byName.get(name)!
     return found.length > 1 && join !== undefined ? join(found) : found[0]!
   })
-  return { [list]: entries, cursor: more ? cursorTo(shown.at(-1) ?? end!) : null } as Page
+  return { entries, cursor: isLast ? null : cursorTo(shown.at(-1) ?? end!) }
 }
 
 /** A queue that moves is in two cells. The older one has its history. */

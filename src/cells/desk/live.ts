@@ -4,14 +4,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { openStates } from '../../core/counters.ts'
 import { invalidRequest } from '../../core/errors.ts'
 import { consoleRowsDefault, consoleRowsMax } from '../../core/limits.ts'
-import type { Placement } from '../../core/placement.ts'
 import { everyQueue } from '../../core/queue.ts'
 import { QueueList, type Page, type QueueRow, type View } from '../../fronts/console/queueList.ts'
 import type { CellCalls } from '../calls.ts'
 import { requestOf, sendAnswer } from './forward.ts'
 
-type Event = Record<string, unknown>
+/** The last hours of queues, by name. They are passed on as they are. */
 type Sparks = Record<string, unknown>
+/** What the stream of a cell tells. */
+type Event = { trouble: true } | { sparks: Sparks } | Page
 
 /** The stream of one page of a cell, and what it has said last. */
 interface Source {
@@ -32,13 +33,12 @@ const rates = ['enqueuedPerSecond', 'ackedPerSecond'] as const
  */
 export async function sendLive(
   calls: CellCalls,
-  placement: Placement,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
   const view = viewOf(request.query as Record<string, string>)
   const ending = new AbortController()
-  const { sources, missing } = await openSources(calls, placement, request, view, ending.signal)
+  const { sources, missing } = await openSources(calls, request, view, ending.signal)
   const refused = sources.find(({ response }) => response.status !== 200)?.response
   if (refused !== undefined) {
     const { status, headers } = refused
@@ -67,7 +67,6 @@ const viewOf = ({ sort = 'name', descending, page = '0', limit }: Record<string,
 /** `missing` is why a cell does not answer; null when all do. */
 async function openSources(
   calls: CellCalls,
-  { cellNames }: Placement,
   request: FastifyRequest,
   view: View,
   signal: AbortSignal
@@ -76,7 +75,9 @@ async function openSources(
   if (pages > pagesMax) {
     throw invalidRequest('query/page', `must end within ${pagesMax * consoleRowsMax} rows; search instead`)
   }
-  const wanted = cellNames.flatMap(cell => Array.from({ length: pages }, (_, page) => ({ cell, page })))
+  const wanted = calls.placement.cellNames.flatMap(cell =>
+    Array.from({ length: pages }, (_, page) => ({ cell, page }))
+  )
   const opened = await Promise.allSettled(
     wanted.map(async ({ cell, page }): Promise<Source> => {
       const query = { ...(request.query as object), page: String(page), limit: String(consoleRowsMax) }
@@ -111,9 +112,9 @@ function joined(sources: Source[], view: View, isWhole: boolean, ending: AbortCo
   for (const source of sources) {
     const hear = (event: Event | null) => {
       if (event === null) stream.push(': still here\n\n')
-      else if (event.trouble) stream.push('data: {"trouble":true}\n\n')
-      else if (event.rows !== undefined) source.told = event as unknown as Page
-      else if (event.sparks !== undefined) source.sparks = event.sparks as Sparks
+      else if ('trouble' in event) stream.push('data: {"trouble":true}\n\n')
+      else if ('sparks' in event) source.sparks = event.sparks
+      else source.told = event
       tell()
     }
     readEvents(source.response, hear).then(end, end)

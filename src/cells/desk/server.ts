@@ -4,17 +4,17 @@ import type { Logger } from 'pino'
 import { QueueError } from '../../core/errors.ts'
 import { problemOf } from '../../fronts/rest/problems.ts'
 import { SafeResponse } from '../../fronts/shared/securityFields.ts'
-import { CellCalls } from '../calls.ts'
+import { CellCalls, type CellAnswer } from '../calls.ts'
 import type { WatchedPlacement } from '../placementFile.ts'
-import { askAll, requestOf, sendAnswer } from './forward.ts'
+import { requestOf, sendAnswer } from './forward.ts'
 import { changeKey, createKey, listKeys, revokeKey } from './keys.ts'
-import { joinPages, queueList, scheduleList, topicList, type ListShape } from './lists.ts'
+import { listAll, queueList, scheduleList, topicList } from './lists.ts'
 import { sendLive } from './live.ts'
 import { joinMetrics } from './metrics.ts'
 import { onSchedule, putSchedule } from './schedules.ts'
 import { shareCalls } from './share.ts'
 
-interface DeskOptions {
+export interface DeskOptions {
   placement: WatchedPlacement
   requestBytesMax: number
   requestSecondsMax: number
@@ -45,68 +45,46 @@ export function buildDesk({ placement, log, ...bounds }: DeskOptions): FastifyIn
   shareCalls(app, bounds.connectionsMax)
   app.addHook('onRequest', () => placement.refresh())
   const calls = new CellCalls(() => placement.current)
-  listRoutes(app, placement, calls)
-  scheduleRoutes(app, placement, calls)
-  keyRoutes(app, placement, calls)
-  app.get('/metrics', (request, reply) => metrics(calls, placement, request, reply))
-  app.get('/console/live', (request, reply) => sendLive(calls, placement.current, request, reply))
+  for (const { method, url, answer } of routes) {
+    app.route({
+      method,
+      url,
+      handler: async (request, reply) => sendAnswer(reply, await answer(calls, request))
+    })
+  }
+  app.get('/metrics', (request, reply) => sendMetrics(calls, request, reply))
+  app.get('/console/live', (request, reply) => sendLive(calls, request, reply))
   for (const probe of ['/livez', '/readyz']) app.get(probe, async () => ({ status: 'ok' }))
   return app
 }
 
-function listRoutes(app: FastifyInstance, placement: WatchedPlacement, calls: CellCalls): void {
-  const lists: Record<string, ListShape> = {
-    '/queues': queueList,
-    '/topics': topicList,
-    '/schedules': scheduleList
-  }
-  for (const [path, shape] of Object.entries(lists)) {
-    app.get(path, async (request, reply) => {
-      const answers = await askAll(calls, placement.current.cellNames, requestOf(request))
-      const refused = answers.find(({ status }) => status !== 200)
-      if (refused !== undefined) return sendAnswer(reply, refused)
-      const { limit } = request.query as { limit?: string }
-      const pages = answers.map(({ text }) => JSON.parse(text))
-      return joinPages(pages, shape, limit === undefined ? undefined : Number(limit))
-    })
-  }
-}
-
-function scheduleRoutes(app: FastifyInstance, placement: WatchedPlacement, calls: CellCalls): void {
-  const one = async (request: FastifyRequest, reply: FastifyReply) =>
-    sendAnswer(reply, await onSchedule(calls, placement.current, request))
-  app.get('/schedules/:schedule', one)
-  app.delete('/schedules/:schedule', one)
-  app.post('/schedules/:schedule/run', one)
-  app.put('/schedules/:schedule', async (request, reply) =>
-    sendAnswer(reply, await putSchedule(calls, placement.current, request))
-  )
-}
-
-function keyRoutes(app: FastifyInstance, placement: WatchedPlacement, calls: CellCalls): void {
-  app.post('/keys', async (request, reply) =>
-    sendAnswer(reply, await createKey(calls, placement.current, request))
-  )
-  app.get('/keys', async (request, reply) =>
-    sendAnswer(reply, await listKeys(calls, placement.current, request))
-  )
-  app.put('/keys/:id', async (request, reply) =>
-    sendAnswer(reply, await changeKey(calls, placement.current, request))
-  )
-  app.delete('/keys/:id', async (request, reply) =>
-    sendAnswer(reply, await revokeKey(calls, placement.current, request))
-  )
-}
+/** The routes whose answer is that of a cell, or is made of those of all. */
+const routes: {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  url: string
+  answer: (calls: CellCalls, request: FastifyRequest) => Promise<CellAnswer>
+}[] = [
+  { method: 'GET', url: '/queues', answer: (calls, request) => listAll(calls, request, queueList) },
+  { method: 'GET', url: '/topics', answer: (calls, request) => listAll(calls, request, topicList) },
+  { method: 'GET', url: '/schedules', answer: (calls, request) => listAll(calls, request, scheduleList) },
+  { method: 'PUT', url: '/schedules/:schedule', answer: putSchedule },
+  { method: 'GET', url: '/schedules/:schedule', answer: onSchedule },
+  { method: 'DELETE', url: '/schedules/:schedule', answer: onSchedule },
+  { method: 'POST', url: '/schedules/:schedule/run', answer: onSchedule },
+  { method: 'POST', url: '/keys', answer: createKey },
+  { method: 'GET', url: '/keys', answer: listKeys },
+  { method: 'PUT', url: '/keys/:id', answer: changeKey },
+  { method: 'DELETE', url: '/keys/:id', answer: revokeKey }
+]
 
 /** A cell that does not answer is shown so. A refusal, for want of a key, is every cell's. */
-async function metrics(
+async function sendMetrics(
   calls: CellCalls,
-  placement: WatchedPlacement,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<FastifyReply> {
   const pages = new Map<string, string | null>()
-  for (const cell of placement.current.cellNames) {
+  for (const cell of calls.placement.cellNames) {
     const answer = await calls.call(cell, requestOf(request)).catch(() => null)
     if (answer !== null && answer.status !== 200 && answer.status < 500) return sendAnswer(reply, answer)
     pages.set(cell, answer?.status === 200 ? answer.text : null)

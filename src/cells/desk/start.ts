@@ -1,9 +1,9 @@
 /** Starts the desk as a service of its own. */
 import { pino } from 'pino'
 import { WatchedPlacement } from '../placementFile.ts'
-import { buildDesk } from './server.ts'
+import { buildDesk, type DeskOptions } from './server.ts'
 
-interface DeskSettings extends Omit<Parameters<typeof buildDesk>[0], 'placement' | 'log'> {
+interface DeskSettings extends Omit<DeskOptions, 'placement' | 'log'> {
   host: string
   port: number
   logLevel: string
