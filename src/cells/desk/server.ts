@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from 'pino'
 import { QueueError } from '../../core/errors.ts'
 import { problemOf } from '../../fronts/rest/problems.ts'
+import { malformedRequest } from '../../fronts/rest/thrown.ts'
 import { SafeResponse } from '../../fronts/shared/securityFields.ts'
 import { CellCalls, type CellAnswer } from '../calls.ts'
 import type { WatchedPlacement } from '../placementFile.ts'
@@ -113,12 +114,7 @@ function refusalOf(error: { statusCode?: number }): QueueError {
       'The request is larger than this service takes. Send a smaller one.'
     )
   }
-  if (error.statusCode !== undefined && error.statusCode < 500) {
-    return new QueueError(
-      'malformedRequest',
-      'The request cannot be read: its address, its length or a header field is not well-formed.'
-    )
-  }
+  if (error.statusCode !== undefined && error.statusCode < 500) return malformedRequest()
   return new QueueError('internal', 'Something unexpected went wrong; the log of the desk says what.', {
     outcome: 'unknown',
     cause: error

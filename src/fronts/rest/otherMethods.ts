@@ -1,7 +1,7 @@
 /** Answers 405 to a taken address with another method. */
 import type { FastifyInstance } from 'fastify'
 import { QueueError } from '../../core/errors.ts'
-import type { SendProblem } from './problems.ts'
+import type { SendProblem } from './sendProblem.ts'
 import { hidden } from '../shared/server.ts'
 
 /** Collects the methods of every route that is registered after this. */

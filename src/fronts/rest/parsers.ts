@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { parseEnvelope } from '../../core/engine/envelope.ts'
 import { oneByOne } from '../../core/engine/oneByOne.ts'
 import { QueueError } from '../../core/errors.ts'
+import { onlyJson } from './thrown.ts'
 
 /** Reading a body of this size takes about a millisecond. */
 const largeBytes = 64 * 1024
@@ -41,12 +42,5 @@ function readJson(request: FastifyRequest, bytes: string | Buffer, done: Done): 
 
 // curl -d '' names a content type for nothing at all. Where there is no route, that is to be told.
 function takeNothing(request: FastifyRequest, bytes: string | Buffer, done: Done): void {
-  done(
-    bytes.length === 0 || request.is404
-      ? null
-      : new QueueError(
-          'unsupportedMediaType',
-          'This route takes application/json in UTF-8, without a content encoding.'
-        )
-  )
+  done(bytes.length === 0 || request.is404 ? null : onlyJson())
 }

@@ -3,7 +3,8 @@ import { QueueError, type Code } from '../../core/errors.ts'
 import type { WriteRefusal } from '../shared/refusals.ts'
 import { dataFieldLines } from '../shared/securityFields.ts'
 import type { Connection } from '../shared/shutdown.ts'
-import { lingerMs, problemOf, problems } from './problems.ts'
+import { problemOf, problems } from './problems.ts'
+import { lingerMs } from './sendProblem.ts'
 
 /** What the errors of Node are called here. All others: malformedRequest. */
 const codeOf: Partial<Record<string, Code>> = {
