@@ -1,11 +1,12 @@
 /** Which requests are let in: not while closing, not without room, and not what cannot be read. */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import { QueueError } from '../../core/errors.ts'
 import { HeldBytes, isCounted } from '../shared/heldBytes.ts'
 import { inTurn } from '../shared/pipeline.ts'
 import { closesConnections } from '../shared/shutdown.ts'
-import { malformedAddress } from './problems.ts'
+import { malformedAddress } from './thrown.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -28,9 +29,7 @@ interface AdmissionOptions {
   onClosing: () => void
 }
 
-const continues = /^100-continue$/i
-const identity = /^(\s*identity\s*(,|$))*$/i
-
+/** Registers the checks of requests, and the end of those that come while the service closes. */
 export function admit(app: FastifyInstance, options: AdmissionOptions): void {
   let closing = false
   const closeConnections = closesConnections(app.server)
@@ -40,41 +39,56 @@ export function admit(app: FastifyInstance, options: AdmissionOptions): void {
     options.onClosing()
   })
   app.addHook('onRequest', (request, reply, done) => {
-    const { headers, httpVersion } = request.raw
-    const lastOne = closing || httpVersion === '0.9' || (httpVersion === '1.1' && headers.host === undefined)
-    if (lastOne) reply.header('connection', 'close')
-    if (closing && request.routeOptions.config.always !== true) {
-      done(
-        new QueueError(
-          'shuttingDown',
-          'This replica is shutting down; nothing was changed. ' +
-            'Send the request again, to another replica if there is one.'
-        )
-      )
-    } else if (lastOne && !closing) {
-      done(new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.'))
-    } else if (headers.expect !== undefined && httpVersion === '1.1' && !continues.test(headers.expect)) {
-      done(
-        new QueueError(
-          'expectationFailed',
-          'Of Expect only 100-continue is taken; nothing was changed. Send the request without the field.'
-        )
-      )
-    } else if (headers['content-encoding'] !== undefined && !identity.test(headers['content-encoding'])) {
-      reply.header('accept-encoding', 'identity')
-      done(new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.'))
-    } else if (!isEscaped(request.raw.url!)) {
-      done(malformedAddress())
-    } else {
-      const refusal = refusalOf(request, options)
-      if (refusal !== null) done(refusal)
-      else inTurn(request.raw, reply.raw, done)
-    }
+    if (closing || !speaksHttp(request.raw)) reply.header('connection', 'close')
+    const refusal =
+      (closing ? refusalWhileClosing(request) : null) ??
+      refusalOfHead(request, reply) ??
+      refusalForRoom(request, options)
+    if (refusal !== null) done(refusal)
+    else inTurn(request.raw, reply.raw, done)
   })
   countBodies(app, options.requests)
 }
 
-/** Whether the query is well-formed. The router has read the path. Else a bad escape would be a text. */
+/** While the service closes, only the routes that are `always` answered are let in. */
+function refusalWhileClosing({ routeOptions }: FastifyRequest): QueueError | null {
+  if (routeOptions.config.always === true) return null
+  return new QueueError(
+    'shuttingDown',
+    'This replica is shutting down; nothing was changed. ' +
+      'Send the request again, to another replica if there is one.'
+  )
+}
+
+/** HTTP/1.0 needs no host. */
+function speaksHttp({ httpVersion, headers }: IncomingMessage): boolean {
+  return httpVersion === '1.1' ? headers.host !== undefined : httpVersion !== '0.9'
+}
+
+const continues = /^100-continue$/i
+const identity = /^(\s*identity\s*(,|$))*$/i
+
+/** What the head alone gives reason to refuse. */
+function refusalOfHead({ raw }: FastifyRequest, reply: FastifyReply): QueueError | null {
+  const { headers, httpVersion } = raw
+  const { expect, 'content-encoding': encoding } = headers
+  if (!speaksHttp(raw)) {
+    return new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.')
+  }
+  if (expect !== undefined && httpVersion === '1.1' && !continues.test(expect)) {
+    return new QueueError(
+      'expectationFailed',
+      'Of Expect only 100-continue is taken; nothing was changed. Send the request without the field.'
+    )
+  }
+  if (encoding !== undefined && !identity.test(encoding)) {
+    reply.header('accept-encoding', 'identity')
+    return new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.')
+  }
+  return isEscaped(raw.url!) ? null : malformedAddress()
+}
+
+/** Whether the query is well-formed. Otherwise a bad escape would be text. The router has read the path. */
 function isEscaped(url: string): boolean {
   const at = url.indexOf('?')
   if (at < 0 || !url.includes('%', at)) return true
@@ -86,8 +100,8 @@ function isEscaped(url: string): boolean {
   }
 }
 
-// Before the body is read, so that what cannot be held is not.
-function refusalOf(
+/** Asked before the body is read, so that what cannot be held is not. */
+function refusalForRoom(
   request: FastifyRequest,
   { requestBytesMax, requests, enqueueRefusal }: AdmissionOptions
 ): QueueError | null {
@@ -102,8 +116,10 @@ function refusalOf(
 /** A smaller body mostly comes with its head. To listen to its bytes would cost more than they do. */
 const arrivingBytesMin = 256 * 1024
 
-// Bytes are counted as they arrive, beside their reader. A large body that is announced and does not
-// come holds nothing.
+/**
+ * Counts bytes as they arrive, beside their reader. A large body that is announced and does not come holds
+ * nothing.
+ */
 function countBodies(app: FastifyInstance, requests: HeldBytes): void {
   app.addHook('preParsing', ({ raw, caller, routeOptions }, reply, payload, done) => {
     const { 'content-length': length, 'transfer-encoding': encoding } = raw.headers
