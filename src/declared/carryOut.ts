@@ -1,6 +1,6 @@
 /** Carries a plan out, step by step. */
 import { appendFile, open } from 'node:fs/promises'
-import type { KeepSecret } from './kinds.ts'
+import type { KeepSecret } from './kinds/kind.ts'
 import type { Plan, Step } from './plan.ts'
 import type { Service } from './restService.ts'
 import { lineOf } from './show.ts'
@@ -25,7 +25,7 @@ export async function carryOut(
     const { sign, kind, id, fields } = step
     try {
       if (sign === '-') await kind.remove(service, id, deleteMessages)
-      else await kind.put(service, id, fields, sign === '+', keep)
+      else await kind.put(service, { id, fields, isNew: sign === '+' }, keep)
     } catch (error) {
       const message = (error as Error).message
       throw new Error(

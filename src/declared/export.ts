@@ -1,8 +1,9 @@
 /** Writes what a service has as a file that `readDeclared` reads. */
 import { Document, type ScalarTag } from 'yaml'
+import { changesOf, fieldsOf } from './changes.ts'
 import { isInexact } from './file.ts'
-import { kinds, type Found, type Kind } from './kinds.ts'
-import { changesOf } from './plan.ts'
+import { kinds } from './kinds/index.ts'
+import type { Found, Kind } from './kinds/kind.ts'
 import { codeOf, type Service } from './restService.ts'
 import type { Declared, Fields } from './shape.ts'
 
@@ -13,7 +14,7 @@ const comment = ` Written by holdfast export. Settings that have their defaults 
 export async function exportText(service: Service): Promise<string> {
   const declared: Declared = {}
   for (const kind of kinds) {
-    const found = await kind.read(service, null).catch(error => {
+    const found = await kind.readAll(service).catch(error => {
       if (codeOf(error) !== 'forbidden') throw error
       service.hidden.add(`${kind.section}, which this key may not see`)
       return null
@@ -53,14 +54,7 @@ function changedFields(kind: Kind, { id, fields }: Found): Fields {
         'Revoke one, or change one with PUT /keys/{id}.'
     )
   }
-  const changed: Fields = {}
-  for (const { name } of changesOf(fields, kind.defaults, kind.defaults)) {
-    const [first, member] = name.split('.') as [string, string?]
-    const value = fields[first]
-    changed[first] =
-      member === undefined ? value : { ...(changed[first] as Fields), [member]: (value as Fields)[member] }
-  }
-  return changed
+  return fieldsOf(changesOf(fields, kind.defaults, kind.defaults))
 }
 
 /** A field of a request may be a secret of the endpoint, so its text is to come from a variable. */

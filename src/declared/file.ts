@@ -16,7 +16,7 @@ import {
 import { QueueError } from '../core/errors.ts'
 import { faultOf } from '../fronts/rest/faults.ts'
 import { validator } from '../fronts/rest/validation.ts'
-import { DeclaredFile, type Declared } from './shape.ts'
+import { DeclaredFile, type Declared, type Fields } from './shape.ts'
 
 /** Something in the file cannot be used. Nothing has been done. */
 export class FileFault extends Error {}
@@ -51,20 +51,10 @@ export function readDeclared(name: string, text: string, variables: Variables): 
   })
   const [error] = [...document.errors, ...document.warnings]
   if (error !== undefined) return refuseAt(error.pos[0], `${sentenceOf(error)}.`)
-  // Each look-up by the library goes over the whole file.
-  const marks = new Set<string>()
-  visit(document, {
-    Value(_, { anchor }) {
-      if (anchor !== undefined) marks.add(anchor)
-    },
-    Alias(_, alias) {
-      if (!marks.has(alias.source)) {
-        refuseAt(alias.range![0], `Nothing above is marked &${alias.source}.`)
-      }
-    }
-  })
+  checkAliases(document, refuseAt)
   const refuse = (path: string[], sentence: string) => refuseAt(offsetOf(document, path), sentence)
-  const declared = withEmptyEntries(document.toJS())
+  const declared: unknown = document.toJS()
+  fillEmptyEntries(declared)
   checkValues(declared, [], refuse)
   try {
     return { declared: validate(declared), refuse }
@@ -105,19 +95,35 @@ function sentenceOf({ code, message }: { code: string; message: string }): strin
   return message.replace(/\.$/, '')
 }
 
-/** A queue or a subscription with nothing behind its name has no fields. */
-function withEmptyEntries(value: any): unknown {
-  const fill = (entries: unknown) => {
-    if (typeof entries !== 'object' || entries === null) return
-    for (const [name, entry] of Object.entries(entries)) {
-      if (entry === null) (entries as Record<string, unknown>)[name] = {}
+/** Refuses an alias of nothing. Each look-up by the library would go over the whole file. */
+function checkAliases(document: Document, refuseAt: (offset: number, sentence: string) => never): void {
+  const marks = new Set<string>()
+  visit(document, {
+    Value(_, { anchor }) {
+      if (anchor !== undefined) marks.add(anchor)
+    },
+    Alias(_, alias) {
+      if (!marks.has(alias.source)) refuseAt(alias.range![0], `Nothing above is marked &${alias.source}.`)
     }
+  })
+}
+
+const isRecord = (value: unknown): value is Fields => typeof value === 'object' && value !== null
+
+/** A queue or a subscription with nothing behind its name has no fields. */
+function fillEmptyEntries(declared: unknown): void {
+  if (!isRecord(declared)) return
+  fillEmpty(declared.queues)
+  for (const topic of isRecord(declared.topics) ? Object.values(declared.topics) : []) {
+    if (isRecord(topic)) fillEmpty(topic.subscriptions)
   }
-  fill(value?.queues)
-  if (typeof value?.topics === 'object') {
-    for (const topic of Object.values<any>(value.topics ?? {})) fill(topic?.subscriptions)
+}
+
+function fillEmpty(entries: unknown): void {
+  if (!isRecord(entries)) return
+  for (const [name, entry] of Object.entries(entries)) {
+    if (entry === null) entries[name] = {}
   }
-  return value
 }
 
 /** JSON has no other values. A whole number beyond these would lose digits. */
@@ -125,7 +131,7 @@ function checkValues(value: unknown, path: string[], refuse: DeclaredText['refus
   if (isInexact(value)) {
     refuse(path, `${path.join('.')} is a number that cannot be kept exactly. Write it as text, in quotes.`)
   }
-  if (typeof value !== 'object' || value === null) return
+  if (!isRecord(value)) return
   if (ArrayBuffer.isView(value)) refuse(path, `${path.join('.')} is no value of JSON. Write it as text.`)
   for (const [name, member] of Object.entries(value)) checkValues(member, [...path, name], refuse)
 }

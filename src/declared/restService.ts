@@ -88,14 +88,15 @@ export class Service {
     let cursor: string | null = null
     do {
       const query: object = { limit: pageRowsMax, ...(cursor !== null && { cursor }) }
-      const page: any = await this.call(operation, {}, { query })
-      entries.push(...page[member])
-      cursor = page.cursor
+      const page: Record<string, unknown> = await this.call(operation, {}, { query })
+      entries.push(...(page[member] as Entry[]))
+      cursor = page.cursor as string | null
     } while (cursor !== null)
     return entries
   }
 }
 
+/** The code of a refusal, or of a missing answer. null: something else was thrown. */
 export const codeOf = (error: unknown): string | null => (error instanceof HoldfastError ? error.code : null)
 
 /** The answers for all items, in their order. A few are worked on at one time, and none after a failure. */

@@ -1,5 +1,6 @@
 /** A plan in lines for people. */
-import type { Change, Step } from './plan.ts'
+import type { Change } from './changes.ts'
+import type { Step } from './plan.ts'
 
 const valueCharsMax = 60
 
@@ -10,12 +11,13 @@ export function lineOf({ sign, kind, id, changes }: Step): string {
 }
 
 /** Plans stand in logs. So what may be a secret of an endpoint is left out: fields, and the path of a URL. */
-function describe({ name, before, after }: Change, isNew: boolean, isPush: boolean): string {
+function describe({ name, member, before, after }: Change, isNew: boolean, isPush: boolean): string {
   if (isPush && name === 'headers') return isNew ? 'headers' : 'headers changed'
   const isUrl = isPush && name === 'url'
   const [old, now] = [before, after].map(value => (isUrl ? hostOf(value) : shown(value)))
   if (isNew) return `${name} ${now}`
-  return old === now ? `${name} changed` : `${name} ${old} -> ${now}`
+  const label = member === undefined ? name : `${name}.${member}`
+  return old === now ? `${label} changed` : `${label} ${old} -> ${now}`
 }
 
 const hostOf = (url: unknown) => URL.parse(String(url))?.origin ?? 'none'
