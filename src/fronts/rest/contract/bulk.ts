@@ -63,7 +63,7 @@ export const Bulk = {
     done: 'retried',
     summary: 'Retry messages now',
     description:
-      'Makes delayed messages ready now, also those that wait for a retry, ' + 'as if they had come due.'
+      'Makes delayed messages ready now, also those that wait for a retry, as if they had come due.'
   },
   purge: {
     request: PurgeRequest,

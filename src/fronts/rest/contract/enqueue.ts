@@ -3,7 +3,16 @@ import { Type, type TSchema } from 'typebox'
 import { headerNameCharsMax, headersMax, headerValueCharsMax, listMax } from '../../../core/limits.ts'
 import { options, uniqueMembers, type MessageOptions, type Unique } from '../../../core/options.ts'
 import { operations, problemResponses } from './operation.ts'
-import { maybe, messageId, object, QueueName, QueueParams, schemaOf, storableText } from './shapes.ts'
+import {
+  maybe,
+  messageId,
+  object,
+  QueueName,
+  QueueParams,
+  schemaOf,
+  storableText,
+  storedMarks
+} from './shapes.ts'
 
 const optionSchemas: Record<string, TSchema> = Object.fromEntries(
   Object.entries(options).map(([name, row]) => [name, maybe(schemaOf(row, row.help))])
@@ -25,9 +34,9 @@ export const IdempotencyKey = Type.Unsafe<string>(
 )
 export const Priority = Type.Unsafe<number>(schemaOf(options.priority, options.priority.help))
 
+const eachHeader = `each of up to ${headerValueCharsMax} characters`
 /** What a message's headers may be, in a sentence. */
-export const headersHelp =
-  'Strings that go with the body: ' + `up to ${headersMax}, each of up to ${headerValueCharsMax} characters.`
+export const headersHelp = `Strings that go with the body: up to ${headersMax}, ${eachHeader}.`
 
 export const givenBody = Type.Unsafe<unknown>({
   description:
@@ -82,19 +91,21 @@ export const queryOptions = {
   uniqueOnConflict: uniqueTerms.onConflict
 }
 export const EnqueueQuery = Type.Unsafe<QueryOptions>(object(queryOptions, { title: 'RawOptions' }))
+/** A request body: JSON of this shape, or a message body of any other content type. */
+export const jsonOrRaw = (json: object) => ({
+  content: {
+    'application/json': { schema: json },
+    'text/plain': {
+      schema: { type: 'string', description: 'Any other content type: the message body itself.' }
+    }
+  }
+})
 export const EnqueueHeaders = Type.Object({ 'idempotency-key': maybe(IdempotencyKey) })
 
 export const Enqueued = Type.Object(
   {
     id: messageId,
-    duplicate: maybe(
-      Type.Literal(true, { description: 'A key already stood for this message, so nothing was stored.' })
-    ),
-    replaced: maybe(
-      Type.Literal(true, {
-        description: 'This message held the unique key. It now has the new content and options.'
-      })
-    )
+    ...storedMarks('message')
   },
   { title: 'Enqueued' }
 )
@@ -118,19 +129,10 @@ export const enqueueOperations = operations({
       params: QueueParams,
       querystring: EnqueueQuery,
       headers: EnqueueHeaders,
-      body: {
-        content: {
-          'application/json': {
-            schema: {
-              anyOf: [Message, MessageList],
-              examples: [{ body: { to: 'ada@example.org', subject: 'Welcome' } }]
-            }
-          },
-          'text/plain': {
-            schema: { type: 'string', description: 'Any other content type: the message body itself.' }
-          }
-        }
-      },
+      body: jsonOrRaw({
+        anyOf: [Message, MessageList],
+        examples: [{ body: { to: 'ada@example.org', subject: 'Welcome' } }]
+      }),
       response: {
         200: EnqueueAnswer,
         201: EnqueueAnswer,

@@ -105,8 +105,7 @@ const view = {
       'In a list only the next one. None while the schedule is paused.'
   }),
   lastRun: orNull(LastRun, {
-    description:
-      'What became of the last firing. null before the first. ' + 'A run by hand is not shown here.'
+    description: 'What became of the last firing. null before the first. A run by hand is not shown here.'
   }),
   createdAt: time('When it was made.'),
   updatedAt: time('When it was last changed.')

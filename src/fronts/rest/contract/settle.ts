@@ -12,7 +12,7 @@ import {
 import type { SettleVerb } from '../../../core/ports.ts'
 import { NextMessage, type NextMessageInput } from './enqueue.ts'
 import { operations, problemResponses } from './operation.ts'
-import { maybe, messageId, object, QueueParams, time } from './shapes.ts'
+import { maybe, messageId, object, QueueParams, storedMarks, time } from './shapes.ts'
 
 export const receipt = Type.String({
   minLength: 1,
@@ -27,14 +27,7 @@ export const Followed = Type.Object(
   {
     queue: Type.String(),
     id: messageId,
-    duplicate: maybe(
-      Type.Literal(true, { description: 'A key already stood for this message, so nothing was stored.' })
-    ),
-    replaced: maybe(
-      Type.Literal(true, {
-        description: 'This message held the unique key. It now has the new content and options.'
-      })
-    )
+    ...storedMarks('message')
   },
   { title: 'Followed' }
 )

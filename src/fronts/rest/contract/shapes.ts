@@ -116,6 +116,18 @@ function numberBounds({ min, above, max }: { min?: number; above?: number; max: 
   }
 }
 
+/** What an answer says of a message that was not simply stored anew. */
+export const storedMarks = (what: 'message' | 'copy') => ({
+  duplicate: maybe(
+    Type.Literal(true, { description: `A key already stood for this ${what}, so nothing was stored.` })
+  ),
+  replaced: maybe(
+    Type.Literal(true, {
+      description: 'This message held the unique key. It now has the new content and options.'
+    })
+  )
+})
+
 /** What few messages have. */
 export const marks = {
   group: maybe(Type.String({ description: 'The group that the enqueue named.' })),

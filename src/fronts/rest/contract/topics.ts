@@ -3,9 +3,25 @@ import { Type } from 'typebox'
 import { listMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
 import { patternDefault, routingKeyHelp, routingKeyPattern } from '../../../core/topic.ts'
-import { EnqueueHeaders, message, queryOptions, type MessageInput, type QueryOptions } from './enqueue.ts'
+import {
+  EnqueueHeaders,
+  jsonOrRaw,
+  message,
+  queryOptions,
+  type MessageInput,
+  type QueryOptions
+} from './enqueue.ts'
 import { bodyOptional, nothing, operations, problemResponses } from './operation.ts'
-import { maybe, messageId, nextCursor, object, PageQuery, QueueName, TopicName } from './shapes.ts'
+import {
+  maybe,
+  messageId,
+  nextCursor,
+  object,
+  PageQuery,
+  QueueName,
+  storedMarks,
+  TopicName
+} from './shapes.ts'
 
 const words = (description: string) =>
   Type.String({ maxLength: routingKeyCharsMax, pattern: routingKeyPattern, description })
@@ -46,14 +62,7 @@ export const PublishAnswer = Type.Object(
         index: Type.Integer({ description: 'The place of the message in the list. 0 for a single message.' }),
         queue: Type.String(),
         id: messageId,
-        duplicate: maybe(
-          Type.Literal(true, { description: 'A key already stood for this copy, so nothing was stored.' })
-        ),
-        replaced: maybe(
-          Type.Literal(true, {
-            description: 'This message held the unique key. It now has the new content and options.'
-          })
-        )
+        ...storedMarks('copy')
       }),
       { description: 'The copies. An empty list: no pattern matched, so nobody gets the message.' }
     )
@@ -118,19 +127,10 @@ export const topicOperations = operations({
       params: TopicParams,
       querystring: PublishQuery,
       headers: EnqueueHeaders,
-      body: {
-        content: {
-          'application/json': {
-            schema: {
-              anyOf: [Publication, PublicationList],
-              examples: [{ routingKey: 'eu.created', body: { order: 4711 } }]
-            }
-          },
-          'text/plain': {
-            schema: { type: 'string', description: 'Any other content type: the message body itself.' }
-          }
-        }
-      },
+      body: jsonOrRaw({
+        anyOf: [Publication, PublicationList],
+        examples: [{ routingKey: 'eu.created', body: { order: 4711 } }]
+      }),
       response: {
         200: PublishAnswer,
         201: PublishAnswer,

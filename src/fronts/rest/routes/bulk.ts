@@ -20,11 +20,15 @@ export function bulkRoutes(app: Server, broker: Broker): void {
         if (!dryRun) {
           return { [Bulk[action].done]: await broker.bulk(caller, queue, work, signal) }
         }
-        const { matched, more } = await broker.countMatches(caller, queue, work, signal)
-        return more ? { matched, more } : { matched }
+        return matchedJson(await broker.countMatches(caller, queue, work, signal))
       }
     })
   }
+}
+
+/** The answer of a dry run. */
+export function matchedJson({ matched, more }: { matched: number; more: boolean }) {
+  return { matched, ...(more && { more: true as const }) }
 }
 
 /** Reads which messages a bulk action takes. Refuses with invalidRequest. */

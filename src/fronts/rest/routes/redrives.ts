@@ -4,7 +4,7 @@ import { permit } from '../../shared/guard.ts'
 import type { Server } from '../../shared/server.ts'
 import { givenUp } from '../../shared/givenUp.ts'
 import { redriveOperations } from '../contract/redrives.ts'
-import { selectionOf } from './bulk.ts'
+import { matchedJson, selectionOf } from './bulk.ts'
 
 export function redriveRoutes(app: Server, broker: Broker): void {
   app.route({
@@ -20,8 +20,7 @@ export function redriveRoutes(app: Server, broker: Broker): void {
       const signal = givenUp(request, reply)
       if (dryRun) {
         const work = { action: 'redrive', state: null, selection } as const
-        const { matched, more } = await broker.countMatches(caller, queue, work, signal)
-        return more ? { matched, more } : { matched }
+        return matchedJson(await broker.countMatches(caller, queue, work, signal))
       }
       if (ratePerSecond !== undefined) {
         const wanted = { selection, to: to ?? null, ratePerSecond, kind: 'redrive' } as const

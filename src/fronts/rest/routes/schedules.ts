@@ -17,8 +17,8 @@ import type { Answers } from '../../shared/heldBytes.ts'
 import { browsable, checkMessages, permit, takeMessages } from '../../shared/guard.ts'
 import { cursorOf, cursorTo, sendJson } from '../common.ts'
 import { scheduleOperations, type ScheduleChange as Change } from '../contract/schedules.ts'
+import { headerKey, oneKey } from '../messages.ts'
 import type { Server } from '../../shared/server.ts'
-import { headerKey, oneKey } from './enqueue.ts'
 
 /** A caller who acts on a schedule only if its key may do this on the schedule's queue. */
 const callerOf = (request: FastifyRequest, action: Action, schedule: string): ScheduleCaller => ({

@@ -8,8 +8,8 @@ import { checkMessages, permit, takeMessages, visibleTopics } from '../../shared
 import type { Server } from '../../shared/server.ts'
 import { cursorOf, cursorTo } from '../common.ts'
 import { Publication, PublicationList, topicOperations } from '../contract/topics.ts'
+import { messagesOf, storedJson, takeAnyBody, type MessageChecks } from '../messages.ts'
 import { uncheckedBody, validator } from '../validation.ts'
-import { messagesOf, takeAnyBody, type MessageChecks } from './enqueue.ts'
 
 const checks: MessageChecks = {
   one: validator<Static<typeof Publication>>(Publication),
@@ -23,20 +23,14 @@ export async function publishRoutes(app: Server, broker: Broker): Promise<void> 
     ...topicOperations.publish,
     validatorCompiler: uncheckedBody,
     async handler(request, reply) {
-      const { messages, list } = messagesOf(request, request.query, checks)
+      const { messages, isList } = messagesOf(request, request.query, checks)
       checkMessages(request)
       takeMessages(request, messages.length)
-      const copies = await broker.publish(request.caller, request.params.topic, messages, list)
+      const copies = await broker.publish(request.caller, request.params.topic, messages, isList)
       takeMessages(request, Math.max(0, copies.length - messages.length))
       const isNew = copies.length === 0 || copies.some(({ duplicate, replaced }) => !duplicate && !replaced)
       reply.code(isNew ? 201 : 200)
-      return {
-        messages: copies.map(({ duplicate, replaced, ...copy }) => ({
-          ...copy,
-          ...(duplicate && { duplicate }),
-          ...(replaced && { replaced })
-        }))
-      }
+      return { messages: copies.map(storedJson) }
     }
   })
 }
