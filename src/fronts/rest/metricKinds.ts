@@ -1,19 +1,20 @@
 /** Kinds of metrics that are read for each page, and counted elsewhere. */
 import { Gauge, type Registry } from 'prom-client'
 
-export type Value = number | null
-
 /** How the values of several processes become one. */
 export type Aggregator = 'sum' | 'min' | 'max'
 
-/** A gauge that is read for each page; null leaves it out. */
-export function gauge(
-  registry: Registry,
-  name: string,
-  help: string,
-  read: () => Value | Promise<Value>,
-  aggregator: Aggregator = 'sum'
-): void {
+export interface GaugeOptions {
+  name: string
+  help: string
+  /** null: it is left out. */
+  read: () => number | null | Promise<number>
+  /** Default `sum`. */
+  aggregator?: Aggregator
+}
+
+/** A gauge that is read for each page. */
+export function gauge(registry: Registry, { name, help, read, aggregator = 'sum' }: GaugeOptions): void {
   const metric: Gauge = new Gauge({
     name,
     help,
@@ -29,21 +30,20 @@ export function gauge(
 
 interface HistogramValues {
   labels: Record<string, string>
+  /** An element for each bound, and one for what is beyond the last. */
   buckets: number[]
   sumSeconds: number
 }
 
-/**
- * A histogram that is counted elsewhere: `buckets` has an element for each bound and one for what is
- * beyond the last.
- */
-export function histogram(
-  registry: Registry,
-  name: string,
-  help: string,
-  boundsSeconds: number[],
+interface HistogramOptions {
+  name: string
+  help: string
+  boundsSeconds: number[]
   read: () => HistogramValues[]
-): void {
+}
+
+/** A histogram that is counted elsewhere. */
+export function histogram(registry: Registry, { name, help, boundsSeconds, read }: HistogramOptions): void {
   const metric = {
     name,
     help,

@@ -3,6 +3,7 @@ import { Counter, type Registry } from 'prom-client'
 import type { PushFigures } from '../../core/push.ts'
 import { gauge, histogram } from './metricKinds.ts'
 
+/** Registers them. `read` gives the figures of this process. */
 export function pushMetrics(registry: Registry, read: () => PushFigures): void {
   const deliveries: Counter = new Counter({
     name: 'holdfast_push_deliveries_total',
@@ -14,21 +15,23 @@ export function pushMetrics(registry: Registry, read: () => PushFigures): void {
       for (const [outcome, count] of Object.entries(read().deliveries)) deliveries.inc({ outcome }, count)
     }
   })
-  histogram(
-    registry,
-    'holdfast_push_seconds',
-    'How long push requests took, until their answer or their failure.',
-    read().boundsSeconds,
-    () => {
+  histogram(registry, {
+    name: 'holdfast_push_seconds',
+    help: 'How long push requests took, until their answer or their failure.',
+    boundsSeconds: read().boundsSeconds,
+    read: () => {
       const { buckets, sumSeconds } = read()
       return [{ labels: {}, buckets, sumSeconds }]
     }
-  )
-  gauge(registry, 'holdfast_push_requests', 'Push requests under way.', () => read().underway)
-  gauge(
-    registry,
-    'holdfast_push_slowed_queues',
-    'Queues whose endpoint fails, so that their deliveries are slowed down.',
-    () => read().slowed
-  )
+  })
+  gauge(registry, {
+    name: 'holdfast_push_requests',
+    help: 'Push requests under way.',
+    read: () => read().underway
+  })
+  gauge(registry, {
+    name: 'holdfast_push_slowed_queues',
+    help: 'Queues whose endpoint fails, so that their deliveries are slowed down.',
+    read: () => read().slowed
+  })
 }
