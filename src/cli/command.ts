@@ -71,6 +71,28 @@ export function readCall(
   return { words, flag: flag => given.get(flag) ?? [], has: flag => given.has(flag) }
 }
 
+type Run<Words extends string[]> = (call: Call, ...words: Words) => Promise<number | void>
+
+/** The verbs of a command: those that stand alone, and those with a word behind them, as `revoke ID`. */
+interface Verbs {
+  alone: Record<string, Run<[]>>
+  withWord: Record<string, Run<[string]>>
+}
+
+/** Runs the verb that the words name. Throws UsageError with the sentence where they fit none. */
+export async function runVerb(
+  call: Call,
+  { alone, withWord }: Verbs,
+  sentence: string
+): Promise<number | void> {
+  const [verb = '', word, ...others] = call.words
+  if (word === undefined && Object.hasOwn(alone, verb)) return await alone[verb]!(call)
+  if (word !== undefined && others.length === 0 && Object.hasOwn(withWord, verb)) {
+    return await withWord[verb]!(call, word)
+  }
+  throw new UsageError(sentence)
+}
+
 /** The flag's value, or '' for a flag without one. */
 function readFlag(
   name: string,

@@ -24,7 +24,7 @@ Exit codes: 0 nothing is bad, though there may be warnings; 1 something is bad; 
   async run(call) {
     const replicas = wholeNumber(call, 'replicas', { min: 1, max: 1000, otherwise: 0 })
     const checks = await examine(call.config(), replicas)
-    const status = worstOf(checks)
+    const status = worstOf(checks.map(check => check.status))
     if (call.has('json')) call.say(JSON.stringify({ status, checks }, null, 2))
     else for (const line of render(checks)) call.say(line)
     return status === 'bad' ? exit.failed : exit.ok
@@ -41,9 +41,9 @@ export async function examine(config: Config, replicas: number): Promise<Check[]
   return judge(facts, config, { replicas, filesMax: openFilesMax(), heldBounds })
 }
 
-export function worstOf(checks: Check[]): Check['status'] {
+export function worstOf(statuses: Check['status'][]): Check['status'] {
   const worstFirst = ['bad', 'warning'] as const
-  return worstFirst.find(worst => checks.some(({ status }) => status === worst)) ?? 'ok'
+  return worstFirst.find(worst => statuses.includes(worst)) ?? 'ok'
 }
 
 const colours = { ok: 'green', warning: 'yellow', bad: 'red' } as const

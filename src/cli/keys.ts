@@ -3,7 +3,7 @@ import { keyNamePattern, queueActions, rightInWords, rightPattern, topicActions 
 import { apiKeyNameCharsMax, rateMax } from '../core/limits.ts'
 import type { ApiKeys } from '../core/ports.ts'
 import type { KeptSchedule } from '../core/schedule.ts'
-import { exit, table, UsageError, type Call, type Command } from './command.ts'
+import { exit, runVerb, table, UsageError, type Call, type Command } from './command.ts'
 
 /** What an action allows, where its name does not say it. */
 const notes: Partial<Record<string, string>> = {
@@ -42,21 +42,14 @@ For example:
     'pause-schedules': { help: 'revoke: also pause the schedules that the key owns' },
     json: { help: 'list: print JSON' }
   },
-  async run(call) {
-    const [verb = '', subject, extra] = call.words
-    const fits =
-      Object.hasOwn(verbs, verb) && extra === undefined && (verb === 'list') === (subject === undefined)
-    if (!fits) {
-      throw new UsageError(
-        'Use holdfast keys create NAME --allow RIGHT, holdfast keys list, or holdfast keys revoke ID. ' +
-          'Put a name of several words in quotes.'
-      )
-    }
-    return await verbs[verb as keyof typeof verbs](call, subject!)
-  }
+  run: call =>
+    runVerb(
+      call,
+      { alone: { list }, withWord: { create, revoke } },
+      'Use holdfast keys create NAME --allow RIGHT, holdfast keys list, or holdfast keys revoke ID. ' +
+        'Put a name of several words in quotes.'
+    )
 }
-
-const verbs = { create, list, revoke }
 
 async function withApiKeys<T>(call: Call, work: (apiKeys: ApiKeys) => Promise<T>): Promise<T> {
   const config = call.config()
@@ -65,26 +58,7 @@ async function withApiKeys<T>(call: Call, work: (apiKeys: ApiKeys) => Promise<T>
 }
 
 async function create(call: Call, name: string): Promise<void> {
-  if (!new RegExp(keyNamePattern, 'u').test(name)) {
-    throw new UsageError(
-      `The name of a key must have 1 to ${apiKeyNameCharsMax} characters, none of them a control ` +
-        'character or invisible.'
-    )
-  }
-  const rights = call.flag('allow')
-  const wrong = rights.find(right => !new RegExp(rightPattern).test(right))
-  if (wrong !== undefined) {
-    throw new UsageError(`${wrong} is not a right. A right is ${rightInWords}.`)
-  }
-  if (rights.length === 0) {
-    throw new UsageError('Say what the key may do, for example --allow lease:mail or --allow admin.')
-  }
-  const grant = {
-    name,
-    rights,
-    requestsPerSecond: rate(call, 'requests-per-second'),
-    messagesPerSecond: rate(call, 'messages-per-second')
-  }
+  const grant = grantOf(call, name)
   const forSqs = call.has('sqs')
   if (forSqs && (await secretAccessKey(call, 'none')) === null) {
     throw new UsageError(
@@ -101,6 +75,30 @@ async function create(call: Call, name: string): Promise<void> {
   if (!forSqs) return
   call.say(`AWS_ACCESS_KEY_ID=${made.id}`)
   call.say(`AWS_SECRET_ACCESS_KEY=${await secretAccessKey(call, made.id)}`)
+}
+
+/** What the words say of a new key. Throws UsageError. */
+function grantOf(call: Call, name: string) {
+  if (!new RegExp(keyNamePattern, 'u').test(name)) {
+    throw new UsageError(
+      `The name of a key must have 1 to ${apiKeyNameCharsMax} characters, none of them a control ` +
+        'character or invisible.'
+    )
+  }
+  const rights = call.flag('allow')
+  const wrong = rights.find(right => !new RegExp(rightPattern).test(right))
+  if (wrong !== undefined) {
+    throw new UsageError(`${wrong} is not a right. A right is ${rightInWords}.`)
+  }
+  if (rights.length === 0) {
+    throw new UsageError('Say what the key may do, for example --allow lease:mail or --allow admin.')
+  }
+  return {
+    name,
+    rights,
+    requestsPerSecond: rate(call, 'requests-per-second'),
+    messagesPerSecond: rate(call, 'messages-per-second')
+  }
 }
 
 async function secretAccessKey(call: Call, keyId: string): Promise<string | null> {

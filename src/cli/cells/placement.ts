@@ -1,0 +1,19 @@
+/** The placement file that the words name, and telling a cell what it says. */
+import { readPlacement } from '../../cells/placementFile.ts'
+import type { Placement } from '../../core/placement.ts'
+import { UsageError, type Call } from '../command.ts'
+
+export const fileOf = (call: Call) => call.flag('file')[0] ?? 'cells.json'
+
+/** Throws UsageError where the file cannot be used. */
+export const placementOf = (call: Call): Promise<Placement> =>
+  readPlacement(fileOf(call)).catch(error => {
+    throw new UsageError(error.message)
+  })
+
+/** Tells the database of a cell what belongs there. Answers its queues that do not. */
+export async function tell(call: Call, placement: Placement, cell: string) {
+  const { placeCell } = await import('../../databaseTasks.ts')
+  const { databaseUrl } = placement.file.cells[cell]!
+  return await placeCell(call.config(), databaseUrl, placement.rowsFor(cell))
+}
