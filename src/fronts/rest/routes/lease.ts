@@ -5,7 +5,7 @@ import type { Broker } from '../../../core/broker.ts'
 import { invalidRequest } from '../../../core/errors.ts'
 import { workerCharsMax } from '../../../core/limits.ts'
 import type { LeasedMessage } from '../../../core/message.ts'
-import type { LeaseRequest as LeaseAsked } from '../../../core/verbs/lease.ts'
+import type { Leased, LeaseRequest as LeaseAsked } from '../../../core/verbs/lease.ts'
 import type { Outcome } from '../../../core/verbs/settle.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { bodyMembers, bytesOf, markMembers } from '../../shared/bodies.ts'
@@ -18,74 +18,90 @@ import { ackHeader, rawHeaders, wantsRaw } from '../raw.ts'
 import type { Server } from '../../shared/server.ts'
 
 export function leaseRoutes(app: Server, broker: Broker, answers: Answers): void {
-  const acksAndLease = (
-    request: FastifyRequest,
-    queue: string,
-    asked: LeaseAsked,
-    acks: ReceiptOrAck[],
-    signalOf: () => AbortSignal
-  ) => {
-    const { caller } = request
-    if (!isCompletion(acks)) return broker.lease(caller, queue, asked, acks.map(receiptOf), signalOf)
-    const completions = readCompletions(request, acks, index => `/ack/${index}`)
-    return broker.completeAndLease(caller, queue, asked, completions, signalOf)
-  }
-
   app.route({
     ...leaseOperations.lease,
     async handler(request, reply) {
-      const raw = wantsRaw(request.headers.accept)
-      const {
-        max = 1,
-        waitSeconds = null,
-        leaseSeconds = null,
-        worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
-        idempotencyKey = null,
-        ack
-      } = leaseOptions(request, raw)
-      const wanted = checkMessages(request, ack !== undefined && ack.length > 0)
-        ? { max, waitSeconds }
-        : { max: 0, waitSeconds: 0 }
-      const asked = { ...wanted, leaseSeconds, worker, idempotencyKey }
-      const { messages, outcomes, ordering } = await acksAndLease(
+      const isRaw = wantsRaw(request.headers.accept)
+      const options = leaseOptions(request)
+      if (isRaw) refuseSeveral(options, request.query)
+      const { ack: acks = [] } = options
+      const { messages, outcomes, ordering } = await lease(broker, {
         request,
-        request.params.queue,
-        asked,
-        ack ?? [],
-        () => givenUp(request, reply)
-      )
+        queue: request.params.queue,
+        asked: askedOf(request, options),
+        acks,
+        signalOf: () => givenUp(request, reply)
+      })
       if (messages.length === 0 && outcomes.length === 0) refuseEnded(request)
       takeMessages(request, messages.length)
-      if (raw) return sendRaw(reply, messages[0], outcomes, answers)
-      const line = ordering === undefined || ordering === 'none' ? '' : `,"ordering":"${ordering}"`
-      const text = `{"messages":[${messages.map(leasedJson).join(',')}]${outcomesJson(ack, outcomes)}${line}}`
-      return sendJson(reply, text, answers)
+      if (isRaw) return sendRaw(reply, messages[0], outcomes, answers)
+      const outcomesMember = options.ack === undefined ? '' : `,"outcomes":${outcomesJson(acks, outcomes)}`
+      const isOrdered = ordering !== undefined && ordering !== 'none'
+      const orderingMember = isOrdered ? `,"ordering":"${ordering}"` : ''
+      const list = messages.map(leasedJson).join(',')
+      return sendJson(reply, `{"messages":[${list}]${outcomesMember}${orderingMember}}`, answers)
     }
   })
 }
 
-function leaseOptions(
-  { query: { ack, ...query }, body }: { query: Static<typeof LeaseQuery>; body: Static<typeof LeaseRequest> },
-  raw: boolean
-): Static<typeof LeaseRequest> {
-  const inQuery = Object.keys(ack === undefined ? query : { ...query, ack })
+type Options = Static<typeof LeaseRequest>
+type Query = Static<typeof LeaseQuery>
+
+/** The options of the body and of the query. Refuses one that stands in both. */
+function leaseOptions({ query, body }: { query: Query; body: Options }): Options {
+  const inQuery = Object.keys(query)
+  if (inQuery.length === 0) return body
   const twice = inQuery.find(name => name in body)
   if (twice !== undefined) throw invalidRequest(`query/${twice}`, 'stands in the body already')
-  const options =
-    inQuery.length === 0 ? body : { ...query, ...body, ...(ack !== undefined && { ack: [ack] }) }
-  if (raw && options.max !== undefined && options.max > 1) {
+  const { ack, ...options } = query
+  return { ...options, ...body, ...(ack !== undefined && { ack: [ack] }) }
+}
+
+/** Refuses what a raw answer cannot say: it is one message, with one outcome in a header. */
+function refuseSeveral({ max = 1, ack = [] }: Options, query: Query): void {
+  if (max > 1) {
     throw invalidRequest(
-      inQuery.includes('max') ? 'query/max' : '/max',
+      query.max === undefined ? '/max' : 'query/max',
       'must be 1 where the Accept header does not take JSON, because the answer is one message itself'
     )
   }
-  if (raw && options.ack !== undefined && options.ack.length > 1) {
+  if (ack.length > 1) {
     throw invalidRequest(
       '/ack',
       'must be one receipt where the Accept header does not take JSON, because its outcome stands in a header'
     )
   }
-  return options
+}
+
+/** What is asked of the broker: no messages where the key's rate is used up and only the acks may go on. */
+function askedOf(request: FastifyRequest, options: Options): LeaseAsked {
+  const {
+    max = 1,
+    waitSeconds = null,
+    leaseSeconds = null,
+    worker = request.headers['user-agent']?.slice(0, workerCharsMax) || 'unknown',
+    idempotencyKey = null,
+    ack = []
+  } = options
+  const mayLease = checkMessages(request, ack.length > 0)
+  const wanted = mayLease ? { max, waitSeconds } : { max: 0, waitSeconds: 0 }
+  return { ...wanted, leaseSeconds, worker, idempotencyKey }
+}
+
+interface Lease {
+  request: FastifyRequest
+  queue: string
+  asked: LeaseAsked
+  acks: ReceiptOrAck[]
+  signalOf: () => AbortSignal
+}
+
+/** Acks and leases. */
+function lease(broker: Broker, { request, queue, asked, acks, signalOf }: Lease): Promise<Leased> {
+  const { caller } = request
+  if (!isCompletion(acks)) return broker.lease(caller, queue, asked, acks.map(receiptOf), signalOf)
+  const completions = readCompletions(request, acks, index => `/ack/${index}`)
+  return broker.completeAndLease(caller, queue, asked, completions, signalOf)
 }
 
 function sendRaw(
@@ -101,10 +117,8 @@ function sendRaw(
   return reply.headers(rawHeaders(message)).send(body)
 }
 
-function outcomesJson(acks: ReceiptOrAck[] | undefined, outcomes: Outcome[]): string {
-  if (acks === undefined) return ''
-  const entries = outcomes.map((outcome, index) => ({ receipt: receiptOf(acks[index]!), ...outcome }))
-  return `,"outcomes":${JSON.stringify(entries)}`
+function outcomesJson(acks: ReceiptOrAck[], outcomes: Outcome[]): string {
+  return JSON.stringify(outcomes.map((outcome, index) => ({ receipt: receiptOf(acks[index]!), ...outcome })))
 }
 
 // Written by hand, because a serializer would read a JSON body and write it anew.
