@@ -35,13 +35,13 @@ export function settleRoutes(app: Server, broker: Broker): void {
             typeof item === 'string' ? { receipt: item } : item
           )
           const outcomes = await broker.settle(caller, queue, verb, settlements, pointerTo)
-          return {
-            outcomes: outcomes.map((outcome, index) => ({ receipt: settlements[index]!.receipt, ...outcome }))
-          }
+          return listed(
+            outcomes,
+            settlements.map(({ receipt }) => receipt)
+          )
         }
         const [outcome] = await broker.settle(caller, queue, verb, [checkOne(body)], () => '/receipt')
-        refuse(verb, outcome!)
-        return outcome!
+        return alone(verb, outcome!)
       }
     })
   }
@@ -74,17 +74,14 @@ function ackRoute(app: Server, broker: Broker): void {
     serializerCompiler: () => JSON.stringify,
     async handler(request) {
       const { body, params } = request
-      const list = hasList(body, 'receipts') ? 'receipts' : hasList(body, 'acks') ? 'acks' : null
-      if (list === null) {
-        const [outcome] = await settle(request, params.queue, [checkOne(body)], () => '')
-        refuse('ack', outcome!)
-        return outcome!
+      const settleList = async (list: string, acks: ReceiptOrAck[]) => {
+        const outcomes = await settle(request, params.queue, acks, index => `/${list}/${index}`)
+        return listed(outcomes, acks.map(receiptOf))
       }
-      const acks: ReceiptOrAck[] = list === 'receipts' ? checkReceipts(body).receipts : checkAcks(body).acks
-      const outcomes = await settle(request, params.queue, acks, index => `/${list}/${index}`)
-      return {
-        outcomes: outcomes.map((outcome, index) => ({ receipt: receiptOf(acks[index]!), ...outcome }))
-      }
+      if (hasList(body, 'receipts')) return await settleList('receipts', checkReceipts(body).receipts)
+      if (hasList(body, 'acks')) return await settleList('acks', checkAcks(body).acks)
+      const [outcome] = await settle(request, params.queue, [checkOne(body)], () => '')
+      return alone('ack', outcome!)
     }
   })
 }
@@ -93,8 +90,17 @@ function hasList(body: unknown, list: string): boolean {
   return typeof body === 'object' && body !== null && list in body
 }
 
-// Alone, a lost lease is an error, so that a worker that looks at the status only notices it.
-function refuse(verb: SettleVerb, { outcome }: Outcome): void {
+/** The answer to a list of receipts. */
+function listed(outcomes: Outcome[], receipts: string[]) {
+  return { outcomes: outcomes.map((outcome, index) => ({ receipt: receipts[index]!, ...outcome })) }
+}
+
+/**
+ * The answer to one receipt. A lost lease is then an error, so that a worker that looks at the status only
+ * notices it.
+ */
+function alone(verb: SettleVerb, answer: Outcome): Outcome {
+  const { outcome } = answer
   if (outcome === 'leaseLost') {
     throw new QueueError(
       'leaseLost',
@@ -108,4 +114,5 @@ function refuse(verb: SettleVerb, { outcome }: Outcome): void {
       'The message is gone: acked, purged, expired or moved to another queue. Stop working on it.'
     )
   }
+  return answer
 }
