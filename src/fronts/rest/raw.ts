@@ -16,6 +16,7 @@ export function wantsRaw(accept: string | undefined): boolean {
   return accept !== undefined && accept.trim() !== '' && !takesJson.test(accept)
 }
 
+/** The header fields of a raw lease. The message's own headers are among them as far as there is room. */
 export function rawHeaders(message: LeasedMessage): Record<string, string> {
   const {
     id,
@@ -30,7 +31,7 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     origin,
     marks
   } = message
-  const headers: Record<string, string> = {
+  const fields: Record<string, string> = {
     'content-type': contentTypeOf(message),
     ...strangersBytesFields,
     'cache-control': 'no-store',
@@ -50,19 +51,24 @@ export function rawHeaders(message: LeasedMessage): Record<string, string> {
     ...(lastFailure?.reason != null && { 'holdfast-last-failure': encodedReason(lastFailure.reason) }),
     ...(origin !== null && originHeaders(origin))
   }
+  return { ...fields, ...ownHeaders(message.headers ?? {}) }
+}
+
+/** The message's own headers, and how many are left out: too large together, or alike but for their case. */
+function ownHeaders(headers: Record<string, string>): Record<string, string> {
+  const fields: Record<string, string> = {}
   let room = rawHeadersBytesMax
   let leftOut = 0
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
+  for (const [name, value] of Object.entries(headers)) {
     const field = `holdfast-header-${encodedName(name).toLowerCase()}`
     const text = encodedValue(value)
-    if (field in headers || field.length + text.length > room) leftOut++
+    if (field in fields || field.length + text.length > room) leftOut++
     else {
-      headers[field] = text
+      fields[field] = text
       room -= field.length + text.length
     }
   }
-  if (leftOut > 0) headers['holdfast-headers-left-out'] = String(leftOut)
-  return headers
+  return leftOut === 0 ? fields : { ...fields, 'holdfast-headers-left-out': String(leftOut) }
 }
 
 function originHeaders({ queue, diedAt, reason, attempts }: Origin): Record<string, string> {
@@ -76,6 +82,7 @@ function originHeaders({ queue, diedAt, reason, attempts }: Origin): Record<stri
 
 const encodedReason = (reason: string) => encodedValue(reason.slice(0, rawReasonCharsMax).toWellFormed())
 
+/** The header field that tells what became of the receipt in `ack`. */
 export function ackHeader(outcomes: Outcome[]): Record<string, string> {
   return outcomes.length === 0 ? {} : { 'holdfast-ack-outcome': outcomes[0]!.outcome }
 }
