@@ -75,37 +75,36 @@ async function measureBoth(
   sizes: Pick<Load, 'seconds' | 'callers' | 'bytes'>,
   signal: AbortSignal
 ): Promise<Measured[]> {
-  const path = `/queues/holdfast-bench-${randomBytes(4).toString('hex')}`
-  const load = { url: url + path, key, ...sizes }
+  const queueUrl = `${url}/queues/holdfast-bench-${randomBytes(4).toString('hex')}`
+  const load = { url: queueUrl, key, ...sizes }
   // If this process is killed, the messages it leaves behind are gone an hour later.
-  await manageQueue(url, path, key, 'PUT', '{"retentionSeconds": 3600}')
+  await manageQueue(queueUrl, key, { method: 'PUT', body: '{"retentionSeconds": 3600}' })
   try {
     const rows = [await measure({ ...load, step: 'enqueue' }, signal)]
     if (!signal.aborted) rows.push(await measure({ ...load, step: 'lease and ack' }, signal))
     return rows
   } finally {
-    await manageQueue(url, path, key, 'DELETE')
+    await manageQueue(queueUrl, key, { method: 'DELETE' })
   }
 }
 
 async function manageQueue(
   url: string,
-  path: string,
   key: string,
-  method: 'PUT' | 'DELETE',
-  body?: string
+  { method, body }: { method: 'PUT' | 'DELETE'; body?: string }
 ): Promise<void> {
+  const { origin, pathname } = new URL(url)
   const headers = {
     ...(key !== '' && { authorization: `Bearer ${key}` }),
     ...(body !== undefined && { 'content-type': 'application/json' })
   }
-  const answer = await fetch(url + path, { method, body: body ?? null, headers }).catch(error => {
+  const answer = await fetch(url, { method, body: body ?? null, headers }).catch(error => {
     const reason = error.cause?.message ?? error.message
-    throw new Error(`${url} cannot be reached (${reason}). Check that a service runs there.`)
+    throw new Error(`${origin} cannot be reached (${reason}). Check that a service runs there.`)
   })
   if (!answer.ok) {
     const text = (await answer.text()).slice(0, 500)
-    throw new Error(`${url} answered ${answer.status} to ${method} ${path}: ${text}`)
+    throw new Error(`${origin} answered ${answer.status} to ${method} ${pathname}: ${text}`)
   }
 }
 
