@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { states } from '../../core/counters.ts'
 import { pageRowsDefault } from '../../core/limits.ts'
 import type { QueueReport } from '../../core/queue.ts'
-import { cursorTo } from '../../fronts/rest/common.ts'
+import { cursorTo } from '../../fronts/rest/cursors.ts'
 import type { CellAnswer, CellCalls } from '../calls.ts'
 import { requestOf } from './forward.ts'
 

@@ -3,7 +3,7 @@ import type { Broker } from '../../../core/broker.ts'
 import { failingStates } from '../../../core/message.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { givenUp } from '../../shared/givenUp.ts'
-import { sendJson } from '../common.ts'
+import { sendJson } from '../sendJson.ts'
 import { failureOperations } from '../contract/failures.ts'
 import type { Server } from '../../shared/server.ts'
 

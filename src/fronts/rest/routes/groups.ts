@@ -2,7 +2,7 @@
 import type { Broker } from '../../../core/broker.ts'
 import { groupRowsMax } from '../../../core/limits.ts'
 import type { Server } from '../../shared/server.ts'
-import { cursorOf, cursorTo } from '../common.ts'
+import { cursorOf, cursorTo } from '../cursors.ts'
 import { groupOperations } from '../contract/groups.ts'
 
 // A group may be named like a number, or not at all, so its cursor begins with a sign.

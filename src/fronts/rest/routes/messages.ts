@@ -1,12 +1,13 @@
 /** Handlers of messages in a queue: browse, get one, explain, cancel. */
 import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
-import { filterOf, type Attempt, type MessageView } from '../../../core/message.ts'
+import { filterOf, messageIdOf, type Attempt, type MessageView } from '../../../core/message.ts'
 import { bodyMembers, markMembers } from '../../shared/bodies.ts'
 import type { Answers } from '../../shared/heldBytes.ts'
 import { refuseEnded } from '../../shared/guard.ts'
 import { givenUp, never } from '../../shared/givenUp.ts'
-import { cursorOf, cursorTo, idOf, sendJson } from '../common.ts'
+import { cursorOf, cursorTo } from '../cursors.ts'
+import { sendJson } from '../sendJson.ts'
 import { messageOperations } from '../contract/messages.ts'
 import type { Server } from '../../shared/server.ts'
 
@@ -29,10 +30,11 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
     ...messageOperations.getMessage,
     async handler(request, reply) {
       const { waitSeconds = 0 } = request.query
+      const { queue, id } = request.params
       const message = await broker.message(
         request.caller,
-        request.params.queue,
-        idOf(request.params),
+        queue,
+        messageIdOf(queue, id),
         waitSeconds,
         waitSeconds > 0 ? givenUp(request, reply) : never
       )
@@ -49,13 +51,13 @@ export function messageRoutes(app: Server, broker: Broker, answers: Answers): vo
 
   app.route({
     ...messageOperations.explainMessage,
-    handler: request => broker.explain(request.caller, request.params.queue, idOf(request.params))
+    handler: ({ caller, params: { queue, id } }) => broker.explain(caller, queue, messageIdOf(queue, id))
   })
 
   app.route({
     ...messageOperations.cancelMessage,
-    async handler(request, reply) {
-      await broker.cancel(request.caller, request.params.queue, idOf(request.params))
+    async handler({ caller, params: { queue, id } }, reply) {
+      await broker.cancel(caller, queue, messageIdOf(queue, id))
       return reply.code(204).send(null)
     }
   })

@@ -3,7 +3,7 @@ import type { Broker } from '../../../core/broker.ts'
 import { pageRowsDefault } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
 import { browsable, permit } from '../../shared/guard.ts'
-import { cursorOf, cursorTo } from '../common.ts'
+import { cursorOf, cursorTo } from '../cursors.ts'
 import { queueOperations } from '../contract/queues.ts'
 import type { Server } from '../../shared/server.ts'
 
