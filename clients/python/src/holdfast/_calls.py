@@ -63,6 +63,7 @@ class Cancel:
         self.cancelled = threading.Event()
 
     def cancel(self) -> None:
+        """Ends the call, or keeps it from beginning. It then raises HoldfastError with `noAnswer`."""
         self.cancelled.set()
         with self._lock:
             if self._connection is not None and self._connection.sock is not None:
@@ -201,9 +202,10 @@ class Calls:
 
 
 def is_quiet(sock: socket.socket) -> bool:
+    """Whether nothing has come on a connection that rests, not even its end."""
     sock.setblocking(False)
     try:
-        sock.recv(1, socket.MSG_PEEK) if not isinstance(sock, ssl.SSLSocket) else sock.recv(1)
+        sock.recv(1)  # whatever it reads, the connection is of no more use
         return False
     except (BlockingIOError, ssl.SSLWantReadError):
         return True
@@ -212,7 +214,7 @@ def is_quiet(sock: socket.socket) -> bool:
 
 
 def refusal(status: int, retry_after: Optional[str], text: bytes) -> HoldfastError:
-    # A proxy in front of the service may answer without a problem document.
+    """What an answer that is no success says. A proxy may answer without a problem document."""
     try:
         problem = json.loads(text)
     except ValueError:
@@ -236,6 +238,7 @@ def path(*parts: str) -> str:
 
 
 def camel(name: str) -> str:
+    """A name as the contract writes it: `delay_seconds` is `delaySeconds`."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 

@@ -76,9 +76,8 @@ class Client:
     def enqueue_many(self, queue: str, messages: Iterable[Message]) -> List[Enqueued]:
         """Stores 1 to 1000 messages, all or none. Each is a dict with `body` and options."""
         body = {"messages": [keyed(message) for message in messages]}
-        return cast(
-            List[Enqueued], self._calls.call("POST", path("queues", queue, "messages"), body)["messages"]
-        )
+        answer = self._calls.call("POST", path("queues", queue, "messages"), body)
+        return cast(List[Enqueued], answer["messages"])
 
     def enqueue_raw(self, queue: str, body: bytes, content_type: str, **options: Any) -> Enqueued:
         """Stores bytes. A lease gives them back unchanged, with their content type."""
@@ -110,12 +109,11 @@ class Client:
 
     def ack_many(self, queue: str, acks: Iterable[Union[str, Message]]) -> List[Outcome]:
         """Acks 1 to 1000 receipts, and answers what became of each."""
-        items = list(acks)
-        if all(isinstance(item, str) for item in items):
-            return self._settle_many(queue, "ack", {"receipts": items})
-        return self._settle_many(
-            queue, "ack", {"acks": [{"receipt": item} if isinstance(item, str) else item for item in items]}
-        )
+        given = list(acks)
+        if all(isinstance(ack, str) for ack in given):
+            return self._settle_many(queue, "ack", {"receipts": given})
+        items = [{"receipt": ack} if isinstance(ack, str) else ack for ack in given]
+        return self._settle_many(queue, "ack", {"acks": items})
 
     def fail(self, queue: str, receipt: str, **options: Any) -> Outcome:
         """The work failed: the message is tried again. Options: reason, delay_seconds, dead."""
@@ -139,6 +137,7 @@ class Client:
         return self._settle(queue, "release", {"receipt": receipt})
 
     def release_many(self, queue: str, receipts: Iterable[str]) -> List[Outcome]:
+        """Gives 1 to 1000 messages back, and answers what became of each."""
         return self._settle_many(queue, "release", {"receipts": list(receipts)})
 
     def browse(self, queue: str, **query: Any) -> Json:

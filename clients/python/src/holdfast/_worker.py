@@ -105,6 +105,7 @@ class Held:
 
 
 def complain(error: BaseException) -> None:
+    """Writes an error to standard error."""
     retries = " The worker goes on trying." if isinstance(error, HoldfastError) and error.passes else ""
     print(f"holdfast worker: {error}{retries}", file=sys.stderr)
 
@@ -533,8 +534,12 @@ def lines_of(leased: Leased) -> List[List[LeasedMessage]]:
     ordering = leased.get("ordering")
     lines: Dict[Any, List[LeasedMessage]] = {}
     for number, message in enumerate(leased["messages"]):
-        alone = ordering is None or (ordering == "group" and "group" not in message)
-        line = number if alone else message.get("group") if ordering == "group" else "all"
+        if ordering == "queue":
+            line: Any = "all"
+        elif ordering == "group" and "group" in message:
+            line = message["group"]
+        else:
+            line = number
         lines.setdefault(line, []).append(message)
     return list(lines.values())
 
