@@ -3,14 +3,12 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { swaggerUiFields } from '../shared/securityFields.ts'
-import { nameShapes } from './components.ts'
+import { hidden } from '../shared/server.ts'
 import { contract } from './contract/index.ts'
-import { bodyOptional } from './contract/operation.ts'
 import { Problem } from './contract/problem.ts'
-import { Settle } from './contract/settle.ts'
 import { demoName } from './contract/shapes.ts'
 import { afterResponse, beforeRequest, nameLogo, noExecuteWhereItDestroys } from './docsBrowser.ts'
-import { hidden } from '../shared/server.ts'
+import { inOrder, tour } from './tour.ts'
 
 const description =
   'Messages in, messages out, over HTTP on PostgreSQL.\n\n' +
@@ -23,63 +21,6 @@ const description =
   'Calls that remove or overwrite something, or that change API keys, have no **Execute** button here. ' +
   'Use the console or curl for them.'
 
-/** Every operation under its heading, in the order in which a first visitor would press them. */
-const tour: Record<string, { description: string; operations: string[] }> = {
-  Queues: {
-    description: 'Make them and look at them.',
-    operations: ['putQueue', 'getQueue', 'getSeries', 'listConsumers', 'listGroups', 'listQueues']
-  },
-  Messages: {
-    description: 'From the enqueue to the ack.',
-    operations: ['enqueue', 'browse', 'lease', ...Object.keys(Settle), 'getMessage', 'explainMessage']
-  },
-  Repair: {
-    description: 'What went wrong, or is no longer wanted.',
-    operations: [
-      'listFailures',
-      'retry',
-      'redrive',
-      'listRedrives',
-      'stopRedrive',
-      'cancelMessage',
-      'purge',
-      'deleteQueue'
-    ]
-  },
-  Topics: {
-    description: 'One publish, a copy for each queue that wants it.',
-    operations: ['subscribe', 'publish', 'getTopic', 'listTopics', 'unsubscribe', 'deleteTopic']
-  },
-  Push: {
-    description: 'Deliveries to an HTTP endpoint, without a worker.',
-    operations: ['putPush', 'getPush', 'testPush', 'rotatePush', 'deletePush']
-  },
-  Schedules: {
-    description: 'Messages that come again and again.',
-    operations: ['putSchedule', 'getSchedule', 'listSchedules', 'runSchedule', 'deleteSchedule']
-  },
-  Keys: { description: 'Who may do what.', operations: ['createKey', 'changeKey', 'listKeys', 'revokeKey'] },
-  Health: { description: 'For those who run it.', operations: ['livez', 'readyz', 'metrics'] }
-}
-
-/** What one press must not do: these get no Execute button. */
-const destroying = new Set([
-  'cancelMessage',
-  'purge',
-  'deleteQueue',
-  'stopRedrive',
-  'putSchedule',
-  'deleteSchedule',
-  'unsubscribe',
-  'deleteTopic',
-  'putPush',
-  'rotatePush',
-  'deletePush',
-  'createKey',
-  'changeKey',
-  'revokeKey'
-])
-
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40">
   <g fill="none" stroke="#7fd1ae" stroke-width="4" stroke-linecap="round" stroke-linejoin="round">
     <circle cx="20" cy="8" r="4"/>
@@ -89,13 +30,6 @@ const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 190 40">
     Holdfast
   </text>
 </svg>`
-
-/** Operations whose body may be left out. */
-const withoutBody = new Set(
-  contract
-    .filter(({ preValidation }) => preValidation === bodyOptional)
-    .map(({ schema }) => schema.operationId)
-)
 
 /** The settings of the document: everything but the operations. */
 const documentOptions: FastifyDynamicSwaggerOptions = {
@@ -162,36 +96,4 @@ async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {
         a.getIn(['operation', 'x-order']) - b.getIn(['operation', 'x-order'])
     } as object
   })
-}
-
-/** An operation of the document. */
-interface Documented {
-  operationId: string
-  requestBody?: { required?: boolean }
-  tags?: string[]
-  'x-order'?: number
-  'x-destroys'?: true
-}
-
-// One path holds operations of several headings, so the order cannot be that of the routes.
-function inOrder(document: { paths?: object; components?: { schemas?: object } }): object {
-  const places = Object.entries(tour).flatMap(([tag, { operations }]) =>
-    operations.map(name => [name, tag] as const)
-  )
-  for (const operation of Object.values(document.paths ?? {}).flatMap(path =>
-    Object.values(path as Record<string, Documented>)
-  )) {
-    const order = places.findIndex(([name]) => name === operation.operationId)
-    if (order < 0) {
-      throw new Error(
-        `The operation ${operation.operationId} has no place in the tour of src/fronts/rest/docs.ts.`
-      )
-    }
-    if (withoutBody.has(operation.operationId)) delete operation.requestBody!.required
-    operation.tags = [places[order]![1]]
-    operation['x-order'] = order
-    if (destroying.has(places[order]![0])) operation['x-destroys'] = true
-  }
-  nameShapes(document)
-  return document
 }
