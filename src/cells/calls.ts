@@ -1,4 +1,4 @@
-/** Calls to cells. Each goes to the first replica of its cell that answers, and changes nothing twice. */
+/** Calls to cells. */
 import { QueueError } from '../core/errors.ts'
 import type { Placement } from '../core/placement.ts'
 
@@ -20,6 +20,7 @@ export interface CellAnswer {
   text: string
 }
 
+/** Each call goes to the first replica of its cell that answers, and changes nothing twice. */
 export class CellCalls {
   readonly #placement: () => Placement
 

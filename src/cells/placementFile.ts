@@ -14,7 +14,7 @@ export async function readPlacement(file: string): Promise<Placement> {
   }
 }
 
-/** A reader finds the old file or the new one, never a part. */
+/** Writes a file whole: a reader finds the old one or the new one, never a part. */
 export async function replaceFile(file: string, text: string): Promise<void> {
   const draft = `${file}.new`
   await writeFile(draft, text, { mode: (await modeOf(file)) ?? 0o600 })
@@ -23,6 +23,7 @@ export async function replaceFile(file: string, text: string): Promise<void> {
 
 const modeOf = async (file: string) => (await stat(file).catch(() => null))?.mode
 
+/** Writes the file whole. */
 export const writePlacement = (file: string, placement: Placement): Promise<void> =>
   replaceFile(file, `${JSON.stringify(placement.file, null, 2)}\n`)
 
@@ -39,6 +40,7 @@ export class WatchedPlacement {
     this.#onError = onError
   }
 
+  /** Throws where the file cannot be read at the start. `onError` hears of it later. */
   static async open(file: string, onError: (error: unknown) => void): Promise<WatchedPlacement> {
     return new WatchedPlacement(file, await readPlacement(file), onError)
   }

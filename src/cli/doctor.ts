@@ -41,6 +41,7 @@ export async function examine(config: Config, replicas: number): Promise<Check[]
   return judge(facts, config, { replicas, filesMax: openFilesMax(), heldBounds })
 }
 
+/** `ok` where there is none. */
 export function worstOf(statuses: Check['status'][]): Check['status'] {
   const worstFirst = ['bad', 'warning'] as const
   return worstFirst.find(worst => statuses.includes(worst)) ?? 'ok'

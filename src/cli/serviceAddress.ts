@@ -27,6 +27,7 @@ export function ownUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
 }
 
+/** The address without slashes at its end. Throws UsageError where it is none of a service. */
 export function checkUrl(url: string): string {
   if (!URL.canParse(url) || !/^https?:/.test(url)) {
     throw new UsageError('--url must be the address of a service, e.g. http://127.0.0.1:8080.')
@@ -34,7 +35,7 @@ export function checkUrl(url: string): string {
   return url.replace(/(?<!\/)\/+$/, '')
 }
 
-/** The key to send; '' where there is none. */
+/** The key to send; '' where there is none. Throws UsageError where its file cannot be read. */
 export async function readKey(call: Call): Promise<string> {
   const { key, adminKeyFile } = call.config()
   const [file] = call.flag('key-file')

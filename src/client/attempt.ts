@@ -1,4 +1,4 @@
-/** One HTTP request: its answer as a value, its refusal or its silence as a HoldfastError. */
+/** One HTTP request, from its bytes to its answer. */
 import { HoldfastError, type ErrorDetails } from './error.ts'
 
 export interface Attempt {
@@ -11,6 +11,7 @@ export interface Attempt {
   signal: AbortSignal | undefined
 }
 
+/** Sends a request once. Throws HoldfastError where it is refused, or gets no answer that can be read. */
 export async function attempt({ method, url, headers, body, timeoutMs, signal }: Attempt): Promise<unknown> {
   signal?.throwIfAborted()
   // Not AbortSignal.any, whose result lives as long as the caller's signal.

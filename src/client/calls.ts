@@ -36,6 +36,7 @@ export interface Request {
   waitSeconds?: number | undefined
 }
 
+/** What every verb of the client calls the service by. */
 export class Calls {
   readonly #url: string
   readonly #headers: Record<string, string>
@@ -97,7 +98,7 @@ export function path(...parts: string[]): string {
   return parts.map(part => `/${encodeURIComponent(part)}`).join('')
 }
 
-/** A request whose body is bytes, with options in the query. */
+/** A request whose body is bytes, with options in the query. Throws TypeError for a body of JSON. */
 export function rawRequest(body: Uint8Array | string, contentType: string, message: RawPublication): Request {
   if (/^application\/json\s*(;|$)/i.test(contentType)) {
     throw new TypeError(
@@ -109,7 +110,7 @@ export function rawRequest(body: Uint8Array | string, contentType: string, messa
   return { bytes, headers: { 'content-type': contentType }, query: keyed(message) }
 }
 
-// A key that is given as undefined counts as none.
+/** The request with an idempotency key: a new one where none, or undefined, is given. */
 export function keyed<T extends { idempotencyKey?: string | undefined }>(request: T): T {
   return { ...request, idempotencyKey: request.idempotencyKey ?? crypto.randomUUID() }
 }

@@ -39,6 +39,7 @@ interface LeaseKeeperOptions {
   report: (error: unknown) => void
 }
 
+/** Between `start` and `stop` it keeps the leases of the messages that were added. */
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions
   readonly #held = new Map<string, HeldMessage>()
@@ -58,6 +59,7 @@ export class LeaseKeeper {
     clearInterval(this.#timer)
   }
 
+  /** Keeps the lease of a message from now on. */
   add(held: HeldMessage): void {
     this.#held.set(held.message.receipt, held)
   }

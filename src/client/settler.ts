@@ -12,6 +12,7 @@ export type Result = Settled['outcome']
 /** An ack waits this long for the next lease to take it along. */
 const ackDelayMs = 20
 
+/** What settling answers is what became of the message. `unsettled`: there was no answer until the end. */
 export class Settler {
   readonly #client: Client
   readonly #queue: string

@@ -16,6 +16,7 @@ class OpenCalls extends Calls {
 /** Requests under way at one time. */
 const callsMax = 8
 
+/** A service that runs, called with one key. */
 export class Service {
   readonly #options: ClientOptions
   #calls: OpenCalls

@@ -3,6 +3,7 @@ import { readPlacement } from '../../cells/placementFile.ts'
 import type { Placement } from '../../core/placement.ts'
 import { UsageError, type Call } from '../command.ts'
 
+/** Where the placement file is. */
 export const fileOf = (call: Call) => call.flag('file')[0] ?? 'cells.json'
 
 /** Throws UsageError where the file cannot be used. */

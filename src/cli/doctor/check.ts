@@ -33,8 +33,10 @@ export interface Surroundings {
 /** Judges one subject. Pure, so that every judgement can be tested. */
 export type Judge = (facts: Facts, config: Config, surroundings: Surroundings) => Check | Check[] | undefined
 
+/** A check that asks for nothing. */
 export const ok = (name: string, value: string): Check => ({ name, status: 'ok', value })
 
+/** A check of what may go wrong. `advice` says what to do. */
 export const warning = (name: string, value: string, advice: string): Check => ({
   name,
   status: 'warning',
@@ -42,6 +44,7 @@ export const warning = (name: string, value: string, advice: string): Check => (
   advice
 })
 
+/** A check of what is wrong now, or loses messages. `advice` says what to do. */
 export const bad = (name: string, value: string, advice: string): Check => ({
   name,
   status: 'bad',
@@ -53,6 +56,7 @@ export const minute = 60
 export const hour = 60 * minute
 const day = 24 * hour
 
+/** A time in its largest unit: `3 h`. */
 export function duration(seconds: number): string {
   if (seconds < 2 * minute) return `${Math.round(seconds)} s`
   if (seconds < 2 * hour) return `${Math.round(seconds / minute)} min`
@@ -62,6 +66,7 @@ export function duration(seconds: number): string {
 
 const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
+/** A number of bytes in its largest unit: `1.5 GiB`. */
 export function size(bytes: number): string {
   const power = Math.min(4, Math.max(0, Math.floor(Math.log2(bytes || 1) / 10)))
   return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${byteUnits[power]}`
@@ -74,4 +79,5 @@ export const count = (number: number, noun: string) => `${number} ${noun}${numbe
 export const sqlName = (name: string) =>
   /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 
+/** A text as SQL writes it. */
 export const sqlText = (text: string) => `'${text.replaceAll("'", "''")}'`

@@ -9,6 +9,7 @@ import { checkMessages, permit, takeMessages } from '../shared/guard.ts'
 import type { NextMessageInput } from './contract/enqueue.ts'
 import type { AckInput } from './contract/settle.ts'
 
+/** An ack as a request gives it. A receipt alone is a plain ack. */
 export type ReceiptOrAck = string | AckInput
 
 /** Whether any of them needs more than a plain ack. */
@@ -16,6 +17,7 @@ export function isCompletion(acks: ReceiptOrAck[]): boolean {
   return acks.some(ack => typeof ack !== 'string' && (ack.result !== undefined || ack.then !== undefined))
 }
 
+/** The receipt of an ack, which may be given alone. */
 export const receiptOf = (ack: ReceiptOrAck) => (typeof ack === 'string' ? ack : ack.receipt)
 
 /** The place of an ack's receipt in the request. `pointer` is that of the ack. */

@@ -1,4 +1,7 @@
-/** What runs in the browser on /docs. Swagger UI gets these functions as text. */
+/**
+ * What runs in the browser on /docs. Swagger UI gets these functions as text, so they name nothing outside
+ * themselves.
+ */
 
 /** Changes what Swagger UI shows: a call that is marked `x-destroys` gets no Execute button. */
 export const noExecuteWhereItDestroys = {

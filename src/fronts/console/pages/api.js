@@ -34,6 +34,7 @@ export function whenSignedOut(listener) {
   onSignedOut = listener
 }
 
+/** The key of this tab. null: it has none, or needs none. */
 export const storedKey = () => sessionStorage.getItem(keyName)
 /** @param {string | null} key */
 export function storeKey(key) {

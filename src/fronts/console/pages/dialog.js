@@ -10,7 +10,9 @@ import { ProblemNote } from './ui.js'
  * @type {{ dialog: (node: any) => void, toast: (text: string, bad?: boolean) => void }}
  */
 export const above = { dialog: () => {}, toast: () => {} }
+/** Closes the dialog that is open, if one is. */
 export const closeDialog = () => above.dialog(null)
+/** Says for a while what the service refused. */
 export const toastProblem = (/** @type {Error} */ problem) => above.toast(problem.message, true)
 
 /** Its children in a modal dialog. The browser keeps the focus inside, and Escape closes it. */

@@ -16,6 +16,7 @@ export function applyTheme(theme) {
   dispatchEvent(new Event('themechange'))
 }
 
+/** Changes to the next theme: auto, light, dark. */
 export function nextTheme() {
   const theme = document.documentElement.dataset.theme ?? 'auto'
   applyTheme(themes[(themes.indexOf(theme) + 1) % themes.length])

@@ -36,6 +36,7 @@ export const Matched = Type.Object(
   { title: 'Matched' }
 )
 
+/** The answer of a bulk action: the number under the name `done`, or what a dry run counted. */
 export const bulkAnswer = (title: string, done: string, description: string) =>
   Type.Union([Type.Object({ [done]: Type.Integer() }), Matched], { title, description })
 

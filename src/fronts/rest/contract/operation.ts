@@ -34,6 +34,7 @@ export const bodyOptional = async (request: FastifyRequest): Promise<void> => {
   if (request.body === undefined) request.body = {}
 }
 
+/** An answer without a body. */
 export const nothing = (description: string) => ({ type: 'null', description })
 
 const reasons: Record<number, string> = {

@@ -20,6 +20,7 @@ export const receipt = Type.String({
   description: 'The receipt from the lease.'
 })
 
+/** How long a lease lasts. */
 export const leaseSeconds = (description: string) =>
   Type.Number({ exclusiveMinimum: 0, maximum: leaseSecondsMax, description })
 

@@ -10,11 +10,14 @@ import type { RecordRow, Row, TextsRow } from '../../../core/table.ts'
 export const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
+/** A member that may be left out. */
 export const maybe = Type.Optional
 
+/** The schema, or null. */
 export const orNull = <T extends TSchema>(schema: T, options = {}) =>
   Type.Union([schema, Type.Null()], options)
 
+/** A point in time. The description is a sentence to which the form of the text is added. */
 export const time = (description: string) =>
   Type.String({ format: 'date-time', description: `${description} RFC 3339, UTC.` })
 
