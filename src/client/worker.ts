@@ -13,7 +13,7 @@ import { letsNextGo, linesOf } from './lines.ts'
 import { leaseSecondsMax, listMax, waitSecondsMax } from './limits.ts'
 import { offProcessSignal, onProcessSignal } from './processSignals.ts'
 import { Settler, type Result } from './settler.ts'
-import type { LeasedMessage, LeaseRequest } from './types.ts'
+import type { Leased, LeasedMessage, LeaseRequest } from './types.ts'
 
 export interface WorkerOptions<Body = unknown> extends ClientOptions {
   /** The queue to work on. */
@@ -186,10 +186,7 @@ export class Worker<Body = unknown> {
       try {
         const leased = await this.#client.lease(this.#queue, request, options)
         acks.forEach(({ resolve }, index) => resolve(leased.outcomes![index]!.outcome))
-        // After a repeated call the leases may be half over.
-        const heldSinceMs = performance.now() - (tries === 1 ? 0 : this.#leaseSeconds * 500)
-        for (const line of linesOf(leased)) this.#start(line, heldSinceMs)
-        if (tries > 1) this.#leases.extend()
+        this.#begin(leased, tries > 1)
         return
       } catch (error) {
         if (signal.aborted) {
@@ -208,8 +205,18 @@ export class Worker<Body = unknown> {
     }
   }
 
-  // The answer to a call that was given up may have been on its way, with messages. The same key
-  // brings them again.
+  /** Begins to work on leased messages. After a repeated call, their leases may be half over. */
+  #begin(leased: Leased, isRepeated: boolean): void {
+    const usedMs = isRepeated ? (this.#leaseSeconds * 1000) / 2 : 0
+    const heldSinceMs = performance.now() - usedMs
+    for (const line of linesOf(leased)) this.#start(line, heldSinceMs)
+    if (isRepeated) this.#leases.extend()
+  }
+
+  /**
+   * Releases what a call that was given up has leased. Its answer may have been on its way, with messages.
+   * The same key brings them again.
+   */
   async #releaseUnseen(request: LeaseRequest): Promise<void> {
     const repeated = { ...request, max: 1, waitSeconds: 0, ack: [] }
     const options = { timeoutSeconds: lastCallsMs / 1000, retrySeconds: 0 }
