@@ -20,23 +20,32 @@ import { ProblemNote } from './ui.js'
 
 const toastMs = 6000
 
-function Page({ parts, query }) {
-  const [error, reset] = useErrorBoundary()
-  if (error) {
-    const message =
-      `This page has a bug: ${error.message}. ` + 'Try again. If the bug comes back, please report it.'
-    return html`<main><${ProblemNote} problem=${{ message }} again=${reset} /></main>`
+/**
+ * The page that the address names, and its title for the tab and the list of visited pages.
+ * @param {{ parts: string[], query: Record<string, string> }} address
+ */
+function pageOf({ parts, query }) {
+  const [kind = 'queues', name, below, id] = parts
+  if (kind === 'queues' && name === undefined) {
+    return { title: 'Queues', page: html`<${QueuesPage} query=${query} />` }
   }
-  const [page = 'queues', name, below, id] = parts
-  if (page === 'queues' && name === undefined) return html`<${QueuesPage} query=${query} />`
-  if (page === 'queues' && below === 'messages' && id !== undefined) {
-    return html`<${MessagePage} key=${`${name}/${id}`} queue=${name} id=${id} />`
+  if (kind === 'queues' && below === 'messages' && id !== undefined) {
+    const page = html`<${MessagePage} key=${`${name}/${id}`} queue=${name} id=${id} />`
+    return { title: `Message ${id} · ${name}`, page }
   }
-  if (page === 'queues') return html`<${QueuePage} key=${name} queue=${name} query=${query} />`
-  if (page === 'shares') return html`<${SharesPage} />`
-  if (page === 'schedules') return html`<${SchedulesPage} />`
-  if (page === 'topics' && name === undefined) return html`<${TopicsPage} />`
-  if (page === 'topics') return html`<${TopicPage} key=${name} topic=${name} />`
+  if (kind === 'queues') {
+    return { title: name, page: html`<${QueuePage} key=${name} queue=${name} query=${query} />` }
+  }
+  if (kind === 'shares') return { title: 'Shares', page: html`<${SharesPage} />` }
+  if (kind === 'schedules') return { title: 'Schedules', page: html`<${SchedulesPage} />` }
+  if (kind === 'topics' && name === undefined) return { title: 'Topics', page: html`<${TopicsPage} />` }
+  if (kind === 'topics') {
+    return { title: `Topic ${name}`, page: html`<${TopicPage} key=${name} topic=${name} />` }
+  }
+  return { title: 'No such page', page: html`<${NoPage} />` }
+}
+
+function NoPage() {
   return html`<main>
     <div class="empty">
       <h1>There is no such page</h1>
@@ -45,15 +54,12 @@ function Page({ parts, query }) {
   </main>`
 }
 
-/**
- * The title of the page that the address names, for the tab and the list of visited pages.
- * @param {string[]} parts
- */
-function titleOf([page = 'queues', name, below, id]) {
-  if (page === 'queues' && name === undefined) return 'Queues'
-  if (page === 'queues') return below === 'messages' && id !== undefined ? `Message ${id} · ${name}` : name
-  if (page === 'topics' && name !== undefined) return `Topic ${name}`
-  return { schedules: 'Schedules', shares: 'Shares', topics: 'Topics' }[page] ?? 'No such page'
+/** Its children, or a note where one of them has thrown. */
+function Guarded({ children }) {
+  const [error, reset] = useErrorBoundary()
+  if (!error) return children
+  const message = `This page has a bug: ${error.message}. Try again. If the bug comes back, please report it.`
+  return html`<main><${ProblemNote} problem=${{ message }} again=${reset} /></main>`
 }
 
 /** What the key may do, null until it is known, and how to come in and leave. */
@@ -104,6 +110,7 @@ function App() {
     document.addEventListener('keydown', onKeyDown)
     return () => document.removeEventListener('keydown', onKeyDown)
   }, [])
+  const { title, page } = pageOf(address)
   const path = address.parts.join('/')
   const pathShown = useRef('')
   const isIn = rights !== null
@@ -111,9 +118,9 @@ function App() {
   useLayoutEffect(closeDialog, [path])
   useLayoutEffect(() => {
     const titleOutside = problem?.status === 401 ? 'Sign in' : ''
-    const title = isIn ? titleOf(address.parts) : titleOutside
-    document.title = title === '' ? 'Holdfast' : `${title} – Holdfast`
-  }, [path, isIn, problem])
+    const shown = isIn ? title : titleOutside
+    document.title = shown === '' ? 'Holdfast' : `${shown} – Holdfast`
+  }, [title, isIn, problem])
   useLayoutEffect(() => {
     if (!isIn) return
     if (pathShown.current !== '' && pathShown.current !== path) focusHeading()
@@ -128,7 +135,7 @@ function App() {
       admin=${rights.shares}
       signOut=${rights.signedIn ? signOut : null}
     />
-    <div id="content" tabindex="-1"><${Page} ...${address} /></div>
+    <div id="content" tabindex="-1"><${Guarded}>${page}</${Guarded}></div>
     ${dialog}
     <div class="toasts" role="status" aria-live="polite">
       ${toast && html`<div class="toast ${toast.bad ? 'bad' : ''}">${toast.text}</div>`}

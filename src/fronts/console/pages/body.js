@@ -2,6 +2,7 @@
 import { html, useState } from './vendor/htm.js'
 import { bytes, count } from './format.js'
 import { hexDump, pretty } from './json.js'
+import { Pair } from './ui.js'
 
 /** What is shown at first, in characters. */
 const shownMax = 100_000
@@ -109,10 +110,6 @@ export function Headers({ headers }) {
   const entries = Object.entries(headers)
   if (entries.length === 0) return null
   return html`<dl class="pairs">
-    ${entries.map(
-      ([name, value]) =>
-        html`<dt>${name}</dt>
-          <dd>${value}</dd>`
-    )}
+    ${entries.map(([name, value]) => html`<${Pair} title=${name}>${value}</${Pair}>`)}
   </dl>`
 }

@@ -10,7 +10,7 @@ import { useAnswer } from './hooks.js'
 import { readMessages } from './json.js'
 import { may } from './rights.js'
 import { Timeline } from './timeline.js'
-import { Badge, ProblemNote, ReloadButton } from './ui.js'
+import { Badge, Pair, ProblemNote, ReloadButton } from './ui.js'
 
 const readMs = 5000
 
@@ -111,35 +111,22 @@ function Details({ queue, message }) {
   const { group, attempt, maxAttempts, priority, enqueuedAt, visibleAt, topic, routingKey, origin, unique } =
     message
   return html`<dl class="pairs">
-    <dt>Attempt</dt>
-    <dd>${attemptOf(attempt, maxAttempts)}</dd>
-    <dt>Priority</dt>
-    <dd>${priority}</dd>
+    <${Pair} title="Attempt">${attemptOf(attempt, maxAttempts)}</${Pair}>
+    <${Pair} title="Priority">${priority}</${Pair}>
     ${
       group !== undefined &&
-      html`<dt>Group</dt>
-        <dd><a href=${groupAddress(queue, group)}>${group}</a></dd>`
+      html`<${Pair} title="Group"><a href=${groupAddress(queue, group)}>${group}</a></${Pair}>`
     }
     ${
       topic !== undefined &&
-      html`<dt>Topic</dt>
-        <dd>
-          <a href=${topicAddress(topic)}>${topic}</a>
-          ${routingKey !== undefined && ` · ${routingKey}`}
-        </dd>`
+      html`<${Pair} title="Topic">
+        <a href=${topicAddress(topic)}>${topic}</a>
+        ${routingKey !== undefined && ` · ${routingKey}`}
+      </${Pair}>`
     }
-    <dt>Enqueued</dt>
-    <dd>${time(enqueuedAt)} (${ago(enqueuedAt)})</dd>
-    ${
-      visibleAt &&
-      html`<dt>Ready at</dt>
-        <dd>${time(visibleAt)} (${ago(visibleAt)})</dd>`
-    }
-    ${
-      unique &&
-      html`<dt>Unique key</dt>
-        <dd><code>${unique.key}</code> until ${unique.until}</dd>`
-    }
+    <${Pair} title="Enqueued">${time(enqueuedAt)} (${ago(enqueuedAt)})</${Pair}>
+    ${visibleAt && html`<${Pair} title="Ready at">${time(visibleAt)} (${ago(visibleAt)})</${Pair}>`}
+    ${unique && html`<${Pair} title="Unique key"><code>${unique.key}</code> until ${unique.until}</${Pair}>`}
     ${origin && html`<${Origin} origin=${origin} />`}
   </dl>`
 }
@@ -147,15 +134,11 @@ function Details({ queue, message }) {
 /** Where a message of a dead-letter queue died. */
 function Origin({ origin: { queue, diedAt, reason, attempts } }) {
   return html`
-    <dt>Died in</dt>
-    <dd><a href=${queueAddress(queue)}>${queue}</a>, ${time(diedAt)} (${ago(diedAt)})</dd>
-    <dt>Attempts there</dt>
-    <dd>${attempts}</dd>
-    ${
-      reason &&
-      html`<dt>Reason there</dt>
-        <dd>${reason}</dd>`
-    }
+    <${Pair} title="Died in">
+      <a href=${queueAddress(queue)}>${queue}</a>, ${time(diedAt)} (${ago(diedAt)})
+    </${Pair}>
+    <${Pair} title="Attempts there">${attempts}</${Pair}>
+    ${reason && html`<${Pair} title="Reason there">${reason}</${Pair}>`}
   `
 }
 

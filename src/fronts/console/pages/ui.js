@@ -54,6 +54,11 @@ export function ReloadButton({ onClick, changed = false }) {
   </button>`
 }
 
+/** A term with what it is, in a list of them. */
+export const Pair = ({ title, children }) =>
+  html`<dt>${title}</dt>
+    <dd>${children}</dd>`
+
 export const Badge = ({ kind }) => html`<span class="badge ${kind}">${kind}</span>`
 
 /** One number with its title, in a list of figures. */
