@@ -96,40 +96,21 @@ function changeOf({ body, ...settings }: Static<typeof Change>): ScheduleChange 
   return change
 }
 
+type ScheduleView = Omit<Schedule, 'body' | 'headers'>
+
 /** In a list the next time alone is shown. */
-function rowJson(schedule: Omit<Schedule, 'body' | 'headers'>): string {
+function rowJson(schedule: ScheduleView): string {
   return `{${viewJson(schedule, schedule.nextAt === null ? [] : [schedule.nextAt])}}`
 }
 
-function viewJson(
-  {
-    name,
-    queue,
-    cron,
-    timezone,
-    priority,
-    paused,
-    missed,
-    owner,
-    lastRun,
-    createdAt,
-    updatedAt
-  }: Omit<Schedule, 'body' | 'headers'>,
-  nextRuns: string[]
-): string {
-  const last = lastRun === null ? null : { ...lastRun, messageId: lastRun.messageId ?? undefined }
-  return JSON.stringify({
-    name,
-    queue,
-    cron,
-    timezone,
-    priority,
-    paused,
-    missed,
-    owner,
-    nextRuns,
-    lastRun: last,
-    createdAt,
-    updatedAt
-  }).slice(1, -1)
+/** The members of a schedule, without its message. */
+function viewJson(schedule: ScheduleView, nextRuns: string[]): string {
+  const { name, queue, cron, timezone, priority, paused, missed } = schedule
+  const settings = { name, queue, cron, timezone, priority, paused, missed }
+  const { owner, createdAt, updatedAt } = schedule
+  const lastRun = schedule.lastRun && {
+    ...schedule.lastRun,
+    messageId: schedule.lastRun.messageId ?? undefined
+  }
+  return JSON.stringify({ ...settings, owner, nextRuns, lastRun, createdAt, updatedAt }).slice(1, -1)
 }
