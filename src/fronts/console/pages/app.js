@@ -15,7 +15,8 @@ import { SchedulesPage } from './schedules.js'
 import { SharesPage } from './shares.js'
 import { SignIn } from './signIn.js'
 import { applyTheme, nextTheme, savedTheme } from './theme.js'
-import { TopicPage, TopicsPage } from './topics.js'
+import { TopicPage } from './topic.js'
+import { TopicsPage } from './topics.js'
 import { ProblemNote } from './ui.js'
 
 const toastMs = 6000
