@@ -1,27 +1,25 @@
 /** Who consumes a queue: workers with their leases, read while the part is open. */
-import { html, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { get, queuePath } from './api.js'
 import { ago, count } from './format.js'
 import { useAnswer } from './hooks.js'
-import { Ago, ProblemNote } from './ui.js'
+import { Ago, Part, ProblemNote } from './ui.js'
 
 const readMs = 10_000
 
-export function Consumers({ queue }) {
-  const [open, setOpen] = useState(false)
-  const { answer: found, problem } = useAnswer(() => get(`${queuePath(queue)}/consumers`), {
-    inputs: [queue],
-    everyMs: readMs,
-    isWanted: open
-  })
-  return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
-    <summary><h2>Consumers</h2></summary>
+export const Consumers = ({ queue }) =>
+  html`<${Part} title="Consumers"><${FoundConsumers} queue=${queue} /></${Part}>`
+
+function FoundConsumers({ queue }) {
+  const read = () => get(`${queuePath(queue)}/consumers`)
+  const { answer, problem } = useAnswer(read, { inputs: [queue], everyMs: readMs })
+  return html`
     <${ProblemNote} problem=${problem} />
-    ${found && html`<${Found} ...${found} />`}
-  </details>`
+    ${answer && html`<${ConsumerReport} ...${answer} />`}
+  `
 }
 
-function Found({ consumers, more, keepsAcked, lastAskedAt }) {
+function ConsumerReport({ consumers, more, keepsAcked, lastAskedAt }) {
   const asked =
     lastAskedAt === null
       ? 'Nobody has asked for messages yet.'

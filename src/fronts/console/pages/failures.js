@@ -8,14 +8,15 @@ import { useAnswer } from './hooks.js'
 import { may } from './rights.js'
 import { Ago, Badge, ProblemNote } from './ui.js'
 
-/** The groups are read again when the page has changed the queue, and when the first message fails. */
-export function FailureGroups({ queue, counts, version, onChange }) {
-  const mayHaveFailed = counts.dead + counts.delayed + counts.ready > 0
-  const { answer, problem, readNow } = useAnswer(() => get(`${queuePath(queue)}/failures`), {
-    inputs: [queue, version],
-    isWanted: mayHaveFailed
-  })
-  if (answer === null || !mayHaveFailed) return html`<${ProblemNote} problem=${problem} again=${readNow} />`
+/** Nothing is read while no message can have failed. */
+export const FailureGroups = ({ counts, ...props }) =>
+  counts.dead + counts.delayed + counts.ready > 0 && html`<${FoundFailures} ...${props} />`
+
+/** The groups are read again when the page has changed the queue. */
+function FoundFailures({ queue, version, onChange }) {
+  const read = () => get(`${queuePath(queue)}/failures`)
+  const { answer, problem, readNow } = useAnswer(read, { inputs: [queue, version] })
+  if (answer === null) return html`<${ProblemNote} problem=${problem} again=${readNow} />`
   const { groups, groupsLeftOut, more } = answer
   if (groups.length === 0 && !more) return null
   return html`<section aria-labelledby="failures-title">

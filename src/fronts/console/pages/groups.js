@@ -5,36 +5,34 @@ import { get, queuePath } from './api.js'
 import { time } from './clock.js'
 import { count } from './format.js'
 import { useAnswer } from './hooks.js'
-import { Badge, ProblemNote } from './ui.js'
+import { Badge, Part, ProblemNote } from './ui.js'
 
 const readMs = 10_000
 
-/** The page of groups that begins at the cursor. */
-function useGroups(queue, cursor, open) {
-  const query = cursor === null ? '' : `?${new URLSearchParams({ cursor })}`
-  const read = () => get(`${queuePath(queue)}/groups${query}`)
-  return useAnswer(read, { inputs: [queue, cursor], everyMs: readMs, isWanted: open })
-}
-
 /** `leasedMax`: how many of a group may be leased. null: no limit. */
-export function Groups({ queue, ordered, leasedMax }) {
-  const [open, setOpen] = useState(false)
+export const Groups = props => html`<${Part} title="Groups"><${FoundGroups} ...${props} /></${Part}>`
+
+function FoundGroups({ queue, ordered, leasedMax }) {
   const [cursor, setCursor] = useState(/** @type {string | null} */ (null))
-  const { answer: page, problem } = useGroups(queue, cursor, open)
+  const query = cursor === null ? '' : `?${new URLSearchParams({ cursor })}`
+  const { answer, problem } = useAnswer(() => get(`${queuePath(queue)}/groups${query}`), {
+    inputs: [queue, cursor],
+    everyMs: readMs
+  })
+  const groups = answer?.groups ?? []
   const button = (title, to) => html`<button onClick=${() => setCursor(to)}>${title}</button>`
-  return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
-    <summary><h2>Groups</h2></summary>
+  return html`
     <${ProblemNote} problem=${problem} />
-    ${page?.groups.length === 0 && html`<p>No group waits.</p>`}
+    ${answer && groups.length === 0 && html`<p>No group waits.</p>`}
     ${
-      page?.groups.length > 0 &&
-      html`<${GroupTable} queue=${queue} ordered=${ordered} leasedMax=${leasedMax} groups=${page.groups} />`
+      groups.length > 0 &&
+      html`<${GroupTable} queue=${queue} ordered=${ordered} leasedMax=${leasedMax} groups=${groups} />`
     }
     <div class="pager">
       ${cursor !== null && button('First groups', null)}
-      ${page !== null && page.cursor !== null && button('Next groups', page.cursor)}
+      ${answer?.cursor && button('Next groups', answer.cursor)}
     </div>
-  </details>`
+  `
 }
 
 function GroupTable({ queue, ordered, leasedMax, groups }) {

@@ -46,12 +46,12 @@ export function useTypedParam(name, query, ms) {
 /**
  * What the service has answered last, and the problem if it did not answer since. It is read at once and
  * whenever one of `inputs` changes. With `everyMs` it is read again and again, but not while the tab is
- * hidden. Nothing is read while `isWanted` is false.
+ * hidden.
  * @param {() => Promise<any>} read
- * @param {{ inputs: any[], everyMs?: number | null, isWanted?: boolean }} when
+ * @param {{ inputs: any[], everyMs?: number | null }} when
  * @returns {{ answer: any, problem: any, readNow: () => void }}
  */
-export function useAnswer(read, { inputs, everyMs = null, isWanted = true }) {
+export function useAnswer(read, { inputs, everyMs = null }) {
   const [answer, setAnswer] = useState(/** @type {any} */ (null))
   const [problem, setProblem] = useState(/** @type {any} */ (null))
   const readNow = () => {
@@ -60,11 +60,9 @@ export function useAnswer(read, { inputs, everyMs = null, isWanted = true }) {
       setProblem(null)
     }, setProblem)
   }
+  useEffect(readNow, inputs)
   useEffect(() => {
-    if (isWanted) readNow()
-  }, [...inputs, isWanted])
-  useEffect(() => {
-    if (!isWanted || everyMs === null) return
+    if (everyMs === null) return
     const readIfShown = () => {
       if (!document.hidden) readNow()
     }
@@ -74,6 +72,6 @@ export function useAnswer(read, { inputs, everyMs = null, isWanted = true }) {
       clearInterval(timer)
       document.removeEventListener('visibilitychange', readIfShown)
     }
-  }, [...inputs, isWanted, everyMs])
+  }, [...inputs, everyMs])
   return { answer, problem, readNow }
 }

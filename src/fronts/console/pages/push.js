@@ -1,29 +1,23 @@
 /** Where a queue is delivered to, and the last deliveries. Read while the part is open. */
-import { html, useState } from './vendor/htm.js'
+import { html } from './vendor/htm.js'
 import { messageAddress } from './address.js'
 import { get } from './api.js'
 import { ago, count } from './format.js'
 import { useAnswer } from './hooks.js'
 import { askToDelete, askToRotate, askToTest } from './pushActions.js'
 import { openPushForm, pushPath } from './pushDialog.js'
-import { Ago, ProblemNote } from './ui.js'
+import { Ago, Part, ProblemNote } from './ui.js'
 
 const readMs = 3000
 
-export function Push({ queue }) {
-  const [open, setOpen] = useState(false)
-  const {
-    answer: push,
-    problem,
-    readNow
-  } = useAnswer(() => get(pushPath(queue)), { inputs: [queue], everyMs: readMs, isWanted: open })
-  const isNone = problem?.code === 'pushNotFound'
-  return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
-    <summary><h2>Push</h2></summary>
-    <${ProblemNote} problem=${isNone ? null : problem} />
-    ${isNone && html`<${NoPush} queue=${queue} onDone=${readNow} />`}
-    ${push && !problem && html`<${Found} queue=${queue} push=${push} onDone=${readNow} />`}
-  </details>`
+export const Push = ({ queue }) => html`<${Part} title="Push"><${FoundPush} queue=${queue} /></${Part}>`
+
+function FoundPush({ queue }) {
+  const read = () => get(pushPath(queue))
+  const { answer, problem, readNow } = useAnswer(read, { inputs: [queue], everyMs: readMs })
+  if (problem?.code === 'pushNotFound') return html`<${NoPush} queue=${queue} onDone=${readNow} />`
+  if (problem) return html`<${ProblemNote} problem=${problem} />`
+  return answer && html`<${PushReport} queue=${queue} push=${answer} onDone=${readNow} />`
 }
 
 function NoPush({ queue, onDone }) {
@@ -33,7 +27,7 @@ function NoPush({ queue, onDone }) {
   `
 }
 
-function Found({ queue, push, onDone }) {
+function PushReport({ queue, push, onDone }) {
   const { url, maxConcurrent, timeoutSeconds, slowed, deliveries } = push
   return html`
     <p>

@@ -30,6 +30,15 @@ export function Empty({ title, children, command }) {
   </div>`
 }
 
+/** A part of a page that its reader opens. Its children are there, and read, only while it is open. */
+export function Part({ title, children }) {
+  const [open, setOpen] = useState(false)
+  return html`<details class="part" open=${open} onToggle=${event => setOpen(event.target.open)}>
+    <summary><h2>${title}</h2></summary>
+    ${open && children}
+  </details>`
+}
+
 /** A command line to copy. */
 export function Command({ text }) {
   const [copied, setCopied] = useState(false)
