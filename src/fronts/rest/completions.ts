@@ -33,24 +33,24 @@ export function readCompletions(
   acks: ReceiptOrAck[],
   pointer: (index: number) => string
 ): Completion[] {
-  let next = 0
+  let nextCount = 0
   const completions = acks.map((ack, index): Completion => {
     const place = pointer(index)
     if (typeof ack === 'string') return { receipt: ack, pointer: place, result: null, then: [] }
     const { receipt, result, then = [] } = ack
-    next += then.length
-    if (next > listMax) {
+    nextCount += then.length
+    if (nextCount > listMax) {
       throw invalidRequest(`${place}/then`, `must leave at most ${listMax} next messages in one request`)
     }
     return {
       receipt,
       pointer: `${place}/receipt`,
       result: result === undefined ? null : resultText(result as RawJson, `${place}/result`),
-      then: then.map((message, i) => nextMessage(request, message, `${place}/then/${i}`))
+      then: then.map((message, nextIndex) => nextMessage(request, message, `${place}/then/${nextIndex}`))
     }
   })
-  if (next > 0) checkMessages(request)
-  takeMessages(request, next)
+  if (nextCount > 0) checkMessages(request)
+  takeMessages(request, nextCount)
   return completions
 }
 

@@ -82,9 +82,8 @@ const pathPartCharsMax = 200
  * requests get 503.
  */
 export async function buildServer(broker: Broker, options: ServerOptions): Promise<Server> {
-  const { shares, requestMetrics, schedules } = options
+  const { shares, requestMetrics, schedules, sqs } = options
   const answers = new Answers(shares.answerBytes, new ReadingPace())
-  const { sqs } = options
   const writeRefusal: WriteRefusal = (error, request, requestId) =>
     sqs?.writeRefusal(error, request, requestId) ?? problemOf(error, requestId)
   const sendProblem = problemSender(options.log, writeRefusal)
