@@ -1,7 +1,6 @@
 /** What all batches have in common: their entries, and an answer for each. */
-import type { Answer } from './call.ts'
 import { SqsError } from './errors.ts'
-import type { OperationName } from './structures.ts'
+import type { OperationName, StructureOf } from './structures.ts'
 
 export interface Entry {
   Id: string
@@ -42,7 +41,10 @@ export function checkEntries<E extends Entry>(entries: E[], operation: Operation
 }
 
 /** Both lists are always there. */
-export function batchResult(successful: Answer[], failed: Failed[]): Answer {
+export function batchResult<E extends Entry>(
+  successful: E[],
+  failed: Failed[]
+): { Successful: E[]; Failed: StructureOf<'BatchResultErrorEntry'>[] } {
   return {
     Successful: successful,
     Failed: failed.map(({ id, error }) => ({

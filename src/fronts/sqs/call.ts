@@ -6,7 +6,7 @@ import type { Caller } from '../../core/caller.ts'
 import { permit } from '../shared/guard.ts'
 import type { FirstGroups } from './firstGroup.ts'
 import { account, queueOfUrl } from './ids.ts'
-import type { InputOf, OperationName } from './structures.ts'
+import type { AnswerOf, InputOf, OperationName } from './structures.ts'
 
 export interface Call {
   broker: Broker
@@ -24,9 +24,10 @@ export interface Call {
   invocationId: string | null
 }
 
-/** What an operation answers, as its structure says. */
-export type Answer = Record<string, unknown>
-export type Operation<Name extends OperationName> = (call: Call, input: InputOf<Name>) => Promise<Answer>
+export type Operation<Name extends OperationName> = (
+  call: Call,
+  input: InputOf<Name>
+) => Promise<AnswerOf<Name>>
 
 export const urlOf = ({ origin }: Call, queue: string): string => `${origin}/${account}/${queue}`
 

@@ -3,10 +3,10 @@ import { everything } from '../../core/message.ts'
 import type { RedriveTask } from '../../core/redrive.ts'
 import { everyQueue, type QueueReport } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
-import { permitOn, type Answer, type Call } from './call.ts'
+import { permitOn, type Call } from './call.ts'
 import { invalidValue, queueDoesNotExist, SqsError } from './errors.ts'
 import { arnOf, isFifoName, queueOfArn, readTaskHandle, taskHandleOf, taskIdOf } from './ids.ts'
-import type { InputOf } from './structures.ts'
+import type { AnswerOf, InputOf, StructureOf } from './structures.ts'
 
 const perSecondMax = 500
 /** What a task that names no rate keeps to. It differs from every rate that one can name. */
@@ -29,7 +29,7 @@ async function reportOf(call: Call, name: string, queue: string): Promise<QueueR
 export async function startMessageMoveTask(
   call: Call,
   input: InputOf<'StartMessageMoveTask'>
-): Promise<Answer> {
+): Promise<AnswerOf<'StartMessageMoveTask'>> {
   const { broker, caller } = call
   const rate = input.MaxNumberOfMessagesPerSecond
   if (rate !== undefined && !(rate >= 1 && rate <= perSecondMax)) {
@@ -79,7 +79,7 @@ const reasonOf = {
 export async function listMessageMoveTasks(
   call: Call,
   { MaxResults: max = 1, SourceArn }: InputOf<'ListMessageMoveTasks'>
-): Promise<Answer> {
+): Promise<AnswerOf<'ListMessageMoveTasks'>> {
   if (!(max >= 1 && max <= resultsMax)) {
     throw invalidValue(
       `Value ${max} for parameter MaxResults is invalid. Reason: Must be between 1 and ${resultsMax}.`
@@ -93,7 +93,12 @@ export async function listMessageMoveTasks(
   }
 }
 
-function shown({ region }: Call, source: string, task: RedriveTask, left: number): Answer {
+function shown(
+  { region }: Call,
+  source: string,
+  task: RedriveTask,
+  left: number
+): StructureOf<'ListMessageMoveTasksResultEntry'> {
   const isRunning = task.state === 'running'
   const arn = arnOf(region, source)
   return {
@@ -112,7 +117,7 @@ function shown({ region }: Call, source: string, task: RedriveTask, left: number
 export async function cancelMessageMoveTask(
   call: Call,
   input: InputOf<'CancelMessageMoveTask'>
-): Promise<Answer> {
+): Promise<AnswerOf<'CancelMessageMoveTask'>> {
   const { broker, caller } = call
   const handle = readTaskHandle(input.TaskHandle)
   if (handle === null) throw invalidValue('Value for parameter TaskHandle is invalid.')

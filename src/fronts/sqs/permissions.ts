@@ -3,12 +3,12 @@
  * rights are those of API keys.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { queueOf, type Answer, type Call } from './call.ts'
+import { queueOf, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { arnOf } from './ids.ts'
 import { checkKept } from './queueAttributes.ts'
 import { operations } from './shapes.ts'
-import type { InputOf } from './structures.ts'
+import type { AnswerOf, InputOf, Nothing } from './structures.ts'
 
 interface Statement {
   Sid?: string
@@ -37,7 +37,10 @@ const granted = new Set([
 const wrongLabel = (label: string, why: string) =>
   invalidValue(`Value ${label} for parameter Label is invalid. Reason: ${why}.`)
 
-export async function addPermission(call: Call, input: InputOf<'AddPermission'>): Promise<Answer> {
+export async function addPermission(
+  call: Call,
+  input: InputOf<'AddPermission'>
+): Promise<AnswerOf<'AddPermission'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   const { Label: label, AWSAccountIds: accounts, Actions: actions } = input
   check(label, accounts, actions)
@@ -61,7 +64,10 @@ export async function addPermission(call: Call, input: InputOf<'AddPermission'>)
   return await keep(call, queue, { ...first, ...policy, Statement: [...statements, added] })
 }
 
-export async function removePermission(call: Call, input: InputOf<'RemovePermission'>): Promise<Answer> {
+export async function removePermission(
+  call: Call,
+  input: InputOf<'RemovePermission'>
+): Promise<AnswerOf<'RemovePermission'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   const { Label: label } = input
   const { Statement: statements = [], ...policy } = await policyOf(call, queue)
@@ -106,7 +112,7 @@ async function policyOf({ broker, caller }: Call, queue: string): Promise<Policy
 }
 
 /** null: the queue has no policy any more. */
-async function keep({ broker, caller }: Call, queue: string, policy: Policy | null): Promise<Answer> {
+async function keep({ broker, caller }: Call, queue: string, policy: Policy | null): Promise<Nothing> {
   const text = policy === null ? null : JSON.stringify(policy)
   checkKept('Policy', text ?? '')
   await broker.putQueue(caller, queue, { front: { Policy: text } }, { only: 'existing' })

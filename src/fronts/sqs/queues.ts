@@ -11,12 +11,12 @@ import { QueueError } from '../../core/errors.ts'
 import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
 import { everything } from '../../core/message.ts'
 import { givenUp } from '../shared/givenUp.ts'
-import { permitOn, queueOf, urlOf, type Answer, type Call } from './call.ts'
+import { permitOn, queueOf, urlOf, type Call } from './call.ts'
 import { invalidValue, missing, queueDoesNotExist, SqsError } from './errors.ts'
 import { madeHere } from './firstGroup.ts'
 import { checkQueueName, isFifoName, nameRule } from './ids.ts'
 import { isCarried } from './messageAttributes.ts'
-import type { InputOf } from './structures.ts'
+import type { AnswerOf, InputOf, Nothing } from './structures.ts'
 import {
   askedFor,
   attributesOf,
@@ -43,7 +43,10 @@ async function reportIfAny({ broker, caller }: Call, queue: string): Promise<Que
 
 const notYours = (queue: string) => `This key has no right to manage the queue ${queue}.`
 
-export async function createQueue(call: Call, input: InputOf<'CreateQueue'>): Promise<Answer> {
+export async function createQueue(
+  call: Call,
+  input: InputOf<'CreateQueue'>
+): Promise<AnswerOf<'CreateQueue'>> {
   const { broker, caller, request, region } = call
   const { QueueName: queue, Attributes: attributes = {}, tags = {} } = input
   checkQueueName(queue)
@@ -95,14 +98,17 @@ async function checkTarget(
   }
 }
 
-export async function getQueueUrl(call: Call, input: InputOf<'GetQueueUrl'>): Promise<Answer> {
+export async function getQueueUrl(
+  call: Call,
+  input: InputOf<'GetQueueUrl'>
+): Promise<AnswerOf<'GetQueueUrl'>> {
   const queue = input.QueueName
   if (call.request.key?.sees(queue) === false) throw queueDoesNotExist()
   if ((await reportIfAny(call, queue)) === null) throw queueDoesNotExist()
   return { QueueUrl: urlOf(call, queue) }
 }
 
-export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Promise<Answer> {
+export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Promise<AnswerOf<'ListQueues'>> {
   const { QueueNamePrefix: prefix = '' } = input
   const scope = within(call.request.key?.queues ?? everyQueue, prefix)
   const { names, next } = await page(input, async (after, limit) => {
@@ -118,7 +124,7 @@ export async function listQueues(call: Call, input: InputOf<'ListQueues'>): Prom
 export async function listDeadLetterSourceQueues(
   call: Call,
   input: InputOf<'ListDeadLetterSourceQueues'>
-): Promise<Answer> {
+): Promise<AnswerOf<'ListDeadLetterSourceQueues'>> {
   const target = queueOf(call, 'browse', input.QueueUrl)
   if ((await reportIfAny(call, target)) === null) throw queueDoesNotExist()
   const { names, next } = await page(input, async (after, limit) => {
@@ -178,14 +184,20 @@ const within = ({ names, prefixes }: NameScope, prefix: string): NameScope => ({
     .map(other => (other.startsWith(prefix) ? other : prefix))
 })
 
-export async function deleteQueue(call: Call, input: InputOf<'DeleteQueue'>): Promise<Answer> {
+export async function deleteQueue(
+  call: Call,
+  input: InputOf<'DeleteQueue'>
+): Promise<AnswerOf<'DeleteQueue'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   if ((await reportIfAny(call, queue)) === null) throw queueDoesNotExist()
   await call.broker.deleteQueue(call.caller, queue)
   return {}
 }
 
-export async function getQueueAttributes(call: Call, input: InputOf<'GetQueueAttributes'>): Promise<Answer> {
+export async function getQueueAttributes(
+  call: Call,
+  input: InputOf<'GetQueueAttributes'>
+): Promise<AnswerOf<'GetQueueAttributes'>> {
   const queue = queueOf(call, 'browse', input.QueueUrl)
   const names = input.AttributeNames ?? []
   const report = await call.broker.reportQueue(call.caller, queue)
@@ -193,7 +205,10 @@ export async function getQueueAttributes(call: Call, input: InputOf<'GetQueueAtt
   return Object.keys(attributes).length === 0 ? {} : { Attributes: attributes }
 }
 
-export async function setQueueAttributes(call: Call, input: InputOf<'SetQueueAttributes'>): Promise<Answer> {
+export async function setQueueAttributes(
+  call: Call,
+  input: InputOf<'SetQueueAttributes'>
+): Promise<AnswerOf<'SetQueueAttributes'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   const attributes = input.Attributes
   if (Object.keys(attributes).length === 0) throw missing('Attribute.Name')
@@ -205,7 +220,7 @@ export async function setQueueAttributes(call: Call, input: InputOf<'SetQueueAtt
   return {}
 }
 
-export async function purgeQueue(call: Call, input: InputOf<'PurgeQueue'>): Promise<Answer> {
+export async function purgeQueue(call: Call, input: InputOf<'PurgeQueue'>): Promise<AnswerOf<'PurgeQueue'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   if (isFifoName(queue)) {
     const front = { [purgedNote]: randomUUID() }
@@ -232,7 +247,7 @@ function checkTags(queue: string, tags: Record<string, string>): void {
 }
 
 /** Sets tags, and removes those that are null. Calls at the same time keep what the others set. */
-async function changeTags(call: Call, queueUrl: string, tagChanges: EntryChanges): Promise<Answer> {
+async function changeTags(call: Call, queueUrl: string, tagChanges: EntryChanges): Promise<Nothing> {
   const queue = queueOf(call, 'manage', queueUrl)
   const { settings } = await call.broker.reportQueue(call.caller, queue)
   const tags = Object.entries({ ...settings.tags, ...tagChanges })
@@ -241,18 +256,21 @@ async function changeTags(call: Call, queueUrl: string, tagChanges: EntryChanges
   return {}
 }
 
-export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<Answer> {
+export async function tagQueue(call: Call, input: InputOf<'TagQueue'>): Promise<AnswerOf<'TagQueue'>> {
   if (Object.keys(input.Tags).length === 0) throw missing('Tags')
   return await changeTags(call, input.QueueUrl, input.Tags)
 }
 
-export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<Answer> {
+export async function untagQueue(call: Call, input: InputOf<'UntagQueue'>): Promise<AnswerOf<'UntagQueue'>> {
   const gone = input.TagKeys
   if (gone.length === 0) throw invalidValue('Tag keys must be between 1 and 128 characters in length.')
   return await changeTags(call, input.QueueUrl, Object.fromEntries(gone.map(name => [name, null])))
 }
 
-export async function listQueueTags(call: Call, input: InputOf<'ListQueueTags'>): Promise<Answer> {
+export async function listQueueTags(
+  call: Call,
+  input: InputOf<'ListQueueTags'>
+): Promise<AnswerOf<'ListQueueTags'>> {
   const { settings } = await call.broker.reportQueue(call.caller, queueOf(call, 'browse', input.QueueUrl))
   return Object.keys(settings.tags).length === 0 ? {} : { Tags: settings.tags }
 }

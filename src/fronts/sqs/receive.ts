@@ -5,11 +5,11 @@ import type { Queue } from '../../core/queue.ts'
 import type { LeaseRequest } from '../../core/verbs/lease.ts'
 import { checkMessages, refuseEnded, takeMessages } from '../shared/guard.ts'
 import { givenUp, never } from '../shared/givenUp.ts'
-import { queueOf, type Answer, type Call } from './call.ts'
+import { queueOf, type Call } from './call.ts'
 import { known, noLeaseSeconds } from './queueAttributes.ts'
 import { invalidValue, SqsError } from './errors.ts'
 import { account, arnOf, isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
-import type { InputOf } from './structures.ts'
+import type { AnswerOf, InputOf, StructureOf } from './structures.ts'
 import {
   chosenOf,
   fromHeaders,
@@ -35,7 +35,10 @@ const systemNames = [
 const giveBackSeconds = 30
 const encodingName = 'holdfast-encoding'
 
-export async function receiveMessage(call: Call, input: InputOf<'ReceiveMessage'>): Promise<Answer> {
+export async function receiveMessage(
+  call: Call,
+  input: InputOf<'ReceiveMessage'>
+): Promise<AnswerOf<'ReceiveMessage'>> {
   const { broker, caller, request } = call
   const name = queueOf(call, 'lease', input.QueueUrl)
   const queue = await broker.findQueue(caller, name)
@@ -130,7 +133,12 @@ function wantedNames(input: InputOf<'ReceiveMessage'>): Wanted {
   return { system: new Set([...old, ...system]), attributes: input.MessageAttributeNames ?? [] }
 }
 
-async function shown(call: Call, queue: Queue, message: LeasedMessage, wanted: Wanted): Promise<Answer> {
+async function shown(
+  call: Call,
+  queue: Queue,
+  message: LeasedMessage,
+  wanted: Wanted
+): Promise<StructureOf<'Message'>> {
   const { attributes: stored, notes } = fromHeaders(message.headers)
   const { body, isEncoded } = bodyOf(message, call.isXml)
   const attributes: Attributes = chosenOf(

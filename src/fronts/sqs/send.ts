@@ -5,11 +5,11 @@ import type { Enqueued, NewMessage } from '../../core/message.ts'
 import type { Queue } from '../../core/queue.ts'
 import { checkMessages, takeMessages } from '../shared/guard.ts'
 import { batchResult, checkEntries, type Failed } from './batch.ts'
-import { queueOf, type Answer, type Call } from './call.ts'
+import { queueOf, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName, messageIdOf, sequenceNumberOf } from './ids.ts'
 import { purgedNote } from './queueAttributes.ts'
-import type { InputOf } from './structures.ts'
+import type { AnswerOf, InputOf, StructureOf } from './structures.ts'
 import {
   checkAttributes,
   checkText,
@@ -21,6 +21,8 @@ import {
 
 /** What SendMessage and an entry of SendMessageBatch say of a message. */
 type Sent = Omit<InputOf<'SendMessage'>, 'QueueUrl'>
+/** What both answer of one. */
+type Stored = Omit<StructureOf<'SendMessageBatchResultEntry'>, 'Id'>
 
 const contentType = 'text/plain; charset=utf-8'
 const delaySecondsMax = 900
@@ -28,14 +30,20 @@ const batchBytesMax = 1_048_576
 /** 1 to 128 letters, digits and punctuation of ASCII. */
 const tokenPattern = /^[!-~]{1,128}$/
 
-export async function sendMessage(call: Call, input: InputOf<'SendMessage'>): Promise<Answer> {
+export async function sendMessage(
+  call: Call,
+  input: InputOf<'SendMessage'>
+): Promise<AnswerOf<'SendMessage'>> {
   const queue = await targetOf(call, input.QueueUrl, [input])
   const { message } = newMessage(call, queue, input, call.invocationId)
   const [stored] = await enqueue(call, queue, [message])
   return resultOf(queue, input, stored!)
 }
 
-export async function sendMessageBatch(call: Call, input: InputOf<'SendMessageBatch'>): Promise<Answer> {
+export async function sendMessageBatch(
+  call: Call,
+  input: InputOf<'SendMessageBatch'>
+): Promise<AnswerOf<'SendMessageBatch'>> {
   const entries = checkEntries(input.Entries, 'SendMessageBatch')
   const queue = await targetOf(call, input.QueueUrl, entries)
   for (const entry of entries) {
@@ -93,7 +101,7 @@ async function enqueue(call: Call, queue: Queue, messages: NewMessage[]): Promis
   return await call.broker.enqueue(call.caller, queue.name, messages, messages.length > 1, false)
 }
 
-function resultOf(queue: Queue, sent: Sent, { id }: Enqueued): Answer {
+function resultOf(queue: Queue, sent: Sent, { id }: Enqueued): Stored {
   const attributes = md5OfAttributes(sent.MessageAttributes)
   const system = md5OfAttributes(sent.MessageSystemAttributes)
   return {

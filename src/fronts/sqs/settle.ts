@@ -6,10 +6,10 @@ import { parseReceipt } from '../../core/receipt.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 import { never } from '../shared/givenUp.ts'
 import { batchResult, checkEntries, type Entry, type Failed } from './batch.ts'
-import { queueOf, type Answer, type Call } from './call.ts'
+import { queueOf, type Call, type Operation } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { isFifoName } from './ids.ts'
-import type { InputOf, OperationName } from './structures.ts'
+import type { Nothing, OperationName } from './structures.ts'
 
 interface OfQueue {
   QueueUrl: string
@@ -23,18 +23,13 @@ interface Change extends Receipt {
 
 const pointer = (index: number) => `/${index}`
 
-export const deleteMessage = (call: Call, input: InputOf<'DeleteMessage'>): Promise<Answer> =>
-  single(call, deleteAll, input)
-export const deleteMessageBatch = (call: Call, input: InputOf<'DeleteMessageBatch'>): Promise<Answer> =>
+export const deleteMessage: Operation<'DeleteMessage'> = (call, input) => single(call, deleteAll, input)
+export const deleteMessageBatch: Operation<'DeleteMessageBatch'> = (call, input) =>
   batch(call, deleteAll, 'DeleteMessageBatch', input)
-export const changeMessageVisibility = (
-  call: Call,
-  input: InputOf<'ChangeMessageVisibility'>
-): Promise<Answer> => single(call, changeAll, input)
-export const changeMessageVisibilityBatch = (
-  call: Call,
-  input: InputOf<'ChangeMessageVisibilityBatch'>
-): Promise<Answer> => batch(call, changeAll, 'ChangeMessageVisibilityBatch', input)
+export const changeMessageVisibility: Operation<'ChangeMessageVisibility'> = (call, input) =>
+  single(call, changeAll, input)
+export const changeMessageVisibilityBatch: Operation<'ChangeMessageVisibilityBatch'> = (call, input) =>
+  batch(call, changeAll, 'ChangeMessageVisibilityBatch', input)
 
 /** What became of each receipt. null: what was asked for. */
 type Settle<R> = (call: Call, queue: string, receipts: R[]) => Promise<(SqsError | null)[]>
@@ -43,7 +38,7 @@ async function single<R extends Receipt>(
   call: Call,
   settle: Settle<R>,
   receipt: R & OfQueue
-): Promise<Answer> {
+): Promise<Nothing> {
   const queue = queueOf(call, 'lease', receipt.QueueUrl)
   await call.broker.findQueue(call.caller, queue)
   const [error] = await settleReadable(call, settle, queue, [receipt])
@@ -56,7 +51,7 @@ async function batch<R extends Receipt>(
   settle: Settle<R>,
   operation: OperationName,
   input: OfQueue & { Entries: (R & Entry)[] }
-): Promise<Answer> {
+): Promise<ReturnType<typeof batchResult>> {
   const queue = queueOf(call, 'lease', input.QueueUrl)
   await call.broker.findQueue(call.caller, queue)
   const entries = checkEntries(input.Entries, operation)

@@ -26,7 +26,7 @@ type ValueOf<Shape> = Shape extends Scalar
         ? Record<string, ValueOf<Item>>
         : never
 
-/** What `checkedInput` answers for a structure. */
+/** What `checkedInput` answers for a structure, and what an operation writes as one. */
 export type StructureOf<Name extends StructureName> = {
   [Member in RequiredOf<Name>]: ValueOf<MembersOf<Name>[Member]>
 } & {
@@ -35,6 +35,14 @@ export type StructureOf<Name extends StructureName> = {
 
 /** What an operation takes. */
 export type InputOf<Name extends OperationName> = StructureOf<(typeof operations)[Name]['input']>
+
+/** What an operation answers. */
+export type AnswerOf<Name extends OperationName> = (typeof operations)[Name]['output'] extends infer Output
+  ? Output extends StructureName
+    ? StructureOf<Output>
+    : Nothing
+  : never
+export type Nothing = Record<string, never>
 
 const table: StructureTable = structures
 
