@@ -205,7 +205,8 @@ export class Broker {
 
   /**
    * Makes a queue, or changes the settings given. `created` is true when it was made. Refuses with
-   * tooManyQueues, queueNotEmpty, and with queueNotFound when others delete it again each time.
+   * tooManyQueues, queueNotEmpty, what `revise` throws, and with queueNotFound when others delete it
+   * again each time.
    */
   putQueue(
     caller: Caller,

@@ -23,6 +23,18 @@ export type EntryChanges = Record<string, string | null>
 /** Settings to change, and single notes and tags. `tags` among the settings replaces all tags. */
 export type QueueChange = SettingsChange & { front?: EntryChanges; tagChanges?: EntryChanges }
 
+/** The tags and notes of a queue. */
+export interface Entries {
+  tags: Record<string, string>
+  front: FrontNotes
+}
+
+/**
+ * How entries change, by what they are. Nobody else changes them until the commit. What it throws
+ * refuses the whole change.
+ */
+export type Revise = (now: Entries) => Pick<QueueChange, 'front' | 'tagChanges'>
+
 /** What the settings of a queue say of messages that do not say it themselves. */
 export type EnqueueDefaults = Pick<ActiveSettings, 'delaySeconds' | 'ttlSeconds'>
 

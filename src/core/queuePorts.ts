@@ -1,7 +1,7 @@
 /** The verbs of queues, as the store has them. */
 import type { Holding } from './fairShare.ts'
 import type { BeginStandstill } from './engine/standstills.ts'
-import type { NameScope, Queue, QueueReport } from './queue.ts'
+import type { NameScope, Queue, QueueReport, Revise } from './queue.ts'
 
 export interface QueueVerbs {
   findQueue(name: string): Promise<Queue | null>
@@ -38,6 +38,8 @@ export interface NewQueueTerms {
   /** null: a new queue counts for nobody. */
   maker: QueueMaker | null
   only?: OnlyQueues
+  /** For a queue that there is. */
+  revise?: Revise
   /** Asked before a change of the order lets everybody wait. */
   begin?: BeginStandstill
 }

@@ -16,12 +16,12 @@ export async function untilWaiting(replica: Pick<Client, 'get'>, count: number):
   while (!(await replica.get('/metrics')).text.includes(`\nholdfast_waiting_calls ${count}\n`));
 }
 
-/** Waits until a session waits for a lock. */
-export async function untilBlocked(sql: pg.Client): Promise<void> {
+/** Waits until so many sessions wait for a lock. */
+export async function untilBlocked(sql: pg.Client, count = 1): Promise<void> {
   const blocked = `
     select from pg_stat_activity
     where wait_event_type = 'Lock' and datname = current_database()`
-  while ((await sql.query(blocked)).rowCount === 0);
+  while ((await sql.query(blocked)).rowCount! < count);
 }
 
 export const msSince = (startedMs: number) => Math.round(performance.now() - startedMs)

@@ -6,7 +6,14 @@ import type { Digits } from '../message.ts'
 import type { Parts } from '../engine/parts.ts'
 import { invalidRequest, partlyDone, QueueError } from '../errors.ts'
 import type { OnlyQueues } from '../queuePorts.ts'
-import { queueNotFound, type NameScope, type Queue, type QueueChange, type QueueReport } from '../queue.ts'
+import {
+  queueNotFound,
+  type NameScope,
+  type Queue,
+  type QueueChange,
+  type QueueReport,
+  type Revise
+} from '../queue.ts'
 import { checkQueues } from '../engine/autoQueues.ts'
 import { Standstills } from '../engine/standstills.ts'
 import type { Holding } from '../fairShare.ts'
@@ -32,6 +39,8 @@ export interface PutOptions {
   /** A new queue counts for the caller, as one that an enqueue makes. */
   isBounded?: boolean
   only?: OnlyQueues
+  /** For a queue that there is. */
+  revise?: Revise
 }
 
 /** The broker says what each method does, and how it refuses. */
@@ -50,14 +59,14 @@ export class Queues {
     caller: Caller,
     name: string,
     change: QueueChange,
-    { isBounded = false, only }: PutOptions
+    { isBounded = false, ...terms }: PutOptions
   ): Promise<{ created: boolean; report: QueueReport }> {
     const { store, queueCache, signals, turns } = this.#parts
     const checkRoom = (held: Holding) => checkQueues(caller, name, this.#queuesMax, held)
     const maker = isBounded ? { callerId: caller.id, checkRoom } : null
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#standstills.run(caller, begin =>
-        turns.run(caller, () => store.last.putQueue(name, change, { maker, begin, ...(only && { only }) }))
+        turns.run(caller, () => store.last.putQueue(name, change, { maker, begin, ...terms }))
       )
       if (outcome === 'notEmpty') throw queueNotEmpty(name)
       if (outcome === 'absent') throw queueNotFound(name)

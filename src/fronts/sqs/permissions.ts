@@ -3,6 +3,7 @@
  * rights are those of API keys.
  */
 import { isDeepStrictEqual } from 'node:util'
+import type { Revise } from '../../core/queue.ts'
 import { queueOf, type Call } from './call.ts'
 import { invalidValue, missing, SqsError } from './errors.ts'
 import { arnOf } from './ids.ts'
@@ -45,7 +46,6 @@ export async function addPermission(
   const { Label: label, AWSAccountIds: accounts, Actions: actions } = input
   check(label, accounts, actions)
   const arn = arnOf(call.region, queue)
-  const { Statement: statements = [], ...policy } = await policyOf(call, queue)
   const added = {
     Sid: label,
     Effect: 'Allow',
@@ -53,15 +53,18 @@ export async function addPermission(
     Action: oneOrAll(actions.map(action => `SQS:${action}`)),
     Resource: arn
   }
-  const same = statements.find(({ Sid }) => Sid === label)
-  if (same !== undefined && isDeepStrictEqual(same, added)) return {}
-  if (same !== undefined) throw wrongLabel(label, 'Already exists')
-  if (statements.length >= statementsMax) {
-    const found = statements.length + 1
-    throw new SqsError('OverLimit', `${found} Statements were found, maximum allowed is ${statementsMax}.`)
-  }
-  const first = { Version: '2008-10-17', Id: `${arn}/SQSDefaultPolicy` }
-  return await keep(call, queue, { ...first, ...policy, Statement: [...statements, added] })
+  return await changePolicy(call, queue, given => {
+    const { Statement: statements = [], ...policy } = given
+    const same = statements.find(({ Sid }) => Sid === label)
+    if (same !== undefined && isDeepStrictEqual(same, added)) return given
+    if (same !== undefined) throw wrongLabel(label, 'Already exists')
+    if (statements.length >= statementsMax) {
+      const found = statements.length + 1
+      throw new SqsError('OverLimit', `${found} Statements were found, maximum allowed is ${statementsMax}.`)
+    }
+    const first = { Version: '2008-10-17', Id: `${arn}/SQSDefaultPolicy` }
+    return { ...first, ...policy, Statement: [...statements, added] }
+  })
 }
 
 export async function removePermission(
@@ -70,10 +73,11 @@ export async function removePermission(
 ): Promise<AnswerOf<'RemovePermission'>> {
   const queue = queueOf(call, 'manage', input.QueueUrl)
   const { Label: label } = input
-  const { Statement: statements = [], ...policy } = await policyOf(call, queue)
-  const rest = statements.filter(({ Sid }) => Sid !== label)
-  if (rest.length === statements.length) throw wrongLabel(label, "can't find label")
-  return await keep(call, queue, rest.length === 0 ? null : { ...policy, Statement: rest })
+  return await changePolicy(call, queue, ({ Statement: statements = [], ...policy }) => {
+    const rest = statements.filter(({ Sid }) => Sid !== label)
+    if (rest.length === statements.length) throw wrongLabel(label, "can't find label")
+    return rest.length === 0 ? null : { ...policy, Statement: rest }
+  })
 }
 
 function check(label: string, accounts: string[], actions: string[]): void {
@@ -104,17 +108,26 @@ function check(label: string, accounts: string[], actions: string[]): void {
 
 const oneOrAll = (values: string[]) => (values.length === 1 ? values[0] : values)
 
-async function policyOf({ broker, caller }: Call, queue: string): Promise<Policy> {
-  const { front } = await broker.reportQueue(caller, queue)
-  const policy: Policy = JSON.parse(front.Policy ?? '{}')
-  if (policy.Statement === undefined || Array.isArray(policy.Statement)) return policy
-  return { ...policy, Statement: [policy.Statement] }
+/** null: the queue has no policy any more. The policy itself stays as it was written. */
+async function changePolicy(
+  { broker, caller }: Call,
+  queue: string,
+  changed: (policy: Policy) => Policy | null
+): Promise<Nothing> {
+  const revise: Revise = ({ front }) => {
+    const given = policyOf(front.Policy)
+    const policy = changed(given)
+    if (policy === given) return {}
+    const text = policy === null ? null : JSON.stringify(policy)
+    checkKept('Policy', text ?? '')
+    return { front: { Policy: text } }
+  }
+  await broker.putQueue(caller, queue, {}, { only: 'existing', revise })
+  return {}
 }
 
-/** null: the queue has no policy any more. */
-async function keep({ broker, caller }: Call, queue: string, policy: Policy | null): Promise<Nothing> {
-  const text = policy === null ? null : JSON.stringify(policy)
-  checkKept('Policy', text ?? '')
-  await broker.putQueue(caller, queue, { front: { Policy: text } }, { only: 'existing' })
-  return {}
+function policyOf(text = '{}'): Policy {
+  const policy: Policy = JSON.parse(text)
+  if (policy.Statement === undefined || Array.isArray(policy.Statement)) return policy
+  return { ...policy, Statement: [policy.Statement] }
 }

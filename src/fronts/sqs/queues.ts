@@ -5,7 +5,8 @@ import {
   type EntryChanges,
   type NameScope,
   type QueueChange,
-  type QueueReport
+  type QueueReport,
+  type Revise
 } from '../../core/queue.ts'
 import { QueueError } from '../../core/errors.ts'
 import { pageRowsMax, tagNameCharsMax, tagsMax, tagValueCharsMax } from '../../core/limits.ts'
@@ -213,10 +214,13 @@ export async function setQueueAttributes(
   const attributes = input.Attributes
   if (Object.keys(attributes).length === 0) throw missing('Attribute.Name')
   const change = changeOf(queue, attributes, false)
-  const { front } = await call.broker.reportQueue(call.caller, queue)
-  checkTogether({ ...front, ...change.front })
+  await call.broker.findQueue(call.caller, queue)
   await checkTarget(call, queue, change, attributes)
-  await call.broker.putQueue(call.caller, queue, change)
+  const revise: Revise = ({ front }) => {
+    checkTogether({ ...front, ...change.front })
+    return {}
+  }
+  await call.broker.putQueue(call.caller, queue, change, { only: 'existing', revise })
   return {}
 }
 
@@ -249,10 +253,12 @@ function checkTags(queue: string, tags: Record<string, string>): void {
 /** Sets tags, and removes those that are null. Calls at the same time keep what the others set. */
 async function changeTags(call: Call, queueUrl: string, tagChanges: EntryChanges): Promise<Nothing> {
   const queue = queueOf(call, 'manage', queueUrl)
-  const { settings } = await call.broker.reportQueue(call.caller, queue)
-  const tags = Object.entries({ ...settings.tags, ...tagChanges })
-  checkTags(queue, Object.fromEntries(tags.filter((tag): tag is [string, string] => tag[1] !== null)))
-  await call.broker.putQueue(call.caller, queue, { tagChanges })
+  const revise: Revise = ({ tags }) => {
+    const all = Object.entries({ ...tags, ...tagChanges })
+    checkTags(queue, Object.fromEntries(all.filter((tag): tag is [string, string] => tag[1] !== null)))
+    return { tagChanges }
+  }
+  await call.broker.putQueue(call.caller, queue, {}, { only: 'existing', revise })
   return {}
 }
 

@@ -1,6 +1,6 @@
 /** Making queues, and changing their settings. */
 import type { NewQueueTerms, PutOutcome, QueueMaker } from '../../core/queuePorts.ts'
-import type { QueueChange } from '../../core/queue.ts'
+import type { Entries, QueueChange, Revise } from '../../core/queue.ts'
 import { mayBeNull, settingPaths } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
 import { isServerError } from '../failures.ts'
@@ -61,6 +61,18 @@ export const changeStatement: Statement = {
     where q.name = $1`
 }
 
+export const lockEntriesStatement: Statement<Entries> = {
+  name: 'lock_queue_entries',
+  parameters: '$1 name',
+  text: sql`
+    select
+      tags,
+      front
+    from holdfast.queues
+    where name = $1
+    for no key update`
+}
+
 /**
  * Makes the queue if there is none, then changes the settings given. A new queue counts for its
  * maker. Without a maker it counts for nobody, and neither does one that was there. Changes nothing
@@ -69,12 +81,13 @@ export const changeStatement: Statement = {
 export async function putQueue(
   database: Database,
   name: string,
-  change: QueueChange,
-  { maker, only, begin }: NewQueueTerms = { maker: null }
+  given: QueueChange,
+  { maker, only, begin, revise }: NewQueueTerms = { maker: null }
 ): Promise<PutOutcome> {
   const work = async (session: Session): Promise<PutOutcome> => {
-    await lockChains(session, change)
-    if (only === 'existing' && (await findQueue(session, name)) === null) return 'absent'
+    await lockChains(session, given)
+    const change = revise === undefined ? given : await revised(session, name, given, revise)
+    if (change === null || (only === 'existing' && (await findQueue(session, name)) === null)) return 'absent'
     const made = only !== 'existing' && (await make(session, name, maker))
     if (!made && only === 'new') return 'present'
     if (!made && !(await mayChangeOrder(session, name, change, begin))) return 'notEmpty'
@@ -91,6 +104,17 @@ export async function putQueue(
     if (isServerError(error) && error.constraint === 'queues_one_group') return 'oneGroup'
     throw error
   }
+}
+
+/** null: there is no such queue. */
+async function revised(
+  session: Session,
+  name: string,
+  change: QueueChange,
+  revise: Revise
+): Promise<QueueChange | null> {
+  const [entries] = await session.query(lockEntriesStatement, [name])
+  return entries === undefined ? null : { ...change, ...revise(entries) }
 }
 
 async function make(session: Session, name: string, maker: QueueMaker | null): Promise<boolean> {
