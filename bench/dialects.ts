@@ -139,12 +139,12 @@ function sqs(queue: string, credentials?: Credentials): Dialect {
   }
 }
 
-/** Makes the fields that sign a request. A request that is sent again keeps them, for five minutes. */
+/** Makes the fields that sign a request. A request that is sent again keeps them, for fifteen minutes. */
 function signer({ keyId, secret }: Credentials): (target: string, body: string) => string {
   const region = 'us-east-1'
   const started = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
   const date = started.slice(0, 8)
-  const key = signingKey(secret, date, region)
+  const key = signingKey(secret, date, region, 'sqs')
   const scope = `${date}/${region}/sqs/aws4_request`
   const names = ['host', 'x-amz-date', 'x-amz-target']
   return (target, body) => {

@@ -25,8 +25,10 @@ export type SqsCode = Modelled | keyof typeof unmodelled
 /** What the JSON protocol calls them, where that is not the code. */
 const jsonNames: Partial<Record<SqsCode, string>> = {
   AccessDenied: 'AccessDeniedException',
+  InvalidClientTokenId: 'UnrecognizedClientException',
   InvalidParameterValue: 'InvalidParameterValueException',
-  MissingParameter: 'MissingRequiredParameterException'
+  MissingParameter: 'MissingRequiredParameterException',
+  SignatureDoesNotMatch: 'InvalidSignatureException'
 }
 
 const isModelled = (code: SqsCode): code is Modelled => code in errors

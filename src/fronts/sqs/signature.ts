@@ -13,18 +13,23 @@ export interface Signed {
   body: Buffer
 }
 
-/** What an Authorization field says. */
-export interface Credential {
+/** Who signs, when and for what. */
+interface Scope {
   keyId: string
   date: string
   region: string
+  service: string
+}
+
+/** What an Authorization field says. */
+export interface Credential extends Scope {
   signedHeaders: string[]
   signature: string
 }
 
 const algorithm = 'AWS4-HMAC-SHA256'
-const service = 'sqs'
-const skewMsMax = 5 * 60_000
+/** As SQS has it. Other services of AWS take five minutes. */
+const skewMinutesMax = 15
 const cachedMax = 2000
 
 /** The fields of a header of this algorithm. null: it is none. Refuses what is not well-formed. */
@@ -37,7 +42,7 @@ export function readCredential(authorization: string | undefined): Credential | 
   // A field that is named a thousand times would be hashed a thousand times.
   const isTwice = signedHeaders !== undefined && new Set(signedHeaders).size < signedHeaders.length
   if (scope === null || signedHeaders === undefined || isTwice || !/^[0-9a-f]{64}$/.test(signature ?? '')) {
-    throw mismatch(`The Authorization field is no ${algorithm} signature for the service ${service}.`)
+    throw mismatch(`The Authorization field is no whole ${algorithm} signature.`)
   }
   return { ...scope, signedHeaders, signature: signature! }
 }
@@ -60,12 +65,15 @@ function fieldsOf(authorization: string | undefined): Map<string, string> | null
   )
 }
 
-/** Who signs, when and for where. null: it is not for SQS. */
-function scopeOf(fields: Map<string, string>): Pick<Credential, 'keyId' | 'date' | 'region'> | null {
+/**
+ * null: there is none. Perl's signer takes every service that is not at amazonaws.com for s3, so any
+ * service will do: these secrets are good for nothing else.
+ */
+function scopeOf(fields: Map<string, string>): Scope | null {
   const parts = (fields.get('Credential') ?? '').split('/')
-  const [date = '', region = '', of, end] = parts.splice(-4)
+  const [date = '', region = '', service = '', end] = parts.splice(-4)
   const keyId = parts.join('/')
-  return keyId === '' || of !== service || end !== 'aws4_request' ? null : { keyId, date, region }
+  return keyId === '' || service === '' || end !== 'aws4_request' ? null : { keyId, date, region, service }
 }
 
 const mismatch = (message: string) => new SqsError('SignatureDoesNotMatch', message)
@@ -78,7 +86,7 @@ export class Signatures {
   readonly #serviceSecrets: Buffer[]
   readonly #now: () => number
   /**
-   * Signing keys, by key id, date and region; one for each service secret. As key objects, because
+   * Signing keys, by their scope; one for each service secret. As key objects, because
    * Node takes 20 µs to see what kind of key a buffer is.
    */
   readonly #signingKeys = new Map<string, KeyObject[]>()
@@ -94,15 +102,14 @@ export class Signatures {
   }
 
   /** Refuses with SignatureDoesNotMatch a signature that is wrong, or too old. */
-  verify(request: Signed, { keyId, date, region, signedHeaders, signature }: Credential): void {
+  verify(request: Signed, { signedHeaders, signature, ...scope }: Credential): void {
+    const { date, region, service } = scope
     const time = headerOf(request, 'x-amz-date')
     const timeMs = timeMsOf(time)
     if (Number.isNaN(timeMs) || !time.startsWith(date)) {
       throw mismatch('X-Amz-Date must be a time such as 20300131T120000Z, of the day in the Credential.')
     }
-    if (Math.abs(timeMs - this.#now()) > skewMsMax) {
-      throw mismatch(`Signature expired: ${time} is more than five minutes from the time of the service.`)
-    }
+    checkTime(timeMs, this.#now())
     const unsigned = protectedHeaders.find(
       name => request.headers[name] !== undefined && !signedHeaders.includes(name)
     )
@@ -112,11 +119,10 @@ export class Signatures {
     if (claimed !== undefined && claimed !== bodyHash) {
       throw mismatch('X-Amz-Content-SHA256 is not the hash of the body.')
     }
-    const scope = `${date}/${region}/${service}/aws4_request`
     const canonical = hash('sha256', canonicalRequest(request, signedHeaders, bodyHash), 'hex')
-    const text = `${algorithm}\n${time}\n${scope}\n${canonical}`
+    const text = `${algorithm}\n${time}\n${date}/${region}/${service}/aws4_request\n${canonical}`
     const given = Buffer.from(signature, 'hex')
-    const fits = this.#keysFor(keyId, date, region).some(key =>
+    const fits = this.#keysFor(scope).some(key =>
       timingSafeEqual(createHmac('sha256', key).update(text).digest(), given)
     )
     if (!fits) {
@@ -127,12 +133,12 @@ export class Signatures {
     }
   }
 
-  #keysFor(keyId: string, date: string, region: string): KeyObject[] {
-    const name = `${keyId}/${date}/${region}`
+  #keysFor({ keyId, date, region, service }: Scope): KeyObject[] {
+    const name = `${keyId}/${date}/${region}/${service}`
     let keys = this.#signingKeys.get(name)
     if (keys === undefined) {
       keys = this.#serviceSecrets.map(secret =>
-        createSecretKey(signingKey(secretFor(secret, keyId), date, region))
+        createSecretKey(signingKey(secretFor(secret, keyId), date, region, service))
       )
       if (this.#signingKeys.size >= cachedMax) this.#signingKeys.clear()
       this.#signingKeys.set(name, keys)
@@ -146,8 +152,8 @@ export function secretFor(serviceSecret: Buffer, keyId: string): string {
   return createHmac('sha256', serviceSecret).update(`sqs${keyId}`).digest('base64url')
 }
 
-export function signingKey(secret: string, date: string, region: string, of = service): Buffer {
-  return [date, region, of, 'aws4_request'].reduce<Buffer>(
+export function signingKey(secret: string, date: string, region: string, service: string): Buffer {
+  return [date, region, service, 'aws4_request'].reduce<Buffer>(
     (key, part) => createHmac('sha256', key).update(part).digest(),
     Buffer.from(`AWS4${secret}`)
   )
@@ -186,6 +192,23 @@ function headerOf({ headers }: Signed, name: string): string {
   const value = Object.hasOwn(headers, name) ? headers[name] : undefined
   return Array.isArray(value) ? value.join(',') : (value ?? '')
 }
+
+/** Refuses in the words of AWS, from which some SDKs read its time. */
+function checkTime(timeMs: number, nowMs: number): void {
+  const skewMsMax = skewMinutesMax * 60_000
+  if (Math.abs(timeMs - nowMs) <= skewMsMax) return
+  const [time, now] = [timeOf(timeMs), timeOf(nowMs)]
+  throw mismatch(
+    timeMs < nowMs
+      ? `Signature expired: ${time} is now earlier than ${timeOf(nowMs - skewMsMax)} ` +
+          `(${now} - ${skewMinutesMax} min.)`
+      : `Signature not yet current: ${time} is still later than ${timeOf(nowMs + skewMsMax)} ` +
+          `(${now} + ${skewMinutesMax} min.)`
+  )
+}
+
+/** Such as 20300131T120000Z. */
+const timeOf = (ms: number) => new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '')
 
 function timeMsOf(time: string): number {
   if (!/^\d{8}T\d{6}Z$/.test(time)) return NaN
