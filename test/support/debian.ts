@@ -13,10 +13,16 @@ export const python = '/usr/bin/python3'
 
 const clients = [
   'pgbouncer',
+  'libamazon-sqs-simple-perl',
+  'php-async-aws-sqs',
+  'php-cli',
+  'php-curl',
+  'python3-boto',
   'python3-boto3',
   'python3-celery',
   'python3-pycurl',
   'awscli',
+  'ruby-aws-sdk',
   'haproxy',
   'postgresql',
   'systemd'

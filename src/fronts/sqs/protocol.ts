@@ -25,17 +25,18 @@ type Head = Pick<IncomingMessage, 'headers' | 'url'>
 const hasType = ({ headers }: Head, type: string): boolean =>
   headers['content-type']?.toLowerCase().startsWith(type) === true
 
+const isForm = (head: Head): boolean => hasType(head, 'application/x-www-form-urlencoded')
+
+/** Perl's client names a target beside its form. */
 export const isJson = (head: Head): boolean =>
-  head.headers['x-amz-target'] !== undefined || hasType(head, 'application/x-amz-json')
+  hasType(head, 'application/x-amz-json') || (head.headers['x-amz-target'] !== undefined && !isForm(head))
 
 // Forms come to addresses of REST too, which refuses them by itself. An address may be a whole one.
 const formAddress = /^(https?:\/\/[^/?]*)?(\/|$)(\?|$|\d{12}\/)/
 
 /** Whether a request speaks one of the protocols at all. */
 export const isSqs = (head: Head): boolean =>
-  isJson(head) ||
-  (formAddress.test(head.url!) &&
-    (hasType(head, 'application/x-www-form-urlencoded') || /[?&]Action=/.test(head.url!)))
+  isJson(head) || (formAddress.test(head.url!) && (isForm(head) || /[?&]Action=/.test(head.url!)))
 
 /** What a request asks for. Refuses what no protocol can read. */
 export function readRequest(request: FastifyRequest): {

@@ -140,8 +140,8 @@ function signerOf(request: FastifyRequest, ring: ApiKeyRing, signatures: Signatu
   if (credential === null) {
     throw new SqsError(
       'MissingAuthenticationToken',
-      'Sign the request by a key that holdfast keys create --sqs prints. ' +
-        'Authorization: Bearer hf_… will do too.'
+      'Sign the request in its field Authorization, by a key that holdfast keys create --sqs prints. ' +
+        'Authorization: Bearer hf_… will do too. A presigned address is not taken.'
     )
   }
   if (!signatures.canVerify) {

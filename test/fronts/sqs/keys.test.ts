@@ -87,8 +87,9 @@ t.test('a clock may be wrong by fifteen minutes, and beyond that the SDK can cor
   const ahead = (minutes: number) =>
     sdkClient(t, url, { credentials: worker.credentials, systemClockOffset: minutes * 60_000 })
   const list = new ListQueuesCommand({})
-  for (const minutes of [-14, 14])
+  for (const minutes of [-14, 14]) {
     t.equal(await code(ahead(minutes).send(list)), 'answered', `${minutes} min`)
+  }
   const late = ahead(-16)
   await t.rejects(late.send(list), {
     name: 'SignatureDoesNotMatch',
@@ -176,6 +177,31 @@ t.test("AWS's own example of a signature", async t => {
   )
   t.equal(readCredential('Bearer x'), null)
   t.throws(() => readCredential('AWS4-HMAC-SHA256 nonsense'))
+})
+
+t.test("Perl's client signs for another service, and names a target beside its form", async t => {
+  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+  const date = time.slice(0, 8)
+  const body = 'Action=ListQueues&Version=2012-11-05'
+  const fields = {
+    'content-type': 'application/x-www-form-urlencoded;charset=utf-8',
+    'x-amz-date': time,
+    'x-amz-target': 'AmazonSQSv20121105.ListQueues'
+  }
+  const headers = { ...fields, host: new URL(url).host }
+  const names = Object.keys(headers).sort()
+  const request = { method: 'POST', url: '/', headers, body: Buffer.from(body) }
+  const canonical = canonicalRequest(request, names, hash('sha256', body, 'hex'))
+  const scope = `${date}/us-east-1/s3/aws4_request`
+  const text = ['AWS4-HMAC-SHA256', time, scope, hash('sha256', canonical, 'hex')].join('\n')
+  const { accessKeyId, secretAccessKey } = admin.credentials
+  const key = signingKey(secretAccessKey, date, 'us-east-1', 's3')
+  const signature = createHmac('sha256', key).update(text).digest('hex')
+  const authorization =
+    `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope},` +
+    `SignedHeaders=${names.join(';')},Signature=${signature}`
+  const answer = await post('/', body, { ...fields, authorization })
+  t.match(answer, { status: 200, text: /^<\?xml version="1.0"\?><ListQueuesResponse/ })
 })
 
 t.test('an Authorization field of any kind is read in a moment', t => {
