@@ -53,6 +53,10 @@ t.test('a key makes queues by PUT within the same share', async t => {
   t.equal((await key.get('/queues/d-put')).status, 403, 'it was not made')
   t.match(await put('d-0', { maxAttempts: 3 }), { status: 200 }, 'settings can be changed')
   t.match(await enqueue(key, 'd-4'), refused, 'and a change gives no room')
+  const tags = { QueueUrl: 'd-0', Tags: { a: 'b' } }
+  const target = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'AmazonSQS.TagQueue' }
+  t.match(await key.call('POST', '/', tags, target), { status: 200 })
+  t.match(await enqueue(key, 'd-4'), refused, 'nor does one over SQS')
   t.equal((await key.call('DELETE', '/queues/d-0')).status, 204)
   t.match(await put('d-put', { maxAttempts: 3 }), { status: 201, body: { settings: { maxAttempts: 3 } } })
   t.match(await enqueue(key, 'd-4'), refused)
