@@ -66,7 +66,7 @@ export interface KeyMaker {
 
 /**
  * Makes a key. `secret` is told here and never again. Refuses with tooManyKeys, adminKeyFirst or
- * unauthorized, as core/ports.ts says. Of two callers without a key only one makes the first one.
+ * unauthorized, as core/apiKeyPorts.ts says. Of two callers without a key only one makes the first one.
  */
 export async function createKey(
   database: Database,

@@ -1,0 +1,47 @@
+/** The verbs that change many messages, and the one that cancels one, as the store offers them. */
+import type { State } from './counters.ts'
+import type { Digits, Selection } from './message.ts'
+import type { OnReadyChunk } from './redrive.ts'
+import type { Freed } from './rows.ts'
+
+export type BulkAction = 'purge' | 'redrive' | 'retry'
+
+/** What is done, and to which messages. */
+export interface BulkWork<Action extends BulkAction = BulkAction> {
+  action: Action
+  /** Only a purge looks at it. null: any. */
+  state: State | null
+  selection: Selection
+}
+
+/** With `more`, counting stopped at its time limit, and the real number is at least `matched`. */
+export interface Matches {
+  matched: number
+  more: boolean
+}
+
+export interface Cancelled {
+  outcome: 'cancelled' | 'leased' | 'unknown'
+  freed: Freed | null
+}
+
+/**
+ * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
+ * signal aborts, they end after the current chunk.
+ */
+export interface BulkVerbs {
+  /** Removes one message that nobody holds. */
+  cancel(queueId: Digits, id: Digits): Promise<Cancelled>
+  /** Removes messages of one state, or of all. Of those named by id it leaves the leased ones. */
+  purge(
+    queueId: Digits,
+    state: State | null,
+    selection: Selection,
+    signal: AbortSignal,
+    onDone: (count: number, freed: Freed | null) => void
+  ): Promise<void>
+  /** Makes delayed messages ready now. */
+  retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
+  /** How many messages the action would change now. */
+  countMatches(queueId: Digits, work: BulkWork, signal: AbortSignal): Promise<Matches>
+}
