@@ -1,7 +1,6 @@
 /** The verbs that change many messages, and the one that cancels one, as the store offers them. */
 import type { State } from './counters.ts'
 import type { Digits, Selection } from './message.ts'
-import type { OnReadyChunk } from './redrive.ts'
 import type { Freed } from './rows.ts'
 
 export type BulkAction = 'purge' | 'redrive' | 'retry'
@@ -14,6 +13,23 @@ export interface BulkWork<Action extends BulkAction = BulkAction> {
   selection: Selection
 }
 
+/** Which messages are changed, and until when: the work ends after the chunk in which `signal` aborts. */
+export interface BulkScope {
+  selection: Selection
+  signal: AbortSignal
+}
+
+export interface PurgeScope extends BulkScope {
+  /** null: any. */
+  state: State | null
+}
+
+/**
+ * Messages of a chunk are ready now. `position` is the lowest of those that a lease can take. null:
+ * all of them wait in their lines.
+ */
+export type OnReadyChunk = (count: number, position: number | null) => void
+
 /** With `more`, counting stopped at its time limit, and the real number is at least `matched`. */
 export interface Matches {
   matched: number
@@ -25,23 +41,18 @@ export interface Cancelled {
   freed: Freed | null
 }
 
-/**
- * Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. When the
- * signal aborts, they end after the current chunk.
- */
+/** Bulk actions work in chunks, each a commit of its own, and report each to `onDone`. */
 export interface BulkVerbs {
   /** Removes one message that nobody holds. */
   cancel(queueId: Digits, id: Digits): Promise<Cancelled>
   /** Removes messages of one state, or of all. Of those named by id it leaves the leased ones. */
   purge(
     queueId: Digits,
-    state: State | null,
-    selection: Selection,
-    signal: AbortSignal,
+    scope: PurgeScope,
     onDone: (count: number, freed: Freed | null) => void
   ): Promise<void>
   /** Makes delayed messages ready now. */
-  retry(queueId: Digits, selection: Selection, signal: AbortSignal, onDone: OnReadyChunk): Promise<void>
+  retry(queueId: Digits, scope: BulkScope, onDone: OnReadyChunk): Promise<void>
   /** How many messages the action would change now. */
   countMatches(queueId: Digits, work: BulkWork, signal: AbortSignal): Promise<Matches>
 }

@@ -17,6 +17,24 @@ export interface LeaseWork {
   mode?: LeaseMode
 }
 
+/** What more a flush leases, from the groups of messages that it has just leased. */
+interface MoreWanted {
+  /** Before the answer has more, it stops. */
+  bytesMax: number
+  /** The queue has limits, which the transaction has locked. */
+  limited: boolean
+}
+export interface FollowersWanted extends MoreWanted {
+  heads: Head[]
+  /** For the ask at each place, at most that many messages. */
+  wanted: number[]
+}
+export interface TurnsWanted extends MoreWanted {
+  /** Messages of the groups that are meant. */
+  heads: Held[]
+  asks: LeaseAsk[]
+}
+
 export interface LeaseVerbs {
   /**
    * Acks, and leases the first ready messages of a queue in the same commit. It throws an error that
@@ -27,25 +45,10 @@ export interface LeaseVerbs {
   lockLimits(queueId: Digits): Promise<void>
   /** Locks the lines of messages, until the transaction ends. */
   lockLinesOf(queueId: Digits, ids: Digits[]): Promise<void>
-  /**
-   * Leases what comes next in the lines of these heads: for the ask at `wanted[i]` at most that many
-   * messages. The lines must be locked.
-   */
-  leaseFollowers(
-    queueId: Digits,
-    heads: Head[],
-    wanted: number[],
-    bytesMax: number,
-    limited: boolean
-  ): Promise<Follower[]>
-  /** Leases more from the groups of messages that have just been leased, which take turns. */
-  leaseTurns(
-    queueId: Digits,
-    heads: Held[],
-    asks: LeaseAsk[],
-    bytesMax: number,
-    limited: boolean
-  ): Promise<LeaseFlush>
+  /** Leases what comes next in the lines of these heads. The lines must be locked. */
+  leaseFollowers(queueId: Digits, more: FollowersWanted): Promise<Follower[]>
+  /** Leases more from groups that take turns. */
+  leaseTurns(queueId: Digits, more: TurnsWanted): Promise<LeaseFlush>
   /** Which of these keys were used. Their messages may still be held. */
   usedLeaseKeys(queueId: Digits, keys: string[]): Promise<Set<string>>
   /** The messages that a lease with this key still holds. Without any, the key is free again. */

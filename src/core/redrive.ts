@@ -1,13 +1,8 @@
 /** Redrives: of dead messages, and of messages in a dead-letter queue. */
+import type { BulkScope } from './bulkPorts.ts'
 import { QueueError } from './errors.ts'
 import type { Digits, Selection } from './message.ts'
 import type { Freed } from './rows.ts'
-
-/**
- * Messages of a chunk are ready now. `position` is the lowest of those that a lease can take. null:
- * all of them wait in their lines.
- */
-export type OnReadyChunk = (count: number, position: number | null) => void
 
 /** A chunk was redriven: how many messages, and what is ready now in a queue. */
 export type OnRedriven = (count: number, ready: Freed | null, queueId: Digits) => void
@@ -41,6 +36,12 @@ export interface RedriveTask {
   startedAt: string
 }
 
+/** Which messages are redriven, until when, and to which queue. */
+export interface RedriveScope extends BulkScope {
+  /** null: each goes home, or becomes ready where it is. */
+  to: string | null
+}
+
 /** A redrive to start as a task. */
 export interface RedriveWanted {
   selection: Selection
@@ -61,13 +62,7 @@ export interface RedriveVerbs {
    * Each message that a redrive takes goes home to the queue of its origin, or with `to` to that
    * queue. Without either it becomes ready where it is. Works in chunks, as the bulk actions do.
    */
-  redrive(
-    queueId: Digits,
-    selection: Selection,
-    to: string | null,
-    signal: AbortSignal,
-    onRedriven: OnRedriven
-  ): Promise<void>
+  redrive(queueId: Digits, scope: RedriveScope, onRedriven: OnRedriven): Promise<void>
   /** Starts a task. null: the queue has one that runs, or is gone. */
   startRedrive(queueId: Digits, wanted: RedriveWanted): Promise<Digits | null>
   /** The last tasks of a queue, the newest first. */

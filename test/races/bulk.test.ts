@@ -23,6 +23,8 @@ import {
 } from './setup.ts'
 
 const everything = { ids: null, where: null, limit: Infinity }
+const all = { selection: everything, signal: never }
+const only = (ids: string[]) => ({ selection: { ...everything, ids }, signal: never })
 
 interface Action {
   from: 'ready' | 'delayed' | 'dead' | 'acked'
@@ -31,33 +33,32 @@ interface Action {
 const actions: Record<string, Action> = {
   retry: {
     from: 'delayed',
-    run: (database, queueId, _ids, count) => bulk.retry(database, queueId, everything, never, count)
+    run: (database, queueId, _ids, count) => bulk.retry(database, queueId, all, count)
   },
   'retry by ids': {
     from: 'delayed',
-    run: (database, queueId, ids, count) =>
-      bulk.retry(database, queueId, { ...everything, ids }, never, count)
+    run: (database, queueId, ids, count) => bulk.retry(database, queueId, only(ids), count)
   },
   redrive: {
     from: 'dead',
-    run: (database, queueId, _ids, count) => redrive(database, queueId, everything, null, never, count)
+    run: (database, queueId, _ids, count) => redrive(database, queueId, { ...all, to: null }, count)
   },
   purge: {
     from: 'ready',
-    run: (database, queueId, _ids, count) => bulk.purge(database, queueId, 'ready', everything, never, count)
+    run: (database, queueId, _ids, count) => bulk.purge(database, queueId, { ...all, state: 'ready' }, count)
   },
   'purge by ids': {
     from: 'ready',
     run: (database, queueId, ids, count) =>
-      bulk.purge(database, queueId, 'ready', { ...everything, ids }, never, count)
+      bulk.purge(database, queueId, { ...only(ids), state: 'ready' }, count)
   },
   'purge of dead messages': {
     from: 'dead',
-    run: (database, queueId, _ids, count) => bulk.purge(database, queueId, 'dead', everything, never, count)
+    run: (database, queueId, _ids, count) => bulk.purge(database, queueId, { ...all, state: 'dead' }, count)
   },
   'purge of acked messages': {
     from: 'acked',
-    run: (database, queueId, _ids, count) => bulk.purge(database, queueId, 'acked', everything, never, count)
+    run: (database, queueId, _ids, count) => bulk.purge(database, queueId, { ...all, state: 'acked' }, count)
   }
 }
 
@@ -79,10 +80,10 @@ async function furnish(state: Action['from']): Promise<{ queueId: string; ids: s
  * removes both. Returns what it has leased.
  */
 async function interfere(database: Database, state: Action['from'], queueId: string, ids: string[]) {
-  const two = { ...everything, ids: ids.slice(0, 2) }
-  if (state === 'acked') for (const id of two.ids) await bulk.cancel(database, queueId, id)
-  if (state === 'delayed') await bulk.retry(database, queueId, two, never, () => {})
-  if (state === 'dead') await redrive(database, queueId, two, null, never, () => {})
+  const two = ids.slice(0, 2)
+  if (state === 'acked') for (const id of two) await bulk.cancel(database, queueId, id)
+  if (state === 'delayed') await bulk.retry(database, queueId, only(two), () => {})
+  if (state === 'dead') await redrive(database, queueId, { ...only(two), to: null }, () => {})
   const leased = await lease(database, queueId, 2)
   await ack(database, queueId, leased.slice(1))
   return leased

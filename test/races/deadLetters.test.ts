@@ -32,7 +32,7 @@ import { tester } from '../support/callers.ts'
 
 const everything = { ids: null, where: null, limit: Infinity }
 const redriveOn = (database: Database, queueId: string, to: string | null = null) =>
-  redrive(database, queueId, everything, to, never, () => {})
+  redrive(database, queueId, { selection: everything, to, signal: never }, () => {})
 
 /** A queue with messages that are leased, and its dead-letter queue, which exists. */
 async function pair(count: number) {

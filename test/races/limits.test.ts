@@ -87,7 +87,8 @@ t.test('a replica that has not heard of the limits keeps them', async t => {
   t.equal((await lease(poolB, ordered.id, 5)).length, 0)
   const heads = [{ ...head!, ask: 0 }]
   for (const inRoom of [false, true]) {
-    t.strictSame(await followerVerbs.leaseFollowers(poolA, ordered.id, heads, [4], 1e6, inRoom), [])
+    const more = { heads, wanted: [4], bytesMax: 1e6, limited: inRoom }
+    t.strictSame(await followerVerbs.leaseFollowers(poolA, ordered.id, more), [])
   }
   const plain = await queue({ maxLeased: 3 })
   await enqueue(plain.id, 10)

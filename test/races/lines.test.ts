@@ -14,6 +14,7 @@ import {
   expire,
   lease,
   messages,
+  never,
   poolA,
   poolB,
   queue,
@@ -153,16 +154,17 @@ t.test('the next message is cancelled while an ack wants it to stand', async t =
   await linesAreWhole(t, q.id)
 })
 
+const all = { selection: { ids: null, where: null, limit: 1000 }, signal: never }
+
 t.test('a purge of everything beside acks and enqueues of the same groups does not deadlock', async t => {
   const q = await ordered()
   const before = await deadlocks()
   const groups = Array.from({ length: 100 }, (_, n) => `g${n % 20}`)
-  const never = new AbortController().signal
   for (let round = 0; round < 10; round++) {
     await enqueue(poolA, q.id, ...groups)
     const leased = await lease(poolA, q.id, 10)
     await Promise.all([
-      bulk.purge(poolA, q.id, null, { ids: null, where: null, limit: 1000 }, never, () => {}),
+      bulk.purge(poolA, q.id, { state: null, ...all }, () => {}),
       ack(poolB, q.id, leased),
       enqueue(poolB, q.id, ...groups.toReversed())
     ])
@@ -171,10 +173,9 @@ t.test('a purge of everything beside acks and enqueues of the same groups does n
   t.equal(await deadlocks(), before)
 })
 
-const everything = { ids: null, where: null, limit: 1000 }
 const bulkVerbs: [name: string, act: (queueId: string) => Promise<void>][] = [
-  ['purge', id => bulk.purge(poolA, id, 'delayed', everything, new AbortController().signal, () => {})],
-  ['retry', id => bulk.retry(poolA, id, everything, new AbortController().signal, () => {})]
+  ['purge', id => bulk.purge(poolA, id, { state: 'delayed', ...all }, () => {})],
+  ['retry', id => bulk.retry(poolA, id, all, () => {})]
 ]
 for (const [name, act] of bulkVerbs) {
   t.test(`a ${name} beside an ack that promotes messages of two lines does not deadlock`, async t => {
@@ -227,7 +228,13 @@ t.test('a lease gets no followers when its head was lost while it waited for the
   const { lockLinesOf, leaseFollowers } = followerVerbs
   const following = poolA.transaction(async session => {
     await lockLinesOf(session, q.id, [head!.id])
-    return await leaseFollowers(session, q.id, [{ ...head!, ask: 0 }], [2], answerBytesMax)
+    const heads = [{ ...head!, ask: 0 }]
+    return await leaseFollowers(session, q.id, {
+      heads,
+      wanted: [2],
+      bytesMax: answerBytesMax,
+      limited: false
+    })
   })
   await untilBlocked(1)
   await expire(q.id)

@@ -359,29 +359,18 @@ t.test(
         await page('ready', { ...filter, contains: 'rare' })
         await page('acked', { ...filter, contains: 'rare' })
         await page('dead', { ...filter, reason: 'rare' })
-        await redrive(
-          watched,
-          queueId,
-          { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 },
-          null,
-          never,
-          () => {}
-        )
-        await bulk.retry(watched, queueId, { ids: null, where: null, limit }, never, () => {})
+        const rare = { ids: null, where: { ...filter, reason: 'rare' }, limit: 3 }
+        await redrive(watched, queueId, { selection: rare, to: null, signal: never }, () => {})
+        const first = { ids: null, where: null, limit }
+        await bulk.retry(watched, queueId, { selection: first, signal: never }, () => {})
         await session.query(movedIdsStatement, [queueId, '0', limit])
         for (const table of ['messages', 'acked']) {
           const some = await database.query<{ id: string }>(
             `select id from holdfast.${table} where queue_id = $1 order by id desc limit ${batch}`,
             [queueId]
           )
-          await bulk.purge(
-            watched,
-            queueId,
-            null,
-            { ids: some.map(({ id }) => id), where: null, limit: Infinity },
-            never,
-            () => {}
-          )
+          const named = { ids: some.map(({ id }) => id), where: null, limit: Infinity }
+          await bulk.purge(watched, queueId, { state: null, selection: named, signal: never }, () => {})
         }
         const work = { action: 'purge', state: null, selection: everything } as const
         await bulk.countMatches(watched, queueId, work, never)

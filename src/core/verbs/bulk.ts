@@ -35,11 +35,11 @@ export class Bulk {
     const { signals } = this.#parts
     return inChunks(this.#parts, caller, name, (store, { id, settings }, onDone) =>
       action === 'purge'
-        ? store.purge(id, state, selection, signal, (count, freed) => {
+        ? store.purge(id, { state, selection, signal }, (count, freed) => {
             onDone(count, freed)
             if (settings.maxLeased !== null) signals.onFree(id, count)
           })
-        : store[action](id, selection, signal, (count, position) =>
+        : store[action](id, { selection, signal }, (count, position) =>
             onDone(count, position === null ? null : { count, position })
           )
     )

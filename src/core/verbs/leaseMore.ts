@@ -38,7 +38,8 @@ async function addFollowers(
   const followers = await store.transaction(async verbs => {
     if (limited) await verbs.lockLimits(queueId)
     await verbs.lockLinesOf(queueId, ids)
-    return await verbs.leaseFollowers(queueId, heads, wanted, answerBytesMax - flush.bytes, limited)
+    const bytesMax = answerBytesMax - flush.bytes
+    return await verbs.leaseFollowers(queueId, { heads, wanted, bytesMax, limited })
   })
   for (const row of followers) add(flush, row.ask, [row])
   const dueAtMs = followers[0]?.dueAtMs ?? null
@@ -58,17 +59,16 @@ async function addTurns(
   // A key that has messages already has its row of leases, so what is added to them joins that row.
   const joins = (ask: number) => asks[ask]!.idempotencyKey !== null && flush.shares[ask]!.length > 0
   const leaseTurns = async (verbs: Verbs): Promise<LeaseFlush> => {
-    const more = await verbs.leaseTurns(
-      queueId,
-      flush.rows.map(({ id, fence }) => ({ id, fence })),
-      open.map(ask => ({
+    const more = await verbs.leaseTurns(queueId, {
+      heads: flush.rows.map(({ id, fence }) => ({ id, fence })),
+      asks: open.map(ask => ({
         ...asks[ask]!,
         max: wanted[ask]!,
         idempotencyKey: joins(ask) ? null : asks[ask]!.idempotencyKey
       })),
-      answerBytesMax - flush.bytes,
+      bytesMax: answerBytesMax - flush.bytes,
       limited
-    )
+    })
     for (const [index, ask] of open.entries()) {
       const share = more.shares[index]!
       if (!joins(ask) || share.length === 0) continue

@@ -27,7 +27,7 @@ export class Redriving {
     signal: AbortSignal
   ): Promise<number> {
     return inChunks(this.#parts, caller, name, (store, { id }, onDone) =>
-      store.redrive(id, selection, to, signal, onDone)
+      store.redrive(id, { selection, to, signal }, onDone)
     )
   }
 

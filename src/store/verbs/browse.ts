@@ -99,9 +99,10 @@ export async function browse(
   const matches: Digits[] = []
   let cursor: Digits | null = after
   const untilMs = performance.now() + searchMsMax
-  for (let step = 0; step < stepsMax && cursor !== null && matches.length < limit; step++) {
-    if (step > 0 && performance.now() > untilMs) break
-    const found = await search(session, queueId, wanted, cursor, idMax, isAll ? limit : chunk)
+  for (let steps = 0; steps < stepsMax && cursor !== null && matches.length < limit; steps++) {
+    if (steps > 0 && performance.now() > untilMs) break
+    const step = { after: cursor, last: idMax, count: isAll ? limit : chunk }
+    const found = await search(session, queueId, wanted, step)
     matches.push(...found.ids)
     cursor = found.more ? found.examinedTo : null
   }

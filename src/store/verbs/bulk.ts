@@ -1,9 +1,8 @@
 /** Bulk actions: purge, redrive and retry many messages, in chunks, each a commit of its own. */
 import { countSecondsMax } from '../../core/limits.ts'
 import { openStates, states, type State } from '../../core/counters.ts'
-import type { Digits, Selection } from '../../core/message.ts'
-import type { BulkWork, Freed, Matches } from '../../core/ports.ts'
-import type { OnReadyChunk } from '../../core/redrive.ts'
+import type { Digits } from '../../core/message.ts'
+import type { BulkScope, BulkWork, Freed, Matches, OnReadyChunk, PurgeScope } from '../../core/ports.ts'
 import { newPosition, openState, placesIn } from '../fragments.ts'
 import { leaving, ledgerInsert } from '../ledger.ts'
 import { freeLines, isParked, lineColumns, standsInLine } from '../lines.ts'
@@ -30,10 +29,8 @@ export const lastIdStatement: Statement<{ last_value: Digits }> = {
 }
 
 /** Which messages are found, and until when. */
-interface Chunked {
+interface Chunked extends BulkScope {
   searches: Searched[]
-  selection: Selection
-  signal: AbortSignal
 }
 
 /**
@@ -53,7 +50,8 @@ export async function eachChunk(
   for (const states of searches) {
     for (let after: Digits | null = '0'; after !== null && left > 0;) {
       if (signal.aborted) return false
-      const found = await search(session, queueId, { states, where, ids }, after, newest!.last_value)
+      const step = { after, last: newest!.last_value }
+      const found = await search(session, queueId, { states, where, ids }, step)
       const chunk = found.ids.slice(0, left)
       if (chunk.length > 0) left -= await act(chunk, states)
       after = nextAfter(found, chunk)
@@ -173,9 +171,7 @@ export const purgeAckedStatement: Statement<{ purged: string }> = {
 export async function purge(
   session: Session,
   queueId: Digits,
-  state: State | null,
-  selection: Selection,
-  signal: AbortSignal,
+  { state, selection, signal }: PurgeScope,
   onPurged: (count: number, freed: Freed | null) => void
 ): Promise<void> {
   const searches = searchesFor({ action: 'purge', state, selection })
@@ -251,8 +247,7 @@ export const retryStatement: Statement<RetriedRow> = {
 export async function retry(
   session: Session,
   queueId: Digits,
-  selection: Selection,
-  signal: AbortSignal,
+  { selection, signal }: BulkScope,
   onReady: OnReadyChunk
 ): Promise<void> {
   const searches = searchesFor({ action: 'retry', state: null, selection })

@@ -66,10 +66,11 @@ async function findFailed(
   limit: number
 ): Promise<{ failed: FailedMessage[]; examined: number; cursor: Digits | null }> {
   const count = Math.min(limit, chunk)
+  const wanted = { states: [state], where: null, ids: null }
   const found =
     state === 'ready'
       ? await findMoved(session, queueId, after, count)
-      : await search(session, queueId, { states: [state], where: null, ids: null }, after, idMax, count)
+      : await search(session, queueId, wanted, { after, last: idMax, count })
   const failed = found.ids.length > 0 ? await session.query(failedStatement, [queueId, found.ids, state]) : []
   const cursor = found.more ? found.examinedTo : null
   return { failed, examined: found.examined, cursor }

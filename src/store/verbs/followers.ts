@@ -3,7 +3,7 @@
  * parked, so the lease is a HOT update. The row of the line counts them.
  */
 import type { Digits } from '../../core/message.ts'
-import type { Follower, Head } from '../../core/ports.ts'
+import type { Follower, FollowersWanted } from '../../core/ports.ts'
 import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting, roomOfLine } from '../limits.ts'
@@ -247,16 +247,13 @@ async function lockLinesOf(session: Session, queueId: Digits, ids: Digits[]): Pr
 }
 
 /**
- * Leases the messages that come next in the lines of these heads: of the ask at `wanted[i]` at most
- * that many. The lines are locked. A head that is no longer leased under its fence has none.
+ * Leases the messages that come next in the lines of these heads. The lines are locked. A head that
+ * is no longer leased under its fence has none.
  */
 async function leaseFollowers(
   session: Session,
   queueId: Digits,
-  heads: Head[],
-  wanted: number[],
-  bytesMax: number,
-  limited = false
+  { heads, wanted, bytesMax, limited }: FollowersWanted
 ): Promise<Follower[]> {
   return await session.query(limited ? limitedFollowersStatement : followersStatement, [
     queueId,

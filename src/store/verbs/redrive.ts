@@ -3,8 +3,8 @@
  * and dead ones that never moved become ready where they are.
  */
 import type { State } from '../../core/counters.ts'
-import type { Digits, Selection } from '../../core/message.ts'
-import type { OnRedriven, RedriveWanted } from '../../core/redrive.ts'
+import type { Digits } from '../../core/message.ts'
+import type { OnRedriven, RedriveScope, RedriveWanted } from '../../core/redrive.ts'
 import { newPosition, openState, placesIn } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { freeLines, lineColumns } from '../lines.ts'
@@ -193,9 +193,7 @@ export async function redriveIds(
 export async function redrive(
   session: Session,
   queueId: Digits,
-  selection: Selection,
-  to: string | null,
-  signal: AbortSignal,
+  { selection, to, signal }: RedriveScope,
   onRedriven: OnRedriven
 ): Promise<void> {
   await eachChunk(session, queueId, { searches: [redrivable], selection, signal }, ids =>

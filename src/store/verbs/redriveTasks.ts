@@ -246,7 +246,8 @@ async function drive(session: Session, task: TakenRow, onRedriven: OnRedriven): 
   const queueId = String(task.queue_id)
   const { ids, where, destination, kind, allowed } = task
   const states = kind === 'move' ? movable : redrivable
-  const found = await search(session, queueId, { states, where, ids }, task.after_id, task.last_id)
+  const step = { after: task.after_id, last: task.last_id }
+  const found = await search(session, queueId, { states, where, ids }, step)
   const taken = found.ids.slice(0, allowed)
   const [stop] =
     kind === 'move' && taken.length > 0

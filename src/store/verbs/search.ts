@@ -158,6 +158,13 @@ interface Search {
   ids: Digits[] | null
 }
 
+/** A step of a search: the next `count` messages by id, after `after` and up to `last`. */
+interface SearchStep {
+  after: Digits
+  last: Digits
+  count?: number
+}
+
 /** What a step of a search found: it examined all messages up to the id `examinedTo`. */
 interface Found {
   ids: Digits[]
@@ -166,32 +173,27 @@ interface Found {
   more: boolean
 }
 
-/**
- * Examines the next `count` messages by id, after `after` and up to `last`: which of them match,
- * how far it came, and whether there are more.
- */
+/** Takes a step of a search: which messages match, how far it came, and whether there are more. */
 export async function search(
   session: Session,
   queueId: Digits,
-  { states, where, ids }: Search,
-  after: Digits,
-  last: Digits,
-  count = chunk
+  wanted: Search,
+  { after, last, count = chunk }: SearchStep
 ): Promise<Found> {
-  const examined = Math.min(count, reasonsMax(where?.reason))
-  const values: unknown[] = [
-    queueId,
-    after,
-    last,
-    examined,
+  const { states, where, ids } = wanted
+  const statement = statementFor(wanted)
+  const range = [queueId, after, last, Math.min(count, reasonsMax(where?.reason))]
+  const filter = [
     states === redrivable ? redrivableStates : states,
     where?.contains,
     where?.reason,
     where?.enqueuedAfter,
     where?.enqueuedBefore,
-    where?.group
+    where?.group,
+    ...(ids === null ? [] : [ids])
   ]
-  const [row] = await runSearch(session, kindOf(states), values, where, ids)
+  const values = statement === searchAllRedrivable ? range : [...range, ...filter]
+  const [row] = await session.query(statement, values)
   return {
     ids: row!.ids,
     examined: Number(row!.examined),
@@ -200,20 +202,10 @@ export async function search(
   }
 }
 
-async function runSearch(
-  session: Session,
-  kind: keyof typeof searches,
-  values: unknown[],
-  where: Filter | null,
-  ids: Digits[] | null
-): Promise<SearchRow[]> {
-  if (ids !== null) {
-    return await session.query(searchesById[kind === 'dead' ? 'messages' : kind], [...values, ids])
-  }
-  if (kind === redrivable && where === null) {
-    return await session.query(searchAllRedrivable, values.slice(0, 4))
-  }
-  return await session.query(searches[kind], values)
+function statementFor({ states, where, ids }: Search): Statement<SearchRow> {
+  const kind = kindOf(states)
+  if (ids !== null) return searchesById[kind === 'dead' ? 'messages' : kind]
+  return kind === redrivable && where === null ? searchAllRedrivable : searches[kind]
 }
 
 /** After which id the next search goes on, where only the first ids found were `taken`. null: at the end. */

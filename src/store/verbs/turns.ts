@@ -1,6 +1,6 @@
 /** Leasing more from groups that take turns: one message of each group, and then again. */
 import type { Digits } from '../../core/message.ts'
-import type { Held, LeaseAsk, LeaseFlush } from '../../core/ports.ts'
+import type { LeaseFlush, TurnsWanted } from '../../core/ports.ts'
 import { answerBytes } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { charging, countedOfLine, inRoom, roomLeft, roomOfLine } from '../limits.ts'
@@ -151,10 +151,7 @@ export const limitedLeaseTurnsStatement: Statement<FlushRow> = {
 async function leaseTurns(
   session: Session,
   queueId: Digits,
-  heads: Held[],
-  asks: LeaseAsk[],
-  bytesMax: number,
-  limited: boolean
+  { heads, asks, bytesMax, limited }: TurnsWanted
 ): Promise<LeaseFlush> {
   const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, true)
   const rows = await session.query(limited ? limitedLeaseTurnsStatement : leaseTurnsStatement, [
