@@ -34,9 +34,9 @@ interface Chunked extends BulkScope {
 }
 
 /**
- * Finds the messages that are there when it begins and match, and hands them on in chunks, the
- * lowest ids first, until the limit or the signal. `act` answers how many it changed: another
- * session may have taken some since. True when it came to the end.
+ * Finds the messages that match and are there when it begins. It hands them on in chunks, the lowest
+ * ids first, until the limit or the signal. `act` answers how many it changed: another session may
+ * have taken some since. True when it came to the end.
  */
 export async function eachChunk(
   session: Session,
@@ -63,8 +63,8 @@ export async function eachChunk(
 /**
  * Locks messages of a chunk as `locked`. Parked messages come first and alone. An ack that promotes
  * some of several lines locks them in the order of the lines, which is no order of ids. So parked
- * messages that another session has locked are left out, and waited for singly where no other is
- * left. `more` in the answer asks for the statement again.
+ * messages that another session has locked are left out. Where no other is left, they are waited for
+ * one by one. `more` in the answer asks for the statement again.
  */
 const lockingChunk = (condition: string, mode: 'update' | 'no key update') => {
   const ofChunk = sql`
@@ -108,9 +108,29 @@ const lockingChunk = (condition: string, mode: 'update' | 'no key update') => {
     )`
 }
 
+/** Takes steps until nothing is left of a chunk, or until the signal. Answers how many they changed. */
+async function inSteps(
+  signal: AbortSignal,
+  step: () => Promise<{ count: number; more: boolean }>
+): Promise<number> {
+  let changed = 0
+  for (;;) {
+    const { count, more } = await step()
+    changed += count
+    if (!more || signal.aborted) return changed
+  }
+}
+
 const moreThan = (changed: string) => `(select count(*) from matched) > (select count(*) from ${changed})`
 
-export const purgeStatement: Statement<{ purged: string; more: boolean; freed: Freed | null }> = {
+/** Kept acked messages stand in no line, so nothing of them is left for later, and none frees others. */
+interface PurgedRow {
+  purged: string
+  more?: boolean
+  freed?: Freed | null
+}
+
+export const purgeStatement: Statement<PurgedRow> = {
   name: 'purge',
   parameters: '$1 queue id · $2 message ids · $3 states',
   slow: true,
@@ -143,7 +163,7 @@ export const purgeStatement: Statement<{ purged: string; more: boolean; freed: F
     from purged`
 }
 
-export const purgeAckedStatement: Statement<{ purged: string }> = {
+export const purgeAckedStatement: Statement<PurgedRow> = {
   name: 'purge_acked',
   parameters: '$1 queue id · $2 message ids',
   slow: true,
@@ -175,19 +195,17 @@ export async function purge(
   onPurged: (count: number, freed: Freed | null) => void
 ): Promise<void> {
   const searches = searchesFor({ action: 'purge', state, selection })
-  await eachChunk(session, queueId, { searches, selection, signal }, async (ids, states) => {
-    let purged = 0
-    for (let again = true; again;) {
+  await eachChunk(session, queueId, { searches, selection, signal }, (ids, states) =>
+    inSteps(signal, async () => {
       const [row] = await (states[0] === 'acked'
         ? session.query(purgeAckedStatement, [queueId, ids])
         : session.query(purgeStatement, [queueId, ids, states]))
-      const { more = false, freed = null } = row as { more?: boolean; freed?: Freed | null }
-      onPurged(Number(row!.purged), freed)
-      purged += Number(row!.purged)
-      again = more && !signal.aborted
-    }
-    return purged
-  })
+      const { purged, more = false, freed = null } = row!
+      const count = Number(purged)
+      onPurged(count, freed)
+      return { count, more }
+    })
+  )
 }
 
 /** `position`: the lowest of those that are ready now. null: all of them wait in their lines. */
@@ -251,17 +269,15 @@ export async function retry(
   onReady: OnReadyChunk
 ): Promise<void> {
   const searches = searchesFor({ action: 'retry', state: null, selection })
-  await eachChunk(session, queueId, { searches, selection, signal }, async ids => {
-    let changed = 0
-    for (let again = true; again;) {
+  await eachChunk(session, queueId, { searches, selection, signal }, ids =>
+    inSteps(signal, async () => {
       const [row] = await session.query(retryStatement, [queueId, ids])
-      const count = Number(row!.changed)
-      if (count > 0) onReady(count, row!.position === null ? null : Number(row!.position))
-      changed += count
-      again = row!.more && !signal.aborted
-    }
-    return changed
-  })
+      const { changed, more, position } = row!
+      const count = Number(changed)
+      if (count > 0) onReady(count, position === null ? null : Number(position))
+      return { count, more }
+    })
+  )
 }
 
 export const countsStatement: Statement<Record<State, string | null>> = {
@@ -326,7 +342,9 @@ async function countedStates(
   queueId: Digits,
   searches: Searched[]
 ): Promise<State[] | null> {
-  if (!searches.includes(redrivable)) return (searches as State[][]).flat()
+  if (!searches.includes(redrivable)) {
+    return searches.flatMap(searched => (searched === redrivable ? [] : searched))
+  }
   const [row] = await session.query(anyMovedStatement, [queueId])
   return row!.found ? null : ['dead']
 }
