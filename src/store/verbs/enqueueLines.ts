@@ -3,12 +3,13 @@ import { rankInTurns } from '../rank.ts'
 import { sql } from '../statement.ts'
 import { messageColumns } from './enqueueRows.ts'
 
-const linedColumns = ['id', 'position', 'line', 'place', 'turn_rank', ...messageColumns].join(',\n')
+const linedColumns = ['id', 'position', 'line', 'place', 'turn_rank', ...messageColumns]
 
 const rankInLine = `case when turn_rank is null then rank else ${rankInTurns} end`
 
 /** These columns of rows, with the ranks that are stored of them. */
-export const withRankInLine = (columns: string) => columns.replace('rank,\nbody', `${rankInLine},\nbody`)
+export const withRankInLine = (columns: string[]) =>
+  columns.map(column => (column === 'rank' ? rankInLine : column))
 
 /** Takes turns in the lines of those rows in `from` that take turns, and that are meant. */
 export const takingTurns = (from: string, isMeant: string) => sql`
@@ -67,10 +68,10 @@ export const placingInLines = sql`
 export const insertInLines = sql`
   ${placingInLines}, inserted as (
     insert into holdfast.messages (
-      ${linedColumns}
+      ${linedColumns.join(',\n')}
     )
     select
-      ${withRankInLine(linedColumns)}
+      ${withRankInLine(linedColumns).join(',\n')}
     from stood
     returning queue_id, line, place, turn_rank, visible_at
   ), ${takingTurns('inserted', 'visible_at is null')}`

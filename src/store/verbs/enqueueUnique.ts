@@ -185,7 +185,7 @@ const storedColumns = [
   'unique_key',
   'unique_until_leased',
   ...messageColumns
-].join(',\n')
+]
 
 /** What became of each message. Fails if another session has changed what this relies on. */
 const answering = sql`
@@ -255,10 +255,10 @@ const uniquely = (messages: string, places: string) => sql`
     ${locking('is_parked', '(select 1 from opened union all select 1 from stood) l', ' skip locked')}
   ), inserted as (
     insert into holdfast.messages (
-      ${storedColumns}
+      ${storedColumns.join(',\n')}
     )
     select
-      ${withRankInLine(storedColumns)}
+      ${withRankInLine(storedColumns).join(',\n')}
     from (select count(*) from parked) a
     cross join (select * from stood order by queue_id, unique_key) s
     on conflict (queue_id, unique_key) where unique_key is not null and dead_at is null do nothing

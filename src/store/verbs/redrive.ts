@@ -26,7 +26,7 @@ interface RedrivenRow {
 
 const redrivableOnly = 'and (m.dead_at is not null or m.origin is not null)'
 
-const chosenOf = (columns: string, condition = redrivableOnly) => sql`
+const chosenOf = (columns: string[], condition = redrivableOnly) => sql`
   lined as materialized (
     select holdfast.lock_lines_of($1, $2)
   ), chosen as materialized (
@@ -35,7 +35,7 @@ const chosenOf = (columns: string, condition = redrivableOnly) => sql`
       m.line,
       m.place,
       ${openState} as state,
-      ${columns.replace(', ', ',\n')}
+      ${columns.join(',\n')}
     from holdfast.messages m
     where m.queue_id = $1
       and m.id = any($2::bigint[])
@@ -79,7 +79,7 @@ export const redriveStatement: Statement<RedrivenRow> = {
   parameters: '$1 queue id · $2 message ids',
   slow: true,
   text: sql`
-    with ${chosenOf("m.turn_rank, m.origin->>'queue' as home")}, opened as materialized (
+    with ${chosenOf(['m.turn_rank', "m.origin->>'queue' as home"])}, opened as materialized (
       select holdfast.open_lines($1, k.lines) as lines
       from (
         select array_agg(line) as lines
@@ -161,7 +161,7 @@ const sendTo = (name: string, condition?: string): Statement<RedrivenRow> => ({
   parameters: '$1 queue id · $2 message ids · $3 name of the queue to send them to',
   slow: true,
   text: sql`
-    with ${chosenOf('null as home', condition)}
+    with ${chosenOf(['null as home'], condition)}
     ${sendChosen('$1', '$3::text')}`
 })
 
