@@ -8,6 +8,9 @@ export type State = (typeof states)[number]
 export const openStates = ['ready', 'delayed', 'leased', 'dead'] as const satisfies readonly State[]
 export type OpenState = (typeof openStates)[number]
 
+/** The states of messages that are not done yet, and that nobody holds. */
+export const freeStates = ['ready', 'delayed', 'dead'] as const satisfies readonly OpenState[]
+
 /** Each total, and what it counts. */
 export const totals = {
   enqueued: 'Messages stored.',

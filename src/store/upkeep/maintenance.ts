@@ -2,6 +2,7 @@
  * What must be cleaned up now and then: retention, kept acked messages, idempotency keys, the
  * series past its hour, the rows of deleted queues.
  */
+import { freeStates } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
 import { hourSeconds } from '../../core/series.ts'
 import type { Database } from '../database.ts'
@@ -52,7 +53,7 @@ const retentionBy = (name: string, from: string, after: string, order: string): 
       ${ledgerInsert({
         queue: '$1',
         from: 'expired',
-        states: leaving(['ready', 'delayed', 'dead']),
+        states: leaving(freeStates),
         totals: { expired: 'count(*)' }
       })}
     )

@@ -9,6 +9,7 @@
  * was updated in the moment before it was locked has moved, and stays as it is until the next
  * sweep. So all that follows is taken from the rows that were changed.
  */
+import { freeStates } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
 import {
   buried,
@@ -314,7 +315,7 @@ const expiring = (name: string, condition: string): Statement<SweptQueue> => ({
       ${ledgerInsert({
         queue: 'queue_id',
         from: 'expired',
-        states: leaving(['ready', 'delayed', 'dead']),
+        states: leaving(freeStates),
         totals: { expired: 'count(*)' }
       })}
     )

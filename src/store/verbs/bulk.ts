@@ -1,6 +1,6 @@
 /** Bulk actions: purge, redrive and retry many messages, in chunks, each a commit of its own. */
 import { countSecondsMax } from '../../core/limits.ts'
-import { openStates, states, type State } from '../../core/counters.ts'
+import { freeStates, openStates, states, type State } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
 import type { BulkScope, BulkWork, Freed, Matches, OnReadyChunk, PurgeScope } from '../../core/ports.ts'
 import { newPosition, openState, placesIn } from '../fragments.ts'
@@ -16,7 +16,7 @@ import { nextAfter, redrivable, search, type Searched } from './search.ts'
 function searchesFor({ action, state, selection: { ids } }: BulkWork): Searched[] {
   if (action === 'redrive') return [redrivable]
   if (action === 'retry') return [['delayed']]
-  const open: State[] = openStates.filter(state => ids === null || state !== 'leased')
+  const open: readonly State[] = ids === null ? openStates : freeStates
   const acked: State[] = ['acked']
   return [open, acked]
     .map(searched => searched.filter(candidate => state === null || candidate === state))

@@ -1,4 +1,5 @@
 /** Cancelling one message that nobody holds. */
+import { freeStates } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Cancelled, Freed } from '../../core/ports.ts'
 import { openState } from '../fragments.ts'
@@ -38,7 +39,7 @@ export const cancelStatement: Statement<{ leased: boolean; freed: Freed | null }
       ${ledgerInsert({
         queue: '$1',
         from: 'gone',
-        states: leaving(['ready', 'delayed', 'dead']),
+        states: leaving(freeStates),
         totals: { purged: 'count(*)' }
       })}
     )

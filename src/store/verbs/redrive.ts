@@ -2,7 +2,7 @@
  * Redriving: messages go home to the queues in which they died, or to a queue that the caller names,
  * and dead ones that never moved become ready where they are.
  */
-import type { State } from '../../core/counters.ts'
+import { freeStates } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'
 import type { OnRedriven, RedriveScope, RedriveWanted } from '../../core/redrive.ts'
 import { newPosition, openState, placesIn } from '../fragments.ts'
@@ -57,13 +57,13 @@ const sendChosen = (fromId: string, name: string) => sql`
     select
       ${name} as name,
       array_agg(id order by id) as ids,
-      ${['ready', 'delayed', 'dead'].map(state => countIn('state', state as State)).join(',\n')},
+      ${freeStates.map(state => countIn('state', state)).join(',\n')},
       bool_or(line is not null)
     from chosen
     where ${name} is not null
     group by 1
     order by 1
-  ) c (name, ids, ready, delayed, dead, in_lines)
+  ) c (name, ids, ${freeStates.join(', ')}, in_lines)
   cross join lateral holdfast.send(
     ${fromId},
     c.ids,

@@ -3,13 +3,14 @@
  * that into the task, all in one transaction. So any number of replicas may drive, and one that dies
  * leaves a task as its last commit did.
  */
+import { freeStates } from '../../core/counters.ts'
 import { noLimit, type Digits, type Filter } from '../../core/message.ts'
 import type { Driven, OnRedriven, RedriveKind, RedriveTask, RedriveWanted } from '../../core/redrive.ts'
 import { isLasting } from '../failures.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lastIdStatement } from './bulk.ts'
 import { redriveIds } from './redrive.ts'
-import { chunk, nextAfter, redrivable, search, type Searched } from './search.ts'
+import { chunk, nextAfter, redrivable, search } from './search.ts'
 
 /** Between the steps of a task, unless it is behind its rate. */
 const pauseMs = 200
@@ -223,8 +224,6 @@ export const stopOfMoveStatement: Statement<Stop> = {
     limit 1`
 }
 
-const movable: Searched = ['ready', 'delayed', 'dead']
-
 /** One step of a task that is due. null: none is. Needs a transaction. */
 async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<Driven | null> {
   const [task] = await session.query(takeStatement)
@@ -245,7 +244,7 @@ async function driveRedrive(session: Session, onRedriven: OnRedriven): Promise<D
 async function drive(session: Session, task: TakenRow, onRedriven: OnRedriven): Promise<void> {
   const queueId = String(task.queue_id)
   const { ids, where, destination, kind, allowed } = task
-  const states = kind === 'move' ? movable : redrivable
+  const states = kind === 'move' ? freeStates : redrivable
   const step = { after: task.after_id, last: task.last_id }
   const found = await search(session, queueId, { states, where, ids }, step)
   const taken = found.ids.slice(0, allowed)

@@ -1,5 +1,5 @@
 /** Searching the messages of a queue by id: for browsing, and for every bulk action. */
-import type { State } from '../../core/counters.ts'
+import { freeStates, type State } from '../../core/counters.ts'
 import { reasonCharsMax } from '../../core/limits.ts'
 import type { Digits, Filter } from '../../core/message.ts'
 import { isFailure, openState } from '../fragments.ts'
@@ -146,10 +146,9 @@ export const searchesById = {
 
 /** What a redrive takes: dead messages, and those with an origin that are not leased. */
 export const redrivable = 'redrivable'
-const redrivableStates: State[] = ['ready', 'delayed', 'dead']
 
 /** Which messages: kept acked ones, those in other states, or those that a redrive takes. */
-export type Searched = State[] | typeof redrivable
+export type Searched = readonly State[] | typeof redrivable
 
 /** What to search for. `ids` null: among all. */
 interface Search {
@@ -184,7 +183,7 @@ export async function search(
   const statement = statementFor(wanted)
   const range = [queueId, after, last, Math.min(count, reasonsMax(where?.reason))]
   const filter = [
-    states === redrivable ? redrivableStates : states,
+    states === redrivable ? freeStates : states,
     where?.contains,
     where?.reason,
     where?.enqueuedAfter,
