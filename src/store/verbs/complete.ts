@@ -3,7 +3,7 @@ import type { Digits } from '../../core/message.ts'
 import type { AckedWithNext, Changed, Completed, Freed, Held, NextRow } from '../../core/ports.ts'
 import { int2Array, int4Array, jsonbArray, textArray } from '../arrays.ts'
 import { describeAll } from '../descriptions.ts'
-import { takesPlain } from '../fragments.ts'
+import { heldRows, takesPlain } from '../fragments.ts'
 import { freeLines } from '../lines.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { insertStored, noteStored, storedAs, storedIn, type StoredRow } from './enqueue.ts'
@@ -17,13 +17,17 @@ export const completeStatement: Statement<Settled<Held>> = {
   name: 'complete',
   parameters: '$1 queue id · $2 message ids · $3 fences · $4 results',
   text: sql`
-    with ${acking('$2', '$3', result)}
+    with ${acking(heldRows('$2', '$3'), result)}
     select
       id,
       fence,
       ${freeLines('done')} as freed
     from done`
 }
+
+const heldIfAllArePlain = sql`
+  ${heldRows('$2', '$3')}
+    and (select all_are from plain)`
 
 const nextOfDone = sql`
   unnest($6::bigint[], $7::integer[], $8::smallint[], $9::text[], $10::jsonb[])
@@ -45,7 +49,7 @@ export const ackWithNextStatement: Statement<StoredRow & { acked: string | null;
       select count(*) = cardinality($5::integer[]) as all_are
       from unnest($5::integer[]) as id
       where ${takesPlain('id', '$5')}
-    ), ${acking('$2', '$3', result, '(select all_are from plain)')}, answered as materialized (
+    ), ${acking(heldIfAllArePlain, result)}, answered as materialized (
       select
         (select string_agg(id || '.' || fence, ' ') from done) as acked,
         ${freeLines('done')} as freed

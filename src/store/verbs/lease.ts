@@ -2,7 +2,7 @@
 import type { Digits } from '../../core/message.ts'
 import type { LeaseFlush, LeaseWork } from '../../core/ports.ts'
 import { plainMode } from '../../core/rows.ts'
-import { answerBytes, inReadyIndex } from '../fragments.ts'
+import { answerBytes, heldRows, inReadyIndex } from '../fragments.ts'
 import { countIn, ledgerInsert } from '../ledger.ts'
 import { charging, hasLimits, inRoom, limiting, roomLeft } from '../limits.ts'
 import { freeLines } from '../lines.ts'
@@ -227,11 +227,11 @@ const afterAcks = '(select count(*) from done) >= 0'
 const ackedKeys = "(select string_agg(id || '.' || fence, ',') from done)"
 
 const ackingAndLeasing = (entries: LeaseEntries) => sql`
-  with ${acking('$9', '$10')}, ${leasing(entries, afterAcks)}
+  with ${acking(heldRows('$9', '$10'))}, ${leasing(entries, afterAcks)}
   ${leaseAnswer(entries, foundLimits, ackedKeys, freeLines('done'))}`
 
 const ackingAndLeasingInRoom = (entries: LeaseEntries) => sql`
-  with ${acking('$9', '$10')}, ${leasingInRoom(entries, afterAcks, leasedAcks)}
+  with ${acking(heldRows('$9', '$10'))}, ${leasingInRoom(entries, afterAcks, leasedAcks)}
   ${leaseAnswer(entries, roomLeft, ackedKeys, freeLines('done'), leaseTold)}`
 
 export const ackAndLeaseStatement: Statement<FlushRow> = {

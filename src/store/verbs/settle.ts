@@ -38,11 +38,38 @@ export const changedBy = <Row>(rows: Settled<Row>[]): Changed<Row> => ({
 
 const heldParameters = '$1 queue id · $2 message ids · $3 fences'
 
+/** What is kept of an acked message `m`, by its columns in holdfast.acked. */
+const keptOfAcked = {
+  id: 'm.id',
+  enqueued_at: 'm.enqueued_at',
+  acked_at: 'clock_timestamp()',
+  keep_until: 'clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds)',
+  fence: 'm.fence',
+  queue_id: 'm.queue_id',
+  attempt: 'm.attempt',
+  max_attempts: 'coalesce(m.max_attempts, keeping.max_attempts)',
+  rank: 'coalesce(m.turn_rank, m.rank)',
+  body: 'm.body',
+  body_bytes: 'm.body_bytes',
+  content_type: 'm.content_type',
+  headers: 'm.headers',
+  marks: 'm.marks',
+  origin: 'm.origin'
+}
+
+const archiveInsert = (columns: Record<string, string>) => sql`
+  insert into holdfast.acked (
+    ${Object.keys(columns).join(',\n')}
+  )
+  select
+    ${Object.values(columns).join(',\n')}
+  from keeping, done m`
+
 /**
- * The common table expressions that ack: `done` are the messages acked. `result`, if any, is kept.
- * Where the condition `only` does not hold, nothing is acked.
+ * The common table expressions that ack: `done` are the messages acked, of those for which `isHeld`.
+ * `result`, if any, is kept.
  */
-export const acking = (ids: string, fences: string, result?: string, only?: string) => sql`
+export const acking = (isHeld: string, result?: string) => sql`
   keeping as materialized (
     select keep_acked_seconds, max_attempts
     from holdfast.queues
@@ -50,44 +77,13 @@ export const acking = (ids: string, fences: string, result?: string, only?: stri
       and keep_acked_seconds > 0
   ), done as (
     delete from holdfast.messages m
-    where ${heldRows(ids, fences)}${only === undefined ? '' : `\nand ${only}`}
+    where ${isHeld}
     returning
       m.*,
       ${openState} as state,
       ${leavesLine}
   ), archived as (
-    insert into holdfast.acked (
-      id,
-      enqueued_at,
-      acked_at,
-      keep_until,
-      fence,
-      queue_id,
-      attempt,
-      max_attempts,
-      rank,
-      body,
-      body_bytes,
-      content_type,
-      headers,
-      ${result === undefined ? 'marks,\norigin' : 'marks,\norigin,\nresult'}
-    )
-    select
-      m.id,
-      m.enqueued_at,
-      clock_timestamp(),
-      clock_timestamp() + make_interval(secs => keeping.keep_acked_seconds),
-      m.fence,
-      m.queue_id,
-      m.attempt,
-      coalesce(m.max_attempts, keeping.max_attempts),
-      coalesce(m.turn_rank, m.rank),
-      m.body,
-      m.body_bytes,
-      m.content_type,
-      m.headers,
-      ${result === undefined ? 'm.marks,\nm.origin' : `m.marks,\nm.origin,\n${result}`}
-    from keeping, done m
+    ${archiveInsert(result === undefined ? keptOfAcked : { ...keptOfAcked, result })}
     returning 1
   ), forgotten as (
     delete from holdfast.history
@@ -107,7 +103,7 @@ export const ackStatement: Statement<Settled<Held>> = {
   name: 'ack',
   parameters: heldParameters,
   text: sql`
-    with ${acking('$2', '$3')}
+    with ${acking(heldRows('$2', '$3'))}
     select
       id,
       fence,
