@@ -132,6 +132,22 @@ const charged = sql`
     from (select line, count(*) as count from leased group by line) c
   )`
 
+/** Of the followers, those that the asks want, as far as their bytes and the condition allow. */
+const choosing = (condition: string) => sql`
+  chosen as materialized (
+    select *
+    from (
+      select
+        *,
+        sum(bytes) over (order by round, n) as bytes_so_far,
+        row_number() over (order by round, n) as number
+      from next
+      where taken <= ($5::integer[])[ask]
+    ) c
+    where bytes_so_far <= $6
+      and ${condition}
+  )`
+
 const leasingChosen = sql`
   leased as (
     update holdfast.messages m
@@ -183,12 +199,13 @@ const leasingChosen = sql`
     })}
   )`
 
-const followersAnswer = (limited: boolean) => sql`
+/** `from` joins what `dueAtMs` is read from. */
+const followersAnswer = (dueAtMs: string, from = '') => sql`
   select
     ${leasedColumns},
     m.position,
     m.ask,
-    ${limited ? 'extract(epoch from c.due_at)::float8 * 1000' : 'null'} as "dueAtMs"
+    ${dueAtMs} as "dueAtMs"
   from leased m
   cross join lateral (
     select max_attempts
@@ -197,34 +214,31 @@ const followersAnswer = (limited: boolean) => sql`
     limit 1
   ) q
   ${lastFailureAbove(1)}
-  ${limited ? 'cross join charged_lines c' : ''}
+  ${from}
   order by m.round, m.n`
 
-const leasingFollowers = (limited: boolean): Statement<Follower> => ({
-  name: limited ? 'lease_limited_followers' : 'lease_followers',
-  parameters: [
-    '$1 queue id · of each head: $2 message id · $3 fence · $4 its ask',
-    '$5 of each ask: messages wanted · $6 bytes allowed'
-  ].join('\n'),
-  text: sql`
-    with ${limited ? limitedFollowers : followersOfHeads(wantedByAsk)}, chosen as materialized (
-      select *
-      from (
-        select
-          *,
-          sum(bytes) over (order by round, n) as bytes_so_far,
-          row_number() over (order by round, n) as number
-        from next
-        where taken <= ($5::integer[])[ask]
-      ) c
-      where bytes_so_far <= $6
-        and ${limited ? `number <= ${inRoom}` : hasNoLimits}
-    ), ${leasingChosen}${limited ? `, ${charging}, ${charged}` : ''}
-    ${followersAnswer(limited)}`
-})
+const parameters = [
+  '$1 queue id · of each head: $2 message id · $3 fence · $4 its ask',
+  '$5 of each ask: messages wanted · $6 bytes allowed'
+].join('\n')
 
-export const followersStatement = leasingFollowers(false)
-export const limitedFollowersStatement = leasingFollowers(true)
+export const followersStatement: Statement<Follower> = {
+  name: 'lease_followers',
+  parameters,
+  text: sql`
+    with ${followersOfHeads(wantedByAsk)}, ${choosing(hasNoLimits)}, ${leasingChosen}
+    ${followersAnswer('null')}`
+}
+
+const isInRoom = `number <= ${inRoom}`
+
+export const limitedFollowersStatement: Statement<Follower> = {
+  name: 'lease_limited_followers',
+  parameters,
+  text: sql`
+    with ${limitedFollowers}, ${choosing(isInRoom)}, ${leasingChosen}, ${charging}, ${charged}
+    ${followersAnswer('extract(epoch from c.due_at)::float8 * 1000', 'cross join charged_lines c')}`
+}
 
 export const lockLimitsStatement: Statement = {
   name: 'lock_limits',
