@@ -14,7 +14,7 @@ import { isLeaseKeyTaken } from './leaseKeys.ts'
 import { rowPerKey, sharedRow, type LeaseEntries } from './leaseEntries.ts'
 import { findMissed } from './missed.ts'
 import { acking, heldArrays } from './settle.ts'
-import { wantedBy } from './slots.ts'
+import { wantedBy, type Wanted } from './slots.ts'
 import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 
 /** The number in the flush of message `m`, by the place of its id in `places`. */
@@ -269,6 +269,30 @@ const limitedStatements: typeof plainStatements = {
   ackAndLeaseKeyed: limitedAckAndLeaseKeyedStatement
 }
 
+/** The statement of a flush, and its values. */
+function statementFor(
+  queueId: Digits,
+  { bytesMax, acks = [], mode = plainMode }: LeaseWork,
+  { holders, seconds, workers, entries, keys, keyWorkers }: Wanted,
+  from: number[]
+): [Statement<FlushRow>, unknown[]] {
+  const statements = mode.limited ? limitedStatements : plainStatements
+  const values = [queueId, ranks, from, holders.length, bytesMax, holders, seconds, workers]
+  const hasKeys = keys.length > 1
+  if (!hasKeys && acks.length === 0) return [statements.lease, values]
+  const [, ids, fences] = heldArrays(queueId, acks)
+  if (!hasKeys) return [statements.ackAndLease, [...values, ids, fences]]
+  return [statements.ackAndLeaseKeyed, [...values, ids, fences, entries, keys, keyWorkers]]
+}
+
+/** How far the scan came that looked for `wanted` messages. null: there was none. */
+function reachedBy(rows: FlushRow[], wanted: number) {
+  const { scanned, rank, found, full, last } = rows[0]!.scan!
+  if (!scanned || wanted === 0) return null
+  const { position } = rows.at(-1)!
+  return { rank: rank ?? -1, position: Number(position), exhausted: found < wanted && !full, last }
+}
+
 /**
  * Leases the first ready messages of a queue: as many as the asks add up to, but at most `bytesMax`
  * of answer (one message at least). They are handed out in order, the first ask's share first.
@@ -282,41 +306,22 @@ export async function lease(
   session: Session,
   scanHints: ScanHints,
   queueId: Digits,
-  { asks, bytesMax, acks = [], mode = plainMode }: LeaseWork
+  work: LeaseWork
 ): Promise<LeaseFlush> {
-  const { slots, holders, seconds, workers, entries, keys, keyWorkers } = wantedBy(asks, mode.ordered)
-  const statements = mode.limited ? limitedStatements : plainStatements
+  const { asks, bytesMax, mode = plainMode } = work
+  const wanted = wantedBy(asks, mode.ordered)
   const scan = scanHints.begin(queueId)
   try {
-    const values = [queueId, ranks, scan.from, holders.length, bytesMax, holders, seconds, workers]
-    const [, ...acked] = heldArrays(queueId, acks)
-    const rows = await (keys.length > 1
-      ? session.query(statements.ackAndLeaseKeyed, [...values, ...acked, entries, keys, keyWorkers])
-      : acks.length > 0
-        ? session.query(statements.ackAndLease, [...values, ...acked])
-        : session.query(statements.lease, values))
-    const report = rows[0]!.scan!
-    const room = report.room ?? null
-    const wanted = mode.limited ? (room?.messages ?? 0) : holders.length
-    const { position } = rows.at(-1)!
-    scanHints.end(
-      queueId,
-      scan,
-      report.scanned && wanted > 0
-        ? {
-            rank: report.rank ?? -1,
-            position: Number(position),
-            exhausted: report.found < wanted && !report.full,
-            last: report.last
-          }
-        : null
-    )
-    const flush = flushOf(rows, slots, asks.length)
-    if (!report.hasLimits) return flush
-    const { acked: done, freed } = flush
+    const rows = await session.query(...statementFor(queueId, work, wanted, scan.from))
+    const { hasLimits: needsLimits, room } = rows[0]!.scan!
+    const messages = mode.limited ? (room?.messages ?? 0) : wanted.slots.length
+    scanHints.end(queueId, scan, reachedBy(rows, messages))
+    const flush = flushOf(rows, wanted.slots, asks.length)
+    if (!needsLimits) return flush
+    const { acked, freed } = flush
     const limited = { asks, bytesMax, mode: { ...mode, limited: true } }
     const leased = await lease(session, scanHints, queueId, limited)
-    return { ...leased, acked: done, freed }
+    return { ...leased, acked, freed }
   } catch (error) {
     if (isLeaseKeyTaken(error)) scanHints.fail(queueId, scan)
     else scanHints.forget(queueId)

@@ -1,12 +1,25 @@
 /** What the asks of a flush want, message by message. */
 import type { LeaseAsk } from '../../core/ports.ts'
 
-/**
- * What the asks want, message by message: whose it is, who is to hold it, for how long (0: as long as
- * the queue says), and which row of leases it goes in. All who ask without a key share the first row.
- * Each of the other rows has one key and one worker.
- */
-export function wantedBy(asks: LeaseAsk[], inTurn: boolean) {
+/** What asks want: four lists with a member for each message, and the rows of leases to make. */
+export interface Wanted {
+  /** The place of the ask that gets the message. */
+  slots: number[]
+  /** Who is to hold it: a number in `workers`, from 1 on. With a key, the only worker of its row. */
+  holders: number[]
+  /** For how long. 0: as long as the queue says. */
+  seconds: number[]
+  /** Its row of leases: a number in `keys`, from 1 on. */
+  entries: number[]
+  /** Of the first row of leases, in which all who ask without a key share. */
+  workers: string[]
+  /** Of each row of leases. The first has none. */
+  keys: (string | null)[]
+  keyWorkers: (string | null)[]
+}
+
+/** Without `inTurn`, the first ask's messages come first. With it, each ask gets one, and then again. */
+export function wantedBy(asks: LeaseAsk[], inTurn: boolean): Wanted {
   const workers = [...new Set(asks.filter(ask => ask.idempotencyKey === null).map(ask => ask.worker))]
   const keys: (string | null)[] = [null]
   const keyWorkers: (string | null)[] = [null]
@@ -22,8 +35,8 @@ export function wantedBy(asks: LeaseAsk[], inTurn: boolean) {
     slots,
     holders: slots.map(index => holderOf[index]!),
     seconds: slots.map(index => asks[index]!.leaseSeconds ?? 0),
-    workers,
     entries: slots.map(index => entryOf[index]!),
+    workers,
     keys,
     keyWorkers
   }
