@@ -4,7 +4,7 @@
  */
 import { PgBoss } from 'pg-boss'
 import type { Database } from '../store/database.ts'
-import { isServerError } from '../store/failures.ts'
+import { isServerError } from '../store/databaseErrors.ts'
 import { lockKeys } from '../store/lockKeys.ts'
 import { schemaExists } from '../store/setup/migrate.ts'
 import { createMaintenance } from '../store/upkeep/maintenance.ts'

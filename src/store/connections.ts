@@ -1,7 +1,7 @@
 /** A pool whose every session is durable, and whose connections answer. */
 import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
-import { failureOf, isBroken, outcomeUnknown, unreachable } from './failures.ts'
+import { failureOf, isBroken, outcomeUnknown, unreachable } from './databaseErrors.ts'
 import type { Hosts, Target } from './hosts.ts'
 import { sessionSettings, statementMsMax } from './sessionSettings.ts'
 import type { Session, Statement } from './statement.ts'

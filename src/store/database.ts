@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { commit, Connections, run, sessionOn } from './connections.ts'
 import { Door, type Rank } from './door.ts'
-import { isBroken, retrying } from './failures.ts'
+import { isBroken, retrying } from './databaseErrors.ts'
 import type { Target } from './hosts.ts'
 import type { Session, Statement } from './statement.ts'
 

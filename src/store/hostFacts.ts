@@ -1,6 +1,6 @@
 /** What a host of a URL with several says of itself, and whether writes may go to it. */
 import type pg from 'pg'
-import { isServerError } from './failures.ts'
+import { isServerError } from './databaseErrors.ts'
 
 /** `primary`: no standby. `read-write`: also none whose transactions are read-only by default. */
 export type HostRole = 'primary' | 'read-write'

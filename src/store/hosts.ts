@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import { isServerError, reasonOf } from './failures.ts'
+import { isServerError, reasonOf } from './databaseErrors.ts'
 import { objectionTo, readHostFacts, type HostFacts, type HostRole, type SeenCluster } from './hostFacts.ts'
 
 /** How to connect, for pg's Client and Pool. With `hosts`, they say where. */

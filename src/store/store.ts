@@ -1,7 +1,7 @@
 /** The store: the verbs of its folders, bound to the places where the core runs them. */
 import type { Place, Store, Verbs } from '../core/ports.ts'
 import type { Database } from './database.ts'
-import { isOutrun } from './failures.ts'
+import { isOutrun } from './databaseErrors.ts'
 import type { Session } from './statement.ts'
 import type { ScanHints } from './upkeep/scanHints.ts'
 import { autoQueueVerbs } from './verbs/autoQueues.ts'

@@ -1,6 +1,6 @@
 /** Enqueues that race under one key, or share a flush with a message that cannot be stored. */
 import t from 'tap'
-import { isServerError } from '../../src/store/failures.ts'
+import { isServerError } from '../../src/store/databaseErrors.ts'
 import {
   blocker,
   brokerOn,

@@ -1,6 +1,6 @@
 /** Connections outside the pool, and why there is none: in a sentence that names the setting. */
 import pg from 'pg'
-import { isServerError, reasonOf } from '../failures.ts'
+import { isServerError, reasonOf } from '../databaseErrors.ts'
 import { Hosts, NoWriter, type Target } from '../hosts.ts'
 import { hostRoleOf, hostsOf } from './databaseUrl.ts'
 

@@ -7,7 +7,7 @@ import { findLacking } from './grants.ts'
 import { compareMigrations } from './migrate.ts'
 import { probePooling, type PoolingFacts } from './pooling.ts'
 import type { HostFacts } from '../hostFacts.ts'
-import { reasonOf } from '../failures.ts'
+import { reasonOf } from '../databaseErrors.ts'
 import { holders, type Holder } from '../upkeep/snapshots.ts'
 
 interface ServerFacts {

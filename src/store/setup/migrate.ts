@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
-import { isServerError } from '../failures.ts'
+import { isServerError } from '../databaseErrors.ts'
 import type { Target } from '../hosts.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { migrationSettings } from '../sessionSettings.ts'

@@ -1,7 +1,7 @@
 /** Idempotency keys of leases: with its key a lease is given again when its answer was lost. */
 import type { Digits } from '../../core/message.ts'
 import type { Held, LeasedRow } from '../../core/ports.ts'
-import { isServerError } from '../failures.ts'
+import { isServerError } from '../databaseErrors.ts'
 import { lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 

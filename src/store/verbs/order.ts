@@ -9,7 +9,7 @@ import { orderSettings } from '../../core/lines.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { standstillMsMax } from '../../core/limits.ts'
-import { isServerError } from '../failures.ts'
+import { isServerError } from '../databaseErrors.ts'
 import { statementMsMax } from '../sessionSettings.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 

@@ -3,7 +3,7 @@ import type { NewQueueTerms, PutOutcome, QueueMaker } from '../../core/queuePort
 import type { Entries, QueueChange, Revise } from '../../core/queue.ts'
 import { mayBeNull, settingPaths } from '../../core/settings.ts'
 import type { Database } from '../database.ts'
-import { isServerError } from '../failures.ts'
+import { isServerError } from '../databaseErrors.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { adoptStatement, autoQueueVerbs } from './autoQueues.ts'
 import { lockChains, refuseCircle } from './deadLetters.ts'

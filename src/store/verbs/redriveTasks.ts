@@ -6,7 +6,7 @@
 import { freeStates } from '../../core/counters.ts'
 import { noLimit, type Digits, type Filter } from '../../core/message.ts'
 import type { Driven, OnRedriven, RedriveKind, RedriveTask, RedriveWanted } from '../../core/redrive.ts'
-import { isLasting } from '../failures.ts'
+import { isLasting } from '../databaseErrors.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { lastIdStatement } from './bulk.ts'
 import { redriveIds } from './redrive.ts'
