@@ -4,7 +4,7 @@
  */
 import { PgBoss } from 'pg-boss'
 import type { Database } from '../store/database.ts'
-import { isServerError } from '../store/databaseErrors.ts'
+import { isServerError, sqlState } from '../store/databaseErrors.ts'
 import { lockKeys } from '../store/lockKeys.ts'
 import { schemaExists } from '../store/setup/migrate.ts'
 import { createMaintenance } from '../store/upkeep/maintenance.ts'
@@ -53,7 +53,7 @@ export async function startHousekeeping(
 /** Runs the work on one replica at a time. Says what to do where the role may not create. */
 async function asOwner(database: Database, work: () => Promise<void>): Promise<void> {
   await database.exclusively(lockKeys.startJobs, work).catch(error => {
-    if (!isServerError(error) || error.code !== '42501') throw error
+    if (!isServerError(error, sqlState.rightLacking)) throw error
     throw new Error(
       `The schema ${schema} must be made or changed, and the role may not do that (${error.message}). ` +
         'Run holdfast migrate as the role that owns the tables, and then the grants of docs/operations.md.'

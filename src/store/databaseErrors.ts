@@ -3,12 +3,32 @@ import pg from 'pg'
 import { QueueError } from '../core/errors.ts'
 import { wrongCell } from '../core/queue.ts'
 
+/** The SQLSTATEs that are told apart. */
+export const sqlState = {
+  unsupported: '0A000',
+  readOnly: '25006',
+  unknownStatement: '26000',
+  serializationFailure: '40001',
+  deadlock: '40P01',
+  rightLacking: '42501',
+  functionLacking: '42883',
+  duplicateStatement: '42P05',
+  lockTimeout: '55P03',
+  cancelled: '57014',
+  /** `keep_here` in migrations/api.sql refuses with it. */
+  elsewhere: 'HF008'
+} as const
+
 /**
- * True when the server itself answered with an error. Then the statement had no effect, unless the
- * error was fatal.
+ * True when the server itself answered with an error, and where codes are given with one of these.
+ * Then the statement had no effect, unless the error was fatal.
  */
-export function isServerError(error: unknown): error is pg.DatabaseError & { code: string } {
-  return error instanceof pg.DatabaseError && typeof error.code === 'string'
+export function isServerError(
+  error: unknown,
+  ...codes: string[]
+): error is pg.DatabaseError & { code: string } {
+  const isAnswer = error instanceof pg.DatabaseError && typeof error.code === 'string'
+  return isAnswer && (codes.length === 0 || codes.includes(error.code!))
 }
 
 /** What a failed query is for its caller: an answer of the server, or a lost connection. */
@@ -67,20 +87,16 @@ export const isLasting = (error: unknown): boolean =>
  */
 export function isBroken(error: unknown): boolean {
   if (error instanceof QueueError) return error.outcome === 'unknown'
-  return !isServerError(error) || error.code === '25006'
+  return !isServerError(error) || error.code === sqlState.readOnly
 }
 
-/** `keep_here` in migrations/api.sql refuses with it. */
-const elsewhere = 'HF008'
-
 const attemptsMax = 5
-const deadlock = '40P01'
-const serializationFailure = '40001'
+/** Definite aborts, so nothing has happened. */
+const aborts: string[] = [sqlState.deadlock, sqlState.serializationFailure]
 
 /**
- * Runs the work again after a deadlock or a serialization failure, up to five times in all: both
- * are definite aborts, so nothing has happened. Other passing errors refuse with
- * databaseUnavailable.
+ * Runs the work again after a deadlock or a serialization failure, up to five times in all. Other
+ * passing errors refuse with databaseUnavailable.
  */
 export async function retrying<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -88,8 +104,8 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
       return await work()
     } catch (error) {
       if (!isServerError(error)) throw error
-      if (attempt < attemptsMax && [deadlock, serializationFailure].includes(error.code)) continue
-      if (!isPassing(error)) throw error.code === elsewhere ? wrongCellOf(error) : error
+      if (attempt < attemptsMax && aborts.includes(error.code)) continue
+      if (!isPassing(error)) throw error.code === sqlState.elsewhere ? wrongCellOf(error) : error
       throw new QueueError(
         'databaseUnavailable',
         'The database is not taking this just now; nothing was changed. Send the request again.',
@@ -106,17 +122,15 @@ function wrongCellOf(error: pg.DatabaseError): QueueError {
 
 /** True when a serialization failure remained after all attempts. */
 export function isOutrun(error: unknown): boolean {
-  return (
-    error instanceof QueueError && isServerError(error.cause) && error.cause.code === serializationFailure
-  )
+  return error instanceof QueueError && isServerError(error.cause, sqlState.serializationFailure)
 }
 
 /**
  * True when one message alone is to blame. Class 22, a value that PostgreSQL refuses, catches what
- * the checks before miss. 55P03 is a lock not had in time: somebody's open transaction has acked the
+ * the checks before miss. A lock is not had in time where somebody's open transaction has acked the
  * message in SQL.
  */
 export function isPoison(error: unknown): boolean {
   const cause = error instanceof QueueError ? error.cause : error
-  return isServerError(cause) && (cause.code.startsWith('22') || cause.code === '55P03')
+  return isServerError(cause) && (cause.code.startsWith('22') || cause.code === sqlState.lockTimeout)
 }

@@ -1,6 +1,6 @@
 /** What a host of a URL with several says of itself, and whether writes may go to it. */
 import type pg from 'pg'
-import { isServerError } from './databaseErrors.ts'
+import { isServerError, sqlState } from './databaseErrors.ts'
 
 /** `primary`: no standby. `read-write`: also none whose transactions are read-only by default. */
 export type HostRole = 'primary' | 'read-write'
@@ -45,10 +45,6 @@ const factsQuery = `
       )::bit(32)::pg_catalog.int4
     end as timeline`
 
-const rightLacking = '42501'
-const functionLacking = '42883'
-const unsupported = '0A000'
-
 /**
  * Asks in one round trip, after `settings` if there are any. Some hosted servers keep the functions
  * of the control file from their users, so a refused question is asked again without them.
@@ -67,8 +63,8 @@ export async function readHostFacts(
     return [results].flat().at(-1)!.rows[0]!
   }
   return await read(factsQuery).catch(error => {
-    const { code } = error as { code?: string }
-    if (!isServerError(error) || ![rightLacking, functionLacking, unsupported].includes(code!)) throw error
+    const { rightLacking, functionLacking, unsupported } = sqlState
+    if (!isServerError(error, rightLacking, functionLacking, unsupported)) throw error
     return read(roleQuery)
   })
 }

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
-import { isServerError } from '../databaseErrors.ts'
+import { isServerError, sqlState } from '../databaseErrors.ts'
 import type { Target } from '../hosts.ts'
 import { lockKeys } from '../lockKeys.ts'
 import { migrationSettings } from '../sessionSettings.ts'
@@ -93,7 +93,7 @@ async function compareUnedited(client: pg.Client): Promise<MigrationFile[]> {
   )
 }
 
-const isDenied = (error: unknown) => isServerError(error) && error.code === '42501'
+const isDenied = (error: unknown) => isServerError(error, sqlState.rightLacking)
 
 const explainLacking = (role: string, subject: string) =>
   `The role ${role} lacks rights on ${subject}. As the owner, run: ${grantsFor(role)}`

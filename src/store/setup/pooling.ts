@@ -1,6 +1,7 @@
 /** What a pooler between the service and PostgreSQL does to sessions. */
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
+import { isServerError, sqlState } from '../databaseErrors.ts'
 import type { Target } from '../hosts.ts'
 import { defaultsQuery, differingDefaults } from '../sessionSettings.ts'
 import { connect } from './connect.ts'
@@ -91,12 +92,8 @@ function isDirect(clients: pg.Client[], sessions: Set<number>[]): boolean {
   )
 }
 
-const duplicateStatement = '42P05'
-const unknownStatement = '26000'
-
-function isMixedUp(error: unknown): boolean {
-  return [duplicateStatement, unknownStatement].includes((error as { code?: string }).code ?? '')
-}
+const isMixedUp = (error: unknown) =>
+  isServerError(error, sqlState.duplicateStatement, sqlState.unknownStatement)
 
 /** Throws an Error with a sentence for a person when the service cannot work through the pooler. */
 export async function refusePooling(target: Target): Promise<void> {

@@ -9,7 +9,7 @@ import { orderSettings } from '../../core/lines.ts'
 import type { SettingsChange } from '../../core/settings.ts'
 import { settingPaths } from '../../core/settings.ts'
 import { standstillMsMax } from '../../core/limits.ts'
-import { isServerError } from '../databaseErrors.ts'
+import { isServerError, sqlState } from '../databaseErrors.ts'
 import { statementMsMax } from '../sessionSettings.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
@@ -89,7 +89,7 @@ export async function lockMessages(session: Session): Promise<void> {
   try {
     await session.query(lockMessagesStatement)
   } catch (error) {
-    throw isServerError(error) && error.code === '55P03' ? messagesBusy : error
+    throw isServerError(error, sqlState.lockTimeout) ? messagesBusy : error
   }
 }
 
@@ -101,7 +101,7 @@ export async function brief<T>(session: Session, look: () => Promise<T>): Promis
     await session.query(takeTimeStatement)
     return seen
   } catch (error) {
-    throw isServerError(error) && error.code === '57014' ? tooManyToLookAt : error
+    throw isServerError(error, sqlState.cancelled) ? tooManyToLookAt : error
   }
 }
 

@@ -1,6 +1,7 @@
 /** Which cell each queue belongs to, as the database of a cell knows it. */
 import type { PlacementRow } from '../../core/placement.ts'
 import type { Database } from '../database.ts'
+import { isServerError, sqlState } from '../databaseErrors.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 export const clearPlacementStatement: Statement = {
@@ -121,7 +122,7 @@ export async function raiseIds(session: Session, beyond: string): Promise<void> 
   await session
     .query(raisePositionsStatement, [String(floor), String(floor + BigInt(idGap))])
     .catch(error => {
-      if ((error as { code?: string }).code !== '42501') throw error
+      if (!isServerError(error, sqlState.rightLacking)) throw error
       throw new Error(
         'The role in databaseUrl of the new cell may not raise the ids there. As the owner of the ' +
           'schema, run there: grant update on sequence holdfast.positions to ROLE;'
