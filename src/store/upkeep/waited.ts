@@ -1,6 +1,6 @@
 /** The queues that callers wait for, in which messages may be leased. */
 import { unfolded } from '../ledger.ts'
-import { allowed, tokensOf, withLimits } from '../limits.ts'
+import { allowed, tokensOf, withLimits } from '../leaseLimits.ts'
 import { sql, type Statement } from '../statement.ts'
 
 /** Those of the queues that have ready messages which may be leased, and how many may. */

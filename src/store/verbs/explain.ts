@@ -3,7 +3,7 @@ import { aheadMax } from '../../core/limits.ts'
 import type { Circumstances, Digits } from '../../core/message.ts'
 import { inReadyIndex, lastFailureAbove, openState, originOf, workerOf } from '../fragments.ts'
 import { unfolded } from '../ledger.ts'
-import { countedOfLine, nextTokenAt, withLimits } from '../limits.ts'
+import { countedOfLine, nextTokenAt, withLimits } from '../leaseLimits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 type CircumstancesRow = Circumstances & { rank: number; position: Digits | null; takesTurns: boolean }

@@ -6,7 +6,7 @@ import type { Digits } from '../../core/message.ts'
 import type { Follower, FollowersWanted } from '../../core/ports.ts'
 import { answerBytes, lastFailureAbove, leasedColumns } from '../fragments.ts'
 import { ledgerInsert } from '../ledger.ts'
-import { charging, hasLimits, inRoom, limiting, roomOfLine } from '../limits.ts'
+import { charging, hasLimits, inRoom, limiting, roomOfLine } from '../leaseLimits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { uniqueKeyOfLeased } from './uniqueKeys.ts'
 

@@ -3,7 +3,7 @@ import { groupExaminedMax } from '../../core/limits.ts'
 import type { Digits } from '../../core/message.ts'
 import type { Group, GroupPage } from '../../core/groupPorts.ts'
 import { openState } from '../fragments.ts'
-import { nextTokenOfLineAt } from '../limits.ts'
+import { nextTokenOfLineAt } from '../leaseLimits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 // Where groups take turns, a message that is not ready holds up no other.

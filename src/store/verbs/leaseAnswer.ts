@@ -2,7 +2,7 @@
 import type { Freed, LeasedRow, LeaseFlush, Room } from '../../core/ports.ts'
 import type { Turned } from '../../core/rows.ts'
 import { lastFailureAbove, leasedColumns } from '../fragments.ts'
-import { hasLimits } from '../limits.ts'
+import { hasLimits } from '../leaseLimits.ts'
 import { freeLines, leaseLines } from '../lines.ts'
 import { sql } from '../statement.ts'
 import type { LeaseEntries } from './leaseEntries.ts'

@@ -7,7 +7,7 @@ import { isServerError } from '../databaseErrors.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { adoptStatement, autoQueueVerbs } from './autoQueues.ts'
 import { lockChains, refuseCircle } from './deadLetters.ts'
-import { keepLimits } from './limits.ts'
+import { keepLimits } from './changeLimits.ts'
 import { mayChangeOrder } from './order.ts'
 import { createStatement, findQueue } from './queues.ts'
 

@@ -7,7 +7,7 @@ import type { FrontNotes, NameScope, Queue, QueueReport } from '../../core/queue
 import { reliabilityOf } from '../../core/queue.ts'
 import { settingPaths, type ActiveSettings, type SettingRow, type Settings } from '../../core/settings.ts'
 import { totalColumn, unfolded } from '../ledger.ts'
-import { nextTokenAt, tokensOf, withLimits } from '../limits.ts'
+import { nextTokenAt, tokensOf, withLimits } from '../leaseLimits.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { brief, lockMessages } from './order.ts'
 import { ranks } from '../rank.ts'

@@ -1,7 +1,7 @@
 /** The row of limits that each queue with limits has. */
 import { groupLimits, limitSettings } from '../../core/leaseLimits.ts'
 import type { SettingsChange } from '../../core/settings.ts'
-import { hasLimits } from '../limits.ts'
+import { hasLimits } from '../leaseLimits.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 
 export const addLimitsStatement: Statement = {
