@@ -48,6 +48,8 @@ const pace = {
 
 /** The server ends a statement after this time. */
 export const statementMsMax = Number(pace.statement_timeout)
+/** A statement that waits longer for a lock fails. */
+export const lockMsMax = Number(pace.lock_timeout)
 
 type Settings = Record<string, string>
 

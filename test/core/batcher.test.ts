@@ -150,6 +150,28 @@ t.test('a poison item fails alone', async t => {
   )
 })
 
+t.test('after a flush that waited for a lock, each item goes alone, so the others wait once', async t => {
+  let nowMs = 0
+  t.intercept(performance, 'now', { value: () => nowMs })
+  const flushed: number[] = []
+  const { under } = batcher({
+    flush: async (_, items) => {
+      flushed.push(items.length)
+      if (!items.includes(7)) return items.map(String)
+      nowMs += 1250
+      throw new Error('poison')
+    }
+  })
+  const answers = await Promise.allSettled(
+    Array.from({ length: 20 }, (_, item) => under.add(tester, 'a', item))
+  )
+  t.strictSame(flushed, [20, ...Array(20).fill(1)])
+  t.strictSame(
+    answers.flatMap(({ status }, item) => (status === 'rejected' ? [item] : [])),
+    [7]
+  )
+})
+
 t.test('several poison items fail, each with its own error, and other calls are answered once', async t => {
   const stored: number[] = []
   const { under } = batcher({

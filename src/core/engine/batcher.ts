@@ -74,6 +74,8 @@ interface Lane<Item, Answer> {
 
 /** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
 const slowFlushMs = 20
+/** A flush that fails after this time has waited for a lock. */
+const lockedMs = 500
 const urgentWaitFactor = 3
 
 // One for all: thousands a second may be turned away, and a stack for each costs more than the
@@ -287,6 +289,7 @@ export class Batcher<Item, Answer> {
   }
 
   async #flush(lane: string, entries: Entry<Item, Answer>[]): Promise<void> {
+    const startedMs = performance.now()
     try {
       const answers = await this.#options.flush(
         lane,
@@ -299,14 +302,21 @@ export class Batcher<Item, Answer> {
       })
     } catch (error) {
       if (entries.length > 1 && this.#options.isPoison(error)) {
-        const middle = entries.length >> 1
-        await Promise.all([
-          this.#flush(lane, entries.slice(0, middle)),
-          this.#flush(lane, entries.slice(middle))
-        ])
+        const parts = split(entries, performance.now() - startedMs > lockedMs)
+        await Promise.all(parts.map(part => this.#flush(lane, part)))
       } else {
         for (const { reject } of entries) reject(error)
       }
     }
   }
+}
+
+/**
+ * Halves find the item at fault in few flushes. After a wait for a lock, the flush of each half that
+ * holds the item would wait as long again, so then each item goes alone.
+ */
+function split<T>(entries: T[], hasWaited: boolean): T[][] {
+  if (hasWaited) return entries.map(entry => [entry])
+  const middle = entries.length >> 1
+  return [entries.slice(0, middle), entries.slice(middle)]
 }
