@@ -861,38 +861,38 @@ with plain as materialized (
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
+    decode(i.rest->>'bytes', 'base64') as body_bytes,
+    i.rest->>'contentType' as content_type,
+    nullif(i.rest->'headers', '{}') as headers,
     i.priority * 2 as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
+    (i.rest->>'maxAttempts')::integer as max_attempts,
+    i.rest->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
     ) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    (i.rest->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+    (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
     case
-      when i.o is null then null
+      when i.rest is null then null
       when coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       ) > statement_timestamp() then coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       )
     end as visible_at,
-    i.o->'marks' as marks
+    i.rest->'marks' as marks
   from unnest($6::bigint[], $7::integer[], $8::smallint[], $9::text[], $10::jsonb[])
-    with ordinality as i (follows, queue_id, priority, body, o, n)
+    with ordinality as i (follows, queue_id, priority, body, rest, n)
   where (i.follows in (select id from done)) is true
 ), inserted as (
   insert into holdfast.messages (
@@ -1871,38 +1871,38 @@ with stored as materialized (
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
+    decode(i.rest->>'bytes', 'base64') as body_bytes,
+    i.rest->>'contentType' as content_type,
+    nullif(i.rest->'headers', '{}') as headers,
     i.priority * 2 as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
+    (i.rest->>'maxAttempts')::integer as max_attempts,
+    i.rest->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
     ) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    (i.rest->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+    (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
     case
-      when i.o is null then null
+      when i.rest is null then null
       when coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       ) > statement_timestamp() then coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       )
     end as visible_at,
-    i.o->'marks' as marks
+    i.rest->'marks' as marks
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)
+    with ordinality as i (queue_id, priority, body, rest, n)
   where (i.queue_id in (
     select q.id
     from holdfast.queues q
@@ -1961,38 +1961,38 @@ with candidates as materialized (
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
+    decode(i.rest->>'bytes', 'base64') as body_bytes,
+    i.rest->>'contentType' as content_type,
+    nullif(i.rest->'headers', '{}') as headers,
     i.priority * 2 as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
+    (i.rest->>'maxAttempts')::integer as max_attempts,
+    i.rest->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
     ) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    (i.rest->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+    (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
     case
-      when i.o is null then null
+      when i.rest is null then null
       when coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       ) > statement_timestamp() then coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       )
     end as visible_at,
-    i.o->'marks' as marks
+    i.rest->'marks' as marks
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)
+    with ordinality as i (queue_id, priority, body, rest, n)
   where (i.queue_id in (
     select q.id
     from holdfast.queues q
@@ -2121,46 +2121,46 @@ with stored as materialized (
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
+    decode(i.rest->>'bytes', 'base64') as body_bytes,
+    i.rest->>'contentType' as content_type,
+    nullif(i.rest->'headers', '{}') as headers,
     i.priority * 2 as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
+    (i.rest->>'maxAttempts')::integer as max_attempts,
+    i.rest->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
     ) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    (i.rest->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+    (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
     case
-      when i.o is null then null
+      when i.rest is null then null
       when coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       ) > statement_timestamp() then coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       )
     end as visible_at,
-    i.o->'marks' as marks,
+    i.rest->'marks' as marks,
     case
-      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'group' then i.rest->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.rest->'marks'->>'group', '')
     end as line,
     case
       when q.takes_turns then i.priority * 2
     end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)
+    with ordinality as i (queue_id, priority, body, rest, n)
   cross join lateral (
     select ordering, takes_turns
     from holdfast.queues
@@ -2282,46 +2282,46 @@ with candidates as materialized (
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
+    decode(i.rest->>'bytes', 'base64') as body_bytes,
+    i.rest->>'contentType' as content_type,
+    nullif(i.rest->'headers', '{}') as headers,
     i.priority * 2 as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
+    (i.rest->>'maxAttempts')::integer as max_attempts,
+    i.rest->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
     ) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    (i.rest->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+    (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
     case
-      when i.o is null then null
+      when i.rest is null then null
       when coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       ) > statement_timestamp() then coalesce(
-        (i.o->>'visibleAt')::timestamptz,
+        (i.rest->>'visibleAt')::timestamptz,
         statement_timestamp() + make_interval(
-          secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+          secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
         )
       )
     end as visible_at,
-    i.o->'marks' as marks,
+    i.rest->'marks' as marks,
     case
-      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'group' then i.rest->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.rest->'marks'->>'group', '')
     end as line,
     case
       when q.takes_turns then i.priority * 2
     end as turn_rank
   from unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)
+    with ordinality as i (queue_id, priority, body, rest, n)
   cross join lateral (
     select ordering, takes_turns
     from holdfast.queues
@@ -2521,44 +2521,44 @@ with free as materialized (
       i.queue_id,
       nextval('holdfast.positions') as id,
       i.body,
-      decode(i.o->>'bytes', 'base64') as body_bytes,
-      i.o->>'contentType' as content_type,
-      nullif(i.o->'headers', '{}') as headers,
+      decode(i.rest->>'bytes', 'base64') as body_bytes,
+      i.rest->>'contentType' as content_type,
+      nullif(i.rest->'headers', '{}') as headers,
       i.priority * 2 as rank,
-      (i.o->>'maxAttempts')::integer as max_attempts,
-      i.o->>'idempotencyKey' as key,
+      (i.rest->>'maxAttempts')::integer as max_attempts,
+      i.rest->>'idempotencyKey' as key,
       statement_timestamp() as enqueued_at,
       statement_timestamp() + make_interval(
-        secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+        secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
       ) as expires_at,
       i.priority,
-      (i.o->>'delaySeconds')::float8 as delay_seconds,
-      coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-      (i.o->>'visibleAt')::timestamptz as given_visible_at,
-      (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+      (i.rest->>'delaySeconds')::float8 as delay_seconds,
+      coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+      (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+      (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
       case
-        when i.o is null then null
+        when i.rest is null then null
         when coalesce(
-          (i.o->>'visibleAt')::timestamptz,
+          (i.rest->>'visibleAt')::timestamptz,
           statement_timestamp() + make_interval(
-            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+            secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
           )
         ) > statement_timestamp() then coalesce(
-          (i.o->>'visibleAt')::timestamptz,
+          (i.rest->>'visibleAt')::timestamptz,
           statement_timestamp() + make_interval(
-            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+            secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
           )
         )
       end as visible_at,
-      i.o->'marks' as marks,
+      i.rest->'marks' as marks,
       i.unique_key,
       i.until_leased as unique_until_leased,
       i.replaces,
       (q.ordering <> 'none' or q.takes_turns) as keeps_group,
       case
-        when q.ordering = 'group' then i.o->'marks'->>'group'
+        when q.ordering = 'group' then i.rest->'marks'->>'group'
         when q.ordering = 'queue' then ''
-        when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
+        when q.takes_turns then coalesce(i.rest->'marks'->>'group', '')
       end as line,
       case
         when q.takes_turns then i.priority * 2
@@ -2571,7 +2571,7 @@ with free as materialized (
       $5::text[],
       $6::boolean[],
       $7::boolean[]
-    ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
+    ) with ordinality as i (queue_id, priority, body, rest, unique_key, until_leased, replaces, n)
     cross join lateral (
       select ordering, takes_turns
       from holdfast.queues
@@ -2973,36 +2973,36 @@ with free as materialized (
       i.queue_id,
       nextval('holdfast.positions') as id,
       i.body,
-      decode(i.o->>'bytes', 'base64') as body_bytes,
-      i.o->>'contentType' as content_type,
-      nullif(i.o->'headers', '{}') as headers,
+      decode(i.rest->>'bytes', 'base64') as body_bytes,
+      i.rest->>'contentType' as content_type,
+      nullif(i.rest->'headers', '{}') as headers,
       i.priority * 2 as rank,
-      (i.o->>'maxAttempts')::integer as max_attempts,
-      i.o->>'idempotencyKey' as key,
+      (i.rest->>'maxAttempts')::integer as max_attempts,
+      i.rest->>'idempotencyKey' as key,
       statement_timestamp() as enqueued_at,
       statement_timestamp() + make_interval(
-        secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+        secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
       ) as expires_at,
       i.priority,
-      (i.o->>'delaySeconds')::float8 as delay_seconds,
-      coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-      (i.o->>'visibleAt')::timestamptz as given_visible_at,
-      (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+      (i.rest->>'delaySeconds')::float8 as delay_seconds,
+      coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+      (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+      (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
       case
-        when i.o is null then null
+        when i.rest is null then null
         when coalesce(
-          (i.o->>'visibleAt')::timestamptz,
+          (i.rest->>'visibleAt')::timestamptz,
           statement_timestamp() + make_interval(
-            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+            secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
           )
         ) > statement_timestamp() then coalesce(
-          (i.o->>'visibleAt')::timestamptz,
+          (i.rest->>'visibleAt')::timestamptz,
           statement_timestamp() + make_interval(
-            secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+            secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
           )
         )
       end as visible_at,
-      i.o->'marks' as marks,
+      i.rest->'marks' as marks,
       i.unique_key,
       i.until_leased as unique_until_leased,
       i.replaces,
@@ -3017,7 +3017,7 @@ with free as materialized (
       $5::text[],
       $6::boolean[],
       $7::boolean[]
-    ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)
+    ) with ordinality as i (queue_id, priority, body, rest, unique_key, until_leased, replaces, n)
     where (i.queue_id in (
       select q.id
       from holdfast.queues q

@@ -31,7 +31,7 @@ const heldIfAllArePlain = sql`
 
 const nextOfDone = sql`
   unnest($6::bigint[], $7::integer[], $8::smallint[], $9::text[], $10::jsonb[])
-    with ordinality as i (follows, queue_id, priority, body, o, n)
+    with ordinality as i (follows, queue_id, priority, body, rest, n)
   where (i.follows in (select id from done)) is true`
 
 // The acks may wait for other sessions, and the snapshot is as old as before that. So the queues are

@@ -5,13 +5,13 @@ import { sql } from '../statement.ts'
 
 const dueAt = sql`
   coalesce(
-    (i.o->>'visibleAt')::timestamptz,
+    (i.rest->>'visibleAt')::timestamptz,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'delaySeconds', i.o->>'queueDelaySeconds')::float8
+      secs => coalesce(i.rest->>'delaySeconds', i.rest->>'queueDelaySeconds')::float8
     )
   )`
 
-// What few messages carry comes as JSON, `o`: null where a message has nothing of it. Empty headers
+// What few messages carry comes as JSON, `rest`: null where a message has nothing of it. Empty headers
 // become null, because under an idempotency key they are the same as none. What the queue says of
 // messages is no content of one.
 export const describedMessages = (from: string, ...columns: string[]) => sql`
@@ -20,31 +20,31 @@ export const describedMessages = (from: string, ...columns: string[]) => sql`
     i.queue_id,
     nextval('holdfast.positions') as id,
     i.body,
-    decode(i.o->>'bytes', 'base64') as body_bytes,
-    i.o->>'contentType' as content_type,
-    nullif(i.o->'headers', '{}') as headers,
+    decode(i.rest->>'bytes', 'base64') as body_bytes,
+    i.rest->>'contentType' as content_type,
+    nullif(i.rest->'headers', '{}') as headers,
     ${rankOfNew('i.priority')} as rank,
-    (i.o->>'maxAttempts')::integer as max_attempts,
-    i.o->>'idempotencyKey' as key,
+    (i.rest->>'maxAttempts')::integer as max_attempts,
+    i.rest->>'idempotencyKey' as key,
     statement_timestamp() as enqueued_at,
     statement_timestamp() + make_interval(
-      secs => coalesce(i.o->>'ttlSeconds', i.o->>'queueTtlSeconds')::float8
+      secs => coalesce(i.rest->>'ttlSeconds', i.rest->>'queueTtlSeconds')::float8
     ) as expires_at,
     i.priority,
-    (i.o->>'delaySeconds')::float8 as delay_seconds,
-    coalesce((i.o->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
-    (i.o->>'visibleAt')::timestamptz as given_visible_at,
-    (i.o->>'ttlSeconds')::float8 as ttl_seconds,
+    (i.rest->>'delaySeconds')::float8 as delay_seconds,
+    coalesce((i.rest->>'queueDelaySeconds')::float8, 0) as queue_delay_seconds,
+    (i.rest->>'visibleAt')::timestamptz as given_visible_at,
+    (i.rest->>'ttlSeconds')::float8 as ttl_seconds,
     case
-      when i.o is null then null
+      when i.rest is null then null
       when ${dueAt} > statement_timestamp() then ${dueAt}
     end as visible_at,
-    ${["i.o->'marks' as marks", ...columns].join(',\n')}
+    ${["i.rest->'marks' as marks", ...columns].join(',\n')}
   from ${from}`
 
 const described = sql`
   unnest($1::integer[], $2::smallint[], $3::text[], $4::jsonb[])
-    with ordinality as i (queue_id, priority, body, o, n)`
+    with ordinality as i (queue_id, priority, body, rest, n)`
 
 export const plainMessages = describedMessages(sql`
   ${described}
@@ -64,9 +64,9 @@ export const withQueue = (messages: string) => sql`
 export const lineOfNew = [
   sql`
     case
-      when q.ordering = 'group' then i.o->'marks'->>'group'
+      when q.ordering = 'group' then i.rest->'marks'->>'group'
       when q.ordering = 'queue' then ''
-      when q.takes_turns then coalesce(i.o->'marks'->>'group', '')
+      when q.takes_turns then coalesce(i.rest->'marks'->>'group', '')
     end as line`,
   sql`
     case

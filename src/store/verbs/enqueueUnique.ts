@@ -29,7 +29,7 @@ const given = sql`
     $5::text[],
     $6::boolean[],
     $7::boolean[]
-  ) with ordinality as i (queue_id, priority, body, o, unique_key, until_leased, replaces, n)`
+  ) with ordinality as i (queue_id, priority, body, rest, unique_key, until_leased, replaces, n)`
 
 const uniqueColumns = ['i.unique_key', 'i.until_leased as unique_until_leased', 'i.replaces']
 
