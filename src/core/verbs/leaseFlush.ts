@@ -11,7 +11,7 @@ import { partlyDone, QueueError } from '../errors.ts'
 import { hasGroupLimits, hasLimits } from '../leaseLimits.ts'
 import { isOrdered } from '../lines.ts'
 import type { Digits } from '../message.ts'
-import type { Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Place, Verbs } from '../ports.ts'
+import type { Held, LeaseAsk, LeasedRow, LeaseFlush, LeaseMode, Place, Turned, Verbs } from '../ports.ts'
 import type { Queue } from '../queue.ts'
 import { addMore } from './leaseMore.ts'
 import { distinctOf, hasTwoFences, outcomesFor, type Outcome, type Settling } from './settle.ts'
@@ -69,7 +69,7 @@ export class LeaseFlushes {
    * other finds what was leased. Refuses with overloaded.
    */
   async leaseAgain(caller: Caller, queue: Queue, ask: LeaseAsk): Promise<LeasedRow[]> {
-    const { store, wakeups, signals, replicaStats, shares, turns } = this.#parts
+    const { store, wakeups, replicaStats, shares, turns } = this.#parts
     const queueId = queue.id
     const mode = modeOf([queue])
     const backlogged = shares.answerBytes.refusal(caller, 1)
@@ -88,7 +88,7 @@ export class LeaseFlushes {
         if (Array.isArray(answer)) return answer
         await addMore(store, queueId, [ask], answer, mode)
         if (answer.room !== null) wakeups.limit(queueId, answer.room, frees)
-        if (answer.turned !== null) signals.onReady(queueId, answer.turned.count, answer.turned.position)
+        this.#tellTurned(queueId, answer.turned)
         replicaStats.leased(queueId, answer.rows, answer.atMs)
         return answer.rows
       } catch (error) {
@@ -160,7 +160,7 @@ export class LeaseFlushes {
   }
 
   async #commit(queueId: Digits, calls: Call[], usedKeyCalls: Set<Call>): Promise<(LeaseAnswer | Error)[]> {
-    const { store, wakeups, signals, replicaStats, shares } = this.#parts
+    const { store, wakeups, replicaStats, shares } = this.#parts
     const distinct = distinctOf(calls.flatMap(call => call.acks))
     // Asked at the last moment: thousands may have been answered while these calls waited.
     const backlogged = refusalsOf(calls, shares.answerBytes)
@@ -178,32 +178,15 @@ export class LeaseFlushes {
     await addMore(store, queueId, asks, flush, mode)
     if (flush.room !== null) wakeups.limit(queueId, flush.room, frees)
     this.#tellFreed(queues, flush)
-    const { rows, full, acked, freed, turned, usedKeys, atMs } = flush
-    if (turned !== null && turned.count > 0) signals.onReady(queueId, turned.count, turned.position)
-    if (turned?.dueAtMs != null) signals.onDue(turned.dueAtMs)
+    this.#tellTurned(queueId, flush.turned)
+    const { rows, acked, freed, atMs } = flush
     replicaStats.leased(queueId, rows, atMs)
     replicaStats.acked(queueId, acked)
     const changed = new Map(acked.map(key => [key, distinct.get(key)!]))
     const outcomes = await this.#settling.outcomesOf('ack', queueId, distinct, { changed, freed })
     const shareOf = new Map(asks.map((ask, index) => [ask, flush.shares[index]!]))
-    return calls.map(call => {
-      const isUsed = usedKeyCalls.has(call)
-      const answers = outcomesFor(call.acks, outcomes)
-      if (answers instanceof Error) return call.max > 0 ? partlyDone(answers) : answers
-      const refusal = backlogged.get(call.caller)!
-      const share = shareOf.get(call) ?? []
-      if (refusal !== null && call.max > 0) {
-        if (call.acks.length === 0) return refusal
-        // The key may stand for messages that the caller holds already, so an empty answer would be
-        // wrong.
-        if (call.idempotencyKey !== null) return partlyDone(refusal)
-      }
-      const foundUsed =
-        share.length === 0 && call.idempotencyKey !== null && usedKeys.includes(call.idempotencyKey)
-      // What its acks have freed was not yet to be seen by the same statement.
-      const hasFreed = freed !== null && call.acks.length > 0
-      return { rows: share, more: full || hasFreed, outcomes: answers, used: isUsed || foundUsed }
-    })
+    const done: Done = { flush, outcomes, shareOf, backlogged, usedKeyCalls }
+    return calls.map(call => answerTo(call, done))
   }
 
   // One statement, where no message is acked under two fences.
@@ -229,6 +212,13 @@ export class LeaseFlushes {
     if (free > 0) this.#parts.signals.onFree(queue!.id, free)
   }
 
+  /** Tells of what the leases of a flush have put in the place of their messages, in lines. */
+  #tellTurned(queueId: Digits, turned: Turned | null): void {
+    const { signals } = this.#parts
+    if (turned !== null && turned.count > 0) signals.onReady(queueId, turned.count, turned.position)
+    if (turned?.dueAtMs != null) signals.onDue(turned.dueAtMs)
+  }
+
   #findMissed(queueId: Digits): void {
     const { store, wakeups } = this.#parts
     store.last.findMissed(queueId).then(missed => {
@@ -244,6 +234,41 @@ export class LeaseFlushes {
       this.#parts.store.forgetScan(queueId)
       throw error
     }
+  }
+}
+
+/** What a flush has done for its calls. */
+interface Done {
+  flush: LeaseFlush
+  /** Of all acks, by `id.fence`. */
+  outcomes: Map<string, Outcome | Error>
+  /** The messages of each call that asked for some. */
+  shareOf: Map<Call, LeasedRow[]>
+  /** The refusal of more answers to each caller, or null. */
+  backlogged: Map<Caller, QueueError | null>
+  /** Calls whose key was used before. */
+  usedKeyCalls: Set<Call>
+}
+
+function answerTo(call: Call, { flush, outcomes, shareOf, backlogged, usedKeyCalls }: Done) {
+  const { max, acks, idempotencyKey: key } = call
+  const settled = outcomesFor(acks, outcomes)
+  if (settled instanceof Error) return max > 0 ? partlyDone(settled) : settled
+  const refusal = backlogged.get(call.caller)!
+  if (refusal !== null && max > 0) {
+    if (acks.length === 0) return refusal
+    // The key may stand for messages that the caller holds already, so an empty answer would be wrong.
+    if (key !== null) return partlyDone(refusal)
+  }
+  const rows = shareOf.get(call) ?? []
+  const foundUsed = rows.length === 0 && key !== null && flush.usedKeys.includes(key)
+  // What its acks have freed was not yet to be seen by the same statement.
+  const hasFreed = flush.freed !== null && acks.length > 0
+  return {
+    rows,
+    more: flush.full || hasFreed,
+    outcomes: settled,
+    used: foundUsed || usedKeyCalls.has(call)
   }
 }
 
