@@ -3,6 +3,7 @@ import type { PlacementRow } from '../../core/placement.ts'
 import type { Database } from '../database.ts'
 import { isServerError, sqlState } from '../databaseErrors.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
+import { lastIdStatement } from './bulk.ts'
 
 export const clearPlacementStatement: Statement = {
   name: 'clear_placement',
@@ -87,15 +88,10 @@ export async function wakeWaiters(session: Session, queue: string): Promise<void
   await session.query(wakeWaitersStatement, [queue])
 }
 
-export const lastPositionStatement: Statement<{ last: string }> = {
-  name: 'last_position',
-  text: 'select last_value as last from holdfast.positions'
-}
-
 /** The last id that was given to a message here. */
 export async function lastId(session: Session): Promise<string> {
-  const [row] = await session.query(lastPositionStatement)
-  return row!.last
+  const [row] = await session.query(lastIdStatement)
+  return row!.last_value
 }
 
 /**
