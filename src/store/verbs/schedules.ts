@@ -91,7 +91,7 @@ async function listSchedules(
   limit: number,
   { names, prefixes }: NameScope
 ): Promise<ListedSchedule[]> {
-  return (await session.query(listStatement, [after, limit, names, prefixes])).map(scheduleOf<ListedSchedule>)
+  return (await session.query(listStatement, [after, limit, names, prefixes])).map(scheduleOf)
 }
 
 type LockedRow = { now: string } & (Stored<Schedule> | { name: null })
@@ -125,7 +125,7 @@ async function lockSchedule(
 ): Promise<{ now: string; schedule: Schedule | null }> {
   const [row] = await session.query(lockStatement, [name, names, prefixes])
   const { now, ...stored } = row!
-  return { now, schedule: stored.name === null ? null : scheduleOf<Schedule>(stored) }
+  return { now, schedule: stored.name === null ? null : scheduleOf(stored) }
 }
 
 export const queueOfStatement: Statement<{ queue: string }> = {
@@ -303,7 +303,8 @@ export async function schedulesOfOwner(
   return await session.query(ofOwnerStatement, [ownerId])
 }
 
-function scheduleOf<S extends ListedSchedule>({
+/** Makes the last run and the owner of a row from their columns. */
+function scheduleOf<Row extends object>({
   last_at: at,
   last_fired_at: firedAt,
   last_outcome: outcome,
@@ -311,12 +312,10 @@ function scheduleOf<S extends ListedSchedule>({
   owner_id: ownerId,
   owner_name: ownerName,
   ...row
-}: Stored<S>): S {
-  return {
-    ...row,
-    owner: ownerId === null ? null : { id: ownerId, name: ownerName },
-    lastRun: at === null ? null : { at, firedAt, outcome, messageId }
-  } as unknown as S
+}: Row & NestedColumns) {
+  const owner: Owner | null = ownerId === null ? null : { id: ownerId, name: ownerName }
+  const lastRun: LastRun | null = at === null ? null : { at, firedAt, outcome, messageId }
+  return { ...row, owner, lastRun }
 }
 
 export const scheduleVerbs = {
