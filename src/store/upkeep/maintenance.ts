@@ -236,7 +236,7 @@ export const forgetRedrives: Statement<RemovedRow> = {
     from gone`
 }
 
-// A row that a slow enqueue commits after the queue's end is found on a later round, so a deleted
+// A slow enqueue may commit a row after the queue's end. A later round finds it, because a deleted
 // queue's id is kept for ten minutes. Ids that are older when a round begins may go when it is
 // over: it has checked each of them.
 export const removedQueues: Statement<{ done_before: string }> = {
@@ -316,20 +316,30 @@ export const removeRowsOf = [
  */
 export function createMaintenance(database: Database) {
   const untilNone = async (statement: Statement<RemovedRow>) => {
-    while (Number((await database.query(statement))[0]!.removed) >= chunk);
+    let removed: number
+    do removed = Number((await database.query(statement))[0]!.removed)
+    while (removed >= chunk)
+  }
+  const removeEnqueued = async (queueId: number, parked: boolean) => {
+    let after: Digits | null = '0'
+    while (after !== null) {
+      const [seen]: RetentionRow[] = await database.query(retention, [queueId, after, parked])
+      after = seen!.seen_to
+    }
+  }
+  const removeKept = async (queueId: number, parked: boolean) => {
+    let hasMore = true
+    while (hasMore) {
+      const [seen] = await database.query(retentionOfKept, [queueId, 0, parked])
+      hasMore = seen!.seen_to !== null
+    }
   }
   return {
     async retention() {
       for (const { id, hasLines: isLined, enqueued, kept } of await database.query(pastRetention)) {
         for (const parked of isLined ? [true, false] : [false]) {
-          for (let after: Digits | null = enqueued ? '0' : null; after !== null;) {
-            const [seen]: RetentionRow[] = await database.query(retention, [id, after, parked])
-            after = seen!.seen_to
-          }
-          for (let more = kept; more;) {
-            const [seen] = await database.query(retentionOfKept, [id, 0, parked])
-            more = seen!.seen_to !== null
-          }
+          if (enqueued) await removeEnqueued(id, parked)
+          if (kept) await removeKept(id, parked)
         }
       }
     },
