@@ -38,7 +38,7 @@ export interface Entry {
 export type Round = Record<string, Figures>
 
 /** Null where a figure cannot be had here. */
-export type Ratio = (round: Round) => number | null
+type Ratio = (round: Round) => number | null
 
 export interface Target {
   what: string

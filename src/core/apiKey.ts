@@ -62,7 +62,7 @@ export interface StoredApiKey extends ApiKeyInfo {
 }
 
 /** What makes a key: its id, its secret, which is shown once and never stored, and the secret's digest. */
-export interface KeyParts {
+interface KeyParts {
   id: string
   secret: string
   digest: Buffer

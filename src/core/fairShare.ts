@@ -17,7 +17,7 @@ export interface Holding {
 }
 
 /** What is in the way of holding more: nothing, the caller's own share, or the total. */
-export type Obstacle = null | 'share' | 'total'
+type Obstacle = null | 'share' | 'total'
 
 /**
  * The rule. Where nobody holds anything, one thing of any size is let in. A caller that holds
@@ -38,7 +38,7 @@ export function obstacleTo(
 }
 
 /** Something to be kept for a caller, of which there is a bound. */
-export interface OneMore {
+interface OneMore {
   max: number
   held: Holding
   isAdmin: boolean
@@ -47,7 +47,7 @@ export interface OneMore {
 }
 
 /** How one more is refused. */
-export interface NoRoom {
+interface NoRoom {
   code: Code
   /** How the sentence begins where the bound is reached, and where the caller's share is used up. */
   total: string

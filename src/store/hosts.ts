@@ -19,7 +19,7 @@ export interface Host {
 }
 
 /** What a host answered, or why it did not. */
-export interface HostAnswer {
+interface HostAnswer {
   name: string
   facts: HostFacts | null
   error: unknown

@@ -24,7 +24,7 @@ export const tokensOf = (q: string, l: string, at: string) =>
   `holdfast.tokens_at(${q}.rate, ${l}.tokens, ${l}.refilled_at, ${at})`
 
 /** The tokens of a line of queue `q`. null: the queue has no rate per group. */
-export const tokensOfLine = (q: string, line: string) => sql`
+const tokensOfLine = (q: string, line: string) => sql`
   (
     select holdfast.tokens_at(${q}.rate_per_group, r.tokens, r.refilled_at, clock_timestamp())
     from (select) one

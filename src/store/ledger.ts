@@ -13,7 +13,7 @@ export const totalColumn = <T extends Total>(total: T) => `${total}_total` as co
 export const counterColumns = [...states, ...totalNames.map(totalColumn)]
 
 /** What a statement did: for each state and total that it changes, an expression over its rows. */
-export interface LedgerEntry {
+interface LedgerEntry {
   /** `$1`: all rows are of this queue. `queue_id`: they are of several, by this column. */
   queue: '$1' | 'queue_id'
   /** The rows that changed; where there are none, nothing is written. */

@@ -37,7 +37,7 @@ export async function browser(t: Pick<Test, 'teardown'>, ...args: string[]): Pro
   return launched
 }
 
-export interface Opened {
+interface Opened {
   page: Page
   faults: string[]
 }

@@ -26,7 +26,7 @@ export function debianPrograms(): string {
   return join(home, version!, 'bin')
 }
 
-export interface DebianServer {
+interface DebianServer {
   url(role: string, database: string): string
   adminUrl: string
   stop(): Promise<void>

@@ -17,9 +17,9 @@ export interface Reply {
 }
 
 /** How a request is answered. null: never. */
-export type Behaviour = (request: Received) => Reply | null | Promise<Reply | null>
+type Behaviour = (request: Received) => Reply | null | Promise<Reply | null>
 
-export interface Endpoint {
+interface Endpoint {
   url: string
   port: number
   received: Received[]

@@ -21,7 +21,7 @@ export interface TcpServer {
 }
 
 /** Files of a certificate authority, and of a server whose certificate it has signed for localhost. */
-export interface Certificates {
+interface Certificates {
   ca: string
   cert: string
   key: string

@@ -3,7 +3,7 @@ import type { Code } from '../errors.ts'
 import { pushRequestsMax, streamsMax } from '../limits.ts'
 import { Share, type ShareReport } from './share.ts'
 
-export interface SharesOptions {
+interface SharesOptions {
   /** Bytes of messages that may wait for a flush. */
   waitingBytesMax: number
   /** Calls that may wait for messages. */

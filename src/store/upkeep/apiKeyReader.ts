@@ -7,7 +7,7 @@ import { repeat, type Repeated } from './repeat.ts'
 const readPauseMs = 1500
 
 /** Keys that are being read. */
-export interface KeptKeys extends Repeated {
+interface KeptKeys extends Repeated {
   /** Reads them now, after a change made here. A failure goes to `onError`. */
   read(): Promise<void>
 }

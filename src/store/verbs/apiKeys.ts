@@ -57,7 +57,7 @@ export const createKeyStatement: Statement<{ createdAt: string }> = {
 }
 
 /** Who asks for a new key, and what keys there are beside the stored ones. */
-export interface KeyMaker {
+interface KeyMaker {
   /** Keys are asked for, and the caller was let in only because there was none. */
   withoutKey: boolean
   /** The service has an admin key in a file. */
