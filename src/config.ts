@@ -273,8 +273,10 @@ export const environment = {
 } satisfies Record<string, Setting<string> | Setting<number> | Setting<boolean>>
 
 /** The default of a setting as a person would write it; empty where it has none. */
-export const defaultAsText = ({ default: value }: (typeof environment)[keyof typeof environment]): string =>
-  typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)
+export function defaultAsText({ default: value }: (typeof environment)[keyof typeof environment]): string {
+  if (typeof value !== 'boolean') return String(value)
+  return value ? 'on' : 'off'
+}
 
 export type Config = { [K in keyof typeof environment]: ReturnType<(typeof environment)[K]['read']> } & {
   /** null: no spans are made. */

@@ -234,7 +234,10 @@ function fits(t: Test, output: string, answer: Block): void {
  * bulk actions must be equal.
  */
 function differs(expected: any, actual: any, path: string): string | null {
-  const kind = (value: unknown) => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value)
+  const kind = (value: unknown) => {
+    if (value === null) return 'null'
+    return Array.isArray(value) ? 'array' : typeof value
+  }
   if (kind(expected) !== kind(actual)) return `${path || '/'} is ${kind(actual)}, not ${kind(expected)}`
   if (Array.isArray(expected)) {
     if (expected.length > actual.length) return `${path} has ${actual.length} elements`

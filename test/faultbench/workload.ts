@@ -34,6 +34,7 @@ async function consume(dice: Random): Promise<void> {
 /** What a consumer does with a message. A `step` is acked with the next lease. */
 function fateOf({ fence, queue }: Held, dice: Random): string {
   const isLined = queue === 'ordered' || queue === 'turns'
+  const usuallyExtended = queue === 'unique' ? 30 : 3
   return dice.weighted({
     ack: 60,
     step: 24,
@@ -42,7 +43,7 @@ function fateOf({ fence, queue }: Held, dice: Random): string {
     release: isLined ? 10 : 4,
     // A message that had a holder before often takes long, so that this holder's late call meets a
     // newer lease.
-    extend: fence > 1 ? 100 : queue === 'unique' ? 30 : 3,
+    extend: fence > 1 ? 100 : usuallyExtended,
     dead: queue === 'mortal' || queue === 'unique' ? 30 : 1,
     abandon: 1
   })

@@ -52,10 +52,12 @@ export class Flaw {
   }
 }
 
+/** What is wrong with a value that stands too deep. */
 export function tooDeep(at: number): Flaw {
   return new Flaw(`nested deeper than ${nestingMax} levels`, at)
 }
 
+/** What is wrong where a list or an object neither goes on nor ends. */
 export function expectedEnd(closing: number, at: number): Flaw {
   return new Flaw(`expected ',' or '${String.fromCharCode(closing)}'`, at)
 }
@@ -120,6 +122,7 @@ export function skipValue(text: string, at: number, depth: number): number {
   }
 }
 
+/** Passes over white space, if there is any. */
 export function skipSpace(text: string, at: number): number {
   while (true) {
     const code = codeAt(text, at)
@@ -141,14 +144,21 @@ export function skipColon(text: string, at: number): number {
   return skipSpace(text, at + 1)
 }
 
+/** Passes over a text, a number, true, false or null. `code` is its first character. */
 export function skipScalar(text: string, at: number, code: number): number {
   if (code === quote) return skipString(text, at)
   if (code === minus || (code >= zero && code <= nine)) return skipNumber(text, at)
-  const literal = code === smallT ? 'true' : code === smallF ? 'false' : 'null'
+  const literal = literalOf(code)
   if (!text.startsWith(literal, at)) {
     throw new Flaw(code === byteOrderMark ? 'unexpected byte order mark' : 'expected a value', at)
   }
   return at + literal.length
+}
+
+/** The literal that begins with this character. What begins none is then no `null`. */
+function literalOf(code: number): string {
+  if (code === smallT) return 'true'
+  return code === smallF ? 'false' : 'null'
 }
 
 function skipString(text: string, at: number): number {

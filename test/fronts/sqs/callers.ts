@@ -131,14 +131,13 @@ function readStructure(element: Element, structure: string): any {
   for (const [member, shape] of Object.entries(structureNamed(structure).members)) {
     const found = element.all(typeof shape === 'string' ? member : shape.name)
     if (found.length === 0) continue
-    read[member] =
-      typeof shape === 'string'
-        ? readOne(found[0]!, shape)
-        : 'list' in shape
-          ? found.map(item => readOne(item, shape.list))
-          : Object.fromEntries(
-              found.map(entry => [entry.one(shape.key).text, readOne(entry.one(shape.value), shape.map)])
-            )
+    if (typeof shape === 'string') read[member] = readOne(found[0]!, shape)
+    else if ('list' in shape) read[member] = found.map(item => readOne(item, shape.list))
+    else {
+      read[member] = Object.fromEntries(
+        found.map(entry => [entry.one(shape.key).text, readOne(entry.one(shape.value), shape.map)])
+      )
+    }
   }
   return read
 }

@@ -279,13 +279,8 @@ t.test('many calls at once: one that is refused fails no other', async t => {
   const held = await leased(from, 60)
   const answers = await Promise.all(
     held.map(({ receipt }, n) => {
-      const then =
-        n % 3 === 0
-          ? [{ queue: full.name, body: n }]
-          : n % 3 === 1
-            ? [{ queue: keyed.name, body: n, idempotencyKey: 'k' }]
-            : [{ queue: keyed.name, body: n }]
-      return from.settle('ack', { receipt, then })
+      const thens = [{ queue: full.name }, { queue: keyed.name, idempotencyKey: 'k' }, { queue: keyed.name }]
+      return from.settle('ack', { receipt, then: [{ ...thens[n % 3]!, body: n }] })
     })
   )
   const statuses = (third: number) => answers.filter((_, n) => n % 3 === third).map(({ status }) => status)
