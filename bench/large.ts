@@ -1,6 +1,6 @@
 /**
- * The large set-ups of `npm run bench -- --full`: whether a message stays as cheap with millions
- * of messages beside it, under a held snapshot, and while thousands of consumers wait.
+ * The large set-ups of `npm run bench -- --full`. They show whether a message stays as cheap with
+ * millions of messages beside it, under a held snapshot, and while thousands of consumers wait.
  */
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -10,11 +10,14 @@ export interface Load {
   queue: string
   callers: number
   /**
-   * enqueue: one request. publish: one, to a topic with ten queues.
-   * consume: lease, then ack. ack: the same, but many messages are leased
-   * ahead, and each is acked by itself. loop: lease with the last receipts in `ack`. pass: enqueue,
-   * lease and ack in turn. push: none, since the service delivers to this process. latency: see
-   * `ratePerSecond`.
+   * - enqueue: one request.
+   * - publish: one, to a topic with ten queues.
+   * - consume: lease, then ack.
+   * - ack: the same, but many messages are leased ahead, and each is acked by itself.
+   * - loop: lease with the last receipts in `ack`.
+   * - pass: enqueue, lease and ack in turn.
+   * - push: none, since the service delivers to this process.
+   * - latency: see `ratePerSecond`.
    */
   step: 'enqueue' | 'publish' | 'consume' | 'ack' | 'loop' | 'pass' | 'push' | 'latency'
   /** Messages per request. */

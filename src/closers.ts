@@ -1,5 +1,6 @@
 /** What closes the parts of a service. */
-/** One function per open part, which closes it; in the order in which the parts were opened. */
+
+/** One function for each open part, which closes it, in the order in which the parts were opened. */
 export type Closers = (() => Promise<unknown>)[]
 
 /** Goes on when a part cannot be closed, and throws at the end. */

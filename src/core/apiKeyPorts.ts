@@ -12,12 +12,14 @@ export interface Revocation {
 /** The API keys, for the front and the command line. */
 export interface ApiKeys {
   /**
-   * Makes a key. `secret` is answered here and never again. Refuses with tooManyKeys, and with
-   * adminKeyFirst where it would be the first key and has not the right admin. `withoutKey` says
-   * that keys are asked for, and that the caller was let in only because there was none: once there
-   * is a key, it refuses such a caller with unauthorized.
+   * Makes a key. `secret` is answered here and never again. With `withoutKey`, keys are asked for,
+   * and the caller was let in only because there was none. Refuses:
+   * - with tooManyKeys.
+   * - with adminKeyFirst where it would be the first key and has not the right admin.
+   * - with unauthorized a caller without a key, once there is one.
    */
   create(wanted: NewApiKey, withoutKey?: boolean): Promise<ApiKeyInfo & { secret: string }>
+  /** All keys, the oldest first. */
   list(): Promise<ApiKeyInfo[]>
   /**
    * Changes what a key may do, and answers it. null: there is no such key. Refuses with adminKeyFirst to

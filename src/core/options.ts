@@ -1,6 +1,6 @@
 /**
  * The options of a message, one row each. From here come the types, the schemas of JSON and raw
- * enqueues, the console's form and the table in docs/rest.md. holdfast.enqueue in
+ * enqueues, the console's form and the table in docs/rest.md. The function `holdfast.enqueue` in
  * migrations/api.sql repeats the bounds, and a test compares them. A new option is a row here, a
  * migration for its column, and the code that acts on it.
  */

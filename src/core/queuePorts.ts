@@ -55,8 +55,10 @@ export interface QueueMaker {
 }
 
 /**
- * Nothing was changed with `present`, because there was a queue and only a new one was wanted; with
- * `notEmpty`, because the order would change and the queue holds a message; and with `oneGroup`,
- * because the whole queue would be one group and groups would take turns.
+ * What became of a put. But for `made` and `changed`, nothing was changed:
+ * - `present`: there was a queue, and only a new one was wanted.
+ * - `absent`: there was none, and only a change was wanted.
+ * - `notEmpty`: the order would change, and the queue holds a message.
+ * - `oneGroup`: the whole queue would be one group, and groups would take turns.
  */
 export type PutOutcome = 'made' | 'changed' | 'present' | 'absent' | 'notEmpty' | 'oneGroup'

@@ -34,8 +34,8 @@ const withinSigns = /[\p{L}\p{N}](?:.*[\p{L}\p{N}])?/su
 const separators = new RegExp(`[${Object.values(folded).join('')}]`)
 
 /**
- * The longest piece of a folded reason that folding has not touched, as a filter by `reason` takes
- * it. null: no piece has two letters side by side.
+ * The longest piece of a folded reason that folding has not touched. A filter by `reason` finds it.
+ * null: no piece has two letters side by side.
  */
 export function pieceOf(foldedReason: string): string | null {
   const pieces = foldedReason.split(separators).map(piece => withinSigns.exec(piece)?.[0] ?? '')

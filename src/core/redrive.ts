@@ -17,8 +17,10 @@ export const redriveStates = ['running', 'done', 'stopped', 'failed'] as const
 export type RedriveKind = 'redrive' | 'move'
 
 /**
- * Why a task has failed: a queue to go to is missing, a message never died and so has no home, or the
- * database refused a step. The log says why it did.
+ * Why a task has failed:
+ * - `queueNotFound`: a queue to go to is missing.
+ * - `originUnknown`: a message never died, and so has no home.
+ * - `refused`: the database refused a step. The log says why.
  */
 export const redriveFailures = ['queueNotFound', 'originUnknown', 'refused'] as const
 

@@ -189,9 +189,9 @@ export function checkRoom(
 }
 
 /**
- * Names of schedules are one namespace. Where callers need keys, a key learns whether a name is
- * taken only if the name belongs to its queue, or if its rights cover the name. For all other names
- * it gets this refusal, taken or not.
+ * Names of schedules are one namespace. Where callers need keys, a key must not learn which names are
+ * taken. It may give the names that belong to its queue, or that its rights cover. For all other
+ * names it gets this refusal, taken or not.
  */
 export function checkName(key: ApiKey | null, name: string, queue: string): void {
   if (key === null || name === queue || name.startsWith(`${queue}.`) || key.may('manage', name)) return

@@ -17,8 +17,8 @@ export function uniqueKeyOf({ queueId, unique }: EnqueueRow): string | null {
  * queue what all of them would do one after the other. `spread` makes the answers of all rows from
  * those of the rows that were left.
  *
- * Rows whose answers are not the same for all of a key stay: those with an idempotency key, and those
- * in lines, where the group of each is compared.
+ * Rows with an idempotency key stay, and so do those in lines, where the group of each is compared.
+ * Their answers need not be the same for all of a key.
  */
 export function collapse(rows: EnqueueRow[]): {
   rows: EnqueueRow[]

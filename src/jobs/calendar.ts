@@ -18,9 +18,9 @@ const aliases = ['@YEARLY', '@ANNUALLY', '@MONTHLY', '@WEEKLY', '@DAILY', '@HOUR
 /**
  * The first time after `afterMs` at which the expression is due. One that names every hour follows
  * real time: it is due whenever the clock shows a matching minute, twice when the clock is put
- * back. Any other follows the clock on the wall: a minute that the clock skips is due once, right
- * after, and a minute that it shows twice is due the first time. Refuses with invalidSchedule an
- * expression that cannot be read, is finer than a minute, or does not come within ten years.
+ * back. Any other follows the clock on the wall. A minute that the clock skips is then due once,
+ * right after, and a minute that it shows twice is due the first time. Refuses with invalidSchedule
+ * an expression that cannot be read, is finer than a minute, or does not come within ten years.
  */
 export const nextTime: Calendar = (cron, timezone, afterMs) => {
   // The parser works in UTC, which has no clock changes. It answers what the clock on the wall will

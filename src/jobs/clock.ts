@@ -1,6 +1,6 @@
 /**
- * Fires schedules that are due. pg-boss asks one replica of the cluster to check once a minute, and
- * each replica checks by itself when it knows that a schedule is due.
+ * Fires schedules that are due. pg-boss asks one replica of the cluster to check once a minute. Each
+ * replica also checks by itself when it knows that a schedule is due.
  */
 
 export interface Clock {

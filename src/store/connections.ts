@@ -11,8 +11,8 @@ const connectMsMax = 3000
 const connectAttemptsMax = 3
 // The server ends a statement after `statementMsMax`. If nothing is heard of that either, we do.
 const statementGraceMs = 3000
-// Statements that are not slow take milliseconds. One without an answer for this long is on a
-// connection that is lost: a host or a firewall on the way has forgotten it without a word.
+// Statements that are not slow take milliseconds. One without an answer for this long is on a lost
+// connection. A host or a firewall on the way has forgotten it without a word.
 const answerMsMax = 3000
 /** A connection that has rested longer is asked whether it lives before it is used. */
 const restMsMax = 500

@@ -6,10 +6,7 @@ import { isBroken, retrying } from './databaseErrors.ts'
 import type { Target } from './hosts.ts'
 import type { Session, Statement } from './statement.ts'
 
-/**
- * Whatever it runs refuses with databaseUnavailable when nothing happened, outcomeUnknown when the
- * answer of the commit was lost, and overloaded when no connection was free in time.
- */
+/** Whatever it runs refuses with databaseUnavailable, outcomeUnknown or overloaded, as core/ports.ts says. */
 export interface Database extends Session {
   /** The same connections, for work that is let in before all other: settling makes room. */
   readonly first: Database

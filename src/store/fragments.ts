@@ -145,10 +145,10 @@ export const lastFailureAbove = (fence: number) => sql`
   ) f on true`
 
 /**
- * The common table expression `buried`. It moves the messages that a statement has just let die to
- * the dead-letter queues of their queues: those of its `died` that meet the condition. holdfast.bury
- * is called once, and only where there are some. Their history must be written before that, so
- * `recorded`, which writes it, is read first.
+ * The common table expression `buried`. It moves messages that a statement has just let die to the
+ * dead-letter queues of their queues. They are those of `died` that meet the condition. The function
+ * `holdfast.bury` is called once, and only where there are some. Their history must be written before
+ * that, so `recorded`, which writes it, is read first.
  */
 export const buried = ({ queue, died, condition }: { queue: string; died: string; condition: string }) => sql`
   buried as materialized (

@@ -116,7 +116,7 @@ export const positionOfReturned = sql`
 
 /**
  * Whether message `m` is parked and nobody holds it. To remove such a message, its line need not be
- * locked. No statement removes them together with those that stand: it would hold a parked message
+ * locked. No statement removes them together with those that stand. It would hold a parked message
  * while it waits for a line, and the line's holder would wait for that message.
  */
 export const isParked = sql`

@@ -26,8 +26,8 @@ export function outline(text: string): Node {
 }
 
 /**
- * The value of a text. JSON.parse would not do: once V8 has read a member named by one backslash,
- * it may take another member, whose name is written as a single escape, for the same
+ * The value of a text. JSON.parse would not do. Once V8 has read a member named by one backslash, it
+ * may take another member for the same, if the name is written as a single escape
  * (https://github.com/nodejs/node/issues/63785).
  */
 export function valueOf(node: Node): unknown {

@@ -1,6 +1,6 @@
 /**
- * All that the checker reads: the history, which is what callers did and were told, with one event
- * for each message of each call; and the audit, which is what the database holds at the end.
+ * All that the checker reads. The history is what callers did and were told, with one event for each
+ * message of each call. The audit is what the database holds at the end.
  */
 import { createHash } from 'node:crypto'
 

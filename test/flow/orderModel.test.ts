@@ -1,7 +1,7 @@
 /**
- * Random calls on queues against the whole service and against a model of the rules: queues with an
- * order, with turns, with limits and with dead-letter queues; unique keys, and acks with next messages.
- * Calls that found a bug are kept, in their shortest form.
+ * Random calls on queues against the whole service and against a model of the rules. The queues have
+ * an order, turns, limits, or dead-letter queues. Some messages have unique keys, and some acks have
+ * next messages. Calls that found a bug are kept, in their shortest form.
  */
 import fc from 'fast-check'
 import t from 'tap'

@@ -1,6 +1,6 @@
 /**
- * The rules of a queue, in a few lines: what a lease may bring, what a call changes, who holds a unique
- * key, and where the dead go.
+ * The rules of a queue, in a few lines. They say what a lease may bring, what a call changes, who holds
+ * a unique key, and where the dead go.
  */
 
 /** A unique key as an enqueue gives it. */

@@ -35,8 +35,8 @@ t.test('one lease key used on two replicas at once is one set of messages and re
     t.equal(new Set(sets).size, 1)
     t.equal(answers[0]!.messages.length, 5)
   }
-  // The other replica's whole lease fits between two steps of this one: it looks for the messages
-  // of the key, finds none, and is about to free the key.
+  // This replica looks for the messages of the key, finds none, and is about to free the key. The
+  // other replica's whole lease fits in between.
   const leaseElsewhere = async () =>
     (await leaseBy(replicas[1]!.broker, name, { max: 5, idempotencyKey: 'between' })).messages
   let elsewhere: Promise<LeasedMessage[]> | undefined

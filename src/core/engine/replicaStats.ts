@@ -1,6 +1,6 @@
 /**
- * What a replica counts in each step of the series: how long messages waited, how long they were
- * worked on, and which queues were asked for messages.
+ * What a replica counts in each step of the series. It counts how long messages waited and how long
+ * they were worked on. It notes which queues were asked for messages.
  */
 import type { Digits } from '../message.ts'
 import type { LeasedRow } from '../ports.ts'

@@ -8,7 +8,7 @@ const placesMin = 1000
 
 /** The numbers of a bound. Those of the replica's other processes are as those last told them. */
 export class Holdings {
-  // A caller that holds nothing keeps its place, because callers come back: to take the place away
+  // A caller that holds nothing keeps its place, because callers come back. To take the place away
   // and make it again would cost more than everything else here.
   readonly #places = new Map<Caller, { held: number }>()
   #sweepAt = placesMin

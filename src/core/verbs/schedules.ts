@@ -53,9 +53,10 @@ export class Schedules {
   }
 
   /**
-   * Makes a schedule, or changes what is given. `created` is true when it was made. Refuses with
-   * invalidSchedule, with tooManySchedules, with forbidden when the key may not give this name, and
-   * with scheduleNotFound when a new one lacks queue, cron or body.
+   * Makes a schedule, or changes what is given. `created` is true when it was made. Refuses:
+   * - with invalidSchedule, tooManySchedules.
+   * - with forbidden when the key may not give this name.
+   * - with scheduleNotFound when a new one lacks queue, cron or body.
    */
   async put(name: string, change: ScheduleChange, caller: ScheduleCaller): Promise<Put> {
     for (;;) {

@@ -45,9 +45,9 @@ interface Scan {
  *
  * A scan raises a hint. Every commit that made a message ready lowers it, here or (by its notice)
  * elsewhere, since positions commit out of order. But a notice can be lost, and a lease elsewhere
- * rolled back. So a check from the very start is due every few seconds: sooner when a message is
- * suspected below the hints, and more rarely while checks prove slow. It runs beside the leases, so
- * that no caller waits for it.
+ * rolled back. So a check from the very start is due every few seconds. It is due sooner when a
+ * message is suspected below the hints, and more rarely while checks prove slow. It runs beside the
+ * leases, so that no caller waits for it.
  */
 export class ScanHints {
   readonly #queues = new Map<Digits, Hints>()

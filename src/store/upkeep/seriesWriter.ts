@@ -16,9 +16,8 @@ const thisStep = `(floor(${epoch} / ${stepSeconds}) * ${stepSeconds})::integer`
 const columns = Object.values(sampled)
 const of = (table: string) => columns.map(({ column }) => `${table}.${column}`).join(',\n')
 
-// One replica takes the turn and writes the step. The counts are as the last fold of the ledger
-// left them, up to a second ago: against half a minute that is little, and it saves a walk over the
-// ledger.
+// One replica takes the turn and writes the step. The counts are as the last fold of the ledger left
+// them, up to a second ago. Against half a minute that is little. It saves a walk over the ledger.
 export const writeStatement: Statement<{ written: string; next_in_ms: string }> = {
   name: 'write_series',
   slow: true,

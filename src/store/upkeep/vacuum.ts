@@ -17,8 +17,8 @@ const restMsMax = 40_000
 const restPerWork = 20
 
 // Autovacuum checks once a minute by default. By then a busy queue's tables are mostly dead rows.
-// Told to check every few seconds, it goes through all of them each time in vain while a snapshot is
-// held, which took a quarter of the rate. So it is left for times when no service runs.
+// Told to check every few seconds, it goes through all of them in vain while a snapshot is held. That
+// took a quarter of the rate. So it is left for times when no service runs.
 export const deadRows: Statement<{ name: string; dead: string; vacuumed_ms_ago: string | null }> = {
   name: 'dead_rows',
   parameters: '$1 tables',

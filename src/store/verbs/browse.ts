@@ -84,8 +84,8 @@ export const pages = {
 }
 
 /**
- * A page of messages by id. `cursor` is null at the end. It examines a bounded
- * number of messages, so a page of rare ones may be short, or empty, and still have a cursor.
+ * A page of messages by id. `cursor` is null at the end. It examines a bounded number of messages, so
+ * a page of rare ones may be short, or empty, and still have a cursor.
  */
 export async function browse(
   session: Session,
@@ -182,7 +182,7 @@ const details = [
 export const lookups = [...details, movedStatement]
 
 /**
- * One message with its lease and its history, a kept acked one too, and one that has gone to a
+ * One message with its lease and its history. It may be a kept acked one, or one that has gone to a
  * dead-letter queue. null when there is none.
  */
 async function findMessage(session: Session, queueId: Digits, id: Digits): Promise<MessageDetail | null> {

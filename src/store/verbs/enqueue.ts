@@ -95,8 +95,8 @@ interface KeyedRow {
   position: Digits | null
 }
 
-// A new message takes over a key whose time is over. "Do update" rather than "do nothing", because
-// only it waits for, locks and returns a row that another transaction has just inserted.
+// A new message takes over a key whose time is over. The conflict does an update, because only that
+// waits for, locks and returns a row that another transaction has just inserted.
 const withKeys = (messages: string, inserting: string, positions: string) => sql`
     with candidates as materialized (
       ${messages}

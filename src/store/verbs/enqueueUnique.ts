@@ -69,10 +69,12 @@ const marksWithUnique = (from: string) => sql`
     )
   end`
 
-// What becomes of each message, by what it meets:
-// known: its idempotency key stands for a message. new: nobody holds its unique key.
-// held: that message stays as it is. replacing: it is changed, unless it has just been leased.
-// refused: it has another group.
+// What becomes of each message, its fate, by what it meets:
+// - known: its idempotency key stands for a message.
+// - new: nobody holds its unique key.
+// - held: the message that holds the key stays as it is.
+// - replacing: that message is changed, unless it has just been leased.
+// - refused: that message has another group.
 const meeting = (messages: string) => sql`
   free as materialized (
     select holdfast.run_again_if(not bool_and(

@@ -170,7 +170,7 @@ export const behindStatement: Statement = {
 }
 
 /**
- * Where one message stands. For a ready one also how many ready ones come before it; `all` is false
+ * Where one message stands, and of a ready one how many ready ones come before it. `all` is false
  * when counting stopped at `aheadMax` messages examined. null when there is no such message.
  */
 export async function circumstancesOf(

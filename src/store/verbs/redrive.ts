@@ -1,6 +1,6 @@
 /**
- * Redriving: messages go home to the queues in which they died, or to a queue that the caller names,
- * and dead ones that never moved become ready where they are.
+ * Redriving: messages go home to the queues in which they died, or to a queue that the caller names.
+ * Dead ones that never moved become ready where they are.
  */
 import { freeStates } from '../../core/counters.ts'
 import type { Digits } from '../../core/message.ts'

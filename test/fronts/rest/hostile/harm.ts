@@ -1,6 +1,6 @@
 /**
- * What must hold after each bad request: no row has changed, the same process serves the next good
- * request, and neither the answer nor the log shows a secret or anything of the inside.
+ * What must hold after each bad request. No row has changed. The same process serves the next good
+ * request. Neither the answer nor the log shows a secret or anything of the inside.
  */
 import type { Test } from 'tap'
 import { good, goodId, holdfast, secret, sql } from './setup.ts'
