@@ -130,6 +130,24 @@ t.test('a second flush leaves when it is half full, or when the first is slow', 
   t.strictSame(await Promise.all(answered), ['1', '2', '3', '4', '5', '6'])
 })
 
+t.test('a call behind a slow flush is not left to wait for the next one to come', async t => {
+  keepAlive(t)
+  let nowMs = 0
+  t.intercept(performance, 'now', { value: () => nowMs })
+  const { under, flushes } = batcher({ inFlightMax: 2 })
+  const slow = under.add(tester, 'a', 1)
+  while (flushes.length < 1) await turn()
+  const behind = under.add(tester, 'a', 2)
+  await turn()
+  t.equal(flushes.length, 1, 'nobody knows yet that the first is slow')
+  nowMs = 21
+  while (flushes.length < 2) await turn()
+  flushes[1]!.answer()
+  t.equal(await behind, '2')
+  flushes[0]!.answer()
+  t.equal(await slow, '1')
+})
+
 t.test('a poison item fails alone', async t => {
   const stored: number[] = []
   const { under } = batcher({

@@ -74,6 +74,8 @@ interface Lane<Item, Answer> {
 
 /** A flush that takes longer may be waiting for a lock. A second one then starts beside it. */
 const slowFlushMs = 20
+/** Those that wait are looked at this often. */
+const watchMsMax = 50
 /** A flush that fails after this time has waited for a lock. */
 const lockedMs = 500
 const urgentWaitFactor = 3
@@ -136,7 +138,7 @@ export class Batcher<Item, Answer> {
     else if (!urgent && sinceMs - entries[0]!.sinceMs > waitingMsMax / 2) return Promise.reject(overloaded)
     share.hold(caller, charge)
     this.#waitingItems++
-    this.#watch ??= setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref()
+    this.#watch ??= this.#watchSoon()
     return new Promise((resolve, reject) => {
       state.weight += weight
       state.messages += count(item)
@@ -260,17 +262,24 @@ export class Batcher<Item, Answer> {
     this.#options.share.give(caller, charge)
   }
 
-  // One timer for all who wait, five times in waitingMsMax.
-  #turnAwayLate(): void {
+  /** One timer for all who wait. */
+  #watchSoon(): NodeJS.Timeout {
+    const inMs = Math.min(watchMsMax, this.#options.waitingMsMax / 5)
+    return setTimeout(() => this.#look(), inMs).unref()
+  }
+
+  // Turns away who waited too long. Where a flush has become slow, it starts the second one, since
+  // nobody else may come for that lane.
+  #look(): void {
     const { waitingMsMax } = this.#options
     const nowMs = performance.now()
-    for (const lane of this.#lanes.values()) {
+    for (const [name, lane] of this.#lanes) {
       for (const [caller, entries] of lane.waiting) {
         if (nowMs - entries[0]!.sinceMs > waitingMsMax) this.#turnAway(lane, caller, entries, nowMs)
       }
+      if (lane.start === null) this.#schedule(name, lane)
     }
-    this.#watch =
-      this.#waitingItems > 0 ? setTimeout(() => this.#turnAwayLate(), waitingMsMax / 5).unref() : undefined
+    this.#watch = this.#waitingItems > 0 ? this.#watchSoon() : undefined
   }
 
   #turnAway(lane: Lane<Item, Answer>, caller: Caller, entries: Entry<Item, Answer>[], nowMs: number): void {
