@@ -446,59 +446,12 @@ begin
 end
 $$;
 
-/*
- Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
- are woken. Answers its id, or the id of the message that the idempotency key stands for already, or
- that holds the unique key.
- Makes an unknown queue, with the defaults.
- Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group, unique,
- idempotencyKey, as over HTTP. Raises:
-   HF004 invalidRequest       an argument that the call over HTTP would refuse
-   HF005 idempotencyMismatch  the key stands for other content
-   HF006 queueFull            the queue holds as many messages as its maxDepth allows
-   HF007 uniqueGroup          the message to replace has another group, and the queue has an order
-*/
-create or replace function holdfast.enqueue (
-  queue text,
-  body json,
-  options jsonb default '{}'
-) returns bigint
-language plpgsql as $$
-declare
-  target holdfast.queues;
-  message holdfast.messages;
-  message_id bigint := nextval('holdfast.positions');
-  marks jsonb := case
-    when options ? 'group' then jsonb_build_object('group', options->'group')
-  end;
-  content_marks jsonb := marks;
-  replaces boolean := options->'unique'->>'onConflict' is not distinct from 'replace';
-  is_held boolean := false;
-  met_id bigint;
-  stands boolean := true;
-  in_turns boolean;
-  given_rank smallint;
-  turn record;
-  delay_seconds float8;
-  visible timestamptz;
-  fault text;
-  made_id integer;
-  known_id bigint;
-  known_digest bytea;
-  new_digest bytea;
+-- What is wrong with the options of an enqueue; null: nothing is.
+create or replace function holdfast.options_fault (options jsonb) returns text
+language plpgsql immutable as $$
 begin
-  fault := case
-    when queue is null or queue !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
-      then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
-    when body is null
-      then 'the body is missing (the JSON null is ''null''::json)'
-    when options is null or jsonb_typeof(options) <> 'object'
-      then 'the options must be a JSON object'
-    when options ? 'delaySeconds' and options ? 'visibleAt'
-      then 'visibleAt cannot stand beside delaySeconds'
-  end;
-  if fault is null then
-    select o.key || ' ' || o.fault into fault
+  return (
+    select o.key || ' ' || o.fault
     from (
       select
         key,
@@ -543,7 +496,156 @@ begin
       from jsonb_each(options)
     ) o
     where o.fault is not null
-    limit 1;
+    limit 1
+  );
+end
+$$;
+
+-- How many messages a queue holds that its maxDepth counts.
+create or replace function holdfast.depth_of (of_queue integer) returns bigint
+language plpgsql as $$
+begin
+  return (
+    select c.ready + c.delayed + c.leased + (
+      select coalesce(sum(l.ready + l.delayed + l.leased), 0)
+      from holdfast.ledger l
+      where l.queue_id = of_queue
+    )
+    from holdfast.counts c
+    where c.queue_id = of_queue
+  );
+end
+$$;
+
+/*
+ Gives a new message its idempotency key, and answers its id. If the key stands for an earlier message
+ with the same content, it answers the id of that one. Raises:
+   HF005 idempotencyMismatch  the key stands for other content
+*/
+create or replace function holdfast.claim_key (
+  target holdfast.queues,
+  new_id bigint,
+  body text,
+  options jsonb,
+  content_marks jsonb
+) returns bigint
+language plpgsql as $$
+declare
+  priority integer := coalesce((options->>'priority')::integer, 4);
+  delay_seconds float8 := (options->>'delaySeconds')::float8;
+  visible_at timestamptz := (options->>'visibleAt')::timestamptz;
+  ttl_seconds float8 := (options->>'ttlSeconds')::float8;
+  max_attempts integer := (options->>'maxAttempts')::integer;
+  new_digest bytea := holdfast.digest_of(
+    body,
+    null,
+    null,
+    holdfast.content_headers(options->'headers'),
+    priority,
+    delay_seconds,
+    visible_at,
+    ttl_seconds,
+    max_attempts,
+    content_marks
+  );
+  known_id bigint;
+  known_digest bytea;
+begin
+  insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
+  values (
+    target.id,
+    options->>'idempotencyKey',
+    new_id,
+    new_digest,
+    statement_timestamp() + make_interval(secs => target.dedup_seconds)
+  )
+  on conflict on constraint idempotency_keys_pkey do update set
+    message_id = case
+      when k.expires_at <= statement_timestamp() then excluded.message_id
+      else k.message_id
+    end,
+    digest = case
+      when k.expires_at <= statement_timestamp() then excluded.digest
+      else k.digest
+    end,
+    expires_at = case
+      when k.expires_at <= statement_timestamp() then excluded.expires_at
+      else k.expires_at
+    end
+  returning k.message_id, k.digest into known_id, known_digest;
+
+  if known_digest <> new_digest and not holdfast.digest_fits(
+    known_digest,
+    body,
+    null,
+    null,
+    nullif(options->'headers', '{}'),
+    priority,
+    delay_seconds,
+    visible_at,
+    ttl_seconds,
+    max_attempts,
+    content_marks,
+    target.delay_seconds
+  ) then
+    raise exception
+      'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
+      using errcode = 'HF005';
+  end if;
+  return known_id;
+end
+$$;
+
+/*
+ Enqueues a message in the caller's transaction. When that commits, the message exists and consumers
+ are woken. Answers its id, or the id of the message that the idempotency key stands for already, or
+ that holds the unique key.
+ Makes an unknown queue, with the defaults.
+ Options: headers, priority, delaySeconds or visibleAt, ttlSeconds, maxAttempts, group, unique,
+ idempotencyKey, as over HTTP. Raises:
+   HF004 invalidRequest       an argument that the call over HTTP would refuse
+   HF005 idempotencyMismatch  the key stands for other content
+   HF006 queueFull            the queue holds as many messages as its maxDepth allows
+   HF007 uniqueGroup          the message to replace has another group, and the queue has an order
+*/
+create or replace function holdfast.enqueue (
+  queue text,
+  body json,
+  options jsonb default '{}'
+) returns bigint
+language plpgsql as $$
+declare
+  target holdfast.queues;
+  message holdfast.messages;
+  message_id bigint := nextval('holdfast.positions');
+  marks jsonb := case
+    when options ? 'group' then jsonb_build_object('group', options->'group')
+  end;
+  content_marks jsonb := marks;
+  replaces boolean := options->'unique'->>'onConflict' is not distinct from 'replace';
+  is_held boolean := false;
+  met_id bigint;
+  stands boolean := true;
+  in_turns boolean;
+  given_rank smallint;
+  turn record;
+  visible timestamptz;
+  fault text;
+  made_id integer;
+  known_id bigint;
+begin
+  fault := case
+    when queue is null or queue !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$'
+      then 'the queue must be a name of 1 to 80 of A-Z a-z 0-9 _ . -'
+    when body is null
+      then 'the body is missing (the JSON null is ''null''::json)'
+    when options is null or jsonb_typeof(options) <> 'object'
+      then 'the options must be a JSON object'
+    when options ? 'delaySeconds' and options ? 'visibleAt'
+      then 'visibleAt cannot stand beside delaySeconds'
+  end;
+  if fault is null then
+    fault := holdfast.options_fault(options);
   end if;
   if fault is not null then
     raise exception 'invalidRequest: %', fault using errcode = 'HF004';
@@ -597,81 +699,24 @@ begin
     );
   end if;
 
-  if not is_held and target.max_depth is not null and target.max_depth <= (
-    select c.ready + c.delayed + c.leased + (
-      select coalesce(sum(l.ready + l.delayed + l.leased), 0)
-      from holdfast.ledger l
-      where l.queue_id = target.id
-    )
-    from holdfast.counts c
-    where c.queue_id = target.id
-  ) then
+  if not is_held and target.max_depth is not null and target.max_depth <= holdfast.depth_of(target.id) then
     raise exception
       'queueFull: the queue % holds as many messages as its maxDepth allows',
       queue
       using errcode = 'HF006';
   end if;
 
-  delay_seconds := (options->>'delaySeconds')::float8;
   visible := coalesce(
     (options->>'visibleAt')::timestamptz,
-    statement_timestamp() + make_interval(secs => coalesce(delay_seconds, target.delay_seconds))
+    statement_timestamp() + make_interval(
+      secs => coalesce((options->>'delaySeconds')::float8, target.delay_seconds)
+    )
   );
   visible := case when visible > statement_timestamp() then visible end;
 
   if options ? 'idempotencyKey' then
-    new_digest := holdfast.digest_of(
-      body::text,
-      null,
-      null,
-      holdfast.content_headers(options->'headers'),
-      coalesce((options->>'priority')::integer, 4),
-      delay_seconds,
-      (options->>'visibleAt')::timestamptz,
-      (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer,
-      content_marks
-    );
-    insert into holdfast.idempotency_keys as k (queue_id, key, message_id, digest, expires_at)
-    values (
-      target.id,
-      options->>'idempotencyKey',
-      message_id,
-      new_digest,
-      statement_timestamp() + make_interval(secs => target.dedup_seconds)
-    )
-    on conflict on constraint idempotency_keys_pkey do update set
-      message_id = case
-        when k.expires_at <= statement_timestamp() then excluded.message_id
-        else k.message_id
-      end,
-      digest = case
-        when k.expires_at <= statement_timestamp() then excluded.digest
-        else k.digest
-      end,
-      expires_at = case
-        when k.expires_at <= statement_timestamp() then excluded.expires_at
-        else k.expires_at
-      end
-    returning k.message_id, k.digest into known_id, known_digest;
-    if known_digest <> new_digest and not holdfast.digest_fits(
-      known_digest,
-      body::text,
-      null,
-      null,
-      nullif(options->'headers', '{}'),
-      coalesce((options->>'priority')::integer, 4),
-      delay_seconds,
-      (options->>'visibleAt')::timestamptz,
-      (options->>'ttlSeconds')::float8,
-      (options->>'maxAttempts')::integer,
-      content_marks,
-      target.delay_seconds
-    ) then
-      raise exception
-        'idempotencyMismatch: this key was used for other content not long ago; nothing was stored'
-        using errcode = 'HF005';
-    elsif known_id <> message_id then
+    known_id := holdfast.claim_key(target, message_id, body::text, options, content_marks);
+    if known_id <> message_id then
       return known_id;
     end if;
   end if;
@@ -783,8 +828,8 @@ end
 $$;
 
 -- The queue of this name. It is made if there is none: with the defaults, or beside a queue of a front
--- with the order and the times of that one. It cannot be deleted before the transaction ends: a
--- session that is deleting it is waited for, and then it is made anew.
+-- with the order and the times of that one. It cannot be deleted before the transaction ends. A session
+-- that is deleting it is waited for, and then the queue is made anew.
 drop function if exists holdfast.open_queue (text);
 create or replace function holdfast.open_queue (queue_name text, beside integer) returns integer
 language plpgsql as $$
@@ -838,7 +883,8 @@ create or replace function holdfast.move_history (
 ) returns void
 language sql as $$
   update holdfast.history h
-  set queue_id = to_id,
+  set
+    queue_id = to_id,
     queue = coalesce(h.queue, from_name)
   where h.queue_id = from_id
     and h.message_id = any(message_ids)
@@ -880,9 +926,9 @@ begin
 end
 $$;
 
--- After messages have moved to a queue with lines: the first of each line that was opened stands, and
--- lines that take turns have one in the ready index. Answers how many messages a lease can take now
--- by that, and the lowest of their positions.
+-- After messages have moved to a queue with lines: the first of each line that was opened stands. Of
+-- lines that take turns, one message each is in the ready index. Answers how many messages a lease can
+-- take now by that, and the lowest of their positions.
 create or replace function holdfast.seat_moved (
   to_queue holdfast.queues,
   message_ids bigint[],
@@ -974,9 +1020,9 @@ begin
       q.id,
       q.name,
       q.dead_letter_queue,
-      array_agg(d.id order by d.id) as ids
-    from unnest(queue_ids, message_ids) as d (queue_id, id)
-    join holdfast.queues q on q.id = d.queue_id
+      array_agg(died.id order by died.id) as ids
+    from unnest(queue_ids, message_ids) as died (queue_id, id)
+    join holdfast.queues q on q.id = died.queue_id
     where q.id = any(queue_ids)
       and q.dead_letter_queue is not null
     group by q.id
@@ -992,18 +1038,18 @@ begin
 
     with places as materialized (
       select
-        array_agg(p.id order by p.id) as ids,
-        array_agg(p.place order by p.id) as positions
+        array_agg(placed.id order by placed.id) as ids,
+        array_agg(placed.place order by placed.id) as positions
       from (
-        select d.id, nextval('holdfast.positions') as place
+        select in_order.id, nextval('holdfast.positions') as place
         from (
           select m.id
           from holdfast.messages m
           where m.queue_id = source.id
             and m.id = any(source.ids)
           order by coalesce(m.place, m.position)
-        ) d
-      ) p
+        ) in_order
+      ) placed
     ), buried as (
       update holdfast.messages m
       set
@@ -1114,10 +1160,10 @@ begin
 
   if in_lines then
     select
-      array_agg(k.line) as lines,
-      array_agg(k.count) as counts,
-      array_agg(k.place) as places,
-      bool_or(k.in_turns) as in_turns
+      array_agg(left_line.line) as lines,
+      array_agg(left_line.count) as counts,
+      array_agg(left_line.place) as places,
+      bool_or(left_line.in_turns) as in_turns
     into left_lines
     from (
       select
@@ -1132,7 +1178,7 @@ begin
         and m.position is not null
         and m.dead_at is null
       group by m.line
-    ) k;
+    ) left_line;
   end if;
 
   select * into to_queue
@@ -1141,18 +1187,18 @@ begin
   in_turns := to_queue.takes_turns;
   opened := holdfast.open_lines_for(from_id, message_ids, to_queue);
   -- They keep the order that they have here. Where groups take turns, they have none.
-  select array_agg(p.position order by p.id)
+  select array_agg(placed.position order by placed.id)
   into positions
   from (
-    select o.id, nextval('holdfast.positions') as position
+    select in_order.id, nextval('holdfast.positions') as position
     from (
       select m.id
       from holdfast.messages m
       where m.queue_id = from_id
         and m.id = any(message_ids)
       order by case when m.turn_rank is null then m.place end nulls first, m.id
-    ) o
-  ) p;
+    ) in_order
+  ) placed;
 
   update holdfast.messages m
   set

@@ -7,6 +7,8 @@
 -- Whoever changes a line locks its row first. Places are drawn after that, so places follow the order
 -- of commits. A function like these sees what was committed while it waited for a lock, because each
 -- of its statements has a snapshot of its own. One statement alone would miss it.
+--
+-- In the queries, k is one of the lines given, l its row, r its rate, m a message, and q the queue.
 
 -- Locks these lines, and answers those that had no row. The first message of such a line may stand.
 create or replace function holdfast.open_lines (of_queue integer, of_lines text[]) returns text[]
@@ -23,12 +25,13 @@ language sql as $$
   from opened
 $$;
 
--- How many leases a rate gives in a second, and after a pause.
+-- How many leases a rate gives in a second.
 create or replace function holdfast.per_second (rate jsonb) returns double precision
 language sql immutable as $$
   select (rate->'messages')::float8 / (rate->'perSeconds')::float8
 $$;
 
+-- How many leases a rate gives at once after a pause.
 create or replace function holdfast.burst (rate jsonb) returns double precision
 language sql immutable as $$
   select coalesce(rate->'burst', rate->'messages')::float8
