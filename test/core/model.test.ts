@@ -3,9 +3,8 @@
  * same answers. Calls that found a bug are kept, in their shortest form.
  */
 import fc from 'fast-check'
-import pg from 'pg'
 import t from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
 type Verb = 'ack' | 'fail' | 'failLater' | 'kill' | 'extend' | 'release'
@@ -69,9 +68,7 @@ const found: Record<string, Step[]> = {
 t.test('whatever is called, in whatever order, the service says what the model says', async t => {
   const database = await freshDatabase(t)
   const holdfast = await service(t, { database })
-  const sql = new pg.Client(database.url)
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, database.url)
   let runs = 0
 
   async function follow(steps: Step[]): Promise<void> {

@@ -1,11 +1,11 @@
 /** Why there is no connection to the database: in one line that names the setting. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import pg from 'pg'
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { startService } from '../../src/service.ts'
 import { freePort, tcpServer } from '../support/tcpServer.ts'
+import { connect } from '../support/postgres.ts'
 
 /** What a start with this environment says. */
 async function failedStart(env: Record<string, string>): Promise<string> {
@@ -19,9 +19,7 @@ t.test('a start without a database says in one line which setting to correct', a
   const server = await tcpServer(t, {
     hba: ['host all secret all scram-sha-256', 'host all stranger all reject', 'host all all all trust']
   })
-  const sql = new pg.Client(server.url())
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, server.url())
   await sql.query(`
     create role secret login password 'right';
     create role shut nologin;

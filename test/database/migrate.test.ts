@@ -1,16 +1,8 @@
 /** Migrations beside other settings of the database, other roles, and replication. */
-import pg from 'pg'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { migrate } from '../../src/store/setup/migrate.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
-
-async function connect(t: Test, url: string): Promise<pg.Client> {
-  const client = new pg.Client(url)
-  await client.connect()
-  t.teardown(() => client.end())
-  return client
-}
 
 t.test('replicas may migrate at once, whatever the default isolation is', async t => {
   for (const isolation of ['repeatable read', 'serializable']) {

@@ -1,5 +1,4 @@
 /** PgBouncer between the service and PostgreSQL. */
-import pg from 'pg'
 import t, { type Test } from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { judge } from '../../src/cli/doctor/judge.ts'
@@ -9,12 +8,11 @@ import { noPgbouncer, pgbouncer, pgbouncerRelease } from '../support/pgbouncer.t
 import { service } from '../support/service.ts'
 import { runThroughVerbs } from '../support/steps.ts'
 import { tcpServer } from '../support/tcpServer.ts'
+import { connect } from '../support/postgres.ts'
 
 async function queueServer(t: Test) {
   const server = await tcpServer(t)
-  const sql = new pg.Client(server.url())
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, server.url())
   await sql.query('create database queue')
   const env = (port: number) => ({
     HOLDFAST_DATABASE_URL: `postgresql://holdfast@127.0.0.1:${port}/queue`,

@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts'
 import { migrateDatabase, readDoctorFacts } from '../../src/databaseTasks.ts'
 import { startService } from '../../src/service.ts'
 import { judge } from '../../src/cli/doctor/judge.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
 import { runThroughVerbs } from '../support/steps.ts'
 
@@ -73,9 +73,7 @@ t.test(
     const grants = (await documentedGrants())
       .replaceAll('holdfast_owner', owner)
       .replaceAll('holdfast_app', app)
-    const byOwner = new pg.Client(as(owner).url)
-    await byOwner.connect()
-    t.teardown(() => byOwner.end())
+    const byOwner = await connect(t, as(owner).url)
     await byOwner.query(grants)
     const holdfast = await serviceProcess(t, { HOLDFAST_DATABASE_URL: as(app).url })
     await runThroughVerbs(t, holdfast)

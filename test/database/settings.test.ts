@@ -3,7 +3,7 @@ import pg from 'pg'
 import t from 'tap'
 import { differingDefaults, defaultsQuery, sessionSettings } from '../../src/store/sessionSettings.ts'
 import { openDatabase } from '../../src/store/database.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 import { runThroughVerbs } from '../support/steps.ts'
 
@@ -55,9 +55,7 @@ const hostile: Record<string, string> = {
 
 async function hostileDatabase(t: Parameters<typeof freshDatabase>[0], options = {}) {
   const database = await freshDatabase(t, options)
-  const sql = new pg.Client(database.url)
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, database.url)
   await sql.query('create schema evil')
   for (const body of [
     "now() returns timestamptz return '2001-01-01'::timestamptz",

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { goEnv, noGo } from '../clients/setup.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
 interface Block {
@@ -141,13 +141,6 @@ async function runPage(t: Test, blocks: Block[]): Promise<void> {
       )
     }
   }
-}
-
-async function connect(t: Test, url: string): Promise<pg.Client> {
-  const client = new pg.Client(url)
-  await client.connect()
-  t.teardown(() => client.end())
-  return client
 }
 
 /** A receipt in SQL comes from a lease over HTTP, so a written one is replaced by a good one. */

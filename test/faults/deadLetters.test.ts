@@ -2,9 +2,8 @@
  * Deaths and their redrive while replicas are killed: no message is lost, and none is doubled.
  * HOLDFAST_TEST_DEATHS makes it larger.
  */
-import pg from 'pg'
 import t from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { serviceProcess, type Client } from '../support/service.ts'
 
 const deaths = Number(process.env.HOLDFAST_TEST_DEATHS ?? 2000)
@@ -16,9 +15,7 @@ const attempt = (call: Promise<{ status: number; body: any }>) => call.catch(() 
 
 t.test('kill -9 in the middle of deaths and of redrives', async t => {
   const { url } = await freshDatabase(t)
-  const sql = new pg.Client(url)
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, url)
   const start = () => serviceProcess(t, { HOLDFAST_DATABASE_URL: url, HOLDFAST_LOG_LEVEL: 'silent' })
   let replica = await start()
   let kills = 0

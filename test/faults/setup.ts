@@ -1,15 +1,10 @@
 /** What the tests of faults share: sessions, waits for what must have begun, and a load. */
 import pg from 'pg'
 import type { Test } from 'tap'
+import { connect } from '../support/postgres.ts'
 import type { Client } from '../support/service.ts'
 
-export async function connect(t: Test, url: string): Promise<pg.Client> {
-  const client = new pg.Client(url)
-  client.on('error', () => {}) // some tests take its server away
-  await client.connect()
-  t.teardown(() => client.end())
-  return client
-}
+export { connect }
 
 /** Waits until `count` calls wait at this replica for a message. */
 export async function untilWaiting(replica: Pick<Client, 'get'>, count: number): Promise<void> {

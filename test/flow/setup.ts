@@ -1,15 +1,12 @@
 /** A service with queues of its own for each test, and the calls of these tests in short. */
-import pg from 'pg'
 import t from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
 const database = await freshDatabase(t)
 export const databaseUrl = database.url
 export const holdfast = await service(t, { database })
-export const sql = new pg.Client(database.url)
-await sql.connect()
-t.teardown(() => sql.end())
+export const sql = await connect(t, database.url)
 
 let queues = 0
 

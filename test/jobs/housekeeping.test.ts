@@ -2,18 +2,15 @@
  * The service's own recurring work: through pg-boss, in its own schema, once however many replicas
  * run.
  */
-import pg from 'pg'
 import { PgBoss } from 'pg-boss'
 import t from 'tap'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
 t.test('two replicas start at once, share one schedule, and a job that is due runs once', async t => {
   const database = await freshDatabase(t, { migrated: false })
   const [holdfast] = await Promise.all([service(t, { database }), service(t, { database })])
-  const sql = new pg.Client(database.url)
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, database.url)
   const { rows } = await sql.query('select name, cron from holdfast_jobs.schedule order by name')
   t.strictSame(
     rows,

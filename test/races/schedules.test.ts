@@ -2,7 +2,6 @@
  * Schedules that are due on several replicas: each fires once, whatever is killed or in the way.
  */
 import { once } from 'node:events'
-import pg from 'pg'
 import t from 'tap'
 import type { Caller } from '../../src/core/caller.ts'
 import { AutoQueues } from '../../src/core/engine/autoQueues.ts'
@@ -13,7 +12,7 @@ import { Schedules } from '../../src/core/verbs/schedules.ts'
 import { nextTime } from '../../src/jobs/calendar.ts'
 import { openStore, type SessionVerbs } from '../../src/store/store.ts'
 import { ScanHints } from '../../src/store/upkeep/scanHints.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service, serviceProcess } from '../support/service.ts'
 import { callerNamed, shareOf, tester } from '../support/callers.ts'
 import {
@@ -295,9 +294,7 @@ t.test('a thousand schedules due on two replicas, one killed in the middle: a th
   const database = await freshDatabase(t)
   const survivor = await service(t, { database })
   const other = await serviceProcess(t, { HOLDFAST_DATABASE_URL: database.url })
-  const client = new pg.Client(database.url)
-  await client.connect()
-  t.teardown(() => client.end())
+  const client = await connect(t, database.url)
   await survivor.call('PUT', '/schedules/model', {
     queue: 'crowd',
     cron: '* * * * *',

@@ -1,13 +1,10 @@
 /** Statements that answer the same thing answer the same columns. The compiler does not see that. */
-import pg from 'pg'
 import t from 'tap'
 import { lookups } from '../../src/store/verbs/browse.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 
 t.test('a message has the same columns wherever it is found', async t => {
-  const client = new pg.Client((await freshDatabase(t)).config)
-  await client.connect()
-  t.teardown(() => client.end())
+  const client = await connect(t, (await freshDatabase(t)).config)
   const [first, ...others] = await Promise.all(
     lookups.map(async ({ name, text }) => {
       const { fields } = await client.query(text, [1, 1])

@@ -1,10 +1,9 @@
 /** Notices between replicas. */
 import { setTimeout as pause } from 'node:timers/promises'
-import pg from 'pg'
 import t from 'tap'
 import { startListener, type Listener } from '../../src/store/upkeep/listener.ts'
 import { Proxy } from '../faultbench/proxy.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 
 t.test(
   'notices gather while one is on its way: the connection has one query at a time, and none is lost',
@@ -59,9 +58,7 @@ t.test('a replica that is alone says nothing, until another is heard', async t =
   const { config } = await freshDatabase(t, { migrated: false })
   const notices: string[] = []
   let onNotice = () => {}
-  const witness = new pg.Client(config)
-  await witness.connect()
-  t.teardown(() => witness.end())
+  const witness = await connect(t, config)
   witness.on('notification', ({ payload }) => {
     notices.push(payload!)
     onNotice()

@@ -3,7 +3,6 @@
  * instead of waiting.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import pg from 'pg'
 import t, { type Test } from 'tap'
 import { quantileSeconds, seriesOf, sparkOf, type Sample } from '../../src/core/series.ts'
 import { bucketsCount, ReplicaStats } from '../../src/core/engine/replicaStats.ts'
@@ -13,7 +12,7 @@ import { putQueue } from '../../src/store/verbs/putQueue.ts'
 import * as queues from '../../src/store/verbs/queues.ts'
 import { shareStats, writeStep } from '../../src/store/upkeep/seriesWriter.ts'
 import { readSeries, readSparks } from '../../src/store/verbs/series.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
 async function fresh(t: Test): Promise<Database> {
@@ -199,9 +198,7 @@ t.test('quantiles are read from buckets that double', t => {
 t.test('the series that one replica answers has what another replica has done', async t => {
   const { url } = await freshDatabase(t)
   const [one, two] = [await service(t, { database: { url } }), await service(t, { database: { url } })]
-  const sql = new pg.Client(url)
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, url)
   await one.post('/queues/mail/messages', { messages: [{ body: 1 }, { body: 2 }, { body: 3 }] })
   const {
     body: {

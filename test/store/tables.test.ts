@@ -1,16 +1,13 @@
 /** The tables of facts in core agree with what the migrations have made of them. */
-import pg from 'pg'
 import t from 'tap'
 import { states, totalNames } from '../../src/core/counters.ts'
 import { messageBytesMax } from '../../src/core/limits.ts'
 import { options } from '../../src/core/options.ts'
 import { settingPaths } from '../../src/core/settings.ts'
 import type { Row } from '../../src/core/table.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { connect, freshDatabase } from '../support/postgres.ts'
 
-const client = new pg.Client((await freshDatabase(t)).url)
-await client.connect()
-t.teardown(() => client.end())
+const client = await connect(t, (await freshDatabase(t)).url)
 
 async function columnsOf(table: string): Promise<string[]> {
   const { rows } = await client.query(

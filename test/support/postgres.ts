@@ -51,6 +51,15 @@ export async function freshServer(
   return Object.defineProperty(server, 'dataDir', { value: dataDir }) as typeof server & { dataDir: string }
 }
 
+/** A session that ends with `t`. An error between two queries fails no test: the next query reports it. */
+export async function connect(t: Pick<Test, 'teardown'>, to: string | pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(to)
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
 let shared: Promise<string> | undefined
 let template: Promise<string> | undefined
 

@@ -6,9 +6,8 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
-import pg from 'pg'
 import t, { type Test } from 'tap'
-import { freshDatabase } from '../../support/postgres.ts'
+import { connect, freshDatabase } from '../../support/postgres.ts'
 import { serviceProcess } from '../../support/service.ts'
 import type { Rush, RushResult } from './crowd.ts'
 
@@ -80,9 +79,7 @@ async function overload(t: Test, { producers, seconds, goodputMin, ...load }: Lo
     HOLDFAST_POOL_SIZE: `${poolSize}`,
     HOLDFAST_WAITING_BYTES_MAX: `${2 * 1024 * 1024}`
   })
-  const sql = new pg.Client(database.url)
-  await sql.connect()
-  t.teardown(() => sql.end())
+  const sql = await connect(t, database.url)
   await holdfast.call('PUT', '/queues/rush')
   await holdfast.call('PUT', '/queues/nothing')
   await rush({ ...load, producers, ms: 1000 }) // warms up
