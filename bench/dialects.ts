@@ -99,6 +99,10 @@ function rest(queue: string): Dialect {
   }
 }
 
+function notMeasured(): never {
+  throw new Error('This is not measured with SQS.')
+}
+
 function sqs(queue: string, credentials?: Credentials): Dialect {
   const QueueUrl = `http://sqs.us-east-1.localhost/000000000000/${queue}`
   const sign = credentials === undefined ? () => '' : signer(credentials)
@@ -114,27 +118,17 @@ function sqs(queue: string, credentials?: Credentials): Dialect {
       const Entries = Array.from({ length: count }, (_, index) => ({ Id: `${index}`, MessageBody }))
       return call('SendMessageBatch', { Entries })
     },
-    publish() {
-      throw new Error('not measured')
-    },
+    publish: notMeasured,
     lease: max => call('ReceiveMessage', { MaxNumberOfMessages: max }),
     ack(receipts) {
       if (receipts.length === 1) return call('DeleteMessage', { ReceiptHandle: receipts[0] })
       const Entries = receipts.map((ReceiptHandle, index) => ({ Id: `${index}`, ReceiptHandle }))
       return call('DeleteMessageBatch', { Entries })
     },
-    ackThen() {
-      throw new Error('not measured')
-    },
-    fail() {
-      throw new Error('not measured')
-    },
-    push() {
-      throw new Error('not measured')
-    },
-    endPush() {
-      throw new Error('not measured')
-    },
+    ackThen: notMeasured,
+    fail: notMeasured,
+    push: notMeasured,
+    endPush: notMeasured,
     receipts: /"ReceiptHandle":"([^"]+)"/g
   }
 }

@@ -21,7 +21,7 @@ type Figure = (figures: Figures) => number | null
 function spread(values: (number | null)[]): Spread | null {
   const measured = values
     .filter(value => value !== null && !Number.isNaN(value))
-    .sort((a, b) => a! - b!) as number[]
+    .sort((a, b) => a - b)
   if (measured.length === 0) return null
   const middle = measured.length >> 1
   return {

@@ -69,6 +69,21 @@ export const ratio =
   }
 export const rate = (entry: string, divisor: string) => ratio(({ perSecond }) => perSecond, entry, divisor)
 
+const costsOfPlainQueue: Target[] = [
+  {
+    what: "database CPU, of the plain queue's",
+    bound: '≤',
+    must: 0.25,
+    of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue')
+  },
+  {
+    what: "WAL, of the plain queue's",
+    bound: '≤',
+    must: 0.75,
+    of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue')
+  }
+]
+
 export const scenarios: Scenario[] = [
   {
     title: 'Enqueue, one message per request, 64 callers',
@@ -97,18 +112,7 @@ export const scenarios: Scenario[] = [
         must: 0.5,
         of: rate('Holdfast, with a key', 'Holdfast')
       },
-      {
-        what: "database CPU, of the plain queue's",
-        bound: '≤',
-        must: 0.25,
-        of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue')
-      },
-      {
-        what: "WAL, of the plain queue's",
-        bound: '≤',
-        must: 0.75,
-        of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue')
-      }
+      ...costsOfPlainQueue
     ]
   },
   {
@@ -148,18 +152,7 @@ export const scenarios: Scenario[] = [
         must: 0.7,
         of: rate('Holdfast, ack within lease, with a key', 'Holdfast, ack within lease')
       },
-      {
-        what: "database CPU, of the plain queue's",
-        bound: '≤',
-        must: 0.25,
-        of: ratio(({ databaseUs }) => databaseUs, 'Holdfast', 'plain queue')
-      },
-      {
-        what: "WAL, of the plain queue's",
-        bound: '≤',
-        must: 0.75,
-        of: ratio(({ walBytes }) => walBytes, 'Holdfast', 'plain queue')
-      }
+      ...costsOfPlainQueue
     ]
   },
   {
