@@ -20,6 +20,7 @@ interface PushingOptions {
   onError: (error: unknown) => void
 }
 
+/** Starts to deliver. A failed read of the pushes goes to `onError`, and is made again. */
 export async function startPushing({ siblings, tracing, ...options }: PushingOptions) {
   const { broker, onError } = options
   const { place, places } = siblings

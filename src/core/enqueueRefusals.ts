@@ -4,6 +4,7 @@
  */
 import { QueueError } from './errors.ts'
 
+/** Refuses where the queue has no room for all messages of a call. */
 export function queueFull(queue: string, undone: string): QueueError {
   return new QueueError(
     'queueFull',
@@ -21,6 +22,7 @@ export function idempotencyMismatch(undone: string, where = ''): QueueError {
   )
 }
 
+/** Refuses a message that would change the group of the one that holds its unique key. */
 export function uniqueGroup(undone: string): QueueError {
   return new QueueError(
     'uniqueGroup',

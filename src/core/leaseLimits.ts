@@ -13,10 +13,12 @@ export const limitSettings: string[] = [
 /** Limits that need lines. */
 export const groupLimits: string[] = ['maxLeasedPerGroup', 'ratePerGroup'] satisfies (keyof ActiveSettings)[]
 
+/** Whether the queue bounds its leases in any way. */
 export function hasLimits(settings: ActiveSettings): boolean {
   return settings.maxLeased !== null || settings.rate !== null || hasGroupLimits(settings)
 }
 
+/** Whether it bounds the leases of each group. */
 export function hasGroupLimits({ maxLeasedPerGroup, ratePerGroup }: ActiveSettings): boolean {
   return maxLeasedPerGroup !== null || ratePerGroup !== null
 }

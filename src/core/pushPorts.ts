@@ -3,7 +3,7 @@ import type { Holding } from './fairShare.ts'
 import type { Push, PushSettings } from './push.ts'
 
 export interface PushVerbs {
-  /** null: the queue has none. */
+  /** The push of a queue. null: it has none. */
   findPush(queue: string): Promise<Push | null>
   /**
    * Counts pushes. Until the transaction ends, no other session counts, or changes one: so versions
@@ -22,9 +22,11 @@ export interface PushVerbs {
   ): Promise<(Push & { created: boolean }) | null>
   /** Has a push sign by a new key, and for so long by the old one too. null: there is none. */
   rotatePush(queue: string, keyId: string, oldSeconds: number): Promise<Push | null>
+  /** Nothing happens if the queue has none. */
   removePush(queue: string): Promise<void>
   /** Changes with each change of a push. */
   pushesVersion(): Promise<string>
+  /** All pushes, in no order. */
   allPushes(): Promise<Push[]>
   /** The secret of the service that the database holds. `made` is kept as that if there is none. */
   storedPushSecret(made: Buffer | null): Promise<Buffer | null>

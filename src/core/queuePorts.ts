@@ -4,7 +4,9 @@ import type { BeginStandstill } from './engine/standstills.ts'
 import type { NameScope, Queue, QueueReport, Revise } from './queue.ts'
 
 export interface QueueVerbs {
+  /** A queue and the settings that are acted on. null: there is none. */
   findQueue(name: string): Promise<Queue | null>
+  /** What a queue is set to and holds. null: there is none. */
   reportQueue(name: string): Promise<QueueReport | null>
   /**
    * Reports by name, from the one after `after` on: of all queues, or of those with this dead-letter

@@ -10,6 +10,7 @@ import type {
 } from './schedule.ts'
 
 export interface ScheduleVerbs {
+  /** A schedule with its message. null: there is none of this name. */
   findSchedule(name: string): Promise<Schedule | null>
   /** Schedules by name, from the one after `after` on, without their messages. */
   listSchedules(after: string, limit: number, scope: NameScope): Promise<Omit<Schedule, 'body' | 'headers'>[]>
@@ -22,19 +23,21 @@ export interface ScheduleVerbs {
   queueOfSchedule(name: string): Promise<string | null>
   /** Counts the other schedules. Until the transaction ends, no other session counts. */
   countSchedules(name: string, queue: string, ownerId: string | null): Promise<HeldSchedules>
-  /** null: another session has just made one of this name. */
+  /** Makes a schedule. null: another session has just made one of this name. */
   createSchedule(
     name: string,
     settings: ScheduleSettings,
     owner: Owner | null,
     nextAt: string | null
   ): Promise<Schedule | null>
+  /** Changes all settings of a schedule that the transaction has locked. */
   changeSchedule(
     name: string,
     settings: ScheduleSettings,
     owner: Owner | null,
     nextAt: string | null
   ): Promise<Schedule>
+  /** Nothing happens if there is none of this name. */
   removeSchedule(name: string): Promise<void>
   /** Locks some of the due schedules until the end of the transaction, the earliest first. */
   takeDueSchedules(): Promise<DueSchedule[]>

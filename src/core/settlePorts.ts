@@ -70,7 +70,7 @@ export interface AckedWithNext {
   stored: EnqueueAnswer[]
 }
 
-/** No id may come twice. */
+/** Settles what is held, and answers what was changed. No id may come twice. */
 export type Settlers = {
   [V in SettleVerb]: (queueId: Digits, held: HeldBy<V>[]) => Promise<Changed<ChangedBy<V>>>
 }
@@ -80,8 +80,8 @@ export interface SettleVerbs extends Settlers {
    * gone or has lines, and nothing was done.
    */
   ackWithNext(queueId: Digits, held: Completed[], next: NextRow[]): Promise<AckedWithNext | null>
-  /** Locks messages in the order of all verbs. */
+  /** Locks messages until the transaction ends, in the order of all verbs. */
   lockMessages(queueId: Digits, ids: Digits[]): Promise<void>
-  /** A message that is missing in the answer is gone. */
+  /** Where messages stand. One that is missing in the answer is gone. */
   standings(queueId: Digits, ids: Digits[]): Promise<Map<Digits, Standing>>
 }

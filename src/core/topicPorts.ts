@@ -5,8 +5,12 @@ import type { HeldSubscriptions, Subscription, TopicReport } from './topic.ts'
 export interface TopicVerbs {
   /** The subscriptions of a topic, by the names of their queues. null: it has none. */
   findTopic(topic: string): Promise<Subscription[] | null>
+  /** The same, with the names of the queues alone. */
   reportTopic(topic: string): Promise<TopicReport | null>
-  /** Topics by name, from the one after `after` on, with the number of their subscriptions. */
+  /**
+   * Topics by name, from the one after `after` on, with the number of their subscriptions. With
+   * `queue`, only those to which this one subscribes.
+   */
   listTopics(
     after: string,
     limit: number,
@@ -27,6 +31,7 @@ export interface TopicVerbs {
     pattern: string | null,
     callerId: string
   ): Promise<{ created: boolean; pattern: string } | null>
+  /** Nothing happens if there is none. */
   removeSubscription(topic: string, queue: string): Promise<void>
   /** Locks the subscriptions of a topic until the transaction ends. Answers their queues. */
   lockTopic(topic: string): Promise<string[]>

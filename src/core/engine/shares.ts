@@ -100,6 +100,7 @@ const rows = {
 
 export type Shares = Record<keyof typeof rows, Share>
 
+/** Opens every bound of the table. */
 export function openShares(options: SharesOptions): Shares {
   const opened = Object.entries<Row>(rows).map(([name, { what, total, code }]) => [
     name,

@@ -267,6 +267,7 @@ export class Settling {
   }
 }
 
+/** Names one lease of a message. */
 export function keyOf({ id, fence }: Held): string {
   return `${id}.${fence}`
 }

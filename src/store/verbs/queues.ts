@@ -56,6 +56,7 @@ export async function findQueue(session: Session, name: string): Promise<Queue |
   return row === undefined ? null : queueOf(row)
 }
 
+/** A queue from its row. */
 export function queueOf(row: ActiveRow): Queue {
   const settings = settingsOf<ActiveSettings>(row, activePaths)
   return { id: String(row.id), name: row.name, settings, front: row.front, movingTo: row.moving_to }
