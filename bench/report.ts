@@ -20,7 +20,8 @@ type Figure = (figures: Figures) => number | null
 
 function spread(values: (number | null)[]): Spread | null {
   const measured = values
-    .filter(value => value !== null && !Number.isNaN(value))
+    .filter(value => value !== null)
+    .filter(value => !Number.isNaN(value))
     .sort((a, b) => a - b)
   if (measured.length === 0) return null
   const middle = measured.length >> 1
