@@ -125,8 +125,8 @@ export const pushReasonCharsMax = 500
 export const pushAnswerBytesMax = 16_384
 /** How long a replaced secret signs too. */
 export const pushRotationSeconds = daySeconds
-/** Requests to all endpoints at one time, of one replica. */
-export const pushRequestsMax = 2000
+/** Requests to all endpoints at one time, of one replica. Pushes of one key alone may hold half of it. */
+export const pushRequestsMax = 4000
 /** Deliveries of a queue that a process remembers. */
 export const pushDeliveriesMax = 50
 

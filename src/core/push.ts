@@ -26,6 +26,8 @@ export interface Push extends PushSettings {
   /** The one before, which signs too until `oldKeyUntil`. null: there is none. */
   oldKeyId: string | null
   oldKeyUntil: string | null
+  /** Who has made it: an API key, or an address where none was needed. */
+  callerId: string
   createdAt: string
   updatedAt: string
 }

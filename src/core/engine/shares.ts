@@ -83,7 +83,7 @@ const rows = {
   },
   pushBytes: {
     what: 'bytes of push requests under way',
-    total: ({ waitingBytesMax }) => waitingBytesMax,
+    total: ({ waitingBytesMax }) => 2 * waitingBytesMax,
     code: 'overloaded'
   },
   connections: {

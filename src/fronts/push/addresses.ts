@@ -1,6 +1,7 @@
 /** Which addresses a push may reach, and how host names become addresses. */
-import { lookup as lookUp, type LookupAddress } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { HostNames } from './hostNames.ts'
 
 /**
  * Addresses of IPv4 that are not of the public internet: the special-purpose registry of IANA
@@ -73,13 +74,13 @@ const rememberedMax = 10_000
  */
 export class Addresses {
   readonly #mayReach: (address: string) => boolean
-  readonly #resolve: typeof lookUp
+  readonly #names: Pick<HostNames, 'find'>
   readonly #found = new Map<string, { untilMs: number; addresses: Promise<LookupAddress[]> }>()
 
   /** With `privateToo` every address may be reached. */
-  constructor(privateToo: boolean, resolve: typeof lookUp = lookUp) {
+  constructor(privateToo: boolean, names: Pick<HostNames, 'find'> = new HostNames()) {
     this.#mayReach = privateToo ? () => true : isPublic
-    this.#resolve = resolve
+    this.#names = names
   }
 
   /** Whether a connection may go to this address. */
@@ -110,15 +111,11 @@ export class Addresses {
     return allowed
   }
 
-  // Many queues may name one host, and a resolver that does not answer holds a thread for each call.
+  // Many queues may name one host.
   #all(hostname: string): Promise<LookupAddress[]> {
     const found = this.#found.get(hostname)
     if (found !== undefined && found.untilMs > performance.now()) return found.addresses
-    const addresses = new Promise<LookupAddress[]>((resolve, reject) => {
-      this.#resolve(hostname, { all: true }, (error, list) =>
-        error === null ? resolve(list) : reject(error)
-      )
-    })
+    const addresses = this.#names.find(hostname)
     if (this.#found.size >= rememberedMax) this.#found.clear()
     const entry = { untilMs: Infinity, addresses }
     this.#found.set(hostname, entry)

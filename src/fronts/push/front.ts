@@ -78,13 +78,21 @@ export class PushFront {
     broker.pushes.onRead = pushes => this.#take(pushes)
   }
 
-  /** Refuses with invalidRequest a URL whose host may not be reached. */
-  async checkHost(url: string): Promise<void> {
+  /**
+   * Refuses with invalidRequest a URL whose host may not be reached, and with shareUsedUp or overloaded
+   * where too many are looked up.
+   */
+  async checkHost(caller: Caller, url: string): Promise<void> {
+    const { pushRequests } = this.#options.shares
+    pushRequests.take(caller, 1)
     // A host that is not known yet may be known by the first delivery, which checks it again.
-    const found = this.#addresses.find(hostOf(new URL(url))).then(
-      () => null,
-      (error: unknown) => error
-    )
+    const found = this.#addresses
+      .find(hostOf(new URL(url)))
+      .then(
+        () => null,
+        (error: unknown) => error
+      )
+      .finally(() => pushRequests.give(caller, 1))
     const error = await Promise.race([found, pause(resolveMsMax, null, { ref: false })])
     if (!(error instanceof AddressRefused)) return
     throw invalidRequest(

@@ -15,10 +15,10 @@ import { parseReceipt } from '../../core/receipt.ts'
 import { Circuit } from './circuit.ts'
 import type { Answer, Endpoints, NoAnswer } from './endpoint.ts'
 import { fieldsOf, retryAfterOf, signableOf } from './request.ts'
-import type { Room } from './room.ts'
+import type { Part, Room } from './room.ts'
 import type { Settler } from './settler.ts'
 
-/** Whom the broker's bounds count all pushes as. */
+/** Whom the settlements of all pushes count for. */
 export const pushCaller: Caller = { id: 'push', isAdmin: false }
 const worker = 'push'
 
@@ -70,7 +70,7 @@ const turnedAway = [429, 502, 503, 504]
 
 export class Pusher {
   readonly #shared: Shared
-  readonly #caller: Caller
+  readonly #part: Part
   readonly #circuit = new Circuit()
   readonly #stopping = new AbortController()
   readonly #deliveries: Delivery[] = []
@@ -87,7 +87,7 @@ export class Pusher {
     this.#url = new URL(push.url)
     this.#slots = slots
     this.#shared = shared
-    this.#caller = { id: `push:${push.queue}`, isAdmin: false }
+    this.#part = shared.room.open(push.callerId)
     this.#running = this.#run()
   }
 
@@ -124,6 +124,7 @@ export class Pusher {
   async ended(): Promise<void> {
     await this.#running
     await Promise.all(this.#sending)
+    this.#shared.room.close(this.#part)
   }
 
   async #run(): Promise<void> {
@@ -142,7 +143,7 @@ export class Pusher {
   async #consume(): Promise<void> {
     const { wakeups } = this.#shared
     const { signal } = this.#stopping
-    const seat = wakeups.sit(pushCaller, { queueId: this.#push.queueId })
+    const seat = wakeups.sit(this.#part.owner, { queueId: this.#push.queueId })
     try {
       while (!this.#isOver) {
         const taken = this.#takeRoom()
@@ -163,8 +164,8 @@ export class Pusher {
     const { room } = this.#shared
     const wanted = this.#circuit.allows(this.#slots - this.#sending.size)
     if (wanted <= 0) return 0
-    const taken = room.take(this.#caller, wanted)
-    if (taken === 0) room.wait(this.#caller, () => this.#poke())
+    const taken = room.take(this.#part, wanted)
+    if (taken === 0) room.wait(this.#part, () => this.#poke())
     return taken
   }
 
@@ -183,7 +184,7 @@ export class Pusher {
       unused -= begun.length
       return leased.length > 0
     } finally {
-      room.give(this.#caller, unused)
+      room.give(this.#part, unused)
     }
   }
 
@@ -192,9 +193,9 @@ export class Pusher {
     const leaseSeconds = timeoutSeconds + settleSeconds
     const ask = async (max: number) => {
       const request = { max, waitSeconds: 0, leaseSeconds, worker, idempotencyKey: null }
-      return (await broker.lease(pushCaller, queue, request, [], () => this.#stopping.signal)).messages
+      return (await broker.lease(this.#part.owner, queue, request, [], () => this.#stopping.signal)).messages
     }
-    const { settings } = await broker.findQueue(pushCaller, queue)
+    const { settings } = await broker.findQueue(this.#part.owner, queue)
     // One call may bring messages of one group, which must go one after the other. Calls of one flush
     // bring those of different groups.
     const messages = isOrdered(settings)
@@ -221,7 +222,7 @@ export class Pusher {
     this.#sending.add(sending)
     sending.finally(() => {
       this.#sending.delete(sending)
-      this.#shared.room.give(this.#caller, 1)
+      this.#shared.room.give(this.#part, 1)
       this.#poke()
     })
     return true
@@ -235,7 +236,7 @@ export class Pusher {
     const bytes = Buffer.byteLength(signable.body)
     const startedMs = performance.now()
     const at = new Date().toISOString()
-    room.holdBytes(this.#caller, bytes)
+    room.holdBytes(this.#part, bytes)
     const answer = await endpoints
       .post({
         url: this.#url,
@@ -244,7 +245,7 @@ export class Pusher {
         timeoutSeconds: push.timeoutSeconds,
         signal: ending
       })
-      .finally(() => room.giveBytes(this.#caller, bytes))
+      .finally(() => room.giveBytes(this.#part, bytes))
     const { receipt } = message
     if (ending.aborted && answer.status === null) {
       span?.end({ status: null, outcome: 'stopped', reason: answer.reason })
@@ -305,7 +306,7 @@ export class Pusher {
       }
     })
     this.#wake = null
-    this.#shared.room.leave(this.#caller)
+    this.#shared.room.leave(this.#part)
     // Requests that end in one turn of the event loop make room for one lease.
     await new Promise(setImmediate)
   }

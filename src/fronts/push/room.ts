@@ -1,68 +1,102 @@
-/** Room for requests to endpoints. All queues share it, so a slow endpoint holds its part only. */
+/**
+ * Room for requests to endpoints. Whoever has made pushes holds a fair share of it, and each queue a
+ * fair share of that. So a slow endpoint holds its part only, and so do many of one owner.
+ */
 import type { Caller } from '../../core/caller.ts'
 import type { Share } from '../../core/engine/share.ts'
-import { obstacleTo } from '../../core/fairShare.ts'
+import { obstacleTo, type Obstacle } from '../../core/fairShare.ts'
+
+/** What the push of one queue holds. */
+export interface Part {
+  readonly owner: Caller
+  requests: number
+  bytes: number
+}
 
 export class Room {
   readonly #requests: Share
   readonly #bytes: Share
-  /** Queues that wait for room, the longest waiting first. */
-  readonly #waiting = new Map<Caller, () => void>()
+  readonly #owners = new Map<string, { caller: Caller; parts: number }>()
+  /** Parts that wait for room, the longest waiting first. */
+  readonly #waiting = new Map<Part, () => void>()
 
   constructor(requests: Share, bytes: Share) {
     this.#requests = requests
     this.#bytes = bytes
   }
 
+  /** The part of one queue, whose push this caller has made, until `close`. */
+  open(callerId: string): Part {
+    const id = `push:${callerId}`
+    const owner = this.#owners.get(id) ?? { caller: { id, isAdmin: false }, parts: 0 }
+    owner.parts++
+    this.#owners.set(id, owner)
+    return { owner: owner.caller, requests: 0, bytes: 0 }
+  }
+
+  /** The part holds nothing, and takes nothing more. */
+  close({ owner: { id } }: Part): void {
+    const owner = this.#owners.get(id)!
+    if (--owner.parts === 0) this.#owners.delete(id)
+  }
+
   /** Takes room for at most `wanted` requests. Answers for how many. */
-  take(queue: Caller, wanted: number): number {
+  take(part: Part, wanted: number): number {
     let taken = 0
-    while (taken < wanted && this.#obstacle(queue) === null) {
-      this.#requests.hold(queue, 1)
+    while (taken < wanted && this.#obstacle(part) === null) {
+      this.#requests.hold(part.owner, 1)
+      part.requests++
       taken++
     }
     return taken
   }
 
   /** Gives back room for requests. */
-  give(queue: Caller, count: number): void {
-    this.#requests.give(queue, count)
+  give(part: Part, count: number): void {
+    this.#requests.give(part.owner, count)
+    part.requests -= count
     if (count > 0) this.#wakeWaiting()
   }
 
   /** Holds the bytes of a request under way, room or not. */
-  holdBytes(queue: Caller, bytes: number): void {
-    this.#bytes.hold(queue, bytes)
+  holdBytes(part: Part, bytes: number): void {
+    this.#bytes.hold(part.owner, bytes)
+    part.bytes += bytes
   }
 
-  giveBytes(queue: Caller, bytes: number): void {
-    this.#bytes.give(queue, bytes)
+  giveBytes(part: Part, bytes: number): void {
+    this.holdBytes(part, -bytes)
   }
 
-  /** Calls `wake` once there may be room for a request of this queue. */
-  wait(queue: Caller, wake: () => void): void {
-    this.#waiting.set(queue, wake)
+  /** Calls `wake` once there may be room for a request of this part. */
+  wait(part: Part, wake: () => void): void {
+    this.#waiting.set(part, wake)
   }
 
-  /** The queue does not wait any more. */
-  leave(queue: Caller): void {
-    this.#waiting.delete(queue)
+  /** The part does not wait any more. */
+  leave(part: Part): void {
+    this.#waiting.delete(part)
   }
 
-  #obstacle(queue: Caller) {
-    return (
-      obstacleTo(1, this.#bytes.bound.total, this.#bytes.holdings.of(queue), queue.isAdmin) ??
-      obstacleTo(1, this.#requests.bound.total, this.#requests.holdings.of(queue), queue.isAdmin)
-    )
+  #obstacle({ owner, requests, bytes }: Part): Obstacle {
+    return obstacleWithin(this.#bytes, owner, bytes) ?? obstacleWithin(this.#requests, owner, requests)
   }
 
   #wakeWaiting(): void {
-    for (const [queue, wake] of this.#waiting) {
-      const obstacle = this.#obstacle(queue)
+    for (const [part, wake] of this.#waiting) {
+      const obstacle = this.#obstacle(part)
       if (obstacle === 'total') return
       if (obstacle === 'share') continue
-      this.#waiting.delete(queue)
+      this.#waiting.delete(part)
       return wake()
     }
   }
+}
+
+/** The rule of fair shares twice: among owners, and within what the owner may hold. */
+function obstacleWithin({ bound: { total }, holdings }: Share, owner: Caller, held: number): Obstacle {
+  const { all, mine } = holdings.of(owner)
+  if (all > 0 && all + 1 > total) return 'total'
+  const ownersTotal = (total - (all - mine)) / 2
+  return obstacleTo(1, ownersTotal, { all: mine, mine: held }, false) === null ? null : 'share'
 }

@@ -17,6 +17,7 @@ const columns = sql`
   p.key_id as "keyId",
   p.old_key_id as "oldKeyId",
   p.old_key_until as "oldKeyUntil",
+  p.caller_id as "callerId",
   p.created_at as "createdAt",
   p.updated_at as "updatedAt"`
 

@@ -1,5 +1,4 @@
 /** Where a push may not go: checked when it is set, after each resolution, and at each connection. */
-import type { LookupAddress } from 'node:dns'
 import t from 'tap'
 import { Addresses, isPublic } from '../../../src/fronts/push/addresses.ts'
 import { Endpoints } from '../../../src/fronts/push/endpoint.ts'
@@ -8,15 +7,10 @@ import { service } from '../../support/service.ts'
 
 const refusal = { code: 'HOLDFAST_ADDRESS_REFUSED' }
 
-/** A resolver that gives these addresses, one list after the other. */
-const resolver = (...lists: string[][]) =>
-  ((_host: string, _options: object, done: (error: null, list: LookupAddress[]) => void) => {
-    const list = lists.length > 1 ? lists.shift()! : lists[0]!
-    done(
-      null,
-      list.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
-    )
-  }) as any
+/** Host names that lead to these addresses. */
+const names = (...addresses: string[]) => ({
+  find: async () => addresses.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
+})
 
 const post = (url: string) => ({
   url: new URL(url),
@@ -52,9 +46,9 @@ t.test('which addresses are of the public internet', async t => {
 })
 
 t.test('a host is reached at its public addresses only', async t => {
-  const mixed = new Addresses(false, resolver(['10.0.0.1', '93.184.216.34', '::1']))
+  const mixed = new Addresses(false, names('10.0.0.1', '93.184.216.34', '::1'))
   t.strictSame(await mixed.find('host'), [{ address: '93.184.216.34', family: 4 }])
-  await t.rejects(new Addresses(false, resolver(['10.0.0.1', '::1'])).find('host'), refusal)
+  await t.rejects(new Addresses(false, names('10.0.0.1', '::1')).find('host'), refusal)
   await t.rejects(new Addresses(false).find('localhost'), refusal)
   t.ok((await new Addresses(true).find('localhost')).length > 0)
 })
@@ -63,8 +57,8 @@ t.test('no request leaves for an address that is not public, whatever names it',
   const hook = await endpoint(t)
   const endpoints = new Endpoints(new Addresses(false))
   t.teardown(() => endpoints.close())
-  const names = ['127.0.0.1', 'localhost', '127.1', '2130706433', '0x7f.1', '0.0.0.0', '[::1]', '[::]']
-  for (const host of [...names, '[::ffff:127.0.0.1]']) {
+  const hosts = ['127.0.0.1', 'localhost', '127.1', '2130706433', '0x7f.1', '0.0.0.0', '[::1]', '[::]']
+  for (const host of [...hosts, '[::ffff:127.0.0.1]']) {
     const answer = await endpoints.post(post(`http://${host}:${hook.port}/`))
     t.match(answer, { status: null, unreached: true, reason: /not on the public internet/ }, host)
   }
@@ -74,13 +68,11 @@ t.test('no request leaves for an address that is not public, whatever names it',
 t.test('a name that leads elsewhere later is checked again, and nobody resolves it twice', async t => {
   const hook = await endpoint(t)
   let asked = 0
-  const lists = [['93.184.216.34'], ['127.0.0.1']]
-  const rebinding = new Addresses(false, ((host: string, options: object, done: any) => {
-    asked++
-    resolver(lists.shift()!)(host, options, done)
-  }) as any)
+  const rebinding = new Addresses(false, {
+    find: () => names(asked++ === 0 ? '93.184.216.34' : '127.0.0.1').find()
+  })
   t.equal((await rebinding.find('rebound.test')).length, 1)
-  const second = new Addresses(false, resolver(['127.0.0.1']))
+  const second = new Addresses(false, names('127.0.0.1'))
   const endpoints = new Endpoints(second)
   t.teardown(() => endpoints.close())
   t.match(await endpoints.post(post(`http://rebound.test:${hook.port}/`)), { status: null, unreached: true })

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { Circuit } from '../../../src/fronts/push/circuit.ts'
 import { Room } from '../../../src/fronts/push/room.ts'
-import { callerNamed, shareOf } from '../../support/callers.ts'
+import { shareOf } from '../../support/callers.ts'
 import { endpoint } from '../../support/endpoint.ts'
 import { service } from '../../support/service.ts'
 
@@ -91,8 +91,8 @@ t.test('a change of the push ends the slowdown', async t => {
 })
 
 t.test('one queue holds at most half of the room that others leave, and who waits is woken', async t => {
-  const room = new Room(shareOf(10), shareOf(100))
-  const [slow, other, third] = [callerNamed('slow'), callerNamed('other'), callerNamed('third')]
+  const room = new Room(shareOf(20), shareOf(200))
+  const [slow, other, third] = [room.open('key'), room.open('key'), room.open('key')]
   t.equal(room.take(slow, 50), 5)
   t.equal(room.take(other, 50), 2)
   t.equal(room.take(third, 50), 1)
@@ -105,6 +105,16 @@ t.test('one queue holds at most half of the room that others leave, and who wait
   t.equal(woken, 1)
   room.holdBytes(other, 100)
   t.equal(room.take(slow, 1), 0, 'large bodies are bounded too')
+})
+
+t.test('however many pushes a key has made, those of another key have room', async t => {
+  const room = new Room(shareOf(20), shareOf(200))
+  const taken = Array.from({ length: 50 }, () => room.take(room.open('busy'), 50))
+  t.equal(
+    taken.reduce((sum, count) => sum + count),
+    10
+  )
+  t.equal(room.take(room.open('quiet'), 3), 2)
 })
 
 t.test('the circuit', async t => {

@@ -7,8 +7,8 @@ import { pushOperations } from '../contract/push.ts'
 
 /** What the push front does for these routes. */
 export interface PushCalls {
-  /** Refuses with invalidRequest a URL whose host may not be reached. */
-  checkHost(url: string): Promise<void>
+  /** Refuses with invalidRequest a URL whose host may not be reached, and with shareUsedUp, overloaded. */
+  checkHost(caller: Caller, url: string): Promise<void>
   /** Sends a request without a message. Refuses with pushNotFound, shareUsedUp, overloaded. */
   test(
     caller: Caller,
@@ -24,7 +24,7 @@ export function pushRoutes(app: Server, broker: Broker, push: PushCalls): void {
     async handler({ caller, key, params: { queue }, body }, reply) {
       checkPush(body)
       if (body.url !== undefined) {
-        await push.checkHost(body.url)
+        await push.checkHost(caller, body.url)
         await broker.putQueue(caller, queue, {}, { isBounded: key !== null && !key.isAdmin, only: 'new' })
       }
       const { push: made, secret } = await pushes.put(caller, queue, body)
@@ -62,7 +62,7 @@ export function pushRoutes(app: Server, broker: Broker, push: PushCalls): void {
   })
 }
 
-function shown({ queueId: _id, keyId: _key, oldKeyId: _old, oldKeyUntil, ...push }: Push) {
+function shown({ queueId: _id, keyId: _key, oldKeyId: _old, callerId: _caller, oldKeyUntil, ...push }: Push) {
   const isOver = oldKeyUntil === null || Date.parse(oldKeyUntil) <= Date.now()
   return { ...push, oldSecretUntil: isOver ? null : oldKeyUntil }
 }
