@@ -12,6 +12,8 @@ export interface CellRequest {
   body?: string | Uint8Array | undefined
   /** Ends the call. */
   signal?: AbortSignal
+  /** Hears of the bytes of an answer as they come. What it throws ends the call. */
+  countAnswer?: (bytes: number) => void
 }
 
 export interface CellAnswer {
@@ -38,11 +40,16 @@ export class CellCalls {
     return Promise.all(this.placement.cellNames.map(cell => this.call(cell, request)))
   }
 
-  /** Refuses with cellUnavailable when no replica of the cell answers. */
+  /**
+   * Refuses with cellUnavailable when no replica of the cell answers. Throws what `countAnswer` throws,
+   * unless the call may have changed something.
+   */
   async call(cell: string, request: CellRequest): Promise<CellAnswer> {
     const response = await this.open(cell, { signal: AbortSignal.timeout(answerMsMax), ...request })
-    const text = await response.text().catch(error => {
-      throw unavailable(cell, request, error)
+    const text = await textOf(response, request.countAnswer).catch(error => {
+      throw error instanceof QueueError && request.method === 'GET'
+        ? error
+        : unavailable(cell, request, error)
     })
     return { status: response.status, headers: response.headers, text }
   }
@@ -67,6 +74,16 @@ export class CellCalls {
     }
     throw unavailable(cell, request, failure)
   }
+}
+
+/** The whole answer. Throws what `count` throws. */
+export async function textOf({ body }: Response, count: CellRequest['countAnswer']): Promise<string> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body ?? []) {
+    count?.(chunk.length)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 const causeOf = (error: unknown) => (error as { cause?: { code?: string } }).cause

@@ -1,9 +1,10 @@
 /** The desk: lists, keys, schedules, metrics and the console's figures over all cells. */
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import http from 'node:http'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { startDesk } from '../../src/cells/desk/start.ts'
 import { readConfig } from '../../src/config.ts'
 import { noRouter, startCells } from '../support/cells.ts'
@@ -183,21 +184,46 @@ t.test("the console's list is of all cells", { skip }, async t => {
   t.match(found, { matched: 2, total: 4, rows: [{ queue: 'b-mail' }, { queue: 'mail' }] })
 })
 
-t.test('one caller cannot use up the desk', async t => {
-  const hanging: Socket[] = []
-  // A cell that takes calls and answers none.
-  const cell = createServer(socket => hanging.push(socket)).listen(0, '127.0.0.1')
+/** A desk over one cell, which this server is. */
+async function deskOver(t: Test, cell: Server, env: Record<string, string>) {
+  cell.listen(0, '127.0.0.1')
   await once(cell, 'listening')
-  t.teardown(() => cell.close())
-  t.teardown(() => hanging.forEach(socket => socket.destroy()))
   const { port } = cell.address() as AddressInfo
   const cells = { a: { databaseUrl: 'postgresql://nowhere/x', replicas: [`http://127.0.0.1:${port}`] } }
   const file = join(t.testdir(), 'cells.json')
   await writeFile(file, JSON.stringify({ cells, prefixes: { '': 'a' } }))
-  const env = { HOLDFAST_PORT: '0', HOLDFAST_CONNECTIONS_MAX: '30', HOLDFAST_LOG_LEVEL: 'silent' }
-  const desk = await startDesk(readConfig(env), file, () => {})
+  const settings = readConfig({ HOLDFAST_PORT: '0', HOLDFAST_LOG_LEVEL: 'silent', ...env })
+  const desk = await startDesk(settings, file, () => {})
   t.teardown(() => desk.stop())
-  const ask = (key: string) => client(desk.url).call('GET', '/queues', undefined, { authorization: key })
+  t.teardown(() => cell.close())
+  return client(desk.url)
+}
+
+t.test('bytes of requests and of answers have a share per caller', async t => {
+  const cell = http.createServer(({ url }, response) => {
+    if (url !== '/queues') return response.end('{"topics":[],"cursor":null}')
+    const piece = Buffer.alloc(65_536, ' ')
+    const write = () => {
+      while (response.writable && response.write(piece));
+    }
+    response.on('drain', write)
+    write()
+  })
+  const desk = await deskOver(t, cell, { HOLDFAST_WAITING_BYTES_MAX: '1048576' })
+  const refusal = { status: 429, body: { code: 'shareUsedUp' } }
+  for (const attempt of ['first', 'second']) t.match(await desk.get('/queues'), refusal, attempt)
+  t.equal((await desk.get('/topics')).status, 200)
+  t.match(await desk.call('PUT', '/schedules/x', ' '.repeat(2_000_000)), refusal)
+  t.equal((await desk.get('/topics')).status, 200)
+})
+
+t.test('one caller cannot use up the desk', async t => {
+  const hanging: Socket[] = []
+  // A cell that takes calls and answers none.
+  const cell = createServer(socket => hanging.push(socket))
+  const desk = await deskOver(t, cell, { HOLDFAST_CONNECTIONS_MAX: '30' })
+  t.teardown(() => hanging.forEach(socket => socket.destroy()))
+  const ask = (key: string) => desk.call('GET', '/queues', undefined, { authorization: key })
   const calls = Array.from({ length: 25 }, () => ask('greedy'))
   const refused = await Promise.any(calls)
   t.match(refused, { status: 429, body: { code: 'shareUsedUp' } })

@@ -9,13 +9,14 @@ const ownFields = /^(host|connection|keep-alive|transfer-encoding|content-length
  * `via` tells the cell that this is no direct call. While a service asks for no key, it serves only
  * those.
  */
-export function requestOf({ method, url, headers, body }: FastifyRequest): CellRequest {
+export function requestOf({ method, url, headers, body, countAnswer }: FastifyRequest): CellRequest {
   const kept = Object.entries(headers).filter(([name]) => !ownFields.test(name))
   return {
     method,
     path: url,
     headers: { ...(Object.fromEntries(kept) as Record<string, string>), via: '1.1 holdfast-desk' },
-    body: typeof body === 'string' && body !== '' ? body : undefined
+    body: typeof body === 'string' && body !== '' ? body : undefined,
+    countAnswer
   }
 }
 

@@ -6,7 +6,7 @@ import { invalidRequest } from '../../core/errors.ts'
 import { consoleRowsDefault, consoleRowsMax } from '../../core/limits.ts'
 import { everyQueue } from '../../core/queue.ts'
 import { QueueList, type Page, type QueueRow, type View } from '../../fronts/console/queueList.ts'
-import type { CellCalls } from '../calls.ts'
+import { textOf, type CellCalls } from '../calls.ts'
 import { requestOf, sendAnswer } from './forward.ts'
 
 /** The last hours of queues, by name. They are passed on as they are. */
@@ -25,6 +25,8 @@ interface Source {
 
 /** A page of all cells needs every row before it, from each of them. */
 const pagesMax = 10
+/** Of one event of a cell. A page of rows, or their last hours, has some 100 kB. */
+const eventCharsMax = 4_194_304
 const rates = ['enqueuedPerSecond', 'ackedPerSecond'] as const
 
 /**
@@ -42,7 +44,7 @@ export async function sendLive(
   const refused = sources.find(({ response }) => response.status !== 200)?.response
   if (refused !== undefined) {
     const { status, headers } = refused
-    const text = await refused.text()
+    const text = await textOf(refused, request.countAnswer)
     ending.abort()
     return sendAnswer(reply, { status, headers, text })
   }
@@ -97,9 +99,12 @@ async function openSources(
 function joined(sources: Source[], view: View, isWhole: boolean, ending: AbortController): Readable {
   const stream = new Readable({ read() {} })
   stream.push(': open\n\n')
+  // A page that does not read gets no more.
+  const hasRoom = () => stream.readableLength === 0
+  const push = (text: string) => hasRoom() && stream.push(text)
   let sent: string[] = []
   const tell = () => {
-    if (stream.readableLength > 0 || sources.some(({ told }) => told === null)) return
+    if (!hasRoom() || sources.some(({ told }) => told === null)) return
     const texts = eventsOf(sources, view, isWhole).map(event => JSON.stringify(event))
     const changed = texts.filter((text, index) => text !== sent[index])
     if (changed.length > 0) stream.push(changed.map(text => `data: ${text}\n\n`).join(''))
@@ -111,8 +116,8 @@ function joined(sources: Source[], view: View, isWhole: boolean, ending: AbortCo
   }
   for (const source of sources) {
     const hear = (event: Event | null) => {
-      if (event === null) stream.push(': still here\n\n')
-      else if ('trouble' in event) stream.push('data: {"trouble":true}\n\n')
+      if (event === null) push(': still here\n\n')
+      else if ('trouble' in event) push('data: {"trouble":true}\n\n')
       else if ('sparks' in event) source.sparks = event.sparks
       else source.told = event
       tell()
@@ -129,7 +134,7 @@ function eventsOf(sources: Source[], view: View, isWhole: boolean): object[] {
   const cells = sources.filter(({ page }) => page === 0).map(({ told }) => told!)
   const sum = (of: (cell: Page) => number | null) => cells.reduce((total, cell) => total + (of(cell) ?? 0), 0)
   const knowsLeftOut = isWhole && cells.every(({ leftOut }) => leftOut !== null)
-  const sparkOf = (queue: string) => sources.find(({ sparks }) => sparks[queue] !== undefined)?.sparks[queue]
+  const sparkOf = (queue: string) => sources.find(({ sparks }) => Object.hasOwn(sparks, queue))?.sparks[queue]
   return [
     {
       matched: sum(({ matched }) => matched),
@@ -171,6 +176,7 @@ async function readEvents(response: Response, hear: (event: Event | null) => voi
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
     const parts = (text + chunk).split('\n\n')
     text = parts.pop()!
+    if (text.length > eventCharsMax) throw new Error('The cell sends an event without end.')
     for (const part of parts) {
       hear(part.startsWith('data: ') ? (JSON.parse(part.slice('data: '.length)) as Event) : null)
     }

@@ -21,6 +21,7 @@ export interface DeskOptions {
   requestSecondsMax: number
   keepAliveSeconds: number
   connectionsMax: number
+  waitingBytesMax: number
   log: Logger
 }
 
@@ -43,7 +44,7 @@ export function buildDesk({ placement, log, ...bounds }: DeskOptions): FastifyIn
       'The desk answers only what is about all cells. Send calls that name a queue through the router.'
     )
   })
-  shareCalls(app, bounds.connectionsMax)
+  shareCalls(app, bounds)
   app.addHook('onRequest', () => placement.refresh())
   const calls = new CellCalls(() => placement.current)
   for (const { method, url, answer } of routes) {
@@ -86,7 +87,10 @@ async function sendMetrics(
 ): Promise<FastifyReply> {
   const pages = new Map<string, string | null>()
   for (const cell of calls.placement.cellNames) {
-    const answer = await calls.call(cell, requestOf(request)).catch(() => null)
+    const answer = await calls.call(cell, requestOf(request)).catch((error: unknown) => {
+      if (error instanceof QueueError && error.code === 'cellUnavailable') return null
+      throw error
+    })
     if (answer !== null && answer.status !== 200 && answer.status < 500) return sendAnswer(reply, answer)
     pages.set(cell, answer?.status === 200 ? answer.text : null)
   }

@@ -1,35 +1,95 @@
-/** Calls at one time. Each holds the answers of all cells, so they are bounded, with a share per caller. */
+/**
+ * What calls hold at one time, with a share per caller: calls, the bytes of their requests, and the
+ * bytes of the cells' answers. Only the cells know whose key it is. Here a caller is whoever sends the
+ * same one.
+ */
 import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Caller } from '../../core/caller.ts'
 import { Share } from '../../core/engine/share.ts'
+import { QueueError } from '../../core/errors.ts'
 
 const callsMax = 2000
 
-/**
- * Refuses a call with shareUsedUp or overloaded where its caller, or all, have too many under way. Only the
- * cells know whose key it is. Here a caller is whoever sends the same one.
- */
-export function shareCalls(app: FastifyInstance, connectionsMax: number): void {
-  const total = Math.min(callsMax, connectionsMax)
-  const share = new Share({ name: 'desk_calls', what: 'calls to the desk', total, code: 'overloaded' })
-  const callers = new Map<string, Caller>()
-  const holding = new WeakMap<FastifyRequest, Caller>()
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Counts bytes of a cell's answer. Refuses with shareUsedUp, overloaded. */
+    countAnswer: (bytes: number) => void
+  }
+}
 
+interface DeskBounds {
+  connectionsMax: number
+  waitingBytesMax: number
+}
+
+/** What one request holds. */
+interface Held {
+  caller: Caller
+  calls: number
+  requestBytes: number
+  answerBytes: number
+}
+
+/**
+ * Refuses a call with shareUsedUp or overloaded where its caller, or all, hold too much. A request that
+ * is still on its way in holds its bytes, and no call yet.
+ */
+export function shareCalls(app: FastifyInstance, { connectionsMax, waitingBytesMax }: DeskBounds): void {
+  const bytes = { total: 2 * waitingBytesMax, code: 'overloaded' } as const
+  const shares = {
+    calls: new Share({
+      name: 'desk_calls',
+      what: 'calls to the desk',
+      total: Math.min(callsMax, connectionsMax),
+      code: 'overloaded'
+    }),
+    requestBytes: new Share({ name: 'desk_request_bytes', what: 'bytes of requests to the desk', ...bytes }),
+    answerBytes: new Share({ name: 'desk_answer_bytes', what: "bytes of cells' answers", ...bytes })
+  }
+  const callers = new Map<string, { caller: Caller; requests: number }>()
+  const holding = new WeakMap<FastifyRequest, Held>()
+  const take = (request: FastifyRequest, what: keyof typeof shares, amount: number) => {
+    const held = holding.get(request)
+    if (held === undefined) throw new QueueError('overloaded', 'The caller has gone.')
+    shares[what].take(held.caller, amount)
+    held[what] += amount
+  }
+
+  app.decorateRequest('countAnswer', null as unknown as FastifyRequest['countAnswer'])
   app.addHook('onRequest', (request, _reply, done) => {
     const { authorization = request.ip } = request.headers
     const id = hash('sha256', authorization, 'base64url')
-    const caller = callers.get(id) ?? { id, isAdmin: false }
-    share.take(caller, 1)
-    callers.set(id, caller)
-    holding.set(request, caller)
+    const known = callers.get(id) ?? { caller: { id, isAdmin: false }, requests: 0 }
+    known.requests++
+    callers.set(id, known)
+    holding.set(request, { caller: known.caller, calls: 0, requestBytes: 0, answerBytes: 0 })
+    request.countAnswer = bytes => take(request, 'answerBytes', bytes)
+    done()
+  })
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    payload.on('data', function count(chunk: Buffer) {
+      try {
+        take(request, 'requestBytes', chunk.length)
+      } catch (error) {
+        payload.off('data', count)
+        if (payload.listenerCount('error') > 0) payload.emit('error', error)
+      }
+    })
+    done(null, payload)
+  })
+  app.addHook('preHandler', (request, _reply, done) => {
+    take(request, 'calls', 1)
     done()
   })
   const end = async (request: FastifyRequest) => {
-    const caller = holding.get(request)
-    if (caller === undefined || !holding.delete(request)) return
-    share.give(caller, 1)
-    if (share.holdings.of(caller).mine === 0) callers.delete(caller.id)
+    const held = holding.get(request)
+    if (held === undefined || !holding.delete(request)) return
+    for (const what of Object.keys(shares) as (keyof typeof shares)[]) {
+      shares[what].give(held.caller, held[what])
+    }
+    const known = callers.get(held.caller.id)!
+    if (--known.requests === 0) callers.delete(held.caller.id)
   }
   app.addHook('onResponse', end)
   app.addHook('onRequestAbort', end)
