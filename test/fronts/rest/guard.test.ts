@@ -98,6 +98,9 @@ t.test('without a key nobody is served through a proxy', async t => {
       t.strictSame(await raw(url, `GET ${path}`, ['host: localhost', field]), [403, 'forbidden'], field)
     }
   }
+  const many = Array.from({ length: 1500 }, (_, index) => `${index}:`)
+  const last = await raw(url, 'GET /queues', ['host: localhost', ...many, 'via: 1.1 x'])
+  t.strictSame(last, [403, 'forbidden'], 'a field after very many others')
 })
 
 t.test('without a key pages of other sites are refused, but a link from one may open a page', async t => {
