@@ -2,7 +2,8 @@
 --
 -- holdfast.enqueue and holdfast.ack are for applications that share the database. They run in the
 -- caller's own transaction, so a message and a row of the caller's are committed together or not at
--- all. See docs/sql.md.
+-- all. They set the search path: otherwise, whoever may make functions in a schema on the caller's path
+-- could have them run with the caller's rights. See docs/sql.md.
 
 -- A message's state, from the columns that make it. Inlined into the statements that use it.
 create or replace function holdfast.state_of (
@@ -145,7 +146,8 @@ $$;
  The result, JSON text, is kept with the message where the queue keeps acked messages.
 */
 create or replace function holdfast.ack (receipt text, result json) returns void
-language plpgsql as $$
+language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
   part text[] := regexp_match(
     receipt,
@@ -490,6 +492,14 @@ begin
             when jsonb_typeof(value) <> 'object'
               or jsonb_path_exists(value, '$.* ? (@.type() != "string")')
             then 'must be an object of strings'
+            when (
+              select count(*) > 64
+                or min(length(h.key)) < 1
+                or max(length(h.key)) > 256
+                or max(length(h.value)) > 4096
+              from jsonb_each_text(value) h
+            )
+            then 'must be at most 64 texts of at most 4096 characters, with names of 1 to 256'
           end
           else 'is not a known option'
         end as fault
@@ -531,11 +541,11 @@ create or replace function holdfast.claim_key (
 ) returns bigint
 language plpgsql as $$
 declare
-  priority integer := coalesce((options->>'priority')::integer, 4);
+  priority integer := coalesce((options->>'priority')::numeric::integer, 4);
   delay_seconds float8 := (options->>'delaySeconds')::float8;
   visible_at timestamptz := (options->>'visibleAt')::timestamptz;
   ttl_seconds float8 := (options->>'ttlSeconds')::float8;
-  max_attempts integer := (options->>'maxAttempts')::integer;
+  max_attempts integer := (options->>'maxAttempts')::numeric::integer;
   new_digest bytea := holdfast.digest_of(
     body,
     null,
@@ -613,7 +623,8 @@ create or replace function holdfast.enqueue (
   body json,
   options jsonb default '{}'
 ) returns bigint
-language plpgsql as $$
+language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
   target holdfast.queues;
   message holdfast.messages;
@@ -721,7 +732,7 @@ begin
     end if;
   end if;
 
-  given_rank := coalesce((options->>'priority')::integer, 4) * 2;
+  given_rank := coalesce((options->>'priority')::numeric::integer, 4) * 2;
   in_turns := target.takes_turns;
   message.id := message_id;
   message.queue_id := target.id;
@@ -736,7 +747,7 @@ begin
   message.expires_at := statement_timestamp() + make_interval(
     secs => coalesce((options->>'ttlSeconds')::float8, target.ttl_seconds)
   );
-  message.max_attempts := (options->>'maxAttempts')::integer;
+  message.max_attempts := (options->>'maxAttempts')::numeric::integer;
   message.rank := case when in_turns then 8 else given_rank end;
   message.turn_rank := case when in_turns then given_rank end;
   message.body := body::text;

@@ -639,8 +639,8 @@ type QueueSettings struct {
 	RetentionSeconds float64 `json:"retentionSeconds,omitempty"`
 	// How long an idempotency key stands for its message. Default 86400 (1 day).
 	DedupSeconds *float64 `json:"dedupSeconds,omitempty"`
-	// The queue takes at most this many ready, delayed and leased messages, exact to about a second of
-	// traffic. null: no bound. Default null.
+	// The queue takes at most this many ready, delayed and leased messages, exact to what is stored at
+	// the same moment. null: no bound. Default null.
 	MaxDepth *Nullable[int] `json:"maxDepth,omitempty"`
 	// The queue takes no message with a larger body. Default 1048576.
 	MessageBytesMax int `json:"messageBytesMax,omitempty"`

@@ -598,8 +598,8 @@ export interface QueueSettings {
   /** How long an idempotency key stands for its message. Default 86400 (1 day). */
   dedupSeconds?: number | undefined
   /**
-   * The queue takes at most this many ready, delayed and leased messages, exact to about a second
-   * of traffic. null: no bound. Default null.
+   * The queue takes at most this many ready, delayed and leased messages, exact to what is stored
+   * at the same moment. null: no bound. Default null.
    */
   maxDepth?: number | null | undefined
   /** The queue takes no message with a larger body. Default 1048576. */

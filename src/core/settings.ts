@@ -192,7 +192,7 @@ export const settings = {
     label: 'Maximum depth',
     help:
       'The queue takes at most this many ready, delayed and leased messages, ' +
-      'exact to about a second of traffic. null: no bound.'
+      'exact to what is stored at the same moment. null: no bound.'
   },
   messageBytesMax: {
     column: 'message_bytes_max',

@@ -80,6 +80,20 @@ t.test('an idempotency key means the same in SQL and over HTTP', async t => {
   await holdfast.post('/queues/tasks/ack', { receipt: plain.receipt })
 })
 
+t.test('functions of others on the search path of the caller are not run', async t => {
+  await app.query(`
+    create schema strangers;
+    create function strangers.format (text, integer) returns text
+    language plpgsql as $$ begin raise exception 'a function of others has run'; end $$;
+    create function strangers.nextval (text) returns bigint language sql as 'select 1::bigint';
+    set search_path = strangers, pg_catalog`)
+  await enqueue('1', { unique: { key: 'path' } })
+  const { id, receipt } = await leaseOne()
+  t.not(id, '1')
+  await ack(receipt)
+  await app.query('reset search_path')
+})
+
 t.test('what the call refuses, the function refuses', async t => {
   for (const options of [
     { priority: 10 },
@@ -91,6 +105,10 @@ t.test('what the call refuses, the function refuses', async t => {
     { maxAttempts: 1.5 },
     { idempotencyKey: '' },
     { headers: { a: 1 } },
+    { headers: { '': 'x' } },
+    { headers: { ['n'.repeat(257)]: 'x' } },
+    { headers: { a: 'x'.repeat(4097) } },
+    { headers: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [index, 'x'])) },
     { colour: 'red' }
   ]) {
     const said = JSON.stringify(options)
@@ -99,6 +117,8 @@ t.test('what the call refuses, the function refuses', async t => {
   }
   t.equal(await sqlState(enqueue('1', {}, '../etc')), 'HF004')
   t.equal(await sqlState(enqueue(`"${'x'.repeat(messageBytesMax - 1)}"`)), 'HF004')
+  const whole = '{"priority":4.0,"maxAttempts":3.0}'
+  t.equal(await sqlState(app.query("select holdfast.enqueue('whole', '1', $1)", [whole])), 'no error')
   await holdfast.call('PUT', '/queues/small', { maxDepth: 1 })
   await enqueue('1', {}, 'small')
   t.equal(await sqlState(enqueue('2', {}, 'small')), 'HF006')

@@ -66,12 +66,13 @@ function speaksHttp({ httpVersion, headers }: IncomingMessage): boolean {
 }
 
 const continues = /^100-continue$/i
+const chunked = /^\s*chunked\s*$/i
 const identity = /^(\s*identity\s*(,|$))*$/i
 
 /** What the head alone gives reason to refuse. */
 function refusalOfHead({ raw }: FastifyRequest, reply: FastifyReply): QueueError | null {
   const { headers, httpVersion } = raw
-  const { expect, 'content-encoding': encoding } = headers
+  const { expect, 'content-encoding': encoding, 'transfer-encoding': transfer } = headers
   if (!speaksHttp(raw)) {
     return new QueueError('malformedRequest', 'The request is not HTTP/1.1 with a host.')
   }
@@ -84,6 +85,11 @@ function refusalOfHead({ raw }: FastifyRequest, reply: FastifyReply): QueueError
   if (encoding !== undefined && !identity.test(encoding)) {
     reply.header('accept-encoding', 'identity')
     return new QueueError('unsupportedMediaType', 'Content encodings are not taken; send the body as it is.')
+  }
+  if (transfer !== undefined && !chunked.test(transfer)) {
+    // The parser looks at the last coding alone, and the body would be stored compressed.
+    reply.header('connection', 'close')
+    return new QueueError('unsupportedMediaType', 'Of transfer codings only chunked is taken.')
   }
   return isEscaped(raw.url!) ? null : malformedAddress()
 }

@@ -54,6 +54,11 @@ export const bytes: Case[] = [
   { name: '17 kB of headers', bytes: `${head}x: ${'a'.repeat(17_000)}\r\n\r\n`, code: 'headersTooLarge' },
   { name: '2001 headers', bytes: `${head}${'x1234567: y\r\n'.repeat(2001)}\r\n`, code: 'headersTooLarge' },
   {
+    name: 'a transfer coding before chunked',
+    bytes: `${head}transfer-encoding: gzip, chunked\r\n\r\na\r\n{"body":1}\r\n0\r\n\r\n`,
+    code: 'unsupportedMediaType'
+  },
+  {
     name: 'a body over the limit without a length',
     bytes: `${chunked}\r\n${chunkOf64KiB.repeat(50)}0\r\n\r\n`,
     code: 'requestTooLarge'
