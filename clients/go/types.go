@@ -1223,8 +1223,8 @@ type PushChange struct {
 	MaxConcurrent int `json:"maxConcurrent,omitempty"`
 	// How long a request may take, with its answer. Default 30.
 	TimeoutSeconds float64 `json:"timeoutSeconds,omitempty"`
-	// Header fields of each request, such as an Authorization. None that the service sets itself. A
-	// change replaces all of them.
+	// Header fields of each request, such as an Authorization. None that the service sets itself. All
+	// names and values together have at most 4096 characters. A change replaces all of them.
 	Headers *map[string]string `json:"headers,omitempty"`
 }
 

@@ -1236,8 +1236,8 @@ export interface PushChange {
   /** How long a request may take, with its answer. Default 30. */
   timeoutSeconds?: number | undefined
   /**
-   * Header fields of each request, such as an Authorization. None that the service sets itself. A
-   * change replaces all of them.
+   * Header fields of each request, such as an Authorization. None that the service sets itself. All
+   * names and values together have at most 4096 characters. A change replaces all of them.
    */
   headers?: Record<string, string> | undefined
 }

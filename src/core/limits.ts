@@ -120,6 +120,8 @@ export const pushTimeoutSecondsMax = 300
 export const pushHeadersMax = 20
 export const pushHeaderNameCharsMax = 128
 export const pushHeaderValueCharsMax = 2048
+/** Of all names and values together. Each process holds those of all pushes, and reads them at a change. */
+export const pushHeadersCharsMax = 4096
 /** Of an endpoint's answer, kept as the reason of a failure; and the bytes that are read at most. */
 export const pushReasonCharsMax = 500
 export const pushAnswerBytesMax = 16_384

@@ -3,7 +3,13 @@ import { createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:c
 import type { Caller } from './caller.ts'
 import { invalidRequest, QueueError } from './errors.ts'
 import { checkOneMore, type Holding } from './fairShare.ts'
-import { pushesMax, pushHeaderNameCharsMax, pushHeadersMax, pushUrlCharsMax } from './limits.ts'
+import {
+  pushesMax,
+  pushHeaderNameCharsMax,
+  pushHeadersCharsMax,
+  pushHeadersMax,
+  pushUrlCharsMax
+} from './limits.ts'
 import type { Digits } from './message.ts'
 
 export interface PushSettings {
@@ -93,6 +99,9 @@ export function checkPush({ url, headers }: Partial<PushSettings>): void {
   if (headers === undefined) return
   const names = Object.keys(headers)
   if (names.length > pushHeadersMax) throw invalidRequest('/headers', `has more than ${pushHeadersMax} names`)
+  if (Object.entries(headers).flat().join('').length > pushHeadersCharsMax) {
+    throw invalidRequest('/headers', `must have at most ${pushHeadersCharsMax} characters together`)
+  }
   const seen = new Set<string>()
   for (const name of names) {
     const pointer = `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`

@@ -9,6 +9,7 @@ export interface Queue {
   id: Digits
   name: string
   settings: ActiveSettings
+  /** The short ones. A report has all. */
   front: FrontNotes
   /** The cell to which it is moving: new messages belong there. null: it stays. */
   movingTo: string | null

@@ -1066,6 +1066,7 @@ select
   p.key_id as "keyId",
   p.old_key_id as "oldKeyId",
   p.old_key_until as "oldKeyUntil",
+  p.caller_id as "callerId",
   p.created_at as "createdAt",
   p.updated_at as "updatedAt",
   q.name as queue
@@ -4070,6 +4071,7 @@ select
   p.key_id as "keyId",
   p.old_key_id as "oldKeyId",
   p.old_key_until as "oldKeyUntil",
+  p.caller_id as "callerId",
   p.created_at as "createdAt",
   p.updated_at as "updatedAt"
 from holdfast.pushes p
@@ -4080,7 +4082,14 @@ where p.queue_id = (select id from holdfast.queues where name = $1);
 select
   id,
   name,
-  front,
+  case
+    when front <> '{}' then (
+      select coalesce(jsonb_object_agg(key, value), '{}')
+      from jsonb_each_text(front)
+      where length(value) <= 64
+    )
+    else front
+  end as front,
   case
     when exists (select from holdfast.placement) then holdfast.cell_of(name)
   end as moving_to,
@@ -4143,7 +4152,14 @@ cross join lateral (
   select
     id,
     name,
-    front,
+    case
+      when front <> '{}' then (
+        select coalesce(jsonb_object_agg(key, value), '{}')
+        from jsonb_each_text(front)
+        where length(value) <= 64
+      )
+      else front
+    end as front,
     case
       when exists (select from holdfast.placement) then holdfast.cell_of(name)
     end as moving_to,
@@ -7649,6 +7665,7 @@ returning
   p.key_id as "keyId",
   p.old_key_id as "oldKeyId",
   p.old_key_until as "oldKeyUntil",
+  p.caller_id as "callerId",
   p.created_at as "createdAt",
   p.updated_at as "updatedAt",
   p.xmax = 0 as created;
@@ -8687,6 +8704,7 @@ returning
   p.key_id as "keyId",
   p.old_key_id as "oldKeyId",
   p.old_key_until as "oldKeyUntil",
+  p.caller_id as "callerId",
   p.created_at as "createdAt",
   p.updated_at as "updatedAt";
 

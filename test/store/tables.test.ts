@@ -5,6 +5,7 @@ import { messageBytesMax } from '../../src/core/limits.ts'
 import { options } from '../../src/core/options.ts'
 import { settingPaths } from '../../src/core/settings.ts'
 import type { Row } from '../../src/core/table.ts'
+import { findStatement } from '../../src/store/verbs/queues.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 
 const client = await connect(t, (await freshDatabase(t)).url)
@@ -32,6 +33,13 @@ t.test('a new queue has the default of every setting, and a setting has every co
     (await columnsOf('queues')).sort(),
     [...settingPaths.map(({ column }) => column), ...others].sort()
   )
+})
+
+t.test('what each process remembers of a queue holds no long note of a front', async t => {
+  const front = { Front: 'sqs', Policy: 'x'.repeat(8192), Empty: '' }
+  await client.query('insert into holdfast.queues (name, front) values ($1, $2)', ['noted', front])
+  const { rows } = await client.query(findStatement.text, ['noted'])
+  t.strictSame(rows[0].front, { Front: 'sqs', Empty: '' })
 })
 
 t.test('the ledger and the counts have a column for each state and each total', async t => {

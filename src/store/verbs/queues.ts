@@ -26,11 +26,21 @@ interface QueueRow extends SettingColumns {
 }
 
 const activePaths = settingPaths.filter(({ path }) => path[0] !== 'tags')
-/** What is read of a queue to act on it. */
+/** Of a note of a front. Calls act on short ones. The long ones are for reports. */
+const shortNoteCharsMax = 64
+/** What is read of a queue to act on it. Each process remembers that of thousands of queues. */
 export const activeColumns = [
   'id',
   'name',
-  'front',
+  sql`
+    case
+      when front <> '{}' then (
+        select coalesce(jsonb_object_agg(key, value), '{}')
+        from jsonb_each_text(front)
+        where length(value) <= ${shortNoteCharsMax}
+      )
+      else front
+    end as front`,
   // Nearly everywhere the table is empty, and then the function is not called.
   sql`
     case

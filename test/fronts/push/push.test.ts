@@ -302,7 +302,8 @@ t.test('what is refused, and where it is wrong', async t => {
     [{ url, headers: { a: 'x\r\nb: y' } }, '/headers/a'],
     [{ url, headers: { a: 'é' } }, '/headers/a'],
     [{ url, headers: { a: '1', A: '2' } }, '/headers/A'],
-    [{ url, headers: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`h${i}`, ''])) }, '/headers']
+    [{ url, headers: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`h${i}`, ''])) }, '/headers'],
+    [{ url, headers: { a: 'x'.repeat(2048), b: 'x'.repeat(2047) } }, '/headers']
   ]
   for (const [change, pointer] of refused) {
     const { status, body } = await put('refused', change)

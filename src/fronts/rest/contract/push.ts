@@ -3,6 +3,7 @@ import { Type, type TSchema } from 'typebox'
 import {
   pushConcurrentMax,
   pushDeliveriesMax,
+  pushHeadersCharsMax,
   pushHeadersMax,
   pushHeaderValueCharsMax,
   pushReasonCharsMax,
@@ -39,6 +40,7 @@ const bounds: Record<keyof PushSettings, TSchema> = {
       maxProperties: pushHeadersMax,
       description:
         'Header fields of each request, such as an Authorization. None that the service sets itself. ' +
+        `All names and values together have at most ${pushHeadersCharsMax} characters. ` +
         'A change replaces all of them.'
     }
   )
