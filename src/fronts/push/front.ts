@@ -155,8 +155,10 @@ export class PushFront {
   /** From now on these are the pushes. */
   #take(pushes: Push[]): void {
     const slots = new Map(pushes.map(push => [push.queueId, slotsOf(push, this.#options)]))
+    const makers = new Map(pushes.map(push => [push.queueId, push.callerId]))
     for (const [queueId, pusher] of this.#pushers) {
-      if (!slots.get(queueId)) this.#end(queueId, pusher)
+      // Somebody else may have made the push anew. Then it counts for that caller.
+      if (!slots.get(queueId) || makers.get(queueId) !== pusher.makerId) this.#end(queueId, pusher)
     }
     for (const push of pushes) {
       const mine = slots.get(push.queueId)!

@@ -101,6 +101,11 @@ export class Pusher {
     this.#poke()
   }
 
+  /** Whom it counts for. */
+  get makerId(): string {
+    return this.#push.callerId
+  }
+
   get state(): PushState {
     return { slowed: this.#circuit.slowed, deliveries: this.#deliveries.toReversed() }
   }
