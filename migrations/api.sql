@@ -325,6 +325,17 @@ language sql immutable as $$
   end
 $$;
 
+-- Whether there is such a time.
+create or replace function holdfast.is_time (value text) returns boolean
+language plpgsql stable as $$
+begin
+  return value::timestamptz is not null;
+exception
+  when data_exception then
+    return false;
+end
+$$;
+
 /*
  What becomes of a message whose unique key another one may hold. Answers the id of that message: it
  stays as it is, or it is replaced by the new one. Answers null where nobody holds the key. Raises:
@@ -465,6 +476,7 @@ begin
           when 'visibleAt' then case
             when jsonb_typeof(value) <> 'string'
               or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
+              or not holdfast.is_time(value #>> '{}')
             then 'must be a time as in RFC 3339'
           end
           when 'group' then case

@@ -101,6 +101,8 @@ t.test('what the call refuses, the function refuses', async t => {
     { delaySeconds: -1 },
     { delaySeconds: 1, visibleAt: '2026-01-01T00:00:00Z' },
     { visibleAt: 'soon' },
+    { visibleAt: '2026-02-30T00:00:00Z' },
+    { visibleAt: '2026-01-01T00:00:00+99:99' },
     { ttlSeconds: 0 },
     { maxAttempts: 1.5 },
     { idempotencyKey: '' },
