@@ -240,6 +240,9 @@ t.test('doctor finds what was broken on purpose, and says what to do', async t =
     status: 'bad',
     value: /^40 replicas × \(10 \+ 1\) = 440/
   })
+  t.match((await doctor({ ...env, HOLDFAST_PROCESSES: '4' }, '--replicas', '2')).checks.connections, {
+    value: /^2 replicas × \(16 \+ 4\) = 40 of 8/
+  })
 
   for (const setting of ['fsync', 'autovacuum']) await sql.query(`alter system set ${setting} = off`)
   await sql.query("alter system set synchronous_standby_names = 'elsewhere'")
@@ -323,6 +326,11 @@ t.test(
         advice: /pg_drop_replication_slot\('old'\)/
       }
     )
+    const several = { ...settings, processes: 4, poolSize: 16 }
+    const running = { ...facts, server: { ...facts.server, listeners: 8 } }
+    t.match(byName(judge(running, several, { replicas: 0, filesMax: null, heldBounds: null })).connections, {
+      value: /^2 replicas × \(16 \+ 4\) = 40 of/
+    })
     const server = { ...facts.server, syncStandbys: 'far' }
     const standby = { name: 'far', sync: 'sync', behindBytes: 100 * 2 ** 20 }
     t.match(found({ server, standbys: [standby] }).standbys, {

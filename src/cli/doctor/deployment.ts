@@ -46,11 +46,11 @@ export const pooler: Judge = ({ pooling: { pooling, refusal, advice } }) => {
   return advice === null ? ok(name, value) : warning(name, value, advice)
 }
 
-export const connections: Judge = ({ server, pooling, hosts }, { poolSize }, surroundings) => {
+export const connections: Judge = ({ server, pooling, hosts }, { poolSize, processes }, surroundings) => {
   const name = 'connections'
-  const replicas = surroundings.replicas || Math.max(1, server.replicas)
-  // One to listen, and one that watches the primary among several hosts.
-  const others = hosts.length === 0 ? 1 : 2
+  const replicas = surroundings.replicas || Math.max(1, Math.ceil(server.listeners / processes))
+  // Of each process: one to listen, and one that watches the primary among several hosts.
+  const others = processes * (hosts.length === 0 ? 1 : 2)
   const needed = replicas * (poolSize + others)
   // Replicas that run now may open more than they use now.
   const free = server.connectionsMax - server.connectionsUsed
@@ -59,7 +59,7 @@ export const connections: Judge = ({ server, pooling, hosts }, { poolSize }, sur
     `${server.connectionsUsed} in use now`
   if (pooling.pooling !== 'none') return ok(name, `${value}; a pooler shares them`)
   if (needed > server.connectionsMax) {
-    const fitting = Math.max(2, Math.floor(server.connectionsMax / replicas) - others)
+    const fitting = Math.max(2 * processes, Math.floor(server.connectionsMax / replicas) - others)
     return bad(
       name,
       value,

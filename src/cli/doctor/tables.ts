@@ -92,7 +92,7 @@ export const deadRows: Judge = ({ schema, server }) => {
     warning(
       name,
       describeTable(table),
-      server.replicas > 0
+      server.listeners > 0
         ? 'Services run and vacuum the table, so something keeps the rows. Check the oldest snapshot ' +
             `and ownership. By hand: vacuum holdfast.${table.name};`
         : `No service runs that would remove them. Start one, or run: vacuum holdfast.${table.name};`
@@ -121,7 +121,7 @@ export const maintenance: Judge = ({ schema, server }) => {
   const name = 'chores'
   const { jobs } = schema
   if (jobs === null) {
-    if (server.replicas === 0) return undefined
+    if (server.listeners === 0) return undefined
     return warning(
       name,
       'the schema of pg-boss is missing',
@@ -131,7 +131,7 @@ export const maintenance: Judge = ({ schema, server }) => {
   const { version, checkedSecondsAgo } = jobs
   const checked = checkedSecondsAgo === null ? '' : `, last checked ${duration(checkedSecondsAgo)} ago`
   const value = `pg-boss schema ${version}${checked}`
-  const isLate = server.replicas > 0 && checkedSecondsAgo !== null && checkedSecondsAgo > 10 * minute
+  const isLate = server.listeners > 0 && checkedSecondsAgo !== null && checkedSecondsAgo > 10 * minute
   return isLate
     ? warning(
         name,

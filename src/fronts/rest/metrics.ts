@@ -98,7 +98,7 @@ function replicaGauges(registry: Registry, sources: MetricsSources): void {
     },
     {
       name: 'holdfast_waiting_calls',
-      help: 'Calls waiting for messages on this replica.',
+      help: "Calls waiting for messages, or for a message's end.",
       read: sources.waiters
     },
     { name: 'holdfast_connections', help: 'Open connections of callers.', read: sources.connections },

@@ -49,10 +49,11 @@ export function causeOf(error: unknown): Cause {
   while (root instanceof Error && root.cause instanceof Error) root = root.cause
   // A host name may stand for several addresses. Their errors come in one, which has no message.
   if (root instanceof AggregateError && root.message === '') root = root.errors[0]
-  if (!(root instanceof Error)) return root === undefined ? {} : { cause: String(root) }
-  const { code } = root as { code?: unknown }
+  if (root === undefined) return {}
+  // pg-boss hands on copies of errors, which are plain objects.
+  const { message, code } = Object(root) as { message?: unknown; code?: unknown }
   return {
-    cause: root.message,
+    cause: typeof message === 'string' ? message : String(root),
     ...(typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? { sqlState: code } : {})
   }
 }

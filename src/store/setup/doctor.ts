@@ -26,8 +26,8 @@ interface ServerFacts {
   /** The least of what the server, the role and the database allow. */
   connectionsMax: number
   connectionsUsed: number
-  /** Services that run now, by their listeners. */
-  replicas: number
+  /** Processes of services that run now. Each has one listener. */
+  listeners: number
   /** Age of the oldest transaction id. */
   transactionIds: number
   databaseBytes: number
@@ -221,7 +221,7 @@ const serverQuery = `
       from pg_stat_activity
       where application_name = 'holdfast listener'
         and datname = current_database()
-    ) as replicas,
+    ) as listeners,
     age(d.datfrozenxid) as "transactionIds",
     pg_database_size(d.oid)::float8 as "databaseBytes"
   from pg_database d

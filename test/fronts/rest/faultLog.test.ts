@@ -86,6 +86,11 @@ t.test('the cause is the first of the errors behind one another', t => {
     cause: 'connect ECONNREFUSED ::1:5432'
   })
   t.strictSame(causeOf(Object.assign(new Error('no'), { code: 'ECONNREFUSED' })), { cause: 'no' })
+  t.strictSame(causeOf({ message: 'a copy of an error', code: '53100' }), {
+    cause: 'a copy of an error',
+    sqlState: '53100'
+  })
+  t.strictSame(causeOf('only words'), { cause: 'only words' })
   t.strictSame(causeOf(undefined), {})
   t.end()
 })
