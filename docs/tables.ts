@@ -13,10 +13,11 @@ import { headersHelp } from '../src/fronts/rest/contract/enqueue.ts'
 
 const tables: Record<string, () => string[][]> = {
   environment: () => [
-    ['name', 'default', 'meaning'],
+    ['name', 'default', 'values', 'meaning'],
     ...Object.values(environment).map(setting => {
       const shown = defaultAsText(setting)
-      return [`\`${setting.name}\``, shown === '' ? '(not set)' : `\`${shown}\``, setting.help]
+      const { name, help, read } = setting
+      return [`\`${name}\``, shown === '' ? '(not set)' : `\`${shown}\``, read.values, help]
     })
   ],
   settings: () => [

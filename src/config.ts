@@ -5,50 +5,57 @@ import { nearest } from './core/nearest.ts'
 import { checkDatabaseUrl } from './store/setup/databaseUrl.ts'
 import { postgresVersionMin } from './store/setup/version.ts'
 
+/** Returns the value, or throws an Error that says what the value must be. `values` says it for tables. */
+type Reader<T> = ((text: string) => T) & { values: string }
+
 interface Setting<T> {
   name: string
   default: T
-  /** Returns the value, or throws an Error that says what the value must be. */
-  read: (text: string) => T
+  read: Reader<T>
   /** One or more sentences, shown by `holdfast help` and in docs/configuration.md. */
   help: string
 }
 
-const anyText = (text: string) => text
+const takes = <T>(values: string, read: (text: string) => T): Reader<T> => Object.assign(read, { values })
 
-const wholeNumber = (min: number, max: number) => (text: string) => {
-  if (!/^\d{1,15}$/.test(text) || Number(text) < min || Number(text) > max) {
-    throw new Error(`must be a whole number from ${min} to ${max}`)
-  }
-  return Number(text)
-}
+const wholeNumber = (min: number, max: number) =>
+  takes(`${min.toLocaleString('en')} to ${max.toLocaleString('en')}`, text => {
+    if (!/^\d{1,15}$/.test(text) || Number(text) < min || Number(text) > max) {
+      throw new Error(`must be a whole number from ${min} to ${max}`)
+    }
+    return Number(text)
+  })
 
-const oneOf =
-  (...values: string[]) =>
-  (text: string) => {
+const oneOf = (...values: string[]) =>
+  takes(inCode(values), text => {
     if (!values.includes(text)) throw new Error(`must be one of ${values.join(', ')}`)
     return text
-  }
+  })
 
-const listOf =
-  (...values: string[]) =>
-  (text: string) => {
+const inCode = (values: string[]) => values.map(value => `\`${value}\``).join(', ')
+
+const listOf = (...values: string[]) =>
+  takes(inCode(values), text => {
     if (!text.split(',').every(item => values.includes(item.trim()))) {
       throw new Error(`must be one or more of ${values.join(', ')}, separated by commas`)
     }
     return text
-  }
+  })
 
 /** Without a slash at its end. */
-const serviceUrl = (text: string) => {
+const serviceUrl = takes('http:// or https:// with a host', text => {
   if (!/^https?:\/\/[^/?#\s]+\/?$/.test(text)) throw new Error('must be http:// or https:// with a host')
   return text.replace(/\/$/, '')
-}
+})
 
-const onOrOff = (text: string) => {
+const onOrOff = takes('`on`, `off`', text => {
   if (text !== 'on' && text !== 'off') throw new Error('must be on or off')
   return text === 'on'
-}
+})
+
+const databaseUrl = takes('a URL of PostgreSQL', checkDatabaseUrl)
+const anyText = (values: string) => takes(values, text => text)
+const file = anyText('a path')
 
 const processesMax = 64
 const connectionsPerProcess = { min: 2, usual: 4 }
@@ -58,7 +65,7 @@ export const environment = {
   databaseUrl: {
     name: 'HOLDFAST_DATABASE_URL',
     default: '',
-    read: checkDatabaseUrl,
+    read: databaseUrl,
     help:
       `The PostgreSQL database to use, version ${postgresVersionMin} or later: ` +
       'postgresql://user:password@host/database. Without it, Holdfast starts an embedded ' +
@@ -68,7 +75,7 @@ export const environment = {
   listenUrl: {
     name: 'HOLDFAST_LISTEN_URL',
     default: '',
-    read: checkDatabaseUrl,
+    read: databaseUrl,
     help:
       'A direct URL of the same database, used for LISTEN. Set it when HOLDFAST_DATABASE_URL leads ' +
       'through PgBouncer. Without it, HOLDFAST_DATABASE_URL is used.'
@@ -76,7 +83,7 @@ export const environment = {
   host: {
     name: 'HOLDFAST_HOST',
     default: '127.0.0.1',
-    read: anyText,
+    read: anyText('an address or a host name'),
     help: 'The address to serve on.'
   },
   port: {
@@ -96,7 +103,7 @@ export const environment = {
   key: {
     name: 'HOLDFAST_KEY',
     default: '',
-    read: anyText,
+    read: anyText('text'),
     help:
       'The API key that commands send to the service. Without it, they send the key in ' +
       'HOLDFAST_ADMIN_KEY_FILE, if there is one.'
@@ -112,7 +119,7 @@ export const environment = {
   adminKeyFile: {
     name: 'HOLDFAST_ADMIN_KEY_FILE',
     default: '',
-    read: anyText,
+    read: file,
     help:
       'A file that holds an admin key of 32 to 256 characters. The key is stored nowhere else. ' +
       'With this file, calls need a key from the start.'
@@ -142,12 +149,13 @@ export const environment = {
   signingSecretFile: {
     name: 'HOLDFAST_SIGNING_SECRET_FILE',
     default: '',
-    read: anyText,
+    read: anyText('a path, or two'),
     help:
       'A file of 32 or more random bytes, the same for every replica. The service derives from it the ' +
       'secret access keys of SQS clients and the secrets of pushes. While you change the file, name both, ' +
-      'separated by a comma, the new one first. With the embedded PostgreSQL, the service makes a file in ' +
-      'HOLDFAST_DATA_DIR if this is not set.'
+      'separated by a comma, the new one first. Without the setting, the embedded PostgreSQL gets a file in ' +
+      'HOLDFAST_DATA_DIR. A database of your own without it holds the secret of pushes itself, and SQS ' +
+      'clients get no keys.'
   },
   pushPrivate: {
     name: 'HOLDFAST_PUSH_PRIVATE',
@@ -160,7 +168,7 @@ export const environment = {
   dataDir: {
     name: 'HOLDFAST_DATA_DIR',
     default: 'data',
-    read: anyText,
+    read: file,
     help:
       'The folder of the embedded PostgreSQL. A relative path starts at the folder where the command ' +
       'runs, which for npm is the project.'
@@ -168,8 +176,9 @@ export const environment = {
   processes: {
     name: 'HOLDFAST_PROCESSES',
     default: 1,
-    read: (text: string) =>
-      text === 'auto' ? Math.min(processesMax, availableParallelism()) : wholeNumber(1, processesMax)(text),
+    read: takes(`\`auto\`, 1 to ${processesMax}`, text =>
+      text === 'auto' ? Math.min(processesMax, availableParallelism()) : wholeNumber(1, processesMax)(text)
+    ),
     help:
       'Processes that serve the port, each on a core of its own. auto: one for each core. Every limit ' +
       'is for all of them together.'
