@@ -153,8 +153,8 @@ export const environment = {
     help:
       'A file of 32 or more random bytes, the same for every replica. The service derives from it the ' +
       'secret access keys of SQS clients and the secrets of pushes. While you change the file, name both, ' +
-      'separated by a comma, the new one first. Without the setting, the embedded PostgreSQL gets a file in ' +
-      'HOLDFAST_DATA_DIR. A database of your own without it holds the secret of pushes itself, and SQS ' +
+      'separated by a comma, the new one first. Without the setting, the embedded PostgreSQL gets a file ' +
+      'in HOLDFAST_DATA_DIR. A database of your own without it holds the secret of pushes itself, and SQS ' +
       'clients get no keys.'
   },
   pushPrivate: {
