@@ -585,7 +585,7 @@ type Retry struct {
 	Strategy RetryStrategy `json:"strategy,omitempty"`
 	// The delay after the first failed attempt. Default 1.
 	DelaySeconds *float64 `json:"delaySeconds,omitempty"`
-	// The longest retry delay. Default 3600.
+	// The longest retry delay, the random time included. Default 3600.
 	MaxDelaySeconds *float64 `json:"maxDelaySeconds,omitempty"`
 	// Adds a random time to each retry delay, up to its length. So messages that failed together do
 	// not come back together. Default true.
@@ -634,8 +634,8 @@ type QueueSettings struct {
 	TTLSeconds *Nullable[float64] `json:"ttlSeconds,omitempty"`
 	// How long a lease waits for the first message when the call does not say. Default 0.
 	WaitSeconds *float64 `json:"waitSeconds,omitempty"`
-	// How long a message is kept after its enqueue, in any state. A lease under way is finished first.
-	// Default 1209600 (14 days).
+	// How long a message is kept after its enqueue, in any state but acked. A lease under way is
+	// finished first. Default 1209600 (14 days).
 	RetentionSeconds float64 `json:"retentionSeconds,omitempty"`
 	// How long an idempotency key stands for its message. Default 86400 (1 day).
 	DedupSeconds *float64 `json:"dedupSeconds,omitempty"`

@@ -573,7 +573,7 @@ export interface QueueSettings {
     strategy?: 'exponential' | 'linear' | 'fixed' | undefined
     /** The delay after the first failed attempt. Default 1. */
     delaySeconds?: number | undefined
-    /** The longest retry delay. Default 3600. */
+    /** The longest retry delay, the random time included. Default 3600. */
     maxDelaySeconds?: number | undefined
     /**
      * Adds a random time to each retry delay, up to its length. So messages that failed together do
@@ -591,8 +591,8 @@ export interface QueueSettings {
   /** How long a lease waits for the first message when the call does not say. Default 0. */
   waitSeconds?: number | undefined
   /**
-   * How long a message is kept after its enqueue, in any state. A lease under way is finished
-   * first. Default 1209600 (14 days).
+   * How long a message is kept after its enqueue, in any state but acked. A lease under way is
+   * finished first. Default 1209600 (14 days).
    */
   retentionSeconds?: number | undefined
   /** How long an idempotency key stands for its message. Default 86400 (1 day). */

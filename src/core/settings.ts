@@ -118,7 +118,7 @@ export const settings = {
         default: 3600,
         unit: 'seconds',
         label: 'Longest delay',
-        help: 'The longest retry delay.'
+        help: 'The longest retry delay, the random time included.'
       },
       jitter: {
         column: 'retry_jitter',
@@ -171,7 +171,9 @@ export const settings = {
     default: 1_209_600,
     unit: 'seconds',
     label: 'Keep messages',
-    help: 'How long a message is kept after its enqueue, in any state. A lease under way is finished first.'
+    help:
+      'How long a message is kept after its enqueue, in any state but acked. ' +
+      'A lease under way is finished first.'
   },
   dedupSeconds: {
     column: 'dedup_seconds',
