@@ -7021,27 +7021,49 @@ select
   r.*,
   case
     when r.ready > 0 then extract(
-      epoch from clock_timestamp() - (
-        select min(coalesce(head.ready, head.any))
-        from generate_series(0, 19) as level (rank)
-        cross join lateral (
-          select
-            min(ready_at) filter (where leased_until is null) as ready,
-            max(ready_at) as any
-          from (
+      epoch from clock_timestamp() - least(
+        (
+          select min(coalesce(head.ready, head.any))
+          from generate_series(0, 19) as level (rank)
+          cross join lateral (
             select
-              coalesce(m.ready_at, m.enqueued_at) as ready_at,
-              m.leased_until
-            from holdfast.messages m
-            where m.queue_id = r.id
-              and m.rank = level.rank::smallint
-              and m.visible_at is null
-                and m.dead_at is null
-                and m.position is not null
-            order by m.position
+              min(ready_at) filter (where leased_until is null) as ready,
+              max(ready_at) as any
+            from (
+              select
+                coalesce(m.ready_at, m.enqueued_at) as ready_at,
+                m.leased_until
+              from holdfast.messages m
+              where m.queue_id = r.id
+                and m.rank = level.rank::smallint
+                and m.visible_at is null
+                  and m.dead_at is null
+                  and m.position is not null
+              order by m.position
+              limit 1000
+            ) first
+          ) head
+        ),
+        (
+          select min(coalesce(m.ready_at, m.enqueued_at))
+          from holdfast.queues lined
+          cross join lateral (
+            select *
+            from holdfast.messages
+            where queue_id = lined.id
+            order by id
             limit 1000
-          ) first
-        ) head
+          ) m
+          where lined.id = r.id
+            and (lined.ordering <> 'none' or lined.takes_turns)
+            and (
+              m.line is not null
+              and m.position is null
+              and m.leased_until is null
+              and m.dead_at is null
+            )
+            and m.visible_at is null
+        )
       )
     )::float8
   end as oldest_ready_seconds
@@ -7403,27 +7425,49 @@ where enqueued
 select
   q.id,
   extract(
-    epoch from clock_timestamp() - (
-      select min(coalesce(head.ready, head.any))
-      from generate_series(0, 19) as level (rank)
-      cross join lateral (
-        select
-          min(ready_at) filter (where leased_until is null) as ready,
-          max(ready_at) as any
-        from (
+    epoch from clock_timestamp() - least(
+      (
+        select min(coalesce(head.ready, head.any))
+        from generate_series(0, 19) as level (rank)
+        cross join lateral (
           select
-            coalesce(m.ready_at, m.enqueued_at) as ready_at,
-            m.leased_until
-          from holdfast.messages m
-          where m.queue_id = q.id
-            and m.rank = level.rank::smallint
-            and m.visible_at is null
-              and m.dead_at is null
-              and m.position is not null
-          order by m.position
+            min(ready_at) filter (where leased_until is null) as ready,
+            max(ready_at) as any
+          from (
+            select
+              coalesce(m.ready_at, m.enqueued_at) as ready_at,
+              m.leased_until
+            from holdfast.messages m
+            where m.queue_id = q.id
+              and m.rank = level.rank::smallint
+              and m.visible_at is null
+                and m.dead_at is null
+                and m.position is not null
+            order by m.position
+            limit 100
+          ) first
+        ) head
+      ),
+      (
+        select min(coalesce(m.ready_at, m.enqueued_at))
+        from holdfast.queues lined
+        cross join lateral (
+          select *
+          from holdfast.messages
+          where queue_id = lined.id
+          order by id
           limit 100
-        ) first
-      ) head
+        ) m
+        where lined.id = q.id
+          and (lined.ordering <> 'none' or lined.takes_turns)
+          and (
+            m.line is not null
+            and m.position is null
+            and m.leased_until is null
+            and m.dead_at is null
+          )
+          and m.visible_at is null
+      )
     )
   )::float8 as age_seconds
 from unnest($1::integer[]) as q (id);
@@ -8347,27 +8391,49 @@ select
   r.*,
   case
     when r.ready > 0 then extract(
-      epoch from clock_timestamp() - (
-        select min(coalesce(head.ready, head.any))
-        from generate_series(0, 19) as level (rank)
-        cross join lateral (
-          select
-            min(ready_at) filter (where leased_until is null) as ready,
-            max(ready_at) as any
-          from (
+      epoch from clock_timestamp() - least(
+        (
+          select min(coalesce(head.ready, head.any))
+          from generate_series(0, 19) as level (rank)
+          cross join lateral (
             select
-              coalesce(m.ready_at, m.enqueued_at) as ready_at,
-              m.leased_until
-            from holdfast.messages m
-            where m.queue_id = r.id
-              and m.rank = level.rank::smallint
-              and m.visible_at is null
-                and m.dead_at is null
-                and m.position is not null
-            order by m.position
+              min(ready_at) filter (where leased_until is null) as ready,
+              max(ready_at) as any
+            from (
+              select
+                coalesce(m.ready_at, m.enqueued_at) as ready_at,
+                m.leased_until
+              from holdfast.messages m
+              where m.queue_id = r.id
+                and m.rank = level.rank::smallint
+                and m.visible_at is null
+                  and m.dead_at is null
+                  and m.position is not null
+              order by m.position
+              limit 1000
+            ) first
+          ) head
+        ),
+        (
+          select min(coalesce(m.ready_at, m.enqueued_at))
+          from holdfast.queues lined
+          cross join lateral (
+            select *
+            from holdfast.messages
+            where queue_id = lined.id
+            order by id
             limit 1000
-          ) first
-        ) head
+          ) m
+          where lined.id = r.id
+            and (lined.ordering <> 'none' or lined.takes_turns)
+            and (
+              m.line is not null
+              and m.position is null
+              and m.leased_until is null
+              and m.dead_at is null
+            )
+            and m.visible_at is null
+        )
       )
     )::float8
   end as oldest_ready_seconds

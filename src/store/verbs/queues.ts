@@ -9,6 +9,7 @@ import { settingPaths, type ActiveSettings, type SettingRow, type Settings } fro
 import { totalColumn, unfolded } from '../ledger.ts'
 import { nextTokenAt, tokensOf, withLimits } from '../leaseLimits.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
+import { hasLines, isParked } from '../lines.ts'
 import { brief, lockMessages } from './order.ts'
 import { ranks } from '../rank.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
@@ -82,12 +83,12 @@ export const createStatement: Statement<{ id: number }> = {
 }
 
 /**
- * When the oldest ready message of a queue became ready, as a subselect. It stands at the head of
- * one of the ranks, because a message takes a new position whenever it becomes ready. Leased
- * messages stay in that index, so at most `examinedMax` of each rank are examined. Where all of
- * these are leased, the last of them stands for the ready ones behind it.
+ * When the oldest ready message of a queue became ready that waits for no other, as a subselect. It
+ * stands at the head of one of the ranks, because a message takes a new position whenever it becomes
+ * ready. Leased messages stay in that index, so at most `examinedMax` of each rank are examined. Where
+ * all of these are leased, the last of them stands for the ready ones behind it.
  */
-export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
+const oldestStandingAt = (queueId: string, examinedMax: number) => sql`
   (
     select min(coalesce(head.ready, head.any))
     from generate_series(0, ${ranks.length - 1}) as level (rank)
@@ -107,6 +108,34 @@ export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
         limit ${examinedMax}
       ) first
     ) head
+  )`
+
+/**
+ * The same of parked messages: the first of their line may wait for its retry, or the line for its
+ * rate. Of all messages of the queue, the first `examinedMax` by id are examined.
+ */
+const oldestParkedAt = (queueId: string, examinedMax: number) => sql`
+  (
+    select min(coalesce(m.ready_at, m.enqueued_at))
+    from holdfast.queues lined
+    cross join lateral (
+      select *
+      from holdfast.messages
+      where queue_id = lined.id
+      order by id
+      limit ${examinedMax}
+    ) m
+    where lined.id = ${queueId}
+      and ${hasLines('lined')}
+      and ${isParked}
+      and m.visible_at is null
+  )`
+
+/** When the oldest ready message of a queue became ready. */
+export const oldestReadyAt = (queueId: string, examinedMax: number) => sql`
+  least(
+    ${oldestStandingAt(queueId, examinedMax)},
+    ${oldestParkedAt(queueId, examinedMax)}
   )`
 
 /** Messages examined for the oldest ready one, in each rank. */

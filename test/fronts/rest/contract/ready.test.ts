@@ -85,6 +85,16 @@ t.test('a delayed message is ready since the end of its delay', async t => {
   t.ok((await readySeconds(q)) < littleSeconds)
 })
 
+t.test('a message that waits for an earlier one of its group is ready since its enqueue', async t => {
+  const q = await queue({ ordering: 'group' })
+  await q.enqueue({ messages: [1, 2].map(body => ({ body, group: 'g' })) })
+  const [first] = await q.lease()
+  await q.outcome('fail', first, { delaySeconds: 600 })
+  await passHour(q)
+  const seconds = await readySeconds(q)
+  t.ok(seconds >= hour && seconds < hour + littleSeconds, `${seconds} s`)
+})
+
 t.test('a delay or a lease that ended while no sweeper ran counts from its end', async t => {
   const [delayed, leased] = [await queue(), await queue({ leaseSeconds: 600 })]
   await delayed.enqueue({ body: 1, delaySeconds: 600 })
