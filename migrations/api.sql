@@ -325,14 +325,26 @@ language sql immutable as $$
   end
 $$;
 
--- Whether there is such a time.
-create or replace function holdfast.is_time (value text) returns boolean
+-- What is wrong with an option that must be a time, at most a year ahead; null: nothing is.
+create or replace function holdfast.time_fault (value jsonb) returns text
 language plpgsql stable as $$
+declare
+  given timestamptz;
 begin
-  return value::timestamptz is not null;
+  if jsonb_typeof(value) <> 'string'
+    or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
+  then
+    return 'must be a time as in RFC 3339';
+  end if;
+  given := (value #>> '{}')::timestamptz;
+  return case
+    when given < 'epoch' then 'must be a time from 1970 on'
+    when given > statement_timestamp() + make_interval(secs => 31536000)
+      then 'must be a time at most a year ahead'
+  end;
 exception
   when data_exception then
-    return false;
+    return 'must be a time as in RFC 3339';
 end
 $$;
 
@@ -461,7 +473,7 @@ $$;
 
 -- What is wrong with the options of an enqueue; null: nothing is.
 create or replace function holdfast.options_fault (options jsonb) returns text
-language plpgsql immutable as $$
+language plpgsql stable as $$
 begin
   return (
     select o.key || ' ' || o.fault
@@ -472,13 +484,11 @@ begin
           when 'priority' then holdfast.number_fault(value, 0, 9, true)
           when 'maxAttempts' then holdfast.number_fault(value, 1, 1000, true)
           when 'delaySeconds' then holdfast.number_fault(value, 0, 31536000, false)
-          when 'ttlSeconds' then holdfast.number_fault(value, 0.001, 315360000, false)
-          when 'visibleAt' then case
-            when jsonb_typeof(value) <> 'string'
-              or value #>> '{}' !~* '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$'
-              or not holdfast.is_time(value #>> '{}')
-            then 'must be a time as in RFC 3339'
-          end
+          when 'ttlSeconds' then coalesce(
+            holdfast.number_fault(value, 0, 315360000, false),
+            case when value = '0' then 'must be above 0' end
+          )
+          when 'visibleAt' then holdfast.time_fault(value)
           when 'group' then case
             when jsonb_typeof(value) <> 'string'
               or length(value #>> '{}') not between 1 and 128
@@ -629,6 +639,7 @@ $$;
    HF005 idempotencyMismatch  the key stands for other content
    HF006 queueFull            the queue holds as many messages as its maxDepth allows
    HF007 uniqueGroup          the message to replace has another group, and the queue has an order
+   HF008 wrongCell            the queue belongs to another cell
 */
 create or replace function holdfast.enqueue (
   queue text,

@@ -3,7 +3,13 @@
  * the calls over HTTP.
  */
 import t from 'tap'
-import { messageBytesMax, resultBytesMax } from '../../src/core/limits.ts'
+import {
+  headerNameCharsMax,
+  headersMax,
+  headerValueCharsMax,
+  messageBytesMax,
+  resultBytesMax
+} from '../../src/core/limits.ts'
 import { connect } from '../support/postgres.ts'
 import { service } from '../support/service.ts'
 
@@ -103,20 +109,30 @@ t.test('what the call refuses, the function refuses', async t => {
     { visibleAt: 'soon' },
     { visibleAt: '2026-02-30T00:00:00Z' },
     { visibleAt: '2026-01-01T00:00:00+99:99' },
+    { visibleAt: '2026-01-01T25:00:00Z' },
+    { visibleAt: '1969-12-31T23:59:59Z' },
+    { visibleAt: '9999-01-01T00:00:00Z' },
     { ttlSeconds: 0 },
     { maxAttempts: 1.5 },
     { idempotencyKey: '' },
     { headers: { a: 1 } },
     { headers: { '': 'x' } },
-    { headers: { ['n'.repeat(257)]: 'x' } },
-    { headers: { a: 'x'.repeat(4097) } },
-    { headers: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [index, 'x'])) },
+    { headers: { ['n'.repeat(headerNameCharsMax + 1)]: 'x' } },
+    { headers: { a: 'x'.repeat(headerValueCharsMax + 1) } },
+    { headers: Object.fromEntries(Array.from({ length: headersMax + 1 }, (_, index) => [index, 'x'])) },
     { colour: 'red' }
   ]) {
     const said = JSON.stringify(options)
     t.equal(await sqlState(enqueue('1', options)), 'HF004', said)
     t.equal((await holdfast.post('/queues/tasks/messages', { body: 1, ...options })).status, 400, said)
   }
+  const most = {
+    headers: { ['n'.repeat(headerNameCharsMax)]: 'x'.repeat(headerValueCharsMax) },
+    ttlSeconds: 0.0001,
+    visibleAt: '2026-01-01T12:00:00.5+02:00'
+  }
+  await enqueue('1', most, 'within')
+  t.equal((await holdfast.post('/queues/within/messages', { body: 1, ...most })).status, 201)
   t.equal(await sqlState(enqueue('1', {}, '../etc')), 'HF004')
   t.equal(await sqlState(enqueue(`"${'x'.repeat(messageBytesMax - 1)}"`)), 'HF004')
   const whole = '{"priority":4.0,"maxAttempts":3.0}'
