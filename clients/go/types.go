@@ -225,8 +225,9 @@ type LeaseRequest struct {
 	// receipts again. 1 to 255 printable ASCII characters.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 	// Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used
-	// before, or an ack has a `result` or a `then`, the acks are a commit of their own. Acks never
-	// wait for messages.
+	// before, an ack has a `result` or a `then`, or the queue has limits per group, the acks are a
+	// commit of their own. Acks never wait for messages. If the lease fails after them, the answer has
+	// the outcomes and no messages; with an `idempotencyKey` it is 503 `outcomeUnknown`.
 	Ack []Ack `json:"ack,omitempty"`
 }
 
@@ -545,7 +546,8 @@ type Reason struct {
 	Code ReasonCode `json:"code"`
 	// A sentence for a person.
 	Detail string `json:"detail"`
-	// leased, delayed, backingOff: when that ends. acked: how long it is kept. RFC 3339, UTC.
+	// leased, delayed, backingOff: when that ends. rate, ratePerGroup: when the next lease is given.
+	// pushSlowed: when the next delivery is tried. acked: how long the message is kept. RFC 3339, UTC.
 	Until *time.Time `json:"until,omitempty"`
 	// leased: who holds it.
 	Worker string `json:"worker,omitempty"`
@@ -739,13 +741,14 @@ type QueueReport struct {
 	// first end.
 	Reliability *float64 `json:"reliability"`
 	// Seconds since the oldest ready message became ready: since its enqueue, or since the end of its
-	// delay, its lease or its death. null when none is ready.
+	// delay, its lease or its death. Messages that wait for others of their group count if they are
+	// among the first thousand of the queue. null when none is ready.
 	OldestReadySeconds *float64 `json:"oldestReadySeconds"`
 	// How many more messages may be leased now.
 	Limits Limits `json:"limits"`
 	// When the queue was made. RFC 3339, UTC.
 	CreatedAt time.Time `json:"createdAt"`
-	// When its settings last changed. RFC 3339, UTC.
+	// When a call last gave it settings. RFC 3339, UTC.
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
@@ -854,7 +857,8 @@ type FailureGroup struct {
 	// A text that all reasons of the group contain, for a filter by `reason`. Reasons of other groups
 	// may contain it too. null: there is none.
 	Piece *string `json:"piece"`
-	// All messages of the group. A redrive or retry of these `ids` takes no others.
+	// All messages of the group. A redrive or retry of these `ids` takes no others. One call takes up
+	// to 1,000.
 	IDs []string `json:"ids"`
 }
 

@@ -185,8 +185,9 @@ export interface LeaseRequest {
   idempotencyKey?: string | undefined
   /**
    * Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used
-   * before, or an ack has a `result` or a `then`, the acks are a commit of their own. Acks never
-   * wait for messages.
+   * before, an ack has a `result` or a `then`, or the queue has limits per group, the acks are a
+   * commit of their own. Acks never wait for messages. If the lease fails after them, the answer
+   * has the outcomes and no messages; with an `idempotencyKey` it is 503 `outcomeUnknown`.
    */
   ack?: Array<string | {
     /** The receipt from the lease. */
@@ -531,7 +532,11 @@ export interface Explanation {
       | 'next'
     /** A sentence for a person. */
     detail: string
-    /** leased, delayed, backingOff: when that ends. acked: how long it is kept. RFC 3339, UTC. */
+    /**
+     * leased, delayed, backingOff: when that ends. rate, ratePerGroup: when the next lease is
+     * given. pushSlowed: when the next delivery is tried. acked: how long the message is kept. RFC
+     * 3339, UTC.
+     */
     until?: string | undefined
     /** leased: who holds it. */
     worker?: string | undefined
@@ -725,7 +730,8 @@ export interface QueueReport {
   reliability: number | null
   /**
    * Seconds since the oldest ready message became ready: since its enqueue, or since the end of its
-   * delay, its lease or its death. null when none is ready.
+   * delay, its lease or its death. Messages that wait for others of their group count if they are
+   * among the first thousand of the queue. null when none is ready.
    */
   oldestReadySeconds: number | null
   /** How many more messages may be leased now. */
@@ -738,7 +744,7 @@ export interface QueueReport {
   }
   /** When the queue was made. RFC 3339, UTC. */
   createdAt: string
-  /** When its settings last changed. RFC 3339, UTC. */
+  /** When a call last gave it settings. RFC 3339, UTC. */
   updatedAt: string
 }
 
@@ -850,7 +856,10 @@ export interface Failures {
      * groups may contain it too. null: there is none.
      */
     piece: string | null
-    /** All messages of the group. A redrive or retry of these `ids` takes no others. */
+    /**
+     * All messages of the group. A redrive or retry of these `ids` takes no others. One call takes
+     * up to 1,000.
+     */
     ids: Array<string>
   }>
   /** How many smaller groups were left out. */
@@ -1002,7 +1011,7 @@ export interface RedriveStarted {
   task: string
 }
 
-/** Those that run, and those of the last days. */
+/** Those that run, and those that ended in the last week. */
 export interface RedriveList {
   /** The newest first. */
   redrives: Array<{

@@ -105,7 +105,7 @@ t.test('what is wrong in a file is refused with its line and column, and nothing
     ['', '1:1: The file must be an object.'],
     [
       'topics: {t: {subscriptions: {q: {pattern: a..b}}}}',
-      '1:34: topics.t.subscriptions.q.pattern must match the pattern '
+      '1:34: topics.t.subscriptions.q.pattern must be 1 to 255 characters: words joined by dots'
     ],
     ['topics: {t: {}}', '1:10: topics.t.subscriptions is missing.'],
     ['schedules: {s: {queue: q, cron: "* * *", body: 1}}', '1:27: The cron expression must have five fields'],

@@ -5,6 +5,7 @@ import { apiKeyNameCharsMax, groupCharsMax, idempotencyKeyCharsMax } from '../..
 import { nearest } from '../../core/nearest.ts'
 import { groupPattern, idempotencyKeyPattern } from '../../core/options.ts'
 import { namePattern } from '../../core/queue.ts'
+import { routingKeyHelp, routingKeyPattern } from '../../core/topic.ts'
 import { nameDescription, storableText } from './contract/shapes.ts'
 
 const pointerCharsMax = 200
@@ -14,6 +15,7 @@ const wordsOf = new Map([
   [namePattern, `must be ${nameDescription.replace(/\.$/, '')} (the pattern is ${namePattern})`],
   [idempotencyKeyPattern, `must be 1 to ${idempotencyKeyCharsMax} printable ASCII characters`],
   [groupPattern, `must be 1 to ${groupCharsMax} characters, none of them a control character`],
+  [routingKeyPattern, `must be ${routingKeyHelp.replace(/\.$/, '')}`],
   [rightPattern, `must be a right: ${rightInWords}`],
   [
     keyNamePattern,

@@ -138,3 +138,18 @@ t.test('a client that openapi-typescript generates types calls, outcomes and err
   )
   t.equal(stdout, '')
 })
+
+t.test(
+  'every operation lists the refusals that any may get, and the group that a replace may not change',
+  t => {
+    for (const [path, methods] of Object.entries<Record<string, any>>(document.paths)) {
+      if (['/livez', '/readyz'].includes(path)) continue
+      for (const [method, { responses }] of Object.entries(methods)) {
+        for (const status of [401, 403, 429, 503]) t.ok(responses[status], `${method} ${path} ${status}`)
+      }
+    }
+    const replacing = ['/queues/{queue}/messages', '/queues/{queue}/lease', '/topics/{topic}/messages']
+    for (const path of replacing) t.ok(document.paths[path].post.responses[409], path)
+    t.end()
+  }
+)

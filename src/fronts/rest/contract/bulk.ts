@@ -72,7 +72,7 @@ export const Bulk = {
     done: 'purged',
     summary: 'Purge messages',
     description:
-      'Removes messages: all, or those of one state, leased ones too. ' +
+      'Removes messages: all, or those of one state, leased and kept acked ones too. ' +
       'With `ids` it removes only those that are not leased, so it cancels many at once.'
   }
 } as const satisfies Record<PlainBulkAction, object>
@@ -99,7 +99,7 @@ export function bulkOperation(action: PlainBulkAction) {
         body: Type.Unsafe<BulkRequest>(request),
         response: {
           200: Type.Unsafe<BulkAnswer>(answer),
-          ...problemResponses(400, 404, 413, 415, 503)
+          ...problemResponses(400, 404, 413, 415)
         }
       }
     }

@@ -123,9 +123,11 @@ export const enqueueOperations = operations({
     schema: {
       summary: 'Enqueue messages',
       description:
-        'Answers 201 only after the commit. `application/json` holds one message, ' +
+        'Answers 201 only after the commit, or 200 if nothing new was stored. Makes the queue if there is ' +
+        'none, unless HOLDFAST_CREATE_QUEUES is off. `application/json` holds one message, ' +
         'or a list that is stored whole or not at all. With any other content type the request body ' +
-        '*is* the message body, byte for byte, and the options are query parameters.',
+        '*is* the message body, byte for byte, and the options are query parameters. Only ' +
+        '`application/x-www-form-urlencoded` is refused.',
       params: QueueParams,
       querystring: EnqueueQuery,
       headers: EnqueueHeaders,
@@ -136,7 +138,7 @@ export const enqueueOperations = operations({
       response: {
         200: EnqueueAnswer,
         201: EnqueueAnswer,
-        ...problemResponses(400, 404, 409, 413, 415, 422, 429, 503)
+        ...problemResponses(400, 404, 409, 413, 415, 422)
       }
     }
   }

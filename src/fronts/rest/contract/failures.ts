@@ -4,7 +4,8 @@ import {
   countSecondsMax,
   failureGroupsMax,
   failureReasonCharsMax,
-  failuresExaminedMax
+  failuresExaminedMax,
+  listMax
 } from '../../../core/limits.ts'
 import { failingStates } from '../../../core/message.ts'
 import { operations, problemResponses } from './operation.ts'
@@ -44,7 +45,9 @@ const FailureGroup = Type.Object({
       'Reasons of other groups may contain it too. null: there is none.'
   }),
   ids: Type.Array(messageId, {
-    description: 'All messages of the group. A redrive or retry of these `ids` takes no others.'
+    description:
+      'All messages of the group. A redrive or retry of these `ids` takes no others. ' +
+      `One call takes up to ${listMax.toLocaleString('en')}.`
   })
 })
 
@@ -82,7 +85,7 @@ export const failureOperations = operations({
         `It examines at most ${examinedMax} messages in each state, for at most ${countSecondsMax} seconds.`,
       params: QueueParams,
       querystring: FailuresQuery,
-      response: { 200: Failures, ...problemResponses(400, 404, 503) }
+      response: { 200: Failures, ...problemResponses(400, 404) }
     }
   }
 })

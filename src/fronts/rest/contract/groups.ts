@@ -60,7 +60,7 @@ export const groupOperations = operations({
         `Of each group, the first ${written} messages are examined, dead ones too.`,
       params: QueueParams,
       querystring: GroupsQuery,
-      response: { 200: GroupList, ...problemResponses(400, 404, 503) }
+      response: { 200: GroupList, ...problemResponses(400, 404) }
     }
   }
 })

@@ -63,8 +63,9 @@ export const LeaseRequest = object(
         maxItems: listMax,
         description:
           'Messages to ack before the lease, in the same commit. If the `idempotencyKey` has been used ' +
-          'before, or an ack has a `result` or a `then`, the acks are a commit of their own. ' +
-          'Acks never wait for messages.'
+          'before, an ack has a `result` or a `then`, or the queue has limits per group, the acks are a ' +
+          'commit of their own. Acks never wait for messages. If the lease fails after them, the answer ' +
+          'has the outcomes and no messages; with an `idempotencyKey` it is 503 `outcomeUnknown`.'
       })
     )
   },
@@ -144,8 +145,8 @@ export const leaseOperations = operations({
         'Each message comes with a receipt, to settle it with. ' +
         'With `waitSeconds`, the call waits until a message is there. ' +
         'An empty list means that no message came in time. ' +
-        'Receipts in `ack` are acked before the lease, in the same commit, and the answer has their ' +
-        'outcomes. So a worker needs one request per step. ' +
+        'Receipts in `ack` are acked before the lease, and the answer has their outcomes. So a worker ' +
+        'needs one request per step. ' +
         'Give the options in the body or in the query.\n\n' +
         'For programs that read no JSON: with an `Accept` that does not take JSON ' +
         '(`application/octet-stream`, `text/*`), the answer is a single message. ' +
@@ -167,7 +168,7 @@ export const leaseOperations = operations({
           content: { 'application/json': { schema: Leased } }
         },
         204: nothing('With an Accept that does not take JSON: no message came in time.'),
-        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
+        ...problemResponses(400, 404, 409, 413, 415, 422)
       } as object as { 200: typeof Leased }
     }
   }

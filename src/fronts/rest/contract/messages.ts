@@ -179,7 +179,12 @@ export const Explanation = Type.Object(
       Type.Object({
         code: Type.Enum([...reasonCodes], { description: 'Why the message is where it is.' }),
         detail: Type.String({ description: 'A sentence for a person.' }),
-        until: maybe(time('leased, delayed, backingOff: when that ends. acked: how long it is kept.')),
+        until: maybe(
+          time(
+            'leased, delayed, backingOff: when that ends. rate, ratePerGroup: when the next lease is given. ' +
+              'pushSlowed: when the next delivery is tried. acked: how long the message is kept.'
+          )
+        ),
         worker: maybe(Type.String({ description: 'leased: who holds it.' })),
         ahead: maybe(
           Type.Integer({
@@ -219,7 +224,7 @@ export const messageOperations = operations({
         'So a page of a rare state or with a filter may be short, or empty, and still have a cursor.',
       params: QueueParams,
       querystring: BrowseQuery,
-      response: { 200: MessagePage, ...problemResponses(400, 404, 503) }
+      response: { 200: MessagePage, ...problemResponses(400, 404) }
     }
   },
   getMessage: {
@@ -231,10 +236,11 @@ export const messageOperations = operations({
       description:
         'One message with its lease and its history. With `waitSeconds` the call answers when the ' +
         'message is acked, dead or gone, or when the time is up, whatever the state is then. ' +
-        'So a producer waits for the confirmation of its consumer, or for its answer in `result`.',
+        'So a producer waits for the confirmation of its consumer, or for its answer in `result`. ' +
+        'A message that is gone is 404.',
       params: MessageParams,
       querystring: WaitQuery,
-      response: { 200: MessageDetail, ...problemResponses(400, 404, 409, 429, 503) }
+      response: { 200: MessageDetail, ...problemResponses(400, 404, 409) }
     }
   },
   explainMessage: {
@@ -244,10 +250,10 @@ export const messageOperations = operations({
     schema: {
       summary: 'Why is a message where it is?',
       description:
-        'Says what it waits for: a pause, consumers that have not asked for a minute, a delay, ' +
+        'Says what it waits for: a pause, a limit, consumers that have not asked for a minute, a delay, ' +
         'or the messages before it. Or who holds it, or why it is dead.',
       params: MessageParams,
-      response: { 200: Explanation, ...problemResponses(400, 404, 503) }
+      response: { 200: Explanation, ...problemResponses(400, 404) }
     }
   },
   cancelMessage: {
@@ -256,9 +262,11 @@ export const messageOperations = operations({
     config: { access: 'manage' },
     schema: {
       summary: 'Cancel one message',
-      description: 'Removes a message that nobody holds just now.',
+      description:
+        'Removes a message in any state but leased. While a worker holds it, the answer is 409 ' +
+        '`messageLeased`. A repeat is 404, because the message is gone.',
       params: MessageParams,
-      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 409, 503) }
+      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 409) }
     }
   }
 })

@@ -41,19 +41,22 @@ const reasons: Record<number, string> = {
   400: 'Malformed, or refused by the schema.',
   401: 'No API key, or not a good one.',
   403: 'The key may not do this here.',
-  404: 'No such queue or message.',
-  409: 'Not in this state.',
+  404: 'Nothing of this name, or the key has no right to it.',
+  409: 'Not in this state. Nothing was changed.',
   413: 'Too large.',
   415: 'A content type that is not taken.',
   422: 'The idempotency key stands for other content.',
-  429: 'Full, or a rate used up; see Retry-After.',
+  429: 'A bound, a share or a rate is used up; see `code` and Retry-After.',
   503: 'The database is away, or the service overloaded or shutting down; see Retry-After and `outcome`.'
 }
 
-/** The refusals an operation can answer with, beside those that every operation can. */
+/** What every operation that may need a key can be refused with. Its key may have a rate. */
+const always = [401, 403, 429, 503]
+
+/** The refusals an operation can answer with, and those that every operation can. */
 export function problemResponses(...statuses: number[]): Record<number, object> {
   return Object.fromEntries(
-    [...statuses, 401, 403].sort().map(status => [
+    [...new Set([...statuses, ...always])].sort().map(status => [
       status,
       {
         description: reasons[status],

@@ -140,7 +140,7 @@ export const pushOperations = operations({
         'is none. The answer that makes the push shows its secret.',
       params: QueueParams,
       body: PushChange,
-      response: { 200: PushAnswer, 201: PushAnswer, ...problemResponses(400, 404, 413, 415, 429, 503) }
+      response: { 200: PushAnswer, 201: PushAnswer, ...problemResponses(400, 404, 413, 415) }
     }
   },
   getPush: {
@@ -151,7 +151,7 @@ export const pushOperations = operations({
       summary: 'Look at the push of a queue',
       description: 'Its settings, whether it is slowed down, and the last deliveries of this replica.',
       params: QueueParams,
-      response: { 200: PushReport, ...problemResponses(400, 404, 503) }
+      response: { 200: PushReport, ...problemResponses(400, 404) }
     }
   },
   testPush: {
@@ -164,7 +164,7 @@ export const pushOperations = operations({
         'Sends `{"test": true, "queue": …}`, signed like a message, and answers what came of it. ' +
         'No message is touched.',
       params: QueueParams,
-      response: { 200: PushTest, ...problemResponses(400, 404, 429, 503) }
+      response: { 200: PushTest, ...problemResponses(400, 404) }
     }
   },
   rotatePush: {
@@ -177,7 +177,7 @@ export const pushOperations = operations({
         `The old secret signs too for ${pushRotationSeconds / 3600} hours, so that the endpoint can take ` +
         'the new one meanwhile. A second call in that time ends the oldest secret at once.',
       params: QueueParams,
-      response: { 200: PushRotated, ...problemResponses(400, 404, 503) }
+      response: { 200: PushRotated, ...problemResponses(400, 404) }
     }
   },
   deletePush: {
@@ -188,7 +188,7 @@ export const pushOperations = operations({
       summary: 'Stop delivering a queue',
       description: 'Requests under way end as they would. The messages stay.',
       params: QueueParams,
-      response: { 204: nothing('There is no push, or there was none.'), ...problemResponses(400, 404, 503) }
+      response: { 204: nothing('There is no push, or there was none.'), ...problemResponses(400, 404) }
     }
   }
 })

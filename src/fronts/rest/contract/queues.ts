@@ -102,7 +102,8 @@ export const QueueReport = Type.Object(
     oldestReadySeconds: orNull(Type.Number(), {
       description:
         'Seconds since the oldest ready message became ready: since its enqueue, or since the end of ' +
-        'its delay, its lease or its death. null when none is ready.'
+        'its delay, its lease or its death. Messages that wait for others of their group count if they ' +
+        'are among the first thousand of the queue. null when none is ready.'
     }),
     limits: Type.Object(
       {
@@ -117,7 +118,7 @@ export const QueueReport = Type.Object(
       { description: 'How many more messages may be leased now.' }
     ),
     createdAt: time('When the queue was made.'),
-    updatedAt: time('When its settings last changed.')
+    updatedAt: time('When a call last gave it settings.')
   },
   { title: 'QueueReport', description: 'The queue.' }
 )
@@ -168,7 +169,7 @@ export const queueOperations = operations({
         'To set `deadLetterQueue` takes a key that may enqueue there.',
       params: QueueParams,
       body: SettingsChange,
-      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415, 429, 503) }
+      response: { 200: QueueReport, 201: QueueReport, ...problemResponses(400, 404, 409, 413, 415) }
     }
   },
   listQueues: {
@@ -179,7 +180,7 @@ export const queueOperations = operations({
       summary: 'List queues',
       description: 'By name; with an API key, those it may browse. Counts cost the same at any backlog.',
       querystring: QueuesQuery,
-      response: { 200: QueueList, ...problemResponses(400, 503) }
+      response: { 200: QueueList, ...problemResponses(400) }
     }
   },
   getQueue: {
@@ -190,7 +191,7 @@ export const queueOperations = operations({
       summary: 'Look at a queue',
       description: 'The settings, and how many messages are in each state.',
       params: QueueParams,
-      response: { 200: QueueReport, ...problemResponses(400, 404, 503) }
+      response: { 200: QueueReport, ...problemResponses(400, 404) }
     }
   },
   getSeries: {
@@ -203,7 +204,7 @@ export const queueOperations = operations({
         'Counts, rates, waiting and working times in steps of half a minute, over all replicas. ' +
         'The last step is the last that has ended.',
       params: QueueParams,
-      response: { 200: Series, ...problemResponses(400, 404, 503) }
+      response: { 200: Series, ...problemResponses(400, 404) }
     }
   },
   deleteQueue: {
@@ -212,10 +213,12 @@ export const queueOperations = operations({
     config: { access: 'manage' },
     schema: {
       summary: 'Delete a queue',
-      description: 'Removes the queue and all in it.',
+      description:
+        'Removes the queue with its messages, its push and its subscriptions. Its schedules stay, and ' +
+        'their next firing makes the queue anew.',
       params: QueueParams,
       querystring: DeleteQueueQuery,
-      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409, 429, 503) }
+      response: { 204: nothing('It is removed, or was not there.'), ...problemResponses(400, 409) }
     }
   }
 })

@@ -55,7 +55,7 @@ export const RedriveList = Type.Object(
       { description: 'The newest first.' }
     )
   },
-  { title: 'RedriveList', description: 'Those that run, and those of the last days.' }
+  { title: 'RedriveList', description: 'Those that run, and those that ended in the last week.' }
 )
 
 const TaskParams = object({
@@ -86,7 +86,7 @@ export const redriveOperations = operations({
       response: {
         200: Type.Unsafe<BulkAnswer>(RedriveAnswer),
         202: TaskStarted,
-        ...problemResponses(400, 404, 409, 413, 415, 503)
+        ...problemResponses(400, 404, 409, 413, 415)
       }
     }
   },
@@ -98,7 +98,7 @@ export const redriveOperations = operations({
       summary: 'List redrives with a rate',
       description: 'How far each redrive has come. Redrives that have ended are shown for a week.',
       params: QueueParams,
-      response: { 200: RedriveList, ...problemResponses(400, 404, 503) }
+      response: { 200: RedriveList, ...problemResponses(400, 404) }
     }
   },
   stopRedrive: {
@@ -109,7 +109,7 @@ export const redriveOperations = operations({
       summary: 'Stop a redrive',
       description: 'Messages already redriven stay ready, and the others stay here. Safe to send twice.',
       params: TaskParams,
-      response: { 204: nothing('It does not run any more.'), ...problemResponses(400, 404, 503) }
+      response: { 204: nothing('It does not run any more.'), ...problemResponses(400, 404) }
     }
   }
 })

@@ -139,7 +139,7 @@ export const scheduleOperations = operations({
         'So a key learns of no other names whether they are taken.',
       params: ScheduleParams,
       body: ScheduleChange,
-      response: { 200: Schedule, 201: Schedule, ...problemResponses(400, 404, 413, 415, 429, 503) }
+      response: { 200: Schedule, 201: Schedule, ...problemResponses(400, 404, 413, 415) }
     }
   },
   listSchedules: {
@@ -150,7 +150,7 @@ export const scheduleOperations = operations({
       summary: 'List schedules',
       description: 'By name, without their messages; with an API key, those whose queue it may browse.',
       querystring: PageQuery,
-      response: { 200: ScheduleList, ...problemResponses(400, 503) }
+      response: { 200: ScheduleList, ...problemResponses(400) }
     }
   },
   getSchedule: {
@@ -161,7 +161,7 @@ export const scheduleOperations = operations({
       summary: 'Look at a schedule',
       description: `The schedule, with its next ${nextRunsMax} times and the result of its last firing.`,
       params: ScheduleParams,
-      response: { 200: Schedule, ...problemResponses(400, 404, 503) }
+      response: { 200: Schedule, ...problemResponses(400, 404) }
     }
   },
   runSchedule: {
@@ -177,7 +177,7 @@ export const scheduleOperations = operations({
       params: ScheduleParams,
       headers: EnqueueHeaders,
       body: RunRequest,
-      response: { 200: Enqueued, 201: Enqueued, ...problemResponses(400, 404, 413, 415, 422, 429, 503) }
+      response: { 200: Enqueued, 201: Enqueued, ...problemResponses(400, 404, 413, 415, 422) }
     }
   },
   deleteSchedule: {
@@ -188,7 +188,7 @@ export const scheduleOperations = operations({
       summary: 'Delete a schedule',
       description: 'Messages already in the queue stay. The key needs the right manage on the queue.',
       params: ScheduleParams,
-      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404, 503) }
+      response: { 204: nothing('It is removed.'), ...problemResponses(400, 404) }
     }
   }
 })

@@ -220,7 +220,7 @@ export function settleOperation(verb: SettleVerb) {
         },
         response: {
           200: SettleAnswer,
-          ...problemResponses(400, 404, 409, 413, 415, ...(verb === 'ack' ? [422, 429] : []), 503)
+          ...problemResponses(400, 404, 409, 413, 415, ...(verb === 'ack' ? [422] : []))
         }
       }
     }

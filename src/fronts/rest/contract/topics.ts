@@ -1,6 +1,6 @@
 /** Shapes of topics: publishes, and subscriptions of queues. */
 import { Type } from 'typebox'
-import { listMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
+import { listMax, publishBytesMax, publishCopiesMax, routingKeyCharsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
 import { patternDefault, routingKeyHelp, routingKeyPattern } from '../../../core/topic.ts'
 import {
@@ -122,7 +122,9 @@ export const topicOperations = operations({
         'Takes what an enqueue takes. Each message may have a `routingKey`. ' +
         'Every queue whose subscription matches gets a copy, all in one commit. ' +
         'If one queue refuses its copy, the whole publish is refused, and `detail` names the queue. ' +
-        `At most ${publishCopiesMax.toLocaleString('en')} copies. Idempotency keys count per queue. ` +
+        `At most ${publishCopiesMax.toLocaleString('en')} copies, with ${publishBytesMax.toLocaleString('en')} ` +
+        'bytes of bodies and headers. Idempotency keys and unique keys count per queue. An empty list means ' +
+        'that no pattern matched, or that there is no such topic: nobody gets the message. ' +
         'Subscriptions changed on another replica count within two seconds.',
       params: TopicParams,
       querystring: PublishQuery,
@@ -134,7 +136,7 @@ export const topicOperations = operations({
       response: {
         200: PublishAnswer,
         201: PublishAnswer,
-        ...problemResponses(400, 404, 413, 415, 422, 429, 503)
+        ...problemResponses(400, 404, 409, 413, 415, 422)
       }
     }
   },
@@ -153,7 +155,7 @@ export const topicOperations = operations({
       response: {
         200: SubscriptionAnswer,
         201: SubscriptionAnswer,
-        ...problemResponses(400, 404, 413, 415, 429, 503)
+        ...problemResponses(400, 404, 413, 415)
       }
     }
   },
@@ -165,7 +167,7 @@ export const topicOperations = operations({
       summary: 'End a subscription',
       description: 'Copies that are already in the queue stay.',
       params: SubscriptionParams,
-      response: { 204: nothing('It is ended, or was not there.'), ...problemResponses(400, 404, 503) }
+      response: { 204: nothing('It is ended, or was not there.'), ...problemResponses(400, 404) }
     }
   },
   listTopics: {
@@ -176,7 +178,7 @@ export const topicOperations = operations({
       summary: 'List topics',
       description: 'By name; with an API key, those to which it has a right.',
       querystring: TopicsQuery,
-      response: { 200: TopicList, ...problemResponses(400, 503) }
+      response: { 200: TopicList, ...problemResponses(400) }
     }
   },
   getTopic: {
@@ -187,7 +189,7 @@ export const topicOperations = operations({
       summary: 'Look at a topic',
       description: 'The subscriptions of the topic. A topic exists while it has one.',
       params: TopicParams,
-      response: { 200: Topic, ...problemResponses(400, 404, 503) }
+      response: { 200: Topic, ...problemResponses(400, 404) }
     }
   },
   deleteTopic: {
@@ -200,7 +202,7 @@ export const topicOperations = operations({
         'Ends all subscriptions of the topic. The key needs the right `manage` on each of their queues. ' +
         'The queues and their messages stay.',
       params: TopicParams,
-      response: { 204: nothing('It is deleted, or was not there.'), ...problemResponses(400, 404, 503) }
+      response: { 204: nothing('It is deleted, or was not there.'), ...problemResponses(400, 404) }
     }
   }
 })
