@@ -67,11 +67,24 @@ language sql stable as $$
   )
 $$;
 
--- The headers that count as content. A trace is none of it: each repeat of a call has a span of its
--- own, and is the same message.
+-- Headers without those of CloudEvents.
+create or replace function holdfast.without_events (headers jsonb) returns jsonb
+language sql immutable as $$
+  select coalesce(jsonb_object_agg(h.key, h.value), '{}')
+  from jsonb_each(headers) as h
+  where not starts_with(h.key, 'ce-')
+$$;
+
+-- The headers that count as content. Those that a request can carry as its fields are none of it: each
+-- repeat of a call has a span of its own, and is the same message. It must stay one expression, so that
+-- it is inlined.
 create or replace function holdfast.content_headers (headers jsonb) returns jsonb
 language sql immutable as $$
-  select nullif(headers - '{traceparent,tracestate,baggage}'::text[], '{}')
+  select nullif(
+    case when headers::text like '%"ce-%' then holdfast.without_events(headers) else headers end
+      - '{traceparent,tracestate,baggage}'::text[],
+    '{}'
+  )
 $$;
 
 -- Whether a stored digest stands for this content. Empty headers mean the same as none, and callers

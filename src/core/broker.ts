@@ -53,6 +53,8 @@ export interface BrokerOptions extends EnqueueingOptions, Pick<Parts, 'shares' |
 }
 
 export class Broker {
+  /** Whether messages name the span that sends them as their trace. */
+  readonly makesSpans: boolean = false
   readonly replicaStats = new ReplicaStats()
   readonly #turns: Turns
   readonly #enqueueing: Enqueueing

@@ -15,6 +15,8 @@ import { begin, fail, failWith, nowMs, parentFrom, within } from './spans.ts'
 
 /** Does and refuses what the broker does. core/broker.ts says what that is. */
 export class TracedBroker extends Broker {
+  override readonly makesSpans = true
+
   override enqueue(
     caller: Caller,
     name: string,

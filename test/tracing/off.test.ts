@@ -32,12 +32,12 @@ async function start(env: Record<string, string>) {
   return { ...client(service.url), said: said.join('\n'), stop: () => service.stop() }
 }
 
-t.test('off: nothing of it is loaded, and a message stays as it was given', async t => {
+t.test('off: nothing of it is loaded, and a message keeps the trace of its request as it came', async t => {
   const holdfast = await start({})
   const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
   await holdfast.post('/queues/mail/messages', { body: 1 }, { traceparent })
   const { body } = await holdfast.post('/queues/mail/lease')
-  t.strictSame(body.messages[0].headers, {})
+  t.strictSame(body.messages[0].headers, { traceparent })
   await holdfast.stop()
   t.strictSame(loaded, [])
 })

@@ -1,16 +1,23 @@
 /** Reads the messages of enqueues and publishes, and writes what became of each. */
 import type { FastifyRequest } from 'fastify'
+import type { Broker } from '../../core/broker.ts'
 import type { RawJson } from '../../core/engine/envelope.ts'
 import { invalidRequest, QueueError } from '../../core/errors.ts'
 import { newMessage, type NewMessage } from '../../core/message.ts'
 import { storedForm } from '../shared/bodies.ts'
 import type { Server } from '../shared/server.ts'
+import { carriedFieldsOf, carrying } from './carriedFields.ts'
 import type { MessageInput, QueryOptions } from './contract/enqueue.ts'
 
 /** How the messages of a request are checked: one by itself, and a list. */
 export interface MessageChecks {
   one: (body: unknown) => MessageInput
   list: (body: unknown) => { messages: MessageInput[] }
+}
+
+interface Given {
+  messages: NewMessage[]
+  isList: boolean
 }
 
 /** Has the routes of this scope take bodies of any content type. */
@@ -21,14 +28,22 @@ export function takeAnyBody(app: Server): void {
 }
 
 /**
- * The messages of a request: one or a list as JSON, or a raw body with options in the query. Refuses with
- * invalidRequest and bodyTooLarge.
+ * The messages of a request, which keep some of its fields: one or a list as JSON, or a raw body with
+ * options in the query. Refuses with invalidRequest and bodyTooLarge.
  */
 export function messagesOf(
   request: FastifyRequest,
   query: QueryOptions,
-  checks: MessageChecks
-): { messages: NewMessage[]; isList: boolean } {
+  checks: MessageChecks,
+  { makesSpans }: Pick<Broker, 'makesSpans'>
+): Given {
+  const given = givenMessages(request, query, checks)
+  const fields = carriedFieldsOf(request.raw, !makesSpans)
+  if (fields === null) return given
+  return { ...given, messages: given.messages.map(message => carrying(message, fields)) }
+}
+
+function givenMessages(request: FastifyRequest, query: QueryOptions, checks: MessageChecks): Given {
   const { body, headers } = request
   const key = headerKey(request)
   if (Buffer.isBuffer(body)) {

@@ -7,6 +7,7 @@ import type { LeasedMessage, Origin } from '../../core/message.ts'
 import type { Outcome } from '../../core/verbs/settle.ts'
 import { contentTypeOf } from '../shared/bodies.ts'
 import { strangersBytesFields } from '../shared/securityFields.ts'
+import { isCarried } from './carriedFields.ts'
 
 // Many programs send Accept: */* by themselves, so */* counts as JSON.
 const takesJson = /(^|[\s,])(\*\/\*|application\/(\*|json))\s*($|[,;])/i
@@ -66,6 +67,11 @@ function ownHeaders(headers: Record<string, string>): Record<string, string> {
     else {
       fields[field] = text
       room -= field.length + text.length
+    }
+    const plain = name.toLowerCase()
+    if (isCarried(plain, value) && !(plain in headers) && plain.length + value.length <= room) {
+      headers[plain] = value
+      room -= plain.length + value.length
     }
   }
   return leftOut === 0 ? fields : { ...fields, 'holdfast-headers-left-out': String(leftOut) }

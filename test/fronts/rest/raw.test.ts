@@ -175,3 +175,13 @@ t.test('options that do not fit are refused as a problem document, and nothing i
   t.equal((await lease('unknown')).status, 404)
   t.match((await holdfast.get('/queues/strict')).body.counts, { ready: 1, leased: 0 })
 })
+
+t.test('a trace and an event come back as the fields that they were', async t => {
+  const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
+  const fields = { traceparent, baggage: 'a=1', 'ce-id': '7', 'ce-source': '/shop' }
+  await holdfast.post('/queues/events/messages', { body: 1, headers: { plain: 'x', 'ce-odd': 'é' } }, fields)
+  const { headers } = await lease('events')
+  t.match(Object.fromEntries(headers), fields)
+  t.equal(headers.get('holdfast-header-ce-id'), '7', 'with the other headers too')
+  t.equal(headers.get('ce-odd'), null, 'what no field can hold stands in Holdfast-Header alone')
+})

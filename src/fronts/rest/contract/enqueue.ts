@@ -127,7 +127,8 @@ export const enqueueOperations = operations({
         'none, unless HOLDFAST_CREATE_QUEUES is off. `application/json` holds one message, ' +
         'or a list that is stored whole or not at all. With any other content type the request body ' +
         '*is* the message body, byte for byte, and the options are query parameters. Only ' +
-        '`application/x-www-form-urlencoded` is refused.',
+        '`application/x-www-form-urlencoded` is refused. The request fields `traceparent`, `tracestate`, ' +
+        '`baggage` and `ce-*` become headers of the messages, unless a message sets them.',
       params: QueueParams,
       querystring: EnqueueQuery,
       headers: EnqueueHeaders,

@@ -19,7 +19,7 @@ export async function enqueueRoutes(app: Server, broker: Broker): Promise<void> 
     ...enqueueOperations.enqueue,
     validatorCompiler: uncheckedBody,
     async handler(request, reply) {
-      const { messages, isList } = messagesOf(request, request.query, checks)
+      const { messages, isList } = messagesOf(request, request.query, checks, broker)
       checkMessages(request)
       takeMessages(request, messages.length)
       const answers = await broker.enqueue(request.caller, request.params.queue, messages, isList)

@@ -23,7 +23,7 @@ export async function publishRoutes(app: Server, broker: Broker): Promise<void> 
     ...topicOperations.publish,
     validatorCompiler: uncheckedBody,
     async handler(request, reply) {
-      const { messages, isList } = messagesOf(request, request.query, checks)
+      const { messages, isList } = messagesOf(request, request.query, checks, broker)
       checkMessages(request)
       takeMessages(request, messages.length)
       const copies = await broker.publish(request.caller, request.params.topic, messages, isList)

@@ -1,5 +1,8 @@
 /** Enqueue: what is stored, under which key, and when it is delivered. */
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { headersMax } from '../../../../src/core/limits.ts'
 import { options, uniqueMembers } from '../../../../src/core/options.ts'
 import type { Row } from '../../../../src/core/table.ts'
 import { holdfast, queue, sql } from './setup.ts'
@@ -341,4 +344,48 @@ t.test('an enqueue that would pass maxDepth is refused whole, until there is roo
   t.equal((await q.enqueue({ body: 4 })).status, 429, 'leased messages count')
   await q.settle('ack', { receipt: held.receipt })
   t.equal((await q.enqueue({ body: 4 })).status, 201)
+})
+
+const parent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
+const event = { traceparent: parent, tracestate: 'a=1', baggage: 'b=2', 'CE-Id': '7', 'ce-type': 'paid' }
+const kept = { traceparent: parent, tracestate: 'a=1', baggage: 'b=2', 'ce-id': '7', 'ce-type': 'paid' }
+
+t.test('the trace and the event of a request become headers, unless the message sets them', async t => {
+  const q = await queue()
+  const own = { Traceparent: 'mine', 'ce-type': 'own' }
+  await q.enqueue({ messages: [{ body: 1 }, { body: 2, headers: own }] }, event)
+  await q.enqueue(
+    { body: 3 },
+    { tracestate: 'a=1', traceparent: `00-${'0'.repeat(32)}-1-01`, 'x-ce-id': '1' }
+  )
+  await holdfast.call('PUT', `/topics/${q.name}/subscriptions/${q.name}`)
+  await holdfast.post(`/topics/${q.name}/messages`, { body: 4 }, event)
+  const full = Object.fromEntries(Array.from({ length: headersMax }, (_, n) => [`h${n}`, '']))
+  await q.enqueue({ body: 5, headers: full }, event)
+  const headers = (await q.lease({ max: 9 })).map(message => message.headers)
+  t.strictSame(headers, [kept, { ...own, baggage: 'b=2', 'ce-id': '7' }, {}, kept, full])
+})
+
+t.test('of two fields of one name none is kept', async t => {
+  const q = await queue()
+  const body = '{"body":1}'
+  const fields = ['ce-id: 1', 'CE-ID: 2', 'ce-source: x', `content-length: ${body.length}`]
+  const { host, hostname, port } = new URL(holdfast.url)
+  const socket = connect(Number(port), hostname)
+  socket.write(
+    `POST ${q.path}/messages HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\n` +
+      `connection: close\r\n${fields.join('\r\n')}\r\n\r\n${body}`
+  )
+  t.match(await text(socket), /^HTTP\/1.1 201/)
+  const [message] = await q.lease()
+  t.strictSame(message.headers, { 'ce-source': 'x' })
+})
+
+t.test('fields that became headers do not count as content', async t => {
+  const q = await queue()
+  const message = { body: 1, headers: { a: 'b' }, idempotencyKey: 'k' }
+  const first = await q.enqueue(message, event)
+  const again = await q.enqueue(message, { ...event, 'ce-id': '8', baggage: 'b=3' })
+  t.match(again, { status: 200, body: { id: first.body.id, duplicate: true } })
+  t.equal((await q.enqueue({ ...message, headers: { a: 'c' } }, event)).status, 422)
 })
