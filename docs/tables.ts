@@ -10,8 +10,9 @@ import { options, uniqueMembers } from '../src/core/options.ts'
 import { defaultText, settingPaths } from '../src/core/settings.ts'
 import { boundsOf, type Row } from '../src/core/table.ts'
 import { headersHelp } from '../src/fronts/rest/contract/enqueue.ts'
+import { referenceTables, tableText } from './reference.ts'
 
-const tables: Record<string, () => string[][]> = {
+const rows: Record<string, () => string[][]> = {
   environment: () => [
     ['name', 'default', 'values', 'meaning'],
     ...Object.values(environment).map(setting => {
@@ -32,6 +33,14 @@ const tables: Record<string, () => string[][]> = {
   ],
   totals: () => [['name', 'type', 'labels', 'meaning'], ...totalRows()]
 }
+
+const tables: Record<string, () => string> = {
+  ...Object.fromEntries(Object.entries(rows).map(([name, make]) => [name, () => tableText(make())])),
+  ...referenceTables
+}
+
+/** Each of them stands in one document. */
+export const tableNames = Object.keys(tables)
 
 /** A row for each metric, which says what its labels tell apart. */
 function totalRows(): string[][] {
@@ -84,9 +93,7 @@ export function withTables(text: string): string {
     (_, begin: string, name: string, end: string) => {
       const table = tables[name]
       if (table === undefined) throw new Error(`There is no table ${name} in docs/tables.ts.`)
-      const [head, ...rows] = table()
-      const lines = [head!, head!.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`)
-      return `${begin}\n${lines.join('\n')}\n${end}`
+      return `${begin}\n${table()}\n${end}`
     }
   )
 }

@@ -7,10 +7,10 @@ import { basename, dirname, join } from 'node:path'
 import t from 'tap'
 import typescript from 'typescript'
 import { startArguments } from '../bench/startCommand.ts'
-import { withTables } from '../docs/tables.ts'
+import { tableNames, withTables } from '../docs/tables.ts'
 import { codes } from '../src/core/errors.ts'
 import { describeApi } from '../src/fronts/rest/docs.ts'
-import { clientLimits, clientTypes } from '../src/fronts/rest/clientTypes.ts'
+import { clientLimits, clientTypes, pythonLimits } from '../src/fronts/rest/clientTypes.ts'
 import { goTypes } from '../src/fronts/rest/goTypes.ts'
 
 async function files(pattern: string): Promise<Map<string, string>> {
@@ -112,6 +112,11 @@ t.test('openapi/openapi.json and the types of clients are what the routes and sc
   t.equal(await readFile('openapi/openapi.json', 'utf8'), await describeApi(), 'else: npm run generate')
   t.equal(await readFile('src/client/types.ts', 'utf8'), clientTypes(), 'else: npm run generate')
   t.equal(await readFile('src/client/limits.ts', 'utf8'), clientLimits(), 'else: npm run generate')
+  t.equal(
+    await readFile('clients/python/src/holdfast/_limits.py', 'utf8'),
+    pythonLimits(),
+    'else: npm run generate'
+  )
   t.equal(await readFile('clients/go/types.go', 'utf8'), goTypes(), 'else: npm run generate')
 })
 
@@ -119,7 +124,7 @@ t.test('the tables of the documents are what the source makes', async t => {
   const documents = await files('docs/**/*.md')
   for (const [name, text] of documents) t.equal(text, withTables(text), `${name}; else: npm run generate`)
   const names = [...documents.values()].flatMap(text => [...text.matchAll(/<!-- table: (\w+) -->/g)])
-  t.strictSame(names.map(([, name]) => name).sort(), ['environment', 'options', 'settings', 'totals'])
+  t.strictSame(names.map(([, name]) => name).sort(), tableNames.toSorted())
 })
 
 const bareBound = /\b(maximum|exclusiveMaximum|maxLength|maxItems|maxProperties): [\d_]*\d/

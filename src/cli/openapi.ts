@@ -14,11 +14,12 @@ export const openapi: Command = {
     const { describeApi } = await import('../fronts/rest/docs.ts')
     const document = await describeApi()
     if (!has('write')) return say(document.trimEnd())
-    const { clientLimits, clientTypes } = await import('../fronts/rest/clientTypes.ts')
+    const { clientLimits, clientTypes, pythonLimits } = await import('../fronts/rest/clientTypes.ts')
     const { goTypes } = await import('../fronts/rest/goTypes.ts')
     await writeFile(new URL('../../openapi/openapi.json', import.meta.url), document)
     await writeFile(new URL('../client/types.ts', import.meta.url), clientTypes())
     await writeFile(new URL('../client/limits.ts', import.meta.url), clientLimits())
+    await writeFile(new URL('../../clients/python/src/holdfast/_limits.py', import.meta.url), pythonLimits())
     await writeFile(new URL('../../clients/go/types.go', import.meta.url), goTypes())
   }
 }

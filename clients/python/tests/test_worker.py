@@ -254,6 +254,31 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual(error.errors[0]["pointer"], "/priority")
         self.assertFalse(error.passes)
 
+    def test_arguments_that_cannot_work_are_refused_at_once(self):
+        never = "http://127.0.0.1:9"
+        for bad, sentence in [
+            ({"concurrency": 0}, "concurrency is 0. Give a number from 1 to 1000."),
+            ({"concurrency": 1001}, "concurrency is 1001."),
+            ({"concurrency": 1.5}, "concurrency is 1.5. Give a whole number."),
+            ({"concurrency": True}, "concurrency is True."),
+            ({"lease_seconds": 0}, "lease_seconds is 0. Give a number from 0.1 to 43200."),
+            ({"lease_seconds": "30"}, "lease_seconds is '30'."),
+            ({"wait_seconds": 0}, "wait_seconds is 0. Give a number from 1 to 60."),
+            ({"wait_seconds": 61}, "wait_seconds is 61."),
+            ({"grace_seconds": -1}, "grace_seconds is -1."),
+            ({"grace_seconds": float("nan")}, "grace_seconds is nan."),
+            ({"timeout_seconds": 0}, "timeout_seconds is 0."),
+            ({"queue": ""}, "queue is ''. Give the name of a queue."),
+            ({"handler": None}, "handler is None. Give a function."),
+            ({"on_settled": 1}, "on_settled is 1."),
+            ({"on_error": "log"}, "on_error is 'log'."),
+            ({"url": "nowhere"}, "nowhere is no address"),
+        ]:
+            with self.subTest(bad):
+                with self.assertRaises(ValueError) as caught:
+                    Worker(**{"url": never, "queue": "q", "handler": print, **bad})
+                self.assertTrue(str(caught.exception).startswith(sentence), caught.exception)
+
     def test_no_service_is_no_answer(self):
         with self.assertRaises(HoldfastError) as caught:
             Client("http://127.0.0.1:9", retry_seconds=0).queues()

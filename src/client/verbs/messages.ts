@@ -70,8 +70,8 @@ export class Messages extends Calls {
   }
 
   /**
-   * One message with its lease and its history. With `waitSeconds`, resolves when the message is
-   * acked, dead or gone, or when the time is up. The queue must keep acked messages for that.
+   * One message with its lease and its history. With `waitSeconds`, up to 60, resolves when the message
+   * is acked, dead or gone, or when the time is up. The queue must keep acked messages for that.
    */
   message(
     queue: string,

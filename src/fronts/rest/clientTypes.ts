@@ -27,6 +27,16 @@ export function clientLimits(): string {
   )
 }
 
+/** The text of clients/python/src/holdfast/_limits.py. */
+export function pythonLimits(): string {
+  const lines = Object.entries(limits).map(([name, bound]) => {
+    return `${name.replace(/[A-Z]/g, letter => `_${letter}`).toUpperCase()} = ${bound}\n`
+  })
+  return (
+    '"""Bounds of the service. npm run generate takes them from src/core/limits.ts."""\n' + lines.join('')
+  )
+}
+
 const names = new Set(exported.map(({ title }) => title))
 
 /** The type of a shape: its name, if it has one that is exported. */

@@ -5,6 +5,7 @@ import uuid
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union, cast
 
 from ._calls import Calls, Cancel, camel, options_of, path
+from ._limits import WAIT_SECONDS_MAX
 from ._types import (
     Consumers,
     Enqueued,
@@ -20,7 +21,6 @@ from ._types import (
     PushTest,
 )
 
-WAIT_SECONDS_MAX = 60
 Message = Mapping[str, Any]
 Json = Dict[str, Any]
 

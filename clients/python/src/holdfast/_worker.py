@@ -20,15 +20,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 
 from ._calls import Cancel, HoldfastError, options_of, pause_after
 from ._client import Client
+from ._limits import DELAY_SECONDS_MAX, LEASE_SECONDS_MAX, LIST_MAX, WAIT_SECONDS_MAX
 from ._types import Leased, LeasedMessage, Outcome
 
 ACK_DELAY_SECONDS = 0.02
 CHECKS_PER_LEASE = 6
 RETURN_SECONDS = 1.0
 LAST_CALLS_SECONDS = 5.0
-DELAY_SECONDS_MAX = 31536000
 REASON_CHARS_MAX = 1000
-LIST_MAX = 1000
 # Outcomes after which a message no longer stands before the next of its line.
 LETS_NEXT_GO = ("acked", "dead", "gone")
 
@@ -104,6 +103,12 @@ class Held:
     end: Optional[str] = None
 
 
+def check_range(name: str, given: Any, least: float, most: float) -> None:
+    # A bool is a number for Python, and NaN is in no range.
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not least <= given <= most:
+        raise ValueError(f"{name} is {given!r}. Give a number from {least} to {most}.")
+
+
 def complain(error: BaseException) -> None:
     """Writes an error to standard error."""
     retries = " The worker goes on trying." if isinstance(error, HoldfastError) and error.passes else ""
@@ -111,7 +116,7 @@ def complain(error: BaseException) -> None:
 
 
 class Worker:
-    """Works on the messages of a queue until it is stopped.
+    """Works on the messages of a queue until it is stopped. Raises ValueError for what cannot work.
 
     handler        takes a Job. It returns: the message is acked. It raises: the message fails.
     concurrency    messages in hand at once, 1 to 1000; of an ordered queue, the worker works on the
@@ -143,8 +148,18 @@ class Worker:
         on_settled: Callable[[Settled], None] = lambda settled: None,
         on_error: Callable[[BaseException], None] = complain,
     ) -> None:
-        if not 1 <= concurrency <= LIST_MAX:
-            raise ValueError(f"concurrency is {concurrency}. It must be from 1 to {LIST_MAX}.")
+        if not isinstance(queue, str) or queue == "":
+            raise ValueError(f"queue is {queue!r}. Give the name of a queue.")
+        for name, function in (("handler", handler), ("on_settled", on_settled), ("on_error", on_error)):
+            if not callable(function):
+                raise ValueError(f"{name} is {function!r}. Give a function.")
+        if not isinstance(concurrency, int):
+            raise ValueError(f"concurrency is {concurrency!r}. Give a whole number.")
+        check_range("concurrency", concurrency, 1, LIST_MAX)
+        check_range("lease_seconds", lease_seconds, 0.1, LEASE_SECONDS_MAX)
+        check_range("wait_seconds", wait_seconds, 1, WAIT_SECONDS_MAX)
+        check_range("grace_seconds", grace_seconds, 0, LEASE_SECONDS_MAX)
+        check_range("timeout_seconds", timeout_seconds, 0.1, LEASE_SECONDS_MAX)
         self._client = Client(url, key, timeout_seconds=timeout_seconds, retry_seconds=0)
         self._queue = queue
         self._handler = handler
