@@ -37,8 +37,8 @@ type Worker struct {
 	LeaseTime time.Duration
 	// Wait is how long a call waits for messages, 1 s to 60 s. Another call follows. Default 20 s.
 	Wait time.Duration
-	// Grace is how long handlers may still take when the worker is stopped. Default 10 s. Negative:
-	// they are told to stop at once.
+	// Grace is how long handlers may still take when the worker is stopped, up to 12 h. Default 10 s.
+	// Negative: they are told to stop at once.
 	Grace time.Duration
 	// Name is the worker in the history of messages. Default: the names of host and process.
 	Name string
@@ -81,8 +81,13 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 func (w Worker) prepare(ctx context.Context) (*run, error) {
-	if w.Client == nil || w.Handler == nil || w.Queue == "" {
-		return nil, errors.New("holdfast: a worker needs a Client, a Queue and a Handler")
+	switch {
+	case w.Client == nil:
+		return nil, errors.New("holdfast: a worker needs a Client")
+	case w.Queue == "":
+		return nil, errors.New("holdfast: a worker needs a Queue")
+	case w.Handler == nil:
+		return nil, errors.New("holdfast: a worker needs a Handler")
 	}
 	if _, err := w.Client.addressOf(request{}); err != nil {
 		return nil, err
@@ -103,6 +108,13 @@ func (w Worker) prepare(ctx context.Context) (*run, error) {
 	}
 	if err := checkRange("Wait", w.Wait, time.Second, seconds(waitSecondsMax)); err != nil {
 		return nil, err
+	}
+	if w.Grace > leaseTimeMax {
+		return nil, fmt.Errorf("holdfast: Grace is %v. Give a time up to %v", w.Grace, leaseTimeMax)
+	}
+	if w.Client.Timeout < 0 {
+		const text = "holdfast: Timeout of the Client is %v. Give a time above 0, or none for %v"
+		return nil, fmt.Errorf(text, w.Client.Timeout, timeoutDefault)
 	}
 	if w.Name == "" {
 		host, _ := os.Hostname()

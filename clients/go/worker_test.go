@@ -656,16 +656,24 @@ func TestAWorkerRefusesFieldsThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	handler := func(context.Context, *holdfast.Job) error { return nil }
 	client := &holdfast.Client{URL: "http://127.0.0.1:9"}
-	for _, worker := range []holdfast.Worker{
-		{Queue: "q", Handler: handler},
-		{Client: &holdfast.Client{URL: "127.0.0.1"}, Queue: "q", Handler: handler},
-		{Client: client, Queue: "q", Handler: handler, Concurrency: 1001},
-		{Client: client, Queue: "q", Handler: handler, LeaseTime: time.Millisecond},
-		{Client: client, Queue: "q", Handler: handler, Wait: time.Hour},
+	hasty := &holdfast.Client{URL: client.URL, Timeout: -time.Second}
+	nowhere := &holdfast.Client{URL: "127.0.0.1"}
+	for sentence, worker := range map[string]holdfast.Worker{
+		"a worker needs a Client":      {Queue: "q", Handler: handler},
+		"a worker needs a Queue":       {Client: client, Handler: handler},
+		"a worker needs a Handler":     {Client: client, Queue: "q"},
+		"URL is \"127.0.0.1\"":         {Client: nowhere, Queue: "q", Handler: handler},
+		"Timeout of the Client is -1s": {Client: hasty, Queue: "q", Handler: handler},
+		"Concurrency is 1001":          {Client: client, Queue: "q", Handler: handler, Concurrency: 1001},
+		"Concurrency is -1":            {Client: client, Queue: "q", Handler: handler, Concurrency: -1},
+		"LeaseTime is 1ms":             {Client: client, Queue: "q", Handler: handler, LeaseTime: 1e6},
+		"Wait is 1h0m0s":               {Client: client, Queue: "q", Handler: handler, Wait: time.Hour},
+		"Grace is 13h0m0s":             {Client: client, Queue: "q", Handler: handler, Grace: 13 * time.Hour},
 	} {
 		worker := worker
-		if err := worker.Run(ctx); err == nil {
-			t.Errorf("%+v runs", worker)
+		err := worker.Run(ctx)
+		if err == nil || !strings.HasPrefix(err.Error(), "holdfast: "+sentence) {
+			t.Errorf("%v, not: %s", err, sentence)
 		}
 	}
 }

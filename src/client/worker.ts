@@ -89,6 +89,7 @@ export class Worker<Body = unknown> {
     onError = complain,
     ...clientOptions
   }: WorkerOptions<Body>) {
+    if (typeof queue !== 'string' || queue === '') throw new TypeError('A worker needs the name of a queue.')
     if (typeof handler !== 'function') throw new TypeError('A worker needs a handler, which is a function.')
     if (!Number.isInteger(concurrency)) {
       throw new RangeError(`concurrency is ${concurrency}. It must be a whole number.`)

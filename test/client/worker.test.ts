@@ -368,4 +368,5 @@ t.test('options that cannot work are refused at once', async t => {
   }
   t.throws(() => new Worker({ ...good, url: 'nowhere' }), /URL/)
   t.throws(() => new Worker({ ...good, handler: undefined as never }), TypeError)
+  t.throws(() => new Worker({ ...good, queue: undefined as never }), TypeError)
 })
