@@ -57,6 +57,7 @@ async function auditQueue(cluster: Cluster, queue: string): Promise<AuditedQueue
       keep_acked_seconds > 0 as kept,
       dead_letter_queue is not null
         or exists (select from holdfast.queues where dead_letter_queue = q.name) as moves,
+      exists (select from holdfast.pushes where queue_id = q.id) as pushed,
       ordering <> 'none' as ordered,
       max_leased as "maxLeased",
       case

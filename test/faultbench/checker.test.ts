@@ -3,9 +3,10 @@
  */
 import t from 'tap'
 import { check } from './checker.ts'
-import type { EnqueueEvent, FaultEvent, LeaseEvent, SettleEvent } from './history.ts'
+import type { EnqueueEvent, FaultEvent, LeaseEvent, PushEvent, SettleEvent } from './history.ts'
 import { sins, type Sin } from './sins.ts'
-import { clean, enqueue, fault, find, forget, lease, settle, stored, unstore, type World } from './world.ts'
+import { clean, enqueue, fault, find, forget, lease, push, settle, stored, unstore } from './world.ts'
+import type { World } from './world.ts'
 
 t.test('a history in which all is well is PASS, with its figures', async t => {
   const { verdict, findings, figures, untested } = check(clean().events, clean().audit)
@@ -28,6 +29,13 @@ t.test('a history in which all is well is PASS, with its figures', async t => {
 function inGroup(world: World, ...tokens: string[]): void {
   world.audit.queues[0]!.ordered = true
   for (const token of tokens) find<EnqueueEvent>(world, { token }).group = 'ada'
+}
+
+/** Has the endpoint of a push take the messages that consumers have acked. */
+function makePushed(world: World): void {
+  world.audit.queues[0]!.pushed = true
+  world.events = world.events.filter(({ t }) => t !== 'lease' && t !== 'settle')
+  world.events.push(push('one', '1', 1100), push('two', '2', 1200), push('four', '4', 1300))
 }
 
 const wrongs: [Sin, string, (world: World) => void][] = [
@@ -329,6 +337,40 @@ const wrongs: [Sin, string, (world: World) => void][] = [
         messages: [next],
         history: []
       })
+    }
+  ],
+  [
+    'undelivered',
+    'a push that is acked without a 2xx',
+    world => {
+      makePushed(world)
+      find<PushEvent>(world, { token: 'two', t: 'push' }).status = 500
+    }
+  ],
+  [
+    'unexpected',
+    'a push of another message under an id',
+    world => {
+      makePushed(world)
+      world.events.push(push('two', '1', 1200))
+    }
+  ],
+  [
+    'changed',
+    'a push that is not what was sent',
+    world => {
+      makePushed(world)
+      world.events.push(push('one', '1', 1100, { print: 'other' }))
+    }
+  ],
+  [
+    'outOfOrder',
+    'a push before the one before it was taken',
+    world => {
+      makePushed(world)
+      inGroup(world, 'one', 'two')
+      Object.assign(find<PushEvent>(world, { token: 'one', t: 'push' }), { at: 1250, end: 1250 })
+      world.events.push(push('one', '1', 1100, { status: 500 }))
     }
   ],
   [

@@ -4,7 +4,7 @@
  */
 import type { Audit, Event, FaultEvent } from './history.ts'
 import { judge, type Found, type Story } from './judge.ts'
-import { judgePromises } from './promises.ts'
+import { isDelivered, judgePromises } from './promises.ts'
 import { sins, type Sin } from './sins.ts'
 
 export interface Verdict {
@@ -22,6 +22,7 @@ export interface Verdict {
     | 'acked'
     | 'dead'
     | 'redelivered'
+    | 'pushed'
     | 'superseded'
     | 'unknown'
     | 'unknownDone'
@@ -57,7 +58,8 @@ export function check(events: Event[], audit: Audit): Verdict {
     }
   }
   for (const story of stories) judge(story, enqueues.get(story.token)?.[0], found)
-  judgePromises({ stories, enqueues, kept: ofType(events, 'kept'), audit }, found)
+  const pushes = ofType(events, 'push')
+  judgePromises({ stories, enqueues, kept: ofType(events, 'kept'), pushes, audit }, found)
   for (const { what, at } of ofType(events, 'odd')) found('odd', what, at)
   for (const what of audit.unbalanced) found('unbalanced', what)
   const faults = ofType(events, 'fault')
@@ -87,6 +89,7 @@ export function check(events: Event[], audit: Audit): Verdict {
       acked: stories.filter(isAcked).length,
       dead: stories.filter(({ stored }) => stored?.state === 'dead').length,
       redelivered: stories.reduce((sum, { leases }) => sum + Math.max(0, leases.length - 1), 0),
+      pushed: pushes.filter(isDelivered).length,
       superseded,
       unknown: unknown.length,
       unknownDone: unknown.filter(({ token }) => copies.has(token)).length,
@@ -115,7 +118,8 @@ function storiesOf(events: Event[], audit: Audit, found: Found): Story[] {
         stored: null,
         history: new Map(),
         kept: false,
-        moves: false
+        moves: false,
+        pushed: false
       }
       stories.set(id, story)
     }
@@ -128,14 +132,16 @@ function storiesOf(events: Event[], audit: Audit, found: Found): Story[] {
   for (const lease of ofType(events, 'lease')) {
     storyOf(lease.queue, lease.id, lease.token).leases.push(lease)
   }
-  for (const { queue, kept, moves, messages, history } of audit.queues) {
+  for (const { queue, kept, moves, pushed, messages, history } of audit.queues) {
     for (const message of messages) {
       const story = storyOf(queue, message.id, message.token)
       if (story.stored !== null) found('doubled', `${message.id} is stored twice`)
       story.stored = message
     }
     for (const attempt of history) stories.get(attempt.id)?.history.set(attempt.fence, attempt)
-    for (const story of stories.values()) if (story.queue === queue) Object.assign(story, { kept, moves })
+    for (const story of stories.values()) {
+      if (story.queue === queue) Object.assign(story, { kept, moves, pushed })
+    }
   }
   for (const settle of ofType(events, 'settle')) stories.get(settle.id)?.settles.push(settle)
   return [...stories.values()]

@@ -171,6 +171,7 @@ async function makeReplica(
           // A step of several statements holds a connection for a second where a trip takes 300 ms.
           HOLDFAST_POOL_SIZE: '15',
           HOLDFAST_AUTH: 'off', // callers come through a proxy, and so to another port
+          HOLDFAST_PUSH_PRIVATE: 'on',
           ...env
         },
         stdio: ['ignore', 'pipe', 'pipe']

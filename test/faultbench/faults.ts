@@ -4,11 +4,15 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { post, type Cluster } from './cluster.ts'
+import type { Mood } from './endpoint.ts'
+import type { EndpointProcess } from './endpointProcess.ts'
 import { commitReply, httpAnswer, type Swallow } from './proxy.ts'
 import type { Random } from './random.ts'
 
 export interface Stage {
   cluster: Cluster
+  /** Where pushes go. */
+  endpoint: EndpointProcess
   dice: Random
   /** The workload that may be stopped. */
   spare: ChildProcess
@@ -344,6 +348,22 @@ export const faults: Record<string, Fault> = {
       return free
     }
   },
+  'endpoint-kill': {
+    what: 'kill -9 of the endpoint of the pushes; it is started again three seconds later',
+    async inject({ endpoint }) {
+      await endpoint.kill()
+      await pause(lastsMs)
+      return () => endpoint.start()
+    }
+  },
+  'endpoint-hangs': {
+    what: 'the endpoint of the pushes answers no request; service must go on',
+    inject: stage => whileEndpoint(stage, 'hangs')
+  },
+  'endpoint-fails': {
+    what: 'the endpoint of the pushes answers each request with a 500; service must go on',
+    inject: stage => whileEndpoint(stage, 'fails')
+  },
   migration: {
     what:
       'the SQL functions are applied anew by three at once, and a column comes and goes; ' +
@@ -375,6 +395,12 @@ export const faults: Record<string, Fault> = {
 
 async function again(work: () => Promise<unknown>): Promise<void> {
   for (const untilMs = Date.now() + lastsMs; Date.now() < untilMs; await pause(everyMs)) await work()
+}
+
+async function whileEndpoint({ endpoint, serves }: Stage, mood: Mood): Promise<() => void> {
+  endpoint.become(mood)
+  await Promise.all([serves(), pause(lastsMs)])
+  return () => endpoint.become('good')
 }
 
 async function swallowing(

@@ -60,6 +60,14 @@ export interface KeptEvent extends Call {
   key: string
   id: string
 }
+/** A request that reached the endpoint of a push. `status` is its answer. 0: it gave none. */
+export interface PushEvent extends Call {
+  t: 'push'
+  id: string
+  token: string
+  print: string
+  status: number
+}
 /** A lease whose answer was lost. */
 export interface LostEvent extends Call {
   t: 'lost'
@@ -84,7 +92,8 @@ export interface FaultEvent {
   /** From the end of the fault to the end of the first enqueue that was confirmed. */
   confirmedAfterMs?: number
 }
-export type Event = EnqueueEvent | LeaseEvent | SettleEvent | KeptEvent | LostEvent | OddEvent | FaultEvent
+export type Event =
+  EnqueueEvent | LeaseEvent | SettleEvent | KeptEvent | PushEvent | LostEvent | OddEvent | FaultEvent
 
 /** A message as the database has it at the end. `state` is acked for one that its queue keeps. */
 export interface StoredMessage {
@@ -108,6 +117,8 @@ export interface AuditedQueue {
   kept: boolean
   /** Whether its messages go to a dead-letter queue, or came from one. */
   moves: boolean
+  /** Whether its messages are delivered to an endpoint. */
+  pushed: boolean
   ordered: boolean
   maxLeased: number | null
   rate: { perSecond: number; burst: number } | null

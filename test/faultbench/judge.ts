@@ -18,6 +18,8 @@ export interface Story {
   kept: boolean
   /** Whether it may have moved between its queue and a dead-letter queue. */
   moves: boolean
+  /** Whether the service delivers it to an endpoint. */
+  pushed: boolean
 }
 
 /** Notes a finding. `at` is when it happened, in ms since the epoch. */
@@ -52,8 +54,8 @@ export function judge(story: Story, sent: EnqueueEvent | undefined, found: Found
   judgeFirstLease(story, sent, found)
   judgeLeases(story, found)
   judgeStaleReceipts(story, found)
-  // A move has no record of its own, and attempts begin anew with it.
-  if (story.moves) return
+  // A move has no record of its own, and attempts begin anew with it. Of a push, nobody hears its leases.
+  if (story.moves || story.pushed) return
   judgeRecords(story, found)
   judgeAttempts(story, found)
 }

@@ -13,6 +13,8 @@ interface Kind {
   pauseMs: number
   listMax: number
   keyed?: boolean
+  /** Without headers, because a push does not send them. */
+  bare?: boolean
   options?: (dice: Random) => NonNullable<Order['options']>[number]
 }
 
@@ -36,6 +38,14 @@ const sent: Record<string, Kind> = {
   paced: { pauseMs: 2000, listMax: 10 },
   mortal: { pauseMs: 200, listMax: 3 },
   steps: { pauseMs: 150, listMax: 3 },
+  pushed: { pauseMs: 150, listMax: 6, bare: true },
+  'pushed-ordered': {
+    pauseMs: 150,
+    listMax: 6,
+    keyed: true,
+    bare: true,
+    options: dice => ({ group: groupOf(dice) })
+  },
   unique: { pauseMs: 60, listMax: 1, options: dice => ({ unique: { key: `key-${dice.below(6)}` } }) }
 }
 
@@ -57,10 +67,17 @@ export const kinds: ((dice: Random) => Promise<void>)[] = [
   hoard
 ]
 
-async function send(queue: string, { pauseMs, listMax, keyed, options }: Kind, dice: Random): Promise<void> {
+async function send(
+  queue: string,
+  { pauseMs, listMax, keyed, bare, options }: Kind,
+  dice: Random
+): Promise<void> {
   while (phase.producing) {
     const list = listMax > 1
-    const drafts = Array.from({ length: 1 + dice.below(listMax) }, () => draft('json', newToken(), dice))
+    const drafts = Array.from({ length: 1 + dice.below(listMax) }, () => {
+      const made = draft('json', newToken(), dice)
+      return bare ? { ...made, headers: {} } : made
+    })
     const order: Order = { queue, raw: false, list, keyed: keyed ?? dice.chance(0.5), delayMs: 0 }
     const same = dice.chance(0.5) ? options?.(dice) : undefined
     if (options !== undefined) order.options = drafts.map(() => same ?? options(dice))

@@ -145,14 +145,14 @@ function show(report: Report): void {
     for (const finding of list.slice(0, 10)) say(`  ${sin}: ${finding}`)
   }
   for (const reason of untested) say(`  untested: ${reason}`)
-  const { messages, confirmed, leases, redelivered, acked, dead, superseded } = figures
+  const { messages, confirmed, leases, redelivered, acked, dead, pushed, superseded } = figures
   const { unknown, unknownDone, refused } = figures
   say('')
   say(
     `${messages} messages, ${confirmed} of them confirmed; ${leases} leases, ${redelivered} of them again; ` +
       `${acked} acked, ${dead} dead`
   )
-  say(`${superseded} superseded receipts refused`)
+  say(`${superseded} superseded receipts refused; ${pushed} pushes taken by the endpoint`)
   say(
     `${unknown} enqueues were left unknown, ${unknownDone} of which had been done; ` +
       `${refused} were refused for good`

@@ -1,5 +1,8 @@
-/** The judge of promises that several messages keep together: order, limits, unique keys, steps, copies. */
-import type { Audit, AuditedQueue, EnqueueEvent, KeptEvent, LeaseEvent } from './history.ts'
+/**
+ * The judge of promises that several messages keep together: order, limits, unique keys, steps, copies,
+ * pushes.
+ */
+import type { Audit, AuditedQueue, EnqueueEvent, KeptEvent, LeaseEvent, PushEvent } from './history.ts'
 import { effects, endsAt, leasedAt, slackMs, type Found, type Story } from './judge.ts'
 
 /** All that was seen. `enqueues` has the tokens in the order in which they were first sent. */
@@ -7,6 +10,7 @@ interface Seen {
   stories: Story[]
   enqueues: Map<string, EnqueueEvent[]>
   kept: KeptEvent[]
+  pushes: PushEvent[]
   audit: Audit
 }
 
@@ -21,7 +25,8 @@ interface Span {
 /** Between the time that the rate counts and that of the lease. */
 const rateSlackSeconds = 0.25
 
-export function judgePromises({ stories, enqueues, kept, audit }: Seen, found: Found): void {
+export function judgePromises(seen: Seen, found: Found): void {
+  const { stories, enqueues, kept, audit } = seen
   const byQueue = Map.groupBy(stories, ({ queue }) => queue)
   for (const queue of audit.queues) {
     const ofQueue = byQueue.get(queue.queue) ?? []
@@ -35,6 +40,7 @@ export function judgePromises({ stories, enqueues, kept, audit }: Seen, found: F
   judgeUnique(stories, enqueues, kept, found)
   judgeSteps(stories, audit, found)
   judgeCopies(audit, found)
+  judgePushes(seen, found)
 }
 
 function spanOf(story: Story, lease: LeaseEvent): Span {
@@ -187,6 +193,53 @@ function judgeCopies({ topics, queues }: Audit, found: Found): void {
     for (const token of new Set(copies.flatMap(tokens => [...tokens]))) {
       const missing = names.filter((_, index) => !copies[index]!.has(token))
       if (missing.length > 0) found('halfDone', `${token} has no copy in ${missing.join(', ')}`)
+    }
+  }
+}
+
+export const isDelivered = ({ status }: PushEvent) => status >= 200 && status < 300
+
+/** What reached the endpoint is what was sent, and only its 2xx acks. */
+function judgePushes({ stories, enqueues, pushes, audit }: Seen, found: Found): void {
+  const byId = new Map(stories.map(story => [story.id, story]))
+  for (const { id, token, print, end } of pushes) {
+    const story = byId.get(id)
+    if (story?.token !== token) found('unexpected', `${id} was pushed as ${token}`, end)
+    else if (enqueues.get(token)?.some(sent => sent.print !== print)) {
+      found('changed', `${id} (${token}) was pushed otherwise`, end)
+    }
+  }
+  const byMessage = Map.groupBy(pushes, ({ id }) => id)
+  for (const { id, pushed, stored } of stories) {
+    if (!pushed || stored?.state !== 'acked' || byMessage.get(id)?.some(isDelivered)) continue
+    found('undelivered', `${id} was acked, and the endpoint never answered 2xx`)
+  }
+  for (const { queue, pushed, ordered } of audit.queues) {
+    if (!pushed || !ordered) continue
+    const ofQueue = stories.filter(story => story.queue === queue)
+    judgePushOrder(ofQueue, enqueues, byMessage, found)
+  }
+}
+
+/** Of each group, no message reaches the endpoint before the endpoint has taken the one before it. */
+function judgePushOrder(
+  stories: Story[],
+  enqueues: Seen['enqueues'],
+  byMessage: Map<string, PushEvent[]>,
+  found: Found
+): void {
+  const places = new Map([...enqueues.keys()].map((token, place) => [token, place]))
+  const groupOf = ({ token }: Story) => enqueues.get(token)?.[0]?.group
+  for (const [group, line] of Map.groupBy(stories, groupOf)) {
+    if (group === undefined) continue
+    line.sort((a, b) => places.get(a.token)! - places.get(b.token)!)
+    for (const [index, { id }] of line.entries()) {
+      const before = line[index - 1]
+      const first = Math.min(...(byMessage.get(id) ?? []).map(({ at }) => at))
+      if (before === undefined || first === Infinity) continue
+      const taken = (byMessage.get(before.id) ?? []).filter(isDelivered).map(({ end }) => end)
+      if (Math.min(...taken) <= first + slackMs) continue
+      found('outOfOrder', `${id} of ${group} was pushed before ${before.id} was taken`, first)
     }
   }
 }

@@ -24,18 +24,28 @@ const special: Record<string, object> = {
   'copies-b': kept
 }
 
+/** Queues that the service delivers to an endpoint. Nobody else works on them. */
+const pushed: Record<string, object> = {
+  pushed: { ...kept, maxAttempts: null },
+  'pushed-ordered': { ...kept, maxAttempts: null, ordering: 'group' }
+}
+/** A lease of a push outlasts this by ten seconds, so a message of a killed replica is late by that. */
+export const push = { timeoutSeconds: 1, maxConcurrent: 20 }
+
 /** The queues that are subscribed to each topic. */
 export const copiesOf = { news: ['copies-a', 'copies-b'] }
 
 export const commonQueues = Object.keys(common)
 export const specialQueues = Object.keys(special)
+export const pushedQueues = Object.keys(pushed)
 /** Those in which one answer may bring several messages of a group. */
 export const orderedQueues = ['ordered']
-export const loadedQueues = [...commonQueues, ...specialQueues]
+export const loadedQueues = [...commonQueues, ...specialQueues, ...pushedQueues]
 
 export const queues: Record<string, object> = {
   ...common,
   ...special,
+  ...pushed,
   // To see whether each replica serves.
   'probe-a': {},
   'probe-b': {},

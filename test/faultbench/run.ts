@@ -12,7 +12,8 @@ import { check, recoveryMsMax, type Verdict } from './checker.ts'
 import { post, startCluster, type Cluster, type Replica } from './cluster.ts'
 import { faults, type Stage } from './faults.ts'
 import { type Event, type FaultEvent } from './history.ts'
-import { commonQueues, copiesOf, loadedQueues, queues, specialQueues } from './queues.ts'
+import { EndpointProcess } from './endpointProcess.ts'
+import { commonQueues, copiesOf, loadedQueues, push, pushedQueues, queues, specialQueues } from './queues.ts'
 import { random } from './random.ts'
 import type { Load } from './calls.ts'
 
@@ -54,11 +55,14 @@ export async function run(plan: Plan): Promise<Report> {
     paired: plan.faults.some(name => faults[name]!.paired)
   })
   const workloads: Workload[] = []
+  const endpoint = new EndpointProcess(join(folder, 'endpoint.jsonl'), plan.seed)
   try {
-    return await Promise.race([play(plan, cluster, workloads), interruption(plan.interrupted)])
+    await endpoint.start()
+    return await Promise.race([play(plan, cluster, endpoint, workloads), interruption(plan.interrupted)])
   } finally {
     for (const { child } of workloads) child.kill('SIGKILL')
     await cluster.stop()
+    await endpoint.kill()
   }
 }
 
@@ -71,11 +75,19 @@ function interruption(signal: AbortSignal | undefined): Promise<never> {
 }
 
 /** `workloads` receives those that it starts. */
-async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promise<Report> {
+async function play(
+  plan: Plan,
+  cluster: Cluster,
+  endpoint: EndpointProcess,
+  workloads: Workload[]
+): Promise<Report> {
   const { folder, seed, say } = plan
   const startedAt = Date.now()
   for (const [name, change] of Object.entries(queues)) {
     await put(cluster.replicas[0]!, `queues/${name}`, change)
+  }
+  for (const name of pushedQueues) {
+    await put(cluster.replicas[0]!, `queues/${name}/push`, { ...push, url: endpoint.url })
   }
   for (const [topic, names] of Object.entries(copiesOf)) {
     for (const name of names) await put(cluster.replicas[0]!, `topics/${topic}/subscriptions/${name}`, {})
@@ -104,7 +116,7 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
       leaseMax: 8
     })
   )
-  const stage = stageOf(plan, cluster, workloads[1]!, events)
+  const stage = stageOf(plan, cluster, endpoint, workloads[1]!, events)
   await pause(gapMs)
   for (let round = 0; round === 0 || Date.now() < plan.untilMs; round++) {
     for (const name of plan.faults) {
@@ -133,12 +145,19 @@ async function play(plan: Plan, cluster: Cluster, workloads: Workload[]): Promis
   }
 }
 
-function stageOf({ seed, root }: Plan, cluster: Cluster, spare: Workload, events: Event[]): Stage {
+function stageOf(
+  { seed, root }: Plan,
+  cluster: Cluster,
+  endpoint: EndpointProcess,
+  spare: Workload,
+  events: Event[]
+): Stage {
   const odd = (what: string) => {
     events.push({ t: 'odd', at: Date.now(), what })
   }
   return {
     cluster,
+    endpoint,
     dice: random(seed),
     root,
     spare: spare.child,
@@ -179,7 +198,7 @@ async function noteConfirmations(folder: string, stage: Stage, events: Event[]):
   }
 }
 
-async function historyIn(folder: string, names = [...workloadNames, 'faults']): Promise<Event[]> {
+async function historyIn(folder: string, names = [...workloadNames, 'endpoint', 'faults']): Promise<Event[]> {
   const files = names.map(name => readFile(join(folder, `${name}.jsonl`), 'utf8'))
   return (await Promise.all(files)).flatMap(text =>
     text

@@ -16,6 +16,7 @@ export const sins = {
   outOfOrder: 'leased before an earlier message of its group, or while another answer held the group',
   stuck: 'left at the end though nobody held it, or a unique key that its message no longer needs',
   overLimit: 'more leased than `maxLeased` or `rate` allow',
+  undelivered: 'acked by a push without a 2xx of the endpoint',
   halfDone: 'an ack without its `then`, or a publish without one of its copies',
   slow: 'no service within 5 s of the end of a fault'
 } as const

@@ -8,6 +8,7 @@ import type {
   Event,
   FaultEvent,
   LeaseEvent,
+  PushEvent,
   SettleEvent,
   StoredMessage
 } from './history.ts'
@@ -69,6 +70,17 @@ export const settle = (
   dead: false,
   ...more
 })
+export const push = (token: string, id: string, at: number, more: Partial<PushEvent> = {}): PushEvent => ({
+  t: 'push',
+  queue: 'kept',
+  id,
+  token,
+  print: `print of ${token}`,
+  at,
+  end: at,
+  status: 204,
+  ...more
+})
 export const fault = (more: Partial<FaultEvent> = {}): FaultEvent => ({
   t: 'fault',
   name: 'kill',
@@ -128,6 +140,7 @@ export function clean(): World {
           queue: 'kept',
           kept: true,
           moves: false,
+          pushed: false,
           ordered: false,
           maxLeased: null,
           rate: null,
