@@ -7,7 +7,13 @@ import { hidden } from '../shared/server.ts'
 import { contract } from './contract/index.ts'
 import { Problem } from './contract/problem.ts'
 import { demoName } from './contract/shapes.ts'
-import { afterResponse, beforeRequest, nameLogo, noExecuteWhereItDestroys } from './docsBrowser.ts'
+import {
+  afterResponse,
+  beforeRequest,
+  nameLogo,
+  noExecuteWhereItDestroys,
+  quickResolver
+} from './docsBrowser.ts'
 import { inOrder, tour } from './tour.ts'
 
 const description =
@@ -89,7 +95,7 @@ async function swaggerUiRoutes(app: FastifyInstance): Promise<void> {
     uiConfig: {
       tryItOutEnabled: true,
       displayRequestDuration: true,
-      plugins: [noExecuteWhereItDestroys],
+      plugins: [noExecuteWhereItDestroys, quickResolver],
       requestInterceptor: beforeRequest,
       responseInterceptor: afterResponse,
       operationsSorter: (a: any, b: any) =>

@@ -15,6 +15,29 @@ export const noExecuteWhereItDestroys = {
   }
 }
 
+/**
+ * Resolves the references in a call that is opened. All of them lead to shapes of this document. The
+ * resolver of Swagger UI reads the whole document for that, each time, which takes 0.3 to 0.5 s. The
+ * page shows the name of a shape as its title.
+ */
+export const quickResolver = {
+  fn: {
+    resolveSubtree: async (document: any, way: string[]) => {
+      const at = (names: string[]) => names.reduce((node, name) => node?.[name], document)
+      const resolved = (node: any): any => {
+        if (Array.isArray(node)) return node.map(resolved)
+        if (typeof node !== 'object' || node === null) return node
+        if (typeof node.$ref === 'string') {
+          const names = node.$ref.slice(2).split('/')
+          return { title: names.at(-1), ...resolved(at(names)) }
+        }
+        return Object.fromEntries(Object.entries(node).map(([name, each]) => [name, resolved(each)]))
+      }
+      return { spec: resolved(at(way)), errors: [] }
+    }
+  }
+}
+
 /** Gives the logo its text, each time Swagger UI puts it in place. */
 export function nameLogo(): void {
   const { document, MutationObserver } = globalThis as any

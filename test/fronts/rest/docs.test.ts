@@ -1,6 +1,8 @@
 /** Swagger UI in a real browser: a newcomer presses everything, and nothing of theirs is harmed. */
 import t from 'tap'
 import type { Browser, Page } from 'playwright-core'
+import { describeApi } from '../../../src/fronts/rest/docs.ts'
+import { quickResolver } from '../../../src/fronts/rest/docsBrowser.ts'
 import { browser as launch, noBrowser, openPage } from '../../support/chromium.ts'
 import { service, type Client } from '../../support/service.ts'
 
@@ -110,6 +112,18 @@ t.test('every DELETE is marked, and the example of a purge is a dry run', async 
   }
   const purge = paths['/queues/{queue}/purge'].post.requestBody.content['application/json']
   t.strictSame(purge.example ?? purge.schema.examples[0], { dryRun: true })
+})
+
+t.test('the resolver of the page leaves no reference in a call, and names the shapes', async t => {
+  const document = JSON.parse(await describeApi())
+  for (const [path, methods] of Object.entries<object>(document.paths)) {
+    for (const method of Object.keys(methods)) {
+      const { spec } = await quickResolver.fn.resolveSubtree(document, ['paths', path, method])
+      t.notMatch(JSON.stringify(spec), '"$ref"', `${method} ${path}`)
+    }
+  }
+  const { spec } = await quickResolver.fn.resolveSubtree(document, ['paths', '/queues/{queue}/lease', 'post'])
+  t.equal(spec.requestBody.content['application/json'].schema.title, 'LeaseRequest')
 })
 
 t.test('a call that would change another queue is asked about first', needs, async t => {
