@@ -1,8 +1,9 @@
 /** The Go client: its scenario, and its tests against a service of its own. */
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import { noGo } from '../support/debian.ts'
 import { service } from '../support/service.ts'
-import { noGo, runGo } from './setup.ts'
+import { runGo } from './setup.ts'
 
 t.test('the Go client', { skip: noGo }, async t => {
   const tests = join(t.testdir(), 'tests')

@@ -7,7 +7,8 @@ import { chmod, glob, mkdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { goEnv, noGo } from '../clients/setup.ts'
+import { goEnv } from '../clients/setup.ts'
+import { noGo } from '../support/debian.ts'
 import { connect, freshDatabase } from '../support/postgres.ts'
 import { service, type Client } from '../support/service.ts'
 

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { clientWith, guarded } from '../support/apiKeys.ts'
 import { service } from '../support/service.ts'
-import { noGo } from '../clients/setup.ts'
+import { noGo } from '../support/debian.ts'
 import { listen, noPython, programs, read, start, type Running } from './setup.ts'
 
 const holdfast = await service(t)

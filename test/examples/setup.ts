@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
-import { goEnv, noGo } from '../clients/setup.ts'
+import { goEnv } from '../clients/setup.ts'
+import { noGo } from '../support/debian.ts'
 
 const hasPython = spawnSync('python3', ['--version']).status === 0
 /** Why tests that need Python are skipped; false where there is one. */
