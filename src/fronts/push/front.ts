@@ -10,7 +10,7 @@ import type { Digits } from '../../core/message.ts'
 import { pushOutcomes, type Push, type PushFigures, type PushOutcome } from '../../core/push.ts'
 import { AddressRefused, Addresses } from './addresses.ts'
 import { Endpoints, hostOf } from './endpoint.ts'
-import { pushCaller, Pusher, verdictOf, type Shared, type TraceDelivery } from './pusher.ts'
+import { pushCaller, Pusher, secondsSince, verdictOf, type Shared, type TraceDelivery } from './pusher.ts'
 import { fieldsOf } from './request.ts'
 import { Room } from './room.ts'
 import { Settler } from './settler.ts'
@@ -128,7 +128,7 @@ export class PushFront {
       })
       .finally(() => pushRequests.give(caller, 1))
     const { outcome, reason } = verdictOf(answer)
-    const seconds = Math.round((performance.now() - startedMs) * 1000) / 1_000_000 // to the microsecond
+    const seconds = secondsSince(startedMs)
     return { delivered: outcome === 'delivered', status: answer.status, seconds, reason }
   }
 

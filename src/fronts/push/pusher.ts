@@ -256,9 +256,8 @@ export class Pusher {
       span?.end({ status: null, outcome: 'stopped', reason: answer.reason })
       return settler.settle('release', push.queue, { receipt }, settleSeconds)
     }
-    const seconds = (performance.now() - startedMs) / 1000
+    const seconds = secondsSince(startedMs)
     const verdict = verdictOf(answer)
-    const wasSlowed = this.#circuit.isSlowed
     this.#judge(verdict, isTrial)
     onDelivered(verdict.outcome, seconds)
     const { outcome, reason } = verdict
@@ -272,7 +271,7 @@ export class Pusher {
       seconds,
       reason
     })
-    this.#settle(push.queue, receipt, verdict, wasSlowed)
+    this.#settle(push.queue, receipt, verdict)
   }
 
   #judge({ isEndpoints, reason, retryAfterSeconds }: Verdict, isTrial: boolean): void {
@@ -280,13 +279,14 @@ export class Pusher {
     else this.#circuit.worked()
   }
 
-  #settle(queue: string, receipt: string, verdict: Verdict, wasSlowed: boolean): void {
+  #settle(queue: string, receipt: string, verdict: Verdict): void {
     const { settler } = this.#shared
     const { outcome, retryAfterSeconds } = verdict
     const reason = verdict.reason ?? ''
     if (outcome === 'delivered') return settler.settle('ack', queue, { receipt }, settleSeconds)
-    // The endpoint is known to fail, and did not look at it: that is no attempt of this message.
-    if (verdict.isFaultless && wasSlowed) {
+    // The endpoint is known to fail, and did not look at it: that is no attempt of this message. The
+    // failure that made it known is none either. By default it would be a message's last.
+    if (verdict.isFaultless && this.#circuit.isSlowed) {
       return settler.settle('release', queue, { receipt }, settleSeconds)
     }
     const dead = outcome === 'gone' ? { dead: true } : {}
@@ -320,6 +320,10 @@ export class Pusher {
     this.#wake?.()
   }
 }
+
+/** To the microsecond. */
+export const secondsSince = (startedMs: number) =>
+  Math.round((performance.now() - startedMs) * 1000) / 1_000_000
 
 /** What these calls have leased. Throws only where each of them was refused. */
 async function allOf(calls: Promise<LeasedMessage[]>[]): Promise<LeasedMessage[]> {
