@@ -41,7 +41,6 @@ const atLeast = (limit: number, things: string) =>
 
 /** What the other keywords of the contract ask for, by their parameters. */
 const asksOf: Partial<Record<string, (params: any) => string>> = {
-  type: ({ type }) => `must be ${typesIn(type).join(' or ')}`,
   enum: ({ allowedValues }) => `must be one of ${JSON.stringify(allowedValues)}`,
   const: ({ allowedValue }) => `must be one of ${JSON.stringify([allowedValue])}`,
   pattern: ({ pattern }) => wordsOf.get(pattern) ?? `must match the pattern ${pattern}`,
@@ -79,9 +78,31 @@ export function faultOf(
       return { pointer, message: unknownField(named!, parentSchema, data) }
     case 'required':
       return { pointer, message: 'is missing' }
+    case 'type':
+      return { pointer, message: typeAsked(params.type, parentSchema) }
     default:
       return { pointer, message: asksOf[keyword]?.(params) ?? message ?? 'is not valid' }
   }
+}
+
+/** The type, and the members that an object must have. */
+function typeAsked(type: string | string[], schema: ErrorObject['parentSchema']): string {
+  const members: string[] = type === 'object' ? (schema?.required ?? []) : []
+  return `must be ${typesIn(type).join(' or ')}${members.length > 0 ? ` with ${members.join(' and ')}` : ''}`
+}
+
+/**
+ * Without those that only ask for null in place of a value that has faults of its own: its first fault
+ * says that null is possible.
+ */
+export function withoutNulls(faults: { pointer: string; message: string }[]): typeof faults {
+  const nulls = faults.filter(({ message }) => message === 'must be null').map(({ pointer }) => pointer)
+  const others = faults.filter(({ message }) => message !== 'must be null')
+  if (others.length === 0) return faults
+  return others.map(({ pointer, message }) => ({
+    pointer,
+    message: nulls.includes(pointer) ? `${message}, or null` : message
+  }))
 }
 
 /** The names in a pointer are the caller's, so a long one is not sent back. */

@@ -2,7 +2,7 @@
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import { invalidRequest, QueueError } from '../../core/errors.ts'
-import { faultOf } from './faults.ts'
+import { faultOf, withoutNulls } from './faults.ts'
 
 /** The refusal of a request. A bug becomes `internal`. */
 export function refusalOf(thrown: unknown, request: FastifyRequest): QueueError {
@@ -48,8 +48,9 @@ function misfit({ validation = [], validationContext }: FastifyError): QueueErro
   const faults = validation
     .filter(({ keyword }) => keyword !== 'propertyNames' && keyword !== 'anyOf')
     .map(fault => faultOf(fault as ErrorObject, validationContext))
-  const [first] = faults
-  return invalidRequest(first!.pointer, first!.message, faults)
+  const told = withoutNulls(faults)
+  const [first] = told
+  return invalidRequest(first!.pointer, first!.message, told)
 }
 
 /** Refuses a request of which not even the head can be read. */

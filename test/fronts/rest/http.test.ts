@@ -166,6 +166,19 @@ t.test('an unknown field is refused with the field that was probably meant', asy
   }
 })
 
+t.test('a value of the wrong type is refused with what it must be, in one fault', async t => {
+  const refused = async (settings: object) => (await holdfast.call('PUT', '/queues/q', settings)).body.errors
+  t.strictSame(await refused({ rate: 10 }), [
+    { pointer: '/rate', message: 'must be an object with messages and perSeconds, or null' }
+  ])
+  t.strictSame(await refused({ rate: { messages: 10 } }), [
+    { pointer: '/rate/perSeconds', message: 'is missing' }
+  ])
+  t.strictSame(await refused({ maxDepth: 'many' }), [
+    { pointer: '/maxDepth', message: 'must be a whole number, or null' }
+  ])
+})
+
 t.test('a name that no queue can have is explained in words, beside the pattern', async t => {
   const words =
     /must be 1 to 80 of A–Z a–z 0–9 _ \. -, the first a letter or a digit \(the pattern is \^\[A-Za/
