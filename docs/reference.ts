@@ -26,28 +26,27 @@ interface Verb {
   signatures: Signature[]
 }
 
-/** Refusals that any call may get. The page says so once. */
-const anywhere = [400, 401, 403, 413, 415, 503]
+/** Statuses that any call may get. The page lists their codes once, without those of `particular`. */
+const anywhere = [400, 401, 403, 413, 415, 429, 503]
 
-/** Which codes of these statuses an operation refuses with. All others follow from its path. */
+/** Codes that an operation refuses with, beside those of any call and those that follow from its path. */
 const particular: Record<string, Code[]> = {
   putQueue: ['queueNotEmpty', 'tooManyQueues'],
-  deleteQueue: ['queueNotEmpty', 'shareUsedUp'],
+  deleteQueue: ['queueNotEmpty'],
   redrive: ['redriveRunning'],
-  enqueue: ['uniqueGroup', 'queueFull', 'tooManyQueues', 'shareUsedUp', 'rateLimited'],
-  getMessage: ['ackedNotKept', 'tooManyWaiting', 'shareUsedUp'],
+  enqueue: ['uniqueGroup', 'queueFull', 'tooManyQueues'],
+  getMessage: ['ackedNotKept', 'tooManyWaiting'],
   cancelMessage: ['messageLeased'],
-  lease: ['tooManyWaiting', 'shareUsedUp', 'rateLimited'],
+  lease: ['uniqueGroup', 'queueFull', 'tooManyQueues', 'tooManyWaiting'],
   extend: ['leaseLost', 'gone'],
-  ack: ['leaseLost', 'gone', 'uniqueGroup', 'queueFull', 'tooManyQueues', 'rateLimited'],
+  ack: ['leaseLost', 'gone', 'uniqueGroup', 'queueFull', 'tooManyQueues'],
   fail: ['leaseLost', 'gone'],
   release: ['leaseLost', 'gone'],
   putPush: ['tooManyPushes', 'tooManyQueues'],
-  testPush: ['shareUsedUp'],
-  publish: ['queueFull', 'shareUsedUp', 'rateLimited'],
+  publish: ['uniqueGroup', 'queueFull'],
   subscribe: ['tooManySubscriptions', 'tooManyQueues'],
   putSchedule: ['tooManySchedules'],
-  runSchedule: ['queueFull', 'tooManyQueues', 'rateLimited'],
+  runSchedule: ['queueFull', 'tooManyQueues'],
   createKey: ['adminKeyFirst', 'tooManyKeys'],
   changeKey: ['adminKeyFirst']
 }
@@ -82,7 +81,7 @@ function refusalsOf(verb: string): Code[] {
   ]
   const known = new Set(codes.map(code => problems[code].status as number))
   const unexplained = own.filter(status => !known.has(status))
-  const superfluous = [...known].filter(status => !own.includes(status))
+  const superfluous = [...known].filter(status => !own.includes(status) && !anywhere.includes(status))
   if (unexplained.length + superfluous.length > 0) {
     throw new Error(
       `${schema.operationId} is answered with ${own}. docs/reference.ts must have a code for each, and no ` +
@@ -371,8 +370,11 @@ function languageTable(): string[][] {
 
 /** The statuses that any call may be refused with, and their codes. */
 function anywhereTable(): string[][] {
+  const others = new Set(Object.values(particular).flat())
   const rows = anywhere.map(status => {
-    const codes = Object.entries(problems).filter(([, problem]) => problem.status === status)
+    const codes = Object.entries(problems).filter(
+      ([name, problem]) => problem.status === status && !others.has(name as Code)
+    )
     return [String(status), codes.map(([each]) => `[${each}](errors.md#${each.toLowerCase()})`).join(', ')]
   })
   return [['status', 'codes'], ...rows]

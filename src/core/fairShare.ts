@@ -17,7 +17,7 @@ export interface Holding {
 }
 
 /** What is in the way of holding more: nothing, the caller's own share, or the total. */
-type Obstacle = null | 'share' | 'total'
+export type Obstacle = null | 'share' | 'total'
 
 /**
  * The rule. Where nobody holds anything, one thing of any size is let in. A caller that holds

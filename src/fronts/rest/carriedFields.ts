@@ -32,7 +32,9 @@ export function carriedFieldsOf({ rawHeaders }: IncomingMessage, withTrace: bool
     const value = rawHeaders[i + 1]!
     if (!carried.test(name)) continue
     counts.set(name, (counts.get(name) ?? 0) + 1)
-    if (isKept(name, value)) fields = { ...fields, [name]: value }
+    if (!isKept(name, value)) continue
+    fields ??= {}
+    fields[name] = value
   }
   if (fields === null) return null
   for (const [name, count] of counts) if (count > 1) delete fields[name]

@@ -163,7 +163,8 @@ export const leaseOperations = operations({
             "With an Accept that does not take JSON: the message's own bytes and content type. " +
             'Its headers then stand in `Holdfast-Header-<name>`, ' +
             'name and value percent-encoded where HTTP could not carry them. ' +
-            'The headers `traceparent`, `tracestate`, `baggage` and `ce-*` also stand as fields of these names.',
+            'The headers `traceparent`, `tracestate`, `baggage` and `ce-*` also stand as fields of ' +
+            'these names.',
           headers: rawLeaseHeaders,
           // Raw bytes are told of in words. A second type here would make `string | Leased` of every answer.
           content: { 'application/json': { schema: Leased } }

@@ -181,8 +181,8 @@ export const Explanation = Type.Object(
         detail: Type.String({ description: 'A sentence for a person.' }),
         until: maybe(
           time(
-            'leased, delayed, backingOff: when that ends. rate, ratePerGroup: when the next lease is given. ' +
-              'pushSlowed: when the next delivery is tried. acked: how long the message is kept.'
+            'leased, delayed, backingOff: when that ends. rate, ratePerGroup: when the next lease is ' +
+              'given. pushSlowed: when the next delivery is tried. acked: how long the message is kept.'
           )
         ),
         worker: maybe(Type.String({ description: 'leased: who holds it.' })),

@@ -122,9 +122,10 @@ export const topicOperations = operations({
         'Takes what an enqueue takes. Each message may have a `routingKey`. ' +
         'Every queue whose subscription matches gets a copy, all in one commit. ' +
         'If one queue refuses its copy, the whole publish is refused, and `detail` names the queue. ' +
-        `At most ${publishCopiesMax.toLocaleString('en')} copies, with ${publishBytesMax.toLocaleString('en')} ` +
-        'bytes of bodies and headers. Idempotency keys and unique keys count per queue. An empty list means ' +
-        'that no pattern matched, or that there is no such topic: nobody gets the message. ' +
+        `At most ${publishCopiesMax.toLocaleString('en')} copies, ` +
+        `with ${publishBytesMax.toLocaleString('en')} bytes of bodies and headers. ` +
+        'Idempotency keys and unique keys count per queue. An empty list means that no pattern matched, ' +
+        'or that there is no such topic: nobody gets the message. ' +
         'Subscriptions changed on another replica count within two seconds.',
       params: TopicParams,
       querystring: PublishQuery,
