@@ -23,21 +23,18 @@ export const isCarried = (name: string, value: string): boolean => carried.test(
  * too long, none is kept. Without `withTrace`, a span names the trace instead. null: there are none.
  */
 export function carriedFieldsOf({ rawHeaders }: IncomingMessage, withTrace: boolean): Fields | null {
-  const counts = new Map<string, number>()
-  let fields: Fields | null = null
+  const found = new Map<string, string[]>()
   for (let i = 0; i < rawHeaders.length; i += 2) {
     // Nearly every request has none, so its names are looked at by their first letter.
     if (!/^[bct]/i.test(rawHeaders[i]!)) continue
     const name = rawHeaders[i]!.toLowerCase()
-    const value = rawHeaders[i + 1]!
-    if (!carried.test(name)) continue
-    counts.set(name, (counts.get(name) ?? 0) + 1)
-    if (!isKept(name, value)) continue
-    fields ??= {}
-    fields[name] = value
+    if (carried.test(name)) found.set(name, [...(found.get(name) ?? []), rawHeaders[i + 1]!])
   }
-  if (fields === null) return null
-  for (const [name, count] of counts) if (count > 1) delete fields[name]
+  if (found.size === 0) return null
+  const fields: Fields = {}
+  for (const [name, [value, second]] of found) {
+    if (second === undefined && isKept(name, value!)) fields[name] = value!
+  }
   if (!withTrace) delete fields[parentField]
   if (!(parentField in fields)) delete fields[stateField]
   return Object.keys(fields).length === 0 ? null : fields

@@ -69,8 +69,8 @@ function ownHeaders(headers: Record<string, string>): Record<string, string> {
       room -= field.length + text.length
     }
     const plain = name.toLowerCase()
-    if (isCarried(plain, value) && !(plain in headers) && plain.length + value.length <= room) {
-      headers[plain] = value
+    if (isCarried(plain, value) && !(plain in fields) && plain.length + value.length <= room) {
+      fields[plain] = value
       room -= plain.length + value.length
     }
   }

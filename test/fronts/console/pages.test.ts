@@ -104,7 +104,7 @@ t.test('the settings of a queue are changed, and it is paused and resumed', need
   await press(page, 'Settings')
   await page.getByLabel('Attempts').fill('0')
   await press(page, 'Save')
-  await page.getByText('Attempts must be at least 1.').waitFor()
+  await page.getByText('Attempts must be at least 1, or left empty.').waitFor()
   await page.getByLabel('Attempts').fill('1')
   await page.getByLabel('Retry delay').selectOption('linear')
   await page.getByLabel('random').uncheck()

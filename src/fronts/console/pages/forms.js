@@ -32,10 +32,13 @@ export function CheckField({ name, checked, label, ...rest }) {
   </${FieldFrame}>`
 }
 
+/** What the service says of a field, in the words of a form. */
+const wordsOf = ({ message }) => message.replace(/, or null$/, ', or left empty')
+
 function FieldFrame({ label, hint = '', pointer, problem, children }) {
   const fault = problem?.errors?.find(error => isAt(error, pointer))
   const note = fault
-    ? html`<small class="fault" role="alert">${label} ${fault.message}.</small>`
+    ? html`<small class="fault" role="alert">${label} ${wordsOf(fault)}.</small>`
     : hint && html`<small>${hint}</small>`
   return html`<div class="field ${fault ? 'wrong' : ''}">${children}${note}</div>`
 }
