@@ -75,7 +75,7 @@ language sql immutable as $$
   where not starts_with(h.key, 'ce-')
 $$;
 
--- The headers that count as content. Those that a request can carry as its fields are none of it: each
+-- The headers that count as content. Those that a request can carry as its fields do not count. Each
 -- repeat of a call has a span of its own, and is the same message. It must stay one expression, so that
 -- it is inlined.
 create or replace function holdfast.content_headers (headers jsonb) returns jsonb
@@ -874,8 +874,8 @@ begin
 end
 $$;
 
--- The queue of this name. It is made if there is none: with the defaults, or beside a queue of a front
--- with the order and the times of that one. It cannot be deleted before the transaction ends. A session
+-- The queue of this name. If there is none, it is made with the defaults. Beside a queue of a front, it
+-- gets the order and the times of that one. It cannot be deleted before the transaction ends. A session
 -- that is deleting it is waited for, and then the queue is made anew.
 drop function if exists holdfast.open_queue (text);
 create or replace function holdfast.open_queue (queue_name text, beside integer) returns integer

@@ -85,7 +85,8 @@ func (c *Client) call(ctx context.Context, r request, answer any) error {
 func (c *Client) addressOf(r request) (string, error) {
 	base, err := url.Parse(c.URL)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return "", fmt.Errorf("holdfast: URL is %q. Give an address such as http://127.0.0.1:8080", c.URL)
+		const help = "Give an address such as http://127.0.0.1:8080"
+		return "", fmt.Errorf("holdfast: URL is %q. %s", c.URL, help)
 	}
 	address := strings.TrimRight(c.URL, "/") + r.path
 	if r.query == nil {

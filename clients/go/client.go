@@ -217,7 +217,9 @@ func (c *Client) StartRedrive(ctx context.Context, queue string, chosen RedriveR
 		return "", err
 	}
 	if chosen.RatePerSecond == 0 {
-		return "", errors.New("holdfast: StartRedrive needs a RatePerSecond. Without one, use Redrive")
+		return "", errors.New(
+			"holdfast: StartRedrive needs a RatePerSecond. Without one, use Redrive",
+		)
 	}
 	answer, err := post[struct{ Task string }](ctx, c, pathOf("queues", queue, "redrive"), chosen)
 	if err != nil {
@@ -371,7 +373,8 @@ func (c *Client) Keys(ctx context.Context) ([]KeyInfo, error) {
 // CreateKey makes an API key. Its Secret is shown this once. There is one try, because a lost answer
 // may have made a key.
 func (c *Client) CreateKey(ctx context.Context, key KeyRequest) (*KeyMade, error) {
-	return answerOf[KeyMade](ctx, c, request{method: http.MethodPost, path: "/keys", body: key, once: true})
+	r := request{method: http.MethodPost, path: "/keys", body: key, once: true}
+	return answerOf[KeyMade](ctx, c, r)
 }
 
 // ChangeKey changes what an API key may do. The key itself stays as it is.
@@ -425,13 +428,19 @@ func raw[T any](
 ) (*T, error) {
 	if isJSON.MatchString(contentType) {
 		return nil, errors.New(
-			"holdfast: EnqueueRaw and PublishRaw are for bodies that are not JSON. Use Enqueue or Publish",
+			"holdfast: EnqueueRaw and PublishRaw take no JSON. Use Enqueue or Publish",
 		)
 	}
 	if body == nil {
 		body = []byte{}
 	}
-	r := request{method: http.MethodPost, path: path, query: options, bytes: body, contentType: contentType}
+	r := request{
+		method:      http.MethodPost,
+		path:        path,
+		query:       options,
+		bytes:       body,
+		contentType: contentType,
+	}
 	return answerOf[T](ctx, c, r)
 }
 
@@ -453,7 +462,9 @@ func copies(answer *PublishAnswer, err error) ([]Copy, error) {
 // checkIDs keeps a list that has become empty from standing for all messages.
 func checkIDs(ids []string) error {
 	if ids != nil && len(ids) == 0 {
-		return errors.New("holdfast: IDs is an empty list, which chooses nothing. Leave it nil to choose all")
+		return errors.New(
+			"holdfast: IDs is an empty list, which chooses nothing. Leave it nil to choose all",
+		)
 	}
 	return nil
 }

@@ -329,7 +329,11 @@ func (r *run) start(messages []LeasedMessage, since time.Time) {
 	r.mu.Lock()
 	r.free -= len(line)
 	for i, message := range messages {
-		line[i] = &held{job: &Job{LeasedMessage: message}, since: since, abandoned: make(chan struct{})}
+		line[i] = &held{
+			job:       &Job{LeasedMessage: message},
+			since:     since,
+			abandoned: make(chan struct{}),
+		}
 		line[i].ctx, line[i].stop = context.WithCancel(r.base)
 		r.held[line[i]] = struct{}{}
 	}

@@ -313,7 +313,8 @@ func TestBodiesComeAsTheyWere(t *testing.T) {
 	}
 	work(t, &holdfast.Worker{Client: client, Queue: queue, Handler: handler}, 3)
 	equal(t, bodies, map[string]int{"\x00\xff": 0, "ä": 0, `{"n":1.50,"s":"<&>"}`: 4})
-	if _, err := client.EnqueueRaw(ctx, queue, nil, "application/json", holdfast.RawOptions{}); err == nil {
+	_, err := client.EnqueueRaw(ctx, queue, nil, "application/json", holdfast.RawOptions{})
+	if err == nil {
 		t.Fatal("JSON is not raw")
 	}
 }
@@ -654,21 +655,22 @@ func TestNoServiceIsNoAnswer(t *testing.T) {
 
 func TestAWorkerRefusesFieldsThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	handler := func(context.Context, *holdfast.Job) error { return nil }
+	run := func(context.Context, *holdfast.Job) error { return nil }
 	client := &holdfast.Client{URL: "http://127.0.0.1:9"}
 	hasty := &holdfast.Client{URL: client.URL, Timeout: -time.Second}
 	nowhere := &holdfast.Client{URL: "127.0.0.1"}
+	const long = 13 * time.Hour
 	for sentence, worker := range map[string]holdfast.Worker{
-		"a worker needs a Client":      {Queue: "q", Handler: handler},
-		"a worker needs a Queue":       {Client: client, Handler: handler},
+		"a worker needs a Client":      {Queue: "q", Handler: run},
+		"a worker needs a Queue":       {Client: client, Handler: run},
 		"a worker needs a Handler":     {Client: client, Queue: "q"},
-		"URL is \"127.0.0.1\"":         {Client: nowhere, Queue: "q", Handler: handler},
-		"Timeout of the Client is -1s": {Client: hasty, Queue: "q", Handler: handler},
-		"Concurrency is 1001":          {Client: client, Queue: "q", Handler: handler, Concurrency: 1001},
-		"Concurrency is -1":            {Client: client, Queue: "q", Handler: handler, Concurrency: -1},
-		"LeaseTime is 1ms":             {Client: client, Queue: "q", Handler: handler, LeaseTime: 1e6},
-		"Wait is 1h0m0s":               {Client: client, Queue: "q", Handler: handler, Wait: time.Hour},
-		"Grace is 13h0m0s":             {Client: client, Queue: "q", Handler: handler, Grace: 13 * time.Hour},
+		"URL is \"127.0.0.1\"":         {Client: nowhere, Queue: "q", Handler: run},
+		"Timeout of the Client is -1s": {Client: hasty, Queue: "q", Handler: run},
+		"Concurrency is 1001":          {Client: client, Queue: "q", Handler: run, Concurrency: 1001},
+		"Concurrency is -1":            {Client: client, Queue: "q", Handler: run, Concurrency: -1},
+		"LeaseTime is 1ms":             {Client: client, Queue: "q", Handler: run, LeaseTime: 1e6},
+		"Wait is 1h0m0s":               {Client: client, Queue: "q", Handler: run, Wait: time.Hour},
+		"Grace is 13h0m0s":             {Client: client, Queue: "q", Handler: run, Grace: long},
 	} {
 		worker := worker
 		err := worker.Run(ctx)

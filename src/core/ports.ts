@@ -13,10 +13,10 @@
  * - A **position** is the place of a message among the ready ones. The message gets a new one each
  *   time it becomes ready.
  *
- * When PostgreSQL fails, every verb refuses in the same way:
- * - with `databaseUnavailable` when nothing happened,
- * - with `outcomeUnknown` when the answer of the commit was lost,
- * - with `overloaded` when no connection was free in time.
+ * When PostgreSQL fails, every verb refuses in the same way.
+ * - `databaseUnavailable`: nothing happened.
+ * - `outcomeUnknown`: the answer of the commit was lost.
+ * - `overloaded`: no connection was free in time.
  *
  * A verb's own comment names only what it refuses beside that.
  */

@@ -26,9 +26,8 @@ export function outline(text: string): Node {
 }
 
 /**
- * The value of a text. JSON.parse would not do. Once V8 has read a member named by one backslash, it
- * may take another member for the same, if the name is written as a single escape
- * (https://github.com/nodejs/node/issues/63785).
+ * The value of a text. JSON.parse would not do. V8 may take a member whose name is a single escape for
+ * an earlier one that is named by one backslash (https://github.com/nodejs/node/issues/63785).
  */
 export function valueOf(node: Node): unknown {
   if ('scalar' in node) return node.scalar

@@ -158,7 +158,11 @@ func handle(ctx context.Context, m message) (bool, error) {
 		fmt.Println("lost the lease of", m.ID)
 		return false, nil
 	}
-	failure := map[string]any{"receipt": m.Receipt, "reason": err.Error(), "dead": errors.Is(err, errDead)}
+	failure := map[string]any{
+		"receipt": m.Receipt,
+		"reason":  err.Error(),
+		"dead":    errors.Is(err, errDead),
+	}
 	var outcome struct{}
 	err = call(ctx, "fail", failure, &outcome)
 	var refused *refusal

@@ -321,8 +321,8 @@ export class Batcher<Item, Answer> {
 }
 
 /**
- * Halves find the item at fault in few flushes. After a wait for a lock, the flush of each half that
- * holds the item would wait as long again, so then each item goes alone.
+ * Halves find the item at fault in few flushes. After a wait for a lock, each item goes alone,
+ * because a half that holds the item at fault would wait as long again.
  */
 function split<T>(entries: T[], hasWaited: boolean): T[][] {
   if (hasWaited) return entries.map(entry => [entry])

@@ -92,8 +92,8 @@ function typeAsked(type: string | string[], schema: ErrorObject['parentSchema'])
 }
 
 /**
- * Without those that only ask for null in place of a value that has faults of its own: its first fault
- * says that null is possible.
+ * Without those that only ask for null. A value that has faults of its own says in the first of them
+ * that null is possible.
  */
 export function withoutNulls(faults: { pointer: string; message: string }[]): typeof faults {
   const nulls = faults.filter(({ message }) => message === 'must be null').map(({ pointer }) => pointer)

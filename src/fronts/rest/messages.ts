@@ -28,8 +28,8 @@ export function takeAnyBody(app: Server): void {
 }
 
 /**
- * The messages of a request, which keep some of its fields: one or a list as JSON, or a raw body with
- * options in the query. Refuses with invalidRequest and bodyTooLarge.
+ * The messages of a request: one or a list as JSON, or a raw body with options in the query. They keep
+ * some fields of the request. Refuses with invalidRequest and bodyTooLarge.
  */
 export function messagesOf(
   request: FastifyRequest,

@@ -187,8 +187,8 @@ function createFastify(
     clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket, writeRefusal)
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = connectionsMax
-  // Their bytes are bounded. By default some releases of Node.js leave out all after the first 1,000,
-  // such as those that a proxy adds, and no check would see them.
+  // Their bytes are bounded. By default some releases of Node.js leave out all after the first 1,000.
+  // No check would see those, and a proxy may have added them.
   app.server.maxHeadersCount = 0
   // A caller that closes its half after its requests gets its answers. Then, or when it has asked
   // nothing, Node closes the other half.

@@ -36,8 +36,8 @@ const recordMigration = `
 /**
  * Answers the names of the files it applied. Safe to call from any number of replicas at once: one
  * migrates, the others wait and find nothing to do. Where nothing is left to do, it needs no right
- * to create anything. Throws an Error with a sentence for a person: when the database cannot be
- * reached, is unsafe or was made from other files, and when the role lacks rights.
+ * to create anything. Throws an Error with a sentence for a person if the database cannot be
+ * reached, is unsafe or was made from other files. It also throws one if the role lacks rights.
  */
 export async function migrate(target: Target): Promise<string[]> {
   const client = await connect(target, 'holdfast migrate')

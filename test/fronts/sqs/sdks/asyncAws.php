@@ -21,7 +21,8 @@ $sqs = new SqsClient([
     'accessKeySecret' => $secret,
     'sessionToken' => 'a token of a session',
 ]);
-$queue = ['QueueUrl' => $sqs->createQueue(['QueueName' => 'php', 'tags' => ['a+b' => 'c é']])->getQueueUrl()];
+$made = $sqs->createQueue(['QueueName' => 'php', 'tags' => ['a+b' => 'c é']]);
+$queue = ['QueueUrl' => $made->getQueueUrl()];
 $body = "Grüße 🐙 + %20 & = <&> ]]>\n\t ~*'()";
 $attributes = [
     's' => ['DataType' => 'String', 'StringValue' => 'Grüße 🐙 +'],
