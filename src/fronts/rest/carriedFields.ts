@@ -9,6 +9,7 @@ type Fields = Record<string, string>
 
 const parentField = 'traceparent'
 const stateField = 'tracestate'
+const beginning = /^(?:trace|baggage|ce-)/i
 /** In lower case. */
 const carried = /^(?:traceparent|tracestate|baggage|ce-[a-z0-9_.-]+)$/
 const printable = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
@@ -25,8 +26,8 @@ export const isCarried = (name: string, value: string): boolean => carried.test(
 export function carriedFieldsOf({ rawHeaders }: IncomingMessage, withTrace: boolean): Fields | null {
   const found = new Map<string, string[]>()
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    // Nearly every request has none, so its names are looked at by their first letter.
-    if (!/^[bct]/i.test(rawHeaders[i]!)) continue
+    // Nearly every request has none, so names are judged by how they begin.
+    if (!beginning.test(rawHeaders[i]!)) continue
     const name = rawHeaders[i]!.toLowerCase()
     if (carried.test(name)) found.set(name, [...(found.get(name) ?? []), rawHeaders[i + 1]!])
   }
