@@ -178,7 +178,7 @@ function verbTable(area: Area): string[][] {
 }
 
 /** A schema with its bounds. */
-type Bounded = Omit<Shape, 'properties' | 'items' | 'anyOf' | 'patternProperties'> & {
+type Bounded = Omit<Shape, 'properties' | 'items' | 'anyOf'> & {
   default?: unknown
   maximum?: number
   minLength?: number
@@ -187,7 +187,6 @@ type Bounded = Omit<Shape, 'properties' | 'items' | 'anyOf' | 'patternProperties
   maxItems?: number
   maxProperties?: number
   properties?: Record<string, Bounded>
-  patternProperties?: Record<string, Bounded>
   items?: Bounded
   anyOf?: Bounded[]
 }
@@ -221,7 +220,7 @@ function fieldType(name: string, shape: Bounded): string {
   if (shape.anyOf !== undefined) return shape.anyOf.map(one => fieldType(name, one)).join(' or ')
   if (shape.enum !== undefined) return shape.enum.map(code).join(', ')
   if (shape.const !== undefined) return code(shape.const)
-  if (shape.patternProperties !== undefined) return `object of strings${boundsOf(name, shape)}`
+  if (shape.additionalProperties) return `object of strings${boundsOf(name, shape)}`
   if (Array.isArray(shape.type)) return shape.type.join(' or ')
   if (shape.type === undefined) return 'any JSON'
   if (shape.format === 'date-time') return 'time'

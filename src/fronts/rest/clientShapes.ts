@@ -29,7 +29,8 @@ export interface Shape {
   exclusiveMinimum?: number
   properties?: Record<string, Shape>
   required?: string[]
-  patternProperties?: Record<string, Shape>
+  /** The shape of every member of an object with any names. */
+  additionalProperties?: false | Shape
   items?: Shape
   anyOf?: Shape[]
   enum?: unknown[]

@@ -48,9 +48,7 @@ function expanded(shape: Shape, indent: string): string {
   if (shape.anyOf !== undefined) return shape.anyOf.map(one => typeOf(one, indent)).join(' | ')
   if (shape.enum !== undefined) return shape.enum.map(literal).join(' | ')
   if (shape.const !== undefined) return literal(shape.const)
-  if (shape.patternProperties !== undefined) {
-    return `Record<string, ${typeOf(Object.values(shape.patternProperties)[0]!, indent)}>`
-  }
+  if (shape.additionalProperties) return `Record<string, ${typeOf(shape.additionalProperties, indent)}>`
   if (Array.isArray(shape.type)) {
     return shape.type.map(type => typeOf({ ...shape, type }, indent)).join(' | ')
   }

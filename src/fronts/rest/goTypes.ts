@@ -77,7 +77,7 @@ class GoWriter {
     const choices = choicesOf(shape)
     if (choices.length > 0) return this.#choice(choices, name, about)
     if (shape.const !== undefined) return 'bool'
-    if (shape.patternProperties !== undefined) return 'map[string]string'
+    if (shape.additionalProperties) return 'map[string]string'
     if (shape.anyOf !== undefined || shape.properties !== undefined) {
       return this.struct(shape, { name, use, about })
     }

@@ -246,6 +246,9 @@ t.test('tags are replaced as a whole, and bounded', async t => {
     team: 'mail',
     'cost: centre': 'ä'
   })
+  const odd = { 'a\nb': '\r', '\u2028': '' }
+  t.strictSame((await tags(odd)).body.settings.tags, odd, 'any name is kept')
+  t.equal((await tags({ 'a\nb': 1 })).status, 400)
   t.strictSame((await tags({ owner: '' })).body.settings.tags, { owner: '' })
   t.strictSame((await put('tagged', { paused: false })).body.settings.tags, { owner: '' }, 'left out')
   const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`t${n}`, 'x']))

@@ -4,6 +4,7 @@ import { headerNameCharsMax, headersMax, headerValueCharsMax, listMax } from '..
 import { options, uniqueMembers, type MessageOptions, type Unique } from '../../../core/options.ts'
 import { operations, problemResponses } from './operation.ts'
 import {
+  mapOf,
   maybe,
   messageId,
   object,
@@ -42,15 +43,11 @@ export const givenBody = Type.Unsafe<unknown>({
   description:
     'Any JSON. A lease returns it exactly as it was sent, with its digits, duplicate names and escapes.'
 })
-export const givenHeaders = Type.Record(
-  Type.String(),
-  Type.String({ maxLength: headerValueCharsMax, pattern: storableText }),
-  {
-    maxProperties: headersMax,
-    propertyNames: { minLength: 1, maxLength: headerNameCharsMax, pattern: storableText },
-    description: headersHelp
-  }
-)
+export const givenHeaders = mapOf(Type.String({ maxLength: headerValueCharsMax, pattern: storableText }), {
+  maxProperties: headersMax,
+  propertyNames: { minLength: 1, maxLength: headerNameCharsMax, pattern: storableText },
+  description: headersHelp
+})
 
 /** A message of an `application/json` enqueue. Its body is held as the text that came. */
 export interface MessageInput extends MessageOptions {

@@ -13,7 +13,7 @@ import {
 } from '../../../core/limits.ts'
 import { pushDefaults, pushHeaderValuePattern, pushOutcomes, type PushSettings } from '../../../core/push.ts'
 import { nothing, operations, problemResponses } from './operation.ts'
-import { Headers, maybe, messageId, object, orNull, QueueName, QueueParams, time } from './shapes.ts'
+import { Headers, mapOf, maybe, messageId, object, orNull, QueueName, QueueParams, time } from './shapes.ts'
 
 const bounds: Record<keyof PushSettings, TSchema> = {
   url: Type.String({
@@ -33,17 +33,13 @@ const bounds: Record<keyof PushSettings, TSchema> = {
     maximum: pushTimeoutSecondsMax,
     description: `How long a request may take, with its answer. Default ${pushDefaults.timeoutSeconds}.`
   }),
-  headers: Type.Record(
-    Type.String(),
-    Type.String({ maxLength: pushHeaderValueCharsMax, pattern: pushHeaderValuePattern }),
-    {
-      maxProperties: pushHeadersMax,
-      description:
-        'Header fields of each request, such as an Authorization. None that the service sets itself. ' +
-        `All names and values together have at most ${pushHeadersCharsMax} characters. ` +
-        'A change replaces all of them.'
-    }
-  )
+  headers: mapOf(Type.String({ maxLength: pushHeaderValueCharsMax, pattern: pushHeaderValuePattern }), {
+    maxProperties: pushHeadersMax,
+    description:
+      'Header fields of each request, such as an Authorization. None that the service sets itself. ' +
+      `All names and values together have at most ${pushHeadersCharsMax} characters. ` +
+      'A change replaces all of them.'
+  })
 }
 
 export const PushChange = Type.Unsafe<Partial<PushSettings>>(

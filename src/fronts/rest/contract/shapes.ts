@@ -1,5 +1,5 @@
 /** What the shapes of the contract are made of, and how a row of a table in core becomes a shape. */
-import { Type, type TSchema } from 'typebox'
+import { Type, type Static, type TSchema } from 'typebox'
 import { states } from '../../../core/counters.ts'
 import { cursorCharsMax, nameCharsMax, pageRowsDefault, pageRowsMax } from '../../../core/limits.ts'
 import { queueNamePattern } from '../../../core/queue.ts'
@@ -9,6 +9,13 @@ import type { RecordRow, Row, TextsRow } from '../../../core/table.ts'
 /** An object that refuses unknown fields. */
 export const object = <T extends Record<string, TSchema>>(properties: T, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
+
+/**
+ * An object whose members have any names. `Type.Record` writes the names as the pattern `.*`, which
+ * matches no line end, so a member with one in its name would pass unchecked, and be left out of answers.
+ */
+export const mapOf = <T extends TSchema>(value: T, options = {}) =>
+  Type.Unsafe<Record<string, Static<T>>>({ type: 'object', additionalProperties: value, ...options })
 
 /** A member that may be left out. */
 export const maybe = Type.Optional
@@ -65,7 +72,7 @@ export const nextCursor = orNull(Type.String(), {
   description: 'Send it to get the next page. null: this is the last page.'
 })
 
-export const Headers = Type.Record(Type.String(), Type.String())
+export const Headers = mapOf(Type.String())
 export const AnyBody = Type.Unsafe<unknown>({
   description: 'The body: JSON as it was sent, or other text in UTF-8 as a string.'
 })
@@ -104,7 +111,7 @@ export function recordOf({ fields }: RecordRow, options = {}): TSchema {
 }
 
 function textsOf({ entriesMax, nameCharsMax, valueCharsMax }: TextsRow, description: string): TSchema {
-  return Type.Record(Type.String(), Type.String({ maxLength: valueCharsMax, pattern: storableText }), {
+  return mapOf(Type.String({ maxLength: valueCharsMax, pattern: storableText }), {
     maxProperties: entriesMax,
     propertyNames: { minLength: 1, maxLength: nameCharsMax, pattern: storableText },
     description

@@ -24,6 +24,19 @@ t.test('a list is stored in its order, each with its options', async t => {
   t.equal(leased[2].body, null)
 })
 
+t.test('a header may have any name, and its value is checked under each', async t => {
+  const q = await queue()
+  for (const name of ['\r', 'a\nb', '\u2028', ' ', '1']) {
+    const headers = { [name]: 'kept' }
+    await q.enqueue({ body: 1, headers })
+    const [{ id, headers: leased }] = await q.lease()
+    t.strictSame(leased, headers, encodeURIComponent(name))
+    const { body } = await q.message(id)
+    t.strictSame(body.headers, headers, 'shown by a browse')
+    t.equal((await q.enqueue({ body: 1, headers: { [name]: 1 } })).status, 400)
+  }
+})
+
 t.test('a raw body comes back byte for byte, with its content type', async t => {
   const q = await queue()
   const png = Buffer.from('89504e470d0a1a0a0000000d49484452ff00fe', 'hex')
