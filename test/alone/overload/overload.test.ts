@@ -6,6 +6,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
+import { setPriority } from 'node:os'
 import t, { type Test } from 'tap'
 import { connect, freshDatabase } from '../../support/postgres.ts'
 import { serviceProcess } from '../../support/service.ts'
@@ -34,6 +35,8 @@ const admittedMsMax = 5000 + 1000
 const rssBytesMax = 512 * 1024 * 1024
 
 const crowd = fork(new URL('crowd.ts', import.meta.url))
+// Callers have machines of their own. The crowd has none, so it leaves the processor to the service.
+setPriority(crowd.pid!, 10)
 t.teardown(() => {
   crowd.kill()
 })
