@@ -21,7 +21,7 @@ export interface Stage {
   /** Reports what is wrong and only this fault can see. */
   odd: (what: string) => void
   /** Checks that an enqueue and a lease at each replica succeed in time while the fault lasts. */
-  serves: () => Promise<void>
+  serves: (withinMs?: number) => Promise<void>
 }
 
 export interface Fault {
@@ -37,6 +37,10 @@ export interface Fault {
 const lastsMs = 3000
 const longerThanLeasesMs = 4000
 const everyMs = 200
+/** One way to PostgreSQL, and one way to callers. */
+const slowMs = { database: 150, front: 50 }
+/** An enqueue, a wake-up, a lease and an ack need 7 of them, and each waits for others of its queue. */
+const slowRoundTripsMax = 20
 /** As long as a tool takes to decide on a promotion, or less. */
 const decidesMs = 1000
 const healsItself = () => {}
@@ -143,16 +147,18 @@ export const faults: Record<string, Fault> = {
     }
   },
   slow: {
-    what: '150 ms each way to PostgreSQL, 50 ms to callers',
+    what: `${slowMs.database} ms each way to PostgreSQL, ${slowMs.front} ms to callers`,
     async inject(stage) {
-      const set = (databaseMs: number, frontMs: number) => {
+      const set = (delays: typeof slowMs) => {
         for (const { database, front } of stage.cluster.replicas) {
-          Object.assign(database, { delayMs: databaseMs }) && Object.assign(front, { delayMs: frontMs })
+          database.delayMs = delays.database
+          front.delayMs = delays.front
         }
       }
-      set(150, 50)
-      await Promise.all([stage.serves(), pause(lastsMs)])
-      return () => set(0, 0)
+      set(slowMs)
+      const roundTripMs = 2 * (slowMs.database + slowMs.front)
+      await Promise.all([stage.serves(slowRoundTripsMax * roundTripMs), pause(lastsMs)])
+      return () => set({ database: 0, front: 0 })
     }
   },
   'reset-all': {
@@ -224,13 +230,28 @@ export const faults: Record<string, Fault> = {
     async inject(stage) {
       const { replicas, sql } = stage.cluster
       const at = (index: number) => `${replicas[index % replicas.length]!.url}/queues/swept`
+      const ofQueue = `queue_id = (select id from holdfast.queues where name = 'swept')`
       const thousands = [...Array(20).keys()]
       await Promise.all(
         thousands.map(index =>
           insist(`${at(index)}/messages`, { messages: Array.from({ length: 1000 }, (_, body) => ({ body })) })
         )
       )
-      await Promise.all(thousands.map(index => insist(`${at(index)}/lease`, { max: 1000, leaseSeconds: 3 })))
+      // Leases of a few seconds would end before the last of them begins on a slow machine.
+      const leased = await Promise.all(
+        thousands.map(index => insist(`${at(index)}/lease`, { max: 1000, leaseSeconds: 600 }))
+      )
+      const held = leased.reduce((sum, { messages }) => sum + messages.length, 0)
+      if (held !== 20_000) stage.odd(`20 leases of 1,000 messages got ${held}`)
+      await sql(`
+        with ended as (
+          update holdfast.leases
+          set ends_at = clock_timestamp()
+          where ${ofQueue}
+        )
+        update holdfast.messages
+        set leased_until = clock_timestamp()
+        where ${ofQueue}`)
       await stage.serves()
       const count = async () =>
         (
@@ -250,7 +271,7 @@ export const faults: Record<string, Fault> = {
                   )
               )::int as swept
             from holdfast.messages m
-            where queue_id = (select id from holdfast.queues where name = 'swept')`)
+            where ${ofQueue}`)
         )[0]!
       let counted = await count()
       for (
