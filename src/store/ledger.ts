@@ -44,6 +44,18 @@ export function leaving(from: readonly State[] = openStates): Partial<Record<Sta
 /** Counts the rows whose `column` is this state. */
 export const countIn = (column: string, state: State) => `count(*) filter (where ${column} = '${state}')`
 
+/**
+ * Joins `c`: the counts of a queue that are folded. A plain join may walk over the counts of all
+ * queues for each, by a plan that was made when there were few.
+ */
+export const folded = (queueId: string) => sql`
+  cross join lateral (
+    select *
+    from holdfast.counts
+    where queue_id = ${queueId}
+    limit 1
+  ) c`
+
 /** Joins `t`: the sums of these columns over the rows of a queue that are not folded yet. */
 export const unfolded = (columns: string[], queueId: string) => sql`
   cross join lateral (

@@ -1766,7 +1766,12 @@ select
   q.max_depth,
   (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased) as depth
 from holdfast.queues q
-join holdfast.counts c on c.queue_id = q.id
+cross join lateral (
+  select *
+  from holdfast.counts
+  where queue_id = q.id
+  limit 1
+) c
 cross join lateral (
   select
     coalesce(sum(l.ready), 0) as ready,
@@ -1783,7 +1788,12 @@ select
   q.id,
   (q.max_depth - (c.ready + t.ready + c.delayed + t.delayed + c.leased + t.leased))::float8 as room
 from holdfast.queues q
-join holdfast.counts c on c.queue_id = q.id
+cross join lateral (
+  select *
+  from holdfast.counts
+  where queue_id = q.id
+  limit 1
+) c
 cross join lateral (
   select
     coalesce(sum(l.ready), 0) as ready,
@@ -3955,7 +3965,12 @@ with held as materialized (
     l.workers[l.holders[array_position(l.message_ids, h.id)]],
     h.reason
   from held h
-  left join holdfast.leases l on l.id = h.lease_id
+  left join lateral (
+    select *
+    from holdfast.leases
+    where id = h.lease_id
+    limit 1
+  ) l on true
   where h.state = 'leased'
   on conflict do nothing
   returning 1
@@ -6995,7 +7010,12 @@ with r as materialized (
     ) q
     where tag_bytes < 4194304
   ) q
-  join holdfast.counts c on c.queue_id = q.id
+  cross join lateral (
+    select *
+    from holdfast.counts
+    where queue_id = q.id
+    limit 1
+  ) c
   cross join lateral (
     select
       coalesce(sum(l.ready), 0) as ready,
@@ -7398,7 +7418,12 @@ from (
       statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
     from holdfast.queues
   ) q
-  join holdfast.counts c on c.queue_id = q.id
+  cross join lateral (
+    select *
+    from holdfast.counts
+    where queue_id = q.id
+    limit 1
+  ) c
   left join lateral (
     select m.enqueued_at
     from holdfast.messages m
@@ -7473,6 +7498,19 @@ select
 from unnest($1::integer[]) as q (id);
 
 -- overview
+with unfolded as materialized (
+  select
+    queue_id,
+    sum(ready) as ready,
+    sum(delayed) as delayed,
+    sum(leased) as leased,
+    sum(dead) as dead,
+    sum(acked) as acked,
+    sum(enqueued_total) as enqueued_total,
+    sum(acked_total) as acked_total
+  from holdfast.ledger
+  group by queue_id
+)
 select
   extract(epoch from statement_timestamp())::float8 as at_seconds,
   (
@@ -7504,20 +7542,13 @@ from (
   order by name
   limit 20000
 ) q
-join holdfast.counts c on c.queue_id = q.id
-left join (
-  select
-    queue_id,
-    sum(ready) as ready,
-    sum(delayed) as delayed,
-    sum(leased) as leased,
-    sum(dead) as dead,
-    sum(acked) as acked,
-    sum(enqueued_total) as enqueued_total,
-    sum(acked_total) as acked_total
-  from holdfast.ledger
-  group by queue_id
-) l on l.queue_id = q.id;
+cross join lateral (
+  select *
+  from holdfast.counts
+  where queue_id = q.id
+  limit 1
+) c
+left join unfolded l on l.queue_id = q.id;
 
 -- purge
 -- $1 queue id · $2 message ids · $3 states
@@ -7737,7 +7768,12 @@ from (
     q.paused,
     (count(*) over ())::float8 as queues
   from holdfast.queues q
-  join holdfast.counts c on c.queue_id = q.id
+  cross join lateral (
+    select *
+    from holdfast.counts
+    where queue_id = q.id
+    limit 1
+  ) c
   order by
     c.ready <= 0
     and c.delayed <= 0
@@ -7754,7 +7790,12 @@ from (
     q.id
   limit 1000
 ) q
-join holdfast.counts c on c.queue_id = q.id;
+cross join lateral (
+  select *
+  from holdfast.counts
+  where queue_id = q.id
+  limit 1
+) c;
 
 -- queues_missing
 select distinct
@@ -8088,7 +8129,12 @@ with held as materialized (
     'released',
     l.workers[l.holders[array_position(l.message_ids, h.id)]]
   from held h
-  left join holdfast.leases l on l.id = h.lease_id
+  left join lateral (
+    select *
+    from holdfast.leases
+    where id = h.lease_id
+    limit 1
+  ) l on true
   on conflict do nothing
 ), noted as (
   insert into holdfast.ledger (queue_id, ready, leased, released_total)
@@ -8365,7 +8411,12 @@ with r as materialized (
       where n.tokens < 1
     ) as next_token_at
   from (select * from holdfast.queues where name = $1) q
-  join holdfast.counts c on c.queue_id = q.id
+  cross join lateral (
+    select *
+    from holdfast.counts
+    where queue_id = q.id
+    limit 1
+  ) c
   cross join lateral (
     select
       coalesce(sum(l.ready), 0) as ready,
@@ -9379,30 +9430,27 @@ with seen as materialized (
   ) s
   where n = 1
     or messages <= 12000
-), claims as materialized (
+), open as materialized (
   select
     due.id as lease_id,
     due.leased_at,
     due.workers[t.holder] as worker,
+    due.queue_id,
     t.id,
-    t.fence
+    t.fence,
+    m.attempt,
+    m.leased_until
   from due
   cross join unnest(due.message_ids, due.fences, due.holders) as t (id, fence, holder)
-), found as materialized (
-  select distinct m.id, m.queue_id, m.fence, m.leased_until
-  from due
   cross join lateral (
-    select *
+    select attempt, leased_until
     from holdfast.messages
     where queue_id = due.queue_id
-      and id = any(due.message_ids)
+      and id = t.id
+      and fence = t.fence
       and leased_until is not null
-    offset 0
+    limit 1
   ) m
-), open as materialized (
-  select c.lease_id, m.id, m.queue_id, m.leased_until, c.leased_at, c.worker
-  from found m
-  join claims c on c.id = m.id and c.fence = m.fence
 ), locked as materialized (
   select open.id, open.leased_until, m.place
   from open
@@ -9452,8 +9500,6 @@ with seen as materialized (
   where m.ctid = any((select places from places)::tid[])
   returning
     m.id,
-    m.fence,
-    m.attempt,
     m.queue_id,
     m.line,
     m.place,
@@ -9477,15 +9523,15 @@ with seen as materialized (
   select
     o.leased_at,
     o.leased_until,
-    l.id,
-    l.fence,
-    l.queue_id,
-    l.attempt,
+    o.id,
+    o.fence,
+    o.queue_id,
+    o.attempt,
     'expired',
     o.worker,
     'lease expired'
-  from lapsed l
-  join open o on o.id = l.id
+  from open o
+  where (o.id in (select id from lapsed)) is true
   on conflict do nothing
   returning 1
 ), noted as (
@@ -9502,7 +9548,7 @@ with seen as materialized (
 ), rest as materialized (
   select o.lease_id, min(o.leased_until) as ends_at
   from open o
-  where not exists (select from lapsed l where l.id = o.id)
+  where (o.id in (select id from lapsed)) is false
   group by o.lease_id
 ), moved as (
   update holdfast.leases l

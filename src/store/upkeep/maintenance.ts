@@ -7,7 +7,7 @@ import type { Digits } from '../../core/message.ts'
 import { hourSeconds } from '../../core/series.ts'
 import type { Database } from '../database.ts'
 import { forgetHistoryOf, openState } from '../fragments.ts'
-import { leaving, ledgerInsert } from '../ledger.ts'
+import { folded, leaving, ledgerInsert } from '../ledger.ts'
 import { freeLines, hasLines, isParked, lineColumns, standsInLine } from '../lines.ts'
 import { sql, type Statement } from '../statement.ts'
 
@@ -107,7 +107,7 @@ export const pastRetention: Statement<{
           statement_timestamp() - make_interval(secs => retention_seconds) as ends_from
         from holdfast.queues
       ) q
-      join holdfast.counts c on c.queue_id = q.id
+      ${folded('q.id')}
       left join lateral (
         select m.enqueued_at
         from holdfast.messages m

@@ -1,7 +1,7 @@
 /** What the console shows of all queues: one cheap statement, however many pages are open. */
 import { overviewQueuesMax } from '../../core/limits.ts'
 import { overviewTotals, states, type OverviewRow } from '../../core/counters.ts'
-import { totalColumn } from '../ledger.ts'
+import { folded, totalColumn } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { oldestReadyAt } from './queues.ts'
 
@@ -18,6 +18,13 @@ export const overviewStatement: Statement<{
   name: 'overview',
   slow: true,
   text: sql`
+    with unfolded as materialized (
+      select
+        queue_id,
+        ${columns.map(column => `sum(${column}) as ${column}`).join(',\n')}
+      from holdfast.ledger
+      group by queue_id
+    )
     select
       extract(epoch from statement_timestamp())::float8 as at_seconds,
       (
@@ -43,14 +50,8 @@ export const overviewStatement: Statement<{
       order by name
       limit ${overviewQueuesMax}
     ) q
-    join holdfast.counts c on c.queue_id = q.id
-    left join (
-      select
-        queue_id,
-        ${columns.map(column => `sum(${column}) as ${column}`).join(',\n')}
-      from holdfast.ledger
-      group by queue_id
-    ) l on l.queue_id = q.id`
+    ${folded('q.id')}
+    left join unfolded l on l.queue_id = q.id`
 }
 
 /**

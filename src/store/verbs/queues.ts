@@ -6,7 +6,7 @@ import type { Digits } from '../../core/message.ts'
 import type { FrontNotes, NameScope, Queue, QueueReport } from '../../core/queue.ts'
 import { reliabilityOf } from '../../core/queue.ts'
 import { settingPaths, type ActiveSettings, type SettingRow, type Settings } from '../../core/settings.ts'
-import { totalColumn, unfolded } from '../ledger.ts'
+import { folded, totalColumn, unfolded } from '../ledger.ts'
 import { nextTokenAt, tokensOf, withLimits } from '../leaseLimits.ts'
 import { inReadyIndex, madeQueue } from '../fragments.ts'
 import { hasLines, isParked } from '../lines.ts'
@@ -161,7 +161,7 @@ const reportOn = (queues: string) => sql`
       ${tokensOf('q', 'l', 'clock_timestamp()')} as tokens,
       ${nextTokenAt('q', 'l')} as next_token_at
     from ${queues} q
-    join holdfast.counts c on c.queue_id = q.id
+    ${folded('q.id')}
     ${unfolded(reported, 'q.id')}
     ${withLimits('q.id')}
   )
@@ -247,7 +247,7 @@ export const depthStatement: Statement<{ max_depth: string | null; depth: string
       q.max_depth,
       (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}) as depth
     from holdfast.queues q
-    join holdfast.counts c on c.queue_id = q.id
+    ${folded('q.id')}
     ${unfolded(depthStates, 'q.id')}
     where q.id = $1`
 }
@@ -267,7 +267,7 @@ export const depthsStatement: Statement<{ id: number; room: number }> = {
       q.id,
       (q.max_depth - (${depthStates.map(state => `c.${state} + t.${state}`).join(' + ')}))::float8 as room
     from holdfast.queues q
-    join holdfast.counts c on c.queue_id = q.id
+    ${folded('q.id')}
     ${unfolded(depthStates, 'q.id')}
     where q.id = any($1::integer[])
       and q.max_depth is not null`

@@ -142,7 +142,12 @@ const attemptOfHeld = (outcome: AttemptOutcome) => ({
 })
 const heldWithLeases = sql`
   from held h
-  left join holdfast.leases l on l.id = h.lease_id`
+  left join lateral (
+    select *
+    from holdfast.leases
+    where id = h.lease_id
+    limit 1
+  ) l on true`
 const heldWhileLeased = sql`
   ${heldWithLeases}
   where h.state = 'leased'`

@@ -1,7 +1,7 @@
 /** The counts and totals of queues, for metrics. */
 import { states, totalNames, type QueueTotals, type State, type Total } from '../../core/counters.ts'
 import { metricsQueuesMax } from '../../core/limits.ts'
-import { totalColumn } from '../ledger.ts'
+import { folded, totalColumn } from '../ledger.ts'
 import { sql, type Session, type Statement } from '../statement.ts'
 import { countsOf } from './queues.ts'
 
@@ -27,7 +27,7 @@ export const totalsStatement: Statement<TotalsRow> = {
         q.paused,
         (count(*) over ())::float8 as queues
       from holdfast.queues q
-      join holdfast.counts c on c.queue_id = q.id
+      ${folded('q.id')}
       order by
         ${states.map(state => `c.${state} <= 0`).join('\nand ')}
         and not exists (
@@ -40,7 +40,7 @@ export const totalsStatement: Statement<TotalsRow> = {
         q.id
       limit ${metricsQueuesMax}
     ) q
-    join holdfast.counts c on c.queue_id = q.id`
+    ${folded('q.id')}`
 }
 
 /** The folded counts and totals of at most a thousand queues, and how many queues are left out. */
