@@ -14,7 +14,7 @@ export const sins = {
   unbalanced: 'counts that do not equal the rows',
   odd: 'an answer that is not allowed, a process that ended, a queue that never ran empty',
   outOfOrder: 'leased before an earlier message of its group, or while another answer held the group',
-  stuck: 'left at the end though nobody held it, or a unique key that its message no longer needs',
+  stuck: 'left at the end though nobody held it, or a unique key of an ended message',
   overLimit: 'more leased than `maxLeased` or `rate` allow',
   undelivered: 'acked by a push without a 2xx of the endpoint',
   halfDone: 'an ack without its `then`, or a publish without one of its copies',
