@@ -99,9 +99,9 @@ export class OrderModel {
   }
 
   /** Gives a message that is not leased the content and the options of another. */
-  replace(id: string, { group, unique }: Entry): void {
+  replace(id: string, { group, priority = 4, unique }: Entry): void {
     const message = this.messages.get(id)!
-    Object.assign(message, { group, unique, state: 'ready', fence: message.fence + 1 })
+    Object.assign(message, { group, priority, unique, state: 'ready', fence: message.fence + 1 })
   }
 
   nextPlace(): number {
