@@ -488,25 +488,24 @@ begin
 end
 $$;
 
--- Takes messages that are no longer leased out of the count of their lines. Answers the lines, in their
--- order, in which a turn may be taken.
+-- Takes messages that are no longer leased out of the count of their lines. Answers the lines in which a
+-- turn may be taken, in their order. A line that is empty now is one of them, so that its row goes.
 create or replace function holdfast.uncount_lines (
   of_queue integer,
   of_lines text[],
   counts bigint[],
   counted bigint[]
 ) returns text[]
-language sql as $$
+language plpgsql as $$
+declare
+  at_limit text[];
+  ended text[];
+begin
   with locked as materialized (
-    select
-      k.line,
-      k.n,
-      k.count,
-      k.counted,
-      l.leased
+    select k.line, k.counted, l.leased
     from (
       select *
-      from unnest(of_lines, counts, counted) with ordinality as k (line, count, counted, n)
+      from unnest(of_lines, counted) as k (line, counted)
       order by k.line collate "C"
       offset 0
     ) k
@@ -527,17 +526,32 @@ language sql as $$
       and l.line = any(array(select line from locked))
       and l.line = k.line
   )
-  select coalesce(array_agg(t.line order by t.n), '{}')
-  from (
-    select k.line, k.n
+  select
+    array_agg(k.line) filter (where k.leased >= q.max_leased_per_group),
+    array_agg(k.line) filter (where k.leased = k.counted)
+  into at_limit, ended
+  from locked k
+  left join holdfast.queues q on q.id = of_queue;
+
+  return array(
+    select k.line
     from unnest(of_lines, counts) with ordinality as k (line, count, n)
     where k.count > 0
-    union
-    select k.line, k.n
-    from locked k
-    where k.leased >= (select q.max_leased_per_group from holdfast.queues q where q.id = of_queue)
-      or k.leased = k.counted
-  ) t
+      or k.line = any(at_limit)
+      or k.line = any(ended)
+      and not exists (
+        select
+        from holdfast.messages m
+        where m.queue_id = of_queue
+          and m.line = k.line
+          and m.turn_rank is not null
+          and m.position is not null
+          and m.leased_until is null
+          and m.dead_at is null
+      )
+    order by k.n
+  );
+end
 $$;
 
 -- Says that messages of these lines have been leased: `counts` of each. The line counts `counted` of

@@ -12,7 +12,7 @@ export const object = <T extends Record<string, TSchema>>(properties: T, options
 
 /**
  * An object whose members have any names. `Type.Record` writes the names as the pattern `.*`, which
- * matches no line end, so a member with one in its name would pass unchecked, and be left out of answers.
+ * matches no line end. A member with one in its name would pass unchecked, and no answer would show it.
  */
 export const mapOf = <T extends TSchema>(value: T, options = {}) =>
   Type.Unsafe<Record<string, Static<T>>>({ type: 'object', additionalProperties: value, ...options })
