@@ -133,7 +133,8 @@ const docsHint =
 export function bearerKey(
   { headers: { authorization } }: FastifyRequest,
   ring: ApiKeyRing,
-  hint = 'This call needs an API key, which holdfast keys create makes. Send it as Authorization: Bearer hf_…'
+  hint = 'This call needs an API key, which holdfast keys create makes. ' +
+    'Send it as Authorization: Bearer hf_…'
 ): ApiKey {
   const [, secret] = /^bearer +(\S+)$/i.exec(authorization ?? '') ?? []
   if (secret === undefined) throw new QueueError('unauthorized', hint)
